@@ -1,0 +1,1 @@
+"""FlowStone: an asset-first data orchestration runtime for Python."""

@@ -1,0 +1,1 @@
+"""What exists: assets, pipelines, the graph, partition keys, partition sets and mappings; pure."""

@@ -1,0 +1,262 @@
+"""Every exception FlowStone raises, in one tree.
+
+    FlowstoneError
+    ├─ DefinitionError            a pipeline that cannot mean anything; raised before any run
+    │  ├─ DuplicateAsset
+    │  ├─ UnknownDependency
+    │  ├─ CycleError              .path
+    │  └─ TypeMismatch
+    ├─ AssetNotFound              (LookupError)
+    ├─ PartitionError             (ValueError)
+    ├─ DependencyNotReady         .missing
+    ├─ MaterializationFailed      .materialization, .failure
+    ├─ RunFailed                  (ExceptionGroup) .result
+    ├─ RunCancelled               .run_id
+    ├─ RunNotFound                (LookupError)
+    ├─ RuntimeStopping
+    ├─ ValueNotFound              (LookupError)
+    ├─ IOManagerError
+    ├─ ResourceUnavailable
+    ├─ StoreUnavailable
+    ├─ Permanent                  raised by assets: never retried
+    ├─ Retryable                  raised by assets: retried within the attempts; .after
+    └─ ActorError                 flowstone.actors
+       ├─ ActorDown               .name, .exit
+       ├─ CallTimeout             (TimeoutError)
+       ├─ CallCycle               .chain
+       ├─ MailboxFull             .name
+       ├─ Rejected                one request refused; the actor lives
+       └─ SupervisorGaveUp        .name, .error
+
+Each docstring says when you meet the error and what to do about it.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Self
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+__all__ = [
+    "ActorDown",
+    "ActorError",
+    "AssetNotFound",
+    "CallCycle",
+    "CallTimeout",
+    "CycleError",
+    "DefinitionError",
+    "DependencyNotReady",
+    "DuplicateAsset",
+    "FlowstoneError",
+    "IOManagerError",
+    "MailboxFull",
+    "MaterializationFailed",
+    "PartitionError",
+    "Permanent",
+    "Rejected",
+    "ResourceUnavailable",
+    "Retryable",
+    "RunCancelled",
+    "RunFailed",
+    "RunNotFound",
+    "RuntimeStopping",
+    "StoreUnavailable",
+    "SupervisorGaveUp",
+    "TypeMismatch",
+    "UnknownDependency",
+    "ValueNotFound",
+]
+
+
+class FlowstoneError(Exception):
+    """The root: catch it to catch everything FlowStone raises on purpose."""
+
+
+# Definitions ------------------------------------------------------------------------------------------------
+
+
+class DefinitionError(FlowstoneError):
+    """A pipeline definition is wrong. The message names the asset and the line that defines it."""
+
+
+class DuplicateAsset(DefinitionError):
+    """Two assets have one name. Rename one, or include the shared pipeline once."""
+
+
+class UnknownDependency(DefinitionError):
+    """A parameter or a `deps=` entry names no asset of the pipeline. The message suggests the nearest name."""
+
+
+class CycleError(DefinitionError):
+    """Assets depend on each other in a circle; `path` lists it, first name repeated at the end."""
+
+    def __init__(self, message: str, path: Sequence[str] = ()) -> None:
+        super().__init__(message)
+        self.path = tuple(path)
+
+
+class TypeMismatch(DefinitionError):
+    """The declared return type of an asset cannot satisfy the annotation of a parameter that receives it."""
+
+
+# Requests ---------------------------------------------------------------------------------------------------
+
+
+class AssetNotFound(FlowstoneError, LookupError):
+    """No asset of this runtime has that name. The message suggests the nearest one."""
+
+
+class PartitionError(FlowstoneError, ValueError):
+    """A partition is missing, foreign to the asset's set, of an unsupported type, or unreadable text."""
+
+
+class DependencyNotReady(FlowstoneError):
+    """`materialize()` computes one asset only and an upstream has no value; `missing` lists every one.
+
+    Each entry of `missing` is the upstream's name, with its partition key as `name[key]` where it has one.
+    Materialize those first, or call `materialize_all`.
+    """
+
+    def __init__(self, message: str, missing: Sequence[str] = ()) -> None:
+        super().__init__(message)
+        self.missing = tuple(missing)
+
+
+class MaterializationFailed(FlowstoneError):
+    """The asset's function failed on its last attempt; `failure` says how, `materialization` is the record."""
+
+    def __init__(self, message: str, materialization: Any = None) -> None:
+        super().__init__(message)
+        self.materialization = materialization
+        self.failure = None if materialization is None else materialization.failure
+
+
+class RunFailed(ExceptionGroup[Exception], FlowstoneError):
+    """At least one step of a run failed; the group holds a `MaterializationFailed` per failed step.
+
+    `result` is the whole `RunResult`, with what succeeded and what was skipped because of the failures.
+    A run over very many partitions carries the first 100 failures here; `result.failed` has all of them.
+    """
+
+    result: Any
+
+    def __new__(cls, message: str, failures: Sequence[Exception], result: Any = None) -> Self:
+        self = super().__new__(cls, message, failures)
+        self.result = result
+        return self
+
+    def __init__(self, message: str, failures: Sequence[Exception], result: Any = None) -> None:
+        super().__init__(message, failures)
+        self.result = result
+
+    def derive(self, excs: Sequence[Exception]) -> Self:
+        return type(self)(self.message, excs, self.result)
+
+
+class RunCancelled(FlowstoneError):
+    """The run you waited for was cancelled before it finished."""
+
+    def __init__(self, message: str, run_id: str = "", result: Any = None) -> None:
+        super().__init__(message)
+        self.run_id = run_id
+        self.result = result
+
+
+class RunNotFound(FlowstoneError, LookupError):
+    """The store knows no run of that id: mistyped, or removed by retention."""
+
+
+class RuntimeStopping(FlowstoneError):
+    """The runtime drains or has stopped and takes no new work. Ask another one, or a new one."""
+
+
+class ValueNotFound(FlowstoneError, LookupError):
+    """The asset (at that partition) has no current value. Materialize it first."""
+
+
+# Edges ------------------------------------------------------------------------------------------------------
+
+
+class IOManagerError(FlowstoneError):
+    """A value could not be stored or loaded. The message names the asset, the location and a remedy."""
+
+
+class ResourceUnavailable(FlowstoneError):
+    """A resource is not set up or not healthy. `runtime.health()` says why; set-up goes on being retried."""
+
+
+class StoreUnavailable(FlowstoneError):
+    """The store of run history does not answer, or another process holds it."""
+
+
+# Raised by assets -------------------------------------------------------------------------------------------
+
+
+class Permanent(FlowstoneError):
+    """Raise it in an asset to fail now: never retried, whatever the asset's `Retry` says."""
+
+
+class Retryable(FlowstoneError):
+    """Raise it in an asset to ask for another attempt, within the attempts its `Retry` allows.
+
+    Args:
+        message: What went wrong.
+        after: Seconds to wait before the next attempt; default: the delay of the asset's `Retry`.
+    """
+
+    def __init__(self, message: str = "", *, after: float | None = None) -> None:
+        super().__init__(message)
+        self.after = after
+
+
+# Actors -----------------------------------------------------------------------------------------------------
+
+
+class ActorError(FlowstoneError):
+    """The root of what `flowstone.actors` raises."""
+
+
+class ActorDown(ActorError):
+    """The actor you called is not running, or died before it answered; `exit` is its exit reason.
+
+    Whether it did the work is unknown. The reference stays good: its supervisor may already have restarted it.
+    """
+
+    def __init__(self, message: str, name: str = "", exit: Any = None) -> None:  # noqa: A002 - the field's word
+        super().__init__(message)
+        self.name = name
+        self.exit = exit
+
+
+class CallTimeout(ActorError, TimeoutError):
+    """No answer within `timeout` seconds. The actor skips the request if it has not begun it."""
+
+
+class CallCycle(ActorError):
+    """A call would wait for itself; `chain` names the actors in order, first repeated at the end."""
+
+    def __init__(self, message: str, chain: Sequence[str] = ()) -> None:
+        super().__init__(message)
+        self.chain = tuple(chain)
+
+
+class MailboxFull(ActorError):
+    """A cast met a full mailbox. Slow down, or use `call`, which waits for room."""
+
+    def __init__(self, message: str, name: str = "") -> None:
+        super().__init__(message)
+        self.name = name
+
+
+class Rejected(ActorError):
+    """Raise it in `handle` to refuse one request: the caller gets it, the actor goes on."""
+
+
+class SupervisorGaveUp(ActorError):
+    """Children crashed more often than `max_restarts` within `within` seconds; `error` is the last crash."""
+
+    def __init__(self, message: str, name: str = "", error: BaseException | None = None) -> None:
+        super().__init__(message)
+        self.name = name
+        self.error = error

@@ -1,0 +1,1 @@
+"""What happens: plans, events, the run state machine, retry policy and records; pure."""

@@ -1,0 +1,196 @@
+"""What can happen in a run, in the past tense: the input of `RunState.apply` and the stream of `subscribe`.
+
+An event is a fact. Step events name their step by asset and partition key, which stays true across
+processes and releases; `RunState` finds the step's number from them.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, ClassVar, TypeAlias
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from flowstone.runs.records import Failure, Materialization, RunRequest, Status
+
+__all__ = [
+    "Event",
+    "RunCancelRequested",
+    "RunFinished",
+    "RunQueued",
+    "RunStarted",
+    "StepCancelled",
+    "StepEvent",
+    "StepFailed",
+    "StepProgressed",
+    "StepRetried",
+    "StepReused",
+    "StepSkipped",
+    "StepStarted",
+    "StepSucceeded",
+]
+
+
+@dataclass(frozen=True, slots=True)
+class RunQueued:
+    """The run was written down."""
+
+    kind: ClassVar[str] = "run.queued"
+    at: datetime
+    run_id: str
+    asset: str
+    request: RunRequest
+    partition_key: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class RunStarted:
+    """A node drives the run: `total` steps are planned."""
+
+    kind: ClassVar[str] = "run.started"
+    at: datetime
+    run_id: str
+    asset: str
+    total: int
+    partition_key: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class RunCancelRequested:
+    """Somebody asked for the run to stop; `reason` is shown to people."""
+
+    kind: ClassVar[str] = "run.cancel_requested"
+    at: datetime
+    run_id: str
+    asset: str
+    reason: str = ""
+    partition_key: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class RunFinished:
+    """Every step is terminal and recorded: the run's final status."""
+
+    kind: ClassVar[str] = "run.finished"
+    at: datetime
+    run_id: str
+    asset: str
+    status: Status
+    partition_key: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class StepStarted:
+    """An attempt begins."""
+
+    kind: ClassVar[str] = "step.started"
+    at: datetime
+    run_id: str
+    asset: str
+    partition_key: str | None
+    attempt: int
+
+
+@dataclass(frozen=True, slots=True)
+class StepProgressed:
+    """The asset said how far it is (`context.progress`); not recorded, only published."""
+
+    kind: ClassVar[str] = "step.progressed"
+    at: datetime
+    run_id: str
+    asset: str
+    partition_key: str | None
+    attempt: int
+    fraction: float
+    message: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class StepRetried:
+    """An attempt failed and another one follows after `delay` seconds."""
+
+    kind: ClassVar[str] = "step.retried"
+    at: datetime
+    run_id: str
+    asset: str
+    partition_key: str | None
+    attempt: int
+    failure: Failure
+    delay: float
+
+
+@dataclass(frozen=True, slots=True)
+class StepSucceeded:
+    """The value is stored; `materialization` names the exact object."""
+
+    kind: ClassVar[str] = "step.succeeded"
+    at: datetime
+    run_id: str
+    asset: str
+    partition_key: str | None
+    attempt: int
+    materialization: Materialization
+
+
+@dataclass(frozen=True, slots=True)
+class StepFailed:
+    """The last attempt failed."""
+
+    kind: ClassVar[str] = "step.failed"
+    at: datetime
+    run_id: str
+    asset: str
+    partition_key: str | None
+    attempt: int
+    materialization: Materialization
+
+
+@dataclass(frozen=True, slots=True)
+class StepReused:
+    """A current value was good enough; nothing ran. `materialization` has the status `reused`."""
+
+    kind: ClassVar[str] = "step.reused"
+    at: datetime
+    run_id: str
+    asset: str
+    partition_key: str | None
+    materialization: Materialization
+
+
+@dataclass(frozen=True, slots=True)
+class StepSkipped:
+    """An upstream step failed, so this one never ran; the failure's `cause` names it."""
+
+    kind: ClassVar[str] = "step.skipped"
+    at: datetime
+    run_id: str
+    asset: str
+    partition_key: str | None
+    materialization: Materialization
+
+
+@dataclass(frozen=True, slots=True)
+class StepCancelled:
+    """The run was cancelled before or while this step ran."""
+
+    kind: ClassVar[str] = "step.cancelled"
+    at: datetime
+    run_id: str
+    asset: str
+    partition_key: str | None
+    attempt: int
+    materialization: Materialization
+
+
+StepEvent: TypeAlias = (
+    StepStarted
+    | StepProgressed
+    | StepRetried
+    | StepSucceeded
+    | StepFailed
+    | StepReused
+    | StepSkipped
+    | StepCancelled
+)
+Event: TypeAlias = RunQueued | RunStarted | RunCancelRequested | RunFinished | StepEvent

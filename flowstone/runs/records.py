@@ -1,0 +1,183 @@
+"""What is remembered of a run: statuses, failures, materializations and the run record itself."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from datetime import datetime
+
+__all__ = ["Failure", "FailureKind", "Input", "Materialization", "Refresh", "RunRecord", "RunRequest", "Status"]
+
+FailureKind: TypeAlias = Literal[
+    "error", "timeout", "dependency", "io", "resource", "cancelled_by_asset", "abandoned", "lost"
+]
+Refresh: TypeAlias = Literal["all", "missing", "stale"]
+
+
+class Status(StrEnum):
+    """The state of a run, a step or an asset-partition; compares equal to its lower-case name."""
+
+    NEVER = "never"
+    QUEUED = "queued"
+    RUNNING = "running"
+    WAITING = "waiting"
+    SUCCEEDED = "succeeded"
+    FAILED = "failed"
+    SKIPPED = "skipped"
+    REUSED = "reused"
+    CANCELLED = "cancelled"
+
+    @property
+    def terminal(self) -> bool:
+        """Whether nothing follows: a terminal state is never left."""
+        return self in _TERMINAL
+
+
+_TERMINAL = frozenset({Status.SUCCEEDED, Status.FAILED, Status.SKIPPED, Status.REUSED, Status.CANCELLED})
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """Why a step failed, as text: nothing of the exception object itself is kept.
+
+    Attributes:
+        kind: One of `FailureKind`.
+        message: `TypeName: text`, at most 10,000 characters.
+        traceback: The formatted traceback, at most 50,000 characters; empty where there is none.
+        retryable: Whether the failure alone would allow another attempt.
+        after: Seconds the asset asked to wait before the next attempt, if it did.
+        cause: For a skipped step, the step whose failure caused it, as `asset` or `asset[key]`.
+    """
+
+    kind: FailureKind
+    message: str
+    traceback: str = ""
+    retryable: bool = False
+    after: float | None = None
+    cause: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Input:
+    """One upstream value that a materialization was computed from."""
+
+    asset: str
+    partition_key: str | None
+    run_id: str
+    attempt: int
+    data_version: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Materialization:
+    """The record of one step: what became of one asset at one partition in one run.
+
+    Attributes:
+        asset: The asset's name.
+        partition: The partition as a Python value, or None.
+        partition_key: The same as text (`encode_partition`), or None.
+        run_id: The run that produced the record.
+        status: A terminal `Status`, or `running`/`queued`/`waiting` for a step still under way.
+        attempt: 1 for the first attempt; 0 if the step never started.
+        started_at: When the last attempt started (aware, UTC), or None.
+        finished_at: When the step ended (aware, UTC), or None.
+        failure: Why it failed or was skipped, or None.
+        metadata: What the asset recorded, JSON-like.
+        code_version: The asset's declared version when it ran.
+        data_version: The version the asset gave its value, else the value's digest, else None.
+        location: Where the IO manager keeps this very value, or None.
+        inputs: The upstream values it was computed from.
+        io: The name of the IO manager that holds the value.
+        size: Bytes of the stored value, where the IO manager knows.
+    """
+
+    asset: str
+    partition: Any
+    partition_key: str | None
+    run_id: str
+    status: Status
+    attempt: int = 0
+    started_at: datetime | None = None
+    finished_at: datetime | None = None
+    failure: Failure | None = None
+    metadata: Mapping[str, Any] = field(default_factory=dict)
+    code_version: str | None = None
+    data_version: str | None = None
+    location: str | None = None
+    inputs: tuple[Input, ...] = ()
+    io: str = "default"
+    size: int | None = None
+
+    @property
+    def duration(self) -> float | None:
+        """Seconds from the start of the last attempt to its end; None before that."""
+        if self.started_at is None or self.finished_at is None:
+            return None
+        return (self.finished_at - self.started_at).total_seconds()
+
+    @property
+    def name(self) -> str:
+        """`asset`, or `asset[key]` where there is a partition."""
+        return self.asset if self.partition_key is None else f"{self.asset}[{self.partition_key}]"
+
+
+@dataclass(frozen=True, slots=True)
+class RunRequest:
+    """What somebody asked for, as data: everything a run needs to be planned again elsewhere.
+
+    Attributes:
+        kind: `materialize` (this asset only), `materialize_all` (and everything upstream) or `backfill`.
+        asset: The target asset's name.
+        keys: The target's encoded partition keys; None entries mean "no partition". Empty if `span` is set.
+        span: First and last encoded key of a contiguous range of the target's set, instead of `keys`.
+        upstream: Whether upstream assets are part of the run.
+        refresh: Which existing values are reused.
+        max_parallel: Steps that may run at a time; None: the runtime's `max_concurrency`.
+        timeout: Seconds until the run is cancelled, or None.
+        tags: Free labels.
+        as_of: The instant that closes open-ended partition sets (ISO 8601, UTC).
+    """
+
+    kind: Literal["materialize", "materialize_all", "backfill"]
+    asset: str
+    keys: tuple[str | None, ...] = (None,)
+    span: tuple[str, str] | None = None
+    upstream: bool = False
+    refresh: Refresh = "all"
+    max_parallel: int | None = None
+    timeout: float | None = None
+    tags: Mapping[str, str] = field(default_factory=dict)
+    as_of: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class RunRecord:
+    """The stored head of a run.
+
+    Attributes:
+        id: Sortable by time of creation.
+        pipeline: Name of the pipeline that defines the target.
+        request: What was asked for.
+        status: queued, running, waiting, succeeded, failed or cancelled.
+        created_at, started_at, finished_at: Aware UTC datetimes, or None.
+        owner: The node that drives it, or None.
+        epoch: Raised each time the run changes owner; a write with an older epoch is refused.
+        total: Steps in its plan, known once planned.
+        counts: Steps per terminal status so far.
+    """
+
+    id: str
+    pipeline: str
+    request: RunRequest
+    status: Status
+    created_at: datetime
+    started_at: datetime | None = None
+    finished_at: datetime | None = None
+    owner: str | None = None
+    epoch: int = 0
+    total: int = 0
+    counts: Mapping[str, int] = field(default_factory=dict)

@@ -1,0 +1,1 @@
+"""The supervision tree, one file per process."""

@@ -1,0 +1,104 @@
+"""The port to run history: what every store promises, whatever it is made of.
+
+Promises, each stated by the contract suite in `tests/store/contract.py`:
+
+* A call that returned is remembered for as long as the store promises to remember anything (memory: the
+  process; `file://`: the disk; Postgres: the database).
+* A success record replaces what is current for its asset-partition only if it is newer; reused, skipped,
+  failed and cancelled records never change what is current.
+* Within a run a step has one terminal record: a second one for the same step is refused and changes nothing.
+* A write with an epoch older than the run's is refused (`StaleWrite`), as is a write to a finished run.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Protocol
+
+from flowstone.errors import FlowstoneError
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterable, Mapping, Sequence
+
+    from flowstone.runs.events import Event
+    from flowstone.runs.records import Materialization, RunRecord, Status
+
+__all__ = ["StaleWrite", "StepKey", "Store"]
+
+StepKey = tuple[str, str | None]
+"""Asset name and encoded partition key (None: no partition)."""
+
+
+class StaleWrite(FlowstoneError):
+    """A write came from a node or an attempt that no longer owns the step, or for a step already terminal."""
+
+
+class Store(Protocol):
+    """Run history: runs, step records, events, and which materialization is current."""
+
+    async def open(self) -> None:
+        """Connect. Raises `StoreUnavailable` with a remedy."""
+
+    async def close(self) -> None:
+        """Flush what was acknowledged and let go of every resource. Idempotent."""
+
+    async def create_run(self, run: RunRecord) -> None:
+        """Remember a new run."""
+
+    async def run(self, run_id: str) -> RunRecord | None:
+        """The run's head, or None."""
+
+    async def runs(
+        self, *, statuses: Collection[Status] = (), limit: int = 100, before: str | None = None
+    ) -> Sequence[RunRecord]:
+        """Runs, newest first; `before` is the id of the last run of the previous page."""
+
+    async def write(self, event: Event, epoch: int = 0) -> None:
+        """Record one event; returns once it is durable. Raises `StaleWrite`.
+
+        A step event with a `materialization` upserts the step's record; `StepSucceeded` may make it current.
+        `RunStarted`, `RunCancelRequested` and `RunFinished` change the run's head.
+        """
+
+    async def write_many(self, events: Sequence[Event], epoch: int = 0) -> None:
+        """As `write` for a batch of one run's events, in order, all or none."""
+
+    async def events(self, run_id: str, *, after: int = 0, limit: int = 1000) -> Sequence[tuple[int, Event]]:
+        """A run's recorded events with their sequence numbers (from 1), in order, those after `after`."""
+
+    async def steps(
+        self, run_id: str, *, status: Status | None = None, offset: int = 0, limit: int | None = None
+    ) -> Sequence[Materialization]:
+        """A run's terminal step records in the order they became terminal."""
+
+    async def step(self, run_id: str, key: StepKey) -> Materialization | None:
+        """One terminal step record of a run, or None."""
+
+    async def current(self, keys: Iterable[StepKey]) -> Mapping[StepKey, Materialization]:
+        """The current materialization of each key that has one."""
+
+    async def history(
+        self, key: StepKey, *, limit: int = 100, offset: int = 0
+    ) -> Sequence[Materialization]:
+        """Terminal records of one asset-partition over all runs, newest first."""
+
+    async def downstream(self, keys: Iterable[StepKey]) -> Mapping[StepKey, Sequence[StepKey]]:
+        """For each key the asset-partitions whose current materialization has it as a direct input."""
+
+    async def invalidate(self, keys: Iterable[StepKey]) -> int:
+        """Make the current materialization of each key not current; returns how many were."""
+
+    async def current_keys(self, asset: str) -> Sequence[str | None]:
+        """Every partition key of the asset that has a current materialization, in no particular order."""
+
+    async def add_partitions(self, name: str, keys: Sequence[str]) -> int:
+        """Add encoded keys to a dynamic partition set; returns how many were new."""
+
+    async def remove_partitions(self, name: str, keys: Sequence[str]) -> int:
+        """Remove encoded keys from a dynamic partition set; returns how many were there."""
+
+    async def partitions(self, name: str) -> Sequence[str]:
+        """The encoded keys of a dynamic partition set, in the order they were added."""
+
+    async def prune(self, *, keep_versions: int, keep_runs: int) -> Sequence[Materialization]:
+        """Forget superseded success records beyond `keep_versions` per asset-partition and finished runs
+        beyond `keep_runs`; returns the success records forgotten, whose values may now be deleted."""
