@@ -131,5 +131,5 @@ async def typed(source: str, namespace: dict) -> str:
             if inspect.isawaitable(answer):
                 await answer
         except Exception as error:
-            print("".join(traceback.format_exception_only(error)), end="")
+            printed.write("".join(traceback.format_exception_only(error)))
     return printed.getvalue()

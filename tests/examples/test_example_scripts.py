@@ -1,0 +1,62 @@
+"""The examples that are scripts print what they promise."""
+
+from __future__ import annotations
+
+from datetime import date
+from pathlib import Path
+
+import polars as pl
+import pytest
+
+from flowstone import Runtime
+
+EXAMPLES = Path(__file__).parents[2] / "examples"
+
+
+@pytest.mark.parametrize("path", sorted(EXAMPLES.glob("*.py")), ids=lambda path: path.name)
+def test_an_example_is_short(path):
+    """An example is under 120 lines, so that it can be read at one sitting."""
+    assert len(path.read_text().splitlines()) < 120
+
+
+def test_quickstart_prints_bars_and_records(run_example):
+    """The quick start shows its totals as bars and both steps as succeeded."""
+    lines = run_example("quickstart").splitlines()
+    assert lines[0].split()[0] == "Lisbon"
+    assert lines[0].split()[-1] == "1,515"
+    assert [line.split()[0] for line in lines[1:3]] == ["Kyoto", "Oslo"]
+    assert lines[4].split()[:2] == ["raw", "succeeded"]
+    assert "'cities': 3" in lines[5]
+
+
+def test_flights_prints_a_year(run_example):
+    """The flights example counts every departure and draws twelve months."""
+    printed = run_example("nyc_flights")
+    assert "336,776 flights, 379 steps" in printed
+    assert all(month in printed for month in ("Jan", "Jun", "Dec"))
+    assert printed.splitlines()[2].split()[0] == "UA"
+
+
+async def test_flights_agree_with_a_direct_count(example):
+    """The report computed day by day equals one computed from the whole table at once."""
+    module = example("nyc_flights")
+    rows = pl.concat(module.flights().values())
+    direct = rows.filter(carrier="UA", date=date(2013, 7, 4))
+    async with Runtime(module.pipeline) as runtime:
+        await runtime.materialize("flights")
+        record = await runtime.materialize("delays", partition=date(2013, 7, 4))
+        day = await runtime.load("delays", partition="2013-07-04")
+    assert record.metadata["flights"] == len(rows.filter(date=date(2013, 7, 4)))
+    assert day.filter(carrier="UA").row(0, named=True) == {
+        "carrier": "UA",
+        "flights": len(direct),
+        "cancelled": direct["dep_delay"].null_count(),
+        "minutes_late": direct["dep_delay"].sum(),
+    }
+
+
+def test_shades_go_from_green_to_red(example):
+    """On time is green, half an hour late is red, and nothing leaves the scale."""
+    shade = example("nyc_flights").shade
+    assert "rgb(0,200,90)" in shade(-3)
+    assert "rgb(255,73,90)" in shade(500)
