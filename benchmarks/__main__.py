@@ -1,0 +1,53 @@
+"""`python -m benchmarks core`: runs each benchmark in a process of its own and prints the table."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import subprocess
+import sys
+
+from benchmarks.core import BENCHMARKS, LOOPLESS
+from benchmarks.figure import Figure
+from benchmarks.report import Row, as_json, as_table
+
+LOOPS = ("asyncio", "uvloop")
+
+
+def arguments() -> argparse.Namespace:
+    """What the command line asks for."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
+    parser.add_argument("suite", choices=["core"], help="which figures: core is everything in memory")
+    parser.add_argument("--only", choices=BENCHMARKS, nargs="+", default=BENCHMARKS, metavar="NAME")
+    parser.add_argument("--loop", choices=[*LOOPS, "both"], default="both", help="event loop; default both")
+    parser.add_argument("--quick", action="store_true", help="small sizes: that it runs, not its figures")
+    parser.add_argument("--json", action="store_true", help="one JSON document instead of a table")
+    return parser.parse_args()
+
+
+def measured(name: str, loop: str, *, quick: bool) -> list[Row]:
+    """The figures of one benchmark, taken by a fresh interpreter."""
+    command = [sys.executable, "-m", "benchmarks.worker", name, loop, *(["--quick"] if quick else [])]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if done.returncode:
+        sys.exit(f"The benchmark {name} failed on {loop}:\n{done.stderr}")
+    return [Row(loop, Figure(**figure)) for figure in json.loads(done.stdout)]
+
+
+def main() -> None:
+    """Measure what was asked for; the table appears when all is done, progress on stderr before."""
+    options = arguments()
+    loops = LOOPS if options.loop == "both" else (options.loop,)
+    rows: list[Row] = []
+    for name in options.only:
+        for loop in ("-",) if name in LOOPLESS else loops:
+            print(f"measuring {name} ({loop}) …", file=sys.stderr)
+            rows += measured(name, loop, quick=options.quick)
+    if options.json:
+        print(as_json(rows))
+    else:
+        as_table(rows, judged=not options.quick)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,20 @@
+"""Everything that needs no database. Each module has `async def measure(*, quick) -> list[Figure]`."""
+
+from __future__ import annotations
+
+__all__ = ["BENCHMARKS", "LOOPLESS"]
+
+BENCHMARKS = (
+    "chain",
+    "fan_out",
+    "backfill",
+    "waiting",
+    "latency",
+    "startup",
+    "mailbox",
+    "importing",
+    "graph",
+    "partitions",
+    "memory",
+)
+LOOPLESS = frozenset({"importing", "graph"})

@@ -1,0 +1,74 @@
+"""Prints figures: as a table for people, as JSON for programs."""
+
+from __future__ import annotations
+
+import json
+import platform
+from dataclasses import asdict
+from datetime import UTC, datetime
+from importlib.metadata import version
+from os import cpu_count
+from typing import NamedTuple
+
+from rich.console import Console
+from rich.table import Table
+
+from benchmarks.figure import Figure
+
+__all__ = ["Row", "as_json", "as_table"]
+
+COLOURS = {"stretch": "bold green", "met": "green", "MISSED": "bold red", "-": "dim"}
+
+
+class Row(NamedTuple):
+    """A figure and the loop it was taken on; `-` where no loop matters."""
+
+    loop: str
+    figure: Figure
+
+
+def circumstances() -> dict[str, object]:
+    """When, where and with what."""
+    return {
+        "date": datetime.now(UTC).date().isoformat(),
+        "flowstone": version("flowstone"),
+        "python": platform.python_version(),
+        "system": platform.system(),
+        "cores": cpu_count(),
+    }
+
+
+def as_json(rows: list[Row]) -> str:
+    """One document: the circumstances and every figure with its ratio and verdict."""
+    figures = [
+        {"loop": loop, **asdict(figure), "ratio": figure.ratio, "verdict": figure.verdict}
+        for loop, figure in rows
+    ]
+    return json.dumps({**circumstances(), "figures": figures}, indent=2)
+
+
+def as_table(rows: list[Row], *, judged: bool) -> None:
+    """Print the table; without verdicts if the sizes were too small to judge by."""
+    table = Table(title="FlowStone " + ", ".join(f"{key} {value}" for key, value in circumstances().items()))
+    for heading in ("what", "loop", "FlowStone", "bare", "ratio", "unit", "target", "verdict"):
+        table.add_column(heading, justify="right" if heading in {"FlowStone", "bare", "ratio"} else "left")
+    for loop, figure in rows:
+        verdict = figure.verdict if judged else "-"
+        table.add_row(
+            figure.name,
+            loop,
+            amount(figure.ours),
+            amount(figure.bare),
+            "" if figure.ratio is None else f"{figure.ratio:.1f}×",
+            figure.unit,
+            figure.target,
+            f"[{COLOURS[verdict]}]{verdict}[/]",
+        )
+    Console(width=None if Console().is_terminal else 140).print(table)
+
+
+def amount(value: float | None) -> str:
+    """Three significant figures, never in exponent form."""
+    if value is None:
+        return ""
+    return f"{value:,.0f}" if value >= 100 else f"{value:.1f}" if value >= 10 else f"{value:.2f}"
