@@ -1,0 +1,203 @@
+"""The public API as a user writes it, read by mypy: what this file asserts is what an editor shows. Never run."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from datetime import date, datetime
+from typing import Annotated, Any, assert_type
+
+from flowstone import (
+    Asset,
+    Context,
+    DailyPartitions,
+    Event,
+    Failure,
+    FileIO,
+    IOManager,
+    LastPartitions,
+    Materialization,
+    MaterializationFailed,
+    MemoryIO,
+    MonthlyPartitions,
+    MultiPartitions,
+    Output,
+    Pipeline,
+    Resource,
+    ResourceProvider,
+    Retry,
+    Rollup,
+    Run,
+    RunFailed,
+    RunResult,
+    Runtime,
+    Settings,
+    StaticPartitions,
+    Status,
+    Stored,
+    Target,
+    decode_partition,
+    encode_partition,
+    materialize,
+)
+
+DAYS = DailyPartitions("2025-01-01")
+pipeline = Pipeline("typing")
+
+
+@dataclass
+class Database:
+    """What a resource provides."""
+
+    dsn: str
+
+
+class Databases(ResourceProvider[Database]):
+    """A provider with all three methods."""
+
+    async def setup(self) -> Database:
+        return Database("memory")
+
+    async def teardown(self, resource: Database) -> None:
+        assert_type(resource.dsn, str)
+
+    async def health(self, resource: Database) -> None:
+        assert_type(resource, Database)
+
+
+@asynccontextmanager
+async def cache() -> AsyncIterator[dict[str, int]]:
+    """A resource as a context manager."""
+    yield {}
+
+
+class Nowhere:
+    """An IO manager is any class with these four methods."""
+
+    async def store(self, target: Target, value: object) -> Stored:
+        assert_type(target.asset, str)
+        return Stored(location=f"{target.run_id}/{target.attempt}", size=0)
+
+    async def load(self, location: str) -> object:
+        return location
+
+    async def delete(self, location: str) -> None: ...
+
+    async def exists(self, location: str) -> bool:
+        return bool(location)
+
+
+@pipeline.asset
+async def raw(context: Context) -> list[int]:
+    assert_type(context.asset, str)
+    assert_type(context.partition_key, str | None)
+    assert_type(context.run_id, str)
+    assert_type(context.attempt, int)
+    context.progress(0.5, "half")
+    context.metadata["rows"] = 3
+    return [1, 2, 3]
+
+
+@pipeline.asset(
+    partitions=DAYS,
+    mappings={"raw": LastPartitions(7)},
+    io="files",
+    retry=Retry(attempts=3, delay=1.0, backoff=2.0, max_delay=60.0, jitter=0.1, on=(OSError,)),
+    timeout=30.0,
+    run_in="thread",
+    version="2",
+    tags={"team": "core"},
+    description="A day's total.",
+)
+def total(raw: dict[date, list[int]], db: Annotated[Database, Resource]) -> Output[int]:
+    assert_type(db.dsn, str)
+    return Output(sum(map(sum, raw.values())), metadata={"dsn": db.dsn}, data_version="1")
+
+
+@pipeline.asset(partitions=MonthlyPartitions("2025-01-01"), mappings={"total": Rollup()}, deps=["raw"])
+def monthly(total: Mapping[date, int], db: Annotated[Database, Resource("db")]) -> int:
+    return sum(total.values())
+
+
+regions = MultiPartitions(region=StaticPartitions(["eu", "us"]), day=DAYS)
+
+
+async def definitions() -> None:
+    """A decorated function is an `Asset` that is still callable as the function."""
+    assert_type(raw.name, str)
+    asset: Asset[Any, Any] = raw
+    assert_type(total({}, Database("")), Output[int])
+    assert_type(pipeline.graph.order(), tuple[str, ...])
+    assert_type(pipeline.graph.to_mermaid(), str)
+    pipeline.include(Pipeline("other"))
+    pipeline.value("config", {"depth": 3})
+    assert_type(len(regions), int)
+    assert_type(encode_partition(("eu", date(2025, 1, 1))), str)
+    decode_partition("d:2025-01-01")
+    print(asset)
+
+
+async def requests() -> None:
+    """What each call of a runtime returns."""
+    ios: dict[str, IOManager] = {"default": MemoryIO(), "files": FileIO("warehouse"), "nowhere": Nowhere()}
+    resources = {"db": Databases(), "cache": cache}
+    settings = Settings(shutdown_timeout=5.0)
+    async with Runtime(
+        pipeline, store="memory://", io=ios, resources=resources, settings=settings
+    ) as runtime:
+        assert_type(runtime, Runtime)
+        record = await runtime.materialize(total, partition=date(2025, 1, 15), timeout=3, tags={"by": "me"})
+        assert_type(record, Materialization)
+        assert_type(record.status, Status)
+        assert_type(record.started_at, datetime | None)
+        assert_type(record.duration, float | None)
+        assert_type(record.failure, Failure | None)
+
+        result = await runtime.materialize_all(
+            "monthly", partition="2025-01", refresh="missing", max_parallel=4
+        )
+        assert_type(result, RunResult)
+        assert_type(result.run_id, str)
+        assert_type(result.status, Status)
+        failed: Sequence[Materialization] = result.failed
+        assert_type(len(result), int)
+        await result.value(total, partition=date(2025, 1, 15))
+
+        year = await runtime.backfill(total, start="2025-01-01", end=date(2025, 12, 31), upstream=True)
+        assert_type(year, RunResult)
+        await runtime.backfill("total", partitions=["2025-01-01"], raise_on_failure=True)
+
+        run = await runtime.submit(total, partition="2025-01-15")
+        assert_type(run, Run)
+        assert_type(run.id, str)
+        assert_type(await run.status(), Status)
+        assert_type(await run.wait(timeout=1), RunResult)
+        assert_type(await runtime.run(run.id), Run)
+        assert_type(await runtime.submit_backfill(total, end="2025-02-01"), Run)
+        await run.cancel()
+
+        assert_type(await runtime.exists(raw), bool)
+        assert_type(await runtime.status("raw"), Status)
+        assert_type(await runtime.invalidate(raw, downstream=True), int)
+        history: Sequence[Materialization] = await runtime.history(total, partition=date(2025, 1, 15))
+        await runtime.load(raw)
+        async with runtime.subscribe("step.succeeded", "step.failed") as events:
+            async for event in events:
+                one: Event = event
+                assert_type(event.kind, str)
+                assert_type(event.at, datetime)
+                print(one)
+        await runtime.drain(5.0)
+        print(failed, history, runtime.tree(), await runtime.health())
+
+
+async def one_off() -> None:
+    """The helper for scripts returns the run's result."""
+    assert_type(await materialize(raw), RunResult)
+
+
+def failures(error: RunFailed | MaterializationFailed) -> None:
+    """What an exception carries."""
+    if isinstance(error, RunFailed):
+        assert_type(error.exceptions, tuple[Exception | ExceptionGroup[Exception], ...])
