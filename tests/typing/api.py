@@ -1,4 +1,4 @@
-"""The public API as a user writes it, read by mypy: what this file asserts is what an editor shows. Never run."""
+"""The public API as a user writes it: what is asserted here is what an editor shows. Read by mypy, never run."""
 
 from __future__ import annotations
 
@@ -135,7 +135,7 @@ async def definitions() -> None:
     assert_type(len(regions), int)
     assert_type(encode_partition(("eu", date(2025, 1, 1))), str)
     decode_partition("d:2025-01-01")
-    print(asset)
+    _ = (asset,)
 
 
 async def requests() -> None:
@@ -187,9 +187,14 @@ async def requests() -> None:
                 one: Event = event
                 assert_type(event.kind, str)
                 assert_type(event.at, datetime)
-                print(one)
+                _ = (one,)
         await runtime.drain(5.0)
-        print(failed, history, runtime.tree(), await runtime.health())
+        _ = (
+            failed,
+            history,
+            runtime.tree(),
+            await runtime.health(),
+        )
 
 
 async def one_off() -> None:
