@@ -10,7 +10,16 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from datetime import datetime
 
-__all__ = ["Failure", "FailureKind", "Input", "Materialization", "Refresh", "RunRecord", "RunRequest", "Status"]
+__all__ = [
+    "Failure",
+    "FailureKind",
+    "Input",
+    "Materialization",
+    "Refresh",
+    "RunRecord",
+    "RunRequest",
+    "Status",
+]
 
 FailureKind: TypeAlias = Literal[
     "error", "timeout", "dependency", "io", "resource", "cancelled_by_asset", "abandoned", "lost"

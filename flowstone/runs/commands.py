@@ -1,0 +1,104 @@
+"""What a run's state machine asks its driver to do, and what the driver tells it that is not recorded.
+
+A command is an order, in the imperative; steps are numbers of the run's plan. A signal reports something
+that only matters while this process drives the run: a timer fired, a look-up came back. Signals are not
+events: nothing of them survives a restart, because a restart makes them meaningless.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, TypeAlias
+
+if TYPE_CHECKING:
+    from flowstone.runs.records import Status
+
+__all__ = [
+    "CancelSteps",
+    "CheckSteps",
+    "Command",
+    "FinishRun",
+    "RecordCancelled",
+    "RecordSkipped",
+    "RetryDue",
+    "RetryStep",
+    "Signal",
+    "StartStep",
+    "StepsNeeded",
+]
+
+
+@dataclass(frozen=True, slots=True)
+class StartStep:
+    """Start this attempt of the step now."""
+
+    step: int
+    attempt: int
+
+
+@dataclass(frozen=True, slots=True)
+class RetryStep:
+    """Wait `delay` seconds, then report `RetryDue`. The step holds no slot meanwhile."""
+
+    step: int
+    delay: float
+
+
+@dataclass(frozen=True, slots=True)
+class CheckSteps:
+    """Look whether the current values of these steps are good enough to reuse.
+
+    Answer with a `StepReused` event for each that is, and one `StepsNeeded` for the others.
+    """
+
+    steps: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class CancelSteps:
+    """Stop the running attempts of these steps; each answers with its own terminal event."""
+
+    steps: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class RecordSkipped:
+    """Record these steps as skipped; each is paired with the failed step that caused it."""
+
+    steps: tuple[tuple[int, int], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class RecordCancelled:
+    """Record these steps, which never started or wait to be retried, as cancelled."""
+
+    steps: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class FinishRun:
+    """Every step is terminal and recorded: record the run's status."""
+
+    status: Status
+
+
+Command: TypeAlias = (
+    StartStep | RetryStep | CheckSteps | CancelSteps | RecordSkipped | RecordCancelled | FinishRun
+)
+
+
+@dataclass(frozen=True, slots=True)
+class RetryDue:
+    """The delay before a step's next attempt is over."""
+
+    step: int
+
+
+@dataclass(frozen=True, slots=True)
+class StepsNeeded:
+    """Of the steps that were checked, these have no value that may be reused."""
+
+    steps: tuple[int, ...]
+
+
+Signal: TypeAlias = RetryDue | StepsNeeded

@@ -1,0 +1,50 @@
+"""Whether a current value is still what its asset would compute: the reason it is stale, as a sentence."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from flowstone.runs.records import Input, Materialization
+
+__all__ = ["stale_reason"]
+
+
+def stale_reason(
+    current: Materialization,
+    code_version: str | None,
+    upstream: Mapping[tuple[str, str | None], Materialization | None],
+) -> str | None:
+    """Why `current` is stale, or None if it is fresh.
+
+    Args:
+        current: The current materialization.
+        code_version: The version the asset declares now.
+        upstream: The current materialization of each upstream step, None where there is none.
+
+    A value is fresh if the asset's declared version is the one it was computed with, and each upstream value
+    is the one it was computed from: the same data version where both have one, else the very same
+    materialization. That the upstream is fresh itself is the caller's affair: it looks upstream first.
+    """
+    if current.code_version != code_version:
+        return f"code version changed from {current.code_version} to {code_version}"
+    used = {(entry.asset, entry.partition_key): entry for entry in current.inputs}
+    for key, now in upstream.items():
+        name = key[0] if key[1] is None else f"{key[0]}[{key[1]}]"
+        before = used.get(key)
+        if now is None:
+            if before is not None:
+                return f"upstream {name} has no current value any more"
+        elif before is None:
+            return f"upstream {name} is new"
+        elif not _same(before, now):
+            return f"upstream {name} has changed"
+    return None
+
+
+def _same(before: Input, now: Materialization) -> bool:
+    if before.data_version is not None and now.data_version is not None:
+        return before.data_version == now.data_version
+    return before.run_id == now.run_id and before.attempt == now.attempt

@@ -1,0 +1,184 @@
+"""What a run consists of: assets in topological order, each with the partitions that are part of the run.
+
+Every step has a number: assets stand one after another in topological order, and within an asset the
+partitions in the order of its set. Numbers make a step's state one byte, and its upstream steps ranges.
+Nothing here is as long as the run, except key lists that somebody wrote down key by key.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, overload
+
+from flowstone.assets.partition_keys import decode_partition, encode_partition
+from flowstone.errors import PartitionError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from flowstone.assets.graph import AssetGraph
+    from flowstone.assets.partition_view import PartitionView
+    from flowstone.runs.records import Refresh, RunRequest
+
+__all__ = ["AssetPlan", "KeyList", "RunPlan"]
+
+
+class KeyList(Sequence[Any]):
+    """Partition values written down one by one, without duplicates, with O(1) `index` and `in`."""
+
+    __slots__ = ("_index", "_keys")
+
+    def __init__(self, keys: Iterable[Any]) -> None:
+        self._keys = tuple(dict.fromkeys(keys))
+        self._index: dict[Any, int] | None = None
+
+    @overload
+    def __getitem__(self, position: int) -> Any: ...
+    @overload
+    def __getitem__(self, position: slice) -> tuple[Any, ...]: ...
+    def __getitem__(self, position: int | slice) -> Any:
+        return self._keys[position]
+
+    def __len__(self) -> int:
+        return len(self._keys)
+
+    def __contains__(self, key: object) -> bool:
+        return key in self._positions()
+
+    def index(self, key: Any, start: int = 0, stop: int | None = None) -> int:
+        position = self._positions().get(key)
+        if position is None or position < start or (stop is not None and position >= stop):
+            raise ValueError(f"{key!r} is not one of these keys")
+        return position
+
+    def _positions(self) -> dict[Any, int]:
+        if self._index is None:
+            self._index = {key: position for position, key in enumerate(self._keys)}
+        return self._index
+
+
+class AssetPlan:
+    """One asset's part of a run.
+
+    Attributes:
+        asset: The asset's name.
+        index: Its place among the assets of the plan.
+        offset: The number of its first step.
+        keys: The partition values of its steps, in order; `(None,)` where it has no partition.
+        refresh: Which existing values are reused.
+        downstream: Places of the assets of the plan that depend on it directly.
+    """
+
+    __slots__ = ("asset", "downstream", "edges", "index", "keys", "offset", "refresh")
+
+    def __init__(self, asset: str, index: int, offset: int, keys: Sequence[Any], refresh: Refresh) -> None:
+        self.asset = asset
+        self.index = index
+        self.offset = offset
+        self.keys = keys
+        self.refresh = refresh
+        self.downstream: tuple[int, ...] = ()
+        self.edges: tuple[Edge, ...] = ()
+
+    def position(self, key: Any) -> int | None:
+        """Where `key` stands among the keys, or None."""
+        try:
+            return self.keys.index(key)
+        except (ValueError, PartitionError):
+            return None
+
+    def numbers(self, keys: Sequence[Any]) -> tuple[range, ...]:
+        """The steps of these keys as few ranges; keys that are not part of the run are left out."""
+        if len(keys) == 1 or isinstance(keys, (tuple, list, KeyList)):
+            return _ranges(self.offset + at for key in keys if (at := self.position(key)) is not None)
+        # A contiguous slice of a set: its ends say it all, if both are in the plan.
+        if len(keys) == 0:
+            return ()
+        first, last = self.position(keys[0]), self.position(keys[-1])
+        if first is not None and last is not None and last - first == len(keys) - 1:
+            return (range(self.offset + first, self.offset + last + 1),)
+        return _ranges(self.offset + at for key in keys if (at := self.position(key)) is not None)
+
+
+class Edge:
+    """A dependency between two assets of the plan."""
+
+    __slots__ = ("_view", "aligned", "asset", "upstream")
+
+    def __init__(self, view: PartitionView, asset: str, upstream: AssetPlan, *, aligned: bool) -> None:
+        self._view = view
+        self.asset = asset
+        self.upstream = upstream
+        self.aligned = aligned
+
+    def numbers(self, position: int, key: Any) -> tuple[range, ...]:
+        if self.aligned:
+            number = self.upstream.offset + position
+            return (range(number, number + 1),)
+        return self.upstream.numbers(self._view.upstream_keys(self.asset, self.upstream.asset, key).keys)
+
+
+class RunPlan:
+    """The steps of a run and how they depend on each other.
+
+    Attributes:
+        request: What was asked for.
+        graph: The graph it was planned on; a later change of the pipeline does not reach a planned run.
+        view: The partition sets as they were at that instant.
+        assets: One `AssetPlan` per asset, upstream before downstream.
+        total: The number of steps.
+    """
+
+    def __init__(
+        self, request: RunRequest, graph: AssetGraph, view: PartitionView, assets: tuple[AssetPlan, ...]
+    ) -> None:
+        self.request = request
+        self.graph = graph
+        self.view = view
+        self.assets = assets
+        self.total = sum(len(plan.keys) for plan in assets)
+        self._offsets = [plan.offset for plan in assets]
+        self._by_name = {plan.asset: plan for plan in assets}
+
+    def of(self, step: int) -> AssetPlan:
+        """The asset's plan that holds the step."""
+        return self.assets[bisect_right(self._offsets, step) - 1]
+
+    def step(self, number: int) -> tuple[str, Any, str | None]:
+        """The step's asset name, partition value and encoded partition key."""
+        plan = self.of(number)
+        value = plan.keys[number - plan.offset]
+        return plan.asset, value, None if value is None else encode_partition(value)
+
+    def number(self, asset: str, partition_key: str | None) -> int | None:
+        """The number of a step, or None if it is not part of this run."""
+        plan = self._by_name.get(asset)
+        if plan is None:
+            return None
+        value = None if partition_key is None else decode_partition(partition_key)
+        position = plan.position(value)
+        return None if position is None else plan.offset + position
+
+    def upstream(self, step: int) -> Sequence[range]:
+        """The steps of this run that the step depends on."""
+        plan = self.of(step)
+        edges = plan.edges
+        if not edges:
+            return ()
+        position = step - plan.offset
+        key = plan.keys[position]
+        if len(edges) == 1:
+            return edges[0].numbers(position, key)
+        return [numbers for edge in edges for numbers in edge.numbers(position, key)]
+
+
+def _ranges(numbers: Iterable[int]) -> tuple[range, ...]:
+    """Merge numbers into ranges of consecutive ones."""
+    found: list[range] = []
+    for number in sorted(numbers):
+        if found and found[-1].stop == number:
+            found[-1] = range(found[-1].start, number + 1)
+        else:
+            found.append(range(number, number + 1))
+    return tuple(found)

@@ -1,0 +1,412 @@
+"""The run state machine: examples one can read, then any order of events hypothesis can think of."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import Any
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from flowstone.runs.commands import (
+    CancelSteps,
+    CheckSteps,
+    FinishRun,
+    RecordCancelled,
+    RecordSkipped,
+    RetryDue,
+    RetryStep,
+    StartStep,
+    StepsNeeded,
+)
+from flowstone.runs.records import Status
+from flowstone.runs.state import RunState
+from tests.runs.plans import (
+    HandPlan,
+    cancel_requested,
+    cancelled,
+    failed,
+    retried,
+    reused,
+    skipped,
+    started,
+    succeeded,
+)
+
+
+def same(key: int) -> list[int]:
+    return [key]
+
+
+def diamond() -> HandPlan:
+    return HandPlan(
+        {"a": 1, "b": 1, "c": 1, "d": 1}, {"b": {"a": same}, "c": {"a": same}, "d": {"b": same, "c": same}}
+    )
+
+
+def make(plan: HandPlan, max_parallel: int = 4, window: int = 100) -> RunState:
+    return RunState(plan, max_parallel=max_parallel, window=window)  # type: ignore[arg-type]  # structural twin
+
+
+def test_a_diamond_starts_each_step_once_when_its_inputs_are_there() -> None:
+    """The sink waits for both arms, and the run finishes after it."""
+    plan = diamond()
+    state = make(plan)
+    assert state.begin() == [StartStep(0, 1)]
+    assert state.apply(succeeded(plan, 0, 1)) == [StartStep(1, 1), StartStep(2, 1)]
+    assert state.apply(succeeded(plan, 2, 1)) == []
+    assert state.apply(succeeded(plan, 1, 1)) == [StartStep(3, 1)]
+    assert state.apply(succeeded(plan, 3, 1)) == [FinishRun(Status.SUCCEEDED)]
+
+
+def test_a_failure_skips_its_downstream_and_leaves_the_other_branch_alone() -> None:
+    """The skipped step names the failed one; the run is failed, after the other branch is done."""
+    plan = diamond()
+    state = make(plan)
+    state.begin()
+    state.apply(succeeded(plan, 0, 1))
+    assert state.apply(failed(plan, 1, 1)) == [RecordSkipped(((3, 1),))]
+    assert state.apply(skipped(plan, 3)) == []
+    assert state.apply(succeeded(plan, 2, 1)) == [FinishRun(Status.FAILED)]
+
+
+def test_a_skip_names_the_root_of_a_chain_of_skips() -> None:
+    """Everything downstream of a failure names the step that failed, not its skipped neighbour."""
+    plan = HandPlan({"a": 1, "b": 1, "c": 1}, {"b": {"a": same}, "c": {"b": same}})
+    state = make(plan)
+    state.begin()
+    assert state.apply(failed(plan, 0, 1)) == [RecordSkipped(((1, 0), (2, 0)))]
+
+
+def test_a_retry_gives_its_slot_back_while_it_waits() -> None:
+    """Another step starts meanwhile; the next attempt has the next number."""
+    plan = HandPlan({"a": 2})
+    state = make(plan, max_parallel=1)
+    assert state.begin() == [StartStep(0, 1)]
+    assert state.apply(retried(plan, 0, 1)) == [RetryStep(0, 1.0), StartStep(1, 1)]
+    assert state.apply(RetryDue(0)) == []
+    assert state.apply(succeeded(plan, 1, 1)) == [StartStep(0, 2)]
+
+
+def test_an_attempt_that_was_given_up_changes_nothing() -> None:
+    """A late success of attempt 1 is absorbed once attempt 2 runs."""
+    plan = HandPlan({"a": 1})
+    state = make(plan)
+    state.begin()
+    state.apply(retried(plan, 0, 1))
+    state.apply(RetryDue(0))
+    assert state.apply(succeeded(plan, 0, 1)) == []
+    assert state.apply(succeeded(plan, 0, 2)) == [FinishRun(Status.SUCCEEDED)]
+
+
+def test_terminal_states_absorb() -> None:
+    """A second ending of a step, or a cancel of a finished run, changes nothing."""
+    plan = HandPlan({"a": 1, "b": 1})
+    state = make(plan)
+    state.begin()
+    state.apply(succeeded(plan, 0, 1))
+    assert state.apply(failed(plan, 0, 1)) == []
+    assert state.status_of(0) is Status.SUCCEEDED
+    state.apply(succeeded(plan, 1, 1))
+    assert state.apply(cancel_requested()) == []
+    assert state.counts[Status.CANCELLED] == 0
+
+
+def test_cancelling_stops_what_runs_and_records_what_does_not() -> None:
+    """Running steps are told to stop, the others are recorded as cancelled, then the run is finished."""
+    plan = HandPlan({"a": 2, "b": 2}, {"b": {"a": same}})
+    state = make(plan, max_parallel=1)
+    state.begin()
+    assert state.apply(cancel_requested()) == [CancelSteps((0,)), RecordCancelled((2, 3, 1))]
+    state.apply(cancelled(plan, 1))
+    state.apply(cancelled(plan, 2))
+    assert state.apply(cancelled(plan, 0, 1)) == []
+    assert state.apply(cancelled(plan, 3)) == [FinishRun(Status.CANCELLED)]
+
+
+def test_a_cancel_that_comes_too_late_does_not_turn_success_into_cancelled() -> None:
+    """If every step succeeded all the same, the run succeeded: nothing was cancelled."""
+    plan = HandPlan({"a": 1})
+    state = make(plan)
+    state.begin()
+    state.apply(cancel_requested())
+    assert state.apply(succeeded(plan, 0, 1)) == [FinishRun(Status.SUCCEEDED)]
+
+
+def test_values_that_may_be_reused_are_looked_up_in_batches() -> None:
+    """Reused steps let their downstream go on; the others start."""
+    plan = HandPlan({"a": 2, "b": 2}, {"b": {"a": same}}, {"a": "missing", "b": "missing"})
+    state = make(plan)
+    assert state.begin() == [CheckSteps((0, 1))]
+    assert state.apply(reused(plan, 0)) == [CheckSteps((2,))]
+    assert state.apply(StepsNeeded((1,))) == [StartStep(1, 1)]
+
+
+def test_an_empty_run_finishes_at_once() -> None:
+    """A plan without steps succeeds: there was nothing to do."""
+    assert make(HandPlan({})).begin() == [FinishRun(Status.SUCCEEDED)]
+
+
+def test_downstream_goes_first_so_that_results_flow() -> None:
+    """With one slot, the first partition is finished before the second source is opened."""
+    plan = HandPlan({"a": 3, "b": 3}, {"b": {"a": same}})
+    state = make(plan, max_parallel=1)
+    order = drive(plan, state, lambda _: "succeed")
+    assert order == [0, 3, 1, 4, 2, 5]
+
+
+def test_a_million_steps_hold_a_window() -> None:
+    """At no time does the state hold more than the window, however long the run is."""
+    size = 300_000
+    plan = HandPlan({"a": size, "b": size}, {"b": {"a": same}})
+    plan.upstream = lambda step: [range(step - size, step - size + 1)] if step >= size else []  # type: ignore[method-assign]  # O(1)
+    state = make(plan, max_parallel=8, window=1_000)
+    most = 0
+    commands = state.begin()
+    done = 0
+    while commands:
+        more = []
+        for command in commands:
+            match command:
+                case StartStep(step, attempt):
+                    event = SUCCEEDED_EVENTS.get(plan, step, attempt)
+                    more += state.apply(event, step)
+                    done += 1
+                case FinishRun(status):
+                    assert status is Status.SUCCEEDED
+        most = max(most, state.held)
+        commands = more
+    assert done == 2 * size
+    assert most <= 1_100
+
+
+class _Cached:
+    """One success event used for all steps: the machine is told the step's number beside it."""
+
+    def __init__(self) -> None:
+        self._event: Any = None
+
+    def get(self, plan: HandPlan, step: int, attempt: int) -> Any:
+        if self._event is None:
+            self._event = succeeded(plan, 0, 1)
+        assert attempt == 1
+        return self._event
+
+
+SUCCEEDED_EVENTS = _Cached()
+
+
+def drive(plan: HandPlan, state: RunState, choose: Any) -> list[int]:
+    """Carry out commands in order, one event at a time; returns the order of starts."""
+    order: list[int] = []
+    queue = list(state.begin())
+    while queue:
+        command = queue.pop(0)
+        match command:
+            case StartStep(step, attempt):
+                order.append(step)
+                queue += state.apply(succeeded(plan, step, attempt))
+            case RecordSkipped(steps):
+                for step, _ in steps:
+                    queue += state.apply(skipped(plan, step))
+            case _:
+                pass
+    return order
+
+
+# Any legal order --------------------------------------------------------------------------------------------
+
+
+@st.composite
+def plans(draw: st.DrawFn) -> HandPlan:
+    count = draw(st.integers(1, 5))
+    names = [f"n{i}" for i in range(count)]
+    sizes = {name: draw(st.integers(1, 6)) for name in names}
+    links: dict[str, Any] = {}
+    for i, name in enumerate(names):
+        for up in draw(st.lists(st.sampled_from(names[:i]), unique=True)) if i else []:
+            kind = draw(st.sampled_from(["same", "all", "last2", "first"]))
+            choose = {
+                "same": same,
+                "all": lambda _key: list(range(6)),
+                "last2": lambda key: [key - 1, key],
+                "first": lambda _key: [0],
+            }[kind]
+            links.setdefault(name, {})[up] = choose
+    refresh = {name: draw(st.sampled_from(["all", "missing"])) for name in names}
+    return HandPlan(sizes, links, refresh)
+
+
+class World:
+    """Carries out commands in whatever order hypothesis picks, and checks the invariants as it goes."""
+
+    def __init__(self, plan: HandPlan, max_parallel: int, window: int) -> None:
+        self.plan = plan
+        self.max_parallel = max_parallel
+        self.window = window
+        self.state = make(plan, max_parallel, window)
+        self.log: list[Any] = []
+        self.running: dict[int, int] = {}
+        self.stopping: set[int] = set()
+        self.timers: list[int] = []
+        self.checks: list[tuple[int, ...]] = []
+        self.to_record: list[Any] = []
+        self.ended: dict[int, Status] = {}
+        self.attempts: Counter[int] = Counter()
+        self.finish: Status | None = None
+        self.cancel_asked = False
+        self.take(self.state.begin())
+
+    def take(self, commands: list[Any]) -> None:
+        for command in commands:
+            match command:
+                case StartStep(step, attempt):
+                    assert step not in self.running, "started while it runs"
+                    assert step not in self.ended, "started after its end"
+                    assert attempt == self.attempts[step] + 1, "attempts are numbered without gaps"
+                    for up in self.plan.upstream_steps(step):
+                        assert self.ended.get(up) in (Status.SUCCEEDED, Status.REUSED), "before its inputs"
+                    self.attempts[step] = attempt
+                    self.running[step] = attempt
+                    self.log.append(started(self.plan, step, attempt))
+                case RetryStep(step, _):
+                    self.timers.append(step)
+                case CheckSteps(steps):
+                    self.checks.append(steps)
+                case CancelSteps(steps):
+                    assert set(steps) == set(self.running)
+                    self.stopping |= set(steps)
+                case RecordSkipped(steps):
+                    for step, cause in steps:
+                        assert self.ended[cause] is Status.FAILED
+                        self.to_record.append(skipped(self.plan, step))
+                case RecordCancelled(steps):
+                    self.to_record += [cancelled(self.plan, step) for step in steps]
+                case FinishRun(status):
+                    assert self.finish is None
+                    self.finish = status
+        assert len(self.running) <= self.max_parallel
+        assert set(self.state.running) == set(self.running)
+
+    def event(self, event: Any) -> None:
+        self.log.append(event)
+        step = self.plan.number(event.asset, event.partition_key)
+        assert step is not None
+        if hasattr(event, "materialization"):
+            assert step not in self.ended, "a second terminal record"
+            self.ended[step] = event.materialization.status
+        self.take(self.state.apply(event))
+
+    def moves(self) -> list[tuple[str, Any]]:
+        found: list[tuple[str, Any]] = [("end", step) for step in self.running]
+        found += [("timer", step) for step in self.timers]
+        found += [("check", steps) for steps in self.checks]
+        found += [("record", event) for event in self.to_record]
+        return found
+
+    def move(self, kind: str, what: Any, draw: Any) -> None:
+        match kind:
+            case "end":
+                attempt = self.running.pop(what)
+                if what in self.stopping:
+                    options = [cancelled, succeeded]
+                else:
+                    options = [succeeded, succeeded, failed] + ([retried] if attempt < 3 else [])
+                self.event(draw(st.sampled_from(options))(self.plan, what, attempt))
+            case "timer":
+                self.timers.remove(what)
+                self.take(self.state.apply(RetryDue(what)))
+            case "check":
+                self.checks.remove(what)
+                keep = [step for step in what if step not in self.ended]
+                reuse = [step for step in keep if draw(st.booleans())]
+                for step in reuse:
+                    if self.state.status_of(step) is not Status.CANCELLED:
+                        self.event(reused(self.plan, step))
+                self.take(self.state.apply(StepsNeeded(tuple(s for s in what if s not in reuse))))
+            case _:
+                self.to_record.remove(what)
+                self.event(what)
+
+    def cancel(self) -> None:
+        if not self.cancel_asked and self.finish is None:
+            self.cancel_asked = True
+            event = cancel_requested()
+            self.log.append(event)
+            self.take(self.state.apply(event))
+
+
+@settings(max_examples=400, deadline=None)
+@given(st.data(), plans(), st.integers(1, 4), st.sampled_from([1, 3, 100]))
+def test_any_order_of_events_ends_every_step_once(
+    data: st.DataObject, plan: HandPlan, max_parallel: int, window: int
+) -> None:
+    """Whatever happens in whatever order, every step ends exactly once and the run's status follows."""
+    world = World(plan, max_parallel, window)
+    cancel_at = data.draw(st.one_of(st.none(), st.integers(0, 20)))
+    turn = 0
+    while world.finish is None:
+        moves = world.moves()
+        assert moves, "the run is stuck"
+        if turn == cancel_at:
+            world.cancel()
+            moves = world.moves()
+        if moves:
+            world.move(*data.draw(st.sampled_from(moves)), data.draw)
+        turn += 1
+    assert set(world.ended) == set(range(plan.total))
+    assert not world.running
+    tally = Counter(world.ended.values())
+    assert {s: n for s, n in world.state.counts.items() if n} == dict(tally)
+    for step, status in world.ended.items():
+        above = {world.ended[up] for up in plan.upstream_steps(step)}
+        if status in (Status.SUCCEEDED, Status.REUSED):
+            assert above <= {Status.SUCCEEDED, Status.REUSED}
+        if not world.cancel_asked:
+            assert (status is Status.SKIPPED) == bool(above & {Status.FAILED, Status.SKIPPED})
+    assert world.state.held == 0
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.data(), plans(), st.integers(1, 4), st.integers(0, 25))
+def test_replay_equals_live_and_goes_on_to_the_same_kind_of_end(
+    data: st.DataObject, plan: HandPlan, max_parallel: int, stop_at: int
+) -> None:
+    """Cut a run anywhere: replaying what was recorded gives the same state, and the rest still runs once."""
+    world = World(plan, max_parallel, 100)
+    for _ in range(stop_at):
+        moves = world.moves()
+        if world.finish is not None or not moves:
+            break
+        world.move(*data.draw(st.sampled_from(moves)), data.draw)
+    again = make(plan, max_parallel)
+    for event in world.log:
+        again.replay(event)
+    live_terminal, live_attempts, _ = world.state.snapshot()
+    terminal, attempts, _ = again.snapshot()
+    recorded = {step for step in range(plan.total) if step in world.ended}
+    assert {s for s in range(plan.total) if terminal[s]} == recorded
+    assert all(terminal[s] == live_terminal[s] for s in recorded)
+    assert attempts == live_attempts
+    resumed = Resumed(world, again)
+    while resumed.finish is None:
+        moves = resumed.moves()
+        assert moves, "the resumed run is stuck"
+        resumed.move(*data.draw(st.sampled_from(moves)), data.draw)
+    assert set(resumed.ended) == set(range(plan.total))
+
+
+class Resumed(World):
+    """The world after a restart: nothing runs, what was recorded is recorded."""
+
+    def __init__(self, before: World, state: RunState) -> None:
+        self.plan = before.plan
+        self.max_parallel = before.max_parallel
+        self.state = state
+        self.log = list(before.log)
+        self.running, self.stopping, self.timers, self.checks, self.to_record = {}, set(), [], [], []
+        self.ended = dict(before.ended)
+        self.attempts = Counter(before.attempts)
+        self.finish = None
+        self.cancel_asked = before.cancel_asked
+        self.take(state.begin())
