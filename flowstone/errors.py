@@ -24,8 +24,11 @@
        ├─ ActorDown               .name, .exit
        ├─ CallTimeout             (TimeoutError)
        ├─ CallCycle               .chain
+       ├─ ChildError              .name, .reason
        ├─ MailboxFull             .name
+       ├─ NameTaken               .key
        ├─ Rejected                one request refused; the actor lives
+       ├─ StartFailed             .name, .error
        └─ SupervisorGaveUp        .name, .error
 
 Each docstring says when you meet the error and what to do about it.
@@ -44,6 +47,7 @@ __all__ = [
     "AssetNotFound",
     "CallCycle",
     "CallTimeout",
+    "ChildError",
     "CycleError",
     "DefinitionError",
     "DependencyNotReady",
@@ -52,6 +56,7 @@ __all__ = [
     "IOManagerError",
     "MailboxFull",
     "MaterializationFailed",
+    "NameTaken",
     "PartitionError",
     "Permanent",
     "Rejected",
@@ -61,6 +66,7 @@ __all__ = [
     "RunFailed",
     "RunNotFound",
     "RuntimeStopping",
+    "StartFailed",
     "StoreUnavailable",
     "SupervisorGaveUp",
     "TypeMismatch",
@@ -241,6 +247,18 @@ class CallCycle(ActorError):
         self.chain = tuple(chain)
 
 
+class ChildError(ActorError):
+    """A supervisor cannot do what you ask of that child; `reason` is OTP's word for why.
+
+    One of `already_started`, `already_present`, `running`, `restarting`, `not_found`. The message has the remedy.
+    """
+
+    def __init__(self, message: str, name: str = "", reason: str = "") -> None:
+        super().__init__(message)
+        self.name = name
+        self.reason = reason
+
+
 class MailboxFull(ActorError):
     """A cast met a full mailbox. Slow down, or use `call`, which waits for room."""
 
@@ -249,8 +267,28 @@ class MailboxFull(ActorError):
         self.name = name
 
 
+class NameTaken(ActorError):
+    """A registry holds a living actor under that `key`. Look it up, or wait for it to end."""
+
+    def __init__(self, message: str, key: object = None) -> None:
+        super().__init__(message)
+        self.key = key
+
+
 class Rejected(ActorError):
     """Raise it in `handle` to refuse one request: the caller gets it, the actor goes on."""
+
+
+class StartFailed(ActorError):
+    """A child could not be started; `name` is its path below the supervisor and `error` says why.
+
+    `error` is the child's own exception (also the cause of this one). Children started before it are stopped.
+    """
+
+    def __init__(self, message: str, name: str = "", error: BaseException | None = None) -> None:
+        super().__init__(message)
+        self.name = name
+        self.error = error
 
 
 class SupervisorGaveUp(ActorError):
