@@ -1,4 +1,4 @@
-"""The public API as a user writes it: what is asserted here is what an editor shows. Read by mypy, never run."""
+"""The public API as a user writes it: what this asserts is what an editor shows. Read by mypy, never run."""
 
 from __future__ import annotations
 
