@@ -1,0 +1,89 @@
+"""One file name for every key: different keys never share a name, on any file system.
+
+A name must survive file systems that fold case (Windows, macOS), that normalise unicode (macOS), that reserve
+words such as CON (Windows) and that stop at 255 bytes. So a name is made of lower-case ASCII only:
+
+* `a-z`, `0-9`, `_` and `-` stand for themselves (but a leading `-`, which tools take for an option);
+* `+a` stands for `A`;
+* `%3a` stands for one byte of the key's UTF-8, here `:`; dots are written this way too, so that no name is
+  hidden, `.`, `..`, or ends in a dot;
+* a reserved word has its first letter written as a byte: `%63on`;
+* `~` marks what is not a plain key: `~none` (no key), `~empty` (the empty key), and `prefix~<sha256>` for a
+  key whose name would be too long. Two keys share such a name only if they share a SHA-256.
+
+Rejected: `urllib.parse.quote` (keeps case and `.`), base32 of everything (nobody can read the folder), and
+plain hashing (same).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from typing import Final
+
+__all__ = ["MAX_NAME_BYTES", "escape", "is_safe_name"]
+
+MAX_NAME_BYTES: Final = 200
+"""Bytes in the longest name `escape` returns by default; file systems allow 255, the rest is for suffixes."""
+
+_LITERAL: Final = frozenset("abcdefghijklmnopqrstuvwxyz0123456789_-")
+_UPPER: Final = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZ")
+_RESERVED: Final = frozenset(
+    {"con", "prn", "aux", "nul", *(f"com{n}" for n in range(10)), *(f"lpt{n}" for n in range(10))}
+)
+_HASH_BYTES: Final = 1 + 64
+_PLAIN: Final = re.compile(r"[a-z0-9_][a-z0-9_-]*")
+_SAFE: Final = re.compile(r"[a-z0-9_+%~][a-z0-9_+%~-]*(\.[a-z0-9_+%~-]+)*")
+
+
+def escape(key: str | None, *, limit: int = MAX_NAME_BYTES) -> str:
+    """The file name that stands for `key`, and for no other key.
+
+    Args:
+        key: Any text, lone surrogates included, or None for "no key", which differs from every text.
+        limit: Bytes the name may have, at least 80; a longer name ends in the key's hash instead.
+
+    Returns:
+        Lower-case ASCII without separators, never empty, hidden, reserved, or longer than `limit`.
+    """
+    if key is None:
+        return "~none"
+    if not key:
+        return "~empty"
+    if len(key) <= limit and _PLAIN.fullmatch(key) and key not in _RESERVED:
+        return key
+    tokens = _tokens(key, limit)
+    name = "".join(tokens)
+    return name if len(name) <= limit else _shortened(key, tokens, limit - _HASH_BYTES)
+
+
+def is_safe_name(name: str) -> bool:
+    """Whether `name` can only mean an entry of the folder it is looked up in: no separators, no `..`."""
+    return len(name) <= 255 and _SAFE.fullmatch(name) is not None
+
+
+def _tokens(key: str, limit: int) -> list[str]:
+    """The name in indivisible pieces; of a very long key only as many as decide that it is too long."""
+    tokens = [_token(character) for character in key[: limit + 1]]
+    if key[0] == "-" or key in _RESERVED:
+        tokens[0] = _as_bytes(key[0])
+    return tokens
+
+
+def _token(character: str) -> str:
+    if character in _LITERAL:
+        return character
+    return f"+{character.lower()}" if character in _UPPER else _as_bytes(character)
+
+
+def _as_bytes(character: str) -> str:
+    return "".join(f"%{byte:02x}" for byte in character.encode("utf-8", "surrogatepass"))
+
+
+def _shortened(key: str, tokens: list[str], room: int) -> str:
+    prefix = ""
+    for token in tokens:
+        if len(prefix) + len(token) > room:
+            break
+        prefix += token
+    return f"{prefix}~{hashlib.sha256(key.encode('utf-8', 'surrogatepass')).hexdigest()}"

@@ -1,0 +1,80 @@
+"""Where a file lies below its root: `asset/key/run-attempt.digest.suffix`.
+
+A location is that relative path and nothing else, so any process with the same root can load it and a person
+can find the file. It carries what loading needs: the suffix names the codec, the digest tells a damaged file
+from a good one. A location comes back from the run store, so it is read as untrusted text: exactly three safe
+names.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from flowstone.io.file_names import escape, is_safe_name
+
+if TYPE_CHECKING:
+    from typing import Self
+
+    from flowstone.io.manager import Target
+
+__all__ = ["Location", "digest_of"]
+
+# 128 bits of the SHA-256: damage has no chance to go unseen, and the name stays short enough to read.
+_DIGEST_LETTERS: Final = 32
+_RUN_BYTES: Final = 120
+_FILE: Final = re.compile(r"(?P<attempt>[a-z0-9_+%~-]+)\.(?P<digest>[0-9a-f]{32})\.(?P<suffix>[a-z0-9.-]+)")
+
+
+def digest_of(data: bytes) -> str:
+    """The SHA-256 of `data` in hexadecimal."""
+    return hashlib.sha256(data).hexdigest()
+
+
+@dataclass(frozen=True, slots=True)
+class Location:
+    """A file's folders and name below the root.
+
+    Attributes:
+        folders: The asset's folder and in it the partition's.
+        name: The file's name.
+        digest: The first half of the content's SHA-256.
+        suffix: Names the codec that wrote the file.
+    """
+
+    folders: tuple[str, str]
+    name: str
+    digest: str
+    suffix: str
+
+    @classmethod
+    def of(cls, target: Target, digest: str, suffix: str) -> Self:
+        """Where the content with this SHA-256 goes that `target` stored."""
+        digest = digest[:_DIGEST_LETTERS]
+        attempt = f"{escape(target.run_id, limit=_RUN_BYTES)}-{target.attempt}"
+        return cls(
+            (escape(target.asset), escape(target.partition_key)),
+            f"{attempt}.{digest}.{suffix}",
+            digest,
+            suffix,
+        )
+
+    @classmethod
+    def parse(cls, text: str) -> Self | None:
+        """The location that `text` spells, or None if no `Location` is spelled like that."""
+        names = text.split("/")
+        if len(names) != 3 or not all(map(is_safe_name, names)):
+            return None
+        match = _FILE.fullmatch(names[2])
+        if match is None:
+            return None
+        return cls((names[0], names[1]), names[2], match["digest"], match["suffix"])
+
+    def __str__(self) -> str:
+        return "/".join((*self.folders, self.name))
+
+    def matches(self, data: bytes) -> bool:
+        """Whether `data` is, byte for byte, what was stored here."""
+        return digest_of(data).startswith(self.digest)

@@ -1,0 +1,82 @@
+"""`MemoryIO`: values stay in this process, by reference."""
+
+from __future__ import annotations
+
+import hashlib
+from typing import TYPE_CHECKING, Final
+
+from flowstone.errors import IOManagerError
+from flowstone.io.manager import Stored
+
+if TYPE_CHECKING:
+    from flowstone.io.manager import Target
+
+__all__ = ["MemoryIO"]
+
+_MAX_LOCATION: Final = 2000
+
+
+class MemoryIO:
+    """Keeps values in a dict of this process, by reference: nothing is copied, encoded or written.
+
+    The fastest manager, and the one for tests, notebooks and values that cannot leave the process. What is
+    stored here ends with the process; an asset that changes a value it was given changes it for everybody.
+    """
+
+    __slots__ = ("_values",)
+
+    def __init__(self) -> None:
+        self._values: dict[str, object] = {}
+
+    def __len__(self) -> int:
+        return len(self._values)
+
+    def __repr__(self) -> str:
+        return f"MemoryIO({len(self._values)} values)"
+
+    async def store(self, target: Target, value: object) -> Stored:
+        """Keep `value`. Raises `IOManagerError` if this very attempt has stored a value already."""
+        location = _location(target)
+        if location in self._values:
+            raise IOManagerError(
+                f"Cannot store asset {target.asset!r}: attempt {target.attempt} of run {target.run_id!r} "
+                f"already stored a value, and stored values are never replaced; store it under a new attempt."
+            )
+        self._values[location] = value
+        return Stored(location)
+
+    async def load(self, location: str) -> object:
+        """The very object that was stored. Raises `IOManagerError` if it is not, or no longer, here."""
+        try:
+            return self._values[location]
+        except KeyError:
+            raise IOManagerError(
+                f"Cannot load {location!r}: this MemoryIO does not hold it; it was deleted, or stored by "
+                f"another process. Materialize the asset again, or use FileIO, which outlives it."
+            ) from None
+
+    async def delete(self, location: str) -> None:
+        """Forget the value; deleting what is not there is no error."""
+        self._values.pop(location, None)
+
+    async def exists(self, location: str) -> bool:
+        """Whether `load` would find the value."""
+        return location in self._values
+
+
+def _location(target: Target) -> str:
+    # Names the run as well as the attempt: a record that outlives the process must never find the value of
+    # another run, which a plain counter would allow.
+    location = f"memory:{_part(target.asset)}/{_part(target.run_id)}/{target.attempt}"
+    if target.partition_key is not None:
+        location = f"{location}/{target.partition_key}"
+    return location if len(location) <= _MAX_LOCATION else _hashed(location)
+
+
+def _part(text: str) -> str:
+    return text.replace("%", "%25").replace("/", "%2f")
+
+
+def _hashed(location: str) -> str:
+    digest = hashlib.sha256(location.encode("utf-8", "surrogatepass")).hexdigest()
+    return f"memory-sha256:{digest}"
