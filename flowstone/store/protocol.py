@@ -42,7 +42,17 @@ class Store(Protocol):
         """Flush what was acknowledged and let go of every resource. Idempotent."""
 
     async def create_run(self, run: RunRecord) -> None:
-        """Remember a new run."""
+        """Remember a new run; this is its first event, `RunQueued`, as well.
+
+        The same record again changes nothing; another record of the same id raises `StaleWrite`.
+        """
+
+    async def claim(self, run_id: str, owner: str, *, epoch: int) -> RunRecord:
+        """Make `owner` the run's owner and raise its epoch by one, if its epoch still is `epoch`.
+
+        Of several who try to adopt an orphan one succeeds; the former owner's writes are refused from then.
+        Raises `StaleWrite` if the epoch has moved or the run has finished, `RunNotFound` if there is none.
+        """
 
     async def run(self, run_id: str) -> RunRecord | None:
         """The run's head, or None."""
@@ -53,17 +63,22 @@ class Store(Protocol):
         """Runs, newest first; `before` is the id of the last run of the previous page."""
 
     async def write(self, event: Event, epoch: int = 0) -> None:
-        """Record one event; returns once it is durable. Raises `StaleWrite`.
+        """Record one event; returns once it is durable. Raises `StaleWrite`, also for a run it does not know.
 
-        A step event with a `materialization` upserts the step's record; `StepSucceeded` may make it current.
-        `RunStarted`, `RunCancelRequested` and `RunFinished` change the run's head.
+        A step event with a `materialization` becomes the step's record; `StepSucceeded` may make it current.
+        `RunStarted` and `RunFinished` change the run's head. `StepProgressed` is not recorded, and
+        `RunQueued` adds nothing to what `create_run` said. An attempt that a later one overtook (a higher
+        number has started) is refused, whatever its epoch.
         """
 
     async def write_many(self, events: Sequence[Event], epoch: int = 0) -> None:
         """As `write` for a batch of one run's events, in order, all or none."""
 
     async def events(self, run_id: str, *, after: int = 0, limit: int = 1000) -> Sequence[tuple[int, Event]]:
-        """A run's recorded events with their sequence numbers (from 1), in order, those after `after`."""
+        """A run's recorded events with their sequence numbers (from 1), in order, those after `after`.
+
+        All of them while the run is unfinished; of a finished run at least the newest 10,000.
+        """
 
     async def steps(
         self, run_id: str, *, status: Status | None = None, offset: int = 0, limit: int | None = None
@@ -76,16 +91,18 @@ class Store(Protocol):
     async def current(self, keys: Iterable[StepKey]) -> Mapping[StepKey, Materialization]:
         """The current materialization of each key that has one."""
 
-    async def history(
-        self, key: StepKey, *, limit: int = 100, offset: int = 0
-    ) -> Sequence[Materialization]:
-        """Terminal records of one asset-partition over all runs, newest first."""
+    async def history(self, key: StepKey, *, limit: int = 100, offset: int = 0) -> Sequence[Materialization]:
+        """Terminal records of one asset-partition over all runs, newest first by (finished_at, arrival)."""
 
     async def downstream(self, keys: Iterable[StepKey]) -> Mapping[StepKey, Sequence[StepKey]]:
         """For each key the asset-partitions whose current materialization has it as a direct input."""
 
     async def invalidate(self, keys: Iterable[StepKey]) -> int:
-        """Make the current materialization of each key not current; returns how many were."""
+        """Make the current materialization of each key not current; returns how many were.
+
+        Everything older than what was invalidated is invalid as well, whenever it is recorded: nothing is
+        current again until a newer success.
+        """
 
     async def current_keys(self, asset: str) -> Sequence[str | None]:
         """Every partition key of the asset that has a current materialization, in no particular order."""
@@ -100,5 +117,12 @@ class Store(Protocol):
         """The encoded keys of a dynamic partition set, in the order they were added."""
 
     async def prune(self, *, keep_versions: int, keep_runs: int) -> Sequence[Materialization]:
-        """Forget superseded success records beyond `keep_versions` per asset-partition and finished runs
-        beyond `keep_runs`; returns the success records forgotten, whose values may now be deleted."""
+        """Forget superseded successes and finished runs; returns the successes, whose values may be deleted.
+
+        Args:
+            keep_versions: Successes that stay per asset-partition, the newest ones; the current one stays
+                whatever the number.
+            keep_runs: Finished runs that stay, those that finished last. With a run go its events, its step
+                records and what it left in `history`, except successes, which `keep_versions` decides about.
+                A run that stays goes on listing all its steps.
+        """

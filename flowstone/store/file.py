@@ -1,0 +1,196 @@
+"""The store that a directory remembers: a `MemoryStore` whose every write is first in a journal on disk.
+
+Map of this file
+    open, close     the lock, reading the journal back, compaction
+    create_run ...  the writes, each one operation of the journal
+    _record         the way of every write: sanitised, encoded, durable, applied
+"""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Final, TypeVar
+
+from flowstone.errors import StoreUnavailable
+from flowstone.runs.events import StepProgressed
+from flowstone.store.codec import encode_event, encode_run
+from flowstone.store.disk_thread import DiskThread
+from flowstone.store.group_commit import GroupCommit
+from flowstone.store.journal_file import JournalFile, encode_line, read_lines, rewrite
+from flowstone.store.lock import FileLock
+from flowstone.store.memory import MemoryStore, of_one_run, retention
+from flowstone.store.replay import Replay
+from flowstone.store.sanitise import sanitised, sanitised_run
+from flowstone.store.snapshot import live_facts, snapshot
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Sequence
+
+    from flowstone.runs.events import Event
+    from flowstone.runs.records import Materialization, RunRecord
+    from flowstone.store.history import History
+    from flowstone.store.protocol import StepKey
+    from flowstone.store.replay import Operation
+
+__all__ = ["FileStore"]
+
+T = TypeVar("T")
+
+_FEW: Final = 5_000  # Facts that are replayed in a moment, dead or not.
+_MUCH: Final = 3  # Compaction pays when fewer than one fact in so many is live.
+
+
+class FileStore(MemoryStore):
+    """Run history in a directory, for one process at a time.
+
+    A write returns once the disk has it (fsync; writes that wait together share one). If the disk refuses,
+    it raises `StoreUnavailable` and has changed nothing; the store goes on as soon as the disk does. A
+    cancelled write may or may not have been recorded. Reads answer from memory, after `close` as well.
+
+    Args:
+        directory: Made if it is missing; holds `journal.jsonl` and `journal.lock`, nothing else is touched.
+        read_only: Take a snapshot at `open`, without the lock: to look on while another process works.
+            Writes raise `StoreUnavailable`.
+    """
+
+    def __init__(self, directory: str | Path, *, read_only: bool = False) -> None:
+        super().__init__()
+        self._directory = Path(directory)
+        self._path = self._directory / "journal.jsonl"
+        self._lock = FileLock(self._directory / "journal.lock")
+        self._read_only = read_only
+        self._file: JournalFile | None = None
+        self._thread: DiskThread | None = None
+        self._commit: GroupCommit | None = None
+        self._closing = False
+
+    def __repr__(self) -> str:
+        return f"FileStore({str(self._directory)!r}{', read_only=True' if self._read_only else ''})"
+
+    async def open(self) -> None:
+        if self._thread is not None:
+            return
+        thread = DiskThread(f"flowstone store {self._directory}")
+        try:
+            self._history = await thread.submit(self._look if self._read_only else self._open)
+        except BaseException:
+            # Cancelled in mid-opening: this job comes after it, so it lets go of whatever was taken.
+            thread.submit(self._let_go)
+            thread.stop()
+            raise
+        if self._file is None:
+            thread.stop()
+            return
+        self._closing = False
+        self._thread = thread
+        self._commit = GroupCommit(self._path, self._file, thread)
+
+    async def close(self) -> None:
+        if self._commit is None or self._thread is None:
+            return
+        self._closing = True
+        await self._commit.drained()
+        if self._thread is not None:  # Else closed by another call meanwhile.
+            self._thread.stop()
+            self._thread = self._commit = None
+            self._let_go()
+
+    # Writes -------------------------------------------------------------------------------------------------
+
+    async def create_run(self, run: RunRecord) -> None:
+        run = sanitised_run(run)
+        await self._record(["run", encode_run(run)], lambda: self._history.create_run(run))
+
+    async def claim(self, run_id: str, owner: str, *, epoch: int) -> RunRecord:
+        operation = ["claim", run_id, owner, epoch]
+        return await self._record(operation, lambda: self._history.claim(run_id, owner, epoch))
+
+    async def write(self, event: Event, epoch: int = 0) -> None:
+        if isinstance(event, StepProgressed):
+            return
+        event = sanitised(event)
+        operation = ["events", epoch, [encode_event(event)]]
+        await self._record(operation, lambda: self._history.write(event, epoch))
+
+    async def write_many(self, events: Sequence[Event], epoch: int = 0) -> None:
+        recorded = [sanitised(event) for event in of_one_run(events) if not isinstance(event, StepProgressed)]
+        if recorded:
+            operation = ["events", epoch, [encode_event(event) for event in recorded]]
+            await self._record(operation, lambda: self._history.write_many(recorded, epoch))
+
+    async def invalidate(self, keys: Iterable[StepKey]) -> int:
+        pairs = list(keys)
+        if not pairs:
+            return 0
+        return await self._record(["invalidate", pairs], lambda: self._history.ledger.invalidate(pairs))
+
+    async def add_partitions(self, name: str, keys: Sequence[str]) -> int:
+        new = list(keys)
+        return await self._record(["add", name, new], lambda: self._history.add_partitions(name, new))
+
+    async def remove_partitions(self, name: str, keys: Sequence[str]) -> int:
+        old = list(keys)
+        return await self._record(["remove", name, old], lambda: self._history.remove_partitions(name, old))
+
+    async def prune(self, *, keep_versions: int, keep_runs: int) -> Sequence[Materialization]:
+        limits = retention(keep_versions, keep_runs)
+        return await self._record(["prune", *limits], lambda: self._history.prune(*limits))
+
+    async def _record(self, operation: Operation, apply: Callable[[], T]) -> T:
+        if self._commit is None or self._closing:
+            if self._read_only:
+                raise StoreUnavailable(
+                    f"{self._directory} was opened to be looked at; open it without read_only"
+                )
+            raise StoreUnavailable(
+                f"the store in {self._directory} is not open; open it, or use a running runtime"
+            )
+        return await self._commit.write(encode_line(operation), apply)
+
+    # On the disk thread -------------------------------------------------------------------------------------
+
+    def _open(self) -> History:
+        try:
+            self._directory.mkdir(parents=True, exist_ok=True)
+            self._lock.acquire()
+            replay = Replay()
+            end = read_lines(self._path, replay.apply)
+            if replay.facts > max(_FEW, _MUCH * live_facts(replay.history)):
+                end = rewrite(self._path, snapshot(replay.history)) or end
+            self._file = JournalFile(self._path, end)
+        except BaseException as error:
+            self._let_go()
+            if isinstance(error, OSError):
+                raise StoreUnavailable(self._cannot("open", error)) from error
+            raise
+        return replay.history
+
+    def _look(self) -> History:
+        replay = Replay()
+        try:
+            if not self._directory.is_dir():
+                raise StoreUnavailable(
+                    f"there is no run history in {self._directory}; check the path, or materialize something"
+                )
+            read_lines(self._path, replay.apply)
+        except OSError as error:
+            raise StoreUnavailable(self._cannot("read", error)) from error
+        return replay.history
+
+    def _let_go(self) -> None:
+        file, self._file = self._file, None
+        if file is not None:
+            with suppress(OSError):
+                file.close()
+        self._lock.release()
+
+    def _cannot(self, what: str, error: OSError) -> str:
+        if isinstance(error, FileExistsError | NotADirectoryError):
+            return f"{error.filename} is not a directory; give the store a directory of its own"
+        reason = error.strerror or type(error).__name__
+        if isinstance(error, PermissionError):
+            return (
+                f"cannot {what} the store in {self._directory} ({reason}); allow it, or use another directory"
+            )
+        return f"cannot {what} the store in {self._directory} ({reason}); mend that, or use another directory"

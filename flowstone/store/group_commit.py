@@ -1,0 +1,118 @@
+"""Many writers, one fsync: group commit over a journal file.
+
+A writer leaves its line and waits. While the disk is busy with one batch, the next one gathers; so a batch is
+as large as the disk is slow, and nobody waits for more than the batch under way and their own. What a line
+does to the state in memory happens when the line is durable, in the order of the lines, whether or not its
+writer still waits: acknowledged means on disk, a failed write has changed nothing, and a cancelled writer
+cannot tear a batch or leave it half applied.
+
+Rejected: applying at once and rolling back when the disk fails. It shows readers what may never have been,
+and an undo for every command is twice the code.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
+
+from flowstone.errors import StoreUnavailable
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from flowstone.store.disk_thread import DiskThread
+    from flowstone.store.journal_file import JournalFile
+
+__all__ = ["GroupCommit"]
+
+T = TypeVar("T")
+
+
+@dataclass(slots=True)
+class _Write(Generic[T]):
+    line: bytes
+    apply: Callable[[], T]
+    done: asyncio.Future[T]
+
+
+class GroupCommit:
+    """Appends lines durably and then applies them.
+
+    Args:
+        path: The journal's path, for messages.
+        file: The journal.
+        thread: Where the disk is waited for.
+    """
+
+    def __init__(self, path: Path, file: JournalFile, thread: DiskThread) -> None:
+        self._path = path
+        self._file = file
+        self._thread = thread
+        self._loop = asyncio.get_running_loop()
+        self._waiting: list[_Write[Any]] = []
+        self._busy = False
+        self._idle = asyncio.Event()
+        self._idle.set()
+
+    async def write(self, line: bytes, apply: Callable[[], T]) -> T:
+        """Make a line durable, then apply it; returns or raises what `apply` does.
+
+        Raises:
+            StoreUnavailable: The disk refused the line; nothing was recorded.
+        """
+        write: _Write[T] = _Write(line, apply, self._loop.create_future())
+        self._waiting.append(write)
+        if not self._busy:
+            self._busy = True
+            self._idle.clear()
+            self._loop.call_soon(self._flush)  # Not at once: all who are ready to write come along.
+        result: T = await write.done
+        return result
+
+    async def drained(self) -> None:
+        """Wait until no line is on its way to the disk."""
+        await self._idle.wait()
+
+    def _flush(self) -> None:
+        batch, self._waiting = self._waiting, []
+        lines = b"".join([write.line for write in batch])
+        committed = self._thread.submit(partial(self._file.append, lines))
+        committed.add_done_callback(partial(self._settle, batch))
+
+    def _settle(self, batch: list[_Write[Any]], committed: asyncio.Future[None]) -> None:
+        error = committed.exception()
+        for write in batch:
+            if error is None:
+                _apply(write)
+            elif not write.done.done():
+                write.done.set_exception(self._refusal(error))
+        if self._waiting:
+            self._flush()
+        else:
+            self._busy = False
+            self._idle.set()
+
+    def _refusal(self, error: BaseException) -> StoreUnavailable:
+        reason = (
+            (error.strerror if isinstance(error, OSError) else None) or str(error) or type(error).__name__
+        )
+        refusal = StoreUnavailable(
+            f"cannot write {self._path} ({reason}), so this was not recorded; free space or mend the disk, "
+            "then try again: the store goes on by itself"
+        )
+        refusal.__cause__ = error
+        return refusal
+
+
+def _apply(write: _Write[Any]) -> None:
+    try:
+        result = write.apply()
+    except Exception as error:
+        if not write.done.done():
+            write.done.set_exception(error)
+    else:
+        if not write.done.done():
+            write.done.set_result(result)

@@ -1,0 +1,150 @@
+"""Everything a store without a database remembers: runs, asset-partitions, dynamic partition sets.
+
+Plain synchronous state that neither waits nor fails half-way. A command that raises has changed nothing, and
+the same commands in the same order give the same state: that is what lets the file store keep a journal of
+commands and replay it.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left, insort
+from collections import deque
+from typing import TYPE_CHECKING
+
+from flowstone.errors import RunNotFound
+from flowstone.runs.events import StepProgressed
+from flowstone.store.ledger import Ledger
+from flowstone.store.protocol import StaleWrite
+from flowstone.store.run_log import RunLog
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterator, Sequence
+
+    from flowstone.runs.events import Event
+    from flowstone.runs.records import Materialization, RunRecord, Status
+    from flowstone.store.event_log import EventLog
+
+__all__ = ["History"]
+
+
+class History:
+    """The state behind `MemoryStore`.
+
+    Attributes:
+        ledger: The asset-partitions.
+        partitions: Dynamic partition sets: name to encoded keys, in the order they were added.
+    """
+
+    def __init__(self) -> None:
+        self.ledger = Ledger()
+        self.partitions: dict[str, dict[str, None]] = {}
+        self._runs: dict[str, RunLog] = {}
+        self._ids: list[str] = []  # Sorted, which is by time of creation.
+        self._finished: deque[str] = deque()  # In the order they finished: retention takes the first.
+
+    # Commands -----------------------------------------------------------------------------------------------
+
+    def create_run(self, run: RunRecord) -> RunLog:
+        """Remember a new run; the same record again changes nothing."""
+        known = self._runs.get(run.id)
+        if known is not None:
+            if known.created_as(run):
+                return known
+            raise StaleWrite(f"another run has the id {run.id}; ask for the run again, it gets a new id")
+        log = self._runs[run.id] = RunLog(run)
+        if not self._ids or self._ids[-1] < run.id:
+            self._ids.append(run.id)
+        else:
+            insort(self._ids, run.id)
+        if log.finished:
+            self._finished.append(run.id)
+        return log
+
+    def restore_run(self, run: RunRecord, log: EventLog) -> None:
+        """Take over a run of a former life: its head and an event log to be filled."""
+        self.create_run(run).log = log
+
+    def claim(self, run_id: str, owner: str, epoch: int) -> RunRecord:
+        """Give a run to another owner; see `Store.claim`."""
+        run = self._runs.get(run_id)
+        if run is None:
+            raise RunNotFound(f"no run {run_id}: its id is mistyped, or retention removed it")
+        return run.claim(owner, epoch)
+
+    def write(self, event: Event, epoch: int) -> None:
+        """Record one event."""
+        if type(event) is StepProgressed:
+            return
+        run = self._writable(event.run_id)
+        run.check(event, epoch)
+        self._add(run, event)
+
+    def write_many(self, events: Sequence[Event], epoch: int) -> None:
+        """Record a batch of one run's events, all or none."""
+        events = [event for event in events if not isinstance(event, StepProgressed)]
+        if not events:
+            return
+        run = self._writable(events[0].run_id)
+        run.check_all(events, epoch)
+        for event in events:
+            self._add(run, event)
+
+    def add_partitions(self, name: str, keys: Sequence[str]) -> int:
+        """Add keys to a dynamic set; returns how many were new."""
+        known = self.partitions.setdefault(name, {})
+        before = len(known)
+        known.update(dict.fromkeys(keys))
+        return len(known) - before
+
+    def remove_partitions(self, name: str, keys: Sequence[str]) -> int:
+        """Remove keys from a dynamic set; returns how many were there."""
+        known = self.partitions.get(name, {})
+        there = [key for key in dict.fromkeys(keys) if key in known]
+        for key in there:
+            del known[key]
+        return len(there)
+
+    def prune(self, keep_versions: int, keep_runs: int) -> list[Materialization]:
+        """Apply retention; see `Store.prune`."""
+        while len(self._finished) > keep_runs:
+            run_id = self._finished.popleft()
+            self.ledger.forget(self._runs.pop(run_id).records)
+            del self._ids[bisect_left(self._ids, run_id)]
+        return self.ledger.prune(keep_versions)
+
+    # Questions ----------------------------------------------------------------------------------------------
+
+    def find(self, run_id: str) -> RunLog | None:
+        """One run, or None."""
+        return self._runs.get(run_id)
+
+    def runs(self, statuses: Collection[Status], limit: int, before: str | None) -> list[RunRecord]:
+        """Heads of runs, newest first."""
+        found: list[RunRecord] = []
+        place = len(self._ids) if before is None else bisect_left(self._ids, before)
+        while place > 0 and len(found) < limit:
+            place -= 1
+            run = self._runs[self._ids[place]]
+            if not statuses or run.status in statuses:
+                found.append(run.head())
+        return found
+
+    def all_runs(self) -> Iterator[RunLog]:
+        """Every run: the finished ones in the order they finished, then the others by age."""
+        yield from (self._runs[run_id] for run_id in self._finished)
+        yield from (run for run in map(self._runs.__getitem__, self._ids) if not run.finished)
+
+    # Parts --------------------------------------------------------------------------------------------------
+
+    def _writable(self, run_id: str) -> RunLog:
+        run = self._runs.get(run_id)
+        if run is None:
+            raise StaleWrite(f"no run {run_id} to write to: it was never created, or retention removed it")
+        return run
+
+    def _add(self, run: RunLog, event: Event) -> None:
+        record = run.add(event)
+        if record is not None:
+            self.ledger.record(record)
+        elif run.finished:
+            self._finished.append(event.run_id)

@@ -1,0 +1,146 @@
+"""The state of every asset-partition: its timeline, its current value, and who was computed from it."""
+
+from __future__ import annotations
+
+from itertools import chain, islice
+from typing import TYPE_CHECKING
+
+from flowstone.runs.records import Status
+from flowstone.store.consumers import Consumers
+from flowstone.store.timeline import Timeline
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from flowstone.runs.records import Materialization
+    from flowstone.store.protocol import StepKey
+
+__all__ = ["Ledger"]
+
+
+class Ledger:
+    """All timelines, by asset and partition key.
+
+    Two levels of dicts instead of one keyed by pairs: a million pairs would cost 70 MB, and the keys of one
+    asset are a question of their own.
+    """
+
+    __slots__ = ("_consumers", "_kept", "_prunable", "_timelines")
+
+    def __init__(self) -> None:
+        self._timelines: dict[str, dict[str | None, Timeline]] = {}
+        self._consumers = Consumers()
+        # Asset-partitions with a superseded success that no `prune` has looked at: pruning costs what there
+        # is to prune, not what there is. It holds for one `keep`; a smaller one has to look at everything.
+        self._prunable: dict[StepKey, None] = {}
+        self._kept: int | None = None
+
+    def record(self, record: Materialization) -> None:
+        """File a terminal record; a success newer than every other becomes current."""
+        asset = record.asset
+        partition_key = record.partition_key
+        timelines = self._timelines.get(asset)
+        if timelines is None:
+            timelines = self._timelines[asset] = {}
+        timeline = timelines.get(partition_key)
+        if timeline is None:
+            timeline = timelines[partition_key] = Timeline()
+        newest = timeline.newest
+        before = newest if timeline.valid else None
+        if newest is not None and record.status is Status.SUCCEEDED:
+            self._prunable[asset, partition_key] = None
+        if timeline.add(record) and (record.inputs or (before is not None and before.inputs)):
+            self._consumers.replace(
+                (asset, partition_key), () if before is None else before.inputs, record.inputs
+            )
+
+    def restore(self, key: StepKey, records: Iterable[Materialization], valid: bool) -> None:
+        """File records of a former life, oldest first; `valid` says whether the newest success is current."""
+        for record in records:
+            self.record(record)
+        if not valid:
+            self._invalidate(key)
+
+    def current(self, keys: Iterable[StepKey]) -> dict[StepKey, Materialization]:
+        """The current materialization of each key that has one."""
+        found: dict[StepKey, Materialization] = {}
+        assets = self._timelines
+        for key in keys:
+            timelines = assets.get(key[0])
+            if timelines is not None:
+                timeline = timelines.get(key[1])
+                if timeline is not None and timeline.valid and timeline.newest is not None:
+                    found[key] = timeline.newest
+        return found
+
+    def current_keys(self, asset: str) -> list[str | None]:
+        """The partition keys of an asset that have a current materialization."""
+        timelines = self._timelines.get(asset, {})
+        return [partition_key for partition_key, timeline in timelines.items() if timeline.valid]
+
+    def history(self, key: StepKey, limit: int, offset: int) -> list[Materialization]:
+        """One asset-partition's records, newest first."""
+        timeline = self._timeline(key)
+        if timeline is None:
+            return []
+        return list(islice(reversed(timeline.records), max(0, offset), max(0, offset) + max(0, limit)))
+
+    def downstream(self, keys: Iterable[StepKey]) -> dict[StepKey, list[StepKey]]:
+        """The direct consumers of each key."""
+        return {key: self._consumers.of(key) for key in keys}
+
+    def invalidate(self, keys: Iterable[StepKey]) -> int:
+        """Make the current materialization of each key not current; returns how many were."""
+        return sum(self._invalidate(key) for key in keys)
+
+    def forget(self, records: Iterable[Materialization]) -> None:
+        """Forget records of a forgotten run. Successes stay: they leave by `prune` alone."""
+        for record in records:
+            if record.status is Status.SUCCEEDED:
+                continue
+            key = (record.asset, record.partition_key)
+            timeline = self._timeline(key)
+            if timeline is not None:
+                timeline.discard(record)
+                self._drop_empty(key, timeline)
+
+    def prune(self, keep: int) -> list[Materialization]:
+        """Forget superseded successes beyond the newest `keep` of each asset-partition; returns them."""
+        everything = self._kept is not None and keep < self._kept
+        keys = [key for key, _ in self.timelines()] if everything else list(self._prunable)
+        self._prunable.clear()
+        self._kept = keep
+        return list(chain.from_iterable(self._prune(key, keep) for key in keys))
+
+    def timelines(self) -> Iterator[tuple[StepKey, Timeline]]:
+        """Every timeline with its key."""
+        for asset, timelines in self._timelines.items():
+            for partition_key, timeline in timelines.items():
+                yield (asset, partition_key), timeline
+
+    def _timeline(self, key: StepKey) -> Timeline | None:
+        return self._timelines.get(key[0], {}).get(key[1])
+
+    def _invalidate(self, key: StepKey) -> bool:
+        timeline = self._timeline(key)
+        if timeline is None or timeline.newest is None or not timeline.valid:
+            return False
+        timeline.valid = False
+        self._consumers.replace(key, timeline.newest.inputs, ())
+        self._prunable[key] = None
+        return True
+
+    def _prune(self, key: StepKey, keep: int) -> list[Materialization]:
+        timeline = self._timeline(key)
+        if timeline is None:
+            return []
+        forgotten = timeline.prune(keep)
+        self._drop_empty(key, timeline)
+        return forgotten
+
+    def _drop_empty(self, key: StepKey, timeline: Timeline) -> None:
+        if not timeline.records:
+            timelines = self._timelines[key[0]]
+            del timelines[key[1]]
+            if not timelines:
+                del self._timelines[key[0]]

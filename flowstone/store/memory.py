@@ -1,0 +1,111 @@
+"""The store that remembers for as long as the process lives: the default of `Runtime()`."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from flowstone.store.history import History
+from flowstone.store.protocol import Store
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterable, Mapping, Sequence
+
+    from flowstone.runs.events import Event
+    from flowstone.runs.records import Materialization, RunRecord, Status
+    from flowstone.store.protocol import StepKey
+
+__all__ = ["MemoryStore"]
+
+
+class MemoryStore(Store):
+    """Run history in this process's memory.
+
+    No call ever suspends, so no lock is needed: whatever a method does happens at once, for every task of the
+    loop. `close` forgets nothing; the same store object may be opened again by another runtime.
+    """
+
+    def __init__(self) -> None:
+        self._history = History()
+
+    async def open(self) -> None: ...
+
+    async def close(self) -> None: ...
+
+    async def create_run(self, run: RunRecord) -> None:
+        self._history.create_run(run)
+
+    async def claim(self, run_id: str, owner: str, *, epoch: int) -> RunRecord:
+        return self._history.claim(run_id, owner, epoch)
+
+    async def run(self, run_id: str) -> RunRecord | None:
+        found = self._history.find(run_id)
+        return None if found is None else found.head()
+
+    async def runs(
+        self, *, statuses: Collection[Status] = (), limit: int = 100, before: str | None = None
+    ) -> Sequence[RunRecord]:
+        return self._history.runs(statuses, limit, before)
+
+    async def write(self, event: Event, epoch: int = 0) -> None:
+        self._history.write(event, epoch)
+
+    async def write_many(self, events: Sequence[Event], epoch: int = 0) -> None:
+        self._history.write_many(of_one_run(events), epoch)
+
+    async def events(self, run_id: str, *, after: int = 0, limit: int = 1000) -> Sequence[tuple[int, Event]]:
+        found = self._history.find(run_id)
+        return [] if found is None else found.log.page(after, limit)
+
+    async def steps(
+        self, run_id: str, *, status: Status | None = None, offset: int = 0, limit: int | None = None
+    ) -> Sequence[Materialization]:
+        found = self._history.find(run_id)
+        return [] if found is None else found.steps(status, offset, limit)
+
+    async def step(self, run_id: str, key: StepKey) -> Materialization | None:
+        found = self._history.find(run_id)
+        return None if found is None else found.step(key)
+
+    async def current(self, keys: Iterable[StepKey]) -> Mapping[StepKey, Materialization]:
+        return self._history.ledger.current(keys)
+
+    async def history(self, key: StepKey, *, limit: int = 100, offset: int = 0) -> Sequence[Materialization]:
+        return self._history.ledger.history(key, limit, offset)
+
+    async def downstream(self, keys: Iterable[StepKey]) -> Mapping[StepKey, Sequence[StepKey]]:
+        return self._history.ledger.downstream(keys)
+
+    async def invalidate(self, keys: Iterable[StepKey]) -> int:
+        return self._history.ledger.invalidate(keys)
+
+    async def current_keys(self, asset: str) -> Sequence[str | None]:
+        return self._history.ledger.current_keys(asset)
+
+    async def add_partitions(self, name: str, keys: Sequence[str]) -> int:
+        return self._history.add_partitions(name, keys)
+
+    async def remove_partitions(self, name: str, keys: Sequence[str]) -> int:
+        return self._history.remove_partitions(name, keys)
+
+    async def partitions(self, name: str) -> Sequence[str]:
+        return list(self._history.partitions.get(name, ()))
+
+    async def prune(self, *, keep_versions: int, keep_runs: int) -> Sequence[Materialization]:
+        return self._history.prune(*retention(keep_versions, keep_runs))
+
+
+def of_one_run(events: Sequence[Event]) -> Sequence[Event]:
+    """The batch itself; raises ValueError if it mixes runs, because then nothing says what "stale" means."""
+    runs = {event.run_id for event in events}
+    if len(runs) > 1:
+        raise ValueError(
+            f"write_many takes the events of one run, not of {len(runs)}: write each run's on its own"
+        )
+    return events
+
+
+def retention(keep_versions: int, keep_runs: int) -> tuple[int, int]:
+    """The two limits; raises ValueError if one is negative."""
+    if keep_versions < 0 or keep_runs < 0:
+        raise ValueError("keep_versions and keep_runs count what stays: give 0 or more")
+    return keep_versions, keep_runs

@@ -1,0 +1,89 @@
+"""From a store URL to a store: a table of schemes, each with the function that reads its URL."""
+
+from __future__ import annotations
+
+import os
+import re
+from pathlib import Path
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Final, NamedTuple
+from urllib.parse import unquote
+
+from flowstone.errors import StoreUnavailable
+from flowstone.store.file import FileStore
+from flowstone.store.memory import MemoryStore
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from flowstone.store.protocol import Store
+
+__all__ = ["open_store"]
+
+
+def open_store(store: str | Store) -> Store:
+    """The store that a URL means; it still has to be opened (`await store.open()`).
+
+    | URL | store |
+    |---|---|
+    | `memory://` | this process's memory |
+    | `file://DIR` | a directory: `file:///srv/runs`, or relative to the working directory: `file://runs` |
+
+    In a directory `%` begins an escape (`%20`, `%3F`), and `~/` at its start is the home directory.
+
+    Args:
+        store: A URL, or a store object, which is returned as it is.
+
+    Raises:
+        StoreUnavailable: No store of this installation has that URL. The message never repeats more of it
+            than the scheme, because a URL may carry a password.
+        TypeError: Neither text nor a store.
+    """
+    if not isinstance(store, str):
+        if not hasattr(store, "write_many"):
+            raise TypeError(
+                f"a store is a URL such as 'file://DIR' or a store object, not {type(store).__name__}"
+            )
+        return store
+    scheme, separator, rest = store.partition("://")
+    known = _SCHEMES.get(scheme.lower()) if separator else None
+    if known is None:
+        raise StoreUnavailable(_unknown(scheme if separator else ""))
+    return known.make(rest)
+
+
+class _Scheme(NamedTuple):
+    example: str
+    make: Callable[[str], Store]
+
+
+def _memory(rest: str) -> Store:
+    if rest:
+        raise StoreUnavailable("'memory://' takes nothing behind it: each runtime has a memory of its own")
+    return MemoryStore()
+
+
+def _file(rest: str) -> Store:
+    if re.search(r"[?#\x00]", rest):
+        raise StoreUnavailable("a directory's '?' and '#' are written %3F and %23 in 'file://DIR'")
+    if not rest:
+        raise StoreUnavailable("'file://' names no directory; write 'file://DIR', such as file://.flowstone")
+    if os.name == "nt" and re.match(r"/[A-Za-z]:", rest):
+        rest = rest[1:]
+    directory = Path(unquote(rest))
+    return FileStore(directory.expanduser() if rest == "~" or rest.startswith("~/") else directory)
+
+
+_SCHEMES: Final[Mapping[str, _Scheme]] = MappingProxyType(
+    {
+        "file": _Scheme("file://DIR", _file),
+        "memory": _Scheme("memory://", _memory),
+    }
+)
+
+
+def _unknown(scheme: str) -> str:
+    available = " and ".join(known.example for known in _SCHEMES.values())
+    if re.fullmatch(r"[a-z][a-z0-9+.-]{0,30}", scheme, re.IGNORECASE):
+        return f"no store of this installation has URLs that begin with {scheme}://; available: {available}"
+    return f"a store URL begins with its kind; available: {available}"

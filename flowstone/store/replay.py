@@ -1,0 +1,163 @@
+"""The file store's journal is a list of operations; this is how each is done again.
+
+An operation is an array, its name first. It is what was *asked*, and `History` decides in the same way each
+time what comes of it: what was refused when it was asked is refused again when it is replayed.
+
+    ["run", run]                            create_run
+    ["events", epoch, [event, ...]]         write, write_many
+    ["claim", run id, owner, epoch]         claim
+    ["invalidate", [[asset, key], ...]]     invalidate
+    ["add", set name, [key, ...]]           add_partitions
+    ["remove", set name, [key, ...]]        remove_partitions
+    ["prune", versions, runs]               prune
+
+Compaction replaces them by what is left of their effects (see `snapshot`):
+
+    ["timeline", asset, key, valid, [record, ...]]      what is known of one asset-partition, oldest first
+    ["kept", run, number]                               a run, and the number of the first event kept
+    ["steps", run id, [record or [asset, key], ...]]    its records; a pair means the one in that timeline
+    ["log", run id, [event or [asset, key], ...]]       its events; a pair means what the step's record says
+"""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from functools import partial
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
+
+from flowstone.store.codec import Unreadable, decode_event, decode_materialization, decode_run
+from flowstone.store.event_log import EventLog
+from flowstone.store.history import History
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from flowstone.runs.events import Event
+    from flowstone.runs.records import Materialization
+    from flowstone.store.run_log import RunLog
+
+__all__ = ["Operation", "Replay"]
+
+Operation: TypeAlias = list[Any]
+"""A name and its arguments, JSON-able."""
+
+_Command: TypeAlias = "Callable[[], object]"
+
+
+class Replay:
+    """Operations, read back into a `History`.
+
+    Attributes:
+        history: The state so far.
+        facts: How many events, records and commands were read; compaction drops the dead ones among them.
+    """
+
+    def __init__(self) -> None:
+        self.history = History()
+        self.facts = 0
+        self._records: dict[tuple[str, str, str | None], Materialization] = {}
+
+    def apply(self, operation: Any) -> None:
+        """Do one operation again. Raises `Unreadable`."""
+        if not isinstance(operation, list) or not operation:
+            raise Unreadable("damaged data (no operation)")
+        name, *arguments = operation
+        prepare = _PREPARE.get(name)
+        if prepare is None:
+            raise Unreadable(
+                f"the unknown operation {name!r}: a newer FlowStone wrote it, so upgrade this one"
+            )
+        try:
+            command = prepare(self, *arguments)
+        except (TypeError, KeyError) as error:
+            raise Unreadable(f"damaged data for the operation {name!r} ({error})") from error
+        # An error now is the error that the caller got then; neither changed anything.
+        with suppress(Exception):
+            command()
+
+    # Each of these reads the arguments of one operation and returns what is to be done.
+
+    def _create(self, run: Any) -> _Command:
+        self.facts += 1
+        return partial(self.history.create_run, decode_run(run))
+
+    def _write(self, epoch: int, events: list[Any]) -> _Command:
+        self.facts += len(events)
+        return partial(self.history.write_many, [decode_event(event) for event in events], epoch)
+
+    def _claim(self, run_id: str, owner: str, epoch: int) -> _Command:
+        self.facts += 1
+        return partial(self.history.claim, run_id, owner, epoch)
+
+    def _invalidate(self, keys: list[Any]) -> _Command:
+        self.facts += 1
+        return partial(self.history.ledger.invalidate, [(asset, key) for asset, key in keys])
+
+    def _add(self, name: str, keys: list[str]) -> _Command:
+        self.facts += 1
+        return partial(self.history.add_partitions, name, keys)
+
+    def _remove(self, name: str, keys: list[str]) -> _Command:
+        self.facts += 1
+        return partial(self.history.remove_partitions, name, keys)
+
+    def _prune(self, versions: int, runs: int) -> _Command:
+        self.facts += 1
+        return partial(self.history.prune, versions, runs)
+
+    def _restore_timeline(self, asset: str, key: str | None, valid: bool, records: list[Any]) -> _Command:
+        self.facts += len(records)
+        decoded = [decode_materialization(data) for data in records]
+        self._records.update({(record.run_id, asset, key): record for record in decoded})
+        return partial(self.history.ledger.restore, (asset, key), decoded, valid)
+
+    def _restore_run(self, run: Any, number: int) -> _Command:
+        self.facts += 1
+        return partial(self.history.restore_run, decode_run(run), EventLog(first=number))
+
+    def _restore_steps(self, run_id: str, steps: list[Any]) -> _Command:
+        return partial(self._run(run_id).restore, [self._step(run_id, step) for step in steps])
+
+    def _restore_log(self, run_id: str, entries: list[Any]) -> _Command:
+        self.facts += len(entries)
+        run = self._run(run_id)
+        return partial(run.restore_log, [self._entry(run, entry) for entry in entries])
+
+    def _step(self, run_id: str, step: Any) -> Materialization:
+        if isinstance(step, dict):
+            return decode_materialization(step)
+        asset, key = step
+        return self._records[run_id, asset, key]
+
+    def _entry(self, run: RunLog, entry: Any) -> Event | Materialization:
+        if isinstance(entry, dict):
+            return decode_event(entry)
+        asset, key = entry
+        record = run.step((asset, key))
+        if record is None:
+            raise Unreadable(f"an event of {asset} without the record it refers to")
+        return record
+
+    def _run(self, run_id: str) -> RunLog:
+        run = self.history.find(run_id)
+        if run is None:
+            raise Unreadable(f"a part of run {run_id} without its beginning")
+        return run
+
+
+_PREPARE: Final[Mapping[str, Callable[..., _Command]]] = MappingProxyType(
+    {
+        "events": Replay._write,
+        "run": Replay._create,
+        "claim": Replay._claim,
+        "invalidate": Replay._invalidate,
+        "add": Replay._add,
+        "remove": Replay._remove,
+        "prune": Replay._prune,
+        "timeline": Replay._restore_timeline,
+        "kept": Replay._restore_run,
+        "steps": Replay._restore_steps,
+        "log": Replay._restore_log,
+    }
+)

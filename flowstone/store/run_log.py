@@ -1,0 +1,249 @@
+"""One run as the store remembers it: its head, its fences, its terminal records and its events.
+
+Map of this file
+    check, check_all    the fences; they change nothing, so that a batch is refused whole
+    claim, add          what changes a run
+    head, step, steps   the questions
+
+The log of an unfinished run is whole, because a run is resumed from it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import UTC
+from typing import TYPE_CHECKING, Final
+
+from flowstone.runs.events import (
+    RunCancelRequested,
+    RunFinished,
+    RunQueued,
+    RunStarted,
+    StepFailed,
+    StepRetried,
+    StepStarted,
+    StepSucceeded,
+)
+from flowstone.runs.records import Status
+from flowstone.store.event_log import ENDINGS, EventLog
+from flowstone.store.protocol import StaleWrite
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from flowstone.runs.events import Event, StepEvent
+    from flowstone.runs.records import Materialization, RunRecord
+    from flowstone.store.event_log import Ending
+    from flowstone.store.protocol import StepKey
+
+__all__ = ["RunLog"]
+
+_OF_RUN: Final = (RunQueued, RunStarted, RunCancelRequested, RunFinished)
+# Said by an attempt about itself, so fenced by its number; the other endings are the run's own decision.
+_OF_ATTEMPT: Final = (StepStarted, StepSucceeded, StepFailed, StepRetried)
+
+
+class RunLog:
+    """A run's state.
+
+    Attributes:
+        status: The run's status.
+        finished: Whether it takes no more events.
+        records: Its terminal step records in the order they came.
+        log: Its events.
+    """
+
+    __slots__ = (
+        "_attempts",
+        "_base",
+        "_by_status",
+        "_epoch",
+        "_finished_at",
+        "_owner",
+        "_started_at",
+        "_steps",
+        "_total",
+        "finished",
+        "log",
+        "records",
+        "status",
+    )
+
+    def __init__(self, run: RunRecord) -> None:
+        self._base = run
+        self._epoch = run.epoch
+        self._owner = run.owner
+        self._started_at = run.started_at
+        self._finished_at = run.finished_at
+        self._total = run.total
+        self.status = run.status
+        self.finished = run.status.terminal
+        self.records: list[Materialization] = []
+        self._by_status: dict[Status, list[Materialization]] = {}
+        self._steps: dict[str, dict[str | None, Materialization]] = {}
+        self._attempts: dict[StepKey, int] = {}  # Of steps under way.
+        self.log = EventLog([_creation(run)])
+
+    def created_as(self, run: RunRecord) -> bool:
+        """Whether this run was created by that record."""
+        base = self._base
+        return (base.pipeline, base.request, base.created_at) == (run.pipeline, run.request, run.created_at)
+
+    # Fences -------------------------------------------------------------------------------------------------
+
+    def check(self, event: Event, epoch: int) -> None:
+        """Refuse what a former owner or an overtaken attempt says, and what comes after the end."""
+        if self.finished:
+            raise StaleWrite(f"run {self._base.id} has finished and takes no more events; start a new run")
+        if epoch < self._epoch:
+            raise StaleWrite(
+                f"run {self._base.id} was taken over: it is at epoch {self._epoch}, this write at {epoch}"
+            )
+        if isinstance(event, _OF_RUN):
+            if isinstance(event, RunFinished) and not event.status.terminal:
+                raise ValueError(f"a run cannot finish as {event.status}: give a terminal status")
+            return
+        steps = self._steps.get(event.asset)
+        if steps is not None and event.partition_key in steps:
+            raise StaleWrite(f"{_name(event)} already has its record in run {self._base.id}")
+        if self._attempts and isinstance(event, _OF_ATTEMPT):
+            latest = self._attempts.get((event.asset, event.partition_key), 0)
+            if event.attempt < latest:
+                raise StaleWrite(
+                    f"attempt {event.attempt} of {_name(event)} was overtaken by attempt {latest}"
+                )
+
+    def check_all(self, events: Sequence[Event], epoch: int) -> None:
+        """`check` for a batch, each event as if those before it had been added."""
+        attempts: dict[StepKey, int] = {}
+        ended: set[StepKey] = set()
+        finished = False
+        for event in events:
+            self.check(event, epoch)
+            if finished:
+                raise StaleWrite(f"run {self._base.id} takes no events after the one that finishes it")
+            if isinstance(event, _OF_RUN):
+                finished = isinstance(event, RunFinished)
+                continue
+            key = (event.asset, event.partition_key)
+            if key in ended or (isinstance(event, _OF_ATTEMPT) and event.attempt < attempts.get(key, 0)):
+                raise StaleWrite(f"{_name(event)} ends twice, or goes back an attempt, within one batch")
+            if isinstance(event, StepStarted):
+                attempts[key] = event.attempt
+            elif isinstance(event, ENDINGS):
+                ended.add(key)
+
+    # Changes ------------------------------------------------------------------------------------------------
+
+    def claim(self, owner: str, epoch: int) -> RunRecord:
+        """Give the run to `owner` if its epoch still is `epoch`, and raise the epoch by one."""
+        if self.finished or self._epoch != epoch:
+            state = "has finished" if self.finished else f"is at epoch {self._epoch}, not {epoch}"
+            raise StaleWrite(f"{owner} cannot take over run {self._base.id}: it {state}")
+        self._epoch += 1
+        self._owner = owner
+        return self.head()
+
+    def add(self, event: Event) -> Materialization | None:
+        """Add an event that `check` let pass; returns the record it carries, if it ends a step."""
+        if isinstance(event, ENDINGS):
+            return self._end(_dated(event))
+        if isinstance(event, StepStarted):
+            self._attempts[event.asset, event.partition_key] = event.attempt
+        elif isinstance(event, RunQueued):
+            return None  # The creation of the run said that.
+        self.log.append(event)
+        if isinstance(event, RunStarted):
+            self._start(event)
+        elif isinstance(event, RunFinished):
+            self._finish(event)
+        return None
+
+    def restore(self, records: Iterable[Materialization]) -> None:
+        """File records that were fenced in a former life."""
+        for record in records:
+            self._file(record)
+
+    def restore_log(self, entries: Iterable[Event | Materialization]) -> None:
+        """Take over events of a former life; call it after `restore`."""
+        for entry in entries:
+            self.log.entries.append(entry)
+            if isinstance(entry, StepStarted) and self.step((entry.asset, entry.partition_key)) is None:
+                self._attempts[entry.asset, entry.partition_key] = entry.attempt
+
+    def _end(self, event: Ending) -> Materialization:
+        record = event.materialization
+        self._attempts.pop((event.asset, event.partition_key), None)
+        self._file(record)
+        self.log.append_ending(event)
+        return record
+
+    def _file(self, record: Materialization) -> None:
+        steps = self._steps.get(record.asset)
+        if steps is None:
+            steps = self._steps[record.asset] = {}
+        steps[record.partition_key] = record
+        self.records.append(record)
+        like = self._by_status.get(record.status)
+        if like is None:
+            like = self._by_status[record.status] = []
+        like.append(record)
+
+    def _start(self, event: RunStarted) -> None:
+        self.status = Status.RUNNING
+        self._started_at = self._started_at or event.at
+        self._total = event.total
+
+    def _finish(self, event: RunFinished) -> None:
+        self.status = event.status
+        self._finished_at = event.at
+        self.finished = True
+        self._attempts.clear()
+        self.log.trim()
+
+    # Questions ----------------------------------------------------------------------------------------------
+
+    def head(self) -> RunRecord:
+        """The run's record as of now."""
+        return replace(
+            self._base,
+            status=self.status,
+            started_at=self._started_at,
+            finished_at=self._finished_at,
+            owner=self._owner,
+            epoch=self._epoch,
+            total=self._total,
+            counts={status.value: len(records) for status, records in self._by_status.items()},
+        )
+
+    def step(self, key: StepKey) -> Materialization | None:
+        """The terminal record of one step, or None."""
+        return self._steps.get(key[0], {}).get(key[1])
+
+    def steps(self, status: Status | None, offset: int, limit: int | None) -> list[Materialization]:
+        """Terminal records in the order they came, of one status or of all."""
+        records = self.records if status is None else self._by_status.get(status, [])
+        start = max(0, offset)
+        return records[start:] if limit is None else records[start : start + max(0, limit)]
+
+
+def _creation(run: RunRecord) -> RunQueued:
+    keys = run.request.keys
+    return RunQueued(
+        run.created_at, run.id, run.request.asset, run.request, keys[0] if len(keys) == 1 else None
+    )
+
+
+def _dated(event: Ending) -> Ending:
+    """The event with an aware `finished_at` in its record, which order depends on; naive means UTC."""
+    record = event.materialization
+    finished = record.finished_at or event.at
+    if finished.tzinfo is None:
+        finished = finished.replace(tzinfo=UTC)
+    if finished is record.finished_at:
+        return event
+    return replace(event, materialization=replace(record, finished_at=finished))
+
+
+def _name(event: StepEvent) -> str:
+    return event.asset if event.partition_key is None else f"{event.asset}[{event.partition_key}]"

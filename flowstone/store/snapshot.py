@@ -1,0 +1,71 @@
+"""What is left of a journal without its dead parts: the operations that lead to a state from nothing.
+
+A record that a timeline and a run share is written once, in the timeline; the run's steps and events refer to
+it by a pair of asset and key, which is what a run's records are told apart by.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final, TypeVar
+
+from flowstone.runs.records import Materialization
+from flowstone.store.codec import encode_event, encode_materialization, encode_run
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from flowstone.runs.events import Event
+    from flowstone.store.history import History
+    from flowstone.store.replay import Operation
+    from flowstone.store.run_log import RunLog
+
+__all__ = ["live_facts", "snapshot"]
+
+T = TypeVar("T")
+
+_CHUNK: Final = 1_000  # Records or events in one operation, so that no line is endless.
+
+
+def live_facts(history: History) -> int:
+    """How many facts a snapshot of this state would hold, to compare with `Replay.facts`."""
+    records = sum(len(timeline.records) for _, timeline in history.ledger.timelines())
+    events = sum(1 + len(run.log.entries) for run in history.all_runs())
+    return records + events + len(history.partitions)
+
+
+def snapshot(history: History) -> Iterator[Operation]:
+    """The operations that lead to this state from nothing, see `replay`."""
+    shared: set[int] = set()
+    for (asset, key), timeline in history.ledger.timelines():
+        shared.update(map(id, timeline.records))
+        chunks = list(_chunks(timeline.records))
+        for place, records in enumerate(chunks, 1):
+            valid = timeline.valid or place < len(chunks)
+            yield ["timeline", asset, key, valid, [encode_materialization(record) for record in records]]
+    for run in history.all_runs():
+        yield from _run(run, shared)
+    for name, keys in history.partitions.items():
+        yield ["add", name, list(keys)]
+
+
+def _run(run: RunLog, shared: set[int]) -> Iterator[Operation]:
+    head = run.head()
+    yield ["kept", encode_run(head), run.log.first]
+    for records in _chunks(run.records):
+        yield ["steps", head.id, [_step(record, shared) for record in records]]
+    for entries in _chunks(run.log.entries):
+        yield ["log", head.id, [_entry(entry) for entry in entries]]
+
+
+def _step(record: Materialization, shared: set[int]) -> Any:
+    return [record.asset, record.partition_key] if id(record) in shared else encode_materialization(record)
+
+
+def _entry(entry: Event | Materialization) -> Any:
+    if isinstance(entry, Materialization):
+        return [entry.asset, entry.partition_key]
+    return encode_event(entry)
+
+
+def _chunks(items: list[T]) -> Iterator[list[T]]:
+    return (items[start : start + _CHUNK] for start in range(0, len(items), _CHUNK))

@@ -1,0 +1,81 @@
+"""What became of one asset-partition over all runs, and which of its values is current.
+
+"Current" needs no list of its own. It is the newest success, unless somebody invalidated that: an
+invalidation covers every older success as well, so the newest one decides for all of them. A success that
+finished earlier but is recorded later (a slow zombie) is therefore filed below the newest and never surfaces.
+"""
+
+from __future__ import annotations
+
+from bisect import insort_right
+from typing import TYPE_CHECKING
+
+from flowstone.runs.records import Status
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from flowstone.runs.records import Materialization
+
+__all__ = ["Timeline"]
+
+
+class Timeline:
+    """The terminal records of one asset-partition, oldest first by (finished_at, arrival).
+
+    Attributes:
+        records: Successes and all other outcomes; each has an aware `finished_at`.
+        newest: The newest success, or None.
+        valid: Whether `newest` is current; False once it was invalidated.
+    """
+
+    __slots__ = ("newest", "records", "valid")
+
+    def __init__(self) -> None:
+        self.records: list[Materialization] = []
+        self.newest: Materialization | None = None
+        self.valid = False
+
+    @property
+    def current(self) -> Materialization | None:
+        """The current materialization, or None."""
+        return self.newest if self.valid else None
+
+    def add(self, record: Materialization) -> bool:
+        """File a terminal record; says whether it became current."""
+        records = self.records
+        if records and _finished(records[-1]) > _finished(record):
+            insort_right(records, record, key=_finished)
+        else:
+            records.append(record)
+        if record.status is not Status.SUCCEEDED:
+            return False
+        if self.newest is not None and _finished(self.newest) > _finished(record):
+            return False
+        self.newest = record
+        self.valid = True
+        return True
+
+    def discard(self, record: Materialization) -> None:
+        """Forget one record that is not a success."""
+        for index, candidate in enumerate(self.records):
+            if candidate is record:
+                del self.records[index]
+                return
+
+    def prune(self, keep: int) -> list[Materialization]:
+        """Forget the successes beyond the newest `keep`, but never the current one; returns them."""
+        successes = [record for record in self.records if record.status is Status.SUCCEEDED]
+        current = self.current
+        forgotten = [record for record in successes[: max(0, len(successes) - keep)] if record is not current]
+        if forgotten:
+            gone = {id(record) for record in forgotten}
+            self.records = [record for record in self.records if id(record) not in gone]
+            if id(self.newest) in gone:
+                self.newest = None
+        return forgotten
+
+
+def _finished(record: Materialization) -> datetime:
+    assert record.finished_at is not None
+    return record.finished_at
