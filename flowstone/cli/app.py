@@ -1,0 +1,71 @@
+"""The commands of `flowstone`, in the order its help lists them."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from flowstone.cli.commands.assets import assets
+from flowstone.cli.commands.backfill import backfill
+from flowstone.cli.commands.demo import demo
+from flowstone.cli.commands.doctor import doctor
+from flowstone.cli.commands.graph import graph
+from flowstone.cli.commands.lineage import lineage
+from flowstone.cli.commands.materialize import materialize
+from flowstone.cli.commands.plan import plan
+from flowstone.cli.commands.run import run
+from flowstone.cli.commands.runs import runs
+from flowstone.cli.commands.status import status
+from flowstone.cli.commands.tree import tree
+
+__all__ = ["app"]
+
+app = typer.Typer(
+    name="flowstone",
+    help="Data assets, computed in the order of their dependencies by supervised asyncio actors.",
+    no_args_is_help=True,
+    add_completion=True,
+    rich_markup_mode="rich",
+    # Our own screen words every error; a traceback with everybody's local variables would leak secrets.
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+_START = "Start here"
+_DEFINED = "What is defined"
+_COMPUTE = "Compute"
+_REMEMBERED = "What happened"
+
+app.command(rich_help_panel=_START)(demo)
+app.command(rich_help_panel=_START)(doctor)
+app.command(rich_help_panel=_DEFINED)(assets)
+app.command(rich_help_panel=_DEFINED)(graph)
+app.command(rich_help_panel=_DEFINED)(tree)
+app.command(rich_help_panel=_COMPUTE)(materialize)
+app.command(rich_help_panel=_COMPUTE)(backfill)
+app.command(rich_help_panel=_COMPUTE)(plan)
+app.command(rich_help_panel=_REMEMBERED)(runs)
+app.command(rich_help_panel=_REMEMBERED)(run)
+app.command(rich_help_panel=_REMEMBERED)(status)
+app.command(rich_help_panel=_REMEMBERED)(lineage)
+
+
+def _version(asked: bool) -> None:
+    if asked:
+        from importlib.metadata import version  # noqa: PLC0415 - slow to import, rarely asked
+
+        typer.echo(f"flowstone {version('flowstone')}")
+        raise typer.Exit
+
+
+@app.callback()
+def flowstone(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version and exit.")
+    ] = False,
+) -> None:
+    """Data assets, computed in the order of their dependencies by supervised asyncio actors.
+
+    Exit status: 0 all succeeded, 1 something failed, 2 wrong usage, 130 interrupted.
+    """

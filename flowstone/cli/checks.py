@@ -1,0 +1,167 @@
+"""What `flowstone doctor` looks at: each check says what it found and, if that is wrong, what to do."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import importlib.util
+import shutil
+import sys
+import tempfile
+import time
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Literal
+from urllib.parse import quote
+
+from flowstone.cli.labels import count
+from flowstone.cli.loading import load
+from flowstone.cli.loop import has_uvloop
+from flowstone.cli.places import directory_of
+from flowstone.cli.problem import describe
+from flowstone.store import open_store
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+    from pathlib import Path
+
+__all__ = ["Check", "checks"]
+
+_MINIMUM = (3, 11)
+_EXTRAS = ("polars", "pyarrow", "pandas")
+_LITTLE_SPACE = 1 << 30
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """One finding.
+
+    Attributes:
+        name: What was looked at.
+        verdict: "ok", "note" (works, could be better) or "wrong".
+        found: What is the case.
+        remedy: What to do about it; empty if nothing.
+    """
+
+    name: str
+    verdict: Literal["ok", "note", "wrong"]
+    found: str
+    remedy: str = ""
+
+
+async def checks(store: str, target: str | None) -> AsyncIterator[Check]:
+    """Every check in turn; a failing one never stops the next."""
+    yield _python()
+    yield _loop()
+    yield _extras()
+    yield _clock()
+    yield await _store(store)
+    yield _disk(store)
+    if target is not None:
+        yield _pipeline(target)
+
+
+def _python() -> Check:
+    version = ".".join(map(str, sys.version_info[:3]))
+    found = f"{sys.implementation.name} {version} on {sys.platform}"
+    if sys.version_info[:2] < _MINIMUM:
+        return Check("python", "wrong", found, "Use Python 3.11 or newer.")
+    return Check("python", "ok", f"{found}, flowstone {importlib.metadata.version('flowstone')}")
+
+
+def _loop() -> Check:
+    if has_uvloop():
+        return Check("event loop", "ok", f"uvloop {importlib.metadata.version('uvloop')}")
+    if sys.platform == "win32":
+        return Check("event loop", "ok", "asyncio; uvloop does not exist for Windows")
+    return Check("event loop", "note", "asyncio", "Install uvloop for more speed.")
+
+
+def _extras() -> Check:
+    present = [name for name in _EXTRAS if importlib.util.find_spec(name) is not None]
+    absent = [name for name in _EXTRAS if name not in present]
+    found = f"installed: {', '.join(present) or 'none'}"
+    if absent:
+        found += f"; not installed: {', '.join(absent)} (only needed for such data frames)"
+    return Check("extras", "ok", found)
+
+
+def _clock() -> Check:
+    """Leases, time partitions and "newest" rest on the clock: it must be set and must not jump."""
+    now = datetime.now(UTC)
+    wall, steady = time.time(), time.monotonic()
+    while time.monotonic() - steady < 0.02:
+        pass
+    drift = abs((time.time() - wall) - (time.monotonic() - steady))
+    found = f"{now:%Y-%m-%d %H:%M:%S} UTC, local zone {datetime.now().astimezone().tzname()}"
+    if now.year < 2024:
+        return Check("clock", "wrong", found, "Set the clock: time partitions would end in the past.")
+    if drift > 0.5:
+        return Check(
+            "clock", "wrong", f"{found}; it jumped by {drift:.1f} s", "Let NTP slew it, not step it."
+        )
+    return Check("clock", "ok", found)
+
+
+async def _store(url: str) -> Check:
+    """Open the store as a run would: connect or lock, and read back what is remembered."""
+    directory = directory_of(url)
+    try:
+        if directory is not None and not _exists(directory):
+            return await _store_to_be(url, _existing(directory))
+        newest = await _newest_run(url)
+    except Exception as error:
+        problem = describe(error)
+        return Check("store", "wrong", problem.message, problem.remedy)
+    return Check("store", "ok", f"{url}: can be opened and written, {newest}")
+
+
+async def _store_to_be(url: str, parent: Path) -> Check:
+    """Try a store that does not exist yet in a folder of its own: looking must not create it."""
+    with tempfile.TemporaryDirectory(prefix=".flowstone-doctor-", dir=parent) as scratch:
+        await _newest_run(f"file://{quote(scratch)}")
+    return Check("store", "ok", f"{url}: does not exist yet, can be created")
+
+
+async def _newest_run(url: str) -> str:
+    store = open_store(url)
+    await store.open()
+    try:
+        newest = await store.runs(limit=1)
+    finally:
+        await store.close()
+    return f"newest run {newest[0].id}" if newest else "no runs yet"
+
+
+def _exists(place: Path) -> bool:
+    return place.exists()
+
+
+def _existing(directory: Path) -> Path:
+    """The directory, or the nearest one above it that exists."""
+    place = directory.absolute()
+    return next(folder for folder in (place, *place.parents) if folder.exists())
+
+
+def _disk(url: str) -> Check:
+    directory = directory_of(url)
+    if directory is None:
+        return Check("disk", "ok", "the store keeps nothing on this disk")
+    free = shutil.disk_usage(_existing(directory)).free
+    found = f"{free / (1 << 30):,.1f} GiB free at {directory}"
+    if free < _LITTLE_SPACE:
+        return Check(
+            "disk", "wrong", found, "Free some space, or name another place with --store file://DIR."
+        )
+    return Check("disk", "ok", found)
+
+
+def _pipeline(target: str) -> Check:
+    try:
+        loaded = load(target)
+        assets = loaded.pipeline.graph.order()
+    except Exception as error:
+        problem = describe(error)
+        return Check("pipeline", "wrong", problem.message, problem.remedy)
+    return Check(
+        "pipeline", "ok", f"{loaded.target}: {count(len(assets), 'asset')}, no cycle, every dependency known"
+    )

@@ -1,0 +1,1 @@
+"""The commands, one a file; `flowstone/cli/app.py` lists them."""

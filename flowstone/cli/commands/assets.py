@@ -1,0 +1,102 @@
+"""`flowstone assets`: what a pipeline defines."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from flowstone.cli.labels import partition_label
+from flowstone.cli.loading import load
+from flowstone.cli.options import Debug, Json, Target
+from flowstone.cli.screen import Screen
+from flowstone.cli.tables import table
+from flowstone.errors import PartitionError
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+    from flowstone.assets import Asset, PartitionSet, Pipeline
+
+__all__ = ["assets"]
+
+
+def assets(target: Target, json: Json = False, debug: Debug = False) -> None:
+    """List the assets of a pipeline: partitions, dependencies, where values go, how they run."""
+    with Screen(json=json, debug=debug) as screen:
+        loaded = load(target)
+        if screen.json:
+            screen.document(_document(loaded.pipeline))
+        else:
+            screen.print(_table(loaded.pipeline, screen))
+
+
+def _table(pipeline: Pipeline, screen: Screen) -> Table:
+    shown = table(screen, "asset", "partitions", "depends on", "io", "runs in", "description")
+    for name in pipeline.graph.order():
+        asset = pipeline.assets[name]
+        shown.add_row(
+            name,
+            _extent(asset.partitions),
+            ", ".join(_dependency_label(dependency) for dependency in asset.dependencies) or "-",
+            asset.io,
+            "-" if asset.is_constant else asset.run_in,
+            asset.description or "",
+        )
+    return shown
+
+
+def _dependency_label(dependency: Any) -> str:
+    return f"{dependency.asset}?" if dependency.optional else str(dependency.asset)
+
+
+def _extent(partitions: PartitionSet[Any] | None) -> str:
+    """`1,461 (2012-01-01 to 2015-12-31)`."""
+    if partitions is None:
+        return "-"
+    try:
+        size = len(partitions)
+    except PartitionError:
+        return "kept in the store"
+    if size == 0:
+        return "0"
+    first, last = partition_label(partitions[0]), partition_label(partitions[-1])
+    return f"{size:,} ({first} to {last})" if size > 1 else f"1 ({first})"
+
+
+def _document(pipeline: Pipeline) -> dict[str, Any]:
+    order = pipeline.graph.order()
+    return {"pipeline": pipeline.name, "assets": [_asset_document(pipeline.assets[name]) for name in order]}
+
+
+def _asset_document(asset: Asset[Any, Any]) -> dict[str, Any]:
+    return {
+        "name": asset.name,
+        "description": asset.description,
+        "partitions": _partitions_document(asset.partitions),
+        "dependencies": [
+            {"asset": one.asset, "optional": one.optional, "loads_value": one.parameter is not None}
+            for one in asset.dependencies
+        ],
+        "resources": sorted(asset.requires),
+        "io": asset.io,
+        "run_in": asset.run_in,
+        "constant": asset.is_constant,
+        "attempts": asset.retry.attempts if asset.retry is not None else 1,
+        "timeout": asset.timeout,
+        "version": asset.version,
+        "tags": dict(asset.tags),
+        "source": str(asset.source),
+    }
+
+
+def _partitions_document(partitions: PartitionSet[Any] | None) -> dict[str, Any] | None:
+    if partitions is None:
+        return None
+    document: dict[str, Any] = {"set": type(partitions).__name__, "count": None, "first": None, "last": None}
+    try:
+        document["count"] = len(partitions)
+    except PartitionError:
+        return document  # Its keys are kept in the store.
+    if document["count"]:
+        document["first"] = partition_label(partitions[0])
+        document["last"] = partition_label(partitions[-1])
+    return document

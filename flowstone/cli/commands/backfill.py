@@ -1,0 +1,70 @@
+"""`flowstone backfill`: one asset over many partitions, in one run."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from flowstone.cli.asset_keys import partition_argument
+from flowstone.cli.loading import load
+from flowstone.cli.options import (
+    DEFAULT_STORE,
+    AssetName,
+    Debug,
+    Json,
+    RefreshChoice,
+    StoreUrl,
+    Target,
+)
+from flowstone.cli.outcome import show_outcome
+from flowstone.cli.screen import Screen
+from flowstone.cli.selection import End, Partitions, Start, refuse_both
+from flowstone.cli.session import compute
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable
+
+    from flowstone.runtime import RunResult, Runtime
+
+__all__ = ["backfill"]
+
+
+def backfill(
+    target: Target,
+    asset: AssetName,
+    *,
+    start: Start = None,
+    end: End = None,
+    partition: Partitions = None,
+    max_parallel: Annotated[
+        int, typer.Option("--max-parallel", metavar="N", min=1, help="Steps that run at a time.")
+    ] = 4,
+    upstream: Annotated[
+        bool, typer.Option("--upstream", help="Include everything upstream.", show_default=False)
+    ] = False,
+    refresh: Annotated[
+        RefreshChoice, typer.Option("--refresh", help="Which existing values to compute again.")
+    ] = "missing",
+    store: StoreUrl = DEFAULT_STORE,
+    json: Json = False,
+    debug: Debug = False,
+) -> None:
+    """Compute many partitions of an asset: those named, those from --start to --end, or all of its set."""
+    with Screen(json=json, debug=debug) as screen:
+        refuse_both(partition, start, end)
+        loaded = load(target)
+        keys = [partition_argument(text) for text in partition or ()] or None
+
+        def request(runtime: Runtime) -> Awaitable[RunResult]:
+            return runtime.backfill(
+                asset,
+                partitions=keys,
+                start=partition_argument(start),
+                end=partition_argument(end),
+                max_parallel=max_parallel,
+                upstream=upstream,
+                refresh=refresh,
+            )
+
+        show_outcome(screen, compute(screen, loaded, store, request))

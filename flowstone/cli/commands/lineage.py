@@ -1,0 +1,135 @@
+"""`flowstone lineage ASSET`: from which values a value was computed, and what was computed from it."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from typing import TYPE_CHECKING, Any
+
+from flowstone.cli.asset_keys import step_key
+from flowstone.cli.labels import count, key_label, step_label
+from flowstone.cli.loop import run_async
+from flowstone.cli.options import (
+    DEFAULT_STORE,
+    AssetName,
+    Debug,
+    Json,
+    PartitionKey,
+    PipelineOption,
+    StoreUrl,
+)
+from flowstone.cli.places import history
+from flowstone.cli.problem import FAILED, CommandError
+from flowstone.cli.screen import Screen
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Iterable, Sequence
+
+    from flowstone.store import Store
+    from flowstone.store.protocol import StepKey
+
+__all__ = ["lineage"]
+
+
+def lineage(
+    asset: AssetName,
+    *,
+    partition: PartitionKey = None,
+    pipeline: PipelineOption = None,
+    store: StoreUrl = DEFAULT_STORE,
+    json: Json = False,
+    debug: Debug = False,
+) -> None:
+    """Show what the current value was computed from and what was computed from it, partition by partition."""
+    with Screen(json=json, debug=debug) as screen:
+        start, above, below = run_async(_trace(store, pipeline, asset, partition))
+        if screen.json:
+            screen.document(
+                {
+                    "asset": start[0][0],
+                    "partition_keys": [key for _, key in start],
+                    "upstream": _documents(above),
+                    "downstream": _documents(below),
+                }
+            )
+            return
+        label = step_label(*start[0]) if len(start) == 1 else f"{asset} ({count(len(start), 'partition')})"
+        screen.print(label)
+        for title, found in (("computed from", above), ("used by", below)):
+            screen.print(f"  {title}" + ("" if found else " nothing recorded"))
+            for line in _lines(found):
+                screen.print(line)
+
+
+async def _trace(
+    url: str, pipeline: str | None, asset: str, text: str | None
+) -> tuple[list[StepKey], dict[StepKey, int], dict[StepKey, int]]:
+    async with history(url) as store:
+        key = await step_key(store, pipeline, asset, text)
+        start = [key]
+        if text is None:
+            start = sorted((asset, one) for one in await store.current_keys(asset)) or start
+        if not await store.current(start):
+            raise CommandError(
+                f"{step_label(*key)} has no current value in {url}.",
+                "Materialize it first, or name another store with --store.",
+                status=FAILED,
+            )
+        return start, await _walk(start, _inputs_of(store)), await _walk(start, _consumers_of(store))
+
+
+async def _walk(
+    start: Sequence[StepKey], neighbours: Callable[[Sequence[StepKey]], Awaitable[Iterable[StepKey]]]
+) -> dict[StepKey, int]:
+    """Every key reached from `start`, with the number of steps on the shortest way."""
+    seen: dict[StepKey, int] = dict.fromkeys(start, 0)
+    layer: Sequence[StepKey] = start
+    depth = 0
+    while layer:
+        depth += 1
+        layer = [key for key in dict.fromkeys(await neighbours(layer)) if key not in seen]
+        seen.update(dict.fromkeys(layer, depth))
+    return {key: distance for key, distance in seen.items() if distance}
+
+
+def _inputs_of(store: Store) -> Callable[[Sequence[StepKey]], Awaitable[Iterable[StepKey]]]:
+    async def inputs(keys: Sequence[StepKey]) -> list[StepKey]:
+        records = await store.current(keys)
+        return [(one.asset, one.partition_key) for record in records.values() for one in record.inputs]
+
+    return inputs
+
+
+def _consumers_of(store: Store) -> Callable[[Sequence[StepKey]], Awaitable[Iterable[StepKey]]]:
+    async def consumers(keys: Sequence[StepKey]) -> list[StepKey]:
+        found = await store.downstream(keys)
+        return [key for consumers in found.values() for key in consumers]
+
+    return consumers
+
+
+def _lines(found: dict[StepKey, int]) -> list[str]:
+    """One line per asset, nearest first: `    weather: 31 partitions, 2012-01-01 to 2012-01-31`."""
+    by_asset: dict[str, list[str | None]] = defaultdict(list)
+    for asset, key in sorted(found, key=lambda step: (found[step], step[0], step[1] or "")):
+        by_asset[asset].append(key)
+    lines = []
+    for asset, keys in by_asset.items():
+        if len(keys) == 1:
+            lines.append(f"    {step_label(asset, keys[0])}")
+        else:
+            lines.append(
+                f"    {asset}: {count(len(keys), 'partition')}, {key_label(keys[0])} to {key_label(keys[-1])}"
+            )
+    return lines
+
+
+def _documents(found: dict[StepKey, int]) -> list[dict[str, Any]]:
+    return [
+        {
+            "asset": asset,
+            "partition": None if key is None else key_label(key),
+            "partition_key": key,
+            "depth": depth,
+        }
+        for (asset, key), depth in found.items()
+    ]

@@ -1,0 +1,74 @@
+"""`flowstone materialize`: compute one asset, or with `--upstream` everything it needs as well."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from flowstone.cli.asset_keys import partition_argument
+from flowstone.cli.loading import load
+from flowstone.cli.options import (
+    DEFAULT_STORE,
+    AssetName,
+    Debug,
+    Json,
+    MaxParallel,
+    PartitionKey,
+    RefreshChoice,
+    StoreUrl,
+    Target,
+)
+from flowstone.cli.outcome import show_outcome
+from flowstone.cli.problem import CommandError
+from flowstone.cli.screen import Screen
+from flowstone.cli.session import compute
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable
+
+    from flowstone.runs.records import Materialization
+    from flowstone.runtime import RunResult, Runtime
+
+__all__ = ["materialize"]
+
+
+def materialize(
+    target: Target,
+    asset: AssetName,
+    *,
+    partition: PartitionKey = None,
+    upstream: Annotated[
+        bool, typer.Option("--upstream", help="Compute everything upstream as well.", show_default=False)
+    ] = False,
+    refresh: Annotated[
+        RefreshChoice | None,
+        typer.Option(
+            "--refresh",
+            help="With --upstream, which existing values to compute again; default: all.",
+            show_default=False,
+        ),
+    ] = None,
+    max_parallel: MaxParallel = None,
+    store: StoreUrl = DEFAULT_STORE,
+    json: Json = False,
+    debug: Debug = False,
+) -> None:
+    """Compute an asset from the current values of its dependencies, and store the result."""
+    with Screen(json=json, debug=debug) as screen:
+        if refresh is not None and not upstream:
+            raise CommandError(
+                "--refresh says which upstream values to reuse, so it needs --upstream.",
+                "Without --upstream the asset itself is always computed.",
+            )
+        loaded = load(target)
+        key = partition_argument(partition)
+
+        def request(runtime: Runtime) -> Awaitable[RunResult | Materialization]:
+            if not upstream:
+                return runtime.materialize(asset, partition=key)
+            return runtime.materialize_all(
+                asset, partition=key, refresh=refresh or "all", max_parallel=max_parallel
+            )
+
+        show_outcome(screen, compute(screen, loaded, store, request))

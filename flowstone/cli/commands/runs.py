@@ -1,0 +1,79 @@
+"""`flowstone runs`: the runs a store remembers, newest first."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from flowstone.cli.documents import run_document
+from flowstone.cli.labels import ago, breakdown, count, duration, key_label
+from flowstone.cli.loop import run_async
+from flowstone.cli.options import DEFAULT_STORE, Debug, Json, StoreUrl
+from flowstone.cli.places import history
+from flowstone.cli.screen import Screen
+from flowstone.cli.tables import table
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+    from flowstone.runs.records import RunRecord
+
+__all__ = ["request_label", "runs", "took"]
+
+
+def runs(
+    store: StoreUrl = DEFAULT_STORE,
+    limit: Annotated[int, typer.Option("--limit", metavar="N", min=1, help="How many at most.")] = 20,
+    json: Json = False,
+    debug: Debug = False,
+) -> None:
+    """List the newest runs."""
+    with Screen(json=json, debug=debug) as screen:
+        found = run_async(_newest(store, limit))
+        if screen.json:
+            screen.document({"runs": [run_document(one) for one in found]})
+        elif found:
+            screen.print(_table(screen, found))
+        else:
+            screen.note(f"No runs in {store} yet: `flowstone materialize MODULE:PIPELINE ASSET` makes one.")
+
+
+async def _newest(url: str, limit: int) -> list[RunRecord]:
+    async with history(url) as store:
+        return list(await store.runs(limit=limit))
+
+
+def _table(screen: Screen, found: list[RunRecord]) -> Table:
+    now = datetime.now(UTC)
+    shown = table(screen, "run", "status", "created", "took", "steps", "what", right=("steps",))
+    for one in found:
+        shown.add_row(
+            one.id,
+            str(one.status),
+            ago(one.created_at, now),
+            took(one),
+            f"{sum(one.counts.values()):,}/{one.total:,}" if one.total else "-",
+            f"{request_label(one)}: {breakdown({str(k): v for k, v in one.counts.items()})}",
+        )
+    return shown
+
+
+def took(run: RunRecord) -> str:
+    """How long the run ran; a dash while it runs."""
+    if run.started_at is None or run.finished_at is None:
+        return "-"
+    return duration((run.finished_at - run.started_at).total_seconds())
+
+
+def request_label(run: RunRecord) -> str:
+    """`backfill monthly, 48 partitions`: what was asked for, in a few words."""
+    request = run.request
+    words = request.kind.replace("_", " ")
+    if request.span is not None:
+        return f"{words} {request.asset}[{key_label(request.span[0])} to {key_label(request.span[1])}]"
+    if len(request.keys) == 1:
+        only = request.keys[0]
+        return f"{words} {request.asset}" + ("" if only is None else f"[{key_label(only)}]")
+    return f"{words} {request.asset}, {count(len(request.keys), 'partition')}"

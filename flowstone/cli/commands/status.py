@@ -1,0 +1,138 @@
+"""`flowstone status ASSET`: whether an asset has a current value, where, and how its last attempts went."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from flowstone.cli.asset_keys import step_key
+from flowstone.cli.documents import record_document
+from flowstone.cli.labels import ago, count, duration, printable, record_label, step_label
+from flowstone.cli.loop import run_async
+from flowstone.cli.options import (
+    DEFAULT_STORE,
+    AssetName,
+    Debug,
+    Json,
+    PartitionKey,
+    PipelineOption,
+    StoreUrl,
+)
+from flowstone.cli.places import history
+from flowstone.cli.screen import Screen
+from flowstone.cli.tables import table
+from flowstone.runs.records import Status
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from rich.table import Table
+
+    from flowstone.runs.records import Materialization
+    from flowstone.store import Store
+    from flowstone.store.protocol import StepKey
+
+__all__ = ["status"]
+
+_RUNS = 50
+"""Newest runs searched for partitions that never succeeded: those have no current value to be found by."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Standing:
+    """What is known of an asset: current values, and what was recorded, newest first."""
+
+    key: StepKey
+    current: Sequence[Materialization]
+    recent: Sequence[Materialization]
+
+    @property
+    def status(self) -> Status:
+        return self.recent[0].status if self.recent else Status.NEVER
+
+
+def status(
+    asset: AssetName,
+    *,
+    partition: PartitionKey = None,
+    pipeline: PipelineOption = None,
+    store: StoreUrl = DEFAULT_STORE,
+    limit: Annotated[int, typer.Option("--limit", metavar="N", min=1, help="How many records to list.")] = 10,
+    json: Json = False,
+    debug: Debug = False,
+) -> None:
+    """Show an asset's status, its current values and its newest records."""
+    with Screen(json=json, debug=debug) as screen:
+        standing = run_async(_look(store, pipeline, asset, partition, limit))
+        if screen.json:
+            screen.document(
+                {
+                    "asset": standing.key[0],
+                    "partition_key": standing.key[1],
+                    "status": str(standing.status),
+                    "current": [record_document(one, debug=debug) for one in standing.current],
+                    "recent": [record_document(one, debug=debug) for one in standing.recent],
+                }
+            )
+        else:
+            _show(screen, standing, store)
+
+
+async def _look(url: str, pipeline: str | None, asset: str, text: str | None, limit: int) -> _Standing:
+    async with history(url) as store:
+        key = await step_key(store, pipeline, asset, text)
+        if text is not None:
+            current = await store.current([key])
+            return _Standing(key, list(current.values()), await store.history(key, limit=limit))
+        keys = await store.current_keys(asset)
+        current = await store.current((asset, one) for one in keys)
+        newest = sorted(current.values(), key=_when, reverse=True)
+        return _Standing(key, newest, await _recent(store, asset, limit))
+
+
+async def _recent(store: Store, asset: str, limit: int) -> list[Materialization]:
+    """The asset's newest records at any partition, among those of the newest runs."""
+    found: list[Materialization] = []
+    for run in await store.runs(limit=_RUNS):
+        steps = await store.steps(run.id)
+        found += [step for step in steps if step.asset == asset]
+        if len(found) >= limit:
+            break
+    return sorted(found, key=_when, reverse=True)[:limit]
+
+
+def _when(record: Materialization) -> datetime:
+    return record.finished_at or record.started_at or datetime.min.replace(tzinfo=UTC)
+
+
+def _show(screen: Screen, standing: _Standing, store: str) -> None:
+    label = step_label(*standing.key)
+    screen.print(f"{label}: {standing.status}")
+    if not standing.recent and not standing.current:
+        screen.note(f"{store} has no record of {label}: materialize it, or name another store with --store.")
+        return
+    if standing.key[1] is None and len(standing.current) > 1:
+        screen.print(f"{count(len(standing.current), 'partition')} with a current value")
+    elif not standing.current:
+        screen.print("no current value")
+    screen.print("", _table(screen, standing))
+
+
+def _table(screen: Screen, standing: _Standing) -> Table:
+    now = datetime.now(UTC)
+    current = {(one.partition_key, one.run_id) for one in standing.current}
+    shown = table(screen, "step", "status", "current", "finished", "took", "run", "message", right=("took",))
+    for one in standing.recent:
+        shown.add_row(
+            record_label(one),
+            str(one.status),
+            "yes" if (one.partition_key, one.run_id) in current else "",
+            ago(one.finished_at, now),
+            "-" if one.duration is None else duration(one.duration),
+            one.run_id,
+            printable(one.failure.message) if one.failure else "",
+        )
+    return shown

@@ -1,0 +1,107 @@
+"""The demonstration: compute everything, then draw it. In memory, so nothing is left behind."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING, Any
+
+from rich.text import Text
+
+from flowstone.cli.demo.calendar import heat_map
+from flowstone.cli.demo.figures import extremes, rain_bars, year_notes
+from flowstone.cli.demo.pipeline import DAYS, pipeline
+from flowstone.cli.labels import count, duration
+from flowstone.cli.loading import Loaded
+from flowstone.cli.outcome import show_outcome
+from flowstone.cli.session import open_runtime, perform
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from datetime import date
+
+    from flowstone.cli.demo.pipeline import Report
+    from flowstone.cli.screen import Screen
+    from flowstone.cli.session import Outcome
+    from flowstone.runtime import Runtime
+
+__all__ = ["play"]
+
+TARGET = "flowstone.cli.demo:pipeline"
+
+_NEXT = (
+    (f"graph {TARGET}", "what depends on what"),
+    (f"plan {TARGET} report --upstream", "what would run, and why"),
+    (f"materialize {TARGET} monthly --partition 2014-07 --upstream", "one July, kept in .flowstone"),
+    ("runs", "what has run here"),
+)
+
+
+async def play(screen: Screen) -> None:
+    """Backfill the months with their days, make the report, show both."""
+    loaded = Loaded(TARGET, pipeline)
+    if not screen.json:
+        screen.print(
+            Text("Four years of weather in Seattle: 1,461 days, 48 months, one report.", style="bold")
+        )
+    async with open_runtime(screen, loaded, "memory://") as runtime:
+        outcomes = [await perform(screen, runtime, lambda: runtime.backfill("monthly", upstream=True))]
+        if outcomes[0].complete:
+            outcomes.append(await perform(screen, runtime, lambda: runtime.materialize("report")))
+        if not outcomes[-1].complete:
+            show_outcome(screen, outcomes[-1])
+            return
+        report, highs = await _values(runtime)
+    if screen.json:
+        screen.document(_document(report, outcomes))
+    else:
+        _draw(screen, report, highs)
+        _tell(screen, outcomes)
+
+
+async def _values(runtime: Runtime) -> tuple[Report, dict[date, float]]:
+    highs = {day: (await runtime.load("weather", partition=day))["high"] for day in DAYS}
+    report: Report = await runtime.load("report")
+    return report, highs
+
+
+def _draw(screen: Screen, report: Report, highs: dict[date, float]) -> None:
+    console = screen.out
+    coloured = console.color_system in {"256", "truecolor"} and not console.no_color
+    unicode = not console.options.ascii_only
+    picture = heat_map(highs, unit="°C", coloured=coloured, unicode=unicode, notes=year_notes(report))
+    screen.print(
+        "", picture, "", extremes(report), "", rain_bars(report["rain_by_month"], unicode=unicode), ""
+    )
+
+
+def _tell(screen: Screen, outcomes: Sequence[Outcome]) -> None:
+    steps, seconds, each = _speed(outcomes)
+    screen.print(
+        Text.assemble(
+            (f"{count(steps, 'step')} in {duration(seconds)}", "bold"),
+            f": {each:,.0f} µs a step, each supervised, recorded and with its lineage.",
+        ),
+        "",
+        Text("Try next", style="bold"),
+    )
+    prefix = "uv run flowstone" if "UV_RUN_RECURSION_DEPTH" in os.environ else "flowstone"
+    for command, what in _NEXT:
+        screen.print(Text.assemble(f"  {prefix} {command}", (f"  # {what}", "dim")))
+
+
+def _speed(outcomes: Sequence[Outcome]) -> tuple[int, float, float]:
+    """Steps, seconds, and microseconds a step."""
+    steps = sum(sum(outcome.counts.values()) for outcome in outcomes)
+    seconds = sum(outcome.seconds for outcome in outcomes)
+    return steps, seconds, seconds / steps * 1e6
+
+
+def _document(report: Report, outcomes: Sequence[Outcome]) -> dict[str, Any]:
+    steps, seconds, each = _speed(outcomes)
+    return {
+        "report": report,
+        "runs": [outcome.run_id for outcome in outcomes],
+        "steps": steps,
+        "seconds": round(seconds, 6),
+        "microseconds_per_step": round(each, 1),
+    }

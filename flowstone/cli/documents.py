@@ -1,0 +1,91 @@
+"""The shapes of `--json`: records as plain JSON values, the same in every command."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from datetime import date
+from typing import TYPE_CHECKING, Any
+
+from flowstone.cli.labels import key_label
+
+if TYPE_CHECKING:
+    from flowstone.runs.records import Failure, Materialization, RunRecord
+
+__all__ = ["json_value", "record_document", "run_document"]
+
+_MAX_DEPTH = 50
+
+
+def record_document(record: Materialization, *, debug: bool = False) -> dict[str, Any]:
+    """A step's record; `partition` is readable, `partition_key` exact; the traceback only with `debug`."""
+    return {
+        "asset": record.asset,
+        "partition": None if record.partition_key is None else key_label(record.partition_key),
+        "partition_key": record.partition_key,
+        "run_id": record.run_id,
+        "status": str(record.status),
+        "attempt": record.attempt,
+        "started_at": json_value(record.started_at),
+        "finished_at": json_value(record.finished_at),
+        "duration": record.duration,
+        "failure": None if record.failure is None else _failure(record.failure, debug=debug),
+        "metadata": json_value(record.metadata),
+        "code_version": record.code_version,
+        "data_version": record.data_version,
+        "io": record.io,
+        "location": record.location,
+        "size": record.size,
+    }
+
+
+def _failure(failure: Failure, *, debug: bool) -> dict[str, Any]:
+    document: dict[str, Any] = {
+        "kind": failure.kind,
+        "message": failure.message,
+        "retryable": failure.retryable,
+        "cause": failure.cause,
+    }
+    if debug:
+        document["traceback"] = failure.traceback
+    return document
+
+
+def run_document(run: RunRecord) -> dict[str, Any]:
+    """The head of a run."""
+    request = run.request
+    return {
+        "id": run.id,
+        "pipeline": run.pipeline,
+        "status": str(run.status),
+        "kind": request.kind,
+        "asset": request.asset,
+        "partition_keys": list(request.keys) if request.span is None else None,
+        "span": list(request.span) if request.span is not None else None,
+        "upstream": request.upstream,
+        "refresh": request.refresh,
+        "tags": dict(request.tags),
+        "created_at": json_value(run.created_at),
+        "started_at": json_value(run.started_at),
+        "finished_at": json_value(run.finished_at),
+        "owner": run.owner,
+        "total": run.total,
+        "counts": {str(status): number for status, number in run.counts.items()},
+    }
+
+
+def json_value(value: Any, depth: int = 0) -> Any:
+    """The nearest JSON has: NaN and infinity are null, instants ISO 8601, what it cannot say its `str`."""
+    match value:
+        case None | bool() | int():
+            return value
+        case float():
+            return value if math.isfinite(value) else None
+        case date():
+            return value.isoformat()
+        case Mapping() if depth < _MAX_DEPTH:
+            return {str(key): json_value(item, depth + 1) for key, item in value.items()}
+        case list() | tuple() | set() | frozenset() if depth < _MAX_DEPTH:
+            return [json_value(item, depth + 1) for item in value]
+        case _:
+            return str(value)

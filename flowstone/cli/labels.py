@@ -1,0 +1,106 @@
+"""Names and numbers as people read them: `raw[2025-01-15]`, `1,461 steps`, `3 min 20 s`."""
+
+from __future__ import annotations
+
+from datetime import date, datetime
+from typing import TYPE_CHECKING
+
+from flowstone.assets.partition_keys import decode_partition
+from flowstone.errors import PartitionError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from flowstone.runs.records import Materialization
+
+__all__ = [
+    "ago",
+    "breakdown",
+    "count",
+    "duration",
+    "key_label",
+    "name_label",
+    "partition_label",
+    "printable",
+    "record_label",
+    "step_label",
+]
+
+_ORDER = ("succeeded", "reused", "failed", "skipped", "cancelled")
+
+
+def partition_label(partition: object) -> str:
+    """A partition value as one writes it on the command line; tuples with commas, None as a dash."""
+    match partition:
+        case None:
+            return "-"
+        case datetime() | date():
+            return partition.isoformat()
+        case tuple():
+            return ",".join(partition_label(part) for part in partition)
+        case _:
+            return str(partition)
+
+
+def key_label(key: str | None) -> str:
+    """An encoded partition key as one writes it on the command line."""
+    if key is None:
+        return "-"
+    try:
+        return partition_label(decode_partition(key))
+    except PartitionError:
+        return key
+
+
+def step_label(asset: str, key: str | None) -> str:
+    """`asset`, or `asset[key]` where there is a partition."""
+    return asset if key is None else f"{asset}[{key_label(key)}]"
+
+
+def record_label(record: Materialization) -> str:
+    """As `step_label`, of a step's record."""
+    return step_label(record.asset, record.partition_key)
+
+
+def name_label(name: str) -> str:
+    """A step's recorded name (`raw[d:2025-01-15]`) as people read it (`raw[2025-01-15]`)."""
+    asset, bracket, key = name.partition("[")
+    return step_label(asset, key.removesuffix("]")) if bracket else name
+
+
+def count(number: int, noun: str) -> str:
+    """`1 step`, `1,461 steps`."""
+    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
+
+
+def breakdown(counts: Mapping[str, int]) -> str:
+    """`12 succeeded, 3 reused`: what there is of each ending; nothing at all is `0 succeeded`."""
+    parts = [f"{counts[name]:,} {name}" for name in _ORDER if counts.get(name)]
+    return ", ".join(parts) or "0 succeeded"
+
+
+def duration(seconds: float) -> str:
+    """A length of time in the two units that matter."""
+    if seconds < 0.0995:
+        return f"{seconds * 1000:.3g} ms"
+    if seconds < 59.95:
+        return f"{seconds:.1f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    if minutes < 60:
+        return f"{minutes} min {rest} s"
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours:,} h {minutes} min"
+
+
+def printable(text: str) -> str:
+    """Somebody's text without what would drive the terminal: escape sequences and control characters."""
+    return "".join(
+        letter if letter.isprintable() or letter in "\n\t" else "\N{REPLACEMENT CHARACTER}" for letter in text
+    )
+
+
+def ago(moment: datetime | None, now: datetime) -> str:
+    """`3 min 20 s ago`; a dash for never."""
+    if moment is None:
+        return "-"
+    return f"{duration(max((now - moment).total_seconds(), 0.0))} ago"

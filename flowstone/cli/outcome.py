@@ -1,0 +1,110 @@
+"""How a run ended, told in a few lines: the summary, what failed and why, what was skipped because of it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from flowstone.cli.documents import record_document
+from flowstone.cli.labels import breakdown, count, duration, name_label, printable, record_label
+from flowstone.cli.problem import FAILED, INTERRUPTED
+from flowstone.cli.tables import table
+from flowstone.runs.records import Status
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from rich.table import Table
+
+    from flowstone.cli.screen import Screen
+    from flowstone.cli.session import Outcome
+    from flowstone.runs.records import Materialization
+
+__all__ = ["failure_lines", "show_outcome", "skipped_line", "step_table"]
+
+_MOST = 20
+"""Failures told in full; a broken source fails a thousand partitions in the same words."""
+
+
+def failure_lines(failed: Sequence[Materialization], *, debug: bool = False) -> Iterator[str]:
+    """A line per failed step (`raw[2025-01-15] failed (error, attempt 3): ValueError: no data`)."""
+    for step in failed[:_MOST]:
+        failure = step.failure
+        if failure is None:
+            yield f"{record_label(step)} failed"
+            continue
+        yield (
+            f"{record_label(step)} failed ({failure.kind}, attempt {step.attempt}): "
+            f"{printable(failure.message)}"
+        )
+        if debug and failure.traceback:
+            yield printable(failure.traceback).rstrip()
+    if len(failed) > _MOST:
+        more = count(len(failed) - _MOST, "more failed step")
+        yield f"... and {more}: `flowstone run ID --limit N` or --json lists them."
+
+
+def skipped_line(skipped: Sequence[Materialization]) -> str | None:
+    """Which steps never ran, and because of what; None if all did."""
+    if not skipped:
+        return None
+    first = skipped[0]
+    because = (
+        f" because {name_label(first.failure.cause)} failed" if first.failure and first.failure.cause else ""
+    )
+    if len(skipped) == 1:
+        return f"{record_label(first)} was skipped{because}"
+    return f"{count(len(skipped), 'step')} were skipped, such as {record_label(first)}{because}"
+
+
+def step_table(screen: Screen, steps: Sequence[Materialization]) -> Table:
+    """Steps as rows: name, status, attempt, how long, metadata."""
+    shown = table(screen, "step", "status", "attempt", "took", "metadata", right=("attempt", "took"))
+    for step in steps:
+        shown.add_row(
+            record_label(step),
+            str(step.status),
+            str(step.attempt),
+            "-" if step.duration is None else duration(step.duration),
+            printable(", ".join(f"{key}={value}" for key, value in step.metadata.items())),
+        )
+    return shown
+
+
+def show_outcome(screen: Screen, outcome: Outcome) -> None:
+    """Tell how a request ended and set the exit status."""
+    if outcome.interrupted:
+        screen.status = INTERRUPTED
+    elif outcome.status is not Status.SUCCEEDED:
+        screen.status = FAILED
+    if screen.json:
+        screen.document(_document(outcome, debug=screen.debug))
+        return
+    for line in failure_lines(outcome.steps.get("failed", ()), debug=screen.debug):
+        screen.print(line)
+    skipped = skipped_line(outcome.steps.get("skipped", ()))
+    if skipped:
+        screen.print(skipped)
+    screen.print(_summary(outcome))
+
+
+def _summary(outcome: Outcome) -> str:
+    """`run 01K… succeeded: 1,510 steps in 0.3 s (1,498 succeeded, 12 reused)`."""
+    if outcome.run_id is None:
+        return "stopped before the run began"
+    steps = sum(outcome.counts.values())
+    how = "stopped" if outcome.interrupted and outcome.status is Status.CANCELLED else str(outcome.status)
+    return (
+        f"run {outcome.run_id} {how}: {count(steps, 'step')} in {duration(outcome.seconds)} "
+        f"({breakdown(outcome.counts)})"
+    )
+
+
+def _document(outcome: Outcome, *, debug: bool) -> dict[str, Any]:
+    return {
+        "run_id": outcome.run_id,
+        "status": str(outcome.status),
+        "interrupted": outcome.interrupted,
+        "seconds": round(outcome.seconds, 6),
+        "counts": dict(outcome.counts),
+        "steps": [record_document(step, debug=debug) for steps in outcome.steps.values() for step in steps],
+    }

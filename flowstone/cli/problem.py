@@ -1,0 +1,106 @@
+"""What went wrong, as people meet it: one sentence, a remedy and an exit status."""
+
+from __future__ import annotations
+
+import errno
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from flowstone.errors import (
+    AssetNotFound,
+    DefinitionError,
+    FlowstoneError,
+    PartitionError,
+    RunNotFound,
+    StoreUnavailable,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+__all__ = ["BROKEN_PIPE", "FAILED", "INTERRUPTED", "OK", "WRONG_USAGE", "CommandError", "Problem", "describe"]
+
+OK = 0
+FAILED = 1
+WRONG_USAGE = 2
+INTERRUPTED = 130
+BROKEN_PIPE = 141
+"""128 + SIGPIPE, as any Unix tool whose reader went away."""
+
+
+class CommandError(FlowstoneError):
+    """A command cannot do what was asked.
+
+    Args:
+        message: One sentence that says what is wrong.
+        remedy: One sentence that says what to do about it.
+        status: The exit status; default: 2, wrong usage.
+        debug: Text that `--debug` shows, such as a user's traceback.
+    """
+
+    def __init__(self, message: str, remedy: str = "", *, status: int = WRONG_USAGE, debug: str = "") -> None:
+        super().__init__(message)
+        self.remedy = remedy
+        self.status = status
+        self.debug = debug
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """An error on its way to the user; `kind` is the exception's class name."""
+
+    kind: str
+    message: str
+    remedy: str
+    status: int
+
+    def document(self) -> Mapping[str, object]:
+        """The `--json` form: `{"error": {"kind", "message", "remedy"}}`."""
+        return {"error": {"kind": self.kind, "message": self.message, "remedy": self.remedy}}
+
+
+_USAGE = (AssetNotFound, DefinitionError, PartitionError, RunNotFound)
+
+_DISK = {
+    errno.ENOSPC: "Free some space, or name another place with --store file://DIR.",
+    errno.EDQUOT: "Free some space, or name another place with --store file://DIR.",
+    errno.EROFS: "Name a place that can be written with --store file://DIR, or use --store memory://.",
+    errno.EACCES: "Name a place that can be written with --store file://DIR, or use --store memory://.",
+    errno.EPERM: "Name a place that can be written with --store file://DIR, or use --store memory://.",
+}
+
+
+def describe(error: BaseException) -> Problem:
+    """Put an exception into words; an unforeseen one points to `--debug`."""
+    error = _only_member(error)
+    kind = type(error).__name__
+    match error:
+        case KeyboardInterrupt():
+            return Problem(kind, "Interrupted.", "", INTERRUPTED)
+        case CommandError():
+            return Problem(kind, str(error), error.remedy, error.status)
+        case StoreUnavailable():
+            return Problem(kind, str(error), "", FAILED)
+        case FlowstoneError():
+            return Problem(kind, str(error), "", WRONG_USAGE if isinstance(error, _USAGE) else FAILED)
+        case OSError():
+            return Problem(kind, _os_sentence(error), _DISK.get(error.errno or 0, ""), FAILED)
+        case _:
+            text = f"{kind}: {error}" if str(error) else kind
+            return Problem(kind, f"Unexpected {text}", "Run it again with --debug for the traceback.", FAILED)
+
+
+def _only_member(error: BaseException) -> BaseException:
+    """The exception inside nested groups of one, which structured concurrency wraps around it."""
+    while (
+        isinstance(error, BaseExceptionGroup)
+        and not isinstance(error, FlowstoneError)
+        and len(error.exceptions) == 1
+    ):
+        error = error.exceptions[0]
+    return error
+
+
+def _os_sentence(error: OSError) -> str:
+    reason = error.strerror or str(error) or type(error).__name__
+    return f"{reason}: {error.filename}" if error.filename is not None else reason

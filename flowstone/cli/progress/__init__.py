@@ -1,0 +1,8 @@
+"""How far a run is, while it runs: `tally.py` counts events, `live.py` and `plain.py` show the count."""
+
+from __future__ import annotations
+
+from flowstone.cli.progress.display import Display, open_display
+from flowstone.cli.progress.tally import Tally
+
+__all__ = ["Display", "Tally", "open_display"]

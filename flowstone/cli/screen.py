@@ -1,0 +1,171 @@
+"""Where a command writes: its result on stdout, everything else on stderr, an error as one sentence.
+
+Every command body stands inside `with Screen(...) as screen`. The screen turns exceptions into a sentence
+and an exit status, and with `--json` keeps stdout for one document: whatever a pipeline prints, in this
+process or in one it starts, goes to stderr instead.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json as json_module
+import os
+import sys
+import traceback
+from contextlib import ExitStack
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, Self, TextIO
+
+import typer
+from rich.console import Console
+from rich.text import Text
+
+from flowstone.cli.problem import BROKEN_PIPE, OK, CommandError, describe
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from types import TracebackType
+
+    from rich.console import RenderableType
+
+__all__ = ["Screen"]
+
+_UNLIMITED = 1_000
+"""Columns assumed where nobody looks: output that another program reads is not folded."""
+
+
+class Screen:
+    """One command's output.
+
+    Args:
+        json: Write one JSON document to stdout instead of text.
+        debug: Show tracebacks.
+
+    Leaving the block raises `typer.Exit` with `status` unless it is 0.
+    """
+
+    def __init__(self, *, json: bool = False, debug: bool = False) -> None:
+        self.json = json
+        self.debug = debug
+        self.status = OK
+        self._document: TextIO = sys.stdout
+        self._cleanup = ExitStack()
+
+    @cached_property
+    def out(self) -> Console:
+        """The console of results."""
+        return _console(sys.stdout)
+
+    @cached_property
+    def err(self) -> Console:
+        """The console of progress, notes and errors."""
+        return _console(sys.stderr)
+
+    @property
+    def live(self) -> bool:
+        """Whether a moving display can be drawn on stderr."""
+        return sys.stderr.isatty() and self.err.is_terminal and not self.err.is_dumb_terminal
+
+    def print(self, *renderables: RenderableType) -> None:
+        """Write text or tables to stdout; strings are taken literally."""
+        for renderable in renderables:
+            self.out.print(_literal(renderable), soft_wrap=isinstance(renderable, str))
+
+    def note(self, text: str, style: str = "") -> None:
+        """Write a line for people to stderr."""
+        self.err.print(Text(text, style=style), soft_wrap=True)
+
+    def document(self, value: object) -> None:
+        """Write the JSON document of this command to stdout."""
+        text = json_module.dumps(value, indent=2, ensure_ascii=False, default=_json_default, allow_nan=False)
+        self._document.write(text + "\n")
+        self._document.flush()
+
+    def __enter__(self) -> Self:
+        for stream in (sys.stdout, sys.stderr):
+            _never_refuse_a_character(stream)
+        if self.json:
+            self._document = self._cleanup.enter_context(_stdout_for_the_document())
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        try:
+            if error is not None and not isinstance(error, (typer.Exit, SystemExit)):
+                self._report(error)
+            self._cleanup.close()
+            sys.stdout.flush()
+        except BrokenPipeError:
+            _give_up_stdout()
+            self.status = BROKEN_PIPE
+        if isinstance(error, (typer.Exit, SystemExit)):
+            return
+        if self.status != OK:
+            raise typer.Exit(self.status) from None
+
+    def _report(self, error: BaseException) -> None:
+        if isinstance(error, BrokenPipeError):
+            raise error
+        problem = describe(error)
+        self.status = problem.status
+        if self.debug:
+            self.note(_debug_text(error))
+        head = Text("error: ", style="bold red") if problem.status != 130 else Text("")
+        self.err.print(head + Text(f"{problem.message} {problem.remedy}".rstrip()), soft_wrap=True)
+        if self.json:
+            self.document(problem.document())
+
+
+def _console(stream: TextIO) -> Console:
+    width = None if stream.isatty() else _UNLIMITED
+    return Console(file=stream, width=width, highlight=False, markup=False, emoji=False)
+
+
+def _literal(renderable: RenderableType) -> RenderableType:
+    return Text(renderable) if isinstance(renderable, str) else renderable
+
+
+def _debug_text(error: BaseException) -> str:
+    if isinstance(error, CommandError) and error.debug:
+        return error.debug.rstrip()
+    return "".join(traceback.format_exception(error)).rstrip()
+
+
+def _json_default(value: Any) -> object:
+    isoformat = getattr(value, "isoformat", None)
+    return isoformat() if isoformat is not None else str(value)
+
+
+def _never_refuse_a_character(stream: TextIO) -> None:
+    """A terminal without UTF-8 gets question marks, not a crash."""
+    reconfigure = getattr(stream, "reconfigure", None)
+    if reconfigure is not None:
+        reconfigure(errors="replace")
+
+
+@contextlib.contextmanager
+def _stdout_for_the_document() -> Iterator[TextIO]:
+    """Hand out the real stdout and send everybody else's to stderr, that of child processes included."""
+    original = sys.stdout
+    original.flush()
+    try:
+        descriptor, elsewhere = original.fileno(), sys.stderr.fileno()
+    except (OSError, ValueError):  # Not a file: somebody captures the output of this process in memory.
+        with contextlib.redirect_stdout(sys.stderr):
+            yield original
+        return
+    # A lone surrogate becomes an escape, which is what JSON calls it as well.
+    with os.fdopen(os.dup(descriptor), "w", encoding="utf-8", errors="backslashreplace") as document:
+        os.dup2(elsewhere, descriptor)
+        try:
+            with contextlib.redirect_stdout(sys.stderr):
+                yield document
+        finally:
+            os.dup2(document.fileno(), descriptor)
+
+
+def _give_up_stdout() -> None:
+    """The reader went away: nothing written from here on, nor the interpreter's last flush, may complain."""
+    with contextlib.suppress(OSError, ValueError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -1,0 +1,168 @@
+"""A runtime for the length of one command, and one request to it with progress and interruption."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import time
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from flowstone.cli.interruption import Interruption, listening
+from flowstone.cli.labels import count
+from flowstone.cli.logs import configure_logs
+from flowstone.cli.loop import run_async
+from flowstone.cli.places import values_beside
+from flowstone.cli.problem import CommandError
+from flowstone.cli.progress import Tally, open_display
+from flowstone.errors import MaterializationFailed, RunCancelled, RunFailed
+from flowstone.runs.records import Materialization, Status
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+
+    from flowstone.cli.loading import Loaded
+    from flowstone.cli.screen import Screen
+    from flowstone.io import IOManager
+    from flowstone.runtime import RunResult, Runtime
+
+__all__ = ["Outcome", "compute", "open_runtime", "perform"]
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What a request came to.
+
+    Attributes:
+        run_id: The run; None if it was stopped before it began.
+        status: How the run ended.
+        seconds: From the request to its end.
+        interrupted: Whether the user asked to stop.
+        steps: The run's steps by how they ended.
+        counts: How many ended so; more than `steps` tells where a run was stopped before it could report.
+    """
+
+    run_id: str | None
+    status: Status
+    seconds: float
+    interrupted: bool
+    steps: Mapping[str, Sequence[Materialization]] = field(default_factory=dict)
+    counts: Mapping[str, int] = field(default_factory=dict)
+
+    @property
+    def complete(self) -> bool:
+        """Whether everything asked for is there."""
+        return self.status is Status.SUCCEEDED and not self.interrupted
+
+
+@contextlib.asynccontextmanager
+async def open_runtime(screen: Screen, loaded: Loaded, store: str) -> AsyncIterator[Runtime]:
+    """A runtime of the pipeline with this store, and the IO managers and resources its module defines."""
+    from flowstone.runtime import Runtime, Settings  # noqa: PLC0415 - `flowstone --help` does without
+
+    settings = Settings(store=store)
+    configure_logs("debug" if screen.debug else settings.log_level, colours=screen.live)
+    managers = _managers(loaded, store)
+    resources = _resources(loaded)
+    async with Runtime(loaded.pipeline, io=managers, resources=resources, settings=settings) as runtime:
+        yield runtime
+
+
+def _managers(loaded: Loaded, store: str) -> dict[str, IOManager]:
+    managers = dict(loaded.io)
+    managers.setdefault("default", values_beside(store))
+    for asset in loaded.pipeline.assets.values():
+        if asset.io not in managers:
+            raise CommandError(
+                f"The asset {asset.name!r} keeps its values in the IO manager {asset.io!r}, "
+                f"which {_module(loaded)} does not define.",
+                f'Write `io = {{"{asset.io}": FileIO("{asset.io}")}}` beside the pipeline.',
+            )
+    return managers
+
+
+def _resources(loaded: Loaded) -> dict[str, Any]:
+    for asset in loaded.pipeline.assets.values():
+        for name in sorted(asset.requires):
+            if name not in loaded.resources:
+                raise CommandError(
+                    f"The asset {asset.name!r} needs the resource {name!r}, "
+                    f"which {_module(loaded)} does not define.",
+                    f'Write `resources = {{"{name}": ...}}` beside the pipeline.',
+                )
+    return dict(loaded.resources)
+
+
+def _module(loaded: Loaded) -> str:
+    return loaded.target.rpartition(":")[0]
+
+
+def compute(
+    screen: Screen,
+    loaded: Loaded,
+    store: str,
+    request: Callable[[Runtime], Awaitable[RunResult | Materialization]],
+) -> Outcome:
+    """Open a runtime, make one request to it and close it again."""
+
+    async def work() -> Outcome:
+        async with open_runtime(screen, loaded, store) as runtime:
+            return await perform(screen, runtime, lambda: request(runtime))
+
+    return run_async(work())
+
+
+async def perform(
+    screen: Screen, runtime: Runtime, request: Callable[[], Awaitable[RunResult | Materialization]]
+) -> Outcome:
+    """Make a request, show its progress, let Ctrl-C end it; a failed step is an outcome, not an exception."""
+    tally = Tally(time.perf_counter)
+    async with runtime.subscribe() as events, open_display(screen, tally, events):
+        return await _interruptible(screen, runtime, tally, request)
+
+
+async def _interruptible(
+    screen: Screen,
+    runtime: Runtime,
+    tally: Tally,
+    request: Callable[[], Awaitable[RunResult | Materialization]],
+) -> Outcome:
+    task = asyncio.current_task()
+    assert task is not None, "a coroutine runs in a task"
+
+    def finish() -> None:
+        under_way = count(len(tally.running), "running step")
+        screen.note(f"Finishing {under_way}; press Ctrl-C again to stop now.", "yellow")
+        # TODO drain
+
+    interruption = Interruption(on_first=finish, on_second=task.cancel)
+    result: RunResult | Materialization | None
+    with listening(interruption):
+        try:
+            result = await request()
+        except RunFailed as error:
+            result = error.result
+        except MaterializationFailed as error:
+            result = error.materialization
+        except RunCancelled as error:
+            result = error.result
+        except asyncio.CancelledError:
+            if interruption.times < 2:
+                raise
+            task.uncancel()
+            result = None
+    return _outcome(result, tally, interrupted=interruption.times > 0)
+
+
+def _outcome(result: RunResult | Materialization | None, tally: Tally, *, interrupted: bool) -> Outcome:
+    if result is None:
+        return Outcome(tally.run_id, Status.CANCELLED, tally.elapsed, interrupted, counts=dict(tally.counts))
+    if isinstance(result, Materialization):
+        steps: dict[str, Sequence[Materialization]] = {str(result.status): (result,)}
+        status = result.status
+    else:
+        names = ("succeeded", "reused", "failed", "skipped", "cancelled")
+        steps = {name: found for name in names if (found := getattr(result, name))}
+        status = result.status
+    counts = {name: len(found) for name, found in steps.items()}
+    return Outcome(result.run_id, status, tally.elapsed, interrupted, steps, counts)

@@ -1,0 +1,41 @@
+"""Tables that read well on a terminal and cut well in a pipe."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from rich.box import SIMPLE_HEAD
+from rich.table import Table
+
+if TYPE_CHECKING:
+    from flowstone.cli.screen import Screen
+
+__all__ = ["table"]
+
+
+def table(screen: Screen, *columns: str, right: tuple[str, ...] = (), fold: str = "") -> Table:
+    """An empty table: ruled on a terminal, bare columns elsewhere.
+
+    Args:
+        screen: Where it will be printed.
+        columns: The headings.
+        right: Headings of columns aligned to the right: numbers.
+        fold: Heading of the column that gives way on a narrow terminal; default: the last one.
+    """
+    terminal = screen.out.is_terminal
+    made = Table(
+        box=SIMPLE_HEAD if terminal else None,
+        pad_edge=False,
+        show_edge=False,
+        header_style="bold" if terminal else "",
+        padding=(0, 2, 0, 0),
+    )
+    for column in columns:
+        gives_way = column == (fold or columns[-1])
+        made.add_column(
+            column,
+            justify="right" if column in right else "left",
+            no_wrap=not gives_way,
+            overflow="fold" if gives_way else "ellipsis",
+        )
+    return made
