@@ -1,0 +1,154 @@
+"""The definition of one asset: what it is called, what computes it, what it needs and how it is run."""
+
+from __future__ import annotations
+
+import os.path
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, Generic, Literal, ParamSpec, Self, TypeAlias, TypeVar
+
+from flowstone.assets.type_hints import UNANNOTATED
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from flowstone.assets.partition_mapping import PartitionMapping
+    from flowstone.assets.partition_set import PartitionSet
+    from flowstone.assets.retry import Retry
+
+__all__ = ["Asset", "Dependency", "ResourceParameter", "RunIn", "SourceLine"]
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+RunIn: TypeAlias = Literal["loop", "thread", "process"]
+"""Where an asset's function runs: on the event loop, in a worker thread, or in a worker process."""
+
+_NOTHING: Mapping[str, Any] = MappingProxyType({})
+
+
+@dataclass(frozen=True, slots=True)
+class SourceLine:
+    """Where something is defined; as text `sales.py:12`.
+
+    Attributes:
+        file: The path of the file, as Python knows it.
+        line: The line, from 1.
+    """
+
+    file: str
+    line: int
+
+    def __str__(self) -> str:
+        return f"{os.path.basename(self.file)}:{self.line}"  # noqa: PTH119 - a path object for each message is waste
+
+
+@dataclass(frozen=True, slots=True)
+class Dependency:
+    """One upstream asset of an asset.
+
+    Attributes:
+        asset: The name of the upstream asset.
+        parameter: The parameter that receives its value; None for a `deps=` entry, whose value is not loaded.
+        optional: Whether the parameter has a default, to be used when the upstream has no value.
+        annotation: The parameter's type; an `Unknown` where it has none or it cannot be resolved.
+    """
+
+    asset: str
+    parameter: str | None
+    optional: bool = False
+    annotation: Any = UNANNOTATED
+
+
+@dataclass(frozen=True, slots=True)
+class ResourceParameter:
+    """A parameter that receives a resource.
+
+    Attributes:
+        parameter: The parameter's name.
+        resource: The resource's name.
+    """
+
+    parameter: str
+    resource: str
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Asset(Generic[P, R]):
+    """A named data product and the function that computes it; call it to call the function.
+
+    Made by `pipeline.asset` and `pipeline.value`, immutable, equal only to itself. It carries the name,
+    module, docstring and signature of the function, and pickles as a reference to the place it is defined at.
+
+    Attributes:
+        name: Unique within a pipeline.
+        function: The function as written; all its parameters can be passed by keyword.
+        dependencies: Upstream assets: those of parameters in order, then `deps=`.
+        resource_parameters: Parameters that receive resources.
+        requires: Names of all resources the asset needs.
+        context_parameter: The parameter that receives the `Context`, or None.
+        partitions: The asset's partition set, or None.
+        mappings: Explicit partition mappings, by upstream name.
+        io: Name of the IO manager that keeps its value.
+        retry: What happens after a failure; None: one attempt.
+        timeout: Seconds one attempt may take, or None.
+        run_in: Where the function runs.
+        is_async: Whether calling the function gives an awaitable.
+        version: The version of the code, or None.
+        tags: Free labels.
+        description: What it is; default the first line of the docstring.
+        source: Where it is defined.
+        return_type: The declared type of the value; an `Unknown` if there is none or it cannot be resolved.
+        is_constant: Whether it was made by `pipeline.value`.
+        value: The value of a constant.
+    """
+
+    name: str
+    function: Callable[P, R]
+    source: SourceLine
+    dependencies: tuple[Dependency, ...] = ()
+    resource_parameters: tuple[ResourceParameter, ...] = ()
+    requires: frozenset[str] = frozenset()
+    context_parameter: str | None = None
+    partitions: PartitionSet[Any] | None = None
+    mappings: Mapping[str, PartitionMapping] = field(default_factory=lambda: _NOTHING)
+    io: str = "default"
+    retry: Retry | None = None
+    timeout: float | None = None
+    run_in: RunIn = "loop"
+    is_async: bool = True
+    version: str | None = None
+    tags: Mapping[str, str] = field(default_factory=lambda: _NOTHING)
+    description: str | None = None
+    return_type: Any = UNANNOTATED
+    is_constant: bool = False
+    value: Any = None
+
+    def __post_init__(self) -> None:
+        # Kept in the instance, where they win over the class's own: help(), inspect.signature() and
+        # documentation tools then show the function.
+        function = self.function
+        self.__dict__.update(
+            __wrapped__=function,
+            __name__=getattr(function, "__name__", self.name),
+            __qualname__=getattr(function, "__qualname__", self.name),
+            __module__=getattr(function, "__module__", __name__),
+            __doc__=getattr(function, "__doc__", None),
+        )
+
+    def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
+        """Call the function itself: no partition, no retry, nothing is stored."""
+        return self.function(*args, **kwargs)
+
+    def __repr__(self) -> str:
+        return f"Asset({self.name!r}, {self.source})"
+
+    def __reduce__(self) -> str:
+        # By reference, as functions pickle: the module attribute is this asset.
+        return self.__dict__["__qualname__"]  # type: ignore[no-any-return] # written above as a str
+
+    def __copy__(self) -> Self:
+        return self
+
+    def __deepcopy__(self, memo: object) -> Self:
+        return self

@@ -1,0 +1,245 @@
+"""Makes an asset of a function and its options, or refuses with the line that is to blame."""
+
+from __future__ import annotations
+
+import inspect
+import math
+import re
+import sys
+from collections.abc import Iterable, Mapping
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, NamedTuple, cast, get_args
+
+from flowstone.assets.arguments import is_name, is_number
+from flowstone.assets.asset import Asset, Dependency, RunIn, SourceLine
+from flowstone.assets.partition_mapping import PartitionMapping
+from flowstone.assets.partition_set import PartitionSet
+from flowstone.assets.retry import Retry
+from flowstone.assets.signature import innermost, is_async, read_signature
+from flowstone.assets.suggest import did_you_mean
+from flowstone.errors import DefinitionError
+
+if TYPE_CHECKING:
+    from types import FrameType
+
+__all__ = ["Options", "define_asset", "define_constant"]
+
+_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+_NOTHING: Mapping[str, Any] = MappingProxyType({})
+
+
+class Options(NamedTuple):
+    """The options of `pipeline.asset`, as they were passed."""
+
+    name: Any = None
+    deps: Any = ()
+    partitions: Any = None
+    mappings: Any = None
+    io: Any = "default"
+    requires: Any = ()
+    retry: Any = None
+    timeout: Any = None
+    run_in: Any = None
+    version: Any = None
+    tags: Any = None
+    description: Any = None
+
+
+def define_asset(function: Any, options: Options, frame: FrameType) -> Asset[..., Any]:
+    """The asset that a function and its options define.
+
+    Args:
+        function: What computes the value.
+        options: Everything else that was said about it.
+        frame: The frame of the definition, for its line and its local names.
+
+    Raises:
+        DefinitionError: Something about it cannot work; the message names the asset, the line and the remedy.
+    """
+    source = _source(function, frame)
+    if not callable(function) or inspect.isclass(function):
+        raise DefinitionError(f"{source}: pipeline.asset takes a function, not {function!r:.100}.")
+    name = options.name if options.name is not None else _own_name(function)
+    where = _checked_name(name, source)
+    signature = read_signature(function, where, frame.f_locals)
+    dependencies = _dependencies(signature.dependencies, options.deps, where)
+    asynchronous = is_async(function)
+    _check_options(options, where)
+    return Asset(
+        name=name,
+        function=function,
+        source=source,
+        dependencies=dependencies,
+        resource_parameters=signature.resources,
+        requires=_requires(options.requires, where).union(each.resource for each in signature.resources),
+        context_parameter=signature.context,
+        partitions=options.partitions,
+        mappings=_mappings(options.mappings, dependencies, where),
+        io=options.io,
+        retry=options.retry,
+        timeout=None if options.timeout is None else float(options.timeout),
+        run_in=options.run_in or ("loop" if asynchronous else "thread"),
+        is_async=asynchronous,
+        version=options.version,
+        tags=_tags(options.tags, where),
+        description=options.description if options.description is not None else _summary(function),
+        return_type=signature.return_type,
+    )
+
+
+def define_constant(
+    name: str,
+    value: Any,
+    frame: FrameType,
+    *,
+    description: str | None = None,
+    tags: Mapping[str, str] | None = None,
+) -> Asset[[], Any]:
+    """The asset that always has this value.
+
+    Raises:
+        DefinitionError: The name is invalid.
+    """
+    source = SourceLine(frame.f_code.co_filename, frame.f_lineno)
+    where = _checked_name(name, source)
+
+    def constant() -> Any:
+        return value
+
+    constant.__name__ = constant.__qualname__ = name
+    constant.__module__ = frame.f_globals.get("__name__", __name__)
+    return Asset(
+        name=name,
+        function=constant,
+        source=source,
+        is_async=False,
+        tags=_tags(tags, where),
+        description=description,
+        return_type=type(value),
+        is_constant=True,
+        value=value,
+    )
+
+
+def _source(function: Any, frame: FrameType) -> SourceLine:
+    code = getattr(innermost(function), "__code__", None)
+    if code is None:
+        return SourceLine(frame.f_code.co_filename, frame.f_lineno)
+    return SourceLine(code.co_filename, code.co_firstlineno)
+
+
+def _own_name(function: Any) -> Any:
+    return getattr(function, "__name__", None) or getattr(innermost(function), "__name__", None)
+
+
+def _checked_name(name: object, source: SourceLine) -> str:
+    """How error messages call the asset: "asset 'report' (sales.py:12)"."""
+    if isinstance(name, str) and len(name) <= 200 and _NAME.fullmatch(name):
+        return f"Asset {name!r} ({source})"
+    raise DefinitionError(
+        f"{source}: {name!r:.250} is no name for an asset: pass name= with letters, digits and underscores, "
+        f"not starting with a digit, at most 200 characters."
+    )
+
+
+def _dependencies(from_parameters: tuple[Dependency, ...], deps: Any, where: str) -> tuple[Dependency, ...]:
+    if not deps and isinstance(deps, tuple):
+        return from_parameters
+    found = {dependency.asset: dependency for dependency in from_parameters}
+    for entry in _listed(deps, "deps", "the name of an asset", where):
+        name = entry.name if isinstance(entry, Asset) else entry
+        if not isinstance(name, str):
+            raise DefinitionError(f"{where}: deps={deps!r:.100} takes names of assets, or assets.")
+        found.setdefault(name, Dependency(name, None))
+    return tuple(found.values())
+
+
+def _requires(requires: Any, where: str) -> frozenset[str]:
+    if not requires:
+        return frozenset()
+    names = _listed(requires, "requires", "the name of a resource", where)
+    for name in names:
+        if not isinstance(name, str):
+            raise DefinitionError(f"{where}: requires={requires!r:.100} takes names of resources.")
+    return frozenset(names)
+
+
+def _listed(entries: Any, option: str, what: str, where: str) -> list[Any]:
+    if isinstance(entries, str | Asset) or not isinstance(entries, Iterable):
+        raise DefinitionError(
+            f"{where}: {option}={entries!r:.100} is {what}, not a list: write {option}=[…]."
+        )
+    return list(entries)
+
+
+def _mappings(
+    mappings: Any, dependencies: tuple[Dependency, ...], where: str
+) -> Mapping[str, PartitionMapping]:
+    if mappings is None:
+        return _NOTHING
+    if not isinstance(mappings, Mapping):
+        raise DefinitionError(f"{where}: mappings={mappings!r:.100} takes a dict from dependency to mapping.")
+    names = [dependency.asset for dependency in dependencies]
+    checked: dict[str, PartitionMapping] = {}
+    for key, mapping in mappings.items():
+        name = key.name if isinstance(key, Asset) else key
+        if name not in names:
+            hint = did_you_mean(str(name), names) or f" It depends on {', '.join(names) or 'nothing'}."
+            raise DefinitionError(f"{where}: mappings= names {name!r}, which is no dependency of it.{hint}")
+        if not isinstance(mapping, PartitionMapping):
+            called = f"{mapping.__name__}()" if inspect.isclass(mapping) else "AllPartitions()"
+            raise DefinitionError(
+                f"{where}: mappings={{{name!r}: {mapping!r:.100}}} takes partition mappings such as {called}."
+            )
+        checked[name] = mapping
+    return MappingProxyType(checked)
+
+
+def _tags(tags: Any, where: str) -> Mapping[str, str]:
+    if tags is None:
+        return _NOTHING
+    if not (
+        isinstance(tags, Mapping) and all(isinstance(text, str) for item in tags.items() for text in item)
+    ):
+        raise DefinitionError(f"{where}: tags={tags!r:.100} takes a dict of str to str.")
+    return MappingProxyType(dict(tags))
+
+
+def _check_options(options: Options, where: str) -> None:
+    if options.partitions is not None and not isinstance(options.partitions, PartitionSet):
+        raise DefinitionError(
+            f"{where}: partitions={options.partitions!r:.100} takes a partition set such as "
+            f"StaticPartitions([…]) or DailyPartitions('2025-01-01')."
+        )
+    if not is_name(options.io):
+        raise DefinitionError(
+            f"{where}: io={options.io!r:.100} takes the name of an IO manager of the runtime."
+        )
+    if options.retry is not None and not isinstance(options.retry, Retry):
+        raise DefinitionError(
+            f"{where}: retry={options.retry!r:.100} takes a Retry, such as Retry(attempts=3)."
+        )
+    if options.timeout is not None:
+        _check_timeout(options.timeout, where)
+    if options.run_in is not None and options.run_in not in get_args(RunIn):
+        hint = did_you_mean(str(options.run_in), get_args(RunIn))
+        raise DefinitionError(
+            f"{where}: run_in={options.run_in!r:.100} takes 'loop', 'thread' or 'process'.{hint}"
+        )
+    if options.version is not None and not isinstance(options.version, str):
+        raise DefinitionError(f"{where}: version={options.version!r:.100} takes a str, such as '2'.")
+    if options.description is not None and not isinstance(options.description, str):
+        raise DefinitionError(f"{where}: description={options.description!r:.100} takes a str.")
+
+
+def _check_timeout(timeout: object, where: str) -> None:
+    if not is_number(timeout, at_least=math.ulp(0), at_most=sys.float_info.max):
+        raise DefinitionError(
+            f"{where}: timeout={timeout!r:.100} takes seconds, more than 0; leave it out for no limit."
+        )
+
+
+def _summary(function: Any) -> str | None:
+    """The first line of the docstring."""
+    text = cast("str | None", innermost(function).__doc__)
+    return text.strip().partition("\n")[0] or None if text else None

@@ -1,0 +1,295 @@
+"""The graph of assets: immutable, checked when it is built, and the answer to every question about order."""
+
+from __future__ import annotations
+
+from collections import deque
+from heapq import heapify, heappop, heappush
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+from flowstone.assets.asset import Asset
+from flowstone.assets.drawing import to_ascii, to_dot, to_mermaid
+from flowstone.assets.mapping_rules import default_mapping
+from flowstone.assets.partition_mapping import NoPartition, SameKey
+from flowstone.assets.suggest import did_you_mean
+from flowstone.assets.typecheck import check_types
+from flowstone.errors import (
+    AssetNotFound,
+    CycleError,
+    DefinitionError,
+    DuplicateAsset,
+    PartitionError,
+    UnknownDependency,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+
+    from flowstone.assets.asset import Dependency
+    from flowstone.assets.partition_mapping import PartitionMapping
+    from flowstone.assets.pipeline import Pipeline
+
+__all__ = ["AssetGraph", "merge"]
+
+AnyAsset: TypeAlias = Asset[..., Any]
+
+
+def merge(into: dict[str, AnyAsset], assets: Iterable[AnyAsset]) -> None:
+    """Add assets to a mapping by name, all of them or none; the very same asset may come again.
+
+    Raises:
+        DuplicateAsset: Two different assets have one name; the message names both lines.
+    """
+    added: dict[str, AnyAsset] = {}
+    for asset in assets:
+        present = into.get(asset.name) or added.setdefault(asset.name, asset)
+        if present is not asset:
+            raise DuplicateAsset(
+                f"Asset {asset.name!r} is defined twice, at {present.source} and at {asset.source}: "
+                f"rename one, or include the shared pipeline instead of copying it."
+            )
+    into.update(added)
+
+
+class AssetGraph:
+    """Assets and what they depend on. Build a new one to change anything.
+
+    Args:
+        assets: The assets; their order decides wherever dependencies do not.
+
+    Raises:
+        DuplicateAsset: Two assets have one name.
+        UnknownDependency: A dependency names no asset.
+        CycleError: Assets depend on each other in a circle.
+        TypeMismatch: A value can never be what the parameter that receives it is annotated as.
+        DefinitionError: The partitions of two assets have no mapping between them.
+    """
+
+    __slots__ = ("_assets", "_dependents", "_mappings", "_order", "_rank", "assets")
+
+    assets: Mapping[str, AnyAsset]
+
+    def __init__(self, assets: Iterable[AnyAsset]) -> None:
+        self._assets: dict[str, AnyAsset] = {}
+        merge(self._assets, assets)
+        self.assets = MappingProxyType(self._assets)
+        self._dependents = self._linked()
+        self._order = self._sorted()
+        self._rank = {name: rank for rank, name in enumerate(self._order)}
+        self._mappings = self._mapped()
+        check_types(self)
+
+    @classmethod
+    def of(cls, pipelines: Pipeline | Iterable[Pipeline]) -> AssetGraph:
+        """The graph of one pipeline, or of several together; an asset that two share counts once."""
+        if hasattr(pipelines, "graph"):
+            return pipelines.graph
+        return cls(asset for pipeline in pipelines for asset in pipeline.assets.values())
+
+    # Questions -------------------------------------------------------------------------------------------
+
+    def __getitem__(self, name: str) -> AnyAsset:
+        """The asset of a name.
+
+        Raises:
+            AssetNotFound: There is none; the message suggests the nearest.
+        """
+        try:
+            return self._assets[name]
+        except KeyError:
+            hint = did_you_mean(str(name), self._assets) or f" There are: {_few(self._order)}."
+            raise AssetNotFound(f"There is no asset {name!r:.250}.{hint}") from None
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._assets
+
+    def __len__(self) -> int:
+        return len(self._assets)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._assets)
+
+    def order(self) -> list[str]:
+        """All names, each after everything it depends on; otherwise in the order of definition."""
+        return list(self._order)
+
+    def rank(self, name: str) -> int:
+        """The position of a name in `order()`."""
+        self[name]
+        return self._rank[name]
+
+    def dependencies(self, name: str) -> tuple[Dependency, ...]:
+        """What an asset depends on directly."""
+        return self[name].dependencies
+
+    def dependents(self, name: str) -> tuple[str, ...]:
+        """The assets that depend directly on one, in the order of definition."""
+        self[name]
+        return tuple(self._dependents[name])
+
+    def upstream(self, name: str) -> list[str]:
+        """Everything an asset depends on, directly or not, in topological order; without itself."""
+        return self._reachable(name, lambda each: (dep.asset for dep in self._assets[each].dependencies))
+
+    def downstream(self, name: str) -> list[str]:
+        """Everything that depends on an asset, directly or not, in topological order; without itself."""
+        return self._reachable(name, self._dependents.__getitem__)
+
+    def mapping(self, asset: str, dependency: str) -> PartitionMapping:
+        """The bound mapping from the keys of an asset to those of one of its dependencies.
+
+        Raises:
+            AssetNotFound: There is no such asset, or it has no such dependency.
+        """
+        if not any(each.asset == dependency for each in self[asset].dependencies):
+            raise AssetNotFound(f"Asset {asset!r} does not depend on {dependency!r}.")
+        return self.mapping_of(asset, dependency)
+
+    def mapping_of(self, asset: str, dependency: str) -> PartitionMapping:
+        """As `mapping`, for a dependency known to exist."""
+        return self._mappings.get((asset, dependency), _SAME_KEY)
+
+    # Drawings --------------------------------------------------------------------------------------------
+
+    def to_mermaid(self) -> str:
+        """The graph as a Mermaid flow chart."""
+        return to_mermaid(self)
+
+    def to_dot(self) -> str:
+        """The graph in the DOT language of Graphviz."""
+        return to_dot(self)
+
+    def to_ascii(self) -> str:
+        """The graph as a tree of text, each asset once."""
+        return to_ascii(self)
+
+    def __repr__(self) -> str:
+        return (
+            f"AssetGraph({len(self)} assets: {_few(self._order)})"
+            if self._assets
+            else "AssetGraph(no assets)"
+        )
+
+    # Building --------------------------------------------------------------------------------------------
+
+    def _linked(self) -> dict[str, list[str]]:
+        """The direct dependents of each asset."""
+        dependents: dict[str, list[str]] = {name: [] for name in self._assets}
+        for name, asset in self._assets.items():
+            for dependency in asset.dependencies:
+                if dependency.asset not in dependents:
+                    raise UnknownDependency(self._unknown(asset, dependency))
+                dependents[dependency.asset].append(name)
+        return dependents
+
+    def _unknown(self, asset: AnyAsset, dependency: Dependency) -> str:
+        by = "deps= names" if dependency.parameter is None else "its parameter names"
+        others = (name for name in self._assets if name != asset.name)
+        hint = did_you_mean(dependency.asset, others)
+        remedy = (
+            "" if hint else " Define it, include its pipeline, or annotate a resource Annotated[…, Resource]."
+        )
+        return (
+            f"Asset {asset.name!r} ({asset.source}) depends on {dependency.asset!r}, which is no asset: "
+            f"{by} it.{hint}{remedy}"
+        )
+
+    def _sorted(self) -> list[str]:
+        """The smallest topological order by position of definition (Kahn's algorithm with a heap)."""
+        names = list(self._assets)
+        position = {name: i for i, name in enumerate(names)}
+        needs = [asset.dependencies for asset in self._assets.values()]
+        # Nearly every pipeline defines what it uses first; then the order of definition is the answer.
+        if all(position[each.asset] < i for i, some in enumerate(needs) if some for each in some):
+            return names
+        waiting = [len(some) for some in needs]
+        ready = [i for i, count in enumerate(waiting) if not count]
+        heapify(ready)
+        order = []
+        while ready:
+            name = names[heappop(ready)]
+            order.append(name)
+            for dependent in self._dependents[name]:
+                i = position[dependent]
+                waiting[i] -= 1
+                if not waiting[i]:
+                    heappush(ready, i)
+        if len(order) < len(names):
+            raise self._cycle(set(names) - set(order))
+        return order
+
+    def _cycle(self, stuck: set[str]) -> CycleError:
+        """The error for assets that wait for each other, with one whole circle among them."""
+        name = next(name for name in self._assets if name in stuck)
+        path: list[str] = []
+        seen: dict[str, int] = {}
+        # Each stuck asset has a stuck dependency, so walking from one to the next must come back.
+        while name not in seen:
+            seen[name] = len(path)
+            path.append(name)
+            name = next(each.asset for each in self._assets[name].dependencies if each.asset in stuck)
+        circle = [*path[seen[name] :], name]
+        places = ", ".join(f"{each} at {self._assets[each].source}" for each in circle[:-1][:20])
+        return CycleError(
+            f"Assets depend on each other in a circle: {' -> '.join(circle)} ({places}). Each needs the next "
+            f"one; remove one of these dependencies.",
+            circle,
+        )
+
+    def _mapped(self) -> dict[tuple[str, str], PartitionMapping]:
+        """The bound mapping of every dependency that is not simply the same key."""
+        mappings: dict[tuple[str, str], PartitionMapping] = {}
+        for asset in self._assets.values():
+            for dependency in asset.dependencies:
+                upstream = self._assets[dependency.asset]
+                plain = not (asset.mappings or upstream.is_constant)
+                if plain and upstream.partitions is None and asset.partitions is None:
+                    continue
+                mapping = self._bound(asset, upstream)
+                if mapping is not _SAME_KEY:
+                    mappings[asset.name, upstream.name] = mapping
+        return mappings
+
+    def _bound(self, asset: AnyAsset, upstream: AnyAsset) -> PartitionMapping:
+        declared = asset.mappings.get(upstream.name)
+        try:
+            if declared is not None:
+                return declared.bind(upstream.partitions, asset.partitions)
+            if upstream.is_constant:
+                return NoPartition()
+            return default_mapping(upstream.partitions, asset.partitions)
+        except PartitionError as reason:
+            said = (
+                f"mappings={{{upstream.name!r}: {declared!r}}} cannot work"
+                if declared
+                else "no default applies"
+            )
+            raise DefinitionError(
+                f"Asset {asset.name!r} ({asset.source}), {_partitioned(asset)}, depends on "
+                f"{upstream.name!r} ({upstream.source}), {_partitioned(upstream)}, and {said}: {reason}. "
+                f"Say which keys it needs, for example with mappings={{{upstream.name!r}: AllPartitions()}}."
+            ) from reason
+
+    def _reachable(self, name: str, neighbours: Callable[[str], Iterable[str]]) -> list[str]:
+        self[name]
+        found: set[str] = set()
+        queue = deque([name])
+        while queue:
+            for each in neighbours(queue.popleft()):
+                if each not in found:
+                    found.add(each)
+                    queue.append(each)
+        return sorted(found, key=self._rank.__getitem__)
+
+
+_SAME_KEY = SameKey()
+
+
+def _partitioned(asset: AnyAsset) -> str:
+    """How an asset is partitioned, in words."""
+    return "without partitions" if asset.partitions is None else f"partitioned by {asset.partitions!r}"
+
+
+def _few(names: Sequence[str]) -> str:
+    """The first names of many."""
+    return ", ".join(names[:10]) + (f" and {len(names) - 10:,} more" if len(names) > 10 else "")

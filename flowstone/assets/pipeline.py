@@ -1,0 +1,186 @@
+"""A pipeline: a named collection of assets, and the decorator that fills it."""
+
+from __future__ import annotations
+
+import sys
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar, overload
+
+from flowstone.assets.arguments import is_name
+from flowstone.assets.definition import Options, define_asset, define_constant
+from flowstone.assets.graph import AssetGraph, merge
+from flowstone.errors import DefinitionError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping
+    from types import FrameType
+
+    from flowstone.assets.asset import Asset, RunIn
+    from flowstone.assets.partition_mapping import PartitionMapping
+    from flowstone.assets.partition_set import PartitionSet
+    from flowstone.assets.retry import Retry
+
+__all__ = ["Pipeline"]
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+class Pipeline:
+    """A named collection of assets; plain data that any number of runtimes may share.
+
+    Args:
+        name: A name to recognise it by; default "default".
+
+    Raises:
+        DefinitionError: The name is empty or no text.
+    """
+
+    def __init__(self, name: str = "default") -> None:
+        if not is_name(name):
+            raise DefinitionError(f"Pipeline({name!r:.100}) takes a name, a non-empty str.")
+        self.name = name
+        self._assets: dict[str, Asset[..., Any]] = {}
+        self._graph: AssetGraph | None = None
+
+    @overload
+    def asset(self, function: Callable[P, R], /) -> Asset[P, R]: ...
+
+    @overload
+    def asset(
+        self,
+        /,
+        *,
+        name: str | None = None,
+        deps: Iterable[str | Asset[..., Any]] = (),
+        partitions: PartitionSet[Any] | None = None,
+        mappings: Mapping[str, PartitionMapping] | None = None,
+        io: str = "default",
+        requires: Iterable[str] = (),
+        retry: Retry | None = None,
+        timeout: float | None = None,
+        run_in: RunIn | None = None,
+        version: str | None = None,
+        tags: Mapping[str, str] | None = None,
+        description: str | None = None,
+    ) -> Callable[[Callable[P, R]], Asset[P, R]]: ...
+
+    def asset(
+        self,
+        function: Callable[..., Any] | None = None,
+        /,
+        *,
+        name: str | None = None,
+        deps: Iterable[str | Asset[..., Any]] = (),
+        partitions: PartitionSet[Any] | None = None,
+        mappings: Mapping[str, PartitionMapping] | None = None,
+        io: str = "default",
+        requires: Iterable[str] = (),
+        retry: Retry | None = None,
+        timeout: float | None = None,
+        run_in: RunIn | None = None,
+        version: str | None = None,
+        tags: Mapping[str, str] | None = None,
+        description: str | None = None,
+    ) -> Any:
+        """Define an asset by the function that computes it: `@pipeline.asset` or `@pipeline.asset(…)`.
+
+        A parameter called `context` or annotated `Context` receives the context, one annotated
+        `Annotated[T, Resource]` a resource; every other one is a dependency on the asset of that name,
+        optional if it has a default.
+
+        Args:
+            function: The function, where the decorator is used without options.
+            name: Default: the function's name.
+            deps: Further assets this one comes after; their values are not loaded.
+            partitions: The asset's partition set; default: any key, or none.
+            mappings: Which keys of a dependency one key of this asset needs, by dependency; default: by the
+                rules of `flowstone.assets.mapping_rules`.
+            io: Name of the IO manager that keeps the value.
+            requires: Names of resources it needs besides those of its parameters.
+            retry: What happens after a failure; default: nothing, one attempt.
+            timeout: Seconds one attempt may take; default: no limit.
+            run_in: "loop", "thread" or "process"; default: the loop for `async def`, a thread for `def`.
+            version: Version of the code; change it when the meaning of the value changes.
+            tags: Free labels.
+            description: Default: the first line of the docstring.
+
+        Returns:
+            The `Asset`, which is still called like the function.
+
+        Raises:
+            DefinitionError: Something about the definition cannot work; the message names asset and line.
+        """
+        options = Options(
+            name, deps, partitions, mappings, io, requires, retry, timeout, run_in, version, tags, description
+        )
+        if function is not None:
+            return self._define(function, options, sys._getframe(1))
+        return lambda decorated: self._define(decorated, options, sys._getframe(1))
+
+    def value(
+        self, name: str, value: R, *, description: str | None = None, tags: Mapping[str, str] | None = None
+    ) -> Asset[[], R]:
+        """Define a constant: an asset that has this value without being computed.
+
+        Args:
+            name: The asset's name.
+            value: Its value; None is a value.
+            description: What it is.
+            tags: Free labels.
+
+        Raises:
+            DefinitionError: The name is invalid or taken.
+        """
+        asset = define_constant(name, value, sys._getframe(1), description=description, tags=tags)
+        self._add([asset])
+        return asset
+
+    def include(self, other: Pipeline) -> None:
+        """Add the assets that another pipeline has now; an asset that is here already stays once.
+
+        Raises:
+            DuplicateAsset: Another asset here has the name of one there.
+            DefinitionError: `other` is no pipeline.
+        """
+        if not isinstance(other, Pipeline):
+            raise DefinitionError(f"include() takes a Pipeline, not {type(other).__name__}.")
+        self._add(other._assets.values())
+
+    @property
+    def assets(self) -> Mapping[str, Asset[..., Any]]:
+        """The assets by name, in the order of definition; a read-only view."""
+        return MappingProxyType(self._assets)
+
+    @property
+    def graph(self) -> AssetGraph:
+        """The checked graph of the assets; built when first asked for, and again after a change.
+
+        Raises:
+            DefinitionError: The assets do not fit together: an unknown dependency, a cycle, types or
+                partitions that cannot match.
+        """
+        if self._graph is None:
+            self._graph = AssetGraph(self._assets.values())
+        return self._graph
+
+    def __len__(self) -> int:
+        return len(self._assets)
+
+    def __bool__(self) -> bool:
+        return True
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._assets
+
+    def __repr__(self) -> str:
+        return f"Pipeline({self.name!r}, {len(self._assets)} assets)"
+
+    def _define(self, function: Callable[..., Any], options: Options, frame: FrameType) -> Asset[..., Any]:
+        asset = define_asset(function, options, frame)
+        self._add([asset])
+        return asset
+
+    def _add(self, assets: Iterable[Asset[..., Any]]) -> None:
+        merge(self._assets, assets)
+        self._graph = None

@@ -1,0 +1,180 @@
+"""Reads what an asset needs from the parameters of its function.
+
+A parameter called `context` or annotated `Context` receives the context, one annotated `Annotated[T,
+Resource]` a resource, and every other one is a dependency on the asset of that name. Functions by `def` are
+read from their code object, which is ten times faster than `inspect.signature`; everything else that can be
+called goes there.
+"""
+
+from __future__ import annotations
+
+import functools
+import inspect
+from dataclasses import dataclass
+from types import FunctionType
+from typing import TYPE_CHECKING, Any
+
+from flowstone.assets.asset import Dependency, ResourceParameter
+from flowstone.assets.context import Context
+from flowstone.assets.resource import Resource
+from flowstone.assets.type_hints import UNANNOTATED, Unknown, annotation_metadata, evaluate
+from flowstone.errors import DefinitionError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping
+
+__all__ = ["Signature", "innermost", "is_async", "read_signature"]
+
+_GENERATOR = inspect.CO_GENERATOR | inspect.CO_ASYNC_GENERATOR
+_VARIADIC = inspect.CO_VARARGS | inspect.CO_VARKEYWORDS
+
+
+@dataclass(frozen=True, slots=True)
+class Signature:
+    """What a function's parameters and its return annotation say."""
+
+    dependencies: tuple[Dependency, ...]
+    resources: tuple[ResourceParameter, ...]
+    context: str | None
+    return_type: Any
+
+
+def read_signature(function: Callable[..., Any], where: str, local_names: Mapping[str, Any]) -> Signature:
+    """Read a function.
+
+    Args:
+        function: A function, method, partial or object with `__call__`.
+        where: The asset for error messages: "asset 'report' (sales.py:12)".
+        local_names: The local names where it is defined, which annotations may use.
+
+    Raises:
+        DefinitionError: A parameter cannot be passed by keyword, two receive the context, or the function is
+            a generator.
+    """
+    _refuse_generator(function, where)
+    inner = innermost(function)
+    annotations = getattr(inner, "__annotations__", {})
+    global_names = getattr(inner, "__globals__", {})
+    dependencies: list[Dependency] = []
+    resources: list[ResourceParameter] = []
+    context: str | None = None
+    for name, optional in _parameters(function, where):
+        annotation = UNANNOTATED
+        if name in annotations:
+            annotation = evaluate(annotations[name], global_names, local_names)
+        if (resource := _resource(name, annotation)) is not None:
+            resources.append(ResourceParameter(name, resource))
+        elif name == "context" or _is_context(annotation):
+            if context is not None:
+                raise DefinitionError(
+                    f"{where}: {context!r} and {name!r} both receive the context; drop one."
+                )
+            context = name
+        else:
+            dependencies.append(Dependency(name, name, optional, annotation))
+    returned = annotations.get("return", UNANNOTATED)
+    return_type = evaluate(returned, global_names, local_names)
+    return Signature(tuple(dependencies), tuple(resources), context, return_type)
+
+
+def innermost(function: Any) -> Any:
+    """The function in which the code stands: without partials, bound instances and `functools.wraps`."""
+    while True:
+        if isinstance(function, functools.partial):
+            function = function.func
+        elif inspect.ismethod(function):
+            function = function.__func__
+        elif hasattr(function, "__wrapped__"):
+            function = function.__wrapped__
+        elif not isinstance(function, FunctionType) and isinstance(
+            call := _call_method(function), FunctionType
+        ):
+            function = call
+        else:
+            return function
+
+
+def _call_method(function: Any) -> Any:
+    return getattr(type(function), "__call__", None)  # noqa: B004 - not whether it can be called, but what is
+
+
+def is_async(function: Any) -> bool:
+    """Whether calling it, as it stands, gives a coroutine."""
+    while isinstance(function, functools.partial):
+        function = function.func
+    if inspect.iscoroutinefunction(function):
+        return True
+    return inspect.iscoroutinefunction(_call_method(function))
+
+
+def _parameters(function: Callable[..., Any], where: str) -> Iterator[tuple[str, bool]]:
+    """Each parameter's name, and whether it has a default."""
+    if not isinstance(function, FunctionType) or function.__dict__:
+        yield from _inspected(function, where)
+        return
+    code = function.__code__
+    if code.co_posonlyargcount or code.co_flags & _VARIADIC:
+        yield from _inspected(function, where)
+        return
+    names = code.co_varnames
+    first_default = code.co_argcount - len(function.__defaults__ or ())
+    for position in range(code.co_argcount):
+        yield names[position], position >= first_default
+    keyword_defaults = function.__kwdefaults__ or {}
+    for position in range(code.co_argcount, code.co_argcount + code.co_kwonlyargcount):
+        yield names[position], names[position] in keyword_defaults
+
+
+def _inspected(function: Callable[..., Any], where: str) -> Iterator[tuple[str, bool]]:
+    try:
+        parameters = inspect.signature(function).parameters.values()
+    except (TypeError, ValueError) as error:
+        raise DefinitionError(f"{where}: its parameters cannot be read; wrap it in a function.") from error
+    bound = _bound_keywords(function)
+    for parameter in parameters:
+        if parameter.kind in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD):
+            stars = "*" if parameter.kind is parameter.VAR_POSITIONAL else "**"
+            raise DefinitionError(
+                f"{where}: the parameter {stars}{parameter.name} names no asset; write each dependency as a "
+                f"parameter of its own, or use deps=[…]."
+            )
+        if parameter.kind is parameter.POSITIONAL_ONLY:
+            raise DefinitionError(
+                f"{where}: the parameter {parameter.name!r} is positional-only; remove the '/' so that it "
+                f"can be passed by name."
+            )
+        if parameter.name not in bound:
+            yield parameter.name, parameter.default is not parameter.empty
+
+
+def _bound_keywords(function: Any) -> set[str]:
+    """Keywords a partial has already filled in: they are decided, not dependencies."""
+    bound: set[str] = set()
+    while isinstance(function, functools.partial):
+        bound |= function.keywords.keys()
+        function = function.func
+    return bound
+
+
+def _refuse_generator(function: Any, where: str) -> None:
+    code = getattr(innermost(function), "__code__", None)
+    if code is not None and code.co_flags & _GENERATOR:
+        raise DefinitionError(
+            f"{where}: it uses yield, but an asset has one value; collect the items and return them."
+        )
+
+
+def _resource(parameter: str, annotation: Any) -> str | None:
+    """The name of the resource that a parameter asks for, if it asks for one."""
+    for mark in annotation_metadata(annotation):
+        if mark is Resource:
+            return parameter
+        if isinstance(mark, Resource):
+            return mark.name or parameter
+        if isinstance(mark, Unknown) and mark.name == "Resource":
+            return next((text for text in mark.arguments if isinstance(text, str)), parameter)
+    return None
+
+
+def _is_context(annotation: Any) -> bool:
+    return annotation is Context or (isinstance(annotation, Unknown) and annotation.name == "Context")
