@@ -1,0 +1,638 @@
+"""What every store promises, as tests: subclass `StoreContract` with a `place` fixture that gives a `Place`.
+
+Map of this file: runs, events and their fences, step records, what is current, history, lineage, dynamic
+partitions, retention, life cycle.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import replace
+from datetime import date, datetime
+from typing import Protocol
+
+import pytest
+
+from flowstone import errors
+from flowstone.assets.partition_keys import encode_partition
+from flowstone.runs.events import RunCancelRequested, RunQueued, StepProgressed, StepRetried
+from flowstone.runs.records import Status
+from flowstone.store.protocol import StaleWrite, Store
+from tests.store.facts import FAILURE, at, begun, end, ending, over, record, run, start
+
+R = ("report", None)
+
+
+class Place(Protocol):
+    """Where a store lives: it can be left and come back to."""
+
+    store: Store
+
+    async def reopen(self) -> Store:
+        """Close the store and open it again, as a new process would if it can outlive one."""
+
+
+async def finished_run(store: Store, run_id: str, *events) -> None:
+    """A whole run in few words."""
+    await store.create_run(run(run_id))
+    await store.write_many([begun(run_id), *events, over(run_id)])
+
+
+class StoreContract:
+    """The promises. Each test gets a fresh, open store."""
+
+    # Runs ---------------------------------------------------------------------------------------------------
+
+    async def test_a_created_run_is_found(self, place):
+        """`run` gives back the record that `create_run` took, and None for an unknown id."""
+        await place.store.create_run(run())
+        assert await place.store.run("run-1") == run()
+        assert await place.store.run("run-2") is None
+
+    async def test_creating_a_run_twice_changes_nothing(self, place):
+        """The same record again is accepted, because its writer may not know whether it was recorded."""
+        await place.store.create_run(run())
+        await place.store.write(begun())
+        await place.store.create_run(run())
+        assert (await place.store.run("run-1")).status is Status.RUNNING
+        assert len(await place.store.runs()) == 1
+
+    async def test_an_id_belongs_to_one_run(self, place):
+        """Another record with the id of a known run is refused."""
+        await place.store.create_run(run())
+        with pytest.raises(StaleWrite, match="run-1"):
+            await place.store.create_run(run(pipeline="other"))
+
+    async def test_events_move_the_head_of_a_run(self, place):
+        """A run starts, counts its steps by status and finishes."""
+        store = place.store
+        await store.create_run(run())
+        await store.write(begun(total=3))
+        head = await store.run("run-1")
+        assert (head.status, head.started_at, head.total) == (Status.RUNNING, at(1), 3)
+        for event in (end("a"), end("b"), end("c", status=Status.FAILED), over(status=Status.FAILED)):
+            await store.write(event)
+        head = await store.run("run-1")
+        assert (head.status, head.finished_at) == (Status.FAILED, at(99))
+        assert head.counts == {"succeeded": 2, "failed": 1}
+
+    async def test_a_resumed_run_keeps_its_first_start(self, place):
+        """A second `RunStarted` updates the total only."""
+        await place.store.create_run(run())
+        await place.store.write(begun(total=3, second=1))
+        await place.store.write(begun(total=4, second=50))
+        head = await place.store.run("run-1")
+        assert (head.started_at, head.total) == (at(1), 4)
+
+    async def test_runs_are_listed_newest_first_in_pages(self, place):
+        """`before` continues after the last run of a page, whatever the order of creation was."""
+        for number in (3, 1, 5, 2, 4):
+            await place.store.create_run(run(f"run-{number}"))
+        first = await place.store.runs(limit=2)
+        assert [head.id for head in first] == ["run-5", "run-4"]
+        assert [head.id for head in await place.store.runs(limit=9, before="run-4")] == [
+            "run-3",
+            "run-2",
+            "run-1",
+        ]
+        assert [head.id for head in await place.store.runs(limit=1, before="run-35")] == ["run-3"]
+        assert await place.store.runs(limit=0) == []
+
+    async def test_runs_are_found_by_status(self, place):
+        """A page of chosen statuses is full although other runs lie between."""
+        for number in range(1, 7):
+            await place.store.create_run(run(f"run-{number}"))
+            if number % 2:
+                await place.store.write(begun(f"run-{number}"))
+        running = await place.store.runs(statuses={Status.RUNNING}, limit=2)
+        assert [head.id for head in running] == ["run-5", "run-3"]
+        queued = await place.store.runs(statuses=[Status.QUEUED, Status.WAITING])
+        assert [head.id for head in queued] == ["run-6", "run-4", "run-2"]
+
+    # Events and fences --------------------------------------------------------------------------------------
+
+    async def test_events_come_back_as_they_were_written(self, place):
+        """Events are numbered from 1 in order, the creation of the run first, progress left out."""
+        store = place.store
+        written = [
+            begun(),
+            start("a", attempt=1),
+            StepRetried(at(2), "run-1", "a", None, 1, FAILURE, 0.5),
+            start("a", attempt=2),
+            end("a", attempt=2),
+            end("b", "eu", status=Status.REUSED),
+            end("c", status=Status.SKIPPED),
+            end("d", status=Status.CANCELLED, attempt=0),
+            end("e", status=Status.FAILED),
+            RunCancelRequested(at(3), "run-1", "report", "enough"),
+            over(status=Status.CANCELLED),
+        ]
+        await store.create_run(run())
+        for event in written:
+            await store.write(event)
+            if not isinstance(event, type(over())):
+                await store.write(StepProgressed(at(2), "run-1", "z", None, 1, 0.5))
+        queued = RunQueued(at(0), "run-1", "report", run().request)
+        assert await store.events("run-1") == list(enumerate([queued, *written], 1))
+
+    async def test_an_event_may_differ_from_its_record(self, place):
+        """The instant of an event is its own, even where its record has another one."""
+        event = replace(end("a"), at=at(77))
+        await place.store.create_run(run())
+        await place.store.write(event)
+        assert (await place.store.events("run-1"))[1] == (2, event)
+
+    async def test_events_are_paged(self, place):
+        """`after` and `limit` choose a page by sequence number."""
+        await place.store.create_run(run())
+        await place.store.write_many([start("a", str(number)) for number in range(5)])
+        page = await place.store.events("run-1", after=2, limit=2)
+        assert [(number, event.partition_key) for number, event in page] == [(3, "1"), (4, "2")]
+        assert await place.store.events("run-1", after=6) == []
+        assert await place.store.events("run-1", limit=0) == []
+        assert await place.store.events("nobody") == []
+
+    async def test_the_queued_event_is_recorded_once(self, place):
+        """Writing `RunQueued` adds nothing, because `create_run` said it."""
+        await place.store.create_run(run())
+        await place.store.write(RunQueued(at(0), "run-1", "report", run().request))
+        assert len(await place.store.events("run-1")) == 1
+
+    async def test_an_unfinished_run_keeps_every_event(self, place):
+        """A run is resumed from its events, so none is let go before it has finished."""
+        await place.store.create_run(run())
+        for chunk in range(11):
+            await place.store.write_many([start("a", f"{chunk}-{number}") for number in range(1_000)])
+        assert (await place.store.events("run-1", limit=1))[0][0] == 1
+        await place.store.write(over())
+        kept = await place.store.events("run-1", limit=100_000)
+        assert len(kept) >= 10_000
+        assert kept[-1] == (11_002, over())
+        assert [number for number, _ in kept] == list(range(kept[0][0], 11_003))
+
+    async def test_a_former_owner_is_refused(self, place):
+        """After a claim, writes with the old epoch are refused and change nothing; the new owner's pass."""
+        store = place.store
+        await store.create_run(run(owner="node-1"))
+        await store.write(start("a"), epoch=0)
+        claimed = await store.claim("run-1", "node-2", epoch=0)
+        assert (claimed.owner, claimed.epoch) == ("node-2", 1)
+        with pytest.raises(StaleWrite, match="epoch"):
+            await store.write(end("a"), epoch=0)
+        with pytest.raises(StaleWrite):
+            await store.write_many([end("a")])
+        assert await store.step("run-1", ("a", None)) is None
+        await store.write(end("a"), epoch=1)
+        assert await store.step("run-1", ("a", None)) == record("a")
+        assert (await store.run("run-1")).owner == "node-2"
+
+    async def test_one_of_many_claims_succeeds(self, place):
+        """Two nodes that saw the same orphan do not both get it."""
+        await place.store.create_run(run())
+        claims = [place.store.claim("run-1", f"node-{number}", epoch=0) for number in range(5)]
+        answers = await asyncio.gather(*claims, return_exceptions=True)
+        assert sum(isinstance(answer, StaleWrite) for answer in answers) == 4
+        assert (await place.store.run("run-1")).epoch == 1
+
+    async def test_a_claim_needs_an_unfinished_run(self, place):
+        """A finished run is not claimed, and an unknown one is not found."""
+        await finished_run(place.store, "run-1")
+        with pytest.raises(StaleWrite, match="finished"):
+            await place.store.claim("run-1", "node", epoch=0)
+        with pytest.raises(errors.RunNotFound, match="run-9"):
+            await place.store.claim("run-9", "node", epoch=0)
+
+    async def test_a_finished_run_takes_no_writes(self, place):
+        """Terminal states are absorbing: nothing is written to a run that has finished."""
+        await finished_run(place.store, "run-1", end("a"))
+        before = await place.store.run("run-1"), await place.store.events("run-1")
+        for event in (start("b"), end("b"), over(status=Status.CANCELLED), begun()):
+            with pytest.raises(StaleWrite, match="finished"):
+                await place.store.write(event)
+        assert before == (await place.store.run("run-1"), await place.store.events("run-1"))
+
+    async def test_an_unknown_run_takes_no_writes(self, place):
+        """A write to a run that was never created, or that retention removed, is refused."""
+        with pytest.raises(StaleWrite, match="run-1"):
+            await place.store.write(start())
+        with pytest.raises(StaleWrite):
+            await place.store.write_many([start(), end()])
+
+    async def test_a_run_finishes_in_a_terminal_status(self, place):
+        """`RunFinished` with a status that something follows is a mistake of the caller."""
+        await place.store.create_run(run())
+        with pytest.raises(ValueError, match="terminal"):
+            await place.store.write(over(status=Status.RUNNING))
+        assert (await (await place.reopen()).run("run-1")).status is Status.QUEUED
+
+    async def test_a_step_has_one_terminal_record(self, place):
+        """The second record of a step is refused, even an equal one, and so is a late start."""
+        store = place.store
+        await store.create_run(run())
+        await store.write(end("a", location="first"))
+        for late in (end("a", location="second"), end("a", status=Status.FAILED), start("a", attempt=2)):
+            with pytest.raises(StaleWrite, match="a already has its record"):
+                await store.write(late)
+        assert (await store.step("run-1", ("a", None))).location == "first"
+        assert (await store.run("run-1")).counts == {"succeeded": 1}
+        assert len(await store.history(("a", None))) == 1
+        assert len(await store.events("run-1")) == 2
+
+    async def test_an_overtaken_attempt_is_refused(self, place):
+        """Once attempt 2 has started, attempt 1 can neither succeed, fail, retry nor start."""
+        store = place.store
+        await store.create_run(run())
+        await store.write(start("a", attempt=1))
+        await store.write(start("a", attempt=2))
+        retried = StepRetried(at(2), "run-1", "a", None, 1, FAILURE, 0.5)
+        for late in (end("a", attempt=1), end("a", attempt=1, status=Status.FAILED), retried, start("a")):
+            with pytest.raises(StaleWrite, match="overtaken by attempt 2"):
+                await store.write(late)
+        await store.write(end("a", attempt=2))
+        assert (await store.step("run-1", ("a", None))).attempt == 2
+
+    async def test_a_run_may_cancel_a_step_of_any_attempt(self, place):
+        """Cancelling and skipping are decisions of the run, which no attempt overtakes."""
+        await place.store.create_run(run())
+        await place.store.write(start("a", attempt=2))
+        await place.store.write(end("a", attempt=0, status=Status.CANCELLED))
+        assert (await place.store.step("run-1", ("a", None))).status is Status.CANCELLED
+
+    @pytest.mark.parametrize(
+        "batch",
+        [
+            [end("b"), end("a")],
+            [end("b"), end("b", location="again")],
+            [end("b"), start("b", attempt=2)],
+            [start("b", attempt=2), end("b", attempt=1)],
+            [end("b"), over(), end("c")],
+            [over(), over()],
+        ],
+    )
+    async def test_a_batch_is_written_whole_or_not_at_all(self, place, batch):
+        """One refused event refuses its batch, also when an earlier event of the batch is the reason."""
+        store = place.store
+        await store.create_run(run())
+        await store.write(end("a"))
+        before = await store.events("run-1"), await store.run("run-1"), await store.current([("b", None)])
+        with pytest.raises(StaleWrite):
+            await store.write_many(batch)
+        after = await store.events("run-1"), await store.run("run-1"), await store.current([("b", None)])
+        assert before == after
+
+    async def test_a_batch_is_of_one_run(self, place):
+        """A batch that mixes runs is a mistake of the caller; an empty one is nothing."""
+        await place.store.create_run(run("run-1"))
+        await place.store.create_run(run("run-2"))
+        with pytest.raises(ValueError, match="one run"):
+            await place.store.write_many([end("a", run_id="run-1"), end("a", run_id="run-2")])
+        await place.store.write_many([])
+        assert await place.store.steps("run-1") == []
+
+    async def test_writers_of_many_runs_do_not_disturb_each_other(self, place):
+        """Concurrent writes of many runs are all there, each run's in its order."""
+        store = place.store
+
+        async def one(number: int) -> None:
+            name = f"run-{number:02}"
+            await store.create_run(run(name))
+            await store.write(begun(name))
+            steps = [store.write(end("a", str(step), run_id=name, second=number)) for step in range(10)]
+            await asyncio.gather(*steps)
+            await store.write(over(name))
+
+        await asyncio.gather(*(one(number) for number in range(20)))
+        heads = await store.runs()
+        assert {head.counts["succeeded"] for head in heads} == {10}
+        assert len(heads) == 20
+        current = await store.current([("a", str(step)) for step in range(10)])
+        assert {found.run_id for found in current.values()} == {"run-19"}
+
+    # Steps --------------------------------------------------------------------------------------------------
+
+    async def test_steps_are_listed_in_the_order_they_ended(self, place):
+        """`steps` pages through all records of a run, or those of one status."""
+        store = place.store
+        await store.create_run(run())
+        statuses = [Status.SUCCEEDED, Status.FAILED, Status.SUCCEEDED, Status.SKIPPED, Status.SUCCEEDED]
+        written = [record("a", str(number), status=status) for number, status in enumerate(statuses)]
+        for made in written:
+            await store.write(ending(made))
+        assert await store.steps("run-1") == written
+        assert await store.steps("run-1", offset=1, limit=2) == written[1:3]
+        assert await store.steps("run-1", offset=9) == []
+        assert await store.steps("run-1", limit=0) == []
+        succeeded = [made for made in written if made.status is Status.SUCCEEDED]
+        assert await store.steps("run-1", status=Status.SUCCEEDED) == succeeded
+        assert await store.steps("run-1", status=Status.SUCCEEDED, offset=2, limit=5) == succeeded[2:]
+        assert await store.steps("run-1", status=Status.REUSED) == []
+        assert await store.steps("nobody") == []
+
+    async def test_a_page_does_not_change_under_its_reader(self, place):
+        """What a call returned is not extended by later writes."""
+        await place.store.create_run(run())
+        await place.store.write(end("a"))
+        steps, history = await place.store.steps("run-1"), await place.store.history(("a", None))
+        await place.store.write(end("b"))
+        await finished_run(place.store, "run-2", end("a", run_id="run-2"))
+        assert (len(steps), len(history)) == (1, 1)
+
+    async def test_partitions_keep_their_types(self, place):
+        """A record comes back with its partition as the Python value it was, also after reopening."""
+        keys = [
+            "eu",
+            7,
+            date(2025, 1, 15),
+            datetime(2025, 1, 15, 2, tzinfo=at(0).tzinfo),
+            ("eu", date(2025, 1, 1)),
+            None,
+        ]
+        made = [
+            replace(
+                record("a", metadata={"rows": 3, "nested": {"list": [1, 2.5, None, True, "ü"]}}),
+                partition=key,
+                partition_key=None if key is None else encode_partition(key),
+            )
+            for key in keys
+        ]
+        await place.store.create_run(run())
+        await place.store.write_many([ending(one) for one in made])
+        store = await place.reopen()
+        found = await store.steps("run-1")
+        assert found == made
+        assert [type(one.partition) for one in found] == [type(key) for key in keys]
+
+    # What is current ----------------------------------------------------------------------------------------
+
+    async def test_the_newest_success_is_current(self, place):
+        """A later success replaces an earlier one; keys without one are left out of the answer."""
+        store = place.store
+        await finished_run(store, "run-1", end(second=2, location="old"))
+        await finished_run(store, "run-2", end(run_id="run-2", second=3, location="new"))
+        current = await store.current([R, ("nothing", None), ("report", "eu")])
+        assert {key: found.location for key, found in current.items()} == {R: "new"}
+
+    async def test_a_zombie_never_replaces_a_newer_value(self, place):
+        """A success that finished earlier but is recorded later goes into history below the newer one."""
+        store = place.store
+        await store.create_run(run("run-1"))
+        await finished_run(store, "run-2", end(run_id="run-2", second=9, location="new"))
+        await store.write(end(second=5, location="slow"))
+        assert (await store.current([R]))[R].location == "new"
+        assert [found.location for found in await store.history(R)] == ["new", "slow"]
+
+    async def test_of_two_at_one_instant_the_later_arrival_is_current(self, place):
+        """The clock may not tell two successes apart; then the order of arrival does."""
+        await finished_run(place.store, "run-2", end(run_id="run-2", second=5))
+        await finished_run(place.store, "run-1", end(run_id="run-1", second=5))
+        store = await place.reopen()
+        assert (await store.current([R]))[R].run_id == "run-1"
+        assert [found.run_id for found in await store.history(R)] == ["run-1", "run-2"]
+
+    @pytest.mark.parametrize("status", [Status.FAILED, Status.SKIPPED, Status.REUSED, Status.CANCELLED])
+    async def test_only_successes_become_current(self, place, status):
+        """Failed, skipped, reused and cancelled records leave alone what is current."""
+        await finished_run(place.store, "run-1", end(second=2))
+        await finished_run(place.store, "run-2", end(run_id="run-2", second=9, status=status))
+        assert (await place.store.current([R]))[R].run_id == "run-1"
+        assert len(await place.store.history(R)) == 2
+
+    async def test_none_is_a_partition_of_its_own(self, place):
+        """The key of "no partition" and every other, also one that looks like nothing, are apart."""
+        await finished_run(place.store, "run-1", end(), end("report", "None"), end("report", "n:"))
+        assert len(await place.store.current([R, ("report", "None"), ("report", "n:"), ("report", "")])) == 3
+        assert set(await place.store.current_keys("report")) == {None, "None", "n:"}
+
+    async def test_a_thousand_keys_are_asked_for_at_once(self, place):
+        """`current` takes any iterable of keys."""
+        await finished_run(place.store, "run-1", *(end("a", str(number)) for number in range(1_000)))
+        found = await place.store.current(("a", str(number)) for number in range(1_500))
+        assert set(found) == {("a", str(number)) for number in range(1_000)}
+
+    async def test_invalidated_values_are_not_current(self, place):
+        """`invalidate` counts the values it invalidated, and an older one does not come back."""
+        store = place.store
+        await finished_run(store, "run-1", end(second=2))
+        await finished_run(store, "run-2", end(run_id="run-2", second=3))
+        assert await store.invalidate([R, R, ("nothing", None)]) == 1
+        assert await store.invalidate([R]) == 0
+        store = await place.reopen()
+        assert await store.current([R]) == {}
+        assert await store.current_keys("report") == []
+        assert len(await store.history(R)) == 2
+
+    async def test_an_older_success_stays_invalid_when_it_arrives_late(self, place):
+        """What finished before the invalidated value is invalid too; a newer success is current."""
+        store = place.store
+        for name in ("run-1", "run-3"):
+            await store.create_run(run(name))
+        await finished_run(store, "run-2", end(run_id="run-2", second=5))
+        await store.invalidate([R])
+        await store.write(end(second=4))
+        assert await store.current([R]) == {}
+        await store.write(end(run_id="run-3", second=6))
+        assert (await store.current([R]))[R].run_id == "run-3"
+
+    async def test_current_keys_are_those_of_one_asset(self, place):
+        """`current_keys` lists the partitions of the asset that have a value, failed ones not."""
+        await finished_run(
+            place.store,
+            "run-1",
+            end("a", "x"),
+            end("a", "y"),
+            end("a", "z", status=Status.FAILED),
+            end("b", "w"),
+        )
+        await place.store.invalidate([("a", "x")])
+        assert await place.store.current_keys("a") == ["y"]
+        assert await place.store.current_keys("nothing") == []
+
+    # History and lineage ------------------------------------------------------------------------------------
+
+    async def test_history_is_newest_first_over_all_runs(self, place):
+        """All terminal records of one asset-partition are paged by the time they finished."""
+        for number, second in enumerate([5, 1, 4, 2, 3]):
+            status = Status.FAILED if second == 4 else Status.SUCCEEDED
+            name = f"run-{number}"
+            await finished_run(place.store, name, end(run_id=name, second=second, status=status))
+        found = await place.store.history(R)
+        assert [one.finished_at for one in found] == [at(second) for second in (5, 4, 3, 2, 1)]
+        assert await place.store.history(R, limit=2, offset=1) == found[1:3]
+        assert await place.store.history(R, limit=0) == []
+        assert await place.store.history(("report", "eu")) == []
+
+    async def test_downstream_follows_current_materializations(self, place):
+        """A consumer is listed under its direct inputs, each pair once, after re-runs too."""
+        store = place.store
+        inputs = [("raw", "1"), ("raw", "2"), ("raw", "1")]
+        for name in ("run-1", "run-2"):
+            await finished_run(
+                store,
+                name,
+                end("sum", run_id=name, inputs=inputs),
+                end("max", run_id=name, inputs=[("raw", "1")]),
+            )
+        found = await store.downstream([("raw", "1"), ("raw", "2"), ("raw", "3")])
+        assert {key: sorted(consumers) for key, consumers in found.items()} == {
+            ("raw", "1"): [("max", None), ("sum", None)],
+            ("raw", "2"): [("sum", None)],
+            ("raw", "3"): [],
+        }
+
+    async def test_downstream_forgets_former_inputs(self, place):
+        """When a consumer is computed from other inputs, or invalidated, the old edges are gone."""
+        store = place.store
+        await finished_run(store, "run-1", end("sum", inputs=[("raw", "1"), ("raw", "2")]))
+        await finished_run(
+            store, "run-2", end("sum", run_id="run-2", second=3, inputs=[("raw", "2"), ("raw", "3")])
+        )
+        keys = [("raw", "1"), ("raw", "2"), ("raw", "3")]
+        assert [len(consumers) for consumers in (await store.downstream(keys)).values()] == [0, 1, 1]
+        await store.invalidate([("sum", None)])
+        store = await place.reopen()
+        assert [len(consumers) for consumers in (await store.downstream(keys)).values()] == [0, 0, 0]
+
+    async def test_a_zombie_adds_no_edges(self, place):
+        """Inputs of a success that did not become current are nobody's lineage."""
+        store = place.store
+        await store.create_run(run("run-1"))
+        await finished_run(store, "run-2", end("sum", run_id="run-2", second=9, inputs=[("raw", "2")]))
+        await store.write(end("sum", second=3, inputs=[("raw", "1")]))
+        found = await store.downstream([("raw", "1"), ("raw", "2")])
+        assert found == {("raw", "1"): [], ("raw", "2"): [("sum", None)]}
+
+    # Dynamic partitions -------------------------------------------------------------------------------------
+
+    async def test_dynamic_partitions_keep_their_order(self, place):
+        """Keys are added once, in order, and counted; removing counts those that were there."""
+        store = place.store
+        assert await store.partitions("customers") == []
+        assert await store.add_partitions("customers", ["b", "a", "b"]) == 2
+        assert await store.add_partitions("customers", ["a", "c"]) == 1
+        assert await store.remove_partitions("customers", ["a", "a", "z"]) == 1
+        assert await store.remove_partitions("others", ["a"]) == 0
+        assert await store.add_partitions("customers", ["a"]) == 1
+        store = await place.reopen()
+        assert await store.partitions("customers") == ["b", "c", "a"]
+        assert await store.partitions("others") == []
+
+    # Retention ----------------------------------------------------------------------------------------------
+
+    async def test_prune_forgets_superseded_successes(self, place):
+        """The newest `keep_versions` successes of each asset-partition stay; the others are returned."""
+        store = place.store
+        for number in range(1, 6):
+            name = f"run-{number}"
+            await finished_run(store, name, end(run_id=name, second=number), end("once", name, run_id=name))
+        forgotten = await store.prune(keep_versions=2, keep_runs=100)
+        assert sorted(one.run_id for one in forgotten) == ["run-1", "run-2", "run-3"]
+        assert [one.run_id for one in await store.history(R)] == ["run-5", "run-4"]
+        assert await store.prune(keep_versions=2, keep_runs=100) == []
+        assert len(await store.steps("run-1")) == 2
+        assert len(await store.current_keys("once")) == 5
+
+    async def test_prune_never_forgets_what_is_current(self, place):
+        """With `keep_versions=0` the current value stays, but an invalidated one goes."""
+        store = place.store
+        for number in range(1, 3):
+            name = f"run-{number}"
+            await finished_run(
+                store, name, end("a", run_id=name, second=number), end("b", run_id=name, second=number)
+            )
+        await store.invalidate([("b", None)])
+        forgotten = await store.prune(keep_versions=0, keep_runs=100)
+        assert sorted((one.asset, one.run_id) for one in forgotten) == [
+            ("a", "run-1"),
+            ("b", "run-1"),
+            ("b", "run-2"),
+        ]
+        assert (await store.current([("a", None)]))["a", None].run_id == "run-2"
+        assert await store.history(("b", None)) == []
+
+    async def test_prune_may_tighten(self, place):
+        """A smaller `keep_versions` than last time reaches what last time was kept."""
+        for number in range(1, 5):
+            name = f"run-{number}"
+            await finished_run(place.store, name, end(run_id=name, second=number))
+        counts = [len(await place.store.prune(keep_versions=keep, keep_runs=9)) for keep in (3, 3, 2, 5, 1)]
+        assert counts == [1, 0, 1, 0, 1]
+
+    async def test_prune_forgets_the_runs_that_finished_first(self, place):
+        """Finished runs beyond `keep_runs` go with events, steps and their failures; successes stay."""
+        store = place.store
+        await store.create_run(run("run-0"))
+        await store.create_run(run("run-1"))
+        await finished_run(
+            store, "run-2", end(run_id="run-2", second=2), end("bad", run_id="run-2", status=Status.FAILED)
+        )
+        await finished_run(store, "run-3", end("bad", run_id="run-3", second=9, status=Status.FAILED))
+        await store.write(over("run-1"))
+        assert await store.prune(keep_versions=5, keep_runs=2) == []
+        store = await place.reopen()
+        assert [head.id for head in await store.runs()] == ["run-3", "run-1", "run-0"]
+        assert (await store.run("run-2"), await store.events("run-2"), await store.steps("run-2")) == (
+            None,
+            [],
+            [],
+        )
+        assert (await store.current([R]))[R].run_id == "run-2"
+        assert [one.run_id for one in await store.history(("bad", None))] == ["run-3"]
+        with pytest.raises(StaleWrite):
+            await store.write(end("late", run_id="run-2"))
+
+    async def test_an_unfinished_run_is_fenced_after_pruning(self, place):
+        """A step whose value retention took keeps its record, so its zombie is still refused."""
+        store = place.store
+        await store.create_run(run("run-1"))
+        await store.write(end(second=1))
+        await finished_run(store, "run-2", end(run_id="run-2", second=2))
+        assert len(await store.prune(keep_versions=1, keep_runs=0)) == 1
+        store = await place.reopen()
+        with pytest.raises(StaleWrite):
+            await store.write(end(second=3))
+        assert (await store.run("run-1")).counts == {"succeeded": 1}
+
+    @pytest.mark.parametrize(
+        "limits", [{"keep_versions": -1, "keep_runs": 1}, {"keep_versions": 1, "keep_runs": -1}]
+    )
+    async def test_prune_takes_numbers_of_what_stays(self, place, limits):
+        """A negative number is a mistake of the caller."""
+        with pytest.raises(ValueError, match="0 or more"):
+            await place.store.prune(**limits)
+
+    # Life cycle ---------------------------------------------------------------------------------------------
+
+    async def test_everything_is_there_after_reopening(self, place):
+        """Closing and opening a store changes no answer that it gives, and no fence."""
+        store = place.store
+        await finished_run(store, "run-1", end(inputs=[("raw", None)]), end("b", status=Status.FAILED))
+        await store.create_run(run("run-2"))
+        await store.write(start("b", run_id="run-2", attempt=2))
+        await store.claim("run-2", "node-2", epoch=0)
+        before = [await answers(store, name) for name in ("run-1", "run-2")]
+        store = await place.reopen()
+        assert before == [await answers(store, name) for name in ("run-1", "run-2")]
+        with pytest.raises(StaleWrite, match="epoch"):
+            await store.write(start("b", run_id="run-2", attempt=3), epoch=0)
+        with pytest.raises(StaleWrite, match="overtaken"):
+            await store.write(end("b", run_id="run-2", attempt=1), epoch=1)
+
+    async def test_open_and_close_may_be_repeated(self, place):
+        """Opening an open store and closing a closed one do nothing."""
+        await place.store.open()
+        await place.store.create_run(run())
+        await place.store.close()
+        await place.store.close()
+        assert await (await place.reopen()).run("run-1") == run()
+
+
+async def answers(store: Store, run_id: str) -> list:
+    """What a store says about a run and the assets of these tests."""
+    return [
+        await store.run(run_id),
+        await store.events(run_id),
+        await store.steps(run_id),
+        await store.current([R, ("b", None)]),
+        await store.history(("b", None)),
+        await store.downstream([("raw", None)]),
+    ]

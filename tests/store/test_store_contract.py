@@ -1,0 +1,56 @@
+"""The contract of every store, for the memory store and the file store."""
+
+from __future__ import annotations
+
+import pytest
+
+from flowstone.store import FileStore, MemoryStore
+from tests.store.contract import StoreContract
+
+
+class MemoryPlace:
+    """A memory store is its own place: it outlives being closed."""
+
+    def __init__(self) -> None:
+        self.store = MemoryStore()
+
+    async def reopen(self):
+        await self.store.close()
+        await self.store.open()
+        return self.store
+
+
+class FilePlace:
+    """A directory; each reopening reads it with a new store object."""
+
+    def __init__(self, directory) -> None:
+        self.directory = directory
+        self.store = FileStore(directory)
+
+    async def reopen(self):
+        await self.store.close()
+        self.store = FileStore(self.directory)
+        await self.store.open()
+        return self.store
+
+
+class TestMemoryStore(StoreContract):
+    """The memory store keeps the contract."""
+
+    @pytest.fixture
+    async def place(self):
+        place = MemoryPlace()
+        await place.store.open()
+        yield place
+        await place.store.close()
+
+
+class TestFileStore(StoreContract):
+    """The file store keeps the contract."""
+
+    @pytest.fixture
+    async def place(self, tmp_path):
+        place = FilePlace(tmp_path / "runs")
+        await place.store.open()
+        yield place
+        await place.store.close()
