@@ -15,7 +15,7 @@ from flowstone.assets.asset import Asset, Dependency, RunIn, SourceLine
 from flowstone.assets.partition_mapping import PartitionMapping
 from flowstone.assets.partition_set import PartitionSet
 from flowstone.assets.retry import Retry
-from flowstone.assets.signature import innermost, is_async, read_signature
+from flowstone.assets.signature import Site, innermost, is_async, read_signature
 from flowstone.assets.suggest import did_you_mean
 from flowstone.errors import DefinitionError
 
@@ -132,17 +132,16 @@ def _own_name(function: Any) -> Any:
     return getattr(function, "__name__", None) or getattr(innermost(function), "__name__", None)
 
 
-def _checked_name(name: object, source: SourceLine) -> str:
-    """How error messages call the asset: "asset 'report' (sales.py:12)"."""
+def _checked_name(name: object, source: SourceLine) -> Site:
     if isinstance(name, str) and len(name) <= 200 and _NAME.fullmatch(name):
-        return f"Asset {name!r} ({source})"
+        return Site(name, source)
     raise DefinitionError(
         f"{source}: {name!r:.250} is no name for an asset: pass name= with letters, digits and underscores, "
         f"not starting with a digit, at most 200 characters."
     )
 
 
-def _dependencies(from_parameters: tuple[Dependency, ...], deps: Any, where: str) -> tuple[Dependency, ...]:
+def _dependencies(from_parameters: tuple[Dependency, ...], deps: Any, where: Site) -> tuple[Dependency, ...]:
     if not deps and isinstance(deps, tuple):
         return from_parameters
     found = {dependency.asset: dependency for dependency in from_parameters}
@@ -154,7 +153,7 @@ def _dependencies(from_parameters: tuple[Dependency, ...], deps: Any, where: str
     return tuple(found.values())
 
 
-def _requires(requires: Any, where: str) -> frozenset[str]:
+def _requires(requires: Any, where: Site) -> frozenset[str]:
     if not requires:
         return frozenset()
     names = _listed(requires, "requires", "the name of a resource", where)
@@ -164,7 +163,7 @@ def _requires(requires: Any, where: str) -> frozenset[str]:
     return frozenset(names)
 
 
-def _listed(entries: Any, option: str, what: str, where: str) -> list[Any]:
+def _listed(entries: Any, option: str, what: str, where: Site) -> list[Any]:
     if isinstance(entries, str | Asset) or not isinstance(entries, Iterable):
         raise DefinitionError(
             f"{where}: {option}={entries!r:.100} is {what}, not a list: write {option}=[…]."
@@ -173,7 +172,7 @@ def _listed(entries: Any, option: str, what: str, where: str) -> list[Any]:
 
 
 def _mappings(
-    mappings: Any, dependencies: tuple[Dependency, ...], where: str
+    mappings: Any, dependencies: tuple[Dependency, ...], where: Site
 ) -> Mapping[str, PartitionMapping]:
     if mappings is None:
         return _NOTHING
@@ -195,7 +194,7 @@ def _mappings(
     return MappingProxyType(checked)
 
 
-def _tags(tags: Any, where: str) -> Mapping[str, str]:
+def _tags(tags: Any, where: Site) -> Mapping[str, str]:
     if tags is None:
         return _NOTHING
     if not (
@@ -205,7 +204,7 @@ def _tags(tags: Any, where: str) -> Mapping[str, str]:
     return MappingProxyType(dict(tags))
 
 
-def _check_options(options: Options, where: str) -> None:
+def _check_options(options: Options, where: Site) -> None:
     if options.partitions is not None and not isinstance(options.partitions, PartitionSet):
         raise DefinitionError(
             f"{where}: partitions={options.partitions!r:.100} takes a partition set such as "
@@ -232,7 +231,7 @@ def _check_options(options: Options, where: str) -> None:
         raise DefinitionError(f"{where}: description={options.description!r:.100} takes a str.")
 
 
-def _check_timeout(timeout: object, where: str) -> None:
+def _check_timeout(timeout: object, where: Site) -> None:
     if not is_number(timeout, at_least=math.ulp(0), at_most=sys.float_info.max):
         raise DefinitionError(
             f"{where}: timeout={timeout!r:.100} takes seconds, more than 0; leave it out for no limit."

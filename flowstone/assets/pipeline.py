@@ -86,30 +86,25 @@ class Pipeline:
         """Define an asset by the function that computes it: `@pipeline.asset` or `@pipeline.asset(…)`.
 
         A parameter called `context` or annotated `Context` receives the context, one annotated
-        `Annotated[T, Resource]` a resource; every other one is a dependency on the asset of that name,
-        optional if it has a default.
+        `Annotated[T, Resource]` a resource; every other one is a dependency, optional if it has a default.
 
         Args:
             function: The function, where the decorator is used without options.
             name: Default: the function's name.
             deps: Further assets this one comes after; their values are not loaded.
             partitions: The asset's partition set; default: any key, or none.
-            mappings: Which keys of a dependency one key of this asset needs, by dependency; default: by the
-                rules of `flowstone.assets.mapping_rules`.
+            mappings: Keys of a dependency that one key needs, by its name; default: see `mapping_rules`.
             io: Name of the IO manager that keeps the value.
             requires: Names of resources it needs besides those of its parameters.
             retry: What happens after a failure; default: nothing, one attempt.
             timeout: Seconds one attempt may take; default: no limit.
-            run_in: "loop", "thread" or "process"; default: the loop for `async def`, a thread for `def`.
+            run_in: "loop", "thread" or "process"; default: the loop for `async def`, else a thread.
             version: Version of the code; change it when the meaning of the value changes.
             tags: Free labels.
             description: Default: the first line of the docstring.
 
-        Returns:
-            The `Asset`, which is still called like the function.
-
         Raises:
-            DefinitionError: Something about the definition cannot work; the message names asset and line.
+            DefinitionError: The definition cannot work; the message names the asset and its line.
         """
         options = Options(
             name, deps, partitions, mappings, io, requires, retry, timeout, run_in, version, tags, description

@@ -12,9 +12,9 @@ import functools
 import inspect
 from dataclasses import dataclass
 from types import FunctionType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-from flowstone.assets.asset import Dependency, ResourceParameter
+from flowstone.assets.asset import Dependency, ResourceParameter, SourceLine
 from flowstone.assets.context import Context
 from flowstone.assets.resource import Resource
 from flowstone.assets.type_hints import UNANNOTATED, Unknown, annotation_metadata, evaluate
@@ -23,10 +23,20 @@ from flowstone.errors import DefinitionError
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
-__all__ = ["Signature", "innermost", "is_async", "read_signature"]
+__all__ = ["Signature", "Site", "innermost", "is_async", "read_signature"]
 
 _GENERATOR = inspect.CO_GENERATOR | inspect.CO_ASYNC_GENERATOR
 _VARIADIC = inspect.CO_VARARGS | inspect.CO_VARKEYWORDS
+
+
+class Site(NamedTuple):
+    """An asset that is being defined, as error messages call it: `Asset 'report' (sales.py:12)`."""
+
+    name: str
+    source: SourceLine
+
+    def __str__(self) -> str:
+        return f"Asset {self.name!r} ({self.source})"
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,12 +49,12 @@ class Signature:
     return_type: Any
 
 
-def read_signature(function: Callable[..., Any], where: str, local_names: Mapping[str, Any]) -> Signature:
+def read_signature(function: Callable[..., Any], where: Site, local_names: Mapping[str, Any]) -> Signature:
     """Read a function.
 
     Args:
         function: A function, method, partial or object with `__call__`.
-        where: The asset for error messages: "asset 'report' (sales.py:12)".
+        where: The asset, for error messages.
         local_names: The local names where it is defined, which annotations may use.
 
     Raises:
@@ -79,7 +89,7 @@ def read_signature(function: Callable[..., Any], where: str, local_names: Mappin
 
 def innermost(function: Any) -> Any:
     """The function in which the code stands: without partials, bound instances and `functools.wraps`."""
-    while True:
+    while type(function) is not FunctionType or function.__dict__:
         if isinstance(function, functools.partial):
             function = function.func
         elif inspect.ismethod(function):
@@ -91,7 +101,8 @@ def innermost(function: Any) -> Any:
         ):
             function = call
         else:
-            return function
+            break
+    return function
 
 
 def _call_method(function: Any) -> Any:
@@ -107,7 +118,7 @@ def is_async(function: Any) -> bool:
     return inspect.iscoroutinefunction(_call_method(function))
 
 
-def _parameters(function: Callable[..., Any], where: str) -> Iterator[tuple[str, bool]]:
+def _parameters(function: Callable[..., Any], where: Site) -> Iterator[tuple[str, bool]]:
     """Each parameter's name, and whether it has a default."""
     if not isinstance(function, FunctionType) or function.__dict__:
         yield from _inspected(function, where)
@@ -125,7 +136,7 @@ def _parameters(function: Callable[..., Any], where: str) -> Iterator[tuple[str,
         yield names[position], names[position] in keyword_defaults
 
 
-def _inspected(function: Callable[..., Any], where: str) -> Iterator[tuple[str, bool]]:
+def _inspected(function: Callable[..., Any], where: Site) -> Iterator[tuple[str, bool]]:
     try:
         parameters = inspect.signature(function).parameters.values()
     except (TypeError, ValueError) as error:
@@ -156,7 +167,7 @@ def _bound_keywords(function: Any) -> set[str]:
     return bound
 
 
-def _refuse_generator(function: Any, where: str) -> None:
+def _refuse_generator(function: Any, where: Site) -> None:
     code = getattr(innermost(function), "__code__", None)
     if code is not None and code.co_flags & _GENERATOR:
         raise DefinitionError(

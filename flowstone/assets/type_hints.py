@@ -9,10 +9,12 @@ thing, so `Annotated[Pool, Resource]` still says "resource" when nobody can say 
 from __future__ import annotations
 
 import builtins
+from functools import lru_cache
 from typing import TYPE_CHECKING, Annotated, Any, get_args, get_origin
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from types import CodeType
 
 __all__ = ["UNANNOTATED", "Unknown", "annotation_metadata", "evaluate"]
 
@@ -57,18 +59,29 @@ UNANNOTATED = Unknown("")
 
 
 class _Names(dict[str, Any]):
-    """The names of an annotation: locals of the definition, then globals, then builtins, then the unknown."""
+    """The names of an annotation: local where it is defined, then global, built in, unknown.
 
-    __slots__ = ("_globals",)
+    Always empty, so that `__missing__` looks each name up where it is: copying the names of a module for every
+    annotation in it would cost more than the annotation.
+    """
 
-    def __init__(self, names: Mapping[str, Any], global_names: Mapping[str, Any]) -> None:
-        super().__init__(names)
-        self._globals = global_names
+    __slots__ = ("_places",)
+
+    def __init__(self, *places: Mapping[str, Any]) -> None:
+        super().__init__()
+        self._places = places
 
     def __missing__(self, name: str) -> Any:
-        if name in self._globals:
-            return self._globals[name]
-        return getattr(builtins, name, None) or Unknown(name)
+        for names in self._places:
+            if name in names:
+                return names[name]
+        return Unknown(name)
+
+
+@lru_cache(maxsize=1024)
+def _compiled(annotation: str) -> CodeType:
+    """The code of an annotation; one pipeline writes the same few types over and over."""
+    return compile(annotation.strip(), "<annotation>", "eval")
 
 
 def evaluate(annotation: Any, global_names: Mapping[str, Any], local_names: Mapping[str, Any]) -> Any:
@@ -85,7 +98,8 @@ def evaluate(annotation: Any, global_names: Mapping[str, Any], local_names: Mapp
         return global_names[annotation]
     try:
         # The text is source code of the user's own module, which has already been run.
-        return eval(annotation, {}, _Names(local_names, global_names))  # noqa: S307 - see above
+        names = _Names(local_names, global_names, vars(builtins))
+        return eval(_compiled(annotation), {}, names)  # noqa: S307 - see above
     except Exception:
         return Unknown(annotation)
 

@@ -43,13 +43,16 @@ def check_types(graph: AssetGraph) -> None:
             annotation = dependency.annotation
             if annotation is UNANNOTATED or dependency.parameter is None:
                 continue
-            if graph.assets[dependency.asset].return_type is not UNANNOTATED:
-                _check(graph, asset, dependency)
+            returned = graph.assets[dependency.asset].return_type
+            if returned is UNANNOTATED:
+                continue
+            many = graph.mapping_of(asset.name, dependency.asset).many
+            if many is not False or returned != annotation:
+                _check(graph, asset, dependency, many=many)
 
 
-def _check(graph: AssetGraph, asset: Asset[..., Any], dependency: Dependency) -> None:
+def _check(graph: AssetGraph, asset: Asset[..., Any], dependency: Dependency, *, many: bool | None) -> None:
     upstream = graph.assets[dependency.asset]
-    many = _many(graph, asset, dependency)
     value = returned_value(upstream.return_type)
     key_type = Any if upstream.partitions is None else upstream.partitions.key_type
     mapping = types.GenericAlias(dict, (key_type, value))
@@ -62,10 +65,6 @@ def _check(graph: AssetGraph, asset: Asset[..., Any], dependency: Dependency) ->
             f"{_shown(dependency.annotation)}, but asset {upstream.name!r} ({upstream.source}) gives "
             f"{shown}: change one of the two annotations."
         )
-
-
-def _many(graph: AssetGraph, asset: Asset[..., Any], dependency: Dependency) -> bool | None:
-    return graph.mapping_of(asset.name, dependency.asset).many
 
 
 def returned_value(annotation: Any) -> Any:
