@@ -17,11 +17,14 @@ Nothing here does I/O, and the clock is read in `present` alone.
 from __future__ import annotations
 
 from flowstone.assets.asset import Asset, Dependency, ResourceParameter, RunIn, SourceLine
+from flowstone.assets.calendar_partitions import DailyPartitions, MonthlyPartitions, WeeklyPartitions
 from flowstone.assets.context import Context, Resources
 from flowstone.assets.dynamic_partitions import DynamicPartitions
 from flowstone.assets.graph import AssetGraph
+from flowstone.assets.hourly_partitions import HourlyPartitions
 from flowstone.assets.key_slice import KeyProduct, KeySlice
-from flowstone.assets.mappings import LastPartitions, Rollup, SamePart, TimeOffset
+from flowstone.assets.last_partitions import LastPartitions
+from flowstone.assets.mappings import Rollup, SamePart
 from flowstone.assets.multi_partitions import MultiPartitions
 from flowstone.assets.output import Output
 from flowstone.assets.partition_keys import PartitionKey, canonical_key, decode_partition, encode_partition
@@ -33,13 +36,8 @@ from flowstone.assets.resource import Resource
 from flowstone.assets.retry import Retry
 from flowstone.assets.static_partitions import StaticPartitions
 from flowstone.assets.suggest import did_you_mean, suggest
-from flowstone.assets.time_partitions import (
-    DailyPartitions,
-    HourlyPartitions,
-    MonthlyPartitions,
-    TimePartitions,
-    WeeklyPartitions,
-)
+from flowstone.assets.time_offset import TimeOffset
+from flowstone.assets.time_partitions import TimePartitions
 from flowstone.assets.type_hints import UNANNOTATED, Unknown
 
 __all__ = [

@@ -19,6 +19,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from flowstone.assets.calendar_partitions import CalendarPartitions
+from flowstone.assets.hourly_partitions import HourlyPartitions
 from flowstone.assets.multi_partitions import MultiPartitions
 from flowstone.assets.partition_mapping import (
     Aligned,
@@ -32,13 +34,13 @@ from flowstone.assets.partition_mapping import (
     SameKey,
 )
 from flowstone.assets.static_partitions import StaticPartitions
-from flowstone.assets.time_partitions import CalendarPartitions, HourlyPartitions, TimePartitions
+from flowstone.assets.time_partitions import TimePartitions
 from flowstone.errors import PartitionError
 
 if TYPE_CHECKING:
     from flowstone.assets.partition_set import PartitionSet
 
-__all__ = ["aligned", "default_mapping", "matching_dimension", "relation"]
+__all__ = ["aligned", "default_mapping", "matching_dimension", "relation", "time_dimension"]
 
 
 def default_mapping(
@@ -156,3 +158,15 @@ def matching_dimension(
         names = ", ".join(f"SamePart({name!r})" for name in candidates)
         raise PartitionError(f"several dimensions match; say which one: {names}")
     raise PartitionError("no dimension of one matches the other")
+
+
+def time_dimension(keys: MultiPartitions) -> int:
+    """The position of the one dimension that is time.
+
+    Raises:
+        PartitionError: There is none, or there are several.
+    """
+    places = [i for i, dimension in enumerate(keys.sets) if isinstance(dimension, TimePartitions)]
+    if len(places) != 1:
+        raise PartitionError(f"{keys!r} has {len(places)} time dimensions, not one")
+    return places[0]

@@ -12,10 +12,11 @@ from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
+from flowstone.assets.calendar_partitions import CalendarPartitions
 from flowstone.assets.key_slice import KeyProduct, KeySlice
 from flowstone.assets.multi_partitions import MultiPartitions
 from flowstone.assets.partition_set import PartitionSet
-from flowstone.assets.time_partitions import CalendarPartitions, TimePartitions
+from flowstone.assets.time_partitions import TimePartitions
 from flowstone.errors import PartitionError
 
 if TYPE_CHECKING:
@@ -26,12 +27,16 @@ __all__ = [
     "AllPartitions",
     "AllUnlessGiven",
     "ContainingKey",
+    "Declared",
     "InnerKeys",
     "NoPartition",
     "OnePart",
     "PartitionMapping",
     "SameKey",
+    "Set",
     "UpstreamKeys",
+    "containing_number",
+    "inner_numbers",
     "present",
 ]
 
@@ -81,6 +86,15 @@ class PartitionMapping(ABC):
             upstream: The upstream's set in this run, closed; None if it has none.
             downstream: The downstream's set in this run, closed; None if it has none.
         """
+
+
+class Declared(PartitionMapping):
+    """A mapping that means nothing before it is bound."""
+
+    __slots__ = ()
+
+    def upstream_keys(self, key: Any, upstream: Set, downstream: Set, /) -> Sequence[Any]:
+        return self.bind(upstream, downstream).upstream_keys(key, upstream, downstream)
 
 
 def present(keys: Sequence[Any], upstream: Set) -> Sequence[Any]:

@@ -18,33 +18,21 @@ the zone; they begin when the local calendar turns to their first day.
 from __future__ import annotations
 
 from abc import abstractmethod
-from datetime import UTC, date, datetime, time, timedelta
-from typing import TYPE_CHECKING, Any, ClassVar, Self, TypeVar
+from datetime import date
+from typing import TYPE_CHECKING, ClassVar, Self, TypeVar
 
-from flowstone.assets.partition_set import PartitionSet, read_encoded
+from flowstone.assets.partition_set import PartitionSet
 from flowstone.assets.time_bounds import read_bound, read_zone
 from flowstone.errors import PartitionError
 
 if TYPE_CHECKING:
     from collections.abc import Hashable, Iterator
+    from datetime import datetime
     from zoneinfo import ZoneInfo
 
-__all__ = [
-    "CalendarPartitions",
-    "DailyPartitions",
-    "HourlyPartitions",
-    "MonthlyPartitions",
-    "TimePartitions",
-    "WeeklyPartitions",
-]
+__all__ = ["TimePartitions"]
 
 K = TypeVar("K", bound=date)
-
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_EARLIEST, _LATEST = datetime.min.replace(tzinfo=UTC), datetime.max.replace(tzinfo=UTC)
-_SECOND = timedelta(seconds=1)
-_HOUR = 3600
-_DAY = timedelta(days=1)
 
 
 class TimePartitions(PartitionSet[K]):
@@ -192,188 +180,3 @@ class TimePartitions(PartitionSet[K]):
 
     def _bound_text(self, number: int) -> str:
         return self.key_of(number).isoformat()
-
-
-class CalendarPartitions(TimePartitions[date]):
-    """Periods that are whole days of a local calendar; the key is the first day."""
-
-    __slots__ = ()
-
-    _key_words = "a date"
-
-    @abstractmethod
-    def number_of_day(self, day: date) -> int:
-        """The number of the period that holds a day."""
-
-    @abstractmethod
-    def key_of(self, number: int) -> date: ...
-
-    def number_of(self, key: object) -> int | None:
-        if type(key) is not date:
-            return None
-        number = self.number_of_day(key)
-        return number if self.key_of(number) == key else None
-
-    def number_from_day(self, day: date) -> int:
-        """The number of the first period that begins on a day or after it."""
-        number = self.number_of_day(day)
-        return number if self.key_of(number) == day else number + 1
-
-    def begins(self, number: int) -> datetime:
-        try:
-            return datetime.combine(self.key_of(number), time(), self._zone).astimezone(UTC)
-        except (OverflowError, ValueError):  # After the last day there is, or before the first.
-            return _LATEST if number > self._first else _EARLIEST
-
-    def number_at(self, instant: datetime) -> int:
-        number = self.number_of_day(instant.astimezone(self._zone).date())
-        # A clock that is set back across midnight shows the old date again; the period stays begun.
-        return number + 1 if self.begins(number + 1) <= instant else number
-
-    @property
-    def key_type(self) -> Any:
-        return date
-
-    def _read(self, text: str) -> object:
-        try:
-            return date.fromisoformat(text)
-        except ValueError:
-            return read_encoded(text)
-
-
-class DailyPartitions(CalendarPartitions):
-    """A partition a day; the key is the `date`.
-
-    `DailyPartitions("2025-01-01")` goes through yesterday, `DailyPartitions("2025-01-01", "2025-12-31")` is a
-    year.
-    """
-
-    __slots__ = ()
-
-    unit = "day"
-    coarseness = 1
-    _form = "write it as YYYY-MM-DD"
-
-    def number_of_day(self, day: date) -> int:
-        return day.toordinal()
-
-    def number_of(self, key: object) -> int | None:
-        return key.toordinal() if type(key) is date else None
-
-    def key_of(self, number: int) -> date:
-        return date.fromordinal(number)
-
-
-class WeeklyPartitions(CalendarPartitions):
-    """A partition a week; the key is the `date` of its Monday.
-
-    A bound within a week stands for that week. A text may also name the ISO week: "2025-W03".
-    """
-
-    __slots__ = ()
-
-    unit = "week"
-    coarseness = 2
-    _form = "write the Monday as YYYY-MM-DD, or the ISO week as 2025-W03"
-    _key_words = "the date of a Monday"
-
-    def number_of_day(self, day: date) -> int:
-        return (day.toordinal() - 1) // 7
-
-    def key_of(self, number: int) -> date:
-        return date.fromordinal(number * 7 + 1)
-
-
-class MonthlyPartitions(CalendarPartitions):
-    """A partition a month; the key is the `date` of its first day.
-
-    A bound within a month stands for that month. A text may also name the month: "2025-03".
-    """
-
-    __slots__ = ()
-
-    unit = "month"
-    coarseness = 3
-    _form = "write it as YYYY-MM, or its first day as YYYY-MM-DD"
-    _key_words = "the date of a first of the month"
-
-    def number_of_day(self, day: date) -> int:
-        return day.year * 12 + day.month - 1
-
-    def key_of(self, number: int) -> date:
-        return date(number // 12, number % 12 + 1, 1)
-
-    def _read(self, text: str) -> object:
-        return super()._read(f"{text}-01" if len(text) == 7 and text[4] == "-" else text)
-
-
-class HourlyPartitions(TimePartitions[datetime]):
-    """A partition an hour; the key is the aware `datetime`, in UTC, at which it begins.
-
-    A text without an offset is local to the set's zone. In the hour that a clock change repeats it means the
-    first of the two; write the offset ("2025-10-26T02:00+01:00") to mean the second.
-    """
-
-    __slots__ = ("_phase",)
-
-    unit = "hour"
-    coarseness = 0
-    _form = "write it as YYYY-MM-DDTHH:00, local to the set, or with an offset"
-    _key_words = "an aware datetime at the full hour"
-
-    _phase: int
-
-    def _anchor(self, first: datetime) -> None:
-        self._phase = _seconds(first.replace(minute=0, second=0, microsecond=0)) % _HOUR
-
-    def _copy(self) -> Self:
-        copy = super()._copy()
-        copy._phase = self._phase
-        return copy
-
-    @property
-    def phase(self) -> int:
-        """Seconds after a full hour of UTC at which the periods begin."""
-        return self._phase
-
-    def number_at(self, instant: datetime) -> int:
-        return (_seconds(instant) - self._phase) // _HOUR
-
-    def number_of(self, key: object) -> int | None:
-        if type(key) is not datetime or key.utcoffset() is None or key.microsecond:
-            return None
-        number, rest = divmod(_seconds(key) - self._phase, _HOUR)
-        return None if rest else number
-
-    def key_of(self, number: int) -> datetime:
-        return _EPOCH + timedelta(seconds=number * _HOUR + self._phase)
-
-    def begins(self, number: int) -> datetime:
-        return self.key_of(number)
-
-    @property
-    def key_type(self) -> Any:
-        return datetime
-
-    def _read(self, text: str) -> object:
-        try:
-            moment = datetime.fromisoformat(text)
-        except ValueError:
-            return read_encoded(text)
-        if moment.utcoffset() is not None:
-            return moment
-        local = moment.replace(tzinfo=self._zone)
-        # A time that the clock skips names no hour, so it must not become its neighbour.
-        there_and_back = local.astimezone(UTC).astimezone(self._zone).replace(tzinfo=None)
-        return local if there_and_back == moment else None
-
-    def _identity(self) -> Hashable:
-        return self._first, self._last, self._phase, self._zone.key
-
-    def _bound_text(self, number: int) -> str:
-        return self.key_of(number).astimezone(self._zone).isoformat(timespec="minutes")
-
-
-def _seconds(instant: datetime) -> int:
-    """Whole seconds since 1970 of an aware datetime, exactly."""
-    return (instant - _EPOCH) // _SECOND

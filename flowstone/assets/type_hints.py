@@ -59,10 +59,10 @@ UNANNOTATED = Unknown("")
 
 
 class _Names(dict[str, Any]):
-    """The names of an annotation: local where it is defined, then global, built in, unknown.
+    """The names of an annotation: local local, then global, then built in, then unknown.
 
-    Always empty, so that `__missing__` looks each name up where it is: copying the names of a module for every
-    annotation in it would cost more than the annotation.
+    Always empty, so that `__missing__` looks each name up where it is: copying the names of a module for
+    every annotation in it would cost more than the annotation.
     """
 
     __slots__ = ("_places",)
