@@ -16,9 +16,8 @@ from urllib.parse import quote
 from flowstone.cli.labels import count
 from flowstone.cli.loading import load
 from flowstone.cli.loop import has_uvloop
-from flowstone.cli.places import directory_of
+from flowstone.cli.places import directory_of, store_of
 from flowstone.cli.problem import describe
-from flowstone.store import open_store
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -123,7 +122,7 @@ async def _store_to_be(url: str, parent: Path) -> Check:
 
 
 async def _newest_run(url: str) -> str:
-    store = open_store(url)
+    store = store_of(url)
     await store.open()
     try:
         newest = await store.runs(limit=1)

@@ -113,6 +113,8 @@ def _guarded(name: str, place: str, path: Path | None = None) -> ModuleType:
                 f"There is no module {place!r} in {Path.cwd()} or among the installed packages.",
                 "Check the spelling, run the command from the project's directory, or name the .py file.",
             ) from None
+        if isinstance(error, FlowstoneError):  # Ours name their line and their remedy already.
+            raise CommandError(str(error), debug=_traceback(error)) from error
         raise CommandError(
             f"{place} cannot be imported: {_sentence(error)}", _import_remedy(error), debug=_traceback(error)
         ) from error
@@ -139,8 +141,6 @@ def _is_or_contains(module: str, missing: str) -> bool:
 
 
 def _sentence(error: BaseException) -> str:
-    if isinstance(error, FlowstoneError):
-        return str(error)  # Ours name their line already.
     lines = [line for line in traceback.format_exception_only(error) if not line.startswith(" ")]
     return f"{lines[-1].strip()} ({_where(error)})"
 
@@ -169,8 +169,6 @@ def _import_remedy(error: BaseException) -> str:
         return f"Install {error.name!r} in this environment, or run with --debug for the traceback."
     if isinstance(error, SystemExit):
         return "Put what a script does under `if __name__ == '__main__':`."
-    if isinstance(error, FlowstoneError):
-        return ""
     return "Run it again with --debug for the traceback."
 
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import contextlib
 from pathlib import Path
 from typing import TYPE_CHECKING
-from urllib.parse import unquote, urlsplit
 
 from flowstone.cli.problem import CommandError
+from flowstone.errors import StoreUnavailable
 from flowstone.io import FileIO, MemoryIO
 from flowstone.store import FileStore, MemoryStore, open_store
 
@@ -17,15 +17,23 @@ if TYPE_CHECKING:
     from flowstone.io import IOManager
     from flowstone.store import Store
 
-__all__ = ["directory_of", "history", "values_beside"]
+__all__ = ["directory_of", "history", "store_of", "values_beside"]
 
 _HOME = Path(".flowstone")
 
 
+def store_of(url: str) -> Store:
+    """The store a `--store` means, not yet opened; raises `CommandError` if it means none."""
+    try:
+        return open_store(url)
+    except StoreUnavailable as error:
+        raise CommandError(f"--store: {error}.") from None
+
+
 def directory_of(url: str) -> Path | None:
     """The directory of a `file://` store; None for any other store."""
-    parts = urlsplit(url)
-    return Path(unquote(parts.netloc + parts.path)) if parts.scheme == "file" else None
+    store = store_of(url)
+    return store._directory if isinstance(store, FileStore) else None
 
 
 def values_beside(url: str) -> IOManager:
@@ -34,9 +42,10 @@ def values_beside(url: str) -> IOManager:
     Values live in the folder `values` of a `file://` store, in memory for a memory store, and in
     `.flowstone/values` for any other.
     """
-    if url.startswith("memory:"):
-        return MemoryIO()
-    return FileIO((directory_of(url) or _HOME) / "values")
+    store = store_of(url)
+    if isinstance(store, FileStore):
+        return FileIO(store._directory / "values")
+    return MemoryIO() if isinstance(store, MemoryStore) else FileIO(_HOME / "values")
 
 
 @contextlib.asynccontextmanager
@@ -51,12 +60,13 @@ async def history(url: str) -> AsyncIterator[Store]:
 
 
 def _readable(url: str) -> Store:
-    if url.startswith("memory:"):
+    store = store_of(url)
+    if isinstance(store, FileStore):
+        directory = store._directory
+        return FileStore(directory, read_only=True) if directory.exists() else MemoryStore()
+    if isinstance(store, MemoryStore):
         raise CommandError(
             "A memory store remembers nothing from one command to the next.",
             "Name the store that was used with --store, such as file://.flowstone.",
         )
-    directory = directory_of(url)
-    if directory is None:
-        return open_store(url)
-    return FileStore(directory, read_only=True) if directory.exists() else MemoryStore()
+    return store

@@ -69,7 +69,17 @@ class Screen:
     def print(self, *renderables: RenderableType) -> None:
         """Write text or tables to stdout; strings are taken literally."""
         for renderable in renderables:
+            if sys.stdout.isatty():
+                self.out.print(_literal(renderable), soft_wrap=isinstance(renderable, str))
+            else:
+                self._print_plain(renderable)
+
+    def _print_plain(self, renderable: RenderableType) -> None:
+        """Without the blanks that fill up a table's last column: a program reads this."""
+        with self.out.capture() as captured:
             self.out.print(_literal(renderable), soft_wrap=isinstance(renderable, str))
+        lines = captured.get().splitlines()
+        sys.stdout.write("".join(f"{line.rstrip()}\n" for line in lines))
 
     def note(self, text: str, style: str = "") -> None:
         """Write a line for people to stderr."""

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 
 from flowstone.cli.interruption import Interruption, listening
 from flowstone.cli.labels import count
-from flowstone.cli.logs import configure_logs
 from flowstone.cli.loop import run_async
 from flowstone.cli.places import values_beside
 from flowstone.cli.problem import CommandError
@@ -58,7 +57,8 @@ class Outcome:
 @contextlib.asynccontextmanager
 async def open_runtime(screen: Screen, loaded: Loaded, store: str) -> AsyncIterator[Runtime]:
     """A runtime of the pipeline with this store, and the IO managers and resources its module defines."""
-    from flowstone.runtime import Runtime, Settings  # noqa: PLC0415 - `flowstone --help` does without
+    from flowstone.cli.logs import configure_logs  # noqa: PLC0415 - `flowstone --help` does without structlog
+    from flowstone.runtime import Runtime, Settings  # noqa: PLC0415 - and without the runtime
 
     settings = Settings(store=store)
     configure_logs("debug" if screen.debug else settings.log_level, colours=screen.live)

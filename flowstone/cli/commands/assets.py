@@ -20,7 +20,7 @@ __all__ = ["assets"]
 
 
 def assets(target: Target, json: Json = False, debug: Debug = False) -> None:
-    """List the assets of a pipeline: partitions, dependencies, where values go, how they run."""
+    """List the assets of a pipeline."""
     with Screen(json=json, debug=debug) as screen:
         loaded = load(target)
         if screen.json:

@@ -50,7 +50,7 @@ def backfill(
     json: Json = False,
     debug: Debug = False,
 ) -> None:
-    """Compute many partitions of an asset: those named, those from --start to --end, or all of its set."""
+    """Compute many partitions of an asset in one run."""
     with Screen(json=json, debug=debug) as screen:
         refuse_both(partition, start, end)
         loaded = load(target)

@@ -11,6 +11,6 @@ __all__ = ["demo"]
 
 
 def demo(json: Json = False, debug: Debug = False) -> None:
-    """Compute four years of weather and draw them: real data, nothing to install, nothing left behind."""
+    """See it work: four years of real weather, computed and drawn."""
     with Screen(json=json, debug=debug) as screen:
         run_async(play(screen))

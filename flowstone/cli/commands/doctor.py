@@ -30,7 +30,7 @@ def doctor(
     json: Json = False,
     debug: Debug = False,
 ) -> None:
-    """Check Python, the event loop, the clock, the disk, the store and, if named, a pipeline."""
+    """Check whether pipelines can run here, and what to do if not."""
     with Screen(json=json, debug=debug) as screen:
         found = run_async(_all(store, target))
         if any(check.verdict == "wrong" for check in found):

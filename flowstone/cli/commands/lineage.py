@@ -39,7 +39,7 @@ def lineage(
     json: Json = False,
     debug: Debug = False,
 ) -> None:
-    """Show what the current value was computed from and what was computed from it, partition by partition."""
+    """Show what a value was computed from, and what from it."""
     with Screen(json=json, debug=debug) as screen:
         start, above, below = run_async(_trace(store, pipeline, asset, partition))
         if screen.json:

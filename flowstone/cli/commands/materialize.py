@@ -54,7 +54,7 @@ def materialize(
     json: Json = False,
     debug: Debug = False,
 ) -> None:
-    """Compute an asset from the current values of its dependencies, and store the result."""
+    """Compute an asset; with --upstream, everything it needs as well."""
     with Screen(json=json, debug=debug) as screen:
         if refresh is not None and not upstream:
             raise CommandError(

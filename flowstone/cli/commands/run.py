@@ -38,7 +38,7 @@ def run(
     json: Json = False,
     debug: Debug = False,
 ) -> None:
-    """Show a run: what was asked for, how it ended, its steps; failed ones first."""
+    """Show a run: what was asked for, how it ended, its steps."""
     with Screen(json=json, debug=debug) as screen:
         record, steps = run_async(_find(store, run_id))
         if screen.json:

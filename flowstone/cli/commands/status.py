@@ -64,7 +64,7 @@ def status(
     json: Json = False,
     debug: Debug = False,
 ) -> None:
-    """Show an asset's status, its current values and its newest records."""
+    """Show whether an asset has a value, and its newest records."""
     with Screen(json=json, debug=debug) as screen:
         standing = run_async(_look(store, pipeline, asset, partition, limit))
         if screen.json:
