@@ -67,13 +67,17 @@ class MemoryIO:
 def _location(target: Target) -> str:
     # Names the run as well as the attempt: a record that outlives the process must never find the value of
     # another run, which a plain counter would allow.
-    location = f"memory:{_part(target.asset)}/{_part(target.run_id)}/{target.attempt}"
-    if target.partition_key is not None:
-        location = f"{location}/{target.partition_key}"
+    asset, run_id = target.asset, target.run_id
+    if "/" in asset or "/" in run_id or "%" in asset or "%" in run_id:
+        asset, run_id = _quoted(asset), _quoted(run_id)
+    if target.partition_key is None:
+        location = f"memory:{asset}/{run_id}/{target.attempt}"
+    else:
+        location = f"memory:{asset}/{run_id}/{target.attempt}/{target.partition_key}"
     return location if len(location) <= _MAX_LOCATION else _hashed(location)
 
 
-def _part(text: str) -> str:
+def _quoted(text: str) -> str:
     return text.replace("%", "%25").replace("/", "%2f")
 
 

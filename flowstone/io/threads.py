@@ -15,6 +15,7 @@ import threading
 from collections import deque
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Generic, TypeVar
 
 if TYPE_CHECKING:
@@ -35,16 +36,46 @@ class ThreadsStatistics:
 
 
 class _Job(Generic[T]):
-    """One piece of work on its way to a thread and its outcome on the way back."""
+    """One piece of work on its way to a thread and its outcome on the way back.
 
-    __slots__ = ("abandoned", "future", "loop", "undo", "work")
+    The future only says that there is an outcome. The outcome itself, a result or an error, is taken out of
+    the job by whoever wants it: frames that the error's traceback keeps alive lead to the job, and must not
+    lead from there to the error.
+    """
+
+    __slots__ = ("_outcome", "abandoned", "done", "loop", "undo", "work")
 
     def __init__(self, work: Callable[[Callable[[], bool]], T], undo: Callable[[T], object] | None) -> None:
         self.work = work
         self.undo = undo
-        self.abandoned = False
+        self.abandoned = threading.Event()
         self.loop = asyncio.get_running_loop()
-        self.future: asyncio.Future[tuple[T | None, BaseException | None]] = self.loop.create_future()
+        self.done: asyncio.Future[None] = self.loop.create_future()
+        self._outcome: tuple[T | None, BaseException | None] = (None, None)
+
+    def perform(self) -> None:
+        """Do the work, on a thread."""
+        try:
+            self._outcome = (self.work(self.abandoned.is_set), None)
+        except BaseException as error:  # A StopIteration, set on a future, would leave its caller waiting.
+            self._outcome = (None, error)
+
+    def result(self) -> T:
+        """What the work returned, or raise what it raised; once."""
+        (result, error), self._outcome = self._outcome, (None, None)
+        if error is None:
+            return result  # type: ignore[return-value]  # an outcome without an error has a result of type T
+        try:
+            raise error
+        finally:
+            del error
+
+    def undo_result(self) -> None:
+        """Tidy up after work whose caller has left: nobody is there to hear of a failure."""
+        with suppress(BaseException):
+            result = self.result()
+            if self.undo is not None:
+                self.undo(result)
 
 
 class Threads:
@@ -89,53 +120,37 @@ class Threads:
             undo: Called on a thread with the result of work that completed after the caller had gone.
         """
         job = _Job(work, undo)
-        self._submit(lambda: self._perform(job))
+        self._submit(partial(self._perform, job))
         received = False
         try:
-            result, error = await job.future
+            await job.done
             received = True
         finally:
             # Not `except CancelledError`: a coroutine that is closed instead of cancelled ends here as well.
             if not received:
                 self._abandon(job)
-        if error is not None:
-            try:
-                raise error
-            finally:
-                del error  # The traceback holds this frame, the frame the error: a cycle for every failure.
-        return result  # type: ignore[return-value]  # an outcome without an error has a result of type T
+        return job.result()
 
     def _abandon(self, job: _Job[T]) -> None:
-        job.abandoned = True
-        if job.future.done() and not job.future.cancelled():
+        job.abandoned.set()
+        if job.done.done() and not job.done.cancelled():
             # The outcome was delivered and then lost to a cancel in the same turn of the loop.
-            self._undo(job, *job.future.result())
+            self._submit(job.undo_result)
 
     def _perform(self, job: _Job[T]) -> None:
-        result: T | None = None
-        error: BaseException | None = None
-        if job.abandoned:
+        if job.abandoned.is_set():
             return
+        job.perform()
         try:
-            result = job.work(lambda: job.abandoned)
-        except BaseException as caught:
-            error = caught
-        try:
-            job.loop.call_soon_threadsafe(self._deliver, job, result, error)
+            job.loop.call_soon_threadsafe(self._deliver, job)
         except RuntimeError:  # The loop is closed: nobody waits any more.
-            if error is None and job.undo is not None:
-                _call_quietly(job.undo, result)
+            job.undo_result()
 
-    def _deliver(self, job: _Job[T], result: T | None, error: BaseException | None) -> None:
-        if job.abandoned or job.future.done():
-            self._undo(job, result, error)
+    def _deliver(self, job: _Job[T]) -> None:
+        if job.abandoned.is_set() or job.done.done():
+            self._submit(job.undo_result)
         else:
-            job.future.set_result((result, error))
-
-    def _undo(self, job: _Job[T], result: T | None, error: BaseException | None) -> None:
-        undo = job.undo
-        if error is None and undo is not None:
-            self._submit(lambda: _call_quietly(undo, result))
+            job.done.set_result(None)
 
     def _submit(self, job: Callable[[], None]) -> None:
         with self._wake:
@@ -158,8 +173,16 @@ class Threads:
                 raise
 
     def _serve(self) -> None:
-        while (job := self._next()) is not None:
-            job()
+        while self._perform_next():
+            pass
+
+    def _perform_next(self) -> bool:
+        # A function of its own, so that a thread which waits for work holds no value of the last one.
+        job = self._next()
+        if job is None:
+            return False
+        job()
+        return True
 
     def _next(self) -> Callable[[], None] | None:
         with self._wake:
@@ -170,9 +193,3 @@ class Threads:
                 return self._jobs.popleft()
             self._alive -= 1
             return None
-
-
-def _call_quietly(undo: Callable[[T], object], result: T | None) -> None:
-    """Tidying up after a caller who left: there is nobody to hear of a failure, and the thread must live."""
-    with suppress(BaseException):
-        undo(result)  # type: ignore[arg-type]  # called only with the result of work that succeeded
