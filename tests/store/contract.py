@@ -165,7 +165,8 @@ class StoreContract:
             await place.store.write_many([start("a", f"{chunk}-{number}") for number in range(1_000)])
         assert (await place.store.events("run-1", limit=1))[0][0] == 1
         await place.store.write(over())
-        kept = await place.store.events("run-1", limit=100_000)
+        store = await place.reopen()
+        kept = await store.events("run-1", limit=100_000)
         assert len(kept) >= 10_000
         assert kept[-1] == (11_002, over())
         assert [number for number, _ in kept] == list(range(kept[0][0], 11_003))
@@ -492,6 +493,15 @@ class StoreContract:
         store = await place.reopen()
         assert [len(consumers) for consumers in (await store.downstream(keys)).values()] == [0, 0, 0]
 
+    async def test_consumers_come_and_go(self, place):
+        """An input may have any number of consumers, and each leaves by itself."""
+        names = ["one", "two", "three", "four"]
+        await finished_run(place.store, "run-1", *(end(name, inputs=[R]) for name in names))
+        assert {name for name, _ in (await place.store.downstream([R]))[R]} == set(names)
+        for gone in range(1, 5):
+            await place.store.invalidate([(names[gone - 1], None)])
+            assert {name for name, _ in (await place.store.downstream([R]))[R]} == set(names[gone:])
+
     async def test_a_zombie_adds_no_edges(self, place):
         """Inputs of a success that did not become current are nobody's lineage."""
         store = place.store
@@ -567,6 +577,7 @@ class StoreContract:
         )
         await finished_run(store, "run-3", end("bad", run_id="run-3", second=9, status=Status.FAILED))
         await store.write(over("run-1"))
+        store = await place.reopen()
         assert await store.prune(keep_versions=5, keep_runs=2) == []
         store = await place.reopen()
         assert [head.id for head in await store.runs()] == ["run-3", "run-1", "run-0"]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from flowstone.store import FileStore, MemoryStore
+from flowstone.store import file as file_module
 from tests.store.contract import StoreContract
 
 
@@ -34,6 +35,17 @@ class FilePlace:
         return self.store
 
 
+class CompactingPlace(FilePlace):
+    """As `FilePlace`, and what is read is always what compaction made of it."""
+
+    async def reopen(self):
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(file_module, "_FEW", -1)
+            patch.setattr(file_module, "_MUCH", 0)
+            await super().reopen()
+        return await super().reopen()
+
+
 class TestMemoryStore(StoreContract):
     """The memory store keeps the contract."""
 
@@ -46,11 +58,11 @@ class TestMemoryStore(StoreContract):
 
 
 class TestFileStore(StoreContract):
-    """The file store keeps the contract."""
+    """The file store keeps the contract, compacted or not."""
 
-    @pytest.fixture
-    async def place(self, tmp_path):
-        place = FilePlace(tmp_path / "runs")
+    @pytest.fixture(params=[FilePlace, CompactingPlace])
+    async def place(self, tmp_path, request):
+        place = request.param(tmp_path / "runs")
         await place.store.open()
         yield place
         await place.store.close()
