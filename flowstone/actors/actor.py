@@ -1,0 +1,221 @@
+"""Actors: an object with state, a mailbox, and one message at a time.
+
+    spawned ── on_start ──> serving ── a message raises, me.stop(), a shutdown ──> on_stop ──> gone
+                  └ raises: failed to start                                          └ has `shutdown` seconds
+
+Each incarnation lives in a fresh, empty context (`contextvars`): it sees nothing of whoever created it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import types
+from abc import abstractmethod
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from flowstone.actors.exits import Crashed, Exit, Killed, Normal, Shutdown
+from flowstone.actors.mailbox import Mailbox, Request
+from flowstone.actors.messages import Failure, Later
+from flowstone.actors.process import TaskProcess
+from flowstone.actors.spawn import finish
+from flowstone.actors.tree import ProcessInfo
+from flowstone.errors import ActorDown, Rejected
+
+if TYPE_CHECKING:
+    from collections.abc import Generator
+
+    from flowstone.actors.clock import Clock
+    from flowstone.actors.keeper import Keeper
+    from flowstone.actors.ref import Ref
+    from flowstone.actors.spawn import ShutdownTime
+
+__all__ = ["Actor", "ActorProcess", "Me"]
+
+BATCH = 64
+"""Messages handled before the loop gets a turn: a mailbox that is never empty would never suspend."""
+
+
+class Actor:
+    """Base of actors. State lives on `self`; the constructor is yours and takes what the actor depends on.
+
+    Each of the three methods may be `async def` or plain `def`. Only `handle` must be written.
+    """
+
+    __slots__ = ()
+
+    def on_start(self, me: Me) -> Any:
+        """Initialise; the supervisor waits for it. Raise to fail the start."""
+
+    @abstractmethod
+    def handle(self, message: Any) -> Any:
+        """Do what one message asks; what you return answers a `Call`, and `Later()` answers it later.
+
+        Raise `Rejected` to refuse this one request. Any other exception crashes the actor.
+        """
+        raise TypeError(f"{type(self).__name__} has no handle(self, message): write one.")
+
+    def on_stop(self, exit: Exit) -> Any:  # noqa: A002 - the field's word
+        """Let go of what you hold. Not called after a kill, so nothing durable may depend on it."""
+
+
+class Me:
+    """What an actor may know and do about itself; passed to `on_start`.
+
+    Attributes:
+        ref: The reference others have to this actor.
+    """
+
+    __slots__ = ("_process", "ref")
+
+    def __init__(self, process: ActorProcess) -> None:
+        self._process = process
+        self.ref: Ref[Any] = process.ref
+
+    @property
+    def name(self) -> str:
+        """The child's name."""
+        return self._process.name
+
+    @property
+    def clock(self) -> Clock:
+        """The tree's clock: use it for every delay, so that tests can turn it."""
+        return self._process.keeper.clock
+
+    def stop(self, exit: Exit | None = None) -> None:  # noqa: A002 - the field's word
+        """End after the message in hand, with this exit; default `Normal()`."""
+        mailbox = self._process.mailbox
+        if mailbox is not None:
+            mailbox.end(Normal() if exit is None else exit)
+
+
+class ActorProcess(TaskProcess):
+    """One incarnation of an actor."""
+
+    kind: ClassVar[str] = "actor"
+    mailbox: Mailbox
+
+    def __init__(  # noqa: D417 - as Process
+        self, name: str, keeper: Keeper, instance: Actor, ref: Ref[Any], *, bound: int, shutdown: ShutdownTime
+    ) -> None:
+        super().__init__(name, keeper, instance, ref)
+        self.mailbox = Mailbox(bound, asyncio.get_running_loop())
+        self.chain = self._base = (self,)
+        self._shutdown = 5.0 if isinstance(shutdown, str) else shutdown
+        self._in_hand: Request | None = None
+        self._owed: dict[Later, Request] = {}
+
+    async def _live(self) -> Exit:
+        await finish(self.instance.on_start(Me(self)))
+        self._started()
+        ending: Exit
+        try:
+            ending = await self._serve()
+        except BaseException as error:
+            ending = Crashed(error)
+        self.state = "stopping"
+        self._refuse(ending)
+        return await self._wind_up(ending)
+
+    async def _serve(self) -> Exit:
+        """Handle messages until one crashes, or the system lane says how to end."""
+        mailbox, queue = self.mailbox, self.mailbox.queue
+        budget = BATCH
+        while mailbox.ending is None:
+            if not queue:
+                await mailbox.arrival()
+                budget = BATCH
+                continue
+            if budget == 0:
+                await checkpoint()
+                budget = BATCH
+            budget -= 1
+            item = mailbox.take()
+            if type(item) is Request:
+                await self._answer(item)
+            else:
+                await self._obey(item)
+        return mailbox.ending
+
+    async def _answer(self, request: Request) -> None:
+        if request.answer.done() or request.deadline <= self.keeper.clock.monotonic():
+            self.mailbox.expired += 1
+            request.expire()
+            return
+        self._in_hand = request
+        self.chain = (*request.chain, self) if request.chain else self._base
+        try:
+            answer = self.instance.handle(request.message)
+            if type(answer) is types.CoroutineType:
+                answer = await answer
+        except Rejected as refusal:
+            answer = Failure(refusal)
+        if type(answer) is Later:
+            self._owe(answer, request)
+        else:
+            request.reply(answer)
+        self._in_hand = None
+
+    async def _obey(self, message: Any) -> None:
+        self.chain = self._base
+        try:
+            done = self.instance.handle(message)
+            if type(done) is types.CoroutineType:
+                await done
+        except Rejected:
+            return  # Nobody waits for the refusal.
+
+    def _owe(self, later: Later, request: Request) -> None:
+        """Remember an open answer, so that it fails when the actor ends."""
+
+        def deliver(value: object) -> None:
+            self._owed.pop(later, None)
+            request.reply(value)
+
+        self._owed[later] = request
+        later._bind(deliver)
+
+    def _refuse(self, ending: Exit) -> None:
+        """Whoever waits for an answer hears at once that there will be none."""
+        self.ref._close()
+        in_hand = [] if self._in_hand is None else [self._in_hand]
+        for request in (*in_hand, *self._owed.values(), *self.mailbox.pending()):
+            request.reply(
+                Failure(ActorDown(f"{self.name} ended before it answered ({ending}).", self.name, ending))
+            )
+        self._in_hand = None
+        self._owed.clear()
+
+    async def _wind_up(self, ending: Exit) -> Exit:
+        """Run `on_stop` within the shutdown time, which begins now unless a stop is already under way."""
+        if self.halt is None:
+            self._limit(self._shutdown)
+        elif self.halt.overdue:
+            ending = Killed()
+            asyncio.current_task().uncancel()  # type: ignore[union-attr] # a coroutine runs in a task
+        try:
+            await finish(self.instance.on_stop(ending))
+        except BaseException as error:
+            if ending.clean:
+                return Crashed(error)
+            self.keeper.report("hook_failed", self.name, Crashed(error))
+        return ending
+
+    def _ask(self) -> bool:
+        starting = self.state == "starting"
+        self.mailbox.end(Shutdown())
+        return not starting
+
+    def info(self, restarts: int) -> ProcessInfo:
+        return ProcessInfo(
+            name=self.name,
+            kind=self.kind,
+            state=self.state,
+            restarts=restarts,
+            mailbox_depth=len(self.mailbox.queue) + len(self.mailbox.line),
+        )
+
+
+@types.coroutine
+def checkpoint() -> Generator[None, None, None]:
+    """Let the loop turn once; `asyncio.sleep(0)` without its overhead."""
+    yield

@@ -1,0 +1,92 @@
+"""A child as its supervisor knows it: OTP's child specification."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Awaitable, Callable
+from dataclasses import KW_ONLY, dataclass
+from typing import TYPE_CHECKING, Generic, Literal, TypeVar
+
+if TYPE_CHECKING:
+    from flowstone.actors.exits import Exit
+    from flowstone.actors.strategy import AutoShutdown, Restart
+
+__all__ = ["Child", "ChildCount", "check", "shutdown_time"]
+
+Made = TypeVar("Made", covariant=True)
+
+
+@dataclass(frozen=True, slots=True)
+class Child(Generic[Made]):
+    """What to start, and what to do when it ends.
+
+    Attributes:
+        name: Unique among the children of one supervisor.
+        make: Builds a fresh `Actor`, `Supervisor`, `TaskSupervisor` or `Runnable`; called for each start. It may be
+            `async`. Returning None means "not needed here": the child is kept, not running.
+        restart: `permanent` always restarts, `transient` only after a crash or a kill, `temporary` never, not even
+            when a sibling's death stopped it.
+        shutdown: Seconds it has to end when asked; "kill" to be killed at once, `math.inf` (or "infinity") for no
+            limit. Default: 5.0, and no limit for supervisors, which would otherwise be killed half way.
+        significant: Its end may end the supervisor, see `auto_shutdown`. Not for permanent children.
+        mailbox: Messages that may wait for an actor.
+        on_exit: Called with the exit of each incarnation, synchronously, after its name is free again.
+    """
+
+    name: str
+    make: Callable[[], Made | None] | Callable[[], Awaitable[Made | None]]
+    _: KW_ONLY
+    restart: Restart = "permanent"
+    shutdown: float | Literal["kill", "infinity"] | None = None
+    significant: bool = False
+    mailbox: int = 1000
+    on_exit: Callable[[Exit], object] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ChildCount:
+    """How many children a supervisor has.
+
+    Attributes:
+        specs: Children, running or not.
+        active: Children that run.
+        supervisors: Of `specs`, the supervisors (those of tasks included).
+        workers: All the others.
+    """
+
+    specs: int
+    active: int
+    supervisors: int
+    workers: int
+
+
+def check(child: Child[object], auto_shutdown: AutoShutdown) -> None:
+    """Refuse, with ValueError, what OTP refuses: combinations without a meaning."""
+    if child.restart not in {"permanent", "transient", "temporary"}:
+        raise ValueError(
+            f"{child.name}: restart is permanent, transient or temporary, not {child.restart!r}."
+        )
+    if child.significant and child.restart == "permanent":
+        raise ValueError(f"{child.name}: a permanent child is always restarted, so it cannot be significant.")
+    if child.significant and auto_shutdown == "never":
+        raise ValueError(
+            f"{child.name} is significant: its supervisor needs auto_shutdown=, which is 'never'."
+        )
+    if child.mailbox < 1:
+        raise ValueError(f"{child.name}: mailbox is at least 1, not {child.mailbox}.")
+    shutdown_time(child, default=5.0)
+
+
+def shutdown_time(child: Child[object], default: float) -> float | Literal["kill"]:
+    """The child's shutdown time, with the default of its kind where it has none."""
+    match child.shutdown:
+        case None:
+            return default
+        case "infinity":
+            return math.inf
+        case "kill":
+            return "kill"
+        case float() | int() as seconds if seconds >= 0:
+            return float(seconds)
+        case other:
+            raise ValueError(f"{child.name}: shutdown is seconds >= 0, 'kill' or math.inf, not {other!r}.")

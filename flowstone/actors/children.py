@@ -1,0 +1,165 @@
+"""A supervisor's children: starting and stopping them. What to do when one ends is decided in supervision.py."""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+from functools import partial
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from flowstone.actors.exits import Crashed, Exit, Killed, Shutdown, describe
+from flowstone.actors.process import Process, TaskProcess
+from flowstone.actors.ref import Ref
+from flowstone.actors.slot import Slot
+from flowstone.actors.tree import ProcessInfo
+from flowstone.errors import ActorDown, StartFailed
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+    from flowstone.actors.child import Child
+    from flowstone.actors.keeper import Keeper
+
+__all__ = ["Children", "cause", "start_failed"]
+
+
+class Children:
+    """The slots of one supervisor, in start order. Only the supervisor's own task starts and stops them.
+
+    Args:
+        keeper: The supervisor's.
+        heard: Called when a child that had started ends by itself, or after it was stopped.
+    """
+
+    def __init__(self, keeper: Keeper, heard: Callable[[Slot, Process], None]) -> None:
+        self.slots: dict[str, Slot] = {}
+        self.engaged: Process | None = None
+        """The child that the supervisor waits for just now: it starts or stops."""
+        self._keeper = keeper
+        self._heard = heard
+
+    def add(self, child: Child[Any], *, dynamic: bool) -> Slot:
+        slot = self.slots[child.name] = Slot(child, dynamic=dynamic)
+        return slot
+
+    def remove(self, slot: Slot) -> None:
+        self.slots.pop(slot.child.name, None)
+
+    async def start(self, slot: Slot) -> BaseException | None:
+        """Start a child and wait until it is ready; what went wrong is returned."""
+        previous, slot.previous = slot.previous, None
+        try:
+            made: Any = slot.child.make()
+        except BaseException as error:
+            return error
+        if inspect.isawaitable(made):
+            making = _Making(slot.child.name, self._keeper, made, slot.ref)
+            if not await self._launch(making, slot):
+                return cause(making)
+            made = making.result
+        if made is None:
+            slot.between = "ignored"
+            return None
+        if made is previous:
+            return TypeError(
+                f"{slot.child.name}: make() returned the instance that ended; build a fresh one."
+            )
+        try:
+            process = slot.fill(made, self._keeper)
+        except BaseException as error:
+            return error
+        process.on_exit = partial(self._ended, slot)
+        slot.between = "stopped"
+        if await self._launch(process, slot):
+            return None
+        slot.process = None
+        return cause(process)
+
+    async def _launch(self, process: Process, slot: Slot) -> bool:
+        slot.process = process
+        self.engaged = process
+        process.launch(asyncio.get_running_loop())
+        ready = process.initialised or await process.ready()
+        self.engaged = None
+        return ready
+
+    def _ended(self, slot: Slot, process: Process) -> None:
+        if slot.child.on_exit is not None and process.exit is not None:
+            self._keeper.call(slot.child.name, slot.child.on_exit, process.exit)
+        if process.initialised:
+            self._heard(slot, process)
+
+    async def terminate(self, slot: Slot) -> None:
+        """Stop a child, if it runs, and wait for its end. A temporary one is gone from the list then."""
+        slot.between = "stopped"
+        process = slot.process
+        if process is not None:
+            self.engaged = process
+            process.begin_stop(slot.shutdown)
+            ending = process.exit or await process.down()
+            self.engaged = None
+            self._stopped(slot, ending)
+        if slot.child.restart == "temporary":
+            self.remove(slot)
+
+    def _stopped(self, slot: Slot, ending: Exit) -> None:
+        slot.process = None
+        meant = ending.clean or (isinstance(ending, Killed) and slot.shutdown == "kill")
+        if not meant:
+            self._keeper.report("shutdown_error", slot.child.name, ending)
+
+    async def terminate_all(self) -> None:
+        """Those started dynamically together, then the others in reverse. May be called again if interrupted."""
+        together = [slot for slot in self.slots.values() if slot.dynamic and slot.process is not None]
+        for slot in together:
+            if slot.process is not None:
+                slot.process.begin_stop(slot.shutdown)
+        for slot in reversed(together):
+            await self.terminate(slot)
+        for slot in reversed(list(self.slots.values())):
+            await self.terminate(slot)
+
+    def hurry(self) -> None:
+        """Kill them all."""
+        for slot in self.slots.values():
+            if slot.process is not None:
+                slot.process.begin_stop("kill")
+
+
+class _Making(TaskProcess):
+    """An asynchronous `make()` under way: user code, so it can be stopped like any other."""
+
+    kind: ClassVar[str] = "make"
+
+    def __init__(self, name: str, keeper: Keeper, making: Awaitable[Any], ref: Ref[Any]) -> None:
+        super().__init__(name, keeper, None, ref)
+        self._making = making
+
+    async def _live(self) -> Any:
+        made = await self._making
+        self._started()
+        return made
+
+    def info(self, restarts: int) -> ProcessInfo:
+        return ProcessInfo(self.name, self.kind, "starting", restarts)
+
+
+def cause(process: Process) -> BaseException:
+    """The exception behind the end of a process."""
+    match process.exit:
+        case Crashed(error):
+            return error
+        case Shutdown(BaseException() as reason):
+            return reason
+        case ending:
+            return ActorDown(f"{process.name} ended ({ending}).", process.name, ending)
+
+
+def start_failed(slot_name: str, supervisor: str, error: BaseException) -> StartFailed:
+    """The error of a failed start, which names the innermost child that failed."""
+    name, why = slot_name, error
+    if isinstance(error, StartFailed) and error.error is not None:
+        name, why = f"{slot_name}.{error.name}", error.error
+    failure = StartFailed(f"{supervisor} could not start {name}: {describe(why)}.", name, why)
+    failure.__cause__ = why
+    return failure

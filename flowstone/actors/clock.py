@@ -1,0 +1,79 @@
+"""Time as the actor core sees it; tests put a virtual clock in its place."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+__all__ = ["Clock", "SystemClock", "Timer"]
+
+
+class Timer(Protocol):
+    """What `Clock.call_later` returns."""
+
+    def cancel(self) -> None:
+        """Do not fire any more. Harmless after it has fired."""
+
+
+@runtime_checkable
+class Clock(Protocol):
+    """Where every deadline, window and time stamp comes from. All durations are float seconds."""
+
+    def now(self) -> datetime:
+        """The wall clock, aware, in UTC."""
+
+    def monotonic(self) -> float:
+        """Seconds that never run backwards, from an arbitrary start."""
+
+    def call_later(self, seconds: float, callback: Callable[[], object]) -> Timer:
+        """Call `callback()` on the loop once `seconds` have passed by `monotonic()`, never earlier."""
+
+    async def sleep(self, seconds: float) -> None:
+        """Return once `seconds` have passed by `monotonic()`, never earlier."""
+
+
+class SystemClock:
+    """The real clock, with the running loop's timers."""
+
+    __slots__ = ()
+
+    monotonic = staticmethod(time.monotonic)
+
+    def now(self) -> datetime:
+        return datetime.now(UTC)
+
+    def call_later(self, seconds: float, callback: Callable[[], object]) -> Timer:
+        return _LoopTimer(seconds, callback)
+
+    async def sleep(self, seconds: float) -> None:
+        due = time.monotonic() + seconds
+        while (left := due - time.monotonic()) > 0:
+            await asyncio.sleep(left)
+        if seconds <= 0:
+            await asyncio.sleep(0)
+
+
+class _LoopTimer:
+    """A loop timer that is never early: uvloop rounds to milliseconds and fires up to half of one too soon."""
+
+    __slots__ = ("_callback", "_due", "_handle")
+
+    def __init__(self, seconds: float, callback: Callable[[], object]) -> None:
+        self._callback = callback
+        self._due = time.monotonic() + seconds
+        self._handle = asyncio.get_running_loop().call_later(seconds, self._fire)
+
+    def cancel(self) -> None:
+        self._handle.cancel()
+
+    def _fire(self) -> None:
+        left = self._due - time.monotonic()
+        if left > 0:
+            self._handle = asyncio.get_running_loop().call_later(left, self._fire)
+        else:
+            self._callback()

@@ -1,0 +1,177 @@
+"""What a supervisor keeps for its children beside their list: clock, reports, leftovers, the graveyard."""
+
+from __future__ import annotations
+
+import asyncio
+import math
+from contextvars import Context
+from typing import TYPE_CHECKING, Any
+
+from flowstone.actors.clock import SystemClock
+from flowstone.actors.exits import Crashed
+from flowstone.actors.report import OnReport, Report, log_report
+from flowstone.actors.spawn import GRACE, Driven, leftovers
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Coroutine
+
+    from flowstone.actors.clock import Clock, Timer
+    from flowstone.actors.exits import Exit
+    from flowstone.actors.process import Process
+    from flowstone.actors.report import ReportKind
+
+__all__ = ["Keeper"]
+
+
+class Keeper:
+    """One per supervisor. It inherits clock and reports from the keeper above, where none are given."""
+
+    def __init__(
+        self, name: str, above: Keeper | None, clock: Clock | None, on_report: OnReport | None = None
+    ) -> None:
+        self.path = name if above is None else f"{above.path}.{name}"
+        self.root: Keeper = self if above is None else above.root
+        self.clock: Clock = clock or (above.clock if above else SystemClock())
+        self.on_report: OnReport = on_report or (above.on_report if above else log_report)
+        self.process: Process | None = None
+        """The supervisor's own process; None for one that has none."""
+        self._context = Context()
+        self._unswept: list[_Sweep] = []
+        self._abandoned: list[asyncio.Task[Any]] = []
+        self._given_up: set[asyncio.Task[Any]] = set()
+        self._graveyard: list[Coroutine[Any, Any, Any]] = []
+
+    def report(self, kind: ReportKind, child: str, why: Exit | None = None) -> None:
+        """Tell `on_report`; if that raises, the log has both."""
+        report = Report(kind, self.path, child, why)
+        try:
+            self.on_report(report)
+        except BaseException as error:
+            log_report(report)
+            log_report(Report("hook_failed", self.path, "on_report", Crashed(error)))
+
+    def call(self, child: str, hook: Callable[..., object], *arguments: object) -> None:
+        """Call a hook from outside, in a clean context; what it raises is reported and goes no further."""
+        try:
+            self._context.run(hook, *arguments)
+        except BaseException as error:
+            self.report("hook_failed", child, Crashed(error))
+
+    # Leftovers ----------------------------------------------------------------------------------------------
+
+    def sweep(self, owner: Driven, seconds: float, then: Callable[[], None]) -> None:
+        """Cancel what `owner` left running, wait up to `seconds` for it, abandon the rest, call `then()`.
+
+        All sweeps asked for within one turn of the loop share one look at its tasks.
+        """
+        self._unswept.append(_Sweep(self, owner, seconds, then))
+        if len(self._unswept) == 1:
+            asyncio.get_running_loop().call_soon(self._look)
+
+    def _look(self) -> None:
+        sweeps, self._unswept = self._unswept, []
+        owners = {sweep.owner for sweep in sweeps}
+        found = leftovers(owners.__contains__)
+        for sweep in sweeps:
+            tasks = found.get(sweep.owner, [])
+            sweep.begin([task for task in tasks if task not in self.root._given_up])
+
+    async def sweep_tree(self) -> None:
+        """At the end of a tree: stop what tasks and actors that ended politely have left running in it."""
+        owners = list(leftovers(lambda owner: owner.keeper.root is self))
+        if not owners:
+            return
+        done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        left = len(owners)
+
+        def one_done() -> None:
+            nonlocal left
+            left -= 1
+            if left == 0:
+                done.set_result(None)
+
+        for owner in owners:
+            self.sweep(owner, GRACE, one_done)
+        await done
+
+    def abandon(self, tasks: list[asyncio.Task[Any]]) -> None:
+        """Nothing ends these: say so by name, and stop waiting."""
+        for task in tasks:
+            self._abandoned.append(task)
+            self.root._given_up.add(task)
+            task.add_done_callback(self._ended_after_all)
+            self.report("abandoned", task.get_name())
+
+    def _ended_after_all(self, task: asyncio.Task[Any]) -> None:
+        self._abandoned.remove(task)
+        self.root._given_up.discard(task)
+
+    @property
+    def abandoned(self) -> tuple[str, ...]:
+        """Names of the abandoned tasks that still run."""
+        return tuple(task.get_name() for task in self._abandoned)
+
+    # The graveyard ------------------------------------------------------------------------------------------
+
+    def bury(self, coroutine: Coroutine[Any, Any, Any], context: Context | None) -> None:
+        """Close a killed coroutine, so that its `finally` blocks run as far as they need no await.
+
+        One that ignores even GeneratorExit is kept: the garbage collector would try again, and complain.
+        """
+        try:
+            (context or self._context).run(coroutine.close)
+        except BaseException as error:
+            if coroutine_alive(coroutine):
+                self._graveyard.append(coroutine)
+            else:
+                self.report("hook_failed", "cleanup", Crashed(error))
+
+
+def coroutine_alive(coroutine: Coroutine[Any, Any, Any]) -> bool:
+    """Whether it could still be resumed."""
+    return getattr(coroutine, "cr_frame", None) is not None
+
+
+class _Sweep:
+    """The hunt for one owner's leftovers."""
+
+    __slots__ = ("_over", "_then", "_timer", "_until", "keeper", "owner", "tasks")
+
+    def __init__(self, keeper: Keeper, owner: Driven, seconds: float, then: Callable[[], None]) -> None:
+        self.keeper = keeper
+        self.owner = owner
+        self.tasks: set[asyncio.Task[Any]] = set()
+        self._then = then
+        self._until = keeper.clock.monotonic() + seconds
+        self._timer: Timer | None = None
+        self._over = False
+
+    def begin(self, tasks: list[asyncio.Task[Any]]) -> None:
+        if not tasks:
+            self._then()
+            return
+        self.tasks = set(tasks)
+        left = self._until - self.keeper.clock.monotonic()
+        if left != math.inf:
+            self._timer = self.keeper.clock.call_later(max(0.0, left), self._give_up)
+        for task in tasks:
+            task.add_done_callback(self._gone)
+            if task is not self.owner.task:
+                task.cancel()
+
+    def _gone(self, task: asyncio.Task[Any]) -> None:
+        if not task.cancelled():
+            task.exception()  # An orphan's error has nobody to go to; unretrieved, the loop would report it.
+        self.tasks.discard(task)
+        if self._over or self.tasks:
+            return
+        self._over = True
+        if self._timer is not None:
+            self._timer.cancel()
+        # It may have started others while it was cancelled: look again before it counts as over.
+        self.keeper.sweep(self.owner, self._until - self.keeper.clock.monotonic(), self._then)
+
+    def _give_up(self) -> None:
+        self._over = True
+        self.keeper.abandon(sorted(self.tasks, key=lambda task: task.get_name()))
+        self._then()

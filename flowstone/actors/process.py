@@ -1,0 +1,141 @@
+"""What everything in the tree has in common: a name, a start, an end that others hear of."""
+
+from __future__ import annotations
+
+import asyncio
+from abc import ABC, abstractmethod
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, TypeAlias
+
+from flowstone.actors.exits import Crashed, Exit, Killed, Normal, Shutdown
+from flowstone.actors.spawn import Driven, ShutdownTime, resolve
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Coroutine
+
+    from flowstone.actors.keeper import Keeper
+    from flowstone.actors.mailbox import Mailbox
+    from flowstone.actors.ref import Ref
+    from flowstone.actors.tree import ProcessInfo
+
+__all__ = ["Process", "Supervised", "TaskProcess"]
+
+State: TypeAlias = Literal["starting", "running", "stopping", "stopped"]
+
+
+class Process(ABC):
+    """One incarnation of a child."""
+
+    kind: ClassVar[str]
+    mailbox: Mailbox | None = None
+    """Where messages go; only actors have one."""
+    chain: tuple[Driven, ...] = ()
+    """Who waits for the message in hand, outermost first, this actor last."""
+
+    def __init__(self, name: str, keeper: Keeper, instance: Any, ref: Ref[Any]) -> None:
+        self.name = name
+        self.keeper = keeper
+        self.instance = instance
+        self.ref = ref
+        self.state: State = "starting"
+        self.exit: Exit | None = None
+        self.initialised = False
+        self.releases: list[Callable[[], None]] = []
+        """Called before anyone hears of the end: a registry drops the name here."""
+        self.on_exit: Callable[[Process], None] | None = None
+        """The supervisor's ear."""
+        self._waiters: list[asyncio.Future[Exit]] = []
+        self._ready: asyncio.Future[None] | None = None
+
+    @abstractmethod
+    def launch(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Begin to start."""
+
+    @abstractmethod
+    def begin_stop(self, shutdown: ShutdownTime) -> None:
+        """Begin the stop protocol and return at once."""
+
+    @abstractmethod
+    def info(self, restarts: int) -> ProcessInfo:
+        """This process in `tree()`."""
+
+    async def ready(self) -> bool:
+        """Wait until it has started, or has ended instead (False)."""
+        if not self.initialised and self.exit is None:
+            self._ready = asyncio.get_running_loop().create_future()
+            await self._ready
+        return self.initialised
+
+    async def down(self) -> Exit:
+        """Wait for its end."""
+        while self.exit is None:
+            waiter = asyncio.get_running_loop().create_future()
+            self._waiters.append(waiter)
+            await waiter
+        return self.exit
+
+    def _started(self) -> None:
+        self.initialised = True
+        if self.state == "starting":
+            self.state = "running"
+        if self._ready is not None:
+            resolve((self._ready,), None)
+
+    def _leave(self, exit: Exit) -> None:  # noqa: A002 - the field's word
+        """The end, in OTP's order: names first, then monitors, then the supervisor."""
+        self.exit = exit
+        self.state = "stopped"
+        for release in self.releases:
+            release()
+        self.ref._detach(self)
+        waiters, self._waiters = self._waiters, []
+        resolve(waiters, exit)
+        if self._ready is not None:
+            resolve((self._ready,), None)
+        if self.on_exit is not None:
+            self.on_exit(self)
+
+
+class TaskProcess(Process, Driven):
+    """A process that is one task: an actor, a supervisor, a runnable."""
+
+    def __init__(self, name: str, keeper: Keeper, instance: Any, ref: Ref[Any]) -> None:
+        Process.__init__(self, name, keeper, instance, ref)
+        Driven.__init__(self, name, self._live(), keeper)
+
+    @abstractmethod
+    def _live(self) -> Coroutine[Any, Any, Any]:
+        """Its whole life. It calls `_started()` once initialised; an `Exit` it returns is how it ended."""
+
+    def launch(self, loop: asyncio.AbstractEventLoop) -> None:
+        self.spawn(loop)
+
+    def begin_stop(self, shutdown: ShutdownTime) -> None:
+        if self.exit is None:
+            Driven.begin_stop(self, shutdown)
+            self.state = "stopping" if self.exit is None else "stopped"
+
+    def _untidy(self, error: BaseException | None) -> bool:
+        """After a crash the next incarnation must not meet tasks of the last one."""
+        return error is not None or isinstance(self.result, Crashed)
+
+    def _ended(self) -> None:
+        self._leave(self._exit())
+
+    def _exit(self) -> Exit:
+        if self._was_killed:
+            return Killed()
+        if self.error is None:
+            return self.result if isinstance(self.result, Exit) else Normal()
+        if isinstance(self.error, asyncio.CancelledError) and self._was_cancelled:
+            return Shutdown()
+        return Crashed(self.error)
+
+
+class Supervised(ABC):
+    """What knows by itself how to be a child: supervisors, of processes and of tasks."""
+
+    __slots__ = ()
+
+    @abstractmethod
+    def _as_child(self, name: str, above: Keeper | None, ref: Ref[Any]) -> Process:
+        """The process of this object, in the tree under `above`."""

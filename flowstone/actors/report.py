@@ -1,0 +1,63 @@
+"""What a supervisor tells people: crashes, late shutdowns, abandoned tasks. Clean exits are not news."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal, TypeAlias
+
+from flowstone.actors.exits import Crashed, Exit
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+__all__ = ["OnReport", "Report", "log_report"]
+
+ReportKind: TypeAlias = Literal[
+    "start_failed", "crashed", "shutdown_error", "gave_up", "abandoned", "hook_failed"
+]
+
+_log = logging.getLogger("flowstone.actors")
+
+_SENTENCE: dict[ReportKind, str] = {
+    "start_failed": "could not be started",
+    "crashed": "ended unexpectedly",
+    "shutdown_error": "did not shut down cleanly",
+    "gave_up": "crashed too often; its supervisor gives up",
+    "abandoned": "cannot be stopped and was abandoned",
+    "hook_failed": "has a callback that raised",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """One thing worth knowing about a child.
+
+    Attributes:
+        kind: `start_failed`, `crashed`, `shutdown_error`, `gave_up`, `abandoned` or `hook_failed`.
+        supervisor: Path of the supervisor, as in `root.runs`.
+        child: Name of the child (or of the task it left behind).
+        exit: How it ended; None for an abandoned task, which has not ended.
+    """
+
+    kind: ReportKind
+    supervisor: str
+    child: str
+    exit: Exit | None = None
+
+    def __str__(self) -> str:
+        why = "" if self.exit is None else f" ({self.exit})"
+        return f"{self.supervisor}.{self.child} {_SENTENCE[self.kind]}{why}"
+
+
+OnReport: TypeAlias = "Callable[[Report], object]"
+
+
+def log_report(report: Report) -> None:
+    """The default: an error in the log `flowstone.actors`, with the traceback of a crash."""
+    error = report.exit.error if isinstance(report.exit, Crashed) else None
+    try:
+        _log.error("%s", report, exc_info=error)
+    except BaseException:
+        # The traceback prints str(error), which is user code.
+        _log.error("%s", report)  # noqa: TRY400 - the traceback is what failed

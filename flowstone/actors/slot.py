@@ -1,0 +1,81 @@
+"""A place in a supervisor's list of children: what should be there, and what is."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+
+from flowstone.actors.actor import Actor, ActorProcess
+from flowstone.actors.child import Child, shutdown_time
+from flowstone.actors.process import Supervised
+from flowstone.actors.ref import Ref
+from flowstone.actors.runnable import Runnable, RunnableProcess
+from flowstone.actors.tree import ProcessInfo
+
+if TYPE_CHECKING:
+    from flowstone.actors.keeper import Keeper
+    from flowstone.actors.process import Process
+    from flowstone.actors.spawn import ShutdownTime
+
+__all__ = ["Slot"]
+
+Between: TypeAlias = Literal["stopped", "restarting", "ignored"]
+
+
+class Slot:
+    """One child: specification, stable reference, and the incarnation that runs, if any."""
+
+    __slots__ = ("between", "child", "dynamic", "kind", "previous", "process", "ref", "restarts")
+
+    def __init__(self, child: Child[Any], *, dynamic: bool) -> None:
+        self.child = child
+        self.dynamic = dynamic
+        self.ref: Ref[Any] = Ref(child.name)
+        self.process: Process | None = None
+        self.between: Between = "stopped"
+        self.previous: object = None
+        """The instance that ended, while its place is filled again: `make` must not return it once more."""
+        self.restarts = 0
+        self.kind = "actor"
+
+    @property
+    def active(self) -> bool:
+        """Whether it runs or is being restarted."""
+        return self.process is not None or self.between == "restarting"
+
+    @property
+    def shutdown(self) -> ShutdownTime:
+        return shutdown_time(self.child, math.inf if self.kind in {"supervisor", "tasks"} else 5.0)
+
+    def fill(self, made: object, keeper: Keeper) -> Process:
+        """Make the process for what `make` returned. Raises TypeError for what cannot be supervised."""
+        self.process = process = self._process(made, keeper)
+        self.kind = process.kind
+        self.ref._attach(process)
+        return process
+
+    def _process(self, made: object, keeper: Keeper) -> Process:
+        child = self.child
+        match made:
+            case Actor():
+                return ActorProcess(
+                    child.name,
+                    keeper,
+                    made,
+                    self.ref,
+                    bound=child.mailbox,
+                    shutdown=shutdown_time(child, 5.0),
+                )
+            case Supervised():
+                return made._as_child(child.name, keeper, self.ref)
+            case Runnable():
+                return RunnableProcess(child.name, keeper, made, self.ref)
+        raise TypeError(
+            f"{child.name}: make() returned {type(made).__name__}; it must return an Actor, a Supervisor, "
+            f"a TaskSupervisor, a Runnable (async def run(self, started)) or None."
+        )
+
+    def info(self) -> ProcessInfo:
+        if self.process is not None:
+            return self.process.info(self.restarts)
+        return ProcessInfo(self.child.name, self.kind, self.between, self.restarts)

@@ -1,0 +1,285 @@
+"""The one place that makes tasks: every coroutine of the tree is driven by hand, so that it can be killed.
+
+asyncio's own answer to "stop" is an exception thrown into the coroutine, which the coroutine may swallow
+for ever. So the task does not run the user's coroutine. It runs a `Driven`, an object with the coroutine
+protocol that forwards each resumption to the coroutine it holds, until it no longer does: that is the kill.
+The same object is the guard. Whatever the coroutine raises, `SystemExit` included, becomes `error` here; the
+asyncio task itself always ends with None and never tears down the loop.
+
+    stop(5.0)     asked, or one cancel ── 5 s ──> killed ── what is left of it gets GRACE ──> abandoned
+                  └ a process that could be asked: asked ── 5 s ──> one cancel ── GRACE ──> killed ──> ...
+
+Exactly one cancel is sent: a second one would interrupt the `finally` that the first one started.
+
+Rejected: a generator in an `async def` (two frames more to create and to resume per task), a done-callback
+as the sign of the end (one turn of the loop later), and `asyncio.TaskGroup` or anyio's, which both wait for a
+task that swallows cancellation, without end.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import math
+from abc import abstractmethod
+from collections.abc import Coroutine
+from contextvars import Context, ContextVar
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    from flowstone.actors.clock import Timer
+    from flowstone.actors.keeper import Keeper
+
+__all__ = ["GRACE", "OWNER", "Driven", "ShutdownTime", "current", "finish", "leftovers", "resolve"]
+
+ShutdownTime: TypeAlias = float | Literal["kill"]
+
+GRACE = 0.05
+"""Seconds for each of the two steps after a shutdown time is over, so that the whole bound is 0.1 s longer."""
+
+OWNER: ContextVar[Driven | None] = ContextVar("flowstone_owner", default=None)
+"""What this code runs for. Tasks that user code creates inherit it, which is how they are found again."""
+
+
+class _Halt:
+    """How far the stop of one `Driven` has come."""
+
+    __slots__ = ("cancelled", "due", "killed", "overdue", "timer")
+
+    def __init__(self) -> None:
+        self.cancelled = False
+        self.killed = False
+        self.overdue = False
+        self.due = math.inf
+        self.timer: Timer | None = None
+
+
+class Driven(Coroutine[Any, Any, None]):
+    """A coroutine in a task, with a guard around it and a way to kill it.
+
+    Subclasses say what happens when it is over (`_ended`), and whether it can be asked to stop (`_ask`).
+    `send`, `throw` and `close` are the loop's side of it.
+    """
+
+    __slots__ = ("context", "coroutine", "error", "halt", "keeper", "name", "result", "task")
+
+    def __init__(self, name: str, coroutine: Coroutine[Any, Any, Any], keeper: Keeper) -> None:
+        self.name = name
+        self.coroutine: Coroutine[Any, Any, Any] | None = coroutine
+        self.keeper = keeper
+        self.context: Context | None = None
+        self.task: asyncio.Task[None] | None = None
+        self.halt: _Halt | None = None
+        self.result: Any = None
+        self.error: BaseException | None = None
+
+    def spawn(self, loop: asyncio.AbstractEventLoop, context: Context | None = None) -> None:
+        """Begin to run, at the loop's next turn, in a context of its own."""
+        self.context = context = Context() if context is None else context.copy()
+        context.run(OWNER.set, self)
+        # Not loop.create_task: an eager task factory would run the first step before we hold the task.
+        self.task = asyncio.Task(self, loop=loop, name=self.name, context=context)
+
+    # Driving ------------------------------------------------------------------------------------------------
+
+    def send(self, value: Any) -> Any:
+        halt = self.halt
+        if self.coroutine is not None and (halt is None or not halt.killed):
+            try:
+                return self.coroutine.send(value)
+            except StopIteration as stop:
+                self._finish(stop.value, None)
+            except BaseException as error:
+                self._finish(None, error)
+        raise StopIteration
+
+    def throw(self, *error: Any) -> Any:
+        halt = self.halt
+        if self.coroutine is not None and (halt is None or not halt.killed):
+            try:
+                return self.coroutine.throw(*error)
+            except StopIteration as stop:
+                self._finish(stop.value, None)
+            except BaseException as raised:
+                self._finish(None, raised)
+        raise StopIteration
+
+    def close(self) -> None:
+        if self.coroutine is not None:
+            self.coroutine.close()
+
+    def __await__(self) -> Any:
+        """A `Driven` is run by a task, never awaited; the protocol wants the method."""
+        raise RuntimeError(f"{self.name} runs in its own task; await its down() instead")
+
+    @property
+    def cr_frame(self) -> Any:
+        """The coroutine's frame, so that `task.get_stack()` and debuggers see user code."""
+        return getattr(self.coroutine, "cr_frame", None)
+
+    @property
+    def cr_await(self) -> Any:
+        return getattr(self.coroutine, "cr_await", None)
+
+    @property
+    def cr_code(self) -> Any:
+        return getattr(self.coroutine, "cr_code", None)
+
+    @property
+    def cr_running(self) -> bool:
+        return bool(getattr(self.coroutine, "cr_running", False))
+
+    # Stopping -----------------------------------------------------------------------------------------------
+
+    def begin_stop(self, shutdown: ShutdownTime) -> None:
+        """Begin the stop protocol and return at once. Asked again with "kill", it hurries."""
+        if self.task is None:
+            return
+        if self.halt is not None:
+            if shutdown == "kill":
+                self._kill()
+            return
+        self.halt = _Halt()
+        if shutdown == "kill":
+            self._kill()
+        elif self._ask():
+            self._after(shutdown, self._overdue)
+        else:
+            self._cancel()
+            self._after(shutdown, self._kill)
+
+    def _ask(self) -> bool:
+        """Ask it to end by itself; False where it cannot be asked and a cancel must do."""
+        return False
+
+    def _cancel(self) -> None:
+        if self.halt is not None and self.task is not None:
+            self.halt.cancelled = True
+            self.task.cancel()
+
+    def _overdue(self) -> None:
+        """It was asked and its time is over: the one cancel, then a last moment."""
+        if self.halt is not None:
+            self.halt.overdue = True
+            self._cancel()
+            self._after(GRACE, self._kill)
+
+    def _kill(self) -> None:
+        """Never resume it again. What the task waits for is cancelled, to end the task as well."""
+        halt, task = self.halt, self.task
+        if halt is None or task is None or halt.killed:
+            return
+        halt.killed = True
+        self._disarm()
+        task.cancel()
+        self.keeper.sweep(self, GRACE, self._over)
+
+    def _limit(self, seconds: float) -> None:
+        """It ends by itself, and has this long for it."""
+        self.halt = _Halt()
+        self._after(seconds, self._overdue)
+
+    def _after(self, seconds: float, action: Callable[[], None]) -> None:
+        self._disarm()
+        if self.halt is not None and seconds != math.inf:
+            self.halt.due = self.keeper.clock.monotonic() + seconds
+            self.halt.timer = self.keeper.clock.call_later(seconds, action)
+
+    def _disarm(self) -> None:
+        if self.halt is not None and self.halt.timer is not None:
+            self.halt.timer.cancel()
+            self.halt.timer = None
+
+    # Ending -------------------------------------------------------------------------------------------------
+
+    def _finish(self, result: Any, error: BaseException | None) -> None:
+        """The coroutine is over. Its tasks are looked for only where a stop or `_untidy` calls for it."""
+        self.result, self.error, self.coroutine = result, error, None
+        halt = self.halt
+        if halt is not None:
+            if halt.killed:
+                return
+            self._disarm()
+        if self._untidy(error) or (halt is not None and halt.cancelled):
+            left = 0.0 if halt is None else halt.due - self.keeper.clock.monotonic()
+            self.keeper.sweep(self, max(GRACE, left), self._over)
+        else:
+            self._over()
+
+    def _untidy(self, error: BaseException | None) -> bool:  # noqa: ARG002 - subclasses look at it
+        """Whether an end nobody asked for must be followed by a sweep. A scan costs; the default is no."""
+        return False
+
+    def _over(self) -> None:
+        self.task = None
+        self._ended()
+        coroutine, self.coroutine = self.coroutine, None
+        if coroutine is not None:
+            self.keeper.bury(coroutine, self.context)
+        self.context = None
+
+    @abstractmethod
+    def _ended(self) -> None:
+        """It is over, for whatever reason; called once."""
+
+    @property
+    def _was_killed(self) -> bool:
+        return self.halt is not None and (self.halt.killed or self.halt.overdue)
+
+    @property
+    def _was_cancelled(self) -> bool:
+        return self.halt is not None and self.halt.cancelled
+
+
+def current() -> Driven | None:
+    """The `Driven` whose own task is running, or None: in a task that user code created it is None too."""
+    owner = OWNER.get()
+    if owner is not None and owner.task is not None and owner.task is asyncio.current_task():
+        return owner
+    return None
+
+
+def leftovers(chosen: Callable[[Driven], bool]) -> dict[Driven, list[asyncio.Task[Any]]]:
+    """The unfinished tasks that belong to owners for which `chosen(owner)` is true, by owner.
+
+    It looks at each task of the loop, so it is for cancels, kills and the end of a tree, not for each step.
+    """
+    found: dict[Driven, list[asyncio.Task[Any]]] = {}
+    running = asyncio.current_task()
+    for task in asyncio.all_tasks():
+        owner = _owner_of(task)
+        if owner is not None and task is not running and chosen(owner):
+            found.setdefault(owner, []).append(task)
+    for tasks in found.values():
+        tasks.sort(key=lambda task: task.get_name())
+    return found
+
+
+def _owner_of(task: asyncio.Task[Any]) -> Driven | None:
+    context = _context_of(task)
+    return None if context is None else context.get(OWNER)
+
+
+def _context_of(task: asyncio.Task[Any]) -> Context | None:
+    """The task's context. Before Python 3.12 only the garbage collector knows it: a task shows it first."""
+    get_context = getattr(task, "get_context", None)
+    if get_context is not None:
+        found: Context | None = get_context()
+        return found
+    return next((each for each in gc.get_referents(task) if type(each) is Context), None)
+
+
+def resolve(waiters: Iterable[asyncio.Future[Any]], value: object) -> None:
+    """Wake everyone who still waits."""
+    for waiter in waiters:
+        if not waiter.done():
+            waiter.set_result(value)
+
+
+async def finish(answer: object) -> object:
+    """The value of what a hook returned, whether it was written `async def` or `def`."""
+    if isinstance(answer, Coroutine):
+        return await answer
+    return answer

@@ -1,0 +1,59 @@
+"""OTP's rules as pure functions: who is restarted, how often, who goes along, what ends a supervisor."""
+
+from __future__ import annotations
+
+from collections import deque
+from typing import TYPE_CHECKING, Literal, TypeAlias, TypeVar
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from flowstone.actors.exits import Exit
+
+__all__ = ["AutoShutdown", "Intensity", "Restart", "Strategy", "affected", "restarts"]
+
+Strategy: TypeAlias = Literal["one_for_one", "rest_for_one", "one_for_all"]
+Restart: TypeAlias = Literal["permanent", "transient", "temporary"]
+AutoShutdown: TypeAlias = Literal["never", "any_significant", "all_significant"]
+
+Child = TypeVar("Child")
+
+
+def restarts(restart: Restart, how: Exit) -> bool:
+    """Whether a child that ended like this is started again."""
+    return restart == "permanent" or (restart == "transient" and not how.clean)
+
+
+def affected(strategy: Strategy, children: Sequence[Child], failed: Child) -> list[Child]:
+    """The children a restart of `failed` stops and starts, in start order."""
+    match strategy:
+        case "one_for_one":
+            return [failed]
+        case "rest_for_one":
+            return list(children[children.index(failed) :])
+        case "one_for_all":
+            return list(children)
+
+
+class Intensity:
+    """How many restarts are too many: more than `max_restarts` within `within` seconds.
+
+    One budget per supervisor; a group's restart counts once, and so does each try that fails.
+    """
+
+    __slots__ = ("_times", "max_restarts", "within")
+
+    def __init__(self, max_restarts: int, within: float) -> None:
+        self.max_restarts = max_restarts
+        self.within = within
+        self._times: deque[float] = deque()
+
+    def allows(self, now: float) -> bool:
+        """Count a restart at `now` (monotonic seconds); False if it is one too many.
+
+        A restart exactly `within` seconds ago still counts.
+        """
+        while self._times and self._times[0] < now - self.within:
+            self._times.popleft()
+        self._times.append(now)
+        return len(self._times) <= self.max_restarts

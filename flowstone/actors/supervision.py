@@ -1,0 +1,331 @@
+"""A supervisor at work. It is the place where an exception becomes a message.
+
+Children run in tasks of their own, each inside a guard, so a crash never escapes: it arrives here as an
+event in the inbox. One task takes one event at a time, so a restart, a `start_child` and a shutdown never
+interleave, and nothing here waits without an ear for the stop: the child that is being started is stopped with
+the supervisor, and a start that fails during a restart is tried again through the inbox.
+
+    _live ─ _start_all      left to right, each ready before the next
+          ─ _loop ─ _react  Exited -> restart or not (strategy.py); TryAgain; Ask: start_child and the like
+          ─ _stop_all       dynamic children together, then the others in reverse
+
+Every rule is OTP's (supervisor.erl); docs/actors.md lists the few that differ on purpose.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from flowstone.actors.actor import checkpoint
+from flowstone.actors.children import Children, cause, start_failed
+from flowstone.actors.exits import Crashed, Exit, Shutdown, describe
+from flowstone.actors.keeper import Keeper
+from flowstone.actors.messages import Failure
+from flowstone.actors.process import Process, TaskProcess
+from flowstone.actors.slot import Slot
+from flowstone.actors.spawn import GRACE, resolve
+from flowstone.actors.strategy import Intensity, affected, restarts
+from flowstone.actors.tree import ProcessInfo
+from flowstone.errors import ActorDown, ChildError, StartFailed, SupervisorGaveUp
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+    from flowstone.actors.child import Child
+    from flowstone.actors.ref import Ref
+    from flowstone.actors.supervisor import Supervisor
+
+__all__ = ["SupervisorProcess"]
+
+
+@dataclass(slots=True, eq=False)
+class Exited:
+    """A child ended by itself, or was heard of late."""
+
+    slot: Slot
+    process: Process
+
+
+@dataclass(slots=True, eq=False)
+class TryAgain:
+    """A start failed during a restart."""
+
+    slot: Slot
+    error: BaseException
+
+
+@dataclass(slots=True, eq=False)
+class Ask:
+    """Somebody wants something done and waits for the answer."""
+
+    action: Callable[[], Awaitable[Any]]
+    answer: asyncio.Future[Any]
+
+
+class SupervisorProcess(TaskProcess):
+    """One incarnation of a supervisor."""
+
+    kind: ClassVar[str] = "supervisor"
+    instance: Supervisor
+
+    def __init__(self, name: str, above: Keeper | None, instance: Supervisor, ref: Ref[Any]) -> None:
+        own = Keeper(name, above, instance.clock, instance.on_report)
+        super().__init__(name, above or own, instance, ref)
+        own.process = self
+        self.own = own
+        self.children = Children(own, self._heard)
+        self.gave_up: SupervisorGaveUp | None = None
+        self._intensity = Intensity(instance.max_restarts, instance.within)
+        self._inbox: deque[Exited | TryAgain | Ask] = deque()
+        self._waiter: asyncio.Future[None] | None = None
+        self._stopping = False
+
+    # Life ---------------------------------------------------------------------------------------------------
+
+    async def _live(self) -> Exit:
+        ending: Exit
+        try:
+            await self._start_all()
+            self._started()
+            ending = await self._loop()
+        except asyncio.CancelledError:
+            ending = Shutdown()  # From outside, as when asyncio.run() cleans up: stop like a good citizen.
+        except BaseException as error:
+            ending = Crashed(error)
+        self._stopping = True
+        self.state = "stopping"
+        self._refuse()
+        await self._stop_all()
+        return ending
+
+    async def _start_all(self) -> None:
+        slots = [self.children.add(child, dynamic=False) for child in self.instance.specs]
+        for slot in slots:
+            error = ActorDown(f"{self.name} was stopped while it started.", self.name)
+            failed = error if self._stopping else await self.children.start(slot)
+            if failed is not None:
+                self.own.report("start_failed", slot.child.name, Crashed(failed))
+                raise start_failed(slot.child.name, self.name, failed)
+            if slot.process is None and slot.child.restart == "temporary":
+                self.children.remove(slot)
+
+    async def _loop(self) -> Exit:
+        while not self._stopping:
+            if self._inbox:
+                ending = await self._react(self._inbox.popleft())
+                if ending is not None:
+                    return ending
+            else:
+                self._waiter = asyncio.get_running_loop().create_future()
+                await self._waiter
+        return Shutdown()
+
+    async def _react(self, event: Exited | TryAgain | Ask) -> Exit | None:
+        match event:
+            case Exited(slot, process):
+                # Stopped by us in the meantime: its end was dealt with there.
+                return await self._exited(slot, process) if slot.process is process else None
+            case TryAgain(slot, error):
+                await checkpoint()
+                return await self._restart(slot, error) if slot.between == "restarting" else None
+            case Ask(action, answer):
+                if not answer.done():
+                    resolve((answer,), await self._answer(action))
+                return None
+
+    async def _answer(self, action: Callable[[], Awaitable[Any]]) -> object:
+        try:
+            return await action()
+        except Exception as error:
+            return Failure(error)
+
+    async def _stop_all(self) -> None:
+        """Stop the children whatever happens to this task meanwhile; each of them has its own bound."""
+        while True:
+            try:
+                await self.children.terminate_all()
+                if self.own.root is self.own:
+                    await self.own.sweep_tree()
+            except asyncio.CancelledError:
+                continue
+            return
+
+    # Ends and restarts --------------------------------------------------------------------------------------
+
+    async def _exited(self, slot: Slot, process: Process) -> Exit | None:
+        how = process.exit
+        assert how is not None
+        slot.process = None
+        if not how.clean:
+            self.own.report("crashed", slot.child.name, how)
+        if restarts(slot.child.restart, how):
+            slot.previous = process.instance
+            return await self._restart(slot, cause(process))
+        if slot.child.restart == "temporary":
+            self.children.remove(slot)
+        return self._auto_shutdown(slot)
+
+    def _auto_shutdown(self, ended: Slot) -> Exit | None:
+        mode = self.instance.auto_shutdown
+        if not ended.child.significant or mode == "never":
+            return None
+        others = (
+            slot for slot in self.children.slots.values() if slot is not ended and slot.child.significant
+        )
+        if mode == "all_significant" and any(slot.active for slot in others):
+            return None
+        return Shutdown()
+
+    async def _restart(self, slot: Slot, error: BaseException) -> Exit | None:
+        slot.between = "restarting"
+        if not self._intensity.allows(self.own.clock.monotonic()):
+            return self._give_up(slot, error)
+        group = affected(self.instance.strategy, list(self.children.slots.values()), slot)
+        for other in reversed(group):
+            if other is not slot:
+                await self.children.terminate(other)
+        for each in group:
+            if self._stopping:
+                return None
+            if self.children.slots.get(each.child.name) is not each:
+                continue  # Temporary: gone with the group.
+            failed = await self.children.start(each)
+            if failed is not None:
+                each.between = "restarting"
+                self.own.report("start_failed", each.child.name, Crashed(failed))
+                self._tell(TryAgain(each, failed))
+                return None
+            each.restarts += 1
+        return None
+
+    def _give_up(self, slot: Slot, error: BaseException) -> Exit:
+        limits = f"max_restarts={self._intensity.max_restarts} within={self._intensity.within} s"
+        self.gave_up = SupervisorGaveUp(
+            f"{self.own.path} gave up: {slot.child.name} failed too often ({limits}); last: {describe(error)}.",
+            self.name,
+            error,
+        )
+        self.gave_up.__cause__ = error
+        self.own.report("gave_up", slot.child.name, Crashed(error))
+        self.children.remove(slot)
+        return Shutdown(self.gave_up)
+
+    # Requests -----------------------------------------------------------------------------------------------
+
+    async def start_child(self, child: Child[Any]) -> Ref[Any]:
+        known = self.children.slots.get(child.name)
+        if known is not None:
+            reason = "already_started" if known.active else "already_present"
+            remedy = "use another name" if known.active else "restart_child() it, or delete_child() it first"
+            raise ChildError(f"{self.name} has a child {child.name} already: {remedy}.", child.name, reason)
+        slot = self.children.add(child, dynamic=True)
+        failed = await self.children.start(slot)
+        if failed is not None:
+            self.children.remove(slot)
+            raise start_failed(child.name, self.name, failed)
+        if slot.process is None and child.restart == "temporary":
+            self.children.remove(slot)
+        return slot.ref
+
+    async def stop_child(self, name: str) -> None:
+        await self.children.terminate(self.slot(name))
+
+    async def restart_child(self, name: str) -> Ref[Any]:
+        slot = self._idle(name)
+        failed = await self.children.start(slot)
+        if failed is not None:
+            raise start_failed(name, self.name, failed)
+        return slot.ref
+
+    async def delete_child(self, name: str) -> None:
+        self.children.remove(self._idle(name))
+
+    def slot(self, name: str) -> Slot:
+        found = self.children.slots.get(name)
+        if found is None:
+            raise ChildError(
+                f"{self.name} has no child {name}; it has: {', '.join(self.children.slots) or 'none'}.",
+                name,
+                "not_found",
+            )
+        return found
+
+    def _idle(self, name: str) -> Slot:
+        slot = self.slot(name)
+        if slot.process is not None:
+            raise ChildError(f"{name} is running: stop_child() it first.", name, "running")
+        if slot.between == "restarting":
+            raise ChildError(f"{name} is being restarted: stop_child() it first.", name, "restarting")
+        return slot
+
+    async def ask(self, action: Callable[[], Awaitable[Any]]) -> Any:
+        """Have the supervisor's task do something and wait for the answer."""
+        if self._stopping or self.exit is not None:
+            raise self._down()
+        answer: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
+        self._tell(Ask(action, answer))
+        reply = await answer
+        if type(reply) is Failure and reply.error is not None:
+            raise reply.error
+        return reply
+
+    def _down(self) -> ActorDown:
+        return ActorDown(f"{self.name} is stopping or has stopped.", self.name, self.exit)
+
+    def _refuse(self) -> None:
+        for event in self._inbox:
+            if isinstance(event, Ask):
+                resolve((event.answer,), Failure(self._down()))
+        self._inbox.clear()
+
+    # The inbox, and the stop --------------------------------------------------------------------------------
+
+    def _heard(self, slot: Slot, process: Process) -> None:
+        self._tell(Exited(slot, process))
+
+    def _tell(self, event: Exited | TryAgain | Ask) -> None:
+        self._inbox.append(event)
+        self._wake()
+
+    def _wake(self) -> None:
+        waiter, self._waiter = self._waiter, None
+        if waiter is not None:
+            resolve((waiter,), None)
+
+    def _ask(self) -> bool:
+        self._stopping = True
+        engaged = self.children.engaged
+        if engaged is not None and not engaged.initialised:
+            engaged.begin_stop(self._time_of(engaged))
+        self._wake()
+        return True
+
+    def _time_of(self, engaged: Process) -> Any:
+        return next(slot.shutdown for slot in self.children.slots.values() if slot.process is engaged)
+
+    def _overdue(self) -> None:
+        """Its time is over: kill the children, so that none outlives it, and give it a last moment."""
+        if self.halt is not None and not self.halt.overdue:
+            self.halt.overdue = True
+            self._stopping = True
+            self._after(2 * GRACE, super()._kill)
+            self.children.hurry()
+            self._wake()
+
+    def _kill(self) -> None:
+        self._overdue()
+
+    def info(self, restarts: int) -> ProcessInfo:
+        return ProcessInfo(
+            name=self.name,
+            kind=self.kind,
+            state=self.state,
+            restarts=restarts,
+            mailbox_depth=len(self._inbox),
+            children=tuple(slot.info() for slot in self.children.slots.values()),
+            abandoned=self.own.abandoned,
+            detail=self.instance.strategy,
+        )

@@ -1,0 +1,277 @@
+"""The public face of a supervisor: what it supervises, `async with`, and the requests one can make of it."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import math
+from functools import partial
+from typing import TYPE_CHECKING, Any, TypeVar, overload
+
+from flowstone.actors.child import Child, ChildCount, check
+from flowstone.actors.exits import Crashed, Exit
+from flowstone.actors.process import Process, Supervised
+from flowstone.actors.ref import Ref
+from flowstone.actors.spawn import current
+from flowstone.actors.supervision import SupervisorProcess
+from flowstone.actors.tree import ProcessInfo
+from flowstone.errors import ActorDown, CallCycle
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from types import TracebackType
+    from typing import Self
+
+    from flowstone.actors.clock import Clock
+    from flowstone.actors.keeper import Keeper
+    from flowstone.actors.report import OnReport
+    from flowstone.actors.strategy import AutoShutdown, Strategy
+
+__all__ = ["Supervisor"]
+
+Made = TypeVar("Made")
+
+
+class Supervisor(Supervised):
+    """Starts children in order, restarts those that fail, stops them in reverse.
+
+    A tree on its own: `async with Supervisor([...]) as root:`; as a child of another: `Child("x", make)` with a
+    `make` that builds it. It runs once: build a fresh one for each start.
+
+    Args:
+        children: Started left to right, each ready before the next.
+        strategy: Who is restarted when one fails: `one_for_one` that one, `rest_for_one` also those started
+            after it, `one_for_all` all.
+        max_restarts: It gives up when it restarts more often than this ...
+        within: ... in so many seconds.
+        auto_shutdown: Whether it ends when a significant child ended and is not restarted: `never`,
+            `any_significant`, or `all_significant` (the last of them).
+        name: For a tree on its own; a child has its child's name.
+        clock: Default: that of the supervisor above, else the system's.
+        on_report: Called with a `Report` for crashes, late shutdowns and abandoned tasks; default: that of the
+            supervisor above, else the log `flowstone.actors`.
+
+    Raises:
+        ValueError: Two children of one name, or options that contradict each other.
+    """
+
+    def __init__(
+        self,
+        children: Iterable[Child[Any]] = (),
+        *,
+        strategy: Strategy = "one_for_one",
+        max_restarts: int = 3,
+        within: float = 5.0,
+        auto_shutdown: AutoShutdown = "never",
+        name: str = "root",
+        clock: Clock | None = None,
+        on_report: OnReport | None = None,
+    ) -> None:
+        self.specs = tuple(children)
+        self.strategy = strategy
+        self.max_restarts = max_restarts
+        self.within = within
+        self.auto_shutdown = auto_shutdown
+        self.name = name
+        self.clock = clock
+        self.on_report = on_report
+        self._process: SupervisorProcess | None = None
+        self._host: asyncio.Task[Any] | None = None
+        self._cancels = 0
+        self._interrupted = False
+        self._check()
+
+    def _check(self) -> None:
+        if self.strategy not in {"one_for_one", "rest_for_one", "one_for_all"}:
+            raise ValueError(f"strategy is one_for_one, rest_for_one or one_for_all, not {self.strategy!r}.")
+        if self.auto_shutdown not in {"never", "any_significant", "all_significant"}:
+            raise ValueError(
+                f"auto_shutdown is never, any_significant or all_significant, not {self.auto_shutdown!r}."
+            )
+        if self.max_restarts < 0 or self.within <= 0:
+            raise ValueError("max_restarts is at least 0 and within is more than 0 seconds.")
+        seen: set[str] = set()
+        for child in self.specs:
+            check(child, self.auto_shutdown)
+            if child.name in seen:
+                raise ValueError(f"Two children are called {child.name}: names are unique in a supervisor.")
+            seen.add(child.name)
+
+    # Children -----------------------------------------------------------------------------------------------
+
+    async def start_child(self, child: Child[Made]) -> Ref[Made]:
+        """Start one more child and wait until it is ready.
+
+        Children started here are supervised like the others and stop together when the supervisor stops.
+
+        Raises:
+            StartFailed: It could not be started; it is forgotten.
+            ChildError: There is a child of that name (`already_started`, `already_present`).
+            ActorDown: The supervisor is not running.
+            CallCycle: The caller is itself being started or stopped by this supervisor.
+        """
+        check(child, self.auto_shutdown)
+        process = self._running()
+        ref: Ref[Made] = await process.ask(partial(process.start_child, child))
+        return ref
+
+    async def stop_child(self, name: str) -> None:
+        """Stop a child and keep its specification (a temporary one is forgotten). OTP's terminate_child.
+
+        Raises:
+            ChildError: `not_found`.
+        """
+        process = self._running(stops=name)
+        await process.ask(partial(process.stop_child, name))
+
+    async def restart_child(self, name: str) -> Ref[Any]:
+        """Start a child that was stopped, ended, or was not needed.
+
+        Raises:
+            StartFailed: It could not be started; it stays stopped.
+            ChildError: `not_found`, `running` or `restarting`.
+        """
+        process = self._running()
+        ref: Ref[Any] = await process.ask(partial(process.restart_child, name))
+        return ref
+
+    async def delete_child(self, name: str) -> None:
+        """Forget a child that does not run.
+
+        Raises:
+            ChildError: `not_found`, `running` or `restarting`.
+        """
+        process = self._running()
+        await process.ask(partial(process.delete_child, name))
+
+    @overload
+    def child(self, name: str) -> Ref[Any]: ...
+
+    @overload
+    def child(self, name: str, kind: type[Made]) -> Ref[Made]: ...
+
+    def child(self, name: str, kind: type[Any] | None = None) -> Ref[Any]:  # noqa: ARG002 - for type checkers
+        """The reference to a child; `kind`, its class, only tells type checkers what it refers to.
+
+        Raises:
+            ChildError: `not_found`.
+            ActorDown: The supervisor has not been started.
+        """
+        return self._started().slot(name).ref
+
+    def count_children(self) -> ChildCount:
+        """How many children there are, and of what sort."""
+        slots = () if self._process is None else tuple(self._process.children.slots.values())
+        supervisors = sum(slot.kind in {"supervisor", "tasks"} for slot in slots)
+        return ChildCount(
+            specs=len(slots),
+            active=sum(slot.process is not None for slot in slots),
+            supervisors=supervisors,
+            workers=len(slots) - supervisors,
+        )
+
+    def tree(self) -> ProcessInfo:
+        """The tree at this instant; its `repr` is a drawing."""
+        if self._process is None:
+            return ProcessInfo(self.name, "supervisor", "stopped", detail=self.strategy)
+        return self._process.info(0)
+
+    async def down(self) -> Exit:
+        """Wait until it has ended, and say how."""
+        return await self._started().down()
+
+    def _started(self) -> SupervisorProcess:
+        if self._process is None:
+            raise ActorDown(
+                f"{self.name} has not been started: use `async with`, or make it a child.", self.name
+            )
+        return self._process
+
+    def _running(self, stops: str | None = None) -> SupervisorProcess:
+        """The process, unless it would wait for the very caller that asks."""
+        process = self._started()
+        slot = None if stops is None else process.children.slots.get(stops)
+        waits_for = {process.children.engaged, None if slot is None else slot.process} - {None}
+        caller: Any = current()
+        while isinstance(caller, Process):
+            if caller in waits_for:
+                names = (self.name, caller.name, self.name)
+                raise CallCycle(
+                    f"{self.name} waits for {caller.name}, which asks it for something: do that after the start, "
+                    f"or from another task; to stop yourself, use me.stop().",
+                    names,
+                )
+            above = caller.keeper.process
+            caller = above if above is not caller else None
+        return process
+
+    # A tree on its own --------------------------------------------------------------------------------------
+
+    async def __aenter__(self) -> Self:
+        process = self._as_child(self.name, None, Ref(self.name))
+        self._host = asyncio.current_task()
+        self._cancels = self._host.cancelling() if self._host else 0
+        process.launch(asyncio.get_running_loop())
+        try:
+            ready = await process.ready()
+        except asyncio.CancelledError:
+            await self._stop()
+            raise
+        if not ready:
+            ending = process.exit
+            raise ending.error if isinstance(ending, Crashed) else process._down()
+        process.on_exit = self._over
+        return self
+
+    def _over(self, _: Process) -> None:
+        """It ended while the body runs: gave up, or by auto-shutdown."""
+        if self._host is not None:
+            self._interrupted = self._host.cancel()
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> bool:
+        process = self._started()
+        process.on_exit = None
+        await self._stop()
+        cancelled = await self._cancelled_from_outside(error)
+        if cancelled and not isinstance(error, asyncio.CancelledError):
+            raise asyncio.CancelledError
+        if not cancelled:
+            if process.gave_up is not None:
+                raise process.gave_up
+            if isinstance(process.exit, Crashed):
+                raise process.exit.error
+        return self._interrupted and not cancelled and isinstance(error, asyncio.CancelledError)
+
+    async def _stop(self) -> None:
+        """Stop politely, however often the host is cancelled meanwhile: the children's bounds are the bound."""
+        process = self._started()
+        process.begin_stop(math.inf)
+        while process.exit is None:
+            try:
+                await process.down()
+            except asyncio.CancelledError:
+                continue
+
+    async def _cancelled_from_outside(self, error: BaseException | None) -> bool:
+        """Take back our own cancel of the host, and say whether there were others."""
+        host = self._host
+        if host is None:
+            return False
+        if not self._interrupted:
+            return host is asyncio.current_task() and host.cancelling() > self._cancels
+        if not isinstance(error, asyncio.CancelledError):
+            # The body ended before it met our cancel, which would now hit the code after the block.
+            with contextlib.suppress(asyncio.CancelledError):
+                await asyncio.sleep(0)
+        return host.uncancel() > self._cancels
+
+    # A child of another -------------------------------------------------------------------------------------
+
+    def _as_child(self, name: str, above: Keeper | None, ref: Ref[Any]) -> SupervisorProcess:
+        if self._process is not None:
+            raise RuntimeError(f"{name}: a Supervisor runs once; build a fresh one for each start.")
+        self.name = name
+        self._process = SupervisorProcess(name, above, self, ref)
+        return self._process

@@ -1,0 +1,293 @@
+"""Many short tasks under one roof: Elixir's Task.Supervisor, made for a hundred thousand starts a second.
+
+Each child is one coroutine in one task: temporary, without a mailbox and without a handshake. What it
+raises is a value (`handle.exit`), it can be stopped whatever it does, and it costs about a microsecond more
+than a bare task.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import math
+from dataclasses import dataclass
+from itertools import islice
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from flowstone.actors.exits import Crashed, Exit, Killed, Normal, Shutdown
+from flowstone.actors.keeper import Keeper
+from flowstone.actors.process import Process, Supervised
+from flowstone.actors.spawn import Driven, ShutdownTime, resolve
+from flowstone.actors.tree import ProcessInfo
+from flowstone.errors import ActorDown
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Coroutine, Iterator
+    from contextvars import Context
+
+    from flowstone.actors.clock import Clock
+    from flowstone.actors.ref import Ref
+
+__all__ = ["TaskHandle", "TaskStatistics", "TaskSupervisor", "TasksProcess"]
+
+
+@dataclass(frozen=True, slots=True)
+class TaskStatistics:
+    """A task supervisor at one instant.
+
+    Attributes:
+        running: Tasks that have not ended.
+        done: Tasks that ended, in whatever way.
+        crashed: Of these, how many raised.
+        killed: Of these, how many were killed.
+        abandoned: Tasks left behind that could not be stopped and still run.
+    """
+
+    running: int
+    done: int
+    crashed: int
+    killed: int
+    abandoned: int
+
+
+class TaskHandle(Driven):
+    """A task of a `TaskSupervisor`. It is also what the loop drives: leave `send`, `throw` and `close` to it.
+
+    Attributes:
+        name: As given to `start`.
+        exit: How it ended, or None while it runs.
+        result: What the coroutine returned.
+    """
+
+    __slots__ = ("_on_exit", "_tasks", "_waiters", "exit")
+
+    def __init__(
+        self,
+        name: str,
+        coroutine: Coroutine[Any, Any, Any],
+        tasks: TaskSupervisor,
+        on_exit: Callable[[TaskHandle, Exit], object] | None,
+    ) -> None:
+        super().__init__(name, coroutine, tasks._keeper)
+        self.exit: Exit | None = None
+        self._tasks = tasks
+        self._on_exit = on_exit
+        self._waiters: list[asyncio.Future[Exit]] | None = None
+
+    def cancel(self) -> None:
+        """Begin to stop it: one cancel, `shutdown` seconds to obey, then it is killed. Does not wait."""
+        self.begin_stop(self._tasks.shutdown)
+
+    def kill(self) -> None:
+        """Never resume it again, now."""
+        self.begin_stop("kill")
+
+    @property
+    def cancelled_by_us(self) -> bool:
+        """Whether `cancel`, `kill` or the supervisor's stop came before it ended.
+
+        Judge a cancellation by this and never by an exception's type: a coroutine may raise
+        `CancelledError` by itself (that is `Crashed`), and may return a value although it was cancelled.
+        """
+        return self.halt is not None
+
+    async def down(self) -> Exit:
+        """Wait for its end and say how it was."""
+        while self.exit is None:
+            if self._waiters is None:
+                self._waiters = []
+            waiter = asyncio.get_running_loop().create_future()
+            self._waiters.append(waiter)
+            await waiter
+        return self.exit
+
+    def __repr__(self) -> str:
+        return f"<TaskHandle {self.name} {'running' if self.exit is None else self.exit}>"
+
+    def _ended(self) -> None:
+        self.exit = how = self._how()
+        self._tasks._forget(self, how)
+        if self._on_exit is not None:
+            self.keeper.call(self.name, self._on_exit, self, how)
+            self._on_exit = None
+        if self._waiters is not None:
+            resolve(self._waiters, how)
+            self._waiters = None
+        self._tasks._maybe_closed()
+
+    def _how(self) -> Exit:
+        if self.halt is not None:
+            if self.halt.killed:
+                return Killed()
+            if isinstance(self.error, asyncio.CancelledError):
+                return Shutdown()
+        return _NORMAL if self.error is None else Crashed(self.error)
+
+
+_NORMAL = Normal()
+
+
+class TaskSupervisor(Supervised):
+    """Starts and stops tasks. A child of a `Supervisor`, or on its own with `async with`.
+
+    Args:
+        shutdown: Seconds a task has between its one cancel and the kill; "kill" for none, `math.inf` for no end.
+        name: Shown in logs and trees where it has no child name.
+        clock: Default: that of the supervisor above, else the system's.
+    """
+
+    def __init__(
+        self, *, shutdown: ShutdownTime = 5.0, name: str = "tasks", clock: Clock | None = None
+    ) -> None:
+        self.shutdown = shutdown
+        self.name = name
+        self._clock = clock
+        self._keeper: Keeper
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._running: dict[TaskHandle, None] = {}
+        self._closed: Callable[[], None] | None = None
+        self._open = False
+        self._done = self._crashed = self._killed = 0
+
+    def start(
+        self,
+        name: str,
+        coroutine: Coroutine[Any, Any, Any],
+        on_exit: Callable[[TaskHandle, Exit], object] | None = None,
+        *,
+        context: Context | None = None,
+    ) -> TaskHandle:
+        """Start a task; it runs from the loop's next turn on.
+
+        Args:
+            name: For people: logs, `tree()`, the asyncio task. Need not be unique.
+            coroutine: Runs in a context of its own, empty unless `context` says otherwise.
+            on_exit: Called as `on_exit(handle, exit)`, synchronously, when the task is over: finished, killed or
+                abandoned. What it raises is reported.
+            context: Context variables the task begins with (a copy is made).
+
+        Raises:
+            ActorDown: The supervisor has not been started, or stops. The coroutine is closed.
+        """
+        loop = self._loop
+        if loop is None or not self._open:
+            coroutine.close()
+            raise ActorDown(f"{self.name} takes no tasks: it is not running.", self.name)
+        handle = TaskHandle(name, coroutine, self, on_exit)
+        self._running[handle] = None
+        handle.spawn(loop, context)
+        return handle
+
+    @property
+    def running(self) -> Iterator[TaskHandle]:
+        """The tasks that have not ended, oldest first."""
+        return iter(tuple(self._running))
+
+    def statistics(self) -> TaskStatistics:
+        return TaskStatistics(
+            running=len(self._running),
+            done=self._done,
+            crashed=self._crashed,
+            killed=self._killed,
+            abandoned=len(self._keeper.abandoned) if self._loop is not None else 0,
+        )
+
+    def tree(self, limit: int = 20) -> ProcessInfo:
+        """This supervisor and its oldest `limit` running tasks."""
+        return self._info(self.name, "running" if self._open else "stopped", 0, limit)
+
+    async def stop(self, shutdown: ShutdownTime = math.inf) -> None:
+        """Take no more tasks, stop all that run, together, and wait for their ends.
+
+        Args:
+            shutdown: A bound for the whole, on top of each task's own; "kill" kills them now.
+        """
+        closed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._close(shutdown, lambda: resolve((closed,), None))
+        await closed
+
+    async def __aenter__(self) -> TaskSupervisor:
+        self._begin(Keeper(self.name, None, self._clock), asyncio.get_running_loop())
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.stop()
+        await self._keeper.sweep_tree()
+
+    # The supervisor's side ----------------------------------------------------------------------------------
+
+    def _as_child(self, name: str, above: Keeper | None, ref: Ref[Any]) -> TasksProcess:
+        if self._loop is not None:
+            raise RuntimeError(f"{name}: a TaskSupervisor runs once; build a fresh one for each start.")
+        self.name = name
+        return TasksProcess(name, above or Keeper(name, None, self._clock), self, ref)
+
+    def _begin(self, keeper: Keeper, loop: asyncio.AbstractEventLoop) -> None:
+        self._keeper = keeper
+        self._loop = loop
+        self._open = True
+
+    def _close(self, shutdown: ShutdownTime, closed: Callable[[], None]) -> None:
+        self._open = False
+        self._closed = closed
+        each = shutdown if shutdown == "kill" else self.shutdown
+        for handle in tuple(self._running):
+            handle.begin_stop(each)
+        if self._running and not isinstance(shutdown, str) and shutdown != math.inf:
+            self._keeper.clock.call_later(shutdown, self._kill_all)
+        self._maybe_closed()
+
+    def _kill_all(self) -> None:
+        for handle in tuple(self._running):
+            handle.begin_stop("kill")
+
+    def _forget(self, handle: TaskHandle, how: Exit) -> None:
+        del self._running[handle]
+        self._done += 1
+        if how is not _NORMAL:
+            self._crashed += isinstance(how, Crashed)
+            self._killed += isinstance(how, Killed)
+
+    def _maybe_closed(self) -> None:
+        if self._closed is not None and not self._running:
+            closed, self._closed = self._closed, None
+            closed()
+
+    def _info(self, name: str, state: str, restarts: int, limit: int = 20) -> ProcessInfo:
+        statistics = self.statistics()
+        tasks = tuple(
+            ProcessInfo(handle.name, "task", "running" if handle.halt is None else "stopping")
+            for handle in islice(self._running, limit)
+        )
+        return ProcessInfo(
+            name=name,
+            kind="tasks",
+            state=state,
+            restarts=restarts,
+            children=tasks,
+            abandoned=self._keeper.abandoned if self._loop is not None else (),
+            detail=f"{statistics.running} running, {statistics.done} done",
+        )
+
+
+class TasksProcess(Process):
+    """A task supervisor as a child: it has no task of its own, so it starts and, when idle, stops at once."""
+
+    kind: ClassVar[str] = "tasks"
+    instance: TaskSupervisor
+
+    def launch(self, loop: asyncio.AbstractEventLoop) -> None:
+        keeper = Keeper(self.name, self.keeper, self.instance._clock)
+        self.instance._begin(keeper, loop)
+        self._started()
+
+    def begin_stop(self, shutdown: ShutdownTime) -> None:
+        if self.exit is None:
+            self.state = "stopping"
+            self.instance._close(shutdown, self._closed)
+
+    def _closed(self) -> None:
+        if self.exit is None:
+            self._leave(Shutdown())
+
+    def info(self, restarts: int) -> ProcessInfo:
+        return self.instance._info(self.name, self.state, restarts)
