@@ -65,7 +65,7 @@ def rewrite(path: Path, operations: Iterable[Any]) -> int | None:
     Returns the new length in bytes, or None if the disk has no room for it: the journal is as it was. Raises
     OSError if the change may not be durable.
     """
-    new = path.with_name(path.name + ".new")
+    new = _successor(path)
     try:
         with new.open("wb") as file:
             file.write(_HEADER)
@@ -91,8 +91,9 @@ class JournalFile:
     """
 
     def __init__(self, path: Path, end: int) -> None:
-        self._path = path
         self._end = end
+        with suppress(OSError):  # Of a process that died while it rewrote the journal.
+            _successor(path).unlink()
         flags = os.O_RDWR | os.O_CREAT | os.O_APPEND | getattr(os, "O_BINARY", 0)
         self._file = os.open(path, flags, 0o666)
         try:
@@ -135,6 +136,10 @@ class JournalFile:
             if written == 0:
                 raise OSError(errno.EIO, os.strerror(errno.EIO))
             rest = rest[written:]
+
+
+def _successor(path: Path) -> Path:
+    return path.with_name(path.name + ".new")
 
 
 def _read_header(path: Path, line: bytes) -> int:

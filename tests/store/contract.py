@@ -1,7 +1,11 @@
 """What every store promises, as tests: subclass `StoreContract` with a `place` fixture that gives a `Place`.
 
-Map of this file: runs, events and their fences, step records, what is current, history, lineage, dynamic
-partitions, retention, life cycle.
+Map of this file
+    runs, events and their fences       what may be written, by whom
+    steps, what is current              what a write changes
+    history, lineage                    what is known of an asset-partition
+    dynamic partitions, retention
+    life cycle                          what outlives reopening
 """
 
 from __future__ import annotations

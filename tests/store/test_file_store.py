@@ -1,0 +1,198 @@
+"""A directory as a store: its files, its lock, its readers, and what users record in it."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import subprocess
+import sys
+import textwrap
+import threading
+from pathlib import Path
+
+import pytest
+
+from flowstone.errors import StoreUnavailable
+from flowstone.store import FileStore
+from flowstone.store import file as file_module
+from tests.store.facts import begun, end, run
+from tests.store.looking import journal, reread
+
+A = ("a", None)
+
+
+async def test_only_two_files_are_made(store, directory):
+    """The store keeps to its directory and to its two files."""
+    assert sorted(path.name for path in directory.iterdir()) == ["journal.jsonl", "journal.lock"]
+    assert [path.name for path in directory.parent.iterdir()] == ["runs"]
+
+
+async def test_each_line_of_the_journal_is_json(store, directory):
+    """The journal can be read with any tool for JSON lines."""
+    await store.write(end("a", metadata={"text": "ü\n"}))
+    lines = [json.loads(line) for line in journal(directory).read_text("ascii").splitlines()]
+    assert lines[0] == {"flowstone": "journal", "version": 1}
+    assert [line[1][0] for line in lines[1:]] == ["run", "events"]
+
+
+async def test_a_second_store_is_refused_and_told_why(store, directory):
+    """While a store is open no other one opens its directory, not even in the same process."""
+    with pytest.raises(StoreUnavailable, match=f"another store of this process.*{os.getpid()}"):
+        await FileStore(directory).open()
+    await store.write(end("a"))
+    await store.close()
+    other = FileStore(directory)
+    await other.open()
+    assert len(await other.steps("run-1")) == 1
+    await other.close()
+
+
+async def test_the_process_that_holds_a_store_is_named(directory):
+    """Another process is refused at once with the holder's id, and let in when the holder was killed."""
+    program = """
+        import asyncio, sys
+        from flowstone.store import FileStore
+
+        async def main():
+            await FileStore(sys.argv[1]).open()
+            print("open", flush=True)
+            await asyncio.Event().wait()
+
+        asyncio.run(main())
+    """
+    command = [sys.executable, "-c", textwrap.dedent(program), str(directory)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as holder:  # noqa: ASYNC220 - it is waited for in the next line
+        assert holder.stdout.readline() == "open\n"
+        with pytest.raises(StoreUnavailable, match=f"in use by process {holder.pid}; stop that one"):
+            await FileStore(directory).open()
+        holder.kill()
+        holder.wait()
+    store = FileStore(directory)
+    await store.open()
+    await store.close()
+
+
+@pytest.mark.parametrize("where", ["a-file", "a-file/below"])
+async def test_a_path_that_is_a_file_is_refused(tmp_path, where):
+    """A store needs a directory, and says so."""
+    (tmp_path / "a-file").write_text("mine")
+    with pytest.raises(StoreUnavailable, match=r"not a directory; give the store a directory of its own"):
+        await FileStore(tmp_path / where).open()
+    assert (tmp_path / "a-file").read_text() == "mine"
+
+
+@pytest.mark.parametrize("name", ["mkdir", "open"])
+async def test_a_directory_that_may_not_be_written_is_explained(directory, monkeypatch, name):
+    """Without permission the store names the directory and the remedy."""
+
+    def refuse(*arguments, **options):
+        raise PermissionError(13, "Permission denied", str(directory))
+
+    monkeypatch.setattr(*((Path, "mkdir") if name == "mkdir" else (os, "open")), refuse)
+    directory.parent.mkdir() if name == "open" else None
+    with pytest.raises(StoreUnavailable, match=r"cannot open the store in .*Permission denied.*allow it"):
+        await FileStore(directory).open()
+
+
+async def test_a_cancelled_opening_lets_go(store, directory, monkeypatch):
+    """Cancelling `open` while the disk is slow leaves the directory free for the next store."""
+    await store.close()
+    entered, go_on = threading.Event(), threading.Event()
+    read = file_module.read_lines
+
+    def slowly(*arguments):
+        entered.set()
+        assert go_on.wait(10)
+        return read(*arguments)
+
+    monkeypatch.setattr(file_module, "read_lines", slowly)
+    opening = asyncio.create_task(FileStore(directory).open())
+    await asyncio.to_thread(entered.wait, 10)
+    opening.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await opening
+    go_on.set()
+    monkeypatch.undo()
+    async with asyncio.timeout(10):
+        while True:  # The disk's thread lets go when it can; nobody is told when.
+            try:
+                await store.open()
+                break
+            except StoreUnavailable:
+                await asyncio.sleep(0)
+    assert await store.run("run-1") == run()
+
+
+async def test_a_reader_looks_on_while_another_process_works(store, directory):
+    """A read-only store needs no lock, sees what was recorded when it was opened, and writes nothing."""
+    await store.write(end("a"))
+    before = journal(directory).read_bytes()
+    reader = await reread(directory)
+    await store.write(end("b"))
+    assert [one.asset for one in await reader.steps("run-1")] == ["a"]
+    with pytest.raises(StoreUnavailable, match="opened to be looked at; open it without read_only"):
+        await reader.write(end("c"))
+    await reader.close()
+    await reader.open()
+    assert [one.asset for one in await reader.steps("run-1")] == ["a", "b"]
+    assert journal(directory).read_bytes().startswith(before)
+
+
+async def test_a_reader_ignores_a_line_that_is_being_written(directory, written):
+    """The torn end of a journal belongs to its writer: a reader neither reads nor cuts it."""
+    journal(directory).write_bytes(written[:-5])
+    reader = await reread(directory)
+    assert len(await reader.steps("run-1")) == 2
+    assert journal(directory).read_bytes() == written[:-5]
+
+
+async def test_a_reader_needs_something_to_read(directory):
+    """A directory that is not there is a mistake in the path, and is not made; an empty one is empty."""
+    with pytest.raises(StoreUnavailable, match=r"no run history in .*check the path"):
+        await reread(directory)
+    assert not directory.exists()
+    directory.mkdir(parents=True)
+    assert await (await reread(directory)).runs() == []
+    assert list(directory.iterdir()) == []
+
+
+class Evil:
+    """A value whose text ends the process."""
+
+    def __str__(self):
+        raise SystemExit(1)
+
+    __repr__ = __str__
+
+
+async def test_metadata_never_fails_a_write(store, directory):
+    """Anything may be recorded; what is remembered is JSON, the same before and after reopening."""
+    nested: list = []
+    nested.append(nested)
+    metadata = {
+        "nan": float("nan"),
+        "lone": "\ud800",
+        "bytes": b"\xff",
+        "set": {3, 1},
+        "when": begun().at,
+        "huge": "x" * 10**7,
+        "int": 10**5000,
+        "evil": Evil(),
+        "self": nested,
+        7: object(),
+    }
+    await store.write(end("a", metadata=metadata, data_version=7, location=Path("a/b")))
+    remembered = (await store.current([A]))[A]
+    assert remembered.metadata["nan"] == "nan"
+    assert (remembered.data_version, remembered.location) == ("7", "a/b")
+    assert (await (await reread(directory)).current([A]))[A] == remembered
+    assert journal(directory).stat().st_size < 500_000
+
+
+async def test_later_changes_of_metadata_do_not_reach_the_store(store):
+    """The store keeps what was recorded, not the asset's own dict."""
+    metadata = {"rows": 1}
+    await store.write(end("a", metadata=metadata))
+    metadata["rows"] = 2
+    assert (await store.current([A]))[A].metadata == {"rows": 1}
