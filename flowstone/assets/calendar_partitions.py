@@ -28,6 +28,10 @@ class CalendarPartitions(TimePartitions[date]):
     @abstractmethod
     def key_of(self, number: int) -> date: ...
 
+    def _number_holding(self, local: datetime) -> int:
+        # By the date alone: on the first and last days of the calendar there is no instant to compare with.
+        return self.number_of_day(local.date())
+
     def number_of(self, key: object) -> int | None:
         if type(key) is not date:
             return None

@@ -87,8 +87,7 @@ class DynamicPartitions(PartitionSet[Any]):
         return f"{super()._refusal(partition)[:-1]}; {remedy}."
 
     def _identity(self) -> Hashable:
-        # Encoded positions tell types apart where the keys alone would not.
-        return self.name, None if self._list is None else tuple(self._list._positions)
+        return self.name, self._list
 
     def __repr__(self) -> str:
         known = "" if self._list is None else f", {len(self._list.keys):,} keys"

@@ -153,10 +153,10 @@ class PartitionSet(ABC, Generic[K]):
             PartitionError: The text is unreadable, or means a key outside the set.
         """
         closed = self.closed()
-        key = closed._read(text)
-        if closed.position_of(key) is None:
+        position = closed.position_of(closed._read(text))
+        if position is None:
             raise PartitionError(closed._refusal(text))
-        return key  # type: ignore[return-value] # it has a position, so it is a key
+        return closed.key_at(position)
 
     def coerce(self, partition: object) -> K:
         """What a user passed as a key of this set: a text is parsed, a key is checked.

@@ -21,7 +21,7 @@ class KeyList:
     list of nothing but text the text is its own index, which keeps a million keys cheap.
     """
 
-    __slots__ = ("_by_text", "_positions", "_text_only", "keys")
+    __slots__ = ("_by_text", "_hash", "_positions", "_text_only", "keys")
 
     def __init__(self, keys: Iterable[PartitionKey], owner: str) -> None:
         """Check and index the keys; `owner` names the set in errors.
@@ -36,6 +36,7 @@ class KeyList:
         index = self.keys if self._text_only else map(encode_partition, self.keys)
         self._positions = {key: position for position, key in enumerate(index)}
         self._by_text: dict[str, Any] | None = None
+        self._hash: int | None = None
         if len(self._positions) != len(self.keys):
             twice = next(key for i, key in enumerate(self.keys) if self.position_of(key) != i)
             raise PartitionError(f"{owner} has the key {twice!r:.200} twice: keys are distinct.")
@@ -68,6 +69,23 @@ class KeyList:
         kinds = set(map(type, self.keys))
         return kinds.pop() if len(kinds) == 1 else Any
 
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, KeyList):
+            return NotImplemented
+        # The positions are by encoded key wherever the keys are not all text, so that 1 and "1" differ.
+        return self is other or (
+            self._text_only == other._text_only and list(self._positions) == list(other._positions)
+        )
+
+    def __hash__(self) -> int:
+        if self._hash is None:
+            self._hash = hash(self.keys)
+        return self._hash
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # Built anew, because the hash of a text differs from process to process.
+        return KeyList, (self.keys, "")
+
     def shown(self) -> str:
         """The keys as in a list, shortened to the first and last of many."""
         if len(self.keys) <= 4:
@@ -85,7 +103,7 @@ class StaticPartitions(PartitionSet[Any]):
         PartitionError: No keys, a key twice, a key of an unsupported type, or one str instead of a list.
     """
 
-    __slots__ = ("_hash", "_list")
+    __slots__ = ("_list",)
 
     def __init__(self, keys: Iterable[PartitionKey]) -> None:
         if isinstance(keys, str):
@@ -97,7 +115,6 @@ class StaticPartitions(PartitionSet[Any]):
             raise PartitionError(
                 "StaticPartitions([]) has no keys: name at least one, or use DynamicPartitions."
             )
-        self._hash: int | None = None
 
     @property
     def size(self) -> int:
@@ -120,20 +137,7 @@ class StaticPartitions(PartitionSet[Any]):
         return self._list.read(text)
 
     def _identity(self) -> Hashable:
-        return self._list.keys
-
-    def __eq__(self, other: object) -> bool:
-        if type(other) is not StaticPartitions:
-            return NotImplemented
-        # The index holds encoded keys wherever equality of keys would confuse types.
-        return self is other or (
-            self._list.keys == other._list.keys and self._list._positions == other._list._positions
-        )
-
-    def __hash__(self) -> int:
-        if self._hash is None:
-            self._hash = hash(self._list.keys)
-        return self._hash
+        return self._list
 
     def __repr__(self) -> str:
         return f"StaticPartitions({self._list.shown()})"

@@ -59,8 +59,8 @@ class TimePartitions(PartitionSet[K]):
     ) -> None:
         self._zone = read_zone(timezone)
         self._anchor(read_bound(start, self._zone)[0])
-        self._first = self.number_at(read_bound(start, self._zone)[0])
-        self._last = None if end is None else self.number_at(read_bound(end, self._zone)[1])
+        self._first = self._number_holding(read_bound(start, self._zone)[0])
+        self._last = None if end is None else self._number_holding(read_bound(end, self._zone)[1])
         if self._last is not None and self._last < self._first:
             raise PartitionError(
                 f"{type(self).__name__}: the end {end} lies before the start {start}: swap the two."
@@ -70,6 +70,10 @@ class TimePartitions(PartitionSet[K]):
 
     def _anchor(self, first: datetime) -> None:
         """Fix what the numbers count from, where that depends on the first bound."""
+
+    def _number_holding(self, local: datetime) -> int:
+        """The number of the period that holds a moment of the set's own zone."""
+        return self.number_at(local)
 
     @abstractmethod
     def number_at(self, instant: datetime) -> int:
