@@ -8,6 +8,7 @@ import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from flowstone.cli.beside import beside
 from flowstone.cli.interruption import Interruption, listening
 from flowstone.cli.labels import count
 from flowstone.cli.loop import run_async
@@ -38,7 +39,7 @@ class Outcome:
         seconds: From the request to its end.
         interrupted: Whether the user asked to stop.
         steps: The run's steps by how they ended.
-        counts: How many ended so; more than `steps` tells where a run was stopped before it could report.
+        counts: How many ended so.
     """
 
     run_id: str | None
@@ -64,7 +65,9 @@ async def open_runtime(screen: Screen, loaded: Loaded, store: str) -> AsyncItera
     configure_logs("debug" if screen.debug else settings.log_level, colours=screen.live)
     managers = _managers(loaded, store)
     resources = _resources(loaded)
-    async with Runtime(loaded.pipeline, io=managers, resources=resources, settings=settings) as runtime:
+    async with Runtime(
+        loaded.pipeline, io=managers, resources=resources, settings=settings, worker=False
+    ) as runtime:
         yield runtime
 
 
@@ -129,29 +132,42 @@ async def _interruptible(
 ) -> Outcome:
     task = asyncio.current_task()
     assert task is not None, "a coroutine runs in a task"
+    asked = asyncio.Event()
 
     def finish() -> None:
+        if tally.run_id is None:
+            task.cancel()
+            return
         under_way = count(len(tally.running), "running step")
         screen.note(f"Finishing {under_way}; press Ctrl-C again to stop now.", "yellow")
-        # TODO drain
+        asked.set()
+
+    async def drain() -> None:
+        await asked.wait()
+        await (await runtime.run(str(tally.run_id))).drain()
 
     interruption = Interruption(on_first=finish, on_second=task.cancel)
-    result: RunResult | Materialization | None
     with listening(interruption):
         try:
-            result = await request()
+            async with beside(drain):
+                result = await request()
         except RunFailed as error:
             result = error.result
         except MaterializationFailed as error:
             result = error.materialization
         except RunCancelled as error:
-            result = error.result
+            result = await _so_far(runtime, error.run_id)
         except asyncio.CancelledError:
-            if interruption.times < 2:
+            if not interruption.times:
                 raise
             task.uncancel()
-            result = None
+            result = await _so_far(runtime, tally.run_id)
     return _outcome(result, tally, interrupted=interruption.times > 0)
+
+
+async def _so_far(runtime: Runtime, run_id: str | None) -> RunResult | None:
+    """What a run that was stopped has given."""
+    return None if run_id is None else await (await runtime.run(run_id)).result()
 
 
 def _outcome(result: RunResult | Materialization | None, tally: Tally, *, interrupted: bool) -> Outcome:

@@ -165,7 +165,7 @@ def test_refusals_say_what_to_write(write, target, words):
         ("raise SystemExit(3)\n", ["SystemExit: 3", "__main__"]),
         ("import helper\n", ["ZeroDivisionError", "helper.py:2"]),
         (
-            "import flowstone.assets as f\np = f.Pipeline('p')\n@p.asset\ndef a(): ...\np.asset(a.function)\n",
+            "import flowstone.assets as f\np=f.Pipeline('p')\n@p.asset\ndef a(): ...\np.asset(a.function)\n",
             ["bad.py:3", "twice"],
         ),
     ],

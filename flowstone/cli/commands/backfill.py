@@ -18,6 +18,7 @@ from flowstone.cli.options import (
     Target,
 )
 from flowstone.cli.outcome import show_outcome
+from flowstone.cli.problem import CommandError
 from flowstone.cli.screen import Screen
 from flowstone.cli.selection import End, Partitions, Start, refuse_both
 from flowstone.cli.session import compute
@@ -55,6 +56,12 @@ def backfill(
         refuse_both(partition, start, end)
         loaded = load(target)
         keys = [partition_argument(text) for text in partition or ()] or None
+        defined = loaded.pipeline.assets.get(asset)
+        if defined is not None and defined.partitions is None and keys is None:
+            raise CommandError(
+                f"The asset {asset!r} has no partition set to backfill.",
+                "Name its partitions with --partition, or use `flowstone materialize` for its one value.",
+            )
 
         def request(runtime: Runtime) -> Awaitable[RunResult]:
             return runtime.backfill(

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from flowstone.cli.asset_keys import partition_argument
+from flowstone.cli.labels import count, key_label, name_label, step_label
 from flowstone.cli.loading import load
 from flowstone.cli.loop import run_async
 from flowstone.cli.options import (
@@ -21,9 +22,11 @@ from flowstone.cli.options import (
 from flowstone.cli.screen import Screen
 from flowstone.cli.selection import End, Partitions, Start, refuse_both
 from flowstone.cli.session import open_runtime
+from flowstone.cli.tables import table
 
 if TYPE_CHECKING:
     from flowstone.cli.loading import Loaded
+    from flowstone.runtime.preview import Plan
 
 __all__ = ["plan"]
 
@@ -39,19 +42,70 @@ def plan(
         bool, typer.Option("--upstream", help="Include everything upstream.", show_default=False)
     ] = False,
     refresh: Annotated[
-        RefreshChoice, typer.Option("--refresh", help="Which existing values would be computed again.")
-    ] = "missing",
+        RefreshChoice | None,
+        typer.Option("--refresh", help="Which existing values would be computed again.", show_default=False),
+    ] = None,
     limit: Annotated[int, typer.Option("--limit", metavar="N", min=0, help="How many steps to list.")] = 50,
     store: StoreUrl = DEFAULT_STORE,
     json: Json = False,
     debug: Debug = False,
 ) -> None:
-    """Show what would run and why, without running it."""
+    """Show what would run and why, without running it.
+
+    With one --partition, or for an asset without partitions, this is what `materialize` would do;
+    with several, a range or none, what `backfill` would do.
+    """
     with Screen(json=json, debug=debug) as screen:
         refuse_both(partition, start, end)
-        run_async(_look(screen, load(target), store, asset))
+        keys = [partition_argument(text) for text in partition or ()]
+        selection: dict[str, Any] = {
+            "partition": keys[0] if len(keys) == 1 else None,
+            "partitions": keys if len(keys) > 1 else None,
+            "start": partition_argument(start),
+            "end": partition_argument(end),
+            "upstream": upstream,
+            "refresh": refresh,
+        }
+        planned = run_async(_ask(screen, load(target), store, asset, selection))
+        if screen.json:
+            screen.document(_document(planned))
+        else:
+            _show(screen, planned, limit)
 
 
-async def _look(screen: Screen, loaded: Loaded, store: str, asset: str) -> Any:
+async def _ask(screen: Screen, loaded: Loaded, store: str, asset: str, selection: dict[str, Any]) -> Plan:
     async with open_runtime(screen, loaded, store) as runtime:
-        return await runtime.plan(asset)
+        return await runtime.plan(asset, **selection)
+
+
+def _show(screen: Screen, planned: Plan, limit: int) -> None:
+    shown = table(screen, "step", "action", "reason")
+    for step in planned[:limit]:
+        shown.add_row(step_label(step.asset, step.partition_key), step.action, _readable(step.reason))
+    if limit and len(planned):
+        screen.print(shown, "")
+    screen.print(f"{count(len(planned), 'step')}: {planned.to_run:,} to run, {planned.to_reuse:,} to reuse")
+    if len(planned) > limit:
+        screen.note(f"{count(len(planned) - limit, 'more step')}: --limit N or --json shows them.")
+
+
+def _readable(reason: str) -> str:
+    """With the names of steps as people read them."""
+    return " ".join(name_label(word) for word in reason.split(" "))
+
+
+def _document(planned: Plan) -> dict[str, Any]:
+    return {
+        "to_run": planned.to_run,
+        "to_reuse": planned.to_reuse,
+        "steps": [
+            {
+                "asset": step.asset,
+                "partition": None if step.partition_key is None else key_label(step.partition_key),
+                "partition_key": step.partition_key,
+                "action": step.action,
+                "reason": step.reason,
+            }
+            for step in planned
+        ],
+    }

@@ -51,7 +51,16 @@ class _Standing:
 
     @property
     def status(self) -> Status:
+        """How the newest record ended."""
         return self.recent[0].status if self.recent else Status.NEVER
+
+    @property
+    def failed(self) -> int:
+        """Partitions whose newest record is a failure."""
+        newest: dict[str | None, Status] = {}
+        for record in self.recent:
+            newest.setdefault(record.partition_key, record.status)
+        return list(newest.values()).count(Status.FAILED)
 
 
 def status(
@@ -74,11 +83,11 @@ def status(
                     "partition_key": standing.key[1],
                     "status": str(standing.status),
                     "current": [record_document(one, debug=debug) for one in standing.current],
-                    "recent": [record_document(one, debug=debug) for one in standing.recent],
+                    "recent": [record_document(one, debug=debug) for one in standing.recent[:limit]],
                 }
             )
         else:
-            _show(screen, standing, store)
+            _show(screen, standing, store, limit)
 
 
 async def _look(url: str, pipeline: str | None, asset: str, text: str | None, limit: int) -> _Standing:
@@ -90,42 +99,49 @@ async def _look(url: str, pipeline: str | None, asset: str, text: str | None, li
         keys = await store.current_keys(asset)
         current = await store.current((asset, one) for one in keys)
         newest = sorted(current.values(), key=_when, reverse=True)
-        return _Standing(key, newest, await _recent(store, asset, limit))
+        return _Standing(key, newest, await _recent(store, asset))
 
 
-async def _recent(store: Store, asset: str, limit: int) -> list[Materialization]:
+async def _recent(store: Store, asset: str) -> list[Materialization]:
     """The asset's newest records at any partition, among those of the newest runs."""
     found: list[Materialization] = []
     for run in await store.runs(limit=_RUNS):
         steps = await store.steps(run.id)
         found += [step for step in steps if step.asset == asset]
-        if len(found) >= limit:
-            break
-    return sorted(found, key=_when, reverse=True)[:limit]
+    return sorted(found, key=_when, reverse=True)
 
 
 def _when(record: Materialization) -> datetime:
     return record.finished_at or record.started_at or datetime.min.replace(tzinfo=UTC)
 
 
-def _show(screen: Screen, standing: _Standing, store: str) -> None:
+def _show(screen: Screen, standing: _Standing, store: str, limit: int) -> None:
     label = step_label(*standing.key)
-    screen.print(f"{label}: {standing.status}")
+    screen.print(f"{label}: {_summary(standing)}")
     if not standing.recent and not standing.current:
         screen.note(f"{store} has no record of {label}: materialize it, or name another store with --store.")
         return
-    if standing.key[1] is None and len(standing.current) > 1:
-        screen.print(f"{count(len(standing.current), 'partition')} with a current value")
-    elif not standing.current:
-        screen.print("no current value")
-    screen.print("", _table(screen, standing))
+    screen.print("", _table(screen, standing, limit))
+    if len(standing.recent) > limit:
+        screen.note(f"{count(len(standing.recent) - limit, 'older record')}: --limit N shows them.")
 
 
-def _table(screen: Screen, standing: _Standing) -> Table:
+def _summary(standing: _Standing) -> str:
+    if not any(one.partition_key is not None for one in (*standing.current, *standing.recent)):
+        return f"{standing.status}" + (
+            "" if standing.current or not standing.recent else ", no current value"
+        )
+    if standing.key[1] is not None:
+        return f"{standing.status}, " + ("has a current value" if standing.current else "no current value")
+    words = f"{count(len(standing.current), 'partition')} with a current value"
+    return words + (f", {standing.failed:,} failed last" if standing.failed else "")
+
+
+def _table(screen: Screen, standing: _Standing, limit: int) -> Table:
     now = datetime.now(UTC)
     current = {(one.partition_key, one.run_id) for one in standing.current}
     shown = table(screen, "step", "status", "current", "finished", "took", "run", "message", right=("took",))
-    for one in standing.recent:
+    for one in standing.recent[:limit]:
         shown.add_row(
             record_label(one),
             str(one.status),

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Protocol
 
 import anyio
 
+from flowstone.cli.beside import beside
 from flowstone.cli.progress.live import LiveBar
 from flowstone.cli.progress.plain import PlainLines
 
@@ -53,12 +54,7 @@ async def open_display(screen: Screen, tally: Tally, events: AsyncIterator[Event
             await anyio.sleep(_FRAME)
 
     try:
-        async with anyio.create_task_group() as group:
-            group.start_soon(count)
-            group.start_soon(draw)
-            try:
-                yield display
-            finally:
-                group.cancel_scope.cancel()
+        async with beside(count, draw):
+            yield display
     finally:
         display.close()

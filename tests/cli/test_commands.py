@@ -1,0 +1,311 @@
+"""The commands on a small pipeline: what they print, what they remember, how they end."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+
+def test_assets_table(shop, cli):
+    """Each asset is a row: partitions with their extent, dependencies, how it runs, what it is."""
+    result = cli("assets", "shop.py")
+    lines = result.stdout.splitlines()
+    assert result.status == 0
+    assert lines[0].split()[:2] == ["asset", "partitions"]
+    assert lines[1].split() == ["orders", "-", "-", "default", "loop", "Every", "order's", "amount."]
+    assert "10 (2025-01-01 to 2025-01-10)" in lines[3]
+    assert all(line == line.rstrip() for line in lines)
+
+
+def test_assets_json(shop, cli):
+    """The same as data."""
+    assets = {one["name"]: one for one in cli("assets", "shop:pipeline", "--json").document["assets"]}
+    assert list(assets) == ["orders", "total", "visits", "visits_doubled"]
+    assert assets["total"]["dependencies"] == [{"asset": "orders", "optional": False, "loads_value": True}]
+    assert assets["visits"]["partitions"] == {
+        "set": "DailyPartitions",
+        "count": 10,
+        "first": "2025-01-01",
+        "last": "2025-01-10",
+    }
+    assert assets["visits"]["source"].startswith("shop.py:")
+
+
+@pytest.mark.parametrize(
+    ("drawing", "words"),
+    [("ascii", "orders\n"), ("mermaid", "orders --> total"), ("dot", '"orders" -> "total"')],
+)
+def test_graph(shop, cli, drawing, words):
+    """The graph in three notations."""
+    result = cli("graph", "shop.py", "--format", drawing)
+    assert result.status == 0
+    assert words in result.stdout
+
+
+def test_graph_json(shop, cli):
+    """Edges as data."""
+    document = cli("graph", "shop.py", "--json").document
+    assert {"from": "visits", "to": "visits_doubled", "optional": False} in document["edges"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["assets", "shop.py:pipelin"], "Did you mean shop.py:pipeline?"),
+        (["materialize", "shop.py", "totl"], "Did you mean 'total'?"),
+        (["materialize", "shop.py", "visits"], "visits"),
+        (["materialize", "shop.py", "visits", "--partition", "2024-12-31"], "2025-01-01 to 2025-01-10"),
+        (["materialize", "shop.py", "total", "--refresh", "missing"], "--upstream"),
+        (["materialize", "shop.py", "total", "--refresh", "sometimes", "--upstream"], "sometimes"),
+        (["materialize", "shop.py", "total", "--store", "ftp://x"], "ftp://"),
+        (["backfill", "shop.py", "total"], "--partition"),
+        (["backfill", "shop.py", "visits", "--start", "2025-01-01", "--partition", "2025-01-02"], "--start"),
+        (["backfill", "shop.py", "visits", "--start", "2025-01-09", "--end", "2025-01-02"], "2025-01-0"),
+        (["backfill", "shop.py", "visits", "--max-parallel", "0"], "--max-parallel"),
+        (["assetts", "shop.py"], "assets"),
+        (["assets"], "MODULE:PIPELINE"),
+        (["run", "nothing"], "flowstone runs"),
+        (["runs", "--store", "memory://"], "--store"),
+    ],
+)
+def test_wrong_usage_is_status_2(shop, cli, arguments, words):
+    """A wrong name, key, option or module: one message that says what is right, and status 2."""
+    result = cli(*arguments)
+    assert result.status == 2
+    assert words in " ".join(result.stderr.split())
+    assert "Traceback" not in result.stderr
+
+
+def test_two_commands_share_a_value(shop, cli):
+    """What one command computed the next one finds: `.flowstone` in the current folder remembers."""
+    not_yet = cli("materialize", "shop.py", "total")
+    assert not_yet.status == 1
+    assert "orders" in not_yet.stderr + not_yet.stdout
+    first = cli("materialize", "shop.py", "orders")
+    assert first.status == 0
+    assert "reading orders" in first.stdout
+    second = cli("materialize", "shop.py", "total")
+    assert second.status == 0
+    assert "succeeded: 1 step" in second.stdout
+    assert (shop / ".flowstone").is_dir()
+
+
+def test_upstream_and_refresh(shop, cli):
+    """--upstream computes everything needed; --refresh missing takes what is there."""
+    everything = cli("materialize", "shop.py", "total", "--upstream", "--json").document
+    assert everything["counts"] == {"succeeded": 2}
+    again = cli("materialize", "shop.py", "total", "--upstream", "--refresh", "missing", "--json").document
+    assert again["counts"] == {"reused": 2}
+
+
+def test_materialize_json(shop, cli):
+    """One document on stdout, whatever the pipeline prints."""
+    result = cli("materialize", "shop.py", "total", "--upstream", "--json")
+    document = result.document
+    assert document["status"] == "succeeded"
+    assert document["interrupted"] is False
+    steps = {step["asset"]: step for step in document["steps"]}
+    assert steps["total"]["metadata"] == {"orders": 3}
+    assert steps["total"]["run_id"] == document["run_id"]
+    assert "reading orders" in result.stderr
+
+
+def test_a_failed_step(shop, cli):
+    """A failure names the step, its kind, its message and the attempt; status 1; a traceback on request."""
+    result = cli("materialize", "shop.py", "visits", "--partition", "2025-01-05")
+    assert result.status == 1
+    assert "visits[2025-01-05] failed (error, attempt 1): ValueError: the counter was broken" in result.stdout
+    assert "Traceback" not in result.stdout + result.stderr
+    debug = cli("materialize", "shop.py", "visits", "--partition", "2025-01-05", "--debug")
+    assert "Traceback" in debug.stdout
+    assert "shop.py" in debug.stdout
+
+
+def test_backfill(shop, cli):
+    """One failing partition fails the run, skips what needs it and stops nothing else."""
+    result = cli("backfill", "shop.py", "visits_doubled", "--upstream", "--json")
+    assert result.status == 1
+    document = result.document
+    assert document["counts"] == {"succeeded": 18, "failed": 1, "skipped": 1}
+    failed = [step for step in document["steps"] if step["status"] == "failed"]
+    assert [(step["asset"], step["partition"]) for step in failed] == [("visits", "2025-01-05")]
+    text = cli("backfill", "shop.py", "visits_doubled", "--upstream")
+    assert "visits_doubled[2025-01-05] was skipped because visits[2025-01-05] failed" in text.stdout
+    assert "18 reused" in text.stdout
+
+
+@pytest.mark.parametrize(
+    ("selection", "days"),
+    [
+        (["--start", "2025-01-08"], [8, 9, 10]),
+        (["--end", "2025-01-02"], [1, 2]),
+        (["--start", "2025-01-02", "--end", "2025-01-03"], [2, 3]),
+        (["--partition", "2025-01-07", "--partition", "d:2025-01-01"], [1, 7]),
+    ],
+)
+def test_backfill_selection(shop, cli, selection, days):
+    """A range has both ends in it; keys may be repeated, readable or exact."""
+    document = cli("backfill", "shop.py", "visits", *selection, "--json").document
+    assert sorted(int(step["partition"][-2:]) for step in document["steps"]) == days
+
+
+def test_what_is_remembered(shop, cli):
+    """runs, run, status and lineage tell what happened, from the store alone."""
+    run_id = cli("backfill", "shop.py", "visits_doubled", "--upstream", "--json").document["run_id"]
+    runs = cli("runs", "--json").document["runs"]
+    assert [(run["id"], run["status"], run["total"]) for run in runs] == [(run_id, "failed", 20)]
+    shown = cli("run", run_id[:10])
+    assert "ValueError: the counter was broken" in shown.stdout
+    assert len(cli("run", run_id, "--json").document["steps"]) == 20
+    status = cli("status", "visits", "--json").document
+    assert len(status["current"]) == 9
+    assert cli("status", "visits", "--partition", "2025-01-05", "--json").document["status"] == "failed"
+    assert cli("status", "visits").status == 0
+    document = cli("lineage", "visits", "--partition", "2025-01-03", "--json").document
+    assert document["downstream"] == [
+        {
+            "asset": "visits_doubled",
+            "partition": "2025-01-03",
+            "partition_key": "d:2025-01-03",
+            "depth": 1,
+        }
+    ]
+    whole = cli("lineage", "visits_doubled")
+    assert "visits: 9 partitions, 2025-01-01 to 2025-01-10" in whole.stdout
+
+
+def test_status_with_a_pipeline_checks_the_name(shop, cli):
+    """Without a pipeline an unknown asset was never materialized; with one it is a mistake."""
+    assert cli("status", "vsits").status == 0
+    checked = cli("status", "vsits", "--pipeline", "shop.py")
+    assert checked.status == 2
+    assert "Did you mean 'visits'?" in checked.stderr
+
+
+def test_nothing_remembered_yet(shop, cli):
+    """Looking creates nothing."""
+    assert cli("runs").status == 0
+    assert cli("runs", "--json").document == {"runs": []}
+    assert cli("lineage", "orders").status == 1
+    assert cli("doctor", "shop.py").status == 0
+    assert not (shop / ".flowstone").exists()
+
+
+def test_the_store_option_and_variable(shop, cli, monkeypatch):
+    """--store, or FLOWSTONE_STORE, names another place; values live beside the history."""
+    assert cli("materialize", "shop.py", "orders", "--store", "file://elsewhere").status == 0
+    assert (shop / "elsewhere" / "values").is_dir()
+    monkeypatch.setenv("FLOWSTONE_STORE", "file://elsewhere")
+    assert len(cli("runs", "--json").document["runs"]) == 1
+    assert not (shop / ".flowstone").exists()
+
+
+def test_plan(shop, cli):
+    """A plan says what would run and why, and runs nothing."""
+    cli("materialize", "shop.py", "orders")
+    result = cli("plan", "shop.py", "total", "--upstream", "--refresh", "missing")
+    assert result.status == 0
+    assert "2 steps: 1 to run, 1 to reuse" in result.stdout
+    document = cli("plan", "shop.py", "total", "--upstream", "--refresh", "missing", "--json").document
+    assert {step["asset"]: step["action"] for step in document["steps"]} == {
+        "orders": "reuse",
+        "total": "run",
+    }
+    assert all(step["reason"] for step in document["steps"])
+    assert len(cli("runs", "--json").document["runs"]) == 1
+
+
+def test_plan_of_partitions(shop, cli):
+    """A range is planned as a backfill; a long plan is cut and says so."""
+    result = cli("plan", "shop.py", "visits", "--start", "2025-01-02", "--limit", "3")
+    assert result.stdout.splitlines()[1].split()[:2] == ["visits[2025-01-02]", "run"]
+    assert "9 steps: 9 to run, 0 to reuse" in result.stdout
+    assert "6 more steps" in result.stderr
+
+
+def test_tree(shop, cli):
+    """The supervision tree, drawn and as data; nothing is left behind."""
+    result = cli("tree", "shop.py")
+    assert result.status == 0
+    for name in ("store", "services", "io_managers", "default", "runs", "watchman"):
+        assert name in result.stdout
+    document = cli("tree", "shop.py", "--json").document
+    assert {child["name"] for child in document["children"]} >= {"store", "services", "runs", "watchman"}
+    assert not (shop / ".flowstone").exists()
+
+
+NEEDY = """
+from typing import Annotated
+from flowstone.assets import Pipeline, Resource
+pipeline = Pipeline("needy")
+
+@pipeline.asset(io="files")
+async def kept() -> int:
+    return 1
+
+@pipeline.asset
+async def asks(db: Annotated[object, Resource]) -> str:
+    return db
+"""
+
+
+def test_io_managers_and_resources_beside_the_pipeline(shop, cli):
+    """What an asset needs must stand beside the pipeline; a missing one is named with the line to write."""
+    (shop / "needy.py").write_text(NEEDY)
+    missing = cli("materialize", "needy.py", "kept")
+    assert missing.status == 2
+    assert 'io = {"files": FileIO("files")}' in missing.stderr
+    (shop / "half.py").write_text(
+        NEEDY + "from flowstone.io import FileIO\nio = {'files': FileIO('files')}\n"
+    )
+    missing = cli("materialize", "half.py", "kept")
+    assert missing.status == 2
+    assert 'resources = {"db": ...}' in missing.stderr
+    (shop / "whole.py").write_text((shop / "half.py").read_text() + "resources = {'db': 'a database'}\n")
+    assert cli("materialize", "whole.py", "kept").status == 0
+    assert cli("materialize", "whole.py", "asks").status == 0
+    assert (shop / "files").is_dir()
+
+
+def test_doctor(shop, cli):
+    """The doctor is content here, names what is wrong elsewhere, and says what to do about it."""
+    well = cli("doctor", "shop.py", "--json")
+    assert well.status == 0
+    assert well.document["ok"] is True
+    assert [check["name"] for check in well.document["checks"]] == [
+        "python",
+        "event loop",
+        "extras",
+        "clock",
+        "store",
+        "disk",
+        "pipeline",
+    ]
+    (shop / "broken.py").write_text("import nothing_of_that_name\n")
+    (shop / "afile").write_text("")
+    ill = cli("doctor", "broken.py", "--store", "file://afile", "--json")
+    assert ill.status == 1
+    wrong = {check["name"]: check for check in ill.document["checks"] if check["verdict"] == "wrong"}
+    assert set(wrong) == {"store", "pipeline"}
+    assert "nothing_of_that_name" in wrong["pipeline"]["remedy"]
+
+
+COMMANDS = ["demo", "doctor", "assets", "graph", "tree", "materialize", "backfill", "plan"]
+COMMANDS += ["runs", "run", "status", "lineage"]
+
+
+def test_version_and_help(cli):
+    """--version and --help answer without a pipeline, and help lists every command."""
+    assert cli("--version").stdout.startswith("flowstone ")
+    help_ = cli("--help")
+    for command in COMMANDS:
+        assert command in help_.stdout
+    assert cli("materialize", "--help").status == 0
+
+
+def test_as_a_module(program, shop):
+    """`python -m flowstone` is the same program."""
+    result = program("assets", "shop:pipeline", "--json")
+    assert result.status == 0
+    assert json.loads(result.stdout)["pipeline"] == "shop"

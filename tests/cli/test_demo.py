@@ -1,0 +1,134 @@
+"""`flowstone demo`: the pipeline on its real data, and the picture in every kind of place."""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import json
+import re
+import stat
+from datetime import date
+from importlib.resources import files
+
+import pytest
+
+from flowstone.cli.demo.figures import rain_bars, year_notes
+from flowstone.cli.demo.pipeline import DAYS, MONTHS, monthly, observations, pipeline, report, weather
+
+DIGEST = "62f0609f787158128aa2bd102967173a4953122dd4f872bf1d502cae1037df0b"
+
+
+class OneDay:
+    """What the daily asset asks of its context."""
+
+    def __init__(self, day):
+        self.partition = day
+
+
+@pytest.fixture(scope="module")
+def days():
+    """Every day, computed by the asset's own function."""
+    rows = observations()
+    return {day: weather(OneDay(day), rows) for day in DAYS}
+
+
+@pytest.fixture(scope="module")
+def months(days):
+    return {
+        month: monthly(
+            {day: one for day, one in days.items() if (day.year, day.month) == (month.year, month.month)}
+        ).value
+        for month in MONTHS
+    }
+
+
+def test_the_data_is_the_published_one():
+    """The file is unchanged, and its provenance says so."""
+    folder = files("flowstone.cli.demo")
+    assert hashlib.sha256(folder.joinpath("seattle-weather.csv").read_bytes()).hexdigest() == DIGEST
+    provenance = folder.joinpath("PROVENANCE.md").read_text()
+    assert DIGEST in provenance
+    assert "public domain" in provenance
+
+
+def test_the_pipeline():
+    """Four assets, from the observations to the report, over exactly the days of the data."""
+    assert list(pipeline.graph.order()) == ["observations", "weather", "monthly", "report"]
+    assert (len(DAYS), len(MONTHS)) == (1461, 48)
+    assert [date.fromisoformat(day) for day in observations()] == list(DAYS)
+
+
+def test_the_report_is_right(months):
+    """The figures agree with a sum over the file that knows nothing of the pipeline."""
+    text = files("flowstone.cli.demo").joinpath("seattle-weather.csv").read_text()
+    rows = list(csv.DictReader(text.splitlines()))
+    figures = report(months)
+    hottest = max(rows, key=lambda row: float(row["temp_max"]))
+    assert figures["hottest"][0] == float(hottest["temp_max"])
+    assert figures["wettest"][0] == max(float(row["precipitation"]) for row in rows)
+    for year in ("2012", "2013", "2014", "2015"):
+        rain = sum(float(row["precipitation"]) for row in rows if row["date"].startswith(year))
+        assert figures["rain_by_year"][year] == pytest.approx(rain, abs=0.5)
+        wet = sum(float(row["precipitation"]) > 0 for row in rows if row["date"].startswith(year))
+        assert figures["rain_days_by_year"][year] == wet
+
+
+def test_figures_fit(months):
+    """Notes fit beside the calendar and the bars below it, with and without Unicode."""
+    figures = report(months)
+    assert all(len(note) <= 18 for notes in year_notes(figures).values() for note in notes)
+    for unicode in (True, False):
+        lines = rain_bars(figures["rain_by_month"], unicode=unicode).plain.splitlines()
+        assert len(lines) == 3
+        assert max(map(len, lines)) <= 80
+    assert rain_bars([0.0] * 12, unicode=False).plain.isascii()
+
+
+@pytest.fixture
+def read_only(tmp_path):
+    """A folder nobody may write to."""
+    folder = tmp_path / "read-only"
+    folder.mkdir()
+    folder.chmod(stat.S_IRUSR | stat.S_IXUSR)
+    yield folder
+    folder.chmod(stat.S_IRWXU)
+
+
+def test_demo_without_a_terminal(program, read_only):
+    """It works in a pipe and in a folder that cannot be written, and leaves nothing there."""
+    result = program("demo", cwd=read_only, env={"NO_COLOR": "1", "PYTHONDONTWRITEBYTECODE": "1"})
+    assert result.status == 0, result.stderr
+    assert "\x1b" not in result.stdout
+    for year in range(2012, 2016):
+        assert re.search(rf"^{year}  ", result.stdout, re.MULTILINE)
+    assert "hottest day" in result.stdout
+    assert "1,511 steps in" in result.stdout
+    assert "µs a step" in result.stdout
+    assert max(map(len, result.stdout.splitlines())) <= 100
+    assert list(read_only.iterdir()) == []
+
+
+def test_demo_json(program, tmp_path):
+    """The report and the speed as data."""
+    document = program("demo", "--json", cwd=tmp_path).document
+    assert document["steps"] == 1511
+    assert document["report"]["rain_by_year"]["2015"] == pytest.approx(1139.2, abs=0.5)
+    assert len(document["runs"]) == 2
+    assert json.dumps(document)
+
+
+def test_demo_in_ascii(program, tmp_path):
+    """A terminal that knows only ASCII gets a picture in ASCII."""
+    result = program("demo", cwd=tmp_path, env={"PYTHONIOENCODING": "ascii", "PYTHONUTF8": "0"})
+    assert result.status == 0, result.stderr
+    assert re.search(r"^2013 [ .:+#@]+", result.stdout, re.MULTILINE)
+
+
+def test_what_to_try_next_works(program, tmp_path):
+    """Every command the demo proposes succeeds."""
+    shown = program("demo", cwd=tmp_path).stdout
+    proposed = re.findall(r"^  (?:uv run )?flowstone (.+?)  # ", shown, re.MULTILINE)
+    assert len(proposed) >= 3
+    for line in proposed:
+        result = program(*line.split(), cwd=tmp_path)
+        assert result.status == 0, f"{line}: {result.stderr}"
