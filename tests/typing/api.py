@@ -128,7 +128,7 @@ async def definitions() -> None:
     assert_type(raw.name, str)
     asset: Asset[Any, Any] = raw
     assert_type(total({}, Database("")), Output[int])
-    assert_type(pipeline.graph.order(), tuple[str, ...])
+    assert_type(pipeline.graph.order(), list[str])
     assert_type(pipeline.graph.to_mermaid(), str)
     pipeline.include(Pipeline("other"))
     pipeline.value("config", {"depth": 3})
