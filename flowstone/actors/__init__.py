@@ -1,4 +1,4 @@
-"""The actor core: typed messages, mailboxes, references and OTP-style supervisors; it knows nothing of assets.
+"""The actor core: typed messages, mailboxes, references and OTP supervisors; it knows nothing of assets.
 
 How the files lie, from the ground up (each imports only from those above it):
 

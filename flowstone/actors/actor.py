@@ -94,7 +94,7 @@ class ActorProcess(TaskProcess):
     kind: ClassVar[str] = "actor"
     mailbox: Mailbox
 
-    def __init__(  # noqa: D417 - as Process
+    def __init__(
         self, name: str, keeper: Keeper, instance: Actor, ref: Ref[Any], *, bound: int, shutdown: ShutdownTime
     ) -> None:
         super().__init__(name, keeper, instance, ref)

@@ -3,38 +3,39 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Awaitable, Callable
 from dataclasses import KW_ONLY, dataclass
 from typing import TYPE_CHECKING, Generic, Literal, TypeVar
 
 if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
     from flowstone.actors.exits import Exit
     from flowstone.actors.strategy import AutoShutdown, Restart
 
 __all__ = ["Child", "ChildCount", "check", "shutdown_time"]
 
-Made = TypeVar("Made", covariant=True)
+Made_co = TypeVar("Made_co", covariant=True)
 
 
 @dataclass(frozen=True, slots=True)
-class Child(Generic[Made]):
+class Child(Generic[Made_co]):
     """What to start, and what to do when it ends.
 
     Attributes:
         name: Unique among the children of one supervisor.
-        make: Builds a fresh `Actor`, `Supervisor`, `TaskSupervisor` or `Runnable`; called for each start. It may be
-            `async`. Returning None means "not needed here": the child is kept, not running.
-        restart: `permanent` always restarts, `transient` only after a crash or a kill, `temporary` never, not even
-            when a sibling's death stopped it.
-        shutdown: Seconds it has to end when asked; "kill" to be killed at once, `math.inf` (or "infinity") for no
-            limit. Default: 5.0, and no limit for supervisors, which would otherwise be killed half way.
+        make: Builds a fresh `Actor`, `Supervisor`, `TaskSupervisor` or `Runnable`; called for each start.
+            It may be `async`. Returning None means "not needed here": the child is kept, not running.
+        restart: `permanent` always restarts, `transient` only after a crash or a kill, `temporary` never, not
+            even when a sibling's death stopped it.
+        shutdown: Seconds it has to end when asked; "kill" to be killed at once, `math.inf` or "infinity" for
+            no limit. Default: 5.0, and no limit for supervisors, which would otherwise be killed half way.
         significant: Its end may end the supervisor, see `auto_shutdown`. Not for permanent children.
         mailbox: Messages that may wait for an actor.
         on_exit: Called with the exit of each incarnation, synchronously, after its name is free again.
     """
 
     name: str
-    make: Callable[[], Made | None] | Callable[[], Awaitable[Made | None]]
+    make: Callable[[], Made_co | None] | Callable[[], Awaitable[Made_co | None]]
     _: KW_ONLY
     restart: Restart = "permanent"
     shutdown: float | Literal["kill", "infinity"] | None = None

@@ -1,4 +1,4 @@
-"""A supervisor's children: starting and stopping them. What to do when one ends is decided in supervision.py."""
+"""Starting and stopping a supervisor's children; what to do when one ends is decided in supervision.py."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from flowstone.actors.exits import Crashed, Exit, Killed, Shutdown, describe
+from flowstone.actors.messages import Failure
 from flowstone.actors.process import Process, TaskProcess
-from flowstone.actors.ref import Ref
 from flowstone.actors.slot import Slot
 from flowstone.actors.tree import ProcessInfo
 from flowstone.errors import ActorDown, StartFailed
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
     from flowstone.actors.child import Child
     from flowstone.actors.keeper import Keeper
+    from flowstone.actors.ref import Ref
 
 __all__ = ["Children", "cause", "start_failed"]
 
@@ -47,33 +48,47 @@ class Children:
 
     async def start(self, slot: Slot) -> BaseException | None:
         """Start a child and wait until it is ready; what went wrong is returned."""
-        previous, slot.previous = slot.previous, None
-        try:
-            made: Any = slot.child.make()
-        except BaseException as error:
-            return error
-        if inspect.isawaitable(made):
-            making = _Making(slot.child.name, self._keeper, made, slot.ref)
-            if not await self._launch(making, slot):
-                return cause(making)
-            made = making.result
+        made = await self._make(slot)
         if made is None:
             slot.between = "ignored"
             return None
-        if made is previous:
-            return TypeError(
-                f"{slot.child.name}: make() returned the instance that ended; build a fresh one."
-            )
-        try:
-            process = slot.fill(made, self._keeper)
-        except BaseException as error:
-            return error
-        process.on_exit = partial(self._ended, slot)
-        slot.between = "stopped"
+        process = self._fill(slot, made)
+        if isinstance(process, Failure):
+            return process.error
         if await self._launch(process, slot):
             return None
         slot.process = None
         return cause(process)
+
+    async def _make(self, slot: Slot) -> object:
+        """What `make` returns, awaited if need be, or a Failure."""
+        try:
+            made = slot.child.make()
+        except BaseException as error:
+            return Failure(error)
+        if not inspect.isawaitable(made):
+            return made
+        making = _Making(slot.child.name, self._keeper, made, slot.ref)
+        if await self._launch(making, slot):
+            return making.result
+        slot.process = None
+        return Failure(cause(making))
+
+    def _fill(self, slot: Slot, made: object) -> Process | Failure:
+        previous, slot.previous = slot.previous, None
+        if isinstance(made, Failure):
+            return made
+        try:
+            if made is previous:
+                raise TypeError(
+                    f"{slot.child.name}: make() returned the instance that ended; build a fresh one."
+                )
+            process = slot.fill(made, self._keeper)
+        except BaseException as error:
+            return Failure(error)
+        process.on_exit = partial(self._ended, slot)
+        slot.between = "stopped"
+        return process
 
     async def _launch(self, process: Process, slot: Slot) -> bool:
         slot.process = process
@@ -109,7 +124,7 @@ class Children:
             self._keeper.report("shutdown_error", slot.child.name, ending)
 
     async def terminate_all(self) -> None:
-        """Those started dynamically together, then the others in reverse. May be called again if interrupted."""
+        """Those started dynamically together, then the others in reverse; may be called again."""
         together = [slot for slot in self.slots.values() if slot.dynamic and slot.process is not None]
         for slot in together:
             if slot.process is not None:

@@ -29,7 +29,7 @@ class Keeper:
     def __init__(
         self, name: str, above: Keeper | None, clock: Clock | None, on_report: OnReport | None = None
     ) -> None:
-        self.path = name if above is None else f"{above.path}.{name}"
+        self.path: str = name if above is None else f"{above.path}.{name}"
         self.root: Keeper = self if above is None else above.root
         self.clock: Clock = clock or (above.clock if above else SystemClock())
         self.on_report: OnReport = on_report or (above.on_report if above else log_report)

@@ -8,7 +8,6 @@ stands in `line` and moves up when a message is taken, while a cast, whose sende
 
 from __future__ import annotations
 
-import asyncio
 from collections import deque
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -17,8 +16,10 @@ from flowstone.actors.messages import Failure
 from flowstone.errors import MailboxFull
 
 if TYPE_CHECKING:
+    import asyncio
+
     from flowstone.actors.exits import Exit
-    from flowstone.actors.spawn import Driven
+    from flowstone.actors.process import Process
 
 __all__ = ["Mailbox", "MailboxStatistics", "Request"]
 
@@ -50,7 +51,7 @@ class Request:
     __slots__ = ("answer", "chain", "deadline", "message")
 
     def __init__(
-        self, message: Any, answer: asyncio.Future[Any], deadline: float, chain: tuple[Driven, ...]
+        self, message: Any, answer: asyncio.Future[Any], deadline: float, chain: tuple[Process, ...]
     ) -> None:
         self.message = message
         self.answer = answer

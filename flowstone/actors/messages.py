@@ -10,18 +10,18 @@ if TYPE_CHECKING:
 __all__ = ["Call", "Cast", "Failure", "Later"]
 
 # Contravariant: a message any Store understands may be sent to a FileStore, never the other way round.
-Recipient = TypeVar("Recipient", contravariant=True)
+Recipient_contra = TypeVar("Recipient_contra", contravariant=True)
 # Covariant: a call that answers bool may stand where one that answers int is expected.
-Answer = TypeVar("Answer", covariant=True)
+Answer_co = TypeVar("Answer_co", covariant=True)
 
 
-class Call(Generic[Recipient, Answer]):
+class Call(Generic[Recipient_contra, Answer_co]):
     """Base of a message that is answered: `class Lookup(Call["Catalog", Asset])`, a frozen dataclass."""
 
     __slots__ = ()
 
 
-class Cast(Generic[Recipient]):
+class Cast(Generic[Recipient_contra]):
     """Base of a message without an answer: `class Forget(Cast["Catalog"])`, a frozen dataclass."""
 
     __slots__ = ()

@@ -28,7 +28,7 @@ class Process(ABC):
     kind: ClassVar[str]
     mailbox: Mailbox | None = None
     """Where messages go; only actors have one."""
-    chain: tuple[Driven, ...] = ()
+    chain: tuple[Process, ...] = ()
     """Who waits for the message in hand, outermost first, this actor last."""
 
     def __init__(self, name: str, keeper: Keeper, instance: Any, ref: Ref[Any]) -> None:
@@ -112,11 +112,12 @@ class TaskProcess(Process, Driven):
     def begin_stop(self, shutdown: ShutdownTime) -> None:
         if self.exit is None:
             Driven.begin_stop(self, shutdown)
-            self.state = "stopping" if self.exit is None else "stopped"
+            if self.state != "stopped":
+                self.state = "stopping"
 
-    def _untidy(self, error: BaseException | None) -> bool:
+    def _untidy(self) -> bool:
         """After a crash the next incarnation must not meet tasks of the last one."""
-        return error is not None or isinstance(self.result, Crashed)
+        return self.error is not None or isinstance(self.result, Crashed)
 
     def _ended(self) -> None:
         self._leave(self._exit())

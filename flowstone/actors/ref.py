@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import math
-from typing import TYPE_CHECKING, Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Generic, TypeVar
 
 from flowstone.actors.exits import Exit, Normal
 from flowstone.actors.mailbox import Mailbox, MailboxStatistics, Request
@@ -14,17 +14,16 @@ from flowstone.errors import ActorDown, CallCycle, CallTimeout
 
 if TYPE_CHECKING:
     from flowstone.actors.process import Process
-    from flowstone.actors.spawn import Driven
 
 __all__ = ["Ref"]
 
-Instance = TypeVar("Instance", covariant=True)
+Instance_co = TypeVar("Instance_co", covariant=True)
 Reply = TypeVar("Reply")
 
 _NO_MAIL = MailboxStatistics(depth=0, bound=0, waiting=0, handled=0, refused=0, expired=0)
 
 
-class Ref(Generic[Instance]):
+class Ref(Generic[Instance_co]):
     """Names a child of a supervisor, whichever incarnation of it runs. Supervisors make these, you pass them.
 
     Attributes:
@@ -39,13 +38,13 @@ class Ref(Generic[Instance]):
         self._mailbox: Mailbox | None = None
         self._last: Exit = Normal()
 
-    async def call(self, message: Call[Instance, Reply], timeout: float | None = 5.0) -> Reply:
+    async def call(self, message: Call[Instance_co, Reply], timeout: float | None = 5.0) -> Reply:
         """Send a message and wait for its answer.
 
         A full mailbox makes the caller wait for room, within the same `timeout` seconds (None: no limit).
 
         Raises:
-            ActorDown: The actor is not running, or ended before it answered. Raised at once, not at the deadline.
+            ActorDown: The actor is not running, or ended before it answered; raised at once.
             CallTimeout: No answer in time. The actor skips the message if it has not begun it.
             CallCycle: The actor waits, directly or through others, for the one that calls.
             Rejected: The actor refused this request (any subclass it raised).
@@ -74,7 +73,7 @@ class Ref(Generic[Instance]):
             )
         return reply  # type: ignore[no-any-return] # the envelope is untyped; Call names the answer
 
-    def cast(self, message: Cast[Instance]) -> None:
+    def cast(self, message: Cast[Instance_co]) -> None:
         """Send a message and go on; it never blocks. A cast to an actor that is down is dropped, as in OTP.
 
         Raises:
@@ -97,9 +96,9 @@ class Ref(Generic[Instance]):
         return self._process is not None and self._process.state == "running"
 
     @property
-    def instance(self) -> Instance | None:
+    def instance(self) -> Instance_co | None:
         """The current incarnation's object, or None: for plain method calls where no isolation is bought."""
-        return None if self._process is None else self._process.instance  # type: ignore[no-any-return] # as made
+        return None if self._process is None else self._process.instance
 
     def statistics(self) -> MailboxStatistics:
         """The mailbox at this instant; all zero where there is none."""
@@ -124,15 +123,16 @@ class Ref(Generic[Instance]):
         if self._process is process:
             self._process = self._mailbox = None
 
-    def _chain(self, target: Process) -> tuple[Driven, ...]:
+    def _chain(self, target: Process) -> tuple[Process, ...]:
         """Who waits for the caller, the caller last; refused if the target is among them."""
         caller = current()
-        chain: tuple[Driven, ...] = () if caller is None else getattr(caller, "chain", ())
+        chain: tuple[Process, ...] = () if caller is None else getattr(caller, "chain", ())
         for position, waiting in enumerate(chain):
             if waiting is target:
                 names = [*(each.name for each in chain[position:]), target.name]
                 raise CallCycle(
-                    f"This call would wait for itself: {' -> '.join(names)}. Cast one of them, or answer with Later.",
+                    f"This call would wait for itself: {' -> '.join(names)}. "
+                    f"Make one of them a cast, or answer with Later.",
                     names,
                 )
         return chain

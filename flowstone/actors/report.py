@@ -60,4 +60,4 @@ def log_report(report: Report) -> None:
         _log.error("%s", report, exc_info=error)
     except BaseException:
         # The traceback prints str(error), which is user code.
-        _log.error("%s", report)  # noqa: TRY400 - the traceback is what failed
+        _log.error("%s", report)

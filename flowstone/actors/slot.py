@@ -70,8 +70,12 @@ class Slot:
                 return made._as_child(child.name, keeper, self.ref)
             case Runnable():
                 return RunnableProcess(child.name, keeper, made, self.ref)
-        raise TypeError(
-            f"{child.name}: make() returned {type(made).__name__}; it must return an Actor, a Supervisor, "
+            case _:
+                raise TypeError(self._wrong(made))
+
+    def _wrong(self, made: object) -> str:
+        return (
+            f"{self.child.name}: make() returned {type(made).__name__}; it must return an Actor, a Supervisor, "
             f"a TaskSupervisor, a Runnable (async def run(self, started)) or None."
         )
 

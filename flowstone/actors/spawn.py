@@ -37,7 +37,7 @@ __all__ = ["GRACE", "OWNER", "Driven", "ShutdownTime", "current", "finish", "lef
 ShutdownTime: TypeAlias = float | Literal["kill"]
 
 GRACE = 0.05
-"""Seconds for each of the two steps after a shutdown time is over, so that the whole bound is 0.1 s longer."""
+"""Seconds for each of the two steps after a shutdown time is over: the whole bound is 0.1 s longer."""
 
 OWNER: ContextVar[Driven | None] = ContextVar("flowstone_owner", default=None)
 """What this code runs for. Tasks that user code creates inherit it, which is how they are found again."""
@@ -202,13 +202,13 @@ class Driven(Coroutine[Any, Any, None]):
             if halt.killed:
                 return
             self._disarm()
-        if self._untidy(error) or (halt is not None and halt.cancelled):
+        if self._untidy() or (halt is not None and halt.cancelled):
             left = 0.0 if halt is None else halt.due - self.keeper.clock.monotonic()
             self.keeper.sweep(self, max(GRACE, left), self._over)
         else:
             self._over()
 
-    def _untidy(self, error: BaseException | None) -> bool:  # noqa: ARG002 - subclasses look at it
+    def _untidy(self) -> bool:
         """Whether an end nobody asked for must be followed by a sweep. A scan costs; the default is no."""
         return False
 

@@ -2,8 +2,8 @@
 
 Children run in tasks of their own, each inside a guard, so a crash never escapes: it arrives here as an
 event in the inbox. One task takes one event at a time, so a restart, a `start_child` and a shutdown never
-interleave, and nothing here waits without an ear for the stop: the child that is being started is stopped with
-the supervisor, and a start that fails during a restart is tried again through the inbox.
+interleave. And nothing here waits without an ear for the stop: the child that is being started is stopped
+with the supervisor, and a start that fails during a restart is tried again through the inbox.
 
     _live ─ _start_all      left to right, each ready before the next
           ─ _loop ─ _react  Exited -> restart or not (strategy.py); TryAgain; Ask: start_child and the like
@@ -25,17 +25,17 @@ from flowstone.actors.exits import Crashed, Exit, Shutdown, describe
 from flowstone.actors.keeper import Keeper
 from flowstone.actors.messages import Failure
 from flowstone.actors.process import Process, TaskProcess
-from flowstone.actors.slot import Slot
 from flowstone.actors.spawn import GRACE, resolve
 from flowstone.actors.strategy import Intensity, affected, restarts
 from flowstone.actors.tree import ProcessInfo
-from flowstone.errors import ActorDown, ChildError, StartFailed, SupervisorGaveUp
+from flowstone.errors import ActorDown, ChildError, SupervisorGaveUp
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
     from flowstone.actors.child import Child
     from flowstone.actors.ref import Ref
+    from flowstone.actors.slot import Slot
     from flowstone.actors.supervisor import Supervisor
 
 __all__ = ["SupervisorProcess"]
@@ -204,7 +204,8 @@ class SupervisorProcess(TaskProcess):
     def _give_up(self, slot: Slot, error: BaseException) -> Exit:
         limits = f"max_restarts={self._intensity.max_restarts} within={self._intensity.within} s"
         self.gave_up = SupervisorGaveUp(
-            f"{self.own.path} gave up: {slot.child.name} failed too often ({limits}); last: {describe(error)}.",
+            f"{self.own.path} gave up: {slot.child.name} failed too often ({limits}); "
+            f"last: {describe(error)}.",
             self.name,
             error,
         )

@@ -35,8 +35,8 @@ Made = TypeVar("Made")
 class Supervisor(Supervised):
     """Starts children in order, restarts those that fail, stops them in reverse.
 
-    A tree on its own: `async with Supervisor([...]) as root:`; as a child of another: `Child("x", make)` with a
-    `make` that builds it. It runs once: build a fresh one for each start.
+    A tree on its own: `async with Supervisor([...]) as root:`; as a child of another: `Child("x", make)` with
+    a `make` that builds it. It runs once: build a fresh one for each start.
 
     Args:
         children: Started left to right, each ready before the next.
@@ -48,8 +48,8 @@ class Supervisor(Supervised):
             `any_significant`, or `all_significant` (the last of them).
         name: For a tree on its own; a child has its child's name.
         clock: Default: that of the supervisor above, else the system's.
-        on_report: Called with a `Report` for crashes, late shutdowns and abandoned tasks; default: that of the
-            supervisor above, else the log `flowstone.actors`.
+        on_report: Called with a `Report` for crashes, late shutdowns and abandoned tasks; default: that of
+            the supervisor above, else the log `flowstone.actors`.
 
     Raises:
         ValueError: Two children of one name, or options that contradict each other.
@@ -197,8 +197,8 @@ class Supervisor(Supervised):
             if caller in waits_for:
                 names = (self.name, caller.name, self.name)
                 raise CallCycle(
-                    f"{self.name} waits for {caller.name}, which asks it for something: do that after the start, "
-                    f"or from another task; to stop yourself, use me.stop().",
+                    f"{self.name} waits for {caller.name}, which asks it for something. "
+                    f"Ask after the start or from another task; to stop yourself, use me.stop().",
                     names,
                 )
             above = caller.keeper.process
@@ -245,7 +245,7 @@ class Supervisor(Supervised):
         return self._interrupted and not cancelled and isinstance(error, asyncio.CancelledError)
 
     async def _stop(self) -> None:
-        """Stop politely, however often the host is cancelled meanwhile: the children's bounds are the bound."""
+        """Stop politely, however often the host is cancelled meanwhile: the children have bounds."""
         process = self._started()
         process.begin_stop(math.inf)
         while process.exit is None:

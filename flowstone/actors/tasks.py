@@ -11,7 +11,7 @@ import asyncio
 import math
 from dataclasses import dataclass
 from itertools import islice
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 from flowstone.actors.exits import Crashed, Exit, Killed, Normal, Shutdown
 from flowstone.actors.keeper import Keeper
@@ -130,7 +130,7 @@ class TaskSupervisor(Supervised):
     """Starts and stops tasks. A child of a `Supervisor`, or on its own with `async with`.
 
     Args:
-        shutdown: Seconds a task has between its one cancel and the kill; "kill" for none, `math.inf` for no end.
+        shutdown: Seconds a task has between its one cancel and the kill; "kill" for none, `math.inf` for any.
         name: Shown in logs and trees where it has no child name.
         clock: Default: that of the supervisor above, else the system's.
     """
@@ -161,8 +161,8 @@ class TaskSupervisor(Supervised):
         Args:
             name: For people: logs, `tree()`, the asyncio task. Need not be unique.
             coroutine: Runs in a context of its own, empty unless `context` says otherwise.
-            on_exit: Called as `on_exit(handle, exit)`, synchronously, when the task is over: finished, killed or
-                abandoned. What it raises is reported.
+            on_exit: Called as `on_exit(handle, exit)`, synchronously, when the task is over: finished, killed
+                or abandoned. What it raises is reported.
             context: Context variables the task begins with (a copy is made).
 
         Raises:
@@ -205,7 +205,7 @@ class TaskSupervisor(Supervised):
         self._close(shutdown, lambda: resolve((closed,), None))
         await closed
 
-    async def __aenter__(self) -> TaskSupervisor:
+    async def __aenter__(self) -> Self:
         self._begin(Keeper(self.name, None, self._clock), asyncio.get_running_loop())
         return self
 
