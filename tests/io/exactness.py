@@ -28,12 +28,18 @@ def assert_same(back, value, place="value"):
     elif isinstance(value, set | frozenset):
         assert sorted(map(_spelled, back)) == sorted(map(_spelled, value)), place
     elif dataclasses.is_dataclass(value):
-        assert_same(vars(back), vars(value), f"{place}.__dict__")
+        names = [field.name for field in dataclasses.fields(value)]
+        assert_same([getattr(back, n) for n in names], [getattr(value, n) for n in names], f"{place}.*")
+        assert_same(getattr(back, "__dict__", None), getattr(value, "__dict__", None), f"{place}.__dict__")
     elif not _is_not_a_number(value):
         assert back == value, place
 
 
 def _spelled(item):
+    if isinstance(item, frozenset):
+        return f"frozenset {sorted(map(_spelled, item))}"
+    if isinstance(item, tuple):
+        return f"tuple {list(map(_spelled, item))}"
     return f"{type(item).__qualname__} {item!r}"
 
 

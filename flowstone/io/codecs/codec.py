@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Protocol, runtime_checkable
+from typing import Final, Protocol, runtime_checkable
 
 __all__ = ["Codec", "CodecError", "type_name"]
+
+_MAX_PATH: Final = 120
 
 
 @runtime_checkable
@@ -58,7 +60,8 @@ class CodecError(Exception):
 
     def inside(self, step: str) -> CodecError:
         """The same error, seen from one container further out."""
-        self.path = (step + self.path)[:500]
+        path = step + self.path
+        self.path = path if len(path) <= _MAX_PATH else f"{path[: _MAX_PATH - 1]}…"
         return self
 
 

@@ -144,7 +144,7 @@ class _Encoder:
             try:
                 pairs.append((key if plain_keys else self.encode(key, depth), self.encode(item, depth)))
             except CodecError as error:
-                error.inside(f"[{key!r:.50}]")
+                error.inside(f"[{_shown(key)}]")
                 raise
         return dict(pairs) if plain_keys else {"$dict": pairs}
 
@@ -183,6 +183,13 @@ def _careful(value: Any) -> Any:
     if kind is str and not _is_well_formed(value):
         return {"$str": base64.b64encode(value.encode("utf-8", "surrogatepass")).decode("ascii")}
     return value
+
+
+def _shown(key: Any) -> str:
+    try:
+        return f"{key!r:.50}"
+    except Exception:  # An integer too long to print, or a class of the user's.
+        return type_name(key)
 
 
 def _is_well_formed(text: str) -> bool:

@@ -115,25 +115,29 @@ def _encode_dataclass(value: Any, classes: Classes, encode: Callable[[Any], Any]
     content = {"class": classes.name(cls), "fields": encode_state(fields, encode)}
     if others:
         content["others"] = encode_state(others, encode)
+    unset = [f.name for f in dataclasses.fields(cls) if f.name not in fields]
+    if unset:
+        content["unset"] = unset
     return {"$dataclass": content}
 
 
 def _decode_dataclass(content: dict[str, Any], classes: Classes) -> object:
     cls: Any = classes.find(content["class"], dataclasses.is_dataclass)
     instance = object.__new__(cls)
-    state = {**_absent_defaults(cls, content["fields"]), **content["fields"], **content.get("others", {})}
-    for name, part in state.items():
+    stored = {**content["fields"], **content.get("others", {})}
+    gained = _defaults(cls, {*content["fields"], *content.get("unset", ())})
+    for name, part in {**gained, **stored}.items():
         object.__setattr__(instance, name, part)  # Frozen ones too.
     return instance
 
 
-def _absent_defaults(cls: Any, stored: dict[str, Any]) -> dict[str, Any]:
+def _defaults(cls: Any, then: set[str]) -> dict[str, Any]:
     """Values for fields the class has gained since; fields it has lost are an error, not a silent loss."""
-    known = {f.name: f for f in dataclasses.fields(cls)}
-    lost = [name for name in stored if name not in known]
+    now = {f.name: f for f in dataclasses.fields(cls)}
+    lost = sorted(then - now.keys())
     if lost:
         raise CodecError(f"{cls.__qualname__} no longer has the field {lost[0]!r}", "materialize it again")
-    return {name: _default(cls, f) for name, f in known.items() if name not in stored and f.init}
+    return {name: _default(cls, f) for name, f in now.items() if name not in then and f.init}
 
 
 def _default(cls: Any, field: dataclasses.Field[Any]) -> Any:

@@ -152,7 +152,15 @@ def _validate(cls: Any, validate: Callable[[], object]) -> object:
         return validate()
     except Exception as error:
         raise CodecError(
-            f"the model {cls.__qualname__} has changed since it was stored and refuses it "
-            f"({type(error).__name__}: {str(error)[:300]})",
+            f"the model {cls.__qualname__} has changed since it was stored and refuses it ({_told(error)})",
             "materialize it again, or let the model accept the old fields",
         ) from error
+
+
+def _told(error: Exception) -> str:
+    """The first complaint in one line, without the value, which may be long or private."""
+    complaints: list[Any] = getattr(error, "errors", list)()
+    if not complaints:
+        return f"{type(error).__name__}: {str(error)[:300]}"
+    place = ".".join(map(str, complaints[0]["loc"]))
+    return f"{place}: {complaints[0]['msg']}"[:300]

@@ -5,9 +5,9 @@ library is imported before such a table appears or such a file is loaded, and th
 ones ever imported.
 
 Parquet and the libraries do not agree on every type, and most disagreements are silent: an object column of
-text comes back as a string column, a list as a numpy array. So storing checks that the *schema* survives, by
-a round trip of the table without its rows; where the values of a column carry their own types (pandas
-objects) the whole table makes the trip.
+text comes back as a string column, a list as a numpy array. So storing makes sure. polars and pyarrow are
+strictly typed: there a round trip of the table without its rows shows whether the schema survives. A pandas
+frame, where so much depends on the values, is read back and compared as a whole.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final
 from flowstone.io.codecs.codec import CodecError, type_name
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
     import pandas as pd
     import polars as pl
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
 __all__ = ["TABLE_LIBRARIES", "PandasCodec", "ParquetCodec", "PolarsCodec", "PyarrowCodec"]
 
+_CONVERT: Final = "convert it to a type that Parquet keeps"
 _REMEDIES: Final[Mapping[str, str]] = {
     "LazyFrame": "call .collect() on it",
     "Series": "call .to_frame() on it",
@@ -98,9 +99,15 @@ class ParquetCodec(ABC):
 
     def _differs(self, column: object, was: object, becomes: object) -> CodecError:
         return CodecError(
-            f"column {column!r} of type {was} would come back from Parquet as {becomes}",
-            "convert it to a type that Parquet keeps",
+            f"column {column!r} of type {was} would come back from Parquet as {becomes}", _CONVERT
         )
+
+    def _require_columns(self, columns: int, rows: int) -> None:
+        if rows and not columns:
+            raise CodecError(
+                f"it has {rows} rows without a column, and Parquet keeps no such rows",
+                "add a column, or return the number of rows",
+            )
 
 
 class PolarsCodec(ParquetCodec):
@@ -110,6 +117,7 @@ class PolarsCodec(ParquetCodec):
     table = "DataFrame"
 
     def _encode_checked(self, value: pl.DataFrame) -> bytes:
+        self._require_columns(value.width, value.height)
         empty = self._read(self._write(value.head(0)))
         for column, was in value.schema.items():
             if empty.schema.get(column) != was:
@@ -134,9 +142,11 @@ class PyarrowCodec(ParquetCodec):
     table = "Table"
 
     def _encode_checked(self, value: pa.Table) -> bytes:
+        self._require_columns(value.num_columns, value.num_rows)
         empty = self._read(self._write(value.slice(0, 0)))
-        if not empty.schema.equals(value.schema, check_metadata=True):
-            raise self._differs("(schema)", value.schema, empty.schema)
+        for was, becomes in zip(value.schema, empty.schema, strict=True):
+            if not becomes.equals(was, check_metadata=True):
+                raise self._differs(was.name, was, becomes)
         return self._write(value)
 
     def _write(self, value: pa.Table) -> bytes:
@@ -164,11 +174,18 @@ class PandasCodec(ParquetCodec):
     table = "DataFrame"
 
     def _encode_checked(self, value: pd.DataFrame) -> bytes:
-        self._require_same(self._read(self._write(value.iloc[:0])), value.iloc[:0])
         data = self._write(value)
-        objects = [name for name, kind in value.dtypes.items() if str(kind) == "object"]
-        if objects or str(value.index.dtype) == "object":
-            self._require_same_objects(self._read(data), value, objects)
+        back = self._read(data)
+        for column, was in value.dtypes.items():
+            if back[column].dtype != was:
+                raise self._differs(column, was, back[column].dtype)
+            if str(was) == "object":
+                self._require_same_objects(column, value[column], back[column])
+        try:
+            sys.modules["pandas"].testing.assert_frame_equal(back, value, check_exact=True, check_freq=False)
+        except AssertionError as error:
+            difference = " ".join(str(error).split())[:200]
+            raise CodecError(f"it would come back changed from Parquet ({difference})", _CONVERT) from error
         return data
 
     def _write(self, value: pd.DataFrame) -> bytes:
@@ -181,21 +198,11 @@ class PandasCodec(ParquetCodec):
 
         return pd.read_parquet(io.BytesIO(data), engine="pyarrow")
 
-    def _require_same(self, back: pd.DataFrame, value: pd.DataFrame) -> None:
-        for column, was in value.dtypes.items():
-            if back[column].dtype != was:
-                raise self._differs(column, was, back[column].dtype)
-        try:
-            sys.modules["pandas"].testing.assert_frame_equal(back, value, check_freq=False)
-        except AssertionError as error:
-            raise self._differs("(index or columns)", "this", str(error).splitlines()[0]) from error
-
-    def _require_same_objects(self, back: pd.DataFrame, value: pd.DataFrame, objects: list[Any]) -> None:
-        self._require_same(back, value)
-        for column in objects:
-            for was, becomes in zip(value[column], back[column], strict=True):
-                if type(was) is not type(becomes):
-                    raise self._differs(column, f"object holding {type_name(was)}", type_name(becomes))
+    def _require_same_objects(self, column: object, values: Iterable[Any], back: Iterable[Any]) -> None:
+        # Each object has a type of its own, and frames compare equal though None has become NaN.
+        for was, becomes in zip(values, back, strict=True):
+            if type(was) is not type(becomes):
+                raise self._differs(column, f"object holding {type_name(was)}", type_name(becomes))
 
 
 def _library(value: object) -> str:
