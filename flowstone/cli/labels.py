@@ -23,9 +23,11 @@ __all__ = [
     "partition_label",
     "printable",
     "record_label",
+    "run_label",
     "step_label",
 ]
 
+_UNITS = ((86_400.0, "d"), (3_600.0, "h"), (60.0, "min"), (1.0, "s"))
 _ORDER = ("succeeded", "reused", "failed", "skipped", "cancelled")
 
 
@@ -68,6 +70,11 @@ def name_label(name: str) -> str:
     return step_label(asset, key.removesuffix("]")) if bracket else name
 
 
+def run_label(run_id: str, *, short: bool) -> str:
+    """A run's id, or as much of it as tells runs apart: its time to the millisecond and a little chance."""
+    return run_id[:14] if short else run_id
+
+
 def count(number: int, noun: str) -> str:
     """`1 step`, `1,461 steps`."""
     return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
@@ -84,7 +91,7 @@ def duration(seconds: float) -> str:
     if seconds < 0.0995:
         return f"{seconds * 1000:.3g} ms"
     if seconds < 59.95:
-        return f"{seconds:.1f} s"
+        return f"{seconds:.1f} s" if seconds != round(seconds) else f"{seconds:.0f} s"
     minutes, rest = divmod(round(seconds), 60)
     if minutes < 60:
         return f"{minutes} min {rest} s"
@@ -100,7 +107,11 @@ def printable(text: str) -> str:
 
 
 def ago(moment: datetime | None, now: datetime) -> str:
-    """`3 min 20 s ago`; a dash for never."""
+    """`3 min ago`: how long since, in the one unit that matters; a dash for never."""
     if moment is None:
         return "-"
-    return f"{duration(max((now - moment).total_seconds(), 0.0))} ago"
+    seconds = max((now - moment).total_seconds(), 0.0)
+    for size, unit in _UNITS:
+        if seconds >= size:
+            return f"{seconds / size:.0f} {unit} ago"
+    return "just now"

@@ -30,6 +30,9 @@ if TYPE_CHECKING:
 
 __all__ = ["Screen"]
 
+_WIDE = 120
+"""Columns from which a terminal counts as wide."""
+
 _UNLIMITED = 1_000
 """Columns assumed where nobody looks: output that another program reads is not folded."""
 
@@ -62,6 +65,16 @@ class Screen:
         return _console(sys.stderr)
 
     @property
+    def terminal(self) -> bool:
+        """Whether people look at stdout."""
+        return sys.stdout.isatty() and self.out.is_terminal
+
+    @property
+    def wide(self) -> bool:
+        """Whether a table may have every column: a wide terminal, or a program that reads."""
+        return not self.terminal or self.out.width >= _WIDE
+
+    @property
     def live(self) -> bool:
         """Whether a moving display can be drawn on stderr."""
         return sys.stderr.isatty() and self.err.is_terminal and not self.err.is_dumb_terminal
@@ -69,7 +82,7 @@ class Screen:
     def print(self, *renderables: RenderableType) -> None:
         """Write text or tables to stdout; strings are taken literally."""
         for renderable in renderables:
-            if sys.stdout.isatty():
+            if self.terminal:
                 self.out.print(_literal(renderable), soft_wrap=isinstance(renderable, str))
             else:
                 self._print_plain(renderable)

@@ -22,13 +22,13 @@ def table(screen: Screen, *columns: str, right: tuple[str, ...] = (), fold: str 
         right: Headings of columns aligned to the right: numbers.
         fold: Heading of the column that gives way on a narrow terminal; default: the last one.
     """
-    terminal = screen.out.is_terminal
+    terminal = screen.terminal
     made = Table(
         box=SIMPLE_HEAD if terminal else None,
         pad_edge=False,
         show_edge=False,
         header_style="bold" if terminal else "",
-        padding=(0, 2, 0, 0),
+        padding=(0, 1 if terminal else 2, 0, 0),
     )
     for column in columns:
         gives_way = column == (fold or columns[-1])
@@ -37,5 +37,6 @@ def table(screen: Screen, *columns: str, right: tuple[str, ...] = (), fold: str 
             justify="right" if column in right else "left",
             no_wrap=not gives_way,
             overflow="fold" if gives_way else "ellipsis",
+            min_width=min(len(column), 8),
         )
     return made

@@ -64,6 +64,7 @@ def test_key_label_never_fails(value):
         (0.0123, "12.3 ms"),
         (0.0996, "0.1 s"),
         (1.25, "1.2 s"),
+        (4, "4 s"),
         (59.99, "1 min 0 s"),
         (200, "3 min 20 s"),
         (3_725, "1 h 2 min"),
@@ -92,6 +93,7 @@ def test_printable_disarms_escape_sequences():
 def test_ago():
     """An instant is told by its distance; one in the future by none."""
     now = datetime(2025, 1, 1, tzinfo=UTC)
-    assert ago(now - timedelta(seconds=200), now) == "3 min 20 s ago"
-    assert ago(now + timedelta(seconds=5), now) == "0 ms ago"
+    assert ago(now - timedelta(seconds=200), now) == "3 min ago"
+    assert ago(now - timedelta(days=40), now) == "40 d ago"
+    assert ago(now + timedelta(seconds=5), now) == "just now"
     assert ago(None, now) == "-"

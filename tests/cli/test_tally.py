@@ -109,7 +109,7 @@ def test_plain_lines_come_at_most_once_a_second(tally, clock):
         plain.refresh()
     assert lines[0] == "run r1: 10,000 steps"
     assert len(lines) == 1 + 4
-    assert lines[1] == "2,000 of 10,000 steps: 2,000 succeeded; 2,000 steps/s, 4.0 s left"
+    assert lines[1] == "2,000 of 10,000 steps: 2,000 succeeded; 2,000 steps/s, 4 s left"
     clock.now += 10
     before = len(lines)
     plain.refresh()
@@ -131,7 +131,7 @@ def test_live_picture(tally, clock):
     clock.now += 4
     text = shown(tally)
     assert "2/4 steps" in text
-    assert "0.5/s  4.0 s left" in text
+    assert "0.5/s  4 s left" in text
     assert "1 succeeded  1 failed" in text
     assert "running raw[c]" in text
 

@@ -30,15 +30,17 @@ def assets(target: Target, json: Json = False, debug: Debug = False) -> None:
 
 
 def _table(pipeline: Pipeline, screen: Screen) -> Table:
-    shown = table(screen, "asset", "partitions", "depends on", "io", "runs in", "description")
+    wide = screen.wide
+    shown = table(
+        screen, "asset", "partitions", "depends on", *(["io", "runs in"] if wide else []), "description"
+    )
     for name in pipeline.graph.order():
         asset = pipeline.assets[name]
         shown.add_row(
             name,
-            _extent(asset.partitions),
+            _extent(asset.partitions, wide=wide),
             ", ".join(_dependency_label(dependency) for dependency in asset.dependencies) or "-",
-            asset.io,
-            "-" if asset.is_constant else asset.run_in,
+            *([asset.io, "-" if asset.is_constant else asset.run_in] if wide else []),
             asset.description or "",
         )
     return shown
@@ -48,16 +50,16 @@ def _dependency_label(dependency: Any) -> str:
     return f"{dependency.asset}?" if dependency.optional else str(dependency.asset)
 
 
-def _extent(partitions: PartitionSet[Any] | None) -> str:
-    """`1,461 (2012-01-01 to 2015-12-31)`."""
+def _extent(partitions: PartitionSet[Any] | None, *, wide: bool) -> str:
+    """`1,461 (2012-01-01 to 2015-12-31)`, or just `1,461`."""
     if partitions is None:
         return "-"
     try:
         size = len(partitions)
     except PartitionError:
         return "kept in the store"
-    if size == 0:
-        return "0"
+    if size == 0 or not wide:
+        return f"{size:,}"
     first, last = partition_label(partitions[0]), partition_label(partitions[-1])
     return f"{size:,} ({first} to {last})" if size > 1 else f"1 ({first})"
 

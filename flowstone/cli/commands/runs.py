@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from flowstone.cli.documents import run_document
-from flowstone.cli.labels import ago, breakdown, count, duration, key_label
+from flowstone.cli.labels import ago, breakdown, count, duration, key_label, run_label
 from flowstone.cli.loop import run_async
 from flowstone.cli.options import DEFAULT_STORE, Debug, Json, StoreUrl
 from flowstone.cli.places import history
@@ -47,15 +47,17 @@ async def _newest(url: str, limit: int) -> list[RunRecord]:
 
 def _table(screen: Screen, found: list[RunRecord]) -> Table:
     now = datetime.now(UTC)
-    shown = table(screen, "run", "status", "created", "took", "steps", "what", right=("steps",))
+    wide = screen.wide
+    shown = table(screen, "run", "status", "created", "took", "steps", "what", right=("took", "steps"))
     for one in found:
+        counts = f": {breakdown({str(k): v for k, v in one.counts.items()})}" if wide else ""
         shown.add_row(
-            one.id,
+            run_label(one.id, short=not wide),
             str(one.status),
             ago(one.created_at, now),
             took(one),
             f"{sum(one.counts.values()):,}/{one.total:,}" if one.total else "-",
-            f"{request_label(one)}: {breakdown({str(k): v for k, v in one.counts.items()})}",
+            request_label(one) + counts,
         )
     return shown
 

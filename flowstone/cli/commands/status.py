@@ -140,7 +140,8 @@ def _summary(standing: _Standing) -> str:
 def _table(screen: Screen, standing: _Standing, limit: int) -> Table:
     now = datetime.now(UTC)
     current = {(one.partition_key, one.run_id) for one in standing.current}
-    shown = table(screen, "step", "status", "current", "finished", "took", "run", "message", right=("took",))
+    columns = ["step", "status", "current", "finished", "took", *(["run"] if screen.wide else []), "message"]
+    shown = table(screen, *columns, right=("took",))
     for one in standing.recent[:limit]:
         shown.add_row(
             record_label(one),
@@ -148,7 +149,7 @@ def _table(screen: Screen, standing: _Standing, limit: int) -> Table:
             "yes" if (one.partition_key, one.run_id) in current else "",
             ago(one.finished_at, now),
             "-" if one.duration is None else duration(one.duration),
-            one.run_id,
+            *([one.run_id] if screen.wide else []),
             printable(one.failure.message) if one.failure else "",
         )
     return shown

@@ -79,14 +79,14 @@ def _tell(screen: Screen, outcomes: Sequence[Outcome]) -> None:
     screen.print(
         Text.assemble(
             (f"{count(steps, 'step')} in {duration(seconds)}", "bold"),
-            f": {each:,.0f} µs a step, each supervised, recorded and with its lineage.",
+            f", {each:,.0f} µs each: supervised, recorded, with lineage.",
         ),
         "",
         Text("Try next", style="bold"),
     )
     prefix = "uv run flowstone" if "UV_RUN_RECURSION_DEPTH" in os.environ else "flowstone"
     for command, what in _NEXT:
-        screen.print(Text.assemble(f"  {prefix} {command}", (f"  # {what}", "dim")))
+        screen.print(Text(f"  # {what}", style="dim"), f"  {prefix} {command}")
 
 
 def _speed(outcomes: Sequence[Outcome]) -> tuple[int, float, float]:

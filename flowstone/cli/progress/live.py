@@ -87,8 +87,8 @@ def _speed(tally: Tally) -> Text:
     if not tally.done:
         return Text(duration(tally.elapsed), style="dim")
     text = f"{tally.rate:,.0f}/s" if tally.rate >= 10 else f"{tally.rate:.1f}/s"
-    if tally.remaining is not None:
-        text += f"  {duration(tally.remaining)} left"
+    if tally.remaining:
+        text += f"  {duration(max(round(tally.remaining), 1))} left"
     return Text(text, style="dim")
 
 

@@ -47,8 +47,8 @@ class PlainLines:
         line = (
             f"{tally.done:,} of {tally.total:,} steps: {breakdown(tally.counts)}; {tally.rate:,.0f} steps/s"
         )
-        if tally.remaining is not None:
-            line += f", {duration(tally.remaining)} left"
+        if tally.remaining:
+            line += f", {duration(max(round(tally.remaining), 1))} left"
         return line
 
     def close(self) -> None:
