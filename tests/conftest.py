@@ -1,0 +1,36 @@
+"""What no test may leave behind: a task that still runs, or an error that only the event loop has seen."""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+
+import pytest
+
+TURNS = 50
+"""Turns of the loop that a test's last tasks get to finish."""
+
+
+@pytest.fixture(autouse=True)
+def nothing_left_behind(request):
+    """Watch the loop of each asynchronous test."""
+    if inspect.iscoroutinefunction(getattr(request, "function", None)):
+        request.getfixturevalue("watched_loop")
+
+
+@pytest.fixture
+async def watched_loop():
+    """Fail the test if a task is left when it ends, or the loop's exception handler was called."""
+    loop = asyncio.get_running_loop()
+    before = asyncio.all_tasks()
+    unhandled: list[dict] = []
+    loop.set_exception_handler(lambda _, context: unhandled.append(context))
+    yield loop
+    for _ in range(TURNS):
+        left = asyncio.all_tasks() - before - {asyncio.current_task()}
+        if not left:
+            break
+        await asyncio.sleep(0)
+    loop.set_exception_handler(None)
+    assert not left, f"the test left tasks behind: {sorted(task.get_name() for task in left)}"
+    assert not unhandled, f"errors that nobody handled: {unhandled}"
