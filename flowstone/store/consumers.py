@@ -9,8 +9,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-
     from flowstone.runs.records import Input
     from flowstone.store.protocol import StepKey
 
@@ -34,21 +32,17 @@ class Consumers:
 
     def replace(self, consumer: StepKey, before: tuple[Input, ...], after: tuple[Input, ...]) -> None:
         """The consumer's current inputs change from `before` to `after`; either may be empty."""
-        old = _keys(before) if before else ()
-        new = _keys(after)
-        for key in old:
+        new = {(item.asset, item.partition_key): None for item in after}
+        for item in before:
+            key = (item.asset, item.partition_key)
             if key not in new:
                 self._remove(consumer, key)
-        for key in new:
-            if key not in old:
-                self._add(consumer, key)
-
-    def _add(self, consumer: StepKey, key: StepKey) -> None:
-        known = self._of.setdefault(key, consumer)
-        if isinstance(known, dict):
-            known[consumer] = None
-        elif known != consumer:
-            self._of[key] = {known: None, consumer: None}
+        for key in new:  # Those it already had stay in their place.
+            known = self._of.setdefault(key, consumer)
+            if isinstance(known, dict):
+                known[consumer] = None
+            elif known != consumer:
+                self._of[key] = {known: None, consumer: None}
 
     def _remove(self, consumer: StepKey, key: StepKey) -> None:
         known = self._of.get(key)
@@ -58,7 +52,3 @@ class Consumers:
                 del self._of[key]
         elif known == consumer:
             del self._of[key]
-
-
-def _keys(inputs: Iterable[Input]) -> dict[StepKey, None]:
-    return {(item.asset, item.partition_key): None for item in inputs}

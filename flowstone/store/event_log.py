@@ -28,6 +28,7 @@ Ending: TypeAlias = StepSucceeded | StepFailed | StepReused | StepSkipped | Step
 ENDINGS: Final = (StepSucceeded, StepFailed, StepReused, StepSkipped, StepCancelled)
 """The same for `isinstance`, which takes half a microsecond longer to look through a union."""
 
+_SUCCEEDED: Final = Status.SUCCEEDED  # To look it up in the enum takes 90 ns.
 _ATTEMPTED: Final[Mapping[Status, type[StepSucceeded | StepFailed | StepCancelled]]] = MappingProxyType(
     {Status.SUCCEEDED: StepSucceeded, Status.FAILED: StepFailed, Status.CANCELLED: StepCancelled}
 )
@@ -76,6 +77,8 @@ class EventLog:
 def _says_the_same(event: Ending, record: Materialization) -> bool:
     if event.at != record.finished_at:
         return False
+    if type(event) is StepSucceeded:  # Nearly always.
+        return record.status is _SUCCEEDED and event.attempt == record.attempt
     if isinstance(event, (StepReused, StepSkipped)):
         return _DECIDED.get(record.status) is type(event)
     return event.attempt == record.attempt and _ATTEMPTED.get(record.status) is type(event)

@@ -99,19 +99,13 @@ class RunLog:
             raise StaleWrite(
                 f"run {self._base.id} was taken over: it is at epoch {self._epoch}, this write at {epoch}"
             )
-        if isinstance(event, _OF_RUN):
-            if isinstance(event, RunFinished) and not event.status.terminal:
-                raise ValueError(f"a run cannot finish as {event.status}: give a terminal status")
-            return
+        # Nearly every event passes, so what only a refusal needs to know is asked last.
         steps = self._steps.get(event.asset)
-        if steps is not None and event.partition_key in steps:
+        if steps is not None and event.partition_key in steps and not isinstance(event, _OF_RUN):
             raise StaleWrite(f"{_name(event)} already has its record in run {self._base.id}")
-        if self._attempts and isinstance(event, _OF_ATTEMPT):
-            latest = self._attempts.get((event.asset, event.partition_key), 0)
-            if event.attempt < latest:
-                raise StaleWrite(
-                    f"attempt {event.attempt} of {_name(event)} was overtaken by attempt {latest}"
-                )
+        latest = self._attempts.get((event.asset, event.partition_key), 0)
+        if latest > 1 and isinstance(event, _OF_ATTEMPT) and event.attempt < latest:
+            raise StaleWrite(f"attempt {event.attempt} of {_name(event)} was overtaken by attempt {latest}")
 
     def check_all(self, events: Sequence[Event], epoch: int) -> None:
         """`check` for a batch, each event as if those before it had been added."""
@@ -123,7 +117,7 @@ class RunLog:
             if finished:
                 raise StaleWrite(f"run {self._base.id} takes no events after the one that finishes it")
             if isinstance(event, _OF_RUN):
-                finished = isinstance(event, RunFinished)
+                finished = isinstance(event, RunFinished) and _terminal(event)
                 continue
             key = (event.asset, event.partition_key)
             if key in ended or (isinstance(event, _OF_ATTEMPT) and event.attempt < attempts.get(key, 0)):
@@ -147,16 +141,18 @@ class RunLog:
     def add(self, event: Event) -> Materialization | None:
         """Add an event that `check` let pass; returns the record it carries, if it ends a step."""
         if isinstance(event, ENDINGS):
-            return self._end(_dated(event))
+            return self._end(event)
         if isinstance(event, StepStarted):
             self._attempts[event.asset, event.partition_key] = event.attempt
         elif isinstance(event, RunQueued):
             return None  # The creation of the run said that.
-        self.log.append(event)
-        if isinstance(event, RunStarted):
+        elif isinstance(event, RunStarted):
             self._start(event)
-        elif isinstance(event, RunFinished):
+        elif isinstance(event, RunFinished) and _terminal(event):
             self._finish(event)
+        self.log.append(event)
+        if self.finished:
+            self.log.trim()
         return None
 
     def restore(self, records: Iterable[Materialization]) -> None:
@@ -173,7 +169,11 @@ class RunLog:
 
     def _end(self, event: Ending) -> Materialization:
         record = event.materialization
-        self._attempts.pop((event.asset, event.partition_key), None)
+        if record.finished_at is None or record.finished_at.tzinfo is None:
+            event = _dated(event)
+            record = event.materialization
+        if self._attempts:
+            self._attempts.pop((event.asset, event.partition_key), None)
         self._file(record)
         self.log.append_ending(event)
         return record
@@ -199,7 +199,6 @@ class RunLog:
         self._finished_at = event.at
         self.finished = True
         self._attempts.clear()
-        self.log.trim()
 
     # Questions ----------------------------------------------------------------------------------------------
 
@@ -234,14 +233,18 @@ def _creation(run: RunRecord) -> RunQueued:
     )
 
 
+def _terminal(event: RunFinished) -> bool:
+    if not event.status.terminal:
+        raise ValueError(f"a run cannot finish as {event.status}: give a terminal status")
+    return True
+
+
 def _dated(event: Ending) -> Ending:
     """The event with an aware `finished_at` in its record, which order depends on; naive means UTC."""
     record = event.materialization
     finished = record.finished_at or event.at
     if finished.tzinfo is None:
         finished = finished.replace(tzinfo=UTC)
-    if finished is record.finished_at:
-        return event
     return replace(event, materialization=replace(record, finished_at=finished))
 
 
