@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Literal
 from urllib.parse import quote
 
-from flowstone.cli.labels import count
+from flowstone.cli.labels import count, run_label
 from flowstone.cli.loading import load
 from flowstone.cli.loop import has_uvloop
 from flowstone.cli.places import directory_of, store_of
@@ -128,7 +128,7 @@ async def _newest_run(url: str) -> str:
         newest = await store.runs(limit=1)
     finally:
         await store.close()
-    return f"newest run {newest[0].id}" if newest else "no runs yet"
+    return f"newest run {run_label(newest[0].id, short=True)}" if newest else "no runs yet"
 
 
 def _exists(place: Path) -> bool:

@@ -147,6 +147,7 @@ async def _interruptible(
         await (await runtime.run(str(tally.run_id))).drain()
 
     interruption = Interruption(on_first=finish, on_second=task.cancel)
+    began = time.perf_counter()
     with listening(interruption):
         try:
             async with beside(drain):
@@ -162,7 +163,7 @@ async def _interruptible(
                 raise
             task.uncancel()
             result = await _so_far(runtime, tally.run_id)
-    return _outcome(result, tally, interrupted=interruption.times > 0)
+    return _outcome(result, time.perf_counter() - began, interrupted=interruption.times > 0)
 
 
 async def _so_far(runtime: Runtime, run_id: str | None) -> RunResult | None:
@@ -170,15 +171,13 @@ async def _so_far(runtime: Runtime, run_id: str | None) -> RunResult | None:
     return None if run_id is None else await (await runtime.run(run_id)).result()
 
 
-def _outcome(result: RunResult | Materialization | None, tally: Tally, *, interrupted: bool) -> Outcome:
+def _outcome(result: RunResult | Materialization | None, seconds: float, *, interrupted: bool) -> Outcome:
     if result is None:
-        return Outcome(tally.run_id, Status.CANCELLED, tally.elapsed, interrupted, counts=dict(tally.counts))
+        return Outcome(None, Status.CANCELLED, seconds, interrupted)
     if isinstance(result, Materialization):
         steps: dict[str, Sequence[Materialization]] = {str(result.status): (result,)}
-        status = result.status
     else:
         names = ("succeeded", "reused", "failed", "skipped", "cancelled")
         steps = {name: found for name in names if (found := getattr(result, name))}
-        status = result.status
     counts = {name: len(found) for name, found in steps.items()}
-    return Outcome(result.run_id, status, tally.elapsed, interrupted, steps, counts)
+    return Outcome(result.run_id, result.status, seconds, interrupted, steps, counts)

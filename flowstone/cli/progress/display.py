@@ -50,8 +50,8 @@ async def open_display(screen: Screen, tally: Tally, events: AsyncIterator[Event
 
     async def draw() -> None:
         while True:
+            await anyio.sleep(_FRAME)  # First: what takes less than a frame needs no display.
             display.refresh()
-            await anyio.sleep(_FRAME)
 
     try:
         async with beside(count, draw):

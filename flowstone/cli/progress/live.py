@@ -38,7 +38,7 @@ class LiveBar:
     """
 
     def __init__(self, tally: Tally, console: Console, *, owns_stdout: bool) -> None:
-        self._tally = tally
+        self._started = False
         self._live = Live(
             console=console,
             auto_refresh=False,
@@ -47,15 +47,18 @@ class LiveBar:
             redirect_stderr=True,
             get_renderable=lambda: picture(tally, console.width),
         )
-        self._live.start()
 
     def refresh(self) -> None:
-        """Redraw."""
+        """Draw; nothing is shown before the first time."""
+        if not self._started:
+            self._started = True
+            self._live.start()
         self._live.refresh()
 
     def close(self) -> None:
         """Take the display away and show the cursor again."""
-        self._live.stop()
+        if self._started:
+            self._live.stop()
 
 
 def picture(tally: Tally, width: int) -> RenderableType:
