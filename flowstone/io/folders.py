@@ -25,6 +25,8 @@ _FOLDER: Final = os.O_RDONLY | getattr(os, "O_DIRECTORY", 0)
 # A FIFO planted under the root would block its reader for ever.
 _READ: Final = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0)
 _NO_LINKS_HERE: Final = frozenset({errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS})
+_AS_IT_IS: Final = {"follow_symlinks": False} if os.link in os.supports_follow_symlinks else {}
+_JUNCTION: Final = 0xA0000003  # What Windows calls a link to a folder that is not a symbolic link.
 _HAS_OPENAT: Final = {os.open, os.mkdir, os.unlink, os.link, os.stat, os.rename} <= os.supports_dir_fd
 
 
@@ -67,7 +69,8 @@ class Folder:
         path = os.path.join(self.path, name)  # noqa: PTH118 - strings: this is the hot path of every store
         if self._fd is not None:
             return Folder(path, os.open(name, _FOLDER | _FLAGS, dir_fd=self._fd))
-        if not stat.S_ISDIR(self.stat(name).st_mode):
+        status = self.stat(name)
+        if not stat.S_ISDIR(status.st_mode) or getattr(status, "st_reparse_tag", 0) == _JUNCTION:
             raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), path)
         return Folder(path, None)
 
@@ -81,6 +84,8 @@ class Folder:
 
     def read(self, name: str) -> bytes:
         """The content of the regular file `name`."""
+        if self._fd is None and stat.S_ISLNK(self.stat(name).st_mode):
+            raise OSError(errno.ELOOP, os.strerror(errno.ELOOP), name)
         fd = os.open(self._at(name), _READ | _FLAGS, dir_fd=self._fd)
         with os.fdopen(fd, "rb", buffering=0) as file:
             if not stat.S_ISREG(os.fstat(fd).st_mode):
@@ -95,9 +100,7 @@ class Folder:
     def move(self, name: str, to: Folder, new: str) -> None:
         """Move the file `name` to the folder `to` as `new`; `FileExistsError` if there is one."""
         try:
-            os.link(
-                self._at(name), to._at(new), src_dir_fd=self._fd, dst_dir_fd=to._fd, follow_symlinks=False
-            )
+            os.link(self._at(name), to._at(new), src_dir_fd=self._fd, dst_dir_fd=to._fd, **_AS_IT_IS)
         except OSError as error:
             if error.errno not in _NO_LINKS_HERE:
                 raise
