@@ -80,11 +80,11 @@ def show_outcome(screen: Screen, outcome: Outcome) -> None:
         screen.document(_document(outcome, debug=screen.debug))
         return
     for line in failure_lines(outcome.steps.get("failed", ()), debug=screen.debug):
-        screen.print(line)
+        screen.show(line)
     skipped = skipped_line(outcome.steps.get("skipped", ()))
     if skipped:
-        screen.print(skipped)
-    screen.print(_summary(outcome))
+        screen.show(skipped)
+    screen.show(_summary(outcome))
 
 
 def _summary(outcome: Outcome) -> str:

@@ -79,7 +79,7 @@ class Screen:
         """Whether a moving display can be drawn on stderr."""
         return sys.stderr.isatty() and self.err.is_terminal and not self.err.is_dumb_terminal
 
-    def print(self, *renderables: RenderableType) -> None:
+    def show(self, *renderables: RenderableType) -> None:
         """Write text or tables to stdout; strings are taken literally."""
         for renderable in renderables:
             if self.terminal:

@@ -152,7 +152,7 @@ def test_text_is_literal(capfd):
     table.add_column("h")
     table.add_row("[red]cell[/red]")
     with Screen() as screen:
-        screen.print("[bold]line[/bold]", table)
+        screen.show("[bold]line[/bold]", table)
         screen.note("[i]note[/i]")
     out, err = capfd.readouterr()
     assert out == "[bold]line[/bold]\nh\n[red]cell[/red]\n"
@@ -162,7 +162,7 @@ def test_text_is_literal(capfd):
 def test_long_lines_are_not_folded_for_programs(capfd):
     """Output that is piped keeps one record on one line, without trailing blanks."""
     with Screen() as screen:
-        screen.print("x" * 500)
+        screen.show("x" * 500)
     assert capfd.readouterr().out == "x" * 500 + "\n"
 
 
@@ -173,7 +173,7 @@ from flowstone.cli.screen import Screen
 try:
     with Screen() as screen:
         for number in range(100_000):
-            screen.print(f"line {number}")
+            screen.show(f"line {number}")
 except typer.Exit as end:
     sys.exit(end.exit_code)
 """

@@ -26,7 +26,7 @@ def assets(target: Target, json: Json = False, debug: Debug = False) -> None:
         if screen.json:
             screen.document(_document(loaded.pipeline))
         else:
-            screen.print(_table(loaded.pipeline, screen))
+            screen.show(_table(loaded.pipeline, screen))
 
 
 def _table(pipeline: Pipeline, screen: Screen) -> Table:

@@ -47,7 +47,7 @@ def doctor(
             )
             return
         for check in found:
-            screen.print(_line(check))
+            screen.show(_line(check))
 
 
 async def _all(store: str, target: str | None) -> Sequence[Check]:

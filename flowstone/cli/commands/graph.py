@@ -39,7 +39,7 @@ def graph(
         if screen.json:
             screen.document(_document(pipeline))
         else:
-            screen.print(_drawing(pipeline, format).rstrip("\n"))
+            screen.show(_drawing(pipeline, format).rstrip("\n"))
 
 
 def _drawing(pipeline: Pipeline, drawing: Drawing) -> str:

@@ -53,11 +53,11 @@ def lineage(
             )
             return
         label = step_label(*start[0]) if len(start) == 1 else f"{asset} ({count(len(start), 'partition')})"
-        screen.print(label)
+        screen.show(label)
         for title, found in (("computed from", above), ("used by", below)):
-            screen.print(f"  {title}" + ("" if found else " nothing recorded"))
+            screen.show(f"  {title}" + ("" if found else " nothing recorded"))
             for line in _lines(found):
-                screen.print(line)
+                screen.show(line)
 
 
 async def _trace(

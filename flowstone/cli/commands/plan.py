@@ -83,8 +83,8 @@ def _show(screen: Screen, planned: Plan, limit: int) -> None:
     for step in planned[:limit]:
         shown.add_row(step_label(step.asset, step.partition_key), step.action, _readable(step.reason))
     if limit and len(planned):
-        screen.print(shown, "")
-    screen.print(f"{count(len(planned), 'step')}: {planned.to_run:,} to run, {planned.to_reuse:,} to reuse")
+        screen.show(shown, "")
+    screen.show(f"{count(len(planned), 'step')}: {planned.to_run:,} to run, {planned.to_reuse:,} to reuse")
     if len(planned) > limit:
         screen.note(f"{count(len(planned) - limit, 'more step')}: --limit N or --json shows them.")
 

@@ -77,16 +77,16 @@ async def _all_runs(store: Store) -> AsyncGenerator[RunRecord, None]:
 
 
 def _show(screen: Screen, record: RunRecord, steps: Sequence[Materialization], limit: int) -> None:
-    screen.print(f"run       {record.id}")
-    screen.print(f"what      {request_label(record)} of the pipeline {record.pipeline!r}")
-    screen.print(f"status    {record.status}")
-    screen.print(f"created   {record.created_at:%Y-%m-%d %H:%M:%S %Z}, took {took(record)}")
+    screen.show(f"run       {record.id}")
+    screen.show(f"what      {request_label(record)} of the pipeline {record.pipeline!r}")
+    screen.show(f"status    {record.status}")
+    screen.show(f"created   {record.created_at:%Y-%m-%d %H:%M:%S %Z}, took {took(record)}")
     counts = {str(status): number for status, number in record.counts.items()}
-    screen.print(f"steps     {record.total:,}: {breakdown(counts)}")
+    screen.show(f"steps     {record.total:,}: {breakdown(counts)}")
     failed = [step for step in steps if step.status is Status.FAILED]
     for line in failure_lines(failed, debug=screen.debug):
-        screen.print(line)
+        screen.show(line)
     if limit and steps:
-        screen.print("", step_table(screen, steps[:limit]))
+        screen.show("", step_table(screen, steps[:limit]))
     if len(steps) > limit:
         screen.note(f"{count(len(steps) - limit, 'more step')}: --limit N or --json shows them.")

@@ -35,7 +35,7 @@ def runs(
         if screen.json:
             screen.document({"runs": [run_document(one) for one in found]})
         elif found:
-            screen.print(_table(screen, found))
+            screen.show(_table(screen, found))
         else:
             screen.note(f"No runs in {store} yet: `flowstone materialize MODULE:PIPELINE ASSET` makes one.")
 

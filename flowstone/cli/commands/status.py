@@ -117,11 +117,11 @@ def _when(record: Materialization) -> datetime:
 
 def _show(screen: Screen, standing: _Standing, store: str, limit: int) -> None:
     label = step_label(*standing.key)
-    screen.print(f"{label}: {_summary(standing)}")
+    screen.show(f"{label}: {_summary(standing)}")
     if not standing.recent and not standing.current:
         screen.note(f"{store} has no record of {label}: materialize it, or name another store with --store.")
         return
-    screen.print("", _table(screen, standing, limit))
+    screen.show("", _table(screen, standing, limit))
     if len(standing.recent) > limit:
         screen.note(f"{count(len(standing.recent) - limit, 'older record')}: --limit N shows them.")
 

@@ -24,7 +24,7 @@ def tree(target: Target, json: Json = False, debug: Debug = False) -> None:
         if screen.json:
             screen.document(_document(info))
         else:
-            screen.print(repr(info))
+            screen.show(repr(info))
 
 
 async def _snapshot(screen: Screen, loaded: Loaded) -> ProcessInfo:

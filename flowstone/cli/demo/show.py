@@ -40,7 +40,7 @@ async def play(screen: Screen) -> None:
     """Backfill the months with their days, make the report, show both."""
     loaded = Loaded(TARGET, pipeline)
     if not screen.json:
-        screen.print(
+        screen.show(
             Text("Four years of weather in Seattle: 1,461 days, 48 months, one report.", style="bold")
         )
     async with open_runtime(screen, loaded, "memory://") as runtime:
@@ -69,14 +69,14 @@ def _draw(screen: Screen, report: Report, highs: dict[date, float]) -> None:
     coloured = console.color_system in {"256", "truecolor"} and not console.no_color
     unicode = not console.options.ascii_only
     picture = heat_map(highs, unit="°C", coloured=coloured, unicode=unicode, notes=year_notes(report))
-    screen.print(
+    screen.show(
         "", picture, "", extremes(report), "", rain_bars(report["rain_by_month"], unicode=unicode), ""
     )
 
 
 def _tell(screen: Screen, outcomes: Sequence[Outcome]) -> None:
     steps, seconds, each = _speed(outcomes)
-    screen.print(
+    screen.show(
         Text.assemble(
             (f"{count(steps, 'step')} in {duration(seconds)}", "bold"),
             f", {each:,.0f} µs each: supervised, recorded, with lineage.",
@@ -86,7 +86,7 @@ def _tell(screen: Screen, outcomes: Sequence[Outcome]) -> None:
     )
     prefix = "uv run flowstone" if "UV_RUN_RECURSION_DEPTH" in os.environ else "flowstone"
     for command, what in _NEXT:
-        screen.print(Text(f"  # {what}", style="dim"), f"  {prefix} {command}")
+        screen.show(Text(f"  # {what}", style="dim"), f"  {prefix} {command}")
 
 
 def _speed(outcomes: Sequence[Outcome]) -> tuple[int, float, float]:
