@@ -52,6 +52,11 @@ class KeyList(Sequence[Any]):
             raise ValueError(f"{key!r} is not one of these keys")
         return position
 
+    def __eq__(self, other: object) -> bool:
+        return self._keys == other._keys if isinstance(other, KeyList) else NotImplemented
+
+    __hash__ = None  # type: ignore[assignment]  # compared like a list, hashed like one
+
     def _positions(self) -> dict[Any, int]:
         if self._index is None:
             self._index = {key: position for position, key in enumerate(self._keys)}

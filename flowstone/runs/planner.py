@@ -1,0 +1,147 @@
+"""From a request to a plan: which assets, which partitions of each, in which order. Pure and lazy.
+
+The target's partitions are given; those of an upstream asset are all that its downstream assets need, found
+from the target upwards. Where keys are consecutive they stay a slice of their set, so that a backfill over a
+million partitions with its upstream assets is planned without looking at a single key.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from flowstone.assets.key_slice import KeySlice
+from flowstone.assets.partition_keys import decode_partition
+from flowstone.assets.partition_mapping import ContainingKey, InnerKeys, SameKey
+from flowstone.errors import PartitionError
+from flowstone.runs.plan import AssetPlan, Edge, KeyList, RunPlan
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from flowstone.assets.graph import AssetGraph
+    from flowstone.assets.partition_view import PartitionView
+    from flowstone.runs.records import RunRequest
+
+__all__ = ["plan_run"]
+
+
+def plan_run(graph: AssetGraph, view: PartitionView, request: RunRequest) -> RunPlan:
+    """Plan a request.
+
+    Raises:
+        AssetNotFound: The target is not in the graph.
+        PartitionError: A key is foreign to the target's set.
+    """
+    needed = _needed(graph, view, request)
+    plans: list[AssetPlan] = []
+    offset = 0
+    for asset in graph.order() if len(needed) > 1 else needed:
+        if asset in needed:
+            plans.append(AssetPlan(asset, len(plans), offset, needed[asset], request.refresh))
+            offset += len(needed[asset])
+    _connect(graph, view, plans)
+    return RunPlan(request, graph, view, tuple(plans))
+
+
+def _needed(graph: AssetGraph, view: PartitionView, request: RunRequest) -> dict[str, Sequence[Any]]:
+    """The partitions of each asset that is part of the run."""
+    target = graph[request.asset].name
+    needed: dict[str, Sequence[Any]] = {target: _target_keys(view, request)}
+    if not request.upstream:
+        return needed
+    parts: dict[str, list[Sequence[Any]]] = {}
+    for asset in (target, *reversed(graph.upstream(target))):
+        if asset != target:
+            if asset not in parts:
+                continue
+            needed[asset] = _union(parts[asset])
+        for dependency in graph.dependencies(asset):
+            if not graph[dependency.asset].is_constant:
+                part = _upstream_keys(view, asset, dependency.asset, needed[asset])
+                if len(part):
+                    parts.setdefault(dependency.asset, []).append(part)
+    return needed
+
+
+def _target_keys(view: PartitionView, request: RunRequest) -> Sequence[Any]:
+    if request.span is not None:
+        keys = view.set_of(request.asset)
+        if keys is None:
+            raise PartitionError(f"Asset {request.asset!r} has no partition set, so it has no range of partitions.")
+        first, last = (decode_partition(end) for end in request.span)
+        return keys.between(first, last)
+    return KeyList(None if key is None else decode_partition(key) for key in request.keys)
+
+
+def _upstream_keys(view: PartitionView, asset: str, upstream: str, keys: Sequence[Any]) -> Sequence[Any]:
+    if len(keys) == 1:
+        return view.upstream_keys(asset, upstream, keys[0]).keys
+    if isinstance(keys, KeySlice) and len(keys) > 1:
+        hull = _hull(view, asset, upstream, keys)
+        if hull is not None:
+            return hull
+    return _union([view.upstream_keys(asset, upstream, key).keys for key in keys])
+
+
+def _hull(view: PartitionView, asset: str, upstream: str, keys: KeySlice[Any]) -> Sequence[Any] | None:
+    """What consecutive keys need, from the first and the last of them, where the mapping leaves no holes."""
+    mapping = view.graph.mapping(asset, upstream)
+    upstream_set = view.set_of(upstream)
+    if upstream_set is None:
+        return None
+    if isinstance(mapping, SameKey) and upstream_set == view.set_of(asset):
+        return keys
+    if not isinstance(mapping, InnerKeys | ContainingKey):
+        return None
+    first = view.upstream_keys(asset, upstream, keys[0]).keys
+    last = view.upstream_keys(asset, upstream, keys[-1]).keys
+    if not (isinstance(first, KeySlice) and isinstance(last, KeySlice) and len(first) and len(last)):
+        return None
+    return KeySlice(first.set, first.start, last.stop)
+
+
+def _union(parts: list[Sequence[Any]]) -> Sequence[Any]:
+    """All keys of several sequences: a slice where they are one, in the order of the set where they have one."""
+    first = parts[0] if parts else ()
+    if all(part is first or part == first for part in parts[1:]):
+        return first if isinstance(first, KeySlice) else KeyList(first)
+    slices = [part for part in parts if isinstance(part, KeySlice)]
+    if len(slices) == len(parts) and all(part.set == slices[0].set for part in slices):
+        return _union_of_slices(slices)
+    return KeyList(key for part in parts for key in part)
+
+
+def _union_of_slices(slices: list[KeySlice[Any]]) -> Sequence[Any]:
+    merged: list[tuple[int, int]] = []
+    for start, stop in sorted((part.start, part.stop) for part in slices):
+        if merged and start <= merged[-1][1]:
+            merged[-1] = (merged[-1][0], max(stop, merged[-1][1]))
+        else:
+            merged.append((start, stop))
+    if len(merged) == 1:
+        return KeySlice(slices[0].set, *merged[0])
+    return KeyList(key for start, stop in merged for key in KeySlice(slices[0].set, start, stop))
+
+
+def _connect(graph: AssetGraph, view: PartitionView, plans: list[AssetPlan]) -> None:
+    by_name = {plan.asset: plan for plan in plans}
+    downstream: dict[str, list[int]] = {}
+    for plan in plans:
+        edges = []
+        for upstream in _distinct_upstream(graph, plan.asset):
+            if upstream in by_name:
+                edges.append(_edge(view, plan, by_name[upstream]))
+                downstream.setdefault(upstream, []).append(plan.index)
+        plan.edges = tuple(edges)
+    for plan in plans:
+        plan.downstream = tuple(downstream.get(plan.asset, ()))
+
+
+def _distinct_upstream(graph: AssetGraph, asset: str) -> Iterator[str]:
+    return iter(dict.fromkeys(dependency.asset for dependency in graph.dependencies(asset)))
+
+
+def _edge(view: PartitionView, plan: AssetPlan, upstream: AssetPlan) -> Edge:
+    mapping = view.graph.mapping(plan.asset, upstream.asset)
+    aligned = isinstance(mapping, SameKey) and (plan.keys is upstream.keys or plan.keys == upstream.keys)
+    return Edge(view, plan.asset, upstream, aligned=aligned)

@@ -1,0 +1,78 @@
+"""The actor that publishes the asset graph. Reads take the current snapshot and never queue."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, assert_never
+
+from flowstone.actors import Actor, Call
+from flowstone.assets.dynamic_partitions import DynamicPartitions
+from flowstone.assets.graph import AssetGraph
+from flowstone.assets.multi_partitions import MultiPartitions
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from flowstone.assets.partition_set import PartitionSet
+    from flowstone.assets.pipeline import Pipeline
+    from flowstone.runtime.services import Services
+
+__all__ = ["AssetRegistry", "Publish", "Snapshot"]
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """An immutable view of what exists.
+
+    Attributes:
+        graph: The graph of all the runtime's pipelines.
+        pipelines: Name of the pipeline that each asset was found in.
+        dynamic: Names of the dynamic partition sets that its assets use.
+    """
+
+    graph: AssetGraph
+    pipelines: dict[str, str]
+    dynamic: tuple[str, ...]
+
+    @classmethod
+    def of(cls, pipelines: Sequence[Pipeline]) -> Snapshot:
+        """Build and validate the graph. Raises `DefinitionError`."""
+        graph = AssetGraph.of(pipelines)
+        names = {name: pipeline.name for pipeline in reversed(pipelines) for name in pipeline.assets}
+        sets = (asset.partitions for asset in graph.assets.values())
+        dynamic = dict.fromkeys(name for keys in sets for name in _dynamic_names(keys))
+        return cls(graph, names, tuple(dynamic))
+
+
+def _dynamic_names(keys: PartitionSet[Any] | None) -> Iterator[str]:
+    if isinstance(keys, DynamicPartitions):
+        yield keys.name
+    elif isinstance(keys, MultiPartitions):
+        for part in keys.sets:
+            yield from _dynamic_names(part)
+
+
+@dataclass(frozen=True, slots=True)
+class Publish(Call["AssetRegistry", Snapshot]):
+    """Replace the graph by that of these pipelines; runs already planned keep theirs."""
+
+    pipelines: tuple[Pipeline, ...]
+
+
+class AssetRegistry(Actor):
+    """Holds the current snapshot in `services.snapshot`, where anybody reads it without asking.
+
+    Args:
+        services: The first snapshot is in it already, validated before the runtime started.
+    """
+
+    def __init__(self, services: Services) -> None:
+        self._services = services
+
+    async def handle(self, message: Publish) -> Snapshot:
+        match message:
+            case Publish(pipelines):
+                self._services.snapshot = Snapshot.of(pipelines)
+                return self._services.snapshot
+            case _:
+                assert_never(message)

@@ -1,0 +1,331 @@
+"""One attempt of one step: the place where user code runs.
+
+    start recorded → resources leased → inputs loaded → function called → value stored → end recorded
+
+The value is durable before the record says success, and the record names the very object. Whatever goes wrong
+on the way becomes a failure with a kind; only the end of the attempt is an event. An attempt that is told to
+stop ends as *stopped*, whatever its function makes of the cancellation: cancelled means stopped.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from functools import partial
+from typing import TYPE_CHECKING, Any, Literal
+
+from flowstone.assets.context import Context
+from flowstone.assets.output import Output
+from flowstone.errors import DependencyNotReady, IOManagerError, ResourceUnavailable
+from flowstone.io.manager import Target
+from flowstone.runs.events import (
+    StepCancelled,
+    StepFailed,
+    StepProgressed,
+    StepRetried,
+    StepStarted,
+    StepSucceeded,
+)
+from flowstone.runs.records import Failure, Materialization, Status
+from flowstone.runs.retry_policy import next_delay
+from flowstone.runtime.guard import call, call_async, describe
+from flowstone.runtime.inputs import load_inputs, needs_of
+from flowstone.store.protocol import StaleWrite
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from flowstone.actors import Exit, TaskHandle
+    from flowstone.assets.asset import Asset
+    from flowstone.runs.plan import RunPlan
+    from flowstone.runs.records import Input
+    from flowstone.runtime.guard import Outcome
+    from flowstone.runtime.services import Services
+    from flowstone.runtime.threads import ThreadCall
+
+__all__ = ["Attempt", "AttemptEnd"]
+
+AttemptEnd = StepSucceeded | StepFailed | StepRetried | StepCancelled
+
+
+class Attempt:
+    """An attempt, from its start to the event that ends it.
+
+    Attributes:
+        stopping: Why it was told to stop: the run is being `cancelled`, or its `timeout` is over.
+        over: Set when its task has ended, by whatever means; nothing may be recorded from then on.
+    """
+
+    __slots__ = (
+        "_epoch",
+        "_inputs",
+        "_metadata",
+        "_plan",
+        "_services",
+        "_started_at",
+        "_thread",
+        "asset",
+        "handle",
+        "key",
+        "number",
+        "over",
+        "partition",
+        "run_id",
+        "step",
+        "stopping",
+    )
+
+    def __init__(
+        self, services: Services, plan: RunPlan, run_id: str, epoch: int, step: int, number: int
+    ) -> None:
+        name, self.partition, self.key = plan.step(step)
+        self.asset: Asset[..., Any] = plan.graph.assets[name]
+        self.run_id = run_id
+        self.step = step
+        self.number = number
+        self.handle: TaskHandle | None = None
+        self.stopping: Literal["cancelled", "timeout"] | None = None
+        self.over = False
+        self._services = services
+        self._plan = plan
+        self._epoch = epoch
+        self._started_at: datetime | None = None
+        self._inputs: tuple[Input, ...] = ()
+        self._metadata: dict[str, Any] = {}
+        self._thread: ThreadCall | None = None
+
+    @property
+    def name(self) -> str:
+        """`asset` or `asset[key]`, as people know the step."""
+        return self.asset.name if self.key is None else f"{self.asset.name}[{self.key}]"
+
+    # Its life -----------------------------------------------------------------------------------------------
+
+    async def run(self) -> AttemptEnd:
+        """Make the attempt and return the event that was recorded as its end.
+
+        Raises:
+            CancelledError: The whole run is being stopped or restarted, not this step: nothing is recorded,
+                so that whoever goes on with the run makes the attempt again.
+        """
+        self._started_at = self._services.clock.now()
+        result: Materialization | Failure | None = None
+        try:
+            await self._services.record(
+                StepStarted(self._started_at, self.run_id, self.asset.name, self.key, self.number), self._epoch
+            )
+            result = await self._produce()
+        except asyncio.CancelledError:
+            # One of our own awaits was interrupted; inside the guard a cancel is an outcome.
+            if self.stopping is None:
+                raise
+        if self.over:
+            # The task was killed and its coroutine is being closed: recording now would be a zombie's word.
+            raise GeneratorExit
+        if self.stopping is None and self.handle is not None and self.handle.cancelled_by_us:
+            raise asyncio.CancelledError
+        return await self._record(self._ending(result))
+
+    def stop(self, why: Literal["cancelled", "timeout"]) -> None:
+        """Begin to stop it: one cancel, the deadline, then the kill."""
+        if self.stopping is None:
+            self.stopping = why
+            if self.handle is not None:
+                self.handle.cancel()
+
+    def ended(self) -> None:
+        """Its task is over. A thread that is still inside the function is abandoned, by name."""
+        self.over = True
+        if self._thread is not None:
+            self._services.threads.abandon(self._thread)
+
+    def killed(self, how: Exit) -> AttemptEnd:
+        """The event for an attempt whose task was killed, or crashed: it could not record its own end."""
+        limit = self._services.settings.cancel_timeout
+        words = f"{self.name} did not stop within {limit:g} s after it was told to; it was abandoned."
+        if self.stopping == "timeout":
+            failure = Failure("timeout", f"{self._timed_out()} {words}", retryable=self._retries_timeouts())
+            return self._failed(failure)
+        if self.stopping == "cancelled":
+            return self._cancelled(Failure("abandoned", words))
+        return self._failed(Failure("error", f"The attempt of {self.name} ended without an outcome: {how}."))
+
+    # The recipe ---------------------------------------------------------------------------------------------
+
+    async def _produce(self) -> Materialization | Failure:
+        asset, services = self.asset, self._services
+        try:
+            resources = {name: await services.lease(name) for name in sorted(asset.requires)}
+        except ResourceUnavailable as error:
+            return Failure("resource", str(error), retryable=True)
+        try:
+            arguments = await self._load()
+        except DependencyNotReady as error:
+            return Failure("dependency", str(error))
+        except IOManagerError as error:
+            return describe(error, asset.retry, "io")
+        for given in asset.resource_parameters:
+            arguments[given.parameter] = resources[given.resource]
+        context = self._context(resources)
+        if asset.context_parameter is not None:
+            arguments[asset.context_parameter] = context
+        ok, result = await self._call(arguments)
+        if not ok:
+            return result
+        if self.stopping is not None or self.over:
+            return Failure("abandoned", "stopped")
+        if context is not None:
+            self._metadata = context.metadata
+        return await self._keep(result)
+
+    async def _load(self) -> dict[str, Any]:
+        plan, asset = self._plan, self.asset
+        if not asset.dependencies:
+            return {}
+        needs = needs_of(plan.graph, plan.view, asset, self.partition)
+        arguments, self._inputs = await load_inputs(self._services, plan, asset, needs, self.run_id)
+        return arguments
+
+    def _context(self, resources: dict[str, Any]) -> Context | None:
+        if self.asset.context_parameter is None:
+            return None
+        return Context(
+            self.asset.name, self.partition, self.key, self.run_id, self.number, resources, self._progressed
+        )
+
+    async def _call(self, arguments: dict[str, Any]) -> Outcome:
+        asset = self.asset
+        timer = None
+        if asset.timeout is not None:
+            timer = self._services.clock.call_later(asset.timeout, partial(self.stop, "timeout"))
+        try:
+            if asset.is_constant:
+                return True, asset.value
+            if asset.run_in == "loop":
+                return await call_async(asset.function, arguments, asset.retry)
+            if asset.run_in == "process":
+                return await self._services.processes.call(asset, arguments)
+            self._thread = self._services.threads.start(
+                self.name, partial(call, asset.function, arguments, asset.retry)
+            )
+            outcome = await self._thread.wait()
+            self._thread = None
+            return outcome
+        finally:
+            if timer is not None:
+                timer.cancel()
+
+    async def _keep(self, value: Any) -> Materialization | Failure:
+        """Store the value; the record of success names the object it became."""
+        asset = self.asset
+        version = None
+        if isinstance(value, Output):
+            self._metadata = {**self._metadata, **(value.metadata or {})}
+            version = value.data_version
+            value = value.value
+        try:
+            stored = await self._services.io_manager(asset.io).store(
+                Target(asset.name, self.key, self.run_id, self.number), value
+            )
+        except IOManagerError as error:
+            return describe(error, asset.retry, "io")
+        return self._materialization(
+            Status.SUCCEEDED,
+            data_version=version if version is not None else stored.digest,
+            location=stored.location,
+            size=stored.size,
+        )
+
+    # The end ------------------------------------------------------------------------------------------------
+
+    def _ending(self, result: Materialization | Failure | None) -> AttemptEnd:
+        if self.stopping == "cancelled":
+            return self._cancelled(None)
+        if self.stopping == "timeout":
+            return self._failed(Failure("timeout", self._timed_out(), retryable=self._retries_timeouts()))
+        assert result is not None
+        if isinstance(result, Failure):
+            return self._failed(result)
+        at = result.finished_at
+        assert at is not None
+        return StepSucceeded(at, self.run_id, self.asset.name, self.key, self.number, result)
+
+    def _failed(self, failure: Failure) -> StepFailed | StepRetried:
+        delay = next_delay(self.asset.retry, self.number, failure, self._services.random)
+        name, key = self.asset.name, self.key
+        if delay is not None:
+            return StepRetried(self._services.clock.now(), self.run_id, name, key, self.number, failure, delay)
+        record = self._materialization(Status.FAILED, failure=failure)
+        assert record.finished_at is not None
+        return StepFailed(record.finished_at, self.run_id, name, key, self.number, record)
+
+    def _cancelled(self, failure: Failure | None) -> StepCancelled:
+        record = self._materialization(Status.CANCELLED, failure=failure)
+        assert record.finished_at is not None
+        return StepCancelled(record.finished_at, self.run_id, self.asset.name, self.key, self.number, record)
+
+    async def _record(self, event: AttemptEnd) -> AttemptEnd:
+        """Record the end. A write that was interrupted may have been made: what is recorded is what happened."""
+        try:
+            await self._services.record(event, self._epoch)
+        except asyncio.CancelledError:
+            if self.stopping is None or self.over:
+                raise
+            try:
+                cancelled = self._cancelled(None)
+                await self._services.record(cancelled, self._epoch)
+            except StaleWrite:
+                return await self._recorded()
+            return cancelled
+        return event
+
+    async def _recorded(self) -> AttemptEnd:
+        record = await self._services.store.step(self.run_id, (self.asset.name, self.key))
+        if record is None or record.finished_at is None:
+            raise StaleWrite(f"{self.name} is not this run's any more.")
+        kind = {Status.SUCCEEDED: StepSucceeded, Status.FAILED: StepFailed}.get(record.status, StepCancelled)
+        return kind(record.finished_at, self.run_id, self.asset.name, self.key, self.number, record)
+
+    def _materialization(
+        self,
+        status: Status,
+        *,
+        failure: Failure | None = None,
+        data_version: str | None = None,
+        location: str | None = None,
+        size: int | None = None,
+    ) -> Materialization:
+        return Materialization(
+            self.asset.name,
+            self.partition,
+            self.key,
+            self.run_id,
+            status,
+            self.number,
+            self._started_at,
+            self._services.clock.now(),
+            failure,
+            self._metadata,
+            self.asset.version,
+            data_version,
+            location,
+            self._inputs,
+            self.asset.io,
+            size,
+        )
+
+    def _timed_out(self) -> str:
+        return f"TimeoutError: {self.name} took longer than its timeout of {self.asset.timeout:g} s."
+
+    def _retries_timeouts(self) -> bool:
+        retry = self.asset.retry
+        return retry is not None and any(issubclass(TimeoutError, kind) for kind in retry.on)
+
+    def _progressed(self, fraction: float, message: str | None) -> None:
+        """Publish what `context.progress` says, from whatever thread; not recorded."""
+        handle, stream = self.handle, self._services.stream
+        if handle is None or handle.task is None or not stream.heard:
+            return
+        event = StepProgressed(
+            self._services.clock.now(), self.run_id, self.asset.name, self.key, self.number, fraction, message
+        )
+        handle.task.get_loop().call_soon_threadsafe(stream.publish, event)

@@ -1,0 +1,184 @@
+"""Runs from the outside: start one, wait for it, cancel it, read what it gave.
+
+Stands between the public `Runtime` and the processes: everything here works by run id and reads the store, so
+it is the same for a run that lives in this process and for one that ended long ago.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any
+
+from flowstone.assets.partition_keys import encode_partition
+from flowstone.assets.partition_view import PartitionView
+from flowstone.errors import RunNotFound
+from flowstone.runs.planner import plan_run
+from flowstone.runs.records import Status
+from flowstone.runtime.dynamic import dynamic_keys
+from flowstone.runtime.requests import asset_named
+from flowstone.runtime.result import RunResult
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Awaitable, Callable
+
+    from flowstone.runs.events import Event
+    from flowstone.runs.records import Materialization, RunRecord, RunRequest
+    from flowstone.runtime.live_run import CancelReason, LiveRun
+    from flowstone.runtime.runs import Runs
+    from flowstone.runtime.services import Services
+
+__all__ = ["Conductor"]
+
+_POLL = 0.2  # Seconds between two looks at a run that another process drives.
+_TERMINAL = (Status.SUCCEEDED, Status.FAILED, Status.SKIPPED, Status.REUSED, Status.CANCELLED)
+
+
+class Conductor:
+    """What can be done with runs."""
+
+    def __init__(self, services: Services, runs: Runs) -> None:
+        self._services = services
+        self._runs = runs
+
+    async def view(self) -> PartitionView:
+        """The partitions as they are now."""
+        snapshot = self._services.snapshot
+        dynamic = await dynamic_keys(self._services) if snapshot.dynamic else None
+        return PartitionView(snapshot.graph, self._services.clock.now(), dynamic)
+
+    async def start(self, view: PartitionView, request: RunRequest) -> LiveRun:
+        """Plan a request, write it down and start it."""
+        self._runs.refuse_if_closed()
+        return await self._runs.start(plan_run(view.graph, view, request), request)
+
+    async def finished(self, run: LiveRun) -> Status:
+        """Wait for a run on behalf of a caller: if the caller is cancelled, so is the run.
+
+        Raises:
+            TimeoutError: The run's own timeout cancelled it.
+            CancelledError: The caller was cancelled, and the run has stopped.
+        """
+        try:
+            await run.wait()
+        except asyncio.CancelledError:
+            run.cancel("caller")
+            await self._stopped(run)
+            raise
+        if run.error is not None:
+            raise run.error
+        assert run.status is not None
+        if run.status is Status.CANCELLED and run.cancelled == "timeout":
+            raise TimeoutError(
+                f"Run {run.record.id} took longer than its timeout of {run.record.request.timeout:g} s "
+                "and was cancelled."
+            )
+        return run.status
+
+    async def ended(self, run_id: str) -> None:
+        """Return when a run has ended, whoever drives it."""
+        live = self._runs.live.get(run_id)
+        if live is not None:
+            await live.wait()
+            if live.error is not None:
+                raise live.error
+        while not (await self.record(run_id)).status.terminal:
+            await self._services.clock.sleep(_POLL)
+
+    async def cancel(self, run_id: str, reason: CancelReason = "asked") -> None:
+        """Stop a run and return when it has stopped."""
+        live = self._runs.live.get(run_id)
+        if live is None:
+            await self.record(run_id)
+            return
+        live.cancel(reason)
+        await live.wait()
+
+    async def record(self, run_id: str) -> RunRecord:
+        """The run's head. Raises `RunNotFound`."""
+        record = await self._services.store.run(run_id)
+        if record is None:
+            raise RunNotFound(f"There is no run {run_id!r}: it was mistyped, or removed by retention.")
+        return record
+
+    async def run_status(self, run_id: str) -> Status:
+        live = self._runs.live.get(run_id)
+        record = await self.record(run_id)
+        if live is not None and live.state is not None and not record.status.terminal:
+            state = live.state
+            return Status.WAITING if state.waiting and not state.running else Status.RUNNING
+        return record.status
+
+    async def result(self, run_id: str) -> RunResult:
+        record = await self.record(run_id)
+        steps = {
+            status: await self._services.store.steps(run_id, status=status) for status in _TERMINAL
+        }
+        return RunResult(record, steps, locate=self._locator(record), load=self._value)
+
+    async def events(self, run_id: str) -> AsyncIterator[Event]:
+        """Recorded events first, then those that come; none twice, none left out."""
+        async with self._services.stream.subscribe((), run_id) as live:
+            record = await self.record(run_id)
+            driven = self._runs.live.get(run_id)
+            if driven is not None:
+                driven.on_over.append(live.close)
+            seen: set[tuple[object, ...]] = set()
+            after = 0
+            while page := await self._services.store.events(run_id, after=after):
+                for number, event in page:
+                    after = number
+                    seen.add(_identity(event))
+                    yield event
+            if record.status.terminal or driven is None:
+                return
+            async for event in live:
+                if _identity(event) not in seen:
+                    yield event
+
+    async def cancelling(self, run: LiveRun, work: Awaitable[None]) -> None:
+        """Do something on the side of a run: if it is cancelled, or fails, so is the run."""
+        try:
+            await work
+        except BaseException:
+            run.cancel("caller")
+            await self._stopped(run)
+            raise
+
+    async def _value(self, record: Materialization) -> Any:
+        """A value of a result, which may be asked for when the runtime has ended."""
+        services = self._services
+        if record.io not in services.io and record.io in services.managers and record.location is not None:
+            return await services.managers[record.io].load(record.location)
+        return await services.io_manager(record.io).load(record)
+
+    def _locator(self, record: RunRecord) -> Callable[[Any, Any], tuple[str, str | None]]:
+        """How a result reads its `asset` and `partition` arguments: as the graph does, where it knows them."""
+        snapshot, clock = self._services.snapshot, self._services.clock
+
+        def locate(asset: Any, partition: Any) -> tuple[str, str | None]:
+            if asset is None:
+                asset = record.request.asset
+            name = asset if isinstance(asset, str) else asset_named(snapshot.graph, asset).name
+            if partition is None:
+                return name, None
+            if name in snapshot.graph and snapshot.graph[name].partitions is not None:
+                with suppress(LookupError):
+                    view = PartitionView(snapshot.graph, clock.now())
+                    return name, encode_partition(view.parse(name, partition))
+            return name, encode_partition(partition)
+
+        return locate
+
+    async def _stopped(self, run: LiveRun) -> None:
+        """Wait for a cancelled run, shielded from a scope that cancels again and again, but not for ever."""
+        import anyio  # noqa: PLC0415 - only a cancelled caller needs it
+
+        limit = self._services.settings.cancel_timeout + 1.0
+        with anyio.CancelScope(shield=True), anyio.move_on_after(limit):
+            await run.wait()
+
+
+def _identity(event: Event) -> tuple[object, ...]:
+    """What makes an event of a run unique: a step starts and ends an attempt once."""
+    return event.kind, event.asset, event.partition_key, getattr(event, "attempt", None), event.at

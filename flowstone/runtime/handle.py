@@ -1,0 +1,96 @@
+"""The handle of one run: wait for it, look at it, stop it, from whatever process opened its store."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+
+from flowstone.errors import MaterializationFailed, RunCancelled, RunFailed
+from flowstone.runs.events import RunFinished
+from flowstone.runs.records import Status
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+    from flowstone.runs.events import Event
+    from flowstone.runtime.conductor import Conductor
+    from flowstone.runtime.result import RunResult
+
+__all__ = ["Run", "raise_unless_succeeded"]
+
+_MOST_FAILURES = 100
+
+
+class Run:
+    """A run, by its id. Handles are cheap and equal if they name the same run.
+
+    Attributes:
+        id: The run's id.
+    """
+
+    __slots__ = ("_conductor", "id")
+
+    def __init__(self, run_id: str, conductor: Conductor) -> None:
+        self.id = run_id
+        self._conductor = conductor
+
+    async def wait(self, timeout: float | None = None) -> RunResult:
+        """Wait until the run has ended.
+
+        Args:
+            timeout: Seconds to wait; the run goes on when they are over. Default: no limit.
+
+        Raises:
+            RunFailed: A step failed.
+            RunCancelled: The run was cancelled.
+            TimeoutError: It has not ended in time.
+        """
+        async with asyncio.timeout(timeout):
+            await self._conductor.ended(self.id)
+        result = await self._conductor.result(self.id)
+        raise_unless_succeeded(result)
+        return result
+
+    async def status(self) -> Status:
+        """The run's status now."""
+        return await self._conductor.run_status(self.id)
+
+    async def cancel(self) -> None:
+        """Stop the run; returns when it has stopped. Harmless if it has ended."""
+        await self._conductor.cancel(self.id)
+
+    async def result(self) -> RunResult:
+        """What the run has given so far, without waiting and whatever its status."""
+        return await self._conductor.result(self.id)
+
+    async def events(self) -> AsyncIterator[Event]:
+        """What happened in the run and what happens, in order; ends when the run has ended."""
+        async for event in self._conductor.events(self.id):
+            yield event
+            if isinstance(event, RunFinished):
+                return
+
+    def __eq__(self, other: object) -> bool:
+        return self.id == other.id if isinstance(other, Run) else NotImplemented
+
+    def __hash__(self) -> int:
+        return hash((Run, self.id))
+
+    def __repr__(self) -> str:
+        return f"Run({self.id!r})"
+
+
+def raise_unless_succeeded(result: RunResult) -> None:
+    """Raise what became of a run that did not succeed."""
+    if result.status is Status.FAILED:
+        failures = [
+            MaterializationFailed(f"{record.name}: {record.failure.message}", record)
+            for record in result.failed[:_MOST_FAILURES]
+            if record.failure is not None
+        ]
+        what = f"{len(result.failed)} of {len(result)} steps failed, {len(result.skipped)} were skipped"
+        if not failures:
+            failures = [MaterializationFailed("the run was given up before its steps were recorded")]
+        raise RunFailed(f"Run {result.run_id}: {what}", failures, result)
+    if result.status is Status.CANCELLED:
+        raise RunCancelled(f"Run {result.run_id} was cancelled.", result.run_id, result)

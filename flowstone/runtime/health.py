@@ -1,0 +1,76 @@
+"""How well a runtime is: what does not work, by name, and what it is doing."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from flowstone.actors import ProcessInfo
+    from flowstone.runtime.runs import Runs
+    from flowstone.runtime.services import Services
+
+__all__ = ["Health", "health"]
+
+
+@dataclass(frozen=True, slots=True)
+class Health:
+    """A runtime's health. True in a condition if everything works.
+
+    Attributes:
+        resources: Each resource's problem, or None.
+        io: Each IO manager's problem, or None.
+        store: The store's problem, or None.
+        abandoned: Steps and threads that could not be stopped and still run, by name.
+        runs: Live runs.
+        steps: Steps that hold a slot.
+        waiting: Steps that wait for a slot.
+        draining: Whether new runs are refused.
+    """
+
+    resources: Mapping[str, str | None] = field(default_factory=dict)
+    io: Mapping[str, str | None] = field(default_factory=dict)
+    store: str | None = None
+    abandoned: tuple[str, ...] = ()
+    runs: int = 0
+    steps: int = 0
+    waiting: int = 0
+    draining: bool = False
+
+    @property
+    def problems(self) -> tuple[str, ...]:
+        """What does not work, one phrase each."""
+        named = [
+            *(f"resource {name!r}: {problem}" for name, problem in self.resources.items() if problem),
+            *(f"IO manager {name!r}: {problem}" for name, problem in self.io.items() if problem),
+            *(f"abandoned: {name}" for name in self.abandoned),
+        ]
+        if self.store:
+            named.append(f"store: {self.store}")
+        return tuple(named)
+
+    @property
+    def status(self) -> str:
+        """`ok`, or `degraded` if anything does not work."""
+        return "degraded" if self.problems else "ok"
+
+    def __bool__(self) -> bool:
+        return not self.problems
+
+
+async def health(services: Services, runs: Runs, tree: ProcessInfo, store_problem: str | None) -> Health:
+    """Ask everything that can be asked, now."""
+    slots = services.slots.statistics()
+    abandoned = [name for process in tree.walk() for name in process.abandoned]
+    return Health(
+        resources={name: await process.check() for name, process in services.resources.items()},
+        io={name: await process.check() for name, process in services.io.items()},
+        store=store_problem,
+        abandoned=(*abandoned, *services.threads.statistics().abandoned),
+        runs=len(runs.live),
+        steps=slots.taken,
+        waiting=slots.waiting,
+        draining=not runs.open,
+    )

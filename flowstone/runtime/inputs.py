@@ -1,0 +1,117 @@
+"""The upstream values of one step: which ones it needs, whether they are there, and loading them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from flowstone.assets.partition_keys import encode_partition
+from flowstone.errors import DependencyNotReady
+from flowstone.runs.records import Input, Status
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from flowstone.assets.asset import Asset, Dependency
+    from flowstone.assets.graph import AssetGraph
+    from flowstone.assets.partition_view import PartitionView
+    from flowstone.runs.plan import RunPlan
+    from flowstone.runs.records import Materialization
+    from flowstone.runtime.services import Services
+    from flowstone.store.protocol import StepKey
+
+__all__ = ["Needs", "load_inputs", "needs_of"]
+
+
+class Needs:
+    """What one step needs of one upstream asset."""
+
+    __slots__ = ("dependency", "keys", "many", "values")
+
+    def __init__(self, dependency: Dependency, values: Sequence[Any], many: bool) -> None:  # noqa: FBT001 - a field
+        self.dependency = dependency
+        self.values = values
+        self.many = many
+        name = dependency.asset
+        self.keys: list[StepKey] = [
+            (name, None if value is None else encode_partition(value)) for value in values
+        ]
+
+    @property
+    def nothing(self) -> bool:
+        """Whether the mapping led to no partition at all where one value is wanted."""
+        return not self.keys and not self.many
+
+    def missing(self, found: Mapping[StepKey, Materialization]) -> list[str]:
+        """What has no value, as people write it; empty if the step can do without."""
+        if self.dependency.optional:
+            return []
+        if self.nothing:
+            return [f"{self.dependency.asset}[no such partition]"]
+        return [name if key is None else f"{name}[{key}]" for name, key in self.keys if (name, key) not in found]
+
+
+def needs_of(graph: AssetGraph, view: PartitionView, asset: Asset[..., Any], partition: Any) -> list[Needs]:
+    """What a step needs of each upstream asset, constants left out: they are always there."""
+    needs = []
+    for dependency in asset.dependencies:
+        if not graph.assets[dependency.asset].is_constant:
+            keys, many = view.upstream_keys(asset.name, dependency.asset, partition)
+            needs.append(Needs(dependency, keys, many))
+    return needs
+
+
+async def load_inputs(
+    services: Services, plan: RunPlan, asset: Asset[..., Any], needs: Sequence[Needs], run_id: str
+) -> tuple[dict[str, Any], tuple[Input, ...]]:
+    """The arguments that upstream values are for, and what to record about where they came from.
+
+    Raises:
+        DependencyNotReady: A value that the step cannot do without is not there.
+        IOManagerError: A value cannot be loaded.
+    """
+    arguments: dict[str, Any] = {}
+    for dependency in asset.dependencies:
+        upstream = plan.graph.assets[dependency.asset]
+        if upstream.is_constant and dependency.parameter is not None:
+            arguments[dependency.parameter] = upstream.value
+    if not needs:
+        return arguments, ()
+    found = await _find(services, plan, needs, run_id)
+    missing = [name for need in needs for name in need.missing(found)]
+    if missing:
+        raise DependencyNotReady(not_ready(asset.name, missing), missing)
+    inputs: list[Input] = []
+    for need in needs:
+        records = [(value, found[key]) for value, key in zip(need.values, need.keys, strict=True) if key in found]
+        inputs += [
+            Input(m.asset, m.partition_key, m.run_id, m.attempt, m.data_version) for _, m in records
+        ]
+        parameter = need.dependency.parameter
+        if parameter is not None and (records or (need.many and not need.dependency.optional)):
+            loaded = {value: await services.io_manager(m.io).load(m) for value, m in records}
+            arguments[parameter] = loaded if need.many else next(iter(loaded.values()))
+    return arguments, tuple(inputs)
+
+
+def not_ready(asset: str, missing: Sequence[str]) -> str:
+    """The sentence for missing upstream values."""
+    shown = ", ".join(missing[:5]) + (f" and {len(missing) - 5} more" if len(missing) > 5 else "")
+    return (
+        f"Asset {asset!r} is not ready: {shown} {'has' if len(missing) == 1 else 'have'} no value. "
+        f"Materialize upstream first, or use materialize_all (on the command line: --upstream)."
+    )
+
+
+async def _find(
+    services: Services, plan: RunPlan, needs: Sequence[Needs], run_id: str
+) -> dict[StepKey, Materialization]:
+    """The values to use: what is current, or what this very run computed if another run has interfered."""
+    keys = needs[0].keys if len(needs) == 1 else [key for need in needs for key in need.keys]
+    found = dict(await services.store.current(keys))
+    for key in keys:
+        record = found.get(key)
+        if (record is None or record.run_id != run_id) and plan.number(*key) is not None:
+            own = await services.store.step(run_id, key)
+            if own is not None and (own.status is Status.SUCCEEDED or (record is None and own.location)):
+                found[key] = own
+    return found

@@ -1,0 +1,83 @@
+"""A run that this process drives: what others may wait for and ask of it while it lives."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Literal
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from flowstone.runs.plan import RunPlan
+    from flowstone.runs.records import RunRecord, Status
+    from flowstone.runs.state import RunState
+
+__all__ = ["CancelReason", "LiveRun"]
+
+CancelReason = Literal["asked", "timeout", "caller", "shutdown"]
+
+
+class LiveRun:
+    """The door between a run's tree and the rest of the runtime.
+
+    It outlives the incarnations of the run's coordinator, so that a waiter need not know that one crashed.
+
+    Attributes:
+        record: The run as it was when it was started or adopted.
+        plan: Its plan; the same for every incarnation.
+        cancelled: Why it is being cancelled, or None. The first reason counts.
+        status: Its final status, once it has one.
+        state: The state of the current incarnation, once it has begun; to look at, not to touch.
+        error: Why it ended without one: the store failed, or its supervisor gave up.
+    """
+
+    def __init__(self, record: RunRecord, plan: RunPlan, *, fresh: bool) -> None:
+        self.record = record
+        self.plan = plan
+        self.fresh = fresh
+        self.cancelled: CancelReason | None = None
+        self.status: Status | None = None
+        self.error: BaseException | None = None
+        self.state: RunState | None = None
+        self.on_cancel: Callable[[], None] | None = None
+        self.on_over: list[Callable[[], None]] = []
+        self._waiters: list[asyncio.Future[None]] = []
+
+    @property
+    def over(self) -> bool:
+        """Whether it has ended, either way."""
+        return self.status is not None or self.error is not None
+
+    async def wait(self) -> None:
+        """Return when it is over."""
+        if not self.over:
+            waiter = asyncio.get_running_loop().create_future()
+            self._waiters.append(waiter)
+            await waiter
+
+    def cancel(self, reason: CancelReason) -> None:
+        """Ask it to stop; `wait()` tells when it has. Harmless when it is over."""
+        if self.cancelled is None and not self.over:
+            self.cancelled = reason
+            if self.on_cancel is not None:
+                self.on_cancel()
+
+    def finish(self, status: Status) -> None:
+        """It ended, and its status is recorded."""
+        if not self.over:
+            self.status = status
+            self._wake()
+
+    def fail(self, error: BaseException) -> None:
+        """It ended without a recorded status."""
+        if not self.over:
+            self.error = error
+            self._wake()
+
+    def _wake(self) -> None:
+        waiters, self._waiters = self._waiters, []
+        for waiter in waiters:
+            if not waiter.done():
+                waiter.set_result(None)
+        for callback in self.on_over:
+            callback()

@@ -1,0 +1,141 @@
+"""What a run would do and why, without doing it: the answer of `runtime.plan()`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal, overload
+
+from flowstone.runtime.reuse import reason_to_run
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+    from flowstone.runs.plan import RunPlan
+    from flowstone.runtime.services import Services
+    from flowstone.store.protocol import StepKey
+
+__all__ = ["Plan", "PlannedStep", "preview"]
+
+_Action = Literal["run", "reuse"]
+_Decide = Callable[[int, "StepKey"], tuple[_Action, str]]
+
+_ALL = ("run", "everything is computed again")
+
+
+@dataclass(frozen=True, slots=True)
+class PlannedStep:
+    """What would become of one step.
+
+    Attributes:
+        asset: The asset's name.
+        partition: The partition as a Python value, or None.
+        partition_key: The same as text, or None.
+        action: `run` or `reuse`.
+        reason: Why, as a phrase.
+    """
+
+    asset: str
+    partition: Any
+    partition_key: str | None
+    action: _Action
+    reason: str
+
+
+class Plan(Sequence[PlannedStep]):
+    """The steps a run would consist of, upstream before downstream; computed as they are read.
+
+    Attributes:
+        to_run: How many would run.
+        to_reuse: How many would be reused.
+    """
+
+    def __init__(self, plan: RunPlan, to_reuse: int, decide: _Decide) -> None:
+        self._plan = plan
+        self._decide = decide
+        self.to_reuse = to_reuse
+        self.to_run = plan.total - to_reuse
+
+    @property
+    def steps(self) -> Plan:
+        """The steps: the plan itself, for those who look for them by name."""
+        return self
+
+    @overload
+    def __getitem__(self, index: int) -> PlannedStep: ...
+    @overload
+    def __getitem__(self, index: slice) -> list[PlannedStep]: ...
+    def __getitem__(self, index: int | slice) -> PlannedStep | list[PlannedStep]:
+        numbers = range(self._plan.total)[index]
+        if isinstance(numbers, range):
+            return [self._step(number) for number in numbers]
+        return self._step(numbers)
+
+    def __len__(self) -> int:
+        return self._plan.total
+
+    def __iter__(self) -> Iterator[PlannedStep]:
+        return map(self._step, range(self._plan.total))
+
+    def __repr__(self) -> str:
+        return f"Plan({self.to_run} to run, {self.to_reuse} to reuse)"
+
+    def __rich__(self) -> Table:
+        from rich.table import Table  # noqa: PLC0415 - only whoever prints it needs rich
+
+        table = Table("asset", "partition", "action", "reason", title=repr(self))
+        for step in self[:50]:
+            table.add_row(step.asset, step.partition_key or "", step.action, step.reason)
+        if len(self) > 50:
+            table.add_row("…", f"{len(self) - 50} more", "", "")
+        return table
+
+    def _step(self, number: int) -> PlannedStep:
+        asset, partition, key = self._plan.step(number)
+        return PlannedStep(asset, partition, key, *self._decide(number, (asset, key)))
+
+
+async def preview(services: Services, plan: RunPlan) -> Plan:
+    """Look at a plan against what is current now."""
+    match plan.request.refresh:
+        case "all":
+            return Plan(plan, 0, lambda _number, _key: _ALL)
+        case "missing":
+            return await _missing(services, plan)
+        case "stale":
+            return await _stale(services, plan)
+
+
+async def _missing(services: Services, plan: RunPlan) -> Plan:
+    current = {
+        asset_plan.asset: frozenset(await services.store.current_keys(asset_plan.asset))
+        for asset_plan in plan.assets
+    }
+    reused = sum(
+        plan.number(asset, key) is not None for asset, keys in current.items() for key in keys
+    )
+
+    def decide(_number: int, key: StepKey) -> tuple[_Action, str]:
+        if key[1] in current[key[0]]:
+            return "reuse", "it has a current value"
+        return "run", "it has no current value"
+
+    return Plan(plan, reused, decide)
+
+
+async def _stale(services: Services, plan: RunPlan) -> Plan:
+    """Staleness travels downstream, so every step is looked at, in order."""
+    reasons: dict[StepKey, str] = {}
+    for number in range(plan.total):
+        asset, _, partition_key = plan.step(number)
+        key = (asset, partition_key)
+        current = (await services.store.current([key])).get(key)
+        reason = await reason_to_run(services, plan, number, current, reasons)
+        if reason is not None:
+            reasons[key] = reason
+
+    def decide(_number: int, key: StepKey) -> tuple[_Action, str]:
+        reason = reasons.get(key)
+        return ("reuse", "its value is fresh") if reason is None else ("run", reason)
+
+    return Plan(plan, plan.total - len(reasons), decide)

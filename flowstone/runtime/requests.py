@@ -1,0 +1,174 @@
+"""The edge where arguments become a request: every name, key and number is checked here, once."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, get_args
+
+from flowstone.assets.asset import Asset
+from flowstone.assets.key_slice import KeySlice
+from flowstone.assets.partition_keys import encode_partition
+from flowstone.errors import AssetNotFound, PartitionError
+from flowstone.runs.records import Refresh, RunRequest
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from flowstone.assets.graph import AssetGraph
+    from flowstone.assets.partition_view import PartitionView
+
+__all__ = ["asset_named", "backfill_request", "encoded", "materialize_request", "run_request"]
+
+
+def asset_named(graph: AssetGraph, given: object) -> Asset[..., Any]:
+    """The asset of the graph that a name, an `Asset` or a decorated function stands for.
+
+    Raises:
+        AssetNotFound: There is none; the message suggests the nearest name.
+    """
+    if isinstance(given, str):
+        return graph[given]
+    name = given.name if isinstance(given, Asset) else getattr(given, "__name__", None)
+    if not isinstance(name, str):
+        raise AssetNotFound(f"{given!r:.200} is no asset: pass a name, an Asset, or the decorated function.")
+    return graph[name]
+
+
+def encoded(view: PartitionView, asset: str, partition: object) -> str | None:
+    """The encoded key of a partition as the caller wrote it.
+
+    Raises:
+        PartitionError: It is missing, foreign to the asset's set, or of an unsupported type.
+    """
+    value = view.parse(asset, partition)
+    return None if value is None else encode_partition(value)
+
+
+def materialize_request(
+    view: PartitionView, asset: str, partition: object, timeout: float | None, tags: Mapping[str, str]
+) -> RunRequest:
+    """This asset only."""
+    return RunRequest(
+        kind="materialize",
+        asset=asset,
+        keys=(encoded(view, asset, partition),),
+        timeout=_positive("timeout", timeout),
+        tags=_checked_tags(tags),
+    )
+
+
+def run_request(
+    view: PartitionView,
+    asset: str,
+    *,
+    partition: object,
+    refresh: Refresh,
+    max_parallel: int | None,
+    timeout: float | None,
+    tags: Mapping[str, str],
+) -> RunRequest:
+    """The asset and everything upstream."""
+    return RunRequest(
+        kind="materialize_all",
+        asset=asset,
+        keys=(encoded(view, asset, partition),),
+        upstream=True,
+        refresh=_checked_refresh(refresh),
+        max_parallel=_count("max_parallel", max_parallel),
+        timeout=_positive("timeout", timeout),
+        tags=_checked_tags(tags),
+        as_of=view.now.isoformat(),
+    )
+
+
+def backfill_request(
+    view: PartitionView,
+    asset: str,
+    *,
+    partitions: Iterable[object] | None,
+    start: object,
+    end: object,
+    max_parallel: int | None,
+    upstream: bool,
+    refresh: Refresh,
+    tags: Mapping[str, str],
+) -> RunRequest:
+    """Many partitions of one asset, with or without its upstream."""
+    keys, span = _selection(view, asset, partitions, start, end)
+    return RunRequest(
+        kind="backfill",
+        asset=asset,
+        keys=keys,
+        span=span,
+        upstream=upstream,
+        refresh=_checked_refresh(refresh),
+        max_parallel=_count("max_parallel", max_parallel),
+        tags=_checked_tags(tags),
+        as_of=view.now.isoformat(),
+    )
+
+
+_Selection = tuple[tuple[str | None, ...], tuple[str, str] | None]
+
+
+def _selection(
+    view: PartitionView, asset: str, partitions: Iterable[object] | None, start: object, end: object
+) -> _Selection:
+    keys = view.set_of(asset)
+    if partitions is not None:
+        if start is not None or end is not None:
+            raise PartitionError("Say either partitions=[…] or start= and end=, not both.")
+        return _listed(view, asset, partitions)
+    if keys is None:
+        raise PartitionError(
+            f"Asset {asset!r} has no partition set: say partitions=[…], or call materialize() for its one value."
+        )
+    if start is None and end is None:
+        return _slice(keys.keys())
+    if len(keys) == 0:
+        return (), None
+    return _slice(keys.between(keys[0] if start is None else start, keys[-1] if end is None else end))
+
+
+def _listed(view: PartitionView, asset: str, partitions: Iterable[object]) -> _Selection:
+    if isinstance(partitions, str | bytes):
+        raise PartitionError(f"partitions= takes a list of partitions, not the one {partitions!r:.100}.")
+    if isinstance(partitions, KeySlice) and partitions.set == view.set_of(asset):
+        return _slice(partitions)
+    return tuple(dict.fromkeys(encoded(view, asset, partition) for partition in partitions)), None
+
+
+def _slice(keys: Any) -> _Selection:
+    """Consecutive keys as their two ends, so that a request stays small whatever the range."""
+    if len(keys) == 0:
+        return (), None
+    if len(keys) == 1 or not isinstance(keys, KeySlice):
+        return tuple(encode_partition(key) for key in keys), None
+    return (), (encode_partition(keys[0]), encode_partition(keys[-1]))
+
+
+def _checked_refresh(refresh: str) -> Refresh:
+    for known in get_args(Refresh):
+        if refresh == known:
+            return known  # type: ignore[no-any-return]  # get_args loses the literal's type
+    raise ValueError(f"refresh={refresh!r:.50} is unknown: use 'all', 'missing' or 'stale'.")
+
+
+def _count(name: str, value: int | None) -> int | None:
+    if value is not None and (isinstance(value, bool) or not isinstance(value, int) or value < 1):
+        raise ValueError(f"{name}={value!r:.50} must be a whole number of at least 1.")
+    return value
+
+
+def _positive(name: str, value: float | None) -> float | None:
+    if value is None:
+        return None
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value < float("inf"):
+        raise ValueError(f"{name}={value!r:.50} must be a positive number of seconds.")
+    return float(value)
+
+
+def _checked_tags(tags: Mapping[str, str]) -> dict[str, str]:
+    for key, value in tags.items():
+        if not isinstance(key, str) or not isinstance(value, str):
+            raise TypeError(f"tags= takes text for text; {key!r:.50}: {value!r:.50} is not.")
+    return dict(tags)

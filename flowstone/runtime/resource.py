@@ -1,0 +1,199 @@
+"""One resource under supervision: set up with retries, watched, torn down.
+
+A resource that fails does not stop the runtime: set-up is tried again and again, later and later. A step that
+needs it waits for the first attempt only, then fails at once, so that a broken database does not turn into a
+thousand waiting steps.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+import logging
+from contextlib import AbstractAsyncContextManager
+from functools import partial
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
+
+from flowstone.errors import ResourceUnavailable
+from flowstone.runtime.guard import call_async
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from random import Random
+
+    from flowstone.actors import Clock
+    from flowstone.runtime.guard import Outcome
+
+__all__ = ["ResourceProcess", "ResourceProvider", "as_provider"]
+
+_log = logging.getLogger(__name__)
+
+T = TypeVar("T")
+
+_FIRST_DELAY = 0.1
+_LONGEST_DELAY = 30.0
+_HEALTH_INTERVAL = 10.0
+_HEALTH_TIMEOUT = 5.0
+_STRIKES = 3  # Failed health checks in a row after which the resource is torn down and set up anew.
+
+
+class ResourceProvider(Generic[T]):
+    """Subclass it to give assets something with a lifetime: a connection pool, a client, a model.
+
+    `setup` makes the resource, `teardown` ends it, `health` raises if it does not work. All run on the
+    runtime's loop. A set-up that raises is tried again with back-off.
+    """
+
+    async def setup(self) -> T:
+        """Make the resource."""
+        raise TypeError(f"{type(self).__name__} must define `async def setup(self)`.")
+
+    async def teardown(self, resource: T) -> None:
+        """End the resource. Default: nothing."""
+
+    async def health(self, resource: T) -> None:
+        """Raise if the resource does not work. Default: it works."""
+
+
+class _Plain(ResourceProvider[Any]):
+    """An object that is simply there."""
+
+    def __init__(self, value: Any) -> None:
+        self._value = value
+
+    async def setup(self) -> Any:
+        return self._value
+
+
+class _FromContextManager(ResourceProvider[Any]):
+    """What an `@asynccontextmanager` function yields; entered and left in one task, as anyio scopes demand."""
+
+    def __init__(self, function: Callable[[], AbstractAsyncContextManager[Any]]) -> None:
+        self._function = function
+        self._open: AbstractAsyncContextManager[Any] | None = None
+
+    async def setup(self) -> Any:
+        manager = self._function()
+        value = await manager.__aenter__()
+        self._open = manager
+        return value
+
+    async def teardown(self, resource: Any) -> None:
+        manager, self._open = self._open, None
+        if manager is not None:
+            await manager.__aexit__(None, None, None)
+
+
+def as_provider(given: object) -> ResourceProvider[Any]:
+    """The provider for whatever was passed as a resource: a provider, a context manager function, an object."""
+    if isinstance(given, ResourceProvider):
+        return given
+    if isinstance(given, type) and issubclass(given, ResourceProvider):
+        return given()
+    if inspect.isfunction(given) and inspect.isasyncgenfunction(inspect.unwrap(given)):
+        return _FromContextManager(given)
+    return _Plain(given)
+
+
+class ResourceProcess:
+    """The supervised process of one resource.
+
+    Args:
+        name: What assets call it.
+        provider: Makes and ends it.
+        clock: Times the delays and the health checks.
+        random: Spreads the delays.
+        present: The runtime's resources; this one is in it while it runs.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        provider: ResourceProvider[Any],
+        clock: Clock,
+        random: Random,
+        present: dict[str, ResourceProcess],
+    ) -> None:
+        self._present = present
+        self.name = name
+        self.problem: str | None = "it is being set up"
+        self._provider = provider
+        self._clock = clock
+        self._random = random
+        self._value: Any = None
+        self._ready = False
+        self._tried = asyncio.Event()
+
+    async def lease(self) -> Any:
+        """The resource, once its first set-up attempt is over.
+
+        Raises:
+            ResourceUnavailable: It is not set up.
+        """
+        if not self._ready:
+            await self._tried.wait()
+            if not self._ready:
+                raise ResourceUnavailable(f"Resource {self.name!r} is not available: {self.problem}.")
+        return self._value
+
+    async def check(self) -> str | None:
+        """Why the resource does not work, or None. Asks the provider now, for a few seconds at most."""
+        if self._ready:
+            try:
+                async with asyncio.timeout(_HEALTH_TIMEOUT):
+                    ok, result = await _guarded(self._provider.health, self._value)
+            except TimeoutError:
+                self.problem = f"its health check did not answer within {_HEALTH_TIMEOUT:g} s"
+            else:
+                self.problem = None if ok else f"health check failed: {result.message}"
+        return self.problem
+
+    async def run(self, started: Callable[[], None]) -> None:
+        self._present[self.name] = self
+        started()
+        try:
+            while True:
+                await self._set_up()
+                await self._watch()
+                await self._tear_down()
+        finally:
+            self._present.pop(self.name, None)
+            await self._tear_down()
+
+    async def _set_up(self) -> None:
+        delay = _FIRST_DELAY
+        while True:
+            ok, result = await _guarded(self._provider.setup)
+            self._ready = ok
+            self._value = result if ok else None
+            self.problem = None if ok else f"set-up failed: {result.message}"
+            self._tried.set()
+            if ok:
+                return
+            await self._clock.sleep(delay * self._random.uniform(0.5, 1.5))
+            delay = min(_LONGEST_DELAY, delay * 2)
+
+    async def _watch(self) -> None:
+        strikes = 0
+        while strikes < _STRIKES:
+            await self._clock.sleep(_HEALTH_INTERVAL)
+            strikes = 0 if await self.check() is None else strikes + 1
+
+    async def _tear_down(self) -> None:
+        if not self._ready:
+            return
+        self._ready = False
+        value, self._value = self._value, None
+        ok, result = await _guarded(self._provider.teardown, value, stopping=True)
+        if not ok:
+            self.problem = f"teardown failed: {result.message}"
+            _log.warning("Resource %r: %s", self.name, self.problem)
+
+
+async def _guarded(function: Callable[..., Any], *arguments: Any, stopping: bool = False) -> Outcome:
+    """Await a provider's method; whatever it raises is an outcome, except a cancel that is meant for us."""
+    outcome = await call_async(partial(function, *arguments), {}, None)
+    task = asyncio.current_task()
+    if not stopping and task is not None and task.cancelling():
+        raise asyncio.CancelledError
+    return outcome

@@ -1,0 +1,86 @@
+"""Which steps of a run need not run, because a current value is good enough."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from flowstone.runs.events import StepReused
+from flowstone.runs.freshness import stale_reason
+from flowstone.runs.records import Status
+from flowstone.runtime.inputs import needs_of
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from flowstone.runs.plan import RunPlan
+    from flowstone.runs.records import Materialization
+    from flowstone.runtime.live_run import LiveRun
+    from flowstone.runtime.services import Services
+    from flowstone.store.protocol import StepKey
+
+__all__ = ["find_reusable", "reason_to_run"]
+
+
+async def find_reusable(
+    services: Services, run: LiveRun, epoch: int, steps: Sequence[int]
+) -> tuple[list[tuple[int, StepReused]], tuple[int, ...]]:
+    """Look up, record and publish the reuses among steps whose upstream is done; return the others beside them."""
+    keys = {step: _key(run.plan, step) for step in steps}
+    current = await services.store.current(list(keys.values()))
+    reused: list[tuple[int, StepReused]] = []
+    needed: list[int] = []
+    now = services.clock.now()
+    for step, key in keys.items():
+        found = current.get(key)
+        if found is None or await reason_to_run(services, run.plan, step, found) is not None:
+            needed.append(step)
+        else:
+            record = replace(found, run_id=run.record.id, status=Status.REUSED, attempt=0, finished_at=now, started_at=now)
+            reused.append((step, StepReused(now, run.record.id, *key, record)))
+    if reused:
+        events = [event for _, event in reused]
+        await services.store.write_many(events, epoch)
+        if services.stream.heard:
+            for event in events:
+                services.stream.publish(event)
+    return reused, tuple(needed)
+
+
+async def reason_to_run(
+    services: Services,
+    plan: RunPlan,
+    step: int,
+    current: Materialization | None,
+    pending: Mapping[StepKey, str] | None = None,
+) -> str | None:
+    """Why a step must run although it has a current value, or None if the value may be reused.
+
+    Args:
+        services: What the runtime offers.
+        plan: The plan the step belongs to.
+        step: The step's number.
+        current: Its current materialization, if it has one.
+        pending: Upstream steps that will run before it, by key; only a preview has any.
+    """
+    asset_plan = plan.of(step)
+    if current is None:
+        return "it has no current value"
+    if asset_plan.refresh == "missing":
+        return None
+    if asset_plan.refresh == "all":
+        return "everything is computed again"
+    asset = plan.graph.assets[asset_plan.asset]
+    needs = needs_of(plan.graph, plan.view, asset, current.partition)
+    keys = [key for need in needs for key in need.keys]
+    if pending:
+        for key in keys:
+            if key in pending:
+                return f"upstream {key[0] if key[1] is None else f'{key[0]}[{key[1]}]'} will be computed again"
+    upstream = await services.store.current(keys) if keys else {}
+    return stale_reason(current, asset.version, {key: upstream.get(key) for key in keys})
+
+
+def _key(plan: RunPlan, step: int) -> StepKey:
+    asset, _, key = plan.step(step)
+    return asset, key

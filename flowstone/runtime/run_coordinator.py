@@ -1,0 +1,332 @@
+"""The actor that drives one run: it feeds what happens to the pure state machine and carries out its orders.
+
+It owns no decision (those are `RunState`'s) and does no I/O of its own while steps run: attempts record their
+own ends and then tell the coordinator, one message a step; look-ups and batches of records run as tasks beside
+the attempts. So its mailbox is never blocked, and a cancel gets in whatever the store does.
+
+After a crash its supervisor stops every attempt and starts a fresh coordinator, which claims the run anew (so
+that nothing of the last incarnation can be recorded any more), replays what is recorded and goes on.
+"""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, assert_never
+
+from flowstone.actors import Actor, Cast, Crashed, Normal
+from flowstone.errors import StoreUnavailable
+from flowstone.runs.commands import (
+    CancelSteps,
+    CheckSteps,
+    Command,
+    FinishRun,
+    RecordCancelled,
+    RecordSkipped,
+    RetryDue,
+    RetryStep,
+    StartStep,
+    StepsNeeded,
+)
+from flowstone.runs.events import RunCancelRequested, RunFinished, RunStarted, StepCancelled
+from flowstone.runs.state import RunState
+from flowstone.runtime.attempt import Attempt
+from flowstone.runtime.reuse import find_reusable
+from flowstone.runtime.unstarted import cancelled_steps, skipped_steps
+from flowstone.store.protocol import StaleWrite
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Coroutine, Sequence
+
+    from flowstone.actors import Exit, Me, TaskHandle, TaskSupervisor, Timer
+    from flowstone.runs.commands import Signal
+    from flowstone.runs.events import Event, StepReused
+    from flowstone.runs.records import Status
+    from flowstone.runtime.live_run import LiveRun
+    from flowstone.runtime.services import Services
+
+__all__ = ["RunCoordinator"]
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Begin(Cast["RunCoordinator"]):
+    """Replay and go on. A message and not `on_start`, which must not need the store to answer."""
+
+
+@dataclass(frozen=True, slots=True)
+class StepEnded(Cast["RunCoordinator"]):
+    """An attempt is over: its recorded end, or None if its task did not live to record one."""
+
+    attempt: Attempt
+    event: Event | None
+    exit: Exit
+
+
+@dataclass(frozen=True, slots=True)
+class Recorded(Cast["RunCoordinator"]):
+    """Events that were recorded by a task beside the attempts."""
+
+    events: Sequence[Event]
+
+
+@dataclass(frozen=True, slots=True)
+class Checked(Cast["RunCoordinator"]):
+    """The look-up of current values is back: recorded reuses by step, and the steps that must run."""
+
+    reused: Sequence[tuple[int, StepReused]]
+    needed: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Signalled(Cast["RunCoordinator"]):
+    """A timer fired."""
+
+    signal: Signal
+
+
+@dataclass(frozen=True, slots=True)
+class Cancel(Cast["RunCoordinator"]):
+    """Somebody asked for the run to stop; the reason is in the `LiveRun`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Broken(Cast["RunCoordinator"]):
+    """A task that had to record something could not."""
+
+    error: BaseException
+
+
+_Message = Begin | StepEnded | Recorded | Checked | Signalled | Cancel | Broken
+
+
+class RunCoordinator(Actor):
+    """Drives one run from its plan to its final status.
+
+    Args:
+        services: What the runtime offers.
+        run: The run.
+        steps: Where attempts and their helpers run: a sibling, stopped and restarted together with this.
+    """
+
+    def __init__(self, services: Services, run: LiveRun, steps: TaskSupervisor) -> None:
+        self._services = services
+        self._run = run
+        self._steps = steps
+        self._epoch = run.record.epoch
+        self._attempts: dict[int, Attempt] = {}
+        limit = run.record.request.max_parallel or services.settings.max_concurrency
+        self._state = RunState(run.plan, max_parallel=limit)
+        self._final: Status | None = None
+        self._timeout: Timer | None = None
+        self._me: Me
+
+    def on_start(self, me: Me) -> None:
+        self._me = me
+        me.ref.cast(Begin())
+
+    async def handle(self, message: _Message) -> None:
+        match message:
+            case StepEnded():
+                self._step_ended(message)
+            case Checked(reused, needed):
+                for step, event in reused:
+                    self._obey(self._state.apply(event, step))
+                self._obey(self._state.apply(StepsNeeded(needed)))
+            case Recorded(events):
+                for recorded in events:
+                    self._obey(self._state.apply(recorded))
+            case Signalled(signal):
+                self._obey(self._state.apply(signal))
+            case Begin():
+                await self._begin()
+            case Cancel():
+                self._cancel()
+            case Broken(error):
+                self._give_up(error)
+            case _:
+                assert_never(message)
+        if self._final is not None:
+            await self._finish(self._final)
+
+    def on_stop(self, exit: Exit) -> None:  # noqa: A002 - the field's word
+        self._run.on_cancel = None
+        if self._timeout is not None:
+            self._timeout.cancel()
+
+    # Beginning ----------------------------------------------------------------------------------------------
+
+    async def _begin(self) -> None:
+        run, services = self._run, self._services
+        if run.fresh:
+            run.fresh = False
+        else:
+            await self._replay()
+        self._epoch = run.record.epoch
+        request = run.record.request
+        now = services.clock.now()
+        await services.record(RunStarted(now, run.record.id, request.asset, run.plan.total), self._epoch)
+        run.on_cancel = self._ask_to_cancel
+        if request.timeout is not None:
+            spent = (now - (run.record.started_at or now)).total_seconds()
+            self._timeout = services.clock.call_later(max(0.0, request.timeout - spent), self._time_out)
+        run.state = self._state
+        self._obey(self._state.begin())
+        if run.cancelled is not None:
+            self._cancel()
+
+    async def _replay(self) -> None:
+        """Claim the run, so that an earlier incarnation can record nothing more, and replay its events."""
+        run, store = self._run, self._services.store
+        run.record = await store.claim(run.record.id, self._services.node, epoch=run.record.epoch)
+        after = 0
+        while page := await store.events(run.record.id, after=after):
+            for after, event in page:  # noqa: B020 - the sequence number read last is where the next page begins
+                self._state.replay(event)
+
+    def _time_out(self) -> None:
+        self._run.cancel("timeout")
+
+    def _ask_to_cancel(self) -> None:
+        self._me.ref.cast(Cancel())
+
+    # Carrying out -------------------------------------------------------------------------------------------
+
+    def _obey(self, commands: Sequence[Command]) -> None:
+        for command in commands:
+            match command:
+                case StartStep(step, attempt):
+                    self._start(step, attempt)
+                case CheckSteps(steps):
+                    self._beside("look up current values", self._check(steps), self._answered)
+                case RetryStep(step, delay):
+                    self._services.clock.call_later(delay, lambda s=step: self._signal(RetryDue(s)))
+                case RecordSkipped(steps):
+                    self._write(skipped_steps(self._run, steps, self._services.clock.now()))
+                case RecordCancelled(steps):
+                    self._write(cancelled_steps(self._run, steps, self._services.clock.now()))
+                case CancelSteps(steps):
+                    for step in steps:
+                        self._stop_attempt(step)
+                case FinishRun(status):
+                    self._final = status
+                case _:
+                    assert_never(command)
+
+    def _start(self, step: int, number: int) -> None:
+        run = self._run
+        attempt = Attempt(self._services, run.plan, run.record.id, self._epoch, step, number)
+        self._attempts[step] = attempt
+        self._services.slots.take(lambda: self._launch(attempt))
+
+    def _launch(self, attempt: Attempt) -> bool:
+        """A slot is free. False if the attempt is not wanted any more."""
+        if self._attempts.get(attempt.step) is not attempt or not self._me.ref.alive:
+            return False
+        attempt.handle = self._steps.start(attempt.name, attempt.run(), self._attempt_over(attempt))
+        return True
+
+    def _attempt_over(self, attempt: Attempt) -> Callable[[TaskHandle, Exit], None]:
+        def over(handle: TaskHandle, how: Exit) -> None:
+            attempt.ended()
+            self._services.slots.release()
+            event = handle.result if isinstance(how, Normal) else None
+            self._me.ref.cast(StepEnded(attempt, event, how))
+
+        return over
+
+    def _stop_attempt(self, step: int) -> None:
+        attempt = self._attempts.get(step)
+        if attempt is None:
+            return
+        if attempt.handle is not None:
+            attempt.stop("cancelled")
+        else:
+            # It waits for a slot and never began.
+            del self._attempts[step]
+            asset, key = attempt.asset.name, attempt.key
+            record = cancelled_steps(self._run, (step,), self._services.clock.now())[0].materialization
+            event = StepCancelled(self._services.clock.now(), self._run.record.id, asset, key, attempt.number, record)
+            self._write([event])
+
+    def _step_ended(self, message: StepEnded) -> None:
+        attempt = message.attempt
+        if self._attempts.get(attempt.step) is not attempt:
+            return
+        del self._attempts[attempt.step]
+        if message.event is not None:
+            self._obey(self._state.apply(message.event, attempt.step))
+            return
+        if isinstance(message.exit, Crashed):
+            error = message.exit.error
+            if isinstance(error, StoreUnavailable | StaleWrite):
+                self._give_up(error)
+                return
+            _log.error("Attempt of %s crashed", attempt.name, exc_info=error)
+        self._write([attempt.killed(message.exit)])
+
+    async def _check(self, steps: tuple[int, ...]) -> Checked:
+        return Checked(*await find_reusable(self._services, self._run, self._epoch, steps))
+
+    # Beside the attempts ------------------------------------------------------------------------------------
+
+    def _beside(
+        self, name: str, work: Coroutine[Any, Any, Any], done: Callable[[Any], None]
+    ) -> None:
+        """Run something as a task of its own, and tell the coordinator what came of it."""
+
+        def over(handle: TaskHandle, how: Exit) -> None:
+            if isinstance(how, Normal):
+                done(handle.result)
+            elif isinstance(how, Crashed):
+                self._me.ref.cast(Broken(how.error))
+
+        self._steps.start(name, work, over)
+
+    def _answered(self, message: Checked) -> None:
+        self._me.ref.cast(message)
+
+    def _write(self, events: Sequence[Event]) -> None:
+        self._beside(f"record {len(events)} steps", self._write_all(events), self._written)
+
+    async def _write_all(self, events: Sequence[Event]) -> Sequence[Event]:
+        await self._services.store.write_many(events, self._epoch)
+        if self._services.stream.heard:
+            for event in events:
+                self._services.stream.publish(event)
+        return events
+
+    def _written(self, events: Sequence[Event]) -> None:
+        self._me.ref.cast(Recorded(events))
+
+    def _signal(self, signal: Signal) -> None:
+        self._me.ref.cast(Signalled(signal))
+
+    # Ending -------------------------------------------------------------------------------------------------
+
+    def _cancel(self) -> None:
+        run = self._run
+        event = RunCancelRequested(
+            self._services.clock.now(), run.record.id, run.record.request.asset, run.cancelled or ""
+        )
+        self._beside("record the cancel", self._write_all([event]), lambda _: None)
+        self._obey(self._state.apply(event))
+
+    async def _finish(self, status: Status) -> None:
+        run, services = self._run, self._services
+        event = RunFinished(services.clock.now(), run.record.id, run.record.request.asset, status)
+        try:
+            await services.record(event, self._epoch)
+        except (StoreUnavailable, StaleWrite) as error:
+            self._give_up(error)
+            return
+        run.finish(status)
+        self._me.stop()
+
+    def _give_up(self, error: BaseException) -> None:
+        """Nothing can be recorded any more: stop here, and leave the rest to whoever opens the store next."""
+        self._final = None
+        self._run.fail(error)
+        self._me.stop()
+

@@ -1,0 +1,114 @@
+"""The runs this process drives: starting them, finding them, and what becomes of one whose tree fails."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING
+
+from flowstone.actors import ActorDown, Child, Crashed, Shutdown
+from flowstone.errors import FlowstoneError, RuntimeStopping, SupervisorGaveUp
+from flowstone.runs.records import RunRecord, Status
+from flowstone.runtime.live_run import LiveRun
+from flowstone.runtime.run_tree import run_tree
+
+if TYPE_CHECKING:
+    from flowstone.actors import Exit, Ref, Supervisor
+    from flowstone.runs.plan import RunPlan
+    from flowstone.runs.records import RunRequest
+    from flowstone.runtime.live_run import CancelReason
+    from flowstone.runtime.services import Services
+
+__all__ = ["Runs"]
+
+
+class Runs:
+    """Starts runs under the dynamic supervisor `runs`.
+
+    Attributes:
+        live: The runs that are not over, by id, in order of start.
+        open: Whether new runs are taken.
+    """
+
+    def __init__(self, services: Services) -> None:
+        self._services = services
+        self.live: dict[str, LiveRun] = {}
+        self.open = True
+        self.supervisor: Ref[Supervisor] | None = None
+
+    async def start(self, plan: RunPlan, request: RunRequest) -> LiveRun:
+        """Write a new run down and start it.
+
+        Raises:
+            RuntimeStopping: The runtime drains.
+            StoreUnavailable: The run could not be written down.
+        """
+        self.refuse_if_closed()
+        services = self._services
+        now = services.clock.now()
+        record = RunRecord(
+            id=self._new_id(now.timestamp()),
+            pipeline=services.snapshot.pipelines.get(request.asset, ""),
+            request=request,
+            status=Status.QUEUED,
+            created_at=now,
+            started_at=now,
+            owner=services.node,
+            total=plan.total,
+        )
+        await services.store.create_run(record)
+        return await self.drive(LiveRun(record, plan, fresh=True))
+
+    async def drive(self, run: LiveRun) -> LiveRun:
+        """Start the tree of a run that is written down, new or adopted."""
+        self.live[run.record.id] = run
+        supervisor = None if self.supervisor is None else self.supervisor.instance
+        child = Child(
+            run.record.id,
+            partial(run_tree, self._services, run),
+            restart="temporary",
+            on_exit=partial(self._ended, run),
+        )
+        try:
+            if supervisor is None:
+                raise ActorDown("The runtime's supervisor of runs is not running.")
+            await supervisor.start_child(child)
+        except ActorDown as error:
+            self.live.pop(run.record.id, None)
+            run.fail(RuntimeStopping("The runtime has stopped, or is stopping: it takes no new runs."))
+            raise RuntimeStopping("The runtime has stopped, or is stopping: it takes no new runs.") from error
+        return run
+
+    def refuse_if_closed(self) -> None:
+        """Raise `RuntimeStopping` if no new runs are taken."""
+        if not self.open:
+            raise RuntimeStopping("The runtime drains and takes no new runs: start them in another one.")
+
+    def cancel_all(self, reason: CancelReason) -> None:
+        for run in tuple(self.live.values()):
+            run.cancel(reason)
+
+    async def wait_all(self) -> None:
+        """Return when no run is live."""
+        while self.live:
+            await next(iter(self.live.values())).wait()
+
+    def _ended(self, run: LiveRun, how: Exit) -> None:
+        """Its tree is gone. Normally its status was recorded before; otherwise say what happened instead."""
+        self.live.pop(run.record.id, None)
+        if run.over:
+            return
+        error: BaseException | None = None
+        if isinstance(how, Crashed):
+            error = how.error
+        elif isinstance(how, Shutdown):
+            error = how.reason if isinstance(how.reason, SupervisorGaveUp) else None
+        if error is None:
+            run.fail(RuntimeStopping(f"Run {run.record.id} was stopped with the runtime before it ended."))
+        else:
+            failed = FlowstoneError(f"Run {run.record.id} was given up: {error}")
+            failed.__cause__ = error
+            run.fail(failed)
+
+    def _new_id(self, now: float) -> str:
+        """Sortable by time, unique by chance: 44 bits of milliseconds, then 68 random ones."""
+        return f"{int(now * 1000):011x}{self._services.random.getrandbits(68):017x}"

@@ -1,0 +1,551 @@
+"""`Runtime`: the public face. It checks arguments, asks the right part, and raises what users understand.
+
+    construction        the graph is built and validated, nothing runs
+    async with          the store is opened, then the supervision tree is started
+    materialize …       request (requests.py) → plan (runs/) → run (runs.py) → what became of it (handle.py)
+    leaving             the tree stops from below: the watchman drains first, the store closes last
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import socket
+from dataclasses import replace
+from random import Random
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, Self
+
+from flowstone.actors import ProcessInfo, SystemClock
+from flowstone.assets.partition_keys import decode_partition
+from flowstone.assets.pipeline import Pipeline
+from flowstone.errors import (
+    DependencyNotReady,
+    MaterializationFailed,
+    RunCancelled,
+    RuntimeStopping,
+    StoreUnavailable,
+)
+from flowstone.io.memory import MemoryIO
+from flowstone.runs.planner import plan_run
+from flowstone.runs.records import Status
+from flowstone.runtime.asset_registry import Snapshot
+from flowstone.runtime.conductor import Conductor
+from flowstone.runtime.events import EventStream
+from flowstone.runtime.handle import Run, raise_unless_succeeded
+from flowstone.runtime.health import Health, health
+from flowstone.runtime.inputs import needs_of, not_ready
+from flowstone.runtime.lineage import Lineage
+from flowstone.runtime.preview import Plan, preview
+from flowstone.runtime.processes import Processes
+from flowstone.runtime.progress import report_progress
+from flowstone.runtime.requests import asset_named, backfill_request, materialize_request, run_request
+from flowstone.runtime.resource import as_provider
+from flowstone.runtime.runs import Runs
+from flowstone.runtime.services import Services
+from flowstone.runtime.settings import merged_settings
+from flowstone.runtime.slots import Slots
+from flowstone.runtime.threads import Threads
+from flowstone.runtime.tree import runtime_tree
+from flowstone.runtime.values import Values
+from flowstone.runtime.watchman import drain
+from flowstone.store.open import open_store
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
+    from contextlib import AbstractAsyncContextManager
+    from types import TracebackType
+
+    from flowstone.actors import Clock, Supervisor
+    from flowstone.assets.partition_view import PartitionView
+    from flowstone.io.manager import IOManager
+    from flowstone.runs.events import Event
+    from flowstone.runs.records import Materialization, Refresh, RunRequest
+    from flowstone.runtime.progress import Progress
+    from flowstone.runtime.result import RunResult
+    from flowstone.runtime.settings import Settings
+    from flowstone.store.protocol import Store
+
+__all__ = ["Runtime"]
+
+_NO_TAGS: Mapping[str, str] = MappingProxyType({})
+
+
+class Runtime:
+    """Computes assets, remembers what it computed, and supervises both. Use it with `async with`.
+
+    It runs on the caller's event loop and shares nothing with other runtimes.
+
+    Args:
+        pipelines: A `Pipeline`, or several.
+        store: Where runs are remembered: `memory://`, `file://DIR`, or a store object. Default: the setting.
+        io: IO managers by name. `default` is a `MemoryIO` unless you say otherwise.
+        resources: Resources by name: a `ResourceProvider`, an `@asynccontextmanager` function or an object.
+        settings: Default: `Settings()`, which reads `FLOWSTONE_*` from the environment.
+        worker: Whether to go on with unfinished runs of these pipelines whose owner died.
+        clock: Default: the system's.
+        random: Source of run ids and jitter. Default: one of its own.
+        options: Any field of `Settings` by name, such as `max_concurrency=64`; wins over `settings`.
+
+    Raises:
+        DefinitionError: The pipelines make no valid graph.
+        ValueError: An option is unknown or out of range.
+    """
+
+    def __init__(
+        self,
+        pipelines: Pipeline | Iterable[Pipeline],
+        *,
+        store: str | Store | None = None,
+        io: Mapping[str, IOManager] | None = None,
+        resources: Mapping[str, object] | None = None,
+        settings: Settings | None = None,
+        worker: bool = True,
+        clock: Clock | None = None,
+        random: Random | None = None,
+        **options: Any,
+    ) -> None:
+        given = (pipelines,) if isinstance(pipelines, Pipeline) else tuple(pipelines)
+        self._settings = merged_settings(settings, options)
+        self._snapshot = Snapshot.of(given)
+        self._store = self._settings.store if store is None else store
+        self._io: dict[str, IOManager] = {"default": MemoryIO(), **(io or {})}
+        self._resources = {name: as_provider(value) for name, value in (resources or {}).items()}
+        self._worker = worker
+        self._clock = clock or SystemClock()
+        self._random = random or Random()  # noqa: S311 - jitter and ids, not secrets
+        self._services: Services | None = None
+        self._tree: Supervisor | None = None
+        self._running = False
+
+    # Its life -----------------------------------------------------------------------------------------------
+
+    async def __aenter__(self) -> Self:
+        """Open the store and start the tree.
+
+        Raises:
+            StoreUnavailable: The store does not open within `connect_timeout`.
+        """
+        if self._services is not None:
+            raise RuntimeStopping("A Runtime is entered once: make a new one.")
+        store = open_store(self._store)
+        await self._open(store)
+        self._services = services = self._compose(store)
+        self._runs = Runs(services)
+        self._conductor = Conductor(services, self._runs)
+        self._values = Values(services, self._conductor, self._runs)
+        self._lineage = Lineage(self._conductor, store)
+        self._tree = runtime_tree(services, self._runs, self._io, self._resources, worker=self._worker)
+        try:
+            await self._tree.__aenter__()
+        except BaseException:
+            await store.close()
+            raise
+        self._runs.supervisor = self._tree.child("runs")
+        self._running = True
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> bool | None:
+        assert self._tree is not None
+        assert self._services is not None
+        self._runs.open = False
+        try:
+            return await self._tree.__aexit__(kind, error, trace)
+        finally:
+            self._running = False
+            self._services.threads.close()
+            self._services.stream.close()
+
+    async def drain(self, timeout: float | None = None) -> bool:
+        """Refuse new runs and let the live ones finish; cancel what is left.
+
+        Args:
+            timeout: Seconds to let them; default: `shutdown_timeout`.
+
+        Returns:
+            Whether all finished by themselves.
+        """
+        services = self._started()
+        limit = self._settings.shutdown_timeout if timeout is None else timeout
+        return await drain(services, self._runs, limit)
+
+    # Computing ----------------------------------------------------------------------------------------------
+
+    async def materialize(
+        self,
+        asset: Any,
+        *,
+        partition: Any = None,
+        timeout: float | None = None,
+        tags: Mapping[str, str] = _NO_TAGS,
+    ) -> Materialization:
+        """Compute this asset only.
+
+        Args:
+            asset: Name, `Asset` or decorated function.
+            partition: Which partition; required if the asset has a partition set.
+            timeout: Seconds until the run is cancelled. Default: none.
+            tags: Labels of the run.
+
+        Returns:
+            The record of the success.
+
+        Raises:
+            AssetNotFound, PartitionError: There is no such asset or partition.
+            DependencyNotReady: An upstream has no value; `.missing` lists every one.
+            MaterializationFailed: The last attempt failed.
+            TimeoutError: `timeout` is over; the run is cancelled.
+            RunCancelled: Somebody cancelled the run.
+            RuntimeStopping: The runtime drains.
+        """
+        services = self._started()
+        view = await self._conductor.view()
+        target = asset_named(view.graph, asset)
+        request = materialize_request(view, target.name, partition, timeout, tags)
+        await self._check_ready(view, request)
+        run = await self._conductor.start(view, request)
+        status = await self._conductor.finished(run)
+        record = await services.store.step(run.record.id, (target.name, request.keys[0]))
+        if status is Status.CANCELLED or record is None:
+            raise RunCancelled(f"Run {run.record.id} of {target.name!r} was cancelled.", run.record.id)
+        if record.failure is not None:
+            raise MaterializationFailed(f"{record.name}: {record.failure.message}", record)
+        return record
+
+    async def materialize_all(
+        self,
+        asset: Any,
+        *,
+        partition: Any = None,
+        refresh: Refresh = "all",
+        max_parallel: int | None = None,
+        timeout: float | None = None,
+        tags: Mapping[str, str] = _NO_TAGS,
+    ) -> RunResult:
+        """Compute the asset and everything upstream of it, each step once, in parallel where independent.
+
+        Args:
+            asset: Name, `Asset` or decorated function.
+            partition: Which partition of the asset; upstream partitions follow from the mappings.
+            refresh: `all` computes everything; `missing` reuses values that exist; `stale` reuses fresh ones.
+            max_parallel: Steps at a time. Default: `max_concurrency`.
+            timeout: Seconds until the run is cancelled. Default: none.
+            tags: Labels of the run.
+
+        Raises:
+            AssetNotFound, PartitionError, RuntimeStopping, TimeoutError, RunCancelled: As `materialize`.
+            RunFailed: At least one step failed; `.result` has everything.
+        """
+        view, request = await self._run_request(
+            asset, partition=partition, refresh=refresh, max_parallel=max_parallel, timeout=timeout, tags=tags
+        )
+        run = await self._conductor.start(view, request)
+        await self._conductor.finished(run)
+        result = await self._conductor.result(run.record.id)
+        raise_unless_succeeded(result)
+        return result
+
+    async def backfill(
+        self,
+        asset: Any,
+        *,
+        partitions: Iterable[Any] | None = None,
+        start: Any = None,
+        end: Any = None,
+        max_parallel: int | None = 4,
+        upstream: bool = False,
+        refresh: Refresh = "missing",
+        on_progress: Callable[[Progress], Any] | None = None,
+        raise_on_failure: bool = False,
+        tags: Mapping[str, str] = _NO_TAGS,
+    ) -> RunResult:
+        """Compute many partitions of an asset in one run. One that fails does not stop the others.
+
+        Args:
+            asset: Name, `Asset` or decorated function.
+            partitions: Which ones. Default: the whole partition set, or `start` to `end`.
+            start: First partition of a range. Default: the set's first.
+            end: Last partition of a range, inclusive. Default: the set's last.
+            max_parallel: Steps at a time. None: `max_concurrency`.
+            upstream: Whether upstream assets are computed as well.
+            refresh: Which existing values, of all assets in the run, are reused: `missing` reuses what exists,
+                `stale` what is fresh, `all` nothing.
+            on_progress: Called (or awaited) with a `Progress` for each step that ends.
+            raise_on_failure: Whether to raise `RunFailed` instead of returning a result with failures.
+            tags: Labels of the run.
+
+        Raises:
+            AssetNotFound, PartitionError, RuntimeStopping, RunCancelled: As `materialize`.
+            RunFailed: A step failed and `raise_on_failure` is set.
+        """
+        view, request = await self._backfill_request(
+            asset,
+            partitions=partitions,
+            start=start,
+            end=end,
+            max_parallel=max_parallel,
+            upstream=upstream,
+            refresh=refresh,
+            tags=tags,
+        )
+        services = self._started()
+        run = await self._conductor.start(view, request)
+        if on_progress is not None:
+            await self._conductor.cancelling(run, report_progress(services.stream, run, on_progress))
+        status = await self._conductor.finished(run)
+        result = await self._conductor.result(run.record.id)
+        if raise_on_failure or status is Status.CANCELLED:
+            raise_unless_succeeded(result)
+        return result
+
+    async def submit(
+        self,
+        asset: Any,
+        *,
+        partition: Any = None,
+        refresh: Refresh = "all",
+        max_parallel: int | None = None,
+        timeout: float | None = None,
+        tags: Mapping[str, str] = _NO_TAGS,
+    ) -> Run:
+        """Start what `materialize_all` would do and return its handle at once. Raises as that, failures apart."""
+        view, request = await self._run_request(
+            asset, partition=partition, refresh=refresh, max_parallel=max_parallel, timeout=timeout, tags=tags
+        )
+        run = await self._conductor.start(view, request)
+        return Run(run.record.id, self._conductor)
+
+    async def submit_backfill(
+        self,
+        asset: Any,
+        *,
+        partitions: Iterable[Any] | None = None,
+        start: Any = None,
+        end: Any = None,
+        max_parallel: int | None = 4,
+        upstream: bool = False,
+        refresh: Refresh = "missing",
+        tags: Mapping[str, str] = _NO_TAGS,
+    ) -> Run:
+        """Start what `backfill` would do and return its handle at once. Raises as that, failures apart."""
+        view, request = await self._backfill_request(
+            asset,
+            partitions=partitions,
+            start=start,
+            end=end,
+            max_parallel=max_parallel,
+            upstream=upstream,
+            refresh=refresh,
+            tags=tags,
+        )
+        run = await self._conductor.start(view, request)
+        return Run(run.record.id, self._conductor)
+
+    async def run(self, run_id: str) -> Run:
+        """The handle of a run, after a restart as well. Raises `RunNotFound`."""
+        self._started()
+        await self._conductor.record(run_id)
+        return Run(run_id, self._conductor)
+
+    async def plan(
+        self,
+        asset: Any,
+        *,
+        partition: Any = None,
+        partitions: Iterable[Any] | None = None,
+        start: Any = None,
+        end: Any = None,
+        upstream: bool | None = None,
+        refresh: Refresh | None = None,
+    ) -> Plan:
+        """What would run and why; nothing is executed.
+
+        With `partitions`, `start` or `end`, or for a partitioned asset without a `partition`, it plans what
+        `backfill` would do, otherwise what `materialize_all` would; so do the defaults of `upstream` and
+        `refresh`. Raises as those.
+        """
+        services = self._started()
+        view = await self._conductor.view()
+        target = asset_named(view.graph, asset)
+        several = partitions is not None or start is not None or end is not None
+        if several or (partition is None and target.partitions is not None):
+            request = backfill_request(
+                view,
+                target.name,
+                partitions=partitions,
+                start=start,
+                end=end,
+                max_parallel=None,
+                upstream=bool(upstream),
+                refresh=refresh or "missing",
+                tags=_NO_TAGS,
+            )
+        else:
+            request = run_request(
+                view,
+                target.name,
+                partition=partition,
+                refresh=refresh or "all",
+                max_parallel=None,
+                timeout=None,
+                tags=_NO_TAGS,
+            )
+            if upstream is False:
+                request = replace(request, upstream=False)
+        return await preview(services, plan_run(view.graph, view, request))
+
+    # Values -------------------------------------------------------------------------------------------------
+
+    async def load(self, asset: Any, *, partition: Any = None) -> Any:
+        """The current value. Raises `ValueNotFound` if there is none, and as `materialize` for the arguments."""
+        self._started()
+        return await self._values.load(asset, partition)
+
+    async def exists(self, asset: Any, *, partition: Any = None) -> bool:
+        """Whether there is a current value. Raises `AssetNotFound`, `PartitionError`."""
+        self._started()
+        return await self._values.exists(asset, partition)
+
+    async def status(self, asset: Any, *, partition: Any = None) -> Status:
+        """The state of an asset (at a partition): of its step if a live run has one, else of its records.
+
+        `succeeded` means there is a current value, `failed` that the last attempt to compute one failed, `never`
+        that it was never computed or is invalidated. Raises `AssetNotFound`, `PartitionError`.
+        """
+        self._started()
+        return await self._values.status(asset, partition)
+
+    async def history(
+        self, asset: Any, *, partition: Any = None, limit: int = 100, offset: int = 0
+    ) -> Sequence[Materialization]:
+        """What became of the asset (at a partition) in all runs, newest first, `limit` at a time from `offset`.
+
+        Raises `AssetNotFound`, `PartitionError`.
+        """
+        self._started()
+        return await self._values.history(asset, partition, limit, offset)
+
+    async def invalidate(self, asset: Any, *, partition: Any = None, downstream: bool = False) -> int:
+        """Make current values no longer current; returns how many.
+
+        Args:
+            asset: Name, `Asset` or decorated function.
+            partition: Which partition; default: all that have a value.
+            downstream: Whether everything computed from them is invalidated too.
+
+        Raises:
+            AssetNotFound, PartitionError: There is no such asset or partition.
+        """
+        self._started()
+        return await self._values.invalidate(asset, partition, downstream=downstream)
+
+    async def add_partitions(self, name: str, keys: Sequence[Any]) -> int:
+        """Add keys to a dynamic partition set; returns how many were new. Raises `PartitionError`."""
+        self._started()
+        return await self._values.add_partitions(name, keys)
+
+    async def remove_partitions(self, name: str, keys: Sequence[Any]) -> int:
+        """Remove keys from a dynamic partition set; returns how many were there. Values stay."""
+        self._started()
+        return await self._values.remove_partitions(name, keys)
+
+    @property
+    def lineage(self) -> Lineage:
+        """Questions about which values came from which."""
+        self._started()
+        return self._lineage
+
+    # Looking at it ------------------------------------------------------------------------------------------
+
+    def subscribe(self, *kinds: str) -> AbstractAsyncContextManager[AsyncIterator[Event]]:
+        """An async context manager that gives an async iterator of events.
+
+        Args:
+            kinds: `step.succeeded`, `run.finished`, …, or `step` and `run` for all of theirs. Default: all.
+        """
+        return self._started().stream.subscribe(kinds)
+
+    def tree(self) -> ProcessInfo:
+        """The supervision tree at this instant: every process with state, restarts and mailbox depth."""
+        services = self._started()
+        assert self._tree is not None
+        tree = self._tree.tree()
+        busy = services.threads.statistics()
+        threads = ProcessInfo(
+            "threads",
+            "threads",
+            "running",
+            abandoned=busy.abandoned,
+            detail=f"{busy.busy} of {busy.limit} busy, {busy.queued} queued",
+        )
+        return replace(tree, children=(*tree.children, threads))
+
+    async def health(self) -> Health:
+        """What works and what does not, asked now."""
+        services = self._started()
+        assert self._tree is not None
+        keeper = self._tree.child("store").instance
+        return await health(services, self._runs, self._tree.tree(), getattr(keeper, "problem", None))
+
+    def __repr__(self) -> str:
+        state = "running" if self._running else "not running"
+        return f"<Runtime {len(self._snapshot.graph)} assets, {state}>"
+
+    # Inside -------------------------------------------------------------------------------------------------
+
+    def _started(self) -> Services:
+        if self._services is None or not self._running:
+            raise RuntimeStopping("The runtime is not running: use it inside `async with Runtime(...)`.")
+        return self._services
+
+    async def _open(self, store: Store) -> None:
+        limit = self._settings.connect_timeout
+        try:
+            async with asyncio.timeout(limit):
+                await store.open()
+        except TimeoutError as error:
+            raise StoreUnavailable(
+                f"The store did not open within {limit:g} s: check that it is up, or raise connect_timeout."
+            ) from error
+
+    def _compose(self, store: Store) -> Services:
+        settings = self._settings
+        return Services(
+            node=f"{socket.gethostname()}-{os.getpid()}-{self._random.getrandbits(32):08x}",
+            snapshot=self._snapshot,
+            settings=settings,
+            clock=self._clock,
+            random=self._random,
+            store=store,
+            stream=EventStream(),
+            slots=Slots(settings.max_concurrency),
+            threads=Threads(settings.max_threads),
+            processes=Processes(),
+            managers=self._io,
+            io={},
+            resources={},
+        )
+
+    async def _check_ready(self, view: PartitionView, request: RunRequest) -> None:
+        """Refuse before anything is written: an upstream value that is not there."""
+        asset = view.graph[request.asset]
+        if not asset.dependencies:
+            return
+        key = request.keys[0]
+        needs = needs_of(view.graph, view, asset, None if key is None else decode_partition(key))
+        found = await self._started().store.current([key for need in needs for key in need.keys])
+        missing = [name for need in needs for name in need.missing(found)]
+        if missing:
+            raise DependencyNotReady(not_ready(asset.name, missing), missing)
+
+    async def _run_request(self, asset: Any, **options: Any) -> tuple[PartitionView, RunRequest]:
+        self._started()
+        view = await self._conductor.view()
+        return view, run_request(view, asset_named(view.graph, asset).name, **options)
+
+    async def _backfill_request(self, asset: Any, **options: Any) -> tuple[PartitionView, RunRequest]:
+        self._started()
+        view = await self._conductor.view()
+        return view, backfill_request(view, asset_named(view.graph, asset).name, **options)

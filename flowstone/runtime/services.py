@@ -1,0 +1,85 @@
+"""What a run uses of the runtime it runs in, put together once by `runtime.py` and passed down."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from flowstone.errors import IOManagerError, ResourceUnavailable
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from random import Random
+    from typing import Any
+
+    from flowstone.actors import Clock
+    from flowstone.io.manager import IOManager
+    from flowstone.runs.events import Event
+    from flowstone.runtime.asset_registry import Snapshot
+    from flowstone.runtime.events import EventStream
+    from flowstone.runtime.io_process import IOManagerProcess
+    from flowstone.runtime.processes import Processes
+    from flowstone.runtime.resource import ResourceProcess
+    from flowstone.runtime.settings import Settings
+    from flowstone.runtime.slots import Slots
+    from flowstone.runtime.threads import Threads
+    from flowstone.store.protocol import Store
+
+__all__ = ["Services"]
+
+
+@dataclass(slots=True)
+class Services:
+    """The composition of one runtime: no part of it is global, so two runtimes never meet.
+
+    `io` and `resources` hold the processes that run at this moment; each enters and leaves by itself, so a
+    restart of any supervisor above it changes nothing for those who look it up.
+    """
+
+    node: str
+    snapshot: Snapshot
+    settings: Settings
+    clock: Clock
+    random: Random
+    store: Store
+    stream: EventStream
+    slots: Slots
+    threads: Threads
+    processes: Processes
+    managers: Mapping[str, IOManager]
+    io: dict[str, IOManagerProcess]
+    resources: dict[str, ResourceProcess]
+
+    async def record(self, event: Event, epoch: int) -> None:
+        """Write an event down, then tell whoever listens: nobody hears of what may yet be lost."""
+        await self.store.write(event, epoch)
+        if self.stream.heard:
+            self.stream.publish(event)
+
+    def io_manager(self, name: str) -> IOManagerProcess:
+        """The IO manager of that name.
+
+        Raises:
+            IOManagerError: The runtime has none, or it is being restarted.
+        """
+        manager = self.io.get(name)
+        if manager is None:
+            known = ", ".join(map(repr, self.io)) or "none"
+            raise IOManagerError(
+                f"There is no IO manager {name!r}: pass Runtime(io={{{name!r}: …}}); this runtime has {known}."
+            )
+        return manager
+
+    async def lease(self, name: str) -> Any:
+        """A resource, set up.
+
+        Raises:
+            ResourceUnavailable: The runtime has none of that name, or it is not set up.
+        """
+        process = self.resources.get(name)
+        if process is None:
+            known = ", ".join(map(repr, self.resources)) or "none"
+            raise ResourceUnavailable(
+                f"There is no resource {name!r}: pass Runtime(resources={{{name!r}: …}}); this runtime has {known}."
+            )
+        return await process.lease()

@@ -1,0 +1,66 @@
+"""The settings of a runtime: from keyword arguments, else from `FLOWSTONE_*` in the environment, else these."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, ValidationError
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+__all__ = ["Settings", "merged_settings"]
+
+Seconds = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+PositiveSeconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+Count = Annotated[int, Field(ge=1)]
+
+
+class Settings(BaseSettings):
+    """What a runtime may be told; every field can be set by `FLOWSTONE_<NAME>` in the environment.
+
+    Attributes:
+        store: Where runs are remembered: `memory://`, `file://DIR`, …
+        home: Folder for what the command line keeps.
+        lease: Seconds a node's heartbeat lease lasts.
+        shutdown_timeout: Seconds that running work gets to finish when the runtime stops; then it is
+            cancelled.
+        cancel_timeout: Seconds from the one cancel an attempt gets until it is killed.
+        max_concurrency: Steps of all runs that may run at a time.
+        max_threads: Synchronous assets that may run at a time.
+        connect_timeout: Seconds to open the store before `StoreUnavailable`.
+        lost_attempts: Attempts that may be lost to dying processes before a step fails.
+        auto_migrate: Whether an empty or older database is migrated on entry.
+        keep_versions: Superseded values kept per asset and partition; older ones are deleted.
+        keep_runs: Finished runs kept; older ones are forgotten.
+        log_level: Level of FlowStone's own log on the command line.
+    """
+
+    model_config = SettingsConfigDict(env_prefix="FLOWSTONE_", frozen=True, extra="forbid")
+
+    store: str = "memory://"
+    home: str = ".flowstone"
+    lease: PositiveSeconds = 15.0
+    shutdown_timeout: Seconds = 30.0
+    cancel_timeout: Seconds = 5.0
+    max_concurrency: Count = 64
+    max_threads: Count = 8
+    connect_timeout: PositiveSeconds = 10.0
+    lost_attempts: Count = 3
+    auto_migrate: bool = True
+    keep_versions: Count = 20
+    keep_runs: Count = 10_000
+    log_level: Literal["debug", "info", "warning", "error"] = "info"
+
+
+def merged_settings(settings: Settings | None, options: dict[str, Any]) -> Settings:
+    """The settings with some fields replaced. Raises ValueError, in one sentence, for what is wrong."""
+    given = {name: value for name, value in options.items() if value is not None}
+    base = {} if settings is None else settings.model_dump()
+    try:
+        return Settings(**{**base, **given})
+    except ValidationError as error:
+        first = error.errors()[0]
+        name = ".".join(map(str, first["loc"]))
+        if first["type"] == "extra_forbidden":
+            known = ", ".join(Settings.model_fields)
+            raise ValueError(f"There is no option {name!r}: Runtime takes {known}.") from None
+        raise ValueError(f"{name}={first['input']!r:.100}: {first['msg']}.") from None

@@ -1,0 +1,46 @@
+"""The records of steps that never started: skipped because of a failure upstream, or cancelled with their run."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from flowstone.runs.events import StepCancelled, StepSkipped
+from flowstone.runs.records import Failure, Materialization, Status
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from datetime import datetime
+
+    from flowstone.runtime.live_run import LiveRun
+
+__all__ = ["cancelled_steps", "skipped_steps"]
+
+
+def skipped_steps(run: LiveRun, steps: Sequence[tuple[int, int]], at: datetime) -> list[StepSkipped]:
+    """One event per pair of a skipped step and the failed step that caused it."""
+    events = []
+    for step, cause in steps:
+        asset, _, key = run.plan.step(cause)
+        name = asset if key is None else f"{asset}[{key}]"
+        failure = Failure("dependency", f"Skipped because {name} failed.", cause=name)
+        record = _record(run, step, Status.SKIPPED, at, failure)
+        events.append(StepSkipped(at, run.record.id, record.asset, record.partition_key, record))
+    return events
+
+
+def cancelled_steps(run: LiveRun, steps: Sequence[int], at: datetime) -> list[StepCancelled]:
+    """One event per step."""
+    events = []
+    for step in steps:
+        record = _record(run, step, Status.CANCELLED, at, None)
+        events.append(StepCancelled(at, run.record.id, record.asset, record.partition_key, 0, record))
+    return events
+
+
+def _record(
+    run: LiveRun, step: int, status: Status, at: datetime, failure: Failure | None
+) -> Materialization:
+    asset, partition, key = run.plan.step(step)
+    return Materialization(
+        asset, partition, key, run.record.id, status, finished_at=at, failure=failure, io=run.plan.graph[asset].io
+    )

@@ -1,0 +1,114 @@
+"""Questions about values: is there one, which one is current, what is its history."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from flowstone.assets.partition_keys import encode_partition
+from flowstone.errors import ValueNotFound
+from flowstone.runs.records import Status
+from flowstone.runtime.requests import asset_named, encoded
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from flowstone.assets.partition_view import PartitionView
+    from flowstone.runs.records import Materialization
+    from flowstone.runtime.conductor import Conductor
+    from flowstone.runtime.runs import Runs
+    from flowstone.runtime.services import Services
+    from flowstone.store.protocol import StepKey
+
+__all__ = ["Values"]
+
+_NEVER_CHANGE_CURRENT = (Status.REUSED, Status.SKIPPED, Status.CANCELLED)
+
+
+class Values:
+    """What is known of the values of a runtime's assets."""
+
+    def __init__(self, services: Services, conductor: Conductor, runs: Runs) -> None:
+        self._services = services
+        self._conductor = conductor
+        self._runs = runs
+
+    async def load(self, asset: Any, partition: Any) -> Any:
+        view, key = await self._key(asset, partition)
+        constant = view.graph[key[0]]
+        if constant.is_constant:
+            return constant.value
+        record = (await self._services.store.current([key])).get(key)
+        if record is None:
+            shown = key[0] if key[1] is None else f"{key[0]}[{key[1]}]"
+            raise ValueNotFound(f"{shown} has no current value: materialize it first.")
+        return await self._services.io_manager(record.io).load(record)
+
+    async def exists(self, asset: Any, partition: Any) -> bool:
+        view, key = await self._key(asset, partition)
+        if view.graph[key[0]].is_constant:
+            return True
+        return key in await self._services.store.current([key])
+
+    async def status(self, asset: Any, partition: Any) -> Status:
+        """What is under way counts first, then the last failure, then whether there is a current value."""
+        view, key = await self._key(asset, partition)
+        if view.graph[key[0]].is_constant:
+            return Status.SUCCEEDED
+        live = self._live_status(key)
+        if live is not None:
+            return live
+        history = await self._services.store.history(key, limit=1)
+        if not history:
+            return Status.NEVER
+        newest = history[0].status
+        if newest is Status.FAILED:
+            return newest
+        if key in await self._services.store.current([key]):
+            return Status.SUCCEEDED
+        return newest if newest in (Status.SKIPPED, Status.CANCELLED) else Status.NEVER
+
+    async def history(self, asset: Any, partition: Any, limit: int, offset: int) -> Sequence[Materialization]:
+        _, key = await self._key(asset, partition)
+        return await self._services.store.history(key, limit=limit, offset=offset)
+
+    async def invalidate(self, asset: Any, partition: Any, *, downstream: bool) -> int:
+        """Without a partition, all current partitions of a partitioned asset."""
+        view = await self._conductor.view()
+        name = asset_named(view.graph, asset).name
+        if partition is None:
+            keys: list[StepKey] = [(name, key) for key in await self._services.store.current_keys(name)]
+        else:
+            keys = [(name, encoded(view, name, partition))]
+        if downstream:
+            keys = await self._with_downstream(keys)
+        return await self._services.store.invalidate(keys)
+
+    async def add_partitions(self, name: str, keys: Sequence[Any]) -> int:
+        return await self._services.store.add_partitions(name, [encode_partition(key) for key in keys])
+
+    async def remove_partitions(self, name: str, keys: Sequence[Any]) -> int:
+        return await self._services.store.remove_partitions(name, [encode_partition(key) for key in keys])
+
+    async def _with_downstream(self, keys: list[StepKey]) -> list[StepKey]:
+        seen = dict.fromkeys(keys)
+        level = keys
+        while level:
+            found = await self._services.store.downstream(level)
+            nearest = dict.fromkeys(near for key in level for near in found.get(key, ()))
+            level = [key for key in nearest if key not in seen]
+            seen.update(dict.fromkeys(level))
+        return list(seen)
+
+    async def _key(self, asset: Any, partition: Any) -> tuple[PartitionView, StepKey]:
+        view = await self._conductor.view()
+        name = asset_named(view.graph, asset).name
+        return view, (name, encoded(view, name, partition))
+
+    def _live_status(self, key: StepKey) -> Status | None:
+        for run in reversed(self._runs.live.values()):
+            number = run.plan.number(*key)
+            if number is not None and run.state is not None:
+                status = run.state.status_of(number)
+                if not status.terminal:
+                    return status
+        return None

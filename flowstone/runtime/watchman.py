@@ -1,0 +1,52 @@
+"""The last child of the tree, so the first to stop: it lets running work finish before anything is taken away.
+
+Graceful shutdown is a position in a list. When the tree stops, children stop in reverse order; this one refuses
+new runs, waits for the live ones, cancels what is left, and only then returns.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from flowstone.runtime.runs import Runs
+    from flowstone.runtime.services import Services
+
+__all__ = ["Watchman", "drain"]
+
+
+class Watchman:
+    """Does nothing until it is told to stop, and then everything that a polite stop takes."""
+
+    def __init__(self, services: Services, runs: Runs) -> None:
+        self._services = services
+        self._runs = runs
+        self._stopping = asyncio.Event()
+
+    async def run(self, started: Callable[[], None]) -> None:
+        started()
+        await self._stopping.wait()
+        await drain(self._services, self._runs, self._services.settings.shutdown_timeout)
+
+    def stop(self) -> None:
+        """Begin to drain."""
+        self._stopping.set()
+
+
+async def drain(services: Services, runs: Runs, timeout: float) -> bool:
+    """Refuse new runs and let the live ones finish, for `timeout` seconds; then cancel them.
+
+    Returns True if all finished by themselves. It waits for the cancelled ones to stop, which takes at most
+    `cancel_timeout` and a moment; whatever its assets do, an attempt is killed by then.
+    """
+    runs.open = False
+    limit = asyncio.Event()
+    timer = services.clock.call_later(timeout, lambda: (limit.set(), runs.cancel_all("shutdown")))
+    try:
+        await runs.wait_all()
+    finally:
+        timer.cancel()
+    return not limit.is_set()
