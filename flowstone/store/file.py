@@ -9,6 +9,7 @@ Map of this file
 from __future__ import annotations
 
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, TypeVar
 
@@ -25,6 +26,7 @@ from flowstone.store.sanitise import sanitised, sanitised_run
 from flowstone.store.snapshot import live_facts, snapshot
 
 if TYPE_CHECKING:
+    import asyncio
     from collections.abc import Callable, Iterable, Sequence
 
     from flowstone.runs.events import Event
@@ -39,6 +41,27 @@ T = TypeVar("T")
 
 _FEW: Final = 5_000  # Facts that are replayed in a moment, dead or not.
 _MUCH: Final = 3  # Compaction pays when fewer than one fact in so many is live.
+
+
+class _OpenFiles:
+    """What one opening took: a thread, the lock, the journal. Only the thread touches the other two."""
+
+    def __init__(self, thread: DiskThread, lock: Path) -> None:
+        self.thread = thread
+        self.lock = FileLock(lock)
+        self.journal: JournalFile | None = None
+
+    def let_go(self) -> asyncio.Future[None]:
+        """Give everything back, after whatever the thread still has to do; done when it is given back."""
+        done = self.thread.submit(self._let_go)
+        self.thread.stop()
+        return done
+
+    def _let_go(self) -> None:
+        if self.journal is not None:
+            with suppress(OSError):
+                self.journal.close()
+        self.lock.release()
 
 
 class FileStore(MemoryStore):
@@ -58,10 +81,8 @@ class FileStore(MemoryStore):
         super().__init__()
         self._directory = Path(directory)
         self._path = self._directory / "journal.jsonl"
-        self._lock = FileLock(self._directory / "journal.lock")
         self._read_only = read_only
-        self._file: JournalFile | None = None
-        self._thread: DiskThread | None = None
+        self._open_files: _OpenFiles | None = None
         self._commit: GroupCommit | None = None
         self._closing = False
 
@@ -69,32 +90,32 @@ class FileStore(MemoryStore):
         return f"FileStore({str(self._directory)!r}{', read_only=True' if self._read_only else ''})"
 
     async def open(self) -> None:
-        if self._thread is not None:
+        if self._open_files is not None:
             return
-        thread = DiskThread(f"flowstone store {self._directory}")
+        files = _OpenFiles(DiskThread(f"flowstone store {self._directory}"), self._directory / "journal.lock")
         try:
-            self._history = await thread.submit(self._look if self._read_only else self._open)
-        except BaseException:
-            # Cancelled in mid-opening: this job comes after it, so it lets go of whatever was taken.
-            thread.submit(self._let_go)
-            thread.stop()
+            read = self._look if self._read_only else partial(self._open, files)
+            self._history = await files.thread.submit(read)
+        except BaseException as error:
+            gone = files.let_go()  # Behind the job above, which may still be at it if we were cancelled.
+            if isinstance(error, Exception):
+                await gone
             raise
-        if self._file is None:
-            thread.stop()
+        if files.journal is None:
+            files.let_go()
             return
+        self._open_files = files
+        self._commit = GroupCommit(self._path, files.journal, files.thread)
         self._closing = False
-        self._thread = thread
-        self._commit = GroupCommit(self._path, self._file, thread)
 
     async def close(self) -> None:
-        if self._commit is None or self._thread is None:
+        if self._open_files is None or self._commit is None:
             return
         self._closing = True
         await self._commit.drained()
-        if self._thread is not None:  # Else closed by another call meanwhile.
-            self._thread.stop()
-            self._thread = self._commit = None
-            self._let_go()
+        files, self._open_files = self._open_files, None
+        if files is not None:  # Else another call closed it meanwhile.
+            await files.let_go()
 
     # Writes -------------------------------------------------------------------------------------------------
 
@@ -150,20 +171,17 @@ class FileStore(MemoryStore):
 
     # On the disk thread -------------------------------------------------------------------------------------
 
-    def _open(self) -> History:
+    def _open(self, files: _OpenFiles) -> History:
         try:
             self._directory.mkdir(parents=True, exist_ok=True)
-            self._lock.acquire()
+            files.lock.acquire()
             replay = Replay()
             end = read_lines(self._path, replay.apply)
             if replay.facts > max(_FEW, _MUCH * live_facts(replay.history)):
                 end = rewrite(self._path, snapshot(replay.history)) or end
-            self._file = JournalFile(self._path, end)
-        except BaseException as error:
-            self._let_go()
-            if isinstance(error, OSError):
-                raise StoreUnavailable(self._cannot("open", error)) from error
-            raise
+            files.journal = JournalFile(self._path, end)
+        except OSError as error:
+            raise StoreUnavailable(self._cannot("open", error)) from error
         return replay.history
 
     def _look(self) -> History:
@@ -177,13 +195,6 @@ class FileStore(MemoryStore):
         except OSError as error:
             raise StoreUnavailable(self._cannot("read", error)) from error
         return replay.history
-
-    def _let_go(self) -> None:
-        file, self._file = self._file, None
-        if file is not None:
-            with suppress(OSError):
-                file.close()
-        self._lock.release()
 
     def _cannot(self, what: str, error: OSError) -> str:
         if isinstance(error, FileExistsError | NotADirectoryError):

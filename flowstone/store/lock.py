@@ -10,6 +10,7 @@ from __future__ import annotations
 import errno
 import os
 import sys
+import weakref
 from contextlib import suppress
 from typing import TYPE_CHECKING, Final
 
@@ -42,6 +43,7 @@ class FileLock:
                 raise StoreUnavailable(self._refusal(holder)) from error
             raise
         self._file = file
+        _close_in_forks(weakref.ref(self))
         with suppress(OSError):  # On a full disk; the name of the holder is only a courtesy.
             os.ftruncate(file, 0)
             os.write(file, f"{os.getpid()}\n".encode())
@@ -63,6 +65,22 @@ class FileLock:
             f"the store in {self._path.parent} is in use by {who}; stop that one, use another directory, "
             "or use Postgres, which many processes may share"
         )
+
+
+def _close_in_forks(lock: weakref.ref[FileLock]) -> None:
+    """A forked child, such as a worker of a process pool, shall not hold the lock beyond its parent's death.
+
+    To close its copy does not unlock the file; to keep it would, for as long as the child outlives a kill -9.
+    """
+
+    def close() -> None:
+        held = lock()
+        if held is not None and held._file is not None:
+            os.close(held._file)
+            held._file = None
+
+    if hasattr(os, "register_at_fork"):
+        os.register_at_fork(after_in_child=close)
 
 
 if sys.platform == "win32":

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import signal
 import subprocess
 import sys
 import textwrap
@@ -70,6 +71,48 @@ async def test_the_process_that_holds_a_store_is_named(directory):
         holder.wait()
     store = FileStore(directory)
     await store.open()
+    await store.close()
+
+
+async def test_a_forked_child_does_not_hold_the_store(directory):
+    """A worker that outlives its killed parent does not keep the next process out."""
+    program = """
+        import asyncio, os, signal, sys
+        from flowstone.store import FileStore
+
+        async def main():
+            await FileStore(sys.argv[1]).open()
+            child = os.fork()
+            if child == 0:
+                print(os.getpid(), flush=True)
+                signal.pause()
+            signal.pause()
+
+        asyncio.run(main())
+    """
+    command = [sys.executable, "-c", textwrap.dedent(program), str(directory)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as parent:  # noqa: ASYNC220 - as above
+        child = int(parent.stdout.readline())
+        parent.kill()
+        parent.wait()
+        try:
+            store = FileStore(directory)
+            await store.open()
+            await store.close()
+        finally:
+            os.kill(child, signal.SIGKILL)
+
+
+async def test_a_failed_opening_may_be_repeated_at_once(directory, written):
+    """Whoever mends what was wrong opens the same store object again."""
+    journal(directory).write_bytes(b"mine\n")
+    store = FileStore(directory)
+    for _ in range(3):
+        with pytest.raises(StoreUnavailable, match="not a journal"):
+            await store.open()
+    journal(directory).write_bytes(written)
+    await store.open()
+    assert len(await store.steps("run-1")) == 3
     await store.close()
 
 
