@@ -161,10 +161,14 @@ def _inspected(function: Callable[..., Any], where: Site) -> Iterator[tuple[str,
 def _bound_keywords(function: Any) -> set[str]:
     """Keywords a partial has already filled in: they are decided, not dependencies."""
     bound: set[str] = set()
-    while isinstance(function, functools.partial):
-        bound |= function.keywords.keys()
-        function = function.func
-    return bound
+    while True:
+        if isinstance(function, functools.partial):
+            bound |= function.keywords.keys()
+            function = function.func
+        elif hasattr(function, "__wrapped__"):
+            function = function.__wrapped__
+        else:
+            return bound
 
 
 def _refuse_generator(function: Any, where: Site) -> None:

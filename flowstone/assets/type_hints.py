@@ -92,16 +92,21 @@ def evaluate(annotation: Any, global_names: Mapping[str, Any], local_names: Mapp
         global_names: The globals of the annotated function.
         local_names: The locals of the code that defines it.
     """
-    if not isinstance(annotation, str):
-        return annotation
-    if annotation.isidentifier() and annotation not in local_names and annotation in global_names:
-        return global_names[annotation]
+    # Twice, for quotes in an annotation that is text already: `-> "Frame"` below the `annotations` import.
+    for _ in range(2):
+        if isinstance(annotation, str):
+            annotation = _meaning(annotation, global_names, local_names)
+    return Unknown(annotation) if isinstance(annotation, str) else annotation
+
+
+def _meaning(text: str, global_names: Mapping[str, Any], local_names: Mapping[str, Any]) -> Any:
+    if text.isidentifier() and text not in local_names and text in global_names:
+        return global_names[text]
     try:
         # The text is source code of the user's own module, which has already been run.
-        names = _Names(local_names, global_names, vars(builtins))
-        return eval(_compiled(annotation), {}, names)  # noqa: S307 - see above
+        return eval(_compiled(text), {}, _Names(local_names, global_names, vars(builtins)))  # noqa: S307 - see above
     except Exception:
-        return Unknown(annotation)
+        return Unknown(text)
 
 
 def annotation_metadata(annotation: Any) -> tuple[Any, ...]:

@@ -10,6 +10,7 @@ asset.
 from __future__ import annotations
 
 import collections.abc
+import inspect
 import types
 import typing
 from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar, Union, get_args, get_origin, is_typeddict
@@ -164,10 +165,9 @@ def _compare_generics(given: Any, wanted: Any) -> bool | None:
         below, above = issubclass(of_given, of_wanted), issubclass(of_wanted, of_given)
     except TypeError:
         return None
-    if not (below or above):
-        return False
     if not below:
-        return None
+        # Two interfaces may meet in one class; any other two classes that are unrelated do not.
+        return None if above or (inspect.isabstract(of_given) and inspect.isabstract(of_wanted)) else False
     return _compare_arguments(of_given, get_args(given), of_wanted, get_args(wanted))
 
 
@@ -176,7 +176,7 @@ def _compare_arguments(
 ) -> bool | None:
     if not wanted:
         return True
-    if not given:
+    if not given or any(each.__contravariant__ for each in getattr(of_wanted, "__parameters__", ())):
         return None
     if of_given is tuple:
         return _compare_tuples(given, of_wanted, wanted)
