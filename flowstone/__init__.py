@@ -1,1 +1,178 @@
-"""FlowStone: an asset-first data orchestration runtime for Python."""
+"""FlowStone: an asset-first data orchestration runtime for Python.
+
+How the package is laid out; each layer imports only from those below it:
+
+    cli/  testing/      the command line; helpers for your tests
+    runtime/            the supervision tree, one file per process (tree.py shows it whole)
+    store/  io/         where runs are remembered; where values live
+    runs/               pure: plans, events, the state machine of a run
+    assets/             pure: assets, pipelines, the graph, partitions
+    actors/             the actor core; knows nothing of assets
+    errors.py           every exception, drawn at the top
+
+The names below are the public ones; they are loaded when first used, so `import flowstone` costs next to
+nothing. `flowstone.actors` has public names of its own.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from flowstone.assets.asset import Asset as Asset
+    from flowstone.assets.calendar_partitions import DailyPartitions as DailyPartitions
+    from flowstone.assets.calendar_partitions import MonthlyPartitions as MonthlyPartitions
+    from flowstone.assets.calendar_partitions import WeeklyPartitions as WeeklyPartitions
+    from flowstone.assets.context import Context as Context
+    from flowstone.assets.dynamic_partitions import DynamicPartitions as DynamicPartitions
+    from flowstone.assets.hourly_partitions import HourlyPartitions as HourlyPartitions
+    from flowstone.assets.last_partitions import LastPartitions as LastPartitions
+    from flowstone.assets.mappings import Rollup as Rollup
+    from flowstone.assets.mappings import SamePart as SamePart
+    from flowstone.assets.multi_partitions import MultiPartitions as MultiPartitions
+    from flowstone.assets.output import Output as Output
+    from flowstone.assets.partition_keys import decode_partition as decode_partition
+    from flowstone.assets.partition_keys import encode_partition as encode_partition
+    from flowstone.assets.partition_mapping import AllPartitions as AllPartitions
+    from flowstone.assets.pipeline import Pipeline as Pipeline
+    from flowstone.assets.resource import Resource as Resource
+    from flowstone.assets.retry import Retry as Retry
+    from flowstone.assets.static_partitions import StaticPartitions as StaticPartitions
+    from flowstone.assets.time_offset import TimeOffset as TimeOffset
+    from flowstone.errors import AssetNotFound as AssetNotFound
+    from flowstone.errors import CycleError as CycleError
+    from flowstone.errors import DefinitionError as DefinitionError
+    from flowstone.errors import DependencyNotReady as DependencyNotReady
+    from flowstone.errors import DuplicateAsset as DuplicateAsset
+    from flowstone.errors import FlowstoneError as FlowstoneError
+    from flowstone.errors import IOManagerError as IOManagerError
+    from flowstone.errors import MaterializationFailed as MaterializationFailed
+    from flowstone.errors import PartitionError as PartitionError
+    from flowstone.errors import Permanent as Permanent
+    from flowstone.errors import ResourceUnavailable as ResourceUnavailable
+    from flowstone.errors import Retryable as Retryable
+    from flowstone.errors import RunCancelled as RunCancelled
+    from flowstone.errors import RunFailed as RunFailed
+    from flowstone.errors import RunNotFound as RunNotFound
+    from flowstone.errors import RuntimeStopping as RuntimeStopping
+    from flowstone.errors import StoreUnavailable as StoreUnavailable
+    from flowstone.errors import TypeMismatch as TypeMismatch
+    from flowstone.errors import UnknownDependency as UnknownDependency
+    from flowstone.errors import ValueNotFound as ValueNotFound
+    from flowstone.io.files import FileIO as FileIO
+    from flowstone.io.manager import IOManager as IOManager
+    from flowstone.io.manager import Stored as Stored
+    from flowstone.io.manager import Target as Target
+    from flowstone.io.memory import MemoryIO as MemoryIO
+    from flowstone.runs.records import Failure as Failure
+    from flowstone.runs.records import Materialization as Materialization
+    from flowstone.runs.records import Status as Status
+    from flowstone.runtime.handle import Run as Run
+    from flowstone.runtime.once import materialize as materialize
+    from flowstone.runtime.progress import Progress as Progress
+    from flowstone.runtime.resource import ResourceProvider as ResourceProvider
+    from flowstone.runtime.result import RunResult as RunResult
+    from flowstone.runtime.runtime import Runtime as Runtime
+    from flowstone.runtime.settings import Settings as Settings
+
+__all__ = [
+    "AllPartitions",
+    "Asset",
+    "AssetNotFound",
+    "Context",
+    "CycleError",
+    "DailyPartitions",
+    "DefinitionError",
+    "DependencyNotReady",
+    "DuplicateAsset",
+    "DynamicPartitions",
+    "Failure",
+    "FileIO",
+    "FlowstoneError",
+    "HourlyPartitions",
+    "IOManager",
+    "IOManagerError",
+    "LastPartitions",
+    "Materialization",
+    "MaterializationFailed",
+    "MemoryIO",
+    "MonthlyPartitions",
+    "MultiPartitions",
+    "Output",
+    "PartitionError",
+    "Permanent",
+    "Pipeline",
+    "Progress",
+    "Resource",
+    "ResourceProvider",
+    "ResourceUnavailable",
+    "Retry",
+    "Retryable",
+    "Rollup",
+    "Run",
+    "RunCancelled",
+    "RunFailed",
+    "RunNotFound",
+    "RunResult",
+    "Runtime",
+    "RuntimeStopping",
+    "SamePart",
+    "Settings",
+    "StaticPartitions",
+    "Status",
+    "StoreUnavailable",
+    "Stored",
+    "Target",
+    "TimeOffset",
+    "TypeMismatch",
+    "UnknownDependency",
+    "ValueNotFound",
+    "WeeklyPartitions",
+    "decode_partition",
+    "encode_partition",
+    "materialize",
+]
+
+_HOME = {
+    "assets.asset": ("Asset",),
+    "assets.calendar_partitions": ("DailyPartitions", "MonthlyPartitions", "WeeklyPartitions"),
+    "assets.context": ("Context",),
+    "assets.dynamic_partitions": ("DynamicPartitions",),
+    "assets.hourly_partitions": ("HourlyPartitions",),
+    "assets.last_partitions": ("LastPartitions",),
+    "assets.mappings": ("Rollup", "SamePart"),
+    "assets.multi_partitions": ("MultiPartitions",),
+    "assets.output": ("Output",),
+    "assets.partition_keys": ("decode_partition", "encode_partition"),
+    "assets.partition_mapping": ("AllPartitions",),
+    "assets.pipeline": ("Pipeline",),
+    "assets.resource": ("Resource",),
+    "assets.retry": ("Retry",),
+    "assets.static_partitions": ("StaticPartitions",),
+    "assets.time_offset": ("TimeOffset",),
+    "io.files": ("FileIO",),
+    "io.manager": ("IOManager", "Stored", "Target"),
+    "io.memory": ("MemoryIO",),
+    "runs.records": ("Failure", "Materialization", "Status"),
+    "runtime.handle": ("Run",),
+    "runtime.once": ("materialize",),
+    "runtime.progress": ("Progress",),
+    "runtime.resource": ("ResourceProvider",),
+    "runtime.result": ("RunResult",),
+    "runtime.runtime": ("Runtime",),
+    "runtime.settings": ("Settings",),
+}
+_MODULE_OF = {name: module for module, names in _HOME.items() for name in names}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in __all__:
+        raise AttributeError(f"module 'flowstone' has no attribute {name!r}")
+    value = getattr(import_module(f"flowstone.{_MODULE_OF.get(name, 'errors')}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *__all__])

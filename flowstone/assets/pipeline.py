@@ -177,5 +177,8 @@ class Pipeline:
         return asset
 
     def _add(self, assets: Iterable[Asset[..., Any]]) -> None:
+        assets = tuple(assets)
         merge(self._assets, assets)
+        for asset in assets:
+            asset.__dict__.setdefault("pipeline", self)
         self._graph = None

@@ -94,6 +94,15 @@ class Conductor:
         live.cancel(reason)
         await live.wait()
 
+    async def drain(self, run_id: str) -> None:
+        """Let a run's running steps finish, start no others, and return when it has stopped."""
+        live = self._runs.live.get(run_id)
+        if live is None:
+            await self.record(run_id)
+            return
+        live.drain()
+        await live.wait()
+
     async def record(self, run_id: str) -> RunRecord:
         """The run's head. Raises `RunNotFound`."""
         record = await self._services.store.run(run_id)

@@ -59,6 +59,13 @@ class Run:
         """Stop the run; returns when it has stopped. Harmless if it has ended."""
         await self._conductor.cancel(self.id)
 
+    async def drain(self) -> None:
+        """Let the running steps finish and start no others; returns when the run has stopped.
+
+        Steps that were not begun end `cancelled`, and so does the run if there are any.
+        """
+        await self._conductor.drain(self.id)
+
     async def result(self) -> RunResult:
         """What the run has given so far, without waiting and whatever its status."""
         return await self._conductor.result(self.id)

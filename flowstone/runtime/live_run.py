@@ -39,7 +39,9 @@ class LiveRun:
         self.status: Status | None = None
         self.error: BaseException | None = None
         self.state: RunState | None = None
+        self.draining = False
         self.on_cancel: Callable[[], None] | None = None
+        self.on_drain: Callable[[], None] | None = None
         self.on_over: list[Callable[[], None]] = []
         self._waiters: list[asyncio.Future[None]] = []
 
@@ -61,6 +63,13 @@ class LiveRun:
             self.cancelled = reason
             if self.on_cancel is not None:
                 self.on_cancel()
+
+    def drain(self) -> None:
+        """Ask it to start nothing more and to be cancelled once its running steps have ended."""
+        if not self.draining and not self.over:
+            self.draining = True
+            if self.on_drain is not None:
+                self.on_drain()
 
     def finish(self, status: Status) -> None:
         """It ended, and its status is recorded."""

@@ -21,6 +21,7 @@ from flowstone.runs.commands import (
     CheckSteps,
     Command,
     FinishRun,
+    HoldStarts,
     RecordCancelled,
     RecordSkipped,
     RetryDue,
@@ -149,9 +150,12 @@ class RunCoordinator(Actor):
                 assert_never(message)
         if self._final is not None:
             await self._finish(self._final)
+        elif self._run.draining and not self._attempts:
+            self._run.cancel("asked")
 
     def on_stop(self, exit: Exit) -> None:  # noqa: A002 - the field's word
         self._run.on_cancel = None
+        self._run.on_drain = None
         if self._timeout is not None:
             self._timeout.cancel()
 
@@ -168,6 +172,9 @@ class RunCoordinator(Actor):
         now = services.clock.now()
         await services.record(RunStarted(now, run.record.id, request.asset, run.plan.total), self._epoch)
         run.on_cancel = self._ask_to_cancel
+        run.on_drain = self._ask_to_drain
+        if run.draining:
+            self._state.apply(HoldStarts())
         if request.timeout is not None:
             spent = (now - (run.record.started_at or now)).total_seconds()
             self._timeout = services.clock.call_later(max(0.0, request.timeout - spent), self._time_out)
@@ -187,6 +194,9 @@ class RunCoordinator(Actor):
 
     def _time_out(self) -> None:
         self._run.cancel("timeout")
+
+    def _ask_to_drain(self) -> None:
+        self._signal(HoldStarts())
 
     def _ask_to_cancel(self) -> None:
         self._me.ref.cast(Cancel())

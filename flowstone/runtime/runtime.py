@@ -43,7 +43,6 @@ from flowstone.runtime.requests import asset_named, backfill_request, materializ
 from flowstone.runtime.resource import as_provider
 from flowstone.runtime.runs import Runs
 from flowstone.runtime.services import Services
-from flowstone.runtime.settings import merged_settings
 from flowstone.runtime.slots import Slots
 from flowstone.runtime.threads import Threads
 from flowstone.runtime.tree import runtime_tree
@@ -105,6 +104,9 @@ class Runtime:
         random: Random | None = None,
         **options: Any,
     ) -> None:
+        # Not at the top: pydantic-settings takes longer to import than everything else together.
+        from flowstone.runtime.settings import merged_settings  # noqa: PLC0415
+
         given = (pipelines,) if isinstance(pipelines, Pipeline) else tuple(pipelines)
         self._settings = merged_settings(settings, options)
         self._snapshot = Snapshot.of(given)

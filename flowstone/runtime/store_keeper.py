@@ -10,6 +10,7 @@ import logging
 from typing import TYPE_CHECKING
 
 from flowstone.errors import FlowstoneError
+from flowstone.runtime.guard import call_async
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -28,25 +29,26 @@ class StoreKeeper:
 
     def __init__(self, services: Services) -> None:
         self._services = services
-        self._stopping = asyncio.Event()
+        self._stopping = False
         self._due = asyncio.Event()
         self.problem: str | None = None
 
     async def run(self, started: Callable[[], None]) -> None:
         started()
-        while not self._stopping.is_set():
+        while not self._stopping:
             timer = self._services.clock.call_later(_PRUNE_INTERVAL, self._due.set)
             try:
                 await self._due.wait()
             finally:
                 timer.cancel()
             self._due.clear()
-            await self._prune()
+            if not self._stopping:
+                await self._prune()
         await self._services.store.close()
 
     def stop(self) -> None:
         """Close the store and return from `run`."""
-        self._stopping.set()
+        self._stopping = True
         self._due.set()
 
     async def _prune(self) -> None:
@@ -57,11 +59,14 @@ class StoreKeeper:
             self.problem = f"retention failed: {error}"
             return
         self.problem = None
+        failed = 0
         for record in gone:
-            if record.location is None:
-                continue
-            try:
-                await self._services.io_manager(record.io).delete(record.location)
-            except Exception:
-                # The record is gone, so nobody will look for the value again: it is only wasted space.
-                _log.warning("The superseded value of %s at %r could not be deleted", record.name, record.location)
+            if record.location is not None and not await self._delete(record.io, record.location):
+                failed += 1
+        if failed:
+            # The records are gone, so nobody will look for these values again: it is only wasted space.
+            _log.warning("%d superseded values could not be deleted", failed)
+
+    async def _delete(self, io: str, location: str) -> bool:
+        ok, _ = await call_async(self._services.managers[io].delete, {"location": location}, None)
+        return ok
