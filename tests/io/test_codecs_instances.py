@@ -175,6 +175,15 @@ def test_a_set_of_flags_with_a_name_comes_back_and_others_are_refused():
     assert round_trip(shop.Access.READ) is shop.Access.READ
 
 
+def test_instances_nested_too_deep_are_refused():
+    """A chain of instances longer than can be read again is refused like any other nesting."""
+    tree = shop.Tree(0)
+    for _ in range(1_000):
+        tree = shop.Tree(0, [tree])
+    with pytest.raises(CodecError, match=r"nested deeper than 100 levels"):
+        encode_tree(tree, Classes())
+
+
 # Where classes come from ------------------------------------------------------------------------------------
 
 
@@ -425,6 +434,21 @@ def test_a_model_that_refuses_old_data_is_a_clear_error():
     with pytest.raises(
         CodecError, match=r"model Frozen has changed.*\(y: Field required\); materialize it again, or let"
     ):
+        loaded_as(shop.Frozen(x=1), Frozen)
+
+
+def test_a_validator_that_breaks_on_old_data_is_a_clear_error():
+    """Any exception of the changed class is reported, not only a validation error."""
+
+    class Frozen(BaseModel):
+        x: float
+
+        @pydantic.field_validator("x")
+        @classmethod
+        def refuse(cls, value):
+            raise RuntimeError(f"no {value}")
+
+    with pytest.raises(CodecError, match=r"has changed .* \(RuntimeError: no 1.0\); materialize it again"):
         loaded_as(shop.Frozen(x=1), Frozen)
 
 

@@ -352,3 +352,9 @@ def test_uuids_keep_their_type_and_value():
     """A random UUID, as a key and as a value."""
     identity = uuid4()
     assert_same(round_trip({identity: [identity]}), {identity: [identity]})
+
+
+def test_a_refusal_survives_a_key_that_cannot_be_printed():
+    """A key too long to print is named by its type."""
+    with pytest.raises(CodecError, match=r"at value\[int\]"):
+        encode_tree({10**5000: object()}, Classes())

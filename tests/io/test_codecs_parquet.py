@@ -245,6 +245,25 @@ def test_a_table_inside_another_value_is_refused_with_its_own_remedy(table):
         encode_tree({"a": table}, Classes())
 
 
+def test_a_schema_that_does_not_survive_is_refused():
+    """Should a version of a library give another type back, storing says so."""
+
+    class Changing(PolarsCodec):
+        def _read(self, data):
+            return super()._read(data).cast(pl.Int64)
+
+    class Renaming(PyarrowCodec):
+        def _read(self, data):
+            return super()._read(data).cast(pa.schema([("a", pa.int64())]))
+
+    with pytest.raises(CodecError, match=r"column 'a' of type Int8 would come back from Parquet as Int64"):
+        Changing().encode(pl.DataFrame({"a": [1]}, schema={"a": pl.Int8}))
+    with pytest.raises(
+        CodecError, match=r"column 'a' of type .*int8.* would come back from Parquet as .*int64"
+    ):
+        Renaming().encode(pa.table({"a": pa.array([1], pa.int8())}))
+
+
 # In files ---------------------------------------------------------------------------------------------------
 
 

@@ -132,6 +132,14 @@ async def test_durable_before_visible(files, monkeypatch):
     assert calls == new_partition + known_partition
 
 
+async def test_folders_are_synced_again_when_too_many_are_known(files, monkeypatch):
+    """The memory of which folders are durable is bounded, and forgetting costs only a sync."""
+    monkeypatch.setattr("flowstone.io.objects._REMEMBERED_FOLDERS", 3)
+    for n in range(10):
+        await files.store(target(str(n)), n)
+        assert len(files._objects._durable) <= 3
+
+
 @pytest.mark.parametrize("code", [errno.EPERM, errno.EOPNOTSUPP])
 async def test_a_file_system_without_hard_links_serves_as_well(files, root, monkeypatch, code):
     """Where links are not supported the file is renamed into place, and an existing one is still refused."""

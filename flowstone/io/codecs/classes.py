@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import sys
 from typing import TYPE_CHECKING
-from weakref import WeakValueDictionary
+from weakref import WeakKeyDictionary, WeakValueDictionary
 
 from flowstone.io.codecs.codec import CodecError
 
@@ -30,12 +30,20 @@ class Classes:
         self._given = {_name(model): model for model in models}
         # Weak: a class defined in a function may go when its function's caller is done with it.
         self._stored: WeakValueDictionary[str, type] = WeakValueDictionary()
+        self._shapes: WeakKeyDictionary[type, str] = WeakKeyDictionary()
 
     def name(self, cls: type) -> str:
         """The name under which `find` finds `cls`, in this process or another."""
         name = _name(cls)
         self._stored[name] = cls
         return name
+
+    def shape(self, cls: type, describe: Callable[[type], str]) -> str:
+        """What `describe` says of a class, asked once: a value may hold a million instances."""
+        found = self._shapes.get(cls)
+        if found is None:
+            found = self._shapes[cls] = describe(cls)
+        return found
 
     def find(self, name: str, is_wanted: Callable[[type], bool]) -> type:
         """The class of that name that satisfies `is_wanted`.

@@ -34,6 +34,8 @@ PLAIN: Final = frozenset({str, int, float, bool, type(None)})
 CONTAINERS: Final = frozenset({list, dict, tuple, set, frozenset})
 """Types whose items are encoded one by one."""
 
+_TEXT: Final = frozenset({str})
+
 MAX_DEPTH: Final = 100
 """Containers inside containers; also what stops a value that contains itself."""
 
@@ -152,7 +154,7 @@ class _Encoder:
         return not self._careful and PLAIN.issuperset(map(type, values))
 
     def _are_plain_keys(self, value: dict[Any, Any]) -> bool:
-        if not all(type(key) is str for key in value):
+        if not _TEXT.issuperset(map(type, value)):
             return False
         if len(value) == 1 and next(iter(value)).startswith("$"):
             return False

@@ -43,8 +43,8 @@ def is_model(value: object) -> bool:
 
 
 def is_model_class(cls: type) -> bool:
-    pydantic = sys.modules.get("pydantic.main")
-    return pydantic is not None and issubclass(cls, pydantic.BaseModel)
+    base = getattr(sys.modules.get("pydantic.main"), "BaseModel", None)
+    return base is not None and issubclass(cls, base)
 
 
 def encode_model(value: Any, classes: Classes, encode: Callable[[Any], Any]) -> dict[str, Any]:
@@ -61,7 +61,7 @@ def encode_model(value: Any, classes: Classes, encode: Callable[[Any], Any]) -> 
 def decode_model(content: dict[str, Any], classes: Classes) -> object:
     """The model of a `$model` object."""
     cls: Any = classes.find(content["class"], is_model_class)
-    if content["shape"] != _shape(cls):
+    if content["shape"] != classes.shape(cls, _shape):
         return _validated(cls, content["fields"], content.get("extra") or {})
     instance = cls.__new__(cls)
     # RootModel keeps its state in its own way; both put it back as `copy` and `pickle` would.
@@ -90,7 +90,7 @@ def _encode_state(value: BaseModel, classes: Classes, encode: Callable[[Any], An
     fields = {name: part for name, part in value.__dict__.items() if not is_cached(cls, name)}
     state = {
         "class": classes.name(cls),
-        "shape": _shape(cls),
+        "shape": classes.shape(cls, _shape),
         "fields": encode_state(fields, encode),
         "set": encode(set(value.model_fields_set)),
     }
@@ -114,7 +114,7 @@ def _own_json(value: Any) -> str | None:
     """The model's own JSON, if it leads back to an equal model; None otherwise."""
     cls = type(value)
     try:
-        text: str = value.model_dump_json(round_trip=True, by_alias=_takes_aliases(cls), warnings="none")
+        text: str = value.model_dump_json(round_trip=True, by_alias=_takes_aliases(cls), warnings=False)
         loaded = cls.model_validate_json(text)
         # `==` alone takes the enum member for its number; `repr` alone takes one secret for another.
         return text if loaded == value and repr(loaded) == repr(value) else None
