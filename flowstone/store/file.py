@@ -156,6 +156,8 @@ class FileStore(MemoryStore):
 
     async def prune(self, *, keep_versions: int, keep_runs: int) -> Sequence[Materialization]:
         limits = retention(keep_versions, keep_runs)
+        if self._commit is not None and not self._history.may_prune(*limits):
+            return []  # Asked every few seconds, mostly for nothing: that is not worth a line.
         return await self._record(["prune", *limits], lambda: self._history.prune(*limits))
 
     async def _record(self, operation: Operation, apply: Callable[[], T]) -> T:

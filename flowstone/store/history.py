@@ -104,11 +104,15 @@ class History:
             del known[key]
         return len(there)
 
+    def may_prune(self, keep_versions: int, keep_runs: int) -> bool:
+        """Whether `prune` would have anything to look at."""
+        return len(self._finished) > keep_runs or self.ledger.may_prune(keep_versions)
+
     def prune(self, keep_versions: int, keep_runs: int) -> list[Materialization]:
         """Apply retention; see `Store.prune`."""
         while len(self._finished) > keep_runs:
             run_id = self._finished.popleft()
-            self.ledger.forget(self._runs.pop(run_id).records)
+            self.ledger.forget(self._runs.pop(run_id).outcomes())
             del self._ids[bisect_left(self._ids, run_id)]
         return self.ledger.prune(keep_versions)
 

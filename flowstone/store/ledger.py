@@ -93,21 +93,22 @@ class Ledger:
         """Make the current materialization of each key not current; returns how many were."""
         return sum(self._invalidate(key) for key in keys)
 
-    def forget(self, records: Iterable[Materialization]) -> None:
-        """Forget records of a forgotten run. Successes stay: they leave by `prune` alone."""
-        for record in records:
-            if record.status is Status.SUCCEEDED:
-                continue
+    def forget(self, outcomes: Iterable[Materialization]) -> None:
+        """Forget what a forgotten run left that is not a success; successes leave by `prune` alone."""
+        for record in outcomes:
             key = (record.asset, record.partition_key)
             timeline = self._timeline(key)
             if timeline is not None:
                 timeline.discard(record)
                 self._drop_empty(key, timeline)
 
+    def may_prune(self, keep: int) -> bool:
+        """Whether `prune` would look at anything."""
+        return bool(self._prunable) or self._tightens(keep)
+
     def prune(self, keep: int) -> list[Materialization]:
         """Forget superseded successes beyond the newest `keep` of each asset-partition; returns them."""
-        everything = self._kept is not None and keep < self._kept
-        keys = [key for key, _ in self.timelines()] if everything else list(self._prunable)
+        keys = [key for key, _ in self.timelines()] if self._tightens(keep) else list(self._prunable)
         self._prunable.clear()
         self._kept = keep
         return list(chain.from_iterable(self._prune(key, keep) for key in keys))
@@ -117,6 +118,9 @@ class Ledger:
         for asset, timelines in self._timelines.items():
             for partition_key, timeline in timelines.items():
                 yield (asset, partition_key), timeline
+
+    def _tightens(self, keep: int) -> bool:
+        return self._kept is not None and keep < self._kept
 
     def _timeline(self, key: StepKey) -> Timeline | None:
         return self._timelines.get(key[0], {}).get(key[1])

@@ -29,7 +29,7 @@ from flowstone.store.event_log import ENDINGS, EventLog
 from flowstone.store.protocol import StaleWrite
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
     from flowstone.runs.events import Event, StepEvent
     from flowstone.runs.records import Materialization, RunRecord
@@ -224,6 +224,12 @@ class RunLog:
         records = self.records if status is None else self._by_status.get(status, [])
         start = max(0, offset)
         return records[start:] if limit is None else records[start : start + max(0, limit)]
+
+    def outcomes(self) -> Iterator[Materialization]:
+        """Terminal records that are not successes."""
+        for status, records in self._by_status.items():
+            if status is not Status.SUCCEEDED:
+                yield from records
 
 
 def _creation(run: RunRecord) -> RunQueued:

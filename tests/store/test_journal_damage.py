@@ -131,6 +131,17 @@ async def test_dead_lines_are_compacted_away(store, directory, monkeypatch):
     assert await everything(await reread(directory)) == await everything(store)
 
 
+async def test_retention_with_nothing_to_do_writes_nothing(store, directory):
+    """Asking for retention again and again does not make a journal grow."""
+    await busy_life(store)
+    size = journal(directory).stat().st_size
+    for _ in range(10):
+        assert await store.prune(keep_versions=2, keep_runs=3) == []
+    assert journal(directory).stat().st_size == size
+    assert len(await store.prune(keep_versions=1, keep_runs=3)) == 1
+    assert journal(directory).stat().st_size > size
+
+
 async def test_a_live_journal_is_left_alone(store, directory, monkeypatch):
     """Without much that is dead there is nothing to gain, and the file stays as it is."""
     await store.write_many([end("a", str(number)) for number in range(50)])
