@@ -24,7 +24,8 @@ if TYPE_CHECKING:
     from flowstone.cli.loading import Loaded
     from flowstone.cli.screen import Screen
     from flowstone.io import IOManager
-    from flowstone.runtime import RunResult, Runtime
+    from flowstone.runtime.result import RunResult
+    from flowstone.runtime.runtime import Runtime
 
 __all__ = ["Outcome", "compute", "open_runtime", "perform"]
 
@@ -59,7 +60,8 @@ class Outcome:
 async def open_runtime(screen: Screen, loaded: Loaded, store: str) -> AsyncIterator[Runtime]:
     """A runtime of the pipeline with this store, and the IO managers and resources its module defines."""
     from flowstone.cli.logs import configure_logs  # noqa: PLC0415 - `flowstone --help` does without structlog
-    from flowstone.runtime import Runtime, Settings  # noqa: PLC0415 - and without the runtime
+    from flowstone.runtime.runtime import Runtime  # noqa: PLC0415 - nor the runtime
+    from flowstone.runtime.settings import Settings  # noqa: PLC0415 - nor pydantic_settings
 
     settings = Settings(store=store)
     configure_logs("debug" if screen.debug else settings.log_level, colours=screen.live)

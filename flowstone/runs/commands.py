@@ -18,6 +18,7 @@ __all__ = [
     "CheckSteps",
     "Command",
     "FinishRun",
+    "HoldStarts",
     "RecordCancelled",
     "RecordSkipped",
     "RetryDue",
@@ -101,4 +102,9 @@ class StepsNeeded:
     steps: tuple[int, ...]
 
 
-Signal: TypeAlias = RetryDue | StepsNeeded
+@dataclass(frozen=True, slots=True)
+class HoldStarts:
+    """Start nothing more: the run is to end once its running steps have."""
+
+
+Signal: TypeAlias = RetryDue | StepsNeeded | HoldStarts

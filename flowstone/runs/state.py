@@ -36,6 +36,7 @@ from flowstone.runs.commands import (
     CheckSteps,
     Command,
     FinishRun,
+    HoldStarts,
     RecordCancelled,
     RecordSkipped,
     RetryDue,
@@ -133,6 +134,7 @@ class RunState:
         self._counts = [0] * len(STATUS)
         self._begun = False
         self._finishing = False
+        self._holding = False
 
     # Entries ------------------------------------------------------------------------------------------------
 
@@ -157,7 +159,7 @@ class RunState:
         match event:
             case StepStarted() | StepProgressed() | RunQueued() | RunStarted():
                 return []
-            case RetryDue() | StepsNeeded():
+            case RetryDue() | StepsNeeded() | HoldStarts():
                 self._signalled(event)
             case RunCancelRequested():
                 self._cancel()
@@ -292,6 +294,8 @@ class RunState:
                         del self._checking[step]
                         self._states[step] = READY
                         self._ready.append(step)
+            case HoldStarts():
+                self._holding = True
             case _:
                 assert_never(signal)
 
@@ -480,7 +484,9 @@ class RunState:
         if not self._begun or self._finishing:
             return []
         commands, self._orders = self._orders, []
-        while len(self._running) < self.max_parallel and (self._unblocked or self._ready):
+        while (
+            not self._holding and len(self._running) < self.max_parallel and (self._unblocked or self._ready)
+        ):
             step = (self._unblocked or self._ready).popleft()
             attempt = self._attempts.get(step, 0) + 1
             self._attempts[step] = attempt

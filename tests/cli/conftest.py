@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 SHOP = '''
-from flowstone.assets import DailyPartitions, Pipeline, Output
+from flowstone import DailyPartitions, Output, Pipeline
 
 pipeline = Pipeline("shop")
 days = DailyPartitions("2025-01-01", "2025-01-10")

@@ -12,6 +12,7 @@ from flowstone.runs.commands import (
     CancelSteps,
     CheckSteps,
     FinishRun,
+    HoldStarts,
     RecordCancelled,
     RecordSkipped,
     RetryDue,
@@ -68,6 +69,21 @@ def test_a_failure_skips_its_downstream_and_leaves_the_other_branch_alone() -> N
     assert state.apply(failed(plan, 1, 1)) == [RecordSkipped(((3, 1),))]
     assert state.apply(skipped(plan, 3)) == []
     assert state.apply(succeeded(plan, 2, 1)) == [FinishRun(Status.FAILED)]
+
+
+def test_holding_starts_nothing_more_until_the_run_is_cancelled() -> None:
+    """Running steps end as they do; what became ready waits, and is recorded as cancelled in the end."""
+    plan = diamond()
+    state = make(plan, max_parallel=1)
+    state.begin()
+    assert state.apply(HoldStarts()) == []
+    assert state.apply(succeeded(plan, 0, 1)) == []
+    (order,) = state.apply(cancel_requested())
+    assert isinstance(order, RecordCancelled)
+    assert sorted(order.steps) == [1, 2, 3]
+    for step in (1, 2):
+        assert state.apply(cancelled(plan, step)) == []
+    assert state.apply(cancelled(plan, 3)) == [FinishRun(Status.CANCELLED)]
 
 
 def test_a_skip_names_the_root_of_a_chain_of_skips() -> None:

@@ -26,7 +26,8 @@ from flowstone.cli.session import compute
 if TYPE_CHECKING:
     from collections.abc import Awaitable
 
-    from flowstone.runtime import RunResult, Runtime
+    from flowstone.runtime.result import RunResult
+    from flowstone.runtime.runtime import Runtime
 
 __all__ = ["backfill"]
 

@@ -28,7 +28,8 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable
 
     from flowstone.runs.records import Materialization
-    from flowstone.runtime import RunResult, Runtime
+    from flowstone.runtime.result import RunResult
+    from flowstone.runtime.runtime import Runtime
 
 __all__ = ["materialize"]
 

@@ -15,7 +15,7 @@ from datetime import date  # noqa: TC003 - annotations of assets are read when t
 from importlib.resources import files
 from typing import TypedDict
 
-from flowstone.assets import Context, DailyPartitions, MonthlyPartitions, Output, Pipeline
+from flowstone import Context, DailyPartitions, MonthlyPartitions, Output, Pipeline
 
 __all__ = ["pipeline"]
 

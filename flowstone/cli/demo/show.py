@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from flowstone.cli.demo.pipeline import Report
     from flowstone.cli.screen import Screen
     from flowstone.cli.session import Outcome
-    from flowstone.runtime import Runtime
+    from flowstone.runtime.runtime import Runtime
 
 __all__ = ["play"]
 
