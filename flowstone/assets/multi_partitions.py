@@ -67,6 +67,7 @@ class MultiPartitions(PartitionSet[tuple[Any, ...]]):
 
     def _keys(self) -> KeyProduct:
         if self._product is None:
+            assert not self.is_open, "the keys of an open set would be those of this moment for ever"
             self._product = KeyProduct([keys.keys() for keys in self.sets])
         return self._product
 

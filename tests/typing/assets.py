@@ -66,8 +66,7 @@ config = pipeline.value("config", {"depth": 3}, description="Settings.")
 
 def the_decorator_keeps_the_signature() -> None:
     """Parameters, defaults and the return type are the function's, for both ways to decorate."""
-    coroutine = raw(Context("raw"), 4)
-    assert_type(coroutine, Coroutine[Any, Any, list[int]])
+    _ = assert_type(raw(Context("raw"), 4), Coroutine[Any, Any, list[int]])
     assert_type(report({}, db=Pool()), Output[int])
     assert_type(config(), dict[str, int])
     bare()
