@@ -62,8 +62,7 @@ class Conductor:
         try:
             await run.wait()
         except asyncio.CancelledError:
-            run.cancel("caller")
-            await self._stopped(run)
+            await self._runs.abandon(run)
             raise
         if run.error is not None:
             raise run.error
@@ -150,8 +149,7 @@ class Conductor:
         try:
             await work
         except BaseException:
-            run.cancel("caller")
-            await self._stopped(run)
+            await self._runs.abandon(run)
             raise
 
     async def _value(self, record: Materialization) -> Any:
@@ -178,14 +176,6 @@ class Conductor:
             return name, encode_partition(partition)
 
         return locate
-
-    async def _stopped(self, run: LiveRun) -> None:
-        """Wait for a cancelled run, shielded from a scope that cancels again and again, but not for ever."""
-        import anyio  # noqa: PLC0415 - only a cancelled caller needs it
-
-        limit = self._services.settings.cancel_timeout + 1.0
-        with anyio.CancelScope(shield=True), anyio.move_on_after(limit):
-            await run.wait()
 
 
 def _identity(event: Event) -> tuple[object, ...]:

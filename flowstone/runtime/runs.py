@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -33,6 +34,7 @@ class Runs:
         self._services = services
         self.live: dict[str, LiveRun] = {}
         self.open = True
+        self._gone = asyncio.Event()
         self.supervisor: Ref[Supervisor] | None = None
 
     async def start(self, plan: RunPlan, request: RunRequest) -> LiveRun:
@@ -72,8 +74,12 @@ class Runs:
             if supervisor is None:
                 raise ActorDown("The runtime's supervisor of runs is not running.")
             await supervisor.start_child(child)
+        except asyncio.CancelledError:
+            # The supervisor starts it all the same, and nobody will wait for it: it must not go on alone.
+            await self.abandon(run)
+            raise
         except ActorDown as error:
-            self.live.pop(run.record.id, None)
+            self._forget(run)
             run.fail(RuntimeStopping("The runtime has stopped, or is stopping: it takes no new runs."))
             raise RuntimeStopping("The runtime has stopped, or is stopping: it takes no new runs.") from error
         return run
@@ -88,13 +94,33 @@ class Runs:
             run.cancel(reason)
 
     async def wait_all(self) -> None:
-        """Return when no run is live."""
+        """Return when no run is live.
+
+        A run is over a few turns of the loop before its tree is gone, so this waits for the tree.
+        """
         while self.live:
-            await next(iter(self.live.values())).wait()
+            self._gone.clear()
+            await self._gone.wait()
+
+    async def abandon(self, run: LiveRun) -> None:
+        """Cancel a run whose caller was cancelled, and wait until it has stopped, but not for ever.
+
+        Shielded from a scope that cancels again and again.
+        """
+        import anyio  # noqa: PLC0415 - only a cancelled caller needs it
+
+        run.cancel("caller")
+        limit = self._services.settings.cancel_timeout + 1.0
+        with anyio.CancelScope(shield=True), anyio.move_on_after(limit):
+            await run.wait()
+
+    def _forget(self, run: LiveRun) -> None:
+        self.live.pop(run.record.id, None)
+        self._gone.set()
 
     def _ended(self, run: LiveRun, how: Exit) -> None:
         """Its tree is gone. Normally its status was recorded before; otherwise say what happened instead."""
-        self.live.pop(run.record.id, None)
+        self._forget(run)
         if run.over:
             return
         error: BaseException | None = None
