@@ -13,6 +13,8 @@ Nothing below is imported before `main()` runs: `import flowstone` stays free of
 
 from __future__ import annotations
 
+import signal
+
 __all__ = ["main"]
 
 
@@ -23,4 +25,10 @@ def main() -> None:
     """
     from flowstone.cli.app import app  # noqa: PLC0415 - typer and rich load only when a command runs
 
-    app(prog_name="flowstone")
+    try:
+        app(prog_name="flowstone")
+    except SystemExit as end:
+        if end.code == 130:
+            # Whoever presses Ctrl-C once more while the interpreter winds down gets no traceback for it.
+            signal.signal(signal.SIGINT, signal.SIG_IGN)
+        raise

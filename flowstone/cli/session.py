@@ -150,6 +150,7 @@ async def _interruptible(
 
     interruption = Interruption(on_first=finish, on_second=task.cancel)
     began = time.perf_counter()
+    result: RunResult | Materialization | None
     with listening(interruption):
         try:
             async with beside(drain):

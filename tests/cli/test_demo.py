@@ -108,9 +108,9 @@ def test_demo_without_a_terminal(program, read_only):
     assert list(read_only.iterdir()) == []
 
 
-def test_demo_json(program, tmp_path):
+def test_demo_json(cli):
     """The report and the speed as data."""
-    document = program("demo", "--json", cwd=tmp_path).document
+    document = cli("demo", "--json").document
     assert document["steps"] == 1511
     assert document["report"]["rain_by_year"]["2015"] == pytest.approx(1139.2, abs=0.5)
     assert len(document["runs"]) == 2
@@ -124,11 +124,12 @@ def test_demo_in_ascii(program, tmp_path):
     assert re.search(r"^2013 [ .:+#@]+", result.stdout, re.MULTILINE)
 
 
-def test_what_to_try_next_works(program, tmp_path):
+def test_what_to_try_next_works(cli, tmp_path, monkeypatch):
     """Every command the demo proposes succeeds."""
-    shown = program("demo", cwd=tmp_path).stdout
+    monkeypatch.chdir(tmp_path)
+    shown = cli("demo").stdout
     proposed = re.findall(r"^  (?:uv run )?flowstone (.+)$", shown, re.MULTILINE)
     assert len(proposed) >= 3
     for line in proposed:
-        result = program(*line.split(), cwd=tmp_path)
+        result = cli(*line.split())
         assert result.status == 0, f"{line}: {result.stderr}"
