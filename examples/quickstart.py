@@ -49,9 +49,8 @@ async def main() -> None:
 
         console.print()
         for step in result.succeeded:
-            console.print(
-                f"{step.asset:>8} {step.status} in {1000 * (step.duration or 0):.1f} ms", dict(step.metadata)
-            )
+            milliseconds = 1000 * (step.duration or 0)
+            console.print(f"{step.asset:>8} {step.status} in {milliseconds:.1f} ms {dict(step.metadata)}")
 
 
 if __name__ == "__main__":

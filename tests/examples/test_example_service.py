@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from datetime import date
 
 import httpx2
 import pytest
@@ -92,7 +93,8 @@ async def test_a_client_that_hangs_up_stops_the_work(example):
     async with module.lifespan(module.app):
         await module.app(scope("/endless/2025-01-01"), hangs_up_after(started), send_to(sent))
         assert stopped.is_set()
-        assert await module.app.state.runtime.status("endless", partition="2025-01-01") == "cancelled"
+        status = await module.app.state.runtime.status("endless", partition=date(2025, 1, 1))
+        assert status == "cancelled"
     assert sent[0]["status"] == 499
 
 

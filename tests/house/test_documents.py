@@ -104,11 +104,15 @@ def test_whole_programs_run(code, tmp_path):
     assert done.returncode == 0, done.stderr
 
 
-@pytest.mark.parametrize("session", blocks("pycon"))
-def test_sessions_give_the_output_shown(session, tmp_path, monkeypatch):
-    """A `pycon` block, typed into `python -m asyncio`, gives exactly what the document shows."""
+@pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))
+def test_sessions_give_the_output_shown(path, tmp_path, monkeypatch):
+    """The `pycon` blocks of a document, typed one after another into a session, give what it shows."""
+    sessions = [block["body"] for block in FENCE.finditer(path.read_text()) if block["language"] == "pycon"]
     monkeypatch.chdir(tmp_path)
-    asyncio.run(replay(doctest.DocTestParser().get_examples(session)))
+    parser = doctest.DocTestParser()
+    asyncio.run(
+        replay([example for session in sessions for example in parser.get_examples(textwrap.dedent(session))])
+    )
 
 
 async def replay(examples: list[doctest.Example]) -> None:

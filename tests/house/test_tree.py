@@ -62,6 +62,13 @@ def test_long_files_open_with_a_map():
     assert [str(path.relative_to(ROOT)) for path, lines in maps.items() if lines < 5] == []
 
 
+def length(function: ast.FunctionDef | ast.AsyncFunctionDef) -> int:
+    """Lines of a function without its docstring, which is there to be long enough."""
+    words = function.body[0] if ast.get_docstring(function) else None
+    documented = words.end_lineno - words.lineno + 1 if words else 0
+    return function.end_lineno - function.lineno + 1 - documented
+
+
 def test_functions_fit_on_a_screen():
     """No function of the package is longer than fifty lines."""
     functions = (
@@ -70,12 +77,7 @@ def test_functions_fit_on_a_screen():
         for node in ast.walk(ast.parse(path.read_text()))
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
     )
-    long = [
-        f"{path.name}:{node.name}"
-        for path, node in functions
-        if node.end_lineno - node.lineno >= MAX_FUNCTION
-    ]
-    assert long == []
+    assert [f"{path.name}:{node.name}" for path, node in functions if length(node) > MAX_FUNCTION] == []
 
 
 def test_suppressions_carry_a_code_and_a_reason():

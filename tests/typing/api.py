@@ -12,7 +12,6 @@ from flowstone import (
     Asset,
     Context,
     DailyPartitions,
-    Event,
     Failure,
     FileIO,
     IOManager,
@@ -184,10 +183,9 @@ async def requests() -> None:
         await runtime.load(raw)
         async with runtime.subscribe("step.succeeded", "step.failed") as events:
             async for event in events:
-                one: Event = event
                 assert_type(event.kind, str)
                 assert_type(event.at, datetime)
-                _ = (one,)
+                _ = (event.run_id, event.asset, event.partition_key)
         await runtime.drain(5.0)
         _ = (
             failed,
