@@ -56,6 +56,10 @@ def define_asset(function: Any, options: Options, frame: FrameType) -> Asset[...
     Raises:
         DefinitionError: Something about it cannot work; the message names the asset, the line and the remedy.
     """
+    if isinstance(
+        function, Asset
+    ):  # One function, defined once more: in another pipeline, or with other options.
+        function = function.function
     source = _source(function, frame)
     if not callable(function) or inspect.isclass(function):
         raise DefinitionError(f"{source}: pipeline.asset takes a function, not {function!r:.100}.")

@@ -183,15 +183,15 @@ class AssetGraph:
         return dependents
 
     def _unknown(self, asset: AnyAsset, dependency: Dependency) -> str:
-        by = "deps= names" if dependency.parameter is None else "its parameter names"
+        way = "deps=" if dependency.parameter is None else "its parameter"
         others = (name for name in self._assets if name != asset.name)
         hint = did_you_mean(dependency.asset, others)
         remedy = (
             "" if hint else " Define it, include its pipeline, or annotate a resource Annotated[…, Resource]."
         )
         return (
-            f"Asset {asset.name!r} ({asset.source}) depends on {dependency.asset!r}, which is no asset: "
-            f"{by} it.{hint}{remedy}"
+            f"Asset {asset.name!r} ({asset.source}) depends through {way} on {dependency.asset!r}, but "
+            f"there is no such asset.{hint}{remedy}"
         )
 
     def _sorted(self) -> list[str]:

@@ -9,13 +9,14 @@ from flowstone.assets.partition_set import read_encoded
 from flowstone.assets.time_partitions import TimePartitions
 
 if TYPE_CHECKING:
-    from collections.abc import Hashable
+    from collections.abc import Hashable, Iterator
 
 __all__ = ["HourlyPartitions"]
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _SECOND = timedelta(seconds=1)
 _HOUR = 3600
+_STEP = timedelta(seconds=_HOUR)
 
 
 class HourlyPartitions(TimePartitions[datetime]):
@@ -58,6 +59,12 @@ class HourlyPartitions(TimePartitions[datetime]):
 
     def key_of(self, number: int) -> datetime:
         return _EPOCH + timedelta(seconds=number * _HOUR + self._phase)
+
+    def span(self, start: int, stop: int) -> Iterator[datetime]:
+        if start >= stop:
+            return iter(())
+        first = self.key_at(start)
+        return map(first.__add__, map(_STEP.__mul__, range(stop - start)))
 
     def begins(self, number: int) -> datetime:
         return self.key_of(number)

@@ -156,7 +156,12 @@ class KeyProduct(LazySequence[tuple[Any, ...]]):
         return self.key_at(index % self.size)
 
     def __iter__(self) -> Iterator[tuple[Any, ...]]:
-        return map(self.key_at, range(self.size))
+        # Not itertools.product, which copies every dimension before it gives the first key.
+        first, *others = self.dimensions
+        if not others:
+            return ((key,) for key in first)
+        rest = KeyProduct(others)
+        return ((key, *more) for key in first for more in rest)
 
     def key_at(self, position: int) -> tuple[Any, ...]:
         """The key at a position from 0 up: its digits in a number system with one base a dimension."""

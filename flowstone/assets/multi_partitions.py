@@ -82,6 +82,8 @@ class MultiPartitions(PartitionSet[tuple[Any, ...]]):
         return self._keys().position_of(key)
 
     def span(self, start: int, stop: int) -> Iterator[tuple[Any, ...]]:
+        if (start, stop) == (0, self.size):
+            return iter(self._keys())
         return map(self._keys().key_at, range(start, stop))
 
     @property

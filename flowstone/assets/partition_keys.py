@@ -105,6 +105,8 @@ def _int_text(value: int) -> str:
 
 
 def _datetime_text(value: datetime) -> str:
+    if value.tzinfo is UTC:
+        return f"dt:{value.isoformat().removesuffix('+00:00')}Z"
     if value.utcoffset() is None:
         return "ndt:" + value.replace(tzinfo=None).isoformat()
     try:

@@ -58,13 +58,27 @@ class TimePartitions(PartitionSet[K]):
         self, start: str | date, end: str | date | None = None, timezone: str | ZoneInfo = "UTC"
     ) -> None:
         self._zone = read_zone(timezone)
-        self._anchor(read_bound(start, self._zone)[0])
-        self._first = self._number_holding(read_bound(start, self._zone)[0])
-        self._last = None if end is None else self._number_holding(read_bound(end, self._zone)[1])
+        try:
+            self._set_bounds(
+                read_bound(start, self._zone)[0], None if end is None else read_bound(end, self._zone)[1]
+            )
+        except OverflowError as error:
+            raise PartitionError(
+                f"{type(self).__name__}: a bound lies outside the years 1 to 9999, here or in UTC."
+            ) from error
         if self._last is not None and self._last < self._first:
             raise PartitionError(
                 f"{type(self).__name__}: the end {end} lies before the start {start}: swap the two."
             )
+
+    def _set_bounds(self, first: datetime, last: datetime | None) -> None:
+        self._anchor(first)
+        self._first = self._number_holding(first)
+        self._last = None if last is None else self._number_holding(last)
+        # Beyond the calendar this overflows here, instead of wherever the key is first looked at.
+        self._bound_text(self._first)
+        if self._last is not None:
+            self._bound_text(self._last)
 
     # Numbers, keys and instants ----------------------------------------------------------------------------
 

@@ -377,6 +377,13 @@ def test_partials_keep_their_annotations(pipeline):
     assert asset.return_type is int
 
 
+def test_a_function_may_be_defined_twice(pipeline):
+    """Decorating an asset again makes a second one of the same function, which runs where it would."""
+    again = pipeline.asset(name="again")(raw)
+    assert again.function is raw.function
+    assert (again.run_in, again.is_async, again.context_parameter) == ("loop", True, "context")
+
+
 def test_callable_objects_need_a_name(pipeline):
     """An object has none of its own that would do; its call says what it needs and where it runs."""
     asset = pipeline.asset(name="loaded")(Loader())

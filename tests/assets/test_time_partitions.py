@@ -279,6 +279,14 @@ def test_millions_of_keys_cost_nothing():
     assert len(hours.between(hours[10], hours[6_000_000])) == 5_999_991
 
 
+@pytest.mark.parametrize("bound", ["0001-01-01", "9999-12-31", "0001-01-01T00:00+05:00"])
+def test_instants_beyond_the_calendar_are_refused(bound):
+    """An hour that begins before the year 1 or after 9999 in UTC is refused when the set is made."""
+    zone = "Asia/Tokyo" if bound.startswith("0001") else "America/New_York"
+    with pytest.raises(PartitionError, match="outside the years 1 to 9999"):
+        HourlyPartitions(bound, bound, timezone=zone if "T" not in bound else "UTC")
+
+
 def test_the_calendar_has_edges():
     """The first and the last day of the calendar are days like any other."""
     days = DailyPartitions(date.min, date.max)
