@@ -16,7 +16,7 @@ from flowstone.errors import PartitionError
 from flowstone.runs.plan import AssetPlan, Edge, KeyList, RunPlan
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Sequence
 
     from flowstone.assets.graph import AssetGraph
     from flowstone.assets.partition_view import PartitionView
@@ -51,13 +51,14 @@ def _needed(graph: AssetGraph, view: PartitionView, request: RunRequest) -> dict
         return needed
     parts: dict[str, list[Sequence[Any]]] = {}
     for asset in (target, *reversed(graph.upstream(target))):
-        if asset != target:
-            if asset not in parts:
-                continue
+        if asset in parts:
             needed[asset] = _union(parts[asset])
-        for dependency in graph.dependencies(asset):
-            if not graph[dependency.asset].is_constant:
-                part = _upstream_keys(view, asset, dependency.asset, needed[asset])
+        elif asset != target:
+            continue
+        keys = needed[asset]
+        for dependency in graph.assets[asset].dependencies:
+            if not graph.assets[dependency.asset].is_constant:
+                part = _upstream_keys(graph, view, asset, dependency.asset, keys)
                 if len(part):
                     parts.setdefault(dependency.asset, []).append(part)
     return needed
@@ -67,13 +68,19 @@ def _target_keys(view: PartitionView, request: RunRequest) -> Sequence[Any]:
     if request.span is not None:
         keys = view.set_of(request.asset)
         if keys is None:
-            raise PartitionError(f"Asset {request.asset!r} has no partition set, so it has no range of partitions.")
+            raise PartitionError(
+                f"Asset {request.asset!r} has no partition set, so it has no range of partitions."
+            )
         first, last = (decode_partition(end) for end in request.span)
         return keys.between(first, last)
     return KeyList(None if key is None else decode_partition(key) for key in request.keys)
 
 
-def _upstream_keys(view: PartitionView, asset: str, upstream: str, keys: Sequence[Any]) -> Sequence[Any]:
+def _upstream_keys(
+    graph: AssetGraph, view: PartitionView, asset: str, upstream: str, keys: Sequence[Any]
+) -> Sequence[Any]:
+    if _same_keys(graph, asset, upstream):
+        return keys
     if len(keys) == 1:
         return view.upstream_keys(asset, upstream, keys[0]).keys
     if isinstance(keys, KeySlice) and len(keys) > 1:
@@ -83,15 +90,17 @@ def _upstream_keys(view: PartitionView, asset: str, upstream: str, keys: Sequenc
     return _union([view.upstream_keys(asset, upstream, key).keys for key in keys])
 
 
+def _same_keys(graph: AssetGraph, asset: str, upstream: str) -> bool:
+    """Whether every key of the asset needs just the same key of the upstream: the case that most edges are."""
+    if type(graph.mapping_of(asset, upstream)) is not SameKey:
+        return False
+    mine, theirs = graph.assets[asset].partitions, graph.assets[upstream].partitions
+    return mine is theirs or mine == theirs
+
+
 def _hull(view: PartitionView, asset: str, upstream: str, keys: KeySlice[Any]) -> Sequence[Any] | None:
     """What consecutive keys need, from the first and the last of them, where the mapping leaves no holes."""
-    mapping = view.graph.mapping(asset, upstream)
-    upstream_set = view.set_of(upstream)
-    if upstream_set is None:
-        return None
-    if isinstance(mapping, SameKey) and upstream_set == view.set_of(asset):
-        return keys
-    if not isinstance(mapping, InnerKeys | ContainingKey):
+    if not isinstance(view.graph.mapping_of(asset, upstream), InnerKeys | ContainingKey):
         return None
     first = view.upstream_keys(asset, upstream, keys[0]).keys
     last = view.upstream_keys(asset, upstream, keys[-1]).keys
@@ -103,8 +112,10 @@ def _hull(view: PartitionView, asset: str, upstream: str, keys: KeySlice[Any]) -
 def _union(parts: list[Sequence[Any]]) -> Sequence[Any]:
     """All keys of several sequences: a slice where they are one, in the order of the set where they have one."""
     first = parts[0] if parts else ()
+    if len(parts) == 1 and isinstance(first, KeySlice | KeyList):
+        return first
     if all(part is first or part == first for part in parts[1:]):
-        return first if isinstance(first, KeySlice) else KeyList(first)
+        return first if isinstance(first, KeySlice | KeyList) else KeyList(first)
     slices = [part for part in parts if isinstance(part, KeySlice)]
     if len(slices) == len(parts) and all(part.set == slices[0].set for part in slices):
         return _union_of_slices(slices)
@@ -128,20 +139,16 @@ def _connect(graph: AssetGraph, view: PartitionView, plans: list[AssetPlan]) -> 
     downstream: dict[str, list[int]] = {}
     for plan in plans:
         edges = []
-        for upstream in _distinct_upstream(graph, plan.asset):
-            if upstream in by_name:
-                edges.append(_edge(view, plan, by_name[upstream]))
-                downstream.setdefault(upstream, []).append(plan.index)
+        for dependency in graph.assets[plan.asset].dependencies:
+            upstream = by_name.get(dependency.asset)
+            if upstream is not None:
+                edges.append(_edge(graph, view, plan, upstream))
+                downstream.setdefault(upstream.asset, []).append(plan.index)
         plan.edges = tuple(edges)
     for plan in plans:
         plan.downstream = tuple(downstream.get(plan.asset, ()))
 
 
-def _distinct_upstream(graph: AssetGraph, asset: str) -> Iterator[str]:
-    return iter(dict.fromkeys(dependency.asset for dependency in graph.dependencies(asset)))
-
-
-def _edge(view: PartitionView, plan: AssetPlan, upstream: AssetPlan) -> Edge:
-    mapping = view.graph.mapping(plan.asset, upstream.asset)
-    aligned = isinstance(mapping, SameKey) and (plan.keys is upstream.keys or plan.keys == upstream.keys)
-    return Edge(view, plan.asset, upstream, aligned=aligned)
+def _edge(graph: AssetGraph, view: PartitionView, plan: AssetPlan, upstream: AssetPlan) -> Edge:
+    same = plan.keys is upstream.keys or plan.keys == upstream.keys
+    return Edge(view, plan.asset, upstream, aligned=same and _same_keys(graph, plan.asset, upstream.asset))

@@ -13,6 +13,7 @@ import asyncio
 from functools import partial
 from typing import TYPE_CHECKING, Any, Literal
 
+from flowstone.actors import Normal
 from flowstone.assets.context import Context
 from flowstone.assets.output import Output
 from flowstone.errors import DependencyNotReady, IOManagerError, ResourceUnavailable
@@ -32,6 +33,7 @@ from flowstone.runtime.inputs import load_inputs, needs_of
 from flowstone.store.protocol import StaleWrite
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from datetime import datetime
 
     from flowstone.actors import Exit, TaskHandle
@@ -52,6 +54,7 @@ class Attempt:
 
     Attributes:
         stopping: Why it was told to stop: the run is being `cancelled`, or its `timeout` is over.
+        on_over: Called when its task has ended, with the recorded event if it lived to record one.
         over: Set when its task has ended, by whatever means; nothing may be recorded from then on.
     """
 
@@ -67,6 +70,7 @@ class Attempt:
         "handle",
         "key",
         "number",
+        "on_over",
         "over",
         "partition",
         "run_id",
@@ -85,6 +89,7 @@ class Attempt:
         self.handle: TaskHandle | None = None
         self.stopping: Literal["cancelled", "timeout"] | None = None
         self.over = False
+        self.on_over: Callable[[Attempt, AttemptEnd | None, Exit], None] | None = None
         self._services = services
         self._plan = plan
         self._epoch = epoch
@@ -111,7 +116,8 @@ class Attempt:
         result: Materialization | Failure | None = None
         try:
             await self._services.record(
-                StepStarted(self._started_at, self.run_id, self.asset.name, self.key, self.number), self._epoch
+                StepStarted(self._started_at, self.run_id, self.asset.name, self.key, self.number),
+                self._epoch,
             )
             result = await self._produce()
         except asyncio.CancelledError:
@@ -132,11 +138,13 @@ class Attempt:
             if self.handle is not None:
                 self.handle.cancel()
 
-    def ended(self) -> None:
-        """Its task is over. A thread that is still inside the function is abandoned, by name."""
+    def task_over(self, handle: TaskHandle, how: Exit) -> None:
+        """Its task has ended. A thread that is still inside the function is abandoned, by name."""
         self.over = True
         if self._thread is not None:
             self._services.threads.abandon(self._thread)
+        if self.on_over is not None:
+            self.on_over(self, handle.result if isinstance(how, Normal) else None, how)
 
     def killed(self, how: Exit) -> AttemptEnd:
         """The event for an attempt whose task was killed, or crashed: it could not record its own end."""
@@ -154,7 +162,8 @@ class Attempt:
     async def _produce(self) -> Materialization | Failure:
         asset, services = self.asset, self._services
         try:
-            resources = {name: await services.lease(name) for name in sorted(asset.requires)}
+            required = sorted(asset.requires) if asset.requires else ()
+            resources = {name: await services.lease(name) for name in required}
         except ResourceUnavailable as error:
             return Failure("resource", str(error), retryable=True)
         try:
@@ -181,7 +190,7 @@ class Attempt:
         plan, asset = self._plan, self.asset
         if not asset.dependencies:
             return {}
-        needs = needs_of(plan.graph, plan.view, asset, self.partition)
+        needs = needs_of(plan.graph, plan.view, asset, self.partition, self.key)
         arguments, self._inputs = await load_inputs(self._services, plan, asset, needs, self.run_id)
         return arguments
 
@@ -253,7 +262,9 @@ class Attempt:
         delay = next_delay(self.asset.retry, self.number, failure, self._services.random)
         name, key = self.asset.name, self.key
         if delay is not None:
-            return StepRetried(self._services.clock.now(), self.run_id, name, key, self.number, failure, delay)
+            return StepRetried(
+                self._services.clock.now(), self.run_id, name, key, self.number, failure, delay
+            )
         record = self._materialization(Status.FAILED, failure=failure)
         assert record.finished_at is not None
         return StepFailed(record.finished_at, self.run_id, name, key, self.number, record)
@@ -282,7 +293,11 @@ class Attempt:
         record = await self._services.store.step(self.run_id, (self.asset.name, self.key))
         if record is None or record.finished_at is None:
             raise StaleWrite(f"{self.name} is not this run's any more.")
-        kind = {Status.SUCCEEDED: StepSucceeded, Status.FAILED: StepFailed}.get(record.status, StepCancelled)
+        kind: type[StepSucceeded | StepFailed | StepCancelled] = StepCancelled
+        if record.status is Status.SUCCEEDED:
+            kind = StepSucceeded
+        elif record.status is Status.FAILED:
+            kind = StepFailed
         return kind(record.finished_at, self.run_id, self.asset.name, self.key, self.number, record)
 
     def _materialization(
@@ -318,7 +333,7 @@ class Attempt:
 
     def _retries_timeouts(self) -> bool:
         retry = self.asset.retry
-        return retry is not None and any(issubclass(TimeoutError, kind) for kind in retry.on)
+        return retry is not None and issubclass(TimeoutError, retry.on)
 
     def _progressed(self, fraction: float, message: str | None) -> None:
         """Publish what `context.progress` says, from whatever thread; not recorded."""

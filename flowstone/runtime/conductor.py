@@ -119,9 +119,7 @@ class Conductor:
 
     async def result(self, run_id: str) -> RunResult:
         record = await self.record(run_id)
-        steps = {
-            status: await self._services.store.steps(run_id, status=status) for status in _TERMINAL
-        }
+        steps = {status: await self._services.store.steps(run_id, status=status) for status in _TERMINAL}
         return RunResult(record, steps, locate=self._locator(record), load=self._value)
 
     async def events(self, run_id: str) -> AsyncIterator[Event]:

@@ -105,7 +105,9 @@ class EventStream:
             subscription.offer(event)
 
     @asynccontextmanager
-    async def subscribe(self, kinds: tuple[str, ...], run_id: str | None = None) -> AsyncIterator[Subscription]:
+    async def subscribe(
+        self, kinds: tuple[str, ...], run_id: str | None = None
+    ) -> AsyncIterator[Subscription]:
         """Events of these kinds (`step.failed`, or `step` for all of a step's; none given: every event)."""
 
         def wanted(event: Event) -> bool:

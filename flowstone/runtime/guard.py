@@ -1,8 +1,9 @@
 """Where a user's function meets the runtime: whatever it raises becomes a value.
 
 Everything is caught, `SystemExit` and `KeyboardInterrupt` included: raised inside a task those would tear down
-the event loop and with it every other asset. Formatting is inside the guard as well, because an exception's
-`__str__` is the user's code too: it may raise, or return 100 MB.
+the event loop and with it every other asset. Formatting is inside the guard as well, because an exception is
+the user's code too: its `__str__` may raise or return 100 MB, its `__class__` may lie, its metaclass may have a
+`__name__` that raises. So nothing here asks the exception what it is; it asks the interpreter.
 
 A thread hands back the same outcome, never an exception: `StopIteration` set on a future hangs its awaiter on
 Python 3.11.
@@ -10,7 +11,10 @@ Python 3.11.
 
 from __future__ import annotations
 
+import asyncio
+import math
 import traceback
+from collections.abc import Coroutine
 from inspect import isawaitable
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
@@ -24,13 +28,18 @@ if TYPE_CHECKING:
     from flowstone.assets.retry import Retry
     from flowstone.runs.records import FailureKind
 
-__all__ = ["Outcome", "call", "call_async", "describe"]
+__all__ = ["Outcome", "absorb_cancels", "call", "call_async", "describe"]
 
 Outcome: TypeAlias = tuple[Literal[True], Any] | tuple[Literal[False], Failure]
 """`(True, value)` or `(False, failure)`."""
 
 _MESSAGE_LIMIT = 10_000
 _TRACEBACK_LIMIT = 50_000
+_CHAIN_LIMIT = 20
+_type_name = type.__dict__["__name__"].__get__
+_traceback_of = BaseException.__dict__["__traceback__"].__get__
+_cause_of = BaseException.__dict__["__cause__"].__get__
+_context_of = BaseException.__dict__["__context__"].__get__
 
 
 async def call_async(
@@ -47,11 +56,27 @@ async def call_async(
 
 
 def call(function: Callable[..., Any], arguments: Mapping[str, Any], retry: Retry | None) -> Outcome:
-    """Call a plain function, on whatever thread this is."""
+    """Call a function on whatever thread this is; a coroutine it returns gets an event loop of its own."""
     try:
-        return True, function(**arguments)
+        value = function(**arguments)
+        if isinstance(value, Coroutine):
+            value = asyncio.run(value)
     except BaseException as error:  # noqa: BLE001 - the guard: see the module docstring
         return False, describe(error, retry)
+    return True, value
+
+
+async def absorb_cancels(task: asyncio.Task[Any]) -> None:
+    """Take back the cancels that a function sent to its own task: one it did not await would strike us instead.
+
+    Whether the runtime has asked the task to stop is known elsewhere, by a flag; nothing is lost here.
+    """
+    try:
+        await asyncio.sleep(0)
+    except asyncio.CancelledError:
+        pass
+    while task.cancelling():
+        task.uncancel()
 
 
 def describe(error: BaseException, retry: Retry | None, kind: FailureKind | None = None) -> Failure:
@@ -59,15 +84,18 @@ def describe(error: BaseException, retry: Retry | None, kind: FailureKind | None
 
     A `CancelledError` that we did not ask for is the asset's own doing: kind `cancelled_by_asset`.
     """
-    if kind is None:
-        kind = "cancelled_by_asset" if type(error).__name__ == "CancelledError" else "error"
     return Failure(
-        kind=kind,
+        kind=kind or ("cancelled_by_asset" if _is(error, asyncio.CancelledError) else "error"),
         message=_message(error),
         traceback=_traceback(error),
         retryable=_is_retryable(retry, error),
         after=_after(error),
     )
+
+
+def _is(error: BaseException, kind: type[BaseException]) -> bool:
+    """As `isinstance`, which would ask the exception's `__class__`."""
+    return issubclass(type(error), kind)
 
 
 def _is_retryable(retry: Retry | None, error: BaseException) -> bool:
@@ -78,27 +106,62 @@ def _is_retryable(retry: Retry | None, error: BaseException) -> bool:
 
 
 def _after(error: BaseException) -> float | None:
-    after = error.after if isinstance(error, Retryable) else None
-    return float(after) if isinstance(after, int | float) else None
+    if not _is(error, Retryable):
+        return None
+    try:
+        after = float(error.after)  # type: ignore[attr-defined] # it is a Retryable, which mypy cannot see
+    except BaseException:  # noqa: BLE001 - not a number, or an attribute that a subclass made its own
+        return None
+    return after if math.isfinite(after) else None
 
 
 def _message(error: BaseException) -> str:
-    name = type(error).__name__
+    name = _type_name(type(error))
     try:
-        text = str(error)
+        text = _text(error)
     except BaseException as broken:  # noqa: BLE001 - a user's `__str__`
-        text = f"<its message cannot be read: {type(broken).__name__}>"
+        text = f"<its message cannot be read: {_type_name(type(broken))}>"
     return _clip(f"{name}: {text}" if text else name, _MESSAGE_LIMIT)
 
 
+def _text(error: BaseException) -> str:
+    # A `__str__` may return a str of a subclass, with methods of its own; `str.__str__` makes it a plain one.
+    return str.__str__(str(error))
+
+
 def _traceback(error: BaseException) -> str:
+    """The traceback of the exception and of what led to it, without its message if that cannot be read."""
     try:
-        frames = traceback.TracebackException.from_exception(error, limit=-50, capture_locals=False)
-        text = "".join(frames.format())
-    except BaseException as broken:  # noqa: BLE001 - a user's `__str__`, `__notes__` or `__cause__`
-        text = f"<its traceback cannot be read: {type(broken).__name__}>\n"
-        text += "".join(traceback.format_tb(error.__traceback__, limit=-50))
+        if _chain_is_long(error):
+            text = "".join(_own_traceback(error))
+        else:
+            frames = traceback.TracebackException.from_exception(error, limit=-50, capture_locals=False)
+            text = "".join(frames.format())
+    except BaseException as broken:  # noqa: BLE001 - a user's `__str__`, `__notes__`, `__class__` …
+        text = f"<its traceback cannot be read: {_type_name(type(broken))}>\n"
+        try:
+            text += "".join(_own_traceback(error))
+        except BaseException:  # noqa: BLE001 - a frame whose source is computed by a user's module loader
+            text += "<nor can its frames>\n"
     return _clip(text, _TRACEBACK_LIMIT)
+
+
+def _own_traceback(error: BaseException) -> list[str]:
+    return [
+        "Traceback (most recent call last):\n",
+        *traceback.format_tb(_traceback_of(error), limit=-50),
+        f"{_message(error)}\n",
+    ]
+
+
+def _chain_is_long(error: BaseException) -> bool:
+    """Whether so many exceptions led to this one that formatting them all would hold up the loop."""
+    seen: BaseException | None = error
+    for _ in range(_CHAIN_LIMIT):
+        seen = _cause_of(seen) or _context_of(seen)
+        if seen is None:
+            return False
+    return True
 
 
 def _clip(text: str, limit: int) -> str:

@@ -27,14 +27,13 @@ class Needs:
 
     __slots__ = ("dependency", "keys", "many", "values")
 
-    def __init__(self, dependency: Dependency, values: Sequence[Any], many: bool) -> None:  # noqa: FBT001 - a field
+    def __init__(
+        self, dependency: Dependency, values: Sequence[Any], keys: list[StepKey], *, many: bool
+    ) -> None:
         self.dependency = dependency
         self.values = values
+        self.keys = keys
         self.many = many
-        name = dependency.asset
-        self.keys: list[StepKey] = [
-            (name, None if value is None else encode_partition(value)) for value in values
-        ]
 
     @property
     def nothing(self) -> bool:
@@ -47,16 +46,29 @@ class Needs:
             return []
         if self.nothing:
             return [f"{self.dependency.asset}[no such partition]"]
-        return [name if key is None else f"{name}[{key}]" for name, key in self.keys if (name, key) not in found]
+        return [
+            name if key is None else f"{name}[{key}]" for name, key in self.keys if (name, key) not in found
+        ]
 
 
-def needs_of(graph: AssetGraph, view: PartitionView, asset: Asset[..., Any], partition: Any) -> list[Needs]:
+def needs_of(
+    graph: AssetGraph, view: PartitionView, asset: Asset[..., Any], partition: Any, key: str | None
+) -> list[Needs]:
     """What a step needs of each upstream asset, constants left out: they are always there."""
+    assets = graph.assets
     needs = []
     for dependency in asset.dependencies:
-        if not graph.assets[dependency.asset].is_constant:
-            keys, many = view.upstream_keys(asset.name, dependency.asset, partition)
-            needs.append(Needs(dependency, keys, many))
+        name = dependency.asset
+        upstream = assets[name]
+        if upstream.is_constant:
+            continue
+        if upstream.partitions is None and asset.partitions is None:
+            # The same key, whichever it is: most edges of most graphs, so it takes no detour.
+            needs.append(Needs(dependency, (partition,), [(name, key)], many=False))
+            continue
+        values, many = view.upstream_keys(asset.name, name, partition)
+        keys = [(name, None if value is None else encode_partition(value)) for value in values]
+        needs.append(Needs(dependency, values, keys, many=many))
     return needs
 
 
@@ -82,14 +94,16 @@ async def load_inputs(
         raise DependencyNotReady(not_ready(asset.name, missing), missing)
     inputs: list[Input] = []
     for need in needs:
-        records = [(value, found[key]) for value, key in zip(need.values, need.keys, strict=True) if key in found]
-        inputs += [
-            Input(m.asset, m.partition_key, m.run_id, m.attempt, m.data_version) for _, m in records
-        ]
+        loaded: dict[Any, Any] = {}
         parameter = need.dependency.parameter
-        if parameter is not None and (records or (need.many and not need.dependency.optional)):
-            loaded = {value: await services.io_manager(m.io).load(m) for value, m in records}
-            arguments[parameter] = loaded if need.many else next(iter(loaded.values()))
+        for value, key in zip(need.values, need.keys, strict=True):
+            record = found.get(key)
+            if record is not None:
+                inputs.append(Input(key[0], key[1], record.run_id, record.attempt, record.data_version))
+                if parameter is not None:
+                    loaded[value] = await services.io_manager(record.io).load(record)
+        if parameter is not None and (loaded or (need.many and not need.dependency.optional)):
+            arguments[parameter] = loaded if need.many else loaded[need.values[0]]
     return arguments, tuple(inputs)
 
 
@@ -104,14 +118,15 @@ def not_ready(asset: str, missing: Sequence[str]) -> str:
 
 async def _find(
     services: Services, plan: RunPlan, needs: Sequence[Needs], run_id: str
-) -> dict[StepKey, Materialization]:
+) -> Mapping[StepKey, Materialization]:
     """The values to use: what is current, or what this very run computed if another run has interfered."""
     keys = needs[0].keys if len(needs) == 1 else [key for need in needs for key in need.keys]
-    found = dict(await services.store.current(keys))
+    found = await services.store.current(keys)
+    own: dict[StepKey, Materialization] = {}
     for key in keys:
         record = found.get(key)
         if (record is None or record.run_id != run_id) and plan.number(*key) is not None:
-            own = await services.store.step(run_id, key)
-            if own is not None and (own.status is Status.SUCCEEDED or (record is None and own.location)):
-                found[key] = own
-    return found
+            step = await services.store.step(run_id, key)
+            if step is not None and (step.status is Status.SUCCEEDED or (record is None and step.location)):
+                own[key] = step
+    return {**found, **own} if own else found

@@ -68,7 +68,10 @@ class Lineage:
 
     async def _inputs(self, keys: Iterable[_Key]) -> dict[_Key, list[_Key]]:
         current = await self._store.current(keys)
-        return {key: [(entry.asset, entry.partition_key) for entry in record.inputs] for key, record in current.items()}
+        return {
+            key: [(entry.asset, entry.partition_key) for entry in record.inputs]
+            for key, record in current.items()
+        }
 
     async def _walk(self, asset: Any, partition: Any, neighbours: _Next) -> list[LineageEntry]:
         view = await self._conductor.view()

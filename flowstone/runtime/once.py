@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from flowstone.assets.asset import Asset
 from flowstone.errors import AssetNotFound
 from flowstone.runtime.runtime import Runtime
 
 if TYPE_CHECKING:
+    from flowstone.assets.asset import Asset
     from flowstone.assets.pipeline import Pipeline
     from flowstone.runtime.result import RunResult
 

@@ -20,7 +20,7 @@ __all__ = ["Plan", "PlannedStep", "preview"]
 _Action = Literal["run", "reuse"]
 _Decide = Callable[[int, "StepKey"], tuple[_Action, str]]
 
-_ALL = ("run", "everything is computed again")
+_ALL: tuple[_Action, str] = ("run", "everything is computed again")
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,9 +111,7 @@ async def _missing(services: Services, plan: RunPlan) -> Plan:
         asset_plan.asset: frozenset(await services.store.current_keys(asset_plan.asset))
         for asset_plan in plan.assets
     }
-    reused = sum(
-        plan.number(asset, key) is not None for asset, keys in current.items() for key in keys
-    )
+    reused = sum(plan.number(asset, key) is not None for asset, keys in current.items() for key in keys)
 
     def decide(_number: int, key: StepKey) -> tuple[_Action, str]:
         if key[1] in current[key[0]]:

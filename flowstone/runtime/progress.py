@@ -47,9 +47,7 @@ class Progress:
         return self.done / self.total if self.total else 1.0
 
 
-async def report_progress(
-    stream: EventStream, run: LiveRun, on_progress: Callable[[Progress], Any]
-) -> None:
+async def report_progress(stream: EventStream, run: LiveRun, on_progress: Callable[[Progress], Any]) -> None:
     """Call `on_progress` for each step that ends, until the run is over; in the caller's own task.
 
     A slow callback delays only itself: the run never waits for it. What it missed is made good by the last call.

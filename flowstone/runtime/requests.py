@@ -154,7 +154,8 @@ def _checked_refresh(refresh: str) -> Refresh:
 
 
 def _count(name: str, value: int | None) -> int | None:
-    if value is not None and (isinstance(value, bool) or not isinstance(value, int) or value < 1):
+    given: object = value
+    if given is not None and (isinstance(given, bool) or not isinstance(given, int) or given < 1):
         raise ValueError(f"{name}={value!r:.50} must be a whole number of at least 1.")
     return value
 
@@ -162,13 +163,15 @@ def _count(name: str, value: int | None) -> int | None:
 def _positive(name: str, value: float | None) -> float | None:
     if value is None:
         return None
-    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value < float("inf"):
+    given: object = value
+    if isinstance(given, bool) or not isinstance(given, int | float) or not 0 < given < float("inf"):
         raise ValueError(f"{name}={value!r:.50} must be a positive number of seconds.")
     return float(value)
 
 
 def _checked_tags(tags: Mapping[str, str]) -> dict[str, str]:
-    for key, value in tags.items():
-        if not isinstance(key, str) or not isinstance(value, str):
+    items: Mapping[object, object] = dict(tags)
+    for key, value in items.items():
+        if not (isinstance(key, str) and isinstance(value, str)):
             raise TypeError(f"tags= takes text for text; {key!r:.50}: {value!r:.50} is not.")
     return dict(tags)

@@ -10,7 +10,6 @@ from __future__ import annotations
 import asyncio
 import inspect
 import logging
-from contextlib import AbstractAsyncContextManager
 from functools import partial
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
@@ -19,6 +18,7 @@ from flowstone.runtime.guard import call_async
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from contextlib import AbstractAsyncContextManager
     from random import Random
 
     from flowstone.actors import Clock
@@ -78,7 +78,7 @@ class _FromContextManager(ResourceProvider[Any]):
         self._open = manager
         return value
 
-    async def teardown(self, resource: Any) -> None:
+    async def teardown(self, resource: Any) -> None:  # noqa: ARG002 - the manager knows what it yielded
         manager, self._open = self._open, None
         if manager is not None:
             await manager.__aexit__(None, None, None)

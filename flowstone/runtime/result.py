@@ -98,7 +98,13 @@ class RunResult:
         return f"RunResult({self.run_id}, {self.status}: {counts or 'no steps'})"
 
     def __rich__(self) -> str:
-        colours = {"succeeded": "green", "reused": "cyan", "failed": "red", "skipped": "yellow", "cancelled": "magenta"}
+        colours = {
+            "succeeded": "green",
+            "reused": "cyan",
+            "failed": "red",
+            "skipped": "yellow",
+            "cancelled": "magenta",
+        }
         counts = "  ".join(f"[{colours[name]}]{count} {name}[/]" for name, count in self._counts() if count)
         return f"run {self.run_id}  {counts or 'no steps'}"
 

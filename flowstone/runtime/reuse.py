@@ -36,7 +36,9 @@ async def find_reusable(
         if found is None or await reason_to_run(services, run.plan, step, found) is not None:
             needed.append(step)
         else:
-            record = replace(found, run_id=run.record.id, status=Status.REUSED, attempt=0, finished_at=now, started_at=now)
+            record = replace(
+                found, run_id=run.record.id, status=Status.REUSED, attempt=0, finished_at=now, started_at=now
+            )
             reused.append((step, StepReused(now, run.record.id, *key, record)))
     if reused:
         events = [event for _, event in reused]
@@ -71,12 +73,14 @@ async def reason_to_run(
     if asset_plan.refresh == "all":
         return "everything is computed again"
     asset = plan.graph.assets[asset_plan.asset]
-    needs = needs_of(plan.graph, plan.view, asset, current.partition)
+    needs = needs_of(plan.graph, plan.view, asset, current.partition, current.partition_key)
     keys = [key for need in needs for key in need.keys]
     if pending:
         for key in keys:
             if key in pending:
-                return f"upstream {key[0] if key[1] is None else f'{key[0]}[{key[1]}]'} will be computed again"
+                return (
+                    f"upstream {key[0] if key[1] is None else f'{key[0]}[{key[1]}]'} will be computed again"
+                )
     upstream = await services.store.current(keys) if keys else {}
     return stale_reason(current, asset.version, {key: upstream.get(key) for key in keys})
 

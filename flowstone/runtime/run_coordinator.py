@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import logging
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any, assert_never
 
 from flowstone.actors import Actor, Cast, Crashed, Normal
@@ -43,6 +44,7 @@ if TYPE_CHECKING:
     from flowstone.runs.commands import Signal
     from flowstone.runs.events import Event, StepReused
     from flowstone.runs.records import Status
+    from flowstone.runtime.attempt import AttemptEnd
     from flowstone.runtime.live_run import LiveRun
     from flowstone.runtime.services import Services
 
@@ -127,7 +129,14 @@ class RunCoordinator(Actor):
         self._me = me
         me.ref.cast(Begin())
 
-    async def handle(self, message: _Message) -> None:
+    def handle(self, message: _Message) -> Coroutine[Any, Any, None] | None:
+        """Plain for the message that comes once a step; only beginning and ending a run wait for anything."""
+        if type(message) is Begin:
+            return self._begin_and_settle()
+        self._take(message)
+        return self._settle()
+
+    def _take(self, message: _Message) -> None:
         match message:
             case StepEnded():
                 self._step_ended(message)
@@ -140,20 +149,30 @@ class RunCoordinator(Actor):
                     self._obey(self._state.apply(recorded))
             case Signalled(signal):
                 self._obey(self._state.apply(signal))
-            case Begin():
-                await self._begin()
             case Cancel():
                 self._cancel()
             case Broken(error):
                 self._give_up(error)
+            case Begin():
+                raise TypeError("Begin is taken by handle(), because it waits for the store.")
             case _:
                 assert_never(message)
-        if self._final is not None:
-            await self._finish(self._final)
-        elif self._run.draining and not self._attempts:
-            self._run.cancel("asked")
 
-    def on_stop(self, exit: Exit) -> None:  # noqa: A002 - the field's word
+    def _settle(self) -> Coroutine[Any, Any, None] | None:
+        """After a message: end the run if it has come to its end."""
+        if self._final is not None:
+            return self._finish(self._final)
+        if self._run.draining and not self._attempts:
+            self._run.cancel("asked")
+        return None
+
+    async def _begin_and_settle(self) -> None:
+        await self._begin()
+        ending = self._settle()
+        if ending is not None:
+            await ending
+
+    def on_stop(self, exit: Exit) -> None:  # noqa: A002, ARG002 - the hook's signature
         self._run.on_cancel = None
         self._run.on_drain = None
         if self._timeout is not None:
@@ -189,7 +208,8 @@ class RunCoordinator(Actor):
         run.record = await store.claim(run.record.id, self._services.node, epoch=run.record.epoch)
         after = 0
         while page := await store.events(run.record.id, after=after):
-            for after, event in page:  # noqa: B020 - the sequence number read last is where the next page begins
+            after = page[-1][0]
+            for _, event in page:
                 self._state.replay(event)
 
     def _time_out(self) -> None:
@@ -211,7 +231,7 @@ class RunCoordinator(Actor):
                 case CheckSteps(steps):
                     self._beside("look up current values", self._check(steps), self._answered)
                 case RetryStep(step, delay):
-                    self._services.clock.call_later(delay, lambda s=step: self._signal(RetryDue(s)))
+                    self._services.clock.call_later(delay, partial(self._signal, RetryDue(step)))
                 case RecordSkipped(steps):
                     self._write(skipped_steps(self._run, steps, self._services.clock.now()))
                 case RecordCancelled(steps):
@@ -228,23 +248,19 @@ class RunCoordinator(Actor):
         run = self._run
         attempt = Attempt(self._services, run.plan, run.record.id, self._epoch, step, number)
         self._attempts[step] = attempt
-        self._services.slots.take(lambda: self._launch(attempt))
+        self._services.slots.take(self._launch, attempt)
 
     def _launch(self, attempt: Attempt) -> bool:
         """A slot is free. False if the attempt is not wanted any more."""
         if self._attempts.get(attempt.step) is not attempt or not self._me.ref.alive:
             return False
-        attempt.handle = self._steps.start(attempt.name, attempt.run(), self._attempt_over(attempt))
+        attempt.handle = self._steps.start(attempt.name, attempt.run(), attempt.task_over)
+        attempt.on_over = self._attempt_over
         return True
 
-    def _attempt_over(self, attempt: Attempt) -> Callable[[TaskHandle, Exit], None]:
-        def over(handle: TaskHandle, how: Exit) -> None:
-            attempt.ended()
-            self._services.slots.release()
-            event = handle.result if isinstance(how, Normal) else None
-            self._me.ref.cast(StepEnded(attempt, event, how))
-
-        return over
+    def _attempt_over(self, attempt: Attempt, event: AttemptEnd | None, how: Exit) -> None:
+        self._services.slots.release()
+        self._me.ref.cast(StepEnded(attempt, event, how))
 
     def _stop_attempt(self, step: int) -> None:
         attempt = self._attempts.get(step)
@@ -257,7 +273,9 @@ class RunCoordinator(Actor):
             del self._attempts[step]
             asset, key = attempt.asset.name, attempt.key
             record = cancelled_steps(self._run, (step,), self._services.clock.now())[0].materialization
-            event = StepCancelled(self._services.clock.now(), self._run.record.id, asset, key, attempt.number, record)
+            event = StepCancelled(
+                self._services.clock.now(), self._run.record.id, asset, key, attempt.number, record
+            )
             self._write([event])
 
     def _step_ended(self, message: StepEnded) -> None:
@@ -281,9 +299,7 @@ class RunCoordinator(Actor):
 
     # Beside the attempts ------------------------------------------------------------------------------------
 
-    def _beside(
-        self, name: str, work: Coroutine[Any, Any, Any], done: Callable[[Any], None]
-    ) -> None:
+    def _beside(self, name: str, work: Coroutine[Any, Any, Any], done: Callable[[Any], None]) -> None:
         """Run something as a task of its own, and tell the coordinator what came of it."""
 
         def over(handle: TaskHandle, how: Exit) -> None:
@@ -339,4 +355,3 @@ class RunCoordinator(Actor):
         self._final = None
         self._run.fail(error)
         self._me.stop()
-

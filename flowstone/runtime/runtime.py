@@ -1,9 +1,9 @@
 """`Runtime`: the public face. It checks arguments, asks the right part, and raises what users understand.
 
-    construction        the graph is built and validated, nothing runs
-    async with          the store is opened, then the supervision tree is started
-    materialize …       request (requests.py) → plan (runs/) → run (runs.py) → what became of it (handle.py)
-    leaving             the tree stops from below: the watchman drains first, the store closes last
+construction        the graph is built and validated, nothing runs
+async with          the store is opened, then the supervision tree is started
+materialize …       request (requests.py) → plan (runs/) → run (runs.py) → what became of it (handle.py)
+leaving             the tree stops from below: the watchman drains first, the store closes last
 """
 
 from __future__ import annotations
@@ -536,7 +536,7 @@ class Runtime:
         if not asset.dependencies:
             return
         key = request.keys[0]
-        needs = needs_of(view.graph, view, asset, None if key is None else decode_partition(key))
+        needs = needs_of(view.graph, view, asset, None if key is None else decode_partition(key), key)
         found = await self._started().store.current([key for need in needs for key in need.keys])
         missing = [name for need in needs for name in need.missing(found)]
         if missing:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections import deque
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, TypeVar
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+Item = TypeVar("Item")
 
 __all__ = ["Slots", "SlotsStatistics"]
 
@@ -30,21 +32,22 @@ class Slots:
     def __init__(self, limit: int) -> None:
         self.limit = limit
         self._taken = 0
-        self._waiting: deque[Callable[[], bool]] = deque()
+        self._waiting: deque[tuple[Callable[[Any], bool], Any]] = deque()
 
-    def take(self, start: Callable[[], bool]) -> None:
-        """Call `start()` with a slot, now or when one is free. It returns False to hand the slot back."""
+    def take(self, start: Callable[[Item], bool], item: Item) -> None:
+        """Call `start(item)` with a slot, now or when one is free. It returns False to hand the slot back."""
         if self._taken < self.limit:
             self._taken += 1
-            if not start():
+            if not start(item):
                 self.release()
         else:
-            self._waiting.append(start)
+            self._waiting.append((start, item))
 
     def release(self) -> None:
         """Give a slot back; it goes to whoever waits longest."""
         while self._waiting:
-            if self._waiting.popleft()():
+            start, item = self._waiting.popleft()
+            if start(item):
                 return
         self._taken -= 1
 

@@ -11,6 +11,7 @@ import asyncio
 import contextvars
 import queue
 import threading
+from contextlib import suppress
 from dataclasses import dataclass
 from enum import Enum, auto
 from typing import TYPE_CHECKING
@@ -38,7 +39,7 @@ class ThreadCall:
         outcome: A future with the call's outcome; it never carries an exception.
     """
 
-    __slots__ = ("_call", "_context", "_loop", "_lock", "_state", "name", "outcome")
+    __slots__ = ("_call", "_context", "_lock", "_loop", "_state", "name", "outcome")
 
     def __init__(self, name: str, call: Callable[[], Outcome], lock: threading.RLock) -> None:
         self.name = name
@@ -63,8 +64,10 @@ class ThreadCall:
         return was is _State.RUNNING
 
     async def wait(self) -> Outcome:
-        """The outcome. Cancelled while a thread is inside the call, it goes on waiting: a thread cannot be
-        interrupted, and until it returns the call has not stopped. Whoever cannot wait abandons the call.
+        """The outcome.
+
+        Cancelled while a thread is inside the call, it goes on waiting: a thread cannot be interrupted, and
+        until it returns the call has not stopped. Whoever cannot wait abandons the call.
         """
         while True:
             try:
@@ -92,10 +95,8 @@ class ThreadCall:
         return wanted
 
     def _deliver(self, outcome: Outcome) -> None:
-        try:
+        with suppress(RuntimeError):  # The loop is closed: nobody waits any more.
             self._loop.call_soon_threadsafe(self._set, outcome)
-        except RuntimeError:
-            pass  # The loop is closed: nobody waits any more.
 
     def _set(self, outcome: Outcome) -> None:
         if not self.outcome.done():

@@ -92,9 +92,7 @@ def _resources(services: Services, resources: Mapping[str, ResourceProvider[Any]
         [
             Child(
                 name,
-                partial(
-                    ResourceProcess, name, provider, services.clock, services.random, services.resources
-                ),
+                partial(ResourceProcess, name, provider, services.clock, services.random, services.resources),
                 shutdown=services.settings.cancel_timeout,
             )
             for name, provider in resources.items()

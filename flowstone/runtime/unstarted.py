@@ -42,5 +42,12 @@ def _record(
 ) -> Materialization:
     asset, partition, key = run.plan.step(step)
     return Materialization(
-        asset, partition, key, run.record.id, status, finished_at=at, failure=failure, io=run.plan.graph[asset].io
+        asset,
+        partition,
+        key,
+        run.record.id,
+        status,
+        finished_at=at,
+        failure=failure,
+        io=run.plan.graph[asset].io,
     )

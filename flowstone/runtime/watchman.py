@@ -44,7 +44,12 @@ async def drain(services: Services, runs: Runs, timeout: float) -> bool:
     """
     runs.open = False
     limit = asyncio.Event()
-    timer = services.clock.call_later(timeout, lambda: (limit.set(), runs.cancel_all("shutdown")))
+
+    def too_long() -> None:
+        limit.set()
+        runs.cancel_all("shutdown")
+
+    timer = services.clock.call_later(timeout, too_long)
     try:
         await runs.wait_all()
     finally:
