@@ -9,7 +9,7 @@ import sys
 
 from benchmarks.core import BENCHMARKS, LOOPLESS
 from benchmarks.figure import Figure
-from benchmarks.report import Row, as_json, as_table
+from benchmarks.report import Row, as_json, as_markdown, as_table
 
 LOOPS = ("asyncio", "uvloop")
 
@@ -21,7 +21,9 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--only", choices=BENCHMARKS, nargs="+", default=BENCHMARKS, metavar="NAME")
     parser.add_argument("--loop", choices=[*LOOPS, "both"], default="both", help="event loop; default both")
     parser.add_argument("--quick", action="store_true", help="small sizes: that it runs, not its figures")
-    parser.add_argument("--json", action="store_true", help="one JSON document instead of a table")
+    form = parser.add_mutually_exclusive_group()
+    form.add_argument("--json", action="store_true", help="one JSON document instead of a table")
+    form.add_argument("--markdown", action="store_true", help="the table as Markdown")
     return parser.parse_args()
 
 
@@ -45,6 +47,8 @@ def main() -> None:
             rows += measured(name, loop, quick=options.quick)
     if options.json:
         print(as_json(rows))
+    elif options.markdown:
+        print(as_markdown(rows, judged=not options.quick))
     else:
         as_table(rows, judged=not options.quick)
 

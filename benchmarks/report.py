@@ -1,4 +1,4 @@
-"""Prints figures: as a table for people, as JSON for programs."""
+"""Prints figures: as a table for people, as Markdown for documents, as JSON for programs."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import platform
 from dataclasses import asdict
 from datetime import UTC, datetime
 from importlib.metadata import version
-from os import cpu_count
+from os import cpu_count, getloadavg
 from typing import NamedTuple
 
 from rich.console import Console
@@ -15,8 +15,10 @@ from rich.table import Table
 
 from benchmarks.figure import Figure
 
-__all__ = ["Row", "as_json", "as_table"]
+__all__ = ["Row", "as_json", "as_markdown", "as_table"]
 
+HEADINGS = ("what", "loop", "FlowStone", "bare", "ratio", "unit", "target", "verdict")
+NUMBERS = {"FlowStone", "bare", "ratio"}
 COLOURS = {"stretch": "bold green", "met": "green", "MISSED": "bold red", "-": "dim"}
 
 
@@ -35,6 +37,7 @@ def circumstances() -> dict[str, object]:
         "python": platform.python_version(),
         "system": platform.system(),
         "cores": cpu_count(),
+        "load": round(getloadavg()[0], 1),
     }
 
 
@@ -47,24 +50,40 @@ def as_json(rows: list[Row]) -> str:
     return json.dumps({**circumstances(), "figures": figures}, indent=2)
 
 
+def cells(row: Row, *, judged: bool) -> tuple[str, ...]:
+    """A row of either table; without its verdict if the sizes were too small to judge by."""
+    loop, figure = row
+    ratio = "" if figure.ratio is None else f"{figure.ratio:.1f}×"
+    verdict = figure.verdict if judged else "-"
+    return (
+        figure.name,
+        loop,
+        amount(figure.ours),
+        amount(figure.bare),
+        ratio,
+        figure.unit,
+        figure.target,
+        verdict,
+    )
+
+
 def as_table(rows: list[Row], *, judged: bool) -> None:
-    """Print the table; without verdicts if the sizes were too small to judge by."""
+    """Print a table to the terminal."""
     table = Table(title="FlowStone " + ", ".join(f"{key} {value}" for key, value in circumstances().items()))
-    for heading in ("what", "loop", "FlowStone", "bare", "ratio", "unit", "target", "verdict"):
-        table.add_column(heading, justify="right" if heading in {"FlowStone", "bare", "ratio"} else "left")
-    for loop, figure in rows:
-        verdict = figure.verdict if judged else "-"
-        table.add_row(
-            figure.name,
-            loop,
-            amount(figure.ours),
-            amount(figure.bare),
-            "" if figure.ratio is None else f"{figure.ratio:.1f}×",
-            figure.unit,
-            figure.target,
-            f"[{COLOURS[verdict]}]{verdict}[/]",
-        )
+    for heading in HEADINGS:
+        table.add_column(heading, justify="right" if heading in NUMBERS else "left")
+    for row in rows:
+        *plain, verdict = cells(row, judged=judged)
+        table.add_row(*plain, f"[{COLOURS[verdict]}]{verdict}[/]")
     Console(width=None if Console().is_terminal else 140).print(table)
+
+
+def as_markdown(rows: list[Row], *, judged: bool) -> str:
+    """The table of README.md."""
+    ruler = ("---:" if heading in NUMBERS else "---" for heading in HEADINGS)
+    lines = (HEADINGS, ruler, *(cells(row, judged=judged) for row in rows))
+    told = ", ".join(f"{key} {value}" for key, value in circumstances().items())
+    return "\n".join([f"{told}:", "", *("| " + " | ".join(line) + " |" for line in lines)])
 
 
 def amount(value: float | None) -> str:

@@ -128,6 +128,15 @@ def test_a_report_is_a_table_for_people(monkeypatch, judged, verdict):
     assert f"5.0{TIMES}" in printed.getvalue()
 
 
+def test_a_report_is_markdown_for_documents():
+    """The Markdown report is a table whose rows have as many cells as its heading."""
+    report = importlib.import_module("benchmarks.report")
+    told = report.as_markdown([report.Row("asyncio", figure(ours=5, at_most=6))], judged=True).splitlines()
+    assert told[2].startswith("| what | loop |")
+    assert told[4] == "| n | asyncio | 5.00 |  |  | µs | ≤ 6 µs | met |"
+    assert len({line.count("|") for line in told[2:]}) == 1
+
+
 def test_the_command_line_measures_and_reports():
     """`python -m benchmarks core` runs a benchmark in a fresh interpreter and prints its figures."""
     command = [
