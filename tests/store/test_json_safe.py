@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 import polars as pl
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from flowstone.store import json_safe
@@ -65,6 +65,7 @@ class Pair(NamedTuple):
     right: int
 
 
+@settings(deadline=None)
 @given(json_values)
 def test_json_stays_as_it_is(value):
     """What is JSON already comes back equal, types included."""
