@@ -15,6 +15,7 @@ import asyncio
 import math
 import traceback
 from collections.abc import Coroutine
+from contextlib import suppress
 from inspect import isawaitable
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
@@ -35,11 +36,12 @@ Outcome: TypeAlias = tuple[Literal[True], Any] | tuple[Literal[False], Failure]
 
 _MESSAGE_LIMIT = 10_000
 _TRACEBACK_LIMIT = 50_000
-_CHAIN_LIMIT = 20
+_LINKED_LIMIT = 100
 _type_name = type.__dict__["__name__"].__get__
 _traceback_of = BaseException.__dict__["__traceback__"].__get__
 _cause_of = BaseException.__dict__["__cause__"].__get__
 _context_of = BaseException.__dict__["__context__"].__get__
+_members_of = BaseExceptionGroup.__dict__["exceptions"].__get__
 
 
 async def call_async(
@@ -50,7 +52,7 @@ async def call_async(
         value = function(**arguments)
         if isawaitable(value):
             value = await value
-    except BaseException as error:  # noqa: BLE001 - the guard: see the module docstring
+    except BaseException as error:  # the guard: see the module docstring
         return False, describe(error, retry)
     return True, value
 
@@ -61,7 +63,7 @@ def call(function: Callable[..., Any], arguments: Mapping[str, Any], retry: Retr
         value = function(**arguments)
         if isinstance(value, Coroutine):
             value = asyncio.run(value)
-    except BaseException as error:  # noqa: BLE001 - the guard: see the module docstring
+    except BaseException as error:  # the guard: see the module docstring
         return False, describe(error, retry)
     return True, value
 
@@ -71,10 +73,8 @@ async def absorb_cancels(task: asyncio.Task[Any]) -> None:
 
     Whether the runtime has asked the task to stop is known elsewhere, by a flag; nothing is lost here.
     """
-    try:
+    with suppress(asyncio.CancelledError):
         await asyncio.sleep(0)
-    except asyncio.CancelledError:
-        pass
     while task.cancelling():
         task.uncancel()
 
@@ -101,7 +101,7 @@ def _is(error: BaseException, kind: type[BaseException]) -> bool:
 def _is_retryable(retry: Retry | None, error: BaseException) -> bool:
     try:
         return is_retryable(retry, error)
-    except BaseException:  # noqa: BLE001 - `__instancecheck__` of a user's metaclass runs here
+    except BaseException:  # `__instancecheck__` of a user's metaclass runs here
         return False
 
 
@@ -110,7 +110,7 @@ def _after(error: BaseException) -> float | None:
         return None
     try:
         after = float(error.after)  # type: ignore[attr-defined] # it is a Retryable, which mypy cannot see
-    except BaseException:  # noqa: BLE001 - not a number, or an attribute that a subclass made its own
+    except BaseException:  # not a number, or an attribute that a subclass made its own
         return None
     return after if math.isfinite(after) else None
 
@@ -119,7 +119,7 @@ def _message(error: BaseException) -> str:
     name = _type_name(type(error))
     try:
         text = _text(error)
-    except BaseException as broken:  # noqa: BLE001 - a user's `__str__`
+    except BaseException as broken:  # a user's `__str__`
         text = f"<its message cannot be read: {_type_name(type(broken))}>"
     return _clip(f"{name}: {text}" if text else name, _MESSAGE_LIMIT)
 
@@ -132,16 +132,16 @@ def _text(error: BaseException) -> str:
 def _traceback(error: BaseException) -> str:
     """The traceback of the exception and of what led to it, without its message if that cannot be read."""
     try:
-        if _chain_is_long(error):
+        if _leads_far(error):
             text = "".join(_own_traceback(error))
         else:
             frames = traceback.TracebackException.from_exception(error, limit=-50, capture_locals=False)
             text = "".join(frames.format())
-    except BaseException as broken:  # noqa: BLE001 - a user's `__str__`, `__notes__`, `__class__` …
+    except BaseException as broken:  # a user's `__str__`, `__notes__`, `__class__` …
         text = f"<its traceback cannot be read: {_type_name(type(broken))}>\n"
         try:
             text += "".join(_own_traceback(error))
-        except BaseException:  # noqa: BLE001 - a frame whose source is computed by a user's module loader
+        except BaseException:  # a frame whose source is computed by a user's module loader
             text += "<nor can its frames>\n"
     return _clip(text, _TRACEBACK_LIMIT)
 
@@ -154,14 +154,21 @@ def _own_traceback(error: BaseException) -> list[str]:
     ]
 
 
-def _chain_is_long(error: BaseException) -> bool:
-    """Whether so many exceptions led to this one that formatting them all would hold up the loop."""
-    seen: BaseException | None = error
-    for _ in range(_CHAIN_LIMIT):
-        seen = _cause_of(seen) or _context_of(seen)
-        if seen is None:
-            return False
-    return True
+def _leads_far(error: BaseException) -> bool:
+    """Whether so many exceptions led to this one, or are in it, that formatting all would hold up the loop."""
+    found = [error]
+    seen = {id(error)}
+    for each in found:  # It grows while it is read.
+        linked = [_cause_of(each), _context_of(each)]
+        if _is(each, BaseExceptionGroup):
+            linked += _members_of(each)[:_LINKED_LIMIT]
+        for other in linked:
+            if other is not None and id(other) not in seen:
+                seen.add(id(other))
+                found.append(other)
+        if len(found) >= _LINKED_LIMIT:
+            return True
+    return False
 
 
 def _clip(text: str, limit: int) -> str:
