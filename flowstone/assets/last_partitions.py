@@ -31,23 +31,23 @@ __all__ = ["LastPartitions"]
 
 @dataclass(frozen=True, slots=True)
 class LastPartitions(Declared):
-    """The last `count` keys of the upstream, as `dict[key, value]`.
+    """The last `n` keys of the upstream, as `dict[key, value]`.
 
     Between two time sets they are the last ones up to this key, so that a backfill of the past sees what was
     last then: a rolling window. Otherwise they are the last of the set as of the run.
 
     Args:
-        count: How many, at least 1; fewer at the beginning of the set.
+        n: How many, at least 1; fewer at the beginning of the set.
 
     Raises:
-        DefinitionError: `count` is no whole number of at least 1.
+        DefinitionError: `n` is no whole number of at least 1.
     """
 
-    count: int = 1
+    n: int = 1
 
     def __post_init__(self) -> None:
-        if not is_whole(self.count, at_least=1):
-            raise DefinitionError(f"LastPartitions({self.count!r}) takes a number of keys, at least 1.")
+        if not is_whole(self.n, at_least=1):
+            raise DefinitionError(f"LastPartitions({self.n!r}) takes a number of keys, at least 1.")
 
     @property
     def many(self) -> bool | None:
@@ -62,18 +62,18 @@ class LastPartitions(Declared):
             try:
                 name, _ = matching_dimension(downstream, upstream, as_upstream=False)
             except PartitionError:
-                return _Newest(self.count)
+                return _Newest(self.n)
             place = downstream.names.index(name)
             return OnePart(place, self.bind(upstream, downstream.sets[place]))
         if isinstance(upstream, TimePartitions) and isinstance(downstream, TimePartitions):
             relation(upstream, downstream)
-            return _Rolling(self.count)
-        return _Newest(self.count)
+            return _Rolling(self.n)
+        return _Newest(self.n)
 
     def _per_combination(self, upstream: MultiPartitions, downstream: Set) -> PartitionMapping:
         place = time_dimension(upstream)
         if downstream is None:
-            each = [_Newest(self.count) if i == place else AllPartitions() for i in range(len(upstream.sets))]
+            each = [_Newest(self.n) if i == place else AllPartitions() for i in range(len(upstream.sets))]
             return Aligned(tuple((None, mapping) for mapping in each))
         if upstream == downstream:
             bound: PartitionMapping = Aligned(tuple((i, SameKey()) for i in range(len(upstream.sets))))
@@ -84,13 +84,13 @@ class LastPartitions(Declared):
         parts = list(bound.parts)
         position, mapping = parts[place]
         fixed = isinstance(mapping, AllPartitions)
-        parts[place] = position, _Newest(self.count) if fixed else _Rolling(self.count)
+        parts[place] = position, _Newest(self.n) if fixed else _Rolling(self.n)
         return Aligned(tuple(parts))
 
 
 @dataclass(frozen=True, slots=True)
 class _Newest(PartitionMapping):
-    count: int
+    n: int
 
     @property
     def many(self) -> bool | None:
@@ -98,12 +98,12 @@ class _Newest(PartitionMapping):
 
     def upstream_keys(self, _key: Any, upstream: Set, _downstream: Set, /) -> Sequence[Any]:
         assert upstream is not None
-        return upstream.latest(self.count)
+        return upstream.latest(self.n)
 
 
 @dataclass(frozen=True, slots=True)
 class _Rolling(PartitionMapping):
-    count: int
+    n: int
 
     @property
     def many(self) -> bool | None:
@@ -116,4 +116,4 @@ class _Rolling(PartitionMapping):
             last = inner_numbers(key, upstream, downstream)[1]
         else:
             last = containing_number(key, upstream, downstream)
-        return KeySlice(upstream, *upstream.numbered(last - self.count + 1, last))
+        return KeySlice(upstream, *upstream.numbered(last - self.n + 1, last))

@@ -135,16 +135,16 @@ class PartitionSet(ABC, Generic[K]):
             raise PartitionError(f"{last} comes before {first} in {self!r}: swap the two.")
         return KeySlice(closed, start, stop + 1)
 
-    def latest(self, count: int = 1) -> KeySlice[K]:
-        """The last `count` keys in order; fewer if the set has fewer.
+    def latest(self, n: int = 1) -> KeySlice[K]:
+        """The last `n` keys in order; fewer if the set has fewer.
 
         Raises:
-            PartitionError: `count` is negative.
+            PartitionError: `n` is negative.
         """
-        if count < 0:
-            raise PartitionError(f"latest({count}) takes a number of keys, 0 or more.")
+        if n < 0:
+            raise PartitionError(f"latest({n}) takes a number of keys, 0 or more.")
         closed = self.closed()
-        return KeySlice(closed, max(0, closed.size - count), closed.size)
+        return KeySlice(closed, max(0, closed.size - n), closed.size)
 
     def parse(self, text: str) -> K:
         """The key that a text means: as people write it, or as `encode_partition` does.

@@ -429,7 +429,7 @@ def test_mappings_are_values():
     """Mappings that say the same are equal and print as they are written."""
     assert TimeOffset(days=-1) == TimeOffset(days=-1)
     assert repr(TimeOffset(days=-1, hours=2)) == "TimeOffset(days=-1, hours=2)"
-    assert repr(LastPartitions(3)) == "LastPartitions(count=3)"
+    assert repr(LastPartitions(3)) == "LastPartitions(n=3)"
     assert len({Rollup(), Rollup(), AllPartitions(), SamePart("a"), SamePart("a")}) == 3
 
 
