@@ -84,7 +84,7 @@ class Context:
         "run_id",
     )
 
-    def __init__(  # noqa: PLR0917 - made once an attempt, and positions are the fastest arguments
+    def __init__(
         self,
         asset: str,
         partition: Any = None,
