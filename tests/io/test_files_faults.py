@@ -132,6 +132,23 @@ async def test_durable_before_visible(files, monkeypatch):
     assert calls == new_partition + known_partition
 
 
+async def test_a_name_that_cannot_be_made_durable_is_taken_back(files, root, monkeypatch):
+    """When the folder cannot be synced after the file got its name, the store fails and the name is removed."""
+    fsync = os.fsync
+
+    def refuse_folders(fd):
+        if stat.S_ISDIR(os.fstat(fd).st_mode) and visible(root):
+            raise OSError(errno.EIO, os.strerror(errno.EIO))
+        fsync(fd)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "fsync", refuse_folders)
+        with pytest.raises(IOManagerError, match=r"the disk reported an error"):
+            await files.store(target("k"), 1)
+    assert (visible(root), hidden(root)) == ([], [])
+    assert await files.load((await files.store(target("k"), 1)).location) == 1
+
+
 async def test_folders_are_synced_again_when_too_many_are_known(files, monkeypatch):
     """The memory of which folders are durable is bounded, and forgetting costs only a sync."""
     monkeypatch.setattr("flowstone.io.objects._REMEMBERED_FOLDERS", 3)

@@ -144,6 +144,21 @@ async def test_work_learns_that_its_caller_left(threads):
     assert await asyncio.to_thread(seen.wait, 30)
 
 
+async def test_work_whose_caller_left_before_it_began_is_not_done(threads):
+    """Work that still waits for a thread when its caller is cancelled is never called."""
+    go_on, called = threading.Event(), []
+    busy = [asyncio.create_task(threads.run(lambda _: go_on.wait(30))) for _ in range(3)]
+    waiting = asyncio.create_task(threads.run(lambda _: called.append("waiting")))
+    await asyncio.sleep(0)
+    waiting.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await waiting
+    go_on.set()
+    await asyncio.gather(*busy)
+    await threads.run(lambda _: called.append("later"))
+    assert called == ["later"]
+
+
 @pytest.mark.parametrize("end", ["cancel", "close"])
 async def test_a_result_nobody_hears_of_is_undone(threads, end):
     """Work that completes after its caller was cancelled, or closed, has its result given to `undo`."""

@@ -83,8 +83,6 @@ def _imported(name: str) -> object:
     module = sys.modules.get(module_name)
     if module is None:
         return None
-    if qualname in vars(module):  # The generic `Box[shop.Item]` has dots that are not attributes.
-        return vars(module)[qualname]
     found: object = module
     for part in qualname.split("."):
         found = getattr(found, "__dict__", {}).get(part)
