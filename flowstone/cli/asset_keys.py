@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from flowstone.assets import AssetGraph, PartitionView
 from flowstone.assets.partition_keys import decode_partition, encode_partition
+from flowstone.cli.labels import key_label
 from flowstone.cli.loading import load
 from flowstone.errors import PartitionError
 
@@ -53,12 +54,15 @@ async def step_key(store: Store, pipeline: str | None, asset: str, text: str | N
     for candidate in _meanings(text):
         if await store.history((asset, candidate), limit=1):
             return asset, candidate
+    for key in await store.current_keys(asset):
+        if key is not None and key_label(key) in {text, f"{text}Z"}:
+            return asset, key
     return asset, encode_partition(partition_argument(text))
 
 
 def _meanings(text: str) -> list[str]:
     """Encoded keys that a word may stand for, the likeliest first."""
-    words = [text, f"d:{text}", f"i:{text}", f"dt:{text}", f"d:{text}-01"]
+    words = [text, f"d:{text}", f"i:{text}", f"d:{text}-01"]
     found = []
     for word in words:
         try:

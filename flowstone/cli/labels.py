@@ -32,16 +32,24 @@ _ORDER = ("succeeded", "reused", "failed", "skipped", "cancelled")
 
 
 def partition_label(partition: object) -> str:
-    """A partition value as one writes it on the command line; tuples with commas, None as a dash."""
+    """A partition value as one writes it on the command line: the parts of a tuple with bars, None as a dash."""
     match partition:
         case None:
             return "-"
-        case datetime() | date():
+        case datetime():
+            return _instant(partition)
+        case date():
             return partition.isoformat()
         case tuple():
-            return ",".join(partition_label(part) for part in partition)
+            return "|".join(partition_label(part) for part in partition)
         case _:
             return str(partition)
+
+
+def _instant(moment: datetime) -> str:
+    """`2025-01-15T02:00Z`: ISO 8601 without what is zero."""
+    whole_minute = moment.second == moment.microsecond == 0
+    return moment.isoformat(timespec="minutes" if whole_minute else "auto").replace("+00:00", "Z")
 
 
 def key_label(key: str | None) -> str:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import os
 from typing import Annotated, Literal, TypeAlias
+from urllib.parse import quote
 
 import typer
 
 __all__ = [
-    "DEFAULT_STORE",
     "AssetName",
     "Debug",
     "Json",
@@ -19,7 +20,10 @@ __all__ = [
     "Target",
 ]
 
-DEFAULT_STORE = "file://.flowstone"
+
+def default_store() -> str:
+    """A folder of the current directory, unless `FLOWSTONE_HOME` names another."""
+    return f"file://{quote(os.environ.get('FLOWSTONE_HOME') or '.flowstone')}"
 
 
 RefreshChoice: TypeAlias = Literal["all", "stale", "missing"]
@@ -51,7 +55,10 @@ StoreUrl: TypeAlias = Annotated[
         "--store",
         metavar="URL",
         envvar="FLOWSTONE_STORE",
-        help="Where runs are remembered: file://DIR, or memory:// for this command only.",
+        default_factory=default_store,
+        help="Where runs are remembered: file://DIR, or memory:// for this command only; "
+        "default: file://.flowstone.",
+        show_default=False,
     ),
 ]
 MaxParallel: TypeAlias = Annotated[

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -18,8 +19,6 @@ if TYPE_CHECKING:
     from flowstone.store import Store
 
 __all__ = ["directory_of", "history", "store_of", "values_beside"]
-
-_HOME = Path(".flowstone")
 
 
 def store_of(url: str) -> Store:
@@ -40,12 +39,14 @@ def values_beside(url: str) -> IOManager:
     """The IO manager called "default" where the module defines none: as durable as the store.
 
     Values live in the folder `values` of a `file://` store, in memory for a memory store, and in
-    `.flowstone/values` for any other.
+    `.flowstone/values` (`FLOWSTONE_HOME`) for any other.
     """
     store = store_of(url)
     if isinstance(store, FileStore):
         return FileIO(store._directory / "values")
-    return MemoryIO() if isinstance(store, MemoryStore) else FileIO(_HOME / "values")
+    if isinstance(store, MemoryStore):
+        return MemoryIO()
+    return FileIO(Path(os.environ.get("FLOWSTONE_HOME") or ".flowstone") / "values")
 
 
 @contextlib.asynccontextmanager

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from flowstone.io import IOManager
     from flowstone.runtime.result import RunResult
     from flowstone.runtime.runtime import Runtime
+    from flowstone.runtime.settings import Settings
 
 __all__ = ["Outcome", "compute", "open_runtime", "perform"]
 
@@ -61,9 +62,8 @@ async def open_runtime(screen: Screen, loaded: Loaded, store: str) -> AsyncItera
     """A runtime of the pipeline with this store, and the IO managers and resources its module defines."""
     from flowstone.cli.logs import configure_logs  # noqa: PLC0415 - `flowstone --help` does without structlog
     from flowstone.runtime.runtime import Runtime  # noqa: PLC0415 - nor the runtime
-    from flowstone.runtime.settings import Settings  # noqa: PLC0415 - nor pydantic_settings
 
-    settings = Settings(store=store)
+    settings = _settings(store)
     configure_logs("debug" if screen.debug else settings.log_level, colours=screen.live)
     managers = _managers(loaded, store)
     resources = _resources(loaded)
@@ -71,6 +71,19 @@ async def open_runtime(screen: Screen, loaded: Loaded, store: str) -> AsyncItera
         loaded.pipeline, io=managers, resources=resources, settings=settings, worker=False
     ) as runtime:
         yield runtime
+
+
+def _settings(store: str) -> Settings:
+    from pydantic import ValidationError  # noqa: PLC0415 - as above
+
+    from flowstone.runtime.settings import Settings  # noqa: PLC0415 - as above
+
+    try:
+        return Settings(store=store)
+    except ValidationError as error:
+        wrong = error.errors()[0]
+        name = "FLOWSTONE_" + "_".join(map(str, wrong["loc"])).upper()
+        raise CommandError(f"The setting {name} cannot be {wrong['input']!r}.", f"{wrong['msg']}.") from None
 
 
 def _managers(loaded: Loaded, store: str) -> dict[str, IOManager]:

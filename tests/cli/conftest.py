@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -15,7 +16,6 @@ from flowstone.cli.app import app
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from pathlib import Path
 
 SHOP = '''
 from flowstone import DailyPartitions, Output, Pipeline
@@ -87,8 +87,9 @@ def cli(capfd, monkeypatch) -> Callable[..., Result]:
         except SystemExit as exit_:
             status = exit_.code if isinstance(exit_.code, int) else 0
         finally:
+            here = str(Path.cwd())
             for name in set(sys.modules) - before:
-                if getattr(sys.modules[name], "__file__", None) and "flowstone" not in name:
+                if (getattr(sys.modules[name], "__file__", None) or "").startswith(here):
                     del sys.modules[name]
         captured = capfd.readouterr()
         return Result(status, captured.out, captured.err)

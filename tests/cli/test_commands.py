@@ -309,3 +309,149 @@ def test_as_a_module(program, shop):
     result = program("assets", "shop:pipeline", "--json")
     assert result.status == 0
     assert json.loads(result.stdout)["pipeline"] == "shop"
+
+
+KINDS = """
+from flowstone import *
+pipeline = Pipeline("kinds")
+both = MultiPartitions(region=StaticPartitions(["eu", "us"]), day=DailyPartitions("2025-01-01", "2025-01-03"))
+
+
+@pipeline.asset(partitions=both)
+async def sales(context) -> str:
+    return str(context.partition)
+
+
+@pipeline.asset(partitions=HourlyPartitions("2025-01-01T00:00", "2025-01-01T05:00"))
+async def hourly() -> int:
+    return 1
+
+
+@pipeline.asset(partitions=MonthlyPartitions("2025-01-01", "2025-12-01"))
+async def monthly() -> int:
+    return 1
+
+
+@pipeline.asset
+async def free(context) -> str:
+    return type(context.partition).__name__
+"""
+
+
+@pytest.mark.parametrize(
+    ("asset", "written", "shown"),
+    [
+        ("sales", "us|2025-01-02", "us|2025-01-02"),
+        ("hourly", "2025-01-01T03:00Z", "2025-01-01T03:00Z"),
+        ("hourly", "2025-01-01T03:00", "2025-01-01T03:00Z"),
+        ("monthly", "2025-07", "2025-07-01"),
+        ("free", "anything at all", "anything at all"),
+        ("free", "i:5", "5"),
+    ],
+)
+def test_what_one_command_prints_the_next_one_takes(shop, cli, asset, written, shown):
+    """A partition of any kind is found again by what was printed, with the pipeline and without it."""
+    (shop / "kinds.py").write_text(KINDS)
+    step = cli("materialize", "kinds.py", asset, "--partition", written, "--json").document["steps"][0]
+    assert step["partition"] == shown
+    for word in (written, shown, step["partition_key"]):
+        found = cli("status", asset, "--partition", word, "--json").document
+        assert (found["partition_key"], found["status"]) == (step["partition_key"], "succeeded")
+    for word in (written, step["partition_key"]):
+        checked = cli("status", asset, "--partition", word, "--pipeline", "kinds.py", "--json").document
+        assert checked["partition_key"] == step["partition_key"]
+
+
+def test_a_setting_that_cannot_be(shop, cli, monkeypatch):
+    """A wrong environment variable is named with what it may be."""
+    monkeypatch.setenv("FLOWSTONE_LOG_LEVEL", "loud")
+    result = cli("materialize", "shop.py", "orders")
+    assert result.status == 2
+    assert "FLOWSTONE_LOG_LEVEL cannot be 'loud'" in result.stderr
+    assert "'warning'" in result.stderr
+
+
+def test_home(shop, cli, monkeypatch):
+    """FLOWSTONE_HOME moves the folder that remembers, odd characters included."""
+    monkeypatch.setenv("FLOWSTONE_HOME", str(shop / "my home"))
+    assert cli("materialize", "shop.py", "orders").status == 0
+    assert (shop / "my home" / "values").is_dir()
+    assert len(cli("runs", "--json").document["runs"]) == 1
+
+
+def test_a_pipeline_that_cannot_be_run(shop, cli):
+    """An unknown dependency and a cycle are shown with their place, whichever command meets them."""
+    (shop / "wrong.py").write_text(
+        "from flowstone import Pipeline\np = Pipeline('p')\n"
+        "@p.asset\ndef a(ordres): ...\n@p.asset\ndef orders(): ...\n"
+    )
+    for command in (["assets", "wrong.py"], ["materialize", "wrong.py", "a"], ["plan", "wrong.py", "a"]):
+        result = cli(*command)
+        assert result.status == 2
+        assert "wrong.py:" in result.stderr
+        assert "'orders'" in result.stderr
+
+
+def test_a_place_that_cannot_be_written(shop, cli):
+    """A store where a file is in the way is one sentence with a remedy, and status 1."""
+    (shop / "afile").write_text("")
+    result = cli("materialize", "shop.py", "orders", "--store", "file://afile/deeper")
+    assert result.status == 1
+    assert len(result.stderr.strip().splitlines()) == 1
+    assert "afile" in result.stderr
+
+
+LOGS = """
+import logging
+from flowstone import Pipeline
+pipeline = Pipeline("logs")
+
+@pipeline.asset
+async def talks(context) -> int:
+    context.log.info("counted", rows=3)
+    context.log.debug("in detail")
+    logging.getLogger("library").warning("a library warns")
+    logging.getLogger("library").info("a library chats")
+    return 1
+"""
+
+
+def test_logs_go_to_stderr(shop, cli):
+    """What assets log is on stderr with their name; libraries are heard from warnings on; --debug is more."""
+    (shop / "logs.py").write_text(LOGS)
+    result = cli("materialize", "logs.py", "talks")
+    assert "counted" not in result.stdout
+    assert "asset=talks" in result.stderr
+    assert "rows=3" in result.stderr
+    assert "a library warns" in result.stderr
+    assert "in detail" not in result.stderr
+    assert "a library chats" not in result.stderr
+    assert "in detail" in cli("materialize", "logs.py", "talks", "--debug").stderr
+
+
+def test_many_failures_are_cut(shop, cli):
+    """A source that fails everywhere is told twenty times, not a thousand."""
+    (shop / "bad.py").write_text(
+        "from flowstone import *\np = Pipeline('p')\n"
+        "@p.asset(partitions=DailyPartitions('2025-01-01', '2025-02-28'))\n"
+        "async def broken() -> int:\n    raise OSError('\\x1b[2Jno route')\n"
+    )
+    result = cli("backfill", "bad.py", "broken")
+    assert result.status == 1
+    assert result.stdout.count("OSError") == 20
+    assert "39 more failed steps" in result.stdout
+    assert "\x1b" not in result.stdout
+    assert len(cli("backfill", "bad.py", "broken", "--json").document["steps"]) == 59
+
+
+def test_a_run_left_behind_by_a_dead_process_is_closed(shop, cli, program):
+    """A command after a crash shows the run as failed and does not start it again."""
+    (shop / "dies.py").write_text(
+        "import os, signal\nfrom flowstone import Pipeline\npipeline = Pipeline('p')\n"
+        "@pipeline.asset\nasync def dies() -> int:\n    os.kill(os.getpid(), signal.SIGKILL)\n"
+        "@pipeline.asset\nasync def lives() -> int:\n    return 1\n"
+    )
+    assert program("materialize", "dies.py", "dies").status < 0
+    assert cli("materialize", "dies.py", "lives").status == 0
+    runs = cli("runs", "--json").document["runs"]
+    assert [(run["asset"], run["status"]) for run in runs] == [("lives", "succeeded"), ("dies", "failed")]

@@ -29,8 +29,9 @@ from flowstone.cli.labels import (
         ("eu", "eu"),
         (7, "7"),
         (date(2025, 1, 15), "2025-01-15"),
-        (datetime(2025, 1, 15, 2, tzinfo=UTC), "2025-01-15T02:00:00+00:00"),
-        (("eu", date(2025, 1, 15)), "eu,2025-01-15"),
+        (datetime(2025, 1, 15, 2, tzinfo=UTC), "2025-01-15T02:00Z"),
+        (datetime(2025, 1, 15, 2, 0, 1, tzinfo=UTC), "2025-01-15T02:00:01Z"),
+        (("eu", date(2025, 1, 15)), "eu|2025-01-15"),
     ],
 )
 def test_partition_label(partition, label):

@@ -9,7 +9,6 @@ import typer
 from flowstone.cli.asset_keys import partition_argument
 from flowstone.cli.loading import load
 from flowstone.cli.options import (
-    DEFAULT_STORE,
     AssetName,
     Debug,
     Json,
@@ -48,7 +47,7 @@ def backfill(
     refresh: Annotated[
         RefreshChoice, typer.Option("--refresh", help="Which existing values to compute again.")
     ] = "missing",
-    store: StoreUrl = DEFAULT_STORE,
+    store: StoreUrl,
     json: Json = False,
     debug: Debug = False,
 ) -> None:

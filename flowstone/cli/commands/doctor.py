@@ -9,7 +9,7 @@ from rich.text import Text
 
 from flowstone.cli.checks import Check, checks
 from flowstone.cli.loop import run_async
-from flowstone.cli.options import DEFAULT_STORE, Debug, Json, StoreUrl
+from flowstone.cli.options import Debug, Json, StoreUrl
 from flowstone.cli.problem import FAILED
 from flowstone.cli.screen import Screen
 
@@ -24,9 +24,10 @@ _STYLES = {"ok": "green", "note": "yellow", "wrong": "bold red"}
 def doctor(
     target: Annotated[
         str | None,
-        typer.Argument(metavar="[MODULE:PIPELINE]", help="A pipeline to check as well.", show_default=False),
+        typer.Argument(metavar="MODULE:PIPELINE", help="A pipeline to check as well.", show_default=False),
     ] = None,
-    store: StoreUrl = DEFAULT_STORE,
+    *,
+    store: StoreUrl,
     json: Json = False,
     debug: Debug = False,
 ) -> None:

@@ -9,7 +9,6 @@ from flowstone.cli.asset_keys import step_key
 from flowstone.cli.labels import count, key_label, step_label
 from flowstone.cli.loop import run_async
 from flowstone.cli.options import (
-    DEFAULT_STORE,
     AssetName,
     Debug,
     Json,
@@ -35,7 +34,7 @@ def lineage(
     *,
     partition: PartitionKey = None,
     pipeline: PipelineOption = None,
-    store: StoreUrl = DEFAULT_STORE,
+    store: StoreUrl,
     json: Json = False,
     debug: Debug = False,
 ) -> None:

@@ -9,7 +9,6 @@ import typer
 from flowstone.cli.asset_keys import partition_argument
 from flowstone.cli.loading import load
 from flowstone.cli.options import (
-    DEFAULT_STORE,
     AssetName,
     Debug,
     Json,
@@ -51,7 +50,7 @@ def materialize(
         ),
     ] = None,
     max_parallel: MaxParallel = None,
-    store: StoreUrl = DEFAULT_STORE,
+    store: StoreUrl,
     json: Json = False,
     debug: Debug = False,
 ) -> None:

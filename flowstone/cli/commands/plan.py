@@ -11,7 +11,6 @@ from flowstone.cli.labels import count, key_label, name_label, step_label
 from flowstone.cli.loading import load
 from flowstone.cli.loop import run_async
 from flowstone.cli.options import (
-    DEFAULT_STORE,
     AssetName,
     Debug,
     Json,
@@ -46,7 +45,7 @@ def plan(
         typer.Option("--refresh", help="Which existing values would be computed again.", show_default=False),
     ] = None,
     limit: Annotated[int, typer.Option("--limit", metavar="N", min=0, help="How many steps to list.")] = 50,
-    store: StoreUrl = DEFAULT_STORE,
+    store: StoreUrl,
     json: Json = False,
     debug: Debug = False,
 ) -> None:

@@ -11,7 +11,7 @@ from flowstone.cli.commands.runs import request_label, took
 from flowstone.cli.documents import record_document, run_document
 from flowstone.cli.labels import breakdown, count
 from flowstone.cli.loop import run_async
-from flowstone.cli.options import DEFAULT_STORE, Debug, Json, StoreUrl
+from flowstone.cli.options import Debug, Json, StoreUrl
 from flowstone.cli.outcome import failure_lines, step_table
 from flowstone.cli.places import history
 from flowstone.cli.screen import Screen
@@ -33,7 +33,7 @@ def run(
     run_id: Annotated[
         str, typer.Argument(metavar="ID", help="The run's id, or how it begins.", show_default=False)
     ],
-    store: StoreUrl = DEFAULT_STORE,
+    store: StoreUrl,
     limit: Annotated[int, typer.Option("--limit", metavar="N", min=0, help="How many steps to list.")] = 20,
     json: Json = False,
     debug: Debug = False,

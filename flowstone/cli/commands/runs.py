@@ -10,7 +10,7 @@ import typer
 from flowstone.cli.documents import run_document
 from flowstone.cli.labels import ago, breakdown, count, duration, key_label, run_label
 from flowstone.cli.loop import run_async
-from flowstone.cli.options import DEFAULT_STORE, Debug, Json, StoreUrl
+from flowstone.cli.options import Debug, Json, StoreUrl
 from flowstone.cli.places import history
 from flowstone.cli.screen import Screen
 from flowstone.cli.tables import table
@@ -24,7 +24,7 @@ __all__ = ["request_label", "runs", "took"]
 
 
 def runs(
-    store: StoreUrl = DEFAULT_STORE,
+    store: StoreUrl,
     limit: Annotated[int, typer.Option("--limit", metavar="N", min=1, help="How many at most.")] = 20,
     json: Json = False,
     debug: Debug = False,

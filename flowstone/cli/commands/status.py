@@ -13,7 +13,6 @@ from flowstone.cli.documents import record_document
 from flowstone.cli.labels import ago, count, duration, printable, record_label, step_label
 from flowstone.cli.loop import run_async
 from flowstone.cli.options import (
-    DEFAULT_STORE,
     AssetName,
     Debug,
     Json,
@@ -68,7 +67,7 @@ def status(
     *,
     partition: PartitionKey = None,
     pipeline: PipelineOption = None,
-    store: StoreUrl = DEFAULT_STORE,
+    store: StoreUrl,
     limit: Annotated[int, typer.Option("--limit", metavar="N", min=1, help="How many records to list.")] = 10,
     json: Json = False,
     debug: Debug = False,
