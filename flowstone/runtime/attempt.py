@@ -13,7 +13,7 @@ import asyncio
 from functools import partial
 from typing import TYPE_CHECKING, Any, Literal
 
-from flowstone.actors import Normal
+from flowstone.actors import Crashed, Normal
 from flowstone.assets.context import Context
 from flowstone.assets.output import Output
 from flowstone.errors import DependencyNotReady, IOManagerError, ResourceUnavailable
@@ -28,7 +28,7 @@ from flowstone.runs.events import (
 )
 from flowstone.runs.records import Failure, Materialization, Status
 from flowstone.runs.retry_policy import next_delay
-from flowstone.runtime.guard import call, call_async, describe
+from flowstone.runtime.guard import absorb_cancels, call, call_async, describe
 from flowstone.runtime.inputs import load_inputs, needs_of
 from flowstone.store.protocol import StaleWrite
 
@@ -56,6 +56,8 @@ class Attempt:
         stopping: Why it was told to stop: the run is being `cancelled`, or its `timeout` is over.
         on_over: Called when its task has ended, with the recorded event if it lived to record one.
         over: Set when its task has ended, by whatever means; nothing may be recorded from then on.
+        holds_slot: Whether it counts against `max_concurrency`: not while it waits for runs of its own.
+        waits: How many runs of its own it waits for (nesting.py).
     """
 
     __slots__ = (
@@ -68,6 +70,7 @@ class Attempt:
         "_thread",
         "asset",
         "handle",
+        "holds_slot",
         "key",
         "number",
         "on_over",
@@ -76,6 +79,7 @@ class Attempt:
         "run_id",
         "step",
         "stopping",
+        "waits",
     )
 
     def __init__(
@@ -89,6 +93,8 @@ class Attempt:
         self.handle: TaskHandle | None = None
         self.stopping: Literal["cancelled", "timeout"] | None = None
         self.over = False
+        self.holds_slot = False
+        self.waits = 0
         self.on_over: Callable[[Attempt, AttemptEnd | None, Exit], None] | None = None
         self._services = services
         self._plan = plan
@@ -124,6 +130,9 @@ class Attempt:
             # One of our own awaits was interrupted; inside the guard a cancel is an outcome.
             if self.stopping is None:
                 raise
+        except GeneratorExit as error:
+            # Raised by something the function awaited, Python closes the function and throws it at us instead.
+            result = describe(error, self.asset.retry)
         if self.over:
             # The task was killed and its coroutine is being closed: recording now would be a zombie's word.
             raise GeneratorExit
@@ -155,6 +164,8 @@ class Attempt:
             return self._failed(failure)
         if self.stopping == "cancelled":
             return self._cancelled(Failure("abandoned", words))
+        if isinstance(how, Crashed):
+            return self._failed(describe(how.error, self.asset.retry))
         return self._failed(Failure("error", f"The attempt of {self.name} ended without an outcome: {how}."))
 
     # The recipe ---------------------------------------------------------------------------------------------
@@ -178,12 +189,13 @@ class Attempt:
         if asset.context_parameter is not None:
             arguments[asset.context_parameter] = context
         ok, result = await self._call(arguments)
+        if context is not None:
+            # A copy, also of a failure's: what the asset's own tasks note later is not part of the record.
+            self._metadata = dict(context.metadata)
         if not ok:
             return result
-        if self.stopping is not None or self.over:
+        if self.stopping is not None or self.over or (self.handle is not None and self.handle.cancelled_by_us):
             return Failure("abandoned", "stopped")
-        if context is not None:
-            self._metadata = context.metadata
         return await self._keep(result)
 
     async def _load(self) -> dict[str, Any]:
@@ -210,7 +222,11 @@ class Attempt:
             if asset.is_constant:
                 return True, asset.value
             if asset.run_in == "loop":
-                return await call_async(asset.function, arguments, asset.retry)
+                outcome = await call_async(asset.function, arguments, asset.retry)
+                task = None if self.handle is None else self.handle.task
+                if task is not None and task.cancelling():
+                    await absorb_cancels(task)
+                return outcome
             if asset.run_in == "process":
                 return await self._services.processes.call(asset, arguments)
             self._thread = self._services.threads.start(
@@ -227,7 +243,7 @@ class Attempt:
         """Store the value; the record of success names the object it became."""
         asset = self.asset
         version = None
-        if isinstance(value, Output):
+        if issubclass(type(value), Output):  # isinstance() would ask the value's `__class__`.
             self._metadata = {**self._metadata, **(value.metadata or {})}
             version = value.data_version
             value = value.value
