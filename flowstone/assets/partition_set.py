@@ -12,7 +12,7 @@ from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar, overload
 
 from flowstone.assets.key_slice import KeySlice
-from flowstone.assets.partition_keys import decode_partition, encode_partition
+from flowstone.assets.partition_keys import decode_partition
 from flowstone.assets.present import utc_now
 from flowstone.errors import PartitionError
 
@@ -219,12 +219,3 @@ def read_encoded(text: str) -> object:
         return decode_partition(text)
     except PartitionError:
         return None
-
-
-def encodable(key: object) -> bool:
-    """Whether an object can be a partition key at all."""
-    try:
-        encode_partition(key)
-    except PartitionError:
-        return False
-    return True

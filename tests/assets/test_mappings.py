@@ -470,6 +470,7 @@ def test_a_mapping_can_be_asked_unbound():
         (GRID, MultiPartitions(other=DAYS), SamePart("day"), "this asset has no dimension 'day'"),
         (None, GRID, SamePart("day"), "neither asset"),
         (MultiPartitions(a=REGIONS), REGIONS, LastPartitions(1), "0 time dimensions"),
+        (GRID, MultiPartitions(grid=GRID, who=REGIONS), LastPartitions(1), "a time dimension of its own"),
     ],
 )
 def test_senseless_combinations_are_refused(upstream, downstream, mapping, reason):

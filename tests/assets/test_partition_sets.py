@@ -160,6 +160,15 @@ def test_between_takes_both_ends(keys):
         keys.between(listed[0], "nowhere")
 
 
+def test_slices_of_one_set_compare_by_position():
+    """Equal slices of a set are equal at once, empty ones wherever they lie; iterating an empty one ends."""
+    hours = HourlyPartitions("1900", "2100").keys()
+    assert hours[10:1_000_000] == hours[10:1_000_000]
+    assert hours[10:1_000_000] != hours[11:1_000_001]
+    assert hours[5:5] == hours[9:9] == []
+    assert list(hours[5:5]) == []
+
+
 def test_key_slices_have_no_hash():
     """Equal to lists, which have none; asking is a TypeError and not an expensive surprise."""
     with pytest.raises(TypeError):
