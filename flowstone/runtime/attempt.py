@@ -194,7 +194,11 @@ class Attempt:
             self._metadata = dict(context.metadata)
         if not ok:
             return result
-        if self.stopping is not None or self.over or (self.handle is not None and self.handle.cancelled_by_us):
+        if (
+            self.stopping is not None
+            or self.over
+            or (self.handle is not None and self.handle.cancelled_by_us)
+        ):
             return Failure("abandoned", "stopped")
         return await self._keep(result)
 

@@ -8,14 +8,16 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
+from flowstone.actors.spawn import OWNER
 from flowstone.assets.partition_keys import encode_partition
 from flowstone.assets.partition_view import PartitionView
 from flowstone.errors import RunNotFound
 from flowstone.runs.planner import plan_run
 from flowstone.runs.records import Status
 from flowstone.runtime.dynamic import dynamic_keys
+from flowstone.runtime.nesting import without_slot
 from flowstone.runtime.requests import asset_named
 from flowstone.runtime.result import RunResult
 
@@ -29,6 +31,8 @@ if TYPE_CHECKING:
     from flowstone.runtime.services import Services
 
 __all__ = ["Conductor"]
+
+T = TypeVar("T")
 
 _POLL = 0.2  # Seconds between two looks at a run that another process drives.
 _TERMINAL = (Status.SUCCEEDED, Status.FAILED, Status.SKIPPED, Status.REUSED, Status.CANCELLED)
@@ -60,7 +64,7 @@ class Conductor:
             CancelledError: The caller was cancelled, and the run has stopped.
         """
         try:
-            await run.wait()
+            await self._aside(run.wait())
         except asyncio.CancelledError:
             await self._runs.abandon(run)
             raise
@@ -78,7 +82,7 @@ class Conductor:
         """Return when a run has ended, whoever drives it."""
         live = self._runs.live.get(run_id)
         if live is not None:
-            await live.wait()
+            await self._aside(live.wait())
             if live.error is not None:
                 raise live.error
         while not (await self.record(run_id)).status.terminal:
@@ -145,10 +149,16 @@ class Conductor:
     async def cancelling(self, run: LiveRun, work: Awaitable[None]) -> None:
         """Do something on the side of a run: if it is cancelled, or fails, so is the run."""
         try:
-            await work
+            await self._aside(work)
         except BaseException:
             await self._runs.abandon(run)
             raise
+
+    def _aside(self, work: Awaitable[T]) -> Awaitable[T]:
+        """Something that waits for a run; if an asset does so, it gives its slot back meanwhile."""
+        owner = OWNER.get()
+        attempt = None if owner is None else self._runs.attempt_of(owner)
+        return work if attempt is None else without_slot(attempt, self._services.slots, work)
 
     async def _value(self, record: Materialization) -> Any:
         """A value of a result, which may be asked for when the runtime has ended."""

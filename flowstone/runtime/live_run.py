@@ -6,11 +6,12 @@ import asyncio
 from typing import TYPE_CHECKING, Literal
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from flowstone.runs.plan import RunPlan
     from flowstone.runs.records import RunRecord, Status
     from flowstone.runs.state import RunState
+    from flowstone.runtime.attempt import Attempt
 
 __all__ = ["CancelReason", "LiveRun"]
 
@@ -28,6 +29,7 @@ class LiveRun:
         cancelled: Why it is being cancelled, or None. The first reason counts.
         status: Its final status, once it has one.
         state: The state of the current incarnation, once it has begun; to look at, not to touch.
+        attempts: Its attempts under way, by step; to look at, not to touch.
         error: Why it ended without one: the store failed, or its supervisor gave up.
     """
 
@@ -39,6 +41,7 @@ class LiveRun:
         self.status: Status | None = None
         self.error: BaseException | None = None
         self.state: RunState | None = None
+        self.attempts: Mapping[int, Attempt] = {}
         self.draining = False
         self.on_cancel: Callable[[], None] | None = None
         self.on_drain: Callable[[], None] | None = None

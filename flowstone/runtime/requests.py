@@ -27,7 +27,13 @@ def asset_named(graph: AssetGraph, given: object) -> Asset[..., Any]:
     """
     if isinstance(given, str):
         return graph[given]
-    name = given.name if isinstance(given, Asset) else getattr(given, "__name__", None)
+    if isinstance(given, Asset):
+        return graph[given.name]
+    # The function may be called otherwise than its asset (`name=`).
+    found = next((asset for asset in graph.assets.values() if asset.function is given), None)
+    if found is not None:
+        return found
+    name = getattr(given, "__name__", None)
     if not isinstance(name, str):
         raise AssetNotFound(f"{given!r:.200} is no asset: pass a name, an Asset, or the decorated function.")
     return graph[name]
@@ -170,7 +176,7 @@ def _positive(name: str, value: float | None) -> float | None:
 
 
 def _checked_tags(tags: Mapping[str, str]) -> dict[str, str]:
-    items: Mapping[object, object] = dict(tags)
+    items: dict[Any, Any] = dict(tags)
     for key, value in items.items():
         if not (isinstance(key, str) and isinstance(value, str)):
             raise TypeError(f"tags= takes text for text; {key!r:.50}: {value!r:.50} is not.")

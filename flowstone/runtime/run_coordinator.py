@@ -198,6 +198,7 @@ class RunCoordinator(Actor):
             spent = (now - (run.record.started_at or now)).total_seconds()
             self._timeout = services.clock.call_later(max(0.0, request.timeout - spent), self._time_out)
         run.state = self._state
+        run.attempts = self._attempts
         self._obey(self._state.begin())
         if run.cancelled is not None:
             self._cancel()
@@ -254,12 +255,14 @@ class RunCoordinator(Actor):
         """A slot is free. False if the attempt is not wanted any more."""
         if self._attempts.get(attempt.step) is not attempt or not self._me.ref.alive:
             return False
+        attempt.holds_slot = True
         attempt.handle = self._steps.start(attempt.name, attempt.run(), attempt.task_over)
         attempt.on_over = self._attempt_over
         return True
 
     def _attempt_over(self, attempt: Attempt, event: AttemptEnd | None, how: Exit) -> None:
-        self._services.slots.release()
+        if attempt.holds_slot:
+            self._services.slots.release()
         self._me.ref.cast(StepEnded(attempt, event, how))
 
     def _stop_attempt(self, step: int) -> None:

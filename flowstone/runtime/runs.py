@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -14,8 +15,10 @@ from flowstone.runtime.run_tree import run_tree
 
 if TYPE_CHECKING:
     from flowstone.actors import Exit, Ref, Supervisor
+    from flowstone.actors.spawn import Driven
     from flowstone.runs.plan import RunPlan
     from flowstone.runs.records import RunRequest
+    from flowstone.runtime.attempt import Attempt
     from flowstone.runtime.live_run import CancelReason
     from flowstone.runtime.services import Services
 
@@ -57,8 +60,13 @@ class Runs:
             owner=services.node,
             total=plan.total,
         )
-        await services.store.create_run(record)
-        return await self.drive(LiveRun(record, plan, fresh=True))
+        run = LiveRun(record, plan, fresh=True)
+        try:
+            await services.store.create_run(record)
+        except asyncio.CancelledError:
+            await self._withdraw(run)
+            raise
+        return await self.drive(run)
 
     async def drive(self, run: LiveRun) -> LiveRun:
         """Start the tree of a run that is written down, new or adopted."""
@@ -114,6 +122,21 @@ class Runs:
         with anyio.CancelScope(shield=True), anyio.move_on_after(limit):
             await run.wait()
 
+    async def _withdraw(self, run: LiveRun) -> None:
+        """The caller was cancelled while the run was written, which may or may not have been done.
+
+        Whoever opens the store next would go on with it; so it is written for certain, and ends cancelled.
+        """
+        import anyio  # noqa: PLC0415 - only a cancelled caller needs it
+
+        run.fresh = False
+        run.cancel("caller")
+        limit = self._services.settings.cancel_timeout + 1.0
+        with anyio.CancelScope(shield=True), anyio.move_on_after(limit), suppress(FlowstoneError):
+            await self._services.store.create_run(run.record)
+            await self.drive(run)
+            await run.wait()
+
     def _forget(self, run: LiveRun) -> None:
         self.live.pop(run.record.id, None)
         self._gone.set()
@@ -134,6 +157,11 @@ class Runs:
             failed = FlowstoneError(f"Run {run.record.id} was given up: {error}")
             failed.__cause__ = error
             run.fail(failed)
+
+    def attempt_of(self, task: Driven) -> Attempt | None:
+        """The attempt that runs in this task, if it is one of this runtime's."""
+        attempts = (attempt for run in self.live.values() for attempt in run.attempts.values())
+        return next((attempt for attempt in attempts if attempt.handle is task), None)
 
     def _new_id(self, now: float) -> str:
         """Sortable by time, unique by chance: 44 bits of milliseconds, then 68 random ones."""

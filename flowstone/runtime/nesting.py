@@ -1,0 +1,52 @@
+"""An asset that waits for a run of its own gives its slot back meanwhile.
+
+Otherwise `max_concurrency` assets that each call `runtime.materialize(...)` would wait for ever: they hold every
+slot that the runs they wait for need.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, TypeVar
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable
+
+    from flowstone.runtime.attempt import Attempt
+    from flowstone.runtime.slots import Slots
+
+__all__ = ["without_slot"]
+
+T = TypeVar("T")
+
+
+async def without_slot(attempt: Attempt, slots: Slots, work: Awaitable[T]) -> T:
+    """Await `work` on behalf of an attempt's function; it has a slot again when this returns.
+
+    It may wait for several runs at a time: the first wait gives the slot back, the last one takes one. An
+    attempt that is being stopped takes none, because what it still does is cleaning up.
+    """
+    attempt.waits += 1
+    if attempt.holds_slot:
+        attempt.holds_slot = False
+        slots.release()
+    try:
+        return await work
+    finally:
+        attempt.waits -= 1
+        if not (attempt.waits or attempt.over or attempt.stopping):
+            await _take(attempt, slots)
+
+
+async def _take(attempt: Attempt, slots: Slots) -> None:
+    taken: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+
+    def give(attempt: Attempt) -> bool:
+        wanted = not (attempt.over or attempt.waits or attempt.holds_slot or taken.done())
+        attempt.holds_slot = attempt.holds_slot or wanted
+        if not taken.done():
+            taken.set_result(None)
+        return wanted
+
+    slots.take(give, attempt)
+    await taken
