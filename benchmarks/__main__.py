@@ -6,12 +6,13 @@ import argparse
 import json
 import subprocess
 import sys
+from importlib.util import find_spec
 
 from benchmarks.core import BENCHMARKS, LOOPLESS
 from benchmarks.figure import Figure
 from benchmarks.report import Row, as_json, as_markdown, as_table
 
-LOOPS = ("asyncio", "uvloop")
+LOOPS = ("asyncio", "uvloop") if find_spec("uvloop") else ("asyncio",)  # there is no uvloop on Windows
 
 
 def arguments() -> argparse.Namespace:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
 import platform
 from dataclasses import asdict
 from datetime import UTC, datetime
 from importlib.metadata import version
-from os import cpu_count, getloadavg
 from typing import NamedTuple
 
 from rich.console import Console
@@ -36,8 +36,8 @@ def circumstances() -> dict[str, object]:
         "flowstone": version("flowstone"),
         "python": platform.python_version(),
         "system": platform.system(),
-        "cores": cpu_count(),
-        "load": round(getloadavg()[0], 1),
+        "cores": os.cpu_count(),
+        "load": round(os.getloadavg()[0], 1) if hasattr(os, "getloadavg") else None,
     }
 
 
