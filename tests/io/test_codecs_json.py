@@ -78,7 +78,7 @@ trees = st.recursive(
 )
 
 
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=300, deadline=None)
 @given(trees)
 def test_every_tree_comes_back_exactly(value):
     """Any nesting of built-in types comes back equal and with the same types, or is never written."""
@@ -340,7 +340,7 @@ anything = st.recursive(
 )
 
 
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=300, deadline=None)
 @given(anything)
 def test_any_json_is_decoded_or_refused(tree):
     """Arbitrary JSON full of tags gives a value or an ordinary exception, never anything worse."""

@@ -41,7 +41,7 @@ def unescaped(name):
     return data.decode("utf-8", "surrogatepass")
 
 
-@settings(max_examples=500)
+@settings(max_examples=300)
 @given(keys)
 @example("x" * 200)
 @example("x" * 201)
@@ -52,14 +52,14 @@ def test_a_name_tells_its_key(key):
         assert unescaped(name) == key
 
 
-@settings(max_examples=500)
+@settings(max_examples=300)
 @given(keys, keys)
 def test_different_keys_have_different_names_on_every_file_system(one, other):
     """Names of different keys differ even after case folding, normalisation and Windows' trimming."""
     assert (folded(escape(one)) == folded(escape(other))) == (one == other)
 
 
-@settings(max_examples=500)
+@settings(max_examples=300)
 @given(keys)
 def test_a_name_stays_where_it_is_put(key):
     """A name is one entry of its folder on POSIX and Windows: short, plain, not hidden, not reserved."""

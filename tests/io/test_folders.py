@@ -107,6 +107,17 @@ def test_the_root_must_be_a_folder(tmp_path, openat):
                 Folder.root(str(path), create=create, openat=openat)
 
 
+def test_a_new_root_is_durable_in_the_folders_above(tmp_path, monkeypatch):
+    """Every folder made on the way to the root is synced in the one above it, and only those."""
+    synced = []
+    monkeypatch.setattr(os, "fsync", lambda fd: synced.append(os.fstat(fd).st_ino))
+    for _ in range(2):
+        with Folder.root(str(tmp_path / "a" / "b" / "root"), create=True):
+            pass
+    gained = [tmp_path, tmp_path / "a", tmp_path / "a" / "b"]
+    assert sorted(synced) == sorted(path.stat().st_ino for path in gained)
+
+
 def open_descriptors():
     return len(list(Path("/proc/self/fd").iterdir()))
 
