@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from datetime import date
+from pathlib import Path
 
 import httpx2
 import pytest
 
 from flowstone import Context
+
+ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture
@@ -119,6 +123,20 @@ async def test_a_cancelled_handler_stops_the_work(example):
         with pytest.raises(asyncio.CancelledError):
             await request
         assert stopped.is_set()
+
+
+async def test_the_service_of_the_readme_answers():
+    """The service shown in README.md computes a value and returns it."""
+    blocks = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
+    namespace = {"__name__": "readme"}
+    exec(next(block for block in blocks if "FastAPI(" in block), namespace)
+    app = namespace["app"]
+    transport = httpx2.ASGITransport(app=app)
+    async with (
+        namespace["lifespan"](app),
+        httpx2.AsyncClient(transport=transport, base_url="http://s") as client,
+    ):
+        assert (await client.post("/quotes/2025-03-07")).json() == 100.7
 
 
 def scope(path):
