@@ -34,18 +34,16 @@ PLAIN: Final = frozenset({str, int, float, bool, type(None)})
 CONTAINERS: Final = frozenset({list, dict, tuple, set, frozenset})
 """Types whose items are encoded one by one."""
 
-_TEXT: Final = frozenset({str})
-
 MAX_DEPTH: Final = 100
 """Containers inside containers; also what stops a value that contains itself."""
+
+_TEXT: Final = frozenset({str})
 
 
 def encode_tree(value: object, classes: Classes) -> bytes:
     """`value` as UTF-8 JSON. Raises `CodecError` for what would not come back the same."""
     try:
-        return _dump(_Encoder(classes).encode(value))
-    except ValueError:  # NaN and infinities, integers of thousands of digits, lone surrogates.
-        return _dump(_Encoder(classes, careful=True).encode(value))
+        return _in_two_passes(value, classes)
     except RecursionError:
         raise _too_deep() from None
 
@@ -60,6 +58,13 @@ def decode_tree(data: bytes, classes: Classes) -> object:
         return _untagged(tag, content, classes) if tag.startswith("$") else pairs
 
     return json.loads(data.decode("utf-8"), object_hook=untag)
+
+
+def _in_two_passes(value: object, classes: Classes) -> bytes:
+    try:
+        return _dump(_Encoder(classes).encode(value))
+    except ValueError:  # NaN and infinities, integers of thousands of digits, lone surrogates.
+        return _dump(_Encoder(classes, careful=True).encode(value))
 
 
 def _dump(tree: Any) -> bytes:
