@@ -156,7 +156,8 @@ class RunFailed(ExceptionGroup[Exception], FlowstoneError):
         super().__init__(message, failures)
         self.result = result
 
-    def derive(self, excs: Sequence[Exception]) -> Self:
+    def derive(self, excs: Sequence[Any], /) -> Any:
+        """The same run with some of its failures; `except*` and `split` ask for it."""
         return type(self)(self.message, excs, self.result)
 
 
