@@ -30,6 +30,7 @@ from flowstone.runs.records import Failure, Materialization, Status
 from flowstone.runs.retry_policy import next_delay
 from flowstone.runtime.guard import absorb_cancels, call, call_async, describe
 from flowstone.runtime.inputs import load_inputs, needs_of
+from flowstone.runtime.offspring import BROOD, Brood
 from flowstone.store.protocol import StaleWrite
 
 if TYPE_CHECKING:
@@ -61,6 +62,7 @@ class Attempt:
     """
 
     __slots__ = (
+        "_brood",
         "_epoch",
         "_inputs",
         "_metadata",
@@ -103,6 +105,7 @@ class Attempt:
         self._inputs: tuple[Input, ...] = ()
         self._metadata: dict[str, Any] = {}
         self._thread: ThreadCall | None = None
+        self._brood: Brood | None = None
 
     @property
     def name(self) -> str:
@@ -144,6 +147,8 @@ class Attempt:
         """Begin to stop it: one cancel, the deadline, then the kill."""
         if self.stopping is None:
             self.stopping = why
+            if self._brood is not None:
+                self._brood.sign(self.name)
             if self.handle is not None:
                 self.handle.cancel()
 
@@ -226,11 +231,7 @@ class Attempt:
             if asset.is_constant:
                 return True, asset.value
             if asset.run_in == "loop":
-                outcome = await call_async(asset.function, arguments, asset.retry)
-                task = None if self.handle is None else self.handle.task
-                if task is not None and task.cancelling():
-                    await absorb_cancels(task)
-                return outcome
+                return await self._call_on_loop(arguments)
             if asset.run_in == "process":
                 return await self._services.processes.call(asset, arguments)
             self._thread = self._services.threads.start(
@@ -242,6 +243,24 @@ class Attempt:
         finally:
             if timer is not None:
                 timer.cancel()
+
+    async def _call_on_loop(self, arguments: dict[str, Any]) -> Outcome:
+        """Call it here. When it has returned, nothing that it set in motion goes on."""
+        self._brood = brood = Brood()
+        BROOD.set(brood)
+        outcome = await call_async(self.asset.function, arguments, self.asset.retry)
+        BROOD.set(None)
+        handle = self.handle
+        if self.over or handle is None or handle.task is None:
+            return outcome  # Its coroutine is being closed: no more awaits.
+        if handle.task.cancelling():
+            await absorb_cancels(handle.task)
+        if brood.tasks and not handle.cancelled_by_us:
+            left = await brood.dismiss(self._services.clock, self._services.settings.cancel_timeout)
+            if left:
+                brood.sign(self.name)
+                handle.keeper.abandon(left)
+        return outcome
 
     async def _keep(self, value: Any) -> Materialization | Failure:
         """Store the value; the record of success names the object it became."""

@@ -29,19 +29,27 @@ if TYPE_CHECKING:
     from flowstone.assets.retry import Retry
     from flowstone.runs.records import FailureKind
 
-__all__ = ["Outcome", "absorb_cancels", "call", "call_async", "describe"]
+__all__ = ["ExitInTask", "Outcome", "absorb_cancels", "call", "call_async", "describe"]
 
 Outcome: TypeAlias = tuple[Literal[True], Any] | tuple[Literal[False], Failure]
 """`(True, value)` or `(False, failure)`."""
 
 _MESSAGE_LIMIT = 10_000
 _TRACEBACK_LIMIT = 50_000
-_LINKED_LIMIT = 100
+_TEXT_LIMIT = 100_000  # Characters of a message beyond which the traceback module's work would be felt.
+_LINKED_LIMIT = 100  # Exceptions, likewise.
 _type_name = type.__dict__["__name__"].__get__
 _traceback_of = BaseException.__dict__["__traceback__"].__get__
 _cause_of = BaseException.__dict__["__cause__"].__get__
 _context_of = BaseException.__dict__["__context__"].__get__
 _members_of = BaseExceptionGroup.__dict__["exceptions"].__get__
+
+
+class ExitInTask(BaseException):
+    """A task that an asset started raised `SystemExit` or `KeyboardInterrupt`, its cause.
+
+    Those two would leave the event loop. No `Exception`, as they are none.
+    """
 
 
 async def call_async(
@@ -84,10 +92,13 @@ def describe(error: BaseException, retry: Retry | None, kind: FailureKind | None
 
     A `CancelledError` that we did not ask for is the asset's own doing: kind `cancelled_by_asset`.
     """
+    if _is(error, ExitInTask):
+        error = _cause_of(error) or error
+    text = _text(error)
     return Failure(
         kind=kind or ("cancelled_by_asset" if _is(error, asyncio.CancelledError) else "error"),
-        message=_message(error),
-        traceback=_traceback(error),
+        message=_message(error, text),
+        traceback=_traceback(error, text),
         retryable=_is_retryable(retry, error),
         after=_after(error),
     )
@@ -115,42 +126,41 @@ def _after(error: BaseException) -> float | None:
     return after if math.isfinite(after) else None
 
 
-def _message(error: BaseException) -> str:
-    name = _type_name(type(error))
+def _text(error: BaseException) -> str:
     try:
-        text = _text(error)
+        # A `__str__` may return a str of a subclass, with methods of its own; `str.__str__` makes it a plain one.
+        return str.__str__(str(error))
     except BaseException as broken:  # a user's `__str__`
-        text = f"<its message cannot be read: {_type_name(type(broken))}>"
+        return f"<its message cannot be read: {_type_name(type(broken))}>"
+
+
+def _message(error: BaseException, text: str) -> str:
+    name = _type_name(type(error))
     return _clip(f"{name}: {text}" if text else name, _MESSAGE_LIMIT)
 
 
-def _text(error: BaseException) -> str:
-    # A `__str__` may return a str of a subclass, with methods of its own; `str.__str__` makes it a plain one.
-    return str.__str__(str(error))
-
-
-def _traceback(error: BaseException) -> str:
+def _traceback(error: BaseException, text: str) -> str:
     """The traceback of the exception and of what led to it, without its message if that cannot be read."""
     try:
-        if _leads_far(error):
-            text = "".join(_own_traceback(error))
+        if len(text) > _TEXT_LIMIT or _leads_far(error):
+            lines = _own_traceback(error, text)
         else:
             frames = traceback.TracebackException.from_exception(error, limit=-50, capture_locals=False)
-            text = "".join(frames.format())
+            lines = list(frames.format())
     except BaseException as broken:  # a user's `__str__`, `__notes__`, `__class__` …
-        text = f"<its traceback cannot be read: {_type_name(type(broken))}>\n"
+        lines = [f"<its traceback cannot be read: {_type_name(type(broken))}>\n"]
         try:
-            text += "".join(_own_traceback(error))
+            lines += _own_traceback(error, text)
         except BaseException:  # a frame whose source is computed by a user's module loader
-            text += "<nor can its frames>\n"
-    return _clip(text, _TRACEBACK_LIMIT)
+            lines.append("<nor can its frames>\n")
+    return _clip("".join(lines), _TRACEBACK_LIMIT)
 
 
-def _own_traceback(error: BaseException) -> list[str]:
+def _own_traceback(error: BaseException, text: str) -> list[str]:
     return [
         "Traceback (most recent call last):\n",
         *traceback.format_tb(_traceback_of(error), limit=-50),
-        f"{_message(error)}\n",
+        f"{_message(error, text)}\n",
     ]
 
 

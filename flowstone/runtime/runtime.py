@@ -36,6 +36,7 @@ from flowstone.runtime.handle import Run, raise_unless_succeeded
 from flowstone.runtime.health import Health, health
 from flowstone.runtime.inputs import needs_of, not_ready
 from flowstone.runtime.lineage import Lineage
+from flowstone.runtime.offspring import adopt_tasks, release_tasks
 from flowstone.runtime.preview import Plan, preview
 from flowstone.runtime.processes import Processes
 from flowstone.runtime.progress import report_progress
@@ -144,6 +145,7 @@ class Runtime:
             await store.close()
             raise
         self._runs.supervisor = self._tree.child("runs")
+        adopt_tasks(asyncio.get_running_loop())
         self._running = True
         return self
 
@@ -157,6 +159,7 @@ class Runtime:
             return await self._tree.__aexit__(kind, error, trace)
         finally:
             self._running = False
+            release_tasks(asyncio.get_running_loop())
             self._services.threads.close()
             self._services.stream.close()
 
@@ -292,10 +295,12 @@ class Runtime:
             refresh=refresh,
             tags=tags,
         )
-        services = self._started()
-        run = await self._conductor.start(view, request)
-        if on_progress is not None:
-            await self._conductor.cancelling(run, report_progress(services.stream, run, on_progress))
+        if on_progress is None:
+            run = await self._conductor.start(view, request)
+        else:
+            async with self._started().stream.subscribe(("step",)) as events:
+                run = await self._conductor.start(view, request)
+                await self._conductor.cancelling(run, report_progress(events, run, on_progress))
         status = await self._conductor.finished(run)
         result = await self._conductor.result(run.record.id)
         if raise_on_failure or status is Status.CANCELLED:

@@ -1,0 +1,164 @@
+"""The tasks that assets start: they cannot end the event loop, and they end with the function that started them.
+
+asyncio gives neither. A `SystemExit` in a task leaves `run_forever` whoever awaits that task, and a task that is
+not awaited lives on when the function that started it has returned, or is being tried again. So while a runtime
+runs, tasks are made by a factory of ours. It looks at the context a task is made in: a task that belongs to the
+runtime's tree gets a guard around its coroutine, and one that was started by an asset's function joins the
+`Brood` of that call. Every other task of the application is made as before.
+
+Rejected: finding such tasks afterwards among all tasks of the loop, which costs each step what the whole
+application does at that moment.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Coroutine
+from contextvars import ContextVar
+from typing import TYPE_CHECKING, Any
+
+from flowstone.actors.spawn import OWNER, resolve
+from flowstone.runtime.guard import ExitInTask
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from contextvars import Context
+
+    from flowstone.actors import Clock
+
+__all__ = ["BROOD", "Brood", "adopt_tasks", "release_tasks"]
+
+
+class Brood:
+    """The unfinished tasks that one call of a function has started, and those that they started."""
+
+    __slots__ = ("_late", "_round", "_waiter", "tasks")
+
+    def __init__(self) -> None:
+        self._late = False
+        self.tasks: set[asyncio.Task[Any]] = set()
+        self._round: set[asyncio.Task[Any]] = set()
+        self._waiter: asyncio.Future[None] | None = None
+
+    def add(self, task: asyncio.Task[Any]) -> None:
+        """It has just been started."""
+        self.tasks.add(task)
+        task.add_done_callback(self._gone)
+
+    def sign(self, name: str) -> None:
+        """Put a name before those of the tasks: if one has to be abandoned, people shall know whose it was."""
+        for task in self.tasks:
+            if not task.get_name().startswith(name):
+                task.set_name(f"{name}: {task.get_name()}")
+
+    async def dismiss(self, clock: Clock, seconds: float) -> list[asyncio.Task[Any]]:
+        """Cancel them, and what they start meanwhile; returns those that are still there after `seconds`."""
+        self._late = False
+        timer = clock.call_later(seconds, self._give_up)
+        try:
+            while self.tasks and not self._late:
+                self._round = set(self.tasks)
+                self._waiter = asyncio.get_running_loop().create_future()
+                for task in self._round:
+                    task.cancel()
+                await self._waiter
+        finally:
+            timer.cancel()
+        return sorted(self.tasks, key=lambda task: task.get_name())
+
+    def _gone(self, task: asyncio.Task[Any]) -> None:
+        self.tasks.discard(task)
+        if self._waiter is not None:
+            if not task.cancelled():
+                task.exception()  # Nobody is left to whom it could go; unretrieved, the loop would report it.
+            self._round.discard(task)
+            if not self._round:
+                self._wake()
+
+    def _give_up(self) -> None:
+        self._late = True
+        self._wake()
+
+    def _wake(self) -> None:
+        if self._waiter is not None:
+            resolve((self._waiter,), None)
+
+
+BROOD: ContextVar[Brood | None] = ContextVar("flowstone_brood", default=None)
+"""The call of an asset's function that this code runs in; None outside of any."""
+
+
+def adopt_tasks(loop: asyncio.AbstractEventLoop) -> None:
+    """Make the loop's tasks by our factory, until `release_tasks` has been called as often as this."""
+    factory = loop.get_task_factory()
+    if not isinstance(factory, _Factory):
+        factory = _Factory(factory)
+        loop.set_task_factory(factory)
+    factory.users += 1
+
+
+def release_tasks(loop: asyncio.AbstractEventLoop) -> None:
+    """Give the loop its own factory back once nobody uses ours, unless it has been replaced meanwhile."""
+    factory = loop.get_task_factory()
+    if isinstance(factory, _Factory):
+        factory.users -= 1
+        if factory.users <= 0:
+            loop.set_task_factory(factory.before)
+
+
+class _Factory:
+    """Makes tasks as `before` did, and looks after those that belong to a runtime."""
+
+    def __init__(self, before: Callable[..., Any] | None) -> None:
+        self.before: Any = before
+        self.users = 0
+
+    def __call__(
+        self, loop: asyncio.AbstractEventLoop, coroutine: Any, context: Context | None = None, **options: Any
+    ) -> Any:
+        owned, brood = (
+            (OWNER.get(), BROOD.get()) if context is None else (context.get(OWNER), context.get(BROOD))
+        )
+        if owned is not None and isinstance(coroutine, Coroutine):
+            coroutine = _Contained(coroutine)
+        if context is not None:
+            options["context"] = context
+        task = (
+            asyncio.Task(coroutine, loop=loop, **options)
+            if self.before is None
+            else self.before(loop, coroutine, **options)
+        )
+        if brood is not None:
+            brood.add(task)
+        return task
+
+
+class _Contained(Coroutine[Any, Any, Any]):
+    """A coroutine whose `SystemExit` or `KeyboardInterrupt` reaches whoever awaits it, and not the loop."""
+
+    __slots__ = ("_coroutine",)
+
+    def __init__(self, coroutine: Coroutine[Any, Any, Any]) -> None:
+        self._coroutine = coroutine
+
+    def send(self, value: Any) -> Any:
+        try:
+            return self._coroutine.send(value)
+        except (SystemExit, KeyboardInterrupt) as error:
+            raise ExitInTask from error
+
+    def throw(self, *error: Any) -> Any:
+        try:
+            return self._coroutine.throw(*error)
+        except (SystemExit, KeyboardInterrupt) as raised:
+            raise ExitInTask from raised
+
+    def close(self) -> None:
+        self._coroutine.close()
+
+    def __await__(self) -> Any:
+        return self._coroutine.__await__()
+
+    def __getattr__(self, name: str) -> Any:
+        """The coroutine's name, frame and the like, for debuggers and whoever else looks into tasks."""
+        return getattr(self._coroutine, name)
