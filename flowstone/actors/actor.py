@@ -111,6 +111,7 @@ class ActorProcess(TaskProcess):
         try:
             ending = await self._serve()
         except BaseException as error:
+            self._let_die()
             ending = Crashed(error)
         self.state = "stopping"
         self._refuse(ending)
@@ -195,10 +196,15 @@ class ActorProcess(TaskProcess):
         try:
             await finish(self.instance.on_stop(ending))
         except BaseException as error:
+            self._let_die()
             if ending.clean:
                 return Crashed(error)
             self.keeper.report("hook_failed", self.name, Crashed(error))
         return ending
+
+    def _leave(self, exit: Exit) -> None:  # noqa: A002 - the field's word
+        self._refuse(exit)  # Nothing to do but after a kill, or a start that failed.
+        super()._leave(exit)
 
     def _ask(self) -> bool:
         starting = self.state == "starting"

@@ -75,11 +75,10 @@ class Children:
         return Failure(cause(making))
 
     def _fill(self, slot: Slot, made: object) -> Process | Failure:
-        previous, slot.previous = slot.previous, None
         if isinstance(made, Failure):
             return made
         try:
-            if made is previous:
+            if made is slot.previous:
                 raise TypeError(
                     f"{slot.child.name}: make() returned the instance that ended; build a fresh one."
                 )
@@ -88,6 +87,7 @@ class Children:
             return Failure(error)
         process.on_exit = partial(self._ended, slot)
         slot.between = "stopped"
+        slot.previous = None
         return process
 
     async def _launch(self, process: Process, slot: Slot) -> bool:

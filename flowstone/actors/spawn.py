@@ -224,6 +224,11 @@ class Driven(Coroutine[Any, Any, None]):
     def _ended(self) -> None:
         """It is over, for whatever reason; called once."""
 
+    def _let_die(self) -> None:
+        """In an `except BaseException`: when a killed coroutine is closed, let GeneratorExit pass."""
+        if self.halt is not None and self.halt.killed:
+            raise  # noqa: PLE0704 - called while the exception is handled
+
     @property
     def _was_killed(self) -> bool:
         return self.halt is not None and (self.halt.killed or self.halt.overdue)

@@ -94,6 +94,7 @@ class SupervisorProcess(TaskProcess):
         except asyncio.CancelledError:
             ending = Shutdown()  # From outside, as when asyncio.run() cleans up: stop like a good citizen.
         except BaseException as error:
+            self._let_die()
             ending = Crashed(error)
         self._stopping = True
         self.state = "stopping"

@@ -40,7 +40,9 @@ def expected(cell: Cell) -> list[str]:
     if not restarted:
         after, alive = [], ["a", "c"]
     else:
-        group = {"one_for_one": ["b"], "rest_for_one": ["b", "c"], "one_for_all": ["a", "b", "c"]}[cell.strategy]
+        group = {"one_for_one": ["b"], "rest_for_one": ["b", "c"], "one_for_all": ["a", "b", "c"]}[
+            cell.strategy
+        ]
         ends = [f"end {name}: {stopped}" for name in reversed(group) if name != "b"]
         after, alive = ends + [f"start {name}" for name in group], ["a", "b", "c"]
     return [*after, *(f"end {name}: {stopped}" for name in reversed(alive))]

@@ -1,0 +1,388 @@
+"""Asking a supervisor for things: start_child, stop_child, restart_child, delete_child, counts, auto-shutdown."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from flowstone.actors import (
+    ActorDown,
+    CallCycle,
+    Child,
+    ChildCount,
+    ChildError,
+    Ref,
+    Shutdown,
+    StartFailed,
+    Supervisor,
+    TaskSupervisor,
+)
+from tests.actors.probes import Boom, Crash, Do, Failing, Get, Probe, Quit, probe
+
+
+async def test_start_child_returns_the_reference_of_a_running_child(tree):
+    """The child is ready when start_child returns."""
+    async with tree() as root:
+        ref = await root.start_child(probe("new"))
+        assert isinstance(ref, Ref)
+        assert ref is root.child("new")
+        assert await ref.call(Get()) == 0
+
+
+async def test_start_child_that_fails_raises_and_forgets_the_child(tree, clock):
+    """No restart is tried for a first start."""
+    error = Boom("no")
+    async with tree() as root:
+        with pytest.raises(StartFailed, match="could not start new: Boom: no") as caught:
+            await root.start_child(Child("new", lambda: Failing("new", [], [error])))
+        assert caught.value.__cause__ is error
+        assert root.count_children() == ChildCount(specs=0, active=0, supervisors=0, workers=0)
+        await root.start_child(probe("new"))
+
+
+@pytest.mark.parametrize(("stopped", "reason"), [(False, "already_started"), (True, "already_present")])
+async def test_start_child_refuses_a_known_name(stopped, reason, tree):
+    """The reason is OTP's word."""
+    async with tree([probe("a")]) as root:
+        if stopped:
+            await root.stop_child("a")
+        with pytest.raises(ChildError, match="has a child a already") as caught:
+            await root.start_child(probe("a"))
+        assert caught.value.reason == reason
+
+
+async def test_dynamic_children_are_restarted_like_others(tree, clock):
+    """A permanent child started dynamically is restarted."""
+    async with tree() as root:
+        ref = await root.start_child(probe("new"))
+        ref.cast(Crash())
+        await clock.settle()
+        assert ref.alive
+
+
+async def test_temporary_dynamic_children_leave_nothing(tree, clock):
+    """When it ends it is forgotten, so its name is free."""
+    async with tree() as root:
+        for _ in range(3):
+            ref = await root.start_child(probe("run", restart="temporary"))
+            ref.cast(Quit())
+            await clock.settle()
+        assert root.tree().children == ()
+
+
+async def test_dynamic_children_stop_together(tree, clock):
+    """Ten children that need a second each need one second in all; the static ones stop afterwards."""
+    log = []
+
+    class Slow(Probe):
+        async def on_stop(self, exit):
+            await self.me.clock.sleep(1.0)
+            self.log.append(self.name)
+
+    root = tree([Child("static", lambda: Slow("static", log))])
+
+    async def body():
+        async with root:
+            for number in range(10):
+                await root.start_child(Child(f"d{number}", lambda number=number: Slow(f"d{number}", log)))
+            del log[:]
+
+    host = asyncio.create_task(body())
+    await clock.settle()
+    await clock.advance(1.0)
+    assert sorted(log) == [f"d{number}" for number in range(10)]
+    await clock.advance(1.0)
+    assert log[-1] == "static"
+    await host
+
+
+async def test_stop_child_keeps_the_specification(tree):
+    """terminate_child, then restart_child."""
+    async with tree([probe("a")]) as root:
+        ref = root.child("a")
+        await root.stop_child("a")
+        assert not ref.alive
+        assert root.count_children().specs == 1
+        assert await root.restart_child("a") is ref
+        assert ref.alive
+
+
+async def test_stop_child_forgets_a_temporary_child(tree):
+    """Its specification goes with it."""
+    async with tree([probe("a", restart="temporary")]) as root:
+        await root.stop_child("a")
+        with pytest.raises(ChildError, match="has no child a; it has: none") as caught:
+            root.child("a")
+        assert caught.value.reason == "not_found"
+
+
+@pytest.mark.parametrize("request_name", ["restart_child", "delete_child"])
+async def test_a_running_child_can_be_neither_restarted_nor_deleted(request_name, tree):
+    """`running`."""
+    async with tree([probe("a")]) as root:
+        with pytest.raises(ChildError, match="is running") as caught:
+            await getattr(root, request_name)("a")
+        assert caught.value.reason == "running"
+
+
+@pytest.mark.parametrize("request_name", ["restart_child", "delete_child"])
+async def test_a_child_being_restarted_can_be_neither_restarted_nor_deleted(request_name, tree):
+    """`restarting`."""
+    failures = []
+    child = Child("a", lambda: Failing("a", [], failures))
+    async with tree([child], max_restarts=10**6) as root:
+        failures += [Boom() for _ in range(1000)]
+        root.child("a").cast(Crash())
+        with pytest.raises(ChildError, match="is being restarted") as caught:
+            await in_time(root, request_name)
+        assert caught.value.reason == "restarting"
+        await root.stop_child("a")
+        await root.delete_child("a")
+
+
+async def in_time(root, request_name):
+    """Make the request as soon as the child is between two tries."""
+    while root.tree().children[0].state != "restarting":
+        await asyncio.sleep(0)
+    await getattr(root, request_name)("a")
+
+
+@pytest.mark.parametrize("request_name", ["stop_child", "restart_child", "delete_child"])
+async def test_an_unknown_child_is_not_found(request_name, tree):
+    """`not_found`, with the names there are."""
+    async with tree([probe("a"), probe("b")]) as root:
+        with pytest.raises(ChildError, match="has no child x; it has: a, b") as caught:
+            await getattr(root, request_name)("x")
+        assert caught.value.reason == "not_found"
+
+
+async def test_delete_child_forgets_a_stopped_child(tree):
+    """The name is free afterwards."""
+    async with tree([probe("a")]) as root:
+        await root.stop_child("a")
+        await root.delete_child("a")
+        await root.start_child(probe("a"))
+
+
+async def test_a_restart_child_that_fails_leaves_the_child_stopped(tree):
+    """It can be tried again."""
+    failures = []
+    async with tree([Child("a", lambda: Failing("a", [], failures))]) as root:
+        await root.stop_child("a")
+        failures.append(Boom())
+        with pytest.raises(StartFailed):
+            await root.restart_child("a")
+        assert root.tree().children[0].state == "stopped"
+        await root.restart_child("a")
+
+
+async def test_count_children_tells_supervisors_from_workers(tree):
+    """count_children."""
+    children = [probe("a"), Child("s", Supervisor), Child("t", TaskSupervisor), Child("n", lambda: None)]
+    async with tree(children) as root:
+        await root.stop_child("a")
+        assert root.count_children() == ChildCount(specs=4, active=2, supervisors=2, workers=2)
+
+
+async def test_requests_to_a_supervisor_that_has_ended_raise_actor_down(tree):
+    """And one that was never started says how to start it."""
+    root = tree([probe("a")])
+    with pytest.raises(ActorDown, match="has not been started"):
+        await root.start_child(probe("b"))
+    async with root:
+        pass
+    with pytest.raises(ActorDown, match="has stopped"):
+        await root.start_child(probe("b"))
+
+
+async def test_requests_that_wait_when_the_supervisor_stops_raise_actor_down(tree, clock):
+    """Nobody waits for an answer that will not come."""
+
+    class Hangs(Probe):
+        async def on_start(self, me):
+            await asyncio.get_running_loop().create_future()
+
+    root = tree()
+    async with root:
+        starting = asyncio.create_task(root.start_child(Child("hangs", Hangs)))
+        waiting = asyncio.create_task(root.start_child(probe("next")))
+        await clock.settle()
+    with pytest.raises(StartFailed):
+        await starting
+    with pytest.raises(ActorDown):
+        await waiting
+
+
+async def test_a_request_whose_caller_has_gone_is_skipped(tree, clock):
+    """Like any expired call."""
+    gate = asyncio.Event()
+
+    class Waits(Probe):
+        async def on_start(self, me):
+            await gate.wait()
+
+    async with tree() as root:
+        first = asyncio.create_task(root.start_child(Child("first", Waits)))
+        second = asyncio.create_task(root.start_child(probe("second")))
+        await clock.settle()
+        second.cancel()
+        gate.set()
+        await first
+        await clock.settle()
+        assert [info.name for info in root.tree().children] == ["first"]
+
+
+async def test_a_child_that_asks_its_supervisor_during_its_start_is_told(tree):
+    """It would wait for itself; OTP would hang."""
+
+    class Asks(Probe):
+        async def on_start(self, me):
+            await holder[0].start_child(probe("sibling"))
+
+    holder = []
+    async with tree() as root:
+        holder.append(root)
+        with pytest.raises(StartFailed, match="root waits for asks, which asks it") as caught:
+            await root.start_child(Child("asks", Asks))
+        assert isinstance(caught.value.__cause__, CallCycle)
+
+
+async def test_a_child_that_stops_itself_through_its_supervisor_is_told(tree):
+    """It should use me.stop()."""
+    async with tree([probe("a")]) as root:
+
+        async def stop_me():
+            with pytest.raises(CallCycle, match=r"use me\.stop\(\)"):
+                await root.stop_child("a")
+            return "told"
+
+        assert await root.child("a").call(Do(stop_me)) == "told"
+
+
+async def test_a_child_may_start_siblings_once_it_runs(tree):
+    """Requests from handlers are fine."""
+    async with tree([probe("a")]) as root:
+        await root.child("a").call(Do(lambda: root.start_child(probe("b"))))
+        assert root.child("b").alive
+
+
+async def test_children_do_not_see_the_context_of_whoever_starts_them(tree):
+    """Context variables of the caller stay with the caller."""
+    from contextvars import ContextVar
+
+    variable = ContextVar("variable", default="clean")
+    async with tree() as root:
+        variable.set("dirty")
+        ref = await root.start_child(probe("a"))
+        assert await ref.call(Do(variable.get)) == "clean"
+
+
+# Auto-shutdown ---------------------------------------------------------------------------------------------
+
+
+def significant(name, restart="transient", **options):
+    """A significant child."""
+    return probe(name, restart=restart, significant=True, **options)
+
+
+@pytest.mark.parametrize(
+    ("restart", "ends", "stops"),
+    [
+        ("transient", Quit(), True),
+        ("transient", Quit(Shutdown()), True),
+        ("transient", Crash(), False),
+        ("temporary", Quit(), True),
+        ("temporary", Crash(), True),
+    ],
+)
+async def test_any_significant_child_that_is_not_restarted_ends_its_supervisor(
+    restart, ends, stops, tree, clock
+):
+    """any_significant: the supervisor exits shutdown, its other children with it."""
+    log = []
+    children = [probe("other", log), significant("main", restart)]
+    run = Child("run", lambda: Supervisor(children, auto_shutdown="any_significant"), restart="temporary")
+    async with tree() as root:
+        ref = await root.start_child(run)
+        ref.instance.child("main").cast(ends)
+        await clock.settle()
+        assert ref.alive is not stops
+        assert ("end other: shutdown" in log) is stops
+
+
+async def test_all_significant_children_must_end(tree, clock):
+    """all_significant: the last one counts; one being restarted is still active."""
+    children = [significant("x"), significant("y"), probe("other")]
+    run = Child("run", lambda: Supervisor(children, auto_shutdown="all_significant"), restart="temporary")
+    async with tree() as root:
+        ref = await root.start_child(run)
+        inner = ref.instance
+        inner.child("x").cast(Quit())
+        await clock.settle()
+        assert ref.alive
+        inner.child("y").cast(Crash())
+        await clock.settle()
+        assert ref.alive
+        inner.child("y").cast(Quit())
+        await clock.settle()
+        assert not ref.alive
+
+
+async def test_stop_child_does_not_fire_auto_shutdown(tree, clock):
+    """Only an end of its own counts."""
+    async with tree([significant("main"), probe("other")], auto_shutdown="any_significant") as root:
+        await root.stop_child("main")
+        await clock.settle()
+        assert root.child("other").alive
+
+
+async def test_an_ordinary_child_does_not_fire_auto_shutdown(tree, clock):
+    """Only significant children do."""
+    children = [significant("main"), probe("other", restart="temporary")]
+    async with tree(children, auto_shutdown="any_significant") as root:
+        root.child("other").cast(Quit())
+        await clock.settle()
+        assert root.child("main").alive
+
+
+# Specifications --------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("children", "options", "message"),
+    [
+        ([probe("a"), probe("a")], {}, "Two children are called a"),
+        (
+            [probe("a", restart="sometimes")],
+            {},
+            "restart is permanent, transient or temporary, not 'sometimes'",
+        ),
+        ([probe("a", significant=True)], {"auto_shutdown": "any_significant"}, "cannot be significant"),
+        ([significant("a")], {}, "needs auto_shutdown="),
+        ([probe("a", shutdown=-1)], {}, "shutdown is seconds >= 0"),
+        ([probe("a", shutdown="never")], {}, "shutdown is seconds >= 0"),
+        ([probe("a", mailbox=0)], {}, "mailbox is at least 1"),
+        ([], {"strategy": "simple"}, "strategy is one_for_one"),
+        ([], {"auto_shutdown": "sometimes"}, "auto_shutdown is never"),
+        ([], {"max_restarts": -1}, "max_restarts is at least 0"),
+        ([], {"within": 0}, "within is more than 0"),
+    ],
+)
+def test_a_specification_without_meaning_is_refused(children, options, message):
+    """At once, where it is written."""
+    with pytest.raises(ValueError, match=message):
+        Supervisor(children, **options)
+
+
+async def test_start_child_refuses_it_too(tree):
+    """The same rules hold for children started later."""
+    async with tree() as root:
+        with pytest.raises(ValueError, match="needs auto_shutdown="):
+            await root.start_child(significant("a"))
+
+
+async def test_infinity_may_be_spelled_as_otp_does(tree):
+    """shutdown="infinity" is math.inf."""
+    async with tree([probe("a", shutdown="infinity")]):
+        pass
