@@ -116,6 +116,18 @@ def test_plain_lines_come_at_most_once_a_second(tally, clock):
     assert len(lines) == before
 
 
+def test_plain_lines_of_a_long_run_are_rare(tally, clock):
+    """An hour is a few dozen lines, not thousands."""
+    lines: list[str] = []
+    plain = PlainLines(tally, lines.append)
+    tally.total = 100_000
+    for number in range(3_600):
+        tally.apply(succeeded(str(number)))
+        clock.now += 1
+        plain.refresh()
+    assert 60 < len(lines) < 160
+
+
 def shown(tally, width=80):
     stream = io.StringIO()
     Console(file=stream, width=width, color_system=None).print(picture(tally, width))

@@ -253,3 +253,28 @@ def test_dumb_terminal_gets_plain_lines(terminal, folder):
     assert shown.status() == 0
     assert "\x1b[" not in shown.seen
     assert "6 steps" in shown.seen
+
+
+def test_looking_while_another_process_works(folder):
+    """Reading commands work beside a running one; a second writer is told who holds the store."""
+    with started(folder, "backfill", "gated.py", "slow", "--max-parallel", "1") as process:
+        read_until(process, "begun a")
+
+        def beside(*arguments: str) -> subprocess.CompletedProcess[str]:
+            return subprocess.run(
+                command(*arguments),
+                cwd=folder,
+                env=environment(),
+                capture_output=True,
+                text=True,
+                check=False,
+            )
+
+        looked = beside("runs", "--json")
+        assert [run["status"] for run in json.loads(looked.stdout)["runs"]] == ["running"]
+        refused = beside("materialize", "gated.py", "slow", "--partition", "b")
+        assert refused.returncode == 1
+        assert str(process.pid) in refused.stderr
+        assert len(refused.stderr.strip().splitlines()) == 1
+        (folder / "open").touch()
+        assert finished(process)[0] == 0

@@ -1,4 +1,4 @@
-"""Progress where nothing can move: a line now and then, at most one a second however many steps there are."""
+"""Progress where nothing can move: a line now and then, rarer the longer a run takes."""
 
 from __future__ import annotations
 
@@ -20,13 +20,11 @@ class PlainLines:
     Args:
         tally: What to tell of.
         write: Takes one line.
-        interval: Seconds between two lines at least.
     """
 
-    def __init__(self, tally: Tally, write: Callable[[str], None], *, interval: float = 1.0) -> None:
+    def __init__(self, tally: Tally, write: Callable[[str], None]) -> None:
         self._tally = tally
         self._write = write
-        self._interval = interval
         self._announced = False
         self._told_done = 0
         self._told_at = 0.0
@@ -37,7 +35,7 @@ class PlainLines:
         if tally.total and not self._announced:
             self._announced = True
             self._write(f"run {tally.run_id}: {count(tally.total, 'step')}")
-        old_enough = tally.elapsed - self._told_at >= self._interval
+        old_enough = tally.elapsed - self._told_at >= _interval(tally.elapsed)
         if old_enough and tally.done != self._told_done and tally.done < tally.total:
             self._told_at, self._told_done = tally.elapsed, tally.done
             self._write(self._line())
@@ -53,3 +51,10 @@ class PlainLines:
 
     def close(self) -> None:
         """Nothing to clear away: the command's result follows."""
+
+
+def _interval(elapsed: float) -> float:
+    """Seconds between two lines: a log of ten seconds has ten lines, one of an hour has not four thousand."""
+    if elapsed < 10:
+        return 1.0
+    return 5.0 if elapsed < 60 else 30.0
