@@ -86,6 +86,8 @@ class Conductor:
             if live.error is not None:
                 raise live.error
         while not (await self.record(run_id)).status.terminal:
+            if (error := self._runs.lost.get(run_id)) is not None:
+                raise error
             await self._services.clock.sleep(_POLL)
 
     async def cancel(self, run_id: str, reason: CancelReason = "asked") -> None:
@@ -133,6 +135,8 @@ class Conductor:
             driven = self._runs.live.get(run_id)
             if driven is not None:
                 driven.on_over.append(live.close)
+                if driven.over:
+                    live.close()
             seen: set[tuple[object, ...]] = set()
             after = 0
             while page := await self._services.store.events(run_id, after=after):

@@ -64,6 +64,12 @@ class Subscription:
         self._events.append(event)
         self._wake()
 
+    def narrow(self, run_id: str) -> None:
+        """Keep and take events of one run only."""
+        wanted = self._wanted
+        self._wanted = lambda event: event.run_id == run_id and wanted(event)
+        self._events = deque(event for event in self._events if event.run_id == run_id)
+
     def close(self) -> None:
         """End the iteration once the buffer is read."""
         self._closed = True

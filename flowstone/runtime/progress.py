@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from flowstone.runs.records import Materialization
-    from flowstone.runtime.events import EventStream
+    from flowstone.runtime.events import Subscription
     from flowstone.runtime.live_run import LiveRun
 
 __all__ = ["Progress", "report_progress"]
@@ -47,21 +47,26 @@ class Progress:
         return self.done / self.total if self.total else 1.0
 
 
-async def report_progress(stream: EventStream, run: LiveRun, on_progress: Callable[[Progress], Any]) -> None:
+async def report_progress(events: Subscription, run: LiveRun, on_progress: Callable[[Progress], Any]) -> None:
     """Call `on_progress` for each step that ends, until the run is over; in the caller's own task.
 
     A slow callback delays only itself: the run never waits for it. What it missed is made good by the last call.
+
+    Args:
+        events: Step events, subscribed to before the run was started, because its first steps may end meanwhile.
+        run: The run.
+        on_progress: Called or awaited.
     """
     tally: Counter[Status] = Counter()
-    async with stream.subscribe(("step",), run.record.id) as events:
-        run.on_over.append(events.close)
-        if run.over:
-            events.close()
-        async for event in events:
-            record = getattr(event, "materialization", None)
-            if record is not None:
-                tally[record.status] += 1
-                await _call(on_progress, _progress(run, tally, record))
+    events.narrow(run.record.id)
+    run.on_over.append(events.close)
+    if run.over:
+        events.close()
+    async for event in events:
+        record = getattr(event, "materialization", None)
+        if record is not None:
+            tally[record.status] += 1
+            await _call(on_progress, _progress(run, tally, record))
     state = run.state
     if state is not None and sum(tally.values()) != sum(state.counts.values()):
         await _call(on_progress, _progress(run, Counter(state.counts), None))

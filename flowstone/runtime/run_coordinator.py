@@ -167,7 +167,12 @@ class RunCoordinator(Actor):
         return None
 
     async def _begin_and_settle(self) -> None:
-        await self._begin()
+        try:
+            await self._begin()
+        except (StoreUnavailable, StaleWrite) as error:
+            # Weather, or somebody else's run by now; a restart would meet the same.
+            self._give_up(error)
+            return
         ending = self._settle()
         if ending is not None:
             await ending

@@ -24,18 +24,22 @@ if TYPE_CHECKING:
 
 __all__ = ["Runs"]
 
+_MOST_LOST = 1000
+
 
 class Runs:
     """Starts runs under the dynamic supervisor `runs`.
 
     Attributes:
         live: The runs that are not over, by id, in order of start.
+        lost: Why runs of this process ended without a status, by id; the last thousand.
         open: Whether new runs are taken.
     """
 
     def __init__(self, services: Services) -> None:
         self._services = services
         self.live: dict[str, LiveRun] = {}
+        self.lost: dict[str, BaseException] = {}
         self.open = True
         self._gone = asyncio.Event()
         self.supervisor: Ref[Supervisor] | None = None
@@ -144,19 +148,24 @@ class Runs:
     def _ended(self, run: LiveRun, how: Exit) -> None:
         """Its tree is gone. Normally its status was recorded before; otherwise say what happened instead."""
         self._forget(run)
-        if run.over:
-            return
+        if not run.over:
+            run.fail(self._what_happened(run, how))
+        if run.error is not None:
+            self.lost[run.record.id] = run.error
+            if len(self.lost) > _MOST_LOST:
+                del self.lost[next(iter(self.lost))]
+
+    def _what_happened(self, run: LiveRun, how: Exit) -> BaseException:
         error: BaseException | None = None
         if isinstance(how, Crashed):
             error = how.error
         elif isinstance(how, Shutdown):
             error = how.reason if isinstance(how.reason, SupervisorGaveUp) else None
         if error is None:
-            run.fail(RuntimeStopping(f"Run {run.record.id} was stopped with the runtime before it ended."))
-        else:
-            failed = FlowstoneError(f"Run {run.record.id} was given up: {error}")
-            failed.__cause__ = error
-            run.fail(failed)
+            return RuntimeStopping(f"Run {run.record.id} was stopped with the runtime before it ended.")
+        failed = FlowstoneError(f"Run {run.record.id} was given up: {error}")
+        failed.__cause__ = error
+        return failed
 
     def attempt_of(self, task: Driven) -> Attempt | None:
         """The attempt that runs in this task, if it is one of this runtime's."""
