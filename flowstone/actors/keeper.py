@@ -13,7 +13,7 @@ from flowstone.actors.report import OnReport, Report, log_report
 from flowstone.actors.spawn import GRACE, Driven, leftovers
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Coroutine
+    from collections.abc import Callable, Coroutine, Iterator
 
     from flowstone.actors.clock import Clock, Timer
     from flowstone.actors.exits import Exit
@@ -116,20 +116,23 @@ class Keeper:
     def bury(self, coroutine: Coroutine[Any, Any, Any], context: Context | None) -> None:
         """Close a killed coroutine, so that its `finally` blocks run as far as they need no await.
 
-        One that ignores even GeneratorExit is kept: the garbage collector would try again, and complain.
+        What ignores even GeneratorExit is kept: the garbage collector would try again, and complain.
         """
+        chain = list(_awaiting(coroutine))
         try:
             (context or self._context).run(coroutine.close)
         except BaseException as error:
-            if coroutine_alive(coroutine):
-                self._graveyard.append(coroutine)
-            else:
+            undead = [each for each in chain if getattr(each, "cr_frame", None) is not None]
+            self._graveyard += undead
+            if not undead:
                 self.report("hook_failed", "cleanup", Crashed(error))
 
 
-def coroutine_alive(coroutine: Coroutine[Any, Any, Any]) -> bool:
-    """Whether it could still be resumed."""
-    return getattr(coroutine, "cr_frame", None) is not None
+def _awaiting(coroutine: Any) -> Iterator[Any]:
+    """The coroutine, the one it awaits, and so on."""
+    while coroutine is not None and hasattr(coroutine, "close"):
+        yield coroutine
+        coroutine = getattr(coroutine, "cr_await", None)
 
 
 class _Sweep:

@@ -133,6 +133,12 @@ class Tenacious:
     def __init__(self):
         self.released = False
         self.swallowed = 0
+        self.tasks: list[asyncio.Task] = []  # A task that nobody holds may be collected while it waits.
+
+    def spawn(self, name: str) -> asyncio.Task:
+        """A task that swallows every exception."""
+        self.tasks.append(asyncio.create_task(self.swallow(), name=name))
+        return self.tasks[-1]
 
     async def swallow(self):
         """Wait for ever, whatever is raised."""
@@ -151,15 +157,15 @@ class Tenacious:
 
     async def wait_for_child(self):
         """Wait for a task that swallows every exception."""
-        await asyncio.create_task(self.swallow(), name="grandchild")
+        await self.spawn("grandchild")
 
     async def gather(self):
         """Wait for several of them."""
-        await asyncio.gather(self.swallow(), self.swallow())
+        await asyncio.gather(self.spawn("one"), self.spawn("two"))
 
     async def shield(self):
         """Wait behind a shield."""
-        await asyncio.shield(asyncio.create_task(self.swallow(), name="shielded"))
+        await asyncio.shield(self.spawn("shielded"))
 
     async def busy(self):
         """Never wait, only yield."""
