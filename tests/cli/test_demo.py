@@ -133,3 +133,9 @@ def test_what_to_try_next_works(cli, tmp_path, monkeypatch):
     for line in proposed:
         result = cli(*line.split())
         assert result.status == 0, f"{line}: {result.stderr}"
+
+
+def test_the_picture_fits_80_columns(cli, monkeypatch):
+    """Nothing but the commands to copy is wider than a terminal of 80 columns."""
+    lines = cli("demo").stdout.splitlines()
+    assert max(len(line) for line in lines if "flowstone " not in line) <= 80

@@ -15,7 +15,6 @@ from flowstone.cli.labels import (
     count,
     duration,
     key_label,
-    name_label,
     partition_label,
     printable,
     step_label,
@@ -43,8 +42,6 @@ def test_step_label_decodes_the_key():
     """A step is its asset with the readable partition, never the encoded one."""
     assert step_label("raw", None) == "raw"
     assert step_label("raw", "d:2025-01-15") == "raw[2025-01-15]"
-    assert name_label("raw[d:2025-01-15]") == "raw[2025-01-15]"
-    assert name_label("raw") == "raw"
 
 
 @given(st.text(max_size=20) | st.integers() | st.dates())

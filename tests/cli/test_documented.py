@@ -1,0 +1,65 @@
+"""The page about the command line says what the program does."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+import typer
+
+from flowstone.cli.app import app
+
+PAGE = (Path(__file__).parents[2] / "docs" / "command-line.md").read_text(encoding="utf-8")
+COMMANDS = typer.main.get_command(app).commands  # type: ignore[attr-defined] # a group, by construction
+
+
+def options(name):
+    return {word for param in COMMANDS[name].params for word in param.opts if word.startswith("--")}
+
+
+@pytest.mark.parametrize("name", sorted(COMMANDS))
+def test_every_command_is_on_the_page(name):
+    """Each command is described, takes --json and --debug, and its help fits a line."""
+    assert re.search(rf"`(flowstone )?{name}\b", PAGE)
+    assert options(name) >= {"--json", "--debug"}
+    summary = (COMMANDS[name].help or "").splitlines()[0]
+    assert 10 < len(summary) < 70
+
+
+@pytest.mark.parametrize("option", sorted({option for name in COMMANDS for option in options(name)}))
+def test_every_option_is_on_the_page(option):
+    """No option is a secret."""
+    assert option in PAGE
+
+
+def documented(command):
+    """The keys of a command's JSON document as the page lists them."""
+    rows = [
+        line for line in PAGE.splitlines() if line.startswith("|") and f"`{command}`" in line.split("|")[1]
+    ]
+    row = next(row for row in rows if "`" in row.split("|")[2] and "[" not in row.split("|")[2])
+    return set(re.findall(r"`([a-z_]+)`", row.split("|")[2]))
+
+
+@pytest.mark.parametrize(
+    ("command", "arguments"),
+    [
+        ("materialize", ["shop.py", "orders"]),
+        ("backfill", ["shop.py", "visits", "--end", "2025-01-02"]),
+        ("plan", ["shop.py", "visits"]),
+        ("assets", ["shop.py"]),
+        ("graph", ["shop.py"]),
+        ("runs", []),
+        ("status", ["orders"]),
+        ("lineage", ["orders"]),
+        ("tree", ["shop.py"]),
+        ("doctor", []),
+    ],
+)
+def test_documents_have_the_keys_on_the_page(shop, cli, command, arguments):
+    """Every top-level key of a document is on the page, and no other."""
+    cli("materialize", "shop.py", "orders")
+    keys = set(cli(command, *arguments, "--json").document)
+    listed = documented(command)
+    assert keys <= listed

@@ -1,0 +1,90 @@
+"""Where a command keeps things, and what a word of the command line means as a partition."""
+
+from __future__ import annotations
+
+from datetime import date
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from flowstone.assets.partition_keys import encode_partition
+from flowstone.cli.asset_keys import partition_argument
+from flowstone.cli.options import default_store
+from flowstone.cli.places import directory_of, history, values_beside
+from flowstone.cli.problem import CommandError
+from flowstone.io import FileIO, MemoryIO
+
+
+def test_directory_of(tmp_path):
+    """A file store has a directory, others have none, and an unknown one is wrong usage."""
+    assert directory_of(f"file://{tmp_path}") == tmp_path
+    assert str(directory_of("file://a%20b")) == "a b"
+    assert directory_of("memory://") is None
+    with pytest.raises(CommandError, match="--store"):
+        directory_of("ftp://x")
+
+
+def test_a_bad_store_does_not_give_its_password_away():
+    """A URL may carry a secret, so an error repeats nothing of it but its kind."""
+    with pytest.raises(CommandError) as caught:
+        directory_of("mysql://me:secret@host/db")
+    assert "secret" not in str(caught.value)
+    assert "mysql" in str(caught.value)
+
+
+def test_values_are_as_durable_as_the_store(tmp_path):
+    """Files beside a file store, memory beside a memory store."""
+    assert isinstance(values_beside(f"file://{tmp_path}"), FileIO)
+    assert isinstance(values_beside("memory://"), MemoryIO)
+
+
+async def test_history_of_a_place_where_nothing_ran(tmp_path):
+    """A store that does not exist yet is empty, and looking does not make it."""
+    async with history(f"file://{tmp_path / 'none'}") as store:
+        assert await store.runs() == []
+    assert not (tmp_path / "none").exists()
+
+
+async def test_history_of_memory_is_refused():
+    """Nothing can be remembered in memory from one command to the next."""
+    with pytest.raises(CommandError) as caught:
+        async with history("memory://"):
+            pass
+    assert "--store" in caught.value.remedy
+
+
+def test_the_default_store_follows_the_home(monkeypatch):
+    """FLOWSTONE_HOME, if it says anything, is the folder."""
+    monkeypatch.delenv("FLOWSTONE_HOME", raising=False)
+    assert default_store() == "file://.flowstone"
+    monkeypatch.setenv("FLOWSTONE_HOME", "")
+    assert default_store() == "file://.flowstone"
+    monkeypatch.setenv("FLOWSTONE_HOME", "/var/lib/my runs")
+    assert default_store() == "file:///var/lib/my%20runs"
+
+
+@pytest.mark.parametrize(
+    ("text", "meaning"),
+    [
+        (None, None),
+        ("eu", "eu"),
+        ("2025-01-15", "2025-01-15"),
+        ("d:2025-01-15", date(2025, 1, 15)),
+        ("i:7", 7),
+        ("i:seven", "i:seven"),
+        ("http://x", "http://x"),
+        ("", ""),
+    ],
+)
+def test_partition_argument(text, meaning):
+    """A plain word is itself; an exact key is what it encodes; what only looks like one is a word."""
+    assert partition_argument(text) == meaning
+
+
+@given(st.integers() | st.dates() | st.datetimes() | st.tuples(st.integers(), st.text(max_size=5)))
+def test_every_exact_key_can_be_given_back(value):
+    """Whatever `--json` prints as `partition_key` means the same partition as an argument."""
+    found = partition_argument(encode_partition(value))
+    assert found == value
+    assert type(found) is type(value)
