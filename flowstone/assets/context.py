@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from flowstone.assets.arguments import is_number
+from flowstone.assets.partition_labels import step_label
 from flowstone.errors import ResourceUnavailable
 
 if TYPE_CHECKING:
@@ -163,5 +164,5 @@ class Context:
             self._on_progress(float(fraction), message)
 
     def __repr__(self) -> str:
-        where = self.asset if self.partition_key is None else f"{self.asset}[{self.partition_key}]"
+        where = step_label(self.asset, self.partition_key)
         return f"Context({where}, run {self.run_id or '-'}, attempt {self.attempt})"

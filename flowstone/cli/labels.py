@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from datetime import date, datetime
 from typing import TYPE_CHECKING
 
-from flowstone.assets.partition_keys import decode_partition
-from flowstone.errors import PartitionError
+from flowstone.assets.partition_labels import key_label, partition_label, step_label
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from datetime import datetime
 
     from flowstone.runs.records import Materialization
 
@@ -19,7 +18,6 @@ __all__ = [
     "count",
     "duration",
     "key_label",
-    "name_label",
     "partition_label",
     "printable",
     "record_label",
@@ -31,51 +29,9 @@ _UNITS = ((86_400.0, "d"), (3_600.0, "h"), (60.0, "min"), (1.0, "s"))
 _ORDER = ("succeeded", "reused", "failed", "skipped", "cancelled")
 
 
-def partition_label(partition: object) -> str:
-    """A partition value as one writes it on the command line: the parts of a tuple with bars, None as a dash."""
-    match partition:
-        case None:
-            return "-"
-        case datetime():
-            return _instant(partition)
-        case date():
-            return partition.isoformat()
-        case tuple():
-            return "|".join(partition_label(part) for part in partition)
-        case _:
-            return str(partition)
-
-
-def _instant(moment: datetime) -> str:
-    """`2025-01-15T02:00Z`: ISO 8601 without what is zero."""
-    whole_minute = moment.second == moment.microsecond == 0
-    return moment.isoformat(timespec="minutes" if whole_minute else "auto").replace("+00:00", "Z")
-
-
-def key_label(key: str | None) -> str:
-    """An encoded partition key as one writes it on the command line."""
-    if key is None:
-        return "-"
-    try:
-        return partition_label(decode_partition(key))
-    except PartitionError:
-        return key
-
-
-def step_label(asset: str, key: str | None) -> str:
-    """`asset`, or `asset[key]` where there is a partition."""
-    return asset if key is None else f"{asset}[{key_label(key)}]"
-
-
 def record_label(record: Materialization) -> str:
     """As `step_label`, of a step's record."""
     return step_label(record.asset, record.partition_key)
-
-
-def name_label(name: str) -> str:
-    """A step's recorded name (`raw[d:2025-01-15]`) as people read it (`raw[2025-01-15]`)."""
-    asset, bracket, key = name.partition("[")
-    return step_label(asset, key.removesuffix("]")) if bracket else name
 
 
 def run_label(run_id: str, *, short: bool) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from flowstone.cli.documents import record_document
-from flowstone.cli.labels import breakdown, count, duration, name_label, printable, record_label
+from flowstone.cli.labels import breakdown, count, duration, printable, record_label
 from flowstone.cli.problem import FAILED, INTERRUPTED
 from flowstone.cli.tables import table
 from flowstone.runs.records import Status
@@ -48,9 +48,7 @@ def skipped_line(skipped: Sequence[Materialization]) -> str | None:
     if not skipped:
         return None
     first = skipped[0]
-    because = (
-        f" because {name_label(first.failure.cause)} failed" if first.failure and first.failure.cause else ""
-    )
+    because = f" because {first.failure.cause} failed" if first.failure and first.failure.cause else ""
     if len(skipped) == 1:
         return f"{record_label(first)} was skipped{because}"
     return f"{count(len(skipped), 'step')} were skipped, such as {record_label(first)}{because}"

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from flowstone.assets.partition_labels import step_label
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
@@ -32,7 +34,7 @@ def stale_reason(
         return f"code version changed from {current.code_version} to {code_version}"
     used = {(entry.asset, entry.partition_key): entry for entry in current.inputs}
     for key, now in upstream.items():
-        name = key[0] if key[1] is None else f"{key[0]}[{key[1]}]"
+        name = step_label(*key)
         before = used.get(key)
         if now is None:
             if before is not None:

@@ -6,6 +6,8 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
+from flowstone.assets.partition_labels import step_label
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from datetime import datetime
@@ -130,8 +132,8 @@ class Materialization:
 
     @property
     def name(self) -> str:
-        """`asset`, or `asset[key]` where there is a partition."""
-        return self.asset if self.partition_key is None else f"{self.asset}[{self.partition_key}]"
+        """`asset`, or `asset[2025-01-15]` where there is a partition: as people write it."""
+        return step_label(self.asset, self.partition_key)
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from flowstone.actors import Crashed, Normal
 from flowstone.assets.context import Context
 from flowstone.assets.output import Output
+from flowstone.assets.partition_labels import partition_label
 from flowstone.errors import DependencyNotReady, IOManagerError, ResourceUnavailable
 from flowstone.io.manager import Target
 from flowstone.runs.events import (
@@ -110,7 +111,9 @@ class Attempt:
     @property
     def name(self) -> str:
         """`asset` or `asset[key]`, as people know the step."""
-        return self.asset.name if self.key is None else f"{self.asset.name}[{self.key}]"
+        return (
+            self.asset.name if self.key is None else f"{self.asset.name}[{partition_label(self.partition)}]"
+        )
 
     # Its life -----------------------------------------------------------------------------------------------
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from flowstone.assets.partition_keys import encode_partition
+from flowstone.assets.partition_labels import step_label
 from flowstone.errors import DependencyNotReady
 from flowstone.runs.records import Input, Status
 
@@ -46,9 +47,7 @@ class Needs:
             return []
         if self.nothing:
             return [f"{self.dependency.asset}[no such partition]"]
-        return [
-            name if key is None else f"{name}[{key}]" for name, key in self.keys if (name, key) not in found
-        ]
+        return [step_label(*key) for key in self.keys if key not in found]
 
 
 def needs_of(

@@ -10,6 +10,7 @@ import asyncio
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from flowstone.assets.partition_labels import step_label
 from flowstone.errors import IOManagerError
 from flowstone.runtime.guard import call_async
 
@@ -68,7 +69,7 @@ class IOManagerProcess:
             raise
         except Exception as error:
             self._errors += 1
-            name = target.asset if target.partition_key is None else f"{target.asset}[{target.partition_key}]"
+            name = step_label(target.asset, target.partition_key)
             raise IOManagerError(
                 f"IO manager {self.name!r} could not store {name}: {type(error).__name__}: {error}"
             ) from error

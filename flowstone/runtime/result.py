@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from flowstone.assets.partition_labels import step_label
 from flowstone.errors import AssetNotFound, PartitionError, ValueNotFound
 from flowstone.runs.records import Status
 
@@ -80,7 +81,7 @@ class RunResult:
         return await self._load(found[0])
 
     def _nothing(self, name: str, key: str | None) -> Exception:
-        shown = name if key is None else f"{name}[{key}]"
+        shown = step_label(name, key)
         for step in (*self.failed, *self.skipped, *self.cancelled):
             if step.asset == name and key in (None, step.partition_key):
                 return ValueNotFound(f"{shown} has no value in this run: it is {step.status}.")

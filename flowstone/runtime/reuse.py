@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from flowstone.assets.partition_labels import step_label
 from flowstone.runs.events import StepReused
 from flowstone.runs.freshness import stale_reason
 from flowstone.runs.records import Status
@@ -78,9 +79,7 @@ async def reason_to_run(
     if pending:
         for key in keys:
             if key in pending:
-                return (
-                    f"upstream {key[0] if key[1] is None else f'{key[0]}[{key[1]}]'} will be computed again"
-                )
+                return f"upstream {step_label(*key)} will be computed again"
     upstream = await services.store.current(keys) if keys else {}
     return stale_reason(current, asset.version, {key: upstream.get(key) for key in keys})
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from flowstone.assets.partition_labels import step_label
 from flowstone.runs.events import StepCancelled, StepSkipped
 from flowstone.runs.records import Failure, Materialization, Status
 
@@ -21,7 +22,7 @@ def skipped_steps(run: LiveRun, steps: Sequence[tuple[int, int]], at: datetime) 
     events = []
     for step, cause in steps:
         asset, _, key = run.plan.step(cause)
-        name = asset if key is None else f"{asset}[{key}]"
+        name = step_label(asset, key)
         failure = Failure("dependency", f"Skipped because {name} failed.", cause=name)
         record = _record(run, step, Status.SKIPPED, at, failure)
         events.append(StepSkipped(at, run.record.id, record.asset, record.partition_key, record))

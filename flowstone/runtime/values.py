@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from flowstone.assets.partition_keys import encode_partition
+from flowstone.assets.partition_labels import step_label
 from flowstone.errors import ValueNotFound
 from flowstone.runs.records import Status
 from flowstone.runtime.requests import asset_named, encoded
@@ -39,8 +40,7 @@ class Values:
             return constant.value
         record = (await self._services.store.current([key])).get(key)
         if record is None:
-            shown = key[0] if key[1] is None else f"{key[0]}[{key[1]}]"
-            raise ValueNotFound(f"{shown} has no current value: materialize it first.")
+            raise ValueNotFound(f"{step_label(*key)} has no current value: materialize it first.")
         return await self._services.io_manager(record.io).load(record)
 
     async def exists(self, asset: Any, partition: Any) -> bool:

@@ -14,6 +14,7 @@ from dataclasses import replace
 from datetime import UTC
 from typing import TYPE_CHECKING, Final
 
+from flowstone.assets.partition_labels import step_label
 from flowstone.runs.events import (
     RunCancelRequested,
     RunFinished,
@@ -255,4 +256,4 @@ def _dated(event: Ending) -> Ending:
 
 
 def _name(event: StepEvent) -> str:
-    return event.asset if event.partition_key is None else f"{event.asset}[{event.partition_key}]"
+    return step_label(event.asset, event.partition_key)

@@ -244,7 +244,7 @@ async def test_upstream_assets_are_part_of_the_run_if_asked_for():
         assert calls == []
         assert len(result.failed) == 7
         assert {m.failure.kind for m in result.failed} == {"dependency"}
-        assert "raw[d:2025-01-01]" in result.failed[0].failure.message
+        assert "raw[2025-01-01]" in result.failed[0].failure.message
         result = await runtime.backfill("clean", upstream=True)
         assert len(result.succeeded) == 14
         assert await runtime.load("clean", partition="2025-01-07") == 70
@@ -256,9 +256,9 @@ async def test_one_failing_partition_does_not_stop_the_others():
     async with Runtime(weekly(calls, fail=[3])) as runtime:
         result = await runtime.backfill("clean", upstream=True)
         assert result.status == "failed"
-        assert [m.name for m in result.failed] == ["raw[d:2025-01-03]"]
-        assert [m.name for m in result.skipped] == ["clean[d:2025-01-03]"]
-        assert result.skipped[0].failure.cause == "raw[d:2025-01-03]"
+        assert [m.name for m in result.failed] == ["raw[2025-01-03]"]
+        assert [m.name for m in result.skipped] == ["clean[2025-01-03]"]
+        assert result.skipped[0].failure.cause == "raw[2025-01-03]"
         assert len(result.succeeded) == 12
         with pytest.raises(RunFailed) as caught:
             await runtime.backfill("clean", upstream=True, raise_on_failure=True)

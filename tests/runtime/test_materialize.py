@@ -177,7 +177,7 @@ async def test_missing_partitions_are_named_with_their_key():
     async with Runtime(pipeline) as runtime:
         with pytest.raises(DependencyNotReady) as caught:
             await runtime.materialize("clean", partition="2025-01-15")
-        assert caught.value.missing == ("raw[d:2025-01-15]",)
+        assert caught.value.missing == ("raw[2025-01-15]",)
 
 
 async def test_a_failure_carries_its_record():

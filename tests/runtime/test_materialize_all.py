@@ -395,7 +395,7 @@ async def test_the_partition_reaches_upstream():
 
     async with Runtime(pipeline) as runtime:
         result = await runtime.materialize_all("clean", partition="2025-01-03")
-        assert [m.name for m in result.succeeded] == ["raw[d:2025-01-03]", "clean[d:2025-01-03]"]
+        assert [m.name for m in result.succeeded] == ["raw[2025-01-03]", "clean[2025-01-03]"]
         assert await result.value() == "2025/01/03"
 
 

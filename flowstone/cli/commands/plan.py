@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from flowstone.cli.asset_keys import partition_argument
-from flowstone.cli.labels import count, key_label, name_label, step_label
+from flowstone.cli.labels import count, key_label, step_label
 from flowstone.cli.loading import load
 from flowstone.cli.loop import run_async
 from flowstone.cli.options import (
@@ -80,17 +80,12 @@ async def _ask(screen: Screen, loaded: Loaded, store: str, asset: str, selection
 def _show(screen: Screen, planned: Plan, limit: int) -> None:
     shown = table(screen, "step", "action", "reason")
     for step in planned[:limit]:
-        shown.add_row(step_label(step.asset, step.partition_key), step.action, _readable(step.reason))
+        shown.add_row(step_label(step.asset, step.partition_key), step.action, step.reason)
     if limit and len(planned):
         screen.show(shown, "")
     screen.show(f"{count(len(planned), 'step')}: {planned.to_run:,} to run, {planned.to_reuse:,} to reuse")
     if len(planned) > limit:
         screen.note(f"{count(len(planned) - limit, 'more step')}: --limit N or --json shows them.")
-
-
-def _readable(reason: str) -> str:
-    """With the names of steps as people read them."""
-    return " ".join(name_label(word) for word in reason.split(" "))
 
 
 def _document(planned: Plan) -> dict[str, Any]:
