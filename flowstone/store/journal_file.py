@@ -74,9 +74,7 @@ def rewrite(path: Path, operations: Iterable[Any]) -> int | None:
             os.fsync(file.fileno())
             length = file.tell()
     except OSError:
-        with suppress(OSError):
-            new.unlink()
-        return None
+        return None  # What was written of it goes when the journal is opened.
     new.replace(path)
     _sync_directory(path.parent)
     return length

@@ -19,7 +19,7 @@ import pytest
 
 from flowstone import errors
 from flowstone.assets.partition_keys import encode_partition
-from flowstone.runs.events import RunCancelRequested, RunQueued, StepProgressed, StepRetried
+from flowstone.runs.events import RunCancelRequested, RunQueued, StepProgressed, StepRetried, StepSucceeded
 from flowstone.runs.records import Status
 from flowstone.store.protocol import StaleWrite, Store
 from tests.store.facts import FAILURE, at, begun, end, ending, over, record, run, start
@@ -140,11 +140,11 @@ class StoreContract:
         assert await store.events("run-1") == list(enumerate([queued, *written], 1))
 
     async def test_an_event_may_differ_from_its_record(self, place):
-        """The instant of an event is its own, even where its record has another one."""
-        event = replace(end("a"), at=at(77))
+        """The instant and the attempt of an event are its own, even where its record has others."""
+        differing = [replace(end("a"), at=at(77)), replace(end("b"), attempt=7)]
         await place.store.create_run(run())
-        await place.store.write(event)
-        assert (await place.store.events("run-1"))[1] == (2, event)
+        await place.store.write_many(differing)
+        assert await (await place.reopen()).events("run-1", after=1) == list(enumerate(differing, 2))
 
     async def test_events_are_paged(self, place):
         """`after` and `limit` choose a page by sequence number."""
@@ -366,6 +366,16 @@ class StoreContract:
         found = await store.steps("run-1")
         assert found == made
         assert [type(one.partition) for one in found] == [type(key) for key in keys]
+
+    @pytest.mark.parametrize("finished", [None, at(5).replace(tzinfo=None)])
+    async def test_a_terminal_record_has_an_instant(self, place, finished):
+        """A record without `finished_at` gets its event's, and a naive one is taken as UTC."""
+        made = replace(record("a"), finished_at=finished)
+        await place.store.create_run(run())
+        await place.store.write(StepSucceeded(at(5), "run-1", "a", None, 1, made))
+        await finished_run(place.store, "run-2", end("a", run_id="run-2", second=4))
+        store = await place.reopen()
+        assert (await store.current([("a", None)]))["a", None] == record("a", second=5, started_at=at(1))
 
     # What is current ----------------------------------------------------------------------------------------
 

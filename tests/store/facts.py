@@ -68,6 +68,7 @@ def record(
     **fields,
 ) -> Materialization:
     """A terminal record; `inputs` are pairs of asset and key."""
+    fields.setdefault("started_at", at(second - 1))
     return Materialization(
         asset,
         key,
@@ -75,7 +76,6 @@ def record(
         run_id,
         status,
         attempt=attempt,
-        started_at=at(second - 1),
         finished_at=at(second),
         failure=FAILURE if status in {Status.FAILED, Status.SKIPPED} else None,
         inputs=tuple(Input(name, part, run_id, 1) for name, part in inputs),
