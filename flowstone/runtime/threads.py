@@ -16,6 +16,8 @@ from dataclasses import dataclass
 from enum import Enum, auto
 from typing import TYPE_CHECKING
 
+from flowstone.runtime.guard import describe
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -28,7 +30,7 @@ class _State(Enum):
     QUEUED = auto()
     RUNNING = auto()
     DONE = auto()
-    ABANDONED = auto()
+    GIVEN_UP = auto()
 
 
 class ThreadCall:
@@ -36,71 +38,59 @@ class ThreadCall:
 
     Attributes:
         name: Who it is for, as people know it.
-        outcome: A future with the call's outcome; it never carries an exception.
+        state: Changed under the pool's lock only, so that giving up and starting exclude each other.
     """
 
-    __slots__ = ("_call", "_context", "_lock", "_loop", "_state", "name", "outcome")
+    __slots__ = ("_call", "_context", "_loop", "_on_start", "_outcome", "_pool", "name", "state")
 
-    def __init__(self, name: str, call: Callable[[], Outcome], lock: threading.RLock) -> None:
+    def __init__(
+        self, name: str, call: Callable[[], Outcome], on_start: Callable[[], object] | None, pool: Threads
+    ) -> None:
         self.name = name
+        self.state = _State.QUEUED
         self._call: Callable[[], Outcome] | None = call
         self._context = contextvars.copy_context()
         self._loop = asyncio.get_running_loop()
-        self.outcome: asyncio.Future[Outcome] = self._loop.create_future()
-        self._state = _State.QUEUED
-        self._lock = lock  # The pool's: giving up and naming it abandoned are one step.
-
-    @property
-    def running(self) -> bool:
-        """Whether a thread is inside the call."""
-        return self._state is _State.RUNNING
-
-    def give_up(self) -> bool:
-        """Stop caring. True if a thread is inside the call and cannot be stopped."""
-        with self._lock:
-            was = self._state
-            if was is not _State.DONE:
-                self._state = _State.ABANDONED
-        return was is _State.RUNNING
+        self._on_start = on_start
+        self._pool = pool
+        self._outcome: asyncio.Future[Outcome] = self._loop.create_future()
 
     async def wait(self) -> Outcome:
-        """The outcome.
+        """The call's outcome.
 
         Cancelled while a thread is inside the call, it goes on waiting: a thread cannot be interrupted, and
-        until it returns the call has not stopped. Whoever cannot wait abandons the call.
+        until it returns the call has not stopped. Whoever cannot wait any longer abandons the call.
+
+        Raises:
+            CancelledError: Cancelled while no thread is inside the call.
         """
         while True:
             try:
-                return await self.outcome
+                return await self._outcome
             except asyncio.CancelledError:
-                if not self.running:
-                    self.give_up()
+                if self._pool.withdraw(self):
                     raise
-                self.outcome = self._loop.create_future()  # The cancel has spoilt the one we waited for.
+                self._outcome = self._loop.create_future()  # The cancel has spoilt the one we waited for.
 
-    def run(self) -> bool:
-        """Make the call, on a worker thread. False if it was given up meanwhile."""
-        with self._lock:
-            if self._state is not _State.QUEUED:
-                return True
-            self._state = _State.RUNNING
-            call, self._call = self._call, None
+    def make(self) -> Outcome:
+        """Make the call; on a worker thread. Nothing leaves it but an outcome."""
+        call, self._call = self._call, None
         assert call is not None
-        outcome = self._context.run(call)
-        with self._lock:
-            wanted = self._state is _State.RUNNING
-            self._state = _State.DONE
-        if wanted:
-            self._deliver(outcome)
-        return wanted
+        try:
+            if self._on_start is not None:
+                self._loop.call_soon_threadsafe(self._on_start)
+            return self._context.run(call)
+        except BaseException as error:  # A closed loop, or no memory left for the outcome.
+            return False, describe(error, None)
 
-    def _deliver(self, outcome: Outcome) -> None:
+    def deliver(self, outcome: Outcome) -> None:
+        """Hand the outcome to the loop, from whatever thread."""
         with suppress(RuntimeError):  # The loop is closed: nobody waits any more.
             self._loop.call_soon_threadsafe(self._set, outcome)
 
     def _set(self, outcome: Outcome) -> None:
-        if not self.outcome.done():
-            self.outcome.set_result(outcome)
+        if not self._outcome.done():
+            self._outcome.set_result(outcome)
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,41 +113,72 @@ class ThreadStatistics:
 
 
 class Threads:
-    """At most `limit` daemon threads, started when they are needed."""
+    """At most `limit` daemon threads, started when they are needed.
 
-    def __init__(self, limit: int) -> None:
+    Args:
+        limit: Calls that may be under way at a time, abandoned ones not counted.
+        name: What the threads are called, followed by a number.
+    """
+
+    def __init__(self, limit: int, name: str = "flowstone-asset") -> None:
         self.limit = limit
+        self._name = name
         self._calls: queue.SimpleQueue[ThreadCall | None] = queue.SimpleQueue()
         self._alive = 0
-        self._idle = 0
+        self._spare = (
+            0  # Threads that wait or are about to, minus entries of the queue; so it may be negative.
+        )
+        self._queued = 0
         self._busy: dict[int, ThreadCall] = {}
         self._abandoned: dict[int, ThreadCall] = {}
-        self._lock = threading.RLock()
+        self._lock = threading.Lock()
         self._serial = 0
 
-    def start(self, name: str, call: Callable[[], Outcome]) -> ThreadCall:
-        """Queue a call; it begins at once if a thread is free or may be started."""
-        job = ThreadCall(name, call, self._lock)
+    def start(
+        self, name: str, call: Callable[[], Outcome], on_start: Callable[[], object] | None = None
+    ) -> ThreadCall:
+        """Queue a call; it begins at once if a thread is free or may be started.
+
+        Args:
+            name: Who it is for.
+            call: Returns the outcome. It runs in a copy of the current context.
+            on_start: Called on the loop when a thread has begun with it.
+        """
+        job = ThreadCall(name, call, on_start, self)
+        with self._lock:
+            self._spare -= 1
+            self._queued += 1
         self._calls.put(job)
         self._grow()
         return job
 
-    def abandon(self, job: ThreadCall) -> bool:
-        """Give a call up. True if it goes on in its thread; another thread takes that one's place."""
+    def withdraw(self, job: ThreadCall) -> bool:
+        """Take a call back that no thread has begun with. False if a thread is inside it."""
         with self._lock:
-            stuck = job.give_up()
-            if stuck:
-                self._busy.pop(id(job), None)
-                self._abandoned[id(job)] = job
-                self._alive -= 1
-        if stuck:
-            self._grow()
-        return stuck
+            if job.state is _State.QUEUED:
+                job.state = _State.GIVEN_UP
+                self._queued -= 1
+            return job.state is not _State.RUNNING
+
+    def abandon(self, job: ThreadCall) -> bool:
+        """Give a call up. True if it goes on in its thread; another thread may take that one's place."""
+        if self.withdraw(job):
+            return False
+        with self._lock:
+            if job.state is not _State.RUNNING:
+                return False
+            job.state = _State.GIVEN_UP
+            del self._busy[id(job)]
+            self._abandoned[id(job)] = job
+            self._alive -= 1
+        self._grow()
+        return True
 
     def close(self) -> None:
         """Let idle threads end. Calls under way go on; nothing waits for them."""
         with self._lock:
             alive = self._alive
+            self._spare -= alive
         for _ in range(alive):
             self._calls.put(None)
 
@@ -167,33 +188,69 @@ class Threads:
                 limit=self.limit,
                 threads=self._alive,
                 busy=len(self._busy),
-                queued=self._calls.qsize(),
+                queued=self._queued,
                 abandoned=tuple(job.name for job in self._abandoned.values()),
             )
 
     def _grow(self) -> None:
         with self._lock:
-            if self._calls.qsize() <= self._idle or self._alive >= self.limit:
+            if self._spare >= 0 or self._alive >= self.limit:
                 return
             self._alive += 1
+            self._spare += 1
             self._serial += 1
-            name = f"flowstone-asset-{self._serial}"
-        threading.Thread(target=self._work, name=name, daemon=True).start()
+            thread = threading.Thread(target=self._work, name=f"{self._name}-{self._serial}", daemon=True)
+        try:
+            thread.start()
+        except RuntimeError as error:
+            self._cannot_grow(error)
+
+    def _cannot_grow(self, error: RuntimeError) -> None:
+        """The system gives us no more threads. Those we have do the work; without any it fails."""
+        with self._lock:
+            self._alive -= 1
+            self._spare -= 1
+            if self._alive > 0:
+                return
+        with suppress(queue.Empty):
+            while True:
+                job = self._calls.get_nowait()
+                with self._lock:
+                    self._spare += 1
+                if job is not None and self._begin(job):
+                    self._end(job)
+                    job.deliver((False, describe(error, None)))
 
     def _work(self) -> None:
-        while True:
+        while (job := self._calls.get()) is not None:
+            if self._begin(job):
+                outcome = job.make()
+                if not self._end(job):
+                    return  # It was abandoned: another thread has taken this one's place.
+                job.deliver(outcome)
+                del outcome  # Not for as long as this thread is idle.
+            del job
             with self._lock:
-                self._idle += 1
-            job = self._calls.get()
-            with self._lock:
-                self._idle -= 1
-                if job is None:
-                    self._alive -= 1
-                    return
-                self._busy[id(job)] = job
-            wanted = job.run()
-            with self._lock:
-                self._busy.pop(id(job), None)
-                self._abandoned.pop(id(job), None)
-            if not wanted:
-                return  # It was abandoned: another thread has taken this one's place.
+                self._spare += 1
+        with self._lock:
+            self._alive -= 1
+
+    def _begin(self, job: ThreadCall) -> bool:
+        """False if it was given up while it was queued."""
+        with self._lock:
+            if job.state is not _State.QUEUED:
+                return False
+            job.state = _State.RUNNING
+            self._queued -= 1
+            self._busy[id(job)] = job
+            return True
+
+    def _end(self, job: ThreadCall) -> bool:
+        """False if it was given up while it ran."""
+        with self._lock:
+            self._abandoned.pop(id(job), None)
+            if job.state is not _State.RUNNING:
+                return False
+            del self._busy[id(job)]
+            job.state = _State.DONE
+            return True
