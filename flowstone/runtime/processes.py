@@ -33,7 +33,7 @@ class Processes:
     async def call(self, asset: Asset[..., Any], arguments: dict[str, Any]) -> Outcome:
         """Call the asset's function in a worker process. The context's metadata comes back with the outcome."""
         import anyio  # noqa: PLC0415 - few pipelines need processes
-        from anyio import to_process  # noqa: PLC0415
+        from anyio import to_process  # noqa: PLC0415 - as above
 
         if self._limiter is None:
             self._limiter = anyio.CapacityLimiter(self._limit)

@@ -106,7 +106,7 @@ class Runtime:
         **options: Any,
     ) -> None:
         # Not at the top: pydantic-settings takes longer to import than everything else together.
-        from flowstone.runtime.settings import merged_settings  # noqa: PLC0415
+        from flowstone.runtime.settings import merged_settings  # noqa: PLC0415 - as said
 
         given = (pipelines,) if isinstance(pipelines, Pipeline) else tuple(pipelines)
         self._settings = merged_settings(settings, options)
