@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import contextlib
 import json
 import os
@@ -165,6 +166,7 @@ class Terminal:
     def __init__(self, folder: Path, *arguments: str, env: dict[str, str] | None = None) -> None:
         self.master, slave = pty.openpty()
         self.seen = ""
+        self._decoder = codecs.getincrementaldecoder("utf-8")()  # A read may end inside a character.
         size = {"COLUMNS": "80", "LINES": "24"}
         self.process = subprocess.Popen(
             command(*arguments),
@@ -187,7 +189,7 @@ class Terminal:
             if not part:
                 assert not words, f"{words!r} never came; the screen was {self.seen[-2000:]!r}"
                 break
-            self.seen += part.decode()
+            self.seen += self._decoder.decode(part)
         return self.seen
 
     def status(self) -> int:
@@ -278,3 +280,22 @@ def test_looking_while_another_process_works(folder):
         assert len(refused.stderr.strip().splitlines()) == 1
         (folder / "open").touch()
         assert finished(process)[0] == 0
+
+
+@pytest.mark.parametrize(("depth", "code"), [("truecolor", "\x1b[38;2;"), ("", "\x1b[38;5;")])
+def test_demo_in_colour(terminal, depth, code):
+    """On a colour terminal the calendar is drawn in half blocks, in 24-bit colour or the nearest of 256."""
+    shown = terminal("demo", env={"COLORTERM": depth})
+    assert shown.status() == 0
+    assert code in shown.seen
+    assert shown.seen.count("▀") > 48 * 4 * 4
+    assert "2015" in shown.seen
+    assert "Try next" in shown.seen
+
+
+def test_demo_with_sixteen_colours(terminal):
+    """Where colours are too few for a scale, shades take their place."""
+    shown = terminal("demo", env={"TERM": "xterm", "COLORTERM": ""})
+    assert shown.status() == 0
+    assert "▀" not in shown.seen
+    assert "░" in shown.seen
