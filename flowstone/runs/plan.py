@@ -117,10 +117,11 @@ class Edge:
         self.upstream = upstream
         self.aligned = aligned
 
-    def numbers(self, position: int, key: Any) -> tuple[range, ...]:
+    def numbers(self, position: int, keys: Sequence[Any]) -> tuple[range, ...]:
         if self.aligned:
             number = self.upstream.offset + position
             return (range(number, number + 1),)
+        key = keys[position]
         return self.upstream.numbers(self._view.upstream_keys(self.asset, self.upstream.asset, key).keys)
 
 
@@ -172,10 +173,9 @@ class RunPlan:
         if not edges:
             return ()
         position = step - plan.offset
-        key = plan.keys[position]
         if len(edges) == 1:
-            return edges[0].numbers(position, key)
-        return [numbers for edge in edges for numbers in edge.numbers(position, key)]
+            return edges[0].numbers(position, plan.keys)
+        return [numbers for edge in edges for numbers in edge.numbers(position, plan.keys)]
 
 
 def _ranges(numbers: Iterable[int]) -> tuple[range, ...]:

@@ -66,7 +66,10 @@ def needs_of(
             needs.append(Needs(dependency, (partition,), [(name, key)], many=False))
             continue
         values, many = view.upstream_keys(asset.name, name, partition)
-        keys = [(name, None if value is None else encode_partition(value)) for value in values]
+        if len(values) == 1 and values[0] is partition:
+            keys = [(name, key)]
+        else:
+            keys = [(name, None if value is None else encode_partition(value)) for value in values]
         needs.append(Needs(dependency, values, keys, many=many))
     return needs
 
