@@ -141,7 +141,11 @@ class StoreContract:
 
     async def test_an_event_may_differ_from_its_record(self, place):
         """The instant and the attempt of an event are its own, even where its record has others."""
-        differing = [replace(end("a"), at=at(77)), replace(end("b"), attempt=7)]
+        differing = [
+            replace(end("a"), at=at(77)),
+            replace(end("b"), attempt=7),
+            replace(end("c", status=Status.FAILED), attempt=7),
+        ]
         await place.store.create_run(run())
         await place.store.write_many(differing)
         assert await (await place.reopen()).events("run-1", after=1) == list(enumerate(differing, 2))
