@@ -77,6 +77,9 @@ class Values:
         name = asset_named(view.graph, asset).name
         if partition is None:
             keys: list[StepKey] = [(name, key) for key in await self._services.store.current_keys(name)]
+            if not keys and view.graph[name].partitions is None:
+                # What was computed from a value that is no longer current may still stand.
+                keys = [(name, None)]
         else:
             keys = [(name, encoded(view, name, partition))]
         if downstream:
