@@ -1,0 +1,185 @@
+"""Settings: from keyword arguments, else from `Settings(...)`, else from the environment, else the defaults."""
+
+from __future__ import annotations
+
+import asyncio
+import subprocess
+import sys
+
+import pytest
+
+from flowstone import Pipeline, Runtime, Settings, StoreUnavailable
+from tests.runtime.doubles import Gate, Meter, UnreliableStore
+
+
+def test_the_defaults_are_those_of_the_contract(monkeypatch):
+    """Every name and value that users rely on."""
+    for name in Settings.model_fields:
+        monkeypatch.delenv(f"FLOWSTONE_{name.upper()}", raising=False)
+    settings = Settings()
+    assert settings.store == "memory://"
+    assert settings.home == ".flowstone"
+    assert (settings.lease, settings.shutdown_timeout) == (15.0, 30.0)
+    assert (settings.max_concurrency, settings.max_threads) == (64, 8)
+    assert (settings.cancel_timeout, settings.connect_timeout) == (5.0, 10.0)
+    assert (settings.lost_attempts, settings.auto_migrate) == (3, True)
+    assert settings.log_level == "info"
+
+
+def test_the_environment_sets_them(monkeypatch):
+    """`FLOWSTONE_` and the name in capitals."""
+    monkeypatch.setenv("FLOWSTONE_MAX_CONCURRENCY", "7")
+    monkeypatch.setenv("FLOWSTONE_STORE", "file://runs")
+    monkeypatch.setenv("FLOWSTONE_AUTO_MIGRATE", "false")
+    settings = Settings()
+    assert (settings.max_concurrency, settings.store, settings.auto_migrate) == (7, "file://runs", False)
+
+
+def meter_pipeline(meter):
+    """Twenty steps that count how many are inside."""
+    pipeline = Pipeline()
+
+    async def work() -> None:
+        async with meter:
+            for _ in range(3):
+                await asyncio.sleep(0)
+
+    for number in range(20):
+        pipeline.asset(name=f"part_{number}")(work)
+    pipeline.asset(name="whole", deps=[f"part_{number}" for number in range(20)])(work)
+    return pipeline
+
+
+@pytest.mark.parametrize(
+    ("options", "expected"),
+    [
+        ({}, 3),
+        ({"settings": Settings(max_concurrency=5)}, 5),
+        ({"settings": Settings(max_concurrency=5), "max_concurrency": 2}, 2),
+        ({"max_concurrency": 4}, 4),
+        ({"max_concurrency": None}, 3),
+    ],
+)
+async def test_keyword_arguments_win_over_settings_over_the_environment(monkeypatch, options, expected):
+    """The nearest one counts; None means not given."""
+    monkeypatch.setenv("FLOWSTONE_MAX_CONCURRENCY", "3")
+    meter = Meter()
+    async with Runtime(meter_pipeline(meter), **options) as runtime:
+        await runtime.materialize_all("whole")
+    assert meter.most == expected
+
+
+async def test_the_store_may_come_from_the_environment(monkeypatch, tmp_path):
+    """`FLOWSTONE_STORE` is used where `store=` is not given."""
+    monkeypatch.setenv("FLOWSTONE_STORE", f"file://{tmp_path}/from_environment")
+    pipeline = Pipeline()
+    async with Runtime(pipeline):
+        assert (tmp_path / "from_environment").is_dir()
+    async with Runtime(pipeline, store=f"file://{tmp_path}/from_argument"):
+        assert (tmp_path / "from_argument").is_dir()
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"max_concurrency": 0},
+        {"max_concurrency": "many"},
+        {"max_threads": -1},
+        {"cancel_timeout": -1},
+        {"lease": 0},
+        {"shutdown_timeout": float("nan")},
+        {"no_such_option": 1},
+    ],
+)
+def test_what_is_wrong_is_said_in_one_sentence(options):
+    """The name of the option and what it takes; no page of validation output."""
+    with pytest.raises(ValueError, match=next(iter(options))) as caught:
+        Runtime(Pipeline(), **options)
+    assert "\n" not in str(caught.value)
+
+
+def test_settings_are_frozen():
+    """One `Settings` may be shared by runtimes."""
+    with pytest.raises(ValueError, match="frozen"):
+        Settings().max_threads = 1
+
+
+async def test_a_store_that_does_not_open_in_time_is_unavailable(monkeypatch):
+    """Entering the runtime gives up after `connect_timeout`."""
+
+    class Slow(UnreliableStore):
+        async def open(self):
+            await asyncio.Event().wait()
+
+    with pytest.raises(StoreUnavailable, match="connect_timeout"):
+        async with Runtime(Pipeline(), store=Slow(), connect_timeout=0.01):
+            pass
+
+
+async def test_a_store_url_nobody_knows_is_refused():
+    """The sentence lists what there is."""
+    with pytest.raises(StoreUnavailable, match="file://DIR"):
+        async with Runtime(Pipeline(), store="oracle://x"):
+            pass
+
+
+async def test_a_store_object_is_used_as_it_is():
+    """It is opened on entry and closed when the runtime is left, also when the body raises."""
+    store = UnreliableStore()
+    with pytest.raises(LookupError, match="body"):
+        async with Runtime(Pipeline(), store=store):
+            assert not store.closed
+            raise LookupError("body")
+    assert store.closed
+
+
+async def test_importing_the_package_loads_no_settings():
+    """pydantic-settings is loaded when a runtime is made, not before."""
+    code = "import sys, flowstone; print('pydantic_settings' in sys.modules, 'asyncpg' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == ["False", "False"]
+
+
+async def test_max_threads_bounds_the_functions_in_threads(background):
+    """More plain functions than threads wait for their turn; all are done."""
+    import threading
+
+    pipeline = Pipeline()
+    lock, inside, most = threading.Lock(), [0], [0]
+    two = threading.Event()
+
+    @pipeline.asset
+    def work() -> None:
+        with lock:
+            inside[0] += 1
+            most[0] = max(most[0], inside[0])
+            if inside[0] == 2:
+                two.set()
+        assert two.wait(10)
+        with lock:
+            inside[0] -= 1
+
+    async with Runtime(pipeline, max_threads=2) as runtime:
+        result = await runtime.backfill("work", partitions=range(10), max_parallel=None)
+        assert len(result.succeeded) == 10
+        assert most[0] == 2
+
+
+async def test_cancel_timeout_bounds_a_clean_up(clock, background):
+    """An asset that cleans up for too long is killed; zero kills at once."""
+    pipeline, gate = Pipeline(), Gate()
+
+    @pipeline.asset
+    async def slow() -> None:
+        try:
+            await gate.wait()
+        finally:
+            await asyncio.Event().wait()
+
+    async with Runtime(pipeline, clock=clock, cancel_timeout=0) as runtime:
+        run = await runtime.submit("slow")
+        await gate.entered.wait()
+        call = background(run.cancel())
+        await clock.advance(0.5)
+        await call
+        assert await run.status() == "cancelled"
