@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import math
 from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar, overload
@@ -234,7 +233,7 @@ class Supervisor(Supervised):
         process = self._started()
         process.on_exit = None
         await self._stop()
-        cancelled = await self._cancelled_from_outside(error)
+        cancelled = self._cancelled_from_outside()
         if cancelled and not isinstance(error, asyncio.CancelledError):
             raise asyncio.CancelledError
         if not cancelled:
@@ -254,17 +253,13 @@ class Supervisor(Supervised):
             except asyncio.CancelledError:
                 continue
 
-    async def _cancelled_from_outside(self, error: BaseException | None) -> bool:
+    def _cancelled_from_outside(self) -> bool:
         """Take back our own cancel of the host, and say whether there were others."""
         host = self._host
         if host is None:
             return False
         if not self._interrupted:
             return host is asyncio.current_task() and host.cancelling() > self._cancels
-        if not isinstance(error, asyncio.CancelledError):
-            # The body ended before it met our cancel, which would now hit the code after the block.
-            with contextlib.suppress(asyncio.CancelledError):
-                await asyncio.sleep(0)
         return host.uncancel() > self._cancels
 
     # A child of another -------------------------------------------------------------------------------------

@@ -140,11 +140,18 @@ class Tenacious:
         self.tasks.append(asyncio.create_task(self.swallow(), name=name))
         return self.tasks[-1]
 
+    def release(self) -> None:
+        """Let go: what still runs ends at its next exception, of which each task gets one."""
+        self.released = True
+        for task in self.tasks:
+            task.cancel()
+
     async def swallow(self):
         """Wait for ever, whatever is raised."""
         while not self.released:
+            never = asyncio.get_running_loop().create_future()
             try:
-                await asyncio.get_running_loop().create_future()
+                await never
             except BaseException:
                 self.swallowed += 1
 

@@ -276,15 +276,7 @@ async def test_a_task_that_will_not_stop_is_killed_at_its_deadline(behaviour, ta
     assert handle.exit == (Shutdown() if behaviour == "shield" else Killed())
     assert seen == [handle.exit]
     assert tasks.statistics().running == 0
-    await let_go(tenacious, clock)
-
-
-async def let_go(tenacious, clock):
-    """End what a hostile coroutine has left, so that the test leaves nothing."""
-    tenacious.released = True
-    for task in asyncio.all_tasks() - {asyncio.current_task()}:
-        task.cancel()
-    await clock.settle()
+    tenacious.release()
 
 
 async def test_a_killed_coroutine_is_never_resumed(tasks, clock):
@@ -376,7 +368,7 @@ async def test_kill_after_cancel_hurries(tasks, clock):
     handle.kill()
     assert await handle.down() == Killed()
     assert clock.timers == 0
-    tenacious.released = True
+    tenacious.release()
 
 
 # Tasks of tasks --------------------------------------------------------------------------------------------
@@ -488,7 +480,8 @@ async def test_an_orphan_that_will_not_stop_is_abandoned_by_name(tree, clock, re
         assert tasks.tree().abandoned == ("the stubborn one",)
         assert "abandoned: the stubborn one" in repr(root.tree())
         assert tasks.statistics().abandoned == 1
-        await let_go(tenacious, clock)
+        tenacious.release()
+        await clock.settle()
         assert tasks.statistics().abandoned == 0
         assert root.tree().children[0].abandoned == ()
 
@@ -508,7 +501,7 @@ async def test_an_abandoned_task_does_not_hold_the_tree(tree, clock, reports):
         flight = asyncio.create_task(clock.advance(2.1))
     await flight
     assert [report.kind for report in reports] == ["abandoned"]
-    await let_go(tenacious, clock)
+    tenacious.release()
 
 
 async def test_tasks_that_a_finished_task_left_end_with_the_tree(tree, clock):
@@ -627,7 +620,7 @@ async def test_stop_kill_waits_for_nobody(tasks, clock):
     await clock.settle()
     await tasks.stop("kill")
     assert handle.exit == Killed()
-    tenacious.released = True
+    tenacious.release()
 
 
 async def test_a_child_specification_bounds_the_whole(tree, clock):
@@ -640,7 +633,7 @@ async def test_a_child_specification_bounds_the_whole(tree, clock):
         await clock.advance(1.1)
         assert stop.done()
         assert handle.exit == Killed()
-    tenacious.released = True
+    tenacious.release()
 
 
 async def test_an_idle_task_supervisor_stops_at_once(tree):
