@@ -113,4 +113,4 @@ def test_kill_9_loses_nothing_acknowledged(tmp_path):
     for life in range(KILLS):
         ledger += live_and_be_killed(tmp_path, f"life{life}", chance.uniform(0.0, 0.15))
         checked += asyncio.run(check(tmp_path, ledger))
-    assert checked > 100 * KILLS
+    assert checked > 20 * KILLS
