@@ -147,7 +147,7 @@ async def test_a_resource_outlives_the_steps_that_use_it(background):
 async def test_a_resource_the_runtime_does_not_have():
     """The step fails with kind resource; the sentence says what to pass."""
     async with Runtime(needs_db()) as runtime:
-        with pytest.raises(MaterializationFailed, match="resources={") as caught:
+        with pytest.raises(MaterializationFailed, match=r"resources=\{") as caught:
             await runtime.materialize("one")
         assert caught.value.failure.kind == "resource"
         assert caught.value.failure.retryable

@@ -126,14 +126,14 @@ async def test_a_store_url_nobody_knows_is_refused():
 async def test_a_store_object_is_used_as_it_is():
     """It is opened on entry and closed when the runtime is left, also when the body raises."""
     store = UnreliableStore()
-    with pytest.raises(LookupError, match="body"):
+    with pytest.raises(LookupError, match="body"):  # noqa: PT012 - leaving is what is tested
         async with Runtime(Pipeline(), store=store):
             assert not store.closed
             raise LookupError("body")
     assert store.closed
 
 
-async def test_importing_the_package_loads_no_settings():
+def test_importing_the_package_loads_no_settings():
     """pydantic-settings is loaded when a runtime is made, not before."""
     code = "import sys, flowstone; print('pydantic_settings' in sys.modules, 'asyncpg' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
