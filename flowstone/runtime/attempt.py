@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from datetime import datetime
 
-    from flowstone.actors import Exit, TaskHandle
+    from flowstone.actors import Exit, TaskHandle, Timer
     from flowstone.assets.asset import Asset
     from flowstone.runs.plan import RunPlan
     from flowstone.runs.records import Input
@@ -71,6 +71,7 @@ class Attempt:
         "_services",
         "_started_at",
         "_thread",
+        "_timer",
         "asset",
         "handle",
         "holds_slot",
@@ -107,6 +108,7 @@ class Attempt:
         self._metadata: dict[str, Any] = {}
         self._thread: ThreadCall | None = None
         self._brood: Brood | None = None
+        self._timer: Timer | None = None
 
     @property
     def name(self) -> str:
@@ -227,25 +229,29 @@ class Attempt:
 
     async def _call(self, arguments: dict[str, Any]) -> Outcome:
         asset = self.asset
-        timer = None
-        if asset.timeout is not None:
-            timer = self._services.clock.call_later(asset.timeout, partial(self.stop, "timeout"))
+        on_start = None if asset.timeout is None else self._limit_time
         try:
             if asset.is_constant:
                 return True, asset.value
             if asset.run_in == "loop":
+                self._limit_time()
                 return await self._call_on_loop(arguments)
             if asset.run_in == "process":
-                return await self._services.processes.call(asset, arguments)
+                return await self._services.processes.call(self.name, asset, arguments, on_start)
             self._thread = self._services.threads.start(
-                self.name, partial(call, asset.function, arguments, asset.retry)
+                self.name, partial(call, asset.function, arguments, asset.retry), on_start
             )
             outcome = await self._thread.wait()
             self._thread = None
             return outcome
         finally:
-            if timer is not None:
-                timer.cancel()
+            if self._timer is not None:
+                self._timer.cancel()
+
+    def _limit_time(self) -> None:
+        """The function begins now: what it spent in a queue before is not its own time."""
+        if self.asset.timeout is not None and not self.over:
+            self._timer = self._services.clock.call_later(self.asset.timeout, partial(self.stop, "timeout"))
 
     async def _call_on_loop(self, arguments: dict[str, Any]) -> Outcome:
         """Call it here. When it has returned, nothing that it set in motion goes on."""

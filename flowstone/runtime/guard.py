@@ -70,10 +70,18 @@ def call(function: Callable[..., Any], arguments: Mapping[str, Any], retry: Retr
     try:
         value = function(**arguments)
         if isinstance(value, Coroutine):
-            value = asyncio.run(value)
+            return asyncio.run(_outcome_of(value, retry))
     except BaseException as error:  # the guard: see the module docstring
         return False, describe(error, retry)
     return True, value
+
+
+async def _outcome_of(coroutine: Coroutine[Any, Any, Any], retry: Retry | None) -> Outcome:
+    """The guard once more, inside the task: asyncio.run() does not survive every exception."""
+    try:
+        return True, await coroutine
+    except BaseException as error:  # as above
+        return False, describe(error, retry)
 
 
 async def absorb_cancels(task: asyncio.Task[Any]) -> None:

@@ -1,76 +1,330 @@
 """Worker processes for assets with `run_in="process"`: code that holds the GIL, leaks, or may crash.
 
-Cancelling such a step kills its process: the one place where code that never yields can be stopped. The asset
-travels as a reference and is imported there, so it must be defined at the top level of an importable module.
+Cancelling such a step kills its process and all that this one started: the one place where code that never
+yields can be stopped. The asset travels as the place of its definition and is imported there, so it must be
+defined at the top level of an importable module.
+
+Each call has a thread of ours that writes to its process and waits for the answer: the same on every event
+loop. Rejected: anyio's `to_process`, whose workers all runtimes of a loop share, and which end with the task
+that happened to start the first of them; and the standard library's pools, in which one process that dies
+fails the calls of all others.
 """
 
 from __future__ import annotations
 
+import asyncio
 import os
-import pickle  # Only to name its errors; anyio's worker protocol pickles between our own processes.
+import pickle  # Between processes of one program: nothing that came from a store or a network is unpickled.
+import select
+import signal
+import subprocess
+import sys
+import threading
+from contextlib import suppress
+from multiprocessing import spawn
 from typing import TYPE_CHECKING, Any
 
 from flowstone.assets.context import Context
 from flowstone.runs.records import Failure
-from flowstone.runtime.guard import call, describe
+from flowstone.runtime.threads import Threads
+from flowstone.runtime.worker_process import HEADER, Done, Place, Progressed, Request, no_passage
 
 if TYPE_CHECKING:
-    from anyio import CapacityLimiter
+    from collections.abc import Callable
 
     from flowstone.assets.asset import Asset
     from flowstone.runtime.guard import Outcome
 
 __all__ = ["Processes"]
 
+_START = (
+    "import pickle, sys; sys.path[:] = pickle.load(sys.stdin.buffer); "
+    "from flowstone.runtime.worker_process import main; main()"
+)
+_MOST_AT_ONCE = 1 << 20  # Bytes of one read.
+_LOOK_AFTER = 500  # Milliseconds of silence.
+_GROUPS = sys.platform != "win32"
+
 
 class Processes:
-    """At most one worker process per processor, started when they are needed and kept for the next call."""
+    """At most `limit` worker processes at work, started when they are needed and kept for the next call.
+
+    Args:
+        limit: Default: the number of processors.
+    """
 
     def __init__(self, limit: int | None = None) -> None:
-        self._limit = limit or os.cpu_count() or 1
-        self._limiter: CapacityLimiter | None = None
+        self._threads = Threads(limit or os.cpu_count() or 1, "flowstone-process")
+        self._lock = threading.Lock()
+        self._idle: list[_Worker] = []
+        self._closed = False
 
-    async def call(self, asset: Asset[..., Any], arguments: dict[str, Any]) -> Outcome:
-        """Call the asset's function in a worker process. The context's metadata comes back with the outcome."""
-        import anyio  # noqa: PLC0415 - few pipelines need processes
-        from anyio import to_process  # noqa: PLC0415 - as above
+    async def call(
+        self,
+        name: str,
+        asset: Asset[..., Any],
+        arguments: dict[str, Any],
+        on_start: Callable[[], object] | None,
+    ) -> Outcome:
+        """Call the asset's function in a worker process. What it notes in its context comes back.
 
-        if self._limiter is None:
-            self._limiter = anyio.CapacityLimiter(self._limit)
+        Args:
+            name: The step, as people know it.
+            asset: The asset.
+            arguments: The function's arguments.
+            on_start: Called on the loop when a process has begun.
+        """
         context = arguments.get(asset.context_parameter or "")
-        sent = {name: _portable(value) for name, value in arguments.items()}
         try:
-            outcome, metadata = await to_process.run_sync(
-                _work, asset, sent, cancellable=True, limiter=self._limiter
-            )
-        except anyio.BrokenWorkerProcess:
-            message = f"The worker process of {asset.name} died: it was killed, ran out of memory or exited."
-            return False, Failure("error", message, retryable=True)
-        except (pickle.PicklingError, AttributeError, TypeError, ImportError) as error:
+            request = pickle.dumps(_request(asset, arguments))
+        except BaseException as error:
             return False, _unportable(asset, error)
-        if isinstance(context, Context):
-            context.metadata.update(metadata)
-        return outcome
+        work = _Work(self, name, request, context if isinstance(context, Context) else None, on_start)
+        job = self._threads.start(name, work.run)
+        try:
+            return await job.wait(work.stop)
+        finally:
+            # Killed, or cancelled while it waited for a place: nothing of it may go on.
+            work.stop()
+            self._threads.abandon(job)
+
+    def close(self) -> None:
+        """End the idle processes. Those at work end with their calls."""
+        with self._lock:
+            self._closed = True
+            idle, self._idle = self._idle, []
+        for worker in idle:
+            worker.kill()
+        for worker in idle:
+            worker.bury()
+        self._threads.close()
+
+    def take(self) -> _Worker:
+        """A living process that is nobody else's."""
+        while True:
+            with self._lock:
+                worker = self._idle.pop() if self._idle else None
+            if worker is None:
+                return _Worker()
+            if worker.alive:
+                return worker
+            worker.bury()
+
+    def give_back(self, worker: _Worker) -> None:
+        """It has answered, and may be used again."""
+        with self._lock:
+            if not self._closed:
+                self._idle.append(worker)
+                return
+        worker.bury()
 
 
-def _work(asset: Asset[..., Any], arguments: dict[str, Any]) -> tuple[Outcome, dict[str, Any]]:
-    """In the worker process: the same guard, and what the function noted in its context."""
-    outcome = call(asset.function, arguments, asset.retry)
-    context = arguments.get(asset.context_parameter or "")
-    return outcome, context.metadata if isinstance(context, Context) else {}
+class _Work:
+    """One call, on a thread of its own; `stop` may come from another thread, at any time."""
+
+    def __init__(
+        self,
+        processes: Processes,
+        name: str,
+        request: bytes,
+        context: Context | None,
+        on_start: Callable[[], object] | None,
+    ) -> None:
+        self._processes = processes
+        self._name = name
+        self._request = request
+        self._context = context
+        self._on_start = on_start
+        self._loop = asyncio.get_running_loop()
+        self._lock = threading.Lock()
+        self._worker: _Worker | None = None
+        self._stopped = False
+
+    def stop(self) -> None:
+        """Kill the process, if there is one, and let none begin."""
+        with self._lock:
+            self._stopped = True
+            if self._worker is not None:
+                self._worker.kill()
+
+    def run(self) -> Outcome:
+        """Make the call."""
+        worker = self._processes.take()
+        done: Done | Failure
+        well = False
+        try:
+            if not self._begin(worker):
+                return False, Failure("error", f"{self._name} was stopped before its process began.")
+            done = self._converse(worker)
+            well = isinstance(done, Done)
+        except (EOFError, OSError):
+            done = self._died(worker)
+        finally:
+            if self._end() and well:
+                self._processes.give_back(worker)
+            else:
+                worker.bury()
+        if isinstance(done, Failure):
+            return False, done
+        if self._context is not None:
+            self._context.metadata.update(done.metadata)
+        return done.outcome
+
+    def _begin(self, worker: _Worker) -> bool:
+        with self._lock:
+            if not self._stopped:
+                self._worker = worker
+            return not self._stopped
+
+    def _end(self) -> bool:
+        """From here on a stop comes too late to kill. False if one came before."""
+        with self._lock:
+            self._worker = None
+            return not self._stopped
+
+    def _converse(self, worker: _Worker) -> Done | Failure:
+        problem = worker.prepare()
+        if problem is not None:
+            return Failure(
+                "error",
+                f"The worker process of {self._name} cannot import the program it belongs to ({problem}): put "
+                f"what a script does under `if __name__ == '__main__':`.",
+            )
+        if self._on_start is not None:
+            self._loop.call_soon_threadsafe(self._on_start)
+        worker.send(self._request)
+        while True:
+            reply = pickle.loads(worker.receive())  # noqa: S301 - from a process that we started
+            if isinstance(reply, Done):
+                return reply
+            if isinstance(reply, Progressed) and self._context is not None:
+                self._context.progress(reply.fraction, reply.message)
+
+    def _died(self, worker: _Worker) -> Failure:
+        return Failure(
+            "error",
+            f"The worker process of {self._name} died ({worker.how_it_ended()}): it was killed, ran out of "
+            f"memory, or its code ended it.",
+            retryable=True,
+        )
 
 
-def _portable(value: Any) -> Any:
-    """A context without its way back into this process: progress is not reported from there."""
-    if isinstance(value, Context):
-        return Context(value.asset, value.partition, value.partition_key, value.run_id, value.attempt)
-    return value
+class _Worker:
+    """One process, with a pipe each way. All but `kill` may block: it is for the thread that has the worker."""
+
+    def __init__(self) -> None:
+        # A session of its own: Ctrl-C at the terminal is the runtime's to answer, and a kill takes its children.
+        self._process = subprocess.Popen(  # noqa: S603 - our own interpreter and program
+            [sys.executable, "-c", _START],
+            bufsize=0,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            start_new_session=_GROUPS,
+        )
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        self._stdin, self._stdout = self._process.stdin, self._process.stdout
+        self._prepared = False
+
+    @property
+    def alive(self) -> bool:
+        return self._process.poll() is None
+
+    def prepare(self) -> str | None:
+        """Make it like this program, once; returns why that failed, if it did."""
+        if self._prepared:
+            return None
+        program = spawn.get_preparation_data("flowstone-worker")
+        program.pop("authkey", None)
+        self._write(pickle.dumps(sys.path))
+        self.receive()  # It has taken its streams: before that it might read further than it should.
+        self.send(pickle.dumps(program))
+        problem: str | None = pickle.loads(self.receive())  # noqa: S301 - from a process that we started
+        self._prepared = problem is None
+        return problem
+
+    def send(self, data: bytes) -> None:
+        self._write(len(data).to_bytes(HEADER, "big"))
+        self._write(data)
+
+    def receive(self) -> bytes:
+        """The next frame. Raises EOFError when the process is gone."""
+        return self._read(int.from_bytes(self._read(HEADER), "big"))
+
+    def kill(self) -> None:
+        """End it and what it started, now; from any thread."""
+        if self._process.returncode is None:
+            with suppress(ProcessLookupError, PermissionError):
+                if _GROUPS:
+                    os.killpg(self._process.pid, signal.SIGKILL)
+                else:
+                    self._process.kill()
+
+    def bury(self) -> None:
+        """End it, and keep nothing of it."""
+        self.kill()
+        self._process.wait()
+        for pipe in (self._stdin, self._stdout):
+            with suppress(OSError):
+                pipe.close()
+
+    def how_it_ended(self) -> str:
+        """Its exit status in words, once it has one."""
+        status = self._process.wait()
+        if status < 0:
+            with suppress(ValueError):
+                return signal.Signals(-status).name
+        return f"exit status {status}"
+
+    def _write(self, data: bytes) -> None:
+        rest = memoryview(data)
+        while rest:
+            rest = rest[self._stdin.write(rest) :]
+
+    def _read(self, size: int) -> bytes:
+        data = bytearray()
+        while len(data) < size:
+            self._wait_for_data()
+            part = self._stdout.read(min(size - len(data), _MOST_AT_ONCE))
+            if not part:
+                raise EOFError("The worker process is gone.")
+            data += part
+        return bytes(data)
+
+    def _wait_for_data(self) -> None:
+        """A process that it forked may hold the pipe open: so the end of the pipe is not the only sign."""
+        if not _GROUPS:
+            return
+        poll = select.poll()
+        poll.register(self._stdout, select.POLLIN)
+        while not poll.poll(_LOOK_AFTER):
+            if not self.alive and not poll.poll(0):
+                raise EOFError("The worker process is gone.")
 
 
-def _unportable(asset: Asset[..., Any], error: Exception) -> Failure:
-    failure = describe(error, None)
-    message = (
-        f"Asset {asset.name!r} or its arguments cannot be sent to a process ({failure.message}): define it at "
-        f"the top level of an importable module, and pass only values that pickle; or use run_in='thread'."
-    )
-    return Failure("error", message, failure.traceback)
+def _request(asset: Asset[..., Any], arguments: dict[str, Any]) -> Request:
+    given = arguments.get(asset.context_parameter or "")
+    context = None
+    if isinstance(given, Context):
+        facts = (given.asset, given.partition, given.partition_key, given.run_id, given.attempt)
+        context = (asset.context_parameter or "", facts)
+    others = {name: value for name, value in arguments.items() if name != asset.context_parameter}
+    return Request(asset.name, _portable(asset), others, context, asset.retry)
+
+
+def _portable(asset: Asset[..., Any]) -> Place | Callable[..., Any]:
+    """The place of the asset's definition, if it can be found there; else what it calls, which may pickle."""
+    names = vars(asset)
+    place = Place(names["__module__"], names["__qualname__"])
+    found: Any = sys.modules.get(place.module)
+    file = getattr(found, "__file__", None)
+    for part in place.qualname.split("."):
+        found = getattr(found, part, None)
+    if found is asset.function or getattr(found, "function", None) is asset.function:
+        return Place(place.module, place.qualname, file)
+    return asset.function
+
+
+def _unportable(asset: Asset[..., Any], error: BaseException) -> Failure:
+    problem = f"Asset {asset.name!r} or its arguments cannot be sent to a worker process"
+    return no_passage(problem, error)

@@ -161,6 +161,7 @@ class Runtime:
             self._running = False
             release_tasks(asyncio.get_running_loop())
             self._services.threads.close()
+            self._services.processes.close()
             self._services.stream.close()
 
     async def drain(self, timeout: float | None = None) -> bool:

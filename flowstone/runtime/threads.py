@@ -55,11 +55,14 @@ class ThreadCall:
         self._pool = pool
         self._outcome: asyncio.Future[Outcome] = self._loop.create_future()
 
-    async def wait(self) -> Outcome:
+    async def wait(self, on_cancel: Callable[[], object] | None = None) -> Outcome:
         """The call's outcome.
 
         Cancelled while a thread is inside the call, it goes on waiting: a thread cannot be interrupted, and
         until it returns the call has not stopped. Whoever cannot wait any longer abandons the call.
+
+        Args:
+            on_cancel: Called when that happens, to make the call return if anything can.
 
         Raises:
             CancelledError: Cancelled while no thread is inside the call.
@@ -70,6 +73,8 @@ class ThreadCall:
             except asyncio.CancelledError:
                 if self._pool.withdraw(self):
                     raise
+                if on_cancel is not None:
+                    on_cancel()
                 self._outcome = self._loop.create_future()  # The cancel has spoilt the one we waited for.
 
     def make(self) -> Outcome:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from flowstone import MaterializationFailed, Runtime
-from tests.hostile.exceptions import CANCELS, CATALOGUE, MADE_BY_PYTHON, UNASKABLE, type_name
+from tests.hostile.exceptions import CANCELS, CATALOGUE, MADE_BY_PYTHON, type_name
 from tests.hostile.places import ASYNC, LOOP, PROCESS, THREAD, pipeline
 
 EVERY = sorted(CATALOGUE)
@@ -14,8 +14,10 @@ BEYOND_REACH = {
     ("in_thread", "lies"),
     ("in_thread", "secretive"),
 }
-OWN_LOOP = {"plain_coroutine_thread", "plain_coroutine_process"}
-IN_COROUTINE = {*(asset.name for asset in ASYNC), "plain_coroutine_loop", *OWN_LOOP}
+IN_COROUTINE = {
+    *(asset.name for asset in ASYNC),
+    *(f"plain_coroutine_{mode}" for mode in ("loop", "thread", "process")),
+}
 
 
 def verdict(place, name):
@@ -23,8 +25,6 @@ def verdict(place, name):
     if name == "StopAsyncIteration" and place == "in_generator":
         return "RuntimeError", "error"
     begins = type_name(name)
-    if name in UNASKABLE and place in OWN_LOOP:
-        return "SystemExit", "error"  # asyncio.run() asks what was raised; the answer is what it raises.
     if place in IN_COROUTINE:
         begins = MADE_BY_PYTHON.get(name, begins)
     return begins, "cancelled_by_asset" if name in CANCELS else "error"
