@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import math
 from dataclasses import KW_ONLY, dataclass
-from typing import TYPE_CHECKING, Generic, Literal, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, Literal, TypeVar, overload
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
+    from flowstone.actors.actor import Actor
     from flowstone.actors.exits import Exit
+    from flowstone.actors.process import Supervised
+    from flowstone.actors.runnable import Runnable
     from flowstone.actors.strategy import AutoShutdown, Restart
 
 __all__ = ["Child", "ChildCount", "check", "shutdown_time"]
 
-Made_co = TypeVar("Made_co", covariant=True)
+Made_co = TypeVar("Made_co", bound="Actor | Supervised | Runnable", covariant=True)
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +46,36 @@ class Child(Generic[Made_co]):
     mailbox: int = 1000
     on_exit: Callable[[Exit], object] | None = None
 
+    if TYPE_CHECKING:
+        # The dataclass's own, once for each sort of `make`: from the union of both no checker infers what is made.
+        @overload
+        def __init__(
+            self,
+            name: str,
+            make: Callable[[], Made_co | None],
+            *,
+            restart: Restart = "permanent",
+            shutdown: float | Literal["kill", "infinity"] | None = None,
+            significant: bool = False,
+            mailbox: int = 1000,
+            on_exit: Callable[[Exit], object] | None = None,
+        ) -> None: ...
+
+        @overload
+        def __init__(
+            self,
+            name: str,
+            make: Callable[[], Awaitable[Made_co | None]],
+            *,
+            restart: Restart = "permanent",
+            shutdown: float | Literal["kill", "infinity"] | None = None,
+            significant: bool = False,
+            mailbox: int = 1000,
+            on_exit: Callable[[Exit], object] | None = None,
+        ) -> None: ...
+
+        def __init__(self, name: str, make: Any, **options: Any) -> None: ...
+
 
 @dataclass(frozen=True, slots=True)
 class ChildCount:
@@ -61,7 +94,7 @@ class ChildCount:
     workers: int
 
 
-def check(child: Child[object], auto_shutdown: AutoShutdown) -> None:
+def check(child: Child[Any], auto_shutdown: AutoShutdown) -> None:
     """Refuse, with ValueError, what OTP refuses: combinations without a meaning."""
     if child.restart not in {"permanent", "transient", "temporary"}:
         raise ValueError(
@@ -78,7 +111,7 @@ def check(child: Child[object], auto_shutdown: AutoShutdown) -> None:
     shutdown_time(child, default=5.0)
 
 
-def shutdown_time(child: Child[object], default: float) -> float | Literal["kill"]:
+def shutdown_time(child: Child[Any], default: float) -> float | Literal["kill"]:
     """The child's shutdown time, with the default of its kind where it has none."""
     match child.shutdown:
         case None:

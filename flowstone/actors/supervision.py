@@ -199,7 +199,7 @@ class SupervisorProcess(TaskProcess):
                 self.own.report("start_failed", each.child.name, Crashed(failed))
                 self._tell(TryAgain(each, failed))
                 return None
-            each.restarts += 1
+            each.restarts += each.process is not None
         return None
 
     def _give_up(self, slot: Slot, error: BaseException) -> Exit:

@@ -21,14 +21,16 @@ if TYPE_CHECKING:
     from types import TracebackType
     from typing import Self
 
+    from flowstone.actors.actor import Actor
     from flowstone.actors.clock import Clock
     from flowstone.actors.keeper import Keeper
     from flowstone.actors.report import OnReport
+    from flowstone.actors.runnable import Runnable
     from flowstone.actors.strategy import AutoShutdown, Strategy
 
 __all__ = ["Supervisor"]
 
-Made = TypeVar("Made")
+Made = TypeVar("Made", bound="Actor | Supervised | Runnable")
 
 
 class Supervisor(Supervised):
