@@ -7,13 +7,13 @@ it is the same for a run that lives in this process and for one that ended long 
 from __future__ import annotations
 
 import asyncio
-from contextlib import suppress
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from flowstone.actors.spawn import OWNER
+from flowstone.assets.dynamic_partitions import DynamicPartitions
 from flowstone.assets.partition_keys import encode_partition
 from flowstone.assets.partition_view import PartitionView
-from flowstone.errors import RunNotFound
+from flowstone.errors import PartitionError, RunNotFound
 from flowstone.runs.planner import plan_run
 from flowstone.runs.records import Status
 from flowstone.runtime.dynamic import dynamic_keys
@@ -126,7 +126,7 @@ class Conductor:
     async def result(self, run_id: str) -> RunResult:
         record = await self.record(run_id)
         steps = {status: await self._services.store.steps(run_id, status=status) for status in _TERMINAL}
-        return RunResult(record, steps, locate=self._locator(record), load=self._value)
+        return RunResult(record, steps, locate=_locator(record, await self.view()), load=self._value)
 
     async def events(self, run_id: str) -> AsyncIterator[Event]:
         """Recorded events first, then those that come; none twice, none left out."""
@@ -171,23 +171,27 @@ class Conductor:
             return await services.managers[record.io].load(record.location)
         return await services.io_manager(record.io).load(record)
 
-    def _locator(self, record: RunRecord) -> Callable[[Any, Any], tuple[str, str | None]]:
-        """How a result reads its `asset` and `partition` arguments: as the graph does, where it knows them."""
-        snapshot, clock = self._services.snapshot, self._services.clock
 
-        def locate(asset: Any, partition: Any) -> tuple[str, str | None]:
-            if asset is None:
-                asset = record.request.asset
-            name = asset if isinstance(asset, str) else asset_named(snapshot.graph, asset).name
-            if partition is None:
-                return name, None
-            if name in snapshot.graph and snapshot.graph[name].partitions is not None:
-                with suppress(LookupError):
-                    view = PartitionView(snapshot.graph, clock.now())
-                    return name, encode_partition(view.parse(name, partition))
+def _locator(record: RunRecord, view: PartitionView) -> Callable[[Any, Any], tuple[str, str | None]]:
+    """How a result reads its `asset` and `partition` arguments: as the graph does, where it knows them."""
+    graph = view.graph
+
+    def locate(asset: Any, partition: Any) -> tuple[str, str | None]:
+        if asset is None:
+            asset = record.request.asset
+        name = asset if isinstance(asset, str) else asset_named(graph, asset).name
+        if partition is None:
+            return name, None
+        if name not in graph or graph[name].partitions is None:
             return name, encode_partition(partition)
+        try:
+            return name, encode_partition(view.parse(name, partition))
+        except PartitionError:
+            if not isinstance(graph[name].partitions, DynamicPartitions):
+                raise
+            return name, encode_partition(partition)  # A key that was removed since the run.
 
-        return locate
+    return locate
 
 
 def _identity(event: Event) -> tuple[object, ...]:

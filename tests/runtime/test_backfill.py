@@ -305,7 +305,7 @@ async def test_progress_is_reported_for_each_step(asynchronous):
     assert (last.succeeded, last.failed, last.skipped, last.reused) == (10, 1, 1, 2)
     assert last.fraction == 1.0
     assert {p.step.name for p in seen} == {
-        f"{asset}[{day:d:%Y-%m-%d}]" for asset in ("raw", "clean") for day in WEEK
+        f"{asset}[{day}]" for asset in ("raw", "clean") for day in WEEK
     }
 
 
