@@ -29,6 +29,7 @@ from flowstone.runs.events import (
 )
 from flowstone.runs.records import Failure, Materialization, Status
 from flowstone.runs.retry_policy import next_delay
+from flowstone.runtime.deadline import Deadline
 from flowstone.runtime.guard import absorb_cancels, call, call_async, describe
 from flowstone.runtime.inputs import load_inputs, needs_of
 from flowstone.runtime.offspring import BROOD, Brood
@@ -38,7 +39,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from datetime import datetime
 
-    from flowstone.actors import Exit, TaskHandle, Timer
+    from flowstone.actors import Exit, TaskHandle
     from flowstone.assets.asset import Asset
     from flowstone.runs.plan import RunPlan
     from flowstone.runs.records import Input
@@ -64,6 +65,7 @@ class Attempt:
 
     __slots__ = (
         "_brood",
+        "_deadline",
         "_epoch",
         "_inputs",
         "_metadata",
@@ -71,7 +73,6 @@ class Attempt:
         "_services",
         "_started_at",
         "_thread",
-        "_timer",
         "asset",
         "handle",
         "holds_slot",
@@ -108,7 +109,7 @@ class Attempt:
         self._metadata: dict[str, Any] = {}
         self._thread: ThreadCall | None = None
         self._brood: Brood | None = None
-        self._timer: Timer | None = None
+        self._deadline: Deadline | None = None
 
     @property
     def name(self) -> str:
@@ -133,7 +134,7 @@ class Attempt:
                 StepStarted(self._started_at, self.run_id, self.asset.name, self.key, self.number),
                 self._epoch,
             )
-            result = await self._produce()
+            result = await (self._produce() if self.asset.timeout is None else self._produce_in_time())
         except asyncio.CancelledError:
             # One of our own awaits was interrupted; inside the guard a cancel is an outcome.
             if self.stopping is None:
@@ -212,6 +213,16 @@ class Attempt:
             return Failure("abandoned", "stopped")
         return await self._keep(result)
 
+    async def _produce_in_time(self) -> Materialization | Failure:
+        limit = self.asset.timeout
+        assert limit is not None
+        self._deadline = deadline = Deadline(self._services.clock, limit, partial(self.stop, "timeout"))
+        deadline.run()
+        try:
+            return await self._produce()
+        finally:
+            deadline.close()
+
     async def _load(self) -> dict[str, Any]:
         plan, asset = self._plan, self.asset
         if not asset.dependencies:
@@ -229,29 +240,23 @@ class Attempt:
 
     async def _call(self, arguments: dict[str, Any]) -> Outcome:
         asset = self.asset
-        on_start = None if asset.timeout is None else self._limit_time
-        try:
-            if asset.is_constant:
-                return True, asset.value
-            if asset.run_in == "loop":
-                self._limit_time()
-                return await self._call_on_loop(arguments)
-            if asset.run_in == "process":
-                return await self._services.processes.call(self.name, asset, arguments, on_start)
-            self._thread = self._services.threads.start(
-                self.name, partial(call, asset.function, arguments, asset.retry), on_start
-            )
-            outcome = await self._thread.wait()
-            self._thread = None
-            return outcome
-        finally:
-            if self._timer is not None:
-                self._timer.cancel()
-
-    def _limit_time(self) -> None:
-        """The function begins now: what it spent in a queue before is not its own time."""
-        if self.asset.timeout is not None and not self.over:
-            self._timer = self._services.clock.call_later(self.asset.timeout, partial(self.stop, "timeout"))
+        if asset.is_constant:
+            return True, asset.value
+        if asset.run_in == "loop":
+            return await self._call_on_loop(arguments)
+        on_start = None
+        if self._deadline is not None:
+            # What it spends in a queue is not its own time.
+            self._deadline.pause()
+            on_start = self._deadline.run
+        if asset.run_in == "process":
+            return await self._services.processes.call(self.name, asset, arguments, on_start)
+        self._thread = self._services.threads.start(
+            self.name, partial(call, asset.function, arguments, asset.retry), on_start
+        )
+        outcome = await self._thread.wait()
+        self._thread = None
+        return outcome
 
     async def _call_on_loop(self, arguments: dict[str, Any]) -> Outcome:
         """Call it here. When it has returned, nothing that it set in motion goes on."""

@@ -143,7 +143,7 @@ async def test_drain_waits_for_steps_that_wait_to_be_retried(clock, background):
 async def test_an_error_in_the_body_is_raised_after_the_drain():
     """Leaving through an exception is as polite, and does not hide it."""
     gate, done = Gate(), []
-    with pytest.raises(LookupError, match="body"):  # noqa: PT012 - leaving is what is tested
+    with pytest.raises(LookupError, match="body"):
         async with Runtime(gated(gate, done)) as runtime:
             await runtime.submit("last")
             await gate.entered.wait()

@@ -343,7 +343,7 @@ async def test_a_failing_sibling_in_a_task_group_cancels_the_run():
         raise OSError("sibling")
 
     async with Runtime(pipeline) as runtime:
-        with pytest.raises(ExceptionGroup) as caught:  # noqa: PT012 - the group is what raises
+        with pytest.raises(ExceptionGroup) as caught:
             async with anyio.create_task_group() as group:
                 group.start_soon(runtime.materialize, "slow")
                 group.start_soon(fail)

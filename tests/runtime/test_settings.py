@@ -126,7 +126,7 @@ async def test_a_store_url_nobody_knows_is_refused():
 async def test_a_store_object_is_used_as_it_is():
     """It is opened on entry and closed when the runtime is left, also when the body raises."""
     store = UnreliableStore()
-    with pytest.raises(LookupError, match="body"):  # noqa: PT012 - leaving is what is tested
+    with pytest.raises(LookupError, match="body"):
         async with Runtime(Pipeline(), store=store):
             assert not store.closed
             raise LookupError("body")
