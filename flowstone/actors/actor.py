@@ -83,22 +83,19 @@ class Me:
 
     def stop(self, exit: Exit | None = None) -> None:  # noqa: A002 - the field's word
         """End after the message in hand, with this exit; default `Normal()`."""
-        mailbox = self._process.mailbox
-        if mailbox is not None:
-            mailbox.end(Normal() if exit is None else exit)
+        self._process.mail.end(Normal() if exit is None else exit)
 
 
 class ActorProcess(TaskProcess):
     """One incarnation of an actor."""
 
     kind: ClassVar[str] = "actor"
-    mailbox: Mailbox
 
     def __init__(
         self, name: str, keeper: Keeper, instance: Actor, ref: Ref[Any], *, bound: int, shutdown: ShutdownTime
     ) -> None:
         super().__init__(name, keeper, instance, ref)
-        self.mailbox = Mailbox(bound, asyncio.get_running_loop())
+        self.mail = self.mailbox = Mailbox(bound, asyncio.get_running_loop())
         self.chain = self._base = (self,)
         self._shutdown = 5.0 if isinstance(shutdown, str) else shutdown
         self._in_hand: Request | None = None
@@ -119,7 +116,7 @@ class ActorProcess(TaskProcess):
 
     async def _serve(self) -> Exit:
         """Handle messages until one crashes, or the system lane says how to end."""
-        mailbox, queue = self.mailbox, self.mailbox.queue
+        mailbox, queue = self.mail, self.mail.queue
         budget = BATCH
         while mailbox.ending is None:
             if not queue:
@@ -139,7 +136,7 @@ class ActorProcess(TaskProcess):
 
     async def _answer(self, request: Request) -> None:
         if request.answer.done() or request.deadline <= self.keeper.clock.monotonic():
-            self.mailbox.expired += 1
+            self.mail.expired += 1
             request.expire()
             return
         self._in_hand = request
@@ -179,7 +176,7 @@ class ActorProcess(TaskProcess):
         """Whoever waits for an answer hears at once that there will be none."""
         self.ref._close()
         in_hand = [] if self._in_hand is None else [self._in_hand]
-        for request in (*in_hand, *self._owed.values(), *self.mailbox.pending()):
+        for request in (*in_hand, *self._owed.values(), *self.mail.pending()):
             request.reply(
                 Failure(ActorDown(f"{self.name} ended before it answered ({ending}).", self.name, ending))
             )
@@ -208,7 +205,7 @@ class ActorProcess(TaskProcess):
 
     def _ask(self) -> bool:
         starting = self.state == "starting"
-        self.mailbox.end(Shutdown())
+        self.mail.end(Shutdown())
         return not starting
 
     def info(self, restarts: int) -> ProcessInfo:
@@ -217,7 +214,7 @@ class ActorProcess(TaskProcess):
             kind=self.kind,
             state=self.state,
             restarts=restarts,
-            mailbox_depth=len(self.mailbox.queue) + len(self.mailbox.line),
+            mailbox_depth=len(self.mail.queue) + len(self.mail.line),
         )
 
 

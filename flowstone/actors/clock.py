@@ -14,27 +14,27 @@ __all__ = ["Clock", "SystemClock", "Timer"]
 
 
 class Timer(Protocol):
-    """What `Clock.call_later` returns."""
+    """What `Clock.call_later` returns; `cancel()` keeps it from firing and is harmless afterwards."""
 
-    def cancel(self) -> None:
-        """Do not fire any more. Harmless after it has fired."""
+    def cancel(self) -> None: ...
 
 
 @runtime_checkable
 class Clock(Protocol):
-    """Where every deadline, window and time stamp comes from. All durations are float seconds."""
+    """Where every deadline, window and time stamp comes from. All durations are float seconds.
 
-    def now(self) -> datetime:
-        """The wall clock, aware, in UTC."""
+    `now()` is the wall clock, aware, in UTC. `monotonic()` are seconds that never run backwards.
+    `call_later(seconds, callback)` calls `callback()` on the loop, and `await sleep(seconds)` returns, once so many
+    seconds have passed by `monotonic()`, never earlier.
+    """
 
-    def monotonic(self) -> float:
-        """Seconds that never run backwards, from an arbitrary start."""
+    def now(self) -> datetime: ...
 
-    def call_later(self, seconds: float, callback: Callable[[], object]) -> Timer:
-        """Call `callback()` on the loop once `seconds` have passed by `monotonic()`, never earlier."""
+    def monotonic(self) -> float: ...
 
-    async def sleep(self, seconds: float) -> None:
-        """Return once `seconds` have passed by `monotonic()`, never earlier."""
+    def call_later(self, seconds: float, callback: Callable[[], object]) -> Timer: ...
+
+    async def sleep(self, seconds: float) -> None: ...
 
 
 class SystemClock:

@@ -69,10 +69,10 @@ class Supervisor(Supervised):
         on_report: OnReport | None = None,
     ) -> None:
         self.specs = tuple(children)
-        self.strategy = strategy
+        self.strategy: Strategy = strategy
         self.max_restarts = max_restarts
         self.within = within
-        self.auto_shutdown = auto_shutdown
+        self.auto_shutdown: AutoShutdown = auto_shutdown
         self.name = name
         self.clock = clock
         self.on_report = on_report

@@ -138,7 +138,7 @@ class TaskSupervisor(Supervised):
     def __init__(
         self, *, shutdown: ShutdownTime = 5.0, name: str = "tasks", clock: Clock | None = None
     ) -> None:
-        self.shutdown = shutdown
+        self.shutdown: ShutdownTime = shutdown
         self.name = name
         self._clock = clock
         self._keeper: Keeper

@@ -37,7 +37,7 @@ def reports():
 
 @pytest.fixture
 def tree(clock, reports):
-    """Make a supervisor on the virtual clock: `async with tree([...]) as root`."""
+    """What makes supervisors on the virtual clock, as in `async with tree(children) as root`."""
 
     def make(children=(), **options):
         options.setdefault("on_report", reports.append)

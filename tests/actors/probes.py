@@ -98,8 +98,8 @@ class Probe(Actor):
                 return self.laters[-1]
         return None
 
-    def on_stop(self, exit):
-        self.log.append(f"stop {self.name}: {exit}")
+    def on_stop(self, how):
+        self.log.append(f"stop {self.name}: {how}")
 
 
 class Failing(Probe):
@@ -123,7 +123,7 @@ def probe(name: str, log: list | None = None, **options) -> Child:
 
 
 class _Starts(Probe):
-    def on_stop(self, exit):
+    def on_stop(self, how):
         """Ends are logged by the child's `on_exit`."""
 
 

@@ -29,7 +29,7 @@ def test_the_system_clock_knows_the_time():
 
 
 async def test_a_system_timer_is_never_early():
-    """uvloop's own timers may be, by half a millisecond."""
+    """The loop's own timers may be: uvloop's by half a millisecond."""
     clock = SystemClock()
     for milliseconds in (0, 0.3, 0.6, 1.4, 2.5):
         fired = asyncio.get_running_loop().create_future()

@@ -50,7 +50,7 @@ async def test_a_cycle_is_refused_where_it_would_close(path, refs, clock):
 
 
 async def test_a_cycle_that_does_not_begin_at_the_first_caller_names_only_itself(refs):
-    """a calls b, b calls c, c calls b: the chain is b -> c -> b."""
+    """If a calls b, b calls c, and c calls b, the chain is b -> c -> b."""
     caught = []
 
     async def closing():
@@ -77,7 +77,7 @@ async def test_a_self_call_in_on_start_is_refused(tree):
 
 
 async def test_calls_in_a_row_are_no_cycle(refs):
-    """a calls b twice, b calls c: nobody waits for itself."""
+    """If a calls b twice, and b calls c, nobody waits for itself."""
     assert await refs["a"].call(relay(refs, "b", "c", "d")) == 0
     assert await refs["a"].call(relay(refs, "b", "c")) == 0
     assert await refs["c"].call(relay(refs, "b", "a")) == 0
@@ -112,7 +112,9 @@ def test_every_path_through_the_actors_ends_in_an_answer_or_a_cycle(path):
     """A path with a name twice is refused, one without is answered; none waits for a deadline."""
 
     async def run():
-        async with Supervisor([probe(name) for name in "abcd"], max_restarts=100, on_report=print_nothing) as root:
+        async with Supervisor(
+            [probe(name) for name in "abcd"], max_restarts=100, on_report=print_nothing
+        ) as root:
             refs = {name: root.child(name) for name in "abcd"}
             try:
                 return await refs[path[0]].call(relay(refs, *path[1:]))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -117,7 +118,6 @@ async def test_a_mailbox_that_is_never_empty_yields_to_the_loop(tree):
             self.seen.append(message)
             if len(self.seen) < 10 * BATCH:
                 self.me.ref.cast(Add())
-            return None
 
     async with tree([Child("a", Feeds)]) as root:
         ref = root.child("a")
@@ -126,7 +126,7 @@ async def test_a_mailbox_that_is_never_empty_yields_to_the_loop(tree):
             turns.append(len(ref.instance.seen))
             await asyncio.sleep(0)
     assert len(turns) >= 9
-    assert max(late - early for early, late in zip(turns, turns[1:], strict=False)) <= BATCH
+    assert max(late - early for early, late in itertools.pairwise(turns)) <= BATCH
 
 
 async def test_each_incarnation_has_a_mailbox_of_its_own(tree, clock):
@@ -174,7 +174,11 @@ def test_no_order_of_events_loses_or_reorders_a_message(bound, steps):
                     model.append(request)
                 case "take" if mailbox.queue:
                     # Callers that left while they stood in line never enter the queue.
-                    while isinstance(model[0], Request) and model[0].answer.done() and model[0] is not mailbox.queue[0]:
+                    while (
+                        isinstance(model[0], Request)
+                        and model[0].answer.done()
+                        and model[0] is not mailbox.queue[0]
+                    ):
                         model.pop(0)
                     assert mailbox.take() == model.pop(0)
                 case "leave" if callers:

@@ -58,7 +58,7 @@ async def test_handlers_may_be_plain_functions(tree):
         def handle(self, message):
             return len(log)
 
-        def on_stop(self, exit):
+        def on_stop(self, how):
             log.append("stop")
 
     class Coroutines(Actor):
@@ -68,7 +68,7 @@ async def test_handlers_may_be_plain_functions(tree):
         async def handle(self, message):
             return len(log)
 
-        async def on_stop(self, exit):
+        async def on_stop(self, how):
             log.append("async stop")
 
     async with tree([Child("plain", Plain), Child("coroutines", Coroutines)]) as root:
@@ -160,7 +160,7 @@ async def test_callers_hear_of_a_crash_before_on_stop_is_done(tree, clock):
     """A slow cleanup delays nobody."""
 
     class Slow(Probe):
-        async def on_stop(self, exit):
+        async def on_stop(self, how):
             await self.me.clock.sleep(3.0)
 
     async with tree([Child("slow", Slow)]) as root:
@@ -372,7 +372,7 @@ async def test_an_on_stop_that_raises_is_a_crash(tree, clock, reports):
     """After a clean end it decides the exit; after a crash it is reported beside it."""
 
     class Clumsy(Probe):
-        def on_stop(self, exit):
+        def on_stop(self, how):
             raise Boom("in on_stop")
 
     async with tree([Child("p", Clumsy)]) as root:
@@ -391,7 +391,14 @@ async def test_an_on_stop_that_raises_is_a_crash(tree, clock, reports):
 
 @pytest.mark.parametrize(
     "error",
-    [SystemExit(1), KeyboardInterrupt(), GeneratorExit(), asyncio.CancelledError(), MemoryError(), RecursionError()],
+    [
+        SystemExit(1),
+        KeyboardInterrupt(),
+        GeneratorExit(),
+        asyncio.CancelledError(),
+        MemoryError(),
+        RecursionError(),
+    ],
     ids=lambda error: type(error).__name__,
 )
 async def test_whatever_a_handler_raises_is_a_crash_of_this_actor_alone(error, root, a, clock):

@@ -58,7 +58,12 @@ async def test_a_restarted_actor_gets_its_name_again(tree, clock, registry):
 async def test_a_name_is_free_before_monitors_hear_of_the_end(tree, registry):
     """Whoever waits for the end finds the name free."""
     free = []
-    child = Child("a", lambda: Named("a", [], registry), restart="temporary", on_exit=lambda _: free.append(len(registry)))
+    child = Child(
+        "a",
+        lambda: Named("a", [], registry),
+        restart="temporary",
+        on_exit=lambda _: free.append(len(registry)),
+    )
     async with tree([child]) as root:
         ref = root.child("a")
 

@@ -76,7 +76,7 @@ async def test_dynamic_children_stop_together(tree, clock):
     log = []
 
     class Slow(Probe):
-        async def on_stop(self, exit):
+        async def on_stop(self, how):
             await self.me.clock.sleep(1.0)
             self.log.append(self.name)
 

@@ -8,7 +8,15 @@ import contextlib
 import anyio
 import pytest
 
-from flowstone.actors import ActorDown, Child, Shutdown, StartFailed, Supervisor, SupervisorGaveUp, TaskSupervisor
+from flowstone.actors import (
+    ActorDown,
+    Child,
+    Shutdown,
+    StartFailed,
+    Supervisor,
+    SupervisorGaveUp,
+    TaskSupervisor,
+)
 from tests.actors.probes import Boom, Crash, Get, Probe, Quit, probe
 
 
@@ -101,9 +109,9 @@ async def test_a_cancelled_body_still_stops_politely(tree, clock):
     log = []
 
     class Slow(Probe):
-        async def on_stop(self, exit):
+        async def on_stop(self, how):
             await clock.sleep(1.0)
-            log.append(str(exit))
+            log.append(str(how))
 
     async def body():
         async with tree([Child("slow", Slow)]):
@@ -125,7 +133,7 @@ async def test_a_second_cancel_during_the_shutdown_cuts_nothing_short(tree, cloc
     log = []
 
     class Slow(Probe):
-        async def on_stop(self, exit):
+        async def on_stop(self, how):
             await clock.sleep(1.0)
             log.append("done")
 
@@ -149,7 +157,7 @@ async def test_a_cancel_during_a_normal_exit_is_raised_after_it(tree, clock):
     gate = asyncio.Event()
 
     class Slow(Probe):
-        async def on_stop(self, exit):
+        async def on_stop(self, how):
             await gate.wait()
 
     async def body():
@@ -199,7 +207,7 @@ async def test_a_timeout_around_the_tree_is_a_timeout(tree):
 
 
 async def test_an_anyio_scope_around_the_tree_works(tree):
-    """anyio cancels again and again until its scope is left; the tree stops politely all the same."""
+    """An anyio scope cancels again and again until it is left; the tree stops politely all the same."""
     log = []
     with anyio.move_on_after(0.01) as scope:
         async with tree([probe("a", log)]):
@@ -233,7 +241,9 @@ async def test_two_trees_in_one_process_never_meet(tree, clock):
     """Same names, no shared state: one crashes for good, the other does not notice."""
     async with tree([probe("a"), Child("tasks", TaskSupervisor)], name="left") as left:
         with pytest.raises(SupervisorGaveUp):
-            async with tree([probe("a"), Child("tasks", TaskSupervisor)], name="right", max_restarts=0) as right:
+            async with tree(
+                [probe("a"), Child("tasks", TaskSupervisor)], name="right", max_restarts=0
+            ) as right:
                 right.child("tasks").instance.start("x", forever())
                 handle = left.child("tasks").instance.start("x", forever())
                 await clock.settle()

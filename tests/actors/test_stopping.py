@@ -80,7 +80,9 @@ async def test_a_handler_that_is_not_done_in_time_gets_one_cancel_and_a_moment(t
         assert isinstance(await call, ActorDown)
 
 
-@pytest.mark.parametrize("behaviour", ["swallow", "loop_in_finally", "wait_for_child", "gather", "shield", "busy"])
+@pytest.mark.parametrize(
+    "behaviour", ["swallow", "loop_in_finally", "wait_for_child", "gather", "shield", "busy"]
+)
 @pytest.mark.parametrize("where", ["handle", "on_stop", "on_start"])
 async def test_an_actor_that_will_not_stop_is_gone_within_its_bound(behaviour, where, tree, clock, reports):
     """Shutdown plus a tenth of a second, whatever its code does and wherever."""
@@ -94,7 +96,7 @@ async def test_an_actor_that_will_not_stop_is_gone_within_its_bound(behaviour, w
                 await act()
             starts.append(1)
 
-        async def on_stop(self, exit):
+        async def on_stop(self, how):
             if where == "on_stop":
                 await act()
 
@@ -149,7 +151,7 @@ async def test_on_stop_after_a_crash_has_the_shutdown_time(tree, clock):
     """A crash does not give a hanging cleanup more time than a shutdown would."""
 
     class Hangs(Probe):
-        async def on_stop(self, exit):
+        async def on_stop(self, how):
             await forever()
 
     async with tree([Child("a", Hangs, shutdown=3.0)]) as root:
@@ -171,8 +173,8 @@ async def test_a_stop_during_that_cleanup_waits_for_it(tree, clock):
     log = []
 
     class Slow(Probe):
-        async def on_stop(self, exit):
-            log.append(str(exit))
+        async def on_stop(self, how):
+            log.append(str(how))
             await clock.sleep(1.0)
 
     async with tree([Child("a", Slow, shutdown=3.0)]) as root:
@@ -242,7 +244,7 @@ async def test_a_timeout_in_on_stop_works_after_the_cancel(tree, clock):
     log = []
 
     class Careful(Probe):
-        async def on_stop(self, exit):
+        async def on_stop(self, how):
             try:
                 async with asyncio.timeout(0):
                     await forever()

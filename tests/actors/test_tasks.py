@@ -113,6 +113,7 @@ async def test_on_exit_may_start_the_next_task(tasks):
 
 async def test_an_on_exit_that_raises_is_reported(tree, reports):
     """It stops neither the task's end nor anything else."""
+
     def broken(handle, how):
         raise SystemExit("broken")
 
@@ -388,7 +389,9 @@ async def test_tasks_that_a_cancelled_task_created_are_cancelled_too(tasks, cloc
     async def work():
         loop = asyncio.get_running_loop()
         held.append(asyncio.create_task(orphan("direct")))
-        loop.call_soon(lambda: log.append("called") or held.append(loop.create_task(orphan("from a callback"))))
+        loop.call_soon(
+            lambda: log.append("called") or held.append(loop.create_task(orphan("from a callback")))
+        )
         await forever()
 
     handle = tasks.start("one", work(), lambda handle, how: log.append("end"))
@@ -567,6 +570,7 @@ async def test_on_exit_does_not_see_the_context_of_its_task(tasks):
 
 async def test_stop_stops_all_tasks_together(tasks, clock):
     """Ten tasks that need a second each need one second in all."""
+
     async def work():
         try:
             await forever()

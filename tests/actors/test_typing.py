@@ -32,14 +32,19 @@ WRONG = {
 
 @pytest.fixture(scope="module")
 def verdict(tmp_path_factory):
-    """mypy's strict opinion of the sample with every wrong use at its end, by line."""
+    """The strict opinion of mypy on the sample with every wrong use at its end, by line."""
     folder = tmp_path_factory.mktemp("typing")
     lines = [SAMPLE.read_text(), "async def wrong(counter: Ref[Counter], plain: Ref[Plain]) -> None:"]
     first = "\n".join(lines).count("\n") + 2
     lines += [f"    {code}" for code, _ in WRONG.values()]
     sample = folder / "sample.py"
     sample.write_text("\n".join(lines) + "\n")
-    options = ["--strict", "--no-error-summary", "--config-file=", f"--cache-dir={ROOT / '.mypy_cache' / 'samples'}"]
+    options = [
+        "--strict",
+        "--no-error-summary",
+        "--config-file=",
+        f"--cache-dir={ROOT / '.mypy_cache' / 'samples'}",
+    ]
     output, errors, _ = api.run([*options, "--python-executable", sys.executable, str(sample)])
     assert errors == ""
     found: dict[int, str] = {}
@@ -50,7 +55,7 @@ def verdict(tmp_path_factory):
 
 
 def test_right_uses_have_the_types_an_editor_shows(verdict):
-    """mypy finds nothing to say before the wrong uses."""
+    """The checker finds nothing to say before the wrong uses."""
     assert [message for line, message in verdict.items() if line < 0] == []
 
 

@@ -140,22 +140,20 @@ async def test_a_tree_is_drawn_with_every_name(tree, clock):
     def run():
         return Supervisor([Child("steps", TaskSupervisor), probe("coordinator")], strategy="one_for_all")
 
-    children = [Child("runs", lambda: Supervisor([Child("run-1", run)])), probe("watchman"), Child("no", lambda: None)]
+    children = [
+        Child("runs", lambda: Supervisor([Child("run-1", run)])),
+        probe("watchman"),
+        Child("no", lambda: None),
+    ]
     async with tree(children, strategy="rest_for_one", name="service") as root:
-        root.child("runs").instance.child("run-1").instance.child("steps").instance.start("orders[2025]", forever())
+        root.child("runs").instance.child("run-1").instance.child("steps").instance.start(
+            "orders[2025]", forever()
+        )
         root.child("watchman").cast(Crash())
         await clock.settle()
-        assert repr(root.tree()) == "\n".join(
-            [
-                "service  supervisor, running, rest_for_one",
-                "├─ runs  supervisor, running, one_for_one",
-                "│  └─ run-1  supervisor, running, one_for_all",
-                "│     ├─ steps  tasks, running, 1 running, 0 done",
-                "│     │  └─ orders[2025]  task, running",
-                "│     └─ coordinator  actor, running",
-                "├─ watchman  actor, running, 1 restart",
-                "└─ no  actor, ignored",
-            ]
+        assert (
+            repr(root.tree())
+            == "service  supervisor, running, rest_for_one\n├─ runs  supervisor, running, one_for_one\n│  └─ run-1  supervisor, running, one_for_all\n│     ├─ steps  tasks, running, 1 running, 0 done\n│     │  └─ orders[2025]  task, running\n│     └─ coordinator  actor, running\n├─ watchman  actor, running, 1 restart\n└─ no  actor, ignored"
         )
         info = root.tree()
         assert [process.name for process in info.walk()][:3] == ["service", "runs", "run-1"]
@@ -179,7 +177,9 @@ def test_a_supervisor_that_was_never_started_has_a_tree():
 
 def test_a_line_tells_what_is_worth_telling():
     """Restarts, waiting messages, abandoned tasks."""
-    info = ProcessInfo("a", "actor", "running", restarts=2, mailbox_depth=7, abandoned=("x", "y"), detail="busy")
+    info = ProcessInfo(
+        "a", "actor", "running", restarts=2, mailbox_depth=7, abandoned=("x", "y"), detail="busy"
+    )
     assert repr(info) == "a  actor, running, 2 restarts, 7 waiting, busy, abandoned: x, y"
 
 
