@@ -119,7 +119,7 @@ def test_restart_types():
     gaps=st.lists(st.integers(0, 12), max_size=40),
 )
 def test_intensity_counts_what_lies_in_the_window(limit, within, gaps):
-    """Against the definition: too many is more than `limit` restarts in the last `within` seconds, edges included."""
+    """Too many is more than `limit` restarts in the last `within` seconds, edges included."""
     intensity = Intensity(limit, within)
     now, times = 0.0, []
     for gap in gaps:
@@ -129,6 +129,17 @@ def test_intensity_counts_what_lies_in_the_window(limit, within, gaps):
 
 
 # Trees -----------------------------------------------------------------------------------------------------
+
+
+PICTURE = """\
+service  supervisor, running, rest_for_one
+├─ runs  supervisor, running, one_for_one
+│  └─ run-1  supervisor, running, one_for_all
+│     ├─ steps  tasks, running, 1 running, 0 done
+│     │  └─ orders[2025]  task, running
+│     └─ coordinator  actor, running
+├─ watchman  actor, running, 1 restart
+└─ no  actor, ignored"""
 
 
 async def test_a_tree_is_drawn_with_every_name(tree, clock):
@@ -151,10 +162,7 @@ async def test_a_tree_is_drawn_with_every_name(tree, clock):
         )
         root.child("watchman").cast(Crash())
         await clock.settle()
-        assert (
-            repr(root.tree())
-            == "service  supervisor, running, rest_for_one\n├─ runs  supervisor, running, one_for_one\n│  └─ run-1  supervisor, running, one_for_all\n│     ├─ steps  tasks, running, 1 running, 0 done\n│     │  └─ orders[2025]  task, running\n│     └─ coordinator  actor, running\n├─ watchman  actor, running, 1 restart\n└─ no  actor, ignored"
-        )
+        assert repr(root.tree()) == PICTURE
         info = root.tree()
         assert [process.name for process in info.walk()][:3] == ["service", "runs", "run-1"]
         assert info.find("coordinator").kind == "actor"
