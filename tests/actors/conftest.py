@@ -37,7 +37,7 @@ def reports():
 
 @pytest.fixture
 def tree(clock, reports):
-    """What makes supervisors on the virtual clock, as in `async with tree(children) as root`."""
+    """A factory of supervisors on the virtual clock, to be entered with `async with`."""
 
     def make(children=(), **options):
         options.setdefault("on_report", reports.append)
