@@ -147,6 +147,14 @@ class RunPlan:
         self._offsets = [plan.offset for plan in assets]
         self._by_name = {plan.asset: plan for plan in assets}
 
+    def again(self, request: RunRequest, view: PartitionView) -> RunPlan:
+        """The same steps for another request. Only for plans without partitions, which no view can change."""
+        plan = RunPlan.__new__(RunPlan)
+        plan.request, plan.graph, plan.view = request, self.graph, view
+        plan.assets, plan.total = self.assets, self.total
+        plan._offsets, plan._by_name = self._offsets, self._by_name
+        return plan
+
     def of(self, step: int) -> AssetPlan:
         """The asset's plan that holds the step."""
         return self.assets[bisect_right(self._offsets, step) - 1]

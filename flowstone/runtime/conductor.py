@@ -14,10 +14,10 @@ from flowstone.assets.dynamic_partitions import DynamicPartitions
 from flowstone.assets.partition_keys import encode_partition
 from flowstone.assets.partition_view import PartitionView
 from flowstone.errors import PartitionError, RunNotFound
-from flowstone.runs.planner import plan_run
 from flowstone.runs.records import Status
 from flowstone.runtime.dynamic import dynamic_keys
 from flowstone.runtime.nesting import without_slot
+from flowstone.runtime.plan_cache import PlanCache
 from flowstone.runtime.requests import asset_named
 from flowstone.runtime.result import RunResult
 
@@ -44,6 +44,7 @@ class Conductor:
     def __init__(self, services: Services, runs: Runs) -> None:
         self._services = services
         self._runs = runs
+        self._plans = PlanCache()
 
     async def view(self) -> PartitionView:
         """The partitions as they are now."""
@@ -54,7 +55,7 @@ class Conductor:
     async def start(self, view: PartitionView, request: RunRequest) -> LiveRun:
         """Plan a request, write it down and start it."""
         self._runs.refuse_if_closed()
-        return await self._runs.start(plan_run(view.graph, view, request), request)
+        return await self._runs.start(self._plans.plan(view, request), request)
 
     async def finished(self, run: LiveRun) -> Status:
         """Wait for a run on behalf of a caller: if the caller is cancelled, so is the run.

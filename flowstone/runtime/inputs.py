@@ -90,20 +90,18 @@ async def load_inputs(
             arguments[dependency.parameter] = upstream.value
     if not needs:
         return arguments, ()
-    found = await _find(services, plan, needs, run_id)
-    missing = [name for need in needs for name in need.missing(found)]
-    if missing:
-        raise DependencyNotReady(not_ready(asset.name, missing), missing)
+    found = await _find(services, plan, asset.name, needs, run_id)
     inputs: list[Input] = []
     for need in needs:
-        loaded: dict[Any, Any] = {}
         parameter = need.dependency.parameter
+        loaded: dict[Any, Any] = {}
         for value, key in zip(need.values, need.keys, strict=True):
             record = found.get(key)
-            if record is not None:
-                inputs.append(Input(key[0], key[1], record.run_id, record.attempt, record.data_version))
-                if parameter is not None:
-                    loaded[value] = await services.io_manager(record.io).load(record)
+            if record is None:
+                continue
+            inputs.append(Input(key[0], key[1], record.run_id, record.attempt, record.data_version))
+            if parameter is not None:
+                loaded[value] = await services.io_manager(record.io).load(record)
         if parameter is not None and (loaded or (need.many and not need.dependency.optional)):
             arguments[parameter] = loaded if need.many else loaded[need.values[0]]
     return arguments, tuple(inputs)
@@ -119,16 +117,37 @@ def not_ready(asset: str, missing: Sequence[str]) -> str:
 
 
 async def _find(
-    services: Services, plan: RunPlan, needs: Sequence[Needs], run_id: str
+    services: Services, plan: RunPlan, asset: str, needs: Sequence[Needs], run_id: str
 ) -> Mapping[StepKey, Materialization]:
-    """The values to use: what is current, or what this very run computed if another run has interfered."""
+    """The values to use: what is current, or what this very run computed if another run has interfered.
+
+    Raises:
+        DependencyNotReady: One that the step cannot do without is not there.
+    """
     keys = needs[0].keys if len(needs) == 1 else [key for need in needs for key in need.keys]
     found = await services.store.current(keys)
+    strange = [key for key in keys if key not in found or found[key].run_id != run_id]
+    if strange:
+        found = {**found, **await _of_this_run(services, plan, strange, found, run_id)}
+    if len(found) < len(keys) or not all(need.keys for need in needs):
+        missing = [name for need in needs for name in need.missing(found)]
+        if missing:
+            raise DependencyNotReady(not_ready(asset, missing), missing)
+    return found
+
+
+async def _of_this_run(
+    services: Services,
+    plan: RunPlan,
+    keys: Sequence[StepKey],
+    found: Mapping[StepKey, Materialization],
+    run_id: str,
+) -> dict[StepKey, Materialization]:
     own: dict[StepKey, Materialization] = {}
     for key in keys:
-        record = found.get(key)
-        if (record is None or record.run_id != run_id) and plan.number(*key) is not None:
-            step = await services.store.step(run_id, key)
-            if step is not None and (step.status is Status.SUCCEEDED or (record is None and step.location)):
-                own[key] = step
-    return {**found, **own} if own else found
+        if plan.number(*key) is None:
+            continue
+        step = await services.store.step(run_id, key)
+        if step is not None and (step.status is Status.SUCCEEDED or (key not in found and step.location)):
+            own[key] = step
+    return own
