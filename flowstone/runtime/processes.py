@@ -41,6 +41,7 @@ _START = (
     "import pickle, sys; sys.path[:] = pickle.load(sys.stdin.buffer); "
     "from flowstone.runtime.worker_process import main; main()"
 )
+_MAIN = ("init_main_from_name", "init_main_from_path")
 _MOST_AT_ONCE = 1 << 20  # Bytes of one read.
 _LOOK_AFTER = 500  # Milliseconds of silence.
 _GROUPS = sys.platform != "win32"
@@ -183,7 +184,7 @@ class _Work:
             return not self._stopped
 
     def _converse(self, worker: _Worker) -> Done | Failure:
-        problem = worker.prepare()
+        problem = worker.prepare(main=b"__main__" in self._request)
         if problem is not None:
             return Failure(
                 "error",
@@ -224,23 +225,35 @@ class _Worker:
         assert self._process.stdin is not None
         assert self._process.stdout is not None
         self._stdin, self._stdout = self._process.stdin, self._process.stdout
-        self._prepared = False
+        self._program: dict[str, Any] | None = None
+        self._main: dict[str, Any] = {}
 
     @property
     def alive(self) -> bool:
         return self._process.poll() is None
 
-    def prepare(self) -> str | None:
-        """Make it like this program, once; returns why that failed, if it did."""
-        if self._prepared:
-            return None
-        program = spawn.get_preparation_data("flowstone-worker")
-        program.pop("authkey", None)
-        self._write(pickle.dumps(sys.path))
-        self.receive()  # It has taken its streams: before that it might read further than it should.
+    def prepare(self, *, main: bool) -> str | None:
+        """Make it like this program, with its main module if that is wanted; once for each.
+
+        Returns why that failed, if it did. Few calls need the main module, and importing it may take long.
+        """
+        if self._program is None:
+            self._write(pickle.dumps(sys.path))
+            self.receive()  # It has taken its streams: before that it might read further than it should.
+            self._program = spawn.get_preparation_data("flowstone-worker")
+            self._program.pop("authkey", None)
+            self._main = {key: self._program.pop(key) for key in _MAIN if key in self._program}
+            problem = self._tell(self._program)
+            if problem is not None:
+                return problem
+        if main and self._main:
+            told, self._main = self._main, {}
+            return self._tell(told)
+        return None
+
+    def _tell(self, program: dict[str, Any]) -> str | None:
         self.send(pickle.dumps(program))
         problem: str | None = pickle.loads(self.receive())  # noqa: S301 - from a process that we started
-        self._prepared = problem is None
         return problem
 
     def send(self, data: bytes) -> None:

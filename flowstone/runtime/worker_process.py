@@ -14,6 +14,7 @@ import importlib.util
 import os
 import pickle
 import queue
+import signal
 import sys
 import threading
 from contextlib import suppress
@@ -112,7 +113,12 @@ def _exactly(stream: BinaryIO, size: int) -> bytes:
 
 
 def main() -> None:
-    """Serve calls until the other end is gone. The first frame says how to become like its program."""
+    """Serve calls until the other end is gone.
+
+    The first frame out is empty and says that the streams are taken. A frame in is a `Request`, answered by any
+    number of `Progressed` and one `Done`; or what `multiprocessing` has to say about the program it belongs to,
+    answered by None or by why that could not be followed.
+    """
     calls, replies = _take_streams()
     lock = threading.Lock()
 
@@ -121,7 +127,6 @@ def main() -> None:
             _write_frame(replies, data)
 
     reply(b"")
-    reply(pickle.dumps(_prepare(_read_frame(calls))))
     requests: queue.SimpleQueue[bytes | None] = queue.SimpleQueue()
     idle = threading.Event()
     idle.set()
@@ -144,31 +149,27 @@ def _take_streams() -> tuple[BinaryIO, BinaryIO]:
     return os.fdopen(calls, "rb"), os.fdopen(replies, "wb")
 
 
-def _prepare(data: bytes) -> str | None:
-    """Import what the program's main module is; returns why that failed, if it did."""
-    try:
-        spawn.prepare(pickle.loads(data))  # noqa: S301 - from the process that started this one
-    except BaseException as error:
-        return describe(error, None).message
-    return None
-
-
 def _listen(calls: BinaryIO, requests: queue.SimpleQueue[bytes | None], idle: threading.Event) -> None:
     """Take calls while the main thread works, to notice that nobody waits any more."""
     try:
         while True:
             requests.put(_read_frame(calls))
     except (EOFError, OSError):
-        if not idle.is_set():
+        if idle.is_set():
+            requests.put(None)
+        elif hasattr(os, "killpg"):
+            os.killpg(0, signal.SIGKILL)  # The group is ours: this process, and what the asset started.
+        else:
             os._exit(1)
-        requests.put(None)
 
 
 def _answer(data: bytes, reply: Callable[[bytes], None]) -> bytes:
     """Make the call. Whatever is wrong with it, the answer is a frame that can be read."""
     name = "?"
     try:
-        request: Request = pickle.loads(data)  # noqa: S301 - from the process that started this one
+        request: Request | dict[str, Any] = pickle.loads(data)  # noqa: S301 - from the process that started us
+        if isinstance(request, dict):
+            return pickle.dumps(_prepare(request))
         name = request.name
         done = _make(request, reply)
     except BaseException as error:
@@ -179,6 +180,15 @@ def _answer(data: bytes, reply: Callable[[bytes], None]) -> bytes:
     except BaseException as error:
         problem = f"The value or the metadata of asset {name!r} cannot be sent back from its worker process"
         return pickle.dumps(Done((False, no_passage(problem, error)), {}))
+
+
+def _prepare(program: dict[str, Any]) -> str | None:
+    """Become like the program, or import its main module; returns why that failed, if it did."""
+    try:
+        spawn.prepare(program)
+    except BaseException as error:
+        return describe(error, None).message
+    return None
 
 
 def _make(request: Request, reply: Callable[[bytes], None]) -> Done:
