@@ -63,23 +63,29 @@ async def open_runtime(screen: Screen, loaded: Loaded, store: str) -> AsyncItera
     from flowstone.cli.logs import configure_logs  # noqa: PLC0415 - `flowstone --help` does without structlog
     from flowstone.runtime.runtime import Runtime  # noqa: PLC0415 - nor the runtime
 
-    settings = _settings(store)
-    configure_logs("debug" if screen.debug else settings.log_level, colours=screen.live)
+    settings = _settings()
+    level = "info" if settings is None else settings.log_level
+    configure_logs("debug" if screen.debug else level, colours=screen.live)
     managers = _managers(loaded, store)
     resources = _resources(loaded)
     async with Runtime(
-        loaded.pipeline, io=managers, resources=resources, settings=settings, worker=False
+        loaded.pipeline, store=store, io=managers, resources=resources, settings=settings, worker=False
     ) as runtime:
         yield runtime
 
 
-def _settings(store: str) -> Settings:
+def _settings() -> Settings | None:
+    """What the environment says. Nothing, mostly, and then what would read it is not imported."""
+    from flowstone.runtime.options import environment_speaks  # noqa: PLC0415 - as above
+
+    if not environment_speaks():
+        return None
     from pydantic import ValidationError  # noqa: PLC0415 - as above
 
     from flowstone.runtime.settings import Settings  # noqa: PLC0415 - as above
 
     try:
-        return Settings(store=store)
+        return Settings()
     except ValidationError as error:
         wrong = error.errors()[0]
         name = "FLOWSTONE_" + "_".join(map(str, wrong["loc"])).upper()

@@ -37,6 +37,7 @@ from flowstone.runtime.health import Health, health
 from flowstone.runtime.inputs import needs_of, not_ready
 from flowstone.runtime.lineage import Lineage
 from flowstone.runtime.offspring import adopt_tasks, release_tasks
+from flowstone.runtime.options import options_from
 from flowstone.runtime.preview import Plan, preview
 from flowstone.runtime.processes import Processes
 from flowstone.runtime.progress import report_progress
@@ -105,11 +106,8 @@ class Runtime:
         random: Random | None = None,
         **options: Any,
     ) -> None:
-        # Not at the top: pydantic-settings takes longer to import than everything else together.
-        from flowstone.runtime.settings import merged_settings  # noqa: PLC0415 - as said
-
         given = (pipelines,) if isinstance(pipelines, Pipeline) else tuple(pipelines)
-        self._settings = merged_settings(settings, options)
+        self._settings = options_from(settings, options)
         self._snapshot = Snapshot.of(given)
         self._store = self._settings.store if store is None else store
         self._io: dict[str, IOManager] = {"default": MemoryIO(), **(io or {})}

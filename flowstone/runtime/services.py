@@ -18,9 +18,9 @@ if TYPE_CHECKING:
     from flowstone.runtime.asset_registry import Snapshot
     from flowstone.runtime.events import EventStream
     from flowstone.runtime.io_process import IOManagerProcess
+    from flowstone.runtime.options import Options
     from flowstone.runtime.processes import Processes
     from flowstone.runtime.resource import ResourceProcess
-    from flowstone.runtime.settings import Settings
     from flowstone.runtime.slots import Slots
     from flowstone.runtime.threads import Threads
     from flowstone.store.protocol import Store
@@ -38,7 +38,7 @@ class Services:
 
     node: str
     snapshot: Snapshot
-    settings: Settings
+    settings: Options
     clock: Clock
     random: Random
     store: Store

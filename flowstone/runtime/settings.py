@@ -7,6 +7,8 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from flowstone.runtime.options import Options
+
 __all__ = ["Settings", "merged_settings"]
 
 Seconds = Annotated[float, Field(ge=0, allow_inf_nan=False)]
@@ -36,27 +38,26 @@ class Settings(BaseSettings):
 
     model_config = SettingsConfigDict(env_prefix="FLOWSTONE_", frozen=True, extra="forbid")
 
-    store: str = "memory://"
-    home: str = ".flowstone"
-    lease: PositiveSeconds = 15.0
-    shutdown_timeout: Seconds = 30.0
-    cancel_timeout: Seconds = 5.0
-    max_concurrency: Count = 64
-    max_threads: Count = 8
-    connect_timeout: PositiveSeconds = 10.0
-    lost_attempts: Count = 3
-    auto_migrate: bool = True
-    keep_versions: Count = 20
-    keep_runs: Count = 10_000
+    store: str = Options.store
+    home: str = Options.home
+    lease: PositiveSeconds = Options.lease
+    shutdown_timeout: Seconds = Options.shutdown_timeout
+    cancel_timeout: Seconds = Options.cancel_timeout
+    max_concurrency: Count = Options.max_concurrency
+    max_threads: Count = Options.max_threads
+    connect_timeout: PositiveSeconds = Options.connect_timeout
+    lost_attempts: Count = Options.lost_attempts
+    auto_migrate: bool = Options.auto_migrate
+    keep_versions: Count = Options.keep_versions
+    keep_runs: Count = Options.keep_runs
     log_level: Literal["debug", "info", "warning", "error"] = "info"
 
 
 def merged_settings(settings: Settings | None, options: dict[str, Any]) -> Settings:
     """The settings with some fields replaced. Raises ValueError, in one sentence, for what is wrong."""
-    given = {name: value for name, value in options.items() if value is not None}
     base = {} if settings is None else settings.model_dump()
     try:
-        return Settings(**{**base, **given})
+        return Settings(**{**base, **options})
     except ValidationError as error:
         first = error.errors()[0]
         name = ".".join(map(str, first["loc"]))

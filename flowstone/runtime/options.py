@@ -1,0 +1,55 @@
+"""What a running runtime goes by, and where it comes from.
+
+`Settings` reads and checks what somebody said, in the environment or in code; it is made of pydantic, which takes
+longer to import than the rest of FlowStone together. Where nobody said anything there is nothing to check, so
+a plain runtime starts without it.
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from flowstone.runtime.settings import Settings
+
+__all__ = ["Options", "environment_speaks", "options_from"]
+
+
+@dataclass(frozen=True)
+class Options:
+    """The fields of `Settings`, checked; their meaning and units are documented there."""
+
+    store: str = "memory://"
+    home: str = ".flowstone"
+    lease: float = 15.0
+    shutdown_timeout: float = 30.0
+    cancel_timeout: float = 5.0
+    max_concurrency: int = 64
+    max_threads: int = 8
+    connect_timeout: float = 10.0
+    lost_attempts: int = 3
+    auto_migrate: bool = True
+    keep_versions: int = 20
+    keep_runs: int = 10_000
+    log_level: str = "info"
+
+
+def options_from(settings: Settings | None, given: dict[str, Any]) -> Options:
+    """Settings with some fields replaced, or what the environment says, or the defaults.
+
+    Raises:
+        ValueError: A field is unknown or out of range, in one sentence.
+    """
+    given = {name: value for name, value in given.items() if value is not None}
+    if settings is None and not given and not environment_speaks():
+        return Options()
+    from flowstone.runtime.settings import merged_settings  # noqa: PLC0415 - see the module docstring
+
+    return Options(**merged_settings(settings, given).model_dump())
+
+
+def environment_speaks() -> bool:
+    """Whether any variable is meant for FlowStone."""
+    return any(name.upper().startswith("FLOWSTONE_") for name in os.environ)
