@@ -43,7 +43,7 @@ async def value(runtime, asset, **options):
 async def until(condition):
     """Return when the condition holds; what it waits for happens in another process."""
     async with asyncio.timeout(LONG):
-        while not condition():  # noqa: ASYNC110 - no event of this loop tells what a process has done
+        while not condition():
             await asyncio.sleep(0.01)
 
 

@@ -64,7 +64,7 @@ def make(gate):
 async def until(condition):
     """Return when the condition holds; what it waits for happens in threads."""
     async with asyncio.timeout(LONG):
-        while not condition():  # noqa: ASYNC110 - no event of this loop tells what a thread has done
+        while not condition():
             await asyncio.sleep(0.001)
 
 
