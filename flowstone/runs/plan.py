@@ -83,8 +83,8 @@ class AssetPlan:
         self.offset = offset
         self.keys = keys
         self.refresh = refresh
-        self.downstream: tuple[int, ...] = ()
-        self.edges: tuple[Edge, ...] = ()
+        self.downstream: Sequence[int] = ()
+        self.edges: Sequence[Edge] = ()
 
     def position(self, key: Any) -> int | None:
         """Where `key` stands among the keys, or None."""
@@ -107,14 +107,23 @@ class AssetPlan:
 
 
 class Edge:
-    """A dependency between two assets of the plan."""
+    """A dependency between two assets of the plan.
 
-    __slots__ = ("_view", "aligned", "asset", "upstream")
+    Attributes:
+        asset: The downstream asset's name.
+        name: The upstream asset's name.
+        upstream: The upstream asset's plan, once all plans are made.
+        aligned: Whether the steps of both stand in the same order, each needing its counterpart.
+    """
 
-    def __init__(self, view: PartitionView, asset: str, upstream: AssetPlan, *, aligned: bool) -> None:
+    __slots__ = ("_view", "aligned", "asset", "name", "upstream")
+
+    upstream: AssetPlan
+
+    def __init__(self, view: PartitionView, asset: str, name: str, *, aligned: bool) -> None:
         self._view = view
         self.asset = asset
-        self.upstream = upstream
+        self.name = name
         self.aligned = aligned
 
     def numbers(self, position: int, keys: Sequence[Any]) -> tuple[range, ...]:
@@ -122,7 +131,7 @@ class Edge:
             number = self.upstream.offset + position
             return (range(number, number + 1),)
         key = keys[position]
-        return self.upstream.numbers(self._view.upstream_keys(self.asset, self.upstream.asset, key).keys)
+        return self.upstream.numbers(self._view.upstream_keys(self.asset, self.name, key).keys)
 
 
 class RunPlan:

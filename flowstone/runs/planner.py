@@ -32,36 +32,68 @@ def plan_run(graph: AssetGraph, view: PartitionView, request: RunRequest) -> Run
         AssetNotFound: The target is not in the graph.
         PartitionError: A key is foreign to the target's set.
     """
-    needed = _needed(graph, view, request)
-    plans: list[AssetPlan] = []
-    offset = 0
-    for asset in graph.order() if len(needed) > 1 else needed:
-        if asset in needed:
-            plans.append(AssetPlan(asset, len(plans), offset, needed[asset], request.refresh))
-            offset += len(needed[asset])
-    _connect(graph, view, plans)
-    return RunPlan(request, graph, view, tuple(plans))
-
-
-def _needed(graph: AssetGraph, view: PartitionView, request: RunRequest) -> dict[str, Sequence[Any]]:
-    """The partitions of each asset that is part of the run."""
     target = graph[request.asset].name
-    needed: dict[str, Sequence[Any]] = {target: _target_keys(view, request)}
-    if not request.upstream:
-        return needed
-    parts: dict[str, list[Sequence[Any]]] = {}
-    for asset in (target, *reversed(graph.upstream(target))):
-        if asset in parts:
-            needed[asset] = _union(parts[asset])
-        elif asset != target:
-            continue
-        keys = needed[asset]
-        for dependency in graph.assets[asset].dependencies:
-            if not graph.assets[dependency.asset].is_constant:
-                part = _upstream_keys(graph, view, asset, dependency.asset, keys)
-                if len(part):
-                    parts.setdefault(dependency.asset, []).append(part)
-    return needed
+    needs = _Needs(graph, view)
+    needs.keys[target] = _target_keys(view, request)
+    order = [target]
+    if request.upstream:
+        upstream = graph.upstream(target)
+        needs.walk([target, *reversed(upstream)])
+        order = [asset for asset in (*upstream, target) if asset in needs.keys]
+    plans: dict[str, AssetPlan] = {}
+    offset = 0
+    for asset in order:
+        keys = needs.keys[asset]
+        plans[asset] = AssetPlan(asset, len(plans), offset, keys, request.refresh)
+        offset += len(keys)
+    _connect(plans, needs.edges)
+    return RunPlan(request, graph, view, tuple(plans.values()))
+
+
+class _Needs:
+    """The partitions of each asset that are part of a run, found from the target upwards.
+
+    Attributes:
+        keys: By asset.
+        edges: By asset, what leads to its upstream assets.
+    """
+
+    def __init__(self, graph: AssetGraph, view: PartitionView) -> None:
+        self.graph = graph
+        self.view = view
+        self.keys: dict[str, Sequence[Any]] = {}
+        self.edges: dict[str, list[Edge]] = {}
+        self._parts: dict[str, list[Sequence[Any]]] = {}  # Where downstream assets need different keys.
+
+    def walk(self, assets: Sequence[str]) -> None:
+        """Take in assets, each after all that depend on it."""
+        for asset in assets:
+            if asset in self._parts:
+                self.keys[asset] = _union(self._parts.pop(asset))
+            if asset in self.keys:
+                self._look_upstream(asset, self.keys[asset])
+
+    def _look_upstream(self, asset: str, keys: Sequence[Any]) -> None:
+        known = self.graph.assets
+        edges: list[Edge] = []
+        for dependency in known[asset].dependencies:
+            upstream = dependency.asset
+            if known[upstream].is_constant:
+                continue
+            same = _same_keys(self.graph, asset, upstream)
+            part = keys if same else _upstream_keys(self.view, asset, upstream, keys)
+            if len(part):
+                edges.append(Edge(self.view, asset, upstream, aligned=same))
+                self._need(upstream, part)
+        if edges:
+            self.edges[asset] = edges
+
+    def _need(self, asset: str, part: Sequence[Any]) -> None:
+        before = self.keys.get(asset)
+        if before is None:
+            self.keys[asset] = part if isinstance(part, KeySlice | KeyList) else KeyList(part)
+        elif part is not before:
+            self._parts.setdefault(asset, [before]).append(part)
 
 
 def _target_keys(view: PartitionView, request: RunRequest) -> Sequence[Any]:
@@ -76,11 +108,7 @@ def _target_keys(view: PartitionView, request: RunRequest) -> Sequence[Any]:
     return KeyList(None if key is None else decode_partition(key) for key in request.keys)
 
 
-def _upstream_keys(
-    graph: AssetGraph, view: PartitionView, asset: str, upstream: str, keys: Sequence[Any]
-) -> Sequence[Any]:
-    if _same_keys(graph, asset, upstream):
-        return keys
+def _upstream_keys(view: PartitionView, asset: str, upstream: str, keys: Sequence[Any]) -> Sequence[Any]:
     if len(keys) == 1:
         return view.upstream_keys(asset, upstream, keys[0]).keys
     if isinstance(keys, KeySlice) and len(keys) > 1:
@@ -134,21 +162,19 @@ def _union_of_slices(slices: list[KeySlice[Any]]) -> Sequence[Any]:
     return KeyList(key for start, stop in merged for key in KeySlice(slices[0].set, start, stop))
 
 
-def _connect(graph: AssetGraph, view: PartitionView, plans: list[AssetPlan]) -> None:
-    by_name = {plan.asset: plan for plan in plans}
+def _connect(plans: dict[str, AssetPlan], needed: dict[str, list[Edge]]) -> None:
     downstream: dict[str, list[int]] = {}
-    for plan in plans:
-        edges = []
-        for dependency in graph.assets[plan.asset].dependencies:
-            upstream = by_name.get(dependency.asset)
-            if upstream is not None:
-                edges.append(_edge(graph, view, plan, upstream))
-                downstream.setdefault(upstream.asset, []).append(plan.index)
-        plan.edges = tuple(edges)
-    for plan in plans:
-        plan.downstream = tuple(downstream.get(plan.asset, ()))
-
-
-def _edge(graph: AssetGraph, view: PartitionView, plan: AssetPlan, upstream: AssetPlan) -> Edge:
-    same = plan.keys is upstream.keys or plan.keys == upstream.keys
-    return Edge(view, plan.asset, upstream, aligned=same and _same_keys(graph, plan.asset, upstream.asset))
+    for asset, edges in needed.items():
+        plan = plans[asset]
+        plan.edges = edges
+        for edge in edges:
+            upstream = edge.upstream = plans[edge.name]
+            edge.aligned = edge.aligned and (plan.keys is upstream.keys or plan.keys == upstream.keys)
+            places = downstream.get(edge.name)
+            if places is None:
+                downstream[edge.name] = [plan.index]
+            else:
+                places.append(plan.index)
+    for asset, places in downstream.items():
+        places.sort()
+        plans[asset].downstream = places

@@ -123,6 +123,10 @@ class RunState:
         self._causes: dict[int, int] = {}  # Skipped step -> the failed step at the root of it.
         self._unblocked: deque[int] = deque()  # Ready because an input arrived: started first, so that
         self._ready: deque[int] = deque()  # results flow downstream before new sources are opened.
+        self._alone: deque[int] = deque()  # Ready, and suspected of having ended a process.
+        self._lone: int | None = None  # A suspect that runs: nothing else starts.
+        self._suspects: set[int] = set()
+        self._losses: dict[int, int] = {}  # Step -> attempts without an end before its last one.
         self._to_check: deque[int] = deque()
         self._checking: dict[int, None] = {}
         self._waiting: dict[int, None] = {}
@@ -139,8 +143,13 @@ class RunState:
     # Entries ------------------------------------------------------------------------------------------------
 
     def begin(self) -> list[Command]:
-        """Start, or go on after `replay`: attempts that were in flight are made again, numbered anew."""
+        """Start, or go on after `replay`: attempts that were in flight are made again, numbered anew.
+
+        Each of them runs alone, because one of them may be what ended the process: then its neighbours do
+        not lose an attempt to it again and again.
+        """
         self._begun = True
+        self._suspects = set(self._running)
         for step in [*self._running, *self._waiting]:
             self._states[step] = UNEXAMINED
         self._running.clear()
@@ -186,6 +195,12 @@ class RunState:
                 if step is not None and self._states[step] < SUCCEEDED:
                     self._replay_step(event, step)
 
+    def lost(self, limit: int) -> list[tuple[int, int]]:
+        """After `replay`: the steps that lost `limit` attempts to dying processes, with the last one's number."""
+        return [
+            (step, self._attempts[step]) for step in self._running if self._losses.get(step, 0) + 1 >= limit
+        ]
+
     # What can be asked --------------------------------------------------------------------------------------
 
     @property
@@ -207,6 +222,7 @@ class RunState:
             + len(self._running)
             + len(self._unblocked)
             + len(self._ready)
+            + len(self._alone)
             + len(self._to_check)
             + len(self._checking)
             + len(self._waiting)
@@ -247,6 +263,8 @@ class RunState:
     def _replay_step(self, event: StepStarted | StepRetried | _Ending, step: int) -> None:
         match event:
             case StepStarted():
+                if step in self._running:
+                    self._losses[step] = self._losses.get(step, 0) + 1
                 self._attempts[step] = event.attempt
                 self._states[step] = RUNNING
                 self._running[step] = None
@@ -268,6 +286,8 @@ class RunState:
                 if event.attempt != self._attempts[step]:
                     return
                 del self._running[step]
+                if step == self._lone:
+                    self._lone = None
                 if isinstance(event, StepRetried):
                     self._retry(event, step)
                 else:
@@ -389,6 +409,9 @@ class RunState:
     def _inputs_ready(self, lane: _Lane, step: int, queue: deque[int]) -> None:
         if lane.plan.refresh == "all" or step in self._attempts:
             self._states[step] = READY
+            if step in self._suspects:
+                self._suspects.discard(step)
+                queue = self._alone
             queue.append(step)
         else:
             self._states[step] = CHECKING
@@ -466,11 +489,12 @@ class RunState:
         if self.cancelling or self.finished is not None:
             return
         self.cancelling = True
-        for step in [*self._blocked, *self._unblocked, *self._ready, *self._to_check, *self._checking]:
+        ready = (*self._unblocked, *self._ready, *self._alone)
+        for step in [*self._blocked, *ready, *self._to_check, *self._checking]:
             self._finish_unstarted(step)
         for step in self._waiting:
             self._finish_unstarted(step)
-        for queue in (self._unblocked, self._ready, self._to_check):
+        for queue in (self._unblocked, self._ready, self._alone, self._to_check):
             queue.clear()
         for table in (self._blocked, self._checking, self._waiting, self._waiters):
             table.clear()
@@ -485,9 +509,11 @@ class RunState:
             return []
         commands, self._orders = self._orders, []
         while (
-            not self._holding and len(self._running) < self.max_parallel and (self._unblocked or self._ready)
+            not self._holding
+            and len(self._running) < self.max_parallel
+            and (queue := self._startable()) is not None
         ):
-            step = (self._unblocked or self._ready).popleft()
+            step = queue.popleft()
             attempt = self._attempts.get(step, 0) + 1
             self._attempts[step] = attempt
             self._running[step] = None
@@ -498,6 +524,17 @@ class RunState:
             self._finishing = True
             commands.append(FinishRun(self._outcome()))
         return commands
+
+    def _startable(self) -> deque[int] | None:
+        """The queue whose first step may start now."""
+        if self._alone:
+            if self._running:
+                return None
+            self._lone = self._alone[0]
+            return self._alone
+        if self._lone is not None:
+            return None
+        return self._unblocked or self._ready or None
 
     def _batch(self, commands: list[Command]) -> None:
         while self._to_check and len(self._checking) < _CHECK_CHUNK:

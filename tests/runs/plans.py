@@ -40,7 +40,7 @@ class HandPlan:
         self.total = offset
         names = list(self.sizes)
         for plan in self.assets:
-            plan.downstream = tuple(
+            plan.downstream = list(
                 names.index(other) for other, links in self.links.items() if plan.asset in links
             )
         self.by_name = {plan.asset: plan for plan in self.assets}

@@ -1,0 +1,100 @@
+"""What the state machine makes of attempts that a dying process took along."""
+
+from __future__ import annotations
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from flowstone.runs.commands import FinishRun, RecordCancelled, RetryStep, StartStep
+from flowstone.runs.records import Status
+from flowstone.runs.state import RunState
+from tests.runs.plans import HandPlan, cancel_requested, cancelled, failed, retried, started, succeeded
+
+
+def resumed(plan: HandPlan, *log, max_parallel: int = 4) -> RunState:
+    """The state after a restart: what is in the log was recorded."""
+    state = RunState(plan, max_parallel=max_parallel)  # type: ignore[arg-type]  # structural twin
+    for event in log:
+        state.replay(event)
+    return state
+
+
+def test_steps_in_flight_run_alone_one_after_another():
+    """Each of them may be what killed the process; the others wait until all of them are done."""
+    plan = HandPlan({"a": 4})
+    state = resumed(plan, started(plan, 0, 1), started(plan, 2, 1))
+    assert state.begin() == [StartStep(0, 2)]
+    assert state.apply(succeeded(plan, 0, 2)) == [StartStep(2, 2)]
+    assert state.apply(succeeded(plan, 2, 2)) == [StartStep(1, 1), StartStep(3, 1)]
+
+
+def test_a_suspect_that_is_retried_is_one_no_more():
+    """It has shown that it fails without ending the process, so its next attempt needs no quarantine."""
+    plan = HandPlan({"a": 2})
+    state = resumed(plan, started(plan, 0, 1))
+    assert state.begin() == [StartStep(0, 2)]
+    assert state.apply(retried(plan, 0, 2)) == [RetryStep(0, 1.0), StartStep(1, 1)]
+
+
+def test_a_step_between_two_attempts_is_no_suspect():
+    """Its attempt had ended before the process did."""
+    plan = HandPlan({"a": 2})
+    state = resumed(plan, started(plan, 0, 1), retried(plan, 0, 1))
+    assert state.lost(1) == []
+    assert state.begin() == [StartStep(0, 2), StartStep(1, 1)]
+
+
+def test_losses_are_counted():
+    """Attempts without an end, whatever ended between them."""
+    plan = HandPlan({"a": 2})
+    log = [started(plan, 0, 1), started(plan, 0, 2), retried(plan, 0, 2), started(plan, 0, 3)]
+    state = resumed(plan, *log, started(plan, 1, 1))
+    assert state.lost(1) == [(0, 3), (1, 1)]
+    assert state.lost(2) == [(0, 3)]
+    assert state.lost(3) == []
+
+
+def test_a_lost_step_that_was_failed_skips_its_downstream():
+    """Once its failure is recorded it is an ordinary failed step."""
+    plan = HandPlan({"a": 1, "b": 1}, {"b": {"a": lambda key: [key]}})
+    state = resumed(plan, started(plan, 0, 1), failed(plan, 0, 1))
+    assert state.lost(1) == []
+    (order,) = state.begin()
+    assert order.steps == ((1, 0),)
+
+
+def test_a_cancel_reaches_those_that_wait_to_run_alone():
+    """They end cancelled without another attempt."""
+    plan = HandPlan({"a": 2})
+    state = resumed(plan, started(plan, 0, 1), started(plan, 1, 1))
+    assert state.begin() == [StartStep(0, 2)]
+    orders = state.apply(cancel_requested())
+    assert RecordCancelled((1,)) in orders
+    state.apply(cancelled(plan, 1))
+    assert state.apply(cancelled(plan, 0, 2)) == [FinishRun(Status.CANCELLED)]
+    assert state.held == 0
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.data(), st.integers(1, 12), st.integers(1, 5))
+def test_no_suspect_ever_runs_beside_another_step(data, size, max_parallel):
+    """Whatever was in flight and in whatever order steps end, suspects run alone and everything runs."""
+    plan = HandPlan({"a": size})
+    suspects = data.draw(st.sets(st.integers(0, size - 1)))
+    state = resumed(plan, *(started(plan, step, 1) for step in suspects), max_parallel=max_parallel)
+    running: dict[int, int] = {}
+    done: set[int] = set()
+    orders = state.begin()
+    while True:
+        for order in orders:
+            if isinstance(order, StartStep):
+                running[order.step] = order.attempt
+        if not running:
+            break
+        assert len(running) <= max_parallel
+        assert len(running) == 1 or not suspects & set(running)
+        step = data.draw(st.sampled_from(sorted(running)))
+        done.add(step)
+        orders = state.apply(succeeded(plan, step, running.pop(step)))
+    assert done == set(range(size))
+    assert state.held == 0
