@@ -32,7 +32,7 @@ class Options:
     lost_attempts: int = 3
     auto_migrate: bool = True
     keep_versions: int = 20
-    keep_runs: int = 10_000
+    keep_runs: int = 1_000
     log_level: str = "info"
 
 

@@ -40,9 +40,9 @@ class HandPlan:
         self.total = offset
         names = list(self.sizes)
         for plan in self.assets:
-            plan.downstream = list(
+            plan.downstream = [
                 names.index(other) for other, links in self.links.items() if plan.asset in links
-            )
+            ]
         self.by_name = {plan.asset: plan for plan in self.assets}
 
     def upstream(self, step: int) -> list[range]:
