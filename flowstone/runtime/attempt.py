@@ -10,6 +10,7 @@ stop ends as *stopped*, whatever its function makes of the cancellation: cancell
 from __future__ import annotations
 
 import asyncio
+import logging
 from functools import partial
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -48,6 +49,8 @@ if TYPE_CHECKING:
     from flowstone.runtime.threads import ThreadCall
 
 __all__ = ["Attempt", "AttemptEnd"]
+
+_log = logging.getLogger(__name__)
 
 AttemptEnd = StepSucceeded | StepFailed | StepRetried | StepCancelled
 
@@ -161,8 +164,12 @@ class Attempt:
     def task_over(self, handle: TaskHandle, how: Exit) -> None:
         """Its task has ended. A thread that is still inside the function is abandoned, by name."""
         self.over = True
-        if self._thread is not None:
-            self._services.threads.abandon(self._thread)
+        if self._brood is not None:
+            self._brood.closed = True
+        if self._thread is not None and self._services.threads.abandon(self._thread):
+            _log.error(
+                "%s cannot be stopped: its thread was abandoned and goes on until it returns", self.name
+            )
         if self.on_over is not None:
             self.on_over(self, handle.result if isinstance(how, Normal) else None, how)
 
@@ -269,11 +276,11 @@ class Attempt:
             return outcome  # Its coroutine is being closed: no more awaits.
         if handle.task.cancelling():
             await absorb_cancels(handle.task)
-        if brood.tasks and not handle.cancelled_by_us:
+        if brood.tasks:
             left = await brood.dismiss(self._services.clock, self._services.settings.cancel_timeout)
             if left:
                 brood.sign(self.name)
-                handle.keeper.abandon(left)
+                handle.keeper.abandon(left, None)
         return outcome
 
     async def _keep(self, value: Any) -> Materialization | Failure:

@@ -29,40 +29,64 @@ if TYPE_CHECKING:
 __all__ = ["BROOD", "Brood", "adopt_tasks", "release_tasks"]
 
 
-class Brood:
-    """The unfinished tasks that one call of a function has started, and those that they started."""
+_GENERATIONS = 10
+"""Cleaning up may take tasks, and those may take others; one that always leaves another does not clean up."""
 
-    __slots__ = ("_late", "_round", "_waiter", "tasks")
+
+class Brood:
+    """The unfinished tasks that one call of a function has started, and those that they started.
+
+    Attributes:
+        tasks: The tasks.
+        closed: Whether new ones are cancelled before they begin: the call is over.
+    """
+
+    __slots__ = ("_late", "_name", "_round", "_waiter", "closed", "tasks")
 
     def __init__(self) -> None:
         self._late = False
+        self._name: str | None = None
+        self.closed = False
         self.tasks: set[asyncio.Task[Any]] = set()
         self._round: set[asyncio.Task[Any]] = set()
         self._waiter: asyncio.Future[None] | None = None
 
     def add(self, task: asyncio.Task[Any]) -> None:
         """It has just been started."""
+        if self.closed:
+            task.cancel()  # Before its first step: nothing of it ever runs.
+            return
         self.tasks.add(task)
         task.add_done_callback(self._gone)
+        if self._name is not None:
+            # Not now: who makes the task with a name of its own gives it that name after us.
+            task.get_loop().call_soon(self._sign, task)
 
     def sign(self, name: str) -> None:
         """Put a name before those of the tasks: if one has to be abandoned, people shall know whose it was."""
-        for task in self.tasks:
-            if not task.get_name().startswith(name):
-                task.set_name(f"{name}: {task.get_name()}")
+        if self._name is None:
+            self._name = name
+            for task in self.tasks:
+                self._sign(task)
+
+    def _sign(self, task: asyncio.Task[Any]) -> None:
+        task.set_name(f"{self._name}: {task.get_name()}")
 
     async def dismiss(self, clock: Clock, seconds: float) -> list[asyncio.Task[Any]]:
         """Cancel them, and what they start meanwhile; returns those that are still there after `seconds`."""
-        self._late = False
+        generations = 0
         timer = clock.call_later(seconds, self._give_up)
         try:
             while self.tasks and not self._late:
+                generations += 1
+                self.closed = generations > _GENERATIONS
                 self._round = set(self.tasks)
                 self._waiter = asyncio.get_running_loop().create_future()
                 for task in self._round:
                     task.cancel()
                 await self._waiter
         finally:
+            self.closed = True
             timer.cancel()
         return sorted(self.tasks, key=lambda task: task.get_name())
 
