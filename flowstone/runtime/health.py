@@ -69,7 +69,7 @@ async def health(services: Services, runs: Runs, tree: ProcessInfo, store_proble
         io={name: await process.check() for name, process in services.io.items()},
         store=store_problem,
         abandoned=(*abandoned, *services.threads.statistics().abandoned),
-        runs=len(runs.live),
+        runs=sum(not run.over for run in runs.live.values()),
         steps=slots.taken,
         waiting=slots.waiting,
         draining=not runs.open,

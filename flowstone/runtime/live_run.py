@@ -31,6 +31,7 @@ class LiveRun:
         state: The state of the current incarnation, once it has begun; to look at, not to touch.
         attempts: Its attempts under way, by step; to look at, not to touch.
         error: Why it ended without one: the store failed, or its supervisor gave up.
+        interrupted: Whether its tree was stopped by a restart above it, and is to be started again.
     """
 
     def __init__(self, record: RunRecord, plan: RunPlan, *, fresh: bool) -> None:
@@ -43,6 +44,7 @@ class LiveRun:
         self.state: RunState | None = None
         self.attempts: Mapping[int, Attempt] = {}
         self.draining = False
+        self.interrupted = False
         self.on_cancel: Callable[[], None] | None = None
         self.on_drain: Callable[[], None] | None = None
         self.on_over: list[Callable[[], None]] = []

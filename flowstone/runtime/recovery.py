@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 
 from flowstone.assets.partition_keys import decode_partition
 from flowstone.assets.partition_view import PartitionView
-from flowstone.errors import FlowstoneError
+from flowstone.errors import FlowstoneError, StoreUnavailable
 from flowstone.runs.events import RunFinished, StepFailed, StepRetried, StepStarted
 from flowstone.runs.planner import plan_run
 from flowstone.runs.records import Failure, Materialization, Status
@@ -35,11 +35,14 @@ __all__ = ["Recovery"]
 
 _log = logging.getLogger(__name__)
 
+_PAGE = 1000
+_FIRST_DELAY = 1.0
+_LONGEST_DELAY = 30.0
 _OPEN = (Status.QUEUED, Status.RUNNING, Status.WAITING)
 
 
 class Recovery:
-    """Looks for orphans once, when the runtime starts.
+    """Looks for orphans when the runtime starts, and goes on with its own runs after a restart above it.
 
     Args:
         services: What the runtime offers.
@@ -54,14 +57,39 @@ class Recovery:
 
     async def run(self, started: Callable[[], None]) -> None:
         started()
-        for record in reversed(await self._services.store.runs(statuses=_OPEN, limit=1000)):
-            if record.id in self._runs.live or record.owner == self._services.node:
-                continue
-            try:
-                await (self._resume(record) if self._adopt else self._close(record))
-            except FlowstoneError as error:
-                _log.warning("Run %s could not be recovered: %s", record.id, error)
+        for run in tuple(self._runs.live.values()):
+            if run.interrupted:
+                run.interrupted = False
+                await self._runs.drive(run)
+        delay = _FIRST_DELAY
+        while not await self._look():
+            await self._services.clock.sleep(delay)
+            delay = min(_LONGEST_DELAY, delay * 2)
         await asyncio.get_running_loop().create_future()
+
+    async def _look(self) -> bool:
+        """Deal with every orphan there is. False if the store was down; that is weather, and it passes."""
+        before: str | None = None
+        orphans: list[RunRecord] = []
+        try:
+            while page := await self._services.store.runs(statuses=_OPEN, limit=_PAGE, before=before):
+                before = page[-1].id
+                orphans += page
+            for record in reversed(orphans):
+                if record.id not in self._runs.live and record.owner != self._services.node:
+                    await self._recover(record)
+        except StoreUnavailable as error:
+            _log.warning("The store does not say which runs were left unfinished: %s", error)
+            return False
+        return True
+
+    async def _recover(self, record: RunRecord) -> None:
+        try:
+            await (self._resume(record) if self._adopt else self._close(record))
+        except StoreUnavailable:
+            raise
+        except FlowstoneError as error:
+            _log.warning("Run %s could not be recovered: %s", record.id, error)
 
     async def _resume(self, record: RunRecord) -> None:
         graph = self._services.snapshot.graph

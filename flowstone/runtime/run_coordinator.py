@@ -34,7 +34,7 @@ from flowstone.runs.events import RunCancelRequested, RunFinished, RunStarted, S
 from flowstone.runs.state import RunState
 from flowstone.runtime.attempt import Attempt
 from flowstone.runtime.reuse import find_reusable
-from flowstone.runtime.unstarted import cancelled_steps, skipped_steps
+from flowstone.runtime.unstarted import cancelled_steps, lost_steps, skipped_steps
 from flowstone.store.protocol import StaleWrite
 
 if TYPE_CHECKING:
@@ -209,13 +209,22 @@ class RunCoordinator(Actor):
             self._cancel()
 
     async def _replay(self) -> None:
-        """Claim the run, so that an earlier incarnation can record nothing more, and replay its events."""
-        run, store = self._run, self._services.store
+        """Claim the run, so that an earlier incarnation can record nothing more, and replay its events.
+
+        A step that has lost too many attempts is given up: it may be what ends its process each time.
+        """
+        run, services = self._run, self._services
+        store = services.store
         run.record = await store.claim(run.record.id, self._services.node, epoch=run.record.epoch)
         after = 0
         while page := await store.events(run.record.id, after=after):
             after = page[-1][0]
             for _, event in page:
+                self._state.replay(event)
+        lost = lost_steps(run, self._state.lost(services.settings.lost_attempts), services.clock.now())
+        if lost:
+            await self._write_all(lost, run.record.epoch)
+            for event in lost:
                 self._state.replay(event)
 
     def _time_out(self) -> None:
@@ -324,8 +333,8 @@ class RunCoordinator(Actor):
     def _write(self, events: Sequence[Event]) -> None:
         self._beside(f"record {len(events)} steps", self._write_all(events), self._written)
 
-    async def _write_all(self, events: Sequence[Event]) -> Sequence[Event]:
-        await self._services.store.write_many(events, self._epoch)
+    async def _write_all(self, events: Sequence[Event], epoch: int | None = None) -> Sequence[Event]:
+        await self._services.store.write_many(events, self._epoch if epoch is None else epoch)
         if self._services.stream.heard:
             for event in events:
                 self._services.stream.publish(event)

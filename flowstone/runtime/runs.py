@@ -7,14 +7,14 @@ from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING
 
-from flowstone.actors import ActorDown, Child, Crashed, Shutdown
+from flowstone.actors import ActorDown, Child, Crashed, Shutdown, Supervisor
 from flowstone.errors import FlowstoneError, RuntimeStopping, SupervisorGaveUp
 from flowstone.runs.records import RunRecord, Status
 from flowstone.runtime.live_run import LiveRun
 from flowstone.runtime.run_tree import run_tree
 
 if TYPE_CHECKING:
-    from flowstone.actors import Exit, Ref, Supervisor
+    from flowstone.actors import Exit
     from flowstone.actors.spawn import Driven
     from flowstone.runs.plan import RunPlan
     from flowstone.runs.records import RunRequest
@@ -42,7 +42,12 @@ class Runs:
         self.lost: dict[str, BaseException] = {}
         self.open = True
         self._gone = asyncio.Event()
-        self.supervisor: Ref[Supervisor] | None = None
+        self._supervisor: Supervisor | None = None
+
+    def make_supervisor(self) -> Supervisor:
+        """The dynamic supervisor of the runs' trees; made anew when the part of the tree above it is restarted."""
+        self._supervisor = Supervisor([])
+        return self._supervisor
 
     async def start(self, plan: RunPlan, request: RunRequest) -> LiveRun:
         """Write a new run down and start it.
@@ -75,7 +80,6 @@ class Runs:
     async def drive(self, run: LiveRun) -> LiveRun:
         """Start the tree of a run that is written down, new or adopted."""
         self.live[run.record.id] = run
-        supervisor = None if self.supervisor is None else self.supervisor.instance
         child = Child(
             run.record.id,
             partial(run_tree, self._services, run),
@@ -83,9 +87,8 @@ class Runs:
             on_exit=partial(self._ended, run),
         )
         try:
-            if supervisor is None:
-                raise ActorDown("The runtime's supervisor of runs is not running.")
-            await supervisor.start_child(child)
+            assert self._supervisor is not None, "runs are driven from within the tree"
+            await self._supervisor.start_child(child)
         except asyncio.CancelledError:
             # The supervisor starts it all the same, and nobody will wait for it: it must not go on alone.
             await self.abandon(run)
@@ -141,12 +144,24 @@ class Runs:
             await self.drive(run)
             await run.wait()
 
+    def close(self) -> None:
+        """The tree is gone, and nothing will go on with what it left."""
+        for run in tuple(self.live.values()):
+            self._forget(run)
+            run.fail(self._what_happened(run, Shutdown()))
+
     def _forget(self, run: LiveRun) -> None:
         self.live.pop(run.record.id, None)
         self._gone.set()
 
     def _ended(self, run: LiveRun, how: Exit) -> None:
-        """Its tree is gone. Normally its status was recorded before; otherwise say what happened instead."""
+        """Its tree is gone. Normally its status was recorded before; otherwise say what happened instead.
+
+        If it was stopped by a restart above, it stays live: recovery, restarted after it, goes on with it.
+        """
+        if not run.over and self.open and isinstance(how, Shutdown) and how.reason is None:
+            run.interrupted = True
+            return
         self._forget(run)
         if not run.over:
             run.fail(self._what_happened(run, how))

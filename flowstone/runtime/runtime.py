@@ -142,7 +142,6 @@ class Runtime:
         except BaseException:
             await store.close()
             raise
-        self._runs.supervisor = self._tree.child("runs")
         adopt_tasks(asyncio.get_running_loop())
         self._running = True
         return self
@@ -158,6 +157,7 @@ class Runtime:
         finally:
             self._running = False
             release_tasks(asyncio.get_running_loop())
+            self._runs.close()
             self._services.threads.close()
             self._services.processes.close()
             self._services.stream.close()

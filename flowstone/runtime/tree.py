@@ -58,7 +58,7 @@ def runtime_tree(
         [
             Child("store", partial(StoreKeeper, services), shutdown=services.settings.shutdown_timeout + 5.0),
             Child("services", partial(_services, services, io, resources)),
-            Child("runs", partial(Supervisor, [])),
+            Child("runs", runs.make_supervisor),
             Child("recovery", partial(Recovery, services, runs, adopt=worker)),
             Child("watchman", partial(Watchman, services, runs), shutdown=math.inf),
         ],

@@ -1,11 +1,15 @@
-"""The records of steps that never started: skipped because of a failure upstream, or cancelled with their run."""
+"""Records of steps that no attempt can speak for.
+
+Skipped because of a failure upstream, cancelled with their run, or lost with the processes that ran them.
+"""
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from flowstone.assets.partition_labels import step_label
-from flowstone.runs.events import StepCancelled, StepSkipped
+from flowstone.runs.events import StepCancelled, StepFailed, StepSkipped
 from flowstone.runs.records import Failure, Materialization, Status
 
 if TYPE_CHECKING:
@@ -14,7 +18,7 @@ if TYPE_CHECKING:
 
     from flowstone.runtime.live_run import LiveRun
 
-__all__ = ["cancelled_steps", "skipped_steps"]
+__all__ = ["cancelled_steps", "lost_steps", "skipped_steps"]
 
 
 def skipped_steps(run: LiveRun, steps: Sequence[tuple[int, int]], at: datetime) -> list[StepSkipped]:
@@ -35,6 +39,17 @@ def cancelled_steps(run: LiveRun, steps: Sequence[int], at: datetime) -> list[St
     for step in steps:
         record = _record(run, step, Status.CANCELLED, at, None)
         events.append(StepCancelled(at, run.record.id, record.asset, record.partition_key, 0, record))
+    return events
+
+
+def lost_steps(run: LiveRun, steps: Sequence[tuple[int, int]], at: datetime) -> list[StepFailed]:
+    """One event per pair of a step and the number of its last attempt."""
+    events = []
+    for step, attempt in steps:
+        why = f"Too many attempts, the last one number {attempt}, ended with the process that ran them."
+        failure = Failure("lost", why)
+        record = replace(_record(run, step, Status.FAILED, at, failure), attempt=attempt)
+        events.append(StepFailed(at, run.record.id, record.asset, record.partition_key, attempt, record))
     return events
 
 

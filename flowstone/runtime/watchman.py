@@ -1,7 +1,8 @@
 """The last child of the tree, so the first to stop: it lets running work finish before anything is taken away.
 
 Graceful shutdown is a position in a list. When the tree stops, children stop in reverse order; this one refuses
-new runs, waits for the live ones, cancels what is left, and only then returns.
+new runs, waits for the live ones, cancels what is left, and only then returns. It is stopped as well when what
+stands above it is restarted; then the runs go on afterwards, and there is nothing to wait for.
 """
 
 from __future__ import annotations
@@ -29,7 +30,8 @@ class Watchman:
     async def run(self, started: Callable[[], None]) -> None:
         started()
         await self._stopping.wait()
-        await drain(self._services, self._runs, self._services.settings.shutdown_timeout)
+        if not self._runs.open:
+            await drain(self._services, self._runs, self._services.settings.shutdown_timeout)
 
     def stop(self) -> None:
         """Begin to drain."""

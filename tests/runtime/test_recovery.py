@@ -1,0 +1,394 @@
+"""Runs whose owner died, and coordinators that crash: who goes on, with what, and that each step ends once."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from flowstone import (
+    Context,
+    DailyPartitions,
+    FlowstoneError,
+    MemoryIO,
+    Pipeline,
+    Retry,
+    RunFailed,
+    Runtime,
+    RuntimeStopping,
+    Status,
+    StoreUnavailable,
+)
+from flowstone.runs.events import StepSucceeded
+from flowstone.runs.state import RunState
+from flowstone.runtime.events import Events
+from flowstone.runtime.run_coordinator import RunCoordinator
+from tests.runtime.doubles import Gate, UnreliableStore
+
+WEEK = DailyPartitions("2025-01-01", "2025-01-07")
+
+
+class Scene:
+    """A pipeline of `raw` and `clean` by day, whose steps note each start and wait where a gate is closed.
+
+    Attributes:
+        starts: (asset, day, attempt) in order.
+        gates: Where a step waits, by (asset, day).
+    """
+
+    def __init__(self):
+        self.starts = []
+        self.gates = {}
+        self.store = UnreliableStore()
+        self.io = MemoryIO()
+
+    def runtime(self, **options):
+        """Another life: the same store and values, a pipeline of its own."""
+        return Runtime(self.pipeline(), store=self.store, io={"default": self.io}, **options)
+
+    def pipeline(self):
+        pipeline = Pipeline("scene")
+
+        async def visit(name, context):
+            day = context.partition.day
+            self.starts.append((name, day, context.attempt))
+            if (name, day) in self.gates:
+                await self.gates[name, day].wait()
+
+        @pipeline.asset(partitions=WEEK)
+        async def raw(context: Context) -> int:
+            await visit("raw", context)
+            return context.partition.day
+
+        @pipeline.asset(partitions=WEEK)
+        async def clean(context: Context, raw: int) -> int:
+            await visit("clean", context)
+            return raw * 10
+
+        return pipeline
+
+    async def die(self, run, *waiting):
+        """Let the store fail under a runtime when these steps wait: nothing more of the run is recorded."""
+        for gate in waiting:
+            await gate.entered.wait()
+        self.store.down = True
+        for gate in waiting:
+            gate.open()
+        with pytest.raises(StoreUnavailable):
+            await run.wait()
+        self.store.down = False
+
+    async def successes(self, run_id):
+        """Per step, how often a success was recorded."""
+        counts = {}
+        for _, event in await self.store.events(run_id, limit=10_000):
+            if isinstance(event, StepSucceeded):
+                key = event.asset, event.partition_key
+                counts[key] = counts.get(key, 0) + 1
+        return counts
+
+
+@pytest.mark.both_loops
+async def test_an_orphan_is_adopted_and_finished():
+    """A runtime that opens the store goes on where the run stopped; what had succeeded does not run again."""
+    scene = Scene()
+    gate = scene.gates["raw", 3] = Gate()
+    async with scene.runtime() as runtime:
+        run = await runtime.submit_backfill("clean", upstream=True, max_parallel=1)
+        await scene.die(run, gate)
+    assert (await scene.store.run(run.id)).status is Status.RUNNING
+    done = {step for step, count in (await scene.successes(run.id)).items() if count}
+    del scene.gates["raw", 3]
+    scene.starts.clear()
+    async with asyncio.timeout(10), scene.runtime() as runtime:
+        run = await runtime.run(run.id)
+        result = await run.wait()
+        assert len(result.succeeded) == 14
+        assert result.status == "succeeded"
+        assert await runtime.load("clean", partition="2025-01-07") == 70
+    started = [(name, f"d:2025-01-{day:02}") for name, day, _ in scene.starts]
+    assert len(started) == len(set(started)) == 14 - len(done)
+    assert not done & set(started)
+    assert ("raw", 3, 2) in scene.starts
+    assert set((await scene.successes(run.id)).values()) == {1}
+
+
+async def test_what_was_in_flight_runs_alone_first():
+    """Each of the steps that were under way may be what ended the process."""
+    scene = Scene()
+    gates = [scene.gates.setdefault(("raw", day), Gate()) for day in (1, 2, 3)]
+    async with scene.runtime() as runtime:
+        run = await runtime.submit_backfill("raw", max_parallel=3)
+        await scene.die(run, *gates)
+    scene.gates = {("raw", 1): Gate()}
+    scene.starts.clear()
+    async with asyncio.timeout(10), scene.runtime() as runtime:
+        await scene.gates["raw", 1].entered.wait()
+        for _ in range(20):
+            await asyncio.sleep(0)
+        assert scene.starts == [("raw", 1, 2)]
+        scene.gates["raw", 1].open()
+        await (await runtime.run(run.id)).wait()
+    assert scene.starts[:3] == [("raw", 1, 2), ("raw", 2, 2), ("raw", 3, 2)]
+
+
+async def test_a_step_that_ends_its_process_again_and_again_is_given_up():
+    """After `lost_attempts` losses it fails with kind lost; its downstream is skipped, the others finish."""
+    scene = Scene()
+    run_id = None
+    for _ in range(2):
+        gate = scene.gates["raw", 2] = Gate()
+        async with scene.runtime(lost_attempts=2) as runtime:
+            if run_id is None:
+                run_id = (await runtime.submit_backfill("clean", upstream=True)).id
+            await scene.die(await runtime.run(run_id), gate)
+    async with asyncio.timeout(10), scene.runtime(lost_attempts=2) as runtime:
+        with pytest.raises(RunFailed) as caught:
+            await (await runtime.run(run_id)).wait()
+        (failed,) = caught.value.result.failed
+        assert (failed.name, failed.failure.kind) == ("raw[2025-01-02]", "lost")
+        assert [m.name for m in caught.value.result.skipped] == ["clean[2025-01-02]"]
+        assert len(caught.value.result.succeeded) == 12
+        assert len([start for start in scene.starts if start[:2] == ("raw", 2)]) == 2
+
+
+async def test_without_worker_an_orphan_is_closed_as_lost():
+    """A command that only looks must neither resume a run of yesterday nor leave it running for ever."""
+    scene = Scene()
+    gate = scene.gates["raw", 3] = Gate()
+    async with scene.runtime() as runtime:
+        run = await runtime.submit_backfill("raw", max_parallel=1)
+        await scene.die(run, gate)
+    scene.starts.clear()
+    async with asyncio.timeout(10), scene.runtime(worker=False) as runtime:
+        run = await runtime.run(run.id)
+        with pytest.raises(RunFailed) as caught:
+            await run.wait()
+        (failed,) = caught.value.result.failed
+        assert (failed.name, failed.failure.kind) == ("raw[2025-01-03]", "lost")
+        assert await run.status() == "failed"
+        assert scene.starts == []
+        assert await runtime.status("raw", partition="2025-01-03") == "failed"
+
+
+async def test_a_run_of_a_pipeline_that_is_not_here_is_left_alone():
+    """Another runtime, which holds the pipeline, may still go on with it."""
+    scene = Scene()
+    gate = scene.gates["raw", 3] = Gate()
+    async with scene.runtime() as runtime:
+        run = await runtime.submit_backfill("raw", max_parallel=1)
+        await scene.die(run, gate)
+    async with Runtime(Pipeline("other"), store=scene.store):
+        for _ in range(50):
+            await asyncio.sleep(0)
+        assert (await scene.store.run(run.id)).status is Status.RUNNING
+
+
+async def test_an_orphan_that_was_being_cancelled_ends_cancelled():
+    """The request to cancel is recorded, and survives whoever took it."""
+    scene = Scene()
+    gate = scene.gates["raw", 2] = Gate()
+    async with scene.runtime(cancel_timeout=0.05) as runtime:
+        run = await runtime.submit_backfill("raw", max_parallel=1)
+        await gate.entered.wait()
+        scene.store.gates["step.cancelled"] = stuck = Gate()
+        cancelling = asyncio.create_task(run.cancel())
+        await stuck.entered.wait()
+        scene.store.down = True
+        stuck.open()
+        await cancelling
+        scene.store.down = False
+        scene.store.gates.clear()
+    scene.starts.clear()
+    async with asyncio.timeout(10), scene.runtime() as runtime:
+        for _ in range(200):
+            await asyncio.sleep(0)
+        run = await runtime.run(run.id)
+        assert await run.status() == "cancelled"
+        assert scene.starts == []
+
+
+async def test_a_zombie_cannot_write_into_a_run_that_was_taken_over():
+    """When another runtime has claimed the run, the attempts of the first record nothing more, and it stops."""
+    scene = Scene()
+    gate = scene.gates["raw", 1] = Gate()
+    async with scene.runtime() as first:
+        run = await first.submit_backfill("raw", partitions=["2025-01-01"])
+        await gate.entered.wait()
+        del scene.gates["raw", 1]
+        async with asyncio.timeout(10), scene.runtime() as second:
+            result = await (await second.run(run.id)).wait()
+            assert [m.attempt for m in result.succeeded] == [2]
+            gate.open()
+            with pytest.raises(FlowstoneError):
+                await run.wait()
+    assert await scene.successes(run.id) == {("raw", "d:2025-01-01"): 1}
+
+
+async def test_recovery_survives_a_store_that_is_down_when_it_looks(clock):
+    """Restart intensity is for bugs: a store that does not answer is asked again later."""
+    scene = Scene()
+    gate = scene.gates["raw", 3] = Gate()
+    async with scene.runtime() as runtime:
+        run = await runtime.submit_backfill("raw", max_parallel=1)
+        await scene.die(run, gate)
+    scene.gates.clear()
+    scene.store.down = True
+    async with scene.runtime(clock=clock) as runtime:
+        await clock.advance(5)
+        assert (await runtime.health()).store is None
+        scene.store.down = False
+        await clock.advance(60)
+        assert await (await runtime.run(run.id)).status() == "succeeded"
+
+
+# Crashes of our own -----------------------------------------------------------------------------------------
+
+
+@pytest.mark.both_loops
+@pytest.mark.parametrize("at", range(1, 11))
+async def test_a_coordinator_that_crashes_goes_on(monkeypatch, at):
+    """Whichever event it crashes on, its supervisor starts a new one, and every step ends once."""
+    scene = Scene()
+    calls = []
+    apply = RunState.apply
+
+    def crash_once(self, event, step=None):
+        calls.append(event)
+        if len(calls) == at:
+            raise RuntimeError("injected")
+        return apply(self, event, step)
+
+    monkeypatch.setattr(RunState, "apply", crash_once)
+    async with asyncio.timeout(10), scene.runtime() as runtime:
+        result = await runtime.backfill("clean", upstream=True, end="2025-01-03", max_parallel=2)
+        assert result.status == "succeeded"
+        assert len(result.succeeded) == 6
+        assert set((await scene.successes(result.run_id)).values()) == {1}
+        assert await runtime.load("clean", partition="2025-01-03") == 30
+        assert len(calls) >= at
+
+
+async def test_attempts_of_a_crashed_coordinator_are_stopped_first(monkeypatch):
+    """No attempt of the last incarnation runs beside its successor."""
+    scene = Scene()
+    inside, most = [], []
+    pipeline = Pipeline()
+    entered = asyncio.Event()
+
+    @pipeline.asset
+    async def slow(context: Context) -> int:
+        inside.append(context.attempt)
+        most.append(len(inside))
+        entered.set()
+        try:
+            if context.attempt == 1:
+                await asyncio.Event().wait()
+        finally:
+            inside.remove(context.attempt)
+        return context.attempt
+
+    @pipeline.asset
+    async def quick() -> None:
+        await entered.wait()
+
+    @pipeline.asset(deps=[slow, quick])
+    async def end() -> None: ...
+
+    apply = RunState.apply
+    crashed = []
+
+    def crash_once(self, event, step=None):
+        if not crashed:
+            crashed.append(event)
+            raise RuntimeError("injected")
+        return apply(self, event, step)
+
+    monkeypatch.setattr(RunState, "apply", crash_once)
+    async with asyncio.timeout(10), Runtime(pipeline, store=scene.store) as runtime:
+        await runtime.materialize_all("end")
+        assert await runtime.load("slow") == 2
+        assert max(most) == 1
+
+
+async def test_a_coordinator_that_crashes_for_ever_is_given_up(monkeypatch):
+    """The waiter gets an error that names the cause, other runs go on, and the runtime can be left."""
+    scene = Scene()
+    begin = RunCoordinator._begin
+
+    async def crash(self):
+        if self._run.record.request.asset == "raw":
+            raise RuntimeError("injected")
+        await begin(self)
+
+    monkeypatch.setattr(RunCoordinator, "_begin", crash)
+    async with asyncio.timeout(10), scene.runtime() as runtime:
+        with pytest.raises(FlowstoneError, match="given up") as caught:
+            await runtime.materialize("raw", partition="2025-01-01")
+        assert not isinstance(caught.value, RuntimeStopping)
+        assert "injected" in repr(caught.value.__cause__) + repr(caught.value.__cause__.__cause__)
+        assert len(await runtime.backfill("clean", partitions=["2025-01-01"])) == 1
+        assert (await runtime.health()).runs == 0
+
+
+@pytest.mark.both_loops
+async def test_runs_go_on_when_the_services_above_them_are_restarted(monkeypatch):
+    """A part of the tree that crashes too often is restarted with all below it; waiters need not know."""
+    scene = Scene()
+    gate = scene.gates["raw", 2] = Gate()
+    crashes, crash = [], asyncio.Event()
+    live = Events.run
+
+    async def crash_often(self, started):
+        if crash.is_set() and len(crashes) < 4:
+            crashes.append(1)
+            raise RuntimeError("injected")
+        if crashes:
+            await live(self, started)
+            return
+        started()
+        await crash.wait()
+        crashes.append(1)
+        raise RuntimeError("injected")
+
+    monkeypatch.setattr(Events, "run", crash_often)
+    async with asyncio.timeout(10), scene.runtime() as runtime:
+        run = await runtime.submit_backfill("clean", upstream=True, max_parallel=1)
+        waiter = asyncio.create_task(run.wait())
+        await gate.entered.wait()
+        del scene.gates["raw", 2]
+        crash.set()
+        result = await waiter
+        assert len(result.succeeded) == 14
+        assert set((await scene.successes(run.id)).values()) == {1}
+        assert ("raw", 2, 2) in scene.starts
+        services = next(process for process in runtime.tree().walk() if process.name == "services")
+        assert services.restarts == 1
+        assert (await runtime.materialize("raw", partition="2025-01-01")).status == "succeeded"
+
+
+async def test_retries_that_waited_when_the_process_died_are_made():
+    """A step between two attempts gets its next one."""
+    store, fail = UnreliableStore(), [1]
+
+    def pipeline():
+        made = Pipeline()
+
+        @made.asset(retry=Retry(attempts=3, delay=1000, jitter=0))
+        async def flaky(context: Context) -> int:
+            if fail:
+                raise OSError("down")
+            return context.attempt
+
+        return made
+
+    async with Runtime(pipeline(), store=store, shutdown_timeout=0) as runtime:
+        async with runtime.subscribe("step.retried") as events:
+            run = await runtime.submit("flaky")
+            await anext(events)
+        store.down = True
+    store.down = False
+    fail.clear()
+    async with asyncio.timeout(10), Runtime(pipeline(), store=store) as runtime:
+        result = await (await runtime.run(run.id)).wait()
+        assert await result.value() == 2
