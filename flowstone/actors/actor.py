@@ -101,9 +101,15 @@ class ActorProcess(TaskProcess):
         self._in_hand: Request | None = None
         self._owed: dict[Later, Request] = {}
 
+    def launch(self, loop: asyncio.AbstractEventLoop) -> None:
+        super().launch(loop)
+        if type(self.instance).on_start is Actor.on_start:
+            self._started()  # There is nothing to wait for.
+
     async def _live(self) -> Exit:
-        await finish(self.instance.on_start(Me(self)))
-        self._started()
+        if not self.initialised:
+            await finish(self.instance.on_start(Me(self)))
+            self._started()
         ending: Exit
         try:
             ending = await self._serve()
@@ -185,6 +191,8 @@ class ActorProcess(TaskProcess):
 
     async def _wind_up(self, ending: Exit) -> Exit:
         """Run `on_stop` within the shutdown time, which begins now unless a stop is already under way."""
+        if type(self.instance).on_stop is Actor.on_stop:
+            return ending
         if self.halt is None:
             self._limit(self._shutdown)
         elif self.halt.overdue:

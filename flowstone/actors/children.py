@@ -44,10 +44,12 @@ class Children:
         return slot
 
     def remove(self, slot: Slot) -> None:
-        self.slots.pop(slot.child.name, None)
+        if self.slots.get(slot.child.name) is slot:
+            del self.slots[slot.child.name]
 
     async def start(self, slot: Slot) -> BaseException | None:
         """Start a child and wait until it is ready; what went wrong is returned."""
+        slot.retry = None
         made = await self._make(slot)
         if made is None:
             slot.between = "ignored"
@@ -107,6 +109,7 @@ class Children:
     async def terminate(self, slot: Slot) -> None:
         """Stop a child, if it runs, and wait for its end. A temporary one is gone from the list then."""
         slot.between = "stopped"
+        slot.retry = None
         process = slot.process
         if process is not None:
             self.engaged = process

@@ -37,8 +37,9 @@ class Keeper:
         """The supervisor's own process; None for one that has none."""
         self._context = Context()
         self._unswept: list[_Sweep] = []
-        self._abandoned: list[asyncio.Task[Any]] = []
-        self._given_up: set[asyncio.Task[Any]] = set()
+        self._sweeps: dict[Driven, _Sweep] = {}
+        self._given_up: dict[asyncio.Task[Any], Keeper | None] = {}
+        """At the root: the abandoned tasks of the tree that still run, and who names them."""
         self._graveyard: list[Coroutine[Any, Any, Any]] = []
 
     def report(self, kind: ReportKind, child: str, why: Exit | None = None) -> None:
@@ -64,9 +65,16 @@ class Keeper:
 
         All sweeps asked for within one turn of the loop share one look at its tasks.
         """
-        self._unswept.append(_Sweep(self, owner, seconds, then))
+        self._sweeps[owner] = sweep = _Sweep(self, owner, seconds, then)
+        self._unswept.append(sweep)
         if len(self._unswept) == 1:
             asyncio.get_running_loop().call_soon(self._look)
+
+    def hurry(self, owner: Driven, seconds: float) -> None:
+        """Shorten a sweep that is under way."""
+        sweep = self._sweeps.get(owner)
+        if sweep is not None:
+            sweep.hurry(seconds)
 
     def _look(self) -> None:
         sweeps, self._unswept = self._unswept, []
@@ -94,45 +102,62 @@ class Keeper:
             self.sweep(owner, GRACE, one_done)
         await done
 
-    def abandon(self, tasks: list[asyncio.Task[Any]]) -> None:
-        """Nothing ends these: say so by name, and stop waiting."""
+    def abandon(self, tasks: list[asyncio.Task[Any]], shell: asyncio.Task[Any] | None) -> None:
+        """Nothing ends these: say so by name, and stop waiting.
+
+        The `shell` of a killed coroutine, which waits for one of them, runs no code any more: it is not named.
+        """
         for task in tasks:
-            self._abandoned.append(task)
-            self.root._given_up.add(task)
+            self.root._given_up[task] = None if task is shell else self
             task.add_done_callback(self._ended_after_all)
-            self.report("abandoned", task.get_name())
+            if task is not shell:
+                self.report("abandoned", task.get_name())
 
     def _ended_after_all(self, task: asyncio.Task[Any]) -> None:
-        self._abandoned.remove(task)
-        self.root._given_up.discard(task)
+        self.root._given_up.pop(task, None)
 
     @property
     def abandoned(self) -> tuple[str, ...]:
         """Names of the abandoned tasks that still run."""
-        return tuple(task.get_name() for task in self._abandoned)
+        return tuple(task.get_name() for task, keeper in self.root._given_up.items() if keeper is self)
+
+    def retire(self) -> None:
+        """Its supervisor has ended: what it abandoned is named by the root from now on."""
+        for task, keeper in self.root._given_up.items():
+            if keeper is self:
+                self.root._given_up[task] = self.root
 
     # The graveyard ------------------------------------------------------------------------------------------
 
     def bury(self, coroutine: Coroutine[Any, Any, Any], context: Context | None) -> None:
         """Close a killed coroutine, so that its `finally` blocks run as far as they need no await.
 
-        What ignores even GeneratorExit is kept: the garbage collector would try again, and complain.
+        What ignores even GeneratorExit is kept, by the root: the garbage collector would try again, and complain.
+        An outer coroutine may hide that an inner one did.
         """
         chain = list(_awaiting(coroutine))
+        failed: BaseException | None = None
         try:
             (context or self._context).run(coroutine.close)
         except BaseException as error:
-            undead = [each for each in chain if getattr(each, "cr_frame", None) is not None]
-            self._graveyard += undead
-            if not undead:
-                self.report("hook_failed", "cleanup", Crashed(error))
+            failed = error
+        undead = [each for each in chain if _alive(each)]
+        self.root._graveyard += undead
+        if failed is not None and not undead:
+            self.report("hook_failed", "cleanup", Crashed(failed))
 
 
 def _awaiting(coroutine: Any) -> Iterator[Any]:
     """The coroutine, the one it awaits, and so on."""
     while coroutine is not None and hasattr(coroutine, "close"):
         yield coroutine
-        coroutine = getattr(coroutine, "cr_await", None)
+        coroutine = getattr(coroutine, "cr_await", None) or getattr(coroutine, "gi_yieldfrom", None)
+
+
+def _alive(coroutine: Any) -> bool:
+    """Whether a coroutine or generator could still be resumed."""
+    frame = getattr(coroutine, "cr_frame", None) or getattr(coroutine, "gi_frame", None)
+    return frame is not None
 
 
 class _Sweep:
@@ -151,16 +176,26 @@ class _Sweep:
 
     def begin(self, tasks: list[asyncio.Task[Any]]) -> None:
         if not tasks:
-            self._then()
+            self._end()
             return
         self.tasks = set(tasks)
-        left = self._until - self.keeper.clock.monotonic()
-        if left != math.inf:
-            self._timer = self.keeper.clock.call_later(max(0.0, left), self._give_up)
+        self._arm()
         for task in tasks:
             task.add_done_callback(self._gone)
             if task is not self.owner.task:
                 task.cancel()
+
+    def hurry(self, seconds: float) -> None:
+        self._until = min(self._until, self.keeper.clock.monotonic() + seconds)
+        if self.tasks:
+            self._arm()
+
+    def _arm(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+        left = self._until - self.keeper.clock.monotonic()
+        if left != math.inf:
+            self._timer = self.keeper.clock.call_later(max(0.0, left), self._give_up)
 
     def _gone(self, task: asyncio.Task[Any]) -> None:
         if not task.cancelled():
@@ -176,5 +211,11 @@ class _Sweep:
 
     def _give_up(self) -> None:
         self._over = True
-        self.keeper.abandon(sorted(self.tasks, key=lambda task: task.get_name()))
+        shell = self.owner.task if len(self.tasks) > 1 else None  # Alone, it is all there is to name.
+        self.keeper.abandon(sorted(self.tasks, key=lambda task: task.get_name()), shell)
+        self._end()
+
+    def _end(self) -> None:
+        if self.keeper._sweeps.get(self.owner) is self:
+            del self.keeper._sweeps[self.owner]
         self._then()

@@ -17,6 +17,8 @@ ReportKind: TypeAlias = Literal[
     "start_failed", "crashed", "shutdown_error", "gave_up", "abandoned", "hook_failed"
 ]
 
+_LONGEST = 10_000
+
 _log = logging.getLogger("flowstone.actors")
 
 _SENTENCE: dict[ReportKind, str] = {
@@ -56,8 +58,12 @@ OnReport: TypeAlias = "Callable[[Report], object]"
 def log_report(report: Report) -> None:
     """The default: an error in the log `flowstone.actors`, with the traceback of a crash."""
     error = report.exit.error if isinstance(report.exit, Crashed) else None
+    _log.error("%s", report, exc_info=error if error is None or _is_printable(error) else None)
+
+
+def _is_printable(error: BaseException) -> bool:
+    """Whether a traceback, which ends in str(error), may be printed: that is user code."""
     try:
-        _log.error("%s", report, exc_info=error)
+        return len(str(error)) <= _LONGEST
     except BaseException:
-        # The traceback prints str(error), which is user code.
-        _log.error("%s", report)
+        return False

@@ -137,6 +137,11 @@ class Driven(Coroutine[Any, Any, None]):
         """Begin the stop protocol and return at once. Asked again with "kill", it hurries."""
         if self.task is None:
             return
+        if self.coroutine is None:
+            # It has ended; at most its leftovers are still awaited.
+            if shutdown == "kill":
+                self.keeper.hurry(self, GRACE)
+            return
         if self.halt is not None:
             if shutdown == "kill":
                 self._kill()
@@ -197,6 +202,9 @@ class Driven(Coroutine[Any, Any, None]):
     def _finish(self, result: Any, error: BaseException | None) -> None:
         """The coroutine is over. Its tasks are looked for only where a stop or `_untidy` calls for it."""
         self.result, self.error, self.coroutine = result, error, None
+        if error is not None and error.__traceback__ is not None:
+            # The first frame is ours. It says nothing to anybody, and would tie error and task into a cycle.
+            error.__traceback__ = error.__traceback__.tb_next
         halt = self.halt
         if halt is not None:
             if halt.killed:

@@ -51,7 +51,7 @@ class Exited:
 
 @dataclass(slots=True, eq=False)
 class TryAgain:
-    """A start failed during a restart."""
+    """A start failed during a restart. It counts while it is the latest of its slot."""
 
     slot: Slot
     error: BaseException
@@ -131,17 +131,19 @@ class SupervisorProcess(TaskProcess):
                 return await self._exited(slot, process) if slot.process is process else None
             case TryAgain(slot, error):
                 await checkpoint()
-                return await self._restart(slot, error) if slot.between == "restarting" else None
+                return await self._restart(slot, error) if slot.retry is event else None
             case Ask(action, answer):
                 if not answer.done():
-                    resolve((answer,), await self._answer(action))
+                    await self._answer(action, answer)
                 return None
 
-    async def _answer(self, action: Callable[[], Awaitable[Any]]) -> object:
+    async def _answer(self, action: Callable[[], Awaitable[Any]], answer: asyncio.Future[Any]) -> None:
         try:
-            return await action()
+            resolve((answer,), await action())
         except Exception as error:
-            return Failure(error)
+            resolve((answer,), Failure(error))
+        finally:
+            resolve((answer,), Failure(self._down()))  # Cancelled or killed half way.
 
     async def _stop_all(self) -> None:
         """Stop the children whatever happens to this task meanwhile; each of them has its own bound."""
@@ -153,6 +155,11 @@ class SupervisorProcess(TaskProcess):
             except asyncio.CancelledError:
                 continue
             return
+
+    def _leave(self, exit: Exit) -> None:  # noqa: A002 - the field's word
+        self._refuse()  # Nothing to do but after a kill.
+        self.own.retire()
+        super()._leave(exit)
 
     # Ends and restarts --------------------------------------------------------------------------------------
 
@@ -197,7 +204,8 @@ class SupervisorProcess(TaskProcess):
             if failed is not None:
                 each.between = "restarting"
                 self.own.report("start_failed", each.child.name, Crashed(failed))
-                self._tell(TryAgain(each, failed))
+                each.retry = again = TryAgain(each, failed)
+                self._tell(again)
                 return None
             each.restarts += each.process is not None
         return None

@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import math
 from dataclasses import dataclass
+from functools import partial
 from itertools import islice
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Iterator
     from contextvars import Context
 
-    from flowstone.actors.clock import Clock
+    from flowstone.actors.clock import Clock, Timer
     from flowstone.actors.ref import Ref
 
 __all__ = ["TaskHandle", "TaskStatistics", "TaskSupervisor", "TasksProcess"]
@@ -144,7 +145,8 @@ class TaskSupervisor(Supervised):
         self._keeper: Keeper
         self._loop: asyncio.AbstractEventLoop | None = None
         self._running: dict[TaskHandle, None] = {}
-        self._closed: Callable[[], None] | None = None
+        self._closed: list[Callable[[], None]] = []
+        self._deadline: Timer | None = None
         self._open = False
         self._done = self._crashed = self._killed = 0
 
@@ -202,7 +204,8 @@ class TaskSupervisor(Supervised):
             shutdown: A bound for the whole, on top of each task's own; "kill" kills them now.
         """
         closed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._close(shutdown, lambda: resolve((closed,), None))
+        self._closed.append(partial(resolve, (closed,), None))
+        self._close(shutdown)
         await closed
 
     async def __aenter__(self) -> Self:
@@ -226,14 +229,15 @@ class TaskSupervisor(Supervised):
         self._loop = loop
         self._open = True
 
-    def _close(self, shutdown: ShutdownTime, closed: Callable[[], None]) -> None:
+    def _close(self, shutdown: ShutdownTime) -> None:
         self._open = False
-        self._closed = closed
         each = shutdown if shutdown == "kill" else self.shutdown
         for handle in tuple(self._running):
             handle.begin_stop(each)
+        if self._deadline is not None:
+            self._deadline.cancel()
         if self._running and not isinstance(shutdown, str) and shutdown != math.inf:
-            self._keeper.clock.call_later(shutdown, self._kill_all)
+            self._deadline = self._keeper.clock.call_later(shutdown, self._kill_all)
         self._maybe_closed()
 
     def _kill_all(self) -> None:
@@ -248,9 +252,13 @@ class TaskSupervisor(Supervised):
             self._killed += isinstance(how, Killed)
 
     def _maybe_closed(self) -> None:
-        if self._closed is not None and not self._running:
-            closed, self._closed = self._closed, None
-            closed()
+        if self._open or self._running:
+            return
+        if self._deadline is not None:
+            self._deadline.cancel()
+        closed, self._closed = self._closed, []
+        for tell in closed:
+            tell()
 
     def _info(self, name: str, state: str, restarts: int, limit: int = 20) -> ProcessInfo:
         statistics = self.statistics()
@@ -278,15 +286,17 @@ class TasksProcess(Process):
     def launch(self, loop: asyncio.AbstractEventLoop) -> None:
         keeper = Keeper(self.name, self.keeper, self.instance._clock)
         self.instance._begin(keeper, loop)
+        self.instance._closed.append(self._closed)  # Also if its own stop() is called.
         self._started()
 
     def begin_stop(self, shutdown: ShutdownTime) -> None:
         if self.exit is None:
             self.state = "stopping"
-            self.instance._close(shutdown, self._closed)
+            self.instance._close(shutdown)
 
     def _closed(self) -> None:
         if self.exit is None:
+            self.instance._keeper.retire()
             self._leave(Shutdown())
 
     def info(self, restarts: int) -> ProcessInfo:

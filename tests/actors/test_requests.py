@@ -386,3 +386,50 @@ async def test_infinity_may_be_spelled_as_otp_does(tree):
     """shutdown="infinity" is math.inf."""
     async with tree([probe("a", shutdown="infinity")]):
         pass
+
+
+# What is asked when a supervisor dies ----------------------------------------------------------------------
+
+
+async def test_requests_to_a_supervisor_that_is_killed_are_answered(tree, clock):
+    """The one in hand and those that wait hear ActorDown; nobody hangs."""
+
+    class Hangs(Probe):
+        async def on_start(self, me):
+            try:
+                await asyncio.get_running_loop().create_future()
+            finally:
+                await asyncio.get_running_loop().create_future()
+
+    async with tree([Child("inner", Supervisor, shutdown=1.0)]) as root:
+        inner = root.child("inner").instance
+        asked = [
+            asyncio.create_task(inner.start_child(Child("hangs", Hangs, shutdown=60.0))),
+            asyncio.create_task(inner.start_child(probe("next"))),
+        ]
+        await clock.settle()
+        stop = asyncio.create_task(root.stop_child("inner"))
+        await clock.advance(1.2)
+        await stop
+        outcomes = await asyncio.gather(*asked, return_exceptions=True)
+        assert isinstance(outcomes[0], StartFailed | ActorDown)
+        assert isinstance(outcomes[1], ActorDown)
+
+
+async def test_a_request_in_hand_is_answered_when_the_supervisors_task_is_cancelled(tree, clock):
+    """As when asyncio.run() cleans up."""
+
+    class Hangs(Probe):
+        async def on_start(self, me):
+            await asyncio.get_running_loop().create_future()
+
+    ends = []
+    async with tree([Child("inner", Supervisor, restart="temporary", on_exit=ends.append)]) as root:
+        inner = root.child("inner").instance
+        asked = asyncio.create_task(inner.start_child(Child("hangs", Hangs)))
+        await clock.settle()
+        inner._process.task.cancel()
+        with pytest.raises(ActorDown):
+            await asked
+        await clock.settle()
+        assert ends == [Shutdown()]

@@ -16,6 +16,7 @@ from flowstone.actors import (
     Killed,
     Normal,
     Shutdown,
+    StartFailed,
     TaskHandle,
     TaskStatistics,
     TaskSupervisor,
@@ -745,3 +746,96 @@ async def test_it_cannot_be_awaited(tasks):
     with pytest.raises(RuntimeError, match=r"await its down\(\) instead"):
         await handle
     await handle.down()
+
+
+async def test_a_stop_hurries_the_wait_for_orphans_of_tasks_that_have_ended(tree, clock, reports):
+    """A bound for the whole also bounds what is already being cleaned up."""
+    tenacious = Tenacious()
+
+    async def work():
+        tenacious.spawn("the stubborn one")
+        await forever()
+
+    async with tree([Child("tasks", TaskSupervisor, shutdown=1.0)]) as root:
+        handle = root.child("tasks").instance.start("one", work())
+        await clock.settle()
+        stop = asyncio.create_task(root.stop_child("tasks"))
+        await clock.advance(0.99)
+        assert handle.exit is None
+        await clock.advance(0.11)
+        assert stop.done()
+        assert handle.exit == Shutdown()
+        tenacious.release()
+        await clock.settle()
+    assert [report.kind for report in reports] == ["abandoned"]
+
+
+async def test_only_what_still_runs_is_named_as_abandoned(tasks, clock):
+    """Not the task that waited for it, whose coroutine is dead."""
+    tenacious = Tenacious()
+    handle = tasks.start("parent", tenacious.wait_for_child())
+    await clock.settle()
+    handle.cancel()
+    await clock.advance(5.1)
+    assert handle.exit == Killed()
+    assert tasks.tree().abandoned == ("grandchild",)
+    tenacious.release()
+    await clock.settle()
+    assert tasks.tree().abandoned == ()
+
+
+async def test_stop_may_be_asked_for_twice(tasks, clock):
+    """Both wait for the same end."""
+    tasks.start("one", forever())
+    await clock.settle()
+    await asyncio.gather(tasks.stop(), tasks.stop(), tasks.stop(1.0))
+    assert clock.timers == 0
+
+
+async def test_one_that_is_supervised_and_stopped_by_hand_is_restarted(tree, clock):
+    """A permanent child's end is its supervisor's business, whoever brought it about."""
+    async with tree([Child("tasks", TaskSupervisor)]) as root:
+        ref = root.child("tasks", TaskSupervisor)
+        first = ref.instance
+        await first.stop()
+        await clock.settle()
+        assert ref.instance is not first
+        assert ref.alive
+
+
+async def test_a_task_supervisor_runs_once(tree):
+    """Build a fresh one for each start."""
+    used = TaskSupervisor()
+    async with used:
+        pass
+    with pytest.raises(StartFailed, match="runs once"):
+        async with tree([Child("used", lambda: used)]):
+            pytest.fail("the body must not run")
+
+
+async def test_failed_tasks_leave_no_garbage(tasks):
+    """Nor does the error that ended a task tie it into a cycle."""
+    import weakref
+
+    class Held:
+        pass
+
+    held = Held()
+    alive = weakref.ref(held)
+
+    async def work(held):
+        await asyncio.sleep(0)
+        raise Boom
+
+    gc.collect()
+    gc.disable()
+    try:
+        handle = tasks.start("one", work(held))
+        del held
+        await handle.down()
+        await asyncio.sleep(0)
+        assert handle.exit.error.__traceback__.tb_frame.f_code.co_name == "work"
+        del handle
+        assert alive() is None
+    finally:
+        gc.enable()
