@@ -155,7 +155,9 @@ def _awaiting(coroutine: Any) -> Iterator[Any]:
 
 
 def _alive(coroutine: Any) -> bool:
-    """Whether a coroutine or generator could still be resumed."""
+    """Whether a coroutine or generator could still be resumed, or stands for one that could."""
+    if type(coroutine).__name__.startswith("async_generator_a"):
+        return True  # A step of an async generator: closing it leaves the generator as it is.
     frame = getattr(coroutine, "cr_frame", None) or getattr(coroutine, "gi_frame", None)
     return frame is not None
 

@@ -165,7 +165,7 @@ class Attempt:
         """Its task has ended. A thread that is still inside the function is abandoned, by name."""
         self.over = True
         if self._brood is not None:
-            self._brood.closed = True
+            self._brood.closed = self._brood.killed = True
         if self._thread is not None and self._services.threads.abandon(self._thread):
             _log.error(
                 "%s cannot be stopped: its thread was abandoned and goes on until it returns", self.name

@@ -1,10 +1,11 @@
 """The tasks that assets start: they cannot end the event loop, and they end with the function that started them.
 
-asyncio gives neither. A `SystemExit` in a task leaves `run_forever` whoever awaits that task, and a task that is
-not awaited lives on when the function that started it has returned, or is being tried again. So while a runtime
-runs, tasks are made by a factory of ours. It looks at the context a task is made in: a task that belongs to the
-runtime's tree gets a guard around its coroutine, and one that was started by an asset's function joins the
-`Brood` of that call. Every other task of the application is made as before.
+asyncio gives neither. A `SystemExit` in a task leaves `run_forever` whoever awaits that task; a task that is not
+awaited lives on when the function that started it has returned, or is being tried again; and one that swallows
+its cancel lives for ever. So while a runtime runs, tasks are made by a factory of ours. It looks at the context
+a task is made in: if it belongs to the runtime's tree, its coroutine is driven by a `_Child`, which contains
+such exits and dies with its owner; and one that an asset's function has started joins the `Brood` of that call.
+Every other task of the application is made as before.
 
 Rejected: finding such tasks afterwards among all tasks of the loop, which costs each step what the whole
 application does at that moment.
@@ -15,9 +16,9 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Coroutine
 from contextvars import ContextVar
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
-from flowstone.actors.spawn import OWNER, resolve
+from flowstone.actors.spawn import GRACE, OWNER, resolve
 from flowstone.runtime.guard import ExitInTask
 
 if TYPE_CHECKING:
@@ -25,9 +26,9 @@ if TYPE_CHECKING:
     from contextvars import Context
 
     from flowstone.actors import Clock
+    from flowstone.actors.spawn import Driven
 
 __all__ = ["BROOD", "Brood", "adopt_tasks", "release_tasks"]
-
 
 _GENERATIONS = 10
 """Cleaning up may take tasks, and those may take others; one that always leaves another does not clean up."""
@@ -39,14 +40,16 @@ class Brood:
     Attributes:
         tasks: The tasks.
         closed: Whether new ones are cancelled before they begin: the call is over.
+        killed: Whether none of them is resumed any more.
     """
 
-    __slots__ = ("_late", "_name", "_round", "_waiter", "closed", "tasks")
+    __slots__ = ("_late", "_name", "_round", "_waiter", "closed", "killed", "tasks")
 
     def __init__(self) -> None:
         self._late = False
         self._name: str | None = None
         self.closed = False
+        self.killed = False
         self.tasks: set[asyncio.Task[Any]] = set()
         self._round: set[asyncio.Task[Any]] = set()
         self._waiter: asyncio.Future[None] | None = None
@@ -73,22 +76,34 @@ class Brood:
         task.set_name(f"{self._name}: {task.get_name()}")
 
     async def dismiss(self, clock: Clock, seconds: float) -> list[asyncio.Task[Any]]:
-        """Cancel them, and what they start meanwhile; returns those that are still there after `seconds`."""
+        """Cancel them, and what they start meanwhile; after `seconds`, kill them.
+
+        Returns those that are still there, which nothing can end.
+        """
+        try:
+            await self._cancel(clock, seconds)
+            self.closed = self.killed = True
+            await self._cancel(clock, GRACE)
+        finally:
+            self.closed = True
+        return sorted(self.tasks, key=lambda task: task.get_name())
+
+    async def _cancel(self, clock: Clock, seconds: float) -> None:
+        """Cancel them once each, generation by generation, and wait."""
         generations = 0
+        self._late = False
         timer = clock.call_later(seconds, self._give_up)
         try:
             while self.tasks and not self._late:
                 generations += 1
-                self.closed = generations > _GENERATIONS
+                self.closed = self.closed or generations > _GENERATIONS
                 self._round = set(self.tasks)
                 self._waiter = asyncio.get_running_loop().create_future()
                 for task in self._round:
                     task.cancel()
                 await self._waiter
         finally:
-            self.closed = True
             timer.cancel()
-        return sorted(self.tasks, key=lambda task: task.get_name())
 
     def _gone(self, task: asyncio.Task[Any]) -> None:
         self.tasks.discard(task)
@@ -140,11 +155,11 @@ class _Factory:
     def __call__(
         self, loop: asyncio.AbstractEventLoop, coroutine: Any, context: Context | None = None, **options: Any
     ) -> Any:
-        owned, brood = (
+        owner, brood = (
             (OWNER.get(), BROOD.get()) if context is None else (context.get(OWNER), context.get(BROOD))
         )
-        if owned is not None and isinstance(coroutine, Coroutine):
-            coroutine = _Contained(coroutine)
+        if owner is not None and isinstance(coroutine, Coroutine):
+            coroutine = _Child(coroutine, owner, brood)
         if context is not None:
             options["context"] = context
         task = (
@@ -157,21 +172,31 @@ class _Factory:
         return task
 
 
-class _Contained(Coroutine[Any, Any, Any]):
-    """A coroutine whose `SystemExit` or `KeyboardInterrupt` reaches whoever awaits it, and not the loop."""
+class _Child(Coroutine[Any, Any, Any]):
+    """Drives the coroutine of a task that user code has started.
 
-    __slots__ = ("_coroutine",)
+    `SystemExit` and `KeyboardInterrupt` reach whoever awaits the task, and not the loop. When the owner, or the
+    call that started it, has been killed, the coroutine is not resumed any more: the task ends, cancelled.
+    """
 
-    def __init__(self, coroutine: Coroutine[Any, Any, Any]) -> None:
+    __slots__ = ("_brood", "_coroutine", "_owner")
+
+    def __init__(self, coroutine: Coroutine[Any, Any, Any], owner: Driven, brood: Brood | None) -> None:
         self._coroutine = coroutine
+        self._owner = owner
+        self._brood = brood
 
     def send(self, value: Any) -> Any:
+        if self._killed:
+            self._end()
         try:
             return self._coroutine.send(value)
         except (SystemExit, KeyboardInterrupt) as error:
             raise ExitInTask from error
 
     def throw(self, *error: Any) -> Any:
+        if self._killed:
+            self._end()
         try:
             return self._coroutine.throw(*error)
         except (SystemExit, KeyboardInterrupt) as raised:
@@ -186,3 +211,12 @@ class _Contained(Coroutine[Any, Any, Any]):
     def __getattr__(self, name: str) -> Any:
         """The coroutine's name, frame and the like, for debuggers and whoever else looks into tasks."""
         return getattr(self._coroutine, name)
+
+    @property
+    def _killed(self) -> bool:
+        halt = self._owner.halt
+        return (halt is not None and halt.killed) or (self._brood is not None and self._brood.killed)
+
+    def _end(self) -> NoReturn:
+        self._owner.keeper.bury(self._coroutine, None)
+        raise asyncio.CancelledError

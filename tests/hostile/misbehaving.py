@@ -367,14 +367,7 @@ ASSETS = {
     )
 }
 
-LEAVE_TASKS = {
-    "shields",
-    "shields_again",
-    "spawns_stubborn",
-    "task_group",
-    "generator_half_way",
-    "awaits_a_liar",
-}
+LEAVE_TASKS = {"awaits_a_liar"}
 """Those of which something is left on the loop that nothing can end."""
 
 LEAVE_THREADS = {"blocks", "blocks_and_raises", "blocks_with_a_loop"}
