@@ -93,6 +93,7 @@ class Driven(Coroutine[Any, Any, None]):
                 self._finish(stop.value, None)
             except BaseException as error:
                 self._finish(None, error)
+                del self  # From Python 3.12 on the error's frames keep this one: no cycle through it.
         raise StopIteration
 
     def throw(self, *error: Any) -> Any:
@@ -104,6 +105,7 @@ class Driven(Coroutine[Any, Any, None]):
                 self._finish(stop.value, None)
             except BaseException as raised:
                 self._finish(None, raised)
+                del self  # As in send.
         raise StopIteration
 
     def close(self) -> None:
