@@ -1,4 +1,4 @@
-"""Every asynchronous test of the actor core runs on asyncio's loop and on uvloop."""
+"""Every asynchronous test of the actor core runs on asyncio's loop, on uvloop, and with eager tasks."""
 
 from __future__ import annotations
 
@@ -20,7 +20,18 @@ pytest.register_assert_rewrite("tests.actors.probes", "tests.actors.otp")
 def pytest_asyncio_loop_factories(config, item):
     """The loops to run on."""
     loops = {"asyncio": asyncio.new_event_loop}
-    return loops if uvloop is None else {**loops, "uvloop": uvloop.new_event_loop}
+    if uvloop is not None:
+        loops["uvloop"] = uvloop.new_event_loop
+    if hasattr(asyncio, "eager_task_factory"):
+        loops["eager"] = eager_loop
+    return loops
+
+
+def eager_loop():
+    """A loop on which the tasks of others begin at once (Python 3.12 and later); ours must not depend on it."""
+    loop = asyncio.new_event_loop()
+    loop.set_task_factory(asyncio.eager_task_factory)
+    return loop
 
 
 @pytest.fixture
