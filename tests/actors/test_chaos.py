@@ -25,7 +25,6 @@ class Moody(Probe):
 
     async def on_start(self, me):
         self.me = me
-        self.log.append(("start", self.name))
         if self.slow:
             await self.clock.sleep(0.3)
         if self.trouble and self.trouble.pop():
@@ -53,9 +52,9 @@ class World:
             self.log.append(("end", name))
 
         def make():
+            self.log.append(("start", name))
             if kind == "actor":
                 return Moody(name, self.log, self.trouble, self.clock, slow)
-            self.log.append(("start", name))
             if kind == "tasks":
                 return TaskSupervisor()
             leaf = self.child(f"{name}-leaf", "actor", "permanent", shutdown, slow)
