@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from flowstone.assets.key_slice import KeySlice
 from flowstone.assets.partition_keys import decode_partition
 from flowstone.assets.partition_mapping import ContainingKey, InnerKeys, SameKey
+from flowstone.assets.time_partitions import TimePartitions
 from flowstone.errors import PartitionError
 from flowstone.runs.plan import AssetPlan, Edge, KeyList, RunPlan
 
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from flowstone.assets.graph import AssetGraph
+    from flowstone.assets.partition_set import PartitionSet
     from flowstone.assets.partition_view import PartitionView
     from flowstone.runs.records import RunRequest
 
@@ -128,13 +130,29 @@ def _same_keys(graph: AssetGraph, asset: str, upstream: str) -> bool:
 
 def _hull(view: PartitionView, asset: str, upstream: str, keys: KeySlice[Any]) -> Sequence[Any] | None:
     """What consecutive keys need, from the first and the last of them, where the mapping leaves no holes."""
-    if not isinstance(view.graph.mapping_of(asset, upstream), InnerKeys | ContainingKey):
+    mapping, upstream_set = view.graph.mapping_of(asset, upstream), view.set_of(upstream)
+    if isinstance(mapping, SameKey):
+        return _common(keys, upstream_set)
+    if upstream_set is None or not isinstance(mapping, InnerKeys | ContainingKey):
         return None
     first = view.upstream_keys(asset, upstream, keys[0]).keys
     last = view.upstream_keys(asset, upstream, keys[-1]).keys
-    if not (isinstance(first, KeySlice) and isinstance(last, KeySlice) and len(first) and len(last)):
+    if not (isinstance(first, KeySlice) and isinstance(last, KeySlice)):
         return None
-    return KeySlice(first.set, first.start, last.stop)
+    # Where the upstream set ends earlier, they are empty and stand beyond its end.
+    size = upstream_set.size
+    return KeySlice(upstream_set, min(first.start, size), min(last.stop, size))
+
+
+def _common(keys: KeySlice[Any], upstream: PartitionSet[Any] | None) -> Sequence[Any] | None:
+    """Those of consecutive periods that a set of the same kind of periods has, by their numbers."""
+    if not (isinstance(keys.set, TimePartitions) and isinstance(upstream, TimePartitions)):
+        return None
+    first, last = keys.set.number_of(keys[0]), keys.set.number_of(keys[-1])
+    assert first is not None
+    assert last is not None
+    start, stop = upstream.numbered(first, last)
+    return KeySlice(upstream, min(start, upstream.size), min(stop, upstream.size))
 
 
 def _union(parts: list[Sequence[Any]]) -> Sequence[Any]:

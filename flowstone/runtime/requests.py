@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, get_args
 
 from flowstone.assets.asset import Asset
 from flowstone.assets.key_slice import KeySlice
+from flowstone.assets.multi_partitions import MultiPartitions
 from flowstone.assets.partition_keys import encode_partition
 from flowstone.errors import AssetNotFound, PartitionError
 from flowstone.runs.records import Refresh, RunRequest
@@ -147,9 +148,14 @@ def _slice(keys: Any) -> _Selection:
     """Consecutive keys as their two ends, so that a request stays small whatever the range."""
     if len(keys) == 0:
         return (), None
-    if len(keys) == 1 or not isinstance(keys, KeySlice):
+    if len(keys) == 1 or not isinstance(keys, KeySlice) or _is_no_box(keys):
         return tuple(encode_partition(key) for key in keys), None
     return (), (encode_partition(keys[0]), encode_partition(keys[-1]))
+
+
+def _is_no_box(keys: KeySlice[Any]) -> bool:
+    """Whether the keys between the two ends are others: with several dimensions those are a box."""
+    return isinstance(keys.set, MultiPartitions) and len(keys) < keys.set.size
 
 
 def _checked_refresh(refresh: str) -> Refresh:

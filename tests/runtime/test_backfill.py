@@ -304,9 +304,7 @@ async def test_progress_is_reported_for_each_step(asynchronous):
     last = seen[-1]
     assert (last.succeeded, last.failed, last.skipped, last.reused) == (10, 1, 1, 2)
     assert last.fraction == 1.0
-    assert {p.step.name for p in seen} == {
-        f"{asset}[{day}]" for asset in ("raw", "clean") for day in WEEK
-    }
+    assert {p.step.name for p in seen} == {f"{asset}[{day}]" for asset in ("raw", "clean") for day in WEEK}
 
 
 async def test_an_error_in_on_progress_cancels_the_run():
@@ -407,6 +405,26 @@ async def test_several_dimensions():
         assert len(result.succeeded) == 14
         assert await runtime.load("sales", partition=("us", "2025-01-07")) == "us7"
         assert await result.value(partition=("eu", date(2025, 1, 1))) == "eu1"
+
+
+async def test_a_stretch_of_several_dimensions():
+    """The last keys of the set's order are those keys, and not the box between the first and the last of them."""
+    pipeline = Pipeline()
+    keys = MultiPartitions(region=StaticPartitions(["eu", "us"]), day=WEEK)
+
+    @pipeline.asset(partitions=keys)
+    async def sales() -> int:
+        return 1
+
+    async with Runtime(pipeline) as runtime:
+        result = await runtime.backfill("sales", partitions=keys.latest(9), max_parallel=1)
+        assert [m.partition for m in result.succeeded] == list(keys.latest(9))
+        result = await runtime.backfill(
+            "sales", start=("eu", "2025-01-02"), end=("us", "2025-01-03"), refresh="all", max_parallel=1
+        )
+        assert [m.partition for m in result.succeeded] == [
+            (region, date(2025, 1, day)) for region in ("eu", "us") for day in (2, 3)
+        ]
 
 
 @pytest.mark.timeout(120)
