@@ -80,9 +80,16 @@ class Runs:
     async def drive(self, run: LiveRun) -> LiveRun:
         """Start the tree of a run that is written down, new or adopted."""
         self.live[run.record.id] = run
+        begun = False
+
+        def make() -> Supervisor:
+            nonlocal begun
+            begun = True
+            return run_tree(self._services, run)
+
         child = Child(
             run.record.id,
-            partial(run_tree, self._services, run),
+            make,
             restart="temporary",
             on_exit=partial(self._ended, run),
         )
@@ -90,8 +97,9 @@ class Runs:
             assert self._supervisor is not None, "runs are driven from within the tree"
             await self._supervisor.start_child(child)
         except asyncio.CancelledError:
-            # The supervisor starts it all the same, and nobody will wait for it: it must not go on alone.
-            await self.abandon(run)
+            # Nobody will wait for it: it must not go on alone. Nor may it stay behind as it was written: the
+            # supervisor skips a request that nobody waits for, unless it had begun with it.
+            await self.abandon(run, unstarted=not begun)
             raise
         except ActorDown as error:
             self._forget(run)
@@ -117,7 +125,7 @@ class Runs:
             self._gone.clear()
             await self._gone.wait()
 
-    async def abandon(self, run: LiveRun) -> None:
+    async def abandon(self, run: LiveRun, *, unstarted: bool = False) -> None:
         """Cancel a run whose caller was cancelled, and wait until it has stopped, but not for ever.
 
         Shielded from a scope that cancels again and again.
@@ -126,7 +134,9 @@ class Runs:
 
         run.cancel("caller")
         limit = self._services.settings.cancel_timeout + 1.0
-        with anyio.CancelScope(shield=True), anyio.move_on_after(limit):
+        with anyio.CancelScope(shield=True), anyio.move_on_after(limit), suppress(FlowstoneError):
+            if unstarted:
+                await self.drive(run)
             await run.wait()
 
     async def _withdraw(self, run: LiveRun) -> None:
