@@ -83,7 +83,10 @@ def _services(
 
 def _io_managers(services: Services, io: Mapping[str, IOManager]) -> Supervisor:
     return Supervisor(
-        [Child(name, partial(IOManagerProcess, name, manager, services.io)) for name, manager in io.items()]
+        [
+            Child(name, partial(IOManagerProcess, name, manager, services.clock, services.io))
+            for name, manager in io.items()
+        ]
     )
 
 
