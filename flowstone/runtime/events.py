@@ -143,17 +143,14 @@ class EventStream:
 
 
 class Events:
-    """The process that owns the stream: subscriptions end when it is stopped for good."""
+    """The process that shows the stream in the tree. Subscriptions outlive its restarts, not the runtime."""
 
     def __init__(self, stream: EventStream) -> None:
         self._stream = stream
 
     async def run(self, started: Callable[[], None]) -> None:
         started()
-        try:
-            await asyncio.get_running_loop().create_future()
-        finally:
-            self._stream.close()
+        await asyncio.get_running_loop().create_future()
 
     def statistics(self) -> StreamStatistics:
         return self._stream.statistics()

@@ -33,6 +33,7 @@ def run_tree(services: Services, run: LiveRun) -> Supervisor:
                 "coordinator",
                 lambda: RunCoordinator(services, run, steps[0]),
                 restart="transient",
+                shutdown=services.settings.cancel_timeout,
                 significant=True,
                 mailbox=_mailbox(services, run),
             ),

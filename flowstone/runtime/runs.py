@@ -14,6 +14,8 @@ from flowstone.runtime.live_run import LiveRun
 from flowstone.runtime.run_tree import run_tree
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from flowstone.actors import Exit
     from flowstone.actors.spawn import Driven
     from flowstone.runs.plan import RunPlan
@@ -116,14 +118,18 @@ class Runs:
         for run in tuple(self.live.values()):
             run.cancel(reason)
 
-    async def wait_all(self) -> None:
-        """Return when no run is live.
+    async def wait_all(self, enough: Callable[[], bool]) -> None:
+        """Return when no run is live, or when `enough()` is true; `look_again` makes it ask.
 
         A run is over a few turns of the loop before its tree is gone, so this waits for the tree.
         """
-        while self.live:
+        while self.live and not enough():
             self._gone.clear()
             await self._gone.wait()
+
+    def look_again(self) -> None:
+        """Have whoever waits for all runs look again."""
+        self._gone.set()
 
     async def abandon(self, run: LiveRun, *, unstarted: bool = False) -> None:
         """Cancel a run whose caller was cancelled, and wait until it has stopped, but not for ever.

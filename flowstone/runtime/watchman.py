@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Watchman", "drain"]
 
+_RECORDING = 1.0  # Seconds to write down that a run was cancelled, once everything in it has stopped.
+
 
 class Watchman:
     """Does nothing until it is told to stop, and then everything that a polite stop takes."""
@@ -42,18 +44,27 @@ async def drain(services: Services, runs: Runs, timeout: float) -> bool:
     """Refuse new runs and let the live ones finish, for `timeout` seconds; then cancel them.
 
     Returns True if all finished by themselves. It waits for the cancelled ones to stop, which takes at most
-    `cancel_timeout` and a moment; whatever its assets do, an attempt is killed by then.
+    `cancel_timeout` and a moment: whatever its assets do, an attempt is killed by then. A run that has not
+    ended even so waits for a store that does not answer; whoever opens the store next goes on with it.
     """
     runs.open = False
-    limit = asyncio.Event()
+    if await _gone_within(timeout, services, runs):
+        return True
+    runs.cancel_all("shutdown")
+    await _gone_within(services.settings.cancel_timeout + _RECORDING, services, runs)
+    return False
 
-    def too_long() -> None:
-        limit.set()
-        runs.cancel_all("shutdown")
 
-    timer = services.clock.call_later(timeout, too_long)
+async def _gone_within(seconds: float, services: Services, runs: Runs) -> bool:
+    over = asyncio.Event()
+
+    def enough() -> None:
+        over.set()
+        runs.look_again()
+
+    timer = services.clock.call_later(seconds, enough)
     try:
-        await runs.wait_all()
+        await runs.wait_all(over.is_set)
     finally:
         timer.cancel()
-    return not limit.is_set()
+    return not over.is_set()

@@ -55,15 +55,19 @@ class UnreliableStore(MemoryStore):
 
     Attributes:
         writes: Calls that change something, so far.
-        fails: Called with the method's name and the number of the write; raises if the store is down.
-        gates: Where a call of that name waits before it does anything.
+        down: Whether every write fails.
+        blind: Whether nobody can look up what is current.
+        fails_at: The number of the one write that fails.
+        gates: Where a call of that name (of a write, its event's kind) waits before it does anything.
         after: Where a call of that name waits when it is done.
+        closed: Whether it was closed.
     """
 
     def __init__(self):
         super().__init__()
         self.writes = 0
         self.down = False
+        self.blind = False
         self.fails_at = None
         self.gates = {}
         self.after = {}
@@ -99,6 +103,8 @@ class UnreliableStore(MemoryStore):
     async def current(self, keys):
         if "current" in self.gates:
             await self.gates["current"].wait()
+        if self.blind:
+            raise StoreUnavailable("the store is down (current)")
         return await super().current(keys)
 
     async def _pass(self, what):

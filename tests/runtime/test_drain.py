@@ -7,7 +7,7 @@ import asyncio
 import pytest
 
 from flowstone import Pipeline, RunCancelled, Runtime, RuntimeStopping
-from tests.runtime.doubles import Gate
+from tests.runtime.doubles import Gate, UnreliableStore
 
 
 def gated(gate, done):
@@ -170,6 +170,28 @@ async def test_a_cancelled_body_leaves_too(background):
         async with asyncio.timeout(5):
             await life
     assert done == ["cancelled"]
+
+
+@pytest.mark.parametrize(
+    "kind", ["run.started", "step.started", "step.succeeded", "run.finished", "write_many"]
+)
+async def test_a_store_that_never_answers_does_not_hold_the_runtime(kind, background):
+    """What can neither be recorded nor waited for is left to whoever opens the store next; callers are told."""
+    gate, done = Gate(), []
+    gate.open()
+    store = UnreliableStore()
+    store.gates[kind] = Gate()
+    settings = {"shutdown_timeout": 0.01, "cancel_timeout": 0.01}
+    async with asyncio.timeout(10):
+        async with Runtime(gated(gate, done), store=store, **settings) as runtime:
+            call = background(runtime.materialize_all("last", refresh="missing"))
+            if kind != "write_many":
+                await store.gates[kind].entered.wait()
+            else:
+                store.gates["step.started"] = Gate()
+                await store.gates["step.started"].entered.wait()
+        with pytest.raises((RuntimeStopping, RunCancelled)):
+            await call
 
 
 async def test_a_runtime_leaves_nothing_behind():

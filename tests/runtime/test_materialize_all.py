@@ -641,6 +641,19 @@ async def test_a_store_that_fails_while_a_step_runs_stops_the_step(background):
         assert stopped == [1]
 
 
+@pytest.mark.parametrize("refresh", ["all", "missing", "stale"])
+async def test_a_store_that_cannot_be_read_fails_the_run(refresh):
+    """Looking for inputs or for values to reuse: the caller gets `StoreUnavailable`, and the next call works."""
+    store = UnreliableStore()
+    async with asyncio.timeout(5), Runtime(diamond([]), store=store) as runtime:
+        await runtime.materialize_all("d")
+        store.blind = True
+        with pytest.raises(StoreUnavailable):
+            await runtime.materialize_all("d", refresh=refresh)
+        store.blind = False
+        assert (await runtime.materialize_all("d", refresh=refresh)).status == "succeeded"
+
+
 async def test_waiting_for_a_run_that_the_store_lost_does_not_hang():
     """A handle that is asked after the store failed says so, instead of waiting for what cannot come."""
     store = UnreliableStore()

@@ -19,10 +19,12 @@ from flowstone import (
     Status,
     StoreUnavailable,
 )
+from flowstone.actors import SupervisorGaveUp
 from flowstone.runs.events import StepSucceeded
 from flowstone.runs.state import RunState
 from flowstone.runtime.events import Events
 from flowstone.runtime.run_coordinator import RunCoordinator
+from flowstone.runtime.store_keeper import StoreKeeper
 from tests.runtime.doubles import Gate, UnreliableStore
 
 WEEK = DailyPartitions("2025-01-01", "2025-01-07")
@@ -353,18 +355,43 @@ async def test_runs_go_on_when_the_services_above_them_are_restarted(monkeypatch
 
     monkeypatch.setattr(Events, "run", crash_often)
     async with asyncio.timeout(10), scene.runtime() as runtime:
-        run = await runtime.submit_backfill("clean", upstream=True, max_parallel=1)
-        waiter = asyncio.create_task(run.wait())
+        heard = []
+        call = runtime.backfill("clean", upstream=True, max_parallel=1, on_progress=heard.append)
+        waiter = asyncio.create_task(call)
         await gate.entered.wait()
         del scene.gates["raw", 2]
         crash.set()
         result = await waiter
         assert len(result.succeeded) == 14
-        assert set((await scene.successes(run.id)).values()) == {1}
+        assert [progress.done for progress in heard] == list(range(1, 15))
+        assert set((await scene.successes(result.run_id)).values()) == {1}
         assert ("raw", 2, 2) in scene.starts
         services = next(process for process in runtime.tree().walk() if process.name == "services")
         assert services.restarts == 1
         assert (await runtime.materialize("raw", partition="2025-01-01")).status == "succeeded"
+
+
+async def test_a_root_that_gives_up_ends_the_body_and_all_who_wait(monkeypatch, background):
+    """What cannot be healed is not hidden: the body is cancelled, the error names the cause, nobody is left."""
+    crash = asyncio.Event()
+
+    async def crash_always(self, started):
+        started()
+        await crash.wait()
+        raise RuntimeError("injected")
+
+    scene = Scene()
+    gate = scene.gates["raw", 1] = Gate()
+    monkeypatch.setattr(StoreKeeper, "run", crash_always)
+    async with asyncio.timeout(10):
+        with pytest.raises(SupervisorGaveUp, match="injected"):
+            async with scene.runtime(cancel_timeout=0.1) as runtime:
+                waiter = background(runtime.materialize("raw", partition="2025-01-01"))
+                await gate.entered.wait()
+                crash.set()
+                await asyncio.Event().wait()
+        with pytest.raises(FlowstoneError):
+            await waiter
 
 
 async def test_retries_that_waited_when_the_process_died_are_made():
