@@ -49,7 +49,6 @@ class Children:
 
     async def start(self, slot: Slot) -> BaseException | None:
         """Start a child and wait until it is ready; what went wrong is returned."""
-        slot.retry = None
         made = await self._make(slot)
         if made is None:
             slot.between = "ignored"
@@ -109,7 +108,6 @@ class Children:
     async def terminate(self, slot: Slot) -> None:
         """Stop a child, if it runs, and wait for its end. A temporary one is gone from the list then."""
         slot.between = "stopped"
-        slot.retry = None
         process = slot.process
         if process is not None:
             self.engaged = process
@@ -132,7 +130,7 @@ class Children:
         for slot in together:
             if slot.process is not None:
                 slot.process.begin_stop(slot.shutdown)
-        for slot in reversed(together):
+        for slot in together:
             await self.terminate(slot)
         for slot in reversed(list(self.slots.values())):
             await self.terminate(slot)

@@ -114,11 +114,8 @@ class Mailbox:
         """The oldest message; the caller knows there is one."""
         message = self.queue.popleft()
         self.handled += 1
-        while self.line:
-            request = self.line.popleft()
-            if not request.answer.done():
-                self.queue.append(request)
-                break
+        if self.line:
+            self.queue.append(self.line.popleft())
         return message
 
     def arrival(self) -> asyncio.Future[None]:

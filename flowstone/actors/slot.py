@@ -25,7 +25,7 @@ Between: TypeAlias = Literal["stopped", "restarting", "ignored"]
 class Slot:
     """One child: specification, stable reference, and the incarnation that runs, if any."""
 
-    __slots__ = ("between", "child", "dynamic", "kind", "previous", "process", "ref", "restarts", "retry")
+    __slots__ = ("between", "child", "dynamic", "kind", "previous", "process", "ref", "restarts")
 
     def __init__(self, child: Child[Any], *, dynamic: bool) -> None:
         self.child = child
@@ -36,8 +36,6 @@ class Slot:
         self.previous: object = None
         """The instance that ended, while its place is filled again: `make` must not return it once more."""
         self.restarts = 0
-        self.retry: object = None
-        """The event that will try again to restart it."""
         self.kind = "actor"
 
     @property

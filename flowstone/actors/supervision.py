@@ -51,7 +51,7 @@ class Exited:
 
 @dataclass(slots=True, eq=False)
 class TryAgain:
-    """A start failed during a restart. It counts while it is the latest of its slot."""
+    """A start failed during a restart."""
 
     slot: Slot
     error: BaseException
@@ -131,7 +131,7 @@ class SupervisorProcess(TaskProcess):
                 return await self._exited(slot, process) if slot.process is process else None
             case TryAgain(slot, error):
                 await checkpoint()
-                return await self._restart(slot, error) if slot.retry is event else None
+                return await self._restart(slot, error) if slot.between == "restarting" else None
             case Ask(action, answer):
                 if not answer.done():
                     await self._answer(action, answer)
@@ -204,8 +204,7 @@ class SupervisorProcess(TaskProcess):
             if failed is not None:
                 each.between = "restarting"
                 self.own.report("start_failed", each.child.name, Crashed(failed))
-                each.retry = again = TryAgain(each, failed)
-                self._tell(again)
+                self._tell(TryAgain(each, failed))
                 return None
             each.restarts += each.process is not None
         return None

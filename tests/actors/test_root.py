@@ -284,6 +284,29 @@ def test_asyncio_run_cleans_up_a_tree_that_was_left_running(tree):
     assert root.tree().state == "stopped"
 
 
+async def test_cancels_of_the_supervisors_own_task_cut_no_shutdown_short(tree, clock):
+    """However often somebody cancels every task he can find."""
+    log = []
+
+    class Slow(Probe):
+        async def on_stop(self, how):
+            await clock.sleep(1.0)
+            log.append("done")
+
+    async with tree([Child("slow", Slow)]) as root:
+        process = root._process
+
+        async def cancel():
+            for _ in range(3):
+                process.task.cancel()
+                await clock.settle()
+            await clock.advance(1.0)
+
+        canceller = asyncio.create_task(cancel())
+    await canceller
+    assert log == ["done"]
+
+
 async def test_a_root_that_is_entered_in_one_task_may_be_left_in_another(tree, clock):
     """As fixtures of test frameworks do."""
     root = tree([probe("a")])

@@ -307,6 +307,33 @@ async def test_a_shutdown_gets_in_while_a_restart_hangs(tree, clock):
     assert len(starts) == 2
 
 
+async def test_a_shutdown_during_a_group_restart_starts_nobody(tree, clock):
+    """It came while the siblings were being stopped; a start now might hang for ever."""
+    log = []
+
+    class Slow(Probe):
+        async def on_stop(self, how):
+            await clock.sleep(1.0)
+
+    class Hangs(Probe):
+        async def on_start(self, me):
+            super().on_start(me)
+            if log.count("start hangs") > 1:
+                await forever()
+
+    children = [
+        Child("hangs", lambda: Hangs("hangs", log), shutdown=math.inf),
+        Child("slow", lambda: Slow("slow", log)),
+    ]
+    async with tree(children, strategy="one_for_all") as root:
+        crash(root, "hangs")
+        await clock.settle()
+        assert root.tree().find("slow").state == "stopping"
+        flight = asyncio.create_task(clock.advance(1.0))
+    await flight
+    assert log.count("start hangs") == 1
+
+
 async def test_a_hanging_make_is_cancelled_with_its_supervisor(tree, clock):
     """The same for an asynchronous make."""
     makes = []
@@ -357,6 +384,7 @@ async def test_one_restart_too_many_gives_up(tree, clock, reports):
     assert caught.value.name == "root"
     assert log[-3:] == ["end b: crashed: Boom", "end c: shutdown", "end a: shutdown"]
     assert [report.kind for report in reports] == ["crashed", "crashed", "gave_up"]
+    assert root.tree().find("b") is None
 
 
 async def test_zero_restarts_gives_up_at_the_first_crash(tree):

@@ -302,6 +302,25 @@ async def test_a_killed_coroutine_is_never_resumed(tasks, clock):
     assert steps == [GeneratorExit]
 
 
+async def test_a_killed_coroutine_is_not_resumed_by_a_task_that_outlives_it(tasks, clock):
+    """A task that it awaited swallows the cancel, and returns a value later."""
+    tenacious = Tenacious()
+    steps = []
+
+    async def work():
+        steps.append(await tenacious.spawn("stubborn"))
+
+    handle = tasks.start("one", work())
+    await clock.settle()
+    handle.kill()
+    await clock.advance(0.1)
+    assert handle.exit == Killed()
+    tenacious.release()
+    await clock.settle()
+    assert tenacious.tasks[0].result() is None
+    assert steps == []
+
+
 async def test_the_cleanup_of_a_killed_coroutine_runs_after_on_exit(tasks, clock):
     """So that whoever hears of the kill can fence it first; what awaits in it is cut short."""
     log = []
