@@ -69,9 +69,10 @@ class StepEnded(Cast["RunCoordinator"]):
 
 @dataclass(frozen=True, slots=True)
 class Recorded(Cast["RunCoordinator"]):
-    """Events that were recorded by a task beside the attempts."""
+    """Events that were recorded by a task beside the attempts, and the steps they end."""
 
     events: Sequence[Event]
+    steps: Sequence[int]
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,9 +145,9 @@ class RunCoordinator(Actor):
                 for step, event in reused:
                     self._obey(self._state.apply(event, step))
                 self._obey(self._state.apply(StepsNeeded(needed)))
-            case Recorded(events):
-                for recorded in events:
-                    self._obey(self._state.apply(recorded))
+            case Recorded(events, steps):
+                for recorded, step in zip(events, steps, strict=True):
+                    self._obey(self._state.apply(recorded, step))
             case Signalled(signal):
                 self._obey(self._state.apply(signal))
             case Cancel():
@@ -248,9 +249,10 @@ class RunCoordinator(Actor):
                 case RetryStep(step, delay):
                     self._services.clock.call_later(delay, partial(self._signal, RetryDue(step)))
                 case RecordSkipped(steps):
-                    self._write(skipped_steps(self._run, steps, self._services.clock.now()))
+                    skipped = skipped_steps(self._run, steps, self._services.clock.now())
+                    self._write(skipped, [step for step, _ in steps])
                 case RecordCancelled(steps):
-                    self._write(cancelled_steps(self._run, steps, self._services.clock.now()))
+                    self._write(cancelled_steps(self._run, steps, self._services.clock.now()), steps)
                 case CancelSteps(steps):
                     for step in steps:
                         self._stop_attempt(step)
@@ -293,7 +295,7 @@ class RunCoordinator(Actor):
             event = StepCancelled(
                 self._services.clock.now(), self._run.record.id, asset, key, attempt.number, record
             )
-            self._write([event])
+            self._write([event], [step])
 
     def _step_ended(self, message: StepEnded) -> None:
         attempt = message.attempt
@@ -309,7 +311,7 @@ class RunCoordinator(Actor):
                 self._give_up(error)
                 return
             _log.error("Attempt of %s crashed", attempt.name, exc_info=error)
-        self._write([attempt.killed(message.exit)])
+        self._write([attempt.killed(message.exit)], [attempt.step])
 
     async def _check(self, steps: tuple[int, ...]) -> Checked:
         return Checked(*await find_reusable(self._services, self._run, self._epoch, steps))
@@ -330,8 +332,11 @@ class RunCoordinator(Actor):
     def _answered(self, message: Checked) -> None:
         self._me.ref.cast(message)
 
-    def _write(self, events: Sequence[Event]) -> None:
-        self._beside(f"record {len(events)} steps", self._write_all(events), self._written)
+    def _write(self, events: Sequence[Event], steps: Sequence[int]) -> None:
+        def written(recorded: Sequence[Event]) -> None:
+            self._me.ref.cast(Recorded(recorded, steps))
+
+        self._beside(f"record {len(events)} steps", self._write_all(events), written)
 
     async def _write_all(self, events: Sequence[Event], epoch: int | None = None) -> Sequence[Event]:
         await self._services.store.write_many(events, self._epoch if epoch is None else epoch)
@@ -339,9 +344,6 @@ class RunCoordinator(Actor):
             for event in events:
                 self._services.stream.publish(event)
         return events
-
-    def _written(self, events: Sequence[Event]) -> None:
-        self._me.ref.cast(Recorded(events))
 
     def _signal(self, signal: Signal) -> None:
         self._me.ref.cast(Signalled(signal))
