@@ -4,7 +4,7 @@ How the files lie, from the ground up (each imports only from those above it):
 
     exits, messages, clock, tree, strategy, report    values and pure rules
     spawn                                             the one place that makes tasks: drive, guard, stop, kill
-    keeper                                            leftovers, reports, the graveyard of one supervisor
+    graveyard, keeper                                 what killed coroutines need; leftovers, reports
     mailbox, process, ref                             what every process has; how one speaks to it
     actor, runnable, tasks                            the kinds of workers
     child, slot, children, supervision, supervisor    supervisors

@@ -1,4 +1,4 @@
-"""What a supervisor keeps for its children beside their list: clock, reports, leftovers, the graveyard."""
+"""What a supervisor keeps for its children beside their list: clock, reports, leftovers."""
 
 from __future__ import annotations
 
@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING, Any
 
 from flowstone.actors.clock import SystemClock
 from flowstone.actors.exits import Crashed
+from flowstone.actors.graveyard import bury
 from flowstone.actors.report import OnReport, Report, log_report
 from flowstone.actors.spawn import GRACE, Driven, leftovers
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Coroutine, Iterator
+    from collections.abc import Callable, Coroutine
 
     from flowstone.actors.clock import Clock, Timer
     from flowstone.actors.exits import Exit
@@ -40,7 +41,6 @@ class Keeper:
         self._sweeps: dict[Driven, _Sweep] = {}
         self._given_up: dict[asyncio.Task[Any], Keeper | None] = {}
         """At the root: the abandoned tasks of the tree that still run, and who names them."""
-        self._graveyard: list[Coroutine[Any, Any, Any]] = []
 
     def report(self, kind: ReportKind, child: str, why: Exit | None = None) -> None:
         """Tell `on_report`; if that raises, the log has both."""
@@ -127,39 +127,11 @@ class Keeper:
             if keeper is self:
                 self.root._given_up[task] = self.root
 
-    # The graveyard ------------------------------------------------------------------------------------------
-
     def bury(self, coroutine: Coroutine[Any, Any, Any], context: Context | None) -> None:
-        """Close a killed coroutine, so that its `finally` blocks run as far as they need no await.
-
-        What ignores even GeneratorExit is kept, by the root: the garbage collector would try again, and complain.
-        An outer coroutine may hide that an inner one did.
-        """
-        chain = list(_awaiting(coroutine))
-        failed: BaseException | None = None
-        try:
-            (context or self._context).run(coroutine.close)
-        except BaseException as error:
-            failed = error
-        undead = [each for each in chain if _alive(each)]
-        self.root._graveyard += undead
-        if failed is not None and not undead:
+        """Close a killed coroutine, and report what it raised."""
+        failed = bury(coroutine, context or self._context)
+        if failed is not None:
             self.report("hook_failed", "cleanup", Crashed(failed))
-
-
-def _awaiting(coroutine: Any) -> Iterator[Any]:
-    """The coroutine, the one it awaits, and so on."""
-    while coroutine is not None and hasattr(coroutine, "close"):
-        yield coroutine
-        coroutine = getattr(coroutine, "cr_await", None) or getattr(coroutine, "gi_yieldfrom", None)
-
-
-def _alive(coroutine: Any) -> bool:
-    """Whether a coroutine or generator could still be resumed, or stands for one that could."""
-    if type(coroutine).__name__.startswith("async_generator_a"):
-        return True  # A step of an async generator: closing it leaves the generator as it is.
-    frame = getattr(coroutine, "cr_frame", None) or getattr(coroutine, "gi_frame", None)
-    return frame is not None
 
 
 class _Sweep:

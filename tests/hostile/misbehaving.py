@@ -26,7 +26,6 @@ class Stage:
         over: Set at the end of the test; whatever still runs ends then.
         steps: Counted up by assets that go on and on.
         late: What assets did after they had been told to stop.
-        kept: What must outlive the test: a runtime keeps the coroutines that ignored even being closed.
         own: Tasks of the stage itself.
     """
 
@@ -36,7 +35,6 @@ class Stage:
         self.thread_over = threading.Event()
         self.steps = 0
         self.late = []
-        self.kept = []
         self.own = set()
         self.loop = asyncio.get_running_loop()
 

@@ -42,7 +42,6 @@ class Cell:
     async def __aenter__(self):
         self.outside = asyncio.all_tasks()
         self.runtime = Runtime(self.pipeline, clock=self.clock, cancel_timeout=CANCEL, shutdown_timeout=1.0)
-        self.stage.kept.append(self.runtime)
         await self.runtime.__aenter__()
         self.before = asyncio.all_tasks()
         return self
