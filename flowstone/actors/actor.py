@@ -138,6 +138,7 @@ class ActorProcess(TaskProcess):
                 await self._answer(item)
             else:
                 await self._obey(item)
+            item = None  # It may be large, and the next one long in coming.
         return mailbox.ending
 
     async def _answer(self, request: Request) -> None:

@@ -97,17 +97,21 @@ def _wake(sleeper: asyncio.Future[None]) -> None:
 
 
 class _VirtualTimer:
-    """One entry of a virtual clock's agenda."""
+    """One entry of a virtual clock's agenda; cancelled, it holds nothing."""
 
-    __slots__ = ("_callback", "cancelled")
+    __slots__ = ("_callback",)
 
     def __init__(self, callback: Callable[[], object]) -> None:
-        self._callback = callback
-        self.cancelled = False
+        self._callback: Callable[[], object] | None = callback
+
+    @property
+    def cancelled(self) -> bool:
+        return self._callback is None
 
     def cancel(self) -> None:
-        self.cancelled = True
+        self._callback = None
 
     def fire(self) -> None:
-        self.cancelled = True
-        self._callback()
+        callback, self._callback = self._callback, None
+        if callback is not None:
+            callback()

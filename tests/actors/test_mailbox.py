@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+import weakref
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -138,6 +139,36 @@ async def test_each_incarnation_has_a_mailbox_of_its_own(tree, clock):
         await clock.settle()
         assert await ref.call(Get()) == 0
         assert ref.statistics().handled == 1
+
+
+class Large:
+    """A value one would not want to keep."""
+
+    def __call__(self):
+        """Something to do."""
+
+
+@pytest.mark.parametrize("kind", ["cast", "call"])
+async def test_an_idle_actor_holds_no_message(kind, tree, clock):
+    """What was handled may be large."""
+    async with tree([Child("a", Forgetful)]) as root:
+        ref = root.child("a")
+        large = Large()
+        held = weakref.ref(large)
+        if kind == "cast":
+            ref.cast(Add(large))
+        else:
+            await ref.call(Do(large))
+        del large
+        await clock.settle()
+        assert held() is None
+
+
+class Forgetful(Probe):
+    """A probe that keeps nothing."""
+
+    async def handle(self, message):
+        return None if isinstance(message, Add) else await super().handle(message)
 
 
 async def test_statistics_without_a_mailbox_are_zero(tree):
