@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from flowstone.assets.partition_labels import step_label
 from flowstone.errors import AssetNotFound, PartitionError, ValueNotFound
 from flowstone.runs.records import Status
+from flowstone.runtime.step_list import StepList
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping, Sequence
@@ -50,11 +51,11 @@ class RunResult:
         self.record = record
         self.run_id = record.id
         self.status = record.status
-        self.succeeded = steps.get(Status.SUCCEEDED, ())
-        self.failed = steps.get(Status.FAILED, ())
-        self.skipped = steps.get(Status.SKIPPED, ())
-        self.reused = steps.get(Status.REUSED, ())
-        self.cancelled = steps.get(Status.CANCELLED, ())
+        self.succeeded = StepList(steps.get(Status.SUCCEEDED, ()))
+        self.failed = StepList(steps.get(Status.FAILED, ()))
+        self.skipped = StepList(steps.get(Status.SKIPPED, ()))
+        self.reused = StepList(steps.get(Status.REUSED, ()))
+        self.cancelled = StepList(steps.get(Status.CANCELLED, ()))
         self._locate = locate
         self._load = load
 

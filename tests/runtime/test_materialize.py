@@ -325,6 +325,28 @@ async def test_a_caller_that_anyio_times_out_waits_for_the_run_to_stop():
 
 
 @pytest.mark.both_loops
+async def test_a_caller_that_asyncio_times_out_waits_for_the_run_to_stop():
+    """The same under `asyncio.timeout`."""
+    pipeline = Pipeline()
+    cleaned = []
+
+    @pipeline.asset
+    async def slow() -> None:
+        try:
+            await asyncio.Event().wait()
+        finally:
+            await asyncio.sleep(0)
+            cleaned.append("slow")
+
+    async with Runtime(pipeline) as runtime:
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(0.01):
+                await runtime.materialize("slow")
+        assert cleaned == ["slow"]
+        assert [m.status for m in await runtime.history("slow")] == ["cancelled"]
+
+
+@pytest.mark.both_loops
 async def test_a_failing_sibling_in_a_task_group_cancels_the_run():
     """In an anyio task group, the run of a cancelled call has stopped when the group raises."""
     pipeline = Pipeline()

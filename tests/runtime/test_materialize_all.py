@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import io
+from collections.abc import Sequence
 from datetime import date
 
 import pytest
@@ -554,6 +555,26 @@ async def test_a_result_keeps_its_own_value():
         first = await runtime.materialize_all("number")
         second = await runtime.materialize_all("number")
         assert (await first.value(), await second.value()) == (0, 1)
+
+
+async def test_the_steps_of_a_result_are_read_only_sequences():
+    """They are compared, sliced, searched and shown like lists, and cannot be changed."""
+    async with Runtime(diamond([])) as runtime:
+        result = await runtime.materialize_all("d")
+        steps = result.succeeded
+        assert isinstance(steps, Sequence)
+        assert steps == list(steps)
+        assert steps == tuple(steps)
+        assert (result.failed, result.skipped, result.reused) == ([], (), [])
+        assert steps != list(steps)[:1]
+        assert [m.asset for m in steps[1:]] == [m.asset for m in list(steps)[1:]]
+        assert steps[0] in steps
+        assert steps.index(steps[2]) == 2
+        assert repr(steps).startswith("[a, ")
+        assert repr((await runtime.backfill("a", partitions=range(9))).succeeded).endswith("… 4 more]")
+        with pytest.raises(TypeError):
+            steps[0] = steps[1]
+        assert not hasattr(steps, "append")
 
 
 async def test_a_result_shows_itself():
