@@ -27,7 +27,7 @@ from typing import TYPE_CHECKING, Any
 from flowstone.assets.context import Context
 from flowstone.runs.records import Failure
 from flowstone.runtime.threads import Threads
-from flowstone.runtime.worker_process import HEADER, Done, Place, Progressed, Request, no_passage
+from flowstone.runtime.worker_process import HEADER, Began, Done, Place, Progressed, Request, no_passage
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -140,6 +140,7 @@ class _Work:
         self._lock = threading.Lock()
         self._worker: _Worker | None = None
         self._stopped = False
+        self._begun = False
 
     def stop(self) -> None:
         """Kill the process, if there is one, and let none begin."""
@@ -150,26 +151,34 @@ class _Work:
 
     def run(self) -> Outcome:
         """Make the call."""
-        worker = self._processes.take()
-        done: Done | Failure
-        well = False
-        try:
-            if not self._begin(worker):
-                return False, Failure("error", f"{self._name} was stopped before its process began.")
-            done = self._converse(worker)
-            well = isinstance(done, Done)
-        except (EOFError, OSError):
-            done = self._died(worker)
-        finally:
-            if self._end() and well:
-                self._processes.give_back(worker)
-            else:
-                worker.bury()
+        done = self._try()
+        while (
+            done is None
+        ):  # Its process had died while it waited for work: before anything of this call began.
+            done = self._try()
         if isinstance(done, Failure):
             return False, done
         if self._context is not None:
             self._context.metadata.update(done.metadata)
         return done.outcome
+
+    def _try(self) -> Done | Failure | None:
+        worker = self._processes.take()
+        used = worker.used
+        well = False
+        try:
+            if not self._begin(worker):
+                return Failure("error", f"{self._name} was stopped before its process began.")
+            done = self._converse(worker)
+            well = isinstance(done, Done)
+            return done
+        except (EOFError, OSError):
+            return None if used and not self._begun else self._died(worker)
+        finally:
+            if self._end() and well:
+                self._processes.give_back(worker)
+            else:
+                worker.bury()
 
     def _begin(self, worker: _Worker) -> bool:
         with self._lock:
@@ -191,15 +200,18 @@ class _Work:
                 f"The worker process of {self._name} cannot import the program it belongs to ({problem}): put "
                 f"what a script does under `if __name__ == '__main__':`.",
             )
-        if self._on_start is not None:
-            self._loop.call_soon_threadsafe(self._on_start)
         worker.send(self._request)
         while True:
             reply = pickle.loads(worker.receive())  # noqa: S301 - from a process that we started
-            if isinstance(reply, Done):
-                return reply
-            if isinstance(reply, Progressed) and self._context is not None:
-                self._context.progress(reply.fraction, reply.message)
+            match reply:
+                case Done():
+                    return reply
+                case Began():
+                    self._begun = True
+                    if self._on_start is not None:
+                        self._loop.call_soon_threadsafe(self._on_start)
+                case Progressed(fraction, message) if self._context is not None:
+                    self._context.progress(fraction, message)
 
     def _died(self, worker: _Worker) -> Failure:
         return Failure(
@@ -231,6 +243,11 @@ class _Worker:
     @property
     def alive(self) -> bool:
         return self._process.poll() is None
+
+    @property
+    def used(self) -> bool:
+        """Whether it has worked before."""
+        return self._program is not None
 
     def prepare(self, *, main: bool) -> str | None:
         """Make it like this program, with its main module if that is wanted; once for each.

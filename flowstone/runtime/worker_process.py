@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from flowstone.assets.retry import Retry
     from flowstone.runtime.guard import Outcome
 
-__all__ = ["HEADER", "Done", "Place", "Progressed", "Request", "main", "no_passage"]
+__all__ = ["HEADER", "Began", "Done", "Place", "Progressed", "Request", "main", "no_passage"]
 
 HEADER = 8
 """Bytes of a frame's length, big end first."""
@@ -78,6 +78,11 @@ class Request:
 
 
 @dataclass(frozen=True, slots=True)
+class Began:
+    """The function is about to be called: from here on the call may have had effects."""
+
+
+@dataclass(frozen=True, slots=True)
 class Progressed:
     """What the asset said with `context.progress`."""
 
@@ -115,9 +120,9 @@ def _exactly(stream: BinaryIO, size: int) -> bytes:
 def main() -> None:
     """Serve calls until the other end is gone.
 
-    The first frame out is empty and says that the streams are taken. A frame in is a `Request`, answered by any
-    number of `Progressed` and one `Done`; or what `multiprocessing` has to say about the program it belongs to,
-    answered by None or by why that could not be followed.
+    The first frame out is empty and says that the streams are taken. A frame in is a `Request`, answered by
+    `Began`, any number of `Progressed` and one `Done`; or what `multiprocessing` has to say about the program it
+    belongs to, answered by None or by why that could not be followed.
     """
     calls, replies = _take_streams()
     lock = threading.Lock()
@@ -164,14 +169,17 @@ def _listen(calls: BinaryIO, requests: queue.SimpleQueue[bytes | None], idle: th
 
 
 def _answer(data: bytes, reply: Callable[[bytes], None]) -> bytes:
-    """Make the call. Whatever is wrong with it, the answer is a frame that can be read."""
+    """Make the call. Whatever is wrong with it, what comes back is a frame that can be read."""
     name = "?"
     try:
         request: Request | dict[str, Any] = pickle.loads(data)  # noqa: S301 - from the process that started us
         if isinstance(request, dict):
             return pickle.dumps(_prepare(request))
         name = request.name
-        done = _make(request, reply)
+        function, arguments, context = _call_of(request, reply)
+        reply(pickle.dumps(Began()))
+        outcome = call(function, arguments, request.retry)
+        done = Done(outcome, {} if context is None else context.metadata)
     except BaseException as error:
         problem = f"Asset {name!r} or its arguments cannot be read in a worker process"
         return pickle.dumps(Done((False, no_passage(problem, error)), {}))
@@ -191,18 +199,19 @@ def _prepare(program: dict[str, Any]) -> str | None:
     return None
 
 
-def _make(request: Request, reply: Callable[[bytes], None]) -> Done:
-    function = request.function if not isinstance(request.function, Place) else _find(request.function)
-    arguments = dict(request.arguments)
+def _call_of(
+    request: Request, reply: Callable[[bytes], None]
+) -> tuple[Callable[..., Any], dict[str, Any], Context | None]:
+    function = _find(request.function) if isinstance(request.function, Place) else request.function
     if request.context is None:
-        return Done(call(function, arguments, request.retry), {})
+        return function, request.arguments, None
     parameter, facts = request.context
-    arguments[parameter] = context = Context(
+    context = Context(
         *facts,
         None,  # Resources live in the runtime's process.
         lambda fraction, message: reply(pickle.dumps(Progressed(fraction, message))),
     )
-    return Done(call(function, arguments, request.retry), context.metadata)
+    return function, {**request.arguments, parameter: context}, context
 
 
 def _find(place: Place) -> Callable[..., Any]:
