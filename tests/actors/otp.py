@@ -31,6 +31,28 @@ class Cell:
 
 CELLS = [Cell(*cell) for cell in product(RESTARTS, REASONS, STRATEGIES, SHUTDOWNS)]
 
+NAMED = (
+    *(f"sup_start_{case}" for case in ("normal", "ignore_init", "ignore_child", "ignore_temporary_child")),
+    *(f"sup_start_{case}" for case in ("error_return", "fail")),
+    *(f"sup_stop_{case}" for case in ("infinity", "timeout", "brutal_kill")),
+    *(f"{restart}_{reason}" for restart in RESTARTS for reason in ("normal", "shutdown", "abnormal")),
+    *(
+        f"{strategy}{case}"
+        for strategy in STRATEGIES
+        for case in ("", "_escalation", "_other_child_fails_restart")
+    ),
+    *(f"simple_one_for_one{case}" for case in ("", "_escalation", "_shutdown")),
+    *(
+        "temporary_bystander",
+        "multiple_restarts",
+        "child_unlink",
+        "tree",
+        "count_children",
+        "hanging_restart_loop",
+    ),
+)
+"""Cases of OTP's own supervisor suite; the docstring of a test names the one that it follows."""
+
 
 def expected(cell: Cell) -> list[str]:
     """Ends and starts in order, from the end of b to the quiet after it, then those of the shutdown."""

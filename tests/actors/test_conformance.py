@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import ast
+import re
+from pathlib import Path
+
 import pytest
 
 from flowstone.actors import Shutdown
-from tests.actors.otp import CELLS, Cell, expected
+from tests.actors.otp import CELLS, NAMED, Cell, expected
 from tests.actors.probes import Crash, Quit, probe
 
 
@@ -27,7 +31,12 @@ def end(root, name: str, reason: str) -> None:
 
 @pytest.mark.parametrize("cell", CELLS, ids=str)
 async def test_a_child_that_ends_has_the_effect_that_otp_says(cell: Cell, tree, clock):
-    """Who is stopped, in which order and how, who is started again, and who is left for the shutdown."""
+    """Who is stopped, in which order and how, who is started again, and who is left for the shutdown.
+
+    In OTP's suite: permanent_normal, permanent_shutdown, permanent_abnormal, transient_normal, transient_shutdown,
+    transient_abnormal, temporary_normal, temporary_shutdown, temporary_abnormal, one_for_one, rest_for_one and
+    one_for_all.
+    """
     log = []
     children = [probe(name, log, restart=cell.restart, shutdown=cell.shutdown) for name in "abc"]
     async with tree(children, strategy=cell.strategy) as root:
@@ -47,3 +56,24 @@ async def test_a_child_that_ends_has_the_effect_that_otp_says(cell: Cell, tree, 
 def test_the_table_is_complete():
     """The table has a cell for each combination that OTP tells apart."""
     assert len({str(cell) for cell in CELLS}) == 3 * 5 * 3 * 3
+
+
+def named_in_docstrings() -> set[str]:
+    """Every word in the docstring of a test of the actor core."""
+    trees = (ast.parse(path.read_text()) for path in Path(__file__).parent.glob("test_*.py"))
+    functions = (
+        node for tree in trees for node in tree.body if getattr(node, "name", "").startswith("test_")
+    )
+    return {word for node in functions for word in re.findall(r"\w+", ast.get_docstring(node) or "")}
+
+
+def test_every_named_case_has_a_test():
+    """Each case of OTP's suite is named by the test that follows it."""
+    assert set(NAMED) - named_in_docstrings() == set()
+
+
+def test_the_documentation_gives_the_true_numbers():
+    """So many cells, so many cases."""
+    text = (Path(__file__).parents[2] / "docs" / "actors.md").read_text()
+    assert f"**{len(CELLS)} of {len(CELLS)} cells**" in text
+    assert f"**{len(NAMED)} of {len(NAMED)}** have a test" in text

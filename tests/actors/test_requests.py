@@ -16,6 +16,7 @@ from flowstone.actors import (
     Shutdown,
     StartFailed,
     Supervisor,
+    SupervisorGaveUp,
     TaskSupervisor,
 )
 from tests.actors.probes import Boom, Crash, Do, Failing, Get, Probe, Quit, probe
@@ -53,12 +54,21 @@ async def test_start_child_refuses_a_known_name(stopped, reason, tree):
 
 
 async def test_dynamic_children_are_restarted_like_others(tree, clock):
-    """A permanent child started dynamically is restarted."""
+    """A permanent child started dynamically is restarted (simple_one_for_one)."""
     async with tree() as root:
         ref = await root.start_child(probe("new"))
         ref.cast(Crash())
         await clock.settle()
         assert ref.alive
+
+
+async def test_dynamic_children_escalate_like_others(tree):
+    """simple_one_for_one_escalation: their crashes count."""
+    with pytest.raises(SupervisorGaveUp, match="new failed too often"):
+        async with tree(max_restarts=0) as root:
+            ref = await root.start_child(probe("new"))
+            ref.cast(Crash())
+            await asyncio.get_running_loop().create_future()
 
 
 async def test_temporary_dynamic_children_leave_nothing(tree, clock):
@@ -72,7 +82,7 @@ async def test_temporary_dynamic_children_leave_nothing(tree, clock):
 
 
 async def test_dynamic_children_stop_together(tree, clock):
-    """Ten children that need a second each need one second in all; the static ones stop afterwards."""
+    """Ten that need a second each need one in all, then the static ones stop (simple_one_for_one_shutdown)."""
     log = []
 
     class Slow(Probe):

@@ -113,6 +113,15 @@ async def test_an_ignored_child_keeps_its_place(tree):
         assert await ref.call(Get()) == 0
 
 
+async def test_a_supervisor_may_be_ignored(tree):
+    """A make that decides against its supervisor (sup_start_ignore_init)."""
+    async with tree(
+        [Child("inner", lambda: Supervisor() if probe is None else None), probe("other")]
+    ) as root:
+        assert root.tree().children[0].state == "ignored"
+        assert root.child("other").alive
+
+
 async def test_an_ignored_temporary_child_is_dropped(tree):
     """sup_start_ignore_temporary_child."""
     async with tree([Child("maybe", lambda: None, restart="temporary"), probe("other")]) as root:
@@ -273,6 +282,17 @@ async def test_when_another_child_fails_its_restart_that_one_is_tried_again(stra
         ]
 
 
+async def test_a_child_may_fail_while_another_fails_its_restart(tree, clock):
+    """one_for_one_other_child_fails_restart: each is tried on its own until it runs."""
+    failures = []
+    async with tree([failing("a", [], failures), probe("b")], max_restarts=10) as root:
+        failures += [Boom(), Boom()]
+        crash(root, "a", "b")
+        await clock.settle()
+        assert root.child("a").alive
+        assert [info.restarts for info in root.tree().children] == [1, 1]
+
+
 async def test_a_hanging_restart_loop_lets_other_requests_in(tree, clock):
     """hanging_restart_loop: a child that never starts does not shut out the shutdown, nor anybody else."""
     failures = [Boom() for _ in range(1000)]
@@ -371,11 +391,16 @@ async def test_a_group_restart_starts_children_that_had_been_stopped(tree, clock
 # Intensity -------------------------------------------------------------------------------------------------
 
 
-async def test_one_restart_too_many_gives_up(tree, clock, reports):
-    """More than max_restarts within the window (one_for_one_escalation)."""
+@pytest.mark.parametrize("strategy", ["one_for_one", "rest_for_one", "one_for_all"])
+async def test_one_restart_too_many_gives_up(strategy, tree, clock, reports):
+    """More than max_restarts within the window are too many.
+
+    In OTP's suite: one_for_one_escalation, rest_for_one_escalation, one_for_all_escalation.
+    """
     log = []
+    children = [probe("a", log), probe("b", log), probe("c", log)]
     with pytest.raises(SupervisorGaveUp, match="b failed too often") as caught:
-        async with tree([probe("a", log), probe("b", log), probe("c", log)], max_restarts=1) as root:
+        async with tree(children, strategy=strategy, max_restarts=1) as root:
             crash(root, "b")
             await clock.settle()
             crash(root, "b")
