@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
@@ -58,7 +59,8 @@ OnReport: TypeAlias = "Callable[[Report], object]"
 def log_report(report: Report) -> None:
     """The default: an error in the log `flowstone.actors`, with the traceback of a crash."""
     error = report.exit.error if isinstance(report.exit, Crashed) else None
-    _log.error("%s", report, exc_info=error if error is None or _is_printable(error) else None)
+    with suppress(BaseException):  # The handlers of a log are the application's.
+        _log.error("%s", report, exc_info=error if error is None or _is_printable(error) else None)
 
 
 def _is_printable(error: BaseException) -> bool:

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -167,9 +168,10 @@ class Attempt:
         if self._brood is not None:
             self._brood.closed = self._brood.killed = True
         if self._thread is not None and self._services.threads.abandon(self._thread):
-            _log.error(
-                "%s cannot be stopped: its thread was abandoned and goes on until it returns", self.name
-            )
+            with suppress(BaseException):  # The handlers of a log are the application's.
+                _log.error(
+                    "%s cannot be stopped: its thread was abandoned and goes on until it returns", self.name
+                )
         if self.on_over is not None:
             self.on_over(self, handle.result if isinstance(how, Normal) else None, how)
 

@@ -17,8 +17,10 @@ import traceback
 from collections.abc import Coroutine
 from contextlib import suppress
 from inspect import isawaitable
+from types import CoroutineType
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
+from flowstone.assets.output import Output
 from flowstone.errors import Retryable
 from flowstone.runs.records import Failure
 from flowstone.runs.retry_policy import is_retryable
@@ -60,9 +62,9 @@ async def call_async(
         value = function(**arguments)
         if isawaitable(value):
             value = await value
+        return True, _finished(value)
     except BaseException as error:  # the guard: see the module docstring
         return False, describe(error, retry)
-    return True, value
 
 
 def call(function: Callable[..., Any], arguments: Mapping[str, Any], retry: Retry | None) -> Outcome:
@@ -71,17 +73,26 @@ def call(function: Callable[..., Any], arguments: Mapping[str, Any], retry: Retr
         value = function(**arguments)
         if isinstance(value, Coroutine):
             return asyncio.run(_outcome_of(value, retry))
+        return True, _finished(value)
     except BaseException as error:  # the guard: see the module docstring
         return False, describe(error, retry)
-    return True, value
 
 
 async def _outcome_of(coroutine: Coroutine[Any, Any, Any], retry: Retry | None) -> Outcome:
     """The guard once more, inside the task: asyncio.run() does not survive every exception."""
     try:
-        return True, await coroutine
+        return True, _finished(await coroutine)
     except BaseException as error:  # as above
         return False, describe(error, retry)
+
+
+def _finished(value: Any) -> Any:
+    """The value, unless it is one that is still to be computed."""
+    inner = value.value if type(value) is Output else value
+    if type(inner) is CoroutineType:
+        inner.close()
+        raise TypeError("the function returned a coroutine where a value belongs: an `await` is missing.")
+    return value
 
 
 async def absorb_cancels(task: asyncio.Task[Any]) -> None:

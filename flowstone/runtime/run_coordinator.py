@@ -11,6 +11,7 @@ that nothing of the last incarnation can be recorded any more), replays what is 
 from __future__ import annotations
 
 import logging
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any, assert_never
@@ -33,6 +34,7 @@ from flowstone.runs.commands import (
 from flowstone.runs.events import RunCancelRequested, RunFinished, RunStarted, StepCancelled
 from flowstone.runs.state import RunState
 from flowstone.runtime.attempt import Attempt
+from flowstone.runtime.guard import describe
 from flowstone.runtime.reuse import find_reusable
 from flowstone.runtime.unstarted import cancelled_steps, lost_steps, skipped_steps
 from flowstone.store.protocol import StaleWrite
@@ -310,8 +312,13 @@ class RunCoordinator(Actor):
             if isinstance(error, StoreUnavailable | StaleWrite):
                 self._give_up(error)
                 return
-            _log.error("Attempt of %s crashed", attempt.name, exc_info=error)
-        self._write([attempt.killed(message.exit)], [attempt.step])
+        ending = attempt.killed(message.exit)
+        if isinstance(message.exit, Crashed):
+            with suppress(BaseException):  # The handlers of a log are the application's.
+                _log.error(
+                    "Attempt of %s crashed: %s", attempt.name, describe(message.exit.error, None).traceback
+                )
+        self._write([ending], [attempt.step])
 
     async def _check(self, steps: tuple[int, ...]) -> Checked:
         return Checked(*await find_reusable(self._services, self._run, self._epoch, steps))
