@@ -6,7 +6,7 @@ How the files lie, from the ground up (each imports only from those above it):
     spawn                                             the one place that makes tasks: drive, guard, stop, kill
     graveyard, keeper                                 what killed coroutines need; leftovers, reports
     mailbox, process, ref                             what every process has; how one speaks to it
-    actor, runnable, tasks                            the kinds of workers
+    actor, runnable, task_handle, tasks               the kinds of workers
     child, slot, children, supervision, supervisor    supervisors
     registry                                          names for ids known at run time
 """
@@ -24,7 +24,8 @@ from flowstone.actors.registry import Registry
 from flowstone.actors.report import Report
 from flowstone.actors.runnable import Runnable
 from flowstone.actors.supervisor import Supervisor
-from flowstone.actors.tasks import TaskHandle, TaskStatistics, TaskSupervisor
+from flowstone.actors.task_handle import TaskHandle
+from flowstone.actors.tasks import TaskStatistics, TaskSupervisor
 from flowstone.actors.tree import ProcessInfo
 from flowstone.errors import (
     ActorDown,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import inspect
 from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -64,10 +63,10 @@ class Children:
     async def _make(self, slot: Slot) -> object:
         """What `make` returns, awaited if need be, or a Failure."""
         try:
-            made = slot.child.make()
+            made: Any = slot.child.make()
         except BaseException as error:
             return Failure(error)
-        if not inspect.isawaitable(made):
+        if not hasattr(made, "__await__"):
             return made
         making = _Making(slot.child.name, self._keeper, made, slot.ref)
         if await self._launch(making, slot):
