@@ -4,11 +4,22 @@ from __future__ import annotations
 
 import asyncio
 import inspect
+import signal
 
 import pytest
 
 TURNS = 50
 """Turns of the loop that a test's last tasks get to finish."""
+
+
+@pytest.fixture(scope="session", autouse=True)
+def interrupts_are_heard():
+    """Processes started in the background ignore SIGINT, and so would every process that a test interrupts."""
+    before = signal.getsignal(signal.SIGINT)
+    if before is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
 
 
 @pytest.fixture(autouse=True)

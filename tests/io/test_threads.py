@@ -20,7 +20,7 @@ def threads():
 
 async def idle(threads):
     """Wait until every thread is back from its work, which is just after its result has arrived."""
-    while (state := threads.statistics()).idle < state.alive:  # noqa: ASYNC110 - a thread has no loop to tell
+    while (state := threads.statistics()).idle < state.alive:
         await asyncio.sleep(0)
 
 

@@ -485,7 +485,7 @@ async def test_none_is_a_value():
         return None
 
     @pipeline.asset
-    async def after(nothing: None = "default") -> None:  # type: ignore[assignment]
+    async def after(nothing: None = "default") -> None:  # type: ignore[assignment] # a default of another type shows
         seen.append(nothing)
 
     async with Runtime(pipeline) as runtime:
