@@ -36,7 +36,6 @@ class Keeper:
         self.on_report: OnReport = on_report or (above.on_report if above else log_report)
         self.process: Process | None = None
         """The supervisor's own process; None for one that has none."""
-        self._context = Context()
         self._unswept: list[_Sweep] = []
         self._sweeps: dict[Driven, _Sweep] = {}
         self._given_up: dict[asyncio.Task[Any], Keeper | None] = {}
@@ -54,7 +53,7 @@ class Keeper:
     def call(self, child: str, hook: Callable[..., object], *arguments: object) -> None:
         """Call a hook from outside, in a clean context; what it raises is reported and goes no further."""
         try:
-            self._context.run(hook, *arguments)
+            Context().run(hook, *arguments)
         except BaseException as error:
             self.report("hook_failed", child, Crashed(error))
 
@@ -129,7 +128,7 @@ class Keeper:
 
     def bury(self, coroutine: Coroutine[Any, Any, Any], context: Context | None) -> None:
         """Close a killed coroutine, and report what it raised."""
-        failed = bury(coroutine, context or self._context)
+        failed = bury(coroutine, context or Context())
         if failed is not None:
             self.report("hook_failed", "cleanup", Crashed(failed))
 

@@ -125,6 +125,24 @@ async def test_an_on_exit_that_raises_is_reported(tree, reports):
     assert str(reports[0]).startswith("root.tasks.one has a callback that raised")
 
 
+async def test_an_on_exit_may_bring_about_another(tree, clock):
+    """A callback inside a callback runs as well."""
+    ends = []
+    idle = Child("idle", TaskSupervisor, restart="temporary", on_exit=ends.append)
+    async with tree(
+        [Child("tasks", TaskSupervisor, restart="temporary", on_exit=lambda _: stop()), idle]
+    ) as root:
+        process = root.child("idle")._process
+
+        def stop():
+            process.begin_stop(1.0)
+            ends.append("stopped")
+
+        await root.stop_child("tasks")
+        await clock.settle()
+        assert ends == [Shutdown(), "stopped"]
+
+
 async def test_cancel_sends_one_cancel_and_does_not_wait(tasks, clock):
     """A task that obeys ends with Shutdown."""
     cleaned = []
