@@ -21,7 +21,7 @@ __all__ = ["StoreKeeper"]
 
 _log = logging.getLogger(__name__)
 
-_PRUNE_INTERVAL = 5.0
+_PRUNE_INTERVAL = 1.0
 
 
 class StoreKeeper:
