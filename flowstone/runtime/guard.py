@@ -48,9 +48,10 @@ _members_of = BaseExceptionGroup.__dict__["exceptions"].__get__
 
 
 class ExitInTask(BaseException):
-    """A task that an asset started raised `SystemExit` or `KeyboardInterrupt`, its cause.
+    """A task that an asset started raised what would end the event loop, its cause.
 
-    Those two would leave the event loop. No `Exception`, as they are none.
+    `SystemExit` and `KeyboardInterrupt` leave the loop by themselves; and an exception that raises when it is
+    asked for its class does it in a callback of whoever waits for the task. No `Exception`, as those two are none.
     """
 
 

@@ -175,8 +175,9 @@ class _Factory:
 class _Child(Coroutine[Any, Any, Any]):
     """Drives the coroutine of a task that user code has started.
 
-    `SystemExit` and `KeyboardInterrupt` reach whoever awaits the task, and not the loop. When the owner, or the
-    call that started it, has been killed, the coroutine is not resumed any more: the task ends, cancelled.
+    What would end the loop, such as `SystemExit`, reaches whoever awaits the task, and not the loop. When the
+    owner, or the call that started it, has been killed, the coroutine is not resumed any more: the task ends,
+    cancelled.
     """
 
     __slots__ = ("_brood", "_coroutine", "_owner")
@@ -191,16 +192,24 @@ class _Child(Coroutine[Any, Any, Any]):
             self._end()
         try:
             return self._coroutine.send(value)
-        except (SystemExit, KeyboardInterrupt) as error:
-            raise ExitInTask from error
+        except StopIteration:
+            raise
+        except BaseException as error:
+            if _ends_the_loop(error):
+                raise ExitInTask from error
+            raise
 
     def throw(self, *error: Any) -> Any:
         if self._killed:
             self._end()
         try:
             return self._coroutine.throw(*error)
-        except (SystemExit, KeyboardInterrupt) as raised:
-            raise ExitInTask from raised
+        except StopIteration:
+            raise
+        except BaseException as raised:
+            if _ends_the_loop(raised):
+                raise ExitInTask from raised
+            raise
 
     def close(self) -> None:
         self._coroutine.close()
@@ -220,3 +229,10 @@ class _Child(Coroutine[Any, Any, Any]):
     def _end(self) -> NoReturn:
         self._owner.keeper.bury(self._coroutine, None)
         raise asyncio.CancelledError
+
+
+def _ends_the_loop(error: BaseException) -> bool:
+    try:
+        return isinstance(error, SystemExit | KeyboardInterrupt)
+    except BaseException:  # its `__class__` is the user's code
+        return True

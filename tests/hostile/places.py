@@ -14,7 +14,7 @@ import anyio
 from flowstone import Context, Pipeline
 from tests.hostile.exceptions import make
 
-__all__ = ["ASYNC", "LOOP", "PROCESS", "THREAD", "pipeline"]
+__all__ = ["ASYNC", "GROUPS", "LOOP", "PROCESS", "THREAD", "pipeline"]
 
 pipeline = Pipeline("places")
 
@@ -98,6 +98,22 @@ async def in_gather(context: Context) -> None:
 
 
 @pipeline.asset
+async def in_task_group(context: Context) -> None:
+    """In a task of a group."""
+    async with asyncio.TaskGroup() as group:
+        group.create_task(asyncio.sleep(60))
+        group.create_task(fail(context.partition))
+
+
+@pipeline.asset
+async def in_anyio_group(context: Context) -> None:
+    """In a task of anyio's group."""
+    async with anyio.create_task_group() as group:
+        group.start_soon(anyio.sleep, 60)
+        group.start_soon(fail, context.partition)
+
+
+@pipeline.asset
 async def in_timeout(context: Context) -> None:
     """Under a time limit."""
     async with asyncio.timeout(60):
@@ -155,7 +171,19 @@ def plain_coroutine(context: Context):
     return fail(context.partition)
 
 
-ASYNC = (body, after_await, in_finally, in_aexit, in_task, in_gather, in_timeout, in_thread, in_generator)
+GROUPS = (in_task_group, in_anyio_group)
+ASYNC = (
+    body,
+    after_await,
+    in_finally,
+    in_aexit,
+    in_task,
+    in_gather,
+    *GROUPS,
+    in_timeout,
+    in_thread,
+    in_generator,
+)
 
 
 def _defined(run_in):

@@ -5,14 +5,17 @@ from __future__ import annotations
 import pytest
 
 from flowstone import MaterializationFailed, Runtime
-from tests.hostile.exceptions import CANCELS, CATALOGUE, MADE_BY_PYTHON, type_name
-from tests.hostile.places import ASYNC, LOOP, PROCESS, THREAD, pipeline
+from tests.hostile.exceptions import BASE_ONLY, CANCELS, CATALOGUE, MADE_BY_PYTHON, UNASKABLE, type_name
+from tests.hostile.places import ASYNC, GROUPS, LOOP, PROCESS, THREAD, pipeline
 
 EVERY = sorted(CATALOGUE)
 BEYOND_REACH = {
-    # anyio asks what was raised (`isinstance`) in a callback of the loop: what that does, no asset's guard sees.
+    # What was raised is asked (`isinstance`) in a callback of the loop: what that does, no asset's guard sees.
     ("in_thread", "lies"),
     ("in_thread", "secretive"),
+    # A child that cancels itself is no failure to a group: nothing is raised at all.
+    ("in_task_group", "CancelledError"),
+    ("in_anyio_group", "CancelledError"),
 }
 IN_COROUTINE = {
     *(asset.name for asset in ASYNC),
@@ -24,6 +27,8 @@ def verdict(place, name):
     """How the failure's message must begin, and its kind."""
     if name == "StopAsyncIteration" and place == "in_generator":
         return "RuntimeError", "error"
+    if place in {asset.name for asset in GROUPS}:
+        return "BaseExceptionGroup" if name in (*BASE_ONLY, *UNASKABLE) else "ExceptionGroup", "error"
     begins = type_name(name)
     if place in IN_COROUTINE:
         begins = MADE_BY_PYTHON.get(name, begins)

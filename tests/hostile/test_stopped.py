@@ -315,6 +315,57 @@ async def test_a_returning_asset_leaves_no_task(stage):
         assert not (await runtime.health()).abandoned
 
 
+async def test_a_returning_asset_leaves_no_hydra(stage):
+    """Tasks that leave another one whenever they are cancelled come to an end as well."""
+    pipeline = Pipeline("left")
+
+    async def head():
+        try:
+            await stage.over.wait()
+        finally:
+            stage.steps += 1
+            asyncio.create_task(head(), name="head")  # noqa: RUF006 - that is what is wrong with it
+
+    @pipeline.asset
+    async def careless():
+        asyncio.create_task(head(), name="head")  # noqa: RUF006 - as above
+        await asyncio.sleep(0)
+        return "value"
+
+    async with Runtime(pipeline) as runtime:
+        assert (await runtime.materialize("careless")).status == "succeeded"
+        await turns(20)
+        assert "head" not in {task.get_name() for task in asyncio.all_tasks()}
+        assert 1 <= stage.steps <= 20
+
+
+async def test_tasks_may_clean_up_with_tasks():
+    """A task that is cancelled because its function has returned may use tasks of its own to clean up."""
+    pipeline = Pipeline("left")
+    cleaned = []
+
+    async def clean(depth):
+        if depth:
+            await asyncio.gather(*(clean(depth - 1) for _ in range(2)))
+        cleaned.append(depth)
+
+    async def tidy():
+        try:
+            await asyncio.Event().wait()
+        finally:
+            await asyncio.create_task(clean(3))
+
+    @pipeline.asset
+    async def careless():
+        task = asyncio.create_task(tidy())
+        await asyncio.sleep(0)
+        return task.get_name()
+
+    async with Runtime(pipeline) as runtime:
+        assert (await runtime.materialize("careless")).status == "succeeded"
+    assert len(cleaned) == 15
+
+
 async def test_a_zombie_attempt_is_not_heard():
     """A thread of an attempt that timed out returns while the next attempt runs: only the latter counts."""
     pipeline = Pipeline("zombies")
