@@ -454,6 +454,56 @@ async def test_a_cancelled_caller_stops_the_whole_run(background):
         assert await runtime.status("last") == "cancelled"
 
 
+def interrupted(gate):
+    """`raw` counts up; `end` takes it after `slow`, which waits at the gate."""
+    pipeline = Pipeline()
+    count = []
+
+    @pipeline.asset
+    async def raw() -> int:
+        count.append(1)
+        return len(count)
+
+    @pipeline.asset
+    async def slow(raw: int) -> None:
+        await gate.wait()
+
+    @pipeline.asset
+    async def end(raw: int, slow: None) -> int:
+        return raw
+
+    return pipeline
+
+
+async def test_a_run_uses_the_values_of_its_own(background):
+    """If another run computes an upstream anew meanwhile, the steps of this one still fit together."""
+    gate = Gate()
+    async with Runtime(interrupted(gate)) as runtime:
+        call = background(runtime.materialize_all("end"))
+        await gate.entered.wait()
+        await runtime.materialize("raw")
+        assert await runtime.load("raw") == 2
+        gate.open()
+        result = await call
+        assert await result.value() == 1
+        record = next(m for m in result.succeeded if m.asset == "end")
+        assert {i.run_id for i in record.inputs} == {result.run_id}
+
+
+async def test_a_run_uses_what_it_reused_even_if_it_is_invalidated_meanwhile(background):
+    """What a run has taken as given stays so for its later steps."""
+    gate = Gate()
+    async with Runtime(interrupted(gate)) as runtime:
+        await runtime.materialize("raw")
+        call = background(runtime.materialize_all("end", refresh="missing"))
+        await gate.entered.wait()
+        assert await runtime.invalidate("raw") == 1
+        gate.open()
+        result = await call
+        assert [m.asset for m in result.reused] == ["raw"]
+        assert await result.value() == 1
+
+
 # Constants --------------------------------------------------------------------------------------------------
 
 
@@ -683,6 +733,8 @@ async def test_waiting_for_a_run_that_the_store_lost_does_not_hang():
         store.down = True
         with pytest.raises(StoreUnavailable):
             await run.wait()
+        for _ in range(50):
+            await asyncio.sleep(0)
         with pytest.raises(StoreUnavailable):
             await run.wait()
         store.down = False
