@@ -15,19 +15,15 @@ from __future__ import annotations
 import asyncio
 import os
 import pickle  # Between processes of one program: nothing that came from a store or a network is unpickled.
-import select
-import signal
-import subprocess
 import sys
 import threading
-from contextlib import suppress
-from multiprocessing import spawn
 from typing import TYPE_CHECKING, Any
 
 from flowstone.assets.context import Context
 from flowstone.runs.records import Failure
 from flowstone.runtime.threads import Threads
-from flowstone.runtime.worker_process import HEADER, Began, Done, Place, Progressed, Request, no_passage
+from flowstone.runtime.worker import Worker
+from flowstone.runtime.worker_process import Began, Done, Place, Progressed, Request, no_passage
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -36,15 +32,6 @@ if TYPE_CHECKING:
     from flowstone.runtime.guard import Outcome
 
 __all__ = ["Processes"]
-
-_START = (
-    "import pickle, sys; sys.path[:] = pickle.load(sys.stdin.buffer); "
-    "from flowstone.runtime.worker_process import main; main()"
-)
-_MAIN = ("init_main_from_name", "init_main_from_path")
-_MOST_AT_ONCE = 1 << 20  # Bytes of one read.
-_LOOK_AFTER = 500  # Milliseconds of silence.
-_GROUPS = sys.platform != "win32"
 
 
 class Processes:
@@ -57,7 +44,7 @@ class Processes:
     def __init__(self, limit: int | None = None) -> None:
         self._threads = Threads(limit or os.cpu_count() or 1, "flowstone-process")
         self._lock = threading.Lock()
-        self._idle: list[_Worker] = []
+        self._idle: list[Worker] = []
         self._closed = False
 
     async def call(
@@ -100,18 +87,18 @@ class Processes:
             worker.bury()
         self._threads.close()
 
-    def take(self) -> _Worker:
+    def take(self) -> Worker:
         """A living process that is nobody else's."""
         while True:
             with self._lock:
                 worker = self._idle.pop() if self._idle else None
             if worker is None:
-                return _Worker()
+                return Worker()
             if worker.alive:
                 return worker
             worker.bury()
 
-    def give_back(self, worker: _Worker) -> None:
+    def give_back(self, worker: Worker) -> None:
         """It has answered, and may be used again."""
         with self._lock:
             if not self._closed:
@@ -138,7 +125,7 @@ class _Work:
         self._on_start = on_start
         self._loop = asyncio.get_running_loop()
         self._lock = threading.Lock()
-        self._worker: _Worker | None = None
+        self._worker: Worker | None = None
         self._stopped = False
         self._begun = False
 
@@ -180,7 +167,7 @@ class _Work:
             else:
                 worker.bury()
 
-    def _begin(self, worker: _Worker) -> bool:
+    def _begin(self, worker: Worker) -> bool:
         with self._lock:
             if not self._stopped:
                 self._worker = worker
@@ -192,7 +179,7 @@ class _Work:
             self._worker = None
             return not self._stopped
 
-    def _converse(self, worker: _Worker) -> Done | Failure:
+    def _converse(self, worker: Worker) -> Done | Failure:
         problem = worker.prepare(main=b"__main__" in self._request)
         if problem is not None:
             return Failure(
@@ -213,123 +200,13 @@ class _Work:
                 case Progressed(fraction, message) if self._context is not None:
                     self._context.progress(fraction, message)
 
-    def _died(self, worker: _Worker) -> Failure:
+    def _died(self, worker: Worker) -> Failure:
         return Failure(
             "error",
             f"The worker process of {self._name} died ({worker.how_it_ended()}): it was killed, ran out of "
             f"memory, or its code ended it.",
             retryable=True,
         )
-
-
-class _Worker:
-    """One process, with a pipe each way. All but `kill` may block: it is for the thread that has the worker."""
-
-    def __init__(self) -> None:
-        # A session of its own: Ctrl-C at the terminal is the runtime's to answer, and a kill takes its children.
-        self._process = subprocess.Popen(  # noqa: S603 - our own interpreter and program
-            [sys.executable, "-c", _START],
-            bufsize=0,
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            start_new_session=_GROUPS,
-        )
-        assert self._process.stdin is not None
-        assert self._process.stdout is not None
-        self._stdin, self._stdout = self._process.stdin, self._process.stdout
-        self._program: dict[str, Any] | None = None
-        self._main: dict[str, Any] = {}
-
-    @property
-    def alive(self) -> bool:
-        return self._process.poll() is None
-
-    @property
-    def used(self) -> bool:
-        """Whether it has worked before."""
-        return self._program is not None
-
-    def prepare(self, *, main: bool) -> str | None:
-        """Make it like this program, with its main module if that is wanted; once for each.
-
-        Returns why that failed, if it did. Few calls need the main module, and importing it may take long.
-        """
-        if self._program is None:
-            self._write(pickle.dumps(sys.path))
-            self.receive()  # It has taken its streams: before that it might read further than it should.
-            self._program = spawn.get_preparation_data("flowstone-worker")
-            self._program.pop("authkey", None)
-            self._main = {key: self._program.pop(key) for key in _MAIN if key in self._program}
-            problem = self._tell(self._program)
-            if problem is not None:
-                return problem
-        if main and self._main:
-            told, self._main = self._main, {}
-            return self._tell(told)
-        return None
-
-    def _tell(self, program: dict[str, Any]) -> str | None:
-        self.send(pickle.dumps(program))
-        problem: str | None = pickle.loads(self.receive())  # noqa: S301 - from a process that we started
-        return problem
-
-    def send(self, data: bytes) -> None:
-        self._write(len(data).to_bytes(HEADER, "big"))
-        self._write(data)
-
-    def receive(self) -> bytes:
-        """The next frame. Raises EOFError when the process is gone."""
-        return self._read(int.from_bytes(self._read(HEADER), "big"))
-
-    def kill(self) -> None:
-        """End it and what it started, now; from any thread."""
-        if self._process.returncode is None:
-            with suppress(ProcessLookupError, PermissionError):
-                if _GROUPS:
-                    os.killpg(self._process.pid, signal.SIGKILL)
-                else:
-                    self._process.kill()
-
-    def bury(self) -> None:
-        """End it, and keep nothing of it."""
-        self.kill()
-        self._process.wait()
-        for pipe in (self._stdin, self._stdout):
-            with suppress(OSError):
-                pipe.close()
-
-    def how_it_ended(self) -> str:
-        """Its exit status in words, once it has one."""
-        status = self._process.wait()
-        if status < 0:
-            with suppress(ValueError):
-                return signal.Signals(-status).name
-        return f"exit status {status}"
-
-    def _write(self, data: bytes) -> None:
-        rest = memoryview(data)
-        while rest:
-            rest = rest[self._stdin.write(rest) :]
-
-    def _read(self, size: int) -> bytes:
-        data = bytearray()
-        while len(data) < size:
-            self._wait_for_data()
-            part = self._stdout.read(min(size - len(data), _MOST_AT_ONCE))
-            if not part:
-                raise EOFError("The worker process is gone.")
-            data += part
-        return bytes(data)
-
-    def _wait_for_data(self) -> None:
-        """A process that it forked may hold the pipe open: so the end of the pipe is not the only sign."""
-        if not _GROUPS:
-            return
-        poll = select.poll()
-        poll.register(self._stdout, select.POLLIN)
-        while not poll.poll(_LOOK_AFTER):
-            if not self.alive and not poll.poll(0):
-                raise EOFError("The worker process is gone.")
 
 
 def _request(asset: Asset[..., Any], arguments: dict[str, Any]) -> Request:
