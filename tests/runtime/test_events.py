@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+from datetime import UTC, datetime
 
 import pytest
 
 from flowstone import Context, DailyPartitions, Pipeline, ResourceProvider, RunFailed, Runtime
+from flowstone.runs.events import RunStarted, StepStarted
+from flowstone.runtime.events import EventStream
+from flowstone.runtime.progress import report_progress
 from tests.runtime.doubles import BrokenIO, Gate
 
 WEEK = DailyPartitions("2025-01-01", "2025-01-07")
@@ -187,6 +191,37 @@ async def test_leaving_a_subscription_ends_it():
             async with runtime.subscribe():
                 raise OSError("body")
         await runtime.materialize("a")
+
+
+async def test_a_subscription_can_be_narrowed_to_one_run():
+    """Events of other runs leave the buffer, and none come in any more."""
+    stream = EventStream()
+    at = datetime(2025, 1, 1, tzinfo=UTC)
+    first, other = (RunStarted(at, run, "a", 1) for run in ("first", "other"))
+    async with stream.subscribe(("run",)) as events:
+        for event in (first, other):
+            stream.publish(event)
+        events.narrow("first")
+        stream.publish(other)
+        stream.publish(first)
+        stream.publish(StepStarted(at, "first", "a", None, 1))
+        stream.close()
+        assert [event.run_id async for event in events] == ["first", "first"]
+
+
+async def test_progress_of_a_run_that_was_over_before_anybody_looked():
+    """Nothing is waited for; the last word is all there is."""
+    pipeline = simple()
+    seen = []
+    async with Runtime(pipeline) as runtime:
+        async with runtime.subscribe("step") as events:
+            run = await runtime.submit("b")
+            live = runtime._runs.live[run.id]
+            await run.wait()
+        async with asyncio.timeout(5), runtime.subscribe("step") as later:
+            await report_progress(later, live, seen.append)
+        assert len(events) == 4
+        assert [(progress.done, progress.step) for progress in seen] == [(2, None)]
 
 
 async def test_two_subscribers_hear_the_same():

@@ -748,6 +748,54 @@ async def test_nested_calls_do_not_wait_for_the_slot_they_hold():
         assert meter.most == 1
 
 
+async def test_a_slot_is_taken_again_when_the_nested_run_has_ended():
+    """What an asset does after it has waited counts against the limit like what it did before."""
+    pipeline = Pipeline()
+    meter = Meter()
+
+    async def work():
+        async with meter:
+            for _ in range(5):
+                await asyncio.sleep(0)
+
+    @pipeline.asset
+    async def inner() -> None:
+        await work()
+
+    @pipeline.asset
+    async def outer(context: Context) -> None:
+        await work()
+        await runtime.materialize("inner", partition=context.partition)
+        await work()
+
+    async with Runtime(pipeline, max_concurrency=2) as runtime:
+        result = await runtime.backfill("outer", partitions=range(6), max_parallel=None)
+        assert len(result.succeeded) == 6
+        assert (meter.most, meter.total) == (2, 18)
+        assert (await runtime.health()).steps == 0
+
+
+async def test_an_asset_may_wait_for_several_runs_at_once():
+    """It gives one slot back, and takes one again after the last of them."""
+    pipeline = Pipeline()
+
+    @pipeline.asset
+    async def inner(context: Context) -> int:
+        return context.partition
+
+    @pipeline.asset
+    async def outer() -> int:
+        await asyncio.gather(*(runtime.materialize("inner", partition=number) for number in range(5)))
+        return sum([await runtime.load("inner", partition=number) for number in range(5)])
+
+    async with Runtime(pipeline, max_concurrency=1) as runtime:
+        async with asyncio.timeout(5):
+            await runtime.materialize("outer")
+        assert await runtime.load("outer") == 10
+        assert (await runtime.health()).steps == 0
+        await runtime.materialize("inner", partition=9)
+
+
 async def test_cancelling_the_outer_call_stops_the_nested_run(background):
     """Nothing of either run goes on."""
     pipeline = Pipeline()

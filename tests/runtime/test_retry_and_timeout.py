@@ -252,7 +252,9 @@ async def test_an_attempt_in_time_is_left_alone(clock, background):
         call = background(runtime.materialize("slow"))
         await clock.advance(29)
         gate.open()
+        timers = clock.timers
         assert (await call).status == "succeeded"
+        assert clock.timers == timers - 1
         await clock.advance(100)
         assert await runtime.load("slow") == 1
 
@@ -342,6 +344,47 @@ async def test_a_thread_that_waits_for_its_turn_does_not_time_out(clock, backgro
             free.set()
         await first
         assert (await second).status == "succeeded"
+
+
+async def test_a_thread_has_the_time_that_its_inputs_have_left(clock, background):
+    """Six of ten seconds for loading leave four for the function."""
+    pipeline, free = Pipeline(), threading.Event()
+    entered, loading = asyncio.Event(), Gate()
+    loop = asyncio.get_running_loop()
+
+    class Slow(BrokenIO):
+        __slots__ = ()
+
+        async def load(self, location):
+            await loading.wait()
+            return await super().load(location)
+
+    @pipeline.asset
+    async def raw() -> int:
+        return 1
+
+    @pipeline.asset(timeout=10)
+    def report(raw: int) -> None:
+        loop.call_soon_threadsafe(entered.set)
+        free.wait(20)
+
+    io = {"default": Slow(OSError())}
+    async with Runtime(pipeline, io=io, clock=clock, cancel_timeout=1) as runtime:
+        try:
+            await runtime.materialize("raw")
+            call = background(runtime.materialize("report"))
+            await loading.entered.wait()
+            await clock.advance(6)
+            loading.open()
+            await entered.wait()
+            await clock.advance(3)
+            assert not call.done()
+            await clock.advance(3)
+            with pytest.raises(MaterializationFailed) as caught:
+                await call
+            assert caught.value.failure.kind == "timeout"
+        finally:
+            free.set()
 
 
 async def test_a_thread_that_takes_too_long_fails_with_the_kind_timeout(clock, background):
