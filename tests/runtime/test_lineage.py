@@ -6,7 +6,8 @@ from datetime import date
 
 import pytest
 
-from flowstone import Context, DailyPartitions, PartitionError, Pipeline, Runtime
+from flowstone import Context, DailyPartitions, MemoryIO, PartitionError, Pipeline, Runtime
+from flowstone.store.memory import MemoryStore
 
 WEEK = DailyPartitions("2025-01-01", "2025-01-03")
 
@@ -110,6 +111,35 @@ async def test_lineage_is_by_partition():
             await runtime.lineage.upstream("raw")
         with pytest.raises(PartitionError):
             await runtime.lineage.downstream("raw", partition="2026-01-01")
+
+
+async def test_a_value_is_not_its_own_lineage():
+    """Even where an asset that was renamed closes a circle of recorded inputs, each step is named once."""
+    store, io = MemoryStore(), {"default": MemoryIO()}
+    first, second = Pipeline(), Pipeline()
+
+    @first.asset(name="a")
+    async def source() -> int:
+        return 1
+
+    @first.asset(name="b")
+    async def copy(a: int) -> int:
+        return a
+
+    @second.asset(name="b")
+    async def new_source() -> int:
+        return 1
+
+    @second.asset(name="a")
+    async def new_copy(b: int) -> int:
+        return b
+
+    async with Runtime(first, store=store, io=io) as runtime:
+        await runtime.materialize_all("b")
+    async with Runtime(second, store=store, io=io) as runtime:
+        await runtime.materialize("a")
+        assert shown(await runtime.lineage.upstream("a")) == [("b", 1)]
+        assert shown(await runtime.lineage.downstream("a")) == [("b", 1)]
 
 
 async def test_an_input_that_is_used_no_more_leaves_the_lineage():
