@@ -95,7 +95,8 @@ class AssetPlan:
 
     def numbers(self, keys: Sequence[Any]) -> tuple[range, ...]:
         """The steps of these keys as few ranges; keys that are not part of the run are left out."""
-        if len(keys) == 1 or isinstance(keys, (tuple, list, KeyList)):
+        if len(keys) == 1 or isinstance(keys, (tuple, list, KeyList)) or isinstance(self.keys, KeyList):
+            # Keys that were written down one by one stand in any order: their ends say nothing.
             return _ranges(self.offset + at for key in keys if (at := self.position(key)) is not None)
         # A contiguous slice of a set: its ends say it all, if both are in the plan.
         if len(keys) == 0:

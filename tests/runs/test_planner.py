@@ -13,6 +13,7 @@ from flowstone import (
     AssetNotFound,
     Context,
     DailyPartitions,
+    LastPartitions,
     MonthlyPartitions,
     MultiPartitions,
     PartitionError,
@@ -241,6 +242,25 @@ def test_several_downstream_that_need_different_ranges():
         ("monthly", 1),
         ("end", 1),
     ]
+
+
+def test_keys_that_were_listed_in_any_order():
+    """A downstream range finds its steps one by one where the upstream's keys are no range."""
+    pipeline = Pipeline()
+    days = DailyPartitions("2025-01-01", "2025-01-09")
+
+    @pipeline.asset(partitions=days)
+    async def raw() -> int: ...
+
+    @pipeline.asset(partitions=days, mappings={"raw": LastPartitions(3)})
+    async def rolling(raw: dict) -> int: ...
+
+    @pipeline.asset(partitions=days)
+    async def end(raw: int, rolling: int) -> int: ...
+
+    view = PartitionView(pipeline.graph, NOW)
+    keys = [date(2025, 1, day) for day in (6, 5, 8, 7, 9, 4)]
+    check(plan_run(view.graph, view, request("end", keys)), view, Scene(view, "end", keys))
 
 
 def test_constants_are_no_steps():
