@@ -1,0 +1,225 @@
+"""The port through which several nodes share one store: who lives, who drives which run, who executes which step.
+
+A *node* is one runtime of one process. It beats: each beat renews its lease. A run has one owner, a node; each
+change of owner raises the run's `epoch`, and every write carries the epoch it was made under, so a former owner
+can record nothing. A *step lease* lets another node execute one attempt of one step; the owner decides, the
+other node only executes. A *notice* wakes somebody up. It carries no facts: a notice that is lost costs time,
+never truth, because everything a notice is about can also be found by looking (`Cluster.watch` says how often).
+
+Stores that only one process can hold have no cluster (`Store.cluster` is None).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal, Protocol
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection, Mapping, Sequence
+    from contextlib import AbstractContextManager
+    from datetime import datetime
+
+    from flowstone.runs.events import StepCancelled, StepFailed, StepRetried, StepSucceeded
+    from flowstone.runs.records import RunRecord
+    from flowstone.store.protocol import StepKey
+
+__all__ = ["Cluster", "Node", "Notice", "NoticeKind", "StepLease", "WatchedNode"]
+
+
+@dataclass(frozen=True, slots=True)
+class Node:
+    """One runtime of one process, as it introduces itself.
+
+    Attributes:
+        id: Unique for ever: a process that restarts is another node.
+        host: Name of its machine.
+        pid: Its process there.
+        version: Its FlowStone release.
+        pipelines: Names of the pipelines it holds.
+        capacity: Steps it runs at a time (`max_concurrency`).
+        lease: Seconds that one beat is good for.
+    """
+
+    id: str
+    host: str
+    pid: int
+    version: str
+    pipelines: tuple[str, ...]
+    capacity: int
+    lease: float
+
+
+@dataclass(frozen=True, slots=True)
+class WatchedNode:
+    """A node as the store sees it.
+
+    Attributes:
+        node: What it said of itself.
+        joined_at: When it joined, by the store's clock.
+        beat_at: Its last beat, by the store's clock.
+        left: Seconds until its lease is over; negative when it is over.
+        runs: Unfinished runs it owns.
+        clock_skew: Seconds its clock was ahead of the store's at the last beat.
+        tree: Its supervision tree as it last published it (`ProcessInfo` as JSON-able data), or None.
+        tree_at: When that was.
+    """
+
+    node: Node
+    joined_at: datetime
+    beat_at: datetime
+    left: float
+    runs: int
+    clock_skew: float
+    tree: Mapping[str, Any] | None = None
+    tree_at: datetime | None = None
+
+    @property
+    def alive(self) -> bool:
+        """Whether its lease is valid."""
+        return self.left > 0
+
+
+@dataclass(frozen=True, slots=True)
+class StepLease:
+    """The right of one node to execute one attempt of one step, given by the owner of the run.
+
+    Attributes:
+        run_id: The run.
+        asset: The step's asset.
+        partition_key: Its encoded partition key, or None.
+        attempt: The attempt's number.
+        epoch: The run's epoch under which the owner gave the lease.
+        node: The node that executes it.
+        cancelled: Whether the owner wants it stopped.
+    """
+
+    run_id: str
+    asset: str
+    partition_key: str | None
+    attempt: int
+    epoch: int
+    node: str
+    cancelled: bool = False
+
+
+NoticeKind = Literal["queued", "cancel", "leases", "steps", "finished", "nodes", "tree", "look"]
+
+
+@dataclass(frozen=True, slots=True)
+class Notice:
+    """Something may have changed.
+
+    Attributes:
+        kind: `queued` (a run waits, subject: its pipeline), `cancel` (a run is to be cancelled, subject: the
+            run), `leases` (subject: the node that was given leases, or whose leases were cancelled), `steps`
+            (a step that another node executed has ended, subject: the run), `finished` (subject: the run),
+            `nodes` (a node joined or left), `tree` (somebody wants to see trees; subject: a node, or empty
+            for all), `look` (notices may have been lost: look at everything).
+        subject: What it is about.
+    """
+
+    kind: NoticeKind
+    subject: str = ""
+
+
+class Cluster(Protocol):
+    """What the nodes of one store share. Every call may raise `StoreUnavailable`; each is safe to repeat."""
+
+    @property
+    def listens(self) -> bool:
+        """Whether notices arrive at once. If not (a pooler in the way), only `look` arrives, twice a second."""
+
+    # Nodes --------------------------------------------------------------------------------------------------
+
+    async def join(self, node: Node, lost: Callable[[], None]) -> None:
+        """Introduce this process's node and beat for it until `leave`, from a thread of its own.
+
+        The thread, because an asset that blocks the event loop must not cost the node its lease.
+
+        Args:
+            node: The node.
+            lost: Called on this event loop each time a beat comes after the lease had run out, so that
+                somebody else may own what this node drove (`owned` tells).
+        """
+
+    async def leave(self, node_id: str) -> None:
+        """Stop beating and end the lease now. Its unfinished runs are orphans from then on."""
+
+    async def nodes(self) -> Sequence[WatchedNode]:
+        """The nodes that are alive, and those whose lease ran out within the last day; oldest first."""
+
+    async def publish_tree(self, node_id: str, tree: Mapping[str, Any]) -> None:
+        """Leave this node's supervision tree where others can see it."""
+
+    # Runs ---------------------------------------------------------------------------------------------------
+
+    async def submit(self, run: RunRecord, *, delay: float = 0.0) -> RunRecord:
+        """Remember a run that nobody owns yet and put it in the queue, in one transaction.
+
+        Returns the run; or, if it has a `key` that an unfinished run has already, that one.
+        """
+
+    async def take(self, node_id: str, pipelines: Collection[str], limit: int) -> Sequence[RunRecord]:
+        """Take runs out of the queue and make the node their owner, in one transaction.
+
+        Highest priority first, then oldest. Their epoch is raised by one. A run whose status is still
+        `queued` has no events but its creation.
+        """
+
+    async def orphans(self, pipelines: Collection[str], limit: int = 100) -> Sequence[RunRecord]:
+        """Unfinished runs whose owner is not alive, and those without one that the queue has lost."""
+
+    async def owned(self, node_id: str) -> Mapping[str, int]:
+        """The unfinished runs this node owns, each with its epoch."""
+
+    async def release(self, run_id: str, node_id: str, *, delay: float = 0.0) -> None:
+        """Give up an unfinished run that this node owns: nobody owns it, and it is in the queue again.
+
+        Args:
+            run_id: The run. One that is finished or not this node's is left alone.
+            node_id: The node that gives it up.
+            delay: Seconds before anybody may take it.
+        """
+
+    async def request_cancel(self, run_id: str, reason: str) -> None:
+        """Record that the run is to be cancelled, and tell its owner.
+
+        A run that nobody owns and that never started is cancelled at once. Harmless when it has finished.
+        """
+
+    async def cancelling(self, node_id: str) -> Sequence[str]:
+        """The unfinished runs of this node that somebody asked to cancel."""
+
+    # Step leases --------------------------------------------------------------------------------------------
+
+    async def grant(self, leases: Sequence[StepLease]) -> None:
+        """Give leases, all of one run; refused with `StaleWrite` if the run's epoch has moved."""
+
+    async def leases(self, node_id: str) -> Sequence[StepLease]:
+        """The leases this node holds, oldest first."""
+
+    async def cancel_leases(self, run_id: str, keys: Collection[StepKey]) -> None:
+        """Ask the nodes that execute these steps of a run to stop them."""
+
+    async def settle(self, run_id: str, keys: Collection[StepKey] | None) -> None:
+        """Delete the leases of steps that have ended or were given up; None for all of the run."""
+
+    async def endings(
+        self, run_id: str, attempts: Mapping[StepKey, int]
+    ) -> Sequence[StepSucceeded | StepFailed | StepCancelled | StepRetried]:
+        """The recorded ends of these attempts, those that have one."""
+
+    async def begun(self, run_id: str, attempts: Mapping[StepKey, int]) -> Collection[StepKey]:
+        """Which of these attempts have a recorded start."""
+
+    # Notices ------------------------------------------------------------------------------------------------
+
+    def watch(self, heard: Callable[[Notice], None]) -> AbstractContextManager[None]:
+        """Have `heard` called on this event loop for each notice, until the block ends.
+
+        `Notice("look")` comes when the connection was lost and is back, and otherwise once a second
+        (twice where `listens` is False): whoever looks then at everything misses nothing.
+        """
+
+    async def tell(self, notice: Notice) -> None:
+        """Send a notice to every node."""
