@@ -35,7 +35,7 @@ class Node:
         host: Name of its machine.
         pid: Its process there.
         version: Its FlowStone release.
-        pipelines: Names of the pipelines it holds.
+        pipelines: Names of the pipelines it takes work of; none if it only drives runs of its own.
         capacity: Steps it runs at a time (`max_concurrency`).
         lease: Seconds that one beat is good for.
     """
@@ -196,7 +196,13 @@ class Cluster(Protocol):
         """Give leases, all of one run; refused with `StaleWrite` if the run's epoch has moved."""
 
     async def leases(self, node_id: str) -> Sequence[StepLease]:
-        """The leases this node holds, oldest first."""
+        """The leases this node holds, oldest first.
+
+        A lease whose attempt has ended is among them until the owner of the run settles it.
+        """
+
+    async def outstanding(self, run_id: str) -> Sequence[StepLease]:
+        """The leases of a run that nobody has settled, also those given by its former owners."""
 
     async def cancel_leases(self, run_id: str, keys: Collection[StepKey]) -> None:
         """Ask the nodes that execute these steps of a run to stop them."""
