@@ -179,6 +179,8 @@ class RunRecord:
         epoch: Raised each time the run changes owner; a write with an older epoch is refused.
         total: Steps in its plan, known once planned.
         counts: Steps per terminal status so far.
+        key: At most one unfinished run has it, or None: what asks again meanwhile is given this run.
+        priority: Where runs queue for a node, the higher ones are taken first.
     """
 
     id: str
@@ -192,3 +194,5 @@ class RunRecord:
     epoch: int = 0
     total: int = 0
     counts: Mapping[str, int] = field(default_factory=dict)
+    key: str | None = None
+    priority: int = 0

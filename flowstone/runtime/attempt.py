@@ -73,6 +73,7 @@ class Attempt:
         "_epoch",
         "_inputs",
         "_metadata",
+        "_payload",
         "_plan",
         "_services",
         "_started_at",
@@ -111,6 +112,7 @@ class Attempt:
         self._started_at: datetime | None = None
         self._inputs: tuple[Input, ...] = ()
         self._metadata: dict[str, Any] = {}
+        self._payload: bytes | None = None
         self._thread: ThreadCall | None = None
         self._brood: Brood | None = None
         self._deadline: Deadline | None = None
@@ -299,6 +301,7 @@ class Attempt:
             )
         except IOManagerError as error:
             return describe(error, asset.retry, "io")
+        self._payload = stored.payload
         return self._materialization(
             Status.SUCCEEDED,
             data_version=version if version is not None else stored.digest,
@@ -338,8 +341,12 @@ class Attempt:
 
     async def _record(self, event: AttemptEnd) -> AttemptEnd:
         """Record the end. A write that was interrupted may have been made: what is recorded is what happened."""
+        payload = self._payload if type(event) is StepSucceeded else None
         try:
-            await self._services.record(event, self._epoch)
+            await self._services.record(event, self._epoch, payload)
+        except IOManagerError as error:
+            # The store does not take the value that the IO manager left to it.
+            return await self._record(self._failed(describe(error, self.asset.retry, "io")))
         except asyncio.CancelledError:
             if self.stopping is None or self.over:
                 raise

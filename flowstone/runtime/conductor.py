@@ -7,6 +7,7 @@ it is the same for a run that lives in this process and for one that ended long 
 from __future__ import annotations
 
 import asyncio
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from flowstone.actors.spawn import OWNER
@@ -20,6 +21,7 @@ from flowstone.runtime.nesting import without_slot
 from flowstone.runtime.plan_cache import PlanCache
 from flowstone.runtime.requests import asset_named
 from flowstone.runtime.result import RunResult
+from flowstone.store.protocol import KeyTaken
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable
@@ -56,6 +58,19 @@ class Conductor:
         """Plan a request, write it down and start it."""
         self._runs.refuse_if_closed()
         return await self._runs.start(self._plans.plan(view, request), request)
+
+    async def submit(
+        self, view: PartitionView, request: RunRequest, key: str | None = None, priority: int = 0
+    ) -> str:
+        """Plan a request, write it down and start it, unless an unfinished run has its key; the id of the run."""
+        self._runs.refuse_if_closed()
+        plan = self._plans.plan(view, request)
+        while True:
+            known = None if key is None else await self._services.store.run_with_key(key)
+            if known is not None:
+                return known.id
+            with suppress(KeyTaken):  # Somebody was faster.
+                return (await self._runs.start(plan, request, key, priority)).record.id
 
     async def finished(self, run: LiveRun) -> Status:
         """Wait for a run on behalf of a caller: if the caller is cancelled, so is the run.

@@ -10,6 +10,7 @@ from flowstone.assets.multi_partitions import MultiPartitions
 from flowstone.assets.partition_keys import encode_partition
 from flowstone.errors import AssetNotFound, PartitionError
 from flowstone.runs.records import Refresh, RunRequest
+from flowstone.store.json_safe import safe_text
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -17,7 +18,18 @@ if TYPE_CHECKING:
     from flowstone.assets.graph import AssetGraph
     from flowstone.assets.partition_view import PartitionView
 
-__all__ = ["asset_named", "backfill_request", "encoded", "materialize_request", "run_request"]
+__all__ = [
+    "asset_named",
+    "backfill_request",
+    "checked_key",
+    "checked_priority",
+    "encoded",
+    "materialize_request",
+    "run_request",
+]
+
+_LONGEST_KEY = 200
+_HIGHEST_PRIORITY = 2**31 - 1  # What a column of a database holds.
 
 
 def asset_named(graph: AssetGraph, given: object) -> Asset[..., Any]:
@@ -112,6 +124,31 @@ def backfill_request(
         tags=_checked_tags(tags),
         as_of=view.now.isoformat(),
     )
+
+
+def checked_key(key: str | None) -> str | None:
+    """The key of a run as the caller wrote it.
+
+    Raises:
+        ValueError: It is empty, too long, or no text that a store could keep.
+    """
+    given: object = key
+    if given is None:
+        return None
+    storable = isinstance(given, str) and "\0" not in given and safe_text(given) == given
+    if not isinstance(given, str) or not storable or not 0 < len(given) <= _LONGEST_KEY:
+        raise ValueError(
+            f"key={given!r:.50} must be text of 1 to {_LONGEST_KEY} characters, without NUL or lone surrogates."
+        )
+    return given
+
+
+def checked_priority(priority: int) -> int:
+    """The priority of a run as the caller wrote it. Raises ValueError if it is no whole number."""
+    given: object = priority
+    if isinstance(given, bool) or not isinstance(given, int) or abs(given) > _HIGHEST_PRIORITY:
+        raise ValueError(f"priority={given!r:.50} must be a whole number of at most {_HIGHEST_PRIORITY:,}.")
+    return given
 
 
 _Selection = tuple[tuple[str | None, ...], tuple[str, str] | None]

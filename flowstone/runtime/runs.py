@@ -51,11 +51,14 @@ class Runs:
         self._supervisor = Supervisor([])
         return self._supervisor
 
-    async def start(self, plan: RunPlan, request: RunRequest) -> LiveRun:
+    async def start(
+        self, plan: RunPlan, request: RunRequest, key: str | None = None, priority: int = 0
+    ) -> LiveRun:
         """Write a new run down and start it.
 
         Raises:
             RuntimeStopping: The runtime drains.
+            KeyTaken: An unfinished run has the key.
             StoreUnavailable: The run could not be written down.
         """
         self.refuse_if_closed()
@@ -70,6 +73,8 @@ class Runs:
             started_at=now,
             owner=services.node,
             total=plan.total,
+            key=key,
+            priority=priority,
         )
         run = LiveRun(record, plan, fresh=True)
         try:

@@ -41,7 +41,14 @@ from flowstone.runtime.options import options_from
 from flowstone.runtime.preview import Plan, preview
 from flowstone.runtime.processes import Processes
 from flowstone.runtime.progress import report_progress
-from flowstone.runtime.requests import asset_named, backfill_request, materialize_request, run_request
+from flowstone.runtime.requests import (
+    asset_named,
+    backfill_request,
+    checked_key,
+    checked_priority,
+    materialize_request,
+    run_request,
+)
 from flowstone.runtime.resource import as_provider
 from flowstone.runtime.runs import Runs
 from flowstone.runtime.services import Services
@@ -315,13 +322,20 @@ class Runtime:
         max_parallel: int | None = None,
         timeout: float | None = None,
         tags: Mapping[str, str] = _NO_TAGS,
+        key: str | None = None,
+        priority: int = 0,
     ) -> Run:
-        """Start what `materialize_all` would do and return its handle at once. Raises as that, failures apart."""
+        """Start what `materialize_all` would do and return its handle at once. Raises as that, failures apart.
+
+        While an unfinished run has the same `key` (text of at most 200 characters), no other is started: that
+        run's handle is returned, whatever else is asked for. Of the runs that wait for a node those of higher
+        `priority` are taken first.
+        """
         view, request = await self._run_request(
             asset, partition=partition, refresh=refresh, max_parallel=max_parallel, timeout=timeout, tags=tags
         )
-        run = await self._conductor.start(view, request)
-        return Run(run.record.id, self._conductor)
+        run_id = await self._conductor.submit(view, request, checked_key(key), checked_priority(priority))
+        return Run(run_id, self._conductor)
 
     async def submit_backfill(
         self,
@@ -334,8 +348,13 @@ class Runtime:
         upstream: bool = False,
         refresh: Refresh = "missing",
         tags: Mapping[str, str] = _NO_TAGS,
+        key: str | None = None,
+        priority: int = 0,
     ) -> Run:
-        """Start what `backfill` would do and return its handle at once. Raises as that, failures apart."""
+        """Start what `backfill` would do and return its handle at once. Raises as that, failures apart.
+
+        `key` and `priority` mean what they mean to `submit`.
+        """
         view, request = await self._backfill_request(
             asset,
             partitions=partitions,
@@ -346,8 +365,8 @@ class Runtime:
             refresh=refresh,
             tags=tags,
         )
-        run = await self._conductor.start(view, request)
-        return Run(run.record.id, self._conductor)
+        run_id = await self._conductor.submit(view, request, checked_key(key), checked_priority(priority))
+        return Run(run_id, self._conductor)
 
     async def run(self, run_id: str) -> Run:
         """The handle of a run, after a restart as well. Raises `RunNotFound`."""

@@ -50,9 +50,9 @@ class Services:
     io: dict[str, IOManagerProcess]
     resources: dict[str, ResourceProcess]
 
-    async def record(self, event: Event, epoch: int) -> None:
+    async def record(self, event: Event, epoch: int, payload: bytes | None = None) -> None:
         """Write an event down, then tell whoever listens: nobody hears of what may yet be lost."""
-        await self.store.write(event, epoch)
+        await self.store.write(event, epoch, payload=payload)
         if self.stream.heard:
             self.stream.publish(event)
 

@@ -6,6 +6,15 @@ from flowstone.store.file import FileStore
 from flowstone.store.json_safe import json_safe
 from flowstone.store.memory import MemoryStore
 from flowstone.store.open import open_store
-from flowstone.store.protocol import StaleWrite, StepKey, Store
+from flowstone.store.protocol import KeyTaken, StaleWrite, StepKey, Store
 
-__all__ = ["FileStore", "MemoryStore", "StaleWrite", "StepKey", "Store", "json_safe", "open_store"]
+__all__ = [
+    "FileStore",
+    "KeyTaken",
+    "MemoryStore",
+    "StaleWrite",
+    "StepKey",
+    "Store",
+    "json_safe",
+    "open_store",
+]

@@ -13,7 +13,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, TypeVar
 
-from flowstone.errors import StoreUnavailable
+from flowstone.errors import IOManagerError, StoreUnavailable
 from flowstone.runs.events import StepProgressed
 from flowstone.store.codec import encode_event, encode_run
 from flowstone.store.disk_thread import DiskThread
@@ -127,7 +127,12 @@ class FileStore(MemoryStore):
         operation = ["claim", run_id, owner, epoch]
         return await self._record(operation, lambda: self._history.claim(run_id, owner, epoch))
 
-    async def write(self, event: Event, epoch: int = 0) -> None:
+    async def write(self, event: Event, epoch: int = 0, *, payload: bytes | None = None) -> None:
+        if payload is not None:
+            raise IOManagerError(
+                f"the store in {self._directory} keeps no values: let the asset use an IO manager that does, "
+                "such as FileIO"
+            )
         if isinstance(event, StepProgressed):
             return
         event = sanitised(event)

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from flowstone.errors import RunNotFound
 from flowstone.runs.events import StepProgressed
 from flowstone.store.ledger import Ledger
-from flowstone.store.protocol import StaleWrite
+from flowstone.store.protocol import KeyTaken, StaleWrite
 from flowstone.store.run_log import RunLog
 
 if TYPE_CHECKING:
@@ -39,6 +39,7 @@ class History:
         self.ledger = Ledger()
         self.partitions: dict[str, dict[str, None]] = {}
         self._runs: dict[str, RunLog] = {}
+        self._keys: dict[str, str] = {}  # Key to id, of the unfinished runs that have one.
         self._ids: list[str] = []  # Sorted, which is by time of creation.
         self._finished: deque[str] = deque()  # In the order they finished: retention takes the first.
 
@@ -51,6 +52,7 @@ class History:
             if known.created_as(run):
                 return known
             raise StaleWrite(f"another run has the id {run.id}; ask for the run again, it gets a new id")
+        self._take_key(run)
         log = self._runs[run.id] = RunLog(run)
         if not self._ids or self._ids[-1] < run.id:
             self._ids.append(run.id)
@@ -122,6 +124,11 @@ class History:
         """One run, or None."""
         return self._runs.get(run_id)
 
+    def with_key(self, key: str) -> RunRecord | None:
+        """The head of the unfinished run that has this key, or None."""
+        run_id = self._keys.get(key)
+        return None if run_id is None else self._runs[run_id].head()
+
     def runs(self, statuses: Collection[Status], limit: int, before: str | None) -> list[RunRecord]:
         """Heads of runs, newest first."""
         found: list[RunRecord] = []
@@ -140,6 +147,13 @@ class History:
 
     # Parts --------------------------------------------------------------------------------------------------
 
+    def _take_key(self, run: RunRecord) -> None:
+        if run.key is None or run.status.terminal:
+            return
+        holder = self._keys.setdefault(run.key, run.id)
+        if holder != run.id:
+            raise KeyTaken(f"run {holder} has the key {run.key!r} and is not finished; wait for it")
+
     def _writable(self, run_id: str) -> RunLog:
         run = self._runs.get(run_id)
         if run is None:
@@ -152,3 +166,5 @@ class History:
             self.ledger.record(record)
         elif run.finished:
             self._finished.append(event.run_id)
+            if run.key is not None:
+                del self._keys[run.key]

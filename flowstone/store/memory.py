@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
+from flowstone.runs.events import StepSucceeded
 from flowstone.store.history import History
 from flowstone.store.protocol import Store
 
@@ -12,6 +13,7 @@ if TYPE_CHECKING:
 
     from flowstone.runs.events import Event
     from flowstone.runs.records import Materialization, RunRecord, Status
+    from flowstone.store.cluster import Cluster
     from flowstone.store.protocol import StepKey
 
 __all__ = ["MemoryStore"]
@@ -24,8 +26,12 @@ class MemoryStore(Store):
     loop. `close` forgets nothing; the same store object may be opened again by another runtime.
     """
 
+    cluster: Final[Cluster | None] = None  # Nobody else sees this memory.
+    problem: Final[str | None] = None
+
     def __init__(self) -> None:
         self._history = History()
+        self._payloads: dict[str, bytes] = {}
 
     async def open(self) -> None: ...
 
@@ -41,16 +47,30 @@ class MemoryStore(Store):
         found = self._history.find(run_id)
         return None if found is None else found.head()
 
+    async def run_with_key(self, key: str) -> RunRecord | None:
+        return self._history.with_key(key)
+
     async def runs(
         self, *, statuses: Collection[Status] = (), limit: int = 100, before: str | None = None
     ) -> Sequence[RunRecord]:
         return self._history.runs(statuses, limit, before)
 
-    async def write(self, event: Event, epoch: int = 0) -> None:
+    async def write(self, event: Event, epoch: int = 0, *, payload: bytes | None = None) -> None:
+        if payload is None:
+            self._history.write(event, epoch)
+            return
+        location = location_of_payload(event)
         self._history.write(event, epoch)
+        self._payloads[location] = payload
 
     async def write_many(self, events: Sequence[Event], epoch: int = 0) -> None:
         self._history.write_many(of_one_run(events), epoch)
+
+    async def payload(self, location: str) -> bytes | None:
+        return self._payloads.get(location)
+
+    async def delete_payload(self, location: str) -> None:
+        self._payloads.pop(location, None)
 
     async def events(self, run_id: str, *, after: int = 0, limit: int = 1000) -> Sequence[tuple[int, Event]]:
         found = self._history.find(run_id)
@@ -102,6 +122,14 @@ def of_one_run(events: Sequence[Event]) -> Sequence[Event]:
             f"write_many takes the events of one run, not of {len(runs)}: write each run's on its own"
         )
     return events
+
+
+def location_of_payload(event: Event) -> str:
+    """Where the payload of an event is found again; raises ValueError if the event names no such place."""
+    location = event.materialization.location if isinstance(event, StepSucceeded) else None
+    if location is None:
+        raise ValueError(f"a payload comes with a success that has a location, not with {event.kind}")
+    return location
 
 
 def retention(keep_versions: int, keep_runs: int) -> tuple[int, int]:

@@ -8,6 +8,7 @@ Promises, each stated by the contract suite in `tests/store/contract.py`:
   failed and cancelled records never change what is current.
 * Within a run a step has one terminal record: a second one for the same step is refused and changes nothing.
 * A write with an epoch older than the run's is refused (`StaleWrite`), as is a write to a finished run.
+* At most one unfinished run has a given key: a second one is refused (`KeyTaken`).
 """
 
 from __future__ import annotations
@@ -21,8 +22,9 @@ if TYPE_CHECKING:
 
     from flowstone.runs.events import Event
     from flowstone.runs.records import Materialization, RunRecord, Status
+    from flowstone.store.cluster import Cluster
 
-__all__ = ["StaleWrite", "StepKey", "Store"]
+__all__ = ["KeyTaken", "StaleWrite", "StepKey", "Store"]
 
 StepKey = tuple[str, str | None]
 """Asset name and encoded partition key (None: no partition)."""
@@ -32,8 +34,20 @@ class StaleWrite(FlowstoneError):
     """A write came from a node or an attempt that no longer owns the step, or for a step already terminal."""
 
 
+class KeyTaken(StaleWrite):
+    """An unfinished run has the key already; `Store.run_with_key` finds it, unless it has finished since."""
+
+
 class Store(Protocol):
     """Run history: runs, step records, events, and which materialization is current."""
+
+    @property
+    def cluster(self) -> Cluster | None:
+        """What several nodes share through this store; None where only one process can hold it."""
+
+    @property
+    def problem(self) -> str | None:
+        """Why the store does not answer right now, or None."""
 
     async def open(self) -> None:
         """Connect. Raises `StoreUnavailable` with a remedy."""
@@ -44,7 +58,8 @@ class Store(Protocol):
     async def create_run(self, run: RunRecord) -> None:
         """Remember a new run; this is its first event, `RunQueued`, as well.
 
-        The same record again changes nothing; another record of the same id raises `StaleWrite`.
+        The same record again changes nothing; another record of the same id raises `StaleWrite`, and one with
+        the key of another unfinished run raises `KeyTaken`.
         """
 
     async def claim(self, run_id: str, owner: str, *, epoch: int) -> RunRecord:
@@ -57,13 +72,19 @@ class Store(Protocol):
     async def run(self, run_id: str) -> RunRecord | None:
         """The run's head, or None."""
 
+    async def run_with_key(self, key: str) -> RunRecord | None:
+        """The head of the unfinished run that has this key, or None."""
+
     async def runs(
         self, *, statuses: Collection[Status] = (), limit: int = 100, before: str | None = None
     ) -> Sequence[RunRecord]:
         """Runs, newest first; `before` is the id of the last run of the previous page."""
 
-    async def write(self, event: Event, epoch: int = 0) -> None:
+    async def write(self, event: Event, epoch: int = 0, *, payload: bytes | None = None) -> None:
         """Record one event; returns once it is durable. Raises `StaleWrite`, also for a run it does not know.
+
+        A `payload` is kept together with a `StepSucceeded`, both or neither, under the location that its
+        record names. A store that keeps none, or none so large, raises `IOManagerError` and records nothing.
 
         A step event with a `materialization` becomes the step's record; `StepSucceeded` may make it current.
         `RunStarted` and `RunFinished` change the run's head. `StepProgressed` is not recorded, and
@@ -73,6 +94,12 @@ class Store(Protocol):
 
     async def write_many(self, events: Sequence[Event], epoch: int = 0) -> None:
         """As `write` for a batch of one run's events, in order, all or none."""
+
+    async def payload(self, location: str) -> bytes | None:
+        """The bytes that were written with the success at this location, or None."""
+
+    async def delete_payload(self, location: str) -> None:
+        """Forget the bytes at a location, which may be forgotten already. The record stays."""
 
     async def events(self, run_id: str, *, after: int = 0, limit: int = 1000) -> Sequence[tuple[int, Event]]:
         """A run's recorded events with their sequence numbers (from 1), in order, those after `after`.

@@ -87,8 +87,12 @@ class RunLog:
 
     def created_as(self, run: RunRecord) -> bool:
         """Whether this run was created by that record."""
-        base = self._base
-        return (base.pipeline, base.request, base.created_at) == (run.pipeline, run.request, run.created_at)
+        return _essence(self._base) == _essence(run)
+
+    @property
+    def key(self) -> str | None:
+        """What at most one unfinished run has."""
+        return self._base.key
 
     # Fences -------------------------------------------------------------------------------------------------
 
@@ -231,6 +235,11 @@ class RunLog:
         for status, records in self._by_status.items():
             if status is not Status.SUCCEEDED:
                 yield from records
+
+
+def _essence(run: RunRecord) -> tuple[object, ...]:
+    """What never changes in a run's head, apart from its id."""
+    return run.pipeline, run.request, run.created_at, run.key, run.priority
 
 
 def _creation(run: RunRecord) -> RunQueued:

@@ -85,9 +85,9 @@ class UnreliableStore(MemoryStore):
         await self._pass("claim")
         return await super().claim(run_id, owner, epoch=epoch)
 
-    async def write(self, event, epoch=0):
+    async def write(self, event, epoch=0, *, payload=None):
         await self._pass(event.kind)
-        await super().write(event, epoch)
+        await super().write(event, epoch, payload=payload)
         await self._done(event.kind)
 
     async def write_many(self, events, epoch=0):

@@ -18,8 +18,11 @@ from flowstone import (
     Status,
 )
 from flowstone.runs.events import RunFinished
+from flowstone.store import MemoryStore
 from tests.runtime.doubles import Gate
 
+NO_KEYS = ["", "k" * 201, "a\0b", "\ud800", b"bytes", 1]
+NO_PRIORITIES = [1.0, True, "high", None, 2**31]
 WEEK = DailyPartitions("2025-01-01", "2025-01-07")
 
 
@@ -292,3 +295,59 @@ async def test_ids_are_sorted_by_time():
             ids.append((await runtime.submit("first")).id)
             await asyncio.sleep(0.002)
         assert ids == sorted(ids)
+
+
+async def test_a_key_makes_a_run_single_flight():
+    """While a run with the key is unfinished, submitting with it gives that run's handle, whatever is asked."""
+    gate = Gate()
+    async with Runtime(gated(gate)) as runtime:
+        first = await runtime.submit("last", key="nightly")
+        assert await runtime.submit("first", key="nightly", refresh="missing") == first
+        other = await runtime.submit("first", key="hourly")
+        assert other != first
+        await other.wait()
+        gate.open()
+        await first.wait()
+        again = await runtime.submit("last", key="nightly")
+        assert again != first
+        await again.wait()
+
+
+async def test_calls_with_one_key_at_once_start_one_run(tmp_path):
+    """Also while the run is still being written to disk, so that a look-up alone would find none."""
+    gate = Gate()
+    async with Runtime(gated(gate), store=f"file://{tmp_path}") as runtime:
+        runs = await asyncio.gather(*(runtime.submit("last", key="nightly") for _ in range(5)))
+        assert len(set(runs)) == 1
+        gate.open()
+        await runs[0].wait()
+
+
+async def test_a_backfill_has_a_key_and_a_priority():
+    """Both are part of the run's head."""
+    pipeline = Pipeline("week")
+
+    @pipeline.asset(partitions=WEEK)
+    async def daily() -> int:
+        return 1
+
+    store = MemoryStore()
+    async with Runtime(pipeline, store=store) as runtime:
+        run = await runtime.submit_backfill("daily", key="week", priority=-3)
+        await run.wait()
+    head = await store.run(run.id)
+    assert (head.key, head.priority) == ("week", -3)
+
+
+@pytest.mark.parametrize(
+    "options", [*({"key": key} for key in NO_KEYS), *({"priority": p} for p in NO_PRIORITIES)]
+)
+async def test_keys_and_priorities_are_checked_at_the_edge(options):
+    """What is no key or no priority is refused before anything is written."""
+    store = MemoryStore()
+    async with Runtime(gated(Gate()), store=store) as runtime:
+        for submit in (runtime.submit, runtime.submit_backfill):
+            kwargs = {"partitions": [1], **options} if submit == runtime.submit_backfill else options
+            with pytest.raises(ValueError, match=next(iter(options))):
+                await submit("first", **kwargs)
+    assert await store.runs() == []

@@ -21,7 +21,7 @@ from flowstone import errors
 from flowstone.assets.partition_keys import encode_partition
 from flowstone.runs.events import RunCancelRequested, RunQueued, StepProgressed, StepRetried, StepSucceeded
 from flowstone.runs.records import Status
-from flowstone.store.protocol import StaleWrite, Store
+from flowstone.store.protocol import KeyTaken, StaleWrite, Store
 from tests.store.facts import FAILURE, at, begun, end, ending, over, record, run, start
 
 R = ("report", None)
@@ -43,7 +43,13 @@ async def finished_run(store: Store, run_id: str, *events) -> None:
 
 
 class StoreContract:
-    """The promises. Each test gets a fresh, open store."""
+    """The promises. Each test gets a fresh, open store.
+
+    Attributes:
+        keeps_payloads: Whether the store keeps the bytes that come with a success.
+    """
+
+    keeps_payloads = True
 
     # Runs ---------------------------------------------------------------------------------------------------
 
@@ -112,6 +118,99 @@ class StoreContract:
         assert [head.id for head in running] == ["run-5", "run-3"]
         queued = await place.store.runs(statuses=[Status.QUEUED, Status.WAITING])
         assert [head.id for head in queued] == ["run-6", "run-4", "run-2"]
+
+    async def test_a_run_keeps_its_key_and_priority(self, place):
+        """Both come back with the head, before and after it has finished."""
+        await place.store.create_run(run(key="nightly", priority=7))
+        assert (await place.store.run("run-1")) == run(key="nightly", priority=7)
+        await place.store.write(over())
+        head = await (await place.reopen()).run("run-1")
+        assert (head.key, head.priority) == ("nightly", 7)
+
+    async def test_the_unfinished_run_with_a_key_is_found(self, place):
+        """`run_with_key` finds it by its key alone, and only until it has finished."""
+        store = place.store
+        await store.create_run(run("run-1", key="nightly"))
+        await store.create_run(run("run-2", key="daily"))
+        await store.create_run(run("run-3"))
+        await store.write(begun("run-1"))
+        store = await place.reopen()
+        assert (await store.run_with_key("nightly")).status is Status.RUNNING
+        assert (await store.run_with_key("daily")).id == "run-2"
+        assert await store.run_with_key("hourly") is None
+        await store.write(over("run-1", Status.CANCELLED))
+        assert await store.run_with_key("nightly") is None
+        assert (await store.run_with_key("daily")).id == "run-2"
+
+    async def test_one_unfinished_run_has_a_key(self, place):
+        """A second run with the key is refused and leaves no trace; once the first has finished it is taken."""
+        store = place.store
+        await store.create_run(run("run-1", key="nightly"))
+        await store.create_run(run("run-1", key="nightly"))
+        with pytest.raises(KeyTaken, match="run-1"):
+            await store.create_run(run("run-2", key="nightly"))
+        store = await place.reopen()
+        assert await store.run("run-2") is None
+        await store.write(over("run-1"))
+        await store.create_run(run("run-2", key="nightly"))
+        store = await place.reopen()
+        assert (await store.run_with_key("nightly")).id == "run-2"
+
+    async def test_one_of_many_gets_a_key(self, place):
+        """Of several who use a key at the same time one succeeds."""
+        new = [place.store.create_run(run(f"run-{number}", key="nightly")) for number in range(5)]
+        answers = await asyncio.gather(*new, return_exceptions=True)
+        assert sum(isinstance(answer, KeyTaken) for answer in answers) == 4
+        assert len(await place.store.runs()) == 1
+
+    async def test_a_store_that_answers_has_no_problem(self, place):
+        """`problem` is None while the store answers."""
+        await place.store.create_run(run())
+        assert place.store.problem is None
+
+    # Payloads -----------------------------------------------------------------------------------------------
+
+    async def test_a_payload_is_found_under_its_location(self, place):
+        """The bytes written with a success are found by the location its record names, until deleted."""
+        if not self.keeps_payloads:
+            pytest.skip("keeps no payloads")
+        store = place.store
+        await store.create_run(run())
+        await store.write(end("a", location="store:a"), payload=b"\0\xff value")
+        await store.write(end("b", location="store:b"), payload=b"")
+        store = await place.reopen()
+        assert (await store.payload("store:a"), await store.payload("store:b")) == (b"\0\xff value", b"")
+        assert await store.payload("store:c") is None
+        await store.delete_payload("store:a")
+        await store.delete_payload("store:a")
+        store = await place.reopen()
+        assert (await store.payload("store:a"), await store.payload("store:b")) == (None, b"")
+        assert (await store.step("run-1", ("a", None))).location == "store:a"
+
+    async def test_a_refused_success_leaves_no_payload(self, place):
+        """A payload is kept together with its record or not at all, and never replaces another one."""
+        if not self.keeps_payloads:
+            pytest.skip("keeps no payloads")
+        store = place.store
+        await store.create_run(run())
+        await store.write(end("a", location="store:1"), payload=b"first")
+        for location in ("store:1", "store:2"):
+            with pytest.raises(StaleWrite):
+                await store.write(end("a", location=location), payload=b"second")
+        with pytest.raises(StaleWrite):
+            await store.write(end("b", run_id="run-9", location="store:3"), payload=b"third")
+        found = [await store.payload(f"store:{number}") for number in (1, 2, 3)]
+        assert found == [b"first", None, None]
+
+    async def test_a_payload_belongs_to_a_success_with_a_location(self, place):
+        """Bytes that nobody could find again are a mistake of the caller."""
+        if not self.keeps_payloads:
+            pytest.skip("keeps no payloads")
+        await place.store.create_run(run())
+        for event in (start("a"), end("a"), end("a", status=Status.FAILED, location="store:a")):
+            with pytest.raises(ValueError, match="payload"):
+                await place.store.write(event, payload=b"lost")
+        assert len(await place.store.events("run-1")) == 1
 
     # Events and fences --------------------------------------------------------------------------------------
 

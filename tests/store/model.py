@@ -64,8 +64,16 @@ class Model:
             if self.runs[run.id].base != run:
                 raise Refused
             return
+        if run.key is not None and self.with_key(run.key):
+            raise Refused
         queued = RunQueued(run.created_at, run.id, run.request.asset, run.request, None)
         self.runs[run.id] = ModelRun(run, events=[queued])
+
+    def with_key(self, key):
+        """The id of the unfinished run with a key."""
+        return next(
+            (name for name, run in self.runs.items() if run.base.key == key and not run.finished), None
+        )
 
     def claim(self, run_id, owner, epoch) -> None:
         run = self.runs.get(run_id)

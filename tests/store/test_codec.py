@@ -110,6 +110,8 @@ runs = st.builds(
     epoch=st.integers(0),
     total=st.integers(0),
     counts=st.dictionaries(names, st.integers(0), max_size=3),
+    key=st.none() | names,
+    priority=st.integers(),
 )
 where = {"at": instants, "run_id": names, "asset": names, "partition_key": st.none() | names}
 attempted = {**where, "attempt": st.integers(0, 99)}

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from flowstone.errors import StoreUnavailable
+from flowstone.errors import IOManagerError, StoreUnavailable
 from flowstone.store import FileStore
 from flowstone.store import file as file_module
 from tests.store.facts import begun, end, run
@@ -35,6 +35,14 @@ async def test_each_line_of_the_journal_is_json(store, directory):
     lines = [json.loads(line) for line in journal(directory).read_text("ascii").splitlines()]
     assert lines[0] == {"flowstone": "journal", "version": 1}
     assert [line[1][0] for line in lines[1:]] == ["run", "events"]
+
+
+async def test_values_are_not_kept_in_the_journal(store):
+    """A success that comes with its value is refused with a remedy, and nothing of it is recorded."""
+    with pytest.raises(IOManagerError, match=r"keeps no values.*FileIO"):
+        await store.write(end("a", location="store:a"), payload=b"value")
+    assert (await store.step("run-1", A), await store.payload("store:a")) == (None, None)
+    await store.delete_payload("store:a")
 
 
 async def test_a_second_store_is_refused_and_told_why(store, directory):

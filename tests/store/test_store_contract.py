@@ -60,6 +60,8 @@ class TestMemoryStore(StoreContract):
 class TestFileStore(StoreContract):
     """The file store keeps the contract, compacted or not."""
 
+    keeps_payloads = False
+
     @pytest.fixture(params=[FilePlace, CompactingPlace])
     async def place(self, tmp_path, request):
         place = request.param(tmp_path / "runs")

@@ -86,9 +86,9 @@ class Stores(RuleBasedStateMachine):
         """Most worlds begin with a run."""
         self.both(lambda: self.model.create_run(run("run-1")), lambda store: store.create_run(run("run-1")))
 
-    @rule(run_id=run_ids, other=st.booleans())
-    def create(self, run_id, other):
-        new = run(run_id, pipeline="other" if other else "sales")
+    @rule(run_id=run_ids, other=st.booleans(), key=st.sampled_from([None, "k", "l"]))
+    def create(self, run_id, other, key):
+        new = run(run_id, pipeline="other" if other else "sales", key=key)
         self.both(lambda: self.model.create_run(new), lambda store: store.create_run(new))
 
     @rule(run_id=run_ids, epoch=epochs)
@@ -151,6 +151,10 @@ class Stores(RuleBasedStateMachine):
         assert [head.id for head in await store.runs()] == sorted(model.runs, reverse=True)
         for run_id in RUNS:
             assert await store.run(run_id) == model.head(run_id)
+        for key in ("k", "l"):
+            holder = await store.run_with_key(key)
+            assert (holder.id if holder else None) == model.with_key(key)
+        for run_id in RUNS:
             known = model.runs.get(run_id)
             assert await store.steps(run_id) == (known.records if known else [])
             assert await store.events(run_id) == list(enumerate(known.events if known else [], 1))
