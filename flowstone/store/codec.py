@@ -31,10 +31,13 @@ __all__ = [
     "Unreadable",
     "decode_event",
     "decode_materialization",
+    "decode_request",
     "decode_run",
     "encode_event",
     "encode_materialization",
+    "encode_request",
     "encode_run",
+    "read_partition",
 ]
 
 T = TypeVar("T")
@@ -83,6 +86,24 @@ def decode_run(data: Mapping[str, Any]) -> RunRecord:
     return _RUN.decode(data)
 
 
+def encode_request(request: RunRequest) -> dict[str, Any]:
+    """The request as a JSON-able dict."""
+    return _REQUEST.encode(request)
+
+
+def decode_request(data: Mapping[str, Any]) -> RunRequest:
+    """The request of a dict made by `encode_request`. Raises `Unreadable`."""
+    return _REQUEST.decode(data)
+
+
+def read_partition(key: str) -> Any:
+    """The partition of an encoded key, or the key itself where it was made in another way."""
+    try:
+        return decode_partition(key)
+    except PartitionError:
+        return key  # To lose the whole store over one foreign key would be worse.
+
+
 # Converters -------------------------------------------------------------------------------------------------
 
 
@@ -95,13 +116,6 @@ class _Pair(NamedTuple):
 
 def _write_number(value: float) -> float | str:
     return value if isfinite(value) else str(value)  # JSON has no word for infinity.
-
-
-def _read_partition(key: str) -> Any:
-    try:
-        return decode_partition(key)
-    except PartitionError:
-        return key  # Recorded under a key of another making: to lose the whole store over it would be worse.
 
 
 def _write_input(item: Input) -> list[Any]:
@@ -194,7 +208,7 @@ _MATERIALIZATION: Final = _Shape(
         "metadata": _MAPPING,
         "inputs": _INPUTS,
     },
-    derived={"partition": ("partition_key", _read_partition)},
+    derived={"partition": ("partition_key", read_partition)},
 )
 _REQUEST: Final = _Shape(RunRequest, {"keys": _TUPLE, "span": _TUPLE, "timeout": _NUMBER, "tags": _MAPPING})
 _RUN: Final = _Shape(

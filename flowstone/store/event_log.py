@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from flowstone.runs.events import Event
 
-__all__ = ["ENDINGS", "EVENTS_KEPT", "Ending", "EventLog"]
+__all__ = ["ENDINGS", "EVENTS_KEPT", "Ending", "EventLog", "says_the_same"]
 
 EVENTS_KEPT: Final = 10_000
 """Events of a finished run that stay readable: the newest ones."""
@@ -58,7 +58,7 @@ class EventLog:
     def append_ending(self, event: Ending) -> None:
         """Add an event that carries a record."""
         record = event.materialization
-        self.entries.append(record if _says_the_same(event, record) else event)
+        self.entries.append(record if says_the_same(event, record) else event)
 
     def page(self, after: int, limit: int) -> list[tuple[int, Event]]:
         """Events with their numbers, those after number `after`."""
@@ -74,7 +74,8 @@ class EventLog:
             self.first += surplus
 
 
-def _says_the_same(event: Ending, record: Materialization) -> bool:
+def says_the_same(event: Ending, record: Materialization) -> bool:
+    """Whether the event can be made again from the record it carries."""
     if event.at != record.finished_at:
         return False
     if type(event) is StepSucceeded:  # Nearly always.
