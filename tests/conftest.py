@@ -8,6 +8,8 @@ import signal
 
 import pytest
 
+pytest_plugins = ["tests.postgres"]  # `database` and the server behind it, one for the session.
+
 TURNS = 50
 """Turns of the loop that a test's last tasks get to finish."""
 

@@ -1,0 +1,204 @@
+"""The data directory and its server: made, launched, awaited and halted by whoever holds `start.lock`.
+
+Why not `pg_ctl -w`: it looks every 100 ms and believes process ids. We watch the server's own lock instead,
+which it inherits, and so learn at once that it is ready, that it died, or that a killed one is really gone.
+"""
+
+from __future__ import annotations
+
+import os
+import shlex
+import shutil
+import signal
+from contextlib import suppress
+from typing import TYPE_CHECKING, Final
+
+from flowstone.errors import StoreUnavailable
+from flowstone.store.embedded.binaries import find_binaries
+from flowstone.store.embedded.failure import failed
+from flowstone.store.embedded.flock import Flock
+from flowstone.store.embedded.patience import Patience
+from flowstone.store.embedded.postmaster import PORT, Postmaster, answers
+from flowstone.store.embedded.sockets import make_socket_directory, remove_socket_directory
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from pathlib import Path
+
+    from flowstone.store.embedded.account import Account
+    from flowstone.store.embedded.binaries import Binaries
+    from flowstone.store.embedded.layout import Layout
+
+__all__ = ["Cluster"]
+
+_LOG_SIZE: Final = 1 << 20  # Bytes; a larger log is put aside when the server starts.
+_STOPS_WITHIN: Final = 30.0  # Seconds for a checkpoint on a slow disk; then it stops without one.
+
+# Light, because a pipeline's history is small; durability is PostgreSQL's default (fsync=on).
+_OPTIONS: Final = {
+    "listen_addresses": "",
+    "port": str(PORT),
+    "unix_socket_permissions": "0700",
+    "max_connections": "100",
+    "shared_buffers": "64MB",
+    "max_wal_size": "512MB",  # At most so much to repeat after a crash.
+    "max_parallel_workers_per_gather": "0",
+    "timezone": "UTC",
+    "log_timezone": "UTC",
+    "log_checkpoints": "off",
+}
+
+
+class Cluster:
+    """The server of one directory. Open for the length of one start or stop; `close` lets go of its lock file."""
+
+    def __init__(self, layout: Layout, account: Account) -> None:
+        self._layout = layout
+        self._account = account
+        self._lock = Flock(layout.server, account)
+
+    def close(self) -> None:
+        self._lock.close()
+
+    @property
+    def socket(self) -> Path:
+        """The directory of the running server's socket."""
+        place = self._layout.socket
+        return place.readlink() if place.is_symlink() else place
+
+    def alive(self) -> bool:
+        """Whether any process of the server exists, or of an initdb that outlived its starter."""
+        return self._lock.taken()
+
+    def ready(self) -> bool:
+        """Whether the server takes connections."""
+        postmaster = Postmaster.of(self._layout.data)
+        return postmaster is not None and postmaster.ready and answers(self.socket)
+
+    def start(self, options: Mapping[str, str], patience: Patience) -> None:
+        """Have a server that takes connections: the running one, or a new one."""
+        if not self._settled(patience):
+            raise StoreUnavailable(
+                f"the server in {self._layout.directory} neither answers nor ends, perhaps still repairing itself "
+                f"after a crash; see {self._layout.log}, then try again"
+            )
+        if not self.alive():
+            binaries = find_binaries(self._account, self._major())
+            self._create(binaries, synced=options.get("fsync") != "off")
+            self._launch(binaries, options, patience)
+
+    def stop(self) -> None:
+        """Stop the server and wait for its end; a server that is not there is stopped."""
+        for how, seconds in ((signal.SIGINT, _STOPS_WITHIN), (signal.SIGQUIT, 5.0)):
+            if self._told(how) and Patience(seconds).until(lambda: not self.alive()):
+                break
+        if not self.alive():
+            remove_socket_directory(self._layout.socket)
+
+    def _settled(self, patience: Patience) -> bool:
+        # What is alive and not ready is on its way to either: starting, stopping, or killed and not gone yet.
+        return patience.until(lambda: not self.alive() or self.ready())
+
+    def _told(self, how: signal.Signals) -> bool:
+        """Tell the postmaster to stop; waits a moment for one that has only just been launched."""
+
+        def told() -> bool:
+            postmaster = Postmaster.of(self._layout.data)
+            return not self.alive() or (postmaster is not None and postmaster.tell(how))
+
+        return Patience(3.0).until(told)
+
+    # The data directory -------------------------------------------------------------------------------------
+
+    def _major(self) -> int | None:
+        """The version that made the data, None if there is no data yet."""
+        data = self._layout.data
+        if not data.exists():
+            return None
+        try:
+            return int((data / "PG_VERSION").read_text().split(".")[0])
+        except (FileNotFoundError, ValueError) as error:
+            raise StoreUnavailable(
+                f"{data} is not a data directory of PostgreSQL, or is damaged (PG_VERSION is unreadable); "
+                "restore it from a backup, or move it away to begin anew"
+            ) from error
+
+    def _create(self, binaries: Binaries, *, synced: bool) -> None:
+        layout = self._layout
+        if layout.data.exists():
+            return
+        with suppress(FileNotFoundError):
+            shutil.rmtree(layout.unfinished)
+        self._account.make_directory(layout.unfinished)
+        command: list[str | Path] = [binaries / "initdb", "-U", "postgres", "-A", "trust", "-E", "UTF8"]
+        command += ["--locale=C", *([] if synced else ["--no-sync"])]
+        self._run(command, layout.unfinished, f"PostgreSQL could not be set up in {layout.directory}")
+        layout.unfinished.rename(layout.data)
+        if synced:
+            _sync(layout.directory)
+
+    # The server ---------------------------------------------------------------------------------------------
+
+    def _launch(self, binaries: Binaries, options: Mapping[str, str], patience: Patience) -> None:
+        layout = self._layout
+        self._forget_the_dead()
+        socket = make_socket_directory(layout.socket, self._account)
+        settings = {**_OPTIONS, **options, "unix_socket_directories": str(socket)}
+        flags = shlex.join(word for each in settings.items() for word in ("-c", "=".join(each)))
+        begun = self._log_size()
+        what = f"the server in {layout.directory} did not start"
+        self._run([binaries / "pg_ctl", "start", "-W", "-s", "-o", flags], layout.data, what)
+        if not patience.until(lambda: self.ready() or not self.alive()) or not self.alive():
+            raise failed(layout, what, self._account.name, begun)
+
+    def _forget_the_dead(self) -> None:
+        """Remove what a killed server left, which PostgreSQL itself would take for a living one's."""
+        postmaster = Postmaster.of(self._layout.data)
+        if postmaster is not None and postmaster.lives():
+            raise StoreUnavailable(
+                f"process {postmaster.pid} is a server in {self._layout.data} that FlowStone did not start; "
+                "stop it, or use its postgresql:// URL"
+            )
+        (self._layout.data / "postmaster.pid").unlink(missing_ok=True)
+
+    def _run(self, command: Sequence[str | Path], data: Path, what: str) -> None:
+        """Run a program that leaves processes behind; they inherit the server's lock, and the log, never a pipe."""
+        layout = self._layout
+        begun = self._log_size()
+        log = os.open(
+            layout.log, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600
+        )
+        try:
+            self._account.give(log)
+            with Flock(layout.server, self._account) as lock:
+                lock.share()
+                status = self._account.run(
+                    command,
+                    env={"PGDATA": str(data)},
+                    cwd=layout.directory,
+                    stdout=log,
+                    stderr=log,
+                    pass_fds=[lock.fileno()],
+                ).returncode
+        finally:
+            os.close(log)
+        if status:
+            raise failed(layout, what, self._account.name, begun)
+
+    def _log_size(self) -> int:
+        try:
+            size = self._layout.log.stat().st_size
+        except FileNotFoundError:
+            return 0
+        if size > _LOG_SIZE:
+            self._layout.log.rename(self._layout.log.with_suffix(".log.old"))
+            return 0
+        return size
+
+
+def _sync(directory: Path) -> None:
+    file = os.open(directory, os.O_RDONLY)
+    try:
+        os.fsync(file)
+    finally:
+        os.close(file)

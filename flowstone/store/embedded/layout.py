@@ -1,0 +1,53 @@
+"""What lies in the directory of an embedded server. Everything does, so that to remove it removes all of it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+__all__ = ["Layout"]
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """The files of one embedded server, by name.
+
+    Three lock files, because three things have to be known apart: `users.lock` is held shared by each process
+    that uses the server, `start.lock` by the one that just starts or stops it, and `server.lock` by the server.
+    """
+
+    directory: Path
+
+    @property
+    def data(self) -> Path:
+        """What initdb made: the data directory of PostgreSQL."""
+        return self.directory / "data"
+
+    @property
+    def unfinished(self) -> Path:
+        """Where initdb works; renamed to `data` when it is done, so that half a directory is never started."""
+        return self.directory / "data.unfinished"
+
+    @property
+    def users(self) -> Path:
+        return self.directory / "users.lock"
+
+    @property
+    def start(self) -> Path:
+        return self.directory / "start.lock"
+
+    @property
+    def server(self) -> Path:
+        return self.directory / "server.lock"
+
+    @property
+    def log(self) -> Path:
+        return self.directory / "server.log"
+
+    @property
+    def socket(self) -> Path:
+        """The directory of the socket, or a link to it where this path would be too long for one."""
+        return self.directory / "socket"

@@ -1,0 +1,45 @@
+"""How long a blocking call waits, and that it stops waiting when nobody wants its result any more."""
+
+from __future__ import annotations
+
+import time
+from threading import Event
+from typing import TYPE_CHECKING, Final
+
+from flowstone.errors import StoreUnavailable
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+__all__ = ["Patience"]
+
+_SHORTEST: Final = 0.002
+_LONGEST: Final = 0.05  # Seconds between two looks.
+
+
+class Patience:
+    """A deadline, and an event that ends every wait before it.
+
+    Args:
+        seconds: How long all waits together may take.
+        abandoned: Set by another thread when the call is no longer wanted.
+    """
+
+    def __init__(self, seconds: float, abandoned: Event | None = None) -> None:
+        self._deadline = time.monotonic() + seconds
+        self._abandoned = abandoned or Event()
+
+    def until(self, condition: Callable[[], bool]) -> bool:
+        """Look until the condition holds; False if patience ran out first.
+
+        Raises:
+            StoreUnavailable: The call was abandoned.
+        """
+        pause = _SHORTEST
+        while not condition():
+            if self._abandoned.wait(pause):
+                raise StoreUnavailable("the start of embedded Postgres was called off; start it again")
+            if time.monotonic() > self._deadline:
+                return False
+            pause = min(pause * 1.2, _LONGEST)
+        return True

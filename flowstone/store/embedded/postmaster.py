@@ -1,0 +1,64 @@
+"""The running server, as `postmaster.pid` describes it: whether it answers, and how to tell it to stop."""
+
+from __future__ import annotations
+
+import os
+import socket
+import subprocess
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    import signal
+    from typing import Self
+
+__all__ = ["PORT", "Postmaster", "answers"]
+
+PORT: Final = 5432  # Of the socket's name; nothing listens on a port.
+_READY: Final = 7  # The line that says so.
+
+
+@dataclass(frozen=True, slots=True)
+class Postmaster:
+    """What the file says, true or not: its process may be gone, and the number another's by now."""
+
+    data: Path
+    pid: int
+    ready: bool
+
+    @classmethod
+    def of(cls, data: Path) -> Self | None:
+        """The postmaster of a data directory, None if there is no (readable) file."""
+        with suppress(OSError, ValueError, IndexError):
+            lines = (data / "postmaster.pid").read_text(errors="replace").splitlines()
+            return cls(data, int(lines[0]), len(lines) > _READY and lines[_READY].strip() == "ready")
+        return None
+
+    def lives(self) -> bool:
+        """Whether the process of that number works in this data directory, as only its postmaster does."""
+        if Path("/proc/self").exists():
+            with suppress(OSError):
+                return Path(f"/proc/{self.pid}/cwd").samefile(self.data)
+            return False
+        command = ["/bin/ps", "-o", "command=", "-p", str(self.pid)]
+        return str(self.data) in subprocess.run(command, capture_output=True, check=False).stdout.decode()  # noqa: S603 - ps
+
+    def tell(self, what: signal.Signals) -> bool:
+        """Send a signal, to no other process than the postmaster; False if it is not there."""
+        if not self.lives():
+            return False
+        with suppress(ProcessLookupError):
+            os.kill(self.pid, what)
+            return True
+        return False
+
+
+def answers(directory: Path) -> bool:
+    """Whether a server listens in a socket directory. A caller who says nothing is not logged."""
+    with socket.socket(socket.AF_UNIX) as caller, suppress(OSError):
+        caller.settimeout(1)
+        caller.connect(str(directory / f".s.PGSQL.{PORT}"))
+        return True
+    return False

@@ -1,0 +1,181 @@
+"""PostgreSQL in a directory, shared by the processes that use it and repaired by the next one after any kill."""
+
+from __future__ import annotations
+
+import sys
+from contextlib import contextmanager
+from pathlib import Path
+from threading import Event, Lock
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Final
+from urllib.parse import quote
+
+from flowstone.errors import StoreUnavailable
+from flowstone.store.disk_thread import DiskThread
+from flowstone.store.embedded.account import Account, account_for
+from flowstone.store.embedded.cluster import Cluster
+from flowstone.store.embedded.failure import refused
+from flowstone.store.embedded.flock import Flock
+from flowstone.store.embedded.layout import Layout
+from flowstone.store.embedded.patience import Patience
+from flowstone.store.embedded.postmaster import PORT
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+__all__ = ["EmbeddedServer"]
+
+_PATIENCE: Final = 60.0  # Seconds for others who start or stop it, and for its repair after a crash.
+_NO_OPTIONS: Final[Mapping[str, str]] = MappingProxyType({})
+
+
+class EmbeddedServer:
+    """A PostgreSQL server in a directory: the first user starts it, the last one stops it.
+
+    Users are objects of this class that have started and not stopped, in any number of processes. A process
+    that ends without `stop` counts no more, but leaves the server running until the next user stops. After a
+    kill -9 of users, of the server, or of both, `start` repairs what it finds; call it again to get back a
+    server that was killed in use.
+
+    The server listens on no port and asks for no password: its socket is in a directory that only the
+    account it runs under can enter. Started by root it runs as `postgres` or `nobody`.
+
+    Args:
+        directory: Made if it is missing; everything the server needs is in there. Removing it, with the
+            server stopped, removes all of it.
+        options: Settings of PostgreSQL for when this object is the one that starts the server, such as
+            `{"fsync": "off"}` for tests.
+    """
+
+    def __init__(self, directory: str | Path, *, options: Mapping[str, str] = _NO_OPTIONS) -> None:
+        self._layout = Layout(Path(directory).absolute())
+        self._options = dict(options)
+        self._use: Flock | None = None
+        self._turn = Lock()
+
+    def __repr__(self) -> str:
+        return f"EmbeddedServer({str(self._layout.directory)!r})"
+
+    async def open(self) -> str:
+        """`start` for coroutines. Cancelled, it first takes back what it has begun."""
+        used, abandoned = self._use is not None, Event()
+        thread = DiskThread(f"flowstone start of {self._layout.directory}")
+        starting = thread.submit(lambda: self._start(abandoned))
+        try:
+            return await starting
+        except BaseException:
+            abandoned.set()
+            if not used:
+                await thread.submit(self.stop)  # Behind the start, which may still be at it.
+            raise
+        finally:
+            thread.stop()
+
+    async def close(self) -> None:
+        """`stop` for coroutines. Cancelled, it stops the server all the same."""
+        thread = DiskThread(f"flowstone stop of {self._layout.directory}")
+        try:
+            await thread.submit(self.stop)
+        finally:
+            thread.stop()
+
+    def start(self) -> str:
+        """Become a user of the server, starting it if need be, and return its URL.
+
+        Blocks, for a second when the directory is new. Started already, it sees that the server still runs.
+
+        Raises:
+            StoreUnavailable: There is no PostgreSQL, or it cannot run there; the message says what to do.
+        """
+        return self._start(Event())
+
+    def stop(self) -> None:
+        """Cease to be a user; the last one stops the server. Does nothing if not started. Blocks for a moment."""
+        with self._turn:
+            if self._use is not None:
+                with (
+                    self._as_errors(),
+                    self._alone(account_for(self._layout.data), Patience(_PATIENCE)) as cluster,
+                ):
+                    self._leave(cluster)
+
+    def _start(self, abandoned: Event) -> str:
+        if sys.platform == "win32":
+            raise StoreUnavailable(
+                "embedded Postgres does not run on Windows; use WSL, or the postgresql:// URL of a server"
+            )
+        patience = Patience(_PATIENCE, abandoned)
+        with self._turn, self._as_errors():
+            account = self._prepare()
+            with self._alone(account, patience) as cluster:
+                return self._join(cluster, account, patience)
+
+    def _prepare(self) -> Account:
+        """Make the directory, and see that the server's account can enter it."""
+        directory = self._layout.directory
+        if (directory / "PG_VERSION").exists():
+            raise StoreUnavailable(
+                f"{directory} is itself a data directory of PostgreSQL; "
+                "give embedded Postgres a directory of its own"
+            )
+        account = account_for(self._layout.data)
+        self._make(directory, account)
+        if (closed := account.barred_from(directory)) is not None:
+            raise StoreUnavailable(
+                f"PostgreSQL does not run as root, and {account.name} cannot enter {closed}; use a directory "
+                "whose parents every user can enter, such as one in /var/lib, or start FlowStone as another user"
+            )
+        return account
+
+    @staticmethod
+    def _make(directory: Path, account: Account) -> None:
+        missing = [each for each in (directory, *directory.parents) if not each.exists()]
+        directory.mkdir(parents=True, exist_ok=True)
+        ours = missing or ([] if any(directory.iterdir()) else [directory])
+        for each in ours if account.ids else ():  # Whatever our umask, or `mkdtemp`, thinks of others.
+            each.chmod(each.stat().st_mode | 0o011)
+
+    def _join(self, cluster: Cluster, account: Account, patience: Patience) -> str:
+        used = self._use is not None
+        if self._use is None:
+            self._use = Flock(self._layout.users, account)
+        try:
+            self._use.share()
+            cluster.start(self._options, patience)
+        except BaseException:
+            if not used:
+                self._leave(cluster)
+            raise
+        host = quote(str(cluster.socket), safe="/")
+        return f"postgresql://postgres@/postgres?host={host}&port={PORT}"
+
+    def _leave(self, cluster: Cluster) -> None:
+        assert self._use is not None
+        use, self._use = self._use, None
+        try:
+            if use.seize():  # Nobody else shares it, and nobody can now: we hold start.lock.
+                cluster.stop()
+        finally:
+            use.close()
+
+    @contextmanager
+    def _alone(self, account: Account, patience: Patience) -> Iterator[Cluster]:
+        """The server, while nobody else starts or stops it."""
+        with Flock(self._layout.start, account) as lock:
+            if not patience.until(lock.seize):
+                raise StoreUnavailable(
+                    f"another process starts or stops the server in {self._layout.directory} "
+                    f"and has not finished in {_PATIENCE:.0f} s; end it and try again"
+                )
+            cluster = Cluster(self._layout, account)
+            try:
+                yield cluster
+            finally:
+                cluster.close()
+
+    @contextmanager
+    def _as_errors(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            raise refused(self._layout, error) from error

@@ -1,0 +1,111 @@
+"""A PostgreSQL server for the whole test session, and fresh databases in it.
+
+A test asks for `database`, the URL of an empty database of its own. A conftest whose tests want tables in it
+overrides `template_database`, most simply with `make_template`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import shutil
+import subprocess
+import tempfile
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from itertools import count
+from pathlib import Path
+
+import asyncpg
+import pytest
+
+from flowstone.store.embedded import EmbeddedServer
+
+FAST = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off"}
+"""Settings of a server whose data nobody will miss."""
+
+# Ends the server of a test session that was killed: its standard input closes when the session is gone.
+REAPER = 'cat; kill -INT "$(head -n 1 "$1/pg/data/postmaster.pid")"; sleep 1; rm -rf "$1"'
+
+numbers = count(1)
+
+
+@dataclass(frozen=True)
+class PostgresServer:
+    """A running server: `dsn` is the URL of its maintenance database."""
+
+    dsn: str
+    directory: Path
+
+    def url(self, name: str) -> str:
+        """The URL of another database of it."""
+        return self.dsn.replace("@/postgres?", f"@/{name}?")
+
+
+@pytest.fixture(scope="session")
+def postgres_server():
+    """One embedded server for the session, without durability, in a directory that is removed afterwards."""
+    place = Path(tempfile.mkdtemp(prefix="flowstone-tests-"))
+    place.chmod(0o755)  # Run by root, the server is another user's, who has to get in.
+    reaper = subprocess.Popen(
+        ["/bin/sh", "-c", REAPER, "sh", place],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    )
+    server = EmbeddedServer(place / "pg", options=FAST)
+    try:
+        yield PostgresServer(server.start(), place / "pg")
+    finally:
+        server.stop()
+        shutil.rmtree(place, ignore_errors=True)
+        reaper.kill()
+        reaper.communicate()
+
+
+@pytest.fixture(scope="session")
+def template_database() -> str:
+    """What a test's database is a copy of: an empty one, unless a conftest says otherwise."""
+    return "template0"
+
+
+@pytest.fixture
+async def database(postgres_server, template_database):
+    """The URL of a fresh database, dropped afterwards whoever is still connected to it."""
+    async with fresh_database(postgres_server, template_database) as dsn:
+        yield dsn
+
+
+@asynccontextmanager
+async def fresh_database(server: PostgresServer, template: str = "template0") -> AsyncIterator[str]:
+    """Make a copy of a template database, give its URL, and drop it in the end."""
+    name = f"test_{os.getpid()}_{next(numbers)}"
+    await _administer(server, f'CREATE DATABASE "{name}" TEMPLATE "{template}"')
+    try:
+        yield server.url(name)
+    finally:
+        await _administer(server, f'DROP DATABASE IF EXISTS "{name}" WITH (FORCE)')
+
+
+def make_template(server: PostgresServer, name: str, fill: Callable[[str], Awaitable[None]]) -> str:
+    """Make a database to be copied, let `fill` put tables into it, given its URL, and return its name.
+
+    For a session fixture: it runs a loop of its own, and `fill` has to close its connections.
+    """
+
+    async def make() -> None:
+        await _administer(server, f'CREATE DATABASE "{name}" TEMPLATE template0')
+        await fill(server.url(name))
+
+    asyncio.run(make())
+    return name
+
+
+async def _administer(server: PostgresServer, statement: str) -> None:
+    connection = await asyncpg.connect(server.dsn)
+    try:
+        await connection.execute(statement)
+    finally:
+        await connection.close()
