@@ -1,0 +1,406 @@
+"""What every cluster promises, as tests: subclass `ClusterContract` with a `place` fixture that gives a `ClusterPlace`.
+
+Map of this file
+    nodes           joining, beating, leaving, trees
+    the queue       submitting, taking, releasing, keys, priorities
+    ownership       orphans, what a node owns
+    cancelling
+    step leases     giving, cancelling, settling, what became of an attempt
+    notices
+"""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+import pytest
+
+from flowstone.runs.events import StepRetried
+from flowstone.runs.records import Status
+from flowstone.store.cluster import Node, Notice, StepLease
+from flowstone.store.protocol import StaleWrite, Store
+from tests.store.facts import FAILURE, at, begun, end, over, run, start
+
+LEASE = 15.0
+
+
+class ClusterPlace(Protocol):
+    """Where nodes meet, and what a test may do to it."""
+
+    store: Store
+    """One node's store, open."""
+
+    async def connect(self) -> Store:
+        """The store of another process, open."""
+
+    async def expire(self, node_id: str) -> None:
+        """The node has stopped beating, and its lease is over."""
+
+    async def revive(self, node_id: str) -> None:
+        """The node beats again."""
+
+    async def later(self, seconds: float) -> None:
+        """So much time has passed for delays in the queue; no node has missed a beat."""
+
+    async def until(self, condition) -> None:
+        """Return when `condition()` is true; fail if it does not become so within a few seconds."""
+
+
+def node(name: str = "n1", **changes) -> Node:
+    """A node that holds the pipeline of `facts.run`."""
+    about = {"host": "h", "pid": 1, "version": "1", "pipelines": ("sales",), "capacity": 8, "lease": LEASE}
+    return Node(name, **{**about, **changes})
+
+
+def lease(
+    asset: str = "a", key: str | None = None, *, attempt=1, epoch=1, to="n2", run_id="run-1"
+) -> StepLease:
+    """A lease of a step of `facts.run`."""
+    return StepLease(run_id, asset, key, attempt, epoch, to)
+
+
+def nothing() -> None:
+    """Nobody cares for a lost lease."""
+
+
+class Heard:
+    """Notes what a node hears: `with heard.of(store)`."""
+
+    def __init__(self) -> None:
+        self.notices: list[Notice] = []
+
+    def __contains__(self, notice: Notice) -> bool:
+        return notice in self.notices
+
+    def of(self, store):
+        return store.cluster.watch(self.notices.append)
+
+
+class ClusterContract:
+    """The promises. Each test gets an empty, open place."""
+
+    @pytest.fixture
+    async def two(self, place):
+        """The clusters of two nodes that have joined, `n1` and `n2`."""
+        other = await place.connect()
+        await place.store.cluster.join(node("n1"), nothing)
+        await other.cluster.join(node("n2"), nothing)
+        return place.store.cluster, other.cluster
+
+    @pytest.fixture
+    async def owned(self, place, two):
+        """Two nodes; `n1` has taken run-1, which is at epoch 1 and has begun."""
+        first, second = two
+        await first.submit(run())
+        (taken,) = await first.take("n1", ["sales"], 1)
+        await place.store.write(begun(), taken.epoch)
+        return first, second
+
+    # Nodes --------------------------------------------------------------------------------------------------
+
+    async def test_nodes_that_joined_are_alive(self, two):
+        """Each node sees all, oldest first, with what they said of themselves."""
+        for cluster in two:
+            watched = await cluster.nodes()
+            assert [each.node for each in watched] == [node("n1"), node("n2")]
+            assert all(each.alive and 0 < each.left <= LEASE for each in watched)
+            assert [each.runs for each in watched] == [0, 0]
+
+    async def test_joining_twice_is_joining_once(self, two):
+        """A node that says it again, after a restart of a part of it, is the same node."""
+        await two[0].join(node("n1"), nothing)
+        assert [each.node.id for each in await two[1].nodes()] == ["n1", "n2"]
+
+    async def test_a_node_that_stops_beating_is_dead(self, place, two):
+        """Its lease is over, and it stays listed for a day."""
+        await place.expire("n2")
+        alive = {each.node.id: each.alive for each in await two[0].nodes()}
+        assert alive == {"n1": True, "n2": False}
+
+    async def test_a_node_that_leaves_is_dead_at_once(self, two):
+        """Nobody has to wait for its lease."""
+        await two[1].leave("n2")
+        alive = {each.node.id: each.alive for each in await two[0].nodes()}
+        assert alive.get("n2", False) is False
+
+    async def test_a_late_beat_tells_that_the_lease_was_lost(self, place):
+        """The node lives on, and hears that others may have taken what it owned."""
+        told = []
+        await place.store.cluster.join(node("n1"), lambda: told.append(1))
+        assert told == []
+        await place.expire("n1")
+        await place.revive("n1")
+        await place.until(lambda: told)
+        assert [each.alive for each in await place.store.cluster.nodes()] == [True]
+
+    async def test_a_tree_is_seen_by_others(self, two):
+        """What one publishes the other reads, as data."""
+        assert (await two[1].nodes())[0].tree is None
+        await two[0].publish_tree("n1", {"name": "runtime", "children": [{"name": "store"}]})
+        seen = (await two[1].nodes())[0]
+        assert seen.tree == {"name": "runtime", "children": [{"name": "store"}]}
+        assert seen.tree_at is not None
+
+    # The queue ----------------------------------------------------------------------------------------------
+
+    async def test_a_submitted_run_is_taken_once(self, place, two):
+        """One node gets it, as its owner, at the next epoch."""
+        first, second = two
+        assert await first.submit(run()) == run()
+        assert (await place.store.run("run-1")).owner is None
+        (taken,) = await second.take("n2", ["sales"], 10)
+        assert (taken.id, taken.owner, taken.epoch, taken.status) == ("run-1", "n2", 1, Status.QUEUED)
+        assert list(await first.take("n1", ["sales"], 10)) == []
+        assert await place.store.run("run-1") == taken
+
+    async def test_the_urgent_are_taken_first_then_the_old(self, two):
+        """Priority, then age; no more than asked for."""
+        for number, priority in enumerate([0, 5, 0, -1, 5]):
+            await two[0].submit(run(f"run-{number}", created_at=at(number), priority=priority))
+        first = await two[1].take("n2", ["sales"], 3)
+        rest = await two[1].take("n2", ["sales"], 3)
+        assert {each.id for each in first} == {"run-1", "run-4", "run-0"}
+        assert {each.id for each in rest} == {"run-2", "run-3"}
+
+    async def test_a_node_takes_only_what_it_knows(self, two):
+        """Runs of other pipelines wait for a node that holds them."""
+        await two[0].submit(run(pipeline="other"))
+        assert list(await two[1].take("n2", ["sales"], 10)) == []
+        assert list(await two[1].take("n2", [], 10)) == []
+        assert len(await two[1].take("n2", ["sales", "other"], 10)) == 1
+
+    async def test_a_key_is_for_one_unfinished_run(self, place, two):
+        """Who submits it again is given the run that has it; when that has finished, the key is free."""
+        first, second = two
+        await first.submit(run("run-1", key="k"))
+        assert (await second.submit(run("run-2", key="k"))).id == "run-1"
+        (taken,) = await second.take("n2", ["sales"], 10)
+        assert (await first.submit(run("run-3", key="k"))).id == "run-1"
+        await place.store.write_many([begun(), over()], taken.epoch)
+        assert (await first.submit(run("run-4", key="k"))).id == "run-4"
+        assert [each.id for each in await second.take("n2", ["sales"], 10)] == ["run-4"]
+
+    async def test_a_delay_is_waited_for(self, place, two):
+        """What was submitted with a delay is taken when it is over."""
+        await two[0].submit(run(), delay=30.0)
+        assert list(await two[1].take("n2", ["sales"], 10)) == []
+        await place.later(31.0)
+        assert len(await two[1].take("n2", ["sales"], 10)) == 1
+
+    async def test_a_released_run_waits_again(self, place, owned):
+        """Nobody owns it; the next node goes on with it at a higher epoch."""
+        first, second = owned
+        await first.release("run-1", "n1")
+        released = await place.store.run("run-1")
+        assert (released.owner, released.status) == (None, Status.RUNNING)
+        (taken,) = await second.take("n2", ["sales"], 10)
+        assert (taken.owner, taken.epoch, taken.status) == ("n2", 2, Status.RUNNING)
+
+    async def test_only_its_owner_releases_a_run(self, place, owned):
+        """The word of a former owner changes nothing, nor does a release of what is over."""
+        await owned[0].release("run-1", "n2")
+        assert (await place.store.run("run-1")).owner == "n1"
+        await place.store.write(over(), 1)
+        await owned[0].release("run-1", "n1")
+        assert list(await owned[1].take("n2", ["sales"], 10)) == []
+
+    # Ownership ----------------------------------------------------------------------------------------------
+
+    async def test_runs_of_a_dead_node_are_orphans(self, place, owned):
+        """From the moment its lease is over, for those who hold the pipeline."""
+        _, second = owned
+        assert list(await second.orphans(["sales"])) == []
+        await place.expire("n1")
+        (orphan,) = await second.orphans(["sales"])
+        assert (orphan.id, orphan.owner, orphan.epoch) == ("run-1", "n1", 1)
+        assert list(await second.orphans(["other"])) == []
+        assert list(await second.orphans(["sales"], 0)) == []
+
+    async def test_runs_of_a_node_that_left_are_orphans(self, owned):
+        """Leaving ends the lease."""
+        await owned[0].leave("n1")
+        assert [each.id for each in await owned[1].orphans(["sales"])] == ["run-1"]
+
+    async def test_finished_and_queued_runs_are_no_orphans(self, place, owned):
+        """What waits in the queue is not lost."""
+        first, second = owned
+        await place.store.write(over(), 1)
+        await first.submit(run("run-2"))
+        await place.expire("n1")
+        assert list(await second.orphans(["sales"])) == []
+
+    async def test_a_former_owner_records_nothing(self, place, owned):
+        """Once adopted, the run refuses its writes, also when it beats again."""
+        await place.expire("n1")
+        adopted = await place.store.claim("run-1", "n2", epoch=1)
+        with pytest.raises(StaleWrite):
+            await place.store.claim("run-1", "n1", epoch=1)
+        await place.revive("n1")
+        with pytest.raises(StaleWrite):
+            await place.store.write(end("a"), 1)
+        await place.store.write(end("a"), adopted.epoch)
+
+    async def test_a_node_learns_what_it_owns(self, place, owned):
+        """Its unfinished runs, with their epochs."""
+        first, second = owned
+        assert await first.owned("n1") == {"run-1": 1}
+        assert await first.owned("n2") == {}
+        await place.store.claim("run-1", "n2", epoch=1)
+        assert await first.owned("n1") == {}
+        assert await second.owned("n2") == {"run-1": 2}
+        assert [each.runs for each in await first.nodes()] == [0, 1]
+        await place.store.write(over(), 2)
+        assert await second.owned("n2") == {}
+
+    # Cancelling ---------------------------------------------------------------------------------------------
+
+    async def test_a_queued_run_is_cancelled_at_once(self, place, two):
+        """Nobody has to take it for that."""
+        await two[0].submit(run())
+        await two[1].request_cancel("run-1", "asked")
+        assert (await place.store.run("run-1")).status is Status.CANCELLED
+        assert list(await two[0].take("n1", ["sales"], 10)) == []
+        await two[1].request_cancel("run-1", "asked")
+
+    async def test_the_owner_learns_of_a_cancel(self, owned):
+        """It sees which of its runs are to be cancelled."""
+        first, second = owned
+        assert list(await first.cancelling("n1")) == []
+        await second.request_cancel("run-1", "asked")
+        assert list(await first.cancelling("n1")) == ["run-1"]
+        assert list(await first.cancelling("n2")) == []
+
+    async def test_a_cancel_waits_for_the_next_owner(self, place, owned):
+        """It outlives whoever owned the run, and ends with the run."""
+        first, second = owned
+        await second.request_cancel("run-1", "asked")
+        await first.release("run-1", "n1")
+        (taken,) = await second.take("n2", ["sales"], 1)
+        assert list(await second.cancelling("n2")) == ["run-1"]
+        await place.store.write(over(status=Status.CANCELLED), taken.epoch)
+        assert list(await second.cancelling("n2")) == []
+        await second.request_cancel("run-1", "asked")
+
+    # Step leases --------------------------------------------------------------------------------------------
+
+    async def test_a_node_sees_its_leases(self, owned):
+        """Those given to it, oldest first, until they are settled."""
+        first, second = owned
+        await first.grant([lease("a"), lease("b", "k"), lease("c", to="n1")])
+        await first.grant([lease("d")])
+        assert list(await second.leases("n2")) == [lease("a"), lease("b", "k"), lease("d")]
+        assert list(await second.leases("n1")) == [lease("c", to="n1")]
+        await first.settle("run-1", [("b", "k"), ("d", None), ("unknown", None)])
+        assert list(await second.leases("n2")) == [lease("a")]
+        assert {each.asset for each in await second.outstanding("run-1")} == {"a", "c"}
+        await first.settle("run-1", None)
+        assert list(await second.outstanding("run-1")) == []
+
+    async def test_granting_again_replaces(self, owned):
+        """The next attempt of a step, on another node."""
+        first, second = owned
+        await first.grant([lease("a")])
+        await first.grant([lease("a", attempt=2, to="n1")])
+        assert list(await second.leases("n2")) == []
+        assert list(await first.leases("n1")) == [lease("a", attempt=2, to="n1")]
+
+    async def test_only_the_owner_grants(self, place, owned):
+        """Under an epoch that has moved nothing is granted, nor for a run that is over."""
+        first, second = owned
+        await place.store.claim("run-1", "n2", epoch=1)
+        with pytest.raises(StaleWrite):
+            await first.grant([lease("a"), lease("b")])
+        assert list(await second.leases("n2")) == []
+        await second.grant([lease("a", epoch=2, to="n1")])
+        await place.store.write(over(), 2)
+        with pytest.raises(StaleWrite):
+            await second.grant([lease("b", epoch=2, to="n1")])
+
+    async def test_a_lease_is_cancelled(self, owned):
+        """It stays, marked, until its attempt has ended and it is settled."""
+        first, second = owned
+        await first.grant([lease("a"), lease("b")])
+        await first.cancel_leases("run-1", [("a", None), ("unknown", None)])
+        assert [(each.asset, each.cancelled) for each in await second.leases("n2")] == [
+            ("a", True),
+            ("b", False),
+        ]
+
+    async def test_the_owner_learns_how_attempts_ended(self, place, owned):
+        """Success, failure, retry and cancel of just these attempts; others' and open ones' are left out."""
+        first, _ = owned
+        retried = StepRetried(at(5), "run-1", "c", None, 1, FAILURE, 2.5)
+        ends = [end("a"), end("b", "k", status=Status.FAILED), retried, end("d", status=Status.CANCELLED)]
+        for event in ends:
+            await place.store.write(start(event.asset, event.partition_key), 1)
+            await place.store.write(event, 1)
+        await place.store.write(start("e"), 1)
+        asked = {("a", None): 1, ("b", "k"): 1, ("c", None): 1, ("d", None): 1, ("e", None): 1}
+        assert sorted(await first.endings("run-1", asked), key=lambda event: event.asset) == ends
+        assert list(await first.endings("run-1", {("c", None): 2, ("a", "k"): 1})) == []
+        assert list(await first.endings("run-1", {})) == []
+
+    async def test_the_owner_learns_which_attempts_began(self, place, owned):
+        """Those with a recorded start."""
+        first, _ = owned
+        await place.store.write(start("a", "k"), 1)
+        await place.store.write(start("b", attempt=2), 1)
+        asked = {("a", "k"): 1, ("b", None): 1, ("c", None): 1}
+        assert set(await first.begun("run-1", asked)) == {("a", "k")}
+        assert set(await first.begun("run-1", {("b", None): 2})) == {("b", None)}
+
+    # Notices ------------------------------------------------------------------------------------------------
+
+    async def test_a_queued_run_is_heard_of(self, place, two):
+        """Everybody hears which pipeline has a run to be taken."""
+        heard = Heard()
+        with heard.of(place.store):
+            await two[1].submit(run())
+            await place.until(lambda: Notice("queued", "sales") in heard)
+
+    async def test_a_cancel_a_lease_and_an_end_are_heard_of(self, place, owned):
+        """The owner hears of the cancel, the other node of its lease, both of the end."""
+        first, second = owned
+        other = await place.connect()
+        ours, theirs = Heard(), Heard()
+        with ours.of(place.store), theirs.of(other):
+            await second.request_cancel("run-1", "asked")
+            await place.until(lambda: Notice("cancel", "run-1") in ours)
+            await first.grant([lease("a")])
+            await place.until(lambda: Notice("leases", "n2") in theirs)
+            theirs.notices.clear()
+            await first.cancel_leases("run-1", [("a", None)])
+            await place.until(lambda: Notice("leases", "n2") in theirs)
+            await place.store.write(over(), 1)
+            await place.until(
+                lambda: Notice("finished", "run-1") in theirs and Notice("finished", "run-1") in ours
+            )
+
+    async def test_the_owner_hears_of_what_another_node_recorded(self, place, two):
+        """The store says so by itself, and not of what the owner recorded."""
+        first, second = two
+        await first.submit(run())
+        (taken,) = await second.take("n2", ["sales"], 1)
+        heard = Heard()
+        with heard.of(place.store):
+            await place.store.write(begun(), taken.epoch)  # By n1, which is not the owner.
+            await place.until(lambda: Notice("steps", "run-1") in heard)
+
+    async def test_what_is_told_is_heard_by_all(self, place, two):
+        """A node that joins or leaves, and what somebody wants to say."""
+        heard = Heard()
+        with heard.of(place.store):
+            await two[1].tell(Notice("tree", "n1"))
+            await place.until(lambda: Notice("tree", "n1") in heard)
+            await two[1].leave("n2")
+            await place.until(lambda: any(notice.kind == "nodes" for notice in heard.notices))
+
+    async def test_after_the_block_nothing_is_heard(self, place, two):
+        """`watch` ends with its block."""
+        early, late = Heard(), Heard()
+        with late.of(place.store):
+            with early.of(place.store):
+                pass
+            await two[1].tell(Notice("tree"))
+            await place.until(lambda: Notice("tree") in late)
+        assert early.notices == []

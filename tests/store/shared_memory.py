@@ -1,0 +1,400 @@
+"""A store in memory that several runtimes of one process share: the double of a database.
+
+`SharedMemory` is the database, each `SharedMemoryStore` one node's connection to it. Leases run by the clock that it
+is given, so that a test lets a node die by cutting its connection and moving a virtual clock. A connection that
+is cut (`cut`) refuses every call, one that is frozen (`freeze`) keeps every call waiting, as a stopped process
+does; either way the node beats no more and hears nothing, until `mend`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+
+from flowstone.errors import StoreUnavailable
+from flowstone.runs.events import (
+    RunFinished,
+    StepCancelled,
+    StepFailed,
+    StepRetried,
+    StepStarted,
+    StepSucceeded,
+)
+from flowstone.runs.records import Status
+from flowstone.store.cluster import Notice, WatchedNode
+from flowstone.store.history import History
+from flowstone.store.memory import MemoryStore
+from flowstone.store.protocol import StaleWrite
+
+__all__ = ["SharedMemory", "SharedMemoryStore"]
+
+_ENDS = (StepSucceeded, StepFailed, StepCancelled, StepRetried)
+_LOOK = 1.0
+
+
+@dataclass
+class _Row:
+    """One node."""
+
+    node: object
+    joined_at: object
+    beat_at: object
+    until: float
+    left: bool = False
+    tree: object = None
+    tree_at: object = None
+
+
+class SharedMemory:
+    """What a database would hold.
+
+    Attributes:
+        clock: Whose time the leases run by.
+        leases: Every step lease, by run, asset and partition key.
+        most_leases: The largest number of unsettled leases there was.
+    """
+
+    def __init__(self, clock):
+        self.clock = clock
+        self.history = History()
+        self.payloads = {}
+        self.nodes = {}
+        self.queue = {}  # Run id -> when it may be taken.
+        self.cancels = {}  # Run id -> reason.
+        self.leases = {}
+        self.most_leases = 0
+        self.connections = []
+
+    def connect(self):
+        """Another node's store."""
+        return SharedMemoryStore(self)
+
+    def tell(self, notice):
+        """Send a notice to every connection that works."""
+        for connection in self.connections:
+            connection.hear(notice)
+
+    def alive(self, node_id):
+        """Whether a node's lease is valid."""
+        row = self.nodes.get(node_id)
+        return row is not None and row.until > self.clock.monotonic()
+
+    def unfinished(self):
+        """The logs of all unfinished runs, oldest first."""
+        return [log for log in self.history.all_runs() if not log.finished]
+
+    def log(self, run_id):
+        """The log of an unfinished run, or None."""
+        log = self.history.find(run_id)
+        return None if log is None or log.finished else log
+
+
+class SharedMemoryStore(MemoryStore):
+    """One node's connection.
+
+    Attributes:
+        shared: The database.
+        cluster: The store itself: it is both ports.
+        listens: Whether notices arrive at once.
+        calls: How often each call was made.
+    """
+
+    def __init__(self, shared):
+        super().__init__()
+        self.shared = shared
+        self._history = shared.history
+        self._payloads = shared.payloads
+        self.cluster = self
+        self.listens = True
+        self.node = None
+        self.calls = {}
+        self._broken = None
+        self._mended = asyncio.Event()
+        self._watchers = []
+        self._lost = None
+        self._beat_timer = None
+        shared.connections.append(self)
+
+    # Trouble ------------------------------------------------------------------------------------------------
+
+    def cut(self):
+        """Refuse every call from now on."""
+        self._broken = "cut"
+
+    def freeze(self):
+        """Keep every call waiting from now on."""
+        self._broken = "frozen"
+
+    def mend(self):
+        """Work again; what waited goes on, and the next beat comes at once."""
+        self._broken = None
+        self._mended.set()
+        self._mended.clear()
+        if self._beat_timer is not None:
+            self._beat_timer.cancel()
+            self._beat()
+
+    async def _pass(self, call):
+        self.calls[call] = self.calls.get(call, 0) + 1
+        while self._broken is not None:
+            if self._broken == "cut":
+                raise StoreUnavailable(f"the database does not answer ({call})")
+            await self._mended.wait()
+
+    # The store ----------------------------------------------------------------------------------------------
+
+    async def create_run(self, run):
+        await self._pass("create_run")
+        await super().create_run(run)
+
+    async def claim(self, run_id, owner, *, epoch):
+        await self._pass("claim")
+        return await super().claim(run_id, owner, epoch=epoch)
+
+    async def run(self, run_id):
+        await self._pass("run")
+        return await super().run(run_id)
+
+    async def events(self, run_id, *, after=0, limit=1000):
+        await self._pass("events")
+        return await super().events(run_id, after=after, limit=limit)
+
+    async def write(self, event, epoch=0, *, payload=None):
+        await self._pass(event.kind)
+        await super().write(event, epoch, payload=payload)
+        self._written(event)
+
+    async def write_many(self, events, epoch=0):
+        await self._pass("write_many")
+        await super().write_many(events, epoch)
+        for event in events:
+            self._written(event)
+
+    async def close(self):
+        self._stop_beating()
+
+    def _written(self, event):
+        if isinstance(event, RunFinished):
+            self.shared.tell(Notice("finished", event.run_id))
+            return
+        log = self.shared.log(event.run_id)
+        if log is not None and log.head().owner != self.node:
+            self.shared.tell(Notice("steps", event.run_id))
+
+    # Nodes --------------------------------------------------------------------------------------------------
+
+    async def join(self, node, lost):
+        await self._pass("join")
+        now = self.shared.clock.now()
+        known = self.shared.nodes.get(node.id)
+        joined = now if known is None else known.joined_at
+        self.shared.nodes[node.id] = _Row(node, joined, now, self.shared.clock.monotonic() + node.lease)
+        self.node = node.id
+        self._lost = lost
+        self._stop_beating()
+        self._schedule_beat(node.lease)
+        self.shared.tell(Notice("nodes"))
+
+    async def leave(self, node_id):
+        self._stop_beating()
+        await self._pass("leave")
+        row = self.shared.nodes.get(node_id)
+        if row is not None:
+            row.until = self.shared.clock.monotonic()
+            self.shared.tell(Notice("nodes"))
+
+    async def nodes(self):
+        await self._pass("nodes")
+        now = self.shared.clock.monotonic()
+        owners = [log.head().owner for log in self.shared.unfinished()]
+        return [
+            WatchedNode(
+                row.node,
+                row.joined_at,
+                row.beat_at,
+                row.until - now,
+                owners.count(node_id),
+                0.0,
+                row.tree,
+                row.tree_at,
+            )
+            for node_id, row in self.shared.nodes.items()
+        ]
+
+    async def publish_tree(self, node_id, tree):
+        await self._pass("publish_tree")
+        row = self.shared.nodes[node_id]
+        row.tree, row.tree_at = tree, self.shared.clock.now()
+
+    def _schedule_beat(self, lease):
+        self._beat_timer = self.shared.clock.call_later(lease / 3, self._beat)
+
+    def _stop_beating(self):
+        if self._beat_timer is not None:
+            self._beat_timer.cancel()
+            self._beat_timer = None
+
+    def _beat(self):
+        row = self.shared.nodes[self.node]
+        if self._broken is None:
+            now = self.shared.clock.monotonic()
+            if row.until <= now:
+                asyncio.get_running_loop().call_soon(self._lost)
+                self.shared.tell(Notice("nodes"))
+            row.until = now + row.node.lease
+            row.beat_at = self.shared.clock.now()
+        self._schedule_beat(row.node.lease)
+
+    # Runs ---------------------------------------------------------------------------------------------------
+
+    async def submit(self, run, *, delay=0.0):
+        await self._pass("submit")
+        known = None if run.key is None else self._history.with_key(run.key)
+        if known is not None:
+            return known
+        self._history.create_run(run)
+        self._enqueue(run.id, run.pipeline, delay)
+        return run
+
+    async def take(self, node_id, pipelines, limit):
+        await self._pass("take")
+        now = self.shared.clock.monotonic()
+        due = [self.shared.log(run_id) for run_id, at in self.shared.queue.items() if at <= now]
+        heads = [log.head() for log in due if log is not None]
+        fitting = [head for head in heads if head.pipeline in pipelines]
+        fitting.sort(key=lambda head: (-head.priority, head.id))
+        for head in fitting[:limit]:
+            del self.shared.queue[head.id]
+        return [self._history.claim(head.id, node_id, head.epoch) for head in fitting[:limit]]
+
+    async def orphans(self, pipelines, limit=100):
+        await self._pass("orphans")
+        heads = [log.head() for log in self.shared.unfinished()]
+        return [head for head in heads if head.pipeline in pipelines and self._orphaned(head)][:limit]
+
+    def _orphaned(self, head):
+        if head.owner is None:
+            return head.id not in self.shared.queue
+        return not self.shared.alive(head.owner)
+
+    async def owned(self, node_id):
+        await self._pass("owned")
+        heads = [log.head() for log in self.shared.unfinished()]
+        return {head.id: head.epoch for head in heads if head.owner == node_id}
+
+    async def release(self, run_id, node_id, *, delay=0.0):
+        await self._pass("release")
+        log = self.shared.log(run_id)
+        if log is not None and log.head().owner == node_id:
+            log._owner = None
+            self._enqueue(run_id, log.head().pipeline, delay)
+
+    def _enqueue(self, run_id, pipeline, delay):
+        self.shared.queue[run_id] = self.shared.clock.monotonic() + delay
+        self.shared.tell(Notice("queued", pipeline))
+
+    async def request_cancel(self, run_id, reason):
+        await self._pass("request_cancel")
+        log = self.shared.log(run_id)
+        if log is None:
+            return
+        head = log.head()
+        if head.owner is None and head.status is Status.QUEUED:
+            self.shared.queue.pop(run_id, None)
+            at = self.shared.clock.now()
+            self._history.write(RunFinished(at, run_id, head.request.asset, Status.CANCELLED), head.epoch)
+            self.shared.tell(Notice("finished", run_id))
+            return
+        self.shared.cancels[run_id] = reason
+        self.shared.tell(Notice("cancel", run_id))
+
+    async def cancelling(self, node_id):
+        await self._pass("cancelling")
+        logs = {run_id: self.shared.log(run_id) for run_id in self.shared.cancels}
+        return [run_id for run_id, log in logs.items() if log is not None and log.head().owner == node_id]
+
+    # Step leases --------------------------------------------------------------------------------------------
+
+    async def grant(self, leases):
+        await self._pass("grant")
+        for lease in leases:
+            log = self.shared.log(lease.run_id)
+            if log is None or log.head().epoch != lease.epoch:
+                raise StaleWrite(f"run {lease.run_id} is not at epoch {lease.epoch} any more")
+        for lease in leases:
+            self.shared.leases[lease.run_id, lease.asset, lease.partition_key] = lease
+        self.shared.most_leases = max(self.shared.most_leases, len(self.shared.leases))
+        for node_id in {lease.node: None for lease in leases}:
+            self.shared.tell(Notice("leases", node_id))
+
+    async def leases(self, node_id):
+        await self._pass("leases")
+        return [lease for lease in self.shared.leases.values() if lease.node == node_id]
+
+    async def outstanding(self, run_id):
+        await self._pass("outstanding")
+        return [lease for lease in self.shared.leases.values() if lease.run_id == run_id]
+
+    async def cancel_leases(self, run_id, keys):
+        await self._pass("cancel_leases")
+        for asset, partition_key in keys:
+            lease = self.shared.leases.get((run_id, asset, partition_key))
+            if lease is not None:
+                self.shared.leases[run_id, asset, partition_key] = replace(lease, cancelled=True)
+                self.shared.tell(Notice("leases", lease.node))
+
+    async def settle(self, run_id, keys):
+        await self._pass("settle")
+        for at in tuple(self.shared.leases):
+            if at[0] == run_id and (keys is None or at[1:] in keys):
+                lease = self.shared.leases.pop(at)
+                self.shared.tell(Notice("leases", lease.node))
+
+    async def endings(self, run_id, attempts):
+        await self._pass("endings")
+        return [event for event in self._of(run_id, attempts) if isinstance(event, _ENDS)]
+
+    async def begun(self, run_id, attempts):
+        await self._pass("begun")
+        events = self._of(run_id, attempts)
+        return {(event.asset, event.partition_key) for event in events if isinstance(event, StepStarted)}
+
+    def _of(self, run_id, attempts):
+        log = self._history.find(run_id)
+        events = [] if log is None else [event for _, event in log.log.page(0, 1_000_000)]
+        return [
+            event
+            for event in events
+            if getattr(event, "attempt", None) is not None
+            and attempts.get((event.asset, event.partition_key)) == event.attempt
+        ]
+
+    # Notices ------------------------------------------------------------------------------------------------
+
+    @contextmanager
+    def watch(self, heard):
+        self._watchers.append(heard)
+        timer = [None]
+
+        def look():
+            timer[0] = self.shared.clock.call_later(_LOOK if self.listens else _LOOK / 2, look)
+            if self._broken is None:
+                heard(Notice("look"))
+
+        timer[0] = self.shared.clock.call_later(_LOOK, look)
+        try:
+            yield
+        finally:
+            timer[0].cancel()
+            self._watchers.remove(heard)
+
+    async def tell(self, notice):
+        await self._pass("tell")
+        self.shared.tell(notice)
+
+    def hear(self, notice):
+        """Pass a notice on, in the loop's next turn."""
+        if self._broken is None and self.listens:
+            for heard in tuple(self._watchers):
+                asyncio.get_running_loop().call_soon(heard, notice)

@@ -1,0 +1,61 @@
+"""The contract of every cluster, for the double that tests of the runtime use."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from flowstone.testing.clock import VirtualClock
+from tests.store.cluster_contract import ClusterContract
+from tests.store.contract import StoreContract
+from tests.store.shared_memory import SharedMemory
+
+
+class SharedMemoryPlace:
+    """A database in memory; its time is virtual."""
+
+    def __init__(self):
+        self.shared = SharedMemory(VirtualClock())
+        self.store = self.shared.connect()
+
+    async def reopen(self):
+        await self.store.close()
+        self.store = self.shared.connect()
+        return self.store
+
+    async def connect(self):
+        return self.shared.connect()
+
+    async def expire(self, node_id):
+        self._of(node_id).cut()
+        self.shared.nodes[node_id].until = self.shared.clock.monotonic()
+        self._of(node_id)._broken = None
+
+    async def revive(self, node_id):
+        self._of(node_id).mend()
+
+    async def later(self, seconds):
+        await self.shared.clock.advance(seconds)
+
+    async def until(self, condition):
+        for _ in range(20):
+            if condition():
+                return
+            await asyncio.sleep(0)
+        raise AssertionError("it did not become so")
+
+    def _of(self, node_id):
+        return next(store for store in self.shared.connections if store.node == node_id)
+
+
+class TestSharedMemory(ClusterContract, StoreContract):
+    """The double keeps both contracts."""
+
+    @pytest.fixture
+    async def place(self):
+        place = SharedMemoryPlace()
+        await place.store.open()
+        yield place
+        for store in place.shared.connections:
+            await store.close()
