@@ -1,4 +1,4 @@
-"""What every cluster promises, as tests: subclass `ClusterContract` with a `place` fixture that gives a `ClusterPlace`.
+"""What every cluster promises: subclass `ClusterContract` with a `place` fixture that gives a `ClusterPlace`.
 
 Map of this file
     nodes           joining, beating, leaving, trees

@@ -1,9 +1,9 @@
 """A store in memory that several runtimes of one process share: the double of a database.
 
-`SharedMemory` is the database, each `SharedMemoryStore` one node's connection to it. Leases run by the clock that it
-is given, so that a test lets a node die by cutting its connection and moving a virtual clock. A connection that
-is cut (`cut`) refuses every call, one that is frozen (`freeze`) keeps every call waiting, as a stopped process
-does; either way the node beats no more and hears nothing, until `mend`.
+`SharedMemory` is the database, each `SharedMemoryStore` one node's connection to it. Leases run by the clock that
+it is given, so that a test lets a node die by cutting its connection and moving a virtual clock. A connection
+that is cut (`cut`) refuses every call, one that is frozen (`freeze`) keeps every call waiting, as a stopped
+process does; either way the node beats no more and hears nothing, until `mend`.
 """
 
 from __future__ import annotations
