@@ -90,6 +90,7 @@ class StepLease:
         attempt: The attempt's number.
         epoch: The run's epoch under which the owner gave the lease.
         node: The node that executes it.
+        failed: How many attempts before it failed by themselves: what the retry policy counts.
         cancelled: Whether the owner wants it stopped.
     """
 
@@ -99,6 +100,7 @@ class StepLease:
     attempt: int
     epoch: int
     node: str
+    failed: int = 0
     cancelled: bool = False
 
 

@@ -52,11 +52,9 @@ def node(name: str = "n1", **changes) -> Node:
     return Node(name, **{**about, **changes})
 
 
-def lease(
-    asset: str = "a", key: str | None = None, *, attempt=1, epoch=1, to="n2", run_id="run-1"
-) -> StepLease:
+def lease(asset: str = "a", key: str | None = None, *, attempt=1, epoch=1, to="n2", failed=0) -> StepLease:
     """A lease of a step of `facts.run`."""
-    return StepLease(run_id, asset, key, attempt, epoch, to)
+    return StepLease("run-1", asset, key, attempt, epoch, to, failed)
 
 
 def nothing() -> None:
@@ -300,9 +298,9 @@ class ClusterContract:
         """The next attempt of a step, on another node."""
         first, second = owned
         await first.grant([lease("a")])
-        await first.grant([lease("a", attempt=2, to="n1")])
+        await first.grant([lease("a", attempt=2, to="n1", failed=1)])
         assert list(await second.leases("n2")) == []
-        assert list(await first.leases("n1")) == [lease("a", attempt=2, to="n1")]
+        assert list(await first.leases("n1")) == [lease("a", attempt=2, to="n1", failed=1)]
 
     async def test_only_the_owner_grants(self, place, owned):
         """Under an epoch that has moved nothing is granted, nor for a run that is over."""
