@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from flowstone.errors import RunNotFound
 from flowstone.runs.events import StepProgressed
+from flowstone.store import refusals
 from flowstone.store.ledger import Ledger
 from flowstone.store.protocol import KeyTaken, StaleWrite
 from flowstone.store.run_log import RunLog
@@ -51,7 +52,7 @@ class History:
         if known is not None:
             if known.created_as(run):
                 return known
-            raise StaleWrite(f"another run has the id {run.id}; ask for the run again, it gets a new id")
+            raise StaleWrite(refusals.id_taken(run.id))
         self._take_key(run)
         log = self._runs[run.id] = RunLog(run)
         if not self._ids or self._ids[-1] < run.id:
@@ -152,12 +153,12 @@ class History:
             return
         holder = self._keys.setdefault(run.key, run.id)
         if holder != run.id:
-            raise KeyTaken(f"run {holder} has the key {run.key!r} and is not finished; wait for it")
+            raise KeyTaken(refusals.key_taken(holder, run.key))
 
     def _writable(self, run_id: str) -> RunLog:
         run = self._runs.get(run_id)
         if run is None:
-            raise StaleWrite(f"no run {run_id} to write to: it was never created, or retention removed it")
+            raise StaleWrite(refusals.unknown_run(run_id))
         return run
 
     def _add(self, run: RunLog, event: Event) -> None:

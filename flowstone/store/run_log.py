@@ -26,6 +26,7 @@ from flowstone.runs.events import (
     StepSucceeded,
 )
 from flowstone.runs.records import Status
+from flowstone.store import refusals
 from flowstone.store.event_log import ENDINGS, EventLog
 from flowstone.store.protocol import StaleWrite
 
@@ -37,11 +38,11 @@ if TYPE_CHECKING:
     from flowstone.store.event_log import Ending
     from flowstone.store.protocol import StepKey
 
-__all__ = ["RunLog"]
+__all__ = ["OF_ATTEMPT", "RunLog", "check_together", "dated"]
 
 _OF_RUN: Final = (RunQueued, RunStarted, RunCancelRequested, RunFinished)
 # Said by an attempt about itself, so fenced by its number; the other endings are the run's own decision.
-_OF_ATTEMPT: Final = (StepStarted, StepSucceeded, StepFailed, StepRetried)
+OF_ATTEMPT: Final = (StepStarted, StepSucceeded, StepFailed, StepRetried)
 
 
 class RunLog:
@@ -99,38 +100,22 @@ class RunLog:
     def check(self, event: Event, epoch: int) -> None:
         """Refuse what a former owner or an overtaken attempt says, and what comes after the end."""
         if self.finished:
-            raise StaleWrite(f"run {self._base.id} has finished and takes no more events; start a new run")
+            raise StaleWrite(refusals.finished(self._base.id))
         if epoch < self._epoch:
-            raise StaleWrite(
-                f"run {self._base.id} was taken over: it is at epoch {self._epoch}, this write at {epoch}"
-            )
+            raise StaleWrite(refusals.taken_over(self._base.id, self._epoch, epoch))
         # Nearly every event passes, so what only a refusal needs to know is asked last.
         steps = self._steps.get(event.asset)
         if steps is not None and event.partition_key in steps and not isinstance(event, _OF_RUN):
-            raise StaleWrite(f"{_name(event)} already has its record in run {self._base.id}")
+            raise StaleWrite(refusals.already_recorded(_name(event), self._base.id))
         latest = self._attempts.get((event.asset, event.partition_key), 0)
-        if latest > 1 and isinstance(event, _OF_ATTEMPT) and event.attempt < latest:
-            raise StaleWrite(f"attempt {event.attempt} of {_name(event)} was overtaken by attempt {latest}")
+        if latest > 1 and isinstance(event, OF_ATTEMPT) and event.attempt < latest:
+            raise StaleWrite(refusals.overtaken(_name(event), event.attempt, latest))
 
     def check_all(self, events: Sequence[Event], epoch: int) -> None:
         """`check` for a batch, each event as if those before it had been added."""
-        attempts: dict[StepKey, int] = {}
-        ended: set[StepKey] = set()
-        finished = False
         for event in events:
             self.check(event, epoch)
-            if finished:
-                raise StaleWrite(f"run {self._base.id} takes no events after the one that finishes it")
-            if isinstance(event, _OF_RUN):
-                finished = isinstance(event, RunFinished) and _terminal(event)
-                continue
-            key = (event.asset, event.partition_key)
-            if key in ended or (isinstance(event, _OF_ATTEMPT) and event.attempt < attempts.get(key, 0)):
-                raise StaleWrite(f"{_name(event)} ends twice, or goes back an attempt, within one batch")
-            if isinstance(event, StepStarted):
-                attempts[key] = event.attempt
-            elif isinstance(event, ENDINGS):
-                ended.add(key)
+        check_together(events)
 
     # Changes ------------------------------------------------------------------------------------------------
 
@@ -138,7 +123,7 @@ class RunLog:
         """Give the run to `owner` if its epoch still is `epoch`, and raise the epoch by one."""
         if self.finished or self._epoch != epoch:
             state = "has finished" if self.finished else f"is at epoch {self._epoch}, not {epoch}"
-            raise StaleWrite(f"{owner} cannot take over run {self._base.id}: it {state}")
+            raise StaleWrite(refusals.claim_refused(owner, self._base.id, state))
         self._epoch += 1
         self._owner = owner
         return self.head()
@@ -175,7 +160,7 @@ class RunLog:
     def _end(self, event: Ending) -> Materialization:
         record = event.materialization
         if record.finished_at is None or record.finished_at.tzinfo is None:
-            event = _dated(event)
+            event = dated(event)
             record = event.materialization
         if self._attempts:
             self._attempts.pop((event.asset, event.partition_key), None)
@@ -242,6 +227,26 @@ def _essence(run: RunRecord) -> tuple[object, ...]:
     return run.pipeline, run.request, run.created_at, run.key, run.priority
 
 
+def check_together(events: Sequence[Event]) -> None:
+    """Refuse a batch of one run in which an earlier event rules out a later one."""
+    attempts: dict[StepKey, int] = {}
+    ended: set[StepKey] = set()
+    finished = False
+    for event in events:
+        if finished:
+            raise StaleWrite(f"run {event.run_id} takes no events after the one that finishes it")
+        if isinstance(event, _OF_RUN):
+            finished = isinstance(event, RunFinished) and _terminal(event)
+            continue
+        key = (event.asset, event.partition_key)
+        if key in ended or (isinstance(event, OF_ATTEMPT) and event.attempt < attempts.get(key, 0)):
+            raise StaleWrite(f"{_name(event)} ends twice, or goes back an attempt, within one batch")
+        if isinstance(event, StepStarted):
+            attempts[key] = event.attempt
+        elif isinstance(event, ENDINGS):
+            ended.add(key)
+
+
 def _creation(run: RunRecord) -> RunQueued:
     keys = run.request.keys
     return RunQueued(
@@ -255,7 +260,7 @@ def _terminal(event: RunFinished) -> bool:
     return True
 
 
-def _dated(event: Ending) -> Ending:
+def dated(event: Ending) -> Ending:
     """The event with an aware `finished_at` in its record, which order depends on; naive means UTC."""
     record = event.materialization
     finished = record.finished_at or event.at

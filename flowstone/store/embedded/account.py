@@ -57,6 +57,10 @@ class Account:
     def make_directory(self, path: Path) -> None:
         """Make a directory that only this account (and root) can enter."""
         path.mkdir(mode=0o700)
+        self.give_directory(path)
+
+    def give_directory(self, path: Path) -> None:
+        """Make the account own a directory of ours."""
         file = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
         try:
             self.give(file)

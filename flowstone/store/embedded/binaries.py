@@ -110,11 +110,12 @@ def _version(directory: Path, account: Account) -> int | None:
 
 
 def _none(account: Account) -> str:
-    barred = ((place, account.barred_from(place)) for place in _candidates())
-    for place, closed in barred:
-        if closed is not None:
-            return (
-                f"PostgreSQL does not run as root, and {account.name} cannot enter {closed} to run {place}; "
-                "install FlowStone where every user can enter, set PG_BINDIR, or use a postgresql:// URL"
-            )
-    return f"there is no PostgreSQL to start; {_INSTALL}"
+    place = next(_candidates(), None)
+    if place is None:
+        return f"there is no PostgreSQL to start; {_INSTALL}"
+    if (closed := account.barred_from(place)) is not None:
+        return (
+            f"PostgreSQL does not run as root, and {account.name} cannot enter {closed} to run {place}; "
+            "install FlowStone where every user can enter, set PG_BINDIR, or use a postgresql:// URL"
+        )
+    return f"{place}/postgres does not run (try it with -V); {_INSTALL}"

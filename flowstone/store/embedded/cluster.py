@@ -36,9 +36,6 @@ _STOPS_WITHIN: Final = 30.0  # Seconds for a checkpoint on a slow disk; then it 
 
 # Light, because a pipeline's history is small; durability is PostgreSQL's default (fsync=on).
 _OPTIONS: Final = {
-    "listen_addresses": "",
-    "port": str(PORT),
-    "unix_socket_permissions": "0700",
     "max_connections": "100",
     "shared_buffers": "64MB",
     "max_wal_size": "512MB",  # At most so much to repeat after a crash.
@@ -47,6 +44,8 @@ _OPTIONS: Final = {
     "log_timezone": "UTC",
     "log_checkpoints": "off",
 }
+# What keeps others out, and us from looking for it; not to be changed.
+_FIXED: Final = {"listen_addresses": "", "port": str(PORT), "unix_socket_permissions": "0700"}
 
 
 class Cluster:
@@ -77,11 +76,7 @@ class Cluster:
 
     def start(self, options: Mapping[str, str], patience: Patience) -> None:
         """Have a server that takes connections: the running one, or a new one."""
-        if not self._settled(patience):
-            raise StoreUnavailable(
-                f"the server in {self._layout.directory} neither answers nor ends, perhaps still repairing itself "
-                f"after a crash; see {self._layout.log}, then try again"
-            )
+        self._settle(patience)
         if not self.alive():
             binaries = find_binaries(self._account, self._major())
             self._create(binaries, synced=options.get("fsync") != "off")
@@ -95,9 +90,13 @@ class Cluster:
         if not self.alive():
             remove_socket_directory(self._layout.socket)
 
-    def _settled(self, patience: Patience) -> bool:
-        # What is alive and not ready is on its way to either: starting, stopping, or killed and not gone yet.
-        return patience.until(lambda: not self.alive() or self.ready())
+    def _settle(self, patience: Patience) -> None:
+        """Wait for what is alive and not ready: it is starting, stopping, or killed and not gone yet."""
+        if not patience.until(lambda: not self.alive() or self.ready()):
+            raise StoreUnavailable(
+                f"the server in {self._layout.directory} neither answers nor ends, perhaps still repairing "
+                f"itself after a crash; see {self._layout.log}, then try again"
+            )
 
     def _told(self, how: signal.Signals) -> bool:
         """Tell the postmaster to stop; waits a moment for one that has only just been launched."""
@@ -143,12 +142,15 @@ class Cluster:
         layout = self._layout
         self._forget_the_dead()
         socket = make_socket_directory(layout.socket, self._account)
-        settings = {**_OPTIONS, **options, "unix_socket_directories": str(socket)}
-        flags = shlex.join(word for each in settings.items() for word in ("-c", "=".join(each)))
+        settings = {**_OPTIONS, **options, **_FIXED, "unix_socket_directories": str(socket)}
+        words = [word for each in settings.items() for word in ("-c", "=".join(each))]
+        # In `-o`, for pg_ctl gives its own `-D` to a shell with too few quotes; PGDATA is what pg_ctl reads.
+        flags = shlex.join(["-D", str(layout.data), *words])
         begun = self._log_size()
         what = f"the server in {layout.directory} did not start"
         self._run([binaries / "pg_ctl", "start", "-W", "-s", "-o", flags], layout.data, what)
-        if not patience.until(lambda: self.ready() or not self.alive()) or not self.alive():
+        self._settle(patience)
+        if not self.alive():
             raise failed(layout, what, self._account.name, begun)
 
     def _forget_the_dead(self) -> None:

@@ -38,18 +38,23 @@ class Postmaster:
 
     def lives(self) -> bool:
         """Whether the process of that number works in this data directory, as only its postmaster does."""
-        if Path("/proc/self").exists():
-            with suppress(OSError):
-                return Path(f"/proc/{self.pid}/cwd").samefile(self.data)
-            return False
-        command = ["/bin/ps", "-o", "command=", "-p", str(self.pid)]
-        return str(self.data) in subprocess.run(command, capture_output=True, check=False).stdout.decode()  # noqa: S603 - ps
+        if not Path("/proc/self").exists():
+            return self._is_named()
+        with suppress(OSError):
+            return Path(f"/proc/{self.pid}/cwd").samefile(self.data)
+        return False
+
+    def _is_named(self) -> bool:
+        """The same without /proc: whether the data directory is in that process's command."""
+        command = ["/bin/ps", "-ww", "-o", "command=", "-p", str(self.pid)]
+        answer = subprocess.run(command, capture_output=True, check=False)  # noqa: S603 - ps and a number
+        return os.fsencode(f"-D {self.data} ") in answer.stdout
 
     def tell(self, what: signal.Signals) -> bool:
         """Send a signal, to no other process than the postmaster; False if it is not there."""
         if not self.lives():
             return False
-        with suppress(ProcessLookupError):
+        with suppress(ProcessLookupError, PermissionError):
             os.kill(self.pid, what)
             return True
         return False

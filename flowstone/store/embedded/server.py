@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
+import os
 import sys
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from threading import Event, Lock
 from types import MappingProxyType
@@ -48,7 +50,7 @@ class EmbeddedServer:
     """
 
     def __init__(self, directory: str | Path, *, options: Mapping[str, str] = _NO_OPTIONS) -> None:
-        self._layout = Layout(Path(directory).absolute())
+        self._layout = Layout(Path(os.path.realpath(directory)))
         self._options = dict(options)
         self._use: Flock | None = None
         self._turn = Lock()
@@ -66,16 +68,20 @@ class EmbeddedServer:
         except BaseException:
             abandoned.set()
             if not used:
-                await thread.submit(self.stop)  # Behind the start, which may still be at it.
+                with suppress(StoreUnavailable):  # A cancelled call ends as cancelled.
+                    await thread.submit(self.stop)  # Behind the start, which may still be at it.
             raise
         finally:
             thread.stop()
 
     async def close(self) -> None:
-        """`stop` for coroutines. Cancelled, it stops the server all the same."""
+        """`stop` for coroutines. Cancelled, it stops the server all the same, and then ends as cancelled."""
         thread = DiskThread(f"flowstone stop of {self._layout.directory}")
         try:
             await thread.submit(self.stop)
+        except asyncio.CancelledError:
+            await thread.submit(lambda: None)  # Behind the stop.
+            raise
         finally:
             thread.stop()
 
@@ -91,13 +97,15 @@ class EmbeddedServer:
 
     def stop(self) -> None:
         """Cease to be a user; the last one stops the server. Does nothing if not started. Blocks for a moment."""
-        with self._turn:
-            if self._use is not None:
-                with (
-                    self._as_errors(),
-                    self._alone(account_for(self._layout.data), Patience(_PATIENCE)) as cluster,
-                ):
+        with self._turn, self._as_errors():
+            if self._use is None:
+                return
+            try:
+                account = account_for(self._layout.data)
+                with self._alone(account, Patience(_PATIENCE)) as cluster:
                     self._leave(cluster)
+            finally:
+                self._give_up()
 
     def _start(self, abandoned: Event) -> str:
         if sys.platform == "win32":
@@ -150,12 +158,16 @@ class EmbeddedServer:
         return f"postgresql://postgres@/postgres?host={host}&port={PORT}"
 
     def _leave(self, cluster: Cluster) -> None:
-        assert self._use is not None
-        use, self._use = self._use, None
         try:
-            if use.seize():  # Nobody else shares it, and nobody can now: we hold start.lock.
+            # If nobody shares it now, nobody will until we are done: we hold start.lock.
+            if self._use is not None and self._use.seize():
                 cluster.stop()
         finally:
+            self._give_up()
+
+    def _give_up(self) -> None:
+        use, self._use = self._use, None
+        if use is not None:
             use.close()
 
     @contextmanager

@@ -31,8 +31,7 @@ def make_socket_directory(place: Path, account: Account) -> Path:
         account.make_directory(place)
         return place
     directory = Path(tempfile.mkdtemp(prefix="flowstone-", dir=_base(account)))
-    directory.rmdir()
-    account.make_directory(directory)
+    account.give_directory(directory)
     place.symlink_to(directory)
     return directory
 
@@ -55,7 +54,7 @@ def _fits(place: Path) -> bool:
 
 
 def _base(account: Account) -> Path:
-    runtime = os.environ.get("XDG_RUNTIME_DIR")
-    if runtime and Path(runtime).is_dir() and account.barred_from(Path(runtime)) is None:
-        return Path(runtime)
-    return Path(tempfile.gettempdir())
+    # Not XDG_RUNTIME_DIR: it is removed at logout, and a server may go on after that.
+    temporary = Path(tempfile.gettempdir())
+    usual = _fits(temporary / "flowstone-12345678") and account.barred_from(temporary) is None
+    return temporary if usual else Path("/tmp")  # noqa: S108 - mkdtemp makes a name nobody can foresee

@@ -1,0 +1,35 @@
+-- Who lives, and who executes which step.
+
+create table flowstone.nodes (
+    id          text collate "C" primary key,
+    host        text not null,
+    pid         integer not null,
+    version     text not null,
+    pipelines   text[] not null,
+    capacity    integer not null,
+    lease       double precision not null,
+    joined_at   timestamptz not null default clock_timestamp(),
+    beat_at     timestamptz not null default clock_timestamp(),
+    expires_at  timestamptz not null,
+    clock_skew  double precision not null default 0,
+    tree        json,
+    tree_at     timestamptz
+) with (fillfactor = 50);
+comment on table flowstone.nodes is 'One row a node; it is alive until expires_at, by the clock of this database.';
+
+create index nodes_alive on flowstone.nodes (expires_at);
+
+create table flowstone.step_leases (
+    run_id      text collate "C" not null,
+    asset       text collate "C" not null,
+    key         text collate "C" not null,
+    attempt     integer not null,
+    epoch       integer not null,
+    node        text collate "C" not null,
+    cancelled   boolean not null default false,
+    granted     bigint generated always as identity,
+    primary key (run_id, asset, key)
+) with (fillfactor = 70);
+comment on table flowstone.step_leases is 'Which node executes which attempt; the owner of the run gives and takes them.';
+
+create index step_leases_node on flowstone.step_leases (node, granted);

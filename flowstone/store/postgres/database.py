@@ -1,0 +1,200 @@
+"""Connections to one database, and patience with it: a question is asked again until the weather has passed.
+
+A pooler such as pgbouncer in transaction mode gives each transaction another connection of the server. Then
+nothing may outlast a transaction: no prepared statement, no LISTEN, no session lock. It is recognised by the
+process id it made up when it was connected to, which is not that of the server process that answers.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from contextlib import asynccontextmanager, suppress
+from random import Random
+from typing import TYPE_CHECKING, Any, Final, TypeVar
+
+import asyncpg
+
+from flowstone.store.postgres.problems import is_weather, sentence, unavailable
+from flowstone.store.postgres.sql import query
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+
+    from flowstone.store.postgres.address import Address
+
+__all__ = ["Connection", "Database"]
+
+T = TypeVar("T")
+Connection = Any
+"""An asyncpg connection, or the pool's proxy of one."""
+
+_log = logging.getLogger(__name__)
+
+_FIRST_PAUSE: Final = 0.05
+_LONGEST_PAUSE: Final = 2.0
+_PATIENCE: Final = (
+    60.0  # Seconds a question waits for the database; writes wait as long as it takes (journal.py).
+)
+_ANSWER: Final = 60.0  # Seconds for one statement.
+_POOL: Final = 8
+_MINIMUM: Final = 14
+
+
+class Database:
+    """One database, open or not.
+
+    Args:
+        address: Where it is.
+        random: Jitter of the pauses.
+
+    Attributes:
+        address: As given.
+        pooled: Whether a pooler stands between; known once open.
+        problem: Why it does not answer at present, or None.
+    """
+
+    def __init__(self, address: Address, random: Random | None = None) -> None:
+        self.address = address
+        self.pooled = False
+        self.problem: str | None = None
+        self._random = random or Random()  # noqa: S311 - jitter, not secrets
+        self._pool: asyncpg.Pool[Any] | None = None
+
+    @property
+    def is_open(self) -> bool:
+        """Whether `open` was called and `close` was not."""
+        return self._pool is not None
+
+    async def open(self) -> None:
+        """Connect.
+
+        Raises:
+            StoreUnavailable: It cannot be reached, or is too old.
+        """
+        if self._pool is not None:
+            return
+        try:
+            connection = await self._first()
+            try:
+                self.pooled = await _is_pooled(connection)
+            finally:
+                await connection.close()
+            self._pool = await asyncpg.create_pool(
+                self.address.dsn,
+                min_size=0,
+                max_size=_POOL,
+                command_timeout=_ANSWER,
+                statement_cache_size=0 if self.pooled else 100,
+            )
+        except Exception as error:
+            raise self._refusal(error) from error
+
+    async def close(self) -> None:
+        """Let go of the connections."""
+        pool, self._pool = self._pool, None
+        if pool is None:
+            return
+        try:
+            async with asyncio.timeout(5.0):
+                await pool.close()
+        except Exception:
+            pool.terminate()
+
+    async def connect(self) -> Connection:
+        """A connection outside of the pool, for one who keeps it."""
+        return await asyncpg.connect(
+            self.address.dsn, command_timeout=_ANSWER, statement_cache_size=0 if self.pooled else 100
+        )
+
+    @asynccontextmanager
+    async def transaction(self) -> AsyncIterator[Connection]:
+        """A transaction on a connection of the pool; its errors are asyncpg's."""
+        assert self._pool is not None, "the store is open"
+        async with self._pool.acquire() as connection, connection.transaction():
+            yield connection
+
+    async def fetch(self, name: str, *arguments: Any) -> Sequence[Any]:
+        """The rows of the statement of that name. Safe to repeat, or it must not be asked for here.
+
+        Raises:
+            StoreUnavailable: The database has not answered for a minute, or refuses the statement.
+        """
+        text = query(name)
+        return await self.patiently(lambda: self._fetch(text, arguments))
+
+    async def patiently(self, ask: Callable[[], Awaitable[T]]) -> T:
+        """Do something that is safe to repeat until it works.
+
+        Raises:
+            StoreUnavailable: As `fetch`.
+        """
+        loop = asyncio.get_running_loop()
+        deadline = loop.time() + _PATIENCE
+        pause = _FIRST_PAUSE
+        while True:
+            try:
+                answer = await ask()
+            except (
+                asyncpg.PostgresError,
+                asyncpg.InterfaceError,
+                asyncpg.InternalClientError,
+                OSError,
+            ) as error:
+                if self._pool is None or not is_weather(error) or loop.time() > deadline:
+                    raise unavailable(self.address, error) from error
+                self.stormy(error)
+            else:
+                self.fine()
+                return answer
+            pause = await self.pause(pause)
+
+    async def pause(self, seconds: float) -> float:
+        """Wait about so long; returns how long to wait next time."""
+        await asyncio.sleep(seconds * self._random.uniform(0.5, 1.5))
+        return min(_LONGEST_PAUSE, seconds * 2)
+
+    def stormy(self, error: BaseException) -> None:
+        """Note why the database does not answer."""
+        if self.problem is None:
+            with suppress(Exception):  # The handlers of a log are the application's.
+                _log.warning(
+                    "The store does not answer and is tried again: %s", sentence(self.address, error)
+                )
+        self.problem = sentence(self.address, error)
+
+    def fine(self) -> None:
+        """Note that it answers."""
+        if self.problem is not None:
+            self.problem = None
+            with suppress(Exception):  # As above.
+                _log.warning("The store answers again: %s", self.address)
+
+    async def _fetch(self, text: str, arguments: Sequence[Any]) -> Sequence[Any]:
+        if self._pool is None:
+            raise asyncpg.InterfaceError("the store is closed")
+        if not self.pooled:
+            rows: Sequence[Any] = await self._pool.fetch(text, *arguments)
+            return rows
+        async with self.transaction() as connection:  # So that a pooler keeps parse and execute together.
+            kept: Sequence[Any] = await connection.fetch(text, *arguments)
+            return kept
+
+    async def _first(self) -> Connection:
+        connection = await asyncpg.connect(self.address.dsn, command_timeout=_ANSWER, statement_cache_size=0)
+        version = connection.get_server_version()
+        if version.major < _MINIMUM:
+            await connection.close()
+            raise asyncpg.ClientConfigurationError(
+                f"it is PostgreSQL {version.major}, and FlowStone needs {_MINIMUM} or newer"
+            )
+        return connection
+
+    def _refusal(self, error: Exception) -> Exception:
+        return error if isinstance(error, TimeoutError) else unavailable(self.address, error)
+
+
+async def _is_pooled(connection: Connection) -> bool:
+    async with connection.transaction():
+        answered = await connection.fetchval("select pg_backend_pid()")
+    return bool(answered != connection.get_server_pid())

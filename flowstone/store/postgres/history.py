@@ -1,0 +1,133 @@
+"""The questions a store answers, each one statement."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+from flowstone.runs.records import Status
+from flowstone.store.postgres.columns import creation_of, event_of, materialization_of, run_of, step_key
+from flowstone.store.postgres.texts import key_of, key_text
+from flowstone.store.postgres.together import Together
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection, Coroutine, Iterable, Mapping, Sequence
+
+    from flowstone.runs.events import Event
+    from flowstone.runs.records import Materialization, RunRecord
+    from flowstone.store.postgres.database import Database
+    from flowstone.store.protocol import StepKey
+
+__all__ = ["History"]
+
+_KEYS: Final = 10_000  # Of one query.
+
+
+class History:
+    """Reads what is recorded.
+
+    Args:
+        database: Where.
+        start: Starts a task that nobody's cancel reaches; questions of one turn share it.
+    """
+
+    def __init__(self, database: Database, start: Callable[[Coroutine[Any, Any, None]], object]) -> None:
+        self._database = database
+        self.current: Together[StepKey, Materialization] = Together(self._current, start)
+        self._step: Together[tuple[str, StepKey], Materialization] = Together(self._steps_of, start)
+        self._payload: Together[str, bytes] = Together(self._payloads, start)
+
+    # Runs ---------------------------------------------------------------------------------------------------
+
+    async def run(self, run_id: str) -> RunRecord | None:
+        rows = await self._database.fetch("run", run_id)
+        return run_of(rows[0]) if rows else None
+
+    async def run_with_key(self, key: str) -> RunRecord | None:
+        rows = await self._database.fetch("run_with_key", key)
+        return run_of(rows[0]) if rows else None
+
+    async def runs(self, statuses: Collection[Status], limit: int, before: str | None) -> list[RunRecord]:
+        limit = max(0, limit)
+        if statuses:
+            names = [status.value for status in dict.fromkeys(statuses)]
+            rows = await self._database.fetch("runs_by_status", before, limit, names)
+        else:
+            rows = await self._database.fetch("runs", before, limit)
+        return [run_of(row) for row in rows]
+
+    async def events(self, run_id: str, after: int, limit: int) -> list[tuple[int, Event]]:
+        heads = await self._database.fetch("run", run_id)
+        limit = max(0, limit)
+        if not heads or not limit:
+            return []
+        first = heads[0]["first_event"]
+        found: list[tuple[int, Event]] = []
+        if after < 1 and first <= 1:
+            found.append((1, creation_of(run_of(heads[0]))))
+        after = max(after, 1, first - 1)
+        rows = await self._database.fetch("events", run_id, after, limit)
+        found += [(row["number"], event_of(row)) for row in rows]
+        return found[:limit]
+
+    # Steps --------------------------------------------------------------------------------------------------
+
+    async def steps(
+        self, run_id: str, status: Status | None, offset: int, limit: int | None
+    ) -> list[Materialization]:
+        page = (run_id, max(0, offset), None if limit is None else max(0, limit))
+        if status is None:
+            rows = await self._database.fetch("steps", *page)
+        elif status is Status.SUCCEEDED:
+            rows = await self._database.fetch("steps_succeeded", *page)
+        else:
+            rows = await self._database.fetch("steps_unusual", *page, status.value)
+        return [materialization_of(row) for row in rows]
+
+    async def step(self, run_id: str, key: StepKey) -> Materialization | None:
+        return (await self._step([(run_id, key)])).get((run_id, key))
+
+    async def _steps_of(
+        self, keys: Sequence[tuple[str, StepKey]]
+    ) -> Mapping[tuple[str, StepKey], Materialization]:
+        columns = [run_id for run_id, _ in keys], *_columns([key for _, key in keys])
+        rows = await self._database.fetch("step", *columns)
+        return {(row["run_id"], step_key(row)): materialization_of(row) for row in rows}
+
+    # Assets and partitions ----------------------------------------------------------------------------------
+
+    async def _current(self, keys: Sequence[StepKey]) -> Mapping[StepKey, Materialization]:
+        rows = await self._database.fetch("current", *_columns(keys))
+        return {step_key(row): materialization_of(row) for row in rows}
+
+    async def current_keys(self, asset: str) -> list[str | None]:
+        return [key_of(row["key"]) for row in await self._database.fetch("current_keys", asset)]
+
+    async def history(self, key: StepKey, limit: int, offset: int) -> list[Materialization]:
+        page = max(0, limit), max(0, offset)
+        rows = await self._database.fetch("history", key[0], key_text(key[1]), *page)
+        return [materialization_of(row) for row in rows]
+
+    async def downstream(self, keys: Iterable[StepKey]) -> dict[StepKey, list[StepKey]]:
+        found: dict[StepKey, list[StepKey]] = {key: [] for key in keys}
+        for part in _parts(list(found)):
+            for row in await self._database.fetch("downstream", *_columns(part)):
+                found[step_key(row)].append((row["consumer"], key_of(row["consumer_key"])))
+        return found
+
+    # Values -------------------------------------------------------------------------------------------------
+
+    async def payload(self, location: str) -> bytes | None:
+        return (await self._payload([location])).get(location)
+
+    async def _payloads(self, locations: Sequence[str]) -> Mapping[str, bytes]:
+        rows = await self._database.fetch("payload", locations)
+        return {row["location"]: row["content"] for row in rows}
+
+
+def _columns(keys: Iterable[StepKey]) -> tuple[list[str], list[str]]:
+    keys = list(keys)
+    return [asset for asset, _ in keys], [key_text(key) for _, key in keys]
+
+
+def _parts(keys: Sequence[StepKey]) -> list[Sequence[StepKey]]:
+    return [keys[start : start + _KEYS] for start in range(0, len(keys), _KEYS)]

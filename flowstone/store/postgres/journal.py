@@ -1,0 +1,274 @@
+"""Group commit: many writers, one connection, one transaction after the other.
+
+A writer leaves its entry and waits. While one batch commits, the next one gathers; so a batch is as large as the
+database is slow, and acknowledged means committed. Each writer gets its own answer: fences are per entry, and a
+batch that the database cannot take because of one entry is halved until that one is alone.
+
+Nobody's cancel reaches a commit, because the journal's own task does it. When the connection breaks in the
+middle, it cannot be known whether the batch was recorded. So batches are numbered, the number is stored in the
+batch's transaction, and the same batch is sent again under the same number until there is an answer: if the first
+one went through after all, the second records nothing and gets the first one's answers.
+
+A store that is away makes writers wait, as long as it takes; what waits is bounded by who writes. Rejected:
+failing them after a while. A step whose success cannot be recorded would have to be computed again.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any, Final
+from uuid import UUID
+
+import asyncpg
+
+from flowstone.assets.partition_labels import step_label
+from flowstone.errors import StoreUnavailable
+from flowstone.store import refusals
+from flowstone.store.postgres.batch import Creation, Entry, Write, arguments, gather
+from flowstone.store.postgres.problems import is_weather, unavailable
+from flowstone.store.postgres.sql import query
+from flowstone.store.postgres.texts import key_of
+from flowstone.store.protocol import KeyTaken, StaleWrite
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from random import Random
+
+    from flowstone.runs.events import Event
+    from flowstone.runs.records import RunRecord
+    from flowstone.store.postgres.database import Connection, Database
+
+__all__ = ["Journal"]
+
+_FIRST_PAUSE: Final = 0.05
+_CLOSING: Final = (
+    10.0  # Seconds that entries which wait for a store that is away get when the journal closes.
+)
+_ALONE: Final = 1_000_000  # A payload of more bytes is not held up by the others, nor they by it.
+
+
+class _GaveUp(Exception):
+    """The journal closes and the database is away."""
+
+
+class Journal:
+    """Writes to one database, for as long as `run` runs.
+
+    Args:
+        database: Where to; open.
+        random: Names the journal.
+
+    Attributes:
+        writer: The node that writes, as owners of runs know it.
+    """
+
+    def __init__(self, database: Database, random: Random) -> None:
+        self.writer = ""
+        self._database = database
+        self._id = UUID(int=random.getrandbits(128), version=4)
+        self._number = 0
+        self._waiting: deque[Entry] = deque()
+        self._committing: Sequence[Entry] = ()
+        self._woken: asyncio.Future[None] | None = None
+        self._connection: Connection | None = None
+        self._closing = False
+        self._ended = asyncio.Event()
+
+    # The writers' side --------------------------------------------------------------------------------------
+
+    async def create(self, run: RunRecord) -> None:
+        """Record a new run. Raises `StaleWrite` if another one has its id, `KeyTaken` if one has its key."""
+        await self._enter(Creation(run.id, self._future(), run))
+
+    async def write(self, events: Sequence[Event], epoch: int, payload: bytes | None = None) -> None:
+        """Record events of one run, all or none. Raises `StaleWrite`."""
+        entry = Write.of(events, epoch, self._future(), payload)
+        if payload is not None and len(payload) > _ALONE:
+            await self._write_alone(entry)
+        else:
+            await self._enter(entry)
+
+    async def _enter(self, entry: Entry) -> None:
+        if self._closing:
+            raise StoreUnavailable("the store is closed, so this was not recorded; open it again")
+        self._waiting.append(entry)
+        if self._woken is not None and not self._woken.done():
+            self._woken.set_result(None)
+        await entry.done
+
+    async def _write_alone(self, entry: Write) -> None:
+        """On a connection of the pool. Sent again after a lost answer, its own record would refuse it."""
+        given, *_ = arguments([entry])
+        tries = 0
+
+        async def send() -> Any:
+            nonlocal tries
+            tries += 1
+            async with self._database.transaction() as connection:
+                return await connection.fetch(query("record"), self.writer, None, None, *given)
+
+        for row in await self._database.patiently(send):
+            if tries > 1 and row["reason"] == "ended" and await self._is_kept(entry):
+                return
+            raise _refusal(row, entry)
+
+    async def _is_kept(self, entry: Write) -> bool:
+        assert entry.payload is not None
+        return bool(await self._database.fetch("payload_exists", entry.payload[0]))
+
+    @staticmethod
+    def _future() -> asyncio.Future[None]:
+        return asyncio.get_running_loop().create_future()
+
+    # Committing ---------------------------------------------------------------------------------------------
+
+    async def run(self) -> None:
+        """Commit what is written until `close`."""
+        try:
+            with suppress(_GaveUp):
+                while self._waiting or not self._closing:
+                    if self._waiting:
+                        await self._commit(gather(self._waiting))
+                    else:
+                        await self._sleep()
+        finally:
+            self._fail_all()
+            await self._disconnect()
+            self._ended.set()
+
+    async def closed(self) -> None:
+        """Return when `run` has returned."""
+        await self._ended.wait()
+
+    async def _sleep(self) -> None:
+        self._woken = asyncio.get_running_loop().create_future()
+        try:
+            await self._woken
+        finally:
+            self._woken = None
+
+    def close(self) -> None:
+        """Take nothing more; `run` returns when all is recorded, or soon if the database is away."""
+        if not self._closing:
+            self._closing = True
+            if self._woken is not None and not self._woken.done():
+                self._woken.set_result(None)
+
+    async def _commit(self, batch: Sequence[Entry]) -> None:
+        self._committing = batch
+        self._number += 1
+        given, creations, writes = arguments(batch)
+        try:
+            rows = await self._send((self.writer, self._id, self._number, *given))
+        except (asyncpg.PostgresError, asyncpg.InterfaceError, ValueError, TypeError, OverflowError) as error:
+            await self._divide(batch, error)
+            return
+        self._committing = ()
+        refused = {row["entry"]: row for row in rows}
+        for place, write in enumerate(writes, 1):
+            _settle(write, refused.get(place))
+        for place, creation in enumerate(creations, 1):
+            _settle(creation, refused.get(-place))
+
+    async def _divide(self, batch: Sequence[Entry], error: Exception) -> None:
+        """The database cannot take the batch as it is: find the entry it cannot take."""
+        if len(batch) == 1:
+            self._committing = ()
+            if not batch[0].done.done():
+                batch[0].done.set_exception(unavailable(self._database.address, error))
+            return
+        middle = len(batch) // 2
+        await self._commit(batch[:middle])
+        await self._commit(batch[middle:])
+
+    async def _send(self, given: Sequence[Any]) -> Sequence[Any]:
+        """Send one batch until there is an answer; raises what is no weather."""
+        pause = _FIRST_PAUSE
+        since: float | None = None
+        while True:
+            try:
+                rows = await self._try(given)
+            except (
+                asyncpg.PostgresError,
+                asyncpg.InterfaceError,
+                asyncpg.InternalClientError,
+                OSError,
+            ) as error:
+                await self._disconnect()
+                if not is_weather(error):
+                    raise
+                self._database.stormy(error)
+                since = since or asyncio.get_running_loop().time()
+                if self._closing and asyncio.get_running_loop().time() > since + _CLOSING:
+                    raise _GaveUp from error
+            else:
+                self._database.fine()
+                return rows
+            pause = await self._database.pause(pause)
+
+    async def _try(self, given: Sequence[Any]) -> Sequence[Any]:
+        if self._connection is None:
+            self._connection = await self._database.connect()
+        rows: Sequence[Any]
+        if not self._database.pooled:
+            rows = await self._connection.fetch(query("record"), *given)
+            return rows
+        async with self._connection.transaction():
+            rows = await self._connection.fetch(query("record"), *given)
+        return rows
+
+    async def _disconnect(self) -> None:
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            connection.terminate()
+
+    def _fail_all(self) -> None:
+        error = StoreUnavailable("the store was closed before this was recorded; it may or may not have been")
+        for entry in (*self._committing, *self._waiting):
+            if not entry.done.done():
+                entry.done.set_exception(error)
+        self._waiting.clear()
+
+
+def _settle(entry: Entry, row: Any) -> None:
+    if entry.done.done():
+        return  # Its writer was cancelled.
+    if row is None:
+        entry.done.set_result(None)
+    else:
+        entry.done.set_exception(_refusal(row, entry))
+
+
+def _refusal(row: Any, entry: Entry) -> StaleWrite:
+    if isinstance(entry, Write):
+        return StaleWrite(_write_refused(row, entry))
+    assert isinstance(entry, Creation)
+    if row["reason"] == "key":
+        return KeyTaken(refusals.key_taken(row["key"], str(entry.run.key)))
+    return StaleWrite(refusals.id_taken(entry.run_id))
+
+
+def _write_refused(row: Any, entry: Write) -> str:
+    match row["reason"]:
+        case "unknown":
+            return refusals.unknown_run(entry.run_id)
+        case "finished":
+            return refusals.finished(entry.run_id)
+        case "epoch":
+            return refusals.taken_over(entry.run_id, row["number"], entry.epoch)
+        case "ended":
+            return refusals.already_recorded(_step(row), entry.run_id)
+        case _:
+            return refusals.overtaken(_step(row), _attempt(row, entry), row["number"])
+
+
+def _step(row: Any) -> str:
+    return step_label(row["asset"], key_of(row["key"]))
+
+
+def _attempt(row: Any, entry: Write) -> int:
+    """The attempt that was overtaken; in a row of an entry it follows run, kind, time, asset and key."""
+    of_step = (each[5] for each in entry.rows if each[3] == row["asset"] and each[4] == row["key"])
+    return next((attempt for attempt in of_step if attempt is not None), 0)

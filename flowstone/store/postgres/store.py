@@ -1,0 +1,228 @@
+"""Run history in a Postgres database, for any number of processes at once."""
+
+from __future__ import annotations
+
+import asyncio
+from random import Random
+from typing import TYPE_CHECKING, Any, Final
+
+from flowstone.actors import TaskSupervisor
+from flowstone.errors import RunNotFound, StoreUnavailable
+from flowstone.runs.events import RunQueued, StepProgressed
+from flowstone.store import refusals
+from flowstone.store.event_log import ENDINGS
+from flowstone.store.memory import of_one_run, retention
+from flowstone.store.postgres.address import Address
+from flowstone.store.postgres.columns import run_of
+from flowstone.store.postgres.database import Database
+from flowstone.store.postgres.history import History
+from flowstone.store.postgres.journal import Journal
+from flowstone.store.postgres.retention import Retention
+from flowstone.store.postgres.schema import migrate, require
+from flowstone.store.postgres.texts import key_text
+from flowstone.store.protocol import StaleWrite, Store
+from flowstone.store.run_log import check_together, dated
+from flowstone.store.sanitise import sanitised, sanitised_run
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Coroutine, Iterable, Mapping, Sequence
+
+    from flowstone.runs.events import Event
+    from flowstone.runs.records import Materialization, RunRecord, Status
+    from flowstone.store.cluster import Cluster
+    from flowstone.store.protocol import StepKey
+
+__all__ = ["PostgresStore"]
+
+_CLOSING: Final = 15.0
+
+
+class PostgresStore(Store):
+    """A store behind a `postgresql://` URL.
+
+    Args:
+        dsn: The URL, as libpq understands it.
+        auto_migrate: Whether `open` brings an empty or older database up to date; otherwise it refuses it.
+        random: Names what must be unique, and jitters. Default: one of its own.
+
+    Raises:
+        StoreUnavailable: The URL cannot be read.
+    """
+
+    def __init__(self, dsn: str, *, auto_migrate: bool = True, random: Random | None = None) -> None:
+        self._random = random or Random()  # noqa: S311 - names and jitter, not secrets
+        self.auto_migrate = auto_migrate
+        self._use(dsn)
+
+    def _use(self, dsn: str) -> None:
+        self._database = Database(Address.of(dsn), self._random)
+        self._tasks: TaskSupervisor | None = None
+        self._journal = Journal(self._database, self._random)
+        self._history = History(self._database, self._start)
+        self._retention = Retention(self._database)
+
+    @property
+    def address(self) -> Address:
+        """Where it is, to be shown."""
+        return self._database.address
+
+    @property
+    def problem(self) -> str | None:
+        """Why the database does not answer at present, or None."""
+        return self._database.problem
+
+    @property
+    def cluster(self) -> Cluster | None:
+        """What nodes share; there as long as the store is open."""
+        return None
+
+    # Life ---------------------------------------------------------------------------------------------------
+
+    async def open(self) -> None:
+        if self._tasks is not None:
+            return
+        await self._database.open()
+        try:
+            await (migrate(self._database) if self.auto_migrate else require(self._database))
+        except BaseException:
+            await self._database.close()
+            raise
+        self._journal = Journal(self._database, self._random)
+        self._tasks = tasks = TaskSupervisor(name="postgres", shutdown=_CLOSING)
+        await tasks.__aenter__()
+        tasks.start("journal", self._journal.run())
+
+    async def migrate(self) -> list[str]:
+        """Bring the database up to date, open or not; returns the names of the migrations that were applied.
+
+        Raises:
+            StoreUnavailable: It cannot be reached, or its schema not be changed.
+        """
+        was_open = self._database.is_open
+        await self._database.open()
+        try:
+            return await migrate(self._database)
+        finally:
+            if not was_open:
+                await self._database.close()
+
+    async def close(self) -> None:
+        tasks, self._tasks = self._tasks, None
+        if tasks is None:
+            return
+        self._journal.close()
+        try:
+            async with asyncio.timeout(_CLOSING):
+                await self._journal.closed()
+        except TimeoutError:
+            pass  # What waits is told so when its task is stopped.
+        await tasks.__aexit__(None, None, None)
+        await self._database.close()
+
+    def _start(self, work: Coroutine[Any, Any, None]) -> object:
+        if self._tasks is None:
+            work.close()
+            raise StoreUnavailable("the store is not open; use it between open() and close()")
+        return self._tasks.start("ask", work)
+
+    # Writing ------------------------------------------------------------------------------------------------
+
+    async def create_run(self, run: RunRecord) -> None:
+        await self._journal.create(sanitised_run(run))
+
+    async def claim(self, run_id: str, owner: str, *, epoch: int) -> RunRecord:
+        rows = await self._database.fetch("claim", run_id, owner, epoch)
+        found = run_of(rows[0]) if rows else await self.run(run_id)
+        if found is None:
+            raise RunNotFound(f"no run {run_id}: its id is mistyped, or retention removed it")
+        if not rows and not (found.owner == owner and found.epoch == epoch + 1 and not found.status.terminal):
+            moved = "has finished" if found.status.terminal else f"is at epoch {found.epoch}, not {epoch}"
+            raise StaleWrite(refusals.claim_refused(owner, run_id, moved))
+        return found
+
+    async def write(self, event: Event, epoch: int = 0, *, payload: bytes | None = None) -> None:
+        await self._write([event], epoch, payload)
+
+    async def write_many(self, events: Sequence[Event], epoch: int = 0) -> None:
+        await self._write(of_one_run(events), epoch)
+
+    async def _write(self, events: Sequence[Event], epoch: int, payload: bytes | None = None) -> None:
+        told = [_storable(event) for event in events if not isinstance(event, StepProgressed | RunQueued)]
+        check_together(told)
+        if told:
+            await self._journal.write(told, epoch, payload)
+
+    async def invalidate(self, keys: Iterable[StepKey]) -> int:
+        return await self._count("invalidate", *_columns(keys))
+
+    async def add_partitions(self, name: str, keys: Sequence[str]) -> int:
+        return await self._count("add_partitions", name, list(keys))
+
+    async def remove_partitions(self, name: str, keys: Sequence[str]) -> int:
+        return await self._count("remove_partitions", name, list(keys))
+
+    async def delete_payload(self, location: str) -> None:
+        await self._database.fetch("delete_payload", location)
+
+    async def prune(self, *, keep_versions: int, keep_runs: int) -> Sequence[Materialization]:
+        return await self._retention.prune(*retention(keep_versions, keep_runs))
+
+    async def _count(self, name: str, *arguments: Any) -> int:
+        rows = await self._database.fetch(name, *arguments)
+        count: int = rows[0]["count"]
+        return count
+
+    # Reading ------------------------------------------------------------------------------------------------
+
+    async def run(self, run_id: str) -> RunRecord | None:
+        return await self._history.run(run_id)
+
+    async def run_with_key(self, key: str) -> RunRecord | None:
+        return await self._history.run_with_key(key)
+
+    async def runs(
+        self, *, statuses: Collection[Status] = (), limit: int = 100, before: str | None = None
+    ) -> Sequence[RunRecord]:
+        return await self._history.runs(statuses, limit, before)
+
+    async def events(self, run_id: str, *, after: int = 0, limit: int = 1000) -> Sequence[tuple[int, Event]]:
+        return await self._history.events(run_id, after, limit)
+
+    async def steps(
+        self, run_id: str, *, status: Status | None = None, offset: int = 0, limit: int | None = None
+    ) -> Sequence[Materialization]:
+        return await self._history.steps(run_id, status, offset, limit)
+
+    async def step(self, run_id: str, key: StepKey) -> Materialization | None:
+        return await self._history.step(run_id, key)
+
+    async def current(self, keys: Iterable[StepKey]) -> Mapping[StepKey, Materialization]:
+        return await self._history.current(keys)
+
+    async def history(self, key: StepKey, *, limit: int = 100, offset: int = 0) -> Sequence[Materialization]:
+        return await self._history.history(key, limit, offset)
+
+    async def downstream(self, keys: Iterable[StepKey]) -> Mapping[StepKey, Sequence[StepKey]]:
+        return await self._history.downstream(keys)
+
+    async def current_keys(self, asset: str) -> Sequence[str | None]:
+        return await self._history.current_keys(asset)
+
+    async def partitions(self, name: str) -> Sequence[str]:
+        return [row["key"] for row in await self._database.fetch("partitions", name)]
+
+    async def payload(self, location: str) -> bytes | None:
+        return await self._history.payload(location)
+
+
+def _storable(event: Event) -> Event:
+    if isinstance(event, ENDINGS):
+        record = event.materialization
+        if record.finished_at is None or record.finished_at.tzinfo is None:
+            event = dated(event)
+    return sanitised(event)
+
+
+def _columns(keys: Iterable[StepKey]) -> tuple[list[str], list[str]]:
+    keys = list(keys)
+    return [asset for asset, _ in keys], [key_text(key) for _, key in keys]

@@ -1,0 +1,1 @@
+delete from flowstone.payloads where location = $1

@@ -1,0 +1,1 @@
+drop trigger queue_changed on flowstone.queue

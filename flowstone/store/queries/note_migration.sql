@@ -1,0 +1,1 @@
+insert into flowstone.migrations (number, name) values ($1, $2)

@@ -1,0 +1,1 @@
+select key from flowstone.partition_keys where set = $1 order by position

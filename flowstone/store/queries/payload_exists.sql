@@ -1,0 +1,1 @@
+select location from flowstone.payloads where location = $1

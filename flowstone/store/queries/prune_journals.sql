@@ -1,0 +1,1 @@
+delete from flowstone.journals where at < now() - interval '1 day'

@@ -1,0 +1,1 @@
+delete from flowstone.step_leases where run_id = $1

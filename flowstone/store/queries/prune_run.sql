@@ -1,0 +1,1 @@
+delete from flowstone.runs where id = $1

@@ -1,0 +1,39 @@
+-- $1: successes that stay of each asset and partition; $2: how many assets and partitions to look at now.
+with looked_at as materialized (
+    select known.asset, known.key from flowstone.superseded as known
+    where coalesce(known.kept, 2147483647) > $1
+    order by coalesce(known.kept, 2147483647) desc limit $2
+    for update skip locked
+), ranked as materialized (
+    select made.run_id, made.asset, made.key, made.listed,
+        row_number() over (partition by made.asset, made.key order by made.finished_at desc, made.arrival desc) as place,
+        exists (select from flowstone.current where current.asset = made.asset and current.key = made.key
+            and current.run_id = made.run_id and current.valid) as is_current
+    from looked_at join flowstone.materializations as made using (asset, key)
+    where made.kept and made.status = 'succeeded'
+), gone as materialized (
+    select * from ranked where ranked.place > $1 and not ranked.is_current
+), unkept as (
+    update flowstone.materializations as made set kept = false from gone
+    where gone.listed and made.run_id = gone.run_id and made.asset = gone.asset and made.key = gone.key
+    returning made.run_id, made.asset, made.key, made.status, made.attempt, made.started_at, made.finished_at,
+    made.code_version, made.data_version, made.location, made.io, made.size, made.details::text
+), deleted as (
+    delete from flowstone.materializations as made using gone
+    where not gone.listed and made.run_id = gone.run_id and made.asset = gone.asset and made.key = gone.key
+    returning made.run_id, made.asset, made.key, made.status, made.attempt, made.started_at, made.finished_at,
+    made.code_version, made.data_version, made.location, made.io, made.size, made.details::text
+), forgotten_inputs as (
+    delete from flowstone.inputs using gone
+    where inputs.run_id = gone.run_id and inputs.consumer = gone.asset and inputs.consumer_key = gone.key
+), forgotten as (
+    delete from flowstone.current using gone
+    where current.asset = gone.asset and current.key = gone.key and current.run_id = gone.run_id and not current.valid
+), noted as (
+    update flowstone.superseded as known set kept = (
+        select count(*) from ranked where ranked.asset = known.asset and ranked.key = known.key
+            and not (ranked.place > $1 and not ranked.is_current))
+    from looked_at where known.asset = looked_at.asset and known.key = looked_at.key
+)
+select true as looked, unkept.* from unkept
+union all select true, deleted.* from deleted

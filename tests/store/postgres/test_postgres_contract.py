@@ -1,0 +1,33 @@
+"""The contract of every store, for the Postgres store."""
+
+from __future__ import annotations
+
+import pytest
+
+from flowstone.store.postgres import PostgresStore
+from tests.store.contract import StoreContract
+
+
+class PostgresPlace:
+    """A database; each reopening connects to it with a new store object."""
+
+    def __init__(self, dsn: str) -> None:
+        self.dsn = dsn
+        self.store = PostgresStore(dsn)
+
+    async def reopen(self):
+        await self.store.close()
+        self.store = PostgresStore(self.dsn)
+        await self.store.open()
+        return self.store
+
+
+class TestPostgresStore(StoreContract):
+    """The Postgres store keeps the contract."""
+
+    @pytest.fixture
+    async def place(self, database):
+        place = PostgresPlace(database)
+        await place.store.open()
+        yield place
+        await place.store.close()
