@@ -66,6 +66,10 @@ class Stores(RuleBasedStateMachine):
         self.loop.close()
         self.directory.cleanup()
 
+    @property
+    def stores(self):
+        return (self.memory, self.file)
+
     def do(self, call):
         return self.loop.run_until_complete(call)
 
@@ -74,11 +78,11 @@ class Stores(RuleBasedStateMachine):
         try:
             answer = expected()
         except Refused:
-            for store in (self.memory, self.file):
+            for store in self.stores:
                 with pytest.raises((StaleWrite, errors.RunNotFound)):
                     self.do(call(store))
             return
-        for store in (self.memory, self.file):
+        for store in self.stores:
             assert comparable(self.do(call(store))) == comparable(answer)
 
     @initialize()
@@ -130,6 +134,9 @@ class Stores(RuleBasedStateMachine):
 
     @rule(compacting=st.booleans())
     def reopen(self, compacting):
+        self.take_over(compacting)
+
+    def take_over(self, compacting) -> None:
         """A new process takes over, and may find that the journal has too many dead lines."""
         self.do(self.file.close())
         self.file = FileStore(self.directory.name)
@@ -143,7 +150,7 @@ class Stores(RuleBasedStateMachine):
 
     @invariant()
     def all_answers_are_the_models(self):
-        for store in (self.memory, self.file):
+        for store in self.stores:
             self.do(self.compare(store))
 
     async def compare(self, store) -> None:

@@ -33,6 +33,7 @@ __all__ = ["Cluster"]
 
 _LOG_SIZE: Final = 1 << 20  # Bytes; a larger log is put aside when the server starts.
 _STOPS_WITHIN: Final = 30.0  # Seconds for a checkpoint on a slow disk; then it stops without one.
+_TOLD_WITHIN: Final = 3.0  # Seconds for one that was just launched to write down its process id.
 
 # Light, because a pipeline's history is small; durability is PostgreSQL's default (fsync=on).
 _OPTIONS: Final = {
@@ -87,7 +88,7 @@ class Cluster:
         for how, seconds in ((signal.SIGINT, _STOPS_WITHIN), (signal.SIGQUIT, 5.0)):
             if self._told(how) and Patience(seconds).until(lambda: not self.alive()):
                 break
-        if not self.alive():
+        if not self.alive() and self._stranger() is None:
             remove_socket_directory(self._layout.socket)
 
     def _settle(self, patience: Patience) -> None:
@@ -105,7 +106,7 @@ class Cluster:
             postmaster = Postmaster.of(self._layout.data)
             return not self.alive() or (postmaster is not None and postmaster.tell(how))
 
-        return Patience(3.0).until(told)
+        return Patience(_TOLD_WITHIN).until(told)
 
     # The data directory -------------------------------------------------------------------------------------
 
@@ -155,13 +156,17 @@ class Cluster:
 
     def _forget_the_dead(self) -> None:
         """Remove what a killed server left, which PostgreSQL itself would take for a living one's."""
-        postmaster = Postmaster.of(self._layout.data)
-        if postmaster is not None and postmaster.lives():
+        if (stranger := self._stranger()) is not None:
             raise StoreUnavailable(
-                f"process {postmaster.pid} is a server in {self._layout.data} that FlowStone did not start; "
+                f"process {stranger.pid} is a server in {self._layout.data} that FlowStone did not start; "
                 "stop it, or use its postgresql:// URL"
             )
         (self._layout.data / "postmaster.pid").unlink(missing_ok=True)
+
+    def _stranger(self) -> Postmaster | None:
+        """The server that runs without our lock, such as one that somebody started by hand."""
+        postmaster = Postmaster.of(self._layout.data)
+        return postmaster if postmaster is not None and postmaster.lives() and not self.alive() else None
 
     def _run(self, command: Sequence[str | Path], data: Path, what: str) -> None:
         """Run a program that leaves processes behind; they inherit the server's lock, and the log, never a pipe."""

@@ -92,7 +92,7 @@ begin
             owner, epoch, total, key, priority, finish_order)
         select made.id, made.pipeline, made.asset, made.request::json, made.status, made.created_at,
             made.started_at, made.finished_at, made.owner, made.epoch, made.total, made.key, made.priority,
-            case when made.status in ('succeeded', 'failed', 'cancelled')
+            case when made.status in ('succeeded', 'failed', 'skipped', 'reused', 'cancelled')
                 then nextval('flowstone.finishes') end
         from unnest(new_id, new_pipeline, new_asset, new_request, new_status, new_created_at, new_started_at, new_finished_at, new_owner, new_epoch, new_total, new_key, new_priority) as made(
             id, pipeline, asset, request, status, created_at, started_at, finished_at, owner, epoch, total,
@@ -139,8 +139,8 @@ begin
         from unnest(new_id, new_pipeline, new_request, new_created_at, new_key) with ordinality as made(
             id, pipeline, request, created_at, key, place)
         left join flowstone.runs on runs.id = made.id
-        where (runs.pipeline, runs.request::text, runs.created_at)
-            is distinct from (made.pipeline, made.request, made.created_at)
+        where (runs.pipeline, runs.request::text, runs.created_at, runs.key)
+            is distinct from (made.pipeline, made.request, made.created_at, made.key)
     ), first_fence as (
         select distinct on (fence.entry) fence.* from fence order by fence.entry, fence.rank
     )
@@ -198,8 +198,8 @@ begin
             select told.run_id, count(*) as events,
                 count(*) filter (where told.finished_at is not null and told.status = 'succeeded') as succeeded,
                 count(*) filter (where told.finished_at is not null and told.status = 'failed') as failed,
-                count(*) filter (where told.status = 'skipped') as skipped,
-                count(*) filter (where told.status = 'reused') as reused,
+                count(*) filter (where told.finished_at is not null and told.status = 'skipped') as skipped,
+                count(*) filter (where told.finished_at is not null and told.status = 'reused') as reused,
                 count(*) filter (where told.finished_at is not null and told.status = 'cancelled') as cancelled,
                 min(told.at) filter (where told.kind = 'run.started') as started_at,
                 (array_agg(told.size order by told.place desc) filter (where told.kind = 'run.started'))[1]
