@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from flowstone.runs.records import Status
 
 __all__ = [
+    "AttemptLost",
     "CancelSteps",
     "CheckSteps",
     "Command",
@@ -31,10 +32,19 @@ __all__ = [
 
 @dataclass(frozen=True, slots=True)
 class StartStep:
-    """Start this attempt of the step now."""
+    """Start this attempt of the step now.
+
+    Attributes:
+        step: The step.
+        attempt: The attempt's number.
+        alone: Whether nothing else may run beside it on its node: an earlier attempt went with its process.
+        failed: How many attempts before it failed by themselves; only those count against `Retry.attempts`.
+    """
 
     step: int
     attempt: int
+    alone: bool = False
+    failed: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,4 +117,17 @@ class HoldStarts:
     """Start nothing more: the run is to end once its running steps have."""
 
 
-Signal: TypeAlias = RetryDue | StepsNeeded | HoldStarts
+@dataclass(frozen=True, slots=True)
+class AttemptLost:
+    """The process that ran this attempt died while the run goes on: nobody will record how it ended.
+
+    The step is started again with the next number. If the attempt had begun, it may be what ended the process:
+    that is a loss, and the next attempt runs alone.
+    """
+
+    step: int
+    attempt: int
+    begun: bool = True
+
+
+Signal: TypeAlias = RetryDue | StepsNeeded | HoldStarts | AttemptLost

@@ -21,8 +21,8 @@ How a run of a million steps stays small
     starts), and walking partition by partition (meaningless when assets have different partition sets).
 
 Invariants, stated by `tests/runs/test_state.py`: no step starts before its inputs are there, nor while it
-runs; at most `max_parallel` hold a slot; terminal states absorb whatever comes later; replaying the recorded
-events gives the state that recorded them.
+runs; at most `max_parallel` hold a slot; one that may have ended a process runs alone; terminal states absorb
+whatever comes later; replaying the recorded events gives the state that recorded them.
 """
 
 from __future__ import annotations
@@ -32,6 +32,7 @@ from collections import deque
 from typing import TYPE_CHECKING, Final, TypeAlias, TypeVar, assert_never
 
 from flowstone.runs.commands import (
+    AttemptLost,
     CancelSteps,
     CheckSteps,
     Command,
@@ -127,6 +128,7 @@ class RunState:
         self._lone: int | None = None  # A suspect that runs: nothing else starts.
         self._suspects: set[int] = set()
         self._losses: dict[int, int] = {}  # Step -> attempts without an end before its last one.
+        self._failures: dict[int, int] = {}  # Step -> attempts that failed by themselves.
         self._to_check: deque[int] = deque()
         self._checking: dict[int, None] = {}
         self._waiting: dict[int, None] = {}
@@ -150,6 +152,8 @@ class RunState:
         """
         self._begun = True
         self._suspects = set(self._running)
+        for step in self._running:
+            self._count_loss(step)
         for step in [*self._running, *self._waiting]:
             self._states[step] = UNEXAMINED
         self._running.clear()
@@ -168,7 +172,7 @@ class RunState:
         match event:
             case StepStarted() | StepProgressed() | RunQueued() | RunStarted():
                 return []
-            case RetryDue() | StepsNeeded() | HoldStarts():
+            case RetryDue() | StepsNeeded() | HoldStarts() | AttemptLost():
                 self._signalled(event)
             case RunCancelRequested():
                 self._cancel()
@@ -243,6 +247,14 @@ class RunState:
         """The number of the step's last attempt while it is live; 0 before its first."""
         return self._attempts.get(step, 0)
 
+    def losses(self, step: int) -> int:
+        """How many attempts of a live step went with their processes; one that may be under way is none."""
+        return self._losses.get(step, 0)
+
+    def failures(self, step: int) -> int:
+        """How many attempts of a live step failed by themselves, and were followed or will be by another one."""
+        return self._failures.get(step, 0)
+
     def cause_of(self, step: int) -> int:
         """The failed step because of which this one is skipped."""
         return self._causes[step]
@@ -264,18 +276,19 @@ class RunState:
         match event:
             case StepStarted():
                 if step in self._running:
-                    self._losses[step] = self._losses.get(step, 0) + 1
+                    self._count_loss(step)
                 self._attempts[step] = event.attempt
                 self._states[step] = RUNNING
                 self._running[step] = None
             case StepRetried():
                 self._running.pop(step, None)
+                self._count_failure(event, step)
                 self._states[step] = WAITING
                 self._waiting[step] = None
             case _:
                 self._running.pop(step, None)
                 self._waiting.pop(step, None)
-                self._attempts.pop(step, None)
+                self._forget_attempts(step)
                 self._end(step, _CODE[type(event)])
                 self._settled += 1
 
@@ -285,9 +298,7 @@ class RunState:
             case StepSucceeded() | StepFailed() | StepCancelled() | StepRetried() if state == RUNNING:
                 if event.attempt != self._attempts[step]:
                     return
-                del self._running[step]
-                if step == self._lone:
-                    self._lone = None
+                self._stopped_running(step)
                 if isinstance(event, StepRetried):
                     self._retry(event, step)
                 else:
@@ -316,10 +327,37 @@ class RunState:
                         self._ready.append(step)
             case HoldStarts():
                 self._holding = True
+            case AttemptLost(step, attempt, begun):
+                if self._states[step] == RUNNING and self._attempts[step] == attempt:
+                    self._attempt_lost(step, begun=begun)
             case _:
                 assert_never(signal)
 
+    def _attempt_lost(self, step: int, *, begun: bool) -> None:
+        self._stopped_running(step)
+        if begun:
+            self._count_loss(step)
+        if self.cancelling:
+            self._finish_unstarted(step)
+            return
+        self._states[step] = READY
+        (self._alone if begun else self._unblocked).append(step)
+
+    def _stopped_running(self, step: int) -> None:
+        del self._running[step]
+        if step == self._lone:
+            self._lone = None
+
+    def _count_loss(self, step: int) -> None:
+        self._losses[step] = self._losses.get(step, 0) + 1
+
+    def _count_failure(self, event: StepRetried, step: int) -> None:
+        """An attempt that its node stopped to go away is nobody's failure."""
+        if event.failure.kind != "lost":
+            self._failures[step] = self._failures.get(step, 0) + 1
+
     def _retry(self, event: StepRetried, step: int) -> None:
+        self._count_failure(event, step)
         if self.cancelling:
             self._finish_unstarted(step)
             return
@@ -426,12 +464,17 @@ class RunState:
     def _finish_step(self, step: int, code: int) -> None:
         """An attempt or a look-up ended the step; its record is already written."""
         self._end(step, code)
-        self._attempts.pop(step, None)
+        self._forget_attempts(step)
         if code in (FAILED, CANCELLED):
             self._drop_waiters(step)
         else:
             self._release_waiters(step)
         self._settle(step)
+
+    def _forget_attempts(self, step: int) -> None:
+        if self._attempts.pop(step, 1) > 1:
+            self._losses.pop(step, None)
+            self._failures.pop(step, None)
 
     def _release_waiters(self, step: int) -> None:
         for waiter in self._waiters.pop(step, ()):
@@ -476,6 +519,7 @@ class RunState:
 
     def _finish_unstarted(self, step: int) -> None:
         self._end(step, CANCELLED)
+        self._forget_attempts(step)
         self._to_cancel.append(step)
 
     def _settle(self, step: int) -> None:
@@ -518,7 +562,11 @@ class RunState:
             self._attempts[step] = attempt
             self._running[step] = None
             self._states[step] = RUNNING
-            commands.append(StartStep(step, attempt))
+            if attempt == 1:
+                commands.append(StartStep(step, 1))
+            else:
+                alone = queue is self._alone
+                commands.append(StartStep(step, attempt, alone, self._failures.get(step, 0)))
         self._batch(commands)
         if self._settled == self.plan.total:
             self._finishing = True

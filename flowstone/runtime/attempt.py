@@ -60,10 +60,12 @@ class Attempt:
     """An attempt, from its start to the event that ends it.
 
     Attributes:
+        alone: Whether no other step of this process may run beside it.
         stopping: Why it was told to stop: the run is being `cancelled`, or its `timeout` is over.
         on_over: Called when its task has ended, with the recorded event if it lived to record one.
         over: Set when its task has ended, by whatever means; nothing may be recorded from then on.
         holds_slot: Whether it counts against `max_concurrency`: not while it waits for runs of its own.
+        takers: Those of its tasks that wait until it holds a slot again (nesting.py).
         waits: How many runs of its own it waits for (nesting.py).
     """
 
@@ -71,6 +73,7 @@ class Attempt:
         "_brood",
         "_deadline",
         "_epoch",
+        "_failed_before",
         "_inputs",
         "_metadata",
         "_payload",
@@ -78,6 +81,7 @@ class Attempt:
         "_services",
         "_started_at",
         "_thread",
+        "alone",
         "asset",
         "handle",
         "holds_slot",
@@ -89,26 +93,39 @@ class Attempt:
         "run_id",
         "step",
         "stopping",
+        "takers",
         "waits",
     )
 
     def __init__(
-        self, services: Services, plan: RunPlan, run_id: str, epoch: int, step: int, number: int
+        self,
+        services: Services,
+        plan: RunPlan,
+        run_id: str,
+        epoch: int,
+        step: int,
+        number: int,
+        *,
+        alone: bool = False,
+        failed: int = 0,
     ) -> None:
         name, self.partition, self.key = plan.step(step)
         self.asset: Asset[..., Any] = plan.graph.assets[name]
         self.run_id = run_id
         self.step = step
         self.number = number
+        self.alone = alone
         self.handle: TaskHandle | None = None
         self.stopping: Literal["cancelled", "timeout"] | None = None
         self.over = False
         self.holds_slot = False
         self.waits = 0
+        self.takers: tuple[asyncio.Future[None], ...] = ()
         self.on_over: Callable[[Attempt, AttemptEnd | None, Exit], None] | None = None
         self._services = services
         self._plan = plan
         self._epoch = epoch
+        self._failed_before = failed
         self._started_at: datetime | None = None
         self._inputs: tuple[Input, ...] = ()
         self._metadata: dict[str, Any] = {}
@@ -324,7 +341,9 @@ class Attempt:
         return StepSucceeded(at, self.run_id, self.asset.name, self.key, self.number, result)
 
     def _failed(self, failure: Failure) -> StepFailed | StepRetried:
-        delay = next_delay(self.asset.retry, self.number, failure, self._services.random)
+        # Attempts that went with a process, or were stopped with one, were not the asset's fault.
+        tried = self._failed_before + 1
+        delay = next_delay(self.asset.retry, tried, failure, self._services.random)
         name, key = self.asset.name, self.key
         if delay is not None:
             return StepRetried(

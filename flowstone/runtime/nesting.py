@@ -1,7 +1,7 @@
 """An asset that waits for a run of its own gives its slot back meanwhile.
 
 Otherwise `max_concurrency` assets that each call `runtime.materialize(...)` would wait for ever: they hold every
-slot that the runs they wait for need.
+slot that the runs they wait for need. One that runs alone lets others run meanwhile, for the same reason.
 """
 
 from __future__ import annotations
@@ -40,13 +40,21 @@ async def without_slot(attempt: Attempt, slots: Slots, work: Awaitable[T]) -> T:
 
 async def _take(attempt: Attempt, slots: Slots) -> None:
     taken: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+    attempt.takers = (*attempt.takers, taken)
 
-    def give(attempt: Attempt) -> bool:
+    def give(taken: asyncio.Future[None]) -> bool:
         wanted = not (attempt.over or attempt.waits or attempt.holds_slot or taken.done())
         attempt.holds_slot = attempt.holds_slot or wanted
-        if not taken.done():
-            taken.set_result(None)
+        # Several of its tasks may want the slot back, and have it once it is there: it never waits for itself.
+        for taker in attempt.takers if wanted else (taken,):
+            if not taker.done():
+                taker.set_result(None)
         return wanted
 
-    slots.take(give, attempt)
-    await taken
+    slots.take(give, taken, alone=attempt.alone)
+    try:
+        await taken
+    finally:
+        attempt.takers = tuple(taker for taker in attempt.takers if taker is not taken)
+        if attempt.alone:
+            slots.withdraw(taken)

@@ -185,6 +185,9 @@ class RunCoordinator(Actor):
         self._run.on_drain = None
         if self._timeout is not None:
             self._timeout.cancel()
+        for attempt in self._attempts.values():
+            if attempt.alone and attempt.handle is None:
+                self._services.slots.withdraw(attempt)
 
     # Beginning ----------------------------------------------------------------------------------------------
 
@@ -244,8 +247,8 @@ class RunCoordinator(Actor):
     def _obey(self, commands: Sequence[Command]) -> None:
         for command in commands:
             match command:
-                case StartStep(step, attempt):
-                    self._start(step, attempt)
+                case StartStep():
+                    self._start(command)
                 case CheckSteps(steps):
                     self._beside("look up current values", self._check(steps), self._answered)
                 case RetryStep(step, delay):
@@ -263,11 +266,20 @@ class RunCoordinator(Actor):
                 case _:
                     assert_never(command)
 
-    def _start(self, step: int, number: int) -> None:
-        run = self._run
-        attempt = Attempt(self._services, run.plan, run.record.id, self._epoch, step, number)
+    def _start(self, order: StartStep) -> None:
+        run, step = self._run, order.step
+        attempt = Attempt(
+            self._services,
+            run.plan,
+            run.record.id,
+            self._epoch,
+            step,
+            order.attempt,
+            alone=order.alone,
+            failed=order.failed,
+        )
         self._attempts[step] = attempt
-        self._services.slots.take(self._launch, attempt)
+        self._services.slots.take(self._launch, attempt, alone=order.alone)
 
     def _launch(self, attempt: Attempt) -> bool:
         """A slot is free. False if the attempt is not wanted any more."""
@@ -292,6 +304,8 @@ class RunCoordinator(Actor):
         else:
             # It waits for a slot and never began.
             del self._attempts[step]
+            if attempt.alone:
+                self._services.slots.withdraw(attempt)
             asset, key = attempt.asset.name, attempt.key
             record = cancelled_steps(self._run, (step,), self._services.clock.now())[0].materialization
             event = StepCancelled(

@@ -21,6 +21,7 @@ from flowstone.runs.records import Failure, Materialization, Status
 
 AT = datetime(2025, 1, 1, tzinfo=UTC)
 FAILURE = Failure("error", "ValueError: no", retryable=True)
+NODE_LEFT = Failure("lost", "the node was shut down", retryable=True)
 
 
 @dataclass
@@ -85,6 +86,11 @@ def failed(plan: HandPlan, step: int, attempt: int) -> StepFailed:
 
 def retried(plan: HandPlan, step: int, attempt: int) -> StepRetried:
     return StepRetried(AT, "run", *plan.name(step), attempt, FAILURE, 1.0)
+
+
+def released(plan: HandPlan, step: int, attempt: int) -> StepRetried:
+    """Its node went away in order, and stopped it first."""
+    return StepRetried(AT, "run", *plan.name(step), attempt, NODE_LEFT, 0.0)
 
 
 def cancelled(plan: HandPlan, step: int, attempt: int = 0) -> StepCancelled:

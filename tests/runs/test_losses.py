@@ -5,10 +5,19 @@ from __future__ import annotations
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from flowstone.runs.commands import FinishRun, RecordCancelled, RetryStep, StartStep
+from flowstone.runs.commands import AttemptLost, FinishRun, RecordCancelled, RetryDue, RetryStep, StartStep
 from flowstone.runs.records import Status
 from flowstone.runs.state import RunState
-from tests.runs.plans import HandPlan, cancel_requested, cancelled, failed, retried, started, succeeded
+from tests.runs.plans import (
+    HandPlan,
+    cancel_requested,
+    cancelled,
+    failed,
+    released,
+    retried,
+    started,
+    succeeded,
+)
 
 
 def resumed(plan: HandPlan, *log, max_parallel: int = 4) -> RunState:
@@ -23,8 +32,8 @@ def test_steps_in_flight_run_alone_one_after_another():
     """Each of them may be what killed the process; the others wait until all of them are done."""
     plan = HandPlan({"a": 4})
     state = resumed(plan, started(plan, 0, 1), started(plan, 2, 1))
-    assert state.begin() == [StartStep(0, 2)]
-    assert state.apply(succeeded(plan, 0, 2)) == [StartStep(2, 2)]
+    assert state.begin() == [StartStep(0, 2, alone=True)]
+    assert state.apply(succeeded(plan, 0, 2)) == [StartStep(2, 2, alone=True)]
     assert state.apply(succeeded(plan, 2, 2)) == [StartStep(1, 1), StartStep(3, 1)]
 
 
@@ -32,7 +41,7 @@ def test_a_suspect_that_is_retried_is_one_no_more():
     """It has shown that it fails without ending the process, so its next attempt needs no quarantine."""
     plan = HandPlan({"a": 2})
     state = resumed(plan, started(plan, 0, 1))
-    assert state.begin() == [StartStep(0, 2)]
+    assert state.begin() == [StartStep(0, 2, alone=True)]
     assert state.apply(retried(plan, 0, 2)) == [RetryStep(0, 1.0), StartStep(1, 1)]
 
 
@@ -41,7 +50,7 @@ def test_a_step_between_two_attempts_is_no_suspect():
     plan = HandPlan({"a": 2})
     state = resumed(plan, started(plan, 0, 1), retried(plan, 0, 1))
     assert state.lost(1) == []
-    assert state.begin() == [StartStep(0, 2), StartStep(1, 1)]
+    assert state.begin() == [StartStep(0, 2, failed=1), StartStep(1, 1)]
 
 
 def test_losses_are_counted():
@@ -67,12 +76,106 @@ def test_a_cancel_reaches_those_that_wait_to_run_alone():
     """They end cancelled without another attempt."""
     plan = HandPlan({"a": 2})
     state = resumed(plan, started(plan, 0, 1), started(plan, 1, 1))
-    assert state.begin() == [StartStep(0, 2)]
+    assert state.begin() == [StartStep(0, 2, alone=True)]
     orders = state.apply(cancel_requested())
     assert RecordCancelled((1,)) in orders
     state.apply(cancelled(plan, 1))
     assert state.apply(cancelled(plan, 0, 2)) == [FinishRun(Status.CANCELLED)]
     assert state.held == 0
+
+
+def test_an_attempt_lost_while_the_run_goes_on_is_made_again_alone():
+    """Its process may have died of it: it waits until nothing else of the run is under way."""
+    plan = HandPlan({"a": 3})
+    state = resumed(plan, max_parallel=2)
+    assert state.begin() == [StartStep(0, 1), StartStep(1, 1)]
+    assert state.apply(AttemptLost(0, 1)) == []
+    assert state.losses(0) == 1
+    assert state.apply(succeeded(plan, 1, 1)) == [StartStep(0, 2, alone=True)]
+    assert state.apply(succeeded(plan, 0, 2)) == [StartStep(2, 1)]
+
+
+def test_a_lost_attempt_that_had_never_begun_is_simply_made_again():
+    """It cannot have ended anything: no suspicion and no loss, only another number, which fences its lease."""
+    plan = HandPlan({"a": 2})
+    state = resumed(plan)
+    state.begin()
+    assert state.apply(AttemptLost(0, 1, begun=False)) == [StartStep(0, 2)]
+    assert state.losses(0) == 0
+    assert state.apply(succeeded(plan, 0, 1)) == []
+    assert state.apply(succeeded(plan, 0, 2)) == []
+
+
+def test_news_of_a_loss_that_come_late_change_nothing():
+    """An attempt whose end was recorded, or that was overtaken, is not lost."""
+    plan = HandPlan({"a": 1})
+    state = resumed(plan)
+    state.begin()
+    state.apply(retried(plan, 0, 1))
+    assert state.apply(AttemptLost(0, 1)) == []
+    assert state.apply(RetryDue(0)) == [StartStep(0, 2, failed=1)]
+    assert state.apply(AttemptLost(0, 1)) == []
+    state.apply(succeeded(plan, 0, 2))
+    assert state.apply(AttemptLost(0, 2)) == []
+    assert state.status_of(0) is Status.SUCCEEDED
+
+
+def test_a_step_that_is_lost_while_the_run_is_cancelled_ends_cancelled():
+    """It is not made again only to be stopped."""
+    plan = HandPlan({"a": 1})
+    state = resumed(plan)
+    state.begin()
+    state.apply(cancel_requested())
+    assert state.apply(AttemptLost(0, 1)) == [RecordCancelled((0,))]
+    assert state.apply(cancelled(plan, 0)) == [FinishRun(Status.CANCELLED)]
+
+
+def test_losses_count_the_same_live_and_replayed():
+    """Those of former processes, and those of other nodes while the run went on."""
+    plan = HandPlan({"a": 1})
+    state = resumed(plan, started(plan, 0, 1))
+    assert state.begin() == [StartStep(0, 2, alone=True)]
+    assert state.losses(0) == 1
+    assert state.apply(AttemptLost(0, 2)) == [StartStep(0, 3, alone=True)]
+    assert state.losses(0) == 2
+    again = resumed(plan, *(started(plan, 0, attempt) for attempt in (1, 2, 3)))
+    assert (again.losses(0), again.lost(3)) == (2, [(0, 3)])
+
+
+def test_an_attempt_that_left_with_its_node_is_neither_suspect_nor_lost():
+    """A node that shuts down stops its attempts first; whoever goes on makes them again, beside others."""
+    plan = HandPlan({"a": 2})
+    log = [started(plan, 0, 1), started(plan, 1, 1), released(plan, 0, 1), released(plan, 1, 1)]
+    state = resumed(plan, *log)
+    assert state.lost(1) == []
+    assert state.begin() == [StartStep(0, 2), StartStep(1, 2)]
+
+
+def test_only_failures_count_against_the_retries_of_an_asset():
+    """Attempts that were lost, left with their node or never began are told apart, live and replayed."""
+    plan = HandPlan({"a": 1})
+    state = resumed(plan)
+    state.begin()
+    state.apply(retried(plan, 0, 1))
+    assert state.apply(RetryDue(0)) == [StartStep(0, 2, failed=1)]
+    assert state.apply(AttemptLost(0, 2)) == [StartStep(0, 3, alone=True, failed=1)]
+    assert state.apply(AttemptLost(0, 3, begun=False)) == [StartStep(0, 4, failed=1)]
+    assert state.apply(released(plan, 0, 4)) == [RetryStep(0, 0.0)]
+    assert state.apply(RetryDue(0)) == [StartStep(0, 5, failed=1)]
+    log = [started(plan, 0, 1), retried(plan, 0, 1), started(plan, 0, 2), started(plan, 0, 4)]
+    again = resumed(plan, *log, released(plan, 0, 4), started(plan, 0, 5), retried(plan, 0, 5))
+    assert again.begin() == [StartStep(0, 6, failed=2)]
+    assert again.losses(0) == 1
+
+
+def test_the_past_of_a_step_is_forgotten_with_its_end():
+    """What is kept is bounded by the steps that are live."""
+    plan = HandPlan({"a": 2})
+    state = resumed(plan, started(plan, 0, 1), started(plan, 0, 2), started(plan, 1, 1), retried(plan, 1, 1))
+    state.begin()
+    state.apply(succeeded(plan, 0, 3))
+    state.apply(succeeded(plan, 1, 2))
+    assert [(state.losses(step), state.failures(step)) for step in (0, 1)] == [(0, 0), (0, 0)]
 
 
 @settings(max_examples=200, deadline=None)
@@ -89,6 +192,7 @@ def test_no_suspect_ever_runs_beside_another_step(data, size, max_parallel):
         for order in orders:
             if isinstance(order, StartStep):
                 running[order.step] = order.attempt
+                assert order.alone == (order.step in suspects)
         if not running:
             break
         assert len(running) <= max_parallel

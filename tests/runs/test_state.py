@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from flowstone.runs.commands import (
+    AttemptLost,
     CancelSteps,
     CheckSteps,
     FinishRun,
@@ -20,6 +21,7 @@ from flowstone.runs.commands import (
     StartStep,
     StepsNeeded,
 )
+from flowstone.runs.events import StepStarted
 from flowstone.runs.records import Status
 from flowstone.runs.state import RunState
 from tests.runs.plans import (
@@ -27,6 +29,7 @@ from tests.runs.plans import (
     cancel_requested,
     cancelled,
     failed,
+    released,
     retried,
     reused,
     skipped,
@@ -101,7 +104,7 @@ def test_a_retry_gives_its_slot_back_while_it_waits() -> None:
     assert state.begin() == [StartStep(0, 1)]
     assert state.apply(retried(plan, 0, 1)) == [RetryStep(0, 1.0), StartStep(1, 1)]
     assert state.apply(RetryDue(0)) == []
-    assert state.apply(succeeded(plan, 1, 1)) == [StartStep(0, 2)]
+    assert state.apply(succeeded(plan, 1, 1)) == [StartStep(0, 2, failed=1)]
 
 
 def test_an_attempt_that_was_given_up_changes_nothing() -> None:
@@ -269,6 +272,9 @@ class World:
         self.to_record: list[Any] = []
         self.ended: dict[int, Status] = {}
         self.attempts: Counter[int] = Counter()
+        self.alone: int | None = None
+        self.losses: Counter[int] = Counter()
+        self.failures: Counter[int] = Counter()
         self.finish: Status | None = None
         self.cancel_asked = False
         self.take(self.state.begin())
@@ -276,10 +282,15 @@ class World:
     def take(self, commands: list[Any]) -> None:
         for command in commands:
             match command:
-                case StartStep(step, attempt):
+                case StartStep(step, attempt, alone, failures):
                     assert step not in self.running, "started while it runs"
+                    assert self.alone is None, "started beside one that runs alone"
+                    assert not (alone and self.running), "started alone beside others"
+                    assert failures == self.failures[step]
+                    self.alone = step if alone else None
                     assert step not in self.ended, "started after its end"
                     assert attempt == self.attempts[step] + 1, "attempts are numbered without gaps"
+                    assert not alone or self.losses[step], "alone without a reason"
                     for up in self.plan.upstream_steps(step):
                         assert self.ended.get(up) in (Status.SUCCEEDED, Status.REUSED), "before its inputs"
                     self.attempts[step] = attempt
@@ -313,8 +324,18 @@ class World:
             self.ended[step] = event.materialization.status
         self.take(self.state.apply(event))
 
+    def begun(self) -> dict[int, int]:
+        """The last attempt of each step that is on record."""
+        return {
+            number: event.attempt
+            for event in self.log
+            if isinstance(event, StepStarted)
+            and (number := self.plan.number(event.asset, event.partition_key)) is not None
+        }
+
     def moves(self) -> list[tuple[str, Any]]:
         found: list[tuple[str, Any]] = [("end", step) for step in self.running]
+        found += [("lose", step) for step in self.running if self.attempts[step] < 6]
         found += [("timer", step) for step in self.timers]
         found += [("check", steps) for steps in self.checks]
         found += [("record", event) for event in self.to_record]
@@ -323,12 +344,21 @@ class World:
     def move(self, kind: str, what: Any, draw: Any) -> None:
         match kind:
             case "end":
-                attempt = self.running.pop(what)
+                attempt = self.leave(what)
                 if what in self.stopping:
                     options = [cancelled, succeeded]
                 else:
-                    options = [succeeded, succeeded, failed] + ([retried] if attempt < 3 else [])
-                self.event(draw(st.sampled_from(options))(self.plan, what, attempt))
+                    options = [succeeded, succeeded, failed] + ([retried, released] if attempt < 6 else [])
+                ending = draw(st.sampled_from(options))
+                self.failures[what] += ending is retried
+                self.event(ending(self.plan, what, attempt))
+            case "lose":
+                attempt = self.leave(what)
+                begun = draw(st.booleans())
+                self.losses[what] += begun
+                if not begun:
+                    self.log.remove(started(self.plan, what, attempt))
+                self.take(self.state.apply(AttemptLost(what, attempt, begun)))
             case "timer":
                 self.timers.remove(what)
                 self.take(self.state.apply(RetryDue(what)))
@@ -343,6 +373,12 @@ class World:
             case _:
                 self.to_record.remove(what)
                 self.event(what)
+
+    def leave(self, step: int) -> int:
+        """The step's attempt runs no more; returns its number."""
+        if self.alone == step:
+            self.alone = None
+        return self.running.pop(step)
 
     def cancel(self) -> None:
         if not self.cancel_asked and self.finish is None:
@@ -403,7 +439,13 @@ def test_replay_equals_live_and_goes_on_to_the_same_kind_of_end(
     recorded = {step for step in range(plan.total) if step in world.ended}
     assert {s for s in range(plan.total) if terminal[s]} == recorded
     assert all(terminal[s] == live_terminal[s] for s in recorded)
-    assert attempts == live_attempts
+    begun = world.begun()
+    assert dict(attempts) == {step: begun[step] for step, _ in live_attempts if step in begun}
+    for step, _ in attempts:
+        # A loss is on record once the next attempt is; until then the attempt under way may be one.
+        in_flight = (step in again.running) - (step in world.running)
+        assert again.losses(step) + in_flight == world.state.losses(step) == world.losses[step]
+        assert again.failures(step) == world.state.failures(step) == world.failures[step]
     resumed = Resumed(world, again)
     while resumed.finish is None:
         moves = resumed.moves()
@@ -422,7 +464,10 @@ class Resumed(World):
         self.log = list(before.log)
         self.running, self.stopping, self.timers, self.checks, self.to_record = {}, set(), [], [], []
         self.ended = dict(before.ended)
-        self.attempts = Counter(before.attempts)
+        self.attempts = Counter(before.begun())
+        self.alone = None
+        self.losses = before.losses + Counter(state.running)
+        self.failures = Counter(before.failures)
         self.finish = None
         self.cancel_asked = before.cancel_asked
         self.take(state.begin())

@@ -795,6 +795,43 @@ async def test_an_asset_may_wait_for_several_runs_at_once():
         await runtime.materialize("inner", partition=9)
 
 
+async def test_tasks_of_an_asset_share_its_slot():
+    """One that gives up waiting for a run, while another one waits for the slot, needs no second slot."""
+    pipeline = Pipeline()
+    inside, busy = Gate(), Gate()
+
+    @pipeline.asset
+    async def inner() -> None:
+        await inside.wait()
+
+    @pipeline.asset
+    async def blocker() -> None:
+        await busy.wait()
+
+    @pipeline.asset
+    async def outer() -> None:
+        first = asyncio.create_task(runtime.materialize("inner"))
+        await busy.entered.wait()
+        for _ in range(50):
+            await asyncio.sleep(0)
+        with pytest.raises(TimeoutError):
+            await blocking.wait(timeout=0)
+        await first
+
+    async with Runtime(pipeline, max_concurrency=1) as runtime, asyncio.timeout(5):
+        run = await runtime.submit("outer")
+        await inside.entered.wait()
+        blocking = await runtime.submit("blocker")
+        for _ in range(50):
+            await asyncio.sleep(0)
+        inside.open()
+        for _ in range(200):
+            await asyncio.sleep(0)
+        busy.open()
+        await run.wait()
+        assert (await runtime.health()).steps == 0
+
+
 async def test_cancelling_the_outer_call_stops_the_nested_run(background):
     """Nothing of either run goes on."""
     pipeline = Pipeline()

@@ -25,7 +25,7 @@ from flowstone.runs.state import RunState
 from flowstone.runtime.events import Events
 from flowstone.runtime.run_coordinator import RunCoordinator
 from flowstone.runtime.store_keeper import StoreKeeper
-from tests.runtime.doubles import Gate, UnreliableStore
+from tests.runtime.doubles import Gate, Meter, UnreliableStore
 
 WEEK = DailyPartitions("2025-01-01", "2025-01-07")
 
@@ -132,6 +132,150 @@ async def test_what_was_in_flight_runs_alone_first():
         scene.gates["raw", 1].open()
         await (await runtime.run(run.id)).wait()
     assert scene.starts[:3] == [("raw", 1, 2), ("raw", 2, 2), ("raw", 3, 2)]
+
+
+async def test_what_was_in_flight_runs_alone_on_its_node():
+    """No step of another run is beside it either: nobody else goes down with it. Those behind it come next."""
+    scene = Scene()
+    gate = scene.gates["raw", 1] = Gate()
+    async with scene.runtime() as runtime:
+        run = await runtime.submit_backfill("raw", partitions=["2025-01-01"])
+        await scene.die(run, gate)
+    suspect = scene.gates["raw", 1] = Gate()
+    scene.starts.clear()
+    async with asyncio.timeout(10), scene.runtime() as runtime:
+        await suspect.entered.wait()
+        other = await runtime.submit_backfill("raw", partitions=["2025-01-02", "2025-01-03"])
+        for _ in range(50):
+            await asyncio.sleep(0)
+        assert scene.starts == [("raw", 1, 2)]
+        assert (await runtime.health()).waiting == 2
+        suspect.open()
+        await other.wait()
+        await (await runtime.run(run.id)).wait()
+
+
+async def test_what_is_to_run_alone_waits_until_the_node_is_idle():
+    """It does not start beside a step of another run, and those that come later do not overtake it."""
+    scene = Scene()
+    gate = scene.gates["raw", 1] = Gate()
+    async with scene.runtime() as runtime:
+        run = await runtime.submit_backfill("raw", partitions=["2025-01-01"])
+        await scene.die(run, gate)
+    scene.gates = {("raw", 2): Gate()}
+    scene.starts.clear()
+    scene.store.gates["claim"] = claim = Gate()
+    async with asyncio.timeout(10), scene.runtime() as runtime:
+        busy = await runtime.submit_backfill("raw", partitions=["2025-01-02"])
+        await scene.gates["raw", 2].entered.wait()
+        claim.open()
+        for _ in range(50):
+            await asyncio.sleep(0)
+        late = await runtime.submit_backfill("raw", partitions=["2025-01-03"])
+        for _ in range(50):
+            await asyncio.sleep(0)
+        assert scene.starts == [("raw", 2, 1)]
+        scene.gates["raw", 2].open()
+        for handle in (busy, late, await runtime.run(run.id)):
+            await handle.wait()
+    assert scene.starts == [("raw", 2, 1), ("raw", 1, 2), ("raw", 3, 1)]
+
+
+async def test_a_cancelled_run_holds_nobody_up_with_a_step_that_was_to_run_alone():
+    """Its place in the line is given up at once, although the node is still busy."""
+    scene = Scene()
+    gate = scene.gates["raw", 1] = Gate()
+    async with scene.runtime() as runtime:
+        run = await runtime.submit_backfill("raw", partitions=["2025-01-01"])
+        await scene.die(run, gate)
+    scene.gates = {("raw", 2): Gate()}
+    scene.store.gates["claim"] = claim = Gate()
+    async with asyncio.timeout(10), scene.runtime() as runtime:
+        busy = await runtime.submit_backfill("raw", partitions=["2025-01-02"])
+        await scene.gates["raw", 2].entered.wait()
+        claim.open()
+        for _ in range(50):
+            await asyncio.sleep(0)
+        late = await runtime.submit_backfill("raw", partitions=["2025-01-03"])
+        await (await runtime.run(run.id)).cancel()
+        await late.wait()
+        scene.gates["raw", 2].open()
+        await busy.wait()
+
+
+@pytest.mark.parametrize("limit", [1, 4])
+async def test_a_step_that_runs_alone_may_wait_for_runs_of_its_own(limit):
+    """It lets others in while it waits, several at a time, and is alone again when it goes on."""
+    store, io, gate, meter = UnreliableStore(), MemoryIO(), Gate(), Meter()
+
+    def make(runtime_of):
+        pipeline = Pipeline("nested")
+
+        @pipeline.asset
+        async def outer() -> None:
+            await gate.wait()
+            if store.down:
+                return
+            runtime = runtime_of()
+            await asyncio.gather(*(runtime.materialize("inner", partition=number) for number in range(5)))
+            async with meter:
+                for _ in range(20):
+                    await asyncio.sleep(0)
+
+        @pipeline.asset
+        async def inner() -> None:
+            async with meter:
+                await asyncio.sleep(0)
+
+        return pipeline
+
+    async with Runtime(make(lambda: None), store=store, io={"default": io}) as runtime:
+        run = await runtime.submit("outer")
+        await gate.entered.wait()
+        store.down = True
+        gate.open()
+        with pytest.raises(StoreUnavailable):
+            await run.wait()
+    store.down = False
+    second = Runtime(make(lambda: second), store=store, io={"default": io}, max_concurrency=limit)
+    async with asyncio.timeout(10), second:
+        others = [second.materialize("inner", partition=number) for number in range(10, 15)]
+        _, result = await asyncio.gather(asyncio.gather(*others), (await second.run(run.id)).wait())
+        assert result.succeeded[0].attempt == 2
+        assert (await second.health()).steps == 0
+    assert meter.total == 11
+
+
+async def test_attempts_lost_with_a_process_do_not_use_up_the_retries_of_an_asset():
+    """An asset that has two attempts has two that fail, however many went with their processes."""
+    store, gates = UnreliableStore(), []
+    pipeline = Pipeline("unlucky")
+
+    @pipeline.asset(retry=Retry(attempts=2, delay=0))
+    async def flaky(context: Context) -> int:
+        if len(gates) < 3:
+            gates.append(Gate())
+            await gates[-1].wait()
+        raise OSError(f"attempt {context.attempt}")
+
+    run_id = None
+    for number in range(3):
+        async with Runtime(pipeline, store=store, lost_attempts=9) as runtime:
+            run_id = run_id or (await runtime.submit("flaky")).id
+            run = await runtime.run(run_id)
+            while len(gates) <= number:
+                await asyncio.sleep(0)
+            await gates[-1].entered.wait()
+            store.down = True
+            gates[-1].open()
+            with pytest.raises(StoreUnavailable):
+                await run.wait()
+            store.down = False
+    async with asyncio.timeout(10), Runtime(pipeline, store=store, lost_attempts=9) as runtime:
+        with pytest.raises(RunFailed) as caught:
+            await (await runtime.run(run_id)).wait()
+    (failed,) = caught.value.result.failed
+    assert (failed.attempt, failed.failure.message) == (5, "OSError: attempt 5")
 
 
 async def test_a_step_that_ends_its_process_again_and_again_is_given_up():
