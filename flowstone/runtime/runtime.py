@@ -136,7 +136,7 @@ class Runtime:
         """
         if self._services is not None:
             raise RuntimeStopping("A Runtime is entered once: make a new one.")
-        store = open_store(self._store)
+        store = open_store(self._store, auto_migrate=self._settings.auto_migrate)
         await self._open(store)
         self._services = services = self._compose(store)
         self._runs = Runs(services)

@@ -21,18 +21,21 @@ if TYPE_CHECKING:
 __all__ = ["open_store"]
 
 
-def open_store(store: str | Store) -> Store:
+def open_store(store: str | Store, *, auto_migrate: bool = True) -> Store:
     """The store that a URL means; it still has to be opened (`await store.open()`).
 
     | URL | store |
     |---|---|
     | `memory://` | this process's memory |
     | `file://DIR` | a directory: `file:///srv/runs`, or relative to the working directory: `file://runs` |
+    | `postgresql://USER@HOST/DATABASE` | a Postgres database, shared by any number of processes |
+    | `embedded://DIR` | a Postgres server of our own in that directory, shared by the processes of this machine |
 
     In a directory `%` begins an escape (`%20`, `%3F`), and `~/` at its start is the home directory.
 
     Args:
         store: A URL, or a store object, which is returned as it is.
+        auto_migrate: Whether opening a database brings its schema up to date.
 
     Raises:
         StoreUnavailable: No store of this installation has that URL. The message never repeats more of it
@@ -49,7 +52,10 @@ def open_store(store: str | Store) -> Store:
     known = _SCHEMES.get(scheme.lower()) if separator else None
     if known is None:
         raise StoreUnavailable(_unknown(scheme if separator else ""))
-    return known.make(rest)
+    made = known.make(rest)
+    if not auto_migrate and hasattr(made, "auto_migrate"):
+        made.auto_migrate = False
+    return made
 
 
 class _Scheme(NamedTuple):
@@ -70,20 +76,46 @@ def _file(rest: str) -> Store:
         raise StoreUnavailable("'file://' names no directory; write 'file://DIR', such as file://.flowstone")
     if os.name == "nt" and re.match(r"/[A-Za-z]:", rest):
         rest = rest[1:]
+    return FileStore(_home(rest))
+
+
+def _postgres(rest: str) -> Store:
+    from flowstone.store.postgres import PostgresStore  # noqa: PLC0415 - asyncpg only for those who need it
+
+    return PostgresStore(f"postgresql://{rest}")
+
+
+def _embedded(rest: str) -> Store:
+    if re.search(r"[?#\x00]", rest):
+        raise StoreUnavailable("a directory's '?' and '#' are written %3F and %23 in 'embedded://DIR'")
+    if not rest:
+        raise StoreUnavailable(
+            "'embedded://' names no directory; write 'embedded://DIR', such as embedded://.flowstone/pg"
+        )
+    from flowstone.store.embedded.store import EmbeddedStore  # noqa: PLC0415 - as above
+
+    return EmbeddedStore(_home(rest))
+
+
+def _home(rest: str) -> Path:
     directory = Path(unquote(rest))
-    return FileStore(directory.expanduser() if rest == "~" or rest.startswith("~/") else directory)
+    return directory.expanduser() if rest == "~" or rest.startswith("~/") else directory
 
 
 _SCHEMES: Final[Mapping[str, _Scheme]] = MappingProxyType(
     {
         "file": _Scheme("file://DIR", _file),
         "memory": _Scheme("memory://", _memory),
+        "postgresql": _Scheme("postgresql://USER@HOST/DATABASE", _postgres),
+        "postgres": _Scheme("", _postgres),  # The same to libpq.
+        "embedded": _Scheme("embedded://DIR", _embedded),
     }
 )
 
 
 def _unknown(scheme: str) -> str:
-    available = " and ".join(known.example for known in _SCHEMES.values())
+    examples = [known.example for known in _SCHEMES.values() if known.example]
+    available = ", ".join(examples[:-1]) + " and " + examples[-1]
     if re.fullmatch(r"[a-z][a-z0-9+.-]{0,30}", scheme, re.IGNORECASE):
         return f"no store of this installation has URLs that begin with {scheme}://; available: {available}"
     return f"a store URL begins with its kind; available: {available}"

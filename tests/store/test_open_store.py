@@ -62,8 +62,8 @@ def test_a_store_is_itself():
 @pytest.mark.parametrize(
     ("url", "says"),
     [
-        ("redis://h/0", r"begin with redis://; available: file://DIR and memory://"),
-        ("./runs", r"begins with its kind; available: file://DIR and memory://"),
+        ("redis://h/0", r"begin with redis://; available: file://DIR, memory://, "),
+        ("./runs", r"begins with its kind; available: file://DIR, memory://, "),
         ("", "begins with its kind"),
         ("://x", "begins with its kind"),
         ("file://", "names no directory; write 'file://DIR'"),

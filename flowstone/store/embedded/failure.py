@@ -17,7 +17,10 @@ _BYTES: Final = 4_000  # From the end of the log; enough for the lines.
 _ROOM: Final = 64 << 20  # Bytes a new server takes on the disk, roughly.
 
 _REMEDIES: Final = (
-    (("No space left on device", "Disk quota exceeded"), "the disk is full; make room and start again"),
+    (
+        ("No space left on device", "Disk quota exceeded", "Check free disk space"),
+        "the disk is full; make room and start again",
+    ),
     (
         ("could not create shared memory segment", "could not create semaphores"),
         "the system has no shared memory left for it; raise its limits (ipcs -l) and start again",

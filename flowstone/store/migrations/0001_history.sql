@@ -60,7 +60,7 @@ create table flowstone.events (
 );
 comment on table flowstone.events is 'What happened in a run, but for the ends of steps: those are materializations.';
 
-create index events_started on flowstone.events (run_id, asset, key, attempt) where kind = 'step.started';
+create index events_attempts on flowstone.events (run_id, asset, key, attempt) where kind in ('step.started', 'step.retried');
 
 create table flowstone.materializations (
     run_id        text collate "C" not null,

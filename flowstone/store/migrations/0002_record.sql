@@ -206,8 +206,7 @@ begin
                     as total,
                 max(told.status) filter (where told.kind = 'run.finished') as final,
                 max(told.at) filter (where told.kind = 'run.finished') as finished_at,
-                bool_or(told.kind = 'run.cancel_requested') as cancelling,
-                bool_or(told.kind like 'step.%') as stepped
+                bool_or(told.kind = 'run.cancel_requested') as cancelling
             from told group by told.run_id
         ), headed as (
             update flowstone.runs set
@@ -225,11 +224,11 @@ begin
                 finish_order = case when sums.final is not null then nextval('flowstone.finishes') end,
                 cancelling = runs.cancelling or sums.cancelling
             from sums where runs.id = sums.run_id
-            returning runs.id, runs.owner, runs.submitted, sums.final, sums.stepped
+            returning runs.id, runs.owner, runs.submitted, sums.final
         )
         select coalesce(array_agg(case when headed.final is not null then 'finished:' else 'steps:' end || headed.id)
             filter (where (headed.final is not null and headed.submitted)
-                or (headed.final is null and headed.stepped and headed.owner <> writer)), '{}')
+                or (headed.final is null and headed.owner <> writer)), '{}')
         into notices from headed;
     end if;
 

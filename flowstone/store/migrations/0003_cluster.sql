@@ -19,6 +19,9 @@ comment on table flowstone.nodes is 'One row a node; it is alive until expires_a
 
 create index nodes_alive on flowstone.nodes (expires_at);
 
+create sequence flowstone.grants;
+comment on sequence flowstone.grants is 'The order in which step leases were given.';
+
 create table flowstone.step_leases (
     run_id      text collate "C" not null,
     asset       text collate "C" not null,
@@ -26,8 +29,9 @@ create table flowstone.step_leases (
     attempt     integer not null,
     epoch       integer not null,
     node        text collate "C" not null,
+    failed      integer not null default 0,
     cancelled   boolean not null default false,
-    granted     bigint generated always as identity,
+    granted     bigint not null default nextval('flowstone.grants'),
     primary key (run_id, asset, key)
 ) with (fillfactor = 70);
 comment on table flowstone.step_leases is 'Which node executes which attempt; the owner of the run gives and takes them.';

@@ -170,7 +170,12 @@ def materialization_of(row: Mapping[str, Any]) -> Materialization:
     inputs: tuple[Input, ...] = ()
     if row["details"] is not None:
         # The codec knows how these three look in JSON; around them it wants a whole record.
-        frame = {"asset": row["asset"], "partition_key": key, "run_id": row["run_id"], "status": row["status"]}
+        frame = {
+            "asset": row["asset"],
+            "partition_key": key,
+            "run_id": row["run_id"],
+            "status": row["status"],
+        }
         said = decode_materialization(from_json(row["details"]) | frame)
         failure, metadata, inputs = said.failure, dict(said.metadata), said.inputs
     return Materialization(

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import asyncpg
 
+from flowstone.errors import StoreUnavailable
 from flowstone.store.postgres.problems import is_weather, sentence, unavailable
 from flowstone.store.postgres.sql import query
 
@@ -47,6 +48,7 @@ class Database:
     Args:
         address: Where it is.
         random: Jitter of the pauses.
+        repair: Called now and then while the database does not answer, to start it again where that is ours to do.
 
     Attributes:
         address: As given.
@@ -54,11 +56,18 @@ class Database:
         problem: Why it does not answer at present, or None.
     """
 
-    def __init__(self, address: Address, random: Random | None = None) -> None:
+    def __init__(
+        self,
+        address: Address,
+        random: Random | None = None,
+        repair: Callable[[], Awaitable[object]] | None = None,
+    ) -> None:
         self.address = address
         self.pooled = False
         self.problem: str | None = None
         self._random = random or Random()  # noqa: S311 - jitter, not secrets
+        self._repair = repair
+        self._repairing = False
         self._pool: asyncpg.Pool[Any] | None = None
 
     @property
@@ -152,6 +161,14 @@ class Database:
     async def pause(self, seconds: float) -> float:
         """Wait about so long; returns how long to wait next time."""
         await asyncio.sleep(seconds * self._random.uniform(0.5, 1.5))
+        if self._repair is not None and not self._repairing and self.problem is not None:
+            self._repairing = True
+            try:
+                await self._repair()
+            except StoreUnavailable as error:
+                self.problem = str(error)
+            finally:
+                self._repairing = False
         return min(_LONGEST_PAUSE, seconds * 2)
 
     def stormy(self, error: BaseException) -> None:

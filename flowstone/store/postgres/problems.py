@@ -77,7 +77,7 @@ _SENTENCES: Final[tuple[tuple[type[BaseException] | tuple[type[BaseException], .
     ),
     (
         pg.InsufficientPrivilegeError,
-        "{address}: the user {user} may not use or change the schema flowstone ({error}); have its owner run `flowstone migrate`",
+        "{address}: the user {user} may not use the schema flowstone ({error}); act as its owner, or be granted it",
     ),
     (
         pg.DiskFullError,

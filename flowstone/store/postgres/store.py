@@ -13,6 +13,7 @@ from flowstone.store import refusals
 from flowstone.store.event_log import ENDINGS
 from flowstone.store.memory import of_one_run, retention
 from flowstone.store.postgres.address import Address
+from flowstone.store.postgres.cluster import PostgresCluster
 from flowstone.store.postgres.columns import run_of
 from flowstone.store.postgres.database import Database
 from flowstone.store.postgres.history import History
@@ -25,7 +26,7 @@ from flowstone.store.run_log import check_together, dated
 from flowstone.store.sanitise import sanitised, sanitised_run
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Coroutine, Iterable, Mapping, Sequence
+    from collections.abc import Awaitable, Callable, Collection, Coroutine, Iterable, Mapping, Sequence
 
     from flowstone.runs.events import Event
     from flowstone.runs.records import Materialization, RunRecord, Status
@@ -54,17 +55,23 @@ class PostgresStore(Store):
         self.auto_migrate = auto_migrate
         self._use(dsn)
 
-    def _use(self, dsn: str) -> None:
-        self._database = Database(Address.of(dsn), self._random)
+    def _use(self, dsn: str, repair: Callable[[], Awaitable[object]] | None = None) -> None:
+        self._database = Database(Address.of(dsn), self._random, repair)
         self._tasks: TaskSupervisor | None = None
         self._journal = Journal(self._database, self._random)
         self._history = History(self._database, self._start)
         self._retention = Retention(self._database)
+        self._cluster: PostgresCluster | None = None
 
     @property
     def address(self) -> Address:
         """Where it is, to be shown."""
         return self._database.address
+
+    @property
+    def is_open(self) -> bool:
+        """Whether it was opened and not closed."""
+        return self._tasks is not None
 
     @property
     def problem(self) -> str | None:
@@ -73,13 +80,13 @@ class PostgresStore(Store):
 
     @property
     def cluster(self) -> Cluster | None:
-        """What nodes share; there as long as the store is open."""
-        return None
+        """What nodes share; there while the store is open."""
+        return self._cluster
 
     # Life ---------------------------------------------------------------------------------------------------
 
     async def open(self) -> None:
-        if self._tasks is not None:
+        if self.is_open:
             return
         await self._database.open()
         try:
@@ -91,6 +98,7 @@ class PostgresStore(Store):
         self._tasks = tasks = TaskSupervisor(name="postgres", shutdown=_CLOSING)
         await tasks.__aenter__()
         tasks.start("journal", self._journal.run())
+        self._cluster = PostgresCluster(self._database, self._journal, self._start)
 
     async def migrate(self) -> list[str]:
         """Bring the database up to date, open or not; returns the names of the migrations that were applied.
@@ -110,6 +118,9 @@ class PostgresStore(Store):
         tasks, self._tasks = self._tasks, None
         if tasks is None:
             return
+        if self._cluster is not None:
+            self._cluster.stop_beating()
+            self._cluster = None
         self._journal.close()
         try:
             async with asyncio.timeout(_CLOSING):

@@ -1,0 +1,270 @@
+"""What nodes share, in Postgres. See `flowstone.store.cluster` for what each call promises.
+
+Map of this file
+    Nodes         join, leave, look at each other
+    Runs          the queue, ownership, cancelling
+    Step leases   giving, taking back, what became of them
+    Notices       hearing and telling
+"""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any
+
+from flowstone.store.cluster import Cluster, Node, StepLease, WatchedNode
+from flowstone.store.postgres.columns import event_of, request_text, run_of, step_key, utc
+from flowstone.store.postgres.heartbeat import Heartbeat, joining
+from flowstone.store.postgres.listener import Listener
+from flowstone.store.postgres.queue import enqueue, take
+from flowstone.store.postgres.sql import query
+from flowstone.store.postgres.texts import from_json, key_of, key_text, to_json
+from flowstone.store.protocol import StaleWrite
+from flowstone.store.sanitise import sanitised_run
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection, Coroutine, Mapping, Sequence
+    from contextlib import AbstractContextManager
+
+    from flowstone.runs.records import RunRecord
+    from flowstone.store.cluster import Notice
+    from flowstone.store.postgres.database import Connection, Database
+    from flowstone.store.postgres.journal import Journal
+    from flowstone.store.protocol import StepKey
+
+__all__ = ["PostgresCluster"]
+
+
+class PostgresCluster(Cluster):
+    """The cluster of one open store.
+
+    Args:
+        database: Where.
+        journal: Is told for which node it writes.
+        start: Starts a task.
+    """
+
+    def __init__(
+        self,
+        database: Database,
+        journal: Journal,
+        start: Callable[[Coroutine[Any, Any, None]], Any],
+    ) -> None:
+        self._database = database
+        self._journal = journal
+        self._listener = Listener(database, start, self._touch)
+        self._heart: Heartbeat | None = None
+
+    # Nodes --------------------------------------------------------------------------------------------------
+
+    async def join(self, node: Node, lost: Callable[[], None]) -> None:
+        await self._database.fetch("join", *joining(node))
+        self._journal.writer = node.id
+        self.stop_beating()
+        loop = asyncio.get_running_loop()
+
+        def tell() -> None:
+            with suppress(RuntimeError):  # The loop is closed: there is nobody to be told.
+                loop.call_soon_threadsafe(lost)
+
+        self._heart = Heartbeat(self._database, node, tell)
+        self._heart.start()
+        await self._listener.keep()
+
+    def stop_beating(self) -> None:
+        """The node lives until its lease is over."""
+        heart, self._heart = self._heart, None
+        if heart is not None:
+            heart.stop()
+
+    @property
+    def heart(self) -> Heartbeat | None:
+        """What beats for this process's node."""
+        return self._heart
+
+    def _touch(self) -> None:
+        if self._heart is not None:
+            self._heart.touch()
+
+    async def leave(self, node_id: str) -> None:
+        if self._heart is not None and self._heart.node.id == node_id:
+            self.stop_beating()
+        await self._database.fetch("leave", node_id)
+
+    async def nodes(self) -> Sequence[WatchedNode]:
+        return [_watched(row) for row in await self._database.fetch("nodes")]
+
+    async def publish_tree(self, node_id: str, tree: Mapping[str, Any]) -> None:
+        await self._database.fetch("publish_tree", node_id, to_json(tree))
+
+    # Runs ---------------------------------------------------------------------------------------------------
+
+    async def submit(self, run: RunRecord, *, delay: float = 0.0) -> RunRecord:
+        run = sanitised_run(run)
+        while True:
+            if await self._transact(lambda connection: _submit(connection, run, delay)):
+                return run
+            rows = await self._database.fetch("run", run.id)
+            if not rows and run.key is not None:
+                rows = await self._database.fetch("run_with_key", run.key)
+            if rows:
+                return run_of(rows[0])
+            # The run that had the key has just finished: now it is free.
+
+    async def take(self, node_id: str, pipelines: Collection[str], limit: int) -> Sequence[RunRecord]:
+        if not pipelines or limit < 1:
+            return []
+        rows = await self._transact(lambda connection: _take(connection, node_id, pipelines, limit))
+        return [run_of(row) for row in rows]
+
+    async def orphans(self, pipelines: Collection[str], limit: int = 100) -> Sequence[RunRecord]:
+        return [run_of(row) for row in await self._database.fetch("orphans", list(pipelines), limit)]
+
+    async def owned(self, node_id: str) -> Mapping[str, int]:
+        return {row["id"]: row["epoch"] for row in await self._database.fetch("owned", node_id)}
+
+    async def release(self, run_id: str, node_id: str, *, delay: float = 0.0) -> None:
+        await self._transact(lambda connection: _release(connection, run_id, node_id, delay))
+
+    async def request_cancel(self, run_id: str, reason: str) -> None:
+        await self._transact(lambda connection: _cancel(connection, run_id, reason))
+
+    async def cancelling(self, node_id: str) -> Sequence[str]:
+        return [row["id"] for row in await self._database.fetch("cancelling", node_id)]
+
+    # Step leases --------------------------------------------------------------------------------------------
+
+    async def grant(self, leases: Sequence[StepLease]) -> None:
+        if not leases:
+            return
+        run_id, epoch = leases[0].run_id, leases[0].epoch
+        columns = (
+            [lease.asset for lease in leases],
+            [key_text(lease.partition_key) for lease in leases],
+            [lease.attempt for lease in leases],
+            [lease.node for lease in leases],
+            [lease.failed for lease in leases],
+        )
+        if not await self._database.fetch("grant", run_id, epoch, *columns):
+            raise StaleWrite(f"run {run_id} is over, or not at epoch {epoch} any more: it grants nothing")
+
+    async def leases(self, node_id: str) -> Sequence[StepLease]:
+        return [_lease(row) for row in await self._database.fetch("leases", node_id)]
+
+    async def outstanding(self, run_id: str) -> Sequence[StepLease]:
+        return [_lease(row) for row in await self._database.fetch("outstanding", run_id)]
+
+    async def cancel_leases(self, run_id: str, keys: Collection[StepKey]) -> None:
+        await self._database.fetch("cancel_leases", run_id, *_columns(keys))
+
+    async def settle(self, run_id: str, keys: Collection[StepKey] | None) -> None:
+        if keys is None:
+            await self._database.fetch("prune_leases", run_id)
+        elif keys:
+            await self._database.fetch("settle", run_id, *_columns(keys))
+
+    async def endings(self, run_id: str, attempts: Mapping[StepKey, int]) -> Sequence[Any]:
+        if not attempts:
+            return []
+        rows = await self._database.fetch("endings", run_id, *_columns(attempts), list(attempts.values()))
+        return [event_of(row) for row in rows]
+
+    async def begun(self, run_id: str, attempts: Mapping[StepKey, int]) -> Collection[StepKey]:
+        if not attempts:
+            return []
+        rows = await self._database.fetch("begun", run_id, *_columns(attempts), list(attempts.values()))
+        return [step_key(row) for row in rows]
+
+    # Notices ------------------------------------------------------------------------------------------------
+
+    @property
+    def listens(self) -> bool:
+        return not self._database.pooled
+
+    def watch(self, heard: Callable[[Notice], None]) -> AbstractContextManager[None]:
+        return self._listener.watch(heard)
+
+    async def tell(self, notice: Notice) -> None:
+        await self._database.fetch("tell", f"{notice.kind}:{notice.subject}")
+
+    async def _transact(self, work: Callable[[Connection], Coroutine[Any, Any, Any]]) -> Any:
+        """One transaction, again until it works: whatever it does is safe to repeat."""
+
+        async def once() -> Any:
+            async with self._database.transaction() as connection:
+                return await work(connection)
+
+        return await self._database.patiently(once)
+
+
+# Transactions -----------------------------------------------------------------------------------------------
+
+
+async def _submit(connection: Connection, run: RunRecord, delay: float) -> bool:
+    about = (run.id, run.pipeline, run.request.asset, request_text(run), utc(run.created_at))
+    more = (utc(run.started_at), run.total, run.key, run.priority)
+    if not await connection.fetchval(query("submit"), *about, *more):
+        return False
+    await enqueue(connection, run.id, run.pipeline, run.priority, delay)
+    await connection.execute(query("tell"), f"queued:{run.pipeline}")
+    return True
+
+
+async def _take(connection: Connection, node_id: str, pipelines: Collection[str], limit: int) -> Any:
+    found = await take(connection, pipelines, limit)
+    return await connection.fetch(query("own"), found, node_id) if found else []
+
+
+async def _release(connection: Connection, run_id: str, node_id: str, delay: float) -> None:
+    row = await connection.fetchrow(query("release"), run_id, node_id)
+    if row is not None:
+        await enqueue(connection, run_id, row["pipeline"], row["priority"], delay)
+        await connection.execute(query("tell"), f"queued:{row['pipeline']}")
+
+
+async def _cancel(connection: Connection, run_id: str, reason: str) -> None:
+    run = await connection.fetchrow(query("lock_run"), run_id)
+    if run is None or run["finished"]:
+        return
+    if run["cancelling"]:
+        await connection.execute(query("tell"), f"cancel:{run_id}")
+    else:
+        await connection.execute(query("ask_to_cancel"), run_id, to_json({"reason": reason}))
+    if run["owner"] is None and run["status"] == "queued":
+        await connection.execute(query("cancel_unstarted"), run_id)
+
+
+# Rows -------------------------------------------------------------------------------------------------------
+
+
+def _columns(keys: Collection[StepKey]) -> tuple[list[str], list[str]]:
+    return [asset for asset, _ in keys], [key_text(key) for _, key in keys]
+
+
+def _lease(row: Any) -> StepLease:
+    return StepLease(
+        row["run_id"],
+        row["asset"],
+        key_of(row["key"]),
+        row["attempt"],
+        row["epoch"],
+        row["node"],
+        row["failed"],
+        row["cancelled"],
+    )
+
+
+def _watched(row: Any) -> WatchedNode:
+    pipelines = tuple(row["pipelines"])
+    node = Node(row["id"], row["host"], row["pid"], row["version"], pipelines, row["capacity"], row["lease"])
+    return WatchedNode(
+        node,
+        row["joined_at"],
+        row["beat_at"],
+        row["seconds_left"],
+        row["runs"],
+        row["clock_skew"],
+        None if row["tree"] is None else from_json(row["tree"]),
+        row["tree_at"],
+    )

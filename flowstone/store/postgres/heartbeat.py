@@ -1,0 +1,129 @@
+"""A node's beat: a thread of its own with a connection of its own, so that a blocked event loop costs no lease.
+
+An asset that computes for a minute on the event loop by mistake is a mistake, not a death. But a loop that never
+comes back must not keep its runs for ever: the loop shows that it lives by `touch`, and when it has not done so
+for twenty leases, the thread stops beating.
+
+Rejected: beating from the event loop (one synchronous call silences it, and others start the same steps), and a
+process of its own (which would live on when the node's is killed).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from contextlib import suppress
+from threading import Event, Thread
+from typing import TYPE_CHECKING, Any, Final
+
+from flowstone.store.postgres.problems import sentence
+from flowstone.store.postgres.sql import query
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from flowstone.store.cluster import Node
+    from flowstone.store.postgres.database import Connection, Database
+
+__all__ = ["Heartbeat"]
+
+_log = logging.getLogger(__name__)
+
+_BEATS: Final = 4  # In the time of one lease.
+_ANSWER: Final = 5.0  # Seconds for a beat: one that takes longer is tried on another connection.
+_PATIENCE: Final = 20.0  # Leases that the event loop may be blocked.
+
+
+class Heartbeat:
+    """Beats for one node until it is stopped.
+
+    Args:
+        database: Where.
+        node: Who.
+        lost: Called, in the thread, when a beat came after the lease had run out.
+
+    Attributes:
+        paused: Set it to hold the beat; for tests of what others make of that.
+    """
+
+    def __init__(self, database: Database, node: Node, lost: Callable[[], None]) -> None:
+        self.node = node
+        self.paused = Event()
+        self._database = database
+        self._lost = lost
+        self._touched = time.monotonic()
+        self._thread = Thread(target=self._run, name=f"flowstone-heartbeat-{node.pid}", daemon=True)
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._wake: asyncio.Event | None = None
+        self._stopping = False
+        self._ended = Event()
+
+    def start(self) -> None:
+        """Begin to beat; the node has joined already."""
+        self._thread.start()
+
+    def touch(self) -> None:
+        """The node's event loop lives."""
+        self._touched = time.monotonic()
+
+    def hurry(self) -> None:
+        """Beat now."""
+        if self._loop is not None and self._wake is not None:
+            with suppress(RuntimeError):  # The thread has just ended.
+                self._loop.call_soon_threadsafe(self._wake.set)
+
+    def stop(self) -> None:
+        """Stop beating; the thread ends by itself."""
+        self._stopping = True
+        self.hurry()
+
+    def _run(self) -> None:
+        with suppress(Exception):  # A thread has nobody to tell; a node that does not beat is noticed by all.
+            asyncio.run(self._live())
+
+    async def _live(self) -> None:
+        self._loop, self._wake = asyncio.get_running_loop(), asyncio.Event()
+        connection: Connection | None = None
+        pause = self.node.lease / _BEATS
+        while not self._stopping:
+            if not self._held():
+                connection = await self._try(connection)
+            self._wake.clear()
+            with suppress(TimeoutError):
+                async with asyncio.timeout(pause if connection is not None else min(0.5, pause)):
+                    await self._wake.wait()
+        if connection is not None:
+            connection.terminate()
+
+    def _held(self) -> bool:
+        blocked = time.monotonic() - self._touched
+        return self.paused.is_set() or blocked > _PATIENCE * self.node.lease
+
+    async def _try(self, connection: Connection | None) -> Connection | None:
+        """Beat on this connection or a new one; returns the one that works."""
+        try:
+            async with asyncio.timeout(_ANSWER):
+                if connection is None:
+                    connection = await self._database.connect()
+                await self._beat(connection)
+        except Exception as error:
+            _log.debug("A heartbeat failed: %s", sentence(self._database.address, error))
+            if connection is not None:
+                connection.terminate()
+            return None
+        return connection
+
+    async def _beat(self, connection: Connection) -> None:
+        async with connection.transaction():
+            late: Any = await connection.fetchval(query("beat"), self.node.id, time.time())
+            if late is None:  # Forgotten, after a day without a beat.
+                await connection.execute(query("join"), *joining(self.node))
+        if late or late is None:
+            self._lost()
+
+
+def joining(node: Node) -> tuple[Any, ...]:
+    """The arguments of the statement `join`."""
+    about = (node.id, node.host, node.pid, node.version, list(node.pipelines), node.capacity, node.lease)
+    return (*about, time.time())

@@ -1,0 +1,14 @@
+-- $1: the run, which nobody owns and which never started. Whoever waits for it is told.
+with ended as (
+    update flowstone.runs set status = 'cancelled', last_event = runs.last_event + 1, finished_at = clock_timestamp(),
+        finish_order = nextval('flowstone.finishes')
+    where runs.id = $1
+    returning runs.id, runs.last_event, runs.asset
+), noted as (
+    insert into flowstone.events (run_id, number, kind, at, asset, key, details)
+    select ended.id, ended.last_event, 'run.finished', clock_timestamp(), ended.asset, '', '{"status":"cancelled"}'
+    from ended
+), unqueued as (
+    delete from flowstone.queue using ended where queue.dedupe_key = ended.id
+)
+select pg_notify('flowstone', 'finished:' || ended.id) from ended

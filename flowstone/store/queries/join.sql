@@ -1,0 +1,10 @@
+-- $1: id, $2: host, $3: pid, $4: version, $5: pipelines, $6: capacity, $7: lease, $8: the node's clock.
+with joined as (
+    insert into flowstone.nodes as known (id, host, pid, version, pipelines, capacity, lease, expires_at, clock_skew)
+    values ($1, $2, $3, $4, $5, $6, $7, clock_timestamp() + make_interval(secs => $7),
+        $8 - extract(epoch from clock_timestamp()))
+    on conflict (id) do update set pipelines = excluded.pipelines, capacity = excluded.capacity,
+        lease = excluded.lease, beat_at = clock_timestamp(), expires_at = excluded.expires_at
+    returning 1
+)
+select pg_notify('flowstone', 'nodes:') from joined
