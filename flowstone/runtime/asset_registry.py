@@ -28,11 +28,13 @@ class Snapshot:
         graph: The graph of all the runtime's pipelines.
         pipelines: Name of the pipeline that each asset was found in.
         dynamic: Names of the dynamic partition sets that its assets use.
+        names: Names of the pipelines, each once.
     """
 
     graph: AssetGraph
     pipelines: dict[str, str]
     dynamic: tuple[str, ...]
+    names: tuple[str, ...] = ()
 
     @classmethod
     def of(cls, pipelines: Sequence[Pipeline]) -> Snapshot:
@@ -41,7 +43,7 @@ class Snapshot:
         names = {name: pipeline.name for pipeline in reversed(pipelines) for name in pipeline.assets}
         sets = (asset.partitions for asset in graph.assets.values())
         dynamic = dict.fromkeys(name for keys in sets for name in _dynamic_names(keys))
-        return cls(graph, names, tuple(dynamic))
+        return cls(graph, names, tuple(dynamic), tuple(dict.fromkeys(names.values())))
 
 
 def _dynamic_names(keys: PartitionSet[Any] | None) -> Iterator[str]:

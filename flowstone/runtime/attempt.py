@@ -61,7 +61,8 @@ class Attempt:
 
     Attributes:
         alone: Whether no other step of this process may run beside it.
-        stopping: Why it was told to stop: the run is being `cancelled`, or its `timeout` is over.
+        stopping: Why it was told to stop: the run is being `cancelled`, its `timeout` is over, or its node's
+            `shutdown` leaves it to another one.
         on_over: Called when its task has ended, with the recorded event if it lived to record one.
         over: Set when its task has ended, by whatever means; nothing may be recorded from then on.
         holds_slot: Whether it counts against `max_concurrency`: not while it waits for runs of its own.
@@ -116,7 +117,7 @@ class Attempt:
         self.number = number
         self.alone = alone
         self.handle: TaskHandle | None = None
-        self.stopping: Literal["cancelled", "timeout"] | None = None
+        self.stopping: Literal["cancelled", "timeout", "shutdown"] | None = None
         self.over = False
         self.holds_slot = False
         self.waits = 0
@@ -172,7 +173,7 @@ class Attempt:
             raise asyncio.CancelledError
         return await self._record(self._ending(result))
 
-    def stop(self, why: Literal["cancelled", "timeout"]) -> None:
+    def stop(self, why: Literal["cancelled", "timeout", "shutdown"]) -> None:
         """Begin to stop it: one cancel, the deadline, then the kill."""
         if self.stopping is None:
             self.stopping = why
@@ -203,6 +204,8 @@ class Attempt:
             return self._failed(failure)
         if self.stopping == "cancelled":
             return self._cancelled(Failure("abandoned", words))
+        if self.stopping == "shutdown":
+            return self.handed_over()
         if isinstance(how, Crashed):
             return self._failed(describe(how.error, self.asset.retry))
         return self._failed(Failure("error", f"The attempt of {self.name} ended without an outcome: {how}."))
@@ -333,6 +336,8 @@ class Attempt:
             return self._cancelled(None)
         if self.stopping == "timeout":
             return self._failed(Failure("timeout", self._timed_out(), retryable=self._retries_timeouts()))
+        if self.stopping == "shutdown" and not isinstance(result, Materialization):
+            return self.handed_over()
         assert result is not None
         if isinstance(result, Failure):
             return self._failed(result)
@@ -353,6 +358,12 @@ class Attempt:
         assert record.finished_at is not None
         return StepFailed(record.finished_at, self.run_id, name, key, self.number, record)
 
+    def handed_over(self) -> StepRetried:
+        """The node goes away, and the next attempt is another node's: nobody's failure, and no loss."""
+        failure = Failure("lost", "The node that ran this attempt was shut down.", retryable=True)
+        now = self._services.clock.now()
+        return StepRetried(now, self.run_id, self.asset.name, self.key, self.number, failure, 0.0)
+
     def _cancelled(self, failure: Failure | None) -> StepCancelled:
         record = self._materialization(Status.CANCELLED, failure=failure)
         assert record.finished_at is not None
@@ -370,14 +381,15 @@ class Attempt:
             if self.stopping is None or self.over:
                 raise
             try:
-                cancelled = self._cancelled(None)
-                await self._services.record(cancelled, self._epoch)
+                instead = self.handed_over() if self.stopping == "shutdown" else self._cancelled(None)
+                await self._services.record(instead, self._epoch)
             except StaleWrite:
-                return await self._recorded()
-            return cancelled
+                return await self.recorded()
+            return instead
         return event
 
-    async def _recorded(self) -> AttemptEnd:
+    async def recorded(self) -> AttemptEnd:
+        """The end that is recorded of its step. Raises `StaleWrite` if there is none: the run moved on."""
         record = await self._services.store.step(self.run_id, (self.asset.name, self.key))
         if record is None or record.finished_at is None:
             raise StaleWrite(f"{self.name} is not this run's any more.")

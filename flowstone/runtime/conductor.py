@@ -17,6 +17,7 @@ from flowstone.assets.partition_view import PartitionView
 from flowstone.errors import PartitionError, RunNotFound
 from flowstone.runs.records import Status
 from flowstone.runtime.dynamic import dynamic_keys
+from flowstone.runtime.elsewhere import Elsewhere, goes_on, overdue
 from flowstone.runtime.nesting import without_slot
 from flowstone.runtime.plan_cache import PlanCache
 from flowstone.runtime.requests import asset_named
@@ -47,6 +48,8 @@ class Conductor:
         self._services = services
         self._runs = runs
         self._plans = PlanCache()
+        cluster = services.store.cluster
+        self._elsewhere = None if cluster is None else Elsewhere(services, cluster)
 
     async def view(self) -> PartitionView:
         """The partitions as they are now."""
@@ -62,9 +65,14 @@ class Conductor:
     async def submit(
         self, view: PartitionView, request: RunRequest, key: str | None = None, priority: int = 0
     ) -> str:
-        """Plan a request, write it down and start it, unless an unfinished run has its key; the id of the run."""
+        """Plan a request, write it down and start it, unless an unfinished run has its key; the id of the run.
+
+        Where several nodes share the store, the run is put into the queue, and any of them starts it.
+        """
         self._runs.refuse_if_closed()
         plan = self._plans.plan(view, request)
+        if self._elsewhere is not None:
+            return await self._elsewhere.submit(self._runs.describe(plan, request, key, priority))
         while True:
             known = None if key is None else await self._services.store.run_with_key(key)
             if known is not None:
@@ -80,27 +88,43 @@ class Conductor:
             CancelledError: The caller was cancelled, and the run has stopped.
         """
         try:
-            await self._aside(run.wait())
+            status, timed_out = await self._aside(self._outcome(run))
         except asyncio.CancelledError:
-            await self._runs.abandon(run)
+            await self._abandon(run)
             raise
-        if run.error is not None:
-            raise run.error
-        assert run.status is not None
-        if run.status is Status.CANCELLED and run.cancelled == "timeout":
+        if timed_out:
             raise TimeoutError(
                 f"Run {run.record.id} took longer than its timeout of {run.record.request.timeout:g} s "
                 "and was cancelled."
             )
-        return run.status
+        return status
+
+    async def _outcome(self, run: LiveRun) -> tuple[Status, bool]:
+        """How a run ended, here or, if this node had to give it up, elsewhere; and whether its time was over."""
+        await run.wait()
+        if run.error is None:
+            assert run.status is not None
+            return run.status, run.status is Status.CANCELLED and run.cancelled == "timeout"
+        if self._elsewhere is None or not goes_on(run.error):
+            raise run.error
+        record = await self._elsewhere.ended(run.record.id)
+        return record.status, record.status is Status.CANCELLED and overdue(record)
+
+    async def _abandon(self, run: LiveRun) -> None:
+        """The caller was cancelled: so is the run, wherever it is."""
+        await self._runs.abandon(run)
+        if self._elsewhere is not None and run.status is None and goes_on(run.error):
+            await self._elsewhere.abandon(run.record.id)
 
     async def ended(self, run_id: str) -> None:
         """Return when a run has ended, whoever drives it."""
         live = self._runs.live.get(run_id)
         if live is not None:
-            await self._aside(live.wait())
-            if live.error is not None:
-                raise live.error
+            await self._aside(self._outcome(live))
+            return
+        if self._elsewhere is not None:
+            await self._aside(self._elsewhere.ended(run_id))
+            return
         while not (await self.record(run_id)).status.terminal:
             if (error := self._runs.lost.get(run_id)) is not None:
                 raise error
@@ -109,11 +133,14 @@ class Conductor:
     async def cancel(self, run_id: str, reason: CancelReason = "asked") -> None:
         """Stop a run and return when it has stopped."""
         live = self._runs.live.get(run_id)
-        if live is None:
-            await self.record(run_id)
-            return
-        live.cancel(reason)
-        await live.wait()
+        if live is not None:
+            live.cancel(reason)
+            await live.wait()
+            if live.error is None or not goes_on(live.error):
+                return
+        record = await self.record(run_id)
+        if self._elsewhere is not None and not record.status.terminal:
+            await self._elsewhere.cancel(run_id, reason)
 
     async def drain(self, run_id: str) -> None:
         """Let a run's running steps finish, start no others, and return when it has stopped."""
@@ -146,6 +173,12 @@ class Conductor:
 
     async def events(self, run_id: str) -> AsyncIterator[Event]:
         """Recorded events first, then those that come; none twice, none left out."""
+        if self._elsewhere is not None:
+            # Some of its steps may run on other nodes, and the run itself may move: the store has them all.
+            await self.record(run_id)
+            async for event in self._elsewhere.events(run_id):
+                yield event
+            return
         async with self._services.stream.subscribe((), run_id) as live:
             record = await self.record(run_id)
             driven = self._runs.live.get(run_id)
@@ -171,7 +204,7 @@ class Conductor:
         try:
             await self._aside(work)
         except BaseException:
-            await self._runs.abandon(run)
+            await self._abandon(run)
             raise
 
     def _aside(self, work: Awaitable[T]) -> Awaitable[T]:

@@ -27,6 +27,7 @@ class Subscription:
 
     Attributes:
         dropped: Events this subscriber was too slow for.
+        on_offer: Called when an event has come, or the end.
     """
 
     def __init__(self, wanted: Callable[[Event], bool], buffer: int = _BUFFER) -> None:
@@ -36,6 +37,7 @@ class Subscription:
         self._buffer = buffer
         self._waiter: asyncio.Future[None] | None = None
         self._closed = False
+        self.on_offer: Callable[[], None] | None = None
 
     def __aiter__(self) -> Self:
         return self
@@ -64,6 +66,12 @@ class Subscription:
         self._events.append(event)
         self._wake()
 
+    def taken(self) -> list[Event]:
+        """What is in the buffer, which is empty afterwards."""
+        events = list(self._events)
+        self._events.clear()
+        return events
+
     def narrow(self, run_id: str) -> None:
         """Keep and take events of one run only."""
         wanted = self._wanted
@@ -76,6 +84,8 @@ class Subscription:
         self._wake()
 
     def _wake(self) -> None:
+        if self.on_offer is not None:
+            self.on_offer()
         if self._waiter is not None and not self._waiter.done():
             self._waiter.set_result(None)
 

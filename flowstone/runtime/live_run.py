@@ -31,6 +31,9 @@ class LiveRun:
         state: The state of the current incarnation, once it has begun; to look at, not to touch.
         attempts: Its attempts under way, by step; to look at, not to touch.
         error: Why it ended without one: the store failed, or its supervisor gave up.
+        claimed: Whether it was taken from others, and may be handed back: nobody in this process started it.
+        given_up: Whether another node drives it, so that nothing may be recorded here.
+        releasing: Whether it is being handed back.
         interrupted: Whether its tree was stopped by a restart above it, and is to be started again.
     """
 
@@ -43,10 +46,15 @@ class LiveRun:
         self.error: BaseException | None = None
         self.state: RunState | None = None
         self.attempts: Mapping[int, Attempt] = {}
+        self.claimed = False
         self.draining = False
+        self.given_up = False
+        self.releasing = False
         self.interrupted = False
         self.on_cancel: Callable[[], None] | None = None
         self.on_drain: Callable[[], None] | None = None
+        self.on_give_up: Callable[[], None] | None = None
+        self.on_release: Callable[[], None] | None = None
         self.on_over: list[Callable[[], None]] = []
         self._waiters: list[asyncio.Future[None]] = []
 
@@ -75,6 +83,20 @@ class LiveRun:
             self.draining = True
             if self.on_drain is not None:
                 self.on_drain()
+
+    def give_up(self) -> None:
+        """Stop it without a word: another node drives it."""
+        if not self.given_up and not self.over:
+            self.given_up = True
+            if self.on_give_up is not None:
+                self.on_give_up()
+
+    def release(self) -> None:
+        """Stop it here and put it back into the queue: another node is to go on with it."""
+        if not self.releasing and not self.over:
+            self.releasing = True
+            if self.on_release is not None:
+                self.on_release()
 
     def finish(self, status: Status) -> None:
         """It ended, and its status is recorded."""

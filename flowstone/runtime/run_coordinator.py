@@ -14,10 +14,10 @@ import logging
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, Any, assert_never
+from typing import TYPE_CHECKING, Any, Literal, assert_never
 
 from flowstone.actors import Actor, Cast, Crashed, Normal
-from flowstone.errors import StoreUnavailable
+from flowstone.errors import RuntimeStopping, StoreUnavailable
 from flowstone.runs.commands import (
     CancelSteps,
     CheckSteps,
@@ -93,8 +93,10 @@ class Signalled(Cast["RunCoordinator"]):
 
 
 @dataclass(frozen=True, slots=True)
-class Cancel(Cast["RunCoordinator"]):
-    """Somebody asked for the run to stop; the reason is in the `LiveRun`."""
+class Stop(Cast["RunCoordinator"]):
+    """Somebody asked for the run to stop, another node drives it, or it is to be handed back to the queue."""
+
+    how: Literal["cancel", "give up", "release"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,7 +106,7 @@ class Broken(Cast["RunCoordinator"]):
     error: BaseException
 
 
-_Message = Begin | StepEnded | Recorded | Checked | Signalled | Cancel | Broken
+_Message = Begin | StepEnded | Recorded | Checked | Signalled | Stop | Broken
 
 
 class RunCoordinator(Actor):
@@ -125,6 +127,7 @@ class RunCoordinator(Actor):
         limit = run.record.request.max_parallel or services.settings.max_concurrency
         self._state = RunState(run.plan, max_parallel=limit)
         self._final: Status | None = None
+        self._releasing = False
         self._timeout: Timer | None = None
         self._me: Me
 
@@ -152,8 +155,8 @@ class RunCoordinator(Actor):
                     self._obey(self._state.apply(recorded, step))
             case Signalled(signal):
                 self._obey(self._state.apply(signal))
-            case Cancel():
-                self._cancel()
+            case Stop(how):
+                self._stop(how)
             case Broken(error):
                 self._give_up(error)
             case Begin():
@@ -161,10 +164,23 @@ class RunCoordinator(Actor):
             case _:
                 assert_never(message)
 
+    def _stop(self, how: Literal["cancel", "give up", "release"]) -> None:
+        match how:
+            case "cancel":
+                self._cancel()
+            case "give up":
+                self._give_up(StaleWrite(f"run {self._run.record.id} is driven by another node"))
+            case "release":
+                self._begin_release()
+            case _:
+                assert_never(how)
+
     def _settle(self) -> Coroutine[Any, Any, None] | None:
         """After a message: end the run if it has come to its end."""
         if self._final is not None:
             return self._finish(self._final)
+        if self._releasing and not self._attempts:
+            return self._release()
         if self._run.draining and not self._attempts:
             self._run.cancel("asked")
         return None
@@ -183,6 +199,8 @@ class RunCoordinator(Actor):
     def on_stop(self, exit: Exit) -> None:  # noqa: A002, ARG002 - the hook's signature
         self._run.on_cancel = None
         self._run.on_drain = None
+        self._run.on_give_up = None
+        self._run.on_release = None
         if self._timeout is not None:
             self._timeout.cancel()
         for attempt in self._attempts.values():
@@ -203,6 +221,8 @@ class RunCoordinator(Actor):
         await services.record(RunStarted(now, run.record.id, request.asset, run.plan.total), self._epoch)
         run.on_cancel = self._ask_to_cancel
         run.on_drain = self._ask_to_drain
+        run.on_give_up = self._ask_to_give_up
+        run.on_release = self._ask_to_release
         if run.draining:
             self._state.apply(HoldStarts())
         if request.timeout is not None:
@@ -213,6 +233,10 @@ class RunCoordinator(Actor):
         self._obey(self._state.begin())
         if run.cancelled is not None:
             self._cancel()
+        if run.given_up:
+            self._ask_to_give_up()
+        if run.releasing:
+            self._ask_to_release()
 
     async def _replay(self) -> None:
         """Claim the run, so that an earlier incarnation can record nothing more, and replay its events.
@@ -240,7 +264,13 @@ class RunCoordinator(Actor):
         self._signal(HoldStarts())
 
     def _ask_to_cancel(self) -> None:
-        self._me.ref.cast(Cancel())
+        self._me.ref.cast(Stop("cancel"))
+
+    def _ask_to_give_up(self) -> None:
+        self._me.ref.cast(Stop("give up"))
+
+    def _ask_to_release(self) -> None:
+        self._me.ref.cast(Stop("release"))
 
     # Carrying out -------------------------------------------------------------------------------------------
 
@@ -323,6 +353,12 @@ class RunCoordinator(Actor):
             return
         if isinstance(message.exit, Crashed):
             error = message.exit.error
+            if isinstance(error, StaleWrite) and self._services.store.cluster is not None:
+                # The step may have ended elsewhere: an attempt that was taken for lost has recorded its end.
+                self._beside(
+                    f"look up {attempt.name}", attempt.recorded(), partial(self._found, attempt.step)
+                )
+                return
             if isinstance(error, StoreUnavailable | StaleWrite):
                 self._give_up(error)
                 return
@@ -333,6 +369,11 @@ class RunCoordinator(Actor):
                     "Attempt of %s crashed: %s", attempt.name, describe(message.exit.error, None).traceback
                 )
         self._write([ending], [attempt.step])
+
+    def _found(self, step: int, event: Event) -> None:
+        if self._services.stream.heard:
+            self._services.stream.publish(event)
+        self._me.ref.cast(Recorded([event], [step]))
 
     async def _check(self, steps: tuple[int, ...]) -> Checked:
         return Checked(*await find_reusable(self._services, self._run, self._epoch, steps))
@@ -388,6 +429,24 @@ class RunCoordinator(Actor):
             self._give_up(error)
             return
         run.finish(status)
+        self._me.stop()
+
+    def _begin_release(self) -> None:
+        """Stop what runs here, as nobody's failure; the run goes back to the queue when it has stopped."""
+        self._releasing = True
+        self._state.apply(HoldStarts())
+        for step, attempt in tuple(self._attempts.items()):
+            if attempt.handle is None:
+                del self._attempts[step]
+            else:
+                attempt.stop("shutdown")
+
+    async def _release(self) -> None:
+        run, services = self._run, self._services
+        assert services.store.cluster is not None
+        with suppress(StoreUnavailable):  # Then it is an orphan as soon as this node has gone.
+            await services.store.cluster.release(run.record.id, services.node)
+        run.fail(RuntimeStopping(f"Run {run.record.id} was handed back: another node goes on with it."))
         self._me.stop()
 
     def _give_up(self, error: BaseException) -> None:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import suppress
+from dataclasses import replace
 from functools import partial
+from itertools import chain
 from typing import TYPE_CHECKING
 
 from flowstone.actors import ActorDown, Child, Crashed, Shutdown, Supervisor
@@ -21,8 +23,8 @@ if TYPE_CHECKING:
     from flowstone.runs.plan import RunPlan
     from flowstone.runs.records import RunRequest
     from flowstone.runtime.attempt import Attempt
-    from flowstone.runtime.live_run import CancelReason
     from flowstone.runtime.services import Services
+    from flowstone.store.cluster import StepLease
 
 __all__ = ["Runs"]
 
@@ -35,6 +37,10 @@ class Runs:
     Attributes:
         live: The runs that are not over, by id, in order of start.
         lost: Why runs of this process ended without a status, by id; the last thousand.
+        lent: Attempts that run here for other nodes, by the leases they hold.
+        forsaken: Runs of this node that ended without a status, or were never begun, and why; where several
+            nodes share the store, they are gone on with.
+        on_gone: Called whenever something that ran here is gone.
         open: Whether new runs are taken.
     """
 
@@ -42,6 +48,9 @@ class Runs:
         self._services = services
         self.live: dict[str, LiveRun] = {}
         self.lost: dict[str, BaseException] = {}
+        self.forsaken: dict[str, BaseException | None] = {}
+        self.lent: dict[StepLease, Attempt] = {}
+        self.on_gone: dict[Callable[[], None], None] = {}
         self.open = True
         self._gone = asyncio.Event()
         self._supervisor: Supervisor | None = None
@@ -63,19 +72,8 @@ class Runs:
         """
         self.refuse_if_closed()
         services = self._services
-        now = services.clock.now()
-        record = RunRecord(
-            id=self._new_id(now.timestamp()),
-            pipeline=services.snapshot.pipelines.get(request.asset, ""),
-            request=request,
-            status=Status.QUEUED,
-            created_at=now,
-            started_at=now,
-            owner=services.node,
-            total=plan.total,
-            key=key,
-            priority=priority,
-        )
+        record = self.describe(plan, request, key, priority)
+        record = replace(record, started_at=record.created_at, owner=services.node)
         run = LiveRun(record, plan, fresh=True)
         try:
             await services.store.create_run(record)
@@ -83,6 +81,20 @@ class Runs:
             await self._withdraw(run)
             raise
         return await self.drive(run)
+
+    def describe(self, plan: RunPlan, request: RunRequest, key: str | None, priority: int) -> RunRecord:
+        """The record of a new run that nobody owns yet."""
+        now = self._services.clock.now()
+        return RunRecord(
+            id=self._new_id(now.timestamp()),
+            pipeline=self._services.snapshot.pipelines.get(request.asset, ""),
+            request=request,
+            status=Status.QUEUED,
+            created_at=now,
+            total=plan.total,
+            key=key,
+            priority=priority,
+        )
 
     async def drive(self, run: LiveRun) -> LiveRun:
         """Start the tree of a run that is written down, new or adopted."""
@@ -114,21 +126,32 @@ class Runs:
             raise RuntimeStopping("The runtime has stopped, or is stopping: it takes no new runs.") from error
         return run
 
+    async def resume_interrupted(self) -> None:
+        """Go on with the runs whose trees were stopped by a restart above them."""
+        for run in tuple(self.live.values()):
+            if run.interrupted:
+                run.interrupted = False
+                await self.drive(run)
+
     def refuse_if_closed(self) -> None:
         """Raise `RuntimeStopping` if no new runs are taken."""
         if not self.open:
             raise RuntimeStopping("The runtime drains and takes no new runs: start them in another one.")
 
-    def cancel_all(self, reason: CancelReason) -> None:
+    def stop_all(self) -> None:
+        """Hand back what was taken from others, and cancel the rest."""
         for run in tuple(self.live.values()):
-            run.cancel(reason)
+            if run.claimed:
+                run.release()
+            else:
+                run.cancel("shutdown")
 
     async def wait_all(self, enough: Callable[[], bool]) -> None:
-        """Return when no run is live, or when `enough()` is true; `look_again` makes it ask.
+        """Return when nothing runs here, or when `enough()` is true; `look_again` makes it ask.
 
         A run is over a few turns of the loop before its tree is gone, so this waits for the tree.
         """
-        while self.live and not enough():
+        while (self.live or self.lent) and not enough():
             self._gone.clear()
             await self._gone.wait()
 
@@ -173,7 +196,13 @@ class Runs:
 
     def _forget(self, run: LiveRun) -> None:
         self.live.pop(run.record.id, None)
+        self.gone()
+
+    def gone(self) -> None:
+        """Something that ran here is gone."""
         self._gone.set()
+        for callback in tuple(self.on_gone):
+            callback()
 
     def _ended(self, run: LiveRun, how: Exit) -> None:
         """Its tree is gone. Normally its status was recorded before; otherwise say what happened instead.
@@ -188,6 +217,8 @@ class Runs:
             run.fail(self._what_happened(run, how))
         if run.error is not None:
             self.lost[run.record.id] = run.error
+            if self._services.store.cluster is not None and self.open:
+                self.forsaken[run.record.id] = run.error
             if len(self.lost) > _MOST_LOST:
                 del self.lost[next(iter(self.lost))]
 
@@ -205,8 +236,8 @@ class Runs:
 
     def attempt_of(self, task: Driven) -> Attempt | None:
         """The attempt that runs in this task, if it is one of this runtime's."""
-        attempts = (attempt for run in self.live.values() for attempt in run.attempts.values())
-        return next((attempt for attempt in attempts if attempt.handle is task), None)
+        own = (attempt for run in self.live.values() for attempt in run.attempts.values())
+        return next((each for each in chain(own, self.lent.values()) if each.handle is task), None)
 
     def _new_id(self, now: float) -> str:
         """Sortable by time, unique by chance: 44 bits of milliseconds, then 68 random ones."""

@@ -26,18 +26,21 @@ from flowstone.errors import (
     RuntimeStopping,
     StoreUnavailable,
 )
-from flowstone.io.memory import MemoryIO
 from flowstone.runs.planner import plan_run
 from flowstone.runs.records import Status
 from flowstone.runtime.asset_registry import Snapshot
 from flowstone.runtime.conductor import Conductor
+from flowstone.runtime.default_io import default_io, warn_of_memory
 from flowstone.runtime.events import EventStream
 from flowstone.runtime.handle import Run, raise_unless_succeeded
 from flowstone.runtime.health import Health, health
 from flowstone.runtime.inputs import needs_of, not_ready
 from flowstone.runtime.lineage import Lineage
+from flowstone.runtime.membership import Membership
+from flowstone.runtime.notices import Notices
 from flowstone.runtime.offspring import adopt_tasks, release_tasks
 from flowstone.runtime.options import options_from
+from flowstone.runtime.peers import Peers
 from flowstone.runtime.preview import Plan, preview
 from flowstone.runtime.processes import Processes
 from flowstone.runtime.progress import report_progress
@@ -60,7 +63,7 @@ from flowstone.runtime.watchman import drain
 from flowstone.store.open import open_store
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
+    from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
     from contextlib import AbstractAsyncContextManager
     from types import TracebackType
 
@@ -87,10 +90,12 @@ class Runtime:
     Args:
         pipelines: A `Pipeline`, or several.
         store: Where runs are remembered: `memory://`, `file://DIR`, or a store object. Default: the setting.
-        io: IO managers by name. `default` is a `MemoryIO` unless you say otherwise.
+        io: IO managers by name. `default` is a `MemoryIO` unless you say otherwise; on a store that several
+            nodes share, one that keeps the values there.
         resources: Resources by name: a `ResourceProvider`, an `@asynccontextmanager` function or an object.
         settings: Default: `Settings()`, which reads `FLOWSTONE_*` from the environment.
-        worker: Whether to go on with unfinished runs of these pipelines whose owner died.
+        worker: Whether to go on with unfinished runs of these pipelines whose owner died and, on a store that
+            several nodes share, to take submitted runs and execute steps for other nodes.
         clock: Default: the system's.
         random: Source of run ids and jitter. Default: one of its own.
         options: Any field of `Settings` by name, such as `max_concurrency=64`; wins over `settings`.
@@ -117,7 +122,7 @@ class Runtime:
         self._settings = options_from(settings, options)
         self._snapshot = Snapshot.of(given)
         self._store = self._settings.store if store is None else store
-        self._io: dict[str, IOManager] = {"default": MemoryIO(), **(io or {})}
+        self._io: dict[str, IOManager] = dict(io or {})
         self._resources = {name: as_provider(value) for name, value in (resources or {}).items()}
         self._worker = worker
         self._clock = clock or SystemClock()
@@ -138,13 +143,19 @@ class Runtime:
             raise RuntimeStopping("A Runtime is entered once: make a new one.")
         store = open_store(self._store, auto_migrate=self._settings.auto_migrate)
         await self._open(store)
+        self._io.setdefault("default", default_io(store))
         self._services = services = self._compose(store)
         self._runs = Runs(services)
         self._conductor = Conductor(services, self._runs)
         self._values = Values(services, self._conductor, self._runs)
         self._lineage = Lineage(self._conductor, store)
-        self._tree = runtime_tree(services, self._runs, self._io, self._resources, worker=self._worker)
+        membership = self._membership(services)
+        self._tree = runtime_tree(
+            services, self._runs, self._io, self._resources, membership, worker=self._worker
+        )
         try:
+            if membership is not None:
+                await self._within_connect_timeout(membership.join())
             await self._tree.__aenter__()
         except BaseException:
             await store.close()
@@ -167,6 +178,7 @@ class Runtime:
             self._runs.close()
             self._services.threads.close()
             self._services.processes.close()
+            self._services.notices.close()
             self._services.stream.close()
 
     async def drain(self, timeout: float | None = None) -> bool:
@@ -526,10 +538,13 @@ class Runtime:
         return self._services
 
     async def _open(self, store: Store) -> None:
+        await self._within_connect_timeout(store.open())
+
+    async def _within_connect_timeout(self, work: Awaitable[None]) -> None:
         limit = self._settings.connect_timeout
         try:
             async with asyncio.timeout(limit):
-                await store.open()
+                await work
         except TimeoutError as error:
             raise StoreUnavailable(
                 f"The store did not open within {limit:g} s: check that it is up, or raise connect_timeout."
@@ -551,7 +566,16 @@ class Runtime:
             managers=self._io,
             io={},
             resources={},
+            notices=Notices(),
+            peers=Peers(self._clock, settings.lease),
         )
+
+    def _membership(self, services: Services) -> Membership | None:
+        cluster = services.store.cluster
+        if cluster is None:
+            return None
+        warn_of_memory(self._io)
+        return Membership(services, self._runs, cluster, worker=self._worker, tree=self.tree)
 
     async def _check_ready(self, view: PartitionView, request: RunRequest) -> None:
         """Refuse before anything is written: an upstream value that is not there."""

@@ -18,7 +18,9 @@ if TYPE_CHECKING:
     from flowstone.runtime.asset_registry import Snapshot
     from flowstone.runtime.events import EventStream
     from flowstone.runtime.io_process import IOManagerProcess
+    from flowstone.runtime.notices import Notices
     from flowstone.runtime.options import Options
+    from flowstone.runtime.peers import Peers
     from flowstone.runtime.processes import Processes
     from flowstone.runtime.resource import ResourceProcess
     from flowstone.runtime.slots import Slots
@@ -33,7 +35,8 @@ class Services:
     """The composition of one runtime: no part of it is global, so two runtimes never meet.
 
     `io` and `resources` hold the processes that run at this moment; each enters and leaves by itself, so a
-    restart of any supervisor above it changes nothing for those who look it up.
+    restart of any supervisor above it changes nothing for those who look it up. `notices` and `peers` are silent
+    and empty where no other node shares the store.
     """
 
     node: str
@@ -49,6 +52,8 @@ class Services:
     managers: Mapping[str, IOManager]
     io: dict[str, IOManagerProcess]
     resources: dict[str, ResourceProcess]
+    notices: Notices
+    peers: Peers
 
     async def record(self, event: Event, epoch: int, payload: bytes | None = None) -> None:
         """Write an event down, then tell whoever listens: nobody hears of what may yet be lost."""

@@ -11,6 +11,11 @@
     │  └─ <run id>         one_for_all
     │     ├─ steps           one task per attempt: user code meets us here
     │     └─ coordinator     significant: drives the pure state machine
+    ├─ cluster           rest_for_one; only where several nodes share the store
+    │  ├─ notices          hears what other nodes say
+    │  ├─ membership       joins, watches the other nodes, gives up what was lost, leaves
+    │  ├─ cancellations    stops runs that were cancelled on another node
+    │  └─ claimant         takes runs out of the queue; only in a worker
     ├─ recovery          adopts runs whose owner died, or closes them
     └─ watchman          last child, so the first to stop: drains
 
@@ -22,12 +27,16 @@ from __future__ import annotations
 
 import math
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from flowstone.actors import Child, Supervisor
+from flowstone.runtime.adoption import Adoption
 from flowstone.runtime.asset_registry import AssetRegistry
+from flowstone.runtime.cancellations import Cancellations
+from flowstone.runtime.claimant import Claimant
 from flowstone.runtime.events import Events
 from flowstone.runtime.io_process import IOManagerProcess
+from flowstone.runtime.notices import NoticeBoard
 from flowstone.runtime.recovery import Recovery
 from flowstone.runtime.resource import ResourceProcess
 from flowstone.runtime.store_keeper import StoreKeeper
@@ -35,12 +44,13 @@ from flowstone.runtime.watchman import Watchman
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-    from typing import Any
 
     from flowstone.io.manager import IOManager
+    from flowstone.runtime.membership import Membership
     from flowstone.runtime.resource import ResourceProvider
     from flowstone.runtime.runs import Runs
     from flowstone.runtime.services import Services
+    from flowstone.store.cluster import Cluster
 
 __all__ = ["runtime_tree"]
 
@@ -50,22 +60,25 @@ def runtime_tree(
     runs: Runs,
     io: Mapping[str, IOManager],
     resources: Mapping[str, ResourceProvider[Any]],
+    membership: Membership | None = None,
     *,
     worker: bool,
 ) -> Supervisor:
-    """The tree of one runtime, not yet started."""
-    return Supervisor(
-        [
-            Child("store", partial(StoreKeeper, services), shutdown=services.settings.shutdown_timeout + 5.0),
-            Child("services", partial(_services, services, io, resources)),
-            Child("runs", runs.make_supervisor),
-            Child("recovery", partial(Recovery, services, runs, adopt=worker)),
-            Child("watchman", partial(Watchman, services, runs), shutdown=math.inf),
-        ],
-        strategy="rest_for_one",
-        name="runtime",
-        clock=services.clock,
-    )
+    """The tree of one runtime, not yet started; with a `membership` where several nodes share the store."""
+    cluster = services.store.cluster
+    children: list[Child[Any]] = [
+        Child("store", partial(StoreKeeper, services), shutdown=services.settings.shutdown_timeout + 5.0),
+        Child("services", partial(_services, services, io, resources)),
+        Child("runs", runs.make_supervisor),
+    ]
+    if cluster is not None and membership is not None:
+        nodes = partial(_cluster, services, runs, cluster, membership, worker=worker)
+        children.append(Child("cluster", nodes))
+        children.append(Child("recovery", partial(Adoption, services, runs, cluster, adopt=worker)))
+    else:
+        children.append(Child("recovery", partial(Recovery, services, runs, adopt=worker)))
+    children.append(Child("watchman", partial(Watchman, services, runs), shutdown=math.inf))
+    return Supervisor(children, strategy="rest_for_one", name="runtime", clock=services.clock)
 
 
 def _services(
@@ -79,6 +92,19 @@ def _services(
             Child("events", partial(Events, services.stream)),
         ]
     )
+
+
+def _cluster(
+    services: Services, runs: Runs, cluster: Cluster, membership: Membership, *, worker: bool
+) -> Supervisor:
+    children: list[Child[Any]] = [
+        Child("notices", partial(NoticeBoard, cluster, services.notices)),
+        Child("membership", lambda: membership),
+        Child("cancellations", partial(Cancellations, services, runs, cluster)),
+    ]
+    if worker:
+        children.append(Child("claimant", partial(Claimant, services, runs, cluster)))
+    return Supervisor(children, strategy="rest_for_one")
 
 
 def _io_managers(services: Services, io: Mapping[str, IOManager]) -> Supervisor:

@@ -41,16 +41,19 @@ class Watchman:
 
 
 async def drain(services: Services, runs: Runs, timeout: float) -> bool:
-    """Refuse new runs and let the live ones finish, for `timeout` seconds; then cancel them.
+    """Refuse new runs and let the live ones finish, for `timeout` seconds; then stop them.
 
-    Returns True if all finished by themselves. It waits for the cancelled ones to stop, which takes at most
+    Those that somebody in this process asked for are cancelled, those that were taken from the queue or from a
+    dead node are handed back: other nodes go on with them.
+
+    Returns True if all finished by themselves. It waits for the stopped ones to end, which takes at most
     `cancel_timeout` and a moment: whatever its assets do, an attempt is killed by then. A run that has not
     ended even so waits for a store that does not answer; whoever opens the store next goes on with it.
     """
     runs.open = False
     if await _gone_within(timeout, services, runs):
         return True
-    runs.cancel_all("shutdown")
+    runs.stop_all()
     await _gone_within(services.settings.cancel_timeout + _RECORDING, services, runs)
     return False
 

@@ -1,0 +1,109 @@
+"""The process that goes on with what a node left unfinished, where several nodes share a store.
+
+Orphans are the runs of nodes that are dead: whoever raises a run's epoch first has it, and everybody else's writes
+are refused from then on. Runs of this very node that it had to give up, because the store was away for too
+long, are orphans as well, though nobody else may take them while this node lives.
+"""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING
+
+from flowstone.errors import FlowstoneError, StoreUnavailable
+from flowstone.runtime.closing import close_run
+from flowstone.runtime.elsewhere import goes_on
+from flowstone.runtime.guard import describe
+from flowstone.runtime.notices import Waker
+from flowstone.runtime.taking import take_up
+from flowstone.store.protocol import StaleWrite
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from flowstone.runs.records import RunRecord
+    from flowstone.runtime.runs import Runs
+    from flowstone.runtime.services import Services
+    from flowstone.store.cluster import Cluster
+
+__all__ = ["Adoption"]
+
+_log = logging.getLogger(__name__)
+
+_JITTER = 0.3  # Seconds over which nodes that see the same orphan spread.
+
+
+class Adoption:
+    """Looks for orphans whenever a node may have died, and at every look.
+
+    Args:
+        services: What the runtime offers.
+        runs: Where adopted runs are driven.
+        cluster: The port.
+        adopt: Whether to take over what others left; what this node itself gave up is resumed in any case.
+    """
+
+    def __init__(self, services: Services, runs: Runs, cluster: Cluster, *, adopt: bool) -> None:
+        self._services = services
+        self._runs = runs
+        self._cluster = cluster
+        self._adopt = adopt
+        self._wake = Waker()
+
+    async def run(self, started: Callable[[], None]) -> None:
+        started()
+        await self._runs.resume_interrupted()
+        with self._services.notices.on(self._wake, "nodes", "look"):
+            self._wake()
+            while True:
+                await self._wake.wait()
+                await self._look()
+
+    async def _look(self) -> None:
+        try:
+            await self._resume_forsaken()
+            if self._adopt and self._runs.open and await self._orphans():
+                await self._adopt_orphans()
+        except StoreUnavailable as error:
+            self._services.peers.outage()
+            _log.warning("The store does not say which runs were left unfinished: %s", error)
+
+    async def _resume_forsaken(self) -> None:
+        """Go on with runs that this node gave up though it still owns them; close those that crash ever again."""
+        for run_id, error in tuple(self._runs.forsaken.items()):
+            record = await self._services.store.run(run_id)
+            if record is not None and not record.status.terminal and record.owner == self._services.node:
+                await self._resume(record, error)
+            self._runs.forsaken.pop(run_id, None)
+
+    async def _resume(self, record: RunRecord, error: BaseException | None) -> None:
+        try:
+            if error is None or goes_on(error):
+                record = await self._services.store.claim(record.id, record.owner or "", epoch=record.epoch)
+                await take_up(self._services, self._runs, self._cluster, record)
+            else:
+                await close_run(self._services, record, describe(error, None))
+        except StoreUnavailable:
+            raise
+        except FlowstoneError as problem:
+            _log.warning("Run %s could not be resumed: %s", record.id, problem)
+
+    async def _orphans(self) -> Sequence[RunRecord]:
+        orphans = await self._services.peers.asked(self._cluster.orphans(self._services.snapshot.names))
+        return orphans if self._services.peers.sees_deaths else ()
+
+    async def _adopt_orphans(self) -> None:
+        """Not all nodes at once; and whoever has beaten meanwhile is no more dead than this node."""
+        await self._services.clock.sleep(self._services.random.uniform(0.0, _JITTER))
+        for orphan in await self._orphans():
+            try:
+                record = await self._services.store.claim(orphan.id, self._services.node, epoch=orphan.epoch)
+                _log.warning("Run %s of %s is taken over", record.id, orphan.owner)
+                await take_up(self._services, self._runs, self._cluster, record)
+            except StaleWrite:
+                continue  # Another node was faster.
+            except StoreUnavailable:
+                self._runs.forsaken[orphan.id] = None
+                raise
+            except FlowstoneError as error:
+                _log.warning("Run %s could not be adopted: %s", orphan.id, error)

@@ -1,0 +1,83 @@
+"""The process that takes runs out of the queue while this node has room for more.
+
+It is woken when somebody submits, when something here has ended, and at every look. What it takes is the most
+urgent there is; what it does not take, another node may.
+"""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING
+
+from flowstone.errors import FlowstoneError, StoreUnavailable
+from flowstone.runtime.notices import Waker
+from flowstone.runtime.taking import take_up
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from flowstone.runtime.runs import Runs
+    from flowstone.runtime.services import Services
+    from flowstone.store.cluster import Cluster
+
+__all__ = ["Claimant"]
+
+_log = logging.getLogger(__name__)
+
+_MOST_AT_ONCE = 32
+
+
+class Claimant:
+    """Takes runs of this node's pipelines."""
+
+    def __init__(self, services: Services, runs: Runs, cluster: Cluster) -> None:
+        self._services = services
+        self._runs = runs
+        self._cluster = cluster
+        self._wake = Waker()
+
+    async def run(self, started: Callable[[], None]) -> None:
+        started()
+        self._runs.on_gone[self._wake] = None
+        try:
+            with self._services.notices.on(self._wake, "queued", "look"):
+                while True:
+                    await self._wake.wait()
+                    await self._take_all()
+        finally:
+            del self._runs.on_gone[self._wake]
+
+    async def _take_all(self) -> None:
+        try:
+            while (room := self._room()) > 0 and await self._take(room):
+                pass
+        except StoreUnavailable as error:
+            self._services.peers.outage()
+            _log.warning("The store does not say which runs wait: %s", error)
+
+    async def _take(self, limit: int) -> bool:
+        """Take up to so many; whether there may be more."""
+        services = self._services
+        taken = await self._cluster.take(services.node, services.snapshot.names, limit)
+        for record in taken:
+            try:
+                await take_up(services, self._runs, self._cluster, record)
+            except StoreUnavailable:
+                self._runs.forsaken[record.id] = None
+                raise
+            except FlowstoneError as error:
+                _log.warning("Run %s could not be begun: %s", record.id, error)
+        return len(taken) == limit
+
+    def _room(self) -> int:
+        """For how many runs more there is something to do here: free slots, less the runs that have not begun.
+
+        Runs that wait for something hold no slot, so that what they wait for can be taken; there is a bound on
+        all runs even so.
+        """
+        if not self._runs.open:
+            return 0
+        slots = self._services.slots.statistics()
+        beginning = sum(run.state is None for run in self._runs.live.values())
+        free = slots.limit - slots.taken - slots.waiting - beginning
+        return min(free, 16 + 4 * slots.limit - len(self._runs.live), _MOST_AT_ONCE)

@@ -1,0 +1,85 @@
+"""End a run that nobody will go on with: what was in flight is lost, the run has failed."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from flowstone.assets.partition_keys import decode_partition
+from flowstone.runs.events import RunFinished, StepFailed, StepRetried, StepStarted
+from flowstone.runs.records import Failure, Materialization, Status
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from flowstone.runs.events import Event
+    from flowstone.runs.records import RunRecord
+    from flowstone.runtime.services import Services
+
+__all__ = ["close_run"]
+
+
+async def close_run(services: Services, record: RunRecord, why: Failure | None = None) -> None:
+    """Claim a run and record that it has failed, and every attempt in flight with it.
+
+    Args:
+        services: What the runtime offers.
+        record: The run, at its current epoch.
+        why: If nothing of it could even be planned: the failure of its target.
+
+    Raises:
+        StaleWrite: Somebody else has it.
+        StoreUnavailable: The store is away.
+    """
+    store = services.store
+    record = await store.claim(record.id, services.node, epoch=record.epoch)
+    now = services.clock.now()
+    events: list[Event] = [_lost(start, now) for start in await _in_flight(services, record.id)]
+    if why is not None and not events:
+        events.append(_unplanned(record, why, now))
+    events.append(RunFinished(now, record.id, record.request.asset, Status.FAILED))
+    await store.write_many(events, record.epoch)
+
+
+async def _in_flight(services: Services, run_id: str) -> list[StepStarted]:
+    """The attempts that began and have no end on record."""
+    open_attempts: dict[tuple[str, str | None], StepStarted] = {}
+    after = 0
+    while page := await services.store.events(run_id, after=after):
+        for number, event in page:
+            after = number
+            if isinstance(event, StepStarted):
+                open_attempts[event.asset, event.partition_key] = event
+            elif isinstance(event, StepRetried) or hasattr(event, "materialization"):
+                open_attempts.pop((event.asset, event.partition_key), None)
+    return list(open_attempts.values())
+
+
+def _lost(start: StepStarted, now: datetime) -> StepFailed:
+    failure = Failure("lost", "The process that ran this attempt died.", retryable=True)
+    record = Materialization(
+        start.asset,
+        None if start.partition_key is None else decode_partition(start.partition_key),
+        start.partition_key,
+        start.run_id,
+        Status.FAILED,
+        start.attempt,
+        start.at,
+        now,
+        failure,
+    )
+    return StepFailed(now, start.run_id, start.asset, start.partition_key, start.attempt, record)
+
+
+def _unplanned(run: RunRecord, why: Failure, now: datetime) -> StepFailed:
+    asset = run.request.asset
+    key = run.request.keys[0] if run.request.keys else None
+    record = Materialization(
+        asset,
+        None if key is None else decode_partition(key),
+        key,
+        run.id,
+        Status.FAILED,
+        finished_at=now,
+        failure=why,
+    )
+    return StepFailed(now, run.id, asset, key, 0, record)

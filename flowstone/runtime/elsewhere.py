@@ -1,0 +1,146 @@
+"""Runs that another node drives: wait for one, follow what happens in it, stop it.
+
+All of it goes through the store. A notice wakes whoever waits; because notices may be lost, everybody also looks
+now and then. An outage of the store is waited out, and so is a change of the run's owner.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import suppress
+from typing import TYPE_CHECKING
+
+from flowstone.errors import FlowstoneError, RunNotFound, RuntimeStopping, StoreUnavailable
+from flowstone.runs.events import StepProgressed
+from flowstone.store.cluster import Notice
+from flowstone.store.protocol import StaleWrite
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Sequence
+
+    from flowstone.runs.events import Event
+    from flowstone.runs.records import RunRecord
+    from flowstone.runtime.live_run import CancelReason
+    from flowstone.runtime.notices import Waker
+    from flowstone.runtime.services import Services
+    from flowstone.store.cluster import Cluster
+
+__all__ = ["Elsewhere", "goes_on", "overdue"]
+
+_POLL = 0.5  # Seconds until the first look that no notice asked for.
+_LONGEST_POLL = 4.0  # Where notices arrive, they are seldom lost.
+
+
+def goes_on(error: BaseException | None) -> bool:
+    """Whether a run that this node gave up goes on: somebody else drives it, or this node will again."""
+    return isinstance(error, StaleWrite | StoreUnavailable)
+
+
+def overdue(run: RunRecord) -> bool:
+    """Whether a cancelled run was cancelled because its time was over, as far as its record tells."""
+    limit = run.request.timeout
+    if limit is None or run.started_at is None or run.finished_at is None:
+        return False
+    return (run.finished_at - run.started_at).total_seconds() >= limit
+
+
+class Elsewhere:
+    """What can be done with a run that does not live in this process."""
+
+    def __init__(self, services: Services, cluster: Cluster) -> None:
+        self._services = services
+        self._cluster = cluster
+
+    async def submit(self, run: RunRecord) -> str:
+        """Put a run into the queue; the id of the run, or of the unfinished one that has its key.
+
+        If the caller is cancelled meanwhile, nobody knows of the run: it is cancelled as well.
+        """
+        try:
+            submitted = await self._cluster.submit(run)
+        except asyncio.CancelledError:
+            await self._withdraw(run)
+            raise
+        self._services.notices.heard(
+            Notice("queued", run.pipeline)
+        )  # This node need not wait for the message.
+        return submitted.id
+
+    async def _withdraw(self, run: RunRecord) -> None:
+        """Whether the run was written is not known: so it is written for certain, and cancelled."""
+        import anyio  # noqa: PLC0415 - only a cancelled caller needs it
+
+        limit = self._services.settings.cancel_timeout + 1.0
+        with anyio.CancelScope(shield=True), anyio.move_on_after(limit), suppress(FlowstoneError):
+            if (await self._cluster.submit(run)).id == run.id:
+                await self._cluster.request_cancel(run.id, "caller")
+
+    async def ended(self, run_id: str) -> RunRecord:
+        """Return the run when it has ended, whoever drives it by then.
+
+        Raises:
+            RunNotFound: There is no such run, or retention has removed it.
+            RuntimeStopping: This runtime has stopped; the run may go on.
+        """
+        patience = _POLL
+        with self._services.notices.end_of(run_id) as woken:
+            while (record := await self._look(run_id)) is None or not record.status.terminal:
+                await woken.wait_or(self._services.clock, patience)
+                if self._services.notices.closed:
+                    raise RuntimeStopping(f"The runtime has stopped; run {run_id} may go on in another one.")
+                if self._cluster.listens:
+                    patience = min(_LONGEST_POLL, patience * 2)
+            return record
+
+    async def cancel(self, run_id: str, reason: CancelReason) -> None:
+        """Have its owner stop it, and return when it has stopped."""
+        await self._cluster.request_cancel(run_id, reason)
+        await self.ended(run_id)
+
+    async def abandon(self, run_id: str) -> None:
+        """Cancel a run whose caller was cancelled, and wait until it has stopped, but not for ever."""
+        import anyio  # noqa: PLC0415 - only a cancelled caller needs it
+
+        limit = self._services.settings.cancel_timeout + 2.0
+        with anyio.CancelScope(shield=True), anyio.move_on_after(limit), suppress(FlowstoneError):
+            await self.cancel(run_id, "caller")
+
+    async def events(self, run_id: str) -> AsyncIterator[Event]:
+        """What is recorded of the run, in order, until it has ended; and its progress, if it lives here."""
+        after = 0
+        async with self._services.stream.subscribe((), run_id) as live:
+            with self._services.notices.end_of(run_id) as woken:
+                live.on_offer = woken
+                while True:
+                    record = await self._look(run_id)
+                    while page := await self._page(run_id, after):
+                        after = page[-1][0]
+                        for _, event in page:
+                            yield event
+                    if record is not None and record.status.terminal:
+                        return
+                    await self._wait(woken)
+                    for event in live.taken():
+                        if isinstance(event, StepProgressed):
+                            yield event
+
+    async def _wait(self, woken: Waker) -> None:
+        await woken.wait_or(self._services.clock, _POLL)
+        if self._services.notices.closed:
+            raise RuntimeStopping("The runtime has stopped; the run may go on in another one.")
+
+    async def _page(self, run_id: str, after: int) -> Sequence[tuple[int, Event]]:
+        try:
+            return await self._services.store.events(run_id, after=after)
+        except StoreUnavailable:
+            return ()
+
+    async def _look(self, run_id: str) -> RunRecord | None:
+        """The run's head, or None if the store is away."""
+        try:
+            record = await self._services.store.run(run_id)
+        except StoreUnavailable:
+            return None
+        if record is None:
+            raise RunNotFound(f"There is no run {run_id!r}: it was mistyped, or removed by retention.")
+        return record

@@ -1,0 +1,160 @@
+"""The process through which this node belongs to the cluster.
+
+It watches the other nodes, shows its supervision tree to whoever asks, and makes good the loss of its own lease:
+what it drove may belong to somebody else by then, and is given up. When the runtime stops for good, it leaves, so
+that nobody has to wait for its lease.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import socket
+from dataclasses import asdict, is_dataclass
+from typing import TYPE_CHECKING, Any
+
+from flowstone.errors import StoreUnavailable
+from flowstone.runtime.notices import Waker
+from flowstone.store.cluster import Node
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from flowstone.actors import ProcessInfo
+    from flowstone.runtime.runs import Runs
+    from flowstone.runtime.services import Services
+    from flowstone.store.cluster import Cluster, Notice
+
+__all__ = ["Membership", "tree_as_data"]
+
+_log = logging.getLogger(__name__)
+
+_TREE_INTERVAL = 30.0  # Seconds between two publications of the tree that nobody asked for.
+
+
+class Membership:
+    """One node among others. It is the same object for as long as the runtime lives, whatever is restarted.
+
+    Args:
+        services: What the runtime offers.
+        runs: What this node drives.
+        cluster: The port.
+        worker: Whether the node takes work of others.
+        tree: The runtime's supervision tree, now.
+    """
+
+    def __init__(
+        self,
+        services: Services,
+        runs: Runs,
+        cluster: Cluster,
+        *,
+        worker: bool,
+        tree: Callable[[], ProcessInfo],
+    ) -> None:
+        self._services = services
+        self._runs = runs
+        self._cluster = cluster
+        self._worker = worker
+        self._tree = tree
+        self._wake = Waker()
+        self._stopping = False
+        self._lost = False
+        self._look = False
+        self._show = True
+        self._shown_at = float("-inf")
+
+    async def join(self) -> None:
+        """Introduce this node. Before any run is written down, which nobody alive would own otherwise."""
+        services = self._services
+        settings = services.settings
+        node = Node(
+            id=services.node,
+            host=socket.gethostname(),
+            pid=os.getpid(),
+            version=_version(),
+            pipelines=services.snapshot.names if self._worker else (),
+            capacity=settings.max_concurrency,
+            lease=settings.lease,
+        )
+        await self._cluster.join(node, self._on_lost)
+        services.peers.saw(await self._cluster.nodes())
+
+    async def run(self, started: Callable[[], None]) -> None:
+        self._stopping = False
+        started()
+        with self._services.notices.on(self._heard, "nodes", "tree", "look"):
+            while not self._stopping:
+                await self._wake.wait()
+                if not self._stopping:
+                    await self._work()
+        if not self._runs.open:
+            await self._leave()
+
+    def stop(self) -> None:
+        """Leave, if the runtime stops for good, and return from `run`."""
+        self._stopping = True
+        self._wake()
+
+    def _on_lost(self) -> None:
+        """A beat came after the lease had run out: this node was away, or the store was."""
+        self._lost = True
+        self._services.peers.outage()
+        self._wake()
+
+    def _heard(self, notice: Notice) -> None:
+        if notice.kind == "nodes":
+            self._look = True
+        elif notice.kind == "tree":
+            self._show = self._show or notice.subject in {"", self._services.node}
+        elif self._services.peers.due():
+            self._look = True
+        elif self._services.clock.monotonic() - self._shown_at >= _TREE_INTERVAL:
+            self._show = True
+        if self._look or self._show or self._lost:
+            self._wake()
+
+    async def _work(self) -> None:
+        """Do what is to be done; what fails because the store is away stays to be done at the next look."""
+        try:
+            if self._lost:
+                await self._reconcile()
+                self._lost = False
+            if self._look:
+                self._look = False
+                self._services.peers.saw(await self._services.peers.asked(self._cluster.nodes()))
+            if self._show:
+                self._show = False
+                self._shown_at = self._services.clock.monotonic()
+                await self._cluster.publish_tree(self._services.node, tree_as_data(self._tree()))
+        except StoreUnavailable as error:
+            self._services.peers.outage()
+            self._look = True
+            _log.warning("The store does not answer to this node: %s", error)
+
+    async def _reconcile(self) -> None:
+        """Give up the runs that somebody else took while this node did not beat."""
+        driven = tuple(self._runs.live.values())
+        owned = await self._cluster.owned(self._services.node)
+        for run in driven:
+            epoch = owned.get(run.record.id)
+            if epoch is None or epoch > run.record.epoch:
+                run.give_up()
+
+    async def _leave(self) -> None:
+        try:
+            await self._cluster.leave(self._services.node)
+        except StoreUnavailable as error:
+            _log.warning("The store does not hear that this node leaves; its lease runs out: %s", error)
+
+
+def tree_as_data(process: ProcessInfo) -> Mapping[str, Any]:
+    """A process and what stands below it, as JSON has it."""
+    assert is_dataclass(process)
+    return asdict(process)
+
+
+def _version() -> str:
+    from importlib.metadata import version  # noqa: PLC0415 - only nodes of a cluster need it
+
+    return version("flowstone")

@@ -1,0 +1,72 @@
+"""From the record of a run that this node has come to own to a run that it drives."""
+
+from __future__ import annotations
+
+import logging
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+from flowstone.assets.partition_view import PartitionView
+from flowstone.errors import StoreUnavailable
+from flowstone.runs.planner import plan_run
+from flowstone.runs.records import Status
+from flowstone.runtime.closing import close_run
+from flowstone.runtime.dynamic import dynamic_keys
+from flowstone.runtime.guard import describe
+from flowstone.runtime.live_run import LiveRun
+
+if TYPE_CHECKING:
+    from flowstone.runs.plan import RunPlan
+    from flowstone.runs.records import RunRecord
+    from flowstone.runtime.runs import Runs
+    from flowstone.runtime.services import Services
+    from flowstone.store.cluster import Cluster
+
+__all__ = ["plan_again", "take_up"]
+
+_log = logging.getLogger(__name__)
+
+_FOREIGN = 10.0  # Seconds before a run whose asset is not known here is offered again.
+_ENTANGLED = 1.0  # The same for a run of which something of an earlier time still runs here.
+
+
+async def plan_again(services: Services, record: RunRecord) -> RunPlan:
+    """The plan of a run that was asked for earlier, perhaps elsewhere: the same steps, whatever the hour is now."""
+    graph = services.snapshot.graph
+    as_of = record.request.as_of
+    now = record.created_at if as_of is None else datetime.fromisoformat(as_of)
+    return plan_run(graph, PartitionView(graph, now, await dynamic_keys(services)), record.request)
+
+
+async def take_up(services: Services, runs: Runs, cluster: Cluster, record: RunRecord) -> None:
+    """Drive a run that this node owns, or let go of it: hand back what it cannot run, fail what nobody can plan.
+
+    Raises:
+        StoreUnavailable: The store is away; the run is still this node's.
+    """
+    asset = record.request.asset
+    if not runs.open:
+        await cluster.release(record.id, services.node)
+        return
+    if (before := runs.live.get(record.id)) is not None:
+        before.give_up()
+        await cluster.release(record.id, services.node, delay=_ENTANGLED)
+        return
+    if asset not in services.snapshot.graph:
+        _log.warning("Run %s waits for a node that knows the asset %r: this one does not", record.id, asset)
+        # Not always at the same beat, or this node might be the first to see it again each time.
+        delay = _FOREIGN * services.random.uniform(0.9, 1.1)
+        await cluster.release(record.id, services.node, delay=delay)
+        return
+    try:
+        plan = await plan_again(services, record)
+    except StoreUnavailable:
+        raise
+    except Exception as error:
+        failure = describe(error, None)
+        _log.warning("Run %s cannot be planned and has failed: %s", record.id, failure.message)
+        await close_run(services, record, failure)
+        return
+    run = LiveRun(record, plan, fresh=record.status is Status.QUEUED)
+    run.claimed = True
+    await runs.drive(run)

@@ -1,0 +1,323 @@
+"""Nodes that die, that seem to have died, and who goes on with what they drove."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+
+import pytest
+
+from flowstone import RunCancelled, RunFailed, RuntimeStopping, StoreUnavailable
+from flowstone.runs.events import StepStarted
+from flowstone.runtime.run_coordinator import RunCoordinator
+from tests.runtime.cluster.scene import LEASE
+from tests.runtime.doubles import Gate
+
+
+async def begun(town, gate, node="first", asset="one", **options):
+    """A run that this node has taken, waiting at a gate."""
+    town.gates[node, *gate] = Gate()
+    run = await (await town.node(node)).submit(asset, **options)
+    await town.until(town.gates[node, *gate].entered.is_set, 3)
+    return run
+
+
+async def test_runs_of_a_dead_node_go_on(town):
+    """Within the lease and a second; what had succeeded is not run again, and each step succeeds once."""
+    town.gates["first", "raw", 4] = Gate()
+    first = await town.node("first")
+    run = await first.submit_backfill("clean", upstream=True, max_parallel=1)
+    await town.until(town.gates["first", "raw", 4].entered.is_set, 3)
+    second = await town.node("second")
+    await town.clock.advance(20)
+    assert town.owner(run.id) == "first"
+    done = {step for step, count in town.successes(run.id).items() if count}
+    town.stores["first"].cut()
+    await town.clock.advance(LEASE + 1.0)
+    assert town.owner(run.id) == "second"
+    result = await town.outcome((await second.run(run.id)).wait(), 5)
+    assert len(result.succeeded) == 14
+    assert set(town.successes(run.id).values()) == {1}
+    again = {(asset, f"d:2025-01-{day:02}") for node, asset, day, _ in town.starts if node == "second"}
+    assert not again & done
+    assert ("second", "raw", 4, 2) in town.starts
+
+
+async def test_an_orphan_is_adopted_by_one_node(town):
+    """Of those who see it, the first to raise its epoch drives it, and the others let go."""
+    run = await begun(town, ("one", None))
+    for name in ("b", "c", "d"):
+        await town.node(name)
+    town.stores["first"].cut()
+    await town.clock.advance(LEASE + 2.0)
+    await town.until(lambda: town.status(run.id) == "succeeded", 5)
+    assert len([start for start in town.starts if start[0] != "first"]) == 1
+
+
+async def test_a_node_that_comes_back_records_nothing(town):
+    """Stopped past its lease and resumed, it finds its run taken, stops it, and every write of it is refused."""
+    run = await begun(town, ("one", None))
+    await town.node("second")
+    town.gates["second", "one", None] = Gate()
+    town.stores["first"].freeze()
+    await town.clock.advance(LEASE + 2.0)
+    assert town.owner(run.id) == "second"
+    town.gates["first", "one", None].open()  # Its function returns; the success waits for the store.
+    await town.clock.settle()
+    town.stores["first"].mend()
+    await town.clock.advance(1.0)
+    assert town.successes(run.id) == {}
+    assert town.status(run.id) == "running"
+    town.gates["second", "one", None].open()
+    await town.until(lambda: town.status(run.id) == "succeeded", 3)
+    record = town.shared.history.ledger.current([("one", None)])["one", None]
+    assert (record.attempt, town.io.values[record.location]) == (2, "second")
+
+
+async def test_a_node_that_lost_its_lease_stops_what_others_drive(town):
+    """Its attempts are stopped without a word, though their store works again."""
+    run = await begun(town, ("one", None))
+    await town.node("second")
+    town.gates["second", "one", None] = Gate()
+    town.stores["first"].freeze()
+    await town.clock.advance(LEASE + 2.0)
+    town.stores["first"].mend()
+    await town.clock.advance(1.0)
+    first = town.runtimes["first"]
+    assert (await first.health()).runs == 0
+    assert (await first.health()).steps == 0
+    assert town.owner(run.id) == "second"
+
+
+async def test_who_awaits_a_run_does_not_see_its_owner_change(town, background):
+    """`materialize` on a node that loses its lease returns what another node made of it."""
+    first = await town.node("first")
+    town.gates["first", "one", None] = Gate()
+    waiting = [background(first.materialize("one")), background(first.materialize_all("one"))]
+    await town.until(town.gates["first", "one", None].entered.is_set, 3)
+    second = await town.node("second")
+    await town.die("first")
+    await town.clock.advance(3.0)
+    town.stores["first"].mend()
+    await town.until(lambda: all(task.done() for task in waiting), 10)
+    record, result = [await task for task in waiting]
+    assert record.status == "succeeded"
+    assert await result.value() == "second"
+    handle = await second.run(record.run_id)
+    assert await handle.status() == "succeeded"
+
+
+async def test_an_outage_of_the_store_orphans_nobody(town):
+    """When the store is away for longer than a lease, all leases run out at once; nobody robs anybody then."""
+    runs = {}
+    for name in ("first", "second", "third"):
+        town.gates[name, "one", None] = Gate()
+        runs[name] = await (await town.node(name, max_concurrency=1)).submit("one")
+        await town.until(town.gates[name, "one", None].entered.is_set, 3)
+    for name in runs:
+        town.stores[name].freeze()
+    await town.clock.advance(2 * LEASE)
+    for number, name in enumerate(runs):
+        await town.clock.advance(number)
+        town.stores[name].mend()
+    await town.clock.advance(2 * LEASE)
+    assert {name: town.owner(run.id) for name, run in runs.items()} == {name: name for name in runs}
+    for gate in town.gates.values():
+        gate.open()
+    for run in runs.values():
+        await town.until(lambda run=run: town.status(run.id) == "succeeded", 3)
+    assert len(town.starts) == 3
+
+
+async def test_a_node_that_died_in_an_outage_is_found_afterwards(town):
+    """It takes one lease longer: the time in which those who live beat."""
+    run = await begun(town, ("one", None))
+    await town.node("second")
+    for store in town.stores.values():
+        store.freeze()
+    await town.clock.advance(2 * LEASE)
+    town.stores["second"].mend()
+    await town.clock.advance(LEASE - 1.0)
+    assert town.owner(run.id) == "first"
+    await town.clock.advance(3.0)
+    assert town.owner(run.id) == "second"
+
+
+async def test_what_a_node_gave_up_in_an_outage_it_resumes(town, background):
+    """A store that refuses writes ends the run's life here; when it is back, its owner goes on with it."""
+    first = await town.node("first")
+    town.gates["first", "one", None] = Gate()
+    task = background(first.materialize("one"))
+    await town.until(town.gates["first", "one", None].entered.is_set, 3)
+    town.stores["first"].cut()
+    town.gates.pop(("first", "one", None)).open()
+    await town.clock.advance(5.0)
+    assert not task.done()
+    town.stores["first"].mend()
+    await town.until(task.done, 5)
+    assert (await task).attempt == 2
+    assert [start[0] for start in town.starts] == ["first", "first"]
+
+
+async def test_a_node_without_a_worker_adopts_nothing(town):
+    """Neither a queued run nor an orphan; and it closes none, because its owner may yet come back."""
+    run = await begun(town, ("one", None))
+    await town.node("command", worker=False)
+    await town.die("first")
+    await town.clock.advance(60)
+    assert (town.status(run.id), town.owner(run.id)) == ("running", "first")
+
+
+async def test_a_run_that_kills_its_nodes_is_given_up(town):
+    """After `lost_attempts` losses the step has failed with kind lost, and what needs it is skipped."""
+    for name in ("a", "b", "c"):
+        town.gates[name, "raw", 2] = Gate()
+    command = await town.node("command", worker=False)
+    run = await command.submit_backfill("clean", upstream=True, max_parallel=1)
+    for name in ("a", "b", "c"):
+        await town.node(name)
+        await town.until(town.gates[name, "raw", 2].entered.is_set, 30)
+        await town.die(name)
+    await town.node("d")
+    with pytest.raises(RunFailed) as caught:
+        await town.outcome((await command.run(run.id)).wait(), 30)
+    (failed,) = caught.value.result.failed
+    assert (failed.name, failed.failure.kind) == ("raw[2025-01-02]", "lost")
+    assert [record.name for record in caught.value.result.skipped] == ["clean[2025-01-02]"]
+    assert len(caught.value.result.succeeded) == 12
+
+
+async def test_a_coordinator_that_crashes_for_ever_ends_its_run(town, monkeypatch):
+    """Our own bug is not tried again by node after node: the run is closed as failed."""
+    begin = RunCoordinator._begin
+
+    async def crash(self):
+        if self._run.record.request.asset == "one":
+            raise RuntimeError("injected")
+        await begin(self)
+
+    monkeypatch.setattr(RunCoordinator, "_begin", crash)
+    first = await town.node("first")
+    await town.node("second")
+    run = await first.submit("one")
+    await town.until(lambda: town.status(run.id) == "failed", 5)
+    with pytest.raises(RunFailed) as caught:
+        await town.outcome(run.wait(), 5)
+    assert "injected" in caught.value.result.failed[0].failure.message
+
+
+# Stopping ---------------------------------------------------------------------------------------------------
+
+
+async def test_a_node_that_stops_hands_its_claimed_runs_back(town):
+    """Another one goes on at once: nothing is cancelled, and no attempt counts as lost."""
+    town.gates["first", "one", None] = Gate()
+    await town.node("first")
+    command = await town.node("command", worker=False)
+    run = await command.submit("one")
+    await town.until(town.gates["first", "one", None].entered.is_set, 3)
+    await town.leave("first")
+    assert (town.status(run.id), town.owner(run.id)) == ("running", None)
+    await town.node("second", lost_attempts=1)
+    result = await town.outcome(run.wait(), 3)
+    assert await result.value() == "second"
+    assert [record.attempt for record in result.succeeded] == [2]
+
+
+async def test_what_finishes_in_time_is_not_handed_back(town, background):
+    """A node that stops lets running work finish for `shutdown_timeout`."""
+    town.gates["first", "one", None] = Gate()
+    first = await town.node("first", shutdown_timeout=30.0)
+    run = await first.submit("one")
+    await town.until(town.gates["first", "one", None].entered.is_set, 3)
+    leaving = background(town.leave("first"))
+    await town.clock.advance(10)
+    assert town.owner(run.id) == "first"
+    town.gates["first", "one", None].open()
+    await town.until(leaving.done, 5)
+    assert town.status(run.id) == "succeeded"
+
+
+async def test_a_run_that_somebody_here_awaits_is_cancelled(town, background):
+    """As without a cluster: who asked for it goes away with the node."""
+    town.gates["one", None] = Gate()
+    first = await town.node("first")
+    task = background(first.materialize("one"))
+    await town.until(town.gates["one", None].entered.is_set, 3)
+    await town.leave("first")
+    with pytest.raises((RunCancelled, RuntimeStopping)):
+        await task
+    (log,) = town.shared.history.all_runs()
+    assert log.status == "cancelled"
+
+
+async def test_a_hostile_asset_cannot_hold_a_node_that_stops(town):
+    """One that swallows its cancel is killed; its run is handed back even so, within the limit."""
+    from flowstone import Pipeline
+
+    hostile = Pipeline("town")
+    entered = asyncio.Event()
+
+    @hostile.asset
+    async def one() -> None:
+        entered.set()
+        while True:
+            try:
+                await asyncio.Event().wait()
+            except BaseException:
+                continue
+
+    first = await town.node("first", hostile)
+    run = await first.submit("one")
+    await town.until(entered.is_set, 3)
+    began = town.clock.monotonic()
+    await town.leave("first")
+    assert town.clock.monotonic() - began < 1.3
+    assert (town.status(run.id), town.owner(run.id)) == ("running", None)
+
+
+async def test_a_node_that_leaves_is_not_waited_for(town):
+    """Its lease ends with it, and runs that it could not hand back are adopted at once."""
+    await town.node("first")
+    assert town.shared.alive(town.stores["first"].node)
+    await town.leave("first")
+    assert not town.shared.alive(town.stores["first"].node)
+
+
+async def test_a_waiter_learns_that_its_runtime_has_stopped(town, background):
+    """Who waits for a run that lives elsewhere does not wait for ever."""
+    command = await town.node("command", worker=False)
+    task = background((await command.submit("one")).wait())
+    await town.clock.settle()
+    await town.leave("command")
+    with pytest.raises(RuntimeStopping):
+        await task
+
+
+async def test_a_store_that_is_away_when_a_node_enters_is_said(town):
+    """Entering needs the store, in this part as well."""
+    runtime = town.made("first")
+    town.stores["first"].cut()
+    with pytest.raises(StoreUnavailable):
+        async with runtime:
+            pass
+
+
+async def test_trouble_with_the_store_is_logged_and_survived(town, caplog):
+    """Restart intensity is for bugs: no process of the node crashes on a store that is away."""
+    first = await town.node("first")
+    town.stores["first"].cut()
+    with caplog.at_level(logging.ERROR):
+        await town.clock.advance(60)
+        town.stores["first"].mend()
+        await town.clock.advance(30)
+    assert caplog.records == []
+    assert all(process.restarts == 0 for process in first.tree().walk())
+    assert await (await town.outcome((await first.submit("one")).wait(), 5)).value() == "first"
+
+
+async def test_each_start_is_recorded_before_the_function_runs(town):
+    """So that whoever adopts the run knows what was in flight."""
+    run = await begun(town, ("one", None))
+    events = [event for _, event in town.shared.history.find(run.id).log.page(0, 100)]
+    assert any(isinstance(event, StepStarted) for event in events)
