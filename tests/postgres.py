@@ -28,7 +28,22 @@ FAST = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off"}
 # Ends the server of a test session that was killed: its standard input closes when the session is gone.
 REAPER = 'cat; kill -INT "$(head -n 1 "$1/pg/data/postmaster.pid")"; sleep 1; rm -rf "$1"'
 
+ROOM = 2 << 30
+"""Bytes, more than a test session uses."""
+
 numbers = count(1)
+
+
+def place_for_servers() -> Path:
+    """A new directory that the user whom root lets run the server can enter: pytest's own are closed to others.
+
+    In memory where there is room, for a server is a thousand files.
+    """
+    memory = Path("/dev/shm")
+    roomy = memory.is_dir() and os.access(memory, os.W_OK) and shutil.disk_usage(memory).free > ROOM
+    place = Path(tempfile.mkdtemp(prefix="flowstone-tests-", dir=memory if roomy else None))
+    place.chmod(0o755)
+    return place
 
 
 @dataclass(frozen=True)
@@ -46,8 +61,7 @@ class PostgresServer:
 @pytest.fixture(scope="session")
 def postgres_server():
     """One embedded server for the session, without durability, in a directory that is removed afterwards."""
-    place = Path(tempfile.mkdtemp(prefix="flowstone-tests-"))
-    place.chmod(0o755)  # Run by root, the server is another user's, who has to get in.
+    place = place_for_servers()
     reaper = subprocess.Popen(
         ["/bin/sh", "-c", REAPER, "sh", place],
         stdin=subprocess.PIPE,

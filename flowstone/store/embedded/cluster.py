@@ -41,6 +41,7 @@ _OPTIONS: Final = {
     "shared_buffers": "64MB",
     "max_wal_size": "512MB",  # At most so much to repeat after a crash.
     "max_parallel_workers_per_gather": "0",
+    "dynamic_shared_memory_type": "mmap",  # In the data directory: /dev/shm keeps what a kill leaves.
     "timezone": "UTC",
     "log_timezone": "UTC",
     "log_checkpoints": "off",

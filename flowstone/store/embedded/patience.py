@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Patience"]
 
-_SHORTEST: Final = 0.002
+_SHORTEST: Final = 0.001
 _LONGEST: Final = 0.05  # Seconds between two looks.
 
 
@@ -35,11 +35,11 @@ class Patience:
         Raises:
             StoreUnavailable: The call was abandoned.
         """
-        pause = _SHORTEST
-        while not condition():
-            if self._abandoned.wait(pause):
-                raise StoreUnavailable("the start of embedded Postgres was called off; start it again")
+        pause = 0.0
+        while not self._abandoned.wait(pause):
+            if condition():
+                return True
             if time.monotonic() > self._deadline:
                 return False
-            pause = min(pause * 1.2, _LONGEST)
-        return True
+            pause = min(pause * 1.1 + _SHORTEST, _LONGEST)
+        raise StoreUnavailable("the start of embedded Postgres was called off; start it again")

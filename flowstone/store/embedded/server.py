@@ -67,9 +67,9 @@ class EmbeddedServer:
             return await starting
         except BaseException:
             abandoned.set()
-            if not used:
-                with suppress(StoreUnavailable):  # A cancelled call ends as cancelled.
-                    await thread.submit(self.stop)  # Behind the start, which may still be at it.
+            with suppress(StoreUnavailable):  # A cancelled call ends as cancelled.
+                # Behind the start, which may still be at it.
+                await thread.submit((lambda: None) if used else self.stop)
             raise
         finally:
             thread.stop()
