@@ -33,19 +33,23 @@ create table flowstone.runs (
     skipped       bigint not null default 0,
     reused        bigint not null default 0,
     cancelled     bigint not null default 0,
-    finish_order  bigint
+    finish_order  bigint,
+    long          boolean not null default false
 ) with (fillfactor = 60);
 comment on table flowstone.runs is 'One row a run: what was asked for, who drives it, how far it is.';
 comment on column flowstone.runs.key is 'At most one unfinished run has this key.';
 comment on column flowstone.runs.epoch is 'Raised when the run changes owner; writes under an older one are refused.';
 comment on column flowstone.runs.finish_order is 'Set when the run has finished.';
+comment on column flowstone.runs.long is 'The run has finished, with more events than are to stay.';
+
+-- No index mentions last_event or the counts, which change with every batch: so those updates stay in their page.
 
 create unique index runs_key on flowstone.runs (key) where key is not null and finish_order is null;
 create index runs_unfinished on flowstone.runs (id) where finish_order is null;
 create index runs_owner on flowstone.runs (owner) where finish_order is null;
 create index runs_finished on flowstone.runs (finish_order) where finish_order is not null;
 create index runs_status on flowstone.runs (status, id);
-create index runs_long on flowstone.runs (id) where finish_order is not null and last_event - first_event >= 10000;
+create index runs_long on flowstone.runs (id) where long;
 
 create table flowstone.events (
     run_id   text collate "C" not null,

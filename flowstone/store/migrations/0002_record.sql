@@ -222,6 +222,7 @@ begin
                 total = coalesce(sums.total, runs.total),
                 finished_at = coalesce(sums.finished_at, runs.finished_at),
                 finish_order = case when sums.final is not null then nextval('flowstone.finishes') end,
+                long = sums.final is not null and runs.last_event + sums.events - runs.first_event >= 10000,
                 cancelling = runs.cancelling or sums.cancelling
             from sums where runs.id = sums.run_id
             returning runs.id, runs.owner, runs.submitted, sums.final

@@ -1,0 +1,114 @@
+"""What fits into one batch: entries that cannot concern each other, in order."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from flowstone.store.postgres.batch import Creation, Write, arguments, gather
+from tests.store.facts import begun, end, over, run, start
+
+
+def write(*events, payload=None) -> Write:
+    """An entry that nobody waits for."""
+    return Write.of(list(events), 0, None, payload)
+
+
+def batches(*entries):
+    """What is taken, batch after batch, as places in what was given."""
+    waiting = deque(entries)
+    found = []
+    while waiting:
+        found.append([entries.index(entry) for entry in gather(waiting)])
+    return found
+
+
+def test_steps_of_one_run_go_together():
+    """Nothing about one depends on the other."""
+    assert batches(write(begun()), write(start("a")), write(start("b")), write(end("c"))) == [[0, 1, 2, 3]]
+
+
+def test_a_step_is_in_a_batch_once():
+    """The second entry about a step is judged by what the first one left."""
+    assert batches(write(start("a")), write(end("a")), write(start("b"))) == [[0], [1, 2]]
+
+
+def test_the_same_step_of_another_run_is_another_step():
+    """Steps are a run's."""
+    assert batches(write(end("a")), write(end("a", run_id="run-2"))) == [[0, 1]]
+
+
+def test_nothing_follows_the_end_of_a_run():
+    """It is refused by what is stored then."""
+    assert batches(write(end("a")), write(over()), write(end("b")), write(end("b", run_id="run-2"))) == [
+        [0, 1, 3],
+        [2],
+    ]
+
+
+def test_a_run_keeps_its_order():
+    """Whatever comes behind an entry that waits, waits as well."""
+    assert batches(write(start("a")), write(end("a")), write(over())) == [[0], [1, 2]]
+
+
+def test_large_payloads_do_not_pile_up():
+    """A batch is a few megabytes at most, if it is more than one entry."""
+    made = [write(end(str(n), location=f"l{n}"), payload=b"x" * 1_500_000) for n in range(4)]
+    assert batches(*made) == [[0, 1], [2, 3]]
+    assert batches(write(end("a", location="l"), payload=b"x" * 9_000_000)) == [[0]]
+
+
+def test_arguments_are_columns():
+    """Each writer's rows carry its place; creations are told apart."""
+
+    async def make():
+        loop = asyncio.get_running_loop()
+        return [
+            Creation("run-1", loop.create_future(), run()),
+            write(begun()),
+            write(end("a", inputs=[("b", "x")], location="l"), payload=b"v"),
+        ]
+
+    given_, creations, writes = arguments(asyncio.run(make()))
+    assert len(given_) == 13 + 2 + 18 + 6 + 3
+    assert (len(creations), len(writes)) == (1, 2)
+    assert given_[0] == ("run-1",)
+    assert list(given_[15]) == [1, 2]
+    assert list(given_[15 + 18]) == [2]
+    assert list(given_[-1]) == [b"v"]
+
+
+@given(
+    st.lists(
+        st.builds(
+            lambda run_id, asset, kind: write(
+                {
+                    "start": start(asset, run_id=run_id),
+                    "end": end(asset, run_id=run_id),
+                    "over": over(run_id),
+                }[kind]
+            ),
+            st.sampled_from(["run-1", "run-2"]),
+            st.sampled_from("ab"),
+            st.sampled_from(["start", "end", "over"]),
+        ),
+        max_size=12,
+    )
+)
+def test_every_entry_is_taken_once_in_the_order_of_its_run(entries):
+    """No entry is lost or doubled, and no batch holds two entries that concern each other."""
+    taken = batches(*entries)
+    assert sorted(place for batch in taken for place in batch) == list(range(len(entries)))
+    for run_id in ("run-1", "run-2"):
+        order = [place for batch in taken for place in batch if entries[place].run_id == run_id]
+        assert order == sorted(order)
+    for batch in taken:
+        steps = [step for place in batch for step in entries[place].steps]
+        assert len(steps) == len(set(steps))
+        for position, place in enumerate(batch):
+            if entries[place].finishes:
+                later = [entries[other].run_id for other in batch[position + 1 :]]
+                assert entries[place].run_id not in later

@@ -1,0 +1,152 @@
+"""No hot statement reads a big table from end to end, with a million rows in it and plans that are made once."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+
+import asyncpg
+import pytest
+
+from flowstone.store.postgres import PostgresStore
+from flowstone.store.postgres.sql import query
+from tests.postgres import fresh_database
+
+STEPS = 1_000_000
+BIG = {"runs", "events", "materializations", "current", "inputs"}
+
+FILL = f"""
+insert into flowstone.runs
+    (id, pipeline, asset, request, status, created_at, owner, total, submitted, key, finish_order)
+select 'run-' || lpad(n::text, 6, '0'), 'sales', 'a', '{{}}',
+    case when n <= 49900 then 'succeeded' else 'running' end, now(), 'node-' || n % 3, 20, true, 'key-' || n,
+    case when n <= 49900 then n end
+from generate_series(0, 49999) n;
+insert into flowstone.materializations
+    (run_id, asset, key, number, status, attempt, finished_at, io, arrival)
+select 'run-' || lpad((n / 20)::text, 6, '0'), 'a' || n % 10, 'd:' || n / 10, n % 20 + 2,
+    case when n % 1000 = 0 then 'failed' else 'succeeded' end, 1, now(), 'default', n
+from generate_series(0, {STEPS - 1}) n;
+insert into flowstone.current (asset, key, run_id, finished_at, arrival)
+select asset, key, run_id, finished_at, arrival from flowstone.materializations;
+insert into flowstone.events (run_id, number, kind, at, asset, key, attempt)
+select run_id, number + 100, 'step.started', now(), asset, key, 1 from flowstone.materializations;
+insert into flowstone.inputs (asset, key, consumer, consumer_key, run_id)
+select asset, key, 'x' || asset, key, run_id from flowstone.materializations;
+insert into flowstone.superseded (asset, key, kept)
+select asset, key, case when arrival % 10000 = 0 then null else 1 end from flowstone.materializations
+where arrival % 10 = 0;
+"""
+
+STATEMENTS = {
+    # Name: how many arguments.
+    "run": 1,
+    "run_with_key": 1,
+    "runs": 2,
+    "runs_by_status": 3,
+    "claim": 3,
+    "events": 3,
+    "steps": 3,
+    "steps_succeeded": 3,
+    "steps_unusual": 4,
+    "step": 3,
+    "current": 2,
+    "history": 4,
+    "downstream": 2,
+    "invalidate": 2,
+    "owned": 1,
+    "orphans": 2,
+    "cancelling": 1,
+    "release": 2,
+    "nodes": 0,
+    "endings": 4,
+    "begun": 4,
+    "prune_runs": 2,
+    "prune_events": 2,
+    "prune_steps": 2,
+    "prune_versions": 2,
+    "prune_long": 2,
+}
+
+
+@pytest.fixture(scope="module")
+def million(postgres_server, template_database):
+    """The URL of a database with a million steps in it."""
+
+    async def fill(dsn: str) -> None:
+        connection = await asyncpg.connect(dsn, command_timeout=300)
+        indexes = await connection.fetch(
+            """select indexdef, indexname from pg_indexes where schemaname = 'flowstone' and indexname not in (
+                select conname from pg_constraint where connamespace = 'flowstone'::regnamespace)"""
+        )
+        for row in indexes:
+            await connection.execute(f"drop index flowstone.{row['indexname']}")
+        await connection.execute(FILL)
+        for row in indexes:
+            await connection.execute(row["indexdef"])
+        await connection.execute("analyze")
+        await connection.close()
+
+    loop = asyncio.new_event_loop()
+    database = fresh_database(postgres_server, template_database)
+    dsn = loop.run_until_complete(database.__aenter__())
+    try:
+        loop.run_until_complete(fill(dsn))
+        yield dsn
+    finally:
+        loop.run_until_complete(database.__aexit__(None, None, None))
+        loop.close()
+
+
+def scans(plan) -> set[str]:
+    """The tables that a plan reads from end to end."""
+    found = {plan["Relation Name"]} if plan["Node Type"] == "Seq Scan" else set()
+    for part in plan.get("Plans", ()):
+        found |= scans(part)
+    return found
+
+
+@pytest.mark.timeout(240)
+async def test_no_hot_statement_scans_a_big_table(million):
+    """The generic plan of each statement, which is what a long-lived process ends up with."""
+    connection = await asyncpg.connect(million)
+    await connection.execute("set plan_cache_mode = force_generic_plan")
+    bad = {}
+    for name, count in STATEMENTS.items():
+        await connection.execute(f"prepare {name}_plan as {query(name)}")
+        given = f"({', '.join(['null'] * count)})" if count else ""  # A generic plan does not look at them.
+        rows = await connection.fetch(f"explain (format json) execute {name}_plan{given}")
+        found = scans(json.loads(rows[0][0])[0]["Plan"]) & BIG
+        if found:
+            bad[name] = found
+    await connection.close()
+    assert bad == {}
+
+
+@pytest.mark.timeout(240)
+async def test_recording_looks_at_what_it_records(million):
+    """A batch on a million steps touches a bounded number of blocks; it would be tens of thousands to read all."""
+    from tests.store.facts import begun, end, run, start
+
+    store = PostgresStore(million)
+    await store.open()
+    await store.create_run(run("run-x"))
+    await store.write(begun("run-x"))
+    connection = await asyncpg.connect(million)
+    before = await blocks(connection)
+    await store.write_many([start("a4", f"d:{n}", run_id="run-x") for n in range(10)])
+    await store.write_many(
+        [end("a4", f"d:{n}", run_id="run-x", inputs=[("a3", f"d:{n}")]) for n in range(10)]
+    )
+    await store.close()
+    after = await blocks(connection)
+    await connection.close()
+    assert 0 < after - before < 3_000
+
+
+async def blocks(connection) -> int:
+    """Blocks of our tables that were read so far, from memory or disk."""
+    await connection.execute("select pg_stat_force_next_flush()")
+    return await connection.fetchval(
+        "select sum(heap_blks_read + heap_blks_hit) from pg_statio_user_tables where schemaname = 'flowstone'"
+    )

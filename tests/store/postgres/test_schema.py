@@ -1,0 +1,128 @@
+"""The schema: numbered migrations, applied once, by one of many; and databases that do not fit."""
+
+from __future__ import annotations
+
+import asyncio
+
+import asyncpg
+import pytest
+
+from flowstone.errors import StoreUnavailable
+from flowstone.store.postgres import PostgresStore
+from flowstone.store.postgres.schema import LATEST
+from flowstone.store.postgres.sql import migrations
+from tests.postgres import fresh_database
+from tests.store.facts import end, run
+
+
+@pytest.fixture
+async def empty(postgres_server):
+    """The URL of a database without anything in it."""
+    async with fresh_database(postgres_server) as dsn:
+        yield dsn
+
+
+async def do(dsn, *statements):
+    """Run statements as the superuser."""
+    connection = await asyncpg.connect(dsn)
+    for statement in statements:
+        await connection.execute(statement)
+    await connection.close()
+
+
+def test_migrations_are_numbered_without_gaps():
+    """The newest one is what this release needs."""
+    assert [number for number, _, _ in migrations()] == list(range(1, LATEST + 1))
+
+
+async def test_an_empty_database_is_migrated_once(empty):
+    """What was applied is named; the second time there is nothing to do."""
+    store = PostgresStore(empty)
+    assert await store.migrate() == [f"{number:04d}_{name}" for number, name, _ in migrations()]
+    assert await store.migrate() == []
+    await store.open()
+    assert await store.migrate() == []
+    await store.close()
+
+
+async def test_many_processes_may_start_at_once(empty):
+    """One of them migrates, the others wait for it."""
+    stores = [PostgresStore(empty) for _ in range(6)]
+    await asyncio.gather(*(store.open() for store in stores))
+    await stores[0].create_run(run())
+    assert await stores[5].run("run-1") == run()
+    for store in stores:
+        await store.close()
+
+
+async def test_migrating_by_hand(empty):
+    """With auto_migrate off an empty or older database is refused, and the command is named."""
+    store = PostgresStore(empty, auto_migrate=False)
+    with pytest.raises(StoreUnavailable, match=r"no schema flowstone .* run `flowstone migrate"):
+        await store.open()
+    await store.migrate()
+    await do(empty, f"delete from flowstone.migrations where number = {LATEST}")
+    with pytest.raises(StoreUnavailable, match=rf"has version {LATEST - 1} .* needs version {LATEST}"):
+        await store.open()
+
+
+async def test_a_newer_database_is_refused(empty):
+    """A release that does not know the schema changes nothing in it."""
+    await PostgresStore(empty).migrate()
+    await do(empty, f"insert into flowstone.migrations (number, name) values ({LATEST + 7}, 'later')")
+    for store in (PostgresStore(empty), PostgresStore(empty, auto_migrate=False)):
+        with pytest.raises(StoreUnavailable, match=rf"version {LATEST + 7} .* newer FlowStone.* upgrade it"):
+            await store.open()
+        with pytest.raises(StoreUnavailable, match="upgrade it"):
+            await store.migrate()
+
+
+async def test_a_failed_migration_leaves_nothing(empty):
+    """All migrations of a database are one transaction."""
+    await do(empty, "create schema flowstone", "create table flowstone.events (foreign_table int)")
+    with pytest.raises(StoreUnavailable, match="already exists"):
+        await PostgresStore(empty).migrate()
+    connection = await asyncpg.connect(empty)
+    assert await connection.fetchval("select to_regclass('flowstone.runs')") is None
+    await connection.close()
+
+
+async def test_a_schema_of_somebody_else_is_refused(empty):
+    """Without rights on it, one sentence says whose it is to change."""
+    role = f"reader_{empty.rpartition('test_')[2].partition('?')[0]}"
+    await do(empty, f"create role {role} login")
+    as_reader = empty.replace("postgres@", f"{role}@", 1)
+    try:
+        with pytest.raises(StoreUnavailable, match=f"'{role}' may not use"):
+            await PostgresStore(as_reader).open()
+        await PostgresStore(empty).migrate()
+        with pytest.raises(StoreUnavailable, match=f"'{role}' may not use"):
+            await PostgresStore(as_reader).open()
+    finally:
+        await do(empty, f"drop owned by {role}", f"drop role {role}")
+
+
+async def test_a_read_only_database_is_refused(empty):
+    """A standby, or one that was made read-only: the remedy is to name the primary."""
+    name = empty.rpartition("@/")[2].partition("?")[0]
+    await do(empty, f'alter database "{name}" set default_transaction_read_only = on')
+    with pytest.raises(StoreUnavailable, match=r"is read-only.*name the primary"):
+        await PostgresStore(empty).open()
+
+
+async def test_the_head_of_a_run_is_updated_in_place(store, database):
+    """Each batch changes the row of its run; an index that mentions a counter would copy it each time."""
+    await store.create_run(run())
+    for number in range(60):
+        await store.write(end("a", str(number)))
+    connection = await asyncpg.connect(database)
+    async with asyncio.timeout(10):
+        while True:
+            row = await connection.fetchrow(
+                "select n_tup_upd, n_tup_hot_upd from pg_stat_user_tables where relname = 'runs'"
+            )
+            if row["n_tup_upd"] >= 60:
+                break
+            await asyncio.sleep(0.05)
+    await connection.close()
+    assert row["n_tup_hot_upd"] >= 0.8 * row["n_tup_upd"]
