@@ -9,6 +9,7 @@ from flowstone.cli.labels import breakdown, count, duration, printable, record_l
 from flowstone.cli.problem import FAILED, INTERRUPTED
 from flowstone.cli.tables import table
 from flowstone.runs.records import Status
+from flowstone.runtime.step_list import StepList
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -19,15 +20,15 @@ if TYPE_CHECKING:
     from flowstone.cli.session import Outcome
     from flowstone.runs.records import Materialization
 
-__all__ = ["failure_lines", "show_outcome", "skipped_line", "step_table"]
+__all__ = ["FAILURES_TOLD", "failure_lines", "show_outcome", "skipped_line", "step_table"]
 
-_MOST = 20
+FAILURES_TOLD = 20
 """Failures told in full; a broken source fails a thousand partitions in the same words."""
 
 
 def failure_lines(failed: Sequence[Materialization], *, debug: bool = False) -> Iterator[str]:
     """A line per failed step (`raw[2025-01-15] failed (error, attempt 3): ValueError: no data`)."""
-    for step in failed[:_MOST]:
+    for step in failed[:FAILURES_TOLD]:
         failure = step.failure
         if failure is None:
             yield f"{record_label(step)} failed"
@@ -38,8 +39,8 @@ def failure_lines(failed: Sequence[Materialization], *, debug: bool = False) -> 
         )
         if debug and failure.traceback:
             yield printable(failure.traceback).rstrip()
-    if len(failed) > _MOST:
-        more = count(len(failed) - _MOST, "more failed step")
+    if len(failed) > FAILURES_TOLD:
+        more = count(len(failed) - FAILURES_TOLD, "more failed step")
         yield f"... and {more}: `flowstone run ID --limit N` or --json lists them."
 
 
@@ -98,11 +99,17 @@ def _summary(outcome: Outcome) -> str:
 
 
 def _document(outcome: Outcome, *, debug: bool) -> dict[str, Any]:
+    listed = [step for steps in outcome.steps.values() for step in _loaded(steps)]
     return {
         "run_id": outcome.run_id,
         "status": str(outcome.status),
         "interrupted": outcome.interrupted,
         "seconds": round(outcome.seconds, 6),
         "counts": dict(outcome.counts),
-        "steps": [record_document(step, debug=debug) for steps in outcome.steps.values() for step in steps],
+        "steps": [record_document(step, debug=debug) for step in listed],
     }
+
+
+def _loaded(steps: Sequence[Materialization]) -> Sequence[Materialization]:
+    """Of a very large run not all steps are at hand; `flowstone run ID --json` lists them."""
+    return steps.loaded if isinstance(steps, StepList) else steps

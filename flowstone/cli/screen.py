@@ -23,7 +23,7 @@ from rich.text import Text
 from flowstone.cli.problem import BROKEN_PIPE, OK, CommandError, describe
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import AsyncIterator, Iterator
     from types import TracebackType
 
     from rich.console import RenderableType
@@ -100,8 +100,18 @@ class Screen:
 
     def document(self, value: object) -> None:
         """Write the JSON document of this command to stdout."""
-        text = json_module.dumps(value, indent=2, ensure_ascii=False, default=_json_default, allow_nan=False)
-        self._document.write(text + "\n")
+        self._document.write(_json(value) + "\n")
+        self._document.flush()
+
+    async def long_document(self, head: dict[str, Any], name: str, items: AsyncIterator[object]) -> None:
+        """Write a JSON document whose last field is a list too long to be held: item by item."""
+        write = self._document.write
+        write(_json(head).removesuffix("\n}") + f',\n  "{name}": [')
+        before = first = "\n    "
+        async for item in items:
+            write(before + _json(item).replace("\n", "\n    "))
+            before = ",\n    "
+        write("]\n}\n" if before == first else "\n  ]\n}\n")
         self._document.flush()
 
     def __enter__(self) -> Self:
@@ -153,6 +163,10 @@ def _debug_text(error: BaseException) -> str:
     if isinstance(error, CommandError) and error.debug:
         return error.debug.rstrip()
     return "".join(traceback.format_exception(error)).rstrip()
+
+
+def _json(value: object) -> str:
+    return json_module.dumps(value, indent=2, ensure_ascii=False, default=_json_default, allow_nan=False)
 
 
 def _json_default(value: Any) -> object:

@@ -38,7 +38,6 @@ __all__ = ["Conductor"]
 T = TypeVar("T")
 
 _POLL = 0.2  # Seconds between two looks at a run that another process drives.
-_TERMINAL = (Status.SUCCEEDED, Status.FAILED, Status.SKIPPED, Status.REUSED, Status.CANCELLED)
 
 
 class Conductor:
@@ -168,8 +167,8 @@ class Conductor:
 
     async def result(self, run_id: str) -> RunResult:
         record = await self.record(run_id)
-        steps = {status: await self._services.store.steps(run_id, status=status) for status in _TERMINAL}
-        return RunResult(record, steps, locate=_locator(record, await self.view()), load=self._value)
+        locate = _locator(record, await self.view())
+        return await RunResult.of(record, self._services.store, locate=locate, load=self._value)
 
     async def events(self, run_id: str) -> AsyncIterator[Event]:
         """Recorded events first, then those that come; none twice, none left out."""

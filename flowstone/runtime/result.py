@@ -2,23 +2,33 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from flowstone.assets.partition_labels import step_label
-from flowstone.errors import AssetNotFound, PartitionError, ValueNotFound
+from flowstone.errors import AssetNotFound, PartitionError, StoreUnavailable, ValueNotFound
 from flowstone.runs.records import Status
 from flowstone.runtime.step_list import StepList
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Mapping, Sequence
+    from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 
     from flowstone.runs.records import Materialization, RunRecord
+    from flowstone.store.protocol import Store
 
 __all__ = ["RunResult"]
+
+_MOST_LOADED: Final = 10_000  # Records of one status, where they live outside of this process.
+_PAGE: Final = 1_000
+_ENDINGS: Final = (Status.SUCCEEDED, Status.FAILED, Status.SKIPPED, Status.REUSED, Status.CANCELLED)
+_WITH_VALUE: Final = (Status.SUCCEEDED, Status.REUSED)
 
 
 class RunResult:
     """The outcome of a run: read-only sequences of `Materialization`, one per terminal status.
+
+    They are loaded with the result and answer when the runtime has gone. Of a run in a database at most the
+    first 10,000 of each are: their `len()` is exact all the same, `each` and `steps` give the others, and a
+    look beyond raises an error that says so.
 
     Attributes:
         run_id: The run's id.
@@ -30,6 +40,7 @@ class RunResult:
     __slots__ = (
         "_load",
         "_locate",
+        "_store",
         "cancelled",
         "failed",
         "record",
@@ -43,7 +54,8 @@ class RunResult:
     def __init__(
         self,
         record: RunRecord,
-        steps: Mapping[Status, Sequence[Materialization]],
+        steps: dict[Status, StepList],
+        store: Store,
         *,
         locate: Callable[[str | None, Any], tuple[str, str | None]],
         load: Callable[[Materialization], Awaitable[Any]],
@@ -51,13 +63,63 @@ class RunResult:
         self.record = record
         self.run_id = record.id
         self.status = record.status
-        self.succeeded = StepList(steps.get(Status.SUCCEEDED, ()))
-        self.failed = StepList(steps.get(Status.FAILED, ()))
-        self.skipped = StepList(steps.get(Status.SKIPPED, ()))
-        self.reused = StepList(steps.get(Status.REUSED, ()))
-        self.cancelled = StepList(steps.get(Status.CANCELLED, ()))
+        self.succeeded = steps[Status.SUCCEEDED]
+        self.failed = steps[Status.FAILED]
+        self.skipped = steps[Status.SKIPPED]
+        self.reused = steps[Status.REUSED]
+        self.cancelled = steps[Status.CANCELLED]
+        self._store = store
         self._locate = locate
         self._load = load
+
+    @classmethod
+    async def of(
+        cls,
+        record: RunRecord,
+        store: Store,
+        *,
+        locate: Callable[[str | None, Any], tuple[str, str | None]],
+        load: Callable[[Materialization], Awaitable[Any]],
+    ) -> RunResult:
+        """The result of a run, read from its store."""
+        # Where only this process holds the store the records are in its memory anyway.
+        limit = None if store.cluster is None else _MOST_LOADED
+        steps = {}
+        for status in _ENDINGS:
+            found: Sequence[Materialization] = ()
+            if limit is None or record.counts.get(status.value):
+                found = await store.steps(record.id, status=status, limit=limit)
+            total = record.counts.get(status.value) if len(found) == limit else None
+            steps[status] = StepList(found, total)
+        return cls(record, steps, store, locate=locate, load=load)
+
+    async def steps(
+        self, status: Status | str, *, offset: int = 0, limit: int = _PAGE
+    ) -> Sequence[Materialization]:
+        """Some of the steps that ended so, in the order they ended, however many there are.
+
+        Args:
+            status: `succeeded`, `failed`, `skipped`, `reused` or `cancelled`.
+            offset: How many to leave out at the beginning.
+            limit: How many at most.
+
+        Raises:
+            ValueError: No step ends in that status.
+            StoreUnavailable: They are not loaded, and the runtime has gone or its store does not answer.
+        """
+        listed = self._listed(status)
+        end = min(offset + limit, len(listed))
+        if listed.complete or end <= len(listed.loaded):
+            return listed[max(0, offset) : max(0, end)]
+        return await self._store.steps(self.run_id, status=Status(status), offset=offset, limit=limit)
+
+    async def each(self, status: Status | str) -> AsyncIterator[Materialization]:
+        """Every step that ended so, in the order they ended, a page at a time. Raises as `steps`."""
+        offset, total = 0, len(self._listed(status))
+        while offset < total and (page := await self.steps(status, offset=offset)):
+            offset += len(page)
+            for step in page:
+                yield step
 
     async def value(self, asset: Any = None, *, partition: Any = None) -> Any:
         """The value a step of this run gave or reused.
@@ -72,23 +134,67 @@ class RunResult:
             ValueNotFound: The step failed, was skipped or cancelled, or its value was removed since.
         """
         name, key = self._locate(asset, partition)
-        found = [m for m in (*self.succeeded, *self.reused) if m.asset == name]
-        if key is not None:
-            found = [m for m in found if m.partition_key == key]
-        elif len(found) > 1:
-            raise PartitionError(f"The run has {len(found)} partitions of {name!r}: say which, partition=….")
-        if not found:
-            raise self._nothing(name, key)
-        return await self._load(found[0])
+        step = await (self._only(name) if key is None else self._step(name, key))
+        if step is None:
+            raise self._unknown(name, key)
+        if step.status not in _WITH_VALUE:
+            raise ValueNotFound(f"{step_label(name, key)} has no value in this run: it is {step.status}.")
+        return await self._load(step)
 
-    def _nothing(self, name: str, key: str | None) -> Exception:
+    async def _step(self, name: str, key: str | None) -> Materialization | None:
+        """One step, by its key; from what is loaded if the store has gone, or has forgotten the run."""
+        try:
+            found = await self._store.step(self.run_id, (name, key))
+        except StoreUnavailable:
+            found = self._loaded_step(name, key)
+            if found is None and not self._complete:
+                raise
+        return found or self._loaded_step(name, key)
+
+    async def _only(self, name: str) -> Materialization | None:
+        """The one step of an asset that has a value; else one that has none."""
+        if not self._complete and (found := await self._step(name, None)) is not None:
+            return found
+        found = None
+        for status in _WITH_VALUE:
+            async for step in self.each(status):
+                if step.asset == name and found is not None:
+                    raise PartitionError(
+                        f"The run has several partitions of {name!r}: say which, partition=…."
+                    )
+                if step.asset == name:
+                    found = step
+        if found is None:
+            rest = (self.failed, self.skipped, self.cancelled)
+            found = next((step for steps in rest for step in steps.loaded if step.asset == name), None)
+        return found
+
+    def _loaded_step(self, name: str, key: str | None) -> Materialization | None:
+        return next(
+            (
+                step
+                for status in _ENDINGS
+                for step in self._listed(status).loaded
+                if step.asset == name and step.partition_key == key
+            ),
+            None,
+        )
+
+    def _unknown(self, name: str, key: str | None) -> Exception:
         shown = step_label(name, key)
-        for step in (*self.failed, *self.skipped, *self.cancelled):
-            if step.asset == name and key in (None, step.partition_key):
-                return ValueNotFound(f"{shown} has no value in this run: it is {step.status}.")
-        if any(m.asset == name for m in (*self.succeeded, *self.reused)):
+        if any(step.asset == name for status in _ENDINGS for step in self._listed(status).loaded):
             return ValueNotFound(f"{shown} is not part of run {self.run_id}: other partitions of it are.")
         return AssetNotFound(f"{shown} is not part of run {self.run_id}.")
+
+    @property
+    def _complete(self) -> bool:
+        return all(self._listed(status).complete for status in _ENDINGS)
+
+    def _listed(self, status: Status | str) -> StepList:
+        if status not in _ENDINGS:
+            raise ValueError(f"No step ends {status!r:.50}: use one of {', '.join(_ENDINGS)}.")
+        listed: StepList = getattr(self, str(status))
+        return listed
 
     def __len__(self) -> int:
         return sum(

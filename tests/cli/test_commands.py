@@ -6,6 +6,8 @@ import json
 
 import pytest
 
+from flowstone.store import MemoryStore
+
 
 def test_assets_table(shop, cli):
     """Each asset is a row: partitions with their extent, dependencies, how it runs, what it is."""
@@ -148,6 +150,28 @@ def test_backfill_selection(shop, cli, selection, days):
     """A range has both ends in it; keys may be repeated, readable or exact."""
     document = cli("backfill", "shop.py", "visits", *selection, "--json").document
     assert sorted(int(step["partition"][-2:]) for step in document["steps"]) == days
+
+
+def test_steps_are_read_in_pages(shop, cli, monkeypatch):
+    """However long a run is, a command holds a page of its steps; all are listed in order all the same."""
+    run_id = cli("backfill", "shop.py", "visits_doubled", "--upstream", "--json").document["run_id"]
+    whole = cli("run", run_id, "--json").stdout
+    limits = []
+    steps = MemoryStore.steps
+
+    async def spied(self, run_id, *, status=None, offset=0, limit=None):
+        limits.append(limit)
+        return await steps(self, run_id, status=status, offset=offset, limit=limit)
+
+    monkeypatch.setattr(MemoryStore, "steps", spied)
+    monkeypatch.setattr("flowstone.cli.commands.run._PAGE", 3)
+    monkeypatch.setattr("flowstone.cli.commands.status._PAGE", 3)
+    assert cli("run", run_id, "--json").stdout == whole
+    shown = cli("run", run_id, "--limit", "4")
+    assert "ValueError: the counter was broken" in shown.stdout
+    assert "16 more steps" in shown.stderr
+    assert len(cli("status", "visits", "--limit", "30", "--json").document["recent"]) == 10
+    assert None not in limits
 
 
 def test_what_is_remembered(shop, cli):

@@ -12,6 +12,7 @@ from flowstone.cli.outcome import failure_lines, show_outcome, skipped_line, ste
 from flowstone.cli.screen import Screen
 from flowstone.cli.session import Outcome
 from flowstone.runs.records import Failure, Materialization, Status
+from flowstone.runtime.step_list import StepList
 
 AT = datetime(2025, 1, 1, tzinfo=UTC)
 
@@ -124,3 +125,13 @@ def test_step_table(capfd):
     row = capfd.readouterr().out.splitlines()[1]
     assert row.split()[:5] == ["raw[a]", "succeeded", "2", "1.5", "s"]
     assert row.endswith("rows=3, name=x\N{REPLACEMENT CHARACTER}y")
+
+
+def test_a_document_lists_the_steps_that_are_at_hand(capfd):
+    """Of a very large run that is the first ones; the counts are of all."""
+    steps = {"succeeded": StepList([step("a"), step("b")], 1_000_000)}
+    outcome = Outcome("r1", Status.SUCCEEDED, 1.0, False, steps, {"succeeded": 1_000_000})
+    status, out = told(outcome, capfd, json=True)
+    document = json.loads(out)
+    assert (status, document["counts"]) == (0, {"succeeded": 1_000_000})
+    assert [one["partition_key"] for one in document["steps"]] == ["a", "b"]

@@ -192,3 +192,18 @@ def test_a_reader_that_goes_away(tmp_path):
         writer.stdout.close()
         assert writer.stderr.read() == b""
         assert writer.wait(30) == 141
+
+
+@pytest.mark.parametrize("items", [[], [1], [{"text": "one\u2028two\n"}, {"empty": []}]])
+async def test_a_long_document_is_written_item_by_item(capfd, items):
+    """It reads as if it had been written at once, to the letter."""
+
+    async def each():
+        for item in items:
+            yield item
+
+    with Screen(json=True) as screen:
+        await screen.long_document({"id": "r1", "counts": {"succeeded": 2}}, "steps", each())
+        long = capfd.readouterr().out
+        screen.document({"id": "r1", "counts": {"succeeded": 2}, "steps": items})
+        assert long == capfd.readouterr().out

@@ -162,6 +162,9 @@ async def requests() -> None:
         failed: Sequence[Materialization] = result.failed
         assert_type(len(result), int)
         await result.value(total, partition=date(2025, 1, 15))
+        assert_type(await result.steps("failed", offset=10, limit=5), Sequence[Materialization])
+        async for step in result.each(Status.SUCCEEDED):
+            assert_type(step, Materialization)
 
         year = await runtime.backfill(total, start="2025-01-01", end=date(2025, 12, 31), upstream=True)
         assert_type(year, RunResult)

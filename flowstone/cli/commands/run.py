@@ -12,14 +12,15 @@ from flowstone.cli.documents import record_document, run_document
 from flowstone.cli.labels import breakdown, count
 from flowstone.cli.loop import run_async
 from flowstone.cli.options import Debug, Json, StoreUrl
-from flowstone.cli.outcome import failure_lines, step_table
+from flowstone.cli.outcome import FAILURES_TOLD, failure_lines, step_table
 from flowstone.cli.places import history
 from flowstone.cli.screen import Screen
 from flowstone.errors import RunNotFound
 from flowstone.runs.records import Status
+from flowstone.runtime.step_list import StepList
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Sequence
+    from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 
     from flowstone.runs.records import Materialization, RunRecord
     from flowstone.store import Store
@@ -40,19 +41,35 @@ def run(
 ) -> None:
     """Show a run: what was asked for, how it ended, its steps."""
     with Screen(json=json, debug=debug) as screen:
-        record, steps = run_async(_find(store, run_id))
-        if screen.json:
-            document: dict[str, Any] = run_document(record)
-            document["steps"] = [record_document(step, debug=debug) for step in steps]
-            screen.document(document)
-        else:
-            _show(screen, record, steps, limit)
+        run_async(_tell(screen, store, run_id, limit))
 
 
-async def _find(url: str, run_id: str) -> tuple[RunRecord, Sequence[Materialization]]:
+async def _tell(screen: Screen, url: str, run_id: str, limit: int) -> None:
     async with history(url) as store:
         record = await store.run(run_id) or await _beginning_with(store, run_id, url)
-        return record, await store.steps(record.id)
+        if screen.json:
+            async with contextlib.aclosing(_pages(store, record.id)) as pages:
+                await screen.long_document(run_document(record), "steps", _documents(screen, pages))
+            return
+        failed = await store.steps(record.id, status=Status.FAILED, limit=FAILURES_TOLD)
+        steps = await store.steps(record.id, limit=limit)
+        number = record.counts.get(Status.FAILED.value, 0)
+        _show(screen, record, StepList(steps, sum(record.counts.values())), StepList(failed, number))
+
+
+async def _pages(store: Store, run_id: str) -> AsyncGenerator[Sequence[Materialization], None]:
+    offset = 0
+    while page := await store.steps(run_id, offset=offset, limit=_PAGE):
+        yield page
+        offset += len(page)
+
+
+async def _documents(
+    screen: Screen, pages: AsyncIterator[Sequence[Materialization]]
+) -> AsyncIterator[dict[str, Any]]:
+    async for page in pages:
+        for step in page:
+            yield record_document(step, debug=screen.debug)
 
 
 async def _beginning_with(store: Store, beginning: str, url: str) -> RunRecord:
@@ -76,17 +93,17 @@ async def _all_runs(store: Store) -> AsyncGenerator[RunRecord, None]:
         before = page[-1].id
 
 
-def _show(screen: Screen, record: RunRecord, steps: Sequence[Materialization], limit: int) -> None:
+def _show(screen: Screen, record: RunRecord, steps: StepList, failed: StepList) -> None:
     screen.show(f"run       {record.id}")
     screen.show(f"what      {request_label(record)} of the pipeline {record.pipeline!r}")
     screen.show(f"status    {record.status}")
     screen.show(f"created   {record.created_at:%Y-%m-%d %H:%M:%S %Z}, took {took(record)}")
     counts = {str(status): number for status, number in record.counts.items()}
     screen.show(f"steps     {record.total:,}: {breakdown(counts)}")
-    failed = [step for step in steps if step.status is Status.FAILED]
     for line in failure_lines(failed, debug=screen.debug):
         screen.show(line)
-    if limit and steps:
-        screen.show("", step_table(screen, steps[:limit]))
-    if len(steps) > limit:
-        screen.note(f"{count(len(steps) - limit, 'more step')}: --limit N or --json shows them.")
+    if steps.loaded:
+        screen.show("", step_table(screen, steps.loaded))
+    if not steps.complete:
+        more = len(steps) - len(steps.loaded)
+        screen.note(f"{count(more, 'more step')}: --limit N or --json shows them.")

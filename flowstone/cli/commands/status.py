@@ -39,6 +39,11 @@ __all__ = ["status"]
 _RUNS = 50
 """Newest runs searched for partitions that never succeeded: those have no current value to be found by."""
 
+_MOST = 10_000
+"""So many records found there are enough."""
+
+_PAGE = 1_000
+
 
 @dataclass(frozen=True, slots=True)
 class _Standing:
@@ -105,8 +110,10 @@ async def _recent(store: Store, asset: str) -> list[Materialization]:
     """The asset's newest records at any partition, among those of the newest runs."""
     found: list[Materialization] = []
     for run in await store.runs(limit=_RUNS):
-        steps = await store.steps(run.id)
-        found += [step for step in steps if step.asset == asset]
+        offset = 0
+        while len(found) < _MOST and (page := await store.steps(run.id, offset=offset, limit=_PAGE)):
+            offset += len(page)
+            found += [step for step in page if step.asset == asset]
     return sorted(found, key=_when, reverse=True)
 
 
