@@ -153,21 +153,27 @@ class RunResult:
 
     async def _only(self, name: str) -> Materialization | None:
         """The one step of an asset that has a value; else one that has none."""
-        if not self._complete and (found := await self._step(name, None)) is not None:
-            return found
-        found = None
+        if not self._complete and (only := await self._step(name, None)) is not None:
+            return only
+        found = [step async for step in self._with_value(name)]
+        if len(found) > 1:
+            several = f"{len(found):,}" if self._complete else "several"
+            raise PartitionError(f"The run has {several} partitions of {name!r}: say which, partition=….")
+        if found:
+            return found[0]
+        rest = (self.failed, self.skipped, self.cancelled)
+        return next((step for steps in rest for step in steps.loaded if step.asset == name), None)
+
+    async def _with_value(self, name: str) -> AsyncIterator[Materialization]:
+        """The steps of an asset that have a value; of a run that is not all loaded at most two."""
+        count = 0
         for status in _WITH_VALUE:
             async for step in self.each(status):
-                if step.asset == name and found is not None:
-                    raise PartitionError(
-                        f"The run has several partitions of {name!r}: say which, partition=…."
-                    )
                 if step.asset == name:
-                    found = step
-        if found is None:
-            rest = (self.failed, self.skipped, self.cancelled)
-            found = next((step for steps in rest for step in steps.loaded if step.asset == name), None)
-        return found
+                    yield step
+                    count += 1
+                    if count == 2 and not self._complete:
+                        return
 
     def _loaded_step(self, name: str, key: str | None) -> Materialization | None:
         return next(

@@ -524,7 +524,8 @@ class Runtime:
         services = self._started()
         assert self._tree is not None
         keeper = self._tree.child("store").instance
-        return await health(services, self._runs, self._tree.tree(), getattr(keeper, "problem", None))
+        problem = services.store.problem or getattr(keeper, "problem", None)
+        return await health(services, self._runs, self._tree.tree(), problem)
 
     def __repr__(self) -> str:
         state = "running" if self._running else "not running"

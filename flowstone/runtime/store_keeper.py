@@ -9,7 +9,7 @@ import asyncio
 import logging
 from typing import TYPE_CHECKING
 
-from flowstone.errors import FlowstoneError
+from flowstone.errors import FlowstoneError, StoreUnavailable
 from flowstone.runtime.guard import call_async
 
 if TYPE_CHECKING:
@@ -22,6 +22,7 @@ __all__ = ["StoreKeeper"]
 _log = logging.getLogger(__name__)
 
 _PRUNE_INTERVAL = 1.0
+_LONGEST_INTERVAL = 60.0  # While the store does not answer.
 
 
 class StoreKeeper:
@@ -31,12 +32,13 @@ class StoreKeeper:
         self._services = services
         self._stopping = False
         self._due = asyncio.Event()
+        self._interval = _PRUNE_INTERVAL
         self.problem: str | None = None
 
     async def run(self, started: Callable[[], None]) -> None:
         started()
         while not self._stopping:
-            timer = self._services.clock.call_later(_PRUNE_INTERVAL, self._due.set)
+            timer = self._services.clock.call_later(self._interval, self._due.set)
             try:
                 await self._due.wait()
             finally:
@@ -57,8 +59,11 @@ class StoreKeeper:
             gone = await store.prune(keep_versions=settings.keep_versions, keep_runs=settings.keep_runs)
         except FlowstoneError as error:
             self.problem = f"retention failed: {error}"
+            if isinstance(error, StoreUnavailable):
+                self._back_off()
             return
         self.problem = None
+        self._interval = _PRUNE_INTERVAL
         failed = 0
         for record in gone:
             if record.location is not None and not await self._delete(record.io, record.location):
@@ -67,6 +72,14 @@ class StoreKeeper:
             # The records are gone, so nobody will look for these values again: it is only wasted space.
             _log.warning("%d superseded values could not be deleted", failed)
 
+    def _back_off(self) -> None:
+        """Ask later and later, and not in step with other processes whose store went away with ours."""
+        spread = self._services.random.uniform(1.0, 2.0)
+        self._interval = min(_LONGEST_INTERVAL, self._interval * 1.5 * spread)
+
     async def _delete(self, io: str, location: str) -> bool:
-        ok, _ = await call_async(self._services.managers[io].delete, {"location": location}, None)
+        manager = self._services.managers.get(io)
+        if manager is None:
+            return False  # The value of a pipeline that another runtime of this store holds.
+        ok, _ = await call_async(manager.delete, {"location": location}, None)
         return ok
