@@ -38,6 +38,9 @@ _PATIENCE: Final = (
     60.0  # Seconds a question waits for the database; writes wait as long as it takes (journal.py).
 )
 _ANSWER: Final = 60.0  # Seconds for one statement.
+# Milliseconds between two statements of a transaction. A process that is stopped, or a machine that is gone, in the
+# middle of one must not hold its locks for as long as it is away: others may be waiting to take over its runs.
+_IDLE: Final = 5_000
 _POOL: Final = 8
 _MINIMUM: Final = 14
 
@@ -93,8 +96,7 @@ class Database:
                 self.address.dsn,
                 min_size=0,
                 max_size=_POOL,
-                command_timeout=_ANSWER,
-                statement_cache_size=0 if self.pooled else 100,
+                **self._options(),
             )
         except Exception as error:
             raise self._refusal(error) from error
@@ -112,9 +114,14 @@ class Database:
 
     async def connect(self) -> Connection:
         """A connection outside of the pool, for one who keeps it."""
-        return await asyncpg.connect(
-            self.address.dsn, command_timeout=_ANSWER, statement_cache_size=0 if self.pooled else 100
-        )
+        return await asyncpg.connect(self.address.dsn, **self._options())
+
+    def _options(self) -> dict[str, Any]:
+        """How to connect. A pooler refuses settings at the start of a session, and keeps no statements."""
+        if self.pooled:
+            return {"command_timeout": _ANSWER, "statement_cache_size": 0}
+        settings = {"application_name": "flowstone", "idle_in_transaction_session_timeout": str(_IDLE)}
+        return {"command_timeout": _ANSWER, "server_settings": settings}
 
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[Connection]:

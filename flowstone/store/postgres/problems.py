@@ -30,6 +30,7 @@ _WEATHER: Final = (
     pg.InsufficientResourcesError,  # disk_full, too_many_connections, out of memory
     pg.ReadOnlySQLTransactionError,  # a primary that has just become a standby
     pg.LockNotAvailableError,
+    pg.IdleInTransactionSessionTimeoutError,  # This process was away in the middle of a transaction.
     pg.PostgresSystemError,  # io_error
 )
 

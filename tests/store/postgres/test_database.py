@@ -1,0 +1,47 @@
+"""Connections: what a process that goes away in the middle of something leaves behind."""
+
+from __future__ import annotations
+
+import asyncio
+
+import asyncpg
+import pytest
+
+from flowstone.store.postgres import PostgresStore
+from flowstone.store.postgres import database as module
+from tests.store.facts import begun, run
+
+
+async def test_a_process_that_stops_in_a_transaction_holds_its_locks_for_seconds(database, monkeypatch):
+    """Whoever adopts its runs waits that long and no longer; then the transaction is undone."""
+    monkeypatch.setattr(module, "_IDLE", 200)
+    away, other = PostgresStore(database), PostgresStore(database)
+    await away.open()
+    await other.open()
+    await away.create_run(run(owner="n1"))
+    transaction = away._database.transaction()
+    connection = await transaction.__aenter__()
+    await connection.execute("update flowstone.runs set owner = 'n9'")
+    # It does nothing more, as if it were stopped.
+    claimed = await other.claim("run-1", "n2", epoch=0)
+    assert (claimed.owner, claimed.epoch) == ("n2", 1)
+    with pytest.raises((asyncpg.PostgresError, asyncpg.InterfaceError)):
+        async with asyncio.timeout(10):
+            await connection.execute("select 1")
+    with pytest.raises((asyncpg.PostgresError, asyncpg.InterfaceError)):
+        await transaction.__aexit__(None, None, None)
+    await away.write(begun(), 1)
+    await away.close()
+    await other.close()
+
+
+async def test_connections_say_whose_they_are(store, database):
+    """An administrator finds them in pg_stat_activity."""
+    assert await store.runs() == []
+    connection = await asyncpg.connect(database)
+    names = await connection.fetch(
+        "select application_name from pg_stat_activity "
+        "where datname = current_database() and pid <> pg_backend_pid()"
+    )
+    await connection.close()
+    assert {row["application_name"] for row in names} == {"flowstone"}
