@@ -136,8 +136,20 @@ class Database:
         Raises:
             StoreUnavailable: The database has not answered for a minute, or refuses the statement.
         """
+        rows, _ = await self.fetch_counting(name, *arguments)
+        return rows
+
+    async def fetch_counting(self, name: str, *arguments: Any) -> tuple[Sequence[Any], int]:
+        """As `fetch`, and how often it was tried: a try before the last may have been done, its answer lost."""
         text = query(name)
-        return await self.patiently(lambda: self._fetch(text, arguments))
+        tries = 0
+
+        async def ask() -> Sequence[Any]:
+            nonlocal tries
+            tries += 1
+            return await self._fetch(text, arguments)
+
+        return await self.patiently(ask), tries
 
     async def patiently(self, ask: Callable[[], Awaitable[T]]) -> T:
         """Do something that is safe to repeat until it works.

@@ -142,14 +142,14 @@ class PostgresStore(Store):
         await self._journal.create(sanitised_run(run))
 
     async def claim(self, run_id: str, owner: str, *, epoch: int) -> RunRecord:
-        rows = await self._database.fetch("claim", run_id, owner, epoch)
+        rows, tries = await self._database.fetch_counting("claim", run_id, owner, epoch)
         found = run_of(rows[0]) if rows else await self.run(run_id)
         if found is None:
             raise RunNotFound(f"no run {run_id}: its id is mistyped, or retention removed it")
-        if not rows and not (found.owner == owner and found.epoch == epoch + 1 and not found.status.terminal):
-            moved = "has finished" if found.status.terminal else f"is at epoch {found.epoch}, not {epoch}"
-            raise StaleWrite(refusals.claim_refused(owner, run_id, moved))
-        return found
+        if rows or (tries > 1 and (found.owner, found.epoch) == (owner, epoch + 1)):
+            return found  # If not now, then by a try whose answer was lost.
+        moved = "has finished" if found.status.terminal else f"is at epoch {found.epoch}, not {epoch}"
+        raise StaleWrite(refusals.claim_refused(owner, run_id, moved))
 
     async def write(self, event: Event, epoch: int = 0, *, payload: bytes | None = None) -> None:
         await self._write([event], epoch, payload)
