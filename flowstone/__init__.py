@@ -65,6 +65,7 @@ if TYPE_CHECKING:
     from flowstone.io.manager import Stored as Stored
     from flowstone.io.manager import Target as Target
     from flowstone.io.memory import MemoryIO as MemoryIO
+    from flowstone.io.postgres import PostgresIO as PostgresIO
     from flowstone.runs.records import Failure as Failure
     from flowstone.runs.records import Materialization as Materialization
     from flowstone.runs.records import Status as Status
@@ -103,6 +104,7 @@ __all__ = [
     "PartitionError",
     "Permanent",
     "Pipeline",
+    "PostgresIO",
     "Progress",
     "Resource",
     "ResourceProvider",
@@ -154,6 +156,7 @@ _HOME = {
     "io.files": ("FileIO",),
     "io.manager": ("IOManager", "Stored", "Target"),
     "io.memory": ("MemoryIO",),
+    "io.postgres": ("PostgresIO",),
     "runs.records": ("Failure", "Materialization", "Status"),
     "runtime.handle": ("Run",),
     "runtime.once": ("materialize",),

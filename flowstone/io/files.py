@@ -7,12 +7,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from flowstone.errors import IOManagerError
-from flowstone.io.codecs import CodecError
 from flowstone.io.locations import Location, digest_of
 from flowstone.io.manager import Stored
 from flowstone.io.objects import Abandoned, Objects
 from flowstone.io.os_errors import explain
 from flowstone.io.threads import Threads
+from flowstone.io.translation import decoded, encoded, location_error, named
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -112,8 +112,8 @@ class FileIO:
     # On a worker thread -------------------------------------------------------------------------------------
 
     def _store(self, target: Target, value: object, abandoned: Callable[[], bool]) -> Stored:
-        what = f"asset {_name(target)!r}"
-        codec, data = self._encode(what, value)
+        what = f"asset {named(target)!r}"
+        codec, data = encoded(self._codecs, target, value)
         digest = digest_of(data)
         place = Location.of(target, digest, codec.suffix)
         try:
@@ -129,18 +129,6 @@ class FileIO:
             raise self._refused(f"Cannot store {what}", error) from error
         return Stored(str(place), len(data), f"sha256:{digest}", {"codec": codec.name})
 
-    def _encode(self, what: str, value: object) -> tuple[Codec, bytes]:
-        try:
-            codec = self._codecs.writer(value)
-            return codec, codec.encode(value)
-        except CodecError as error:
-            raise IOManagerError(f"Cannot store {what}: {error}") from error
-        except BaseException as error:
-            raise IOManagerError(
-                f"Cannot store {what}: its {type(value).__qualname__} could not be encoded ({_told(error)}); "
-                f"return another type, or pass a codec of your own with FileIO(root, codecs=[...])."
-            ) from error
-
     def _load(self, location: str) -> object:
         place = _parsed(location, "load")
         data = self._read(place)
@@ -149,15 +137,7 @@ class FileIO:
                 f"Cannot load {location!r}: the file in {self._objects.root} is damaged (it does not have "
                 f"the recorded digest). Restore it from a backup, or materialize the asset again."
             )
-        try:
-            return self._codecs.reader(place.suffix).decode(data)
-        except CodecError as error:
-            raise IOManagerError(f"Cannot load {location!r}: {error}") from error
-        except BaseException as error:
-            raise IOManagerError(
-                f"Cannot load {location!r}: it could not be decoded ({_told(error)}); use the libraries' "
-                f"versions that stored it, or materialize the asset again."
-            ) from error
+        return decoded(self._codecs, place, data)
 
     def _read(self, place: Location) -> bytes:
         try:
@@ -199,19 +179,5 @@ class FileIO:
 def _parsed(location: str, doing: str) -> Location:
     place = Location.parse(location)
     if place is None:
-        raise IOManagerError(
-            f"Cannot {doing} {location[:200]!r}: it is not a location of a FileIO; "
-            f"use the IO manager that stored the value."
-        )
+        raise location_error(doing, location, "FileIO")
     return place
-
-
-def _name(target: Target) -> str:
-    return target.asset if target.partition_key is None else f"{target.asset}[{target.partition_key[:100]}]"
-
-
-def _told(error: BaseException) -> str:
-    try:
-        return f"{type(error).__name__}: {str(error)[:300]}"
-    except BaseException:
-        return type(error).__name__

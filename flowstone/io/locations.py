@@ -1,9 +1,9 @@
-"""Where a file lies below its root: `asset/key/run-attempt.digest.suffix`.
+"""Where a value lies: `asset/key/run-attempt.digest.suffix`, a path below FileIO's root or a row of PostgresIO.
 
 A location is that relative path and nothing else, so any process with the same root can load it and a person
-can find the file. It carries what loading needs: the suffix names the codec, the digest tells a damaged file
-from a good one. A location comes back from the run store, so it is read as untrusted text: exactly three safe
-names.
+can find the file or the row. It carries what loading needs: the suffix names the codec, the digest tells damaged
+bytes from good ones. A location comes back from the run store, so it is read as untrusted text: exactly three
+safe names.
 """
 
 from __future__ import annotations

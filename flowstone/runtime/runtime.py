@@ -30,12 +30,12 @@ from flowstone.runs.planner import plan_run
 from flowstone.runs.records import Status
 from flowstone.runtime.asset_registry import Snapshot
 from flowstone.runtime.conductor import Conductor
-from flowstone.runtime.default_io import default_io, warn_of_memory
 from flowstone.runtime.events import EventStream
 from flowstone.runtime.handle import Run, raise_unless_succeeded
 from flowstone.runtime.health import Health, health
 from flowstone.runtime.inputs import needs_of, not_ready
 from flowstone.runtime.lineage import Lineage
+from flowstone.runtime.managers import attached, warn_of_memory
 from flowstone.runtime.membership import Membership
 from flowstone.runtime.notices import Notices
 from flowstone.runtime.offspring import adopt_tasks, release_tasks
@@ -90,8 +90,8 @@ class Runtime:
     Args:
         pipelines: A `Pipeline`, or several.
         store: Where runs are remembered: `memory://`, `file://DIR`, or a store object. Default: the setting.
-        io: IO managers by name. `default` is a `MemoryIO` unless you say otherwise; on a store that several
-            nodes share, one that keeps the values there.
+        io: IO managers by name. Unless you say otherwise `default` is a `MemoryIO`, or, where several nodes can
+            share the store (Postgres, embedded or not), a `PostgresIO`.
         resources: Resources by name: a `ResourceProvider`, an `@asynccontextmanager` function or an object.
         settings: Default: `Settings()`, which reads `FLOWSTONE_*` from the environment.
         worker: Whether to go on with unfinished runs of these pipelines whose owner died and, on a store that
@@ -122,7 +122,7 @@ class Runtime:
         self._settings = options_from(settings, options)
         self._snapshot = Snapshot.of(given)
         self._store = self._settings.store if store is None else store
-        self._io: dict[str, IOManager] = dict(io or {})
+        self._io = dict(io or {})
         self._resources = {name: as_provider(value) for name, value in (resources or {}).items()}
         self._worker = worker
         self._clock = clock or SystemClock()
@@ -138,22 +138,23 @@ class Runtime:
 
         Raises:
             StoreUnavailable: The store does not open within `connect_timeout`.
+            IOManagerError: An IO manager cannot work with this store.
         """
         if self._services is not None:
             raise RuntimeStopping("A Runtime is entered once: make a new one.")
         store = open_store(self._store, auto_migrate=self._settings.auto_migrate)
         await self._open(store)
-        self._io.setdefault("default", default_io(store))
-        self._services = services = self._compose(store)
-        self._runs = Runs(services)
-        self._conductor = Conductor(services, self._runs)
-        self._values = Values(services, self._conductor, self._runs)
-        self._lineage = Lineage(self._conductor, store)
-        membership = self._membership(services)
-        self._tree = runtime_tree(
-            services, self._runs, self._io, self._resources, membership, worker=self._worker
-        )
         try:
+            managers = attached(self._io, store)
+            self._services = services = self._compose(store, managers)
+            self._runs = Runs(services)
+            self._conductor = Conductor(services, self._runs)
+            self._values = Values(services, self._conductor, self._runs)
+            self._lineage = Lineage(self._conductor, store)
+            membership = self._membership(services)
+            self._tree = runtime_tree(
+                services, self._runs, managers, self._resources, membership, worker=self._worker
+            )
             if membership is not None:
                 await self._within_connect_timeout(membership.join())
             await self._tree.__aenter__()
@@ -551,7 +552,7 @@ class Runtime:
                 f"The store did not open within {limit:g} s: check that it is up, or raise connect_timeout."
             ) from error
 
-    def _compose(self, store: Store) -> Services:
+    def _compose(self, store: Store, managers: Mapping[str, IOManager]) -> Services:
         settings = self._settings
         return Services(
             node=f"{socket.gethostname()}-{os.getpid()}-{self._random.getrandbits(32):08x}",
@@ -564,7 +565,7 @@ class Runtime:
             slots=Slots(settings.max_concurrency),
             threads=Threads(settings.max_threads),
             processes=Processes(),
-            managers=self._io,
+            managers=managers,
             io={},
             resources={},
             notices=Notices(),
@@ -575,7 +576,7 @@ class Runtime:
         cluster = services.store.cluster
         if cluster is None:
             return None
-        warn_of_memory(self._io)
+        warn_of_memory(services.managers)
         return Membership(services, self._runs, cluster, worker=self._worker, tree=self.tree)
 
     async def _check_ready(self, view: PartitionView, request: RunRequest) -> None:

@@ -81,5 +81,7 @@ class StoreKeeper:
         manager = self._services.managers.get(io)
         if manager is None:
             return False  # The value of a pipeline that another runtime of this store holds.
+        if getattr(manager, "kept_by_store", False):
+            return True  # It went with the record.
         ok, _ = await call_async(manager.delete, {"location": location}, None)
         return ok

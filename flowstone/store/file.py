@@ -77,6 +77,8 @@ class FileStore(MemoryStore):
             Writes raise `StoreUnavailable`.
     """
 
+    keeps_payloads = False
+
     def __init__(self, directory: str | Path, *, read_only: bool = False) -> None:
         super().__init__()
         self._directory = Path(directory)

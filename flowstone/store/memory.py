@@ -28,6 +28,7 @@ class MemoryStore(Store):
 
     cluster: Final[Cluster | None] = None  # Nobody else sees this memory.
     problem: Final[str | None] = None
+    keeps_payloads: bool = True
 
     def __init__(self) -> None:
         self._history = History()
@@ -68,6 +69,9 @@ class MemoryStore(Store):
 
     async def payload(self, location: str) -> bytes | None:
         return self._payloads.get(location)
+
+    async def has_payload(self, location: str) -> bool:
+        return location in self._payloads
 
     async def delete_payload(self, location: str) -> None:
         self._payloads.pop(location, None)
@@ -111,7 +115,10 @@ class MemoryStore(Store):
         return list(self._history.partitions.get(name, ()))
 
     async def prune(self, *, keep_versions: int, keep_runs: int) -> Sequence[Materialization]:
-        return self._history.prune(*retention(keep_versions, keep_runs))
+        gone = self._history.prune(*retention(keep_versions, keep_runs))
+        for record in gone:
+            self._payloads.pop(record.location or "", None)
+        return gone
 
 
 def of_one_run(events: Sequence[Event]) -> Sequence[Event]:

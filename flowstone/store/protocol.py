@@ -49,6 +49,10 @@ class Store(Protocol):
     def problem(self) -> str | None:
         """Why the store does not answer right now, or None."""
 
+    @property
+    def keeps_payloads(self) -> bool:
+        """Whether `write` takes payloads."""
+
     async def open(self) -> None:
         """Connect. Raises `StoreUnavailable` with a remedy."""
 
@@ -98,6 +102,9 @@ class Store(Protocol):
     async def payload(self, location: str) -> bytes | None:
         """The bytes that were written with the success at this location, or None."""
 
+    async def has_payload(self, location: str) -> bool:
+        """Whether `payload` would find something there; cheap, however large it is."""
+
     async def delete_payload(self, location: str) -> None:
         """Forget the bytes at a location, which may be forgotten already. The record stays."""
 
@@ -145,6 +152,8 @@ class Store(Protocol):
 
     async def prune(self, *, keep_versions: int, keep_runs: int) -> Sequence[Materialization]:
         """Forget superseded successes and finished runs; returns the successes, whose values may be deleted.
+
+        Payloads of these successes are forgotten with them: at no instant is there one without a record.
 
         Args:
             keep_versions: Successes that stay per asset-partition, the newest ones; the current one stays

@@ -36,6 +36,7 @@ FLOWSTONE = [
     "PartitionError",
     "Permanent",
     "Pipeline",
+    "PostgresIO",
     "Progress",
     "Resource",
     "ResourceProvider",

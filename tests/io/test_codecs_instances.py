@@ -254,7 +254,7 @@ def test_a_class_whose_module_is_not_imported_is_named_with_a_remedy():
         decode_tree(data, Classes())
     assert str(raised.value) == (
         "its class shop_of_old.Line is not in this process, and loading imports nothing; "
-        "import its module first, or pass FileIO(root, models=[Line])."
+        "import its module first, or pass models=[Line] to the IO manager."
     )
 
 

@@ -181,10 +181,13 @@ class StoreContract:
         store = await place.reopen()
         assert (await store.payload("store:a"), await store.payload("store:b")) == (b"\0\xff value", b"")
         assert await store.payload("store:c") is None
+        there = [await store.has_payload(f"store:{name}") for name in "abc"]
+        assert (store.keeps_payloads, there) == (True, [True, True, False])
         await store.delete_payload("store:a")
         await store.delete_payload("store:a")
         store = await place.reopen()
         assert (await store.payload("store:a"), await store.payload("store:b")) == (None, b"")
+        assert (await store.has_payload("store:a"), await store.has_payload("store:b")) == (False, True)
         assert (await store.step("run-1", ("a", None))).location == "store:a"
 
     async def test_a_refused_success_leaves_no_payload(self, place):
@@ -201,6 +204,37 @@ class StoreContract:
             await store.write(end("b", run_id="run-9", location="store:3"), payload=b"third")
         found = [await store.payload(f"store:{number}") for number in (1, 2, 3)]
         assert found == [b"first", None, None]
+
+    @pytest.mark.parametrize("size", [65_536, 65_537, 1_000_000, 1_000_001, 5_000_000])
+    async def test_a_payload_may_be_large(self, place, size):
+        """Payloads of any size come back as they were, also when several are asked for at once."""
+        if not self.keeps_payloads:
+            pytest.skip("keeps no payloads")
+        store = place.store
+        await store.create_run(run())
+        contents = {f"store:{name}": name.encode() * size for name in "ab"}
+        for location, content in contents.items():
+            await store.write(end(location[-1], location=location), payload=content)
+        await store.write(end("c", location="store:c"), payload=b"small")
+        store = await place.reopen()
+        found = await asyncio.gather(*(store.payload(f"store:{name}") for name in "abcd"))
+        assert found == [*contents.values(), b"small", None]
+
+    async def test_a_payload_is_forgotten_with_its_record(self, place):
+        """Retention takes the payloads of the successes that it takes, and no others."""
+        if not self.keeps_payloads:
+            pytest.skip("keeps no payloads")
+        store = place.store
+        for number in range(3):
+            run_id = f"run-{number}"
+            await store.create_run(run(run_id))
+            success = end("a", run_id=run_id, second=number, location=f"store:{number}")
+            await store.write(success, payload=b"value")
+            await store.write(over(run_id))
+        assert len(await store.prune(keep_versions=2, keep_runs=1)) == 1
+        assert [await store.has_payload(f"store:{number}") for number in range(3)] == [False, True, True]
+        assert len(await store.prune(keep_versions=1, keep_runs=1)) == 1
+        assert [await store.has_payload(f"store:{number}") for number in range(3)] == [False, False, True]
 
     async def test_a_payload_belongs_to_a_success_with_a_location(self, place):
         """Bytes that nobody could find again are a mistake of the caller."""

@@ -42,6 +42,7 @@ async def test_values_are_not_kept_in_the_journal(store):
     with pytest.raises(IOManagerError, match=r"keeps no values.*FileIO"):
         await store.write(end("a", location="store:a"), payload=b"value")
     assert (await store.step("run-1", A), await store.payload("store:a")) == (None, None)
+    assert (store.keeps_payloads, await store.has_payload("store:a")) == (False, False)
     await store.delete_payload("store:a")
 
 

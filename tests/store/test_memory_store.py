@@ -35,6 +35,7 @@ def test_no_call_suspends(store):
         store.run("run-1"),
         store.run_with_key("nightly"),
         store.payload("store:a"),
+        store.has_payload("store:a"),
         store.delete_payload("store:a"),
         store.runs(),
         store.events("run-1"),

@@ -2,7 +2,7 @@
 
 A file says `shop.models:Order`. Importing that name would let whoever can write a file, or a row of the run
 store, run any importable code; so a class is only ever looked up among those this process has anyway: the
-ones given to `FileIO(models=...)`, the modules already imported, and the ones this FileIO has itself stored.
+ones given with `models=[...]`, the modules already imported, and the ones this IO manager has itself stored.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ __all__ = ["Classes"]
 
 
 class Classes:
-    """The classes one FileIO may rebuild values of.
+    """The classes one IO manager may rebuild values of.
 
     Args:
         models: Classes that are found first, whatever `sys.modules` says.
@@ -62,7 +62,7 @@ class Classes:
         short = name.rpartition(":")[2].rpartition(".")[2]
         raise CodecError(
             f"its class {name.replace(':', '.')} is not in this process, and loading imports nothing",
-            f"import its module first, or pass FileIO(root, models=[{short}])",
+            f"import its module first, or pass models=[{short}] to the IO manager",
         )
 
     def _renamed(self, name: str) -> type | None:

@@ -18,7 +18,7 @@ class Codec(Protocol):
     a pipeline can have. Methods are called on worker threads, several at a time.
 
     Attributes:
-        name: What `FileIO(codec=...)` and the record's metadata call it.
+        name: What `codec=...` and the record's metadata call it.
         suffix: Ends the file's name, without the leading dot: lower-case letters, digits, dots and dashes.
             Loading picks the codec by it, so no two codecs share one.
     """

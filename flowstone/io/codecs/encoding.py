@@ -177,7 +177,7 @@ class _Encoder:
 def _too_deep() -> CodecError:
     return CodecError(
         f"it is nested deeper than {MAX_DEPTH} levels or contains itself",
-        'flatten it, or store it with FileIO(root, codec="pickle")',
+        'flatten it, or store it with an IO manager that has codec="pickle"',
     )
 
 
@@ -214,5 +214,6 @@ def _remedy(value: object) -> str:
     if library in TABLE_LIBRARIES:
         return "return the table itself, one asset (or partition) for each table"
     return (
-        'return built-in types, dataclasses or pydantic models, or store it with FileIO(root, codec="pickle")'
+        "return built-in types, dataclasses or pydantic models, or store it with an IO manager that has "
+        'codec="pickle"'
     )

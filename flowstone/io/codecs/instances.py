@@ -104,7 +104,7 @@ def _encode_dataclass(value: Any, classes: Classes, encode: Callable[[Any], Any]
     if cls.__new__ is not object.__new__:
         raise CodecError(
             f"it contains a {type_name(value)}, a dataclass that is built in a way of its own",
-            'return a plain dataclass, or store it with FileIO(root, codec="pickle")',
+            'return a plain dataclass, or store it with an IO manager that has codec="pickle"',
         )
     fields = {f.name: getattr(value, f.name) for f in dataclasses.fields(cls) if hasattr(value, f.name)}
     others = {

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import pickle  # Loading runs code: only a FileIO built with codec="pickle" gets here.
+import pickle  # Loading runs code: only an IO manager built with codec="pickle" gets here.
 from typing import ClassVar
 
 __all__ = ["PickleCodec"]

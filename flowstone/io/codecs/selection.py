@@ -26,7 +26,7 @@ _SUFFIX: Final = re.compile(r"[a-z0-9]+([.-][a-z0-9]+)*")
 
 
 class Codecs:
-    """The codecs of one FileIO.
+    """The codecs of one IO manager.
 
     Args:
         name: `auto` (by the value), or the name of the one codec that writes.
@@ -62,7 +62,7 @@ class Codecs:
             raise CodecError(
                 f"it is of type {type_name(value)}, which no codec takes",
                 "return built-in types, dataclasses, pydantic models or data frames, pass your own codec "
-                'with codecs=[...], or store it with FileIO(root, codec="pickle")',
+                'with codecs=[...], or store it with an IO manager that has codec="pickle"',
             )
         raise CodecError(
             f"it is of type {type_name(value)}, which the codec {self._name!r} does not take",
@@ -77,11 +77,11 @@ class Codecs:
         if suffix == PickleCodec.suffix:
             raise CodecError(
                 "it is a pickle, and loading a pickle can run any code",
-                'if you trust everyone who can write there, load it with FileIO(root, codec="pickle")',
+                'if you trust everyone who can write there, give the IO manager codec="pickle"',
             )
         raise CodecError(
             f"no codec here reads {suffix!r} files",
-            "pass the codec that wrote it with FileIO(root, codecs=[...])",
+            "pass the codec that wrote it with codecs=[...]",
         )
 
 

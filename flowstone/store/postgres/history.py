@@ -34,7 +34,7 @@ class History:
         self._database = database
         self.current: Together[StepKey, Materialization] = Together(self._current, start)
         self._step: Together[tuple[str, StepKey], Materialization] = Together(self._steps_of, start)
-        self._payload: Together[str, bytes] = Together(self._payloads, start)
+        self._payload: Together[str, bytes | None] = Together(self._payloads, start)
 
     # Runs ---------------------------------------------------------------------------------------------------
 
@@ -117,9 +117,15 @@ class History:
     # Values -------------------------------------------------------------------------------------------------
 
     async def payload(self, location: str) -> bytes | None:
-        return (await self._payload([location])).get(location)
+        found = await self._payload([location])
+        content = found.get(location)
+        if content is None and location in found:
+            # Large ones come one at a time: many together would have to be in memory at once.
+            rows = await self._database.fetch("large_payload", location)
+            content = rows[0]["content"] if rows else None
+        return content
 
-    async def _payloads(self, locations: Sequence[str]) -> Mapping[str, bytes]:
+    async def _payloads(self, locations: Sequence[str]) -> Mapping[str, bytes | None]:
         rows = await self._database.fetch("payload", locations)
         return {row["location"]: row["content"] for row in rows}
 

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 __all__ = ["LATEST", "installed", "migrate", "require"]
 
-LATEST: Final = 3
+LATEST: Final = 4
 """The version this release works with; a test holds it against the files."""
 
 

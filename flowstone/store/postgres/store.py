@@ -63,6 +63,8 @@ class PostgresStore(Store):
         self._retention = Retention(self._database)
         self._cluster: PostgresCluster | None = None
 
+    keeps_payloads = True
+
     @property
     def address(self) -> Address:
         """Where it is, to be shown."""
@@ -224,6 +226,9 @@ class PostgresStore(Store):
 
     async def payload(self, location: str) -> bytes | None:
         return await self._history.payload(location)
+
+    async def has_payload(self, location: str) -> bool:
+        return bool(await self._database.fetch("payload_exists", location))
 
 
 def _storable(event: Event) -> Event:

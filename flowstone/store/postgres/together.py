@@ -46,11 +46,11 @@ class Together(Generic[K, V]):
         wanted = tuple(keys)
         if not wanted:
             return {}
+        if not self._busy:
+            self._start(self._run())  # Raises where the store is not open; then nobody is busy.
+            self._busy = True
         answer: asyncio.Future[dict[K, V]] = asyncio.get_running_loop().create_future()
         self._waiting.append((wanted, answer))
-        if not self._busy:
-            self._busy = True
-            self._start(self._run())
         return await answer
 
     async def _run(self) -> None:

@@ -6,7 +6,7 @@ with looked_at as materialized (
     for update skip locked
 ), ranked as materialized (
     select made.run_id, made.asset, made.key, made.listed,
-        row_number() over (partition by made.asset, made.key order by made.finished_at desc, made.arrival desc) as place,
+        made.location, row_number() over (partition by made.asset, made.key order by made.finished_at desc, made.arrival desc) as place,
         exists (select from flowstone.current where current.asset = made.asset and current.key = made.key
             and current.run_id = made.run_id and current.valid) as is_current
     from looked_at join flowstone.materializations as made using (asset, key)
@@ -23,6 +23,8 @@ with looked_at as materialized (
     where not gone.listed and made.run_id = gone.run_id and made.asset = gone.asset and made.key = gone.key
     returning made.run_id, made.asset, made.key, made.status, made.attempt, made.started_at, made.finished_at,
     made.code_version, made.data_version, made.location, made.io, made.size, made.details::text
+), forgotten_payloads as (
+    delete from flowstone.payloads where payloads.location = any (array(select gone.location from gone))
 ), forgotten_inputs as (
     delete from flowstone.inputs using gone
     where inputs.run_id = gone.run_id and inputs.consumer = gone.asset and inputs.consumer_key = gone.key

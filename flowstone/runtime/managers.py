@@ -1,0 +1,56 @@
+"""The IO managers of one runtime: those it was given, and a default that suits its store."""
+
+from __future__ import annotations
+
+import logging
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any
+
+from flowstone.io.memory import MemoryIO
+from flowstone.io.postgres import PostgresIO
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from flowstone.io.manager import IOManager
+    from flowstone.store.protocol import Store
+
+__all__ = ["attached", "warn_of_memory"]
+
+_log = logging.getLogger(__name__)
+
+
+def attached(given: Mapping[str, IOManager], store: Store) -> dict[str, IOManager]:
+    """The managers for an open store, by name, each attached to it if it wants that.
+
+    Without one called `default` there is a `PostgresIO` where nodes share the store, because a recorded success
+    has to be loadable after a restart and by the others, and a `MemoryIO` elsewhere.
+
+    Raises:
+        IOManagerError: A manager cannot work with this store.
+    """
+    managers = given if "default" in given else {"default": _default(store), **given}
+    return {name: _attached(manager, store) for name, manager in managers.items()}
+
+
+def warn_of_memory(io: Mapping[str, IOManager]) -> None:
+    """Say it once: other nodes cannot load what stays in this process's memory."""
+    names = [name for name, manager in io.items() if isinstance(manager, MemoryIO)]
+    if names:
+        with suppress(BaseException):  # The handlers of a log are the application's.
+            _log.warning(
+                "Values of the IO manager %s stay in this process: other nodes cannot load them, and nobody can "
+                "after a restart. Pass Runtime(io={%r: …}) one that keeps them where all nodes reach them.",
+                ", ".join(map(repr, names)),
+                names[0],
+            )
+
+
+def _default(store: Store) -> IOManager:
+    return MemoryIO() if store.cluster is None else PostgresIO()
+
+
+def _attached(manager: Any, store: Store) -> IOManager:
+    attach = getattr(manager, "attach", None)
+    found: IOManager = manager if attach is None else attach(store)
+    return found

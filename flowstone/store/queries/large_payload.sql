@@ -1,0 +1,1 @@
+select content from flowstone.payloads where location = $1
