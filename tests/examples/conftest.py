@@ -16,11 +16,17 @@ EXAMPLES = Path(__file__).parents[2] / "examples"
 def example(monkeypatch):
     """A function that imports one example as a module."""
 
-    def load(name):
-        spec = importlib.util.spec_from_file_location(f"example_{name}", EXAMPLES / f"{name}.py")
+    def load(name, line=None, instead=None):
+        """The module; with one line of its source changed, if that is wanted."""
+        path = EXAMPLES / f"{name}.py"
+        spec = importlib.util.spec_from_file_location(f"example_{name}", path)
         module = importlib.util.module_from_spec(spec)
         monkeypatch.setitem(sys.modules, spec.name, module)
-        spec.loader.exec_module(module)
+        source = path.read_text()
+        if line is not None:
+            assert source.count(line) == 1
+            source = source.replace(line, instead)
+        exec(compile(source, path, "exec"), module.__dict__)
         return module
 
     return load

@@ -15,10 +15,18 @@ from flowstone import Context
 ROOT = Path(__file__).parents[2]
 
 
-@pytest.fixture
-async def service(example):
-    """The example's module with its lifespan entered."""
-    module = example("fastapi_service")
+PLAIN = "Runtime(pipeline)"
+
+
+def durable(example, database):
+    """The example with one line changed."""
+    return example("fastapi_service", PLAIN, f'Runtime(pipeline, store="{database}")')
+
+
+@pytest.fixture(params=["in memory", "durable"])
+async def service(example, database, request):
+    """The example's module with its lifespan entered, as it is and with the one line that makes it durable."""
+    module = example("fastapi_service") if request.param == "in memory" else durable(example, database)
     async with module.lifespan(module.app):
         yield module
 
@@ -38,6 +46,21 @@ async def test_a_request_computes_and_reads(client):
     assert posted.json()["asset"] == "orders"
     assert (await client.post("/revenue/2025-03-04")).status_code == 200
     assert (await client.get("/revenue/2025-03-04")).json() == 64
+
+
+async def test_a_durable_service_remembers(example, database):
+    """With one line changed, the next process of the service reads what the last one computed."""
+    for requests in ([("POST", 200), ("GET", 200)], [("GET", 200)]):
+        module = durable(example, database)
+        transport = httpx2.ASGITransport(app=module.app)
+        async with (
+            module.lifespan(module.app),
+            httpx2.AsyncClient(transport=transport, base_url="http://service") as client,
+        ):
+            for method, status in requests:
+                answer = await client.request(method, "/orders/2025-03-04")
+                assert answer.status_code == status
+            assert answer.json() == [12, 20, 32]
 
 
 @pytest.mark.parametrize(
