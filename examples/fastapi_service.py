@@ -64,7 +64,7 @@ def revenue(orders: list[int]) -> int:
 @asynccontextmanager
 async def lifespan(app: FastAPI) -> AsyncIterator[None]:
     """Leaving drains: new requests get 503, running ones finish."""
-    # To outlive the process, say store="embedded://.flowstone/pg" here, or store="postgresql://…"; nothing else changes.
+    # To be durable, say store="embedded://.flowstone/pg" here, or store="postgresql://…"; nothing else changes.
     async with Runtime(pipeline) as runtime:
         app.state.runtime = runtime
         yield
