@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import os
 from typing import Annotated, Literal, TypeAlias
-from urllib.parse import quote
 
 import typer
+
+from flowstone.cli.default_store import DefaultStore, default_store
 
 __all__ = [
     "AssetName",
@@ -21,9 +21,10 @@ __all__ = [
 ]
 
 
-def default_store() -> str:
-    """A folder of the current directory, unless `FLOWSTONE_HOME` names another."""
-    return f"file://{quote(os.environ.get('FLOWSTONE_HOME') or '.flowstone')}"
+def _chosen(context: typer.Context, parameter: typer.CallbackParam, value: str) -> str:
+    """The URL, marked if it is neither from the command line nor from the environment."""
+    source = context.get_parameter_source(parameter.name or "")
+    return DefaultStore(value) if source is not None and source.name.startswith("DEFAULT") else value
 
 
 RefreshChoice: TypeAlias = Literal["all", "stale", "missing"]
@@ -56,8 +57,9 @@ StoreUrl: TypeAlias = Annotated[
         metavar="URL",
         envvar="FLOWSTONE_STORE",
         default_factory=default_store,
-        help="Where runs are remembered: file://DIR, or memory:// for this command only; "
-        "default: file://.flowstone.",
+        callback=_chosen,
+        help="Where runs are remembered: postgresql://…, embedded://DIR, file://DIR, or memory:// for this "
+        "command only; default: embedded://.flowstone/pg where its extra is installed, else file://.flowstone.",
         show_default=False,
     ),
 ]

@@ -2,23 +2,37 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
-import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from flowstone.cli.default_store import file_instead
+from flowstone.cli.environment import home, options
 from flowstone.cli.problem import CommandError
 from flowstone.errors import StoreUnavailable
 from flowstone.io import FileIO, MemoryIO
 from flowstone.store import FileStore, MemoryStore, open_store
+from flowstone.store.protocol import NoSchema
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
     from flowstone.io import IOManager
     from flowstone.store import Store
+    from flowstone.store.cluster import Cluster
 
-__all__ = ["directory_of", "history", "store_of", "values_beside"]
+__all__ = [
+    "cluster_of",
+    "directory_of",
+    "history",
+    "no_cluster",
+    "opened",
+    "shares",
+    "shown",
+    "store_of",
+    "values_beside",
+]
 
 
 def store_of(url: str) -> Store:
@@ -29,10 +43,28 @@ def store_of(url: str) -> Store:
         raise CommandError(f"--store: {error}.") from None
 
 
+def shown(url: str) -> str:
+    """A store's URL as it may be shown: without password and options."""
+    address = getattr(store_of(url), "address", None) if shares(url) and not _is_embedded(url) else None
+    return url if address is None else str(address)
+
+
+def shares(url: str) -> bool:
+    """Whether several processes can use the store at once: it is a database."""
+    return not isinstance(store_of(url), MemoryStore)
+
+
+def _is_embedded(url: str) -> bool:
+    return url.lower().startswith("embedded:")
+
+
 def directory_of(url: str) -> Path | None:
-    """The directory of a `file://` store; None for any other store."""
+    """The directory of a `file://` or `embedded://` store; None for any other store."""
     store = store_of(url)
-    return store._directory if isinstance(store, FileStore) else None
+    if isinstance(store, FileStore):
+        return store._directory
+    directory: Path | None = getattr(store, "directory", None)
+    return directory
 
 
 def values_beside(url: str) -> IOManager:
@@ -46,14 +78,34 @@ def values_beside(url: str) -> IOManager:
         return FileIO(store._directory / "values")
     if isinstance(store, MemoryStore):
         return MemoryIO()
-    return FileIO(Path(os.environ.get("FLOWSTONE_HOME") or ".flowstone") / "values")
+    return FileIO(home() / "values")
 
 
 @contextlib.asynccontextmanager
 async def history(url: str) -> AsyncIterator[Store]:
     """The store, opened to be read while others may be writing; empty where nothing has run yet."""
-    store = _readable(url)
-    await store.open()
+    async with opened(_readable(url), url) as store:
+        yield store
+
+
+@contextlib.asynccontextmanager
+async def opened(store: Store, url: str) -> AsyncIterator[Store]:
+    """A store, opened within `connect_timeout`, and empty if it is a database without our schema.
+
+    It is not migrated: looking from a newer FlowStone must not stop the older ones that work there.
+    """
+    limit = options().connect_timeout
+    try:
+        async with asyncio.timeout(limit):
+            await store.open()
+    except TimeoutError:
+        raise StoreUnavailable(
+            f"{shown(url)} did not open within {limit:g} s; check that it is up, or raise FLOWSTONE_CONNECT_TIMEOUT"
+        ) from None
+    except NoSchema:
+        store = MemoryStore()
+    except StoreUnavailable as error:
+        raise file_instead(url, error) from error
     try:
         yield store
     finally:
@@ -70,4 +122,22 @@ def _readable(url: str) -> Store:
             "A memory store remembers nothing from one command to the next.",
             "Name the store that was used with --store, such as file://.flowstone.",
         )
-    return store
+    if not _is_embedded(url):
+        return open_store(url, auto_migrate=False)
+    directory = directory_of(url)
+    return store if directory is not None and (directory / "data").exists() else MemoryStore()
+
+
+def cluster_of(store: Store, url: str) -> Cluster:
+    """What the nodes of an open store share. Raises `CommandError` where only one process can hold it."""
+    if store.cluster is None:
+        raise no_cluster(url)
+    return store.cluster
+
+
+def no_cluster(url: str, *, why: str = "only one process at a time can hold it") -> CommandError:
+    """The error for a store that is no database."""
+    return CommandError(
+        f"{url} is not shared by processes: {why}.",
+        "Name a database with --store, such as postgresql://USER@HOST/DATABASE or embedded://.flowstone/pg.",
+    )

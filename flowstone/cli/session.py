@@ -8,14 +8,16 @@ import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from flowstone.cli import environment
 from flowstone.cli.beside import beside
+from flowstone.cli.default_store import file_instead, remark_once
 from flowstone.cli.interruption import Interruption, listening
 from flowstone.cli.labels import count
 from flowstone.cli.loop import run_async
 from flowstone.cli.places import values_beside
 from flowstone.cli.problem import CommandError
 from flowstone.cli.progress import Tally, open_display
-from flowstone.errors import MaterializationFailed, RunCancelled, RunFailed
+from flowstone.errors import MaterializationFailed, RunCancelled, RunFailed, StoreUnavailable
 from flowstone.runs.records import Materialization, Status
 
 if TYPE_CHECKING:
@@ -26,7 +28,6 @@ if TYPE_CHECKING:
     from flowstone.io import IOManager
     from flowstone.runtime.result import RunResult
     from flowstone.runtime.runtime import Runtime
-    from flowstone.runtime.settings import Settings
 
 __all__ = ["Outcome", "compute", "open_runtime", "perform"]
 
@@ -58,38 +59,43 @@ class Outcome:
 
 
 @contextlib.asynccontextmanager
-async def open_runtime(screen: Screen, loaded: Loaded, store: str) -> AsyncIterator[Runtime]:
-    """A runtime of the pipeline with this store, and the IO managers and resources its module defines."""
+async def open_runtime(
+    screen: Screen, loaded: Loaded, store: str, *, worker: bool = False, **options: Any
+) -> AsyncIterator[Runtime]:
+    """A runtime of the pipeline with this store, and the IO managers and resources its module defines.
+
+    Args:
+        screen: Gets what is worth telling.
+        loaded: The pipeline.
+        store: The store's URL.
+        worker: Whether it takes runs that others have submitted or left behind.
+        options: Settings that win over the environment's.
+    """
     from flowstone.cli.logs import configure_logs  # noqa: PLC0415 - `flowstone --help` does without structlog
     from flowstone.runtime.runtime import Runtime  # noqa: PLC0415 - nor the runtime
 
-    settings = _settings()
+    settings = environment.settings()
     level = "info" if settings is None else settings.log_level
     configure_logs("debug" if screen.debug else level, colours=screen.live)
     managers = _managers(loaded, store)
     resources = _resources(loaded)
-    async with Runtime(
-        loaded.pipeline, store=store, io=managers, resources=resources, settings=settings, worker=False
-    ) as runtime:
+    if (remark := remark_once(store)) is not None:
+        screen.note(remark)
+    made = Runtime(
+        loaded.pipeline,
+        store=store,
+        io=managers,
+        resources=resources,
+        settings=settings,
+        worker=worker,
+        **options,
+    )
+    async with contextlib.AsyncExitStack() as stack:
+        try:
+            runtime = await stack.enter_async_context(made)
+        except StoreUnavailable as error:
+            raise file_instead(store, error) from error
         yield runtime
-
-
-def _settings() -> Settings | None:
-    """What the environment says. Nothing, mostly, and then what would read it is not imported."""
-    from flowstone.runtime.options import environment_speaks  # noqa: PLC0415 - as above
-
-    if not environment_speaks():
-        return None
-    from pydantic import ValidationError  # noqa: PLC0415 - as above
-
-    from flowstone.runtime.settings import Settings  # noqa: PLC0415 - as above
-
-    try:
-        return Settings()
-    except ValidationError as error:
-        wrong = error.errors()[0]
-        name = "FLOWSTONE_" + "_".join(map(str, wrong["loc"])).upper()
-        raise CommandError(f"The setting {name} cannot be {wrong['input']!r}.", f"{wrong['msg']}.") from None
 
 
 def _managers(loaded: Loaded, store: str) -> dict[str, IOManager]:

@@ -15,7 +15,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Protocol
 
-from flowstone.errors import FlowstoneError
+from flowstone.errors import FlowstoneError, StoreUnavailable
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping, Sequence
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from flowstone.runs.records import Materialization, RunRecord, Status
     from flowstone.store.cluster import Cluster
 
-__all__ = ["KeyTaken", "StaleWrite", "StepKey", "Store"]
+__all__ = ["KeyTaken", "NoSchema", "StaleWrite", "StepKey", "Store"]
 
 StepKey = tuple[str, str | None]
 """Asset name and encoded partition key (None: no partition)."""
@@ -36,6 +36,10 @@ class StaleWrite(FlowstoneError):
 
 class KeyTaken(StaleWrite):
     """An unfinished run has the key already; `Store.run_with_key` finds it, unless it has finished since."""
+
+
+class NoSchema(StoreUnavailable):
+    """The database is there, and has never been a store: nothing is remembered in it."""
 
 
 class Store(Protocol):

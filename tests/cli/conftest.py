@@ -66,9 +66,9 @@ class Result:
 
 @pytest.fixture
 def shop(tmp_path, monkeypatch) -> Path:
-    """A folder with a small pipeline, made the current one."""
+    """A folder with a small pipeline, made the current one; runs are kept in a file, which is quick."""
     monkeypatch.chdir(tmp_path)
-    monkeypatch.delenv("FLOWSTONE_STORE", raising=False)
+    monkeypatch.setenv("FLOWSTONE_STORE", "file://.flowstone")
     (tmp_path / "shop.py").write_text(SHOP)
     return tmp_path
 

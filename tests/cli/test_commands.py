@@ -397,6 +397,8 @@ def test_a_setting_that_cannot_be(shop, cli, monkeypatch):
 
 def test_home(shop, cli, monkeypatch):
     """FLOWSTONE_HOME moves the folder that remembers, odd characters included."""
+    monkeypatch.delenv("FLOWSTONE_STORE")
+    monkeypatch.setattr("flowstone.cli.default_store._asked_for", lambda: False)
     monkeypatch.setenv("FLOWSTONE_HOME", str(shop / "my home"))
     assert cli("materialize", "shop.py", "orders").status == 0
     assert (shop / "my home" / "values").is_dir()

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from datetime import date
 
+import asyncpg
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from flowstone.assets.partition_keys import encode_partition
 from flowstone.cli.asset_keys import partition_argument
-from flowstone.cli.options import default_store
-from flowstone.cli.places import directory_of, history, values_beside
+from flowstone.cli.places import directory_of, history, shares, shown, values_beside
 from flowstone.cli.problem import CommandError
 from flowstone.io import FileIO, MemoryIO
 
@@ -46,22 +46,54 @@ async def test_history_of_a_place_where_nothing_ran(tmp_path):
     assert not (tmp_path / "none").exists()
 
 
+@pytest.mark.parametrize(
+    ("url", "seen"),
+    [
+        ("file://runs", "file://runs"),
+        ("memory://", "memory://"),
+        ("embedded://.flowstone/pg", "embedded://.flowstone/pg"),
+        ("postgresql://me:secret@host:5433/runs?sslmode=disable", "postgresql://me@host:5433/runs"),
+        ("postgres://host/runs?password=secret", "postgresql://host/runs"),
+    ],
+)
+def test_a_store_is_shown_without_its_secrets(url, seen):
+    """What commands print of a URL has neither password nor options."""
+    assert shown(url) == seen
+
+
+@pytest.mark.parametrize(
+    ("url", "expected"),
+    [("file://runs", False), ("memory://", False), ("embedded://pg", True), ("postgresql://h/d", True)],
+)
+def test_databases_are_shared(url, expected):
+    """Only a database is for several processes."""
+    assert shares(url) is expected
+
+
+async def test_history_of_a_database_that_is_no_store(database):
+    """An empty database is an empty history, and looking leaves it empty."""
+    async with history(database) as store:
+        assert await store.runs() == []
+    connection = await asyncpg.connect(database)
+    try:
+        assert await connection.fetchval("select count(*) from pg_namespace where nspname = 'flowstone'") == 0
+    finally:
+        await connection.close()
+
+
+async def test_history_of_an_embedded_store_that_is_not_there(tmp_path):
+    """Looking starts no server where there never was one."""
+    async with history(f"embedded://{tmp_path}/pg") as store:
+        assert await store.runs() == []
+    assert list(tmp_path.iterdir()) == []
+
+
 async def test_history_of_memory_is_refused():
     """Nothing can be remembered in memory from one command to the next."""
     with pytest.raises(CommandError) as caught:
         async with history("memory://"):
             pass
     assert "--store" in caught.value.remedy
-
-
-def test_the_default_store_follows_the_home(monkeypatch):
-    """FLOWSTONE_HOME, if it says anything, is the folder."""
-    monkeypatch.delenv("FLOWSTONE_HOME", raising=False)
-    assert default_store() == "file://.flowstone"
-    monkeypatch.setenv("FLOWSTONE_HOME", "")
-    assert default_store() == "file://.flowstone"
-    monkeypatch.setenv("FLOWSTONE_HOME", "/var/lib/my runs")
-    assert default_store() == "file:///var/lib/my%20runs"
 
 
 @pytest.mark.parametrize(

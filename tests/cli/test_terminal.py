@@ -57,7 +57,7 @@ def folder(tmp_path) -> Path:
 def environment() -> dict[str, str]:
     unwanted = {"NO_COLOR", "FORCE_COLOR", "FLOWSTONE_STORE", "COLUMNS", "LINES"}
     kept = {name: value for name, value in os.environ.items() if name not in unwanted}
-    return {**kept, "TERM": "xterm-256color", "PYTHONUNBUFFERED": "1"}
+    return {**kept, "FLOWSTONE_STORE": "file://.flowstone", "TERM": "xterm-256color", "PYTHONUNBUFFERED": "1"}
 
 
 def command(*arguments: str) -> list[str]:

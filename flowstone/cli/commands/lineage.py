@@ -16,7 +16,7 @@ from flowstone.cli.options import (
     PipelineOption,
     StoreUrl,
 )
-from flowstone.cli.places import history
+from flowstone.cli.places import history, shown
 from flowstone.cli.problem import FAILED, CommandError
 from flowstone.cli.screen import Screen
 
@@ -69,7 +69,7 @@ async def _trace(
             start = sorted((asset, one) for one in await store.current_keys(asset)) or start
         if not await store.current(start):
             raise CommandError(
-                f"{step_label(*key)} has no current value in {url}.",
+                f"{step_label(*key)} has no current value in {shown(url)}.",
                 "Materialize it first, or name another store with --store.",
                 status=FAILED,
             )

@@ -13,7 +13,7 @@ from flowstone.cli.labels import breakdown, count
 from flowstone.cli.loop import run_async
 from flowstone.cli.options import Debug, Json, StoreUrl
 from flowstone.cli.outcome import FAILURES_TOLD, failure_lines, step_table
-from flowstone.cli.places import history
+from flowstone.cli.places import history, shown
 from flowstone.cli.screen import Screen
 from flowstone.errors import RunNotFound
 from flowstone.runs.records import Status
@@ -81,7 +81,7 @@ async def _beginning_with(store: Store, beginning: str, url: str) -> RunRecord:
             if len(found) > 1:
                 raise RunNotFound(f"{beginning!r} begins more than one run: write more of the id.")
     if not found:
-        raise RunNotFound(f"{url} knows no run {beginning!r}: `flowstone runs` lists them.")
+        raise RunNotFound(f"{shown(url)} knows no run {beginning!r}: `flowstone runs` lists them.")
     return found[0]
 
 

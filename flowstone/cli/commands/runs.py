@@ -11,7 +11,7 @@ from flowstone.cli.documents import run_document
 from flowstone.cli.labels import ago, breakdown, count, duration, key_label, run_label
 from flowstone.cli.loop import run_async
 from flowstone.cli.options import Debug, Json, StoreUrl
-from flowstone.cli.places import history
+from flowstone.cli.places import history, shown
 from flowstone.cli.screen import Screen
 from flowstone.cli.tables import table
 
@@ -37,7 +37,7 @@ def runs(
         elif found:
             screen.show(_table(screen, found))
         else:
-            screen.note(f"No runs in {store} yet: `flowstone materialize MODULE:PIPELINE ASSET` makes one.")
+            screen.note(f"No runs in {shown(store)} yet: `flowstone materialize MODULE:PIPELINE ASSET` makes one.")
 
 
 async def _newest(url: str, limit: int) -> list[RunRecord]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import os
-import sys
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from threading import Event, Lock
@@ -17,6 +16,7 @@ from flowstone.store.disk_thread import DiskThread
 from flowstone.store.embedded.account import Account, account_for
 from flowstone.store.embedded.cluster import Cluster
 from flowstone.store.embedded.failure import refused
+from flowstone.store.embedded.fitness import barred, refuse_windows
 from flowstone.store.embedded.flock import Flock
 from flowstone.store.embedded.layout import Layout
 from flowstone.store.embedded.patience import Patience
@@ -108,10 +108,7 @@ class EmbeddedServer:
                 self._give_up()
 
     def _start(self, abandoned: Event) -> str:
-        if sys.platform == "win32":
-            raise StoreUnavailable(
-                "embedded Postgres does not run on Windows; use WSL, or the postgresql:// URL of a server"
-            )
+        refuse_windows()
         patience = Patience(_PATIENCE, abandoned)
         with self._turn, self._as_errors():
             account = self._prepare()
@@ -128,11 +125,8 @@ class EmbeddedServer:
             )
         account = account_for(self._layout.data)
         self._make(directory, account)
-        if (closed := account.barred_from(directory)) is not None:
-            raise StoreUnavailable(
-                f"PostgreSQL does not run as root, and {account.name} cannot enter {closed}; use a directory "
-                "whose parents every user can enter, such as one in /var/lib, or start FlowStone as another user"
-            )
+        if (closed := barred(account, directory)) is not None:
+            raise StoreUnavailable(closed)
         return account
 
     @staticmethod

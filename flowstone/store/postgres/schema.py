@@ -14,6 +14,7 @@ from flowstone.errors import StoreUnavailable
 from flowstone.store.postgres.problems import unavailable
 from flowstone.store.postgres.queue import install_queue
 from flowstone.store.postgres.sql import migrations, query
+from flowstone.store.protocol import NoSchema
 
 if TYPE_CHECKING:
     from flowstone.store.postgres.database import Connection, Database
@@ -48,7 +49,8 @@ async def require(database: Database) -> None:
         state = (
             "has no schema flowstone" if version == 0 else f"has version {version} of the schema flowstone"
         )
-        raise StoreUnavailable(
+        kind = NoSchema if version == 0 else StoreUnavailable
+        raise kind(
             f"{database.address} {state} and this FlowStone needs version {LATEST}; run `flowstone migrate "
             "--store URL`, or leave auto_migrate on"
         )
