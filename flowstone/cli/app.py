@@ -13,6 +13,7 @@ from flowstone.cli.commands.doctor import doctor
 from flowstone.cli.commands.graph import graph
 from flowstone.cli.commands.lineage import lineage
 from flowstone.cli.commands.materialize import materialize
+from flowstone.cli.commands.migrate import migrate
 from flowstone.cli.commands.plan import plan
 from flowstone.cli.commands.run import run
 from flowstone.cli.commands.runs import runs
@@ -36,6 +37,7 @@ _START = "Start here"
 _DEFINED = "What is defined"
 _COMPUTE = "Compute"
 _REMEMBERED = "What happened"
+_OPERATE = "Operate"
 
 app.command(rich_help_panel=_START)(demo)
 app.command(rich_help_panel=_START)(doctor)
@@ -49,6 +51,7 @@ app.command(rich_help_panel=_REMEMBERED)(runs)
 app.command(rich_help_panel=_REMEMBERED)(run)
 app.command(rich_help_panel=_REMEMBERED)(status)
 app.command(rich_help_panel=_REMEMBERED)(lineage)
+app.command(rich_help_panel=_OPERATE)(migrate)
 
 
 def _version(asked: bool) -> None:

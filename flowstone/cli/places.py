@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from flowstone.cli.default_store import file_instead
@@ -17,6 +16,7 @@ from flowstone.store.protocol import NoSchema
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
+    from pathlib import Path
 
     from flowstone.io import IOManager
     from flowstone.store import Store
@@ -31,6 +31,7 @@ __all__ = [
     "shares",
     "shown",
     "store_of",
+    "too_late",
     "values_beside",
 ]
 
@@ -99,9 +100,7 @@ async def opened(store: Store, url: str) -> AsyncIterator[Store]:
         async with asyncio.timeout(limit):
             await store.open()
     except TimeoutError:
-        raise StoreUnavailable(
-            f"{shown(url)} did not open within {limit:g} s; check that it is up, or raise FLOWSTONE_CONNECT_TIMEOUT"
-        ) from None
+        raise too_late(url, limit) from None
     except NoSchema:
         store = MemoryStore()
     except StoreUnavailable as error:
@@ -110,6 +109,13 @@ async def opened(store: Store, url: str) -> AsyncIterator[Store]:
         yield store
     finally:
         await store.close()
+
+
+def too_late(url: str, limit: float) -> StoreUnavailable:
+    """The error for a store that does not answer within `connect_timeout`."""
+    return StoreUnavailable(
+        f"{shown(url)} did not open within {limit:g} s; check that it is up, or raise FLOWSTONE_CONNECT_TIMEOUT"
+    )
 
 
 def _readable(url: str) -> Store:
@@ -124,8 +130,8 @@ def _readable(url: str) -> Store:
         )
     if not _is_embedded(url):
         return open_store(url, auto_migrate=False)
-    directory = directory_of(url)
-    return store if directory is not None and (directory / "data").exists() else MemoryStore()
+    place = directory_of(url)
+    return store if place is not None and (place / "data").exists() else MemoryStore()
 
 
 def cluster_of(store: Store, url: str) -> Cluster:

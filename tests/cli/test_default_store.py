@@ -72,7 +72,9 @@ def test_an_obstacle(folder, monkeypatch):
     assert kept_in_a_file().endswith("because embedded Postgres cannot run here: it rains.")
 
 
-@pytest.mark.parametrize(("home", "store"), [("", ".flowstone/pg"), ("/var/lib/my runs", "/var/lib/my%20runs/pg")])
+@pytest.mark.parametrize(
+    ("home", "store"), [("", ".flowstone/pg"), ("/var/lib/my runs", "/var/lib/my%20runs/pg")]
+)
 def test_the_default_store_follows_the_home(folder, monkeypatch, home, store):
     """FLOWSTONE_HOME, if it says anything, is the folder."""
     monkeypatch.setenv("FLOWSTONE_HOME", home)
@@ -90,7 +92,7 @@ def test_a_store_nobody_chose_has_an_alternative(folder):
 
 
 def test_the_remark_is_made_once(shop, cli, monkeypatch):
-    """The first command that computes says why runs stay in the file, the next ones do not; reading says nothing."""
+    """The first command that computes says why runs stay in the file; others say nothing."""
     monkeypatch.delenv("FLOWSTONE_STORE")
     monkeypatch.setattr(module, "_obstacle", lambda _folder: None)
     leave_journal(shop)
@@ -115,7 +117,7 @@ def test_the_first_command_of_a_fresh_machine(shop, program):
         (place / "shop.py").write_text((shop / "shop.py").read_text())
         env = {"FLOWSTONE_STORE": "", "FLOWSTONE_HOME": ""}
         made = program("materialize", "shop.py", "orders", env=env, cwd=place)
-        assert (made.status, made.stderr.replace("reading orders\n", "")) == (0, "")
+        assert (made.status, "kept in" in made.stderr) == (0, False)
         assert (place / ".flowstone" / "pg" / "data").is_dir()
         (run,) = program("runs", "--json", env=env, cwd=place).document["runs"]
         assert run["status"] == "succeeded"

@@ -37,7 +37,9 @@ def runs(
         elif found:
             screen.show(_table(screen, found))
         else:
-            screen.note(f"No runs in {shown(store)} yet: `flowstone materialize MODULE:PIPELINE ASSET` makes one.")
+            screen.note(
+                f"No runs in {shown(store)} yet: `flowstone materialize MODULE:PIPELINE ASSET` makes one."
+            )
 
 
 async def _newest(url: str, limit: int) -> list[RunRecord]:

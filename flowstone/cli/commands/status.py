@@ -125,7 +125,9 @@ def _show(screen: Screen, standing: _Standing, store: str, limit: int) -> None:
     label = step_label(*standing.key)
     screen.show(f"{label}: {_summary(standing)}")
     if not standing.recent and not standing.current:
-        screen.note(f"{shown(store)} has no record of {label}: materialize it, or name another store with --store.")
+        screen.note(
+            f"{shown(store)} has no record of {label}: materialize it, or name another store with --store."
+        )
         return
     screen.show("", _table(screen, standing, limit))
     if len(standing.recent) > limit:

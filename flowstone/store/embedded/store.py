@@ -38,6 +38,15 @@ class EmbeddedStore(PostgresStore):
             await self._server.close()
             raise
 
+    async def migrate(self, *, connect_timeout: float | None = None) -> list[str]:
+        if self.is_open:
+            return await super().migrate(connect_timeout=connect_timeout)
+        self._use(await self._server.open(), self._server.open)
+        try:
+            return await super().migrate(connect_timeout=connect_timeout)
+        finally:
+            await self._server.close()
+
     async def close(self) -> None:
         try:
             await super().close()

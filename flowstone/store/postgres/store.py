@@ -102,14 +102,19 @@ class PostgresStore(Store):
         tasks.start("journal", self._journal.run())
         self._cluster = PostgresCluster(self._database, self._journal, self._start)
 
-    async def migrate(self) -> list[str]:
+    async def migrate(self, *, connect_timeout: float | None = None) -> list[str]:
         """Bring the database up to date, open or not; returns the names of the migrations that were applied.
+
+        Args:
+            connect_timeout: Seconds until it must be reached; what it does then takes as long as it takes.
 
         Raises:
             StoreUnavailable: It cannot be reached, or its schema not be changed.
+            TimeoutError: It was not reached in time.
         """
         was_open = self._database.is_open
-        await self._database.open()
+        async with asyncio.timeout(connect_timeout):
+            await self._database.open()
         try:
             return await migrate(self._database)
         finally:
