@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from flowstone.cli.default_store import file_instead
 from flowstone.cli.environment import home, options
@@ -129,7 +129,9 @@ def _readable(url: str) -> Store:
             "Name the store that was used with --store, such as file://.flowstone.",
         )
     if not _is_embedded(url):
-        return open_store(url, auto_migrate=False)
+        looked_at: Any = open_store(url, auto_migrate=False)
+        looked_at.read_only = True
+        return looked_at  # type: ignore[no-any-return] # a PostgresStore, whose module is not imported for types
     place = directory_of(url)
     return store if place is not None and (place / "data").exists() else MemoryStore()
 

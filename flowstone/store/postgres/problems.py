@@ -51,6 +51,8 @@ def unavailable(address: Address, error: BaseException) -> StoreUnavailable:
 
 def sentence(address: Address, error: BaseException) -> str:
     """What is wrong and what to do about it. The password is in none of these messages."""
+    if isinstance(error, ConnectionError) and "SSL" in str(error):
+        return f"{address} is no Postgres or does not speak TLS; correct host and port, or the URL's sslmode"
     for kind, words in _SENTENCES:
         if isinstance(error, kind):
             return words.format(
@@ -65,8 +67,12 @@ def sentence(address: Address, error: BaseException) -> str:
 
 _SENTENCES: Final[tuple[tuple[type[BaseException] | tuple[type[BaseException], ...], str], ...]] = (
     (
-        pg.InvalidAuthorizationSpecificationError,  # With it: a wrong password.
+        pg.InvalidPasswordError,
         "{address} refuses the user {user} or the password; correct them in the store URL, or set PGPASSWORD",
+    ),
+    (
+        pg.InvalidAuthorizationSpecificationError,  # No such role, or no line of pg_hba.conf lets it in.
+        "{address} refuses the user {user} ({error}); correct the store URL, or let the user in there",
     ),
     (
         pg.InvalidCatalogNameError,
@@ -86,14 +92,14 @@ _SENTENCES: Final[tuple[tuple[type[BaseException] | tuple[type[BaseException], .
     ),
     (
         pg.TooManyConnectionsError,
-        "{address} has no connection to spare; raise its max_connections, or run fewer processes",
+        "{address} has no connection to spare ({error}); raise that limit, or run fewer processes",
     ),
     (
         (pg.CannotConnectNowError, pg.AdminShutdownError, pg.CrashShutdownError),
         "{address} is starting up or shutting down; wait, or see its log",
     ),
     (
-        pg.ClientConfigurationError,
+        (pg.ClientConfigurationError, pg.UndefinedObjectError),  # The latter: an option it does not know.
         "the store URL of {address} cannot be used: {error}; correct it",
     ),
     (

@@ -19,7 +19,7 @@ from flowstone.store.protocol import NoSchema
 if TYPE_CHECKING:
     from flowstone.store.postgres.database import Connection, Database
 
-__all__ = ["LATEST", "installed", "migrate", "require"]
+__all__ = ["LATEST", "installed", "migrate", "require", "require_writable"]
 
 LATEST: Final = 4
 """The version this release works with; a test holds it against the files."""
@@ -54,6 +54,17 @@ async def require(database: Database) -> None:
             f"{database.address} {state} and this FlowStone needs version {LATEST}; run `flowstone migrate "
             "--store URL`, or leave auto_migrate on"
         )
+
+
+async def require_writable(database: Database) -> None:
+    """Check that the database takes writes, which later would be waited for: it might be a passing thing.
+
+    Raises:
+        StoreUnavailable: It is a standby, or somebody made it read-only.
+    """
+    rows = await database.fetch("read_only")
+    if rows[0]["read_only"]:
+        raise unavailable(database.address, asyncpg.ReadOnlySQLTransactionError())
 
 
 async def migrate(database: Database) -> list[str]:

@@ -19,7 +19,7 @@ from flowstone.store.postgres.database import Database
 from flowstone.store.postgres.history import History
 from flowstone.store.postgres.journal import Journal
 from flowstone.store.postgres.retention import Retention
-from flowstone.store.postgres.schema import migrate, require
+from flowstone.store.postgres.schema import migrate, require, require_writable
 from flowstone.store.postgres.texts import key_text
 from flowstone.store.protocol import StaleWrite, Store
 from flowstone.store.run_log import check_together, dated
@@ -46,6 +46,9 @@ class PostgresStore(Store):
         auto_migrate: Whether `open` brings an empty or older database up to date; otherwise it refuses it.
         random: Names what must be unique, and jitters. Default: one of its own.
 
+    Attributes:
+        read_only: Set it before `open` to look only: then a database that takes no writes will do as well.
+
     Raises:
         StoreUnavailable: The URL cannot be read.
     """
@@ -53,6 +56,7 @@ class PostgresStore(Store):
     def __init__(self, dsn: str, *, auto_migrate: bool = True, random: Random | None = None) -> None:
         self._random = random or Random()  # noqa: S311 - names and jitter, not secrets
         self.auto_migrate = auto_migrate
+        self.read_only = False
         self._use(dsn)
 
     def _use(self, dsn: str, repair: Callable[[], Awaitable[object]] | None = None) -> None:
@@ -93,6 +97,8 @@ class PostgresStore(Store):
         await self._database.open()
         try:
             await (migrate(self._database) if self.auto_migrate else require(self._database))
+            if not self.read_only:
+                await require_writable(self._database)
         except BaseException:
             await self._database.close()
             raise
