@@ -49,11 +49,14 @@ if TYPE_CHECKING:
     from flowstone.runtime.services import Services
     from flowstone.runtime.threads import ThreadCall
 
-__all__ = ["Attempt", "AttemptEnd"]
+__all__ = ["Attempt", "AttemptEnd", "AttemptIdentity"]
 
 _log = logging.getLogger(__name__)
 
 AttemptEnd = StepSucceeded | StepFailed | StepRetried | StepCancelled
+
+AttemptIdentity = tuple[str, str, str | None, int, int]
+"""Run, asset, partition key, number, and the epoch under which it was given."""
 
 
 class Attempt:
@@ -73,7 +76,6 @@ class Attempt:
     __slots__ = (
         "_brood",
         "_deadline",
-        "_epoch",
         "_failed_before",
         "_inputs",
         "_metadata",
@@ -84,6 +86,7 @@ class Attempt:
         "_thread",
         "alone",
         "asset",
+        "epoch",
         "handle",
         "holds_slot",
         "key",
@@ -125,7 +128,7 @@ class Attempt:
         self.on_over: Callable[[Attempt, AttemptEnd | None, Exit], None] | None = None
         self._services = services
         self._plan = plan
-        self._epoch = epoch
+        self.epoch = epoch
         self._failed_before = failed
         self._started_at: datetime | None = None
         self._inputs: tuple[Input, ...] = ()
@@ -142,6 +145,11 @@ class Attempt:
             self.asset.name if self.key is None else f"{self.asset.name}[{partition_label(self.partition)}]"
         )
 
+    @property
+    def identity(self) -> AttemptIdentity:
+        """What tells it from every other attempt."""
+        return self.run_id, self.asset.name, self.key, self.number, self.epoch
+
     # Its life -----------------------------------------------------------------------------------------------
 
     async def run(self) -> AttemptEnd:
@@ -156,7 +164,7 @@ class Attempt:
         try:
             await self._services.record(
                 StepStarted(self._started_at, self.run_id, self.asset.name, self.key, self.number),
-                self._epoch,
+                self.epoch,
             )
             result = await (self._produce() if self.asset.timeout is None else self._produce_in_time())
         except asyncio.CancelledError:
@@ -364,6 +372,10 @@ class Attempt:
         now = self._services.clock.now()
         return StepRetried(now, self.run_id, self.asset.name, self.key, self.number, failure, 0.0)
 
+    def withdrawn(self) -> StepCancelled:
+        """The event for an attempt that was cancelled before it began."""
+        return self._cancelled(None)
+
     def _cancelled(self, failure: Failure | None) -> StepCancelled:
         record = self._materialization(Status.CANCELLED, failure=failure)
         assert record.finished_at is not None
@@ -373,7 +385,7 @@ class Attempt:
         """Record the end. A write that was interrupted may have been made: what is recorded is what happened."""
         payload = self._payload if type(event) is StepSucceeded else None
         try:
-            await self._services.record(event, self._epoch, payload)
+            await self._services.record(event, self.epoch, payload)
         except IOManagerError as error:
             # The store does not take the value that the IO manager left to it.
             return await self._record(self._failed(describe(error, self.asset.retry, "io")))
@@ -382,7 +394,7 @@ class Attempt:
                 raise
             try:
                 instead = self.handed_over() if self.stopping == "shutdown" else self._cancelled(None)
-                await self._services.record(instead, self._epoch)
+                await self._services.record(instead, self.epoch)
             except StaleWrite:
                 return await self.recorded()
             return instead

@@ -35,8 +35,9 @@ from flowstone.runs.events import RunCancelRequested, RunFinished, RunStarted, S
 from flowstone.runs.state import RunState
 from flowstone.runtime.attempt import Attempt
 from flowstone.runtime.guard import describe
+from flowstone.runtime.lending import Lending
 from flowstone.runtime.reuse import find_reusable
-from flowstone.runtime.unstarted import cancelled_steps, lost_steps, skipped_steps
+from flowstone.runtime.unstarted import cancelled_steps, handed_back_steps, lost_steps, skipped_steps
 from flowstone.store.protocol import StaleWrite
 
 if TYPE_CHECKING:
@@ -49,6 +50,7 @@ if TYPE_CHECKING:
     from flowstone.runtime.attempt import AttemptEnd
     from flowstone.runtime.live_run import LiveRun
     from flowstone.runtime.services import Services
+    from flowstone.store.cluster import Cluster
 
 __all__ = ["RunCoordinator"]
 
@@ -128,6 +130,7 @@ class RunCoordinator(Actor):
         self._state = RunState(run.plan, max_parallel=limit)
         self._final: Status | None = None
         self._releasing = False
+        self._lending: Lending | None = None
         self._timeout: Timer | None = None
         self._me: Me
 
@@ -181,7 +184,9 @@ class RunCoordinator(Actor):
             return self._finish(self._final)
         if self._releasing and not self._attempts:
             return self._release()
-        if self._run.draining and not self._attempts:
+        if self._lending is not None:
+            self._lending.flush()
+        if self._run.draining and not (self._attempts or self._lending):
             self._run.cancel("asked")
         return None
 
@@ -203,6 +208,8 @@ class RunCoordinator(Actor):
         self._run.on_release = None
         if self._timeout is not None:
             self._timeout.cancel()
+        if self._lending is not None:
+            self._lending.close()
         for attempt in self._attempts.values():
             if attempt.alone and attempt.handle is None:
                 self._services.slots.withdraw(attempt)
@@ -216,6 +223,7 @@ class RunCoordinator(Actor):
         else:
             await self._replay()
         self._epoch = run.record.epoch
+        self._lending = self._make_lending()
         request = run.record.request
         now = services.clock.now()
         await services.record(RunStarted(now, run.record.id, request.asset, run.plan.total), self._epoch)
@@ -251,11 +259,46 @@ class RunCoordinator(Actor):
             after = page[-1][0]
             for _, event in page:
                 self._state.replay(event)
+        if store.cluster is not None:
+            await self._take_back(store.cluster)
         lost = lost_steps(run, self._state.lost(services.settings.lost_attempts), services.clock.now())
         if lost:
             await self._write_all(lost, run.record.epoch)
             for event in lost:
                 self._state.replay(event)
+
+    def _make_lending(self) -> Lending | None:
+        """Only backfills spread: other runs are over before another node has heard of them."""
+        cluster = self._services.store.cluster
+        if cluster is None or self._run.record.request.kind != "backfill":
+            return None
+        return Lending(
+            self._services,
+            cluster,
+            self._run,
+            start=lambda work: self._beside("steps on other nodes", work, lambda _: None),
+            ended=lambda events, steps: self._me.ref.cast(Recorded(events, steps)),
+            lost=self._signal,
+        )
+
+    async def _take_back(self, cluster: Cluster) -> None:
+        """End the step leases that a former owner gave, of which nothing can be recorded any more.
+
+        What runs on a node that lives is no suspect: it did not end with the process of the owner.
+        """
+        run = self._run
+        leases = await cluster.outstanding(run.record.id)
+        if not leases:
+            return
+        alive = {watched.node.id for watched in self._services.peers.all_alive()} - {self._services.node}
+        ends = handed_back_steps(
+            run, self._state, [lease for lease in leases if lease.node in alive], self._services.clock.now()
+        )
+        if ends:
+            await self._write_all(ends, run.record.epoch)
+            for end in ends:
+                self._state.replay(end)
+        await cluster.settle(run.record.id, None)
 
     def _time_out(self) -> None:
         self._run.cancel("timeout")
@@ -298,6 +341,11 @@ class RunCoordinator(Actor):
 
     def _start(self, order: StartStep) -> None:
         run, step = self._run, order.step
+        if order.alone and self._state.losses(step) >= self._services.settings.lost_attempts:
+            self._write(lost_steps(run, [(step, order.attempt)], self._services.clock.now()), [step])
+            return
+        if self._lending is not None and self._lending.takes(order, len(self._attempts)):
+            return
         attempt = Attempt(
             self._services,
             run.plan,
@@ -328,6 +376,8 @@ class RunCoordinator(Actor):
     def _stop_attempt(self, step: int) -> None:
         attempt = self._attempts.get(step)
         if attempt is None:
+            if self._lending is not None:
+                self._lending.cancels(step)
             return
         if attempt.handle is not None:
             attempt.stop("cancelled")
@@ -429,6 +479,9 @@ class RunCoordinator(Actor):
             self._give_up(error)
             return
         run.finish(status)
+        if self._lending is not None:
+            with suppress(StoreUnavailable):  # What is left over is in nobody's way.
+                await self._lending.clear()
         self._me.stop()
 
     def _begin_release(self) -> None:

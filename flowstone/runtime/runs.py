@@ -22,9 +22,8 @@ if TYPE_CHECKING:
     from flowstone.actors.spawn import Driven
     from flowstone.runs.plan import RunPlan
     from flowstone.runs.records import RunRequest
-    from flowstone.runtime.attempt import Attempt
+    from flowstone.runtime.attempt import Attempt, AttemptIdentity
     from flowstone.runtime.services import Services
-    from flowstone.store.cluster import StepLease
 
 __all__ = ["Runs"]
 
@@ -37,7 +36,7 @@ class Runs:
     Attributes:
         live: The runs that are not over, by id, in order of start.
         lost: Why runs of this process ended without a status, by id; the last thousand.
-        lent: Attempts that run here for other nodes, by the leases they hold.
+        lent: Attempts that run here for other nodes.
         forsaken: Runs of this node that ended without a status, or were never begun, and why; where several
             nodes share the store, they are gone on with.
         on_gone: Called whenever something that ran here is gone.
@@ -49,7 +48,7 @@ class Runs:
         self.live: dict[str, LiveRun] = {}
         self.lost: dict[str, BaseException] = {}
         self.forsaken: dict[str, BaseException | None] = {}
-        self.lent: dict[StepLease, Attempt] = {}
+        self.lent: dict[AttemptIdentity, Attempt] = {}
         self.on_gone: dict[Callable[[], None], None] = {}
         self.open = True
         self._gone = asyncio.Event()
@@ -139,7 +138,9 @@ class Runs:
             raise RuntimeStopping("The runtime drains and takes no new runs: start them in another one.")
 
     def stop_all(self) -> None:
-        """Hand back what was taken from others, and cancel the rest."""
+        """Hand back what was taken from others or is executed for them, and cancel the rest."""
+        for attempt in tuple(self.lent.values()):
+            attempt.stop("shutdown")
         for run in tuple(self.live.values()):
             if run.claimed:
                 run.release()

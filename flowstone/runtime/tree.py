@@ -15,7 +15,10 @@
     │  ├─ notices          hears what other nodes say
     │  ├─ membership       joins, watches the other nodes, gives up what was lost, leaves
     │  ├─ cancellations    stops runs that were cancelled on another node
-    │  └─ claimant         takes runs out of the queue; only in a worker
+    │  ├─ lent             one_for_all; only in a worker, as the next
+    │  │  ├─ steps           one task per attempt that is executed for another node
+    │  │  └─ executor        takes the step leases given to this node
+    │  └─ claimant         takes runs out of the queue
     ├─ recovery          adopts runs whose owner died, or closes them
     └─ watchman          last child, so the first to stop: drains
 
@@ -29,7 +32,7 @@ import math
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from flowstone.actors import Child, Supervisor
+from flowstone.actors import Child, Supervisor, TaskSupervisor
 from flowstone.runtime.adoption import Adoption
 from flowstone.runtime.asset_registry import AssetRegistry
 from flowstone.runtime.cancellations import Cancellations
@@ -39,6 +42,7 @@ from flowstone.runtime.io_process import IOManagerProcess
 from flowstone.runtime.notices import NoticeBoard
 from flowstone.runtime.recovery import Recovery
 from flowstone.runtime.resource import ResourceProcess
+from flowstone.runtime.step_executor import StepExecutor
 from flowstone.runtime.store_keeper import StoreKeeper
 from flowstone.runtime.watchman import Watchman
 
@@ -103,8 +107,26 @@ def _cluster(
         Child("cancellations", partial(Cancellations, services, runs, cluster)),
     ]
     if worker:
+        children.append(Child("lent", partial(_lent, services, runs, cluster)))
         children.append(Child("claimant", partial(Claimant, services, runs, cluster)))
     return Supervisor(children, strategy="rest_for_one")
+
+
+def _lent(services: Services, runs: Runs, cluster: Cluster) -> Supervisor:
+    """One_for_all: an executor that crashed must not meet attempts that it does not know."""
+    steps: list[TaskSupervisor] = []
+
+    def make_steps() -> TaskSupervisor:
+        steps[:] = [TaskSupervisor(shutdown=services.settings.cancel_timeout)]
+        return steps[0]
+
+    return Supervisor(
+        [
+            Child("steps", make_steps),
+            Child("executor", lambda: StepExecutor(services, runs, cluster, steps[0])),
+        ],
+        strategy="one_for_all",
+    )
 
 
 def _io_managers(services: Services, io: Mapping[str, IOManager]) -> Supervisor:

@@ -230,7 +230,7 @@ async def test_what_finishes_in_time_is_not_handed_back(town, background):
     first = await town.node("first", shutdown_timeout=30.0)
     run = await first.submit("one")
     await town.until(town.gates["first", "one", None].entered.is_set, 3)
-    leaving = background(town.leave("first"))
+    leaving = background(town.leaving("first"))
     await town.clock.advance(10)
     assert town.owner(run.id) == "first"
     town.gates["first", "one", None].open()

@@ -1,0 +1,214 @@
+"""The process that executes steps for other nodes: attempts of runs that this node does not own.
+
+It is given leases, each for one attempt, and decides nothing: the attempt records its own start and end, and the
+run's owner learns of it from the store. A lease that has vanished means that the attempt is nobody's any more: it
+is stopped without a word. What cannot be executed here, or not any more, is handed back, so that it is nobody's
+failure.
+"""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING
+
+from flowstone.actors import Crashed, Shutdown
+from flowstone.errors import FlowstoneError, StoreUnavailable
+from flowstone.runs.events import StepRetried
+from flowstone.runs.records import Failure
+from flowstone.runtime.attempt import Attempt, AttemptIdentity
+from flowstone.runtime.notices import Waker
+from flowstone.runtime.taking import plan_again
+from flowstone.store.protocol import StaleWrite
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from flowstone.actors import Exit, TaskSupervisor
+    from flowstone.runs.plan import RunPlan
+    from flowstone.runtime.attempt import AttemptEnd
+    from flowstone.runtime.runs import Runs
+    from flowstone.runtime.services import Services
+    from flowstone.store.cluster import Cluster, Notice, StepLease
+
+__all__ = ["StepExecutor"]
+
+_log = logging.getLogger(__name__)
+
+_MOST_PLANS = 16
+
+
+class StepExecutor:
+    """Executes what was lent to this node.
+
+    Args:
+        services: What the runtime offers.
+        runs: Where attempts are counted among what runs here.
+        cluster: The port.
+        steps: Where attempts run: a sibling, stopped and restarted together with this.
+    """
+
+    def __init__(self, services: Services, runs: Runs, cluster: Cluster, steps: TaskSupervisor) -> None:
+        self._services = services
+        self._runs = runs
+        self._cluster = cluster
+        self._steps = steps
+        self._wake = Waker()
+        self._stopping = False
+        self._begun_before = True  # Leases of the first look may have been begun by an earlier incarnation.
+        self._known: dict[AttemptIdentity, Attempt | None] = {}  # None: there is nothing more to do for it.
+        self._unrecorded: list[tuple[AttemptEnd, int]] = []  # Ends to be recorded, with their epochs.
+        self._plans: dict[str, RunPlan] = {}
+
+    async def run(self, started: Callable[[], None]) -> None:
+        started()
+        with self._services.notices.on(self._heard, "leases", "look"):
+            self._wake()
+            while not self._stopping:
+                await self._wake.wait()
+                await self._look()
+
+    def stop(self) -> None:
+        """Hand back what has not begun, and return from `run`."""
+        self._stopping = True
+        self._wake()
+
+    def _heard(self, notice: Notice) -> None:
+        if notice.kind == "look" or notice.subject == self._services.node:
+            self._wake()
+
+    async def _look(self) -> None:
+        try:
+            await self._record()
+            held = {_key(lease): lease for lease in await self._cluster.leases(self._services.node)}
+            for key in [key for key in self._known if key not in held]:
+                self._drop(key)
+            for key, lease in held.items():
+                await self._see(key, lease)
+            self._begun_before = False
+            await self._record()
+        except StoreUnavailable as error:
+            _log.warning("The store does not say which steps this node is to execute: %s", error)
+
+    async def _record(self) -> None:
+        """Record the ends of attempts that could not do so themselves."""
+        while self._unrecorded:
+            event, epoch = self._unrecorded[0]
+            try:
+                await self._services.record(event, epoch)
+            except StaleWrite as error:
+                _log.info("Nobody waits for what became of %s: %s", event.asset, error)
+            self._unrecorded.pop(0)
+
+    # Leases -------------------------------------------------------------------------------------------------
+
+    async def _see(self, key: AttemptIdentity, lease: StepLease) -> None:
+        attempt = self._known.get(key)
+        if key not in self._known:
+            attempt = self._known[key] = await self._attempt(lease)
+            if attempt is None:
+                self._hand_back(lease, "this node cannot run it now")
+                return
+            if not lease.cancelled:
+                self._services.slots.take(self._launch, attempt)
+        if attempt is None:
+            return
+        waits = attempt.handle is None
+        if lease.cancelled and waits:
+            self._known[key] = None
+            self._unrecorded.append((attempt.withdrawn(), lease.epoch))
+        elif lease.cancelled:
+            attempt.stop("cancelled")
+        elif waits and not self._runs.open:
+            self._known[key] = None
+            self._hand_back(lease, "the node is being shut down")
+
+    def _drop(self, key: AttemptIdentity) -> None:
+        """Its lease is gone: whoever gave it has given it up, or its end is recorded and settled."""
+        attempt = self._known.pop(key)
+        if attempt is not None and attempt.handle is not None:
+            attempt.handle.cancel()
+
+    async def _attempt(self, lease: StepLease) -> Attempt | None:
+        """The attempt, or None if this node should not make it."""
+        if not self._runs.open or (self._begun_before and await self._was_begun(lease)):
+            return None
+        plan = await self._plan(lease.run_id)
+        step = None if plan is None else plan.number(lease.asset, lease.partition_key)
+        if plan is None or step is None or not self._equipped(plan, lease.asset):
+            return None
+        return Attempt(
+            self._services, plan, lease.run_id, lease.epoch, step, lease.attempt, failed=lease.failed
+        )
+
+    async def _was_begun(self, lease: StepLease) -> bool:
+        key = (lease.asset, lease.partition_key)
+        return bool(await self._cluster.begun(lease.run_id, {key: lease.attempt}))
+
+    async def _plan(self, run_id: str) -> RunPlan | None:
+        plan = self._plans.get(run_id)
+        if plan is None or plan.graph is not self._services.snapshot.graph:
+            record = await self._services.store.run(run_id)
+            if record is None or record.request.asset not in self._services.snapshot.graph:
+                return None
+            try:
+                plan = await plan_again(self._services, record)
+            except StoreUnavailable:
+                raise
+            except FlowstoneError as error:
+                _log.warning("Run %s cannot be planned here: %s", run_id, error)
+                return None
+            if len(self._plans) >= _MOST_PLANS:
+                del self._plans[next(iter(self._plans))]
+            self._plans[run_id] = plan
+        return plan
+
+    def _equipped(self, plan: RunPlan, name: str) -> bool:
+        asset = plan.graph[name]
+        return asset.io in self._services.managers and all(
+            resource in self._services.resources for resource in asset.requires
+        )
+
+    def _hand_back(self, lease: StepLease, why: str) -> None:
+        failure = Failure("lost", f"It was handed back to the run's owner: {why}.", retryable=True)
+        now = self._services.clock.now()
+        event = StepRetried(now, lease.run_id, lease.asset, lease.partition_key, lease.attempt, failure, 0.0)
+        self._unrecorded.append((event, lease.epoch))
+
+    # Attempts -----------------------------------------------------------------------------------------------
+
+    def _launch(self, attempt: Attempt) -> bool:
+        """A slot is free. False if the attempt is not wanted any more."""
+        if self._known.get(attempt.identity) is not attempt or not self._runs.open or self._stopping:
+            return False
+        attempt.holds_slot = True
+        attempt.on_over = self._over
+        attempt.handle = self._steps.start(attempt.name, attempt.run(), attempt.task_over)
+        self._runs.lent[attempt.identity] = attempt
+        return True
+
+    def _over(self, attempt: Attempt, event: AttemptEnd | None, how: Exit) -> None:
+        if attempt.holds_slot:
+            self._services.slots.release()
+        self._runs.lent.pop(attempt.identity, None)
+        self._runs.gone()
+        if self._known.get(attempt.identity) is attempt:
+            self._known[attempt.identity] = None
+            ending = None if event is not None else _ending(attempt, how)
+            if ending is not None:
+                self._unrecorded.append((ending, attempt.epoch))
+                self._wake()
+
+
+def _ending(attempt: Attempt, how: Exit) -> AttemptEnd | None:
+    """What is to be recorded of an attempt that recorded nothing, if anything is."""
+    if isinstance(how, Shutdown):
+        return None
+    if isinstance(how, Crashed) and isinstance(how.error, StaleWrite):
+        return None  # It was overtaken, or its run moved on.
+    if isinstance(how, Crashed) and isinstance(how.error, StoreUnavailable):
+        return attempt.handed_over()
+    return attempt.killed(how)
+
+
+def _key(lease: StepLease) -> AttemptIdentity:
+    return lease.run_id, lease.asset, lease.partition_key, lease.attempt, lease.epoch

@@ -1,0 +1,462 @@
+"""Steps of one run on several nodes: who executes what, and what becomes of it when nodes go."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+
+import pytest
+
+from flowstone import Context, DailyPartitions, MemoryIO, Pipeline, Retry, RunFailed
+from flowstone.runs.events import StepRetried, StepStarted
+from flowstone.runtime.step_executor import StepExecutor
+from tests.runtime.cluster.scene import LEASE
+from tests.runtime.doubles import Gate
+
+DAYS = range(1, 8)
+
+
+def gate_all(town, asset="raw"):
+    """Every step of an asset waits until its gate is opened."""
+    for day in DAYS:
+        town.gates[asset, day] = Gate()
+
+
+def open_all(town):
+    for gate in town.gates.values():
+        gate.open()
+
+
+def started_by(town):
+    """How many functions each node has started."""
+    return Counter(start[0] for start in town.starts)
+
+
+async def lent(town, *, max_parallel=4, peers=("second",), owner="first", **options):
+    """A backfill of `raw` that `owner` drives, as many of its steps waiting at their gates as may run."""
+    gate_all(town)
+    for name in peers:
+        await town.node(name, **options)
+    first = await town.node(owner, worker=False)
+    task = asyncio.create_task(first.backfill("raw", max_parallel=max_parallel))
+    await town.until(lambda: len(town.starts) == max_parallel, 3)
+    (log,) = town.shared.history.all_runs()
+    return task, log.head().id
+
+
+def events(town, run_id, kind):
+    log = town.shared.history.find(run_id).log.page(0, 10_000)
+    return [event for _, event in log if isinstance(event, kind)]
+
+
+async def test_a_backfill_spreads_over_the_nodes(town):
+    """Evenly, never more at a time than `max_parallel` says, and each step once."""
+    task, run_id = await lent(town, max_parallel=6, peers=("second", "third"))
+    assert started_by(town) == {"first": 2, "second": 2, "third": 2}
+    assert len(town.shared.leases) == 4
+    open_all(town)
+    result = await town.outcome(task, 5)
+    assert len(result.succeeded) == 7
+    assert set(town.successes(run_id).values()) == {1}
+    assert len(town.starts) == 7
+    assert town.shared.leases == {}
+    assert await result.value(partition="2025-01-03") == 3
+
+
+async def test_max_parallel_is_of_all_nodes_together(town):
+    """A step on another node takes one of the run's places, until its end is known."""
+    task, _ = await lent(town, max_parallel=3, peers=("second", "third"))
+    await town.clock.advance(5)
+    assert len(town.starts) == 3
+    open_all(town)
+    await town.outcome(task, 5)
+
+
+async def test_inputs_are_loaded_wherever_they_were_made(town):
+    """A step's upstream may have run on another node than the step."""
+    await town.node("second")
+    first = await town.node("first", worker=False)
+    result = await town.outcome(first.backfill("clean", upstream=True, max_parallel=4), 10)
+    assert len(result.succeeded) == 14
+    assert await result.value("clean", partition="2025-01-07") == 70
+    assert set(started_by(town)) == {"first", "second"}
+
+
+async def test_only_backfills_spread(town):
+    """Other runs would be over before another node has heard of them."""
+    await town.node("second")
+    first = await town.node("first", worker=False)
+    await town.outcome(first.materialize_all("clean", partition="2025-01-01"), 3)
+    assert set(started_by(town)) == {"first"}
+
+
+async def test_values_in_memory_keep_their_steps_here(town, caplog):
+    """Another process could not load them; this is said once."""
+    io = {"default": MemoryIO()}
+    await town.node("second", io=io)
+    first = await town.node("first", worker=False, io=io)
+    await town.outcome(first.backfill("raw"), 3)
+    assert set(started_by(town)) == {"first"}
+    assert len([record for record in caplog.records if "stay in this process" in record.getMessage()]) == 2
+
+
+async def test_nodes_of_other_pipelines_are_left_alone(town):
+    """So are those that take no work."""
+    await town.node("stranger", Pipeline("other"))
+    await town.node("idle", worker=False)
+    first = await town.node("first")
+    await town.outcome(first.backfill("raw"), 3)
+    assert set(started_by(town)) == {"first"}
+
+
+async def test_progress_and_events_tell_of_all_steps(town):
+    """Whoever executed them."""
+    await town.node("second")
+    first = await town.node("first", worker=False)
+    heard = []
+    await town.outcome(first.backfill("raw", on_progress=heard.append), 5)
+    assert [progress.done for progress in heard] == list(range(1, 8))
+    (log,) = town.shared.history.all_runs()
+    run = await first.run(log.head().id)
+    kinds = Counter([event.kind async for event in run.events()])
+    assert kinds["step.started"] == kinds["step.succeeded"] == 7
+
+
+async def test_a_failure_elsewhere_is_a_failure(town):
+    """It is retried as the asset says, wherever, and its attempts are counted over all nodes."""
+    tries = []
+
+    def pipeline(name):
+        made = Pipeline("town")
+
+        @made.asset(
+            partitions=DailyPartitions("2025-01-01", "2025-01-04"), retry=Retry(attempts=3, delay=1.0)
+        )
+        async def flaky(context: Context) -> int:
+            tries.append((name, context.partition.day, context.attempt))
+            if context.partition.day == 2 and context.attempt < 3:
+                raise ValueError("not yet")
+            if context.partition.day == 4:
+                raise ValueError("never")
+            return context.attempt
+
+        return made
+
+    await town.node("second", pipeline("second"))
+    first = await town.node("first", pipeline("first"), worker=False)
+    result = await town.outcome(first.backfill("flaky", max_parallel=4), 20)
+    assert {record.partition.day: record.attempt for record in result.succeeded} == {1: 1, 2: 3, 3: 1}
+    assert [(record.partition.day, record.attempt) for record in result.failed] == [(4, 3)]
+    assert {name for name, *_ in tries} == {"first", "second"}
+
+
+# Nodes that die --------------------------------------------------------------------------------------------
+
+
+async def test_steps_of_a_dead_node_are_run_again(town):
+    """Numbered anew; each alone, because one of them may have ended the process; each succeeds once."""
+    task, run_id = await lent(town)
+    mine = [day for node, _, day, _ in town.starts if node == "second"]
+    assert len(mine) == 2
+    await town.die("second")
+    await town.clock.advance(3)
+    again = [start for start in town.starts if start[3] == 2]
+    assert again == []  # Nothing starts beside the others.
+    for node, _, day, _ in tuple(town.starts):
+        if node == "first":
+            town.gates["raw", day].open()
+    await town.clock.advance(1)
+    assert [(node, attempt) for node, _, day, attempt in town.starts if day in mine and attempt > 1] == [
+        ("first", 2)
+    ]
+    open_all(town)
+    result = await town.outcome(task, 10)
+    assert len(result.succeeded) == 7
+    again = {record.partition.day: record.attempt for record in result.succeeded if record.attempt > 1}
+    assert again == dict.fromkeys(mine, 2)
+    assert set(town.successes(run_id).values()) == {1}
+
+
+async def test_a_step_that_had_not_begun_is_no_suspect(town):
+    """A node that dies before it saw its lease has lost nothing: the step is started again, not alone."""
+    gate_all(town)
+    await town.node("second")
+    first = await town.node("first", worker=False)
+    town.stores["second"].freeze()
+    task = asyncio.create_task(first.backfill("raw", max_parallel=4))
+    await town.clock.settle()
+    assert started_by(town) == {"first": 2}
+    await town.clock.advance(LEASE + 2)
+    assert started_by(town) == {"first": 4}
+    open_all(town)
+    await town.outcome(task, 5)
+
+
+async def test_a_node_that_comes_back_finds_its_lease_gone(town):
+    """Stopped past its lease and resumed, its attempts are stopped, and what they say is refused."""
+    task, run_id = await lent(town)
+    mine = [day for node, _, day, _ in town.starts if node == "second"]
+    town.stores["second"].freeze()
+    await town.clock.advance(LEASE + 2)
+    for node, _, day, _ in tuple(town.starts):
+        if node == "first":
+            town.gates["raw", day].open()
+    await town.clock.advance(1)
+    open_all(town)  # The functions of the second node return too.
+    await town.clock.settle()
+    town.stores["second"].mend()
+    result = await town.outcome(task, 10)
+    assert len(result.succeeded) == 7
+    assert {record.attempt for record in result.succeeded if record.partition.day in mine} == {2}
+    assert set(town.successes(run_id).values()) == {1}
+    await town.clock.advance(2)
+    assert (await town.runtimes["second"].health()).steps == 0
+
+
+async def test_a_node_that_comes_back_may_be_just_in_time(town, monkeypatch):
+    """What it records before the next attempt has started is the step's end; the run goes on with it."""
+    task, run_id = await lent(town)
+    mine = [day for node, _, day, _ in town.starts if node == "second"]
+    held, write = Gate(), town.stores["first"].write
+
+    async def hold_second_attempts(event, epoch=0, *, payload=None):
+        if isinstance(event, StepStarted) and event.attempt == 2:
+            await held.wait()
+        await write(event, epoch, payload=payload)
+
+    monkeypatch.setattr(town.stores["first"], "write", hold_second_attempts)
+    town.stores["second"].freeze()
+    await town.clock.advance(LEASE + 2)
+    for node, _, day, _ in tuple(town.starts):
+        if node == "first":
+            town.gates["raw", day].open()
+    await town.until(held.entered.is_set, 3)
+    open_all(town)
+    await town.clock.settle()
+    town.stores["second"].mend()
+    await town.clock.settle()
+    held.open()
+    result = await town.outcome(task, 10)
+    assert len(result.succeeded) == 7
+    assert 1 in {record.attempt for record in result.succeeded if record.partition.day in mine}
+    assert set(town.successes(run_id).values()) == {1}
+
+
+async def test_a_step_that_kills_its_nodes_is_given_up(town):
+    """Losses on other nodes count like those of the owner; its neighbours finish."""
+    gate_all(town)
+    await town.node("second")
+    first = await town.node("first", worker=False, lost_attempts=1)
+    task = asyncio.create_task(first.backfill("raw", max_parallel=2, raise_on_failure=True))
+    await town.until(lambda: len(town.starts) == 2, 3)
+    (lost,) = [day for node, _, day, _ in town.starts if node == "second"]
+    await town.die("second")
+    open_all(town)
+    with pytest.raises(RunFailed) as caught:
+        await town.outcome(task, 20)
+    (failed,) = caught.value.result.failed
+    assert (failed.partition.day, failed.failure.kind) == (lost, "lost")
+    assert len(caught.value.result.succeeded) == 6
+
+
+async def test_an_heir_takes_back_what_was_lent(town):
+    """The owner dies with steps out: they are stopped, run again, and are no suspects, because their node lives."""
+    gate_all(town)
+    await town.node("second")
+    command = await town.node("command", worker=False)
+    first = await town.node("first")
+    run = await first.submit_backfill("raw", max_parallel=4)
+    await town.until(lambda: len(town.starts) == 4, 3)
+    owner = town.owner(run.id)
+    other = {"first": "second", "second": "first"}[owner]
+    heirs = [day for node, _, day, _ in town.starts if node == other]
+    await town.die(owner)
+    await town.until(lambda: town.owner(run.id) == other, 3)
+    retried = {event.partition_key for event in events(town, run.id, StepRetried)}
+    assert retried == set()  # What the heir itself ran for the dead owner is among the suspects.
+    open_all(town)
+    result = await town.outcome((await command.run(run.id)).wait(), 20)
+    assert len(result.succeeded) == 7
+    assert set(town.successes(run.id).values()) == {1}
+    assert heirs
+
+
+async def test_a_living_node_is_not_suspected_by_the_heir(town):
+    """Its attempts are ended as nobody's failure; those of the dead owner run alone."""
+    gate_all(town)
+    command = await town.node("command", worker=False)
+    for name in ("first", "second", "third"):
+        await town.node(name)
+    run = await command.submit_backfill("raw", max_parallel=6)
+    await town.until(lambda: len(town.starts) == 6, 3)
+    owner = town.owner(run.id)
+    await town.die(owner)
+    await town.until(lambda: town.owner(run.id) not in {owner, None}, 3)
+    await town.clock.settle()
+    heir = town.owner(run.id)
+    living = {day for node, _, day, _ in town.starts if node not in {owner, heir}}
+    retried = {int(event.partition_key[-2:]) for event in events(town, run.id, StepRetried)}
+    assert retried >= living
+    open_all(town)
+    result = await town.outcome((await command.run(run.id)).wait(), 20)
+    assert len(result.succeeded) == 7
+    assert set(town.successes(run.id).values()) == {1}
+    await town.clock.advance(2)
+    assert town.shared.leases == {}
+
+
+async def test_an_outage_of_the_store_loses_no_lent_step(town):
+    """All leases run out; nobody is called dead before all had time to beat."""
+    task, _ = await lent(town)
+    for store in town.stores.values():
+        store.freeze()
+    await town.clock.advance(2 * LEASE)
+    for store in town.stores.values():
+        store.mend()
+    await town.clock.advance(2 * LEASE)
+    open_all(town)
+    result = await town.outcome(task, 10)
+    assert {record.attempt for record in result.succeeded} == {1}
+
+
+# Stopping ---------------------------------------------------------------------------------------------------
+
+
+async def test_a_cancel_stops_steps_on_other_nodes(town):
+    """They end cancelled, and the run with them."""
+    task, run_id = await lent(town)
+    run = await town.runtimes["first"].run(run_id)
+    await town.outcome(run.cancel(), 2)
+    assert (await town.runtimes["second"].health()).steps == 0
+    result = await run.result()
+    assert result.status == "cancelled"
+    assert len(result.cancelled) == 7
+    await asyncio.gather(task, return_exceptions=True)
+    assert town.shared.leases == {}
+
+
+async def test_a_cancel_does_not_wait_for_a_node_that_does_not_answer(town):
+    """After the time an attempt has to stop, and a grace, the run ends without it."""
+    task, run_id = await lent(town)
+    town.stores["second"].freeze()
+    run = await town.runtimes["first"].run(run_id)
+    began = town.clock.monotonic()
+    await town.outcome(run.cancel(), 10)
+    assert town.clock.monotonic() - began < 7
+    await asyncio.gather(task, return_exceptions=True)
+    town.stores["second"].mend()
+    await town.clock.advance(2)
+    assert (await town.runtimes["second"].health()).steps == 0
+    assert town.status(run_id) == "cancelled"
+
+
+async def test_a_node_that_stops_hands_its_steps_back(town):
+    """Nobody's failure and no loss; the owner goes on without it."""
+    task, run_id = await lent(town)
+    mine = {day for node, _, day, _ in town.starts if node == "second"}
+    await town.leave("second")
+    handed = events(town, run_id, StepRetried)
+    assert {int(event.partition_key[-2:]) for event in handed} == mine
+    assert {event.failure.kind for event in handed} == {"lost"}
+    open_all(town)
+    result = await town.outcome(task, 5)
+    assert len(result.succeeded) == 7
+    assert {record.partition.day for record in result.succeeded if record.attempt == 2} == mine
+
+
+async def test_a_node_that_stops_lets_its_steps_finish(town, background):
+    """For `shutdown_timeout`, as its own."""
+    task, _ = await lent(town, shutdown_timeout=30.0)
+    mine = {day for node, _, day, _ in town.starts if node == "second"}
+    leaving = background(town.leaving("second"))
+    await town.clock.advance(5)
+    open_all(town)
+    await town.until(leaving.done, 5)
+    result = await town.outcome(task, 5)
+    assert {record.attempt for record in result.succeeded if record.partition.day in mine} == {1}
+
+
+async def test_steps_that_wait_for_a_slot_are_handed_back_too(town):
+    """What had not begun when the node stopped."""
+    gate_all(town)
+    town.gates["one", None] = Gate()
+    second = await town.node("second", max_concurrency=2)
+    busy = [asyncio.create_task(second.materialize("one")) for _ in range(2)]
+    await town.until(lambda: len(town.starts) == 2, 3)
+    first = await town.node("first", worker=False)
+    task = asyncio.create_task(first.backfill("raw", max_parallel=2))
+    await town.until(lambda: town.shared.leases, 3)
+    await town.leave("second")
+    await asyncio.gather(*busy, return_exceptions=True)
+    open_all(town)
+    result = await town.outcome(task, 10)
+    assert len(result.succeeded) == 7
+    assert "second" not in {node for node, asset, *_ in town.starts if asset == "raw"}
+
+
+async def test_a_node_that_lacks_something_hands_back(town):
+    """A resource that this node was not given: the step runs where it is, and the node is asked no more."""
+
+    def pipeline(name):
+        made = Pipeline("town")
+
+        @made.asset(partitions=DailyPartitions("2025-01-01", "2025-01-07"), requires={"db"})
+        async def needy(context: Context) -> str:
+            town.starts.append((name, "needy", context.partition.day, context.attempt))
+            return context.resources["db"]
+
+        return made
+
+    await town.node("second", pipeline("second"))
+    first = await town.node("first", pipeline("first"), worker=False, resources={"db": "here"})
+    result = await town.outcome(first.backfill("needy", max_parallel=2), 10)
+    assert len(result.succeeded) == 7
+    assert set(started_by(town)) == {"first"}
+
+
+async def test_an_executor_that_crashes_starts_over(town, monkeypatch):
+    """What it ran is stopped and handed back, because it may have begun; nothing is recorded twice."""
+    see, crashes = StepExecutor._see, []
+
+    async def crash_once(self, key, lease):
+        if town.starts and not crashes and self._runs.lent:
+            crashes.append(key)
+            raise RuntimeError("injected")
+        await see(self, key, lease)
+
+    monkeypatch.setattr(StepExecutor, "_see", crash_once)
+    gate_all(town)
+    await town.node("second")
+    first = await town.node("first", worker=False)
+    task = asyncio.create_task(first.backfill("raw", max_parallel=4))
+    await town.until(lambda: crashes, 3)
+    open_all(town)
+    result = await town.outcome(task, 10)
+    assert len(result.succeeded) == 7
+    assert {record.attempt for record in result.succeeded} == {1, 2}
+    assert set(town.successes(result.run_id).values()) == {1}
+
+
+async def test_an_asset_elsewhere_may_wait_for_a_run_of_its_own(town):
+    """It gives back its slot of the node that executes it."""
+
+    def pipeline(name):
+        made = Pipeline("town")
+
+        @made.asset
+        async def inner() -> int:
+            return 1
+
+        @made.asset(partitions=DailyPartitions("2025-01-01", "2025-01-04"))
+        async def outer(context: Context) -> int:
+            town.starts.append((name, "outer", context.partition.day, context.attempt))
+            await town.runtimes[name].materialize("inner")
+            return 2
+
+        return made
+
+    await town.node("second", pipeline("second"), max_concurrency=1)
+    first = await town.node("first", pipeline("first"), worker=False, max_concurrency=1)
+    result = await town.outcome(first.backfill("outer", max_parallel=2), 10)
+    assert len(result.succeeded) == 4
+    assert set(started_by(town)) == {"first", "second"}
