@@ -78,7 +78,7 @@ from flowstone.runs.step_states import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Collection, Iterator, Mapping, Sequence
 
     from flowstone.runs.plan import AssetPlan, RunPlan
 
@@ -144,20 +144,28 @@ class RunState:
 
     # Entries ------------------------------------------------------------------------------------------------
 
-    def begin(self) -> list[Command]:
+    def begin(self, kept: Collection[int] = ()) -> list[Command]:
         """Start, or go on after `replay`: attempts that were in flight are made again, numbered anew.
 
         Each of them runs alone, because one of them may be what ended the process: then its neighbours do
         not lose an attempt to it again and again.
+
+        Args:
+            kept: Steps in flight whose attempts go on, because they ran in another process, which lives.
         """
         self._begun = True
-        self._suspects = set(self._running)
-        for step in self._running:
+        interrupted = [step for step in self._running if step not in kept]
+        self._suspects = set(interrupted)
+        for step in interrupted:
             self._count_loss(step)
-        for step in [*self._running, *self._waiting]:
+        for step in [*interrupted, *self._waiting]:
             self._states[step] = UNEXAMINED
-        self._running.clear()
+            self._running.pop(step, None)
         self._waiting.clear()
+        for step in self._running:
+            self._lane_of(step).live += 1
+        if self._running and self.cancelling:
+            self._orders.append(CancelSteps(tuple(self._running)))
         self._advance(deque(self._lanes))
         return self._commands()
 
@@ -199,10 +207,17 @@ class RunState:
                 if step is not None and self._states[step] < SUCCEEDED:
                     self._replay_step(event, step)
 
-    def lost(self, limit: int) -> list[tuple[int, int]]:
-        """After `replay`: the steps that lost `limit` attempts to dying processes, with the last one's number."""
+    def lost(self, limit: int, kept: Collection[int] = ()) -> list[tuple[int, int]]:
+        """After `replay`: the steps that lost `limit` attempts to dying processes, with the last one's number.
+
+        Args:
+            limit: How many are too many.
+            kept: As for `begin`.
+        """
         return [
-            (step, self._attempts[step]) for step in self._running if self._losses.get(step, 0) + 1 >= limit
+            (step, self._attempts[step])
+            for step in self._running
+            if step not in kept and self._losses.get(step, 0) + 1 >= limit
         ]
 
     # What can be asked --------------------------------------------------------------------------------------
@@ -277,11 +292,15 @@ class RunState:
             case StepStarted():
                 if step in self._running:
                     self._count_loss(step)
+                self._waiting.pop(step, None)
                 self._attempts[step] = event.attempt
                 self._states[step] = RUNNING
                 self._running[step] = None
             case StepRetried():
                 self._running.pop(step, None)
+                self._attempts[step] = (
+                    event.attempt
+                )  # Handed back before it began, it has no start on record.
                 self._count_failure(event, step)
                 self._states[step] = WAITING
                 self._waiting[step] = None
@@ -389,8 +408,8 @@ class RunState:
     def _advance_lane(self, lane: _Lane) -> bool:
         start = lane.cursor
         while lane.cursor < lane.end and lane.live < self._share:
-            before_restart = self._states[lane.cursor] >= SUCCEEDED
-            if not (before_restart or self._examine(lane, lane.cursor)):
+            known = self._states[lane.cursor] != UNEXAMINED  # It ended before a restart, or outlived it.
+            if not (known or self._examine(lane, lane.cursor)):
                 break
             lane.cursor += 1
         return lane.cursor > start

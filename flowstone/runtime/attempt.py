@@ -55,8 +55,8 @@ _log = logging.getLogger(__name__)
 
 AttemptEnd = StepSucceeded | StepFailed | StepRetried | StepCancelled
 
-AttemptIdentity = tuple[str, str, str | None, int, int]
-"""Run, asset, partition key, number, and the epoch under which it was given."""
+AttemptIdentity = tuple[str, str, str | None, int]
+"""Run, asset, partition key and number."""
 
 
 class Attempt:
@@ -64,6 +64,8 @@ class Attempt:
 
     Attributes:
         alone: Whether no other step of this process may run beside it.
+        epoch: The epoch of its run, under which it records what happens; raised if the run changes its owner
+            while another node, this one, goes on with the attempt.
         stopping: Why it was told to stop: the run is being `cancelled`, its `timeout` is over, or its node's
             `shutdown` leaves it to another one.
         on_over: Called when its task has ended, with the recorded event if it lived to record one.
@@ -148,7 +150,7 @@ class Attempt:
     @property
     def identity(self) -> AttemptIdentity:
         """What tells it from every other attempt."""
-        return self.run_id, self.asset.name, self.key, self.number, self.epoch
+        return self.run_id, self.asset.name, self.key, self.number
 
     # Its life -----------------------------------------------------------------------------------------------
 

@@ -90,13 +90,14 @@ class Lending:
             return False
         run = self._run.record
         lease = StepLease(run.id, asset, key, order.attempt, run.epoch, node, order.failed)
-        if not self._leases:
-            self._listening.enter_context(self._services.notices.on(self._heard, "steps", "look"))
-        self._leases[asset, key] = lease
-        self._steps[asset, key] = order.step
-        self._busy[node] = self._busy.get(node, 0) + 1
+        self._note(lease, order.step)
         self._to_grant.append(lease)
         return True
+
+    def keep(self, lease: StepLease, step: int) -> None:
+        """Take over what a former owner lent, and has been granted again."""
+        self._note(lease, step)
+        self._to_look = True  # It may have ended before this owner listened.
 
     def cancels(self, step: int) -> bool:
         """Have a lent step stopped; False if it is not lent."""
@@ -150,6 +151,14 @@ class Lending:
         if self._leases and (notice.kind == "look" or notice.subject == self._run.record.id):
             self._to_look = True
             self.flush()
+
+    def _note(self, lease: StepLease, step: int) -> None:
+        if not self._leases:
+            self._listening.enter_context(self._services.notices.on(self._heard, "steps", "look"))
+        key = (lease.asset, lease.partition_key)
+        self._leases[key] = lease
+        self._steps[key] = step
+        self._busy[lease.node] = self._busy.get(lease.node, 0) + 1
 
     # Doing --------------------------------------------------------------------------------------------------
 

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import logging
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, Literal, assert_never
 
@@ -37,7 +37,7 @@ from flowstone.runtime.attempt import Attempt
 from flowstone.runtime.guard import describe
 from flowstone.runtime.lending import Lending
 from flowstone.runtime.reuse import find_reusable
-from flowstone.runtime.unstarted import cancelled_steps, handed_back_steps, lost_steps, skipped_steps
+from flowstone.runtime.unstarted import cancelled_steps, lost_steps, skipped_steps
 from flowstone.store.protocol import StaleWrite
 
 if TYPE_CHECKING:
@@ -50,7 +50,8 @@ if TYPE_CHECKING:
     from flowstone.runtime.attempt import AttemptEnd
     from flowstone.runtime.live_run import LiveRun
     from flowstone.runtime.services import Services
-    from flowstone.store.cluster import Cluster
+    from flowstone.store.cluster import Cluster, StepLease
+    from flowstone.store.protocol import StepKey
 
 __all__ = ["RunCoordinator"]
 
@@ -131,6 +132,7 @@ class RunCoordinator(Actor):
         self._final: Status | None = None
         self._releasing = False
         self._lending: Lending | None = None
+        self._kept: dict[int, StepLease] = {}
         self._timeout: Timer | None = None
         self._me: Me
 
@@ -238,7 +240,10 @@ class RunCoordinator(Actor):
             self._timeout = services.clock.call_later(max(0.0, request.timeout - spent), self._time_out)
         run.state = self._state
         run.attempts = self._attempts
-        self._obey(self._state.begin())
+        for step, lease in self._kept.items():
+            assert self._lending is not None
+            self._lending.keep(lease, step)
+        self._obey(self._state.begin(self._kept))
         if run.cancelled is not None:
             self._cancel()
         if run.given_up:
@@ -260,9 +265,10 @@ class RunCoordinator(Actor):
             for _, event in page:
                 self._state.replay(event)
         if store.cluster is not None:
-            await self._take_back(store.cluster)
-        lost = lost_steps(run, self._state.lost(services.settings.lost_attempts), services.clock.now())
-        if lost:
+            await self._keep_lent(store.cluster)
+        too_many = self._state.lost(services.settings.lost_attempts, self._kept)
+        if too_many:
+            lost = lost_steps(run, too_many, services.clock.now())
             await self._write_all(lost, run.record.epoch)
             for event in lost:
                 self._state.replay(event)
@@ -281,24 +287,25 @@ class RunCoordinator(Actor):
             lost=self._signal,
         )
 
-    async def _take_back(self, cluster: Cluster) -> None:
-        """End the step leases that a former owner gave, of which nothing can be recorded any more.
+    async def _keep_lent(self, cluster: Cluster) -> None:
+        """Go on with the steps that a former owner lent to nodes that live; end its other leases.
 
-        What runs on a node that lives is no suspect: it did not end with the process of the owner.
+        They did not end with the owner's process, so they are no suspects. Under its epoch they could record
+        nothing more, so they are lent again under the new one.
         """
-        run = self._run
-        leases = await cluster.outstanding(run.record.id)
-        if not leases:
-            return
-        alive = {watched.node.id for watched in self._services.peers.all_alive()} - {self._services.node}
-        ends = handed_back_steps(
-            run, self._state, [lease for lease in leases if lease.node in alive], self._services.clock.now()
-        )
-        if ends:
-            await self._write_all(ends, run.record.epoch)
-            for end in ends:
-                self._state.replay(end)
-        await cluster.settle(run.record.id, None)
+        run, running = self._run, set(self._state.running)
+        alive = {watched.node.id for watched in self._services.peers.all_alive()}
+        ended: list[StepKey] = []
+        for lease in await cluster.outstanding(run.record.id):
+            step = run.plan.number(lease.asset, lease.partition_key)
+            if step in running and lease.node in alive and self._state.attempt_of(step) == lease.attempt:
+                self._kept[step] = replace(lease, epoch=run.record.epoch)
+            else:
+                ended.append((lease.asset, lease.partition_key))
+        if self._kept:
+            await cluster.grant(list(self._kept.values()))
+        if ended:
+            await cluster.settle(run.record.id, ended)
 
     def _time_out(self) -> None:
         self._run.cancel("timeout")

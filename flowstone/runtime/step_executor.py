@@ -2,8 +2,8 @@
 
 It is given leases, each for one attempt, and decides nothing: the attempt records its own start and end, and the
 run's owner learns of it from the store. A lease that has vanished means that the attempt is nobody's any more: it
-is stopped without a word. What cannot be executed here, or not any more, is handed back, so that it is nobody's
-failure.
+is stopped without a word. One that comes again under a higher epoch has a new owner, and goes on. What cannot be
+executed here, or not any more, is handed back, so that it is nobody's failure.
 """
 
 from __future__ import annotations
@@ -56,6 +56,7 @@ class StepExecutor:
         self._stopping = False
         self._begun_before = True  # Leases of the first look may have been begun by an earlier incarnation.
         self._known: dict[AttemptIdentity, Attempt | None] = {}  # None: there is nothing more to do for it.
+        self._refused: dict[AttemptIdentity, int] = {}  # Ends that a former epoch was too old for.
         self._unrecorded: list[tuple[AttemptEnd, int]] = []  # Ends to be recorded, with their epochs.
         self._plans: dict[str, RunPlan] = {}
 
@@ -95,8 +96,9 @@ class StepExecutor:
             event, epoch = self._unrecorded[0]
             try:
                 await self._services.record(event, epoch)
-            except StaleWrite as error:
-                _log.info("Nobody waits for what became of %s: %s", event.asset, error)
+            except StaleWrite:
+                # Nobody waits for it; or the run has another owner, which is about to grant the attempt again.
+                self._refused[event.run_id, event.asset, event.partition_key, event.attempt] = epoch
             self._unrecorded.pop(0)
 
     # Leases -------------------------------------------------------------------------------------------------
@@ -111,7 +113,11 @@ class StepExecutor:
             if not lease.cancelled:
                 self._services.slots.take(self._launch, attempt)
         if attempt is None:
+            if self._refused.get(key, lease.epoch) < lease.epoch:
+                del self._refused[key]
+                self._hand_back(lease, "it ended while the run changed its owner")
             return
+        attempt.epoch = lease.epoch
         waits = attempt.handle is None
         if lease.cancelled and waits:
             self._known[key] = None
@@ -125,6 +131,7 @@ class StepExecutor:
     def _drop(self, key: AttemptIdentity) -> None:
         """Its lease is gone: whoever gave it has given it up, or its end is recorded and settled."""
         attempt = self._known.pop(key)
+        self._refused.pop(key, None)
         if attempt is not None and attempt.handle is not None:
             attempt.handle.cancel()
 
@@ -203,12 +210,10 @@ def _ending(attempt: Attempt, how: Exit) -> AttemptEnd | None:
     """What is to be recorded of an attempt that recorded nothing, if anything is."""
     if isinstance(how, Shutdown):
         return None
-    if isinstance(how, Crashed) and isinstance(how.error, StaleWrite):
-        return None  # It was overtaken, or its run moved on.
-    if isinstance(how, Crashed) and isinstance(how.error, StoreUnavailable):
-        return attempt.handed_over()
+    if isinstance(how, Crashed) and isinstance(how.error, StaleWrite | StoreUnavailable):
+        return attempt.handed_over()  # Refused again, unless the run has just changed its owner.
     return attempt.killed(how)
 
 
 def _key(lease: StepLease) -> AttemptIdentity:
-    return lease.run_id, lease.asset, lease.partition_key, lease.attempt, lease.epoch
+    return lease.run_id, lease.asset, lease.partition_key, lease.attempt

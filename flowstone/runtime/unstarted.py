@@ -9,18 +9,16 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from flowstone.assets.partition_labels import step_label
-from flowstone.runs.events import StepCancelled, StepFailed, StepRetried, StepSkipped
+from flowstone.runs.events import StepCancelled, StepFailed, StepSkipped
 from flowstone.runs.records import Failure, Materialization, Status
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from datetime import datetime
 
-    from flowstone.runs.state import RunState
     from flowstone.runtime.live_run import LiveRun
-    from flowstone.store.cluster import StepLease
 
-__all__ = ["cancelled_steps", "handed_back_steps", "lost_steps", "skipped_steps"]
+__all__ = ["cancelled_steps", "lost_steps", "skipped_steps"]
 
 
 def skipped_steps(run: LiveRun, steps: Sequence[tuple[int, int]], at: datetime) -> list[StepSkipped]:
@@ -52,22 +50,6 @@ def lost_steps(run: LiveRun, steps: Sequence[tuple[int, int]], at: datetime) -> 
         failure = Failure("lost", why)
         record = replace(_record(run, step, Status.FAILED, at, failure), attempt=attempt)
         events.append(StepFailed(at, run.record.id, record.asset, record.partition_key, attempt, record))
-    return events
-
-
-def handed_back_steps(
-    run: LiveRun, state: RunState, leases: Sequence[StepLease], at: datetime
-) -> list[StepRetried]:
-    """One event per attempt that ends because its run has another owner: nobody's failure, and no loss."""
-    failure = Failure("lost", "The run has another owner now, which starts the step again.", retryable=True)
-    running = set(state.running)
-    events = []
-    for lease in leases:
-        step = run.plan.number(lease.asset, lease.partition_key)
-        if step in running and state.attempt_of(step) == lease.attempt:
-            events.append(
-                StepRetried(at, run.record.id, lease.asset, lease.partition_key, lease.attempt, failure, 0.0)
-            )
     return events
 
 

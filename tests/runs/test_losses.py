@@ -5,7 +5,15 @@ from __future__ import annotations
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from flowstone.runs.commands import AttemptLost, FinishRun, RecordCancelled, RetryDue, RetryStep, StartStep
+from flowstone.runs.commands import (
+    AttemptLost,
+    CancelSteps,
+    FinishRun,
+    RecordCancelled,
+    RetryDue,
+    RetryStep,
+    StartStep,
+)
 from flowstone.runs.records import Status
 from flowstone.runs.state import RunState
 from tests.runs.plans import (
@@ -202,3 +210,52 @@ def test_no_suspect_ever_runs_beside_another_step(data, size, max_parallel):
         orders = state.apply(succeeded(plan, step, running.pop(step)))
     assert done == set(range(size))
     assert state.held == 0
+
+
+# Attempts that outlive the owner of the run -----------------------------------------------------------------
+
+
+def test_what_goes_on_in_another_process_is_kept():
+    """It holds its slot, is no suspect and no loss, and its end counts; only the others run alone."""
+    plan = HandPlan({"a": 4})
+    state = resumed(plan, started(plan, 0, 1), started(plan, 1, 1), started(plan, 2, 1), max_parallel=2)
+    assert state.lost(1, kept={0, 2}) == [(1, 1)]
+    assert state.begin(kept={0, 2}) == []
+    assert state.running == (0, 2)
+    assert state.apply(succeeded(plan, 2, 1)) == []
+    assert state.apply(succeeded(plan, 0, 1)) == [StartStep(1, 2, alone=True)]
+    assert (state.losses(0), state.losses(1)) == (0, 1)
+
+
+def test_what_is_kept_is_waited_for():
+    """Its downstream starts when it has ended, and the run ends once."""
+    plan = HandPlan({"a": 2, "b": 2}, {"b": {"a": lambda key: [key]}})
+    state = resumed(plan, started(plan, 0, 1), succeeded(plan, 1, 1))
+    assert state.begin(kept={0}) == [StartStep(3, 1)]
+    assert state.apply(succeeded(plan, 0, 1)) == [StartStep(2, 1)]
+    assert state.apply(succeeded(plan, 3, 1)) == []
+    assert state.apply(succeeded(plan, 2, 1)) == [FinishRun(Status.SUCCEEDED)]
+
+
+def test_what_was_retried_and_started_again_may_be_kept():
+    """It does not wait as well."""
+    plan = HandPlan({"a": 1})
+    state = resumed(plan, started(plan, 0, 1), retried(plan, 0, 1), started(plan, 0, 2))
+    assert state.begin(kept={0}) == []
+    assert state.running == (0,)
+
+
+def test_what_is_kept_is_cancelled_with_its_run():
+    """The request to cancel is on record; the attempt answers with its own end."""
+    plan = HandPlan({"a": 2})
+    state = resumed(plan, started(plan, 0, 1), cancel_requested())
+    assert state.begin(kept={0}) == [CancelSteps((0,)), RecordCancelled((1,))]
+    assert state.apply(cancelled(plan, 1, 0)) == []
+    assert state.apply(cancelled(plan, 0, 1)) == [FinishRun(Status.CANCELLED)]
+
+
+def test_an_attempt_handed_back_before_it_began_has_used_its_number():
+    """The next one is told apart from it by the number."""
+    plan = HandPlan({"a": 1})
+    state = resumed(plan, released(plan, 0, 1))
+    assert state.begin() == [StartStep(0, 2)]

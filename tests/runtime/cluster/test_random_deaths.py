@@ -1,4 +1,4 @@
-"""Nodes that stop, die, come back and join at random instants: a backfill ends once and as it should, whatever they do."""
+"""Nodes that stop, die, come back and join at random instants: a backfill ends once and as it should."""
 
 from __future__ import annotations
 
@@ -78,7 +78,7 @@ class Village(Town):
             getattr(self.stores[name], what)()
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=25, deadline=None, suppress_health_check=list(HealthCheck))
 @given(steps)
 def test_a_backfill_survives_whatever_happens_to_its_nodes(happenings):
     """Each step succeeds once, with a value that can be loaded; never do more run at a time than it says."""
