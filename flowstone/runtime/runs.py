@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import suppress
-from dataclasses import replace
 from functools import partial
 from itertools import chain
 from typing import TYPE_CHECKING
@@ -71,8 +70,7 @@ class Runs:
         """
         self.refuse_if_closed()
         services = self._services
-        record = self.describe(plan, request, key, priority)
-        record = replace(record, started_at=record.created_at, owner=services.node)
+        record = self.describe(plan, request, key, priority, owner=services.node)
         run = LiveRun(record, plan, fresh=True)
         try:
             await services.store.create_run(record)
@@ -81,8 +79,16 @@ class Runs:
             raise
         return await self.drive(run)
 
-    def describe(self, plan: RunPlan, request: RunRequest, key: str | None, priority: int) -> RunRecord:
-        """The record of a new run that nobody owns yet."""
+    def describe(
+        self,
+        plan: RunPlan,
+        request: RunRequest,
+        key: str | None,
+        priority: int,
+        *,
+        owner: str | None = None,
+    ) -> RunRecord:
+        """The record of a new run, which starts at once if it has an owner and else waits for one."""
         now = self._services.clock.now()
         return RunRecord(
             id=self._new_id(now.timestamp()),
@@ -90,6 +96,8 @@ class Runs:
             request=request,
             status=Status.QUEUED,
             created_at=now,
+            started_at=None if owner is None else now,
+            owner=owner,
             total=plan.total,
             key=key,
             priority=priority,
