@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 __all__ = ["RunResult"]
 
 _MOST_LOADED: Final = 10_000  # Records of one status, where they live outside of this process.
-_PAGE: Final = 1_000
+_LONG_PAGE: Final = 10_000  # A database counts its way to each page: few long ones cost less than many short.
 _ENDINGS: Final = (Status.SUCCEEDED, Status.FAILED, Status.SKIPPED, Status.REUSED, Status.CANCELLED)
 _WITH_VALUE: Final = (Status.SUCCEEDED, Status.REUSED)
 
@@ -94,7 +94,7 @@ class RunResult:
         return cls(record, steps, store, locate=locate, load=load)
 
     async def steps(
-        self, status: Status | str, *, offset: int = 0, limit: int = _PAGE
+        self, status: Status | str, *, offset: int = 0, limit: int = 1_000
     ) -> Sequence[Materialization]:
         """Some of the steps that ended so, in the order they ended, however many there are.
 
@@ -116,7 +116,7 @@ class RunResult:
     async def each(self, status: Status | str) -> AsyncIterator[Materialization]:
         """Every step that ended so, in the order they ended, a page at a time. Raises as `steps`."""
         offset, total = 0, len(self._listed(status))
-        while offset < total and (page := await self.steps(status, offset=offset)):
+        while offset < total and (page := await self.steps(status, offset=offset, limit=_LONG_PAGE)):
             offset += len(page)
             for step in page:
                 yield step

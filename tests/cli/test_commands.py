@@ -164,7 +164,7 @@ def test_steps_are_read_in_pages(shop, cli, monkeypatch):
         return await steps(self, run_id, status=status, offset=offset, limit=limit)
 
     monkeypatch.setattr(MemoryStore, "steps", spied)
-    monkeypatch.setattr("flowstone.cli.commands.run._PAGE", 3)
+    monkeypatch.setattr("flowstone.cli.commands.run._STEPS", 3)
     monkeypatch.setattr("flowstone.cli.commands.status._PAGE", 3)
     assert cli("run", run_id, "--json").stdout == whole
     shown = cli("run", run_id, "--limit", "4")

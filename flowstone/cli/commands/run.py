@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 __all__ = ["run"]
 
 _PAGE = 1_000
+_STEPS = 10_000
+"""A database counts its way to each page of steps, so that few long ones cost less than many short ones."""
 
 
 def run(
@@ -59,7 +61,7 @@ async def _tell(screen: Screen, url: str, run_id: str, limit: int) -> None:
 
 async def _pages(store: Store, run_id: str) -> AsyncGenerator[Sequence[Materialization], None]:
     offset = 0
-    while page := await store.steps(run_id, offset=offset, limit=_PAGE):
+    while page := await store.steps(run_id, offset=offset, limit=_STEPS):
         yield page
         offset += len(page)
 
