@@ -1,7 +1,7 @@
 """A PostgreSQL server for the whole test session, and fresh databases in it.
 
 A test asks for `database`, the URL of an empty database of its own. A conftest whose tests want tables in it
-overrides `template_database`, most simply with `make_template`.
+overrides `template_database`: with `schema_template` for our own tables, with `make_template` for others.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ import asyncpg
 import pytest
 
 from flowstone.store.embedded import EmbeddedServer
+from flowstone.store.postgres import PostgresStore
 
 FAST = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off"}
 """Settings of a server whose data nobody will miss."""
@@ -83,6 +84,16 @@ def postgres_server():
 def template_database() -> str:
     """What a test's database is a copy of: an empty one, unless a conftest says otherwise."""
     return "template0"
+
+
+@pytest.fixture(scope="session")
+def schema_template(postgres_server) -> str:
+    """A database with the newest schema in it, to be copied."""
+
+    async def fill(dsn: str) -> None:
+        await PostgresStore(dsn).migrate()
+
+    return make_template(postgres_server, "flowstone_template", fill)
 
 
 @pytest.fixture

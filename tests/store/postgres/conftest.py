@@ -5,17 +5,12 @@ from __future__ import annotations
 import pytest
 
 from flowstone.store.postgres import PostgresStore
-from tests.postgres import make_template
 
 
 @pytest.fixture(scope="session")
-def template_database(postgres_server):
+def template_database(schema_template):
     """A database with the newest schema."""
-
-    async def fill(dsn: str) -> None:
-        await PostgresStore(dsn).migrate()
-
-    return make_template(postgres_server, "flowstone_template", fill)
+    return schema_template
 
 
 @pytest.fixture

@@ -13,7 +13,7 @@ from flowstone.store.postgres.sql import query
 from tests.postgres import fresh_database
 
 STEPS = 1_000_000
-BIG = {"runs", "events", "materializations", "current", "inputs"}
+BIG = {"runs", "events", "materializations", "current", "inputs", "payloads"}
 
 FILL = f"""
 insert into flowstone.runs
@@ -33,6 +33,8 @@ insert into flowstone.events (run_id, number, kind, at, asset, key, attempt)
 select run_id, number + 100, 'step.started', now(), asset, key, 1 from flowstone.materializations;
 insert into flowstone.inputs (asset, key, consumer, consumer_key, run_id)
 select asset, key, 'x' || asset, key, run_id from flowstone.materializations;
+insert into flowstone.payloads (location, content)
+select 'a/' || n, '' from generate_series(0, 99999) n;
 insert into flowstone.superseded (asset, key, kept)
 select asset, key, case when arrival % 10000 = 0 then null else 1 end from flowstone.materializations
 where arrival % 10 = 0;
@@ -61,6 +63,10 @@ STATEMENTS = {
     "nodes": 0,
     "endings": 4,
     "begun": 4,
+    "payload": 1,
+    "large_payload": 1,
+    "payload_exists": 1,
+    "delete_payload": 1,
     "prune_runs": 2,
     "prune_events": 2,
     "prune_steps": 2,

@@ -103,6 +103,20 @@ async def test_a_cancelled_asker_disturbs_nobody(source):
     assert await second == [{4: 16}]
 
 
+async def test_who_cannot_ask_is_told_each_time():
+    """Where no query can be started, the second question is refused as the first was, and does not wait for it."""
+
+    def refuse(work):
+        work.close()
+        raise StoreUnavailable("not open")
+
+    source = Source(None)
+    source.ask = Together(source.answer, refuse)
+    for _ in range(2):
+        with pytest.raises(StoreUnavailable, match="not open"):
+            await source.ask([2])
+
+
 async def test_closing_answers_everybody():
     """Who waits when the tasks are stopped is told that the store was closed."""
     async with TaskSupervisor() as tasks:
