@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 import signal
 import subprocess
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -12,7 +13,6 @@ import pytest
 from flowstone.store.embedded import EmbeddedServer
 from flowstone.store.embedded.patience import Patience
 from flowstone.store.embedded.postmaster import Postmaster
-from tests.postgres import place_for_servers
 from tests.store.embedded.users import User
 
 UNSYNCED = {"fsync": "off"}
@@ -28,21 +28,22 @@ def end_servers(place: Path) -> None:
 
 
 @pytest.fixture
-def place():
-    place = place_for_servers()
+def place(postgres_server):
+    """A directory that the server's user can enter, within one that goes even if the session is killed."""
+    place = Path(tempfile.mkdtemp(dir=postgres_server.directory.parent))
+    place.chmod(0o755)
     yield place
     end_servers(place)
 
 
 @pytest.fixture(scope="session")
-def used_before():
+def used_before(postgres_server):
     """A directory whose server has run and stopped, to be copied: initdb is most of a first start."""
-    place = place_for_servers()
-    server = EmbeddedServer(place / "pg", options=UNSYNCED)
+    directory = postgres_server.directory.with_name("used")
+    server = EmbeddedServer(directory, options=UNSYNCED)
     server.start()
     server.stop()
-    yield place / "pg"
-    end_servers(place)
+    return directory
 
 
 @pytest.fixture
