@@ -31,11 +31,13 @@ with looked_at as materialized (
 ), forgotten as (
     delete from flowstone.current using gone
     where current.asset = gone.asset and current.key = gone.key and current.run_id = gone.run_id and not current.valid
+), counted as materialized (
+    select ranked.asset, ranked.key, count(*) as kept from ranked
+    where ranked.place <= $1 or ranked.is_current group by ranked.asset, ranked.key
 ), noted as (
-    update flowstone.superseded as known set kept = (
-        select count(*) from ranked where ranked.asset = known.asset and ranked.key = known.key
-            and not (ranked.place > $1 and not ranked.is_current))
-    from looked_at where known.asset = looked_at.asset and known.key = looked_at.key
+    update flowstone.superseded as known set kept = coalesce(counted.kept, 0)
+    from looked_at left join counted using (asset, key)
+    where known.asset = looked_at.asset and known.key = looked_at.key
 )
 select true as looked, unkept.* from unkept
 union all select true, deleted.* from deleted
