@@ -23,16 +23,18 @@ from flowstone.runs import events
 from flowstone.runs.records import Failure, Input, Materialization, RunRecord, RunRequest, Status
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Collection, Mapping
 
     from flowstone.runs.events import Event
 
 __all__ = [
     "Unreadable",
+    "decode_details",
     "decode_event",
     "decode_materialization",
     "decode_request",
     "decode_run",
+    "encode_details",
     "encode_event",
     "encode_materialization",
     "encode_request",
@@ -74,6 +76,16 @@ def encode_materialization(record: Materialization) -> dict[str, Any]:
 def decode_materialization(data: Mapping[str, Any]) -> Materialization:
     """The record of a dict made by `encode_materialization`. Raises `Unreadable`."""
     return _MATERIALIZATION.decode(data)
+
+
+def encode_details(record: Materialization) -> dict[str, Any]:
+    """Metadata, failure and inputs of the record as a JSON-able dict."""
+    return _DETAILS.encode(record)
+
+
+def decode_details(data: Mapping[str, Any]) -> dict[str, Any]:
+    """The fields of a dict made by `encode_details`. Raises `Unreadable`."""
+    return _DETAILS.fields(data)
 
 
 def encode_run(run: RunRecord) -> dict[str, Any]:
@@ -143,6 +155,7 @@ class _Shape(Generic[T]):
         made: The dataclass.
         converters: Field name to pair, for the fields JSON cannot hold as they are.
         derived: Fields made from another one when reading: name to (source field, function).
+        only: The fields it has here; empty: all.
     """
 
     def __init__(
@@ -150,10 +163,12 @@ class _Shape(Generic[T]):
         made: type[T],
         converters: Mapping[str, _Pair],
         derived: Mapping[str, tuple[str, Callable[[Any], Any]]] = MappingProxyType({}),
+        only: Collection[str] = (),
     ) -> None:
         self._made = made
         self._derived = derived
-        self._names = frozenset(field.name for field in fields(made)) - derived.keys()  # type: ignore[arg-type] # T is a dataclass; there is no bound that says so
+        names = frozenset(only) or frozenset(field.name for field in fields(made))  # type: ignore[arg-type] # T is a dataclass; there is no bound that says so
+        self._names = names - derived.keys()
         self._readers = {name: pair.read for name, pair in converters.items() if name in self._names}
         self._writers = [
             (
@@ -162,7 +177,7 @@ class _Shape(Generic[T]):
                 {} if field.default_factory is not MISSING else field.default,
             )
             for field in fields(made)  # type: ignore[arg-type] # as above
-            if field.name not in derived
+            if field.name in self._names
         ]
 
     def encode(self, record: T) -> dict[str, Any]:
@@ -175,6 +190,14 @@ class _Shape(Generic[T]):
         return data
 
     def decode(self, data: Mapping[str, Any]) -> T:
+        found = self.fields(data)
+        try:
+            return self._made(**found)
+        except TypeError as error:
+            raise self._damaged(error) from error
+
+    def fields(self, data: Mapping[str, Any]) -> dict[str, Any]:
+        """The values of the fields that are in the data, and the derived ones."""
         if not isinstance(data, dict) or not data.keys() <= self._names:
             raise Unreadable(self._complaint(data))
         try:
@@ -185,9 +208,12 @@ class _Shape(Generic[T]):
             }
             for name, (source, make) in self._derived.items():
                 found[name] = None if found.get(source) is None else make(found[source])
-            return self._made(**found)
         except (TypeError, ValueError, KeyError) as error:
-            raise Unreadable(f"damaged data for a {self._made.__name__} ({error})") from error
+            raise self._damaged(error) from error
+        return found
+
+    def _damaged(self, error: Exception) -> Unreadable:
+        return Unreadable(f"damaged data for a {self._made.__name__} ({error})")
 
     def _complaint(self, data: object) -> str:
         if not isinstance(data, dict):
@@ -198,8 +224,7 @@ class _Shape(Generic[T]):
 
 
 _FAILURE: Final = _Shape(Failure, {"after": _NUMBER})
-_MATERIALIZATION: Final = _Shape(
-    Materialization,
+_MATERIALIZATION_FIELDS: Final = MappingProxyType(
     {
         "status": _STATUS,
         "started_at": _INSTANT,
@@ -207,9 +232,12 @@ _MATERIALIZATION: Final = _Shape(
         "failure": _Pair(_FAILURE.encode, _FAILURE.decode),
         "metadata": _MAPPING,
         "inputs": _INPUTS,
-    },
-    derived={"partition": ("partition_key", read_partition)},
+    }
 )
+_MATERIALIZATION: Final = _Shape(
+    Materialization, _MATERIALIZATION_FIELDS, derived={"partition": ("partition_key", read_partition)}
+)
+_DETAILS: Final = _Shape(Materialization, _MATERIALIZATION_FIELDS, only=("metadata", "failure", "inputs"))
 _REQUEST: Final = _Shape(RunRequest, {"keys": _TUPLE, "span": _TUPLE, "timeout": _NUMBER, "tags": _MAPPING})
 _RUN: Final = _Shape(
     RunRecord,

@@ -25,7 +25,8 @@ _E = TypeVar("_E", bound="Event")
 def sanitised(event: _E) -> _E:
     """The event with storable texts and metadata."""
     if isinstance(event, ENDINGS):
-        return replace(event, materialization=_record(event.materialization))
+        record = _record(event.materialization)
+        return event if record is event.materialization else replace(event, materialization=record)
     if isinstance(event, StepRetried):
         return replace(event, failure=_failure(event.failure))
     if isinstance(event, RunCancelRequested):
@@ -41,6 +42,8 @@ def sanitised_run(run: RunRecord) -> RunRecord:
 
 
 def _record(record: Materialization) -> Materialization:
+    if not record.metadata and record.failure is None and _are_texts(record):
+        return record  # Nearly always, and to make a record anew takes longer than to encode it.
     return replace(
         record,
         metadata=json_safe(record.metadata),
@@ -49,6 +52,11 @@ def _record(record: Materialization) -> Materialization:
         data_version=_text(record.data_version),
         location=_text(record.location),
     )
+
+
+def _are_texts(record: Materialization) -> bool:
+    given = record.code_version, record.data_version, record.location
+    return all(value is None or type(value) is str for value in given)
 
 
 def _text(value: Any) -> str | None:

@@ -16,15 +16,16 @@ from flowstone.runs.events import (
     StepFailed,
     StepReused,
     StepSkipped,
+    StepStarted,
     StepSucceeded,
 )
 from flowstone.runs.records import Materialization, RunRecord, Status
 from flowstone.store.codec import (
+    decode_details,
     decode_event,
-    decode_materialization,
     decode_request,
+    encode_details,
     encode_event,
-    encode_materialization,
     encode_request,
     read_partition,
 )
@@ -36,7 +37,6 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from flowstone.runs.events import Event
-    from flowstone.runs.records import Failure, Input
     from flowstone.store.event_log import Ending
 
 __all__ = [
@@ -54,7 +54,7 @@ __all__ = [
 
 COUNTED: Final = (Status.SUCCEEDED, Status.FAILED, Status.SKIPPED, Status.REUSED, Status.CANCELLED)
 _IN_COLUMNS: Final = frozenset({"kind", "at", "run_id", "asset", "partition_key", "attempt"})
-_IN_DETAILS: Final = ("metadata", "failure", "inputs")
+_NOTHING: Final[Mapping[str, Any]] = MappingProxyType({})
 _DECIDED: Final[Mapping[Status, type[StepReused | StepSkipped]]] = MappingProxyType(
     {Status.REUSED: StepReused, Status.SKIPPED: StepSkipped}
 )
@@ -107,6 +107,8 @@ def creation_of(run: RunRecord) -> RunQueued:
 
 def event_details(event: Event) -> str | None:
     """What an event says beyond the columns of `events`."""
+    if type(event) is StepStarted:
+        return None  # Nothing. It is half of all events.
     data = encode_event(event)
     rest = {name: value for name, value in data.items() if name not in _IN_COLUMNS}
     return to_json(rest) if rest else None
@@ -144,8 +146,7 @@ def _ending_of(row: Mapping[str, Any]) -> Event:
 def ending_columns(event: Ending) -> tuple[Any, ...]:
     """The columns of `materializations` from `status` to `details`, and the event where it differs."""
     record = event.materialization
-    data = encode_materialization(record) if record.metadata or record.failure or record.inputs else {}
-    details = {name: data[name] for name in _IN_DETAILS if name in data}
+    details = encode_details(record) if record.metadata or record.failure or record.inputs else None
     return (
         None if says_the_same(event, record) else to_json(encode_event(event)),
         record.status.value,
@@ -157,7 +158,7 @@ def ending_columns(event: Ending) -> tuple[Any, ...]:
         record.location,
         record.io,
         record.size,
-        to_json(details) if details else None,
+        None if details is None else to_json(details),
     )
 
 
@@ -165,19 +166,9 @@ def materialization_of(row: Mapping[str, Any]) -> Materialization:
     """A row of `materializations`."""
     key = key_of(row["key"])
     status = Status(row["status"])
-    failure: Failure | None = None
-    metadata: dict[str, Any] = {}
-    inputs: tuple[Input, ...] = ()
+    details: Mapping[str, Any] = _NOTHING
     if row["details"] is not None:
-        # The codec knows how these three look in JSON; around them it wants a whole record.
-        frame = {
-            "asset": row["asset"],
-            "partition_key": key,
-            "run_id": row["run_id"],
-            "status": row["status"],
-        }
-        said = decode_materialization(from_json(row["details"]) | frame)
-        failure, metadata, inputs = said.failure, dict(said.metadata), said.inputs
+        details = decode_details(from_json(row["details"]))
     return Materialization(
         row["asset"],
         None if key is None else read_partition(key),
@@ -187,12 +178,12 @@ def materialization_of(row: Mapping[str, Any]) -> Materialization:
         row["attempt"],
         row["started_at"],
         row["finished_at"],
-        failure,
-        metadata,
+        details.get("failure"),
+        details.get("metadata", {}),
         row["code_version"],
         row["data_version"],
         row["location"],
-        inputs,
+        details.get("inputs", ()),
         row["io"],
         row["size"],
     )
