@@ -30,6 +30,7 @@ __all__ = ["Creation", "Entry", "Write", "arguments", "gather"]
 
 _MOST: Final = 1_000  # Entries.
 _MOST_BYTES: Final = 4_000_000  # Of payloads.
+_CROWD: Final = 16  # Fewer entries are better off in one transaction than in two.
 
 _NO_RECORD: Final = (None,) * 10
 
@@ -150,12 +151,18 @@ class _Fit:
         return True
 
 
-def gather(waiting: deque[Entry]) -> list[Entry]:
-    """Take out of `waiting` what fits into one batch, in order; the rest stays, in order."""
+def gather(waiting: deque[Entry], *, half: bool = False) -> list[Entry]:
+    """Take out of `waiting` what fits into one batch, in order; the rest stays, in order.
+
+    Args:
+        waiting: Entries in the order they came.
+        half: Take half of them if they are many.
+    """
+    most = len(waiting) // 2 if half and len(waiting) >= _CROWD else _MOST
     fit = _Fit()
     batch: list[Entry] = []
     left: list[Entry] = []
-    while waiting and len(batch) < _MOST:
+    while waiting and len(batch) < min(most, _MOST):
         entry = waiting.popleft()
         if fit.takes(entry):
             batch.append(entry)
@@ -188,7 +195,10 @@ def arguments(batch: Sequence[Entry]) -> tuple[tuple[Any, ...], list[Creation], 
 
 
 def _columns(rows: Sequence[tuple[Any, ...]], width: int) -> Sequence[Sequence[Any]]:
-    return list(zip(*rows, strict=True)) if rows else [()] * width
+    """A column of nothing but NULL is an empty one: `unnest` fills up, and the driver has less to look at."""
+    if not rows:
+        return [()] * width
+    return [() if column.count(None) == len(rows) else column for column in zip(*rows, strict=True)]
 
 
 def _run_columns(run: RunRecord) -> tuple[Any, ...]:

@@ -1,7 +1,8 @@
 """Group commit: many writers, one connection, one transaction after the other.
 
 A writer leaves its entry and waits. While one batch commits, the next one gathers; so a batch is as large as the
-database is slow, and acknowledged means committed. Each writer gets its own answer: fences are per entry, and a
+database is slow, and acknowledged means committed. A journal that was idle begins with half of a large crowd,
+so that from then on the two halves take turns: one computes while the other one's entries commit. Each writer gets its own answer: fences are per entry, and a
 batch that the database cannot take because of one entry is halved until that one is alone.
 
 Nobody's cancel reaches a commit, because the journal's own task does it. When the connection breaks in the
@@ -128,11 +129,14 @@ class Journal:
         """Commit what is written until `close`."""
         try:
             with suppress(_GaveUp):
+                idle = False
                 while self._waiting or not self._closing:
                     if self._waiting:
-                        await self._commit(gather(self._waiting))
+                        await self._commit(gather(self._waiting, half=idle))
+                        idle = False
                     else:
                         await self._sleep()
+                        idle = True
         finally:
             self._fail_all()
             await self._disconnect()

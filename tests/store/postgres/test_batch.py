@@ -54,6 +54,20 @@ def test_a_run_keeps_its_order():
     assert batches(write(start("a")), write(end("a")), write(over())) == [[0], [1, 2]]
 
 
+def test_half_of_a_crowd():
+    """Asked for half, a batch leaves the other half of many entries, and takes few entries whole."""
+    for crowd, taken in ((15, 15), (16, 8), (101, 50)):
+        waiting = deque(write(start(str(number))) for number in range(crowd))
+        assert len(gather(waiting, half=True)) == taken
+        assert len(waiting) == crowd - taken
+
+
+def test_a_batch_is_bounded():
+    """A thousand entries at most, halved or not."""
+    for half in (False, True):
+        assert len(gather(deque(write(start(str(number))) for number in range(5_000)), half=half)) == 1_000
+
+
 def test_large_payloads_do_not_pile_up():
     """A batch is a few megabytes at most, if it is more than one entry."""
     made = [write(end(str(n), location=f"l{n}"), payload=b"x" * 1_500_000) for n in range(4)]
