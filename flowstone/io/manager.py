@@ -53,7 +53,9 @@ class IOManager(Protocol):
 
     `store` returns only once the value is as durable as the manager makes it. A value it cannot take, or a
     location it cannot load, raises `IOManagerError` naming the asset or location and a remedy.
-    An IO manager may also have `async setup()`, `async teardown()` and `async health()`.
+    An IO manager may also have `async setup()`, `async teardown()` and `async health()`. One that keeps values in
+    the run store (`Stored.payload`) has `attach(store)` as well: each runtime calls it with its open store when it
+    is entered, and uses the manager that it returns.
     """
 
     async def store(self, target: Target, value: object) -> Stored: ...

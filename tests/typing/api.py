@@ -23,6 +23,7 @@ from flowstone import (
     MultiPartitions,
     Output,
     Pipeline,
+    PostgresIO,
     Resource,
     ResourceProvider,
     Retry,
@@ -140,6 +141,7 @@ async def definitions() -> None:
 async def requests() -> None:
     """What each call of a runtime returns."""
     ios: dict[str, IOManager] = {"default": MemoryIO(), "files": FileIO("warehouse"), "nowhere": Nowhere()}
+    ios["values"] = PostgresIO("json", limit=1_000_000)
     resources = {"db": Databases(), "cache": cache}
     settings = Settings(shutdown_timeout=5.0)
     async with Runtime(
