@@ -1,0 +1,134 @@
+"""A database, nodes in this process, and worker processes that a test may kill."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+from flowstone import Runtime, Status
+from flowstone.runs.events import StepStarted, StepSucceeded
+from flowstone.store.postgres import PostgresStore
+from tests.cluster.pipeline import pipeline
+from tests.postgres import make_template
+
+LEASE = 2.0
+
+
+@pytest.fixture(scope="session")
+def template_database(postgres_server):
+    """A database with the newest schema."""
+
+    async def fill(dsn: str) -> None:
+        await PostgresStore(dsn).migrate()
+
+    return make_template(postgres_server, "flowstone_cluster_template", fill)
+
+
+class Worker:
+    """A worker process."""
+
+    def __init__(self, dsn: str) -> None:
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "tests.cluster.worker", dsn, str(LEASE)],
+            cwd=Path(__file__).parents[2],
+            stdout=subprocess.PIPE,
+        )
+
+    async def ready(self) -> Worker:
+        line = await asyncio.to_thread(self.process.stdout.readline)
+        assert line == b"ready\n"
+        return self
+
+    @property
+    def pid(self) -> int:
+        return self.process.pid
+
+    def send(self, number: int) -> None:
+        os.kill(self.pid, number)
+
+    async def ended(self) -> int:
+        return await asyncio.to_thread(self.process.wait, 20)
+
+    def end(self) -> None:
+        if self.process.poll() is None:
+            self.send(signal.SIGCONT)
+            self.process.kill()
+        self.process.wait()
+        self.process.stdout.close()
+
+
+class Works:
+    """A database and who works on it.
+
+    Attributes:
+        store: The test's own look at the database.
+    """
+
+    def __init__(self, dsn: str) -> None:
+        self.dsn = dsn
+        self.store = PostgresStore(dsn)
+        self.workers: list[Worker] = []
+
+    async def worker(self) -> Worker:
+        """Another worker process, ready."""
+        worker = Worker(self.dsn)
+        self.workers.append(worker)
+        return await worker.ready()
+
+    def node(self, **options) -> Runtime:
+        """A node in this process, not yet entered."""
+        options = {"lease": LEASE, "shutdown_timeout": 0.5, "cancel_timeout": 0.5, **options}
+        return Runtime(pipeline, store=self.dsn, **options)
+
+    async def until(self, condition, seconds: float = 20.0) -> float:
+        """Wait until `await condition()` is true; how long it took."""
+        began = time.monotonic()
+        while not await condition():
+            assert time.monotonic() - began < seconds, "it did not become so in time"
+            await asyncio.sleep(0.02)
+        return time.monotonic() - began
+
+    async def owner(self, run_id: str) -> Worker | None:
+        """The worker process that owns a run."""
+        record = await self.store.run(run_id)
+        nodes = {watched.node.id: watched.node.pid for watched in await self.store.cluster.nodes()}
+        pid = nodes.get(record.owner)
+        return next((worker for worker in self.workers if worker.pid == pid), None)
+
+    async def done(self, run_id: str) -> int:
+        """How many steps have succeeded."""
+        return len(await self.store.steps(run_id, status=Status.SUCCEEDED))
+
+    async def counts(self, run_id: str, kind) -> Counter:
+        """How often each step has an event of this kind."""
+        counts, after = Counter(), 0
+        while page := await self.store.events(run_id, after=after):
+            after = page[-1][0]
+            counts.update((event.asset, event.partition_key) for _, event in page if isinstance(event, kind))
+        return counts
+
+    async def each_once(self, run_id: str) -> bool:
+        """Whether no step has succeeded twice."""
+        return set((await self.counts(run_id, StepSucceeded)).values()) <= {1}
+
+    async def starts(self, run_id: str) -> Counter:
+        return await self.counts(run_id, StepStarted)
+
+
+@pytest.fixture
+async def works(database):
+    """Nobody works yet; whoever is left is killed in the end."""
+    works = Works(database)
+    await works.store.open()
+    yield works
+    for worker in works.workers:
+        worker.end()
+    await works.store.close()

@@ -1,0 +1,48 @@
+"""The pipeline that the nodes of these tests hold: steps that take a moment, and one that ends its process."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+
+from flowstone import Context, Pipeline, StaticPartitions
+
+PARTS = [f"p{number:02}" for number in range(24)]
+
+pipeline = Pipeline("works")
+
+
+@pipeline.asset(partitions=StaticPartitions(PARTS))
+async def raw(context: Context) -> str:
+    """Takes a moment, and says who made it."""
+    await asyncio.sleep(0.15)
+    return f"{os.getpid()}:{context.attempt}"
+
+
+@pipeline.asset(partitions=StaticPartitions(PARTS))
+async def clean(context: Context, raw: str) -> str:
+    """Needs `raw`."""
+    await asyncio.sleep(0.05)
+    return raw.upper()
+
+
+@pipeline.asset
+async def slow() -> int:
+    """Does not end by itself."""
+    await asyncio.Event().wait()
+    return 1
+
+
+@pipeline.asset
+async def quick() -> int:
+    """Who made it."""
+    return os.getpid()
+
+
+@pipeline.asset(partitions=StaticPartitions(PARTS[:6]))
+async def deadly(context: Context) -> str:
+    """One of its partitions ends the process that computes it."""
+    await asyncio.sleep(0.05)
+    if context.partition == "p02":
+        os._exit(9)
+    return "alive"
