@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING
 
 from flowstone.errors import FlowstoneError, StoreUnavailable
 from flowstone.runtime.closing import close_run
-from flowstone.runtime.elsewhere import goes_on
 from flowstone.runtime.guard import describe
 from flowstone.runtime.notices import Waker
 from flowstone.runtime.taking import take_up
@@ -78,7 +77,7 @@ class Adoption:
 
     async def _resume(self, record: RunRecord, error: BaseException | None) -> None:
         try:
-            if error is None or goes_on(error):
+            if error is None or isinstance(error, StaleWrite | StoreUnavailable):
                 record = await self._services.store.claim(record.id, record.owner or "", epoch=record.epoch)
                 await take_up(self._services, self._runs, self._cluster, record)
             else:

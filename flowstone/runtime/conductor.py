@@ -17,7 +17,6 @@ from flowstone.assets.partition_view import PartitionView
 from flowstone.errors import PartitionError, RunNotFound
 from flowstone.runs.records import Status
 from flowstone.runtime.dynamic import dynamic_keys
-from flowstone.runtime.elsewhere import Elsewhere, goes_on, overdue
 from flowstone.runtime.nesting import without_slot
 from flowstone.runtime.plan_cache import PlanCache
 from flowstone.runtime.requests import asset_named
@@ -29,6 +28,7 @@ if TYPE_CHECKING:
 
     from flowstone.runs.events import Event
     from flowstone.runs.records import Materialization, RunRecord, RunRequest
+    from flowstone.runtime.elsewhere import Elsewhere
     from flowstone.runtime.live_run import CancelReason, LiveRun
     from flowstone.runtime.runs import Runs
     from flowstone.runtime.services import Services
@@ -47,8 +47,7 @@ class Conductor:
         self._services = services
         self._runs = runs
         self._plans = PlanCache()
-        cluster = services.store.cluster
-        self._elsewhere = None if cluster is None else Elsewhere(services, cluster)
+        self._elsewhere = _elsewhere(services)
 
     async def view(self) -> PartitionView:
         """The partitions as they are now."""
@@ -104,15 +103,15 @@ class Conductor:
         if run.error is None:
             assert run.status is not None
             return run.status, run.status is Status.CANCELLED and run.cancelled == "timeout"
-        if self._elsewhere is None or not goes_on(run.error):
+        if self._elsewhere is None or not self._elsewhere.goes_on(run.error):
             raise run.error
         record = await self._elsewhere.ended(run.record.id)
-        return record.status, record.status is Status.CANCELLED and overdue(record)
+        return record.status, record.status is Status.CANCELLED and self._elsewhere.overdue(record)
 
     async def _abandon(self, run: LiveRun) -> None:
         """The caller was cancelled: so is the run, wherever it is."""
         await self._runs.abandon(run)
-        if self._elsewhere is not None and run.status is None and goes_on(run.error):
+        if self._elsewhere is not None and run.status is None and self._elsewhere.goes_on(run.error):
             await self._elsewhere.abandon(run.record.id)
 
     async def ended(self, run_id: str) -> None:
@@ -135,7 +134,7 @@ class Conductor:
         if live is not None:
             live.cancel(reason)
             await live.wait()
-            if live.error is None or not goes_on(live.error):
+            if self._elsewhere is None or not self._elsewhere.goes_on(live.error):
                 return
         record = await self.record(run_id)
         if self._elsewhere is not None and not record.status.terminal:
@@ -245,3 +244,12 @@ def _locator(record: RunRecord, view: PartitionView) -> Callable[[Any, Any], tup
 def _identity(event: Event) -> tuple[object, ...]:
     """What makes an event of a run unique: a step starts and ends an attempt once."""
     return event.kind, event.asset, event.partition_key, getattr(event, "attempt", None), event.at
+
+
+def _elsewhere(services: Services) -> Elsewhere | None:
+    cluster = services.store.cluster
+    if cluster is None:
+        return None
+    from flowstone.runtime.elsewhere import Elsewhere  # noqa: PLC0415 - few runtimes need it
+
+    return Elsewhere(services, cluster)

@@ -25,23 +25,10 @@ if TYPE_CHECKING:
     from flowstone.runtime.services import Services
     from flowstone.store.cluster import Cluster
 
-__all__ = ["Elsewhere", "goes_on", "overdue"]
+__all__ = ["Elsewhere"]
 
 _POLL = 0.5  # Seconds until the first look that no notice asked for.
 _LONGEST_POLL = 4.0  # Where notices arrive, they are seldom lost.
-
-
-def goes_on(error: BaseException | None) -> bool:
-    """Whether a run that this node gave up goes on: somebody else drives it, or this node will again."""
-    return isinstance(error, StaleWrite | StoreUnavailable)
-
-
-def overdue(run: RunRecord) -> bool:
-    """Whether a cancelled run was cancelled because its time was over, as far as its record tells."""
-    limit = run.request.timeout
-    if limit is None or run.started_at is None or run.finished_at is None:
-        return False
-    return (run.finished_at - run.started_at).total_seconds() >= limit
 
 
 class Elsewhere:
@@ -50,6 +37,17 @@ class Elsewhere:
     def __init__(self, services: Services, cluster: Cluster) -> None:
         self._services = services
         self._cluster = cluster
+
+    def goes_on(self, error: BaseException | None) -> bool:
+        """Whether a run that this node gave up goes on: somebody else drives it, or this node will again."""
+        return isinstance(error, StaleWrite | StoreUnavailable)
+
+    def overdue(self, run: RunRecord) -> bool:
+        """Whether a cancelled run was cancelled because its time was over, as far as its record tells."""
+        limit = run.request.timeout
+        if limit is None or run.started_at is None or run.finished_at is None:
+            return False
+        return (run.finished_at - run.started_at).total_seconds() >= limit
 
     async def submit(self, run: RunRecord) -> str:
         """Put a run into the queue; the id of the run, or of the unfinished one that has its key.

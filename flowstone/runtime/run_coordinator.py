@@ -35,7 +35,6 @@ from flowstone.runs.events import RunCancelRequested, RunFinished, RunStarted, S
 from flowstone.runs.state import RunState
 from flowstone.runtime.attempt import Attempt
 from flowstone.runtime.guard import describe
-from flowstone.runtime.lending import Lending
 from flowstone.runtime.reuse import find_reusable
 from flowstone.runtime.unstarted import cancelled_steps, lost_steps, skipped_steps
 from flowstone.store.protocol import StaleWrite
@@ -48,6 +47,7 @@ if TYPE_CHECKING:
     from flowstone.runs.events import Event, StepReused
     from flowstone.runs.records import Status
     from flowstone.runtime.attempt import AttemptEnd
+    from flowstone.runtime.lending import Lending
     from flowstone.runtime.live_run import LiveRun
     from flowstone.runtime.services import Services
     from flowstone.store.cluster import Cluster, StepLease
@@ -278,6 +278,8 @@ class RunCoordinator(Actor):
         cluster = self._services.store.cluster
         if cluster is None or self._run.record.request.kind != "backfill":
             return None
+        from flowstone.runtime.lending import Lending  # noqa: PLC0415 - few runtimes need it
+
         return Lending(
             self._services,
             cluster,

@@ -36,7 +36,6 @@ from flowstone.runtime.health import Health, health
 from flowstone.runtime.inputs import needs_of, not_ready
 from flowstone.runtime.lineage import Lineage
 from flowstone.runtime.managers import attached, warn_of_memory
-from flowstone.runtime.membership import Membership
 from flowstone.runtime.notices import Notices
 from flowstone.runtime.offspring import adopt_tasks, release_tasks
 from flowstone.runtime.options import options_from
@@ -72,6 +71,7 @@ if TYPE_CHECKING:
     from flowstone.io.manager import IOManager
     from flowstone.runs.events import Event
     from flowstone.runs.records import Materialization, Refresh, RunRequest
+    from flowstone.runtime.membership import Membership
     from flowstone.runtime.progress import Progress
     from flowstone.runtime.result import RunResult
     from flowstone.runtime.settings import Settings
@@ -577,6 +577,8 @@ class Runtime:
         if cluster is None:
             return None
         warn_of_memory(services.managers)
+        from flowstone.runtime.membership import Membership  # noqa: PLC0415 - few runtimes need it
+
         return Membership(services, self._runs, cluster, worker=self._worker, tree=self.tree)
 
     async def _check_ready(self, view: PartitionView, request: RunRequest) -> None:

@@ -11,7 +11,7 @@
     │  └─ <run id>         one_for_all
     │     ├─ steps           one task per attempt: user code meets us here
     │     └─ coordinator     significant: drives the pure state machine
-    ├─ cluster           rest_for_one; only where several nodes share the store
+    ├─ cluster           rest_for_one; only where several nodes share the store (cluster_tree.py)
     │  ├─ notices          hears what other nodes say
     │  ├─ membership       joins, watches the other nodes, gives up what was lost, leaves
     │  ├─ cancellations    stops runs that were cancelled on another node
@@ -32,17 +32,12 @@ import math
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from flowstone.actors import Child, Supervisor, TaskSupervisor
-from flowstone.runtime.adoption import Adoption
+from flowstone.actors import Child, Supervisor
 from flowstone.runtime.asset_registry import AssetRegistry
-from flowstone.runtime.cancellations import Cancellations
-from flowstone.runtime.claimant import Claimant
 from flowstone.runtime.events import Events
 from flowstone.runtime.io_process import IOManagerProcess
-from flowstone.runtime.notices import NoticeBoard
 from flowstone.runtime.recovery import Recovery
 from flowstone.runtime.resource import ResourceProcess
-from flowstone.runtime.step_executor import StepExecutor
 from flowstone.runtime.store_keeper import StoreKeeper
 from flowstone.runtime.watchman import Watchman
 
@@ -54,7 +49,6 @@ if TYPE_CHECKING:
     from flowstone.runtime.resource import ResourceProvider
     from flowstone.runtime.runs import Runs
     from flowstone.runtime.services import Services
-    from flowstone.store.cluster import Cluster
 
 __all__ = ["runtime_tree"]
 
@@ -75,12 +69,12 @@ def runtime_tree(
         Child("services", partial(_services, services, io, resources)),
         Child("runs", runs.make_supervisor),
     ]
-    if cluster is not None and membership is not None:
-        nodes = partial(_cluster, services, runs, cluster, membership, worker=worker)
-        children.append(Child("cluster", nodes))
-        children.append(Child("recovery", partial(Adoption, services, runs, cluster, adopt=worker)))
-    else:
+    if cluster is None or membership is None:
         children.append(Child("recovery", partial(Recovery, services, runs, adopt=worker)))
+    else:
+        from flowstone.runtime.cluster_tree import cluster_children  # noqa: PLC0415 - few runtimes need it
+
+        children += cluster_children(services, runs, cluster, membership, worker=worker)
     children.append(Child("watchman", partial(Watchman, services, runs), shutdown=math.inf))
     return Supervisor(children, strategy="rest_for_one", name="runtime", clock=services.clock)
 
@@ -95,37 +89,6 @@ def _services(
             Child("resources", partial(_resources, services, resources)),
             Child("events", partial(Events, services.stream)),
         ]
-    )
-
-
-def _cluster(
-    services: Services, runs: Runs, cluster: Cluster, membership: Membership, *, worker: bool
-) -> Supervisor:
-    children: list[Child[Any]] = [
-        Child("notices", partial(NoticeBoard, cluster, services.notices)),
-        Child("membership", lambda: membership),
-        Child("cancellations", partial(Cancellations, services, runs, cluster)),
-    ]
-    if worker:
-        children.append(Child("lent", partial(_lent, services, runs, cluster)))
-        children.append(Child("claimant", partial(Claimant, services, runs, cluster)))
-    return Supervisor(children, strategy="rest_for_one")
-
-
-def _lent(services: Services, runs: Runs, cluster: Cluster) -> Supervisor:
-    """One_for_all: an executor that crashed must not meet attempts that it does not know."""
-    steps: list[TaskSupervisor] = []
-
-    def make_steps() -> TaskSupervisor:
-        steps[:] = [TaskSupervisor(shutdown=services.settings.cancel_timeout)]
-        return steps[0]
-
-    return Supervisor(
-        [
-            Child("steps", make_steps),
-            Child("executor", lambda: StepExecutor(services, runs, cluster, steps[0])),
-        ],
-        strategy="one_for_all",
     )
 
 
