@@ -279,7 +279,11 @@ async def test_nodes_load_what_others_stored(database, connection):
     """Two runtimes that write at the same time, values small and large; each loads all of them."""
     one_half, other_half = KEYS[:50], KEYS[50:]
     small, large = sized(100), sized(1_100_000)
-    async with Runtime(small, store=database) as one, Runtime(large, store=database) as other:
+    # No workers: each computes its own, since the two would lend each other steps of a pipeline of one name.
+    async with (
+        Runtime(small, store=database, worker=False) as one,
+        Runtime(large, store=database, worker=False) as other,
+    ):
         await asyncio.gather(
             one.backfill("blob", partitions=one_half, max_parallel=16),
             other.backfill("blob", partitions=other_half, max_parallel=8),

@@ -11,11 +11,13 @@ create table flowstone.nodes (
     joined_at   timestamptz not null default clock_timestamp(),
     beat_at     timestamptz not null default clock_timestamp(),
     expires_at  timestamptz not null,
+    gone        boolean not null default false,
     clock_skew  double precision not null default 0,
     tree        json,
     tree_at     timestamptz
 ) with (fillfactor = 50);
 comment on table flowstone.nodes is 'One row a node; it is alive until expires_at, by the clock of this database.';
+comment on column flowstone.nodes.gone is 'It has left: a beat that was under way then does not bring it back.';
 
 create index nodes_alive on flowstone.nodes (expires_at);
 

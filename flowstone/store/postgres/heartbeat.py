@@ -116,10 +116,10 @@ class Heartbeat:
 
     async def _beat(self, connection: Connection) -> None:
         async with connection.transaction():
-            late: Any = await connection.fetchval(query("beat"), self.node.id, time.time())
-            if late is None:  # Forgotten, after a day without a beat.
+            known = await connection.fetchrow(query("beat"), self.node.id, time.time())
+            if known is None:  # Forgotten, after a day without a beat.
                 await connection.execute(query("join"), *joining(self.node))
-        if late or late is None:
+        if known is None or (known["late"] and not known["gone"]):
             self._lost()
 
 

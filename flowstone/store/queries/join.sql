@@ -4,7 +4,7 @@ with joined as (
     values ($1, $2, $3, $4, $5, $6, $7, clock_timestamp() + make_interval(secs => $7),
         $8 - extract(epoch from clock_timestamp()))
     on conflict (id) do update set pipelines = excluded.pipelines, capacity = excluded.capacity,
-        lease = excluded.lease, beat_at = clock_timestamp(), expires_at = excluded.expires_at
+        lease = excluded.lease, gone = false, beat_at = clock_timestamp(), expires_at = excluded.expires_at
     returning 1
 )
 select pg_notify('flowstone', 'nodes:') from joined

@@ -48,9 +48,13 @@ async def test_a_server_that_is_killed_in_use_is_started_again(url):
     await store.open()
     await store.create_run(run())
     await store.write(begun())
-    pid = int(Path(store.directory, "data", "postmaster.pid").read_text().split()[0])
-    os.kill(pid, signal.SIGKILL)
+    kill_server(store.directory)
     await asyncio.gather(*(store.write(end("a", str(number))) for number in range(20)))
     assert (await store.run("run-1")).counts == {"succeeded": 20}
     assert store.problem is None
     await store.close()
+
+
+def kill_server(directory: Path) -> None:
+    """End the server without letting it know."""
+    os.kill(int((directory / "data" / "postmaster.pid").read_text().split()[0]), signal.SIGKILL)

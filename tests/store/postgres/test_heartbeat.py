@@ -131,3 +131,14 @@ async def terminate_all(database) -> None:
         "where datname = current_database() and pid <> pg_backend_pid()"
     )
     await connection.close()
+
+
+async def test_a_beat_that_comes_after_leaving_changes_nothing(store, database):
+    """It was under way when the node left; the node stays gone."""
+    await store.cluster.join(SHORT, nothing)
+    heart = store.cluster.heart
+    await store.cluster.leave("n1")
+    connection = await asyncpg.connect(database)
+    await heart._beat(connection)
+    await connection.close()
+    assert not await alive(store)
