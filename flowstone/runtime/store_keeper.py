@@ -22,6 +22,7 @@ __all__ = ["StoreKeeper"]
 _log = logging.getLogger(__name__)
 
 _PRUNE_INTERVAL = 1.0
+_SHARED_INTERVAL = 10.0  # Where several nodes share the store and each of them asks.
 _LONGEST_INTERVAL = 60.0  # While the store does not answer.
 
 
@@ -32,7 +33,7 @@ class StoreKeeper:
         self._services = services
         self._stopping = False
         self._due = asyncio.Event()
-        self._interval = _PRUNE_INTERVAL
+        self._interval = self._usual_interval()
         self.problem: str | None = None
 
     async def run(self, started: Callable[[], None]) -> None:
@@ -56,14 +57,18 @@ class StoreKeeper:
     async def _prune(self) -> None:
         settings, store = self._services.settings, self._services.store
         try:
-            gone = await store.prune(keep_versions=settings.keep_versions, keep_runs=settings.keep_runs)
+            gone = await store.prune(
+                keep_versions=settings.keep_versions,
+                keep_runs=settings.keep_runs,
+                assets=tuple(self._services.snapshot.graph.assets),
+            )
         except FlowstoneError as error:
             self.problem = f"retention failed: {error}"
             if isinstance(error, StoreUnavailable):
                 self._back_off()
             return
         self.problem = None
-        self._interval = _PRUNE_INTERVAL
+        self._interval = self._usual_interval()
         failed = 0
         for record in gone:
             if record.location is not None and not await self._delete(record.io, record.location):
@@ -71,6 +76,11 @@ class StoreKeeper:
         if failed:
             # The records are gone, so nobody will look for these values again: it is only wasted space.
             _log.warning("%d superseded values could not be deleted", failed)
+
+    def _usual_interval(self) -> float:
+        if self._services.store.cluster is None:
+            return _PRUNE_INTERVAL
+        return _SHARED_INTERVAL * self._services.random.uniform(0.5, 1.5)
 
     def _back_off(self) -> None:
         """Ask later and later, and not in step with other processes whose store went away with ours."""

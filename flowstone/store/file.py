@@ -27,7 +27,7 @@ from flowstone.store.snapshot import live_facts, snapshot
 
 if TYPE_CHECKING:
     import asyncio
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Collection, Iterable, Sequence
 
     from flowstone.runs.events import Event
     from flowstone.runs.records import Materialization, RunRecord
@@ -161,7 +161,13 @@ class FileStore(MemoryStore):
         old = list(keys)
         return await self._record(["remove", name, old], lambda: self._history.remove_partitions(name, old))
 
-    async def prune(self, *, keep_versions: int, keep_runs: int) -> Sequence[Materialization]:
+    async def prune(
+        self,
+        *,
+        keep_versions: int,
+        keep_runs: int,
+        assets: Collection[str] | None = None,  # noqa: ARG002 - it holds all values
+    ) -> Sequence[Materialization]:
         limits = retention(keep_versions, keep_runs)
         if self._commit is not None and not self._history.may_prune(*limits):
             return []  # Asked every few seconds, mostly for nothing: that is not worth a line.

@@ -114,7 +114,13 @@ class MemoryStore(Store):
     async def partitions(self, name: str) -> Sequence[str]:
         return list(self._history.partitions.get(name, ()))
 
-    async def prune(self, *, keep_versions: int, keep_runs: int) -> Sequence[Materialization]:
+    async def prune(
+        self,
+        *,
+        keep_versions: int,
+        keep_runs: int,
+        assets: Collection[str] | None = None,  # noqa: ARG002 - it holds all values
+    ) -> Sequence[Materialization]:
         gone = self._history.prune(*retention(keep_versions, keep_runs))
         for record in gone:
             self._payloads.pop(record.location or "", None)

@@ -154,7 +154,9 @@ class Store(Protocol):
     async def partitions(self, name: str) -> Sequence[str]:
         """The encoded keys of a dynamic partition set, in the order they were added."""
 
-    async def prune(self, *, keep_versions: int, keep_runs: int) -> Sequence[Materialization]:
+    async def prune(
+        self, *, keep_versions: int, keep_runs: int, assets: Collection[str] | None = None
+    ) -> Sequence[Materialization]:
         """Forget superseded successes and finished runs; returns the successes, whose values may be deleted.
 
         Payloads of these successes are forgotten with them: at no instant is there one without a record.
@@ -165,4 +167,6 @@ class Store(Protocol):
             keep_runs: Finished runs that stay, those that finished last. With a run go its events, its step
                 records and what it left in `history`, except successes, which `keep_versions` decides about.
                 A run that stays goes on listing all its steps.
+            assets: Successes of these assets alone are forgotten, because the caller can delete the values of no
+                others. None: of all. Without meaning where one process holds the store, and so all values.
         """

@@ -2,8 +2,9 @@
 
 A writer leaves its entry and waits. While one batch commits, the next one gathers; so a batch is as large as the
 database is slow, and acknowledged means committed. A journal that was idle begins with half of a large crowd,
-so that from then on the two halves take turns: one computes while the other one's entries commit. Each writer gets its own answer: fences are per entry, and a
-batch that the database cannot take because of one entry is halved until that one is alone.
+so that from then on the two halves take turns: one computes while the other one's entries commit. Each writer gets
+its own answer: fences are per entry, and a batch that the database cannot take because of one entry is halved until
+that one is alone.
 
 Nobody's cancel reaches a commit, because the journal's own task does it. When the connection breaks in the
 middle, it cannot be known whether the batch was recorded. So batches are numbered, the number is stored in the

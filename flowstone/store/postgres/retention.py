@@ -17,6 +17,8 @@ from flowstone.store.postgres.problems import unavailable
 from flowstone.store.postgres.sql import query
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
+
     from flowstone.runs.records import Materialization
     from flowstone.store.postgres.database import Connection, Database
 
@@ -35,13 +37,15 @@ class Retention:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    async def prune(self, keep_versions: int, keep_runs: int) -> list[Materialization]:
+    async def prune(
+        self, keep_versions: int, keep_runs: int, assets: Collection[str] | None = None
+    ) -> list[Materialization]:
         """See `Store.prune`. Raises `StoreUnavailable`."""
         try:
             await self._runs(keep_runs)
             await self._long_runs()
             await self._housekeeping()
-            return await self._versions(keep_versions)
+            return await self._versions(keep_versions, None if assets is None else list(assets))
         except (asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError, OSError) as error:
             raise unavailable(self._database.address, error) from error
 
@@ -68,11 +72,11 @@ class Retention:
             await connection.execute(query("prune_journals"))
             await connection.execute(query("prune_nodes"))
 
-    async def _versions(self, keep: int) -> list[Materialization]:
+    async def _versions(self, keep: int, assets: list[str] | None) -> list[Materialization]:
         forgotten: list[Materialization] = []
         while len(forgotten) < _FORGOTTEN:
             async with self._database.transaction() as connection:
-                rows = await connection.fetch(query("prune_versions"), keep, _KEYS)
+                rows = await connection.fetch(query("prune_versions"), keep, _KEYS, assets)
             if not rows:
                 break
             forgotten += [materialization_of(row) for row in rows]

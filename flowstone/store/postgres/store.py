@@ -188,8 +188,10 @@ class PostgresStore(Store):
     async def delete_payload(self, location: str) -> None:
         await self._database.fetch("delete_payload", location)
 
-    async def prune(self, *, keep_versions: int, keep_runs: int) -> Sequence[Materialization]:
-        return await self._retention.prune(*retention(keep_versions, keep_runs))
+    async def prune(
+        self, *, keep_versions: int, keep_runs: int, assets: Collection[str] | None = None
+    ) -> Sequence[Materialization]:
+        return await self._retention.prune(*retention(keep_versions, keep_runs), assets)
 
     async def _count(self, name: str, *arguments: Any) -> int:
         rows = await self._database.fetch(name, *arguments)

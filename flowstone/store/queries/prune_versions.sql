@@ -1,7 +1,8 @@
--- $1: successes that stay of each asset and partition; $2: how many assets and partitions to look at now.
+-- $1: successes that stay of each asset and partition; $2: how many assets and partitions to look at now; $3: of these
+-- assets, or null.
 with looked_at as materialized (
     select known.asset, known.key from flowstone.superseded as known
-    where coalesce(known.kept, 2147483647) > $1
+    where coalesce(known.kept, 2147483647) > $1 and ($3::text[] is null or known.asset = any ($3))
     order by coalesce(known.kept, 2147483647) desc limit $2
     for update skip locked
 ), ranked as materialized (

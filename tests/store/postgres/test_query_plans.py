@@ -70,7 +70,7 @@ STATEMENTS = {
     "prune_runs": 2,
     "prune_events": 2,
     "prune_steps": 2,
-    "prune_versions": 2,
+    "prune_versions": 3,
     "prune_long": 2,
 }
 
