@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager, contextmanager, suppress
 from random import Random
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
@@ -20,7 +20,7 @@ from flowstone.store.postgres.problems import is_weather, sentence, unavailable
 from flowstone.store.postgres.sql import query
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+    from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 
     from flowstone.store.postgres.address import Address
 
@@ -37,7 +37,9 @@ _LONGEST_PAUSE: Final = 2.0
 _PATIENCE: Final = (
     60.0  # Seconds a question waits for the database; writes wait as long as it takes (journal.py).
 )
-_ANSWER: Final = 60.0  # Seconds for one statement.
+_ANSWER: Final = 20.0  # Seconds for one statement, before another connection is tried.
+_CONNECT: Final = 10.0
+_SILENCE: Final = 5.0  # Seconds without an answer that are a problem.
 # Milliseconds between two statements of a transaction. A process that is stopped, or a machine that is gone, in the
 # middle of one must not hold its locks for as long as it is away: others may be waiting to take over its runs.
 _IDLE: Final = 5_000
@@ -56,7 +58,6 @@ class Database:
     Attributes:
         address: As given.
         pooled: Whether a pooler stands between; known once open.
-        problem: Why it does not answer at present, or None.
     """
 
     def __init__(
@@ -67,11 +68,23 @@ class Database:
     ) -> None:
         self.address = address
         self.pooled = False
-        self.problem: str | None = None
+        self._problem: str | None = None
+        self._asked: dict[object, float] = {}
         self._random = random or Random()  # noqa: S311 - jitter, not secrets
         self._repair = repair
         self._repairing = False
         self._pool: asyncpg.Pool[Any] | None = None
+
+    @property
+    def problem(self) -> str | None:
+        """Why it does not answer at present, or None. A server that hangs says nothing; that is a problem too."""
+        if self._problem is None and self._asked:
+            waited = asyncio.get_running_loop().time() - next(iter(self._asked.values()))
+            if waited > _SILENCE:
+                return (
+                    f"{self.address} has not answered for {waited:.0f} s; check that it is up and not locked"
+                )
+        return self._problem
 
     @property
     def is_open(self) -> bool:
@@ -119,9 +132,9 @@ class Database:
     def _options(self) -> dict[str, Any]:
         """How to connect. A pooler refuses settings at the start of a session, and keeps no statements."""
         if self.pooled:
-            return {"command_timeout": _ANSWER, "statement_cache_size": 0}
+            return {"timeout": _CONNECT, "command_timeout": _ANSWER, "statement_cache_size": 0}
         settings = {"application_name": "flowstone", "idle_in_transaction_session_timeout": str(_IDLE)}
-        return {"command_timeout": _ANSWER, "server_settings": settings}
+        return {"timeout": _CONNECT, "command_timeout": _ANSWER, "server_settings": settings}
 
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[Connection]:
@@ -162,7 +175,8 @@ class Database:
         pause = _FIRST_PAUSE
         while True:
             try:
-                answer = await ask()
+                with self.asking():
+                    answer = await ask()
             except (
                 asyncpg.PostgresError,
                 asyncpg.InterfaceError,
@@ -177,32 +191,42 @@ class Database:
                 return answer
             pause = await self.pause(pause)
 
+    @contextmanager
+    def asking(self) -> Iterator[None]:
+        """Something is asked until the block ends; how long that has been is part of `problem`."""
+        mark = object()
+        self._asked[mark] = asyncio.get_running_loop().time()
+        try:
+            yield
+        finally:
+            del self._asked[mark]
+
     async def pause(self, seconds: float) -> float:
         """Wait about so long; returns how long to wait next time."""
         await asyncio.sleep(seconds * self._random.uniform(0.5, 1.5))
-        if self._repair is not None and not self._repairing and self.problem is not None:
+        if self._repair is not None and not self._repairing and self._problem is not None:
             self._repairing = True
             try:
                 await self._repair()
             except StoreUnavailable as error:
-                self.problem = str(error)
+                self._problem = str(error)
             finally:
                 self._repairing = False
         return min(_LONGEST_PAUSE, seconds * 2)
 
     def stormy(self, error: BaseException) -> None:
         """Note why the database does not answer."""
-        if self.problem is None:
+        if self._problem is None:
             with suppress(Exception):  # The handlers of a log are the application's.
                 _log.warning(
                     "The store does not answer and is tried again: %s", sentence(self.address, error)
                 )
-        self.problem = sentence(self.address, error)
+        self._problem = sentence(self.address, error)
 
     def fine(self) -> None:
         """Note that it answers."""
-        if self.problem is not None:
-            self.problem = None
+        if self._problem is not None:
+            self._problem = None
             with suppress(Exception):  # As above.
                 _log.warning("The store answers again: %s", self.address)
 

@@ -194,7 +194,8 @@ class Journal:
         since: float | None = None
         while True:
             try:
-                rows = await self._try(given)
+                with self._database.asking():
+                    rows = await self._try(given)
             except (
                 asyncpg.PostgresError,
                 asyncpg.InterfaceError,

@@ -24,6 +24,8 @@ __all__ = ["LATEST", "installed", "migrate", "require", "require_writable"]
 LATEST: Final = 4
 """The version this release works with; a test holds it against the files."""
 
+_PATIENCE: Final = 3_600.0  # Seconds for one migration of a large database, and for whoever waits for it.
+
 
 async def installed(connection: Connection) -> int:
     """The version of the schema; 0 where there is none."""
@@ -84,7 +86,7 @@ async def migrate(database: Database) -> list[str]:
 
 
 async def _migrate(database: Database, connection: Connection) -> list[str]:
-    await connection.execute(query("lock_schema"))
+    await connection.execute(query("lock_schema"), timeout=_PATIENCE)
     version = await installed(connection)
     _refuse_newer(database, version)
     applied = []
@@ -92,7 +94,7 @@ async def _migrate(database: Database, connection: Connection) -> list[str]:
         await connection.execute(query("create_schema"))
     for number, name, text in migrations():
         if number > version:
-            await connection.execute(text)
+            await connection.execute(text, timeout=_PATIENCE)
             await connection.execute(query("note_migration"), number, name)
             applied.append(f"{number:04d}_{name}")
     if version == 0:

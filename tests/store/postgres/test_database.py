@@ -45,3 +45,21 @@ async def test_connections_say_whose_they_are(store, database):
     )
     await connection.close()
     assert {row["application_name"] for row in names} == {"flowstone"}
+
+
+async def test_a_server_that_hangs_is_a_problem(store, database, monkeypatch):
+    """It says nothing, so the time it takes is what there is to say."""
+    monkeypatch.setattr(module, "_SILENCE", 0.05)
+    assert store.problem is None
+    connection = await asyncpg.connect(database)
+    await store.create_run(run())
+    async with connection.transaction():
+        await connection.execute("lock table flowstone.runs")
+        writing = asyncio.gather(store.write(begun()))
+        async with asyncio.timeout(10):
+            while store.problem is None:
+                await asyncio.sleep(0.01)
+        assert "has not answered for" in store.problem
+    await writing
+    assert store.problem is None
+    await connection.close()
