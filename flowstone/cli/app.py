@@ -17,8 +17,10 @@ from flowstone.cli.commands.migrate import migrate
 from flowstone.cli.commands.plan import plan
 from flowstone.cli.commands.run import run
 from flowstone.cli.commands.runs import runs
+from flowstone.cli.commands.serve import serve
 from flowstone.cli.commands.status import status
 from flowstone.cli.commands.tree import tree
+from flowstone.cli.commands.worker import worker
 
 __all__ = ["app"]
 
@@ -51,6 +53,8 @@ app.command(rich_help_panel=_REMEMBERED)(runs)
 app.command(rich_help_panel=_REMEMBERED)(run)
 app.command(rich_help_panel=_REMEMBERED)(status)
 app.command(rich_help_panel=_REMEMBERED)(lineage)
+app.command(rich_help_panel=_OPERATE)(serve)
+app.command(rich_help_panel=_OPERATE)(worker)
 app.command(rich_help_panel=_OPERATE)(migrate)
 
 

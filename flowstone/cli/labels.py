@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from datetime import datetime
 
-    from flowstone.runs.records import Materialization
+    from flowstone.runs.records import Materialization, RunRecord
 
 __all__ = [
     "ago",
@@ -21,8 +21,10 @@ __all__ = [
     "partition_label",
     "printable",
     "record_label",
+    "request_label",
     "run_label",
     "step_label",
+    "took",
 ]
 
 _UNITS = ((86_400.0, "d"), (3_600.0, "h"), (60.0, "min"), (1.0, "s"))
@@ -79,3 +81,22 @@ def ago(moment: datetime | None, now: datetime) -> str:
         if seconds >= size:
             return f"{seconds / size:.0f} {unit} ago"
     return "just now"
+
+
+def took(run: RunRecord) -> str:
+    """How long the run ran; a dash while it runs."""
+    if run.started_at is None or run.finished_at is None:
+        return "-"
+    return duration((run.finished_at - run.started_at).total_seconds())
+
+
+def request_label(run: RunRecord) -> str:
+    """`backfill monthly, 48 partitions`: what was asked for, in a few words."""
+    request = run.request
+    words = request.kind.replace("_", " ")
+    if request.span is not None:
+        return f"{words} {request.asset}[{key_label(request.span[0])} to {key_label(request.span[1])}]"
+    if len(request.keys) == 1:
+        only = request.keys[0]
+        return f"{words} {request.asset}" + ("" if only is None else f"[{key_label(only)}]")
+    return f"{words} {request.asset}, {count(len(request.keys), 'partition')}"

@@ -7,10 +7,11 @@ import contextlib
 from typing import TYPE_CHECKING, Any
 
 from flowstone.cli.default_store import file_instead
-from flowstone.cli.environment import home, options
+from flowstone.cli.environment import options
 from flowstone.cli.problem import CommandError
 from flowstone.errors import StoreUnavailable
 from flowstone.io import FileIO, MemoryIO
+from flowstone.io.postgres import PostgresIO
 from flowstone.store import FileStore, MemoryStore, open_store
 from flowstone.store.protocol import NoSchema
 
@@ -28,6 +29,7 @@ __all__ = [
     "history",
     "no_cluster",
     "opened",
+    "remembers",
     "shares",
     "shown",
     "store_of",
@@ -55,6 +57,11 @@ def shares(url: str) -> bool:
     return not isinstance(store_of(url), MemoryStore)
 
 
+def remembers(url: str) -> bool:
+    """Whether the store outlives the process."""
+    return shares(url) or isinstance(store_of(url), FileStore)
+
+
 def _is_embedded(url: str) -> bool:
     return url.lower().startswith("embedded:")
 
@@ -71,15 +78,13 @@ def directory_of(url: str) -> Path | None:
 def values_beside(url: str) -> IOManager:
     """The IO manager called "default" where the module defines none: as durable as the store.
 
-    Values live in the folder `values` of a `file://` store, in memory for a memory store, and in
-    `.flowstone/values` (`FLOWSTONE_HOME`) for any other.
+    Values live in the folder `values` of a `file://` store, in memory for a memory store, and in the database for
+    any other.
     """
     store = store_of(url)
     if isinstance(store, FileStore):
         return FileIO(store._directory / "values")
-    if isinstance(store, MemoryStore):
-        return MemoryIO()
-    return FileIO(home() / "values")
+    return MemoryIO() if isinstance(store, MemoryStore) else PostgresIO()
 
 
 @contextlib.asynccontextmanager

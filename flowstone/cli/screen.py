@@ -103,6 +103,11 @@ class Screen:
         self._document.write(_json(value) + "\n")
         self._document.flush()
 
+    def line(self, value: object) -> None:
+        """Write one of many JSON documents to stdout, on a line of its own."""
+        self._document.write(json_module.dumps(value, ensure_ascii=False, default=_json_default) + "\n")
+        self._document.flush()
+
     async def long_document(self, head: dict[str, Any], name: str, items: AsyncIterator[object]) -> None:
         """Write a JSON document whose last field is a list too long to be held: item by item."""
         write = self._document.write

@@ -7,9 +7,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from flowstone.cli.commands.runs import request_label, took
 from flowstone.cli.documents import record_document, run_document
-from flowstone.cli.labels import breakdown, count
+from flowstone.cli.labels import breakdown, count, request_label, took
 from flowstone.cli.loop import run_async
 from flowstone.cli.options import Debug, Json, StoreUrl
 from flowstone.cli.outcome import FAILURES_TOLD, failure_lines, step_table

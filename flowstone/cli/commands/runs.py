@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from flowstone.cli.documents import run_document
-from flowstone.cli.labels import ago, breakdown, count, duration, key_label, run_label
+from flowstone.cli.labels import ago, breakdown, request_label, run_label, took
 from flowstone.cli.loop import run_async
 from flowstone.cli.options import Debug, Json, StoreUrl
 from flowstone.cli.places import history, shown
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from flowstone.runs.records import RunRecord
 
-__all__ = ["request_label", "runs", "took"]
+__all__ = ["runs"]
 
 
 def runs(
@@ -62,22 +62,3 @@ def _table(screen: Screen, found: list[RunRecord]) -> Table:
             request_label(one) + counts,
         )
     return shown
-
-
-def took(run: RunRecord) -> str:
-    """How long the run ran; a dash while it runs."""
-    if run.started_at is None or run.finished_at is None:
-        return "-"
-    return duration((run.finished_at - run.started_at).total_seconds())
-
-
-def request_label(run: RunRecord) -> str:
-    """`backfill monthly, 48 partitions`: what was asked for, in a few words."""
-    request = run.request
-    words = request.kind.replace("_", " ")
-    if request.span is not None:
-        return f"{words} {request.asset}[{key_label(request.span[0])} to {key_label(request.span[1])}]"
-    if len(request.keys) == 1:
-        only = request.keys[0]
-        return f"{words} {request.asset}" + ("" if only is None else f"[{key_label(only)}]")
-    return f"{words} {request.asset}, {count(len(request.keys), 'partition')}"

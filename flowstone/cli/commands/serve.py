@@ -1,0 +1,52 @@
+"""`flowstone serve`: a node that lives until it is told to stop."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from flowstone.cli.commands.worker import Lease, MaxConcurrency, MaxThreads, ShutdownTimeout, given
+from flowstone.cli.loading import load
+from flowstone.cli.loop import run_async
+from flowstone.cli.options import Debug, Json, StoreUrl, Target
+from flowstone.cli.places import remembers
+from flowstone.cli.problem import CommandError
+from flowstone.cli.screen import Screen
+from flowstone.cli.serving import serve_node
+
+__all__ = ["serve"]
+
+
+def serve(
+    target: Target,
+    *,
+    store: StoreUrl,
+    host: Annotated[
+        str | None, typer.Option("--host", help="Not yet: this release has no HTTP API.", show_default=False)
+    ] = None,
+    port: Annotated[
+        int | None, typer.Option("--port", help="Not yet: this release has no HTTP API.", show_default=False)
+    ] = None,
+    max_concurrency: MaxConcurrency = None,
+    max_threads: MaxThreads = None,
+    lease: Lease = None,
+    shutdown_timeout: ShutdownTimeout = None,
+    json: Json = False,
+    debug: Debug = False,
+) -> None:
+    """Run a pipeline's submitted runs until told to stop."""
+    with Screen(json=json, debug=debug) as screen:
+        if host is not None or port is not None:
+            raise CommandError(
+                "This release has no HTTP API, so there is nothing for --host and --port to open.",
+                "Leave them out; `flowstone runs`, `tree` and `cancel` reach this node through the store.",
+            )
+        if not remembers(store):
+            raise CommandError(
+                f"Nobody could give work to a node with {store}.",
+                "Name a database with --store, such as embedded://.flowstone/pg.",
+            )
+        loaded = load(target)
+        settings = given(max_concurrency, max_threads, lease, shutdown_timeout)
+        screen.status = run_async(serve_node(screen, loaded, store, settings))

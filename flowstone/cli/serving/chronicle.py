@@ -1,0 +1,154 @@
+"""What a node does, a line at a time: which runs begin and end here, and which steps failed.
+
+For people a line on stderr with the time; with `--json` a document per line on stdout.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import OrderedDict
+from contextlib import suppress
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any, Final
+
+from flowstone.cli.documents import json_value, run_document
+from flowstone.cli.labels import breakdown, count, printable, record_label, request_label, took
+from flowstone.errors import StoreUnavailable
+from flowstone.runs.events import RunFinished, RunStarted, StepFailed, StepRetried
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+    from flowstone.cli.screen import Screen
+    from flowstone.runs.events import Event
+    from flowstone.runs.records import RunRecord
+    from flowstone.runtime.runtime import Runtime
+
+__all__ = ["Chronicle"]
+
+_FAILURES: Final = 5  # Told of one run; a broken source fails a thousand partitions in the same words.
+_KNOWN: Final = 10_000  # Runs.
+
+_STYLES: Final = {"succeeded": "green", "failed": "bold red", "cancelled": "magenta"}
+
+
+class Chronicle:
+    """Tells what happens in a runtime.
+
+    Args:
+        screen: Where to.
+        runtime: Of what.
+    """
+
+    def __init__(self, screen: Screen, runtime: Runtime) -> None:
+        self._screen = screen
+        self._services = runtime._started()
+        self._all_told = asyncio.Event()
+        self._known: OrderedDict[str, int] = OrderedDict()  # Runs told of, with the failures told of each.
+
+    def tell(self, event: str, text: str, style: str = "", /, **facts: Any) -> None:
+        """One line."""
+        now = datetime.now(UTC)
+        if self._screen.json:
+            self._screen.line({"at": now.isoformat(), "event": event, **facts})
+        else:
+            self._screen.note(f"{now.astimezone():%H:%M:%S} {text}", style)
+
+    async def follow(self, events: AsyncIterator[Event]) -> None:
+        """Tell of each event that is worth it, until there are no more."""
+        async for event in events:
+            await self._take(event)
+        self._all_told.set()
+
+    async def all_told(self, within: float) -> None:
+        """Return when `follow` has told everything, or when the time is over."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(within):
+                await self._all_told.wait()
+
+    async def _take(self, event: Event) -> None:
+        if event.run_id not in self._known:
+            await self._begins(event)
+        match event:
+            case RunFinished():
+                await self._ends(event)
+            case StepFailed():
+                self._failed(event)
+            case StepRetried(failure=failure) if failure.kind != "lost":
+                step = (
+                    f"{event.asset}"
+                    if event.partition_key is None
+                    else f"{event.asset}[{event.partition_key}]"
+                )
+                self.tell(
+                    "step.retried",
+                    f"{step} failed and is tried again in {event.delay:.3g} s: {printable(failure.message)}",
+                    "yellow",
+                    run_id=event.run_id,
+                    asset=event.asset,
+                    partition_key=event.partition_key,
+                    delay=event.delay,
+                )
+            case _:
+                pass
+
+    async def _begins(self, event: Event) -> None:
+        self._known[event.run_id] = 0
+        if len(self._known) > _KNOWN:
+            self._known.popitem(last=False)
+        run = await self._record(event.run_id)
+        if run is None:
+            return
+        if run.owner != self._services.node:
+            text = f"run {run.id}: takes steps of {request_label(run)} for the node {run.owner}"
+            self.tell("run.shared", text, run_id=run.id, owner=run.owner)
+            return
+        begun = "started" if isinstance(event, RunStarted) else "goes on here"
+        kind = "run.started" if isinstance(event, RunStarted) else "run.resumed"
+        total = event.total if isinstance(event, RunStarted) else run.total
+        self.tell(kind, f"run {run.id} {begun}: {request_label(run)}, {count(total, 'step')}", **_facts(run))
+
+    async def _ends(self, event: RunFinished) -> None:
+        self._known.pop(event.run_id, None)
+        run = await self._record(event.run_id)
+        if run is None:
+            return
+        text = f"run {run.id} {event.status} after {took(run)}: {breakdown(run.counts)}"
+        self.tell("run.finished", text, _STYLES.get(event.status, ""), **_facts(run))
+
+    def _failed(self, event: StepFailed) -> None:
+        told = self._known.get(event.run_id, 0)
+        self._known[event.run_id] = told + 1
+        failure = event.materialization.failure
+        if told >= _FAILURES or failure is None:
+            return
+        step = record_label(event.materialization)
+        text = f"{step} failed ({failure.kind}, attempt {event.attempt}): {printable(failure.message)}"
+        if told == _FAILURES - 1:
+            text += f" (more failures: `flowstone run {event.run_id}`)"
+        self.tell(
+            "step.failed",
+            text,
+            "red",
+            run_id=event.run_id,
+            asset=event.asset,
+            partition_key=event.partition_key,
+            attempt=event.attempt,
+            failure={"kind": failure.kind, "message": failure.message},
+        )
+
+    async def _record(self, run_id: str) -> RunRecord | None:
+        """The run, or None if it cannot be had right now: the line is not worth the node."""
+        try:
+            return await self._services.store.run(run_id)
+        except StoreUnavailable:
+            return None
+
+
+def _facts(run: RunRecord) -> dict[str, Any]:
+    document = run_document(run)
+    names = ("id", "status", "kind", "asset", "total", "counts", "started_at", "finished_at")
+    return {
+        "run_id": document.pop("id"),
+        **{name: json_value(document[name]) for name in names if name in document},
+    }

@@ -1,0 +1,131 @@
+"""The life of a node on the command line: opened, working, told to stop, drained, closed."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any
+
+from flowstone.cli import environment
+from flowstone.cli.beside import beside
+from flowstone.cli.labels import count, request_label, step_label
+from flowstone.cli.places import shown
+from flowstone.cli.problem import INTERRUPTED, OK
+from flowstone.cli.serving.chronicle import Chronicle
+from flowstone.cli.serving.lifeline import GRACE, Lifeline
+from flowstone.cli.session import open_runtime
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from flowstone.cli.loading import Loaded
+    from flowstone.cli.screen import Screen
+    from flowstone.runtime.live_run import LiveRun
+    from flowstone.runtime.options import Options
+    from flowstone.runtime.runtime import Runtime
+
+__all__ = ["serve_node"]
+
+_NAMED = 3
+_TELLING = 2.0  # Seconds for the lines about what has just ended.
+
+
+async def serve_node(screen: Screen, loaded: Loaded, store: str, given: Mapping[str, Any]) -> int:
+    """Be a node until a signal comes; returns the exit status.
+
+    Args:
+        screen: Where it tells what it does.
+        loaded: The pipeline.
+        store: The store's URL.
+        given: Settings by name; None is not said.
+    """
+    chosen = _settings(given)
+    lifeline = Lifeline(
+        chosen.shutdown_timeout + chosen.cancel_timeout + GRACE,
+        chosen.cancel_timeout + GRACE,
+        lambda text: (
+            screen.line({"event": "node.forced", "message": text}) if screen.json else screen.note(text)
+        ),
+    )
+    lifeline.attach()
+    task = asyncio.current_task()
+    assert task is not None, "a coroutine runs in a task"
+    open_ = False
+
+    async def call_off() -> None:
+        await lifeline.asked.wait()
+        if not open_:
+            task.cancel()
+
+    try:
+        async with beside(call_off), open_runtime(screen, loaded, store, worker=True, **given) as runtime:
+            open_ = True
+            await _live(screen, runtime, loaded, store, lifeline, chosen)
+    except asyncio.CancelledError:
+        if open_ or not lifeline.signals:
+            raise
+        task.uncancel()
+        screen.note("Stopped before the store was open.")
+    status = INTERRUPTED if lifeline.signals > 1 else OK
+    lifeline.done(status)
+    return status
+
+
+def _settings(given: Mapping[str, Any]) -> Options:
+    from flowstone.runtime.options import options_from  # noqa: PLC0415 - `flowstone --help` does without
+
+    return options_from(environment.settings(), dict(given))
+
+
+async def _live(
+    screen: Screen, runtime: Runtime, loaded: Loaded, store: str, lifeline: Lifeline, chosen: Options
+) -> None:
+    services = runtime._started()
+    chronicle = Chronicle(screen, runtime)
+    async with services.stream.subscribe(()) as events, beside(lambda: chronicle.follow(events)):
+        assets = count(len(loaded.pipeline.assets), "asset")
+        chronicle.tell(
+            "node.started",
+            f"node {services.node} works for {loaded.target} ({assets}) with {shown(store)}; SIGTERM stops it",
+            node=services.node,
+            pipeline=loaded.pipeline.name,
+            store=shown(store),
+        )
+        await lifeline.asked.wait()
+        left = tuple(runtime._runs.live.values())
+        chronicle.tell(
+            "node.stopping",
+            _waits_for(left, chosen),
+            "yellow",
+            node=services.node,
+            runs=[run.record.id for run in left],
+            within=chosen.shutdown_timeout,
+        )
+
+        async def hurry() -> None:
+            await lifeline.urged.wait()
+            chronicle.tell("node.urged", "stops now: what still runs is cancelled or handed back", "yellow")
+            with suppress(Exception):  # The polite stop, which waits for the same runs, says what is wrong.
+                await runtime.drain(0)
+
+        async with beside(hurry):
+            await runtime.drain()
+        events.close()
+        await chronicle.all_told(_TELLING)
+        handed_back = [run.record.id for run in left if run.status is None]
+        words = f"; {count(len(handed_back), 'run')} left to other nodes" if handed_back else ""
+        chronicle.tell("node.stopped", f"stopped{words}", node=services.node, handed_back=handed_back)
+
+
+def _waits_for(runs: tuple[LiveRun, ...], chosen: Options) -> str:
+    """`stops: waits at most 30 s for 1 run (backfill visits), now at visits[2025-01-01] and 2 more; ...`."""
+    steps = [attempt for run in runs for attempt in run.attempts.values()]
+    if not runs:
+        return "stops: takes no more runs, and none runs here"
+    names = [request_label(run.record) for run in runs[:_NAMED]]
+    more = f" and {len(runs) - _NAMED:,} more" if len(runs) > _NAMED else ""
+    under_way = ", ".join(step_label(attempt.asset.name, attempt.key) for attempt in steps[:_NAMED])
+    others = f" and {len(steps) - _NAMED:,} more" if len(steps) > _NAMED else ""
+    what = f", now at {under_way}{others}" if steps else ""
+    which = f"{count(len(runs), 'run')} ({', '.join(names)}{more})"
+    return f"stops: waits at most {chosen.shutdown_timeout:g} s for {which}{what}; a second signal stops now"
