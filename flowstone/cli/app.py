@@ -8,6 +8,7 @@ import typer
 
 from flowstone.cli.commands.assets import assets
 from flowstone.cli.commands.backfill import backfill
+from flowstone.cli.commands.cancel import cancel
 from flowstone.cli.commands.demo import demo
 from flowstone.cli.commands.doctor import doctor
 from flowstone.cli.commands.graph import graph
@@ -45,7 +46,6 @@ app.command(rich_help_panel=_START)(demo)
 app.command(rich_help_panel=_START)(doctor)
 app.command(rich_help_panel=_DEFINED)(assets)
 app.command(rich_help_panel=_DEFINED)(graph)
-app.command(rich_help_panel=_DEFINED)(tree)
 app.command(rich_help_panel=_COMPUTE)(materialize)
 app.command(rich_help_panel=_COMPUTE)(backfill)
 app.command(rich_help_panel=_COMPUTE)(plan)
@@ -55,6 +55,8 @@ app.command(rich_help_panel=_REMEMBERED)(status)
 app.command(rich_help_panel=_REMEMBERED)(lineage)
 app.command(rich_help_panel=_OPERATE)(serve)
 app.command(rich_help_panel=_OPERATE)(worker)
+app.command(rich_help_panel=_OPERATE)(cancel)
+app.command(rich_help_panel=_OPERATE)(tree)
 app.command(rich_help_panel=_OPERATE)(migrate)
 
 

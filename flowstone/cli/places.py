@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from flowstone.cli.default_store import file_instead
 from flowstone.cli.environment import options
@@ -28,7 +28,6 @@ __all__ = [
     "directory_of",
     "history",
     "no_cluster",
-    "opened",
     "remembers",
     "shares",
     "shown",
@@ -88,14 +87,22 @@ def values_beside(url: str) -> IOManager:
 
 
 @contextlib.asynccontextmanager
-async def history(url: str) -> AsyncIterator[Store]:
-    """The store, opened to be read while others may be writing; empty where nothing has run yet."""
-    async with opened(_readable(url), url) as store:
-        yield store
+async def history(url: str, *, to_write: bool = False) -> AsyncIterator[Store]:
+    """The store, opened to be read while others may be writing; empty where nothing has run yet.
+
+    Args:
+        url: The store's URL.
+        to_write: Whether a database is written to as well.
+    """
+    store = _readable(url)
+    if hasattr(store, "read_only"):
+        store.read_only = not to_write
+    async with _opened(store, url) as usable:
+        yield usable
 
 
 @contextlib.asynccontextmanager
-async def opened(store: Store, url: str) -> AsyncIterator[Store]:
+async def _opened(store: Store, url: str) -> AsyncIterator[Store]:
     """A store, opened within `connect_timeout`, and empty if it is a database without our schema.
 
     It is not migrated: looking from a newer FlowStone must not stop the older ones that work there.
@@ -134,9 +141,7 @@ def _readable(url: str) -> Store:
             "Name the store that was used with --store, such as file://.flowstone.",
         )
     if not _is_embedded(url):
-        looked_at: Any = open_store(url, auto_migrate=False)
-        looked_at.read_only = True
-        return looked_at  # type: ignore[no-any-return] # a PostgresStore, whose module is not imported for types
+        return open_store(url, auto_migrate=False)
     place = directory_of(url)
     return store if place is not None and (place / "data").exists() else MemoryStore()
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -21,11 +21,9 @@ from flowstone.cli.problem import CommandError
 from flowstone.cli.screen import Screen
 from flowstone.cli.selection import End, Partitions, Start, refuse_both
 from flowstone.cli.session import compute
+from flowstone.cli.submission import Key, Priority, Submit, leave_to_nodes, refuse_unless_submitted
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable
-
-    from flowstone.runtime.result import RunResult
     from flowstone.runtime.runtime import Runtime
 
 __all__ = ["backfill"]
@@ -47,6 +45,9 @@ def backfill(
     refresh: Annotated[
         RefreshChoice, typer.Option("--refresh", help="Which existing values to compute again.")
     ] = "missing",
+    submit: Submit = False,
+    key: Key = None,
+    priority: Priority = 0,
     store: StoreUrl,
     json: Json = False,
     debug: Debug = False,
@@ -54,6 +55,7 @@ def backfill(
     """Compute many partitions of an asset in one run."""
     with Screen(json=json, debug=debug) as screen:
         refuse_both(partition, start, end)
+        refuse_unless_submitted(store, key, priority, submit=submit)
         loaded = load(target)
         keys = [partition_argument(text) for text in partition or ()] or None
         defined = loaded.pipeline.assets.get(asset)
@@ -63,15 +65,22 @@ def backfill(
                 "Name its partitions with --partition, or use `flowstone materialize` for its one value.",
             )
 
-        def request(runtime: Runtime) -> Awaitable[RunResult]:
-            return runtime.backfill(
-                asset,
-                partitions=keys,
-                start=partition_argument(start),
-                end=partition_argument(end),
-                max_parallel=max_parallel,
-                upstream=upstream,
-                refresh=refresh,
-            )
+        selection: dict[str, Any] = {
+            "partitions": keys,
+            "start": partition_argument(start),
+            "end": partition_argument(end),
+            "max_parallel": max_parallel,
+            "upstream": upstream,
+            "refresh": refresh,
+        }
 
-        show_outcome(screen, compute(screen, loaded, store, request))
+        async def submission(runtime: Runtime) -> str:
+            return (await runtime.submit_backfill(asset, key=key, priority=priority, **selection)).id
+
+        if submit:
+            leave_to_nodes(screen, loaded, store, key, submission)
+        else:
+            show_outcome(
+                screen,
+                compute(screen, loaded, store, lambda runtime: runtime.backfill(asset, **selection)),
+            )

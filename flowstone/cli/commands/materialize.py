@@ -22,6 +22,14 @@ from flowstone.cli.outcome import show_outcome
 from flowstone.cli.problem import CommandError
 from flowstone.cli.screen import Screen
 from flowstone.cli.session import compute
+from flowstone.cli.submission import (
+    Key,
+    Priority,
+    Submit,
+    leave_to_nodes,
+    refuse_unless_submitted,
+    submit_one,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable
@@ -50,6 +58,9 @@ def materialize(
         ),
     ] = None,
     max_parallel: MaxParallel = None,
+    submit: Submit = False,
+    key: Key = None,
+    priority: Priority = 0,
     store: StoreUrl,
     json: Json = False,
     debug: Debug = False,
@@ -61,14 +72,31 @@ def materialize(
                 "--refresh says which upstream values to reuse, so it needs --upstream.",
                 "Without --upstream the asset itself is always computed.",
             )
+        refuse_unless_submitted(store, key, priority, submit=submit)
         loaded = load(target)
-        key = partition_argument(partition)
+        wanted = partition_argument(partition)
 
         def request(runtime: Runtime) -> Awaitable[RunResult | Materialization]:
             if not upstream:
-                return runtime.materialize(asset, partition=key)
+                return runtime.materialize(asset, partition=wanted)
             return runtime.materialize_all(
-                asset, partition=key, refresh=refresh or "all", max_parallel=max_parallel
+                asset, partition=wanted, refresh=refresh or "all", max_parallel=max_parallel
             )
 
-        show_outcome(screen, compute(screen, loaded, store, request))
+        async def submission(runtime: Runtime) -> str:
+            if not upstream:
+                return await submit_one(runtime, asset, wanted, key, priority)
+            run = await runtime.submit(
+                asset,
+                partition=wanted,
+                refresh=refresh or "all",
+                max_parallel=max_parallel,
+                key=key,
+                priority=priority,
+            )
+            return run.id
+
+        if submit:
+            leave_to_nodes(screen, loaded, store, key, submission)
+        else:
+            show_outcome(screen, compute(screen, loaded, store, request))

@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from flowstone.cli.documents import record_document, run_document
+from flowstone.cli.finding import find_run
 from flowstone.cli.labels import breakdown, count, request_label, took
 from flowstone.cli.loop import run_async
 from flowstone.cli.options import Debug, Json, StoreUrl
 from flowstone.cli.outcome import FAILURES_TOLD, failure_lines, step_table
-from flowstone.cli.places import history, shown
+from flowstone.cli.places import history
 from flowstone.cli.screen import Screen
-from flowstone.errors import RunNotFound
 from flowstone.runs.records import Status
 from flowstone.runtime.step_list import StepList
 
@@ -47,7 +47,7 @@ def run(
 
 async def _tell(screen: Screen, url: str, run_id: str, limit: int) -> None:
     async with history(url) as store:
-        record = await store.run(run_id) or await _beginning_with(store, run_id, url)
+        record = await find_run(store, run_id, url)
         if screen.json:
             async with contextlib.aclosing(_pages(store, record.id)) as pages:
                 await screen.long_document(run_document(record), "steps", _documents(screen, pages))
@@ -71,27 +71,6 @@ async def _documents(
     async for page in pages:
         for step in page:
             yield record_document(step, debug=screen.debug)
-
-
-async def _beginning_with(store: Store, beginning: str, url: str) -> RunRecord:
-    found: list[RunRecord] = []
-    async with contextlib.aclosing(_all_runs(store)) as records:
-        async for record in records:
-            if record.id.startswith(beginning):
-                found.append(record)
-            if len(found) > 1:
-                raise RunNotFound(f"{beginning!r} begins more than one run: write more of the id.")
-    if not found:
-        raise RunNotFound(f"{shown(url)} knows no run {beginning!r}: `flowstone runs` lists them.")
-    return found[0]
-
-
-async def _all_runs(store: Store) -> AsyncGenerator[RunRecord, None]:
-    before: str | None = None
-    while page := await store.runs(limit=_PAGE, before=before):
-        for record in page:
-            yield record
-        before = page[-1].id
 
 
 def _show(screen: Screen, record: RunRecord, steps: StepList, failed: StepList) -> None:

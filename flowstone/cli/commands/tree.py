@@ -1,35 +1,136 @@
-"""`flowstone tree`: every process of a runtime, as its supervisors see them."""
+"""`flowstone tree`: every process of a runtime, as its supervisors see them; of all nodes, or of a new one."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from dataclasses import fields
+from typing import TYPE_CHECKING, Annotated, Any
 
+import anyio
+import typer
+
+from flowstone.actors import ProcessInfo
+from flowstone.cli.documents import json_value
+from flowstone.cli.labels import count, duration
 from flowstone.cli.loading import load
 from flowstone.cli.loop import run_async
-from flowstone.cli.options import Debug, Json, Target
+from flowstone.cli.options import Debug, Json, StoreUrl
+from flowstone.cli.places import cluster_of, history, shares, shown
 from flowstone.cli.screen import Screen
 from flowstone.cli.session import open_runtime
+from flowstone.store.cluster import Notice
 
 if TYPE_CHECKING:
-    from flowstone.actors import ProcessInfo
+    from collections.abc import Mapping, Sequence
+
     from flowstone.cli.loading import Loaded
+    from flowstone.store.cluster import Cluster, WatchedNode
 
 __all__ = ["tree"]
 
+_PATIENCE = 2.0
+"""Seconds that nodes get to show themselves; one whose event loop is blocked does not."""
 
-def tree(target: Target, json: Json = False, debug: Debug = False) -> None:
-    """Start a runtime for a pipeline and show its supervision tree."""
+_LOOK = 0.05
+
+
+def tree(
+    target: Annotated[
+        str | None,
+        typer.Argument(
+            metavar="[MODULE:PIPELINE]",
+            help="Start a runtime for this pipeline instead of asking the nodes of the store.",
+            show_default=False,
+        ),
+    ] = None,
+    *,
+    store: StoreUrl,
+    json: Json = False,
+    debug: Debug = False,
+) -> None:
+    """Show the supervision trees of the nodes, or of a new runtime."""
     with Screen(json=json, debug=debug) as screen:
-        info = run_async(_snapshot(screen, load(target)))
+        if target is not None:
+            info = run_async(_snapshot(screen, load(target)))
+            screen.document(_document(info)) if screen.json else screen.show(repr(info))
+            return
+        nodes = run_async(_nodes(store))
         if screen.json:
-            screen.document(_document(info))
+            screen.document({"nodes": [_node_document(node) for node in nodes]})
+        elif nodes:
+            screen.show(*(line for node in nodes for line in _lines(node)))
         else:
-            screen.show(repr(info))
+            screen.note(f"No node works with {shown(store)}: `flowstone serve MODULE:PIPELINE` is one.")
 
 
 async def _snapshot(screen: Screen, loaded: Loaded) -> ProcessInfo:
     async with open_runtime(screen, loaded, "memory://") as runtime:
         return runtime.tree()
+
+
+async def _nodes(url: str) -> Sequence[WatchedNode]:
+    """The nodes that are alive, each with its tree as it is now, if it answers."""
+    async with history(url, to_write=True) as store:
+        if store.cluster is None and shares(url):
+            return []  # A database that nobody has used yet.
+        return await _fresh(cluster_of(store, url))
+
+
+async def _fresh(cluster: Cluster) -> Sequence[WatchedNode]:
+    nodes = await _alive(cluster)
+    before = {node.node.id: node.tree_at for node in nodes}
+    if nodes:
+        await cluster.tell(Notice("tree"))
+    with anyio.move_on_after(_PATIENCE):
+        while any(node.tree_at == before.get(node.node.id) for node in nodes):
+            await anyio.sleep(_LOOK)
+            nodes = await _alive(cluster)
+    return nodes
+
+
+async def _alive(cluster: Cluster) -> Sequence[WatchedNode]:
+    return [node for node in await cluster.nodes() if node.alive]
+
+
+def _lines(watched: WatchedNode) -> list[str]:
+    node = watched.node
+    age = _age(watched)
+    holds = ", ".join(node.pipelines) or "no pipeline of others"
+    head = f"node {node.id} on {node.host}, process {node.pid}: holds {holds}, {count(watched.runs, 'run')}"
+    if watched.tree is None or age is None:
+        return [f"{head}, has not shown its tree yet", ""]
+    stale = f", as it was {duration(age)} ago: it does not answer" if age > _PATIENCE else ""
+    return [f"{head}{stale}", repr(_process(watched.tree)), ""]
+
+
+def _age(watched: WatchedNode) -> float | None:
+    """Seconds since it showed its tree, by the clock of the store."""
+    if watched.tree_at is None:
+        return None
+    now = watched.beat_at.timestamp() + watched.node.lease - watched.left
+    return max(0.0, now - watched.tree_at.timestamp())
+
+
+def _process(data: Mapping[str, Any]) -> ProcessInfo:
+    """From what a node published, which may be of another release: fields that are not known are left out."""
+    known = {field.name: data[field.name] for field in fields(ProcessInfo) if field.name in data}
+    known["children"] = tuple(_process(child) for child in data.get("children", ()))
+    known["abandoned"] = tuple(data.get("abandoned", ()))
+    return ProcessInfo(**known)
+
+
+def _node_document(watched: WatchedNode) -> dict[str, Any]:
+    node, age = watched.node, _age(watched)
+    return {
+        "id": node.id,
+        "host": node.host,
+        "pid": node.pid,
+        "version": node.version,
+        "pipelines": list(node.pipelines),
+        "runs": watched.runs,
+        "joined_at": json_value(watched.joined_at),
+        "tree_age": age,
+        "tree": None if watched.tree is None else _document(_process(watched.tree)),
+    }
 
 
 def _document(info: ProcessInfo) -> dict[str, Any]:

@@ -1,0 +1,116 @@
+"""`flowstone cancel ID`: stop a run, whichever node drives it."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import suppress
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from flowstone.cli.documents import run_document
+from flowstone.cli.finding import find_run
+from flowstone.cli.labels import breakdown, request_label
+from flowstone.cli.loop import run_async
+from flowstone.cli.options import Debug, Json, StoreUrl
+from flowstone.cli.places import history
+from flowstone.cli.problem import FAILED, CommandError
+from flowstone.cli.screen import Screen
+from flowstone.errors import RunNotFound
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from flowstone.runs.records import RunRecord
+    from flowstone.store import Store
+    from flowstone.store.cluster import Cluster, Notice, WatchedNode
+
+__all__ = ["cancel"]
+
+_POLL = 0.5
+"""Seconds between two looks; a notice that the run has ended comes sooner."""
+
+
+def cancel(
+    run_id: Annotated[
+        str, typer.Argument(metavar="ID", help="The run's id, or how it begins.", show_default=False)
+    ],
+    *,
+    wait: Annotated[
+        bool, typer.Option("--wait/--no-wait", help="Whether to return only when the run has stopped.")
+    ] = True,
+    store: StoreUrl,
+    json: Json = False,
+    debug: Debug = False,
+) -> None:
+    """Stop a run, whichever node drives it."""
+    with Screen(json=json, debug=debug) as screen:
+        ended_before, run = run_async(_cancel(screen, store, run_id, wait=wait))
+        if screen.json:
+            screen.document(run_document(run))
+        elif ended_before:
+            screen.show(f"run {run.id} had ended already: {run.status}")
+        elif not run.status.terminal:
+            screen.show(f"run {run.id} is told to stop")
+        else:
+            screen.show(f"run {run.id} {run.status}: {breakdown(run.counts)}")
+
+
+async def _cancel(screen: Screen, url: str, beginning: str, *, wait: bool) -> tuple[bool, RunRecord]:
+    """Whether the run had ended already, and the run as it is in the end."""
+    async with history(url, to_write=True) as store:
+        run = await find_run(store, beginning, url)
+        if run.status.terminal:
+            return True, run
+        if store.cluster is None:
+            raise CommandError(
+                f"Only the process that runs {run.id} can stop it, because {url} is a file.",
+                "Press Ctrl-C there; if it is gone, the next command that computes closes the run.",
+                status=FAILED,
+            )
+        await store.cluster.request_cancel(run.id, "asked")
+        return False, await (_stopped(screen, store, store.cluster, run) if wait else _now(store, run))
+
+
+async def _now(store: Store, run: RunRecord) -> RunRecord:
+    found = await store.run(run.id)
+    if found is None:
+        raise RunNotFound(f"Run {run.id} was removed by retention.")
+    return found
+
+
+async def _stopped(screen: Screen, store: Store, cluster: Cluster, run: RunRecord) -> RunRecord:
+    """The run, once it has stopped."""
+    woken = asyncio.Event()
+
+    def heard(notice: Notice) -> None:
+        if notice.kind == "look" or notice.subject == run.id:
+            woken.set()
+
+    told = ""
+    with cluster.watch(heard):
+        while not (run := await _now(store, run)).status.terminal:
+            words = _whom_it_waits_for(run, await cluster.nodes())
+            if words != told:
+                told = words
+                screen.note(words)
+            woken.clear()
+            with suppress(TimeoutError):
+                async with asyncio.timeout(_POLL):
+                    await woken.wait()
+    return run
+
+
+def _whom_it_waits_for(run: RunRecord, nodes: Sequence[WatchedNode]) -> str:
+    """Who will stop it. Raises `CommandError` if nobody is there to."""
+    what = f"run {run.id} ({request_label(run)})"
+    if any(node.alive and node.node.id == run.owner for node in nodes):
+        return f"Waiting for the node {run.owner} to stop {what}."
+    if any(node.alive and run.pipeline in node.node.pipelines for node in nodes):
+        return f"Waiting for a node to take {what} over and stop it."
+    owner = f"its node {run.owner} is gone" if run.owner else "nobody drives it"
+    raise CommandError(
+        f"Run {run.id} is told to stop, but {owner} and no node holds the pipeline {run.pipeline!r}.",
+        "Start one with `flowstone worker`: it stops the run at once.",
+        status=FAILED,
+    )

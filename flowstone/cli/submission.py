@@ -1,0 +1,91 @@
+"""Leaving a run to the nodes of a store: written down, and whoever has room takes it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, TypeAlias
+
+import typer
+
+from flowstone.cli.loop import run_async
+from flowstone.cli.places import no_cluster, shares
+from flowstone.cli.problem import CommandError
+from flowstone.cli.session import open_runtime
+from flowstone.runtime.requests import asset_named, checked_key, checked_priority, materialize_request
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+    from flowstone.cli.loading import Loaded
+    from flowstone.cli.screen import Screen
+    from flowstone.runtime.runtime import Runtime
+
+__all__ = ["Key", "Priority", "Submit", "leave_to_nodes", "refuse_unless_submitted", "submit_one"]
+
+Submit: TypeAlias = Annotated[
+    bool,
+    typer.Option(
+        "--submit",
+        help="Leave the run to the nodes of the store (`serve`, `worker`) and return when it is written down.",
+        show_default=False,
+    ),
+]
+Key: TypeAlias = Annotated[
+    str | None,
+    typer.Option(
+        "--key",
+        metavar="TEXT",
+        help="With --submit: start nothing while a run with this key is unfinished.",
+        show_default=False,
+    ),
+]
+Priority: TypeAlias = Annotated[
+    int,
+    typer.Option("--priority", metavar="N", help="With --submit: higher is taken first.", show_default=False),
+]
+
+
+def refuse_unless_submitted(store: str, key: str | None, priority: int, *, submit: bool) -> None:
+    """Raise `CommandError` if `--key` or `--priority` mean nothing here, or nobody could take the run."""
+    if submit and not shares(store):
+        raise no_cluster(store, why="no other process can take a run from it")
+    if not submit and (key is not None or priority):
+        raise CommandError(
+            "--key and --priority are about runs that are left to other nodes.",
+            "Add --submit, or leave them out.",
+        )
+    try:
+        checked_key(key)
+        checked_priority(priority)
+    except ValueError as error:
+        raise CommandError(f"{error}") from None
+
+
+def leave_to_nodes(
+    screen: Screen, loaded: Loaded, store: str, key: str | None, ask: Callable[[Runtime], Awaitable[str]]
+) -> None:
+    """Submit a run and tell its id once it is durable."""
+    run_id, before = run_async(_submit(screen, loaded, store, key, ask))
+    known = run_id == before
+    if screen.json:
+        screen.document({"run_id": run_id, "submitted": not known, "key": key})
+    elif known:
+        screen.show(f"run {run_id} is unfinished and has the key {key!r}: nothing was submitted")
+    else:
+        screen.show(f"run {run_id} is submitted")
+
+
+async def _submit(
+    screen: Screen, loaded: Loaded, store: str, key: str | None, ask: Callable[[Runtime], Awaitable[str]]
+) -> tuple[str, str | None]:
+    async with open_runtime(screen, loaded, store) as runtime:
+        known = None if key is None else await runtime._started().store.run_with_key(key)
+        return await ask(runtime), None if known is None else known.id
+
+
+async def submit_one(runtime: Runtime, asset: str, partition: object, key: str | None, priority: int) -> str:
+    """As `Runtime.submit`, for the asset alone: what `materialize` without `--upstream` would do."""
+    conductor = runtime._conductor
+    view = await conductor.view()
+    request = materialize_request(view, asset_named(view.graph, asset).name, partition, None, {})
+    await runtime._check_ready(view, request)
+    return await conductor.submit(view, request, key, priority)
