@@ -8,10 +8,11 @@ import json
 import os
 import signal
 import subprocess
-import sys
 from typing import TYPE_CHECKING
 
 import pytest
+
+from tests.cli.programs import command, environment, finished, read_until, started
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -52,49 +53,6 @@ async def stubborn(context) -> str:
 def folder(tmp_path) -> Path:
     (tmp_path / "gated.py").write_text(GATED)
     return tmp_path
-
-
-def environment() -> dict[str, str]:
-    unwanted = {"NO_COLOR", "FORCE_COLOR", "FLOWSTONE_STORE", "COLUMNS", "LINES"}
-    kept = {name: value for name, value in os.environ.items() if name not in unwanted}
-    return {**kept, "FLOWSTONE_STORE": "file://.flowstone", "TERM": "xterm-256color", "PYTHONUNBUFFERED": "1"}
-
-
-def command(*arguments: str) -> list[str]:
-    return [sys.executable, "-m", "flowstone", *arguments]
-
-
-@contextlib.contextmanager
-def started(folder: Path, *arguments: str) -> Iterator[subprocess.Popen[str]]:
-    """A command without a terminal; killed at the end if it is still there."""
-    process = subprocess.Popen(
-        command(*arguments),
-        cwd=folder,
-        env=environment(),
-        text=True,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-    )
-    try:
-        with process:
-            yield process
-            process.kill()
-    finally:
-        process.kill()
-
-
-def read_until(process: subprocess.Popen[str], words: str) -> str:
-    """Wait for a line on stderr that has these words."""
-    assert process.stderr is not None
-    for line in process.stderr:
-        if words in line:
-            return line
-    raise AssertionError(f"the command ended without saying {words!r}")
-
-
-def finished(process: subprocess.Popen[str]) -> tuple[int, str, str]:
-    out, err = process.communicate(timeout=30)
-    return process.returncode, out, err
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])

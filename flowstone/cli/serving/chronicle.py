@@ -103,10 +103,14 @@ class Chronicle:
             text = f"run {run.id}: takes steps of {request_label(run)} for the node {run.owner}"
             self.tell("run.shared", text, run_id=run.id, owner=run.owner)
             return
-        begun = "started" if isinstance(event, RunStarted) else "goes on here"
-        kind = "run.started" if isinstance(event, RunStarted) else "run.resumed"
         total = event.total if isinstance(event, RunStarted) else run.total
-        self.tell(kind, f"run {run.id} {begun}: {request_label(run)}, {count(total, 'step')}", **_facts(run))
+        resumed = run.epoch > 1  # The first node that takes it raises it to one.
+        begun = "goes on here" if resumed else "started"
+        self.tell(
+            "run.resumed" if resumed else "run.started",
+            f"run {run.id} {begun}: {request_label(run)}, {count(total, 'step')}",
+            **_facts(run),
+        )
 
     async def _ends(self, event: RunFinished) -> None:
         self._known.pop(event.run_id, None)
