@@ -36,16 +36,16 @@ def cancel(
         str, typer.Argument(metavar="ID", help="The run's id, or how it begins.", show_default=False)
     ],
     *,
-    wait: Annotated[
-        bool, typer.Option("--wait/--no-wait", help="Whether to return only when the run has stopped.")
-    ] = True,
+    no_wait: Annotated[
+        bool, typer.Option("--no-wait", help="Return when the run is told to stop.", show_default=False)
+    ] = False,
     store: StoreUrl,
     json: Json = False,
     debug: Debug = False,
 ) -> None:
     """Stop a run, whichever node drives it."""
     with Screen(json=json, debug=debug) as screen:
-        ended_before, run = run_async(_cancel(screen, store, run_id, wait=wait))
+        ended_before, run = run_async(_cancel(screen, store, run_id, wait=not no_wait))
         if screen.json:
             screen.document(run_document(run))
         elif ended_before:
