@@ -24,6 +24,7 @@ from flowstone.cli.session import compute
 from flowstone.cli.submission import Key, Priority, Submit, leave_to_nodes, refuse_unless_submitted
 
 if TYPE_CHECKING:
+    from flowstone.cli.loading import Loaded
     from flowstone.runtime.runtime import Runtime
 
 __all__ = ["backfill"]
@@ -58,13 +59,8 @@ def backfill(
         refuse_unless_submitted(store, key, priority, submit=submit)
         loaded = load(target)
         keys = [partition_argument(text) for text in partition or ()] or None
-        defined = loaded.pipeline.assets.get(asset)
-        if defined is not None and defined.partitions is None and keys is None:
-            raise CommandError(
-                f"The asset {asset!r} has no partition set to backfill.",
-                "Name its partitions with --partition, or use `flowstone materialize` for its one value.",
-            )
-
+        if keys is None:
+            _refuse_without_set(loaded, asset)
         selection: dict[str, Any] = {
             "partitions": keys,
             "start": partition_argument(start),
@@ -73,14 +69,22 @@ def backfill(
             "upstream": upstream,
             "refresh": refresh,
         }
-
-        async def submission(runtime: Runtime) -> str:
-            return (await runtime.submit_backfill(asset, key=key, priority=priority, **selection)).id
-
         if submit:
-            leave_to_nodes(screen, loaded, store, key, submission)
+            about = {**selection, "key": key, "priority": priority}
+            leave_to_nodes(screen, loaded, store, key, lambda runtime: _submit(runtime, asset, about))
         else:
-            show_outcome(
-                screen,
-                compute(screen, loaded, store, lambda runtime: runtime.backfill(asset, **selection)),
-            )
+            outcome = compute(screen, loaded, store, lambda runtime: runtime.backfill(asset, **selection))
+            show_outcome(screen, outcome)
+
+
+def _refuse_without_set(loaded: Loaded, asset: str) -> None:
+    defined = loaded.pipeline.assets.get(asset)
+    if defined is not None and defined.partitions is None:
+        raise CommandError(
+            f"The asset {asset!r} has no partition set to backfill.",
+            "Name its partitions with --partition, or use `flowstone materialize` for its one value.",
+        )
+
+
+async def _submit(runtime: Runtime, asset: str, about: dict[str, Any]) -> str:
+    return (await runtime.submit_backfill(asset, **about)).id

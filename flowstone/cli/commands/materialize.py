@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -34,7 +35,7 @@ from flowstone.cli.submission import (
 if TYPE_CHECKING:
     from collections.abc import Awaitable
 
-    from flowstone.runs.records import Materialization
+    from flowstone.runs.records import Materialization, Refresh
     from flowstone.runtime.result import RunResult
     from flowstone.runtime.runtime import Runtime
 
@@ -74,29 +75,39 @@ def materialize(
             )
         refuse_unless_submitted(store, key, priority, submit=submit)
         loaded = load(target)
-        wanted = partition_argument(partition)
-
-        def request(runtime: Runtime) -> Awaitable[RunResult | Materialization]:
-            if not upstream:
-                return runtime.materialize(asset, partition=wanted)
-            return runtime.materialize_all(
-                asset, partition=wanted, refresh=refresh or "all", max_parallel=max_parallel
-            )
-
-        async def submission(runtime: Runtime) -> str:
-            if not upstream:
-                return await submit_one(runtime, asset, wanted, key, priority)
-            run = await runtime.submit(
-                asset,
-                partition=wanted,
-                refresh=refresh or "all",
-                max_parallel=max_parallel,
-                key=key,
-                priority=priority,
-            )
-            return run.id
-
+        wanted = _Wanted(asset, partition_argument(partition), upstream, refresh or "all", max_parallel)
         if submit:
-            leave_to_nodes(screen, loaded, store, key, submission)
+            leave_to_nodes(screen, loaded, store, key, lambda runtime: wanted.submit(runtime, key, priority))
         else:
-            show_outcome(screen, compute(screen, loaded, store, request))
+            show_outcome(screen, compute(screen, loaded, store, wanted.request))
+
+
+@dataclass(frozen=True, slots=True)
+class _Wanted:
+    """What is to be computed."""
+
+    asset: str
+    partition: object
+    upstream: bool
+    refresh: Refresh
+    max_parallel: int | None
+
+    def request(self, runtime: Runtime) -> Awaitable[RunResult | Materialization]:
+        if not self.upstream:
+            return runtime.materialize(self.asset, partition=self.partition)
+        return runtime.materialize_all(
+            self.asset, partition=self.partition, refresh=self.refresh, max_parallel=self.max_parallel
+        )
+
+    async def submit(self, runtime: Runtime, key: str | None, priority: int) -> str:
+        if not self.upstream:
+            return await submit_one(runtime, self.asset, self.partition, key, priority)
+        run = await runtime.submit(
+            self.asset,
+            partition=self.partition,
+            refresh=self.refresh,
+            max_parallel=self.max_parallel,
+            key=key,
+            priority=priority,
+        )
+        return run.id
