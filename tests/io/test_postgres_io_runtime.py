@@ -277,16 +277,16 @@ async def test_two_runtimes_may_share_the_manager():
 
 async def test_nodes_load_what_others_stored(database, connection):
     """Two runtimes that write at the same time, values small and large; each loads all of them."""
-    one_half, other_half = KEYS[:50], KEYS[50:]
-    small, large = sized(100), sized(1_100_000)
-    # No workers: each computes its own, since the two would lend each other steps of a pipeline of one name.
-    async with (
-        Runtime(small, store=database, worker=False) as one,
-        Runtime(large, store=database, worker=False) as other,
-    ):
+    pipeline = Pipeline("sized")
+
+    @pipeline.asset(partitions=StaticPartitions(KEYS))
+    async def blob(context) -> bytes:
+        return context.partition.encode().ljust(100 if context.partition < KEYS[50] else 1_100_000)
+
+    async with Runtime(pipeline, store=database) as one, Runtime(pipeline, store=database) as other:
         await asyncio.gather(
-            one.backfill("blob", partitions=one_half, max_parallel=16),
-            other.backfill("blob", partitions=other_half, max_parallel=8),
+            one.backfill("blob", partitions=KEYS[:50], max_parallel=16),
+            other.backfill("blob", partitions=KEYS[50:], max_parallel=8),
         )
         for runtime in (one, other):
             found = await asyncio.gather(*(runtime.load("blob", partition=key) for key in KEYS))

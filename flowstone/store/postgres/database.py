@@ -44,6 +44,7 @@ _SILENCE: Final = 5.0  # Seconds without an answer that are a problem.
 # middle of one must not hold its locks for as long as it is away: others may be waiting to take over its runs.
 _IDLE: Final = 5_000
 _POOL: Final = 8
+_LARGE: Final = 4
 _MINIMUM: Final = 14
 
 
@@ -58,6 +59,7 @@ class Database:
     Attributes:
         address: As given.
         pooled: Whether a pooler stands between; known once open.
+        large: Held while a large value goes to or fro, by so few that others find a connection; there once open.
     """
 
     def __init__(
@@ -70,6 +72,7 @@ class Database:
         self.pooled = False
         self._problem: str | None = None
         self._asked: dict[object, float] = {}
+        self.large: asyncio.Semaphore
         self._random = random or Random()  # noqa: S311 - jitter, not secrets
         self._repair = repair
         self._repairing = False
@@ -111,6 +114,7 @@ class Database:
                 max_size=_POOL,
                 **self._options(),
             )
+            self.large = asyncio.Semaphore(_LARGE)
         except Exception as error:
             raise self._refusal(error) from error
 
@@ -164,14 +168,14 @@ class Database:
 
         return await self.patiently(ask), tries
 
-    async def patiently(self, ask: Callable[[], Awaitable[T]]) -> T:
-        """Do something that is safe to repeat until it works.
+    async def patiently(self, ask: Callable[[], Awaitable[T]], patience: float = _PATIENCE) -> T:
+        """Do something that is safe to repeat until it works, or has not for so many seconds.
 
         Raises:
             StoreUnavailable: As `fetch`.
         """
         loop = asyncio.get_running_loop()
-        deadline = loop.time() + _PATIENCE
+        deadline = loop.time() + patience
         pause = _FIRST_PAUSE
         while True:
             try:

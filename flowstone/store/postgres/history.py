@@ -121,7 +121,8 @@ class History:
         content = found.get(location)
         if content is None and location in found:
             # Large ones come one at a time: many together would have to be in memory at once.
-            rows = await self._database.fetch("large_payload", location)
+            async with self._database.large:
+                rows = await self._database.fetch("large_payload", location)
             content = rows[0]["content"] if rows else None
         return content
 

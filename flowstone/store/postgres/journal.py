@@ -25,14 +25,12 @@ from uuid import UUID
 
 import asyncpg
 
-from flowstone.assets.partition_labels import step_label
 from flowstone.errors import StoreUnavailable
-from flowstone.store import refusals
+from flowstone.store.postgres.alone import write_alone
+from flowstone.store.postgres.answers import refusal
 from flowstone.store.postgres.batch import Creation, Entry, Write, arguments, gather
 from flowstone.store.postgres.problems import is_weather, unavailable
 from flowstone.store.postgres.sql import query
-from flowstone.store.postgres.texts import key_of
-from flowstone.store.protocol import KeyTaken, StaleWrite
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -88,37 +86,21 @@ class Journal:
         """Record events of one run, all or none. Raises `StaleWrite`."""
         entry = Write.of(events, epoch, self._future(), payload)
         if payload is not None and len(payload) > _ALONE:
-            await self._write_alone(entry)
+            self._check_open()
+            await write_alone(self._database, self.writer, entry)
         else:
             await self._enter(entry)
 
     async def _enter(self, entry: Entry) -> None:
-        if self._closing:
-            raise StoreUnavailable("the store is closed, so this was not recorded; open it again")
+        self._check_open()
         self._waiting.append(entry)
         if self._woken is not None and not self._woken.done():
             self._woken.set_result(None)
         await entry.done
 
-    async def _write_alone(self, entry: Write) -> None:
-        """On a connection of the pool. Sent again after a lost answer, its own record would refuse it."""
-        given, *_ = arguments([entry])
-        tries = 0
-
-        async def send() -> Any:
-            nonlocal tries
-            tries += 1
-            async with self._database.transaction() as connection:
-                return await connection.fetch(query("record"), self.writer, None, None, *given)
-
-        for row in await self._database.patiently(send):
-            if tries > 1 and row["reason"] == "ended" and await self._is_kept(entry):
-                return
-            raise _refusal(row, entry)
-
-    async def _is_kept(self, entry: Write) -> bool:
-        assert entry.payload is not None
-        return bool(await self._database.fetch("payload_exists", entry.payload[0]))
+    def _check_open(self) -> None:
+        if self._closing:
+            raise StoreUnavailable("the store is closed, so this was not recorded; open it again")
 
     @staticmethod
     def _future() -> asyncio.Future[None]:
@@ -244,37 +226,4 @@ def _settle(entry: Entry, row: Any) -> None:
     if row is None:
         entry.done.set_result(None)
     else:
-        entry.done.set_exception(_refusal(row, entry))
-
-
-def _refusal(row: Any, entry: Entry) -> StaleWrite:
-    if isinstance(entry, Write):
-        return StaleWrite(_write_refused(row, entry))
-    assert isinstance(entry, Creation)
-    if row["reason"] == "key":
-        return KeyTaken(refusals.key_taken(row["key"], str(entry.run.key)))
-    return StaleWrite(refusals.id_taken(entry.run_id))
-
-
-def _write_refused(row: Any, entry: Write) -> str:
-    match row["reason"]:
-        case "unknown":
-            return refusals.unknown_run(entry.run_id)
-        case "finished":
-            return refusals.finished(entry.run_id)
-        case "epoch":
-            return refusals.taken_over(entry.run_id, row["number"], entry.epoch)
-        case "ended":
-            return refusals.already_recorded(_step(row), entry.run_id)
-        case _:
-            return refusals.overtaken(_step(row), _attempt(row, entry), row["number"])
-
-
-def _step(row: Any) -> str:
-    return step_label(row["asset"], key_of(row["key"]))
-
-
-def _attempt(row: Any, entry: Write) -> int:
-    """The attempt that was overtaken; in a row of an entry it follows run, kind, time, asset and key."""
-    of_step = (each[5] for each in entry.rows if each[3] == row["asset"] and each[4] == row["key"])
-    return next((attempt for attempt in of_step if attempt is not None), 0)
+        entry.done.set_exception(refusal(row, entry))
