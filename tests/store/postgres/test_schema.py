@@ -47,7 +47,7 @@ async def test_an_empty_database_is_migrated_once(empty):
 
 async def test_many_processes_may_start_at_once(empty):
     """One of them migrates, the others wait for it."""
-    stores = [PostgresStore(empty) for _ in range(6)]
+    stores = [PostgresStore(empty) for _ in range(12)]
     await asyncio.gather(*(store.open() for store in stores))
     await stores[0].create_run(run())
     assert await stores[5].run("run-1") == run()
