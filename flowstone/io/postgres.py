@@ -16,7 +16,6 @@ from typing import TYPE_CHECKING, Final, Protocol, Self
 from flowstone.errors import IOManagerError
 from flowstone.io.locations import Location, digest_of
 from flowstone.io.manager import Stored
-from flowstone.io.smallness import is_small
 from flowstone.io.threads import Threads
 from flowstone.io.translation import decoded, encoded, location_error, named
 
@@ -81,12 +80,14 @@ class PostgresIO:
         limit: int = MAX_SIZE,
     ) -> None:
         from flowstone.io.codecs.selection import Codecs  # noqa: PLC0415 - see the package's docstring
+        from flowstone.io.smallness import is_small  # noqa: PLC0415 - as above
 
         if not 0 < limit <= MAX_SIZE:
             raise ValueError(f"limit is {limit} bytes; give 1 to {MAX_SIZE} (64 MiB), or use FileIO.")
         extra = tuple(codecs)
         self._codecs = Codecs(codec, models=models, extra=extra)
         self._own_codecs = bool(extra)
+        self._is_small = is_small
         self._limit = limit
         self._threads = Threads("flowstone-values", limit=_THREADS)
         self._store: PayloadStore | None = None
@@ -117,7 +118,7 @@ class PostgresIO:
             IOManagerError: No codec takes the value, or it is larger than the limit.
         """
         self._attached(f"store asset {named(target)!r}")
-        if not self._own_codecs and is_small(value):
+        if not self._own_codecs and self._is_small(value):
             return self._encode(target, value)
         return await self._threads.run(lambda _: self._encode(target, value))
 
