@@ -8,16 +8,18 @@ import shutil
 import sys
 import tempfile
 import time
-from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 from urllib.parse import quote
 
+from flowstone.cli.database_checks import database_checks
+from flowstone.cli.default_store import DefaultStore, kept_in_a_file
 from flowstone.cli.labels import count, run_label
 from flowstone.cli.loading import load
 from flowstone.cli.loop import has_uvloop
-from flowstone.cli.places import directory_of, store_of
+from flowstone.cli.places import directory_of, shares, shown, store_of
 from flowstone.cli.problem import describe
+from flowstone.cli.verdicts import Check
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -30,30 +32,19 @@ _EXTRAS = ("polars", "pyarrow", "pandas")
 _LITTLE_SPACE = 1 << 30
 
 
-@dataclass(frozen=True, slots=True)
-class Check:
-    """One finding.
-
-    Attributes:
-        name: What was looked at.
-        verdict: "ok", "note" (works, could be better) or "wrong".
-        found: What is the case.
-        remedy: What to do about it; empty if nothing.
-    """
-
-    name: str
-    verdict: Literal["ok", "note", "wrong"]
-    found: str
-    remedy: str = ""
-
-
 async def checks(store: str, target: str | None) -> AsyncIterator[Check]:
     """Every check in turn; a failing one never stops the next."""
     yield _python()
     yield _loop()
     yield _extras()
     yield _clock()
-    yield await _store(store)
+    if shares(store):
+        async for check in database_checks(store):
+            yield check
+    else:
+        yield await _store(store)
+    if isinstance(store, DefaultStore) and (remark := kept_in_a_file()) is not None:
+        yield Check("no database", "note", remark)
     yield _disk(store)
     if target is not None:
         yield _pipeline(target)
@@ -111,14 +102,14 @@ async def _store(url: str) -> Check:
     except Exception as error:
         problem = describe(error)
         return Check("store", "wrong", problem.message, problem.remedy)
-    return Check("store", "ok", f"{url}: can be opened and written, {newest}")
+    return Check("store", "ok", f"{shown(url)}: can be opened and written, {newest}")
 
 
 async def _store_to_be(url: str, parent: Path) -> Check:
     """Try a store that does not exist yet in a folder of its own: looking must not create it."""
     with tempfile.TemporaryDirectory(prefix=".flowstone-doctor-", dir=parent) as scratch:
         await _newest_run(f"file://{quote(scratch)}")
-    return Check("store", "ok", f"{url}: does not exist yet, can be created")
+    return Check("store", "ok", f"{shown(url)}: does not exist yet, can be created")
 
 
 async def _newest_run(url: str) -> str:

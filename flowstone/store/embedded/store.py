@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
 from flowstone.store.embedded.server import EmbeddedServer
 from flowstone.store.postgres import PostgresStore
 
 if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
     from pathlib import Path
     from random import Random
+
+    from flowstone.store.postgres.database import Database
 
 __all__ = ["EmbeddedStore"]
 
@@ -38,14 +42,17 @@ class EmbeddedStore(PostgresStore):
             await self._server.close()
             raise
 
-    async def migrate(self, *, connect_timeout: float | None = None) -> list[str]:
-        if self.is_open:
-            return await super().migrate(connect_timeout=connect_timeout)
-        self._use(await self._server.open(), self._server.open)
+    @asynccontextmanager
+    async def _reached(self, connect_timeout: float | None) -> AsyncIterator[Database]:
+        started = not self.is_open
+        if started:
+            self._use(await self._server.open(), self._server.open)
         try:
-            return await super().migrate(connect_timeout=connect_timeout)
+            async with super()._reached(connect_timeout) as database:
+                yield database
         finally:
-            await self._server.close()
+            if started:
+                await self._server.close()
 
     async def close(self) -> None:
         try:

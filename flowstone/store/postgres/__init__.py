@@ -10,7 +10,8 @@ How the files lie, from the ground up (each imports only from those above it):
     together                     reads: many questions of one turn as one query
     history, retention           the questions, and what is forgotten
     queue, heartbeat, listener   jobs, the node's lease, notices
-    nodes, cluster               the port for several nodes
+    cluster                      the port for several nodes
+    diagnosis                    facts for the doctor
     store                        all of it as a `Store`
 """
 

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from flowstone.store.postgres.journal import Journal
     from flowstone.store.protocol import StepKey
 
-__all__ = ["PostgresCluster"]
+__all__ = ["PostgresCluster", "watched_node"]
 
 
 class PostgresCluster(Cluster):
@@ -93,7 +93,7 @@ class PostgresCluster(Cluster):
         await self._database.fetch("leave", node_id)
 
     async def nodes(self) -> Sequence[WatchedNode]:
-        return [_watched(row) for row in await self._database.fetch("nodes")]
+        return [watched_node(row) for row in await self._database.fetch("nodes")]
 
     async def publish_tree(self, node_id: str, tree: Mapping[str, Any]) -> None:
         await self._database.fetch("publish_tree", node_id, to_json(tree))
@@ -255,7 +255,8 @@ def _lease(row: Any) -> StepLease:
     )
 
 
-def _watched(row: Any) -> WatchedNode:
+def watched_node(row: Any) -> WatchedNode:
+    """A row of the statement `nodes`."""
     pipelines = tuple(row["pipelines"])
     node = Node(row["id"], row["host"], row["pid"], row["version"], pipelines, row["capacity"], row["lease"])
     return WatchedNode(

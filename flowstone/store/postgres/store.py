@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import asynccontextmanager
 from random import Random
 from typing import TYPE_CHECKING, Any, Final
 
@@ -16,6 +17,7 @@ from flowstone.store.postgres.address import Address
 from flowstone.store.postgres.cluster import PostgresCluster
 from flowstone.store.postgres.columns import run_of
 from flowstone.store.postgres.database import Database
+from flowstone.store.postgres.diagnosis import diagnose
 from flowstone.store.postgres.history import History
 from flowstone.store.postgres.journal import Journal
 from flowstone.store.postgres.retention import Retention
@@ -26,11 +28,21 @@ from flowstone.store.run_log import check_together, dated
 from flowstone.store.sanitise import sanitised, sanitised_run
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Collection, Coroutine, Iterable, Mapping, Sequence
+    from collections.abc import (
+        AsyncIterator,
+        Awaitable,
+        Callable,
+        Collection,
+        Coroutine,
+        Iterable,
+        Mapping,
+        Sequence,
+    )
 
     from flowstone.runs.events import Event
     from flowstone.runs.records import Materialization, RunRecord, Status
     from flowstone.store.cluster import Cluster
+    from flowstone.store.postgres.diagnosis import Diagnosis
     from flowstone.store.protocol import StepKey
 
 __all__ = ["PostgresStore"]
@@ -118,11 +130,22 @@ class PostgresStore(Store):
             StoreUnavailable: It cannot be reached, or its schema not be changed.
             TimeoutError: It was not reached in time.
         """
+        async with self._reached(connect_timeout) as database:
+            return await migrate(database)
+
+    async def diagnose(self, *, connect_timeout: float | None = None) -> Diagnosis:
+        """What can be known of the database, open or not, whatever its schema. Raises as `migrate`."""
+        async with self._reached(connect_timeout) as database:
+            return await diagnose(database)
+
+    @asynccontextmanager
+    async def _reached(self, connect_timeout: float | None) -> AsyncIterator[Database]:
+        """The database, connected to at least while the block lasts."""
         was_open = self._database.is_open
         async with asyncio.timeout(connect_timeout):
             await self._database.open()
         try:
-            return await migrate(self._database)
+            yield self._database
         finally:
             if not was_open:
                 await self._database.close()

@@ -1,0 +1,228 @@
+"""What `flowstone doctor` finds about a database and the nodes that share it."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from typing import TYPE_CHECKING, Any, Final
+
+from flowstone.cli.default_store import file_instead
+from flowstone.cli.environment import options
+from flowstone.cli.labels import count, duration
+from flowstone.cli.places import directory_of, shown, store_of, too_late
+from flowstone.cli.verdicts import Check
+from flowstone.errors import StoreUnavailable
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Iterator
+    from pathlib import Path
+
+    from flowstone.store.cluster import WatchedNode
+    from flowstone.store.postgres.diagnosis import Diagnosis
+
+__all__ = ["database_checks", "judged"]
+
+_SKEW: Final = 2.0  # Seconds that clocks may differ before it is worth a note.
+_WRONG_SKEW: Final = 60.0
+_CROWDED: Final = 0.8  # Of the connections.
+_MANY_DEAD: Final = 100_000  # Rows.
+
+
+async def database_checks(url: str) -> AsyncIterator[Check]:
+    """Every check of a store that is a database; looking changes nothing."""
+    directory = directory_of(url)
+    if directory is not None and not (directory / "data").exists():
+        yield _database_to_be(url, directory)
+        return
+    try:
+        facts = await _facts(url)
+    except StoreUnavailable as error:
+        yield Check("store", "wrong", str(error))
+        return
+    for check in judged(facts, shown(url)):
+        yield check
+
+
+def _database_to_be(url: str, directory: Path) -> Check:
+    from flowstone.store.embedded.fitness import obstacle  # noqa: PLC0415 - only where there is none yet
+
+    closed = obstacle(directory)
+    if closed is not None:
+        return Check("store", "wrong", f"{url}: {closed}")
+    return Check("store", "ok", f"{url}: does not exist yet, can be created")
+
+
+async def _facts(url: str) -> Diagnosis:
+    database: Any = store_of(url)  # Every store that is a database has `diagnose`.
+    limit = options().connect_timeout
+    try:
+        found: Diagnosis = await database.diagnose(connect_timeout=limit)
+    except TimeoutError:
+        raise too_late(url, limit) from None
+    except StoreUnavailable as error:
+        raise file_instead(url, error) from error
+    return found
+
+
+def judged(facts: Diagnosis, store: str) -> Iterator[Check]:
+    """The facts with a verdict each; `store` is the URL as it may be shown."""
+    yield _store(facts, store)
+    yield _schema(facts, store)
+    yield from _durability(facts)
+    yield _notices(facts)
+    yield _clock(facts)
+    yield _connections(facts)
+    yield from _vacuum(facts)
+    yield from _nodes(facts)
+    yield from _runs(facts)
+    yield _queue(facts)
+
+
+# The database -----------------------------------------------------------------------------------------------
+
+
+def _store(facts: Diagnosis, store: str) -> Check:
+    found = f"{store}: PostgreSQL {facts.server.split()[0]}, {facts.size / (1 << 20):,.1f} MiB"
+    if facts.read_only:
+        return Check("store", "wrong", f"{found}, read-only", "Name the primary, or make it writable.")
+    return Check("store", "ok", found)
+
+
+def _schema(facts: Diagnosis, store: str) -> Check:
+    found = f"version {facts.schema}"
+    if facts.schema > facts.latest:
+        return Check(
+            "schema", "wrong", f"{found} of a newer FlowStone; this one knows {facts.latest}", "Upgrade it."
+        )
+    if facts.schema == facts.latest:
+        return Check("schema", "ok", found)
+    if facts.schema == 0:
+        found = "none yet"
+    command = f"Run `flowstone migrate --store {store}`, or any command that computes."
+    return Check("schema", "note", f"{found}; this FlowStone works with version {facts.latest}", command)
+
+
+def _durability(facts: Diagnosis) -> Iterator[Check]:
+    off = [name for name in ("fsync", "full_page_writes") if facts.settings[name] == "off"]
+    if off:
+        found = f"{' and '.join(off)} off: a power cut may destroy what was acknowledged, or everything"
+        yield Check("durability", "wrong", found, f"Turn {' and '.join(off)} on in postgresql.conf.")
+    elif facts.settings["synchronous_commit"] == "off":
+        found = "synchronous_commit is off: a crash of the server forgets the last moments"
+        yield Check("durability", "note", found, "Turn it on, at least for this role: ALTER ROLE … SET ….")
+    else:
+        yield Check("durability", "ok", "what is acknowledged is on the disk")
+
+
+def _notices(facts: Diagnosis) -> Check:
+    if facts.pooled:
+        return Check(
+            "notices",
+            "note",
+            "a pooler stands between and LISTEN does not work: nodes look twice a second instead",
+            "Connect to the server itself, or pool by session, if half a second matters.",
+        )
+    return Check("notices", "ok", "arrive at once")
+
+
+def _clock(facts: Diagnosis) -> Check:
+    skew = abs(facts.clock_skew) - facts.uncertainty
+    side = "ahead of" if facts.clock_skew > 0 else "behind"
+    found = f"this machine is {duration(max(skew, 0.0))} {side} the database"
+    if skew < _SKEW:
+        return Check("db clock", "ok", "as this machine's" if skew <= 0.1 else found)
+    verdict: Any = "wrong" if skew > _WRONG_SKEW else "note"
+    return Check(
+        "db clock", verdict, found, "Have both follow NTP: time partitions and what is newest depend on it."
+    )
+
+
+def _connections(facts: Diagnosis) -> Check:
+    found = f"{facts.connections} of {facts.max_connections} in use"
+    if facts.connections >= _CROWDED * facts.max_connections:
+        return Check("connections", "note", found, "Raise max_connections, or put a pooler in between.")
+    return Check("connections", "ok", found)
+
+
+def _vacuum(facts: Diagnosis) -> Iterator[Check]:
+    if facts.settings["autovacuum"] == "off":
+        yield Check(
+            "vacuum", "wrong", "autovacuum is off: tables only grow", "Turn it on in postgresql.conf."
+        )
+    elif facts.dead_rows is not None:
+        name, dead, live = facts.dead_rows
+        if dead > max(_MANY_DEAD, live):
+            found = f"{name} has {dead:,} dead rows beside {live:,} live ones: vacuum does not keep up"
+            yield Check(
+                "vacuum", "note", found, "Look for long transactions; give autovacuum more workers or cost."
+            )
+
+
+# The nodes --------------------------------------------------------------------------------------------------
+
+
+def _nodes(facts: Diagnosis) -> Iterator[Check]:
+    versions = {node.node.version for node in facts.nodes if node.alive}
+    for watched in facts.nodes:
+        if watched.alive or watched.runs:
+            yield _node(watched)
+    if len(versions) > 1:
+        found = f"nodes run {' and '.join(sorted(versions))} of FlowStone"
+        yield Check("versions", "note", found, "Upgrade them all to one release.")
+    if not any(node.alive and node.node.pipelines for node in facts.nodes) and facts.schema:
+        yield Check("nodes", "ok", "none works: submitted runs wait for `flowstone serve` or `worker`")
+
+
+def _node(watched: WatchedNode) -> Check:
+    node = watched.node
+    held = ", ".join(node.pipelines) or "no pipeline of others"
+    about = f"{node.id} (process {node.pid} on {node.host}, {node.version}, holds {held})"
+    if not watched.alive:
+        left = f"died {duration(-watched.left)} ago and left {count(watched.runs, 'run')}"
+        return Check("node", "note", f"{about} {left}", "What becomes of them is said below.")
+    found = f"{about} lives, lease for {duration(watched.left)}, {count(watched.runs, 'run')}"
+    if abs(watched.clock_skew) >= _SKEW:
+        side = "ahead of" if watched.clock_skew > 0 else "behind"
+        found += f", its clock {duration(abs(watched.clock_skew))} {side} the database's"
+        return Check("node", "note", found, "Have its machine follow NTP.")
+    return Check("node", "ok", found)
+
+
+def _holders(facts: Diagnosis) -> dict[str, int]:
+    """How many living nodes hold each pipeline."""
+    holders: defaultdict[str, int] = defaultdict(int)
+    for watched in facts.nodes:
+        for name in watched.node.pipelines if watched.alive else ():
+            holders[name] += 1
+    return holders
+
+
+def _runs(facts: Diagnosis) -> Iterator[Check]:
+    holders = _holders(facts)
+    for left in facts.left_behind:
+        found = f"{count(left.runs, 'unfinished run')} of the pipeline {left.pipeline!r} whose node is gone"
+        if holders.get(left.pipeline):
+            yield Check(
+                "runs", "note", found, "A node that holds the pipeline goes on with them in a moment."
+            )
+        else:
+            yield Check(
+                "runs",
+                "wrong",
+                found,
+                f"Start a node that holds {left.pipeline!r}: `flowstone worker MODULE:PIPELINE`.",
+            )
+
+
+def _queue(facts: Diagnosis) -> Check:
+    if not facts.waiting:
+        return Check("queue", "ok", "empty")
+    holders = _holders(facts)
+    parts = [f"{each.runs:,} of {each.pipeline!r} for {duration(each.seconds)}" for each in facts.waiting]
+    found = f"{count(sum(each.runs for each in facts.waiting), 'run')} waiting: {', '.join(parts)}"
+    nobody = [each.pipeline for each in facts.waiting if not holders.get(each.pipeline)]
+    if nobody:
+        names = " and ".join(map(repr, nobody))
+        return Check(
+            "queue", "note", found, f"No node holds {names}: start `flowstone worker MODULE:PIPELINE`."
+        )
+    return Check("queue", "ok", found)

@@ -1,0 +1,10 @@
+select current_setting('server_version') as server,
+    extract(epoch from clock_timestamp())::double precision as clock,
+    pg_is_in_recovery() or current_setting('transaction_read_only')::boolean as read_only,
+    current_setting('fsync') as fsync,
+    current_setting('full_page_writes') as full_page_writes,
+    current_setting('synchronous_commit') as synchronous_commit,
+    current_setting('autovacuum') as autovacuum,
+    current_setting('max_connections')::integer as max_connections,
+    (select count(*) from pg_stat_activity where backend_type = 'client backend') as connections,
+    pg_database_size(current_database()) as size
