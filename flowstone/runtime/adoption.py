@@ -48,6 +48,8 @@ class Adoption:
         self._cluster = cluster
         self._adopt = adopt
         self._wake = Waker()
+        self._looked_at = services.clock.monotonic()
+        self._strays: set[str] = set()
 
     async def run(self, started: Callable[[], None]) -> None:
         started()
@@ -60,12 +62,29 @@ class Adoption:
 
     async def _look(self) -> None:
         try:
+            await self._find_strays()
             await self._resume_forsaken()
             if self._adopt and self._runs.open and await self._orphans():
                 await self._adopt_orphans()
         except StoreUnavailable as error:
             self._services.peers.outage()
             _log.warning("The store does not say which runs were left unfinished: %s", error)
+
+    async def _find_strays(self) -> None:
+        """Once a lease, look for runs that this node owns without knowing it.
+
+        A connection that breaks while the database commits does not tell what this node has just taken. A run
+        that is not driven here at two looks in a row is one, and not on its way between the store and its tree.
+        """
+        now = self._services.clock.monotonic()
+        if now - self._looked_at < self._services.settings.lease:
+            return
+        self._looked_at = now
+        owned = await self._cluster.owned(self._services.node)
+        strays = set(owned) - set(self._runs.live) - set(self._runs.forsaken)
+        for run_id in sorted(strays & self._strays):
+            self._runs.forsaken[run_id] = None
+        self._strays = strays
 
     async def _resume_forsaken(self) -> None:
         """Go on with runs that this node gave up though it still owns them; close those that crash ever again."""

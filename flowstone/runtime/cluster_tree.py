@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 __all__ = ["cluster_children"]
 
+_LAST_WORDS = 2.0  # Seconds to tell the store that this node leaves; others find out without it.
+
 
 def cluster_children(
     services: Services, runs: Runs, cluster: Cluster, membership: Membership, *, worker: bool
@@ -36,7 +38,7 @@ def _cluster(
 ) -> Supervisor:
     children: list[Child[Any]] = [
         Child("notices", partial(NoticeBoard, cluster, services.notices)),
-        Child("membership", lambda: membership),
+        Child("membership", lambda: membership, shutdown=_LAST_WORDS),
         Child("cancellations", partial(Cancellations, services, runs, cluster)),
     ]
     if worker:
@@ -56,7 +58,7 @@ def _lent(services: Services, runs: Runs, cluster: Cluster) -> Supervisor:
     return Supervisor(
         [
             Child("steps", make_steps),
-            Child("executor", lambda: StepExecutor(services, runs, cluster, steps[0])),
+            Child("executor", lambda: StepExecutor(services, runs, cluster, steps[0]), shutdown=_LAST_WORDS),
         ],
         strategy="one_for_all",
     )

@@ -144,7 +144,7 @@ class Conductor:
         """Let a run's running steps finish, start no others, and return when it has stopped."""
         live = self._runs.live.get(run_id)
         if live is None:
-            await self.record(run_id)
+            await self.cancel(run_id)
             return
         live.drain()
         await live.wait()

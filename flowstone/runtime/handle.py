@@ -62,7 +62,8 @@ class Run:
     async def drain(self) -> None:
         """Let the running steps finish and start no others; returns when the run has stopped.
 
-        Steps that were not begun end `cancelled`, and so does the run if there are any.
+        Steps that were not begun end `cancelled`, and so does the run if there are any. A run that another node
+        drives is cancelled.
         """
         await self._conductor.drain(self.id)
 

@@ -500,6 +500,7 @@ class RunCoordinator(Actor):
         for step, attempt in tuple(self._attempts.items()):
             if attempt.handle is None:
                 del self._attempts[step]
+                self._services.slots.withdraw(attempt)
             else:
                 attempt.stop("shutdown")
 

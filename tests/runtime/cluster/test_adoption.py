@@ -159,6 +159,28 @@ async def test_what_a_node_gave_up_in_an_outage_it_resumes(town, background):
     assert [start[0] for start in town.starts] == ["first", "first"]
 
 
+async def test_a_run_that_was_taken_without_an_answer_is_found(town, monkeypatch):
+    """The database may take a run for a node and lose the connection before it says so."""
+    first = await town.node("first")
+    store = town.stores["first"]
+    take, cut = store.take, []
+
+    async def take_and_cut(*arguments):
+        taken = await take(*arguments)
+        if taken and not cut:
+            cut.extend(taken)
+            return []
+        return taken
+
+    monkeypatch.setattr(store, "take", take_and_cut)
+    run = await first.submit("one")
+    await town.clock.advance(LEASE)
+    assert town.owner(run.id) == "first"
+    assert town.starts == []
+    await town.clock.advance(LEASE + 2)
+    assert town.status(run.id) == "succeeded"
+
+
 async def test_a_node_without_a_worker_adopts_nothing(town):
     """Neither a queued run nor an orphan; and it closes none, because its owner may yet come back."""
     run = await begun(town, ("one", None))

@@ -35,6 +35,12 @@ async def test_a_cancel_reaches_the_owner(town, busy, listens):
     await town.outcome(busy.cancel(), 0.5)
 
 
+async def test_a_run_elsewhere_is_not_drained_but_cancelled(town, busy):
+    """`drain` returns when it has stopped."""
+    await town.outcome(busy.drain(), 2.0)
+    assert await busy.status() == "cancelled"
+
+
 async def test_a_queued_run_is_cancelled(town):
     """No node need take it for that."""
     command = await town.node("command", worker=False)
