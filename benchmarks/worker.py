@@ -1,4 +1,4 @@
-"""Takes the figures of one benchmark on one loop: `python -m benchmarks.worker chain uvloop` prints JSON."""
+"""Takes the figures of one benchmark on one loop: `python -m benchmarks.worker core.chain uvloop` prints JSON."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ import sys
 
 
 def main() -> None:
-    """Run `benchmarks.core.NAME.measure` and print its figures."""
+    """Run `benchmarks.SUITE.NAME.measure` and print its figures."""
     name, loop = sys.argv[1:3]
-    measure = importlib.import_module(f"benchmarks.core.{name}").measure
+    measure = importlib.import_module(f"benchmarks.{name}").measure
     with asyncio.Runner(loop_factory=factory(loop)) as runner:
         figures = runner.run(measure(quick="--quick" in sys.argv))
     json.dump([dataclasses.asdict(figure) for figure in figures], sys.stdout)

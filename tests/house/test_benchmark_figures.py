@@ -80,22 +80,24 @@ async def test_made_functions_have_the_parameters_asked_for():
     assert await made(1, 2) == 3
 
 
-def test_every_listed_benchmark_can_measure():
+@pytest.mark.parametrize("name", ["core", "durable"])
+def test_every_listed_benchmark_can_measure(name):
     """Each name on the list is a module with `measure(*, quick)`, and each module is on the list."""
-    core = importlib.import_module("benchmarks.core")
-    files = {path.stem for path in (ROOT / "benchmarks" / "core").glob("*.py")} - {"__init__"}
-    assert set(core.BENCHMARKS) == files
-    assert set(core.BENCHMARKS) >= core.LOOPLESS
-    for name in core.BENCHMARKS:
-        measure = importlib.import_module(f"benchmarks.core.{name}").measure
+    suite = importlib.import_module(f"benchmarks.{name}")
+    files = {path.stem for path in (ROOT / "benchmarks" / name).glob("*.py")} - {"__init__"}
+    assert set(suite.BENCHMARKS) == files
+    assert set(suite.BENCHMARKS) >= suite.LOOPLESS
+    for each in suite.BENCHMARKS:
+        measure = importlib.import_module(f"benchmarks.{name}.{each}").measure
         assert list(inspect.signature(measure).parameters) == ["quick"]
 
 
-def test_the_readme_lists_every_benchmark():
+@pytest.mark.parametrize("suite", ["core", "durable"])
+def test_the_readme_lists_every_benchmark(suite):
     """The table of benchmarks names each module."""
     readme = (ROOT / "benchmarks" / "README.md").read_text()
-    names = importlib.import_module("benchmarks.core").BENCHMARKS
-    assert [name for name in names if f"(core/{name}.py)" not in readme] == []
+    names = importlib.import_module(f"benchmarks.{suite}").BENCHMARKS
+    assert [name for name in names if f"({suite}/{name}.py)" not in readme] == []
 
 
 @pytest.mark.parametrize(
@@ -135,6 +137,42 @@ def test_a_report_is_markdown_for_documents():
     assert told[2].startswith("| what | loop |")
     assert told[4] == "| n | asyncio | 5.00 |  |  | µs | ≤ 6 µs | met |"
     assert len({line.count("|") for line in told[2:]}) == 1
+
+
+@pytest.mark.parametrize(
+    "given", [["other"], ["core", "--only", "submitting"], ["durable", "--only", "chain"]]
+)
+def test_the_command_line_refuses_what_it_does_not_know(given):
+    """A suite or benchmark that is not there ends with the status of a usage error."""
+    command = [sys.executable, "-m", "benchmarks", *given]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 2
+    assert given[-1] in done.stderr
+
+
+async def test_the_baseline_of_the_durable_benchmarks_records_as_much(database):
+    """The bare program of the durable benchmarks writes as many rows as the journal did, batch for batch."""
+    postgres = importlib.import_module("benchmarks.postgres")
+    connection = await postgres.prepared(database)
+    with postgres.batches() as seen:
+        async with importlib.import_module("flowstone").Runtime(
+            importlib.import_module("benchmarks.durable.backfill").year(5), store=database
+        ) as runtime:
+            await runtime.backfill("report", upstream=True)
+    await postgres.bare(connection, seen.sent)
+    pairs = {
+        "bare_ends": "materializations",
+        "bare_events": "events",
+        "bare_inputs": "inputs",
+        "bare_values": "payloads",
+    }
+    for bare, ours in pairs.items():
+        counts = [
+            await connection.fetchval(f"select count(*) from {table}")
+            for table in (bare, f"flowstone.{ours}")
+        ]
+        assert counts[0] == counts[1] > 0
+    await connection.close()
 
 
 def test_the_command_line_measures_and_reports():

@@ -1,0 +1,18 @@
+"""Everything on Postgres. Each module has `async def measure(*, quick) -> list[Figure]`."""
+
+from __future__ import annotations
+
+__all__ = ["BENCHMARKS", "LOOPLESS"]
+
+BENCHMARKS = (
+    "backfill",
+    "concurrent",
+    "latency",
+    "submitting",
+    "workers",
+    "adoption",
+    "embedded",
+    "size",
+    "million",
+)
+LOOPLESS = frozenset({"submitting", "workers", "adoption", "embedded", "size", "million"})
