@@ -1,0 +1,107 @@
+"""What goes wrong: each fault is done at a random instant, and undone."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+from contextlib import suppress
+from types import MappingProxyType
+from typing import TYPE_CHECKING
+
+import asyncpg
+
+from tests.chaos.pipeline import OPTIONS
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Mapping
+
+    from tests.chaos.world import World
+
+__all__ = ["FAULTS", "long_outage"]
+
+LEASE: float = OPTIONS["lease"]
+
+
+async def kill_worker(world: World) -> None:
+    """One worker is killed; another process takes its place."""
+    worker = world.random.choice(world.workers)
+    worker.kill()
+    await asyncio.sleep(world.random.uniform(0, 2))
+    await worker.start()
+
+
+async def freeze_worker(world: World) -> None:
+    """SIGSTOP of a worker beyond its lease: it wakes up as a zombie."""
+    worker = world.random.choice(world.workers)
+    worker.send(signal.SIGSTOP)
+    try:
+        await asyncio.sleep(LEASE * world.random.uniform(1.2, 2.5))
+    finally:
+        worker.send(signal.SIGCONT)
+
+
+async def kill_server(world: World) -> None:
+    """The postmaster is killed; its server is started again, as nobody else would do."""
+    os.kill(world.postmaster, signal.SIGKILL)
+    await asyncio.sleep(world.random.uniform(0, 1))
+    await world.restart_server()
+
+
+async def end_connections(world: World) -> None:
+    """Some connections are terminated by the server, whoever's they are."""
+    with suppress(asyncpg.PostgresError, OSError):
+        await world.ask(
+            "select pg_terminate_backend(pid) from pg_stat_activity where pid <> pg_backend_pid() "
+            "and datname = current_database() and random() < $1",
+            world.random.uniform(0.3, 1),
+        )
+
+
+async def cut_wires(world: World) -> None:
+    """For a while, one worker's connections are cut at random bytes: of statements, of answers, of commits."""
+    world.proxy.cutting = True
+    try:
+        await asyncio.sleep(world.random.uniform(0.5, 2))
+    finally:
+        world.proxy.cutting = False
+
+
+async def dead_wires(world: World) -> None:
+    """One worker's connections go dead without a word, beyond its lease."""
+    world.proxy.hold()
+    try:
+        await asyncio.sleep(LEASE * world.random.uniform(1.2, 3))
+    finally:
+        world.proxy.let_go()
+
+
+async def freeze_server(world: World) -> None:
+    """The database does not answer, beyond everybody's lease."""
+    await outage(world, LEASE * world.random.uniform(1.2, 3))
+
+
+async def long_outage(world: World) -> None:
+    """The database does not answer for half a minute."""
+    await outage(world, 30)
+
+
+async def outage(world: World, seconds: float) -> None:
+    world.freeze(signal.SIGSTOP)
+    try:
+        await asyncio.sleep(seconds)
+    finally:
+        world.freeze(signal.SIGCONT)
+
+
+FAULTS: Mapping[str, Callable[[World], Awaitable[None]]] = MappingProxyType(
+    {
+        "kill -9 of a worker": kill_worker,
+        "SIGSTOP of a worker past its lease": freeze_worker,
+        "kill -9 of the postmaster": kill_server,
+        "terminated backends": end_connections,
+        "connections cut at random bytes": cut_wires,
+        "connections dead past the lease": dead_wires,
+        "database silent past the lease": freeze_server,
+    }
+)

@@ -1,0 +1,41 @@
+"""Chaos in short: each fault once, on real processes and a Postgres that syncs to disk; a planted bug is found."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.chaos.mutants import MUTANTS
+from tests.chaos.nemesis import FAULTS
+from tests.chaos.rounds import Report, one_round
+from tests.chaos.world import World
+
+
+@pytest.mark.timeout(150)
+async def test_whatever_dies_nothing_is_lost_and_nothing_doubled():
+    """Two rounds with each fault once: every acknowledged run ends well, and everything about it agrees."""
+    report = Report()
+    async with World(seed=20261126) as world:
+        names = world.random.sample(list(FAULTS), len(FAULTS))
+        for faults in (names[::2], names[1::2]):
+            await one_round(world, report, faults, spread=5.0)
+    assert report.broken == []
+    assert report.acknowledged - report.lost == report.acknowledged > 0
+    assert report.executions >= report.steps > 0
+    assert sum(report.faults.values()) == len(FAULTS)
+
+
+@pytest.mark.timeout(90)
+async def test_a_planted_bug_is_found():
+    """Values that come after their records do not load when a worker was killed in between."""
+    report = Report()
+    async with World(seed=1, mutant="values come after records") as world:
+        for _ in range(5):
+            await one_round(world, report, ["kill -9 of a worker"] * 3, spread=2.0)
+            if report.broken:
+                break
+    assert "does not load" in report.broken[0]
+
+
+def test_mutants_are_known():
+    """Each is of the database or of the workers."""
+    assert len(MUTANTS) == len(set(MUTANTS)) >= 4

@@ -1,0 +1,165 @@
+"""One durable Postgres, some worker processes on it, one of them behind a wire that can be cut, and a client."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+from contextlib import suppress
+from pathlib import Path
+from random import Random
+from typing import Self
+from urllib.parse import parse_qs, urlsplit
+
+import asyncpg
+
+from flowstone import Runtime
+from flowstone.store.embedded import EmbeddedServer
+from flowstone.store.postgres import PostgresStore
+from tests.chaos.marks import Ledger
+from tests.chaos.mutants import IN_DATABASE, IN_WORKERS
+from tests.chaos.pipeline import OPTIONS, io_managers, make
+from tests.chaos.proxy import Proxy
+
+__all__ = ["WORKERS", "Worker", "World"]
+
+ROOT = Path(__file__).parents[2]
+WORKERS = 3
+
+
+class Worker:
+    """A worker process, or its successor after a kill."""
+
+    def __init__(self, url: str, place: Path, mutant: str | None) -> None:
+        self._command = [sys.executable, "-m", "tests.chaos.worker", url, str(place)]
+        if mutant in IN_WORKERS:
+            self._command.append(str(mutant))
+        self._log = place / "log"
+        self.process: subprocess.Popen[bytes] | None = None
+
+    async def start(self) -> None:
+        """Returns when it is a node, or when it has ended because the database was away; then it is tried again."""
+        while await asyncio.to_thread(self._start) != b"ready\n":
+            self.kill()
+            await asyncio.sleep(0.2)
+
+    def _start(self) -> bytes:
+        with self._log.open("ab") as log:
+            self.process = subprocess.Popen(self._command, cwd=ROOT, stdout=subprocess.PIPE, stderr=log)
+        return self.process.stdout.readline()
+
+    @property
+    def pid(self) -> int:
+        assert self.process is not None
+        return self.process.pid
+
+    def send(self, number: int) -> None:
+        os.kill(self.pid, number)
+
+    def kill(self) -> None:
+        if self.process is not None:
+            self.process.kill()
+            self.process.wait()
+            self.process.stdout.close()
+
+
+class World:
+    """All of it.
+
+    Args:
+        seed: Decides what the nemesis does; when, real processes decide.
+        mutant: The planted bug, by name.
+    """
+
+    def __init__(self, seed: int, mutant: str | None = None) -> None:
+        self.random = Random(seed)
+        self.mutant = mutant
+        self.place = Path(tempfile.mkdtemp(prefix="flowstone-chaos-"))
+        self.place.chmod(0o755)
+        self.server = EmbeddedServer(self.place / "pg")
+        self.workers: list[Worker] = []
+
+    async def __aenter__(self) -> Self:
+        await asyncio.to_thread(self.server.start)
+        self.url = await self.server.open()
+        socket = Path(parse_qs(urlsplit(self.url).query)["host"][0])
+        self.proxy = Proxy(socket, self.place / "wire", self.random)
+        await self.proxy.open()
+        self.store = PostgresStore(self.url)
+        await self.store.open()
+        await self._plant()
+        self.ledger = Ledger(self.place / "ledger")
+        self.client = Runtime(
+            make(self.place), store=self.url, io=io_managers(self.place), worker=False, **OPTIONS
+        )
+        await self.client.__aenter__()
+        wire = self.url.replace(str(socket), str(self.proxy.place))
+        urls = [wire, *[self.url] * (WORKERS - 1)]
+        self.workers = [Worker(url, self.place, self.mutant) for url in urls]
+        await asyncio.gather(*(worker.start() for worker in self.workers))
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        for worker in self.workers:
+            worker.kill()
+        with suppress(Exception):
+            await self.client.__aexit__(None, None, None)
+        with suppress(Exception):
+            await self.store.close()
+        await self.proxy.close()
+        self.ledger.close()
+        self.freeze(signal.SIGCONT)
+        await self.server.close()
+        shutil.rmtree(self.place, ignore_errors=True)
+
+    async def _plant(self) -> None:
+        connection = await asyncpg.connect(self.url)
+        text = await connection.fetchval(
+            "select pg_get_functiondef(oid) from pg_proc where proname = 'record' "
+            "and pronamespace = 'flowstone'::regnamespace"
+        )
+        for old, new in IN_DATABASE.get(self.mutant or "", ()):
+            assert old in text, f"there is no {old!r} to take away"
+            text = text.replace(old, new)
+        await connection.execute(text)
+        await connection.close()
+
+    async def ask(self, query: str, *arguments: object) -> list[asyncpg.Record]:
+        """Ask the database directly."""
+        connection = await asyncpg.connect(self.url)
+        try:
+            return await connection.fetch(query, *arguments)
+        finally:
+            await connection.close()
+
+    # What a nemesis needs ------------------------------------------------------------------------------------
+
+    @property
+    def postmaster(self) -> int:
+        return int((self.place / "pg/data/postmaster.pid").read_text().split()[0])
+
+    def freeze(self, number: int) -> None:
+        """Send a signal to the server and all its processes."""
+        with suppress(OSError, ValueError, IndexError):
+            postmaster = self.postmaster
+            for pid in (postmaster, *children(postmaster)):
+                with suppress(ProcessLookupError):
+                    os.kill(pid, number)
+
+    async def restart_server(self) -> None:
+        """Nobody else would do it: workers use a plain URL."""
+        await self.server.open()
+
+
+def children(parent: int) -> list[int]:
+    """Processes that this one has started."""
+    found = []
+    for each in Path("/proc").iterdir():
+        with suppress(OSError, ValueError, IndexError):
+            if int((each / "stat").read_text().rpartition(")")[2].split()[1]) == parent:
+                found.append(int(each.name))
+    return found
