@@ -312,14 +312,15 @@ def test_the_trees_of_all_nodes(town):
     assert town.document("tree") == {"nodes": []}
     nodes = [town.start("serve"), town.start("worker")]
     run_id = town.submit("slow", "--max-parallel", "1")
-    while not (shown := town.run("tree").stdout).count(run_id):
+    while "slow[a]  task, running" not in (shown := town.run("tree").stdout):
         pass
+    assert run_id in shown
     assert [f"process {node.pid}" in shown for node in nodes] == [True, True]
-    assert "slow[a]  task, running" in shown
     found = town.document("tree")["nodes"]
+    while max(node["tree_age"] for node in found) > 1:  # A busy machine.
+        found = town.document("tree")["nodes"]
     assert {node["pid"] for node in found} == {node.pid for node in nodes}
     assert {node["tree"]["name"] for node in found} == {"runtime"}
-    assert max(node["tree_age"] for node in found) < 2
 
 
 def test_serve_with_nothing_but_a_pipeline(cli, monkeypatch):
