@@ -481,3 +481,15 @@ def test_a_run_left_behind_by_a_dead_process_is_closed(shop, cli, program):
     assert cli("materialize", "dies.py", "lives").status == 0
     runs = cli("runs", "--json").document["runs"]
     assert [(run["asset"], run["status"]) for run in runs] == [("lives", "succeeded"), ("dies", "failed")]
+
+
+def test_runs_page_by_page(shop, cli):
+    """`--before` goes on with what is older than a run, named by the beginning of its id."""
+    for _ in range(3):
+        cli("materialize", "shop.py", "orders")
+    ids = [run["id"] for run in cli("runs", "--json").document["runs"]]
+    older = cli("runs", "--before", ids[0][:14], "--limit", "1", "--json").document["runs"]
+    assert [run["id"] for run in older] == [ids[1]]
+    done = cli("runs", "--before", ids[2])
+    assert (done.status, done.stderr) == (0, f"There are no runs before {ids[2]}.\n")
+    assert cli("runs", "--before", "nothing").status == 2

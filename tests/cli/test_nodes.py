@@ -18,9 +18,9 @@ from tests.cli.programs import finished, read_until, started
 from tests.postgres import place_for_servers
 
 PIPELINE = """
-import asyncio, sys, time
+import asyncio, sys, threading, time
 from pathlib import Path
-from flowstone import Pipeline, StaticPartitions
+from flowstone import Pipeline, Retry, StaticPartitions
 
 pipeline = Pipeline("gated")
 letters = StaticPartitions(list("abcd"))
@@ -40,7 +40,7 @@ def doubled(quick: int) -> int:
     return 2 * quick
 
 
-@pipeline.asset
+@pipeline.asset(retry=Retry(attempts=2, delay=0.01, jitter=0))
 async def broken() -> int:
     raise ValueError("no data")
 
@@ -51,6 +51,12 @@ async def slow(context) -> str:
     while not Path("open").exists():
         await asyncio.sleep(0.01)
     return context.partition
+
+
+@pipeline.asset
+async def leaves_a_thread() -> int:
+    threading.Thread(target=time.sleep, args=(100,), daemon=False).start()
+    return 1
 
 
 @pipeline.asset
@@ -139,7 +145,8 @@ def test_a_worker_does_what_is_submitted(town):
     assert f"run {run_id} started: materialize quick, 1 step" in read_until(worker, "started")
     assert "1 succeeded" in read_until(worker, f"run {run_id} succeeded")
     failing = town.submit("broken")
-    assert "broken failed (error, attempt 1): ValueError: no data" in read_until(worker, "broken failed")
+    assert "is tried again in 10 ms: ValueError: no data" in read_until(worker, "broken failed")
+    assert "broken failed (error, attempt 2): ValueError: no data" in read_until(worker, "broken failed")
     read_until(worker, f"run {failing} failed")
     status, err = within(10, worker.terminate, worker)
     assert (status, "none runs here" in err, "stopped" in err) == (0, True, True)
@@ -244,6 +251,43 @@ def test_a_blocked_loop(town):
     assert err.splitlines()[-1].startswith(
         "Ended by force, because it has not stopped in time: the main thread is in"
     )
+
+
+def test_a_thread_that_outlives_everything(town):
+    """A thread that a library left behind cannot keep the interpreter: all is done, so the status says so."""
+    worker = town.start("worker", "--shutdown-timeout", "0")
+    run_id = town.submit("leaves_a_thread")
+    read_until(worker, f"run {run_id} succeeded")
+    status, err = within(10, worker.terminate, worker)
+    assert status == 0
+    assert err.splitlines()[-2].endswith("stopped")
+    assert err.splitlines()[-1].startswith("Ended by force")
+
+
+def test_nodes_help_each_other(town):
+    """A backfill spreads over two nodes, and the one that helps says whom."""
+    nodes = [town.start("worker", "--max-concurrency", "2") for _ in range(2)]
+    run_id = town.submit("slow", "--max-parallel", "4")
+    seen = ["", ""]
+    for place, node in enumerate(nodes):
+        for _ in range(2):
+            seen[place] += _lines_until(node, "begun")
+    town.open()
+    owner = next(place for place, text in enumerate(seen) if f"run {run_id} started" in text)
+    read_until(nodes[owner], f"run {run_id} succeeded")
+    nodes[1 - owner].terminate()
+    _, _, err = finished(nodes[1 - owner])
+    assert f"run {run_id}: takes steps of backfill slow[a to d] for the node" in seen[1 - owner] + err
+
+
+def _lines_until(process: subprocess.Popen[str], words: str) -> str:
+    assert process.stderr is not None
+    text = ""
+    for line in process.stderr:
+        text += line
+        if words in line:
+            return text
+    raise AssertionError(f"the command ended without saying {words!r}")
 
 
 def test_the_third_signal_ends_at_once(town):

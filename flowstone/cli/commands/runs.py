@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from flowstone.cli.documents import run_document
+from flowstone.cli.finding import find_run
 from flowstone.cli.labels import ago, breakdown, request_label, run_label, took
 from flowstone.cli.loop import run_async
 from flowstone.cli.options import Debug, Json, StoreUrl
@@ -26,25 +27,34 @@ __all__ = ["runs"]
 def runs(
     store: StoreUrl,
     limit: Annotated[int, typer.Option("--limit", metavar="N", min=1, help="How many at most.")] = 20,
+    before: Annotated[
+        str | None,
+        typer.Option("--before", metavar="ID", help="Only runs older than this one.", show_default=False),
+    ] = None,
     json: Json = False,
     debug: Debug = False,
 ) -> None:
     """List the newest runs."""
     with Screen(json=json, debug=debug) as screen:
-        found = run_async(_newest(store, limit))
+        found = run_async(_newest(store, limit, before))
         if screen.json:
             screen.document({"runs": [run_document(one) for one in found]})
         elif found:
             screen.show(_table(screen, found))
+            if screen.terminal and len(found) == limit:
+                screen.note(f"Older ones: --before {run_label(found[-1].id, short=True)}, or --limit N.")
+        elif before is not None:
+            screen.note(f"There are no runs before {before}.")
         else:
             screen.note(
                 f"No runs in {shown(store)} yet: `flowstone materialize MODULE:PIPELINE ASSET` makes one."
             )
 
 
-async def _newest(url: str, limit: int) -> list[RunRecord]:
+async def _newest(url: str, limit: int, before: str | None) -> list[RunRecord]:
     async with history(url) as store:
-        return list(await store.runs(limit=limit))
+        older_than = None if before is None else (await find_run(store, before, url)).id
+        return list(await store.runs(limit=limit, before=older_than))
 
 
 def _table(screen: Screen, found: list[RunRecord]) -> Table:

@@ -10,7 +10,7 @@ from flowstone.cli.commands.worker import Lease, MaxConcurrency, MaxThreads, Shu
 from flowstone.cli.loading import load
 from flowstone.cli.loop import run_async
 from flowstone.cli.options import Debug, Json, StoreUrl, Target
-from flowstone.cli.places import remembers
+from flowstone.cli.places import remembers, shares
 from flowstone.cli.problem import CommandError
 from flowstone.cli.screen import Screen
 from flowstone.cli.serving import serve_node
@@ -47,6 +47,8 @@ def serve(
                 f"Nobody could give work to a node with {store}.",
                 "Name a database with --store, such as embedded://.flowstone/pg.",
             )
+        if not shares(store):
+            screen.note(f"Other processes cannot submit to {store}: one at a time can hold it.", "yellow")
         loaded = load(target)
         settings = given(max_concurrency, max_threads, lease, shutdown_timeout)
         screen.status = run_async(serve_node(screen, loaded, store, settings))

@@ -40,7 +40,7 @@ _RUNS = 50
 """Newest runs searched for partitions that never succeeded: those have no current value to be found by."""
 
 _MOST = 10_000
-"""So many records found there are enough."""
+"""Records that are looked through there."""
 
 _PAGE = 1_000
 
@@ -52,11 +52,14 @@ class _Standing:
     key: StepKey
     current: Sequence[Materialization]
     recent: Sequence[Materialization]
+    partitions: int  # That have a current value; not all of them need be in `current`.
 
     @property
     def status(self) -> Status:
-        """How the newest record ended."""
-        return self.recent[0].status if self.recent else Status.NEVER
+        """How the newest record ended; retention may have left nothing but what is current."""
+        if self.recent:
+            return self.recent[0].status
+        return Status.SUCCEEDED if self.partitions else Status.NEVER
 
     @property
     def failed(self) -> int:
@@ -79,7 +82,7 @@ def status(
 ) -> None:
     """Show whether an asset has a value, and its newest records."""
     with Screen(json=json, debug=debug) as screen:
-        standing = run_async(_look(store, pipeline, asset, partition, limit))
+        standing = run_async(_look(store, pipeline, asset, partition, None if json else limit))
         if screen.json:
             screen.document(
                 {
@@ -94,25 +97,33 @@ def status(
             _show(screen, standing, store, limit)
 
 
-async def _look(url: str, pipeline: str | None, asset: str, text: str | None, limit: int) -> _Standing:
+async def _look(url: str, pipeline: str | None, asset: str, text: str | None, limit: int | None) -> _Standing:
+    """All of it without a limit; with one, the current values only of what is listed: there may be a million."""
     async with history(url) as store:
         key = await step_key(store, pipeline, asset, text)
         if text is not None:
             current = await store.current([key])
-            return _Standing(key, list(current.values()), await store.history(key, limit=limit))
+            recent = await store.history(key, **({} if limit is None else {"limit": limit}))
+            return _Standing(key, list(current.values()), recent, len(current))
         keys = await store.current_keys(asset)
-        current = await store.current((asset, one) for one in keys)
+        recent = await _recent(store, asset)
+        listed = keys if limit is None else {one.partition_key for one in recent[:limit]}
+        current = await store.current((asset, one) for one in listed)
         newest = sorted(current.values(), key=_when, reverse=True)
-        return _Standing(key, newest, await _recent(store, asset))
+        return _Standing(key, newest, recent, len(keys))
 
 
 async def _recent(store: Store, asset: str) -> list[Materialization]:
     """The asset's newest records at any partition, among those of the newest runs."""
     found: list[Materialization] = []
+    seen = 0
     for run in await store.runs(limit=_RUNS):
+        if run.request.asset != asset and not run.request.upstream:
+            continue
         offset = 0
-        while len(found) < _MOST and (page := await store.steps(run.id, offset=offset, limit=_PAGE)):
+        while seen < _MOST and (page := await store.steps(run.id, offset=offset, limit=_PAGE)):
             offset += len(page)
+            seen += len(page)
             found += [step for step in page if step.asset == asset]
     return sorted(found, key=_when, reverse=True)
 
@@ -124,7 +135,7 @@ def _when(record: Materialization) -> datetime:
 def _show(screen: Screen, standing: _Standing, store: str, limit: int) -> None:
     label = step_label(*standing.key)
     screen.show(f"{label}: {_summary(standing)}")
-    if not standing.recent and not standing.current:
+    if not standing.recent and not standing.partitions:
         screen.note(
             f"{shown(store)} has no record of {label}: materialize it, or name another store with --store."
         )
@@ -135,13 +146,13 @@ def _show(screen: Screen, standing: _Standing, store: str, limit: int) -> None:
 
 
 def _summary(standing: _Standing) -> str:
-    if not any(one.partition_key is not None for one in (*standing.current, *standing.recent)):
-        return f"{standing.status}" + (
-            "" if standing.current or not standing.recent else ", no current value"
-        )
+    current = standing.partitions
+    alone = not any(one.partition_key is not None for one in (*standing.current, *standing.recent))
+    if alone and current <= 1:
+        return f"{standing.status}" + ("" if current or not standing.recent else ", no current value")
     if standing.key[1] is not None:
-        return f"{standing.status}, " + ("has a current value" if standing.current else "no current value")
-    words = f"{count(len(standing.current), 'partition')} with a current value"
+        return f"{standing.status}, " + ("has a current value" if current else "no current value")
+    words = f"{count(current, 'partition')} with a current value"
     return words + (f", {standing.failed:,} failed last" if standing.failed else "")
 
 

@@ -12,7 +12,16 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
 
 from flowstone.cli.documents import json_value, run_document
-from flowstone.cli.labels import breakdown, count, printable, record_label, request_label, took
+from flowstone.cli.labels import (
+    breakdown,
+    count,
+    duration,
+    printable,
+    record_label,
+    request_label,
+    step_label,
+    took,
+)
 from flowstone.errors import StoreUnavailable
 from flowstone.runs.events import RunFinished, RunStarted, StepFailed, StepRetried
 
@@ -75,20 +84,7 @@ class Chronicle:
             case StepFailed():
                 self._failed(event)
             case StepRetried(failure=failure) if failure.kind != "lost":
-                step = (
-                    f"{event.asset}"
-                    if event.partition_key is None
-                    else f"{event.asset}[{event.partition_key}]"
-                )
-                self.tell(
-                    "step.retried",
-                    f"{step} failed and is tried again in {event.delay:.3g} s: {printable(failure.message)}",
-                    "yellow",
-                    run_id=event.run_id,
-                    asset=event.asset,
-                    partition_key=event.partition_key,
-                    delay=event.delay,
-                )
+                self._retried(event)
             case _:
                 pass
 
@@ -139,6 +135,19 @@ class Chronicle:
             partition_key=event.partition_key,
             attempt=event.attempt,
             failure={"kind": failure.kind, "message": failure.message},
+        )
+
+    def _retried(self, event: StepRetried) -> None:
+        step = step_label(event.asset, event.partition_key)
+        self.tell(
+            "step.retried",
+            f"{step} failed and is tried again in {duration(event.delay)}: {printable(event.failure.message)}",
+            "yellow",
+            run_id=event.run_id,
+            asset=event.asset,
+            partition_key=event.partition_key,
+            attempt=event.attempt,
+            delay=event.delay,
         )
 
     async def _record(self, run_id: str) -> RunRecord | None:

@@ -73,7 +73,6 @@ class Lifeline:
         self._deadline: float | None = None
         self._turn = Event()
         self._loop: asyncio.AbstractEventLoop | None = None
-        self._before: list[tuple[signal.Signals, object]] = []
         self._descriptor = -1
 
     def attach(self) -> None:
@@ -143,17 +142,21 @@ class Lifeline:
         if not self._turn.is_set() and self._deadline is not None:
             self._turn.set()  # Said once.
             left = max(0.0, self._deadline - time.monotonic())
-            self._say(f"The event loop is blocked by {blocked_in()}; it gets {left:.0f} s more.")
+            self._speak(f"The event loop is blocked by {blocked_in()}; it gets {left:.0f} s more.")
 
     def _end(self, why: str) -> None:
-        """End the process now. A pipe that nobody reads must not hold it up either."""
+        """End the process now."""
         words = (
             f"Ended by force, because {why}{self._in_the_way()}. Other nodes go on when its lease is over."
         )
+        self._speak(words)
+        os._exit(self.status)
+
+    def _speak(self, words: str) -> None:
+        """In a thread of its own, because a pipe that nobody reads must not hold up the limit."""
         speaker = Thread(target=self._say, args=(words,), daemon=True)
         speaker.start()
         speaker.join(_LAST_WORDS)
-        os._exit(self.status)
 
     def _in_the_way(self) -> str:
         self._turn.clear()
@@ -167,12 +170,11 @@ def _noted(_number: int, _frame: FrameType | None) -> None:
 
 def _leave_to_children_what_is_theirs() -> None:
     """A forked child has the descriptor too, and a signal to it must not be heard here."""
-    owner = os.getpid()
 
     def release() -> None:
-        if os.getpid() != owner:
-            signal.set_wakeup_fd(-1)
-            for number in _SIGNALS:
-                signal.signal(number, signal.SIG_DFL)
+        signal.set_wakeup_fd(-1)
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
 
-    os.register_at_fork(after_in_child=release)
+    if hasattr(os, "register_at_fork"):  # Not on Windows.
+        os.register_at_fork(after_in_child=release)
