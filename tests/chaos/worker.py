@@ -3,16 +3,31 @@
 from __future__ import annotations
 
 import asyncio
+import signal
 import sys
 from pathlib import Path
+from typing import Any
 
 from flowstone import Runtime
 from tests.chaos.mutants import IN_WORKERS
 from tests.chaos.pipeline import OPTIONS, io_managers, make
 
 
+def tell() -> None:
+    """Write to the log what every task of this process is waiting for."""
+    for task in asyncio.all_tasks():
+        print("TASK", task.get_name(), file=sys.stderr)
+        waiting: Any = task.get_coro()
+        while waiting is not None:
+            frame = getattr(waiting, "cr_frame", None) or getattr(waiting, "gi_frame", None)
+            print("   ", frame or repr(waiting)[:300], file=sys.stderr)
+            waiting = getattr(waiting, "cr_await", None) or getattr(waiting, "gi_yieldfrom", None)
+    sys.stderr.flush()
+
+
 async def work(url: str, place: Path) -> None:
-    """One node."""
+    """One node. Sent SIGUSR1, it tells what it is at."""
+    asyncio.get_running_loop().add_signal_handler(signal.SIGUSR1, tell)
     async with Runtime(make(place), store=url, io=io_managers(place), max_concurrency=8, **OPTIONS):
         print("ready", flush=True)
         await asyncio.Event().wait()
