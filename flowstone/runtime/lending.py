@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 from flowstone.runs.commands import AttemptLost
 from flowstone.runs.events import StepRetried
 from flowstone.runtime.placement import Candidate, place, travels
+from flowstone.runtime.turnaround import Turnaround
 from flowstone.store.cluster import StepLease
 
 if TYPE_CHECKING:
@@ -67,6 +68,8 @@ class Lending:
         self._busy: dict[str, int] = {}  # Node -> leases.
         self._refusing: set[str] = set()  # Nodes that handed a step back.
         self._travels: dict[str, bool] = {}
+        self._turnaround = Turnaround()
+        self._since: dict[int, float] = {}  # Step -> when it was ordered to start, here or elsewhere.
         self._to_grant: list[StepLease] = []
         self._to_cancel: list[StepKey] = []
         self._to_settle: list[StepKey] = []
@@ -83,7 +86,8 @@ class Lending:
     def takes(self, order: StartStep, busy_here: int) -> bool:
         """Lend a step that is to start, if another node is the better place; it is granted with `flush`."""
         asset, _, key = self._run.plan.step(order.step)
-        if order.alone or not self._may_travel(asset):
+        self._since[order.step] = self._services.clock.monotonic()
+        if order.alone or not self._may_travel(asset) or not self._turnaround.worth_lending(asset):
             return False
         node = self._place(busy_here)
         if node == self._services.node:
@@ -98,6 +102,12 @@ class Lending:
         """Take over what a former owner lent, and has been granted again."""
         self._note(lease, step)
         self._to_look = True  # It may have ended before this owner listened.
+
+    def stayed(self, step: int, asset: str) -> None:
+        """A step that was not lent has ended."""
+        since = self._since.pop(step, None)
+        if since is not None:
+            self._turnaround.took_here(asset, self._services.clock.monotonic() - since)
 
     def cancels(self, step: int) -> bool:
         """Have a lent step stopped; False if it is not lent."""
@@ -195,6 +205,7 @@ class Lending:
             self._take_ends(ends)
         for key, attempt in dead.items():
             step = self._steps[key]
+            self._since.pop(step, None)
             self._forget(key)
             self._lost(AttemptLost(step, attempt, key in begun))
 
@@ -207,7 +218,10 @@ class Lending:
         steps = []
         for end in ends:
             key = (end.asset, end.partition_key)
-            steps.append(self._steps[key])
+            step = self._steps[key]
+            steps.append(step)
+            if (since := self._since.pop(step, None)) is not None:
+                self._turnaround.took_elsewhere(end.asset, self._services.clock.monotonic() - since)
             if isinstance(end, StepRetried) and end.failure.kind == "lost":
                 self._refusing.add(self._leases[key].node)
             self._forget(key)

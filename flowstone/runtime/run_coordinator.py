@@ -407,6 +407,8 @@ class RunCoordinator(Actor):
         if self._attempts.get(attempt.step) is not attempt:
             return
         del self._attempts[attempt.step]
+        if self._lending is not None:
+            self._lending.stayed(attempt.step, attempt.asset.name)
         if message.event is not None:
             self._obey(self._state.apply(message.event, attempt.step))
             return

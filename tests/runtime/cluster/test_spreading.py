@@ -82,6 +82,25 @@ async def test_inputs_are_loaded_wherever_they_were_made(town):
     assert set(started_by(town)) == {"first", "second"}
 
 
+async def test_steps_that_are_done_sooner_than_lent_stay(town):
+    """Once that is known: the first of them show it."""
+    grants = []
+    await town.node("second")
+    first = await town.node("first", worker=False)
+    store = town.stores["first"]
+
+    async def grant(leases, grant=store.grant):
+        grants.extend(leases)
+        await town.clock.sleep(0.5)
+        await grant(leases)
+
+    store.grant = grant
+    await town.outcome(first.backfill("raw", max_parallel=2), 5)
+    result = await town.outcome(first.backfill("raw", max_parallel=2, refresh="all"), 5)
+    assert len(result.succeeded) == 7
+    assert len(grants) == 2
+
+
 async def test_only_backfills_spread(town):
     """Other runs would be over before another node has heard of them."""
     await town.node("second")
