@@ -11,9 +11,10 @@ at a time, so that a cancel never overtakes its lease.
 
 from __future__ import annotations
 
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from typing import TYPE_CHECKING
 
+from flowstone.actors import ActorDown
 from flowstone.runs.commands import AttemptLost
 from flowstone.runs.events import StepRetried
 from flowstone.runtime.placement import Candidate, place, travels
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Lending"]
 
+_SULKING = 60.0  # Seconds in which a node that handed a step back is not given another one.
 _GRACE = 5.0  # Seconds beyond `cancel_timeout` that another node has to stop an attempt.
 
 
@@ -66,7 +68,7 @@ class Lending:
         self._leases: dict[StepKey, StepLease] = {}
         self._steps: dict[StepKey, int] = {}
         self._busy: dict[str, int] = {}  # Node -> leases.
-        self._refusing: set[str] = set()  # Nodes that handed a step back.
+        self._refused: dict[str, float] = {}  # Nodes that handed a step back -> when.
         self._travels: dict[str, bool] = {}
         self._turnaround = Turnaround()
         self._since: dict[int, float] = {}  # Step -> when it was ordered to start, here or elsewhere.
@@ -152,15 +154,21 @@ class Lending:
                 Candidate(watched.node.id, watched.node.capacity, self._busy.get(watched.node.id, 0))
                 for watched in services.peers.all_alive()
                 if watched.node.id != services.node
-                and watched.node.id not in self._refusing
+                and self._asks(watched.node.id)
                 and self._run.record.pipeline in watched.node.pipelines
             ],
         )
 
+    def _asks(self, node: str) -> bool:
+        """Whether a node may be given steps: it has not handed one back, or that is a while ago."""
+        refused = self._refused.get(node)
+        return refused is None or self._services.clock.monotonic() - refused > _SULKING
+
     def _heard(self, notice: Notice) -> None:
         if self._leases and (notice.kind == "look" or notice.subject == self._run.record.id):
             self._to_look = True
-            self.flush()
+            with suppress(ActorDown):  # The run's tree is stopping.
+                self.flush()
 
     def _note(self, lease: StepLease, step: int) -> None:
         if not self._leases:
@@ -218,20 +226,23 @@ class Lending:
         return overdue or self._services.peers.dead(lease.node)
 
     def _take_ends(self, ends: Sequence[Event]) -> None:
-        steps = []
+        steps, news = [], []
         for end in ends:
             key = (end.asset, end.partition_key)
-            step = self._steps[key]
+            step = self._steps.get(key)
+            if step is None:
+                continue  # It said twice that it is retried: interrupted while it said so, it said it again.
             steps.append(step)
+            news.append(end)
             if (since := self._since.pop(step, None)) is not None:
                 self._turnaround.took_elsewhere(end.asset, self._services.clock.monotonic() - since)
             if isinstance(end, StepRetried) and end.failure.kind == "lost":
-                self._refusing.add(self._leases[key].node)
+                self._refused[self._leases[key].node] = self._services.clock.monotonic()
             self._forget(key)
         if self._services.stream.heard:
-            for end in ends:
+            for end in news:
                 self._services.stream.publish(end)
-        self._ended(ends, steps)
+        self._ended(news, steps)
 
     def _forget(self, key: StepKey) -> None:
         lease = self._leases.pop(key)

@@ -12,10 +12,11 @@ import logging
 from typing import TYPE_CHECKING
 
 from flowstone.actors import Crashed, Shutdown
-from flowstone.errors import FlowstoneError, StoreUnavailable
+from flowstone.errors import StoreUnavailable
 from flowstone.runs.events import StepRetried
 from flowstone.runs.records import Failure
 from flowstone.runtime.attempt import Attempt, AttemptIdentity
+from flowstone.runtime.guard import describe
 from flowstone.runtime.notices import Waker
 from flowstone.runtime.taking import plan_again
 from flowstone.store.protocol import StaleWrite
@@ -161,8 +162,9 @@ class StepExecutor:
                 plan = await plan_again(self._services, record)
             except StoreUnavailable:
                 raise
-            except FlowstoneError as error:
-                _log.warning("Run %s cannot be planned here: %s", run_id, error)
+            except Exception as error:
+                # Its owner could plan it, so this node holds another release of the pipeline.
+                _log.warning("Run %s cannot be planned here: %s", run_id, describe(error, None).message)
                 return None
             if len(self._plans) >= _MOST_PLANS:
                 del self._plans[next(iter(self._plans))]

@@ -9,6 +9,7 @@ import pytest
 
 from flowstone import Context, DailyPartitions, MemoryIO, Pipeline, Retry, RunFailed
 from flowstone.runs.events import StepRetried, StepStarted
+from flowstone.runtime import step_executor
 from flowstone.runtime.step_executor import StepExecutor
 from tests.runtime.cluster.scene import LEASE
 from tests.runtime.doubles import Gate
@@ -474,6 +475,58 @@ async def test_a_node_that_lacks_something_hands_back(town):
     result = await town.outcome(first.backfill("needy", max_parallel=2), 10)
     assert len(result.succeeded) == 7
     assert set(started_by(town)) == {"first"}
+
+
+async def test_a_node_that_cannot_plan_a_run_hands_back(town, monkeypatch):
+    """It holds another release; whatever its planner raises, none of its processes crashes."""
+    planned = []
+
+    async def refuse(services, record):
+        planned.append(record.id)
+        raise KeyError("no such asset")
+
+    monkeypatch.setattr(step_executor, "plan_again", refuse)
+    second = await town.node("second")
+    first = await town.node("first", worker=False)
+    result = await town.outcome(first.backfill("raw"), 5)
+    assert len(result.succeeded) == 7
+    assert planned
+    assert set(started_by(town)) == {"first"}
+    assert all(process.restarts == 0 for process in second.tree().walk())
+
+
+async def test_a_node_that_handed_back_is_asked_again_after_a_while(town):
+    """What it lacked may be there by then."""
+    pipeline = Pipeline("town")
+
+    @pipeline.asset(partitions=DailyPartitions("2025-01-01", "2025-01-07"), requires={"db"})
+    async def needy(context: Context) -> None:
+        await town.clock.sleep(50.0)
+
+    second = await town.node("second", pipeline)
+    first = await town.node("first", pipeline, worker=False, resources={"db": "here"})
+    result = await town.outcome(first.backfill("needy", max_parallel=2), 400, 1.0)
+    assert len(result.succeeded) == 7
+    handed = events(town, result.run_id, StepRetried)
+    assert 2 <= len(handed) <= 4
+    assert (await second.health()).steps == 0
+
+
+async def test_an_attempt_that_says_twice_that_it_is_retried_is_retried_once(town):
+    """Interrupted while it recorded a failure, it may have recorded it, and records that it was handed over."""
+    task, run_id = await lent(town)
+    store = town.stores["first"]
+
+    async def twice(run_id, attempts, endings=store.endings):
+        found = await endings(run_id, attempts)
+        return [end for event in found for end in [event] * (1 + isinstance(event, StepRetried))]
+
+    store.endings = twice
+    await town.leave("second")
+    open_all(town)
+    result = await town.outcome(task, 10)
+    assert len(result.succeeded) == 7
+    assert set(town.successes(run_id).values()) == {1}
 
 
 async def test_an_executor_that_crashes_starts_over(town, monkeypatch):
