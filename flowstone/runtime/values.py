@@ -9,6 +9,7 @@ from flowstone.assets.partition_labels import step_label
 from flowstone.errors import ValueNotFound
 from flowstone.runs.records import Status
 from flowstone.runtime.requests import asset_named, encoded
+from flowstone.runtime.under_way import status_elsewhere
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -55,6 +56,8 @@ class Values:
         if view.graph[key[0]].is_constant:
             return Status.SUCCEEDED
         live = self._live_status(key)
+        if live is None:
+            live = await status_elsewhere(self._services.store, view, key)
         if live is not None:
             return live
         history = await self._services.store.history(key, limit=1)

@@ -183,6 +183,12 @@ class Cluster(Protocol):
             delay: Seconds before anybody may take it.
         """
 
+    async def under_way(self, key: StepKey) -> Sequence[tuple[RunRecord, bool]]:
+        """The unfinished runs in which a step has no record yet, newest first, and whether it has begun there.
+
+        Whether it is a step of the run at all, only its plan says; one that has begun is.
+        """
+
     async def request_cancel(self, run_id: str, reason: str) -> None:
         """Record that the run is to be cancelled, and tell its owner.
 

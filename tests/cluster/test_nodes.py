@@ -116,3 +116,22 @@ async def _has_begun(works, run):
 
 async def _shown(works):
     return any(watched.tree is not None for watched in await works.store.cluster.nodes())
+
+
+async def test_a_step_elsewhere_has_a_status(works):
+    """Queued while nobody has taken its run, running where another node computes it, then what was recorded."""
+    async with works.node(worker=False) as command:
+        run = await command.submit("slow")
+        backfill = await command.submit_backfill("clean", partitions=PARTS[:3])
+        assert await command.status("slow") == "queued"
+        assert await command.status("clean", partition=PARTS[1]) == "queued"
+        assert await command.status("clean", partition=PARTS[5]) == "never"
+        await backfill.cancel()
+        async with works.node():
+            await works.until(lambda: _status(command, "slow", "running"))
+            await run.cancel()
+            assert await command.status("slow") == "cancelled"
+
+
+async def _status(runtime, asset, status) -> bool:
+    return await runtime.status(asset) == status

@@ -250,6 +250,22 @@ class ClusterContract:
         await place.store.write(over(), 2)
         assert await second.owned("n2") == {}
 
+    async def test_what_is_under_way_is_known(self, place, owned):
+        """A step that has begun and not ended; whether it is part of other unfinished runs is not said."""
+        first, second = owned
+        await first.submit(run("run-2"))
+        assert [(each.id, begun_) for each, begun_ in await second.under_way(("a", "k"))] == [
+            ("run-2", False),
+            ("run-1", False),
+        ]
+        await place.store.write(start("a", "k"), 1)
+        assert [begun_ for _, begun_ in await second.under_way(("a", "k"))] == [False, True]
+        assert [begun_ for _, begun_ in await second.under_way(("a", None))] == [False, False]
+        await place.store.write(end("a", "k"), 1)
+        assert [each.id for each, _ in await second.under_way(("a", "k"))] == ["run-2"]
+        await place.store.write(over(), 1)
+        assert [each.id for each, _ in await second.under_way(("a", None))] == ["run-2"]
+
     # Cancelling ---------------------------------------------------------------------------------------------
 
     async def test_a_queued_run_is_cancelled_at_once(self, place, two):

@@ -355,6 +355,19 @@ class SharedMemoryStore(MemoryStore):
         await self._pass("endings")
         return [event for event in self._of(run_id, attempts) if isinstance(event, _ENDS)]
 
+    async def under_way(self, key):
+        await self._pass("under_way")
+        found = []
+        for run in self._history.all_runs():
+            if not run.finished and run.step(key) is None:
+                events = [event for _, event in run.log.page(0, 1_000_000)]
+                begun = any(
+                    isinstance(event, StepStarted) and (event.asset, event.partition_key) == key
+                    for event in events
+                )
+                found.append((run.head(), begun))
+        return sorted(found, key=lambda each: each[0].id, reverse=True)
+
     async def begun(self, run_id, attempts):
         await self._pass("begun")
         events = self._of(run_id, attempts)

@@ -127,6 +127,10 @@ class PostgresCluster(Cluster):
     async def release(self, run_id: str, node_id: str, *, delay: float = 0.0) -> None:
         await self._transact(lambda connection: _release(connection, run_id, node_id, delay))
 
+    async def under_way(self, key: StepKey) -> Sequence[tuple[RunRecord, bool]]:
+        rows = await self._database.fetch("under_way", key[0], key_text(key[1]))
+        return [(run_of(row), row["begun"]) for row in rows]
+
     async def request_cancel(self, run_id: str, reason: str) -> None:
         await self._transact(lambda connection: _cancel(connection, run_id, reason))
 

@@ -57,6 +57,7 @@ STATEMENTS = {
     "downstream": 2,
     "invalidate": 2,
     "owned": 1,
+    "under_way": 2,
     "orphans": 2,
     "cancelling": 1,
     "release": 2,
