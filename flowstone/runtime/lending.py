@@ -185,7 +185,7 @@ class Lending:
         while True:
             if self._to_grant:
                 leases, self._to_grant = self._to_grant, []
-                # A step that is lent again overwrites its last lease; settled after that, the new one would be gone.
+                # A step lent again overwrites its last lease; settled after that, the new one would be gone.
                 again = {(lease.asset, lease.partition_key) for lease in leases}
                 self._to_settle = [key for key in self._to_settle if key not in again]
                 await self._cluster.grant(leases)
