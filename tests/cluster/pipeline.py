@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import time
 
 from flowstone import Context, Pipeline, StaticPartitions
 
@@ -31,6 +32,13 @@ async def slow() -> int:
     """Does not end by itself."""
     await asyncio.Event().wait()
     return 1
+
+
+@pipeline.asset(run_in="loop")
+def blocking() -> int:
+    """Lets nothing else of its node run for longer than two leases."""
+    time.sleep(4.5)
+    return os.getpid()
 
 
 @pipeline.asset

@@ -84,6 +84,16 @@ async def test_a_worker_stops_politely(works, busy):
     await check(works, busy, at_most_again=6)
 
 
+async def test_an_asset_that_blocks_its_node_is_not_a_death(works):
+    """The node beats from a thread: nobody takes its run, and the asset runs once."""
+    await asyncio.gather(works.worker(), works.worker())
+    async with works.node(worker=False) as command:
+        run = await command.submit("blocking")
+        result = await run.wait(timeout=20)
+        assert [record.attempt for record in result.succeeded] == [1]
+        assert set((await works.starts(run.id)).values()) == {1}
+
+
 async def test_an_asset_that_ends_its_process_is_given_up(works):
     """After three processes; its neighbours are done, wherever they ran."""
     await works.worker()

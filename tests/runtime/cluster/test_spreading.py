@@ -102,6 +102,17 @@ async def test_steps_that_are_done_sooner_than_lent_stay(town):
     assert len(grants) == 2
 
 
+async def test_a_backfill_spreads_without_notices(town):
+    """Everybody looks, and so it takes longer."""
+    await town.node("second")
+    first = await town.node("first", worker=False)
+    for store in town.stores.values():
+        store.listens = False
+    result = await town.outcome(first.backfill("raw", max_parallel=4), 20)
+    assert len(result.succeeded) == 7
+    assert set(started_by(town)) == {"first", "second"}
+
+
 async def test_only_backfills_spread(town):
     """Other runs would be over before another node has heard of them."""
     await town.node("second")
