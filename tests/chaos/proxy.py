@@ -11,6 +11,8 @@ __all__ = ["Proxy"]
 
 NAME = ".s.PGSQL.5432"
 CHUNK = 65_536
+CUT = 1 / 12
+"""The chance of each piece, be it a statement, an answer or of a greeting, to be the last one."""
 
 
 class Proxy:
@@ -23,7 +25,7 @@ class Proxy:
 
     Attributes:
         cuts: Connections that were cut.
-        cutting: Whether each connection is cut after some bytes, in either direction.
+        cutting: Whether connections are cut after some bytes, in either direction.
     """
 
     def __init__(self, target: Path, place: Path, random: Random) -> None:
@@ -80,19 +82,14 @@ class Proxy:
             self._tasks.discard(task)
 
     async def _pass(self, source: asyncio.StreamReader, sink: asyncio.StreamWriter) -> None:
-        left: int | None = None
         while data := await source.read(CHUNK):
             await self._flowing.wait()
-            if not self.cutting:
-                left = None
-            elif left is None:
-                left = self._random.choice((0, 1, 5, 40, 300, 2_000, 10_000)) + self._random.randrange(40)
-            if left is not None:
-                if len(data) >= left:
-                    sink.write(data[:left])
-                    await sink.drain()
-                    self.cuts += 1
-                    return
-                left -= len(data)
+            if self.cutting and self._random.random() < CUT:
+                sink.write(
+                    data[: self._random.randint(0, len(data))]
+                )  # All of it: the wire breaks behind it.
+                await sink.drain()
+                self.cuts += 1
+                return
             sink.write(data)
             await sink.drain()

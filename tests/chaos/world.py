@@ -9,7 +9,7 @@ import signal
 import subprocess
 import sys
 import tempfile
-from contextlib import suppress
+from contextlib import AsyncExitStack, suppress
 from pathlib import Path
 from random import Random
 from typing import Self
@@ -84,37 +84,40 @@ class World:
         self.workers: list[Worker] = []
 
     async def __aenter__(self) -> Self:
-        await asyncio.to_thread(self.server.start)
-        self.url = await self.server.open()
-        socket = Path(parse_qs(urlsplit(self.url).query)["host"][0])
-        self.proxy = Proxy(socket, self.place / "wire", self.random)
-        await self.proxy.open()
-        self.store = PostgresStore(self.url)
-        await self.store.open()
-        await self._plant()
-        self.ledger = Ledger(self.place / "ledger")
-        self.client = Runtime(
-            make(self.place), store=self.url, io=io_managers(self.place), worker=False, **OPTIONS
-        )
-        await self.client.__aenter__()
-        wire = self.url.replace(str(socket), str(self.proxy.place))
-        urls = [wire, *[self.url] * (WORKERS - 1)]
-        self.workers = [Worker(url, self.place, self.mutant) for url in urls]
-        await asyncio.gather(*(worker.start() for worker in self.workers))
+        async with (
+            AsyncExitStack() as stack
+        ):  # Whatever fails, and whoever interrupts it, the rest is tidied up.
+            await self._enter(stack)
+            self._stack = stack.pop_all()
         return self
 
     async def __aexit__(self, *_: object) -> None:
+        await self._stack.aclose()
+
+    async def _enter(self, stack: AsyncExitStack) -> None:
+        stack.callback(shutil.rmtree, self.place, ignore_errors=True)
+        stack.callback(self.server.stop)
+        self.url = await self.server.open()
+        stack.callback(self.freeze, signal.SIGCONT)
+        self.ledger = Ledger(self.place / "ledger")
+        stack.callback(self.ledger.close)
+        socket = Path(parse_qs(urlsplit(self.url).query)["host"][0])
+        self.proxy = Proxy(socket, self.place / "wire", self.random)
+        await self.proxy.open()
+        stack.push_async_callback(self.proxy.close)
+        self.store = PostgresStore(self.url)
+        await self.store.open()
+        stack.push_async_callback(self.store.close)
+        await self._plant()
+        self.client = Runtime(
+            make(self.place), store=self.url, io=io_managers(self.place), worker=False, **OPTIONS
+        )
+        await stack.enter_async_context(self.client)
+        wire = self.url.replace(str(socket), str(self.proxy.place))
+        self.workers = [Worker(url, self.place, self.mutant) for url in [wire, *[self.url] * (WORKERS - 1)]]
         for worker in self.workers:
-            worker.kill()
-        with suppress(Exception):
-            await self.client.__aexit__(None, None, None)
-        with suppress(Exception):
-            await self.store.close()
-        await self.proxy.close()
-        self.ledger.close()
-        self.freeze(signal.SIGCONT)
-        await self.server.close()
-        shutil.rmtree(self.place, ignore_errors=True)
+            stack.callback(worker.kill)
+        await asyncio.gather(*(worker.start() for worker in self.workers))
 
     async def _plant(self) -> None:
         connection = await asyncpg.connect(self.url)
