@@ -12,9 +12,11 @@ import time
 from random import Random
 
 from tests.chaos.mutants import MUTANTS
-from tests.chaos.nemesis import FAULTS
+from tests.chaos.nemesis import FAULTS, LONG
 from tests.chaos.rounds import Report, one_round
 from tests.chaos.world import World
+
+LONG_EVERY = 12  # Rounds.
 
 
 def arguments() -> argparse.Namespace:
@@ -40,6 +42,8 @@ async def chaos(seed: int, minutes: float, faults: list[str], mutant: str | None
     async with World(seed, mutant) as world:
         while time.monotonic() < ends and not report.broken:
             chosen = [random.choice(faults) for _ in range(random.randint(3, 6))]
+            if report.rounds % LONG_EVERY == LONG_EVERY - 1:
+                chosen += LONG
             await one_round(world, report, chosen)
             print(f"round {report.rounds} ({', '.join(chosen)}): {report.steps} steps", file=sys.stderr)
     return report

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from tests.chaos.world import World
 
-__all__ = ["FAULTS", "long_outage"]
+__all__ = ["FAULTS", "LONG"]
 
 LEASE: float = OPTIONS["lease"]
 
@@ -105,3 +105,7 @@ FAULTS: Mapping[str, Callable[[World], Awaitable[None]]] = MappingProxyType(
         "database silent past the lease": freeze_server,
     }
 )
+LONG: Mapping[str, Callable[[World], Awaitable[None]]] = MappingProxyType(
+    {"database silent for 30 s": long_outage}
+)
+"""What takes too long to be tried often."""

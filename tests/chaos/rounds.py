@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from flowstone.errors import FlowstoneError, StoreUnavailable
 from tests.chaos.checks import Findings, check
-from tests.chaos.nemesis import FAULTS
+from tests.chaos.nemesis import FAULTS, LONG
 from tests.chaos.pipeline import PARTS
 
 if TYPE_CHECKING:
@@ -105,7 +105,7 @@ async def _client(world: World, report: Report, began: set[str], delay: float) -
 async def _fault(world: World, report: Report, name: str, delay: float, server: asyncio.Lock) -> None:
     await asyncio.sleep(delay)
     async with server:
-        await FAULTS[name](world)
+        await (FAULTS | LONG)[name](world)
     report.faults[name] += 1
 
 
