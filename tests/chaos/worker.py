@@ -1,8 +1,9 @@
-"""A worker process: `python -m tests.chaos.worker URL DIRECTORY [MUTANT]`, until it is killed."""
+"""A worker process: `python -m tests.chaos.worker URL DIRECTORY [MUTANT]`, until it is killed, or stdin closes."""
 
 from __future__ import annotations
 
 import asyncio
+import os
 import signal
 import sys
 from pathlib import Path
@@ -27,7 +28,9 @@ def tell() -> None:
 
 async def work(url: str, place: Path) -> None:
     """One node. Sent SIGUSR1, it tells what it is at."""
-    asyncio.get_running_loop().add_signal_handler(signal.SIGUSR1, tell)
+    loop = asyncio.get_running_loop()
+    loop.add_signal_handler(signal.SIGUSR1, tell)
+    loop.add_reader(sys.stdin.fileno(), os._exit, 1)  # Whoever started it is gone.
     async with Runtime(make(place), store=url, io=io_managers(place), max_concurrency=8, **OPTIONS):
         print("ready", flush=True)
         await asyncio.Event().wait()

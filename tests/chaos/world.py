@@ -24,6 +24,7 @@ from tests.chaos.marks import Ledger
 from tests.chaos.mutants import IN_DATABASE, IN_WORKERS
 from tests.chaos.pipeline import OPTIONS, io_managers, make
 from tests.chaos.proxy import Proxy
+from tests.postgres import REAPER
 
 __all__ = ["WORKERS", "Worker", "World"]
 
@@ -49,7 +50,9 @@ class Worker:
 
     def _start(self) -> bytes:
         with self._log.open("ab") as log:
-            self.process = subprocess.Popen(self._command, cwd=ROOT, stdout=subprocess.PIPE, stderr=log)
+            self.process = subprocess.Popen(
+                self._command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log
+            )
         return self.process.stdout.readline()
 
     @property
@@ -63,8 +66,7 @@ class Worker:
     def kill(self) -> None:
         if self.process is not None:
             self.process.kill()
-            self.process.wait()
-            self.process.stdout.close()
+            self.process.communicate()
 
 
 class World:
@@ -96,6 +98,9 @@ class World:
 
     async def _enter(self, stack: AsyncExitStack) -> None:
         stack.callback(shutil.rmtree, self.place, ignore_errors=True)
+        reaper = reaper_of(self.place)
+        stack.callback(reaper.communicate)
+        stack.callback(reaper.kill)
         stack.callback(self.server.stop)
         self.url = await self.server.open()
         stack.callback(self.freeze, signal.SIGCONT)
@@ -156,6 +161,17 @@ class World:
     async def restart_server(self) -> None:
         """Nobody else would do it: workers use a plain URL."""
         await self.server.open()
+
+
+def reaper_of(place: Path) -> subprocess.Popen[bytes]:
+    """Ends the server and removes the directory, should this process be killed."""
+    return subprocess.Popen(
+        ["/bin/sh", "-c", REAPER, "sh", place],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    )
 
 
 def children(parent: int) -> list[int]:
