@@ -49,12 +49,24 @@ class Report:
         self.broken += found.broken
 
 
-async def one_round(world: World, report: Report, faults: Sequence[str], *, spread: float = 8.0) -> None:
-    """Do these faults, at random instants of so many seconds, to some backfills; add what came of it."""
+async def one_round(
+    world: World, report: Report, faults: Sequence[str], *, spread: float = 8.0, most: int = len(PARTS)
+) -> None:
+    """Do these faults, at random instants of so many seconds, to some backfills; add what came of it.
+
+    Args:
+        world: Where.
+        report: What it is added to.
+        faults: By name.
+        spread: Seconds over which they begin.
+        most: Partitions of the largest backfill.
+    """
     random = world.random
     began: set[str] = set()
     waiting = [
-        asyncio.create_task(_client(world, report, began, random.uniform(0, spread * 0.7)))
+        asyncio.create_task(
+            _client(world, report, began, random.uniform(0, spread * 0.7), random.randint(most // 4, most))
+        )
         for _ in range(random.randint(2, 4))
     ]
     server = asyncio.Lock()  # Of two faults of the server at once, one would undo the other.
@@ -78,10 +90,9 @@ async def one_round(world: World, report: Report, faults: Sequence[str], *, spre
     report.add(await check(world, began), taken)
 
 
-async def _client(world: World, report: Report, began: set[str], delay: float) -> None:
+async def _client(world: World, report: Report, began: set[str], delay: float, count: int) -> None:
     """Submit a backfill and wait for it, as somebody would who writes down what he is told."""
     await asyncio.sleep(delay)
-    count = world.random.randint(40, len(PARTS))
     try:
         run = await world.client.submit_backfill(
             "clean", partitions=PARTS[:count], upstream=True, max_parallel=8, refresh="all"

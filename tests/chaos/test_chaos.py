@@ -17,7 +17,7 @@ async def test_whatever_dies_nothing_is_lost_and_nothing_doubled():
     async with World(seed=20261126) as world:
         names = world.random.sample(list(FAULTS), len(FAULTS))
         for faults in (names[::2], names[1::2]):
-            await one_round(world, report, faults, spread=5.0)
+            await one_round(world, report, faults, spread=4.0, most=100)
     assert report.broken == []
     assert report.acknowledged - report.lost == report.acknowledged > 0
     assert report.executions >= report.steps > 0
@@ -29,8 +29,8 @@ async def test_a_planted_bug_is_found():
     """Values that come after their records do not load when a worker was killed in between."""
     report = Report()
     async with World(seed=1, mutant="values come after records") as world:
-        for _ in range(5):
-            await one_round(world, report, ["kill -9 of a worker"] * 3, spread=2.0)
+        for _ in range(8):
+            await one_round(world, report, ["kill -9 of a worker"] * 3, spread=0.8, most=60)
             if report.broken:
                 break
     assert "does not load" in report.broken[0]
