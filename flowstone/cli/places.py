@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 from typing import TYPE_CHECKING
 
-from flowstone.cli.default_store import file_instead
+from flowstone.cli.default_store import DefaultStore, file_instead, kept_in_a_file
 from flowstone.cli.environment import options
 from flowstone.cli.problem import CommandError
 from flowstone.errors import StoreUnavailable
@@ -155,7 +155,8 @@ def cluster_of(store: Store, url: str) -> Cluster:
 
 def no_cluster(url: str, *, why: str = "only one process at a time can hold it") -> CommandError:
     """The error for a store that is no database."""
+    remark = kept_in_a_file() if isinstance(url, DefaultStore) else None
     return CommandError(
-        f"{url} is not shared by processes: {why}.",
+        f"{url} is not shared by processes: {why}." + ("" if remark is None else f" {remark}"),
         "Name a database with --store, such as postgresql://USER@HOST/DATABASE or embedded://.flowstone/pg.",
     )

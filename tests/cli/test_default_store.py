@@ -110,6 +110,16 @@ def test_a_store_that_was_named_is_not_remarked_on(shop, cli, monkeypatch):
     assert "history" not in cli("materialize", "shop.py", "orders", "--store", "file://.flowstone").stderr
 
 
+def test_a_worker_without_a_database_is_told_why(shop, cli, monkeypatch):
+    """Where nobody chose the file, the refusal says why it is one."""
+    monkeypatch.delenv("FLOWSTONE_STORE")
+    monkeypatch.setattr(module, "_obstacle", lambda _folder: "it rains")
+    done = cli("worker", "shop.py")
+    assert done.status == 2
+    assert "not shared by processes" in done.stderr
+    assert "because embedded Postgres cannot run here: it rains." in done.stderr
+
+
 def test_the_first_command_of_a_fresh_machine(shop, program):
     """Where it can run embedded Postgres is there without a word, and the next command finds what was computed."""
     place = place_for_servers()

@@ -81,6 +81,8 @@ async def _now(store: Store, run: RunRecord) -> RunRecord:
 
 async def _stopped(screen: Screen, store: Store, cluster: Cluster, run: RunRecord) -> RunRecord:
     """The run, once it has stopped."""
+    if (run := await _now(store, run)).status.terminal:
+        return run
     woken = asyncio.Event()
 
     def heard(notice: Notice) -> None:

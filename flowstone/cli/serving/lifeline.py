@@ -87,8 +87,13 @@ class Lifeline:
         Thread(target=self._listen, args=(heard, written), name="flowstone-lifeline", daemon=True).start()
 
     def done(self, status: int) -> None:
-        """All is done; what is left is the end of the interpreter, for which the limit still counts."""
+        """All is done; what is left is the end of the interpreter.
+
+        The limit counts for it as well, and a further signal means what it means to any program.
+        """
         self.status = status
+        for number in _SIGNALS:
+            signal.signal(number, signal.SIG_DFL)
 
     @property
     def signals(self) -> int:

@@ -85,13 +85,18 @@ class Listener:
 
     async def _connect(self) -> Connection | None:
         self._broken.clear()
+        connection: Connection | None = None
         try:
             async with asyncio.timeout(_ANSWER):
                 connection = await self._database.connect()
                 connection.add_termination_listener(self._on_termination)
                 await connection.add_listener(_CHANNEL, self._on_notification)
-        except Exception:
-            return None  # The next look is the next try.
+        except BaseException as error:
+            if connection is not None:
+                connection.terminate()
+            if isinstance(error, Exception):
+                return None  # The next look is the next try.
+            raise
         return connection
 
     async def _look_until_broken(self, connection: Connection | None) -> None:

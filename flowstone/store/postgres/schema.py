@@ -54,7 +54,7 @@ async def require(database: Database) -> None:
         kind = NoSchema if version == 0 else StoreUnavailable
         raise kind(
             f"{database.address} {state} and this FlowStone needs version {LATEST}; run `flowstone migrate "
-            "--store URL`, or leave auto_migrate on"
+            "--store URL`, or enter it with auto_migrate on"
         )
 
 
