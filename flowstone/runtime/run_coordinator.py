@@ -228,7 +228,13 @@ class RunCoordinator(Actor):
         self._lending = self._make_lending()
         request = run.record.request
         now = services.clock.now()
-        await services.record(RunStarted(now, run.record.id, request.asset, run.plan.total), self._epoch)
+        started = services.record(RunStarted(now, run.record.id, request.asset, run.plan.total), self._epoch)
+        if services.store.cluster is None:
+            await started
+        else:
+            # A database keeps what is written of a run in order: the first attempts' starts may go with it in one
+            # transaction, instead of one after it.
+            self._beside("record the start", started, lambda _: None)
         run.on_cancel = self._ask_to_cancel
         run.on_drain = self._ask_to_drain
         run.on_give_up = self._ask_to_give_up
