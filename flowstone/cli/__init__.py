@@ -4,6 +4,7 @@
     commands/      one command a file: its arguments, what it asks, how it shows the answer
     loading.py     MODULE:PIPELINE -> a pipeline, with the IO managers and resources defined beside it
     session.py     a runtime for one command: store, values, event loop, interruption
+    serving/       a node that lives until it is told to stop: signals, time limits, a line for each thing it does
     progress/      how far a run is: counting, the live display, plain lines
     screen.py      where output goes: results on stdout, everything else on stderr, errors as one sentence
     demo/          `flowstone demo`: real data, an example pipeline and its picture
