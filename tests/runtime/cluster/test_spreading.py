@@ -438,6 +438,35 @@ async def test_a_node_that_stops_hands_its_steps_back(town):
     assert {record.partition.day for record in result.succeeded if record.attempt == 2} == mine
 
 
+async def test_a_hostile_step_cannot_hold_the_node_that_executes_it(town):
+    """One that swallows its cancel is killed; the step is handed back even so."""
+
+    def pipeline(name):
+        made = Pipeline("town")
+
+        @made.asset(partitions=DailyPartitions("2025-01-01", "2025-01-02"))
+        async def hostile(context: Context) -> None:
+            town.starts.append((name, "hostile", context.partition.day, context.attempt))
+            while name == "second":
+                try:
+                    await asyncio.Event().wait()
+                except BaseException:
+                    continue
+            await town.clock.sleep(5.0)
+
+        return made
+
+    await town.node("second", pipeline("second"))
+    first = await town.node("first", pipeline("first"), worker=False)
+    task = asyncio.create_task(first.backfill("hostile", max_parallel=2))
+    await town.until(lambda: len(town.starts) == 2, 3)
+    began = town.clock.monotonic()
+    await town.leave("second")
+    assert town.clock.monotonic() - began < 1.5
+    result = await town.outcome(task, 20)
+    assert sorted(record.attempt for record in result.succeeded) == [1, 2]
+
+
 async def test_a_node_that_stops_lets_its_steps_finish(town, background):
     """For `shutdown_timeout`, as its own."""
     task, _ = await lent(town, shutdown_timeout=30.0)
