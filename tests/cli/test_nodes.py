@@ -268,16 +268,19 @@ def test_nodes_help_each_other(town):
     """A backfill spreads over two nodes, and the one that helps says whom."""
     nodes = [town.start("worker", "--max-concurrency", "2") for _ in range(2)]
     run_id = town.submit("slow", "--max-parallel", "4")
-    seen = ["", ""]
-    for place, node in enumerate(nodes):
-        for _ in range(2):
-            seen[place] += _lines_until(node, "begun")
+    seen = {}
+    for node in nodes:
+        seen[node.pid] = _lines_until(node, "begun") + _lines_until(node, "begun")
+    owner = town.document("run", run_id)["owner"]
+    (driver,) = [node for node in nodes if f"-{node.pid}-" in owner]
+    (helper,) = [node for node in nodes if node is not driver]
     town.open()
-    owner = next(place for place, text in enumerate(seen) if f"run {run_id} started" in text)
-    read_until(nodes[owner], f"run {run_id} succeeded")
-    nodes[1 - owner].terminate()
-    _, _, err = finished(nodes[1 - owner])
-    assert f"run {run_id}: takes steps of backfill slow[a to d] for the node" in seen[1 - owner] + err
+    read_until(driver, f"run {run_id} succeeded")
+    helper.terminate()
+    _, _, err = finished(helper)
+    assert (
+        f"run {run_id}: takes steps of backfill slow[a to d] for the node {owner}" in seen[helper.pid] + err
+    )
 
 
 def _lines_until(process: subprocess.Popen[str], words: str) -> str:
