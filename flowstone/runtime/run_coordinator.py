@@ -12,11 +12,10 @@ from __future__ import annotations
 
 import logging
 from contextlib import suppress
-from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, Literal, assert_never
 
-from flowstone.actors import Actor, Cast, Crashed, Normal
+from flowstone.actors import Actor, Crashed, Normal
 from flowstone.errors import RuntimeStopping, StoreUnavailable
 from flowstone.runs.commands import (
     CancelSteps,
@@ -35,7 +34,18 @@ from flowstone.runs.events import RunCancelRequested, RunFinished, RunStarted, S
 from flowstone.runs.state import RunState
 from flowstone.runtime.attempt import Attempt
 from flowstone.runtime.guard import describe
+from flowstone.runtime.replaying import replay
 from flowstone.runtime.reuse import find_reusable
+from flowstone.runtime.run_messages import (
+    Begin,
+    Broken,
+    Checked,
+    Message,
+    Recorded,
+    Signalled,
+    StepEnded,
+    Stop,
+)
 from flowstone.runtime.unstarted import cancelled_steps, lost_steps, skipped_steps
 from flowstone.store.protocol import StaleWrite
 
@@ -44,72 +54,17 @@ if TYPE_CHECKING:
 
     from flowstone.actors import Exit, Me, TaskHandle, TaskSupervisor, Timer
     from flowstone.runs.commands import Signal
-    from flowstone.runs.events import Event, StepReused
+    from flowstone.runs.events import Event
     from flowstone.runs.records import Status
     from flowstone.runtime.attempt import AttemptEnd
     from flowstone.runtime.lending import Lending
     from flowstone.runtime.live_run import LiveRun
     from flowstone.runtime.services import Services
-    from flowstone.store.cluster import Cluster, StepLease
-    from flowstone.store.protocol import StepKey
+    from flowstone.store.cluster import StepLease
 
 __all__ = ["RunCoordinator"]
 
 _log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True, slots=True)
-class Begin(Cast["RunCoordinator"]):
-    """Replay and go on. A message and not `on_start`, which must not need the store to answer."""
-
-
-@dataclass(frozen=True, slots=True)
-class StepEnded(Cast["RunCoordinator"]):
-    """An attempt is over: its recorded end, or None if its task did not live to record one."""
-
-    attempt: Attempt
-    event: Event | None
-    exit: Exit
-
-
-@dataclass(frozen=True, slots=True)
-class Recorded(Cast["RunCoordinator"]):
-    """Events that were recorded by a task beside the attempts, and the steps they end."""
-
-    events: Sequence[Event]
-    steps: Sequence[int]
-
-
-@dataclass(frozen=True, slots=True)
-class Checked(Cast["RunCoordinator"]):
-    """The look-up of current values is back: recorded reuses by step, and the steps that must run."""
-
-    reused: Sequence[tuple[int, StepReused]]
-    needed: tuple[int, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Signalled(Cast["RunCoordinator"]):
-    """A timer fired."""
-
-    signal: Signal
-
-
-@dataclass(frozen=True, slots=True)
-class Stop(Cast["RunCoordinator"]):
-    """Somebody asked for the run to stop, another node drives it, or it is to be handed back to the queue."""
-
-    how: Literal["cancel", "give up", "release"]
-
-
-@dataclass(frozen=True, slots=True)
-class Broken(Cast["RunCoordinator"]):
-    """A task that had to record something could not."""
-
-    error: BaseException
-
-
-_Message = Begin | StepEnded | Recorded | Checked | Signalled | Stop | Broken
 
 
 class RunCoordinator(Actor):
@@ -140,14 +95,14 @@ class RunCoordinator(Actor):
         self._me = me
         me.ref.cast(Begin())
 
-    def handle(self, message: _Message) -> Coroutine[Any, Any, None] | None:
+    def handle(self, message: Message) -> Coroutine[Any, Any, None] | None:
         """Plain for the message that comes once a step; only beginning and ending a run wait for anything."""
         if type(message) is Begin:
             return self._begin_and_settle()
         self._take(message)
         return self._settle()
 
-    def _take(self, message: _Message) -> None:
+    def _take(self, message: Message) -> None:
         match message:
             case StepEnded():
                 self._step_ended(message)
@@ -223,7 +178,7 @@ class RunCoordinator(Actor):
         if run.fresh:
             run.fresh = False
         else:
-            await self._replay()
+            self._kept = await replay(services, run, self._state)
         self._epoch = run.record.epoch
         self._lending = self._make_lending()
         request = run.record.request
@@ -257,28 +212,6 @@ class RunCoordinator(Actor):
         if run.releasing:
             self._ask_to_release()
 
-    async def _replay(self) -> None:
-        """Claim the run, so that an earlier incarnation can record nothing more, and replay its events.
-
-        A step that has lost too many attempts is given up: it may be what ends its process each time.
-        """
-        run, services = self._run, self._services
-        store = services.store
-        run.record = await store.claim(run.record.id, self._services.node, epoch=run.record.epoch)
-        after = 0
-        while page := await store.events(run.record.id, after=after):
-            after = page[-1][0]
-            for _, event in page:
-                self._state.replay(event)
-        if store.cluster is not None:
-            await self._keep_lent(store.cluster)
-        too_many = self._state.lost(services.settings.lost_attempts, self._kept)
-        if too_many:
-            lost = lost_steps(run, too_many, services.clock.now())
-            await self._write_all(lost, run.record.epoch)
-            for event in lost:
-                self._state.replay(event)
-
     def _make_lending(self) -> Lending | None:
         """Only backfills spread: other runs are over before another node has heard of them."""
         cluster = self._services.store.cluster
@@ -294,26 +227,6 @@ class RunCoordinator(Actor):
             ended=lambda events, steps: self._me.ref.cast(Recorded(events, steps)),
             lost=self._signal,
         )
-
-    async def _keep_lent(self, cluster: Cluster) -> None:
-        """Go on with the steps that a former owner lent to nodes that live; end its other leases.
-
-        They did not end with the owner's process, so they are no suspects. Under its epoch they could record
-        nothing more, so they are lent again under the new one.
-        """
-        run, running = self._run, set(self._state.running)
-        alive = {watched.node.id for watched in self._services.peers.all_alive()}
-        ended: list[StepKey] = []
-        for lease in await cluster.outstanding(run.record.id):
-            step = run.plan.number(lease.asset, lease.partition_key)
-            if step in running and lease.node in alive and self._state.attempt_of(step) == lease.attempt:
-                self._kept[step] = replace(lease, epoch=run.record.epoch)
-            else:
-                ended.append((lease.asset, lease.partition_key))
-        if self._kept:
-            await cluster.grant(list(self._kept.values()))
-        if ended:
-            await cluster.settle(run.record.id, ended)
 
     def _time_out(self) -> None:
         self._run.cancel("timeout")
@@ -467,8 +380,8 @@ class RunCoordinator(Actor):
 
         self._beside(f"record {len(events)} steps", self._write_all(events), written)
 
-    async def _write_all(self, events: Sequence[Event], epoch: int | None = None) -> Sequence[Event]:
-        await self._services.store.write_many(events, self._epoch if epoch is None else epoch)
+    async def _write_all(self, events: Sequence[Event]) -> Sequence[Event]:
+        await self._services.store.write_many(events, self._epoch)
         if self._services.stream.heard:
             for event in events:
                 self._services.stream.publish(event)

@@ -1,0 +1,68 @@
+"""How a coordinator goes on with a run: claim it, replay what is recorded, keep what still runs on other nodes."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from flowstone.runtime.unstarted import lost_steps
+
+if TYPE_CHECKING:
+    from flowstone.runs.state import RunState
+    from flowstone.runtime.live_run import LiveRun
+    from flowstone.runtime.services import Services
+    from flowstone.store.cluster import Cluster, StepLease
+    from flowstone.store.protocol import StepKey
+
+__all__ = ["replay"]
+
+
+async def replay(services: Services, run: LiveRun, state: RunState) -> dict[int, StepLease]:
+    """Claim the run, so that an earlier incarnation can record nothing more, and replay its events.
+
+    A step that has lost too many attempts is given up: it may be what ends its process each time.
+
+    Returns:
+        The leases, by step, of those that other nodes still execute.
+    """
+    store = services.store
+    run.record = await store.claim(run.record.id, services.node, epoch=run.record.epoch)
+    after = 0
+    while page := await store.events(run.record.id, after=after):
+        after = page[-1][0]
+        for _, event in page:
+            state.replay(event)
+    kept = {} if store.cluster is None else await _keep_lent(services, store.cluster, run, state)
+    too_many = state.lost(services.settings.lost_attempts, kept)
+    if too_many:
+        lost = lost_steps(run, too_many, services.clock.now())
+        await store.write_many(lost, run.record.epoch)
+        for event in lost:
+            services.stream.publish(event)
+            state.replay(event)
+    return kept
+
+
+async def _keep_lent(
+    services: Services, cluster: Cluster, run: LiveRun, state: RunState
+) -> dict[int, StepLease]:
+    """Go on with the steps that a former owner lent to nodes that live; end its other leases.
+
+    They did not end with the owner's process, so they are no suspects. Under its epoch they could record
+    nothing more, so they are lent again under the new one.
+    """
+    running = set(state.running)
+    alive = {watched.node.id for watched in services.peers.all_alive()}
+    kept: dict[int, StepLease] = {}
+    ended: list[StepKey] = []
+    for lease in await cluster.outstanding(run.record.id):
+        step = run.plan.number(lease.asset, lease.partition_key)
+        if step in running and lease.node in alive and state.attempt_of(step) == lease.attempt:
+            kept[step] = replace(lease, epoch=run.record.epoch)
+        else:
+            ended.append((lease.asset, lease.partition_key))
+    if kept:
+        await cluster.grant(list(kept.values()))
+    if ended:
+        await cluster.settle(run.record.id, ended)
+    return kept
