@@ -59,7 +59,7 @@ async def end_connections(world: World) -> None:
 
 
 async def cut_wires(world: World) -> None:
-    """For a while, one worker's connections are cut at random bytes: of statements, of answers, of commits."""
+    """For a while, connections of some workers are cut at random bytes: of statements, of answers, of commits."""
     world.proxy.cutting = True
     try:
         await asyncio.sleep(world.random.uniform(0.5, 2))
@@ -68,7 +68,7 @@ async def cut_wires(world: World) -> None:
 
 
 async def dead_wires(world: World) -> None:
-    """One worker's connections go dead without a word, beyond its lease."""
+    """The connections of some workers go dead without a word, beyond their lease."""
     world.proxy.hold()
     try:
         await asyncio.sleep(LEASE * world.random.uniform(1.2, 3))

@@ -1,4 +1,4 @@
-"""One durable Postgres, some worker processes on it, one of them behind a wire that can be cut, and a client."""
+"""One durable Postgres, worker processes on it, most of them behind a wire that can be cut, and a client."""
 
 from __future__ import annotations
 
@@ -26,10 +26,9 @@ from tests.chaos.pipeline import OPTIONS, io_managers, make
 from tests.chaos.proxy import Proxy
 from tests.postgres import REAPER
 
-__all__ = ["WORKERS", "Worker", "World"]
+__all__ = ["Worker", "World"]
 
 ROOT = Path(__file__).parents[2]
-WORKERS = 3
 
 
 class Worker:
@@ -119,7 +118,7 @@ class World:
         )
         await stack.enter_async_context(self.client)
         wire = self.url.replace(str(socket), str(self.proxy.place))
-        self.workers = [Worker(url, self.place, self.mutant) for url in [wire, *[self.url] * (WORKERS - 1)]]
+        self.workers = [Worker(url, self.place, self.mutant) for url in (wire, wire, self.url)]
         for worker in self.workers:
             stack.callback(worker.kill)
         await asyncio.gather(*(worker.start() for worker in self.workers))

@@ -17,6 +17,7 @@ import pytest
 
 from flowstone.errors import StoreUnavailable
 from flowstone.store.postgres import PostgresStore
+from flowstone.store.protocol import StaleWrite
 from tests.chaos.proxy import Proxy
 from tests.store.facts import begun, end, over, run, start
 
@@ -42,6 +43,7 @@ class Crowd:
         self.told: set[tuple[str, str]] = set()
         self.most_waiting = 0
         self.enough = asyncio.Event()
+        self.failed = False
 
     @asynccontextmanager
     async def at_work(self):
@@ -49,12 +51,24 @@ class Crowd:
         await self.store.create_run(run("all"))
         await self.store.write(begun("all"))
         writers = [asyncio.create_task(self.write(str(number))) for number in range(WRITERS)]
-        yield
-        self.enough.set()
-        async with asyncio.timeout(30):
-            await asyncio.gather(*writers)
+        try:
+            yield
+            self.enough.set()
+            async with asyncio.timeout(30):
+                await asyncio.gather(*writers)
+        finally:
+            for writer in writers:
+                writer.cancel()
+            await asyncio.gather(*writers, return_exceptions=True)
 
     async def write(self, name: str) -> None:
+        try:
+            await self.write_on(name)
+        except StaleWrite:
+            self.failed = True
+            raise
+
+    async def write_on(self, name: str) -> None:
         number = 0
         while not self.enough.is_set():
             run_id, number = f"{name}-{number}", number + 1
@@ -198,3 +212,19 @@ async def test_cancelled_writers_leave_a_whole_record(far, database):
     recorded = {int(step.partition_key) for step in await far.store.steps("r")}
     assert {number for number, outcome in enumerate(outcomes) if outcome is None} <= recorded
     assert recorded >= set(range(400)) - cancelled
+
+
+async def test_batches_without_numbers_would_be_found(far, wire, database):
+    """This harness sees it when a batch whose answer was lost is recorded again."""
+    connection = await asyncpg.connect(database)
+    text = await connection.fetchval("select pg_get_functiondef('flowstone.record'::regproc)")
+    numbered = "where known.batch < excluded.batch"
+    assert numbered in text
+    await connection.execute(text.replace(numbered, ""))
+    await connection.close()
+    with pytest.raises(StaleWrite):
+        async with asyncio.timeout(40), far.at_work():
+            while not far.failed:
+                wire.cutting = not wire.cutting
+                await asyncio.sleep(0.2)
+    wire.cutting = False
