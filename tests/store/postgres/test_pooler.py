@@ -111,6 +111,17 @@ async def test_a_pooler_is_recognised(pooled, database):
     await direct.close()
 
 
+async def test_a_diagnosis_through_a_pooler(pooled):
+    """It is told that a pooler stands between, and everything else as well."""
+    store = PostgresStore(pooled)
+    await store.migrate()
+    facts = await store.diagnose()
+    assert facts.pooled
+    assert facts.schema == facts.latest
+    assert list(facts.waiting) == []
+    assert abs(facts.clock_skew) < 1 + facts.uncertainty
+
+
 async def test_a_node_behind_a_pooler_looks(pooled):
     """It joins, beats, takes runs and hears `look`, and no notice."""
     store = PostgresStore(pooled)
