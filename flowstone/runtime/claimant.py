@@ -1,7 +1,7 @@
 """The process that takes runs out of the queue while this node has room for more.
 
-It is woken when somebody submits, when something here has ended, and at every look. What it takes is the most
-urgent there is; what it does not take, another node may.
+It is woken when somebody submits, when something here has ended while runs may wait, and at every look. What it
+takes is the most urgent there is; what it does not take, another node may.
 """
 
 from __future__ import annotations
@@ -35,22 +35,28 @@ class Claimant:
         self._runs = runs
         self._cluster = cluster
         self._wake = Waker()
+        self._may_wait = True  # Whether the queue was not seen empty, so that room that comes free is for somebody.
 
     async def run(self, started: Callable[[], None]) -> None:
         started()
-        self._runs.on_gone[self._wake] = None
+        self._runs.on_gone[self._has_room] = None
         try:
             with self._services.notices.on(self._wake, "queued", "look"):
                 while True:
                     await self._wake.wait()
                     await self._take_all()
         finally:
-            del self._runs.on_gone[self._wake]
+            del self._runs.on_gone[self._has_room]
+
+    def _has_room(self) -> None:
+        if self._may_wait:
+            self._wake()
 
     async def _take_all(self) -> None:
+        self._may_wait = True
         try:
-            while (room := self._room()) > 0 and await self._take(room):
-                pass
+            while self._may_wait and (room := self._room()) > 0:
+                self._may_wait = await self._take(room)
         except StoreUnavailable as error:
             self._services.peers.outage()
             _log.warning("The store does not say which runs wait: %s", error)

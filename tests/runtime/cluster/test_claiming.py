@@ -160,3 +160,15 @@ async def test_without_a_worker_nothing_is_taken(town):
     names = [process.name for process in command.tree().walk()]
     assert "membership" in names
     assert "claimant" not in names
+
+
+async def test_the_queue_is_not_asked_again_while_it_is_empty(town):
+    """What ends on a node is no reason to look for runs, unless some were left because the node was full."""
+    node = await town.node("first")
+    await node.materialize("one")
+    await town.clock.settle()
+    asked = town.stores["first"].calls["take"]
+    for _ in range(5):
+        await node.materialize("one")
+        await town.clock.settle()
+    assert town.stores["first"].calls["take"] == asked
