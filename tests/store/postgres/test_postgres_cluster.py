@@ -22,18 +22,22 @@ class PostgresMeeting:
     async def connect(self):
         store = PostgresStore(self.dsn)
         await store.open()
+        await store.cluster._listener.keep()  # What is told before it listens it would not hear.
         self.stores.append(store)
         return store
 
     async def expire(self, node_id: str) -> None:
         self.heart(node_id).paused.set()
+        # A beat that is under way renews a lease of no length.
         await self.do(
-            "update flowstone.nodes set expires_at = clock_timestamp() - interval '1 second' where id = $1",
+            "update flowstone.nodes set lease = 0, expires_at = clock_timestamp() - interval '1 second' "
+            "where id = $1",
             node_id,
         )
 
     async def revive(self, node_id: str) -> None:
         heart = self.heart(node_id)
+        await self.do("update flowstone.nodes set lease = $2 where id = $1", node_id, heart.node.lease)
         heart.paused.clear()
         heart.hurry()
 
