@@ -35,7 +35,9 @@ class Claimant:
         self._runs = runs
         self._cluster = cluster
         self._wake = Waker()
-        self._may_wait = True  # Whether the queue was not seen empty, so that room that comes free is for somebody.
+        self._may_wait = (
+            True  # Whether the queue was not seen empty, so that room that comes free is for somebody.
+        )
 
     async def run(self, started: Callable[[], None]) -> None:
         started()

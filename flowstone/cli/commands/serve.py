@@ -38,9 +38,10 @@ def serve(
     """Run a pipeline's submitted runs until told to stop."""
     with Screen(json=json, debug=debug) as screen:
         if host is not None or port is not None:
-            raise CommandError(
-                "This release has no HTTP API, so there is nothing for --host and --port to open.",
-                "Leave them out; `flowstone runs`, `tree` and `cancel` reach this node through the store.",
+            screen.note(
+                "This release has no HTTP API: --host and --port open nothing. `flowstone runs`, `tree` and "
+                "`cancel` reach this node through the store.",
+                "yellow",
             )
         if not remembers(store):
             raise CommandError(
