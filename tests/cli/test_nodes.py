@@ -415,7 +415,7 @@ def test_what_needs_a_database(shop, cli, arguments, words):
 
 @pytest.mark.parametrize("option", [["--port", "80"], ["--host", "::1"]])
 def test_there_is_no_port_to_open_yet(shop, cli, option):
-    """`serve` knows the options, says that they open nothing, and goes on: here, to the next thing that is wrong."""
+    """`serve` knows the options, says that they open nothing, and goes on; here, to the next mistake."""
     done = cli("serve", "shop.py", *option, "--store", "memory://")
     assert done.status == 2
     assert "--host and --port open nothing" in done.stderr
