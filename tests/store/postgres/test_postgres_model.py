@@ -69,7 +69,7 @@ def test_postgres_answers_as_the_model(postgres_server, template_database):
         run_state_machine_as_test(
             machine(dsn),
             settings=settings(
-                max_examples=25,
+                max_examples=15,
                 phases=[Phase.explicit, Phase.reuse, Phase.generate],
                 stateful_step_count=20,
                 deadline=None,
