@@ -29,11 +29,12 @@ __all__ = ["Adoption"]
 
 _log = logging.getLogger(__name__)
 
-_JITTER = 0.3  # Seconds over which nodes that see the same orphan spread.
+_JITTER = 0.1  # Seconds over which nodes that see the same orphan spread.
+_MARGIN = 0.02  # Seconds after the end of a lease, as it is known here.
 
 
 class Adoption:
-    """Looks for orphans whenever a node may have died, and at every look.
+    """Looks for orphans at every look, when a node has left, and when a lease should have run out.
 
     Args:
         services: What the runtime offers.
@@ -57,8 +58,18 @@ class Adoption:
         with self._services.notices.on(self._wake, "nodes", "look"):
             self._wake()
             while True:
-                await self._wake.wait()
+                await self._woken()
                 await self._look()
+
+    async def _woken(self) -> None:
+        """Wait for a notice, the next look, or the end of a lease, which need not wait for the next look."""
+        end = self._services.peers.next_end()
+        timer = None if end is None else self._services.clock.call_later(end + _MARGIN, self._wake)
+        try:
+            await self._wake.wait()
+        finally:
+            if timer is not None:
+                timer.cancel()
 
     async def _look(self) -> None:
         try:

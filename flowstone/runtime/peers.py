@@ -72,6 +72,11 @@ class Peers:
         seen = self._seen.get(node_id)
         return self.sees_deaths and (seen is None or seen[0].left <= 0)
 
+    def next_end(self) -> float | None:
+        """Seconds until the first of the valid leases runs out, if its node does not beat; None without any."""
+        now = self._clock.monotonic()
+        return min((until - now for _, until in self._seen.values() if until > now), default=None)
+
     def due(self) -> bool:
         """Whether one of the leases has run out since the nodes were looked at: somebody beat, or died."""
         now = self._clock.monotonic()

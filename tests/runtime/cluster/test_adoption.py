@@ -43,6 +43,21 @@ async def test_runs_of_a_dead_node_go_on(town):
     assert ("second", "raw", 4, 2) in town.starts
 
 
+@pytest.mark.parametrize("offset", [0.0, 0.3, 0.6, 0.9])
+async def test_the_end_of_a_lease_is_not_slept_over(town, offset):
+    """Adoption follows it at once, wherever it lies between two looks."""
+    run = await begun(town, ("one", None))
+    await town.clock.advance(offset)
+    await town.node("second")
+    await town.clock.advance(20)
+    town.stores["first"].cut()
+    store = town.stores["second"]
+    owner = (await store.run(run.id)).owner
+    left = next(watched.left for watched in await store.cluster.nodes() if watched.node.id == owner)
+    await town.clock.advance(left + 0.2)
+    assert town.owner(run.id) == "second"
+
+
 async def test_an_orphan_is_adopted_by_one_node(town):
     """Of those who see it, the first to raise its epoch drives it, and the others let go."""
     run = await begun(town, ("one", None))
