@@ -40,6 +40,10 @@ class PostgresMeeting:
         await self.do("update flowstone.nodes set lease = $2 where id = $1", node_id, heart.node.lease)
         heart.paused.clear()
         heart.hurry()
+        # Not before it has beaten: the beat that was under way when it expired has told of a lost lease already.
+        async with asyncio.timeout(10):
+            while not any(each.alive for each in await self.store.cluster.nodes() if each.node.id == node_id):
+                await asyncio.sleep(0.005)
 
     async def later(self, seconds: float) -> None:
         await self.do(
