@@ -10,7 +10,7 @@
     ├─ PartitionError             (ValueError)
     ├─ DependencyNotReady         .missing
     ├─ MaterializationFailed      .materialization, .failure
-    ├─ RunFailed                  (ExceptionGroup) .result
+    ├─ RunFailed                  .result, .failures
     ├─ RunCancelled               .run_id
     ├─ RunNotFound                (LookupError)
     ├─ RuntimeStopping
@@ -36,7 +36,7 @@ Each docstring says when you meet the error and what to do about it.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -130,7 +130,11 @@ class DependencyNotReady(FlowstoneError):
 
 
 class MaterializationFailed(FlowstoneError):
-    """The asset's function failed on its last attempt; `failure` says how, `materialization` is the record."""
+    """The asset's function failed on its last attempt; `failure` says how, `materialization` is the record.
+
+    The message has the `file:line` of the last frame of your own code and `__notes__` the frames of your code. The
+    exception itself is the cause (`__cause__`) where the step ran in this process, but for worker processes.
+    """
 
     def __init__(self, message: str, materialization: Any = None) -> None:
         super().__init__(message)
@@ -138,27 +142,21 @@ class MaterializationFailed(FlowstoneError):
         self.failure = None if materialization is None else materialization.failure
 
 
-class RunFailed(ExceptionGroup[Exception], FlowstoneError):
-    """At least one step of a run failed; the group holds a `MaterializationFailed` per failed step.
+class RunFailed(FlowstoneError):
+    """At least one step of a run failed. The message names the first failures, each with its `file:line`.
 
-    `result` is the whole `RunResult`, with what succeeded and what was skipped because of the failures.
-    A run over very many partitions carries the first 100 failures here; `result.failed` has all of them.
+    `failures` are the `Materialization`s of the failed steps, `result` is the whole `RunResult`, with what
+    succeeded and what was skipped because of them. Of a run over very many partitions the first 100 failures are
+    here; `result.failed` has all of them. `__notes__` show the frames of your own code, of the first three. If one
+    step failed and ran in this process, what it raised is the cause (`__cause__`).
+
+    No `ExceptionGroup`: the steps of a run are no tasks of the caller's, and `except RunFailed` is all it takes.
     """
 
-    result: Any
-
-    def __new__(cls, message: str, failures: Sequence[Exception], result: Any = None) -> Self:
-        self = super().__new__(cls, message, failures)
+    def __init__(self, message: str, failures: Sequence[Any] = (), result: Any = None) -> None:
+        super().__init__(message)
+        self.failures = tuple(failures)
         self.result = result
-        return self
-
-    def __init__(self, message: str, failures: Sequence[Exception], result: Any = None) -> None:
-        super().__init__(message, failures)
-        self.result = result
-
-    def derive(self, excs: Sequence[Any], /) -> Any:
-        """The same run with some of its failures; `except*` and `split` ask for it."""
-        return type(self)(self.message, excs, self.result)
 
 
 class RunCancelled(FlowstoneError):

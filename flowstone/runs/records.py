@@ -62,6 +62,8 @@ class Failure:
         retryable: Whether the failure alone would allow another attempt.
         after: Seconds the asset asked to wait before the next attempt, if it did.
         cause: For a skipped step, the step whose failure caused it, as `asset` or `asset[key]`.
+        where: `file:line` of the last frame of the user's own code; empty where no such code was running.
+        frames: The traceback of the user's own frames alone, at most 5,000 characters; empty likewise.
     """
 
     kind: FailureKind
@@ -70,6 +72,8 @@ class Failure:
     retryable: bool = False
     after: float | None = None
     cause: str | None = None
+    where: str = ""
+    frames: str = ""
 
 
 @dataclass(frozen=True, slots=True)

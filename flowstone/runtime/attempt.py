@@ -63,6 +63,7 @@ class Attempt:
     """An attempt, from its start to the event that ends it.
 
     Attributes:
+        caught: What the function raised, if it can be shown to people.
         alone: Whether no other step of this process may run beside it.
         epoch: The epoch of its run, under which it records what happens; raised if the run changes its owner
             while another node, this one, goes on with the attempt.
@@ -88,6 +89,7 @@ class Attempt:
         "_thread",
         "alone",
         "asset",
+        "caught",
         "epoch",
         "handle",
         "holds_slot",
@@ -124,6 +126,7 @@ class Attempt:
         self.handle: TaskHandle | None = None
         self.stopping: Literal["cancelled", "timeout", "shutdown"] | None = None
         self.over = False
+        self.caught: BaseException | None = None
         self.holds_slot = False
         self.waits = 0
         self.takers: tuple[asyncio.Future[None], ...] = ()
@@ -293,7 +296,7 @@ class Attempt:
         if asset.run_in == "process":
             return await self._services.processes.call(self.name, asset, arguments, on_start)
         self._thread = self._services.threads.start(
-            self.name, partial(call, asset.function, arguments, asset.retry), on_start
+            self.name, partial(call, asset.function, arguments, asset.retry, self._catch), on_start
         )
         outcome = await self._thread.wait()
         self._thread = None
@@ -303,7 +306,7 @@ class Attempt:
         """Call it here. When it has returned, nothing that it set in motion goes on."""
         self._brood = brood = Brood()
         BROOD.set(brood)
-        outcome = await call_async(self.asset.function, arguments, self.asset.retry)
+        outcome = await call_async(self.asset.function, arguments, self.asset.retry, self._catch)
         BROOD.set(None)
         handle = self.handle
         if self.over or handle is None or handle.task is None:
@@ -316,6 +319,10 @@ class Attempt:
                 brood.sign(self.name)
                 handle.keeper.abandon(left, None)
         return outcome
+
+    def _catch(self, error: BaseException) -> None:
+        """Keep what the function raised, for whoever is raised the failure."""
+        self.caught = error
 
     async def _keep(self, value: Any) -> Materialization | Failure:
         """Store the value; the record of success names the object it became."""

@@ -55,10 +55,10 @@ class Conductor:
         dynamic = await dynamic_keys(self._services) if snapshot.dynamic else None
         return PartitionView(snapshot.graph, self._services.clock.now(), dynamic)
 
-    async def start(self, view: PartitionView, request: RunRequest) -> LiveRun:
-        """Plan a request, write it down and start it."""
+    async def start(self, view: PartitionView, request: RunRequest, *, raises: bool = True) -> LiveRun:
+        """Plan a request, write it down and start it, for a caller who waits, and is raised what fails or not."""
         self._runs.refuse_if_closed()
-        return await self._runs.start(self._plans.plan(view, request), request)
+        return await self._runs.start(self._plans.plan(view, request), request, raises=raises)
 
     async def submit(
         self, view: PartitionView, request: RunRequest, key: str | None = None, priority: int = 0
@@ -114,19 +114,21 @@ class Conductor:
         if self._elsewhere is not None and run.status is None and self._elsewhere.goes_on(run.error):
             await self._elsewhere.abandon(run.record.id)
 
-    async def ended(self, run_id: str) -> None:
-        """Return when a run has ended, whoever drives it."""
+    async def ended(self, run_id: str) -> BaseException | None:
+        """Return when a run has ended, whoever drives it; with what its only failed step raised, if at hand."""
         live = self._runs.live.get(run_id)
         if live is not None:
+            live.raises = True
             await self._aside(self._outcome(live))
-            return
+            return live.take_caught()
         if self._elsewhere is not None:
             await self._aside(self._elsewhere.ended(run_id))
-            return
+            return None
         while not (await self.record(run_id)).status.terminal:
             if (error := self._runs.lost.get(run_id)) is not None:
                 raise error
             await self._services.clock.sleep(_POLL)
+        return None
 
     async def cancel(self, run_id: str, reason: CancelReason = "asked") -> None:
         """Stop a run and return when it has stopped."""

@@ -24,6 +24,7 @@ from flowstone.assets.output import Output
 from flowstone.errors import Retryable
 from flowstone.runs.records import Failure
 from flowstone.runs.retry_policy import is_retryable
+from flowstone.runtime.own_code import leaves, own_traceback, place_of, without_our_frames
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -38,6 +39,9 @@ Outcome: TypeAlias = tuple[Literal[True], Any] | tuple[Literal[False], Failure]
 
 _MESSAGE_LIMIT = 10_000
 _TRACEBACK_LIMIT = 50_000
+_FRAMES_LIMIT = 5_000
+_SUMMARY_LIMIT = 1_000
+_UNREADABLE = "<its traceback cannot be read"
 _TEXT_LIMIT = 100_000  # Characters of a message beyond which the traceback module's work would be felt.
 _LINKED_LIMIT = 100  # Exceptions, likewise.
 _type_name = type.__dict__["__name__"].__get__
@@ -56,35 +60,58 @@ class ExitInTask(BaseException):
 
 
 async def call_async(
-    function: Callable[..., Any], arguments: Mapping[str, Any], retry: Retry | None
+    function: Callable[..., Any],
+    arguments: Mapping[str, Any],
+    retry: Retry | None,
+    caught: Callable[[BaseException], object] | None = None,
 ) -> Outcome:
-    """Call and await a function on the loop."""
+    """Call and await a function on the loop. `caught` is given what it raised, if that can be shown to people."""
     try:
         value = function(**arguments)
         if isawaitable(value):
             value = await value
         return True, _finished(value)
     except BaseException as error:  # the guard: see the module docstring
-        return False, describe(error, retry)
+        return False, _failed(error, retry, caught)
 
 
-def call(function: Callable[..., Any], arguments: Mapping[str, Any], retry: Retry | None) -> Outcome:
+def call(
+    function: Callable[..., Any],
+    arguments: Mapping[str, Any],
+    retry: Retry | None,
+    caught: Callable[[BaseException], object] | None = None,
+) -> Outcome:
     """Call a function on whatever thread this is; a coroutine it returns gets an event loop of its own."""
     try:
         value = function(**arguments)
         if isinstance(value, Coroutine):
-            return asyncio.run(_outcome_of(value, retry))
+            return asyncio.run(_outcome_of(value, retry, caught))
         return True, _finished(value)
     except BaseException as error:  # the guard: see the module docstring
-        return False, describe(error, retry)
+        return False, _failed(error, retry, caught)
 
 
-async def _outcome_of(coroutine: Coroutine[Any, Any, Any], retry: Retry | None) -> Outcome:
+async def _outcome_of(
+    coroutine: Coroutine[Any, Any, Any],
+    retry: Retry | None,
+    caught: Callable[[BaseException], object] | None,
+) -> Outcome:
     """The guard once more, inside the task: asyncio.run() does not survive every exception."""
     try:
         return True, _finished(await coroutine)
     except BaseException as error:  # as above
-        return False, describe(error, retry)
+        return False, _failed(error, retry, caught)
+
+
+def _failed(
+    error: BaseException, retry: Retry | None, caught: Callable[[BaseException], object] | None
+) -> Failure:
+    failure = describe(error, retry)
+    if caught is not None and not failure.traceback.startswith(_UNREADABLE):
+        # Our frames hold the inputs, and tell nobody anything.
+        without_our_frames(error)
+        caught(error)
+    return failure
 
 
 def _finished(value: Any) -> Any:
@@ -115,13 +142,35 @@ def describe(error: BaseException, retry: Retry | None, kind: FailureKind | None
     if _is(error, ExitInTask):
         error = _cause_of(error) or error
     text = _text(error)
+    where, frames = _own(error, installed=kind is None)
     return Failure(
         kind=kind or ("cancelled_by_asset" if _is(error, asyncio.CancelledError) else "error"),
         message=_message(error, text),
         traceback=_traceback(error, text),
         retryable=_is_retryable(retry, error),
         after=_after(error),
+        where=where,
+        frames=frames,
     )
+
+
+def _own(error: BaseException, *, installed: bool) -> tuple[str, str]:
+    """Where in the user's code it was raised, and that code's frames."""
+    try:
+        where = place_of(error, installed=installed)
+    except BaseException:  # a frame's globals may be a dict of the user's
+        return "", ""
+    try:
+        frames = own_traceback(error, _summary, installed=installed) if where else ""
+    except BaseException:  # a frame whose source is computed by a user's module loader
+        frames = ""
+    return where, _clip(frames, _FRAMES_LIMIT)
+
+
+def _summary(error: BaseException) -> str:
+    """The message of one of several exceptions."""
+    name, text = _type_name(type(error)), _text(error)
+    return _clip(f"{name}: {text}" if text else name, _SUMMARY_LIMIT)
 
 
 def _is(error: BaseException, kind: type[BaseException]) -> bool:
@@ -156,7 +205,22 @@ def _text(error: BaseException) -> str:
 
 def _message(error: BaseException, text: str) -> str:
     name = _type_name(type(error))
-    return _clip(f"{name}: {text}" if text else name, _MESSAGE_LIMIT)
+    return _clip((f"{name}: {text}" if text else name) + _members(error), _MESSAGE_LIMIT)
+
+
+def _members(error: BaseException) -> str:
+    """What is in a group, a line each: "unhandled errors in a TaskGroup" says nothing to anybody."""
+    try:
+        found = leaves(error)
+        lines = [f"\n  {_located(_summary(leaf), place_of(leaf))}" for leaf, _ in found]
+    except BaseException:  # as `_own`
+        return ""
+    more = found[0][1] if found else 0
+    return "".join(lines) + (f"\n  and {more:,} more" if more else "")
+
+
+def _located(text: str, where: str) -> str:
+    return f"{text} ({where})" if where else text
 
 
 def _traceback(error: BaseException, text: str) -> str:
@@ -168,7 +232,7 @@ def _traceback(error: BaseException, text: str) -> str:
             frames = traceback.TracebackException.from_exception(error, limit=-50, capture_locals=False)
             lines = list(frames.format())
     except BaseException as broken:  # a user's `__str__`, `__notes__`, `__class__` …
-        lines = [f"<its traceback cannot be read: {_type_name(type(broken))}>\n"]
+        lines = [f"{_UNREADABLE}: {_type_name(type(broken))}>\n"]
         try:
             lines += _own_traceback(error, text)
         except BaseException:  # a frame whose source is computed by a user's module loader

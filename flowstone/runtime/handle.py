@@ -5,20 +5,18 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING
 
-from flowstone.errors import MaterializationFailed, RunCancelled, RunFailed
 from flowstone.runs.events import RunFinished
-from flowstone.runs.records import Status
+from flowstone.runtime.verdict import raise_unless_succeeded
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
     from flowstone.runs.events import Event
+    from flowstone.runs.records import Status
     from flowstone.runtime.conductor import Conductor
     from flowstone.runtime.result import RunResult
 
-__all__ = ["Run", "raise_unless_succeeded"]
-
-_MOST_FAILURES = 100
+__all__ = ["Run"]
 
 
 class Run:
@@ -46,9 +44,9 @@ class Run:
             TimeoutError: It has not ended in time.
         """
         async with asyncio.timeout(timeout):
-            await self._conductor.ended(self.id)
+            cause = await self._conductor.ended(self.id)
         result = await self._conductor.result(self.id)
-        raise_unless_succeeded(result)
+        raise_unless_succeeded(result, cause)
         return result
 
     async def status(self) -> Status:
@@ -86,19 +84,3 @@ class Run:
 
     def __repr__(self) -> str:
         return f"Run({self.id!r})"
-
-
-def raise_unless_succeeded(result: RunResult) -> None:
-    """Raise what became of a run that did not succeed."""
-    if result.status is Status.FAILED:
-        failures = [
-            MaterializationFailed(f"{record.name}: {record.failure.message}", record)
-            for record in result.failed[:_MOST_FAILURES]
-            if record.failure is not None
-        ]
-        what = f"{len(result.failed)} of {len(result)} steps failed, {len(result.skipped)} were skipped"
-        if not failures:
-            failures = [MaterializationFailed("the run was given up before its steps were recorded")]
-        raise RunFailed(f"Run {result.run_id}: {what}", failures, result)
-    if result.status is Status.CANCELLED:
-        raise RunCancelled(f"Run {result.run_id} was cancelled.", result.run_id, result)

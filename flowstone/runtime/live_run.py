@@ -34,6 +34,7 @@ class LiveRun:
         claimed: Whether it was taken from others, and may be handed back: nobody in this process started it.
         given_up: Whether another node drives it, so that nothing may be recorded here.
         releasing: Whether it is being handed back.
+        raises: Whether somebody waits who is raised what its steps raise; only then is an exception kept.
         interrupted: Whether its tree was stopped by a restart above it, and is to be started again.
     """
 
@@ -51,6 +52,9 @@ class LiveRun:
         self.given_up = False
         self.releasing = False
         self.interrupted = False
+        self.raises = False
+        self._caught: BaseException | None = None
+        self._failures = 0
         self.on_cancel: Callable[[], None] | None = None
         self.on_drain: Callable[[], None] | None = None
         self.on_give_up: Callable[[], None] | None = None
@@ -97,6 +101,19 @@ class LiveRun:
             self.releasing = True
             if self.on_release is not None:
                 self.on_release()
+
+    def step_failed(self, caught: BaseException | None) -> None:
+        """A step has failed for good, here with this exception if there is one; that of the only one is kept."""
+        self._failures += 1
+        self._caught = caught if self.raises and self._failures == 1 else None
+
+    def take_caught(self) -> BaseException | None:
+        """What the only failed step raised, if that is at hand: for the first who asks.
+
+        It is let go of, so that a run that is over holds nobody's frames, and no circle is closed through them.
+        """
+        caught, self._caught = self._caught, None
+        return caught
 
     def finish(self, status: Status) -> None:
         """It ended, and its status is recorded."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
+from flowstone.assets.partition_keys import encode_partition
 from flowstone.assets.partition_labels import step_label
 from flowstone.errors import AssetNotFound, PartitionError, StoreUnavailable, ValueNotFound
 from flowstone.runs.records import Status
@@ -28,7 +29,8 @@ class RunResult:
 
     They are loaded with the result and answer when the runtime has gone. Of a run in a database at most the
     first 10,000 of each are: their `len()` is exact all the same, `each` and `steps` give the others, and a
-    look beyond raises an error that says so.
+    look beyond raises an error that says so. A result is read-only, so that copies are the result itself; pickled,
+    it keeps its records and lets go of store and values.
 
     Attributes:
         run_id: The run's id.
@@ -92,6 +94,15 @@ class RunResult:
             total = record.counts.get(status.value) if len(found) == limit else None
             steps[status] = StepList(found, total)
         return cls(record, steps, store, locate=locate, load=load)
+
+    def __copy__(self) -> RunResult:
+        return self
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> RunResult:
+        return self
+
+    def __reduce__(self) -> tuple[Callable[..., RunResult], tuple[Any, ...]]:
+        return _elsewhere, (self.record, {status: self._listed(status) for status in _ENDINGS})
 
     async def steps(
         self, status: Status | str, *, offset: int = 0, limit: int = 1_000
@@ -227,3 +238,33 @@ class RunResult:
             (name, len(getattr(self, name)))
             for name in ("succeeded", "reused", "failed", "skipped", "cancelled")
         ]
+
+
+class _Nowhere:
+    """The store and the values of a result that was pickled."""
+
+    async def step(self, run_id: str, key: tuple[str, str | None]) -> Materialization | None:  # noqa: ARG002 - the store's signature
+        raise self.gone(run_id)
+
+    async def steps(self, run_id: str, **_: Any) -> Sequence[Materialization]:
+        raise self.gone(run_id)
+
+    async def load(self, record: Materialization) -> Any:
+        raise self.gone(record.run_id)
+
+    def gone(self, run_id: str) -> StoreUnavailable:
+        return StoreUnavailable(
+            f"This result of run {run_id} was pickled and has only its records: ask the runtime for values, "
+            "`await runtime.load(asset, partition=…)`."
+        )
+
+
+def _elsewhere(record: RunRecord, steps: dict[Status, StepList]) -> RunResult:
+    """A result that was pickled."""
+    nowhere: Any = _Nowhere()
+    return RunResult(record, steps, nowhere, locate=_located, load=nowhere.load)
+
+
+def _located(asset: Any, partition: Any) -> tuple[str, str | None]:
+    name = asset if isinstance(asset, str) else asset.name
+    return name, None if partition is None else encode_partition(partition)

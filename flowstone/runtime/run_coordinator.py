@@ -30,7 +30,7 @@ from flowstone.runs.commands import (
     StartStep,
     StepsNeeded,
 )
-from flowstone.runs.events import RunCancelRequested, RunFinished, RunStarted, StepCancelled
+from flowstone.runs.events import RunCancelRequested, RunFinished, RunStarted, StepCancelled, StepFailed
 from flowstone.runs.state import RunState
 from flowstone.runtime.attempt import Attempt
 from flowstone.runtime.guard import describe
@@ -329,6 +329,9 @@ class RunCoordinator(Actor):
         if self._lending is not None:
             self._lending.stayed(attempt.step, attempt.asset.name)
         if message.event is not None:
+            if type(message.event) is StepFailed:
+                self._run.step_failed(attempt.caught if attempt.stopping is None else None)
+            attempt.caught = None
             self._obey(self._state.apply(message.event, attempt.step))
             return
         if isinstance(message.exit, Crashed):

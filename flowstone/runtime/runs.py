@@ -59,9 +59,15 @@ class Runs:
         return self._supervisor
 
     async def start(
-        self, plan: RunPlan, request: RunRequest, key: str | None = None, priority: int = 0
+        self,
+        plan: RunPlan,
+        request: RunRequest,
+        key: str | None = None,
+        priority: int = 0,
+        *,
+        raises: bool = False,
     ) -> LiveRun:
-        """Write a new run down and start it.
+        """Write a new run down and start it; `raises`: somebody waits for it, and is raised what fails.
 
         Raises:
             RuntimeStopping: The runtime drains.
@@ -72,6 +78,7 @@ class Runs:
         services = self._services
         record = self.describe(plan, request, key, priority, owner=services.node)
         run = LiveRun(record, plan, fresh=True)
+        run.raises = raises
         try:
             await services.store.create_run(record)
         except asyncio.CancelledError:

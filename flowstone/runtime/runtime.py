@@ -21,7 +21,6 @@ from flowstone.assets.partition_keys import decode_partition
 from flowstone.assets.pipeline import Pipeline
 from flowstone.errors import (
     DependencyNotReady,
-    MaterializationFailed,
     RunCancelled,
     RuntimeStopping,
     StoreUnavailable,
@@ -31,7 +30,7 @@ from flowstone.runs.records import Status
 from flowstone.runtime.asset_registry import Snapshot
 from flowstone.runtime.conductor import Conductor
 from flowstone.runtime.events import EventStream
-from flowstone.runtime.handle import Run, raise_unless_succeeded
+from flowstone.runtime.handle import Run
 from flowstone.runtime.health import Health, health
 from flowstone.runtime.inputs import needs_of, not_ready
 from flowstone.runtime.lineage import Lineage
@@ -58,6 +57,7 @@ from flowstone.runtime.slots import Slots
 from flowstone.runtime.threads import Threads
 from flowstone.runtime.tree import runtime_tree
 from flowstone.runtime.values import Values
+from flowstone.runtime.verdict import materialization_failed, raise_unless_succeeded
 from flowstone.runtime.watchman import drain
 from flowstone.store.open import open_store
 
@@ -235,7 +235,7 @@ class Runtime:
         if status is Status.CANCELLED or record is None:
             raise RunCancelled(f"Run {run.record.id} of {target.name!r} was cancelled.", run.record.id)
         if record.failure is not None:
-            raise MaterializationFailed(f"{record.name}: {record.failure.message}", record)
+            raise materialization_failed(record) from run.take_caught()
         return record
 
     async def materialize_all(
@@ -268,7 +268,7 @@ class Runtime:
         run = await self._conductor.start(view, request)
         await self._conductor.finished(run)
         result = await self._conductor.result(run.record.id)
-        raise_unless_succeeded(result)
+        raise_unless_succeeded(result, run.take_caught())
         return result
 
     async def backfill(
@@ -315,15 +315,15 @@ class Runtime:
             tags=tags,
         )
         if on_progress is None:
-            run = await self._conductor.start(view, request)
+            run = await self._conductor.start(view, request, raises=raise_on_failure)
         else:
             async with self._started().stream.subscribe(("step",)) as events:
-                run = await self._conductor.start(view, request)
+                run = await self._conductor.start(view, request, raises=raise_on_failure)
                 await self._conductor.cancelling(run, report_progress(events, run, on_progress))
         status = await self._conductor.finished(run)
         result = await self._conductor.result(run.record.id)
         if raise_on_failure or status is Status.CANCELLED:
-            raise_unless_succeeded(result)
+            raise_unless_succeeded(result, run.take_caught())
         return result
 
     async def submit(

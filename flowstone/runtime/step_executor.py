@@ -198,6 +198,7 @@ class StepExecutor:
     def _over(self, attempt: Attempt, event: AttemptEnd | None, how: Exit) -> None:
         if attempt.holds_slot:
             self._services.slots.release()
+        attempt.caught = None  # Whoever is raised the failure is in another process.
         self._runs.lent.pop(attempt.identity, None)
         self._runs.gone()
         if self._known.get(attempt.identity) is attempt:

@@ -70,6 +70,8 @@ def _failure(failure: Failure) -> Failure:
         message=safe_text(failure.message),
         traceback=safe_text(failure.traceback),
         cause=None if failure.cause is None else safe_text(failure.cause),
+        where=safe_text(failure.where),
+        frames=safe_text(failure.frames),
     )
 
 

@@ -228,7 +228,7 @@ async def main():
         tell("running")
         try:
             await run.wait()
-        except* Exception:
+        except Exception:
             pass
         tell("over", await run.status())
 

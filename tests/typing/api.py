@@ -208,4 +208,4 @@ async def one_off() -> None:
 def failures(error: RunFailed | MaterializationFailed) -> None:
     """What an exception carries."""
     if isinstance(error, RunFailed):
-        assert_type(error.exceptions, tuple[Exception | ExceptionGroup[Exception], ...])
+        assert_type(error.failures, tuple[Any, ...])
