@@ -45,6 +45,7 @@ def _failure(failure: Failure, *, debug: bool) -> dict[str, Any]:
         "message": failure.message,
         "retryable": failure.retryable,
         "cause": failure.cause,
+        "where": failure.where or None,
     }
     if debug:
         document["traceback"] = failure.traceback

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from flowstone.assets.partition_labels import key_label, partition_label, step_label
@@ -10,13 +12,14 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from datetime import datetime
 
-    from flowstone.runs.records import Materialization, RunRecord
+    from flowstone.runs.records import Failure, Materialization, RunRecord
 
 __all__ = [
     "ago",
     "breakdown",
     "count",
     "duration",
+    "failure_label",
     "key_label",
     "partition_label",
     "printable",
@@ -70,6 +73,18 @@ def printable(text: str) -> str:
     return "".join(
         letter if letter.isprintable() or letter in "\n\t" else "\N{REPLACEMENT CHARACTER}" for letter in text
     )
+
+
+def failure_label(failure: Failure) -> str:
+    """`ValueError: no data (pipeline.py:14)`: what it was, and the place in the user's code."""
+    message = printable(failure.message)
+    return f"{message} ({_near(printable(failure.where))})" if failure.where else message
+
+
+def _near(where: str) -> str:
+    """A place as one types it from here."""
+    here = f"{Path.cwd()}{os.sep}"
+    return where.removeprefix(here)
 
 
 def ago(moment: datetime | None, now: datetime) -> str:

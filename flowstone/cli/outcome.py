@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from flowstone.cli.documents import record_document
-from flowstone.cli.labels import breakdown, count, duration, printable, record_label
+from flowstone.cli.labels import breakdown, count, duration, failure_label, printable, record_label
 from flowstone.cli.problem import FAILED, INTERRUPTED
 from flowstone.cli.tables import table
 from flowstone.runs.records import Status
@@ -27,15 +27,14 @@ FAILURES_TOLD = 20
 
 
 def failure_lines(failed: Sequence[Materialization], *, debug: bool = False) -> Iterator[str]:
-    """A line per failed step (`raw[2025-01-15] failed (error, attempt 3): ValueError: no data`)."""
+    """A line per failed step (`raw[2025-01-15] failed (error, attempt 3): ValueError: no data (sales.py:14)`)."""
     for step in failed[:FAILURES_TOLD]:
         failure = step.failure
         if failure is None:
             yield f"{record_label(step)} failed"
             continue
         yield (
-            f"{record_label(step)} failed ({failure.kind}, attempt {step.attempt}): "
-            f"{printable(failure.message)}"
+            f"{record_label(step)} failed ({failure.kind}, attempt {step.attempt}): {failure_label(failure)}"
         )
         if debug and failure.traceback:
             yield printable(failure.traceback).rstrip()
@@ -80,10 +79,22 @@ def show_outcome(screen: Screen, outcome: Outcome) -> None:
         return
     for line in failure_lines(outcome.steps.get("failed", ()), debug=screen.debug):
         screen.show(line)
+    if (hint := _hint(outcome)) is not None and not screen.debug:
+        screen.note(hint)
     skipped = skipped_line(outcome.steps.get("skipped", ()))
     if skipped:
         screen.show(skipped)
     screen.show(_summary(outcome))
+
+
+def _hint(outcome: Outcome) -> str | None:
+    """How to see more of what failed."""
+    failed = outcome.steps.get("failed", ())
+    if not any(step.failure is not None and step.failure.traceback for step in failed[:FAILURES_TOLD]):
+        return None
+    if not outcome.remembered:
+        return "--debug shows the whole traceback."
+    return f"`flowstone run {outcome.run_id} --debug` shows the whole traceback."
 
 
 def _summary(outcome: Outcome) -> str:

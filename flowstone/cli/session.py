@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from flowstone.cli import environment
@@ -14,7 +14,7 @@ from flowstone.cli.default_store import file_instead, remark_once
 from flowstone.cli.interruption import Interruption, listening
 from flowstone.cli.labels import count
 from flowstone.cli.loop import run_async
-from flowstone.cli.places import values_beside
+from flowstone.cli.places import remembers, values_beside
 from flowstone.cli.problem import CommandError
 from flowstone.cli.progress import Tally, open_display
 from flowstone.errors import MaterializationFailed, RunCancelled, RunFailed, StoreUnavailable
@@ -43,6 +43,7 @@ class Outcome:
         interrupted: Whether the user asked to stop.
         steps: The run's steps by how they ended.
         counts: How many ended so.
+        remembered: Whether another command can ask for the run.
     """
 
     run_id: str | None
@@ -51,6 +52,7 @@ class Outcome:
     interrupted: bool
     steps: Mapping[str, Sequence[Materialization]] = field(default_factory=dict)
     counts: Mapping[str, int] = field(default_factory=dict)
+    remembered: bool = False
 
     @property
     def complete(self) -> bool:
@@ -137,7 +139,8 @@ def compute(
 
     async def work() -> Outcome:
         async with open_runtime(screen, loaded, store) as runtime:
-            return await perform(screen, runtime, lambda: request(runtime))
+            outcome = await perform(screen, runtime, lambda: request(runtime))
+            return replace(outcome, remembered=remembers(store))
 
     return run_async(work())
 

@@ -38,6 +38,8 @@ async def close_run(services: Services, record: RunRecord, why: Failure | None =
         events.append(_unplanned(record, why, now))
     events.append(RunFinished(now, record.id, record.request.asset, Status.FAILED))
     await store.write_many(events, record.epoch)
+    for event in events:
+        services.failures.tell(event)
 
 
 async def _in_flight(services: Services, run_id: str) -> list[StepStarted]:

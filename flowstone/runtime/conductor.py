@@ -58,7 +58,7 @@ class Conductor:
     async def start(self, view: PartitionView, request: RunRequest, *, raises: bool = True) -> LiveRun:
         """Plan a request, write it down and start it, for a caller who waits, and is raised what fails or not."""
         self._runs.refuse_if_closed()
-        return await self._runs.start(self._plans.plan(view, request), request, raises=raises)
+        return await self._runs.start(self._plans.plan(view, request), request, awaited=True, raises=raises)
 
     async def submit(
         self, view: PartitionView, request: RunRequest, key: str | None = None, priority: int = 0
@@ -118,7 +118,7 @@ class Conductor:
         """Return when a run has ended, whoever drives it; with what its only failed step raised, if at hand."""
         live = self._runs.live.get(run_id)
         if live is not None:
-            live.raises = True
+            live.awaited = live.raises = True
             await self._aside(self._outcome(live))
             return live.take_caught()
         if self._elsewhere is not None:

@@ -34,6 +34,7 @@ class LiveRun:
         claimed: Whether it was taken from others, and may be handed back: nobody in this process started it.
         given_up: Whether another node drives it, so that nothing may be recorded here.
         releasing: Whether it is being handed back.
+        awaited: Whether somebody in this process waits for it.
         raises: Whether somebody waits who is raised what its steps raise; only then is an exception kept.
         interrupted: Whether its tree was stopped by a restart above it, and is to be started again.
     """
@@ -52,6 +53,7 @@ class LiveRun:
         self.given_up = False
         self.releasing = False
         self.interrupted = False
+        self.awaited = False
         self.raises = False
         self._caught: BaseException | None = None
         self._failures = 0

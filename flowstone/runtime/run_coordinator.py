@@ -30,7 +30,14 @@ from flowstone.runs.commands import (
     StartStep,
     StepsNeeded,
 )
-from flowstone.runs.events import RunCancelRequested, RunFinished, RunStarted, StepCancelled, StepFailed
+from flowstone.runs.events import (
+    RunCancelRequested,
+    RunFinished,
+    RunStarted,
+    StepCancelled,
+    StepFailed,
+    StepSucceeded,
+)
 from flowstone.runs.state import RunState
 from flowstone.runtime.attempt import Attempt
 from flowstone.runtime.guard import describe
@@ -329,8 +336,8 @@ class RunCoordinator(Actor):
         if self._lending is not None:
             self._lending.stayed(attempt.step, attempt.asset.name)
         if message.event is not None:
-            if type(message.event) is StepFailed:
-                self._run.step_failed(attempt.caught if attempt.stopping is None else None)
+            if type(message.event) is not StepSucceeded:
+                self._failed(attempt, message.event)
             attempt.caught = None
             self._obey(self._state.apply(message.event, attempt.step))
             return
@@ -352,6 +359,11 @@ class RunCoordinator(Actor):
                     "Attempt of %s crashed: %s", attempt.name, describe(message.exit.error, None).traceback
                 )
         self._write([ending], [attempt.step])
+
+    def _failed(self, attempt: Attempt, event: Event) -> None:
+        if type(event) is StepFailed:
+            self._run.step_failed(attempt.caught if attempt.stopping is None else None)
+        self._services.failures.tell(event, awaited=self._run.awaited)
 
     def _found(self, step: int, event: Event) -> None:
         if self._services.stream.heard:
@@ -385,6 +397,8 @@ class RunCoordinator(Actor):
 
     async def _write_all(self, events: Sequence[Event]) -> Sequence[Event]:
         await self._services.store.write_many(events, self._epoch)
+        for event in events:
+            self._services.failures.tell(event, awaited=self._run.awaited)
         if self._services.stream.heard:
             for event in events:
                 self._services.stream.publish(event)

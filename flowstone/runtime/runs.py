@@ -65,9 +65,10 @@ class Runs:
         key: str | None = None,
         priority: int = 0,
         *,
+        awaited: bool = False,
         raises: bool = False,
     ) -> LiveRun:
-        """Write a new run down and start it; `raises`: somebody waits for it, and is raised what fails.
+        """Write a new run down and start it; `awaited` and `raises` are what `LiveRun` says.
 
         Raises:
             RuntimeStopping: The runtime drains.
@@ -78,6 +79,7 @@ class Runs:
         services = self._services
         record = self.describe(plan, request, key, priority, owner=services.node)
         run = LiveRun(record, plan, fresh=True)
+        run.awaited = awaited
         run.raises = raises
         try:
             await services.store.create_run(record)

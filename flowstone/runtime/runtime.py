@@ -30,6 +30,7 @@ from flowstone.runs.records import Status
 from flowstone.runtime.asset_registry import Snapshot
 from flowstone.runtime.conductor import Conductor
 from flowstone.runtime.events import EventStream
+from flowstone.runtime.failure_log import FailureLog
 from flowstone.runtime.handle import Run
 from flowstone.runtime.health import Health, health
 from flowstone.runtime.inputs import needs_of, not_ready
@@ -570,6 +571,7 @@ class Runtime:
             resources={},
             notices=Notices(),
             peers=Peers(self._clock, settings.lease),
+            failures=FailureLog(),
         )
 
     def _membership(self, services: Services) -> Membership | None:

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from flowstone.runs.events import Event
     from flowstone.runtime.asset_registry import Snapshot
     from flowstone.runtime.events import EventStream
+    from flowstone.runtime.failure_log import FailureLog
     from flowstone.runtime.io_process import IOManagerProcess
     from flowstone.runtime.notices import Notices
     from flowstone.runtime.options import Options
@@ -54,6 +55,7 @@ class Services:
     resources: dict[str, ResourceProcess]
     notices: Notices
     peers: Peers
+    failures: FailureLog
 
     async def record(self, event: Event, epoch: int, payload: bytes | None = None) -> None:
         """Write an event down, then tell whoever listens: nobody hears of what may yet be lost."""

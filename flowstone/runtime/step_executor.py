@@ -97,6 +97,7 @@ class StepExecutor:
             event, epoch = self._unrecorded[0]
             try:
                 await self._services.record(event, epoch)
+                self._services.failures.tell(event)
             except StaleWrite:
                 # Nobody waits for it; or the run has another owner, which is about to grant the attempt again.
                 self._refused[event.run_id, event.asset, event.partition_key, event.attempt] = epoch
@@ -199,6 +200,8 @@ class StepExecutor:
         if attempt.holds_slot:
             self._services.slots.release()
         attempt.caught = None  # Whoever is raised the failure is in another process.
+        if event is not None:
+            self._services.failures.tell(event)
         self._runs.lent.pop(attempt.identity, None)
         self._runs.gone()
         if self._known.get(attempt.identity) is attempt:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import re
+from pathlib import Path
 
 import pytest
 
@@ -118,10 +120,26 @@ def test_a_failed_step(shop, cli):
     result = cli("materialize", "shop.py", "visits", "--partition", "2025-01-05")
     assert result.status == 1
     assert "visits[2025-01-05] failed (error, attempt 1): ValueError: the counter was broken" in result.stdout
+    lines = Path("shop.py").read_text().splitlines()
+    number = next(n for n, line in enumerate(lines, 1) if "raise ValueError" in line)
+    assert f"the counter was broken (shop.py:{number})" in result.stdout
     assert "Traceback" not in result.stdout + result.stderr
     debug = cli("materialize", "shop.py", "visits", "--partition", "2025-01-05", "--debug")
     assert "Traceback" in debug.stdout
     assert "shop.py" in debug.stdout
+
+
+def test_a_failed_step_can_be_looked_at_again(shop, cli):
+    """The command that a failure names shows the whole traceback, with the frames of libraries."""
+    result = cli("materialize", "shop.py", "visits", "--partition", "2025-01-05")
+    command = re.search(r"`flowstone (run \w+ --debug)`", result.stderr).group(1)
+    shown = cli(*command.split())
+    assert "Traceback (most recent call last)" in shown.stdout
+    assert "shop.py" in shown.stdout
+    assert "guard.py" in shown.stdout
+    unkept = cli("materialize", "shop.py", "visits", "--partition", "2025-01-05", "--store", "memory://")
+    assert "--debug shows the whole traceback." in unkept.stderr
+    assert "flowstone run" not in unkept.stderr
 
 
 def test_backfill(shop, cli):

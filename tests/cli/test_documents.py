@@ -39,6 +39,7 @@ def test_record_document():
         "message": "ValueError: no",
         "retryable": True,
         "cause": None,
+        "where": None,
     }
     assert document["metadata"] == {"rows": 3, "bad": None}
     assert record_document(record, debug=True)["failure"]["traceback"] == "Traceback ..."

@@ -16,7 +16,7 @@ from flowstone.cli.labels import (
     breakdown,
     count,
     duration,
-    printable,
+    failure_label,
     record_label,
     request_label,
     step_label,
@@ -123,9 +123,10 @@ class Chronicle:
         if told >= _FAILURES or failure is None:
             return
         step = record_label(event.materialization)
-        text = f"{step} failed ({failure.kind}, attempt {event.attempt}): {printable(failure.message)}"
-        if told == _FAILURES - 1:
-            text += f" (more failures: `flowstone run {event.run_id}`)"
+        text = f"{step} failed ({failure.kind}, attempt {event.attempt}): {failure_label(failure)}"
+        if told in {0, _FAILURES - 1}:
+            what = "the traceback" if told == 0 else "the other failures"
+            text += f"; `flowstone run {event.run_id} --debug` shows {what}"
         self.tell(
             "step.failed",
             text,
@@ -134,14 +135,14 @@ class Chronicle:
             asset=event.asset,
             partition_key=event.partition_key,
             attempt=event.attempt,
-            failure={"kind": failure.kind, "message": failure.message},
+            failure={"kind": failure.kind, "message": failure.message, "where": failure.where},
         )
 
     def _retried(self, event: StepRetried) -> None:
         step = step_label(event.asset, event.partition_key)
         self.tell(
             "step.retried",
-            f"{step} failed and is tried again in {duration(event.delay)}: {printable(event.failure.message)}",
+            f"{step} failed and is tried again in {duration(event.delay)}: {failure_label(event.failure)}",
             "yellow",
             run_id=event.run_id,
             asset=event.asset,

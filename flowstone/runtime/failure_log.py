@@ -1,0 +1,87 @@
+"""What the application's log says of failed steps: one record each, with where in the user's code it was.
+
+A run that was submitted has nobody whom its failures are raised to, so they are errors in the log of the node that
+ran the step. Where somebody waits in this process, the failure is raised or returned anyway, and is here at
+"debug" only. A source that is broken fails a thousand partitions in the same words: of one run the first twenty
+are errors.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections import OrderedDict
+from contextlib import suppress
+from typing import TYPE_CHECKING, Final
+
+from flowstone.assets.partition_labels import key_label, step_label
+from flowstone.runs.events import StepFailed, StepRetried
+
+if TYPE_CHECKING:
+    from flowstone.runs.events import Event
+    from flowstone.runs.records import Failure
+
+__all__ = ["STEPS", "FailureLog"]
+
+STEPS: Final = "flowstone.steps"
+"""The logger of failed steps."""
+
+_log = logging.getLogger(STEPS)
+
+_MOST_TOLD: Final = 20  # Of one run.
+_MOST_RUNS: Final = 1_000
+
+
+class FailureLog:
+    """Logs failures of steps that this node has recorded."""
+
+    def __init__(self) -> None:
+        self._told: OrderedDict[str, int] = OrderedDict()
+
+    def tell(self, event: Event, *, awaited: bool = False) -> None:
+        """Log an event if a step failed by it; an attempt that is made again is worth a line at "info".
+
+        Args:
+            event: What was recorded.
+            awaited: Whether somebody in this process waits for the run.
+        """
+        if isinstance(event, StepFailed) and event.materialization.failure is not None:
+            failure = event.materialization.failure
+            level = logging.DEBUG if awaited else self._level(event.run_id)
+            self._write(level, event, event.attempt, failure, "failed", failure.frames)
+        elif isinstance(event, StepRetried) and event.failure.kind != "lost":
+            ending = f"is tried again in {event.delay:.3g} s; it failed"
+            self._write(
+                logging.DEBUG if awaited else logging.INFO, event, event.attempt, event.failure, ending, ""
+            )
+
+    def _level(self, run_id: str) -> int:
+        told = self._told[run_id] = self._told.pop(run_id, 0) + 1
+        if len(self._told) > _MOST_RUNS:
+            self._told.popitem(last=False)
+        if told == _MOST_TOLD + 1:
+            with suppress(BaseException):  # The handlers of a log are the application's.
+                _log.error("run %s has more failures: `flowstone run %s --debug` shows them", run_id, run_id)
+        return logging.ERROR if told <= _MOST_TOLD else logging.DEBUG
+
+    def _write(
+        self, level: int, event: Event, attempt: int, failure: Failure, ending: str, frames: str
+    ) -> None:
+        with suppress(BaseException):  # As above.
+            _log.log(
+                level,
+                "%s %s (%s, attempt %d): %s%s%s",
+                step_label(event.asset, event.partition_key),
+                ending,
+                failure.kind,
+                attempt,
+                failure.message,
+                f" ({failure.where})" if failure.where else "",
+                f"\n{frames.rstrip()}" if frames else "",
+                extra={
+                    "asset": event.asset,
+                    "partition": None if event.partition_key is None else key_label(event.partition_key),
+                    "run_id": event.run_id,
+                    "attempt": attempt,
+                    "failure_kind": failure.kind,
+                },
+            )
