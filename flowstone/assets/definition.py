@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, cast, get_args
 
 from flowstone.assets.arguments import is_name, is_number
 from flowstone.assets.asset import Asset, Dependency, RunIn, SourceLine
+from flowstone.assets.one_shot import find_one_shot
 from flowstone.assets.partition_mapping import PartitionMapping
 from flowstone.assets.partition_set import PartitionSet
 from flowstone.assets.retry import Retry
@@ -102,10 +103,13 @@ def define_constant(
     """The asset that always has this value.
 
     Raises:
-        DefinitionError: The name is invalid.
+        DefinitionError: The name is invalid, or the value can be read only once.
     """
     source = SourceLine(frame.f_code.co_filename, frame.f_lineno)
     where = _checked_name(name, source)
+    found = find_one_shot(value)
+    if found is not None:
+        raise DefinitionError(f"{where}: {found.told('give')}.")
 
     def constant() -> Any:
         return value

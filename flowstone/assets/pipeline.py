@@ -125,7 +125,7 @@ class Pipeline:
             tags: Free labels.
 
         Raises:
-            DefinitionError: The name is invalid or taken.
+            DefinitionError: The name is invalid or taken, or the value can be read only once.
         """
         asset = define_constant(name, value, sys._getframe(1), description=description, tags=tags)
         self._add([asset])

@@ -5,8 +5,10 @@ from __future__ import annotations
 import hashlib
 from typing import TYPE_CHECKING, Final
 
+from flowstone.assets.one_shot import find_one_shot
 from flowstone.errors import IOManagerError
 from flowstone.io.manager import Stored
+from flowstone.io.translation import named
 
 if TYPE_CHECKING:
     from flowstone.io.manager import Target
@@ -35,7 +37,14 @@ class MemoryIO:
         return f"MemoryIO({len(self._values)} values)"
 
     async def store(self, target: Target, value: object) -> Stored:
-        """Keep `value`. Raises `IOManagerError` if this very attempt has stored a value already."""
+        """Keep `value`.
+
+        Raises:
+            IOManagerError: It can be read only once, or this very attempt has stored a value already.
+        """
+        found = find_one_shot(value)
+        if found is not None:
+            raise IOManagerError(f"Cannot store asset {named(target)!r}: {found.told()}.")
         location = _location(target)
         if location in self._values:
             raise IOManagerError(

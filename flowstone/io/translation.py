@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from flowstone.assets.one_shot import find_one_shot
 from flowstone.errors import IOManagerError
 from flowstone.io.codecs import CodecError
 
@@ -20,9 +21,12 @@ def encoded(codecs: Codecs, target: Target, value: object) -> tuple[Codec, bytes
     """The codec that takes `value`, and its bytes.
 
     Raises:
-        IOManagerError: None takes it, or the one that does cannot encode it.
+        IOManagerError: It can be read only once, no codec takes it, or the one that does cannot encode it.
     """
     what = f"asset {named(target)!r}"
+    found = find_one_shot(value)
+    if found is not None:
+        raise IOManagerError(f"Cannot store {what}: {found.told()}.")
     try:
         codec = codecs.writer(value)
         return codec, codec.encode(value)

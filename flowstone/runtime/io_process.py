@@ -10,6 +10,7 @@ import asyncio
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from flowstone.assets.one_shot import find_one_shot
 from flowstone.assets.partition_labels import step_label
 from flowstone.errors import IOManagerError
 from flowstone.io.manager import Stored
@@ -84,10 +85,14 @@ class IOManagerProcess:
                 await self._call_optional("teardown")
 
     async def store(self, target: Target, value: object) -> Stored:
-        """Store a value. Raises `IOManagerError`, whatever the manager raises."""
+        """Store a value. Raises `IOManagerError`, whatever the manager raises, and if it can be read only once."""
         if not self._ready:
             await self._available()
         try:
+            found = find_one_shot(value)
+            if found is not None:
+                name = step_label(target.asset, target.partition_key)
+                raise IOManagerError(f"Cannot store asset {name!r}: {found.told()}.")
             stored = await self.manager.store(target, value)
             if type(stored) is not Stored:
                 raise TypeError(f"its store() returned {stored!r:.100}, not Stored(location=…)")

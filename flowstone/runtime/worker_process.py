@@ -24,6 +24,9 @@ from typing import TYPE_CHECKING, Any, BinaryIO, TypeAlias
 
 from flowstone.assets.asset import Asset
 from flowstone.assets.context import Context
+from flowstone.assets.one_shot import find_one_shot
+from flowstone.assets.output import Output
+from flowstone.errors import IOManagerError
 from flowstone.runs.records import Failure
 from flowstone.runtime.guard import call, describe
 
@@ -178,7 +181,7 @@ def _answer(data: bytes, reply: Callable[[bytes], None]) -> bytes:
         name = request.name
         function, arguments, context = _call_of(request, reply)
         reply(pickle.dumps(Began()))
-        outcome = call(function, arguments, request.retry)
+        outcome = _lasting(name, call(function, arguments, request.retry), request.retry)
         done = Done(outcome, {} if context is None else context.metadata)
     except BaseException as error:
         problem = f"Asset {name!r} or its arguments cannot be read in a worker process"
@@ -197,6 +200,16 @@ def _prepare(program: dict[str, Any]) -> str | None:
     except BaseException as error:
         return describe(error, None).message
     return None
+
+
+def _lasting(name: str, outcome: Outcome, retry: Retry | None) -> Outcome:
+    """The outcome, unless its value can be read only once: pickling it might be the first time."""
+    value: Any = outcome[1]
+    found = find_one_shot(value.value if issubclass(type(value), Output) else value)
+    if not outcome[0] or found is None:
+        return outcome
+    error = IOManagerError(f"Cannot store asset {name!r}: {found.told()}.")
+    return False, describe(error, retry, "io")
 
 
 def _call_of(

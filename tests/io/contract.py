@@ -9,6 +9,7 @@ class TestMine(IOManagerContract):
 from __future__ import annotations
 
 import asyncio
+import itertools
 from itertools import combinations
 
 import pytest
@@ -16,7 +17,7 @@ import pytest
 from flowstone.errors import IOManagerError
 from flowstone.io import IOManager, Stored, Target
 
-__all__ = ["HOSTILE_KEYS", "IOManagerContract", "target"]
+__all__ = ["HOSTILE_KEYS", "ONE_SHOTS", "IOManagerContract", "target"]
 
 HOSTILE_KEYS = [
     None, "", " ", ".", "..", "../../etc/passwd", "/etc/passwd", "\\\\server\\share", "C:\\x", "a/b", "a\\b",
@@ -26,6 +27,16 @@ HOSTILE_KEYS = [
     "d:2025-01-15", "2025-01-15", "t:WzFd",
 ]  # fmt: skip
 """Partition keys that have broken somebody's storage."""
+
+ONE_SHOTS = {
+    "generator": lambda: (n for n in (1, 2)),
+    "map": lambda: map(int, "12"),
+    "filter": lambda: filter(None, [1, 0, 2]),
+    "iterator of a list": lambda: iter([1, 2]),
+    "reversed": lambda: reversed([2, 1]),
+    "itertools": lambda: itertools.chain([1], [2]),
+}
+"""What gives its items to the first who asks, each holding 1 and 2; some of them pickle."""
 
 
 def target(key=None, *, asset="orders", run_id="run", attempt=1):
@@ -52,6 +63,16 @@ class IOManagerContract:
         stored = await manager.store(target(), None)
         assert await manager.exists(stored.location)
         assert await manager.load(stored.location) is None
+
+    @pytest.mark.parametrize("make", ONE_SHOTS.values(), ids=ONE_SHOTS)
+    async def test_what_can_be_read_only_once_is_refused(self, manager, make):
+        """What has its items for the first reader only is refused unread, and the error says what to return."""
+        value = make()
+        with pytest.raises(IOManagerError, match=r"'orders'.*can be read only once.*; return .*\.$"):
+            await manager.store(target(), value)
+        assert list(value) == [1, 2]
+        with pytest.raises(IOManagerError, match=r"value\['rows'\]\[0\] is of type .*can be read only once"):
+            await manager.store(target(), {"rows": [make()]})
 
     async def test_no_two_targets_share_a_location(self, manager):
         """Asset, key, run and attempt each make another location, however alike their text."""

@@ -144,6 +144,12 @@ def returns_lock():
     return threading.Lock()
 
 
+@pipeline.asset(run_in="process")
+def returns_rows():
+    """A value that can be read only once."""
+    return Output(n for n in range(3))
+
+
 class Trap:
     """Cannot be read where it arrives."""
 

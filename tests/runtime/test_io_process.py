@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import csv
+import io
 
 import pytest
 
-from flowstone import IOManagerError, MaterializationFailed, MemoryIO, Pipeline, Runtime
+from flowstone import IOManagerError, MaterializationFailed, MemoryIO, Output, Pipeline, Runtime, Stored
 from tests.runtime.doubles import BrokenIO
 
 
@@ -165,3 +167,55 @@ async def test_it_counts_what_went_through():
         process = runtime._services.io["default"]
         statistics = process.statistics()
         assert (statistics.stored, statistics.loaded, statistics.errors) == (1, 1, 1)
+
+
+class Anything:
+    """A manager of the user's that takes whatever it is given."""
+
+    def __init__(self):
+        self.values = []
+
+    async def store(self, target, value):
+        self.values.append(value)
+        return Stored(f"{len(self.values)}")
+
+    async def load(self, location):
+        return self.values[int(location) - 1]
+
+    async def delete(self, location):
+        pass
+
+    async def exists(self, location):
+        return True
+
+
+def rows_by(make, **options):
+    """A pipeline whose asset `rows` returns what `make` gives."""
+    pipeline = Pipeline()
+
+    @pipeline.asset(**options)
+    def rows():
+        return make()
+
+    return pipeline
+
+
+@pytest.mark.parametrize("run_in", ["loop", "thread"])
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda: map(str, [1]),
+        lambda: Output(csv.reader(["a"])),
+        lambda: {"rows": (n for n in [1])},
+        lambda: io.StringIO("text"),
+    ],
+)
+async def test_what_can_be_read_only_once_is_no_value_for_any_manager(make, run_in):
+    """The step fails with kind io and a remedy; the manager is never asked, and nothing is recorded as a value."""
+    manager = Anything()
+    async with Runtime(rows_by(make, run_in=run_in), io={"default": manager}) as runtime:
+        with pytest.raises(MaterializationFailed, match=r"can be read only once.*; return ") as caught:
+            await runtime.materialize("rows")
+        assert caught.value.failure.kind == "io"
+        assert not await runtime.exists("rows")
+    assert manager.values == []

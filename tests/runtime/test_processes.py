@@ -199,6 +199,14 @@ async def test_a_value_that_cannot_come_back_is_refused(runtime, asset):
     assert await value(runtime, "pid") == before
 
 
+async def test_a_value_that_can_be_read_only_once_is_refused_in_its_process(runtime):
+    """The error is the one of an asset that runs here, with the same remedy."""
+    found = await failure(runtime, "returns_rows")
+    assert found.kind == "io"
+    assert "asset 'returns_rows': its value is of type generator" in found.message
+    assert found.message.endswith("; return list(...).")
+
+
 async def test_a_value_that_cannot_be_read_is_a_failure(runtime):
     """A value whose unpickling raises fails its step alone."""
     found = await failure(runtime, "returns_trap")
