@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from flowstone.cli.places import shown
 from flowstone.errors import RunNotFound
@@ -12,8 +12,6 @@ if TYPE_CHECKING:
     from flowstone.store import Store
 
 __all__ = ["find_run"]
-
-_BEYOND: Final = "~"  # Behind every character an id has.
 
 
 async def find_run(store: Store, beginning: str, url: str) -> RunRecord:
@@ -25,8 +23,7 @@ async def find_run(store: Store, beginning: str, url: str) -> RunRecord:
     exact = await store.run(beginning)
     if exact is not None:
         return exact
-    newest = await store.runs(limit=2, before=beginning + _BEYOND)
-    found = [run for run in newest if run.id.startswith(beginning)]
+    found = await store.runs_beginning(beginning, limit=2)
     if len(found) > 1:
         raise RunNotFound(f"{beginning!r} begins more than one run: write more of the id.")
     if not found:

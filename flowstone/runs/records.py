@@ -174,7 +174,7 @@ class RunRecord:
     """The stored head of a run.
 
     Attributes:
-        id: Sortable by time of creation.
+        id: Unique. It begins with an instant, for people; which run is the newer one, the store knows.
         pipeline: Name of the pipeline that defines the target.
         request: What was asked for.
         status: queued, running, waiting, succeeded, failed or cancelled.

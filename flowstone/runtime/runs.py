@@ -258,5 +258,5 @@ class Runs:
         return next((each for each in chain(own, self.lent.values()) if each.handle is task), None)
 
     def _new_id(self, now: float) -> str:
-        """Sortable by time, unique by chance: 44 bits of milliseconds, then 68 random ones."""
+        """Unique by chance, and readable as an instant: 44 bits of milliseconds, then 68 random ones."""
         return f"{int(now * 1000):011x}{self._services.random.getrandbits(68):017x}"

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from bisect import bisect_left, insort
 from collections import deque
+from itertools import islice
 from typing import TYPE_CHECKING
 
 from flowstone.errors import RunNotFound
@@ -41,38 +42,35 @@ class History:
         self.partitions: dict[str, dict[str, None]] = {}
         self._runs: dict[str, RunLog] = {}
         self._keys: dict[str, str] = {}  # Key to id, of the unfinished runs that have one.
-        self._ids: list[str] = []  # Sorted, which is by time of creation.
+        self._order: list[RunLog] = []  # By arrival.
+        self._arrived = 0
         self._finished: deque[str] = deque()  # In the order they finished: retention takes the first.
 
     # Commands -----------------------------------------------------------------------------------------------
 
-    def create_run(self, run: RunRecord) -> RunLog:
+    def create_run(self, run: RunRecord) -> None:
         """Remember a new run; the same record again changes nothing."""
         known = self._runs.get(run.id)
         if known is not None:
             if known.created_as(run):
-                return known
+                return
             raise StaleWrite(refusals.id_taken(run.id))
         self._take_key(run)
-        log = self._runs[run.id] = RunLog(run)
-        if not self._ids or self._ids[-1] < run.id:
-            self._ids.append(run.id)
-        else:
-            insort(self._ids, run.id)
-        if log.finished:
-            self._finished.append(run.id)
-        return log
+        self._admit(RunLog(run, self._arrived + 1))
 
-    def restore_run(self, run: RunRecord, log: EventLog) -> None:
-        """Take over a run of a former life: its head and an event log to be filled."""
-        self.create_run(run).log = log
+    def restore_run(self, run: RunRecord, log: EventLog, arrival: int) -> None:
+        """Take over a run of a former life: its head, an event log to be filled, and its place among the runs.
+
+        A journal that numbered no runs gives 0 for all of them: they are the oldest, in the order of their ids.
+        """
+        self._take_key(run)
+        restored = RunLog(run, arrival)
+        restored.log = log
+        self._admit(restored)
 
     def claim(self, run_id: str, owner: str, epoch: int) -> RunRecord:
         """Give a run to another owner; see `Store.claim`."""
-        run = self._runs.get(run_id)
-        if run is None:
-            raise RunNotFound(f"no run {run_id}: its id is mistyped, or retention removed it")
-        return run.claim(owner, epoch)
+        return self._known(run_id).claim(owner, epoch)
 
     def write(self, event: Event, epoch: int) -> None:
         """Record one event."""
@@ -115,8 +113,9 @@ class History:
         """Apply retention; see `Store.prune`."""
         while len(self._finished) > keep_runs:
             run_id = self._finished.popleft()
-            self.ledger.forget(self._runs.pop(run_id).outcomes())
-            del self._ids[bisect_left(self._ids, run_id)]
+            run = self._runs.pop(run_id)
+            self.ledger.forget(run.outcomes())
+            del self._order[self._place(run)]
         return self.ledger.prune(keep_versions)
 
     # Questions ----------------------------------------------------------------------------------------------
@@ -131,22 +130,42 @@ class History:
         return None if run_id is None else self._runs[run_id].head()
 
     def runs(self, statuses: Collection[Status], limit: int, before: str | None) -> list[RunRecord]:
-        """Heads of runs, newest first."""
-        found: list[RunRecord] = []
-        place = len(self._ids) if before is None else bisect_left(self._ids, before)
-        while place > 0 and len(found) < limit:
-            place -= 1
-            run = self._runs[self._ids[place]]
-            if not statuses or run.status in statuses:
-                found.append(run.head())
-        return found
+        """Heads of runs, newest first; raises `RunNotFound` if it does not know the run `before`."""
+        place = len(self._order) if before is None else self._place(self._known(before))
+        found = (self._order[index] for index in range(place - 1, -1, -1))
+        fitting = (run.head() for run in found if not statuses or run.status in statuses)
+        return list(islice(fitting, max(0, limit)))
+
+    def beginning(self, prefix: str, limit: int) -> list[RunRecord]:
+        """Heads of runs whose ids begin so."""
+        found = (run.head() for run_id, run in self._runs.items() if run_id.startswith(prefix))
+        return list(islice(found, max(0, limit)))
 
     def all_runs(self) -> Iterator[RunLog]:
         """Every run: the finished ones in the order they finished, then the others by age."""
         yield from (self._runs[run_id] for run_id in self._finished)
-        yield from (run for run in map(self._runs.__getitem__, self._ids) if not run.finished)
+        yield from (run for run in self._order if not run.finished)
 
     # Parts --------------------------------------------------------------------------------------------------
+
+    def _admit(self, run: RunLog) -> None:
+        self._runs[run.id] = run
+        if not self._order or _by_arrival(self._order[-1]) < _by_arrival(run):
+            self._order.append(run)
+        else:
+            insort(self._order, run, key=_by_arrival)
+        self._arrived = max(self._arrived, run.arrival)
+        if run.finished:
+            self._finished.append(run.id)
+
+    def _place(self, run: RunLog) -> int:
+        return bisect_left(self._order, _by_arrival(run), key=_by_arrival)
+
+    def _known(self, run_id: str) -> RunLog:
+        run = self._runs.get(run_id)
+        if run is None:
+            raise RunNotFound(f"no run {run_id}: its id is mistyped, or retention removed it")
+        return run
 
     def _take_key(self, run: RunRecord) -> None:
         if run.key is None or run.status.terminal:
@@ -169,3 +188,7 @@ class History:
             self._finished.append(event.run_id)
             if run.key is not None:
                 del self._keys[run.key]
+
+
+def _by_arrival(run: RunLog) -> tuple[int, str]:
+    return run.arrival, run.id

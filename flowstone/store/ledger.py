@@ -36,7 +36,7 @@ class Ledger:
         self._kept: int | None = None
 
     def record(self, record: Materialization) -> None:
-        """File a terminal record; a success newer than every other becomes current."""
+        """File a terminal record; a success becomes current."""
         asset = record.asset
         partition_key = record.partition_key
         timelines = self._timelines.get(asset)

@@ -56,6 +56,9 @@ class MemoryStore(Store):
     ) -> Sequence[RunRecord]:
         return self._history.runs(statuses, limit, before)
 
+    async def runs_beginning(self, prefix: str, *, limit: int = 2) -> Sequence[RunRecord]:
+        return self._history.beginning(prefix, limit)
+
     async def write(self, event: Event, epoch: int = 0, *, payload: bytes | None = None) -> None:
         if payload is None:
             self._history.write(event, epoch)

@@ -4,8 +4,10 @@ Promises, each stated by the contract suite in `tests/store/contract.py`:
 
 * A call that returned is remembered for as long as the store promises to remember anything (memory: the
   process; `file://`: the disk; Postgres: the database).
-* A success record replaces what is current for its asset-partition only if it is newer; reused, skipped,
-  failed and cancelled records never change what is current.
+* A success record replaces what is current for its asset-partition; reused, skipped, failed and cancelled records
+  never change what is current.
+* Newest means recorded last, of runs and of records alike. The store counts what arrives; no clock and no id has
+  a say in it.
 * Within a run a step has one terminal record: a second one for the same step is refused and changes nothing.
 * A write with an epoch older than the run's is refused (`StaleWrite`), as is a write to a finished run.
 * At most one unfinished run has a given key: a second one is refused (`KeyTaken`).
@@ -86,7 +88,14 @@ class Store(Protocol):
     async def runs(
         self, *, statuses: Collection[Status] = (), limit: int = 100, before: str | None = None
     ) -> Sequence[RunRecord]:
-        """Runs, newest first; `before` is the id of the last run of the previous page."""
+        """Runs, newest first: in the reverse of the order in which they were created here.
+
+        `before` is the id of the last run of the previous page. Raises `RunNotFound` if there is no such run
+        any more.
+        """
+
+    async def runs_beginning(self, prefix: str, *, limit: int = 2) -> Sequence[RunRecord]:
+        """Runs whose ids begin so, in no particular order."""
 
     async def write(self, event: Event, epoch: int = 0, *, payload: bytes | None = None) -> None:
         """Record one event; returns once it is durable. Raises `StaleWrite`, also for a run it does not know.
@@ -130,7 +139,7 @@ class Store(Protocol):
         """The current materialization of each key that has one."""
 
     async def history(self, key: StepKey, *, limit: int = 100, offset: int = 0) -> Sequence[Materialization]:
-        """Terminal records of one asset-partition over all runs, newest first by (finished_at, arrival)."""
+        """Terminal records of one asset-partition over all runs, the one recorded last first."""
 
     async def downstream(self, keys: Iterable[StepKey]) -> Mapping[StepKey, Sequence[StepKey]]:
         """For each key the asset-partitions whose current materialization has it as a direct input."""
@@ -138,8 +147,7 @@ class Store(Protocol):
     async def invalidate(self, keys: Iterable[StepKey]) -> int:
         """Make the current materialization of each key not current; returns how many were.
 
-        Everything older than what was invalidated is invalid as well, whenever it is recorded: nothing is
-        current again until a newer success.
+        Every success recorded before is invalid as well: nothing is current again until the next success.
         """
 
     async def current_keys(self, asset: str) -> Sequence[str | None]:

@@ -14,7 +14,7 @@ time what comes of it: what was refused when it was asked is refused again when 
 Compaction replaces them by what is left of their effects (see `snapshot`):
 
     ["timeline", asset, key, valid, [record, ...]]      what is known of one asset-partition, oldest first
-    ["kept", run, number]                               a run, and the number of the first event kept
+    ["kept", run, number, arrival]                      a run, the number of the first event kept, and its place
     ["steps", run id, [record or [asset, key], ...]]    its records; a pair means the one in that timeline
     ["log", run id, [event or [asset, key], ...]]       its events; a pair means what the step's record says
 """
@@ -112,9 +112,9 @@ class Replay:
         self._records.update({(record.run_id, asset, key): record for record in decoded})
         return partial(self.history.ledger.restore, (asset, key), decoded, valid)
 
-    def _restore_run(self, run: Any, number: int) -> _Command:
+    def _restore_run(self, run: Any, number: int, arrival: int = 0) -> _Command:
         self.facts += 1
-        return partial(self.history.restore_run, decode_run(run), EventLog(first=number))
+        return partial(self.history.restore_run, decode_run(run), EventLog(first=number), arrival)
 
     def _restore_steps(self, run_id: str, steps: list[Any]) -> _Command:
         return partial(self._run(run_id).restore, [self._step(run_id, step) for step in steps])

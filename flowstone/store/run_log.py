@@ -51,6 +51,7 @@ class RunLog:
     Attributes:
         status: The run's status.
         finished: Whether it takes no more events.
+        arrival: Its place among all runs; see `History`.
         records: Its terminal step records in the order they came.
         log: Its events.
     """
@@ -65,13 +66,15 @@ class RunLog:
         "_started_at",
         "_steps",
         "_total",
+        "arrival",
         "finished",
         "log",
         "records",
         "status",
     )
 
-    def __init__(self, run: RunRecord) -> None:
+    def __init__(self, run: RunRecord, arrival: int) -> None:
+        self.arrival = arrival
         self._base = run
         self._epoch = run.epoch
         self._owner = run.owner
@@ -89,6 +92,11 @@ class RunLog:
     def created_as(self, run: RunRecord) -> bool:
         """Whether this run was created by that record."""
         return _essence(self._base) == _essence(run)
+
+    @property
+    def id(self) -> str:
+        """The run's id."""
+        return self._base.id
 
     @property
     def key(self) -> str | None:
@@ -261,7 +269,7 @@ def _terminal(event: RunFinished) -> bool:
 
 
 def dated(event: Ending) -> Ending:
-    """The event with an aware `finished_at` in its record, which order depends on; naive means UTC."""
+    """The event with an aware `finished_at` in its record; naive means UTC."""
     record = event.materialization
     finished = record.finished_at or event.at
     if finished.tzinfo is None:

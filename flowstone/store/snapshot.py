@@ -50,7 +50,7 @@ def snapshot(history: History) -> Iterator[Operation]:
 
 def _run(run: RunLog, shared: set[int]) -> Iterator[Operation]:
     head = run.head()
-    yield ["kept", encode_run(head), run.log.first]
+    yield ["kept", encode_run(head), run.log.first, run.arrival]
     for records in _chunks(run.records):
         yield ["steps", head.id, [_step(record, shared) for record in records]]
     for entries in _chunks(run.log.entries):

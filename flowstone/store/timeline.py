@@ -1,20 +1,17 @@
 """What became of one asset-partition over all runs, and which of its values is current.
 
-"Current" needs no list of its own. It is the newest success, unless somebody invalidated that: an
-invalidation covers every older success as well, so the newest one decides for all of them. A success that
-finished earlier but is recorded later (a slow zombie) is therefore filed below the newest and never surfaces.
+"Current" needs no list of its own. It is the success that was recorded last, unless somebody invalidated that: an
+invalidation covers every older success as well, so the newest one decides for all of them. Newest means recorded
+last, and no instant in a record is asked: the clock of one node may be ahead of another's, or be set back.
 """
 
 from __future__ import annotations
 
-from bisect import insort_right
 from typing import TYPE_CHECKING, Final
 
 from flowstone.runs.records import Status
 
 if TYPE_CHECKING:
-    from datetime import datetime
-
     from flowstone.runs.records import Materialization
 
 __all__ = ["Timeline"]
@@ -23,10 +20,10 @@ _SUCCEEDED: Final = Status.SUCCEEDED  # To look it up in the enum takes 90 ns, i
 
 
 class Timeline:
-    """The terminal records of one asset-partition, oldest first by (finished_at, arrival).
+    """The terminal records of one asset-partition in the order they were recorded.
 
     Attributes:
-        records: Successes and all other outcomes; each has an aware `finished_at`.
+        records: Successes and all other outcomes, oldest first.
         newest: The newest success, or None.
         valid: Whether `newest` is current; False once it was invalidated.
     """
@@ -45,14 +42,8 @@ class Timeline:
 
     def add(self, record: Materialization) -> bool:
         """File a terminal record; says whether it became current."""
-        records = self.records
-        if records and _finished(records[-1]) > _finished(record):
-            insort_right(records, record, key=_finished)
-        else:
-            records.append(record)
+        self.records.append(record)
         if record.status is not _SUCCEEDED:
-            return False
-        if self.newest is not None and _finished(self.newest) > _finished(record):
             return False
         self.newest = record
         self.valid = True
@@ -76,8 +67,3 @@ class Timeline:
             if id(self.newest) in gone:
                 self.newest = None
         return forgotten
-
-
-def _finished(record: Materialization) -> datetime:
-    assert record.finished_at is not None
-    return record.finished_at

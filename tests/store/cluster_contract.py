@@ -152,13 +152,13 @@ class ClusterContract:
         assert await place.store.run("run-1") == taken
 
     async def test_the_urgent_are_taken_first_then_the_old(self, two):
-        """Priority, then age; no more than asked for."""
-        for number, priority in enumerate([0, 5, 0, -1, 5]):
-            await two[0].submit(run(f"run-{number}", created_at=at(number), priority=priority))
+        """Priority, then the order in which they were submitted, whatever ids and clocks say; no more than asked for."""
+        for place, (number, priority) in enumerate([(4, 0), (3, 5), (2, 0), (1, -1), (0, 5)]):
+            await two[0].submit(run(f"run-{number}", created_at=at(-place), priority=priority))
         first = await two[1].take("n2", ["sales"], 3)
         rest = await two[1].take("n2", ["sales"], 3)
-        assert {each.id for each in first} == {"run-1", "run-4", "run-0"}
-        assert {each.id for each in rest} == {"run-2", "run-3"}
+        assert [each.id for each in first] == ["run-3", "run-0", "run-4"]
+        assert [each.id for each in rest] == ["run-2", "run-1"]
 
     async def test_a_node_takes_only_what_it_knows(self, two):
         """Runs of other pipelines wait for a node that holds them."""
@@ -214,6 +214,16 @@ class ClusterContract:
         assert list(await second.orphans(["other"])) == []
         assert list(await second.orphans(["sales"], 0)) == []
 
+    async def test_the_urgent_orphans_come_first_then_the_old(self, place, two):
+        """Priority, then the order in which they were submitted, whatever their ids say."""
+        first, second = two
+        for number, priority in [(3, 0), (1, 0), (2, 5), (0, 0)]:
+            await first.submit(run(f"run-{number}", priority=priority))
+        await first.take("n1", ["sales"], 9)
+        await place.expire("n1")
+        found = await second.orphans(["sales"], 3)
+        assert [each.id for each in found] == ["run-2", "run-3", "run-1"]
+
     async def test_runs_of_a_node_that_left_are_orphans(self, owned):
         """Leaving ends the lease."""
         await owned[0].leave("n1")
@@ -253,18 +263,18 @@ class ClusterContract:
     async def test_what_is_under_way_is_known(self, place, owned):
         """A step that has begun and not ended; whether it is part of other unfinished runs is not said."""
         first, second = owned
-        await first.submit(run("run-2"))
+        await first.submit(run("run-0"))
         assert [(each.id, begun_) for each, begun_ in await second.under_way(("a", "k"))] == [
-            ("run-2", False),
+            ("run-0", False),
             ("run-1", False),
         ]
         await place.store.write(start("a", "k"), 1)
         assert [begun_ for _, begun_ in await second.under_way(("a", "k"))] == [False, True]
         assert [begun_ for _, begun_ in await second.under_way(("a", None))] == [False, False]
         await place.store.write(end("a", "k"), 1)
-        assert [each.id for each, _ in await second.under_way(("a", "k"))] == ["run-2"]
+        assert [each.id for each, _ in await second.under_way(("a", "k"))] == ["run-0"]
         await place.store.write(over(), 1)
-        assert [each.id for each, _ in await second.under_way(("a", None))] == ["run-2"]
+        assert [each.id for each, _ in await second.under_way(("a", None))] == ["run-0"]
 
     # Cancelling ---------------------------------------------------------------------------------------------
 

@@ -40,9 +40,8 @@ class ModelRun:
 
 @dataclass
 class Filed:
-    """One terminal record in the order it arrived."""
+    """One terminal record."""
 
-    number: int
     record: object
     invalid: bool = False
 
@@ -55,7 +54,6 @@ class Model:
         self.filed: list[Filed] = []
         self.finished: list[str] = []
         self.sets: dict[str, list[str]] = {}
-        self.count = 0
 
     # Commands
 
@@ -115,15 +113,7 @@ class Model:
                 raise Refused
 
     def _file(self, record) -> None:
-        """A success older than an invalidated one is invalid from the start."""
-        self.count += 1
-        invalidated = [
-            other.record.finished_at
-            for other in self._successes((record.asset, record.partition_key))
-            if other.invalid
-        ]
-        late = bool(invalidated) and record.finished_at < max(invalidated)
-        self.filed.append(Filed(self.count, record, invalid=late))
+        self.filed.append(Filed(record))
 
     def invalidate(self, keys) -> int:
         count = 0
@@ -171,9 +161,8 @@ class Model:
         return {(filed.record.asset, filed.record.partition_key) for filed in self.filed}
 
     def filed_at(self, key) -> list[Filed]:
-        """Oldest first by (finished_at, arrival)."""
-        here = [filed for filed in self.filed if (filed.record.asset, filed.record.partition_key) == key]
-        return sorted(here, key=lambda filed: (filed.record.finished_at, filed.number))
+        """In the order of arrival, which no instant in them changes."""
+        return [filed for filed in self.filed if (filed.record.asset, filed.record.partition_key) == key]
 
     def _successes(self, key) -> list[Filed]:
         return [filed for filed in self.filed_at(key) if filed.record.status is Status.SUCCEEDED]

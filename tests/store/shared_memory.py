@@ -261,9 +261,9 @@ class SharedMemoryStore(MemoryStore):
         await self._pass("take")
         now = self.shared.clock.monotonic()
         due = [self.shared.log(run_id) for run_id, at in self.shared.queue.items() if at <= now]
-        heads = [log.head() for log in due if log is not None]
-        fitting = [head for head in heads if head.pipeline in pipelines]
-        fitting.sort(key=lambda head: (-head.priority, head.id))
+        waiting = sorted((log for log in due if log is not None), key=lambda log: log.arrival)
+        fitting = [log.head() for log in waiting if log.head().pipeline in pipelines]
+        fitting.sort(key=lambda head: -head.priority)
         for head in fitting[:limit]:
             del self.shared.queue[head.id]
         return [self._history.claim(head.id, node_id, head.epoch) for head in fitting[:limit]]
@@ -271,7 +271,8 @@ class SharedMemoryStore(MemoryStore):
     async def orphans(self, pipelines, limit=100):
         await self._pass("orphans")
         heads = [log.head() for log in self.shared.unfinished()]
-        return [head for head in heads if head.pipeline in pipelines and self._orphaned(head)][:limit]
+        found = [head for head in heads if head.pipeline in pipelines and self._orphaned(head)]
+        return sorted(found, key=lambda head: -head.priority)[:limit]
 
     def _orphaned(self, head):
         if head.owner is None:
@@ -366,7 +367,7 @@ class SharedMemoryStore(MemoryStore):
                     for event in events
                 )
                 found.append((run.head(), begun))
-        return sorted(found, key=lambda each: each[0].id, reverse=True)
+        return found[::-1]
 
     async def begun(self, run_id, attempts):
         await self._pass("begun")

@@ -17,6 +17,8 @@ import pytest
 from flowstone.errors import IOManagerError, StoreUnavailable
 from flowstone.store import FileStore
 from flowstone.store import file as file_module
+from flowstone.store.codec import encode_run
+from flowstone.store.replay import Replay
 from tests.store.facts import begun, end, run
 from tests.store.looking import journal, reread
 
@@ -35,6 +37,18 @@ async def test_each_line_of_the_journal_is_json(store, directory):
     lines = [json.loads(line) for line in journal(directory).read_text("ascii").splitlines()]
     assert lines[0] == {"flowstone": "journal", "version": 1}
     assert [line[1][0] for line in lines[1:]] == ["run", "events"]
+
+
+def test_a_journal_that_numbered_no_runs_is_read_in_the_order_of_ids():
+    """Compaction wrote runs in the order they finished; those that come now are newer than all of them."""
+    replay = Replay()
+    for name in ("run-2", "run-3", "run-1"):
+        replay.apply(["kept", encode_run(run(name)), 1])
+    for name in ("run-9", "run-0"):
+        replay.apply(["run", encode_run(run(name))])
+    newest = [head.id for head in replay.history.runs((), 9, None)]
+    assert newest == ["run-0", "run-9", "run-3", "run-2", "run-1"]
+    assert [head.id for head in replay.history.runs((), 9, "run-3")] == ["run-2", "run-1"]
 
 
 async def test_values_are_not_kept_in_the_journal(store):

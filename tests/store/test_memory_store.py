@@ -38,6 +38,7 @@ def test_no_call_suspends(store):
         store.has_payload("store:a"),
         store.delete_payload("store:a"),
         store.runs(),
+        store.runs_beginning("r"),
         store.events("run-1"),
         store.steps("run-1"),
         store.step("run-1", ("a", None)),

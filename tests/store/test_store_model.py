@@ -155,7 +155,11 @@ class Stores(RuleBasedStateMachine):
 
     async def compare(self, store) -> None:
         model = self.model
-        assert [head.id for head in await store.runs()] == sorted(model.runs, reverse=True)
+        newest_first = list(reversed(model.runs))
+        assert [head.id for head in await store.runs()] == newest_first
+        for place, run_id in enumerate(newest_first):
+            older = [head.id for head in await store.runs(before=run_id)]
+            assert older == newest_first[place + 1 :]
         for run_id in RUNS:
             assert await store.run(run_id) == model.head(run_id)
         for key in ("k", "l"):

@@ -107,29 +107,29 @@ async def _look(url: str, pipeline: str | None, asset: str, text: str | None, li
             return _Standing(key, list(current.values()), recent, len(current))
         keys = await store.current_keys(asset)
         recent = await _recent(store, asset)
-        listed = keys if limit is None else {one.partition_key for one in recent[:limit]}
-        current = await store.current((asset, one) for one in listed)
-        newest = sorted(current.values(), key=_when, reverse=True)
+        listed = [(asset, one.partition_key) for one in recent[:limit]]
+        if limit is None:
+            listed += [(asset, one) for one in keys]
+        current = await store.current(listed)
+        newest = [current[one] for one in dict.fromkeys(listed) if one in current]
         return _Standing(key, newest, recent, len(keys))
 
 
 async def _recent(store: Store, asset: str) -> list[Materialization]:
-    """The asset's newest records at any partition, among those of the newest runs."""
+    """The asset's records at any partition, of the newest runs: the newest run first, in it what ended last."""
     found: list[Materialization] = []
     seen = 0
     for run in await store.runs(limit=_RUNS):
         if run.request.asset != asset and not run.request.upstream:
             continue
         offset = 0
+        of_run: list[Materialization] = []
         while seen < _MOST and (page := await store.steps(run.id, offset=offset, limit=_PAGE)):
             offset += len(page)
             seen += len(page)
-            found += [step for step in page if step.asset == asset]
-    return sorted(found, key=_when, reverse=True)
-
-
-def _when(record: Materialization) -> datetime:
-    return record.finished_at or record.started_at or datetime.min.replace(tzinfo=UTC)
+            of_run += [step for step in page if step.asset == asset]
+        found += reversed(of_run)
+    return found
 
 
 def _show(screen: Screen, standing: _Standing, store: str, limit: int) -> None:

@@ -217,7 +217,8 @@ async def _submit(connection: Connection, run: RunRecord, delay: float) -> bool:
 
 async def _take(connection: Connection, node_id: str, pipelines: Collection[str], limit: int) -> Any:
     found = await take(connection, pipelines, limit)
-    return await connection.fetch(query("own"), found, node_id) if found else []
+    rows = await connection.fetch(query("own"), found, node_id) if found else []
+    return sorted(rows, key=lambda row: found.index(row["id"]))  # In the order of the queue.
 
 
 async def _release(connection: Connection, run_id: str, node_id: str, delay: float) -> None:

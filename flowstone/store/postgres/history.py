@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
+from flowstone.errors import RunNotFound
 from flowstone.runs.records import Status
 from flowstone.store.postgres.columns import creation_of, event_of, materialization_of, run_of, step_key
 from flowstone.store.postgres.texts import key_of, key_text
@@ -53,6 +54,12 @@ class History:
             rows = await self._database.fetch("runs_by_status", before, limit, names)
         else:
             rows = await self._database.fetch("runs", before, limit)
+        if not rows and before is not None and await self.run(before) is None:
+            raise RunNotFound(f"no run {before}: its id is mistyped, or retention removed it")
+        return [run_of(row) for row in rows]
+
+    async def beginning(self, prefix: str, limit: int) -> list[RunRecord]:
+        rows = await self._database.fetch("runs_beginning", prefix, max(0, limit))
         return [run_of(row) for row in rows]
 
     async def events(self, run_id: str, after: int, limit: int) -> list[tuple[int, Event]]:

@@ -234,6 +234,9 @@ class PostgresStore(Store):
     ) -> Sequence[RunRecord]:
         return await self._history.runs(statuses, limit, before)
 
+    async def runs_beginning(self, prefix: str, *, limit: int = 2) -> Sequence[RunRecord]:
+        return await self._history.beginning(prefix, limit)
+
     async def events(self, run_id: str, *, after: int = 0, limit: int = 1000) -> Sequence[tuple[int, Event]]:
         return await self._history.events(run_id, after, limit)
 

@@ -2,4 +2,4 @@
 select made.run_id, made.asset, made.key, made.status, made.attempt, made.started_at, made.finished_at,
     made.code_version, made.data_version, made.location, made.io, made.size, made.details::text
 from flowstone.materializations as made where made.asset = $1 and made.key = $2 and made.kept
-order by made.finished_at desc, made.arrival desc limit $3 offset $4
+order by made.arrival desc limit $3 offset $4

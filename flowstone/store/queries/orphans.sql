@@ -9,4 +9,4 @@ where runs.finish_order is null and runs.pipeline = any ($1::text[])
             where nodes.id = runs.owner and nodes.expires_at > clock_timestamp())
         else not exists (select from flowstone.queue
             where queue.dedupe_key = runs.id and queue.status in ('queued', 'picked')) end
-order by runs.priority desc, runs.id limit $2
+order by runs.priority desc, runs.arrival limit $2

@@ -7,7 +7,7 @@ with looked_at as materialized (
     for update skip locked
 ), ranked as materialized (
     select made.run_id, made.asset, made.key, made.listed,
-        made.location, row_number() over (partition by made.asset, made.key order by made.finished_at desc, made.arrival desc) as place,
+        made.location, row_number() over (partition by made.asset, made.key order by made.arrival desc) as place,
         exists (select from flowstone.current where current.asset = made.asset and current.key = made.key
             and current.run_id = made.run_id and current.valid) as is_current
     from looked_at join flowstone.materializations as made using (asset, key)

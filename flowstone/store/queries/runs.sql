@@ -1,6 +1,7 @@
--- $1: before this id, or null; $2: how many.
+-- $1: those before this run, or null; $2: how many.
 select runs.id, runs.pipeline, runs.asset, runs.request::text, runs.status, runs.created_at, runs.started_at, runs.finished_at,
     runs.owner, runs.epoch, runs.total, runs.key, runs.priority, runs.succeeded, runs.failed, runs.skipped,
     runs.reused, runs.cancelled
-from flowstone.runs where $1::text is null or runs.id < $1
-order by runs.id desc limit $2
+from flowstone.runs where runs.arrival < case when $1::text is null then 9223372036854775807
+    else (select bound.arrival from flowstone.runs as bound where bound.id = $1) end
+order by runs.arrival desc limit $2

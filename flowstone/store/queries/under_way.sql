@@ -8,4 +8,4 @@ from flowstone.runs
 where runs.finish_order is null and not exists (
     select from flowstone.materializations as made
     where made.run_id = runs.id and made.asset = $1 and made.key = $2)
-order by runs.id desc limit 1000
+order by runs.arrival desc limit 1000

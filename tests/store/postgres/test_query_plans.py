@@ -33,8 +33,8 @@ insert into flowstone.materializations
 select 'run-' || lpad((n / 20)::text, 6, '0'), 'a' || n % 10, 'd:' || n / 10, n % 20 + 2,
     case when n % 1000 = 0 then 'failed' else 'succeeded' end, 1, now(), 'default', n
 from generate_series(0, {STEPS - 1}) n;
-insert into flowstone.current (asset, key, run_id, finished_at, arrival)
-select asset, key, run_id, finished_at, arrival from flowstone.materializations;
+insert into flowstone.current (asset, key, run_id, arrival)
+select asset, key, run_id, arrival from flowstone.materializations;
 insert into flowstone.events (run_id, number, kind, at, asset, key, attempt)
 select run_id, number + 100, 'step.started', now(), asset, key, 1 from flowstone.materializations;
 insert into flowstone.inputs (asset, key, consumer, consumer_key, run_id)
@@ -51,6 +51,7 @@ STATEMENTS = {
     "run": 1,
     "run_with_key": 1,
     "runs": 2,
+    "runs_beginning": 2,
     "runs_by_status": 3,
     "claim": 3,
     "events": 3,

@@ -9,7 +9,7 @@ import asyncpg
 import pytest
 
 from flowstone.errors import StoreUnavailable
-from flowstone.store.postgres import PostgresStore
+from flowstone.store.postgres import PostgresStore, schema
 from flowstone.store.postgres.schema import LATEST
 from flowstone.store.postgres.sql import migrations
 from tests.postgres import fresh_database
@@ -76,6 +76,40 @@ async def test_a_newer_database_is_refused(empty):
             await store.open()
         with pytest.raises(StoreUnavailable, match="upgrade it"):
             await store.migrate()
+
+
+OLDER = """
+insert into flowstone.runs (id, pipeline, asset, request, status, created_at)
+select id, 'sales', 'a', '{"kind": "materialize", "asset": "a"}', 'running', '2025-01-15'
+from unnest(array['run-3', 'run-1', 'run-4', 'run-2']) as id;
+insert into flowstone.materializations (run_id, asset, key, number, status, attempt, finished_at, io, arrival)
+select run_id, asset, '', 2, 'succeeded', 1, finished_at::timestamptz, 'default', arrival
+from (values ('run-1', 'a', '2025-01-15 02:00', 1), ('run-2', 'a', '2025-01-15 01:00', 2),
+    ('run-3', 'b', '2025-01-15 02:00', 3), ('run-4', 'b', '2025-01-15 01:00', 4)
+) as made(run_id, asset, finished_at, arrival);
+insert into flowstone.current (asset, key, run_id, finished_at, arrival, valid)
+values ('a', '', 'run-1', '2025-01-15 02:00', 1, true), ('b', '', 'run-3', '2025-01-15 02:00', 3, false);
+select setval('flowstone.arrivals', 4);
+"""
+
+
+async def test_an_older_database_is_put_in_order(empty):
+    """Its runs keep their order, what was recorded last is current, what was invalid stays invalid."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(schema, "LATEST", 4)
+        patch.setattr(schema, "migrations", lambda: migrations()[:4])
+        await PostgresStore(empty).migrate()
+    await do(empty, OLDER)
+    store = PostgresStore(empty)
+    await store.open()
+    await store.create_run(run("run-0"))
+    heads = await store.runs()
+    assert [head.id for head in heads] == ["run-0", "run-4", "run-3", "run-2", "run-1"]
+    current = await store.current([("a", None), ("b", None)])
+    assert {key: found.run_id for key, found in current.items()} == {("a", None): "run-2"}
+    await store.write(end("b", run_id="run-0", second=-3600))
+    assert (await store.current([("b", None)]))["b", None].run_id == "run-0"
+    await store.close()
 
 
 async def test_a_failed_migration_leaves_nothing(empty):
