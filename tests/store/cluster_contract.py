@@ -152,7 +152,7 @@ class ClusterContract:
         assert await place.store.run("run-1") == taken
 
     async def test_the_urgent_are_taken_first_then_the_old(self, two):
-        """Priority, then the order in which they were submitted, whatever ids and clocks say; no more than asked for."""
+        """Priority, then the order of submission, whatever ids and clocks say; no more than asked for."""
         for place, (number, priority) in enumerate([(4, 0), (3, 5), (2, 0), (1, -1), (0, 5)]):
             await two[0].submit(run(f"run-{number}", created_at=at(-place), priority=priority))
         first = await two[1].take("n2", ["sales"], 3)
