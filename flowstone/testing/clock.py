@@ -33,7 +33,7 @@ class VirtualClock:
         self._due: list[tuple[float, int, _VirtualTimer]] = []
 
     def now(self) -> datetime:
-        """The start plus all that was advanced, aware, in UTC."""
+        """The start plus all that was advanced and stepped, aware, in UTC."""
         return self._start + timedelta(seconds=self._elapsed)
 
     def monotonic(self) -> float:
@@ -57,6 +57,10 @@ class VirtualClock:
             await woken
         finally:
             timer.cancel()
+
+    def step(self, seconds: float) -> None:
+        """Set the wall clock forward, or back where negative, as an operator or NTP does; no time passes."""
+        self._start += timedelta(seconds=seconds)
 
     @property
     def timers(self) -> int:

@@ -246,6 +246,25 @@ async def test_superseded_values_are_removed_by_retention(clock):
         assert len(await runtime.history("a")) == 2
 
 
+@pytest.mark.parametrize("step", [-3600.0, -30.0, 3600.0])
+async def test_a_step_of_the_clock_changes_nothing_but_times(clock, step):
+    """What is recorded last is loaded, listed first, kept by retention, and current after an invalidation."""
+    io = MemoryIO()
+    async with Runtime(chain(), io={"default": io}, clock=clock, keep_versions=2) as runtime:
+        for expected in (1, 2, 3):
+            made = await runtime.materialize("a")
+            clock.step(step)
+            assert await runtime.load("a") == expected
+            assert (await runtime.history("a"))[0] == made
+        await runtime.invalidate("a")
+        clock.step(step)
+        made = await runtime.materialize("a")
+        assert await runtime.load("a") == 4
+        await clock.advance(60)
+        assert (await runtime.load("a"), len(io)) == (4, 2)
+        assert (await runtime.history("a", limit=1))[0] == made
+
+
 async def test_old_runs_are_removed_by_retention(clock):
     """`keep_runs` newest runs stay known; the current value outlives its run."""
     async with Runtime(chain(), clock=clock, keep_runs=1) as runtime:
