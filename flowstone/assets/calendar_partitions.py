@@ -6,6 +6,7 @@ from abc import abstractmethod
 from datetime import UTC, date, datetime, time
 from typing import Any
 
+from flowstone.assets.local_time import reached
 from flowstone.assets.partition_set import read_encoded
 from flowstone.assets.time_partitions import TimePartitions
 
@@ -45,7 +46,8 @@ class CalendarPartitions(TimePartitions[date]):
 
     def begins(self, number: int) -> datetime:
         try:
-            return datetime.combine(self.key_of(number), time(), self._zone).astimezone(UTC)
+            # Not simply midnight: some clocks have skipped that, and some from before it.
+            return reached(datetime.combine(self.key_of(number), time()), self._zone)
         except (OverflowError, ValueError):  # After the last day there is, or before the first.
             return _LATEST if number > self._first else _EARLIEST
 

@@ -102,7 +102,7 @@ class MultiPartitions(PartitionSet[tuple[Any, ...]]):
         """
         closed = self.closed()
         assert isinstance(closed, MultiPartitions)
-        ends = zip(closed.sets, closed.coerce(first), closed.coerce(last), strict=True)
+        ends = zip(closed.sets, closed._parts(first), closed._parts(last), strict=True)
         return KeyProduct([keys.between(start, stop) for keys, start, stop in ends])
 
     # What users pass --------------------------------------------------------------------------------------
@@ -121,6 +121,16 @@ class MultiPartitions(PartitionSet[tuple[Any, ...]]):
         if len(parts) != len(self.sets):
             return None
         return tuple(keys._read(part) for keys, part in zip(self.sets, parts, strict=True))
+
+    def _parts(self, partition: object) -> tuple[object, ...]:
+        """The parts of what a user passed, texts still unread."""
+        if type(partition) is tuple and len(partition) == len(self.sets):
+            return partition
+        if type(partition) is str and read_encoded(partition) is None:
+            parts = partition.split("|")
+            if len(parts) == len(self.sets):
+                return tuple(parts)
+        return self.coerce(partition)
 
     def _refusal(self, partition: object) -> str:
         form = ", ".join(self.names)

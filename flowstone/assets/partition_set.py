@@ -57,6 +57,10 @@ class PartitionSet(ABC, Generic[K]):
         """The key a person means by a text; any object that is not in the set if there is none."""
         return text
 
+    def _read_last(self, text: str) -> object:
+        """The same for the end of a range, where a text may mean more than one key."""
+        return self._read(text)
+
     @property
     def is_open(self) -> bool:
         """Whether the keys depend on when you ask."""
@@ -123,6 +127,13 @@ class PartitionSet(ABC, Generic[K]):
         assert position is not None
         return position
 
+    def _last_index(self, last: object) -> int:
+        if type(last) is str and self.position_of(last) is None:
+            position = self.position_of(self._read_last(last))
+            if position is not None:
+                return position
+        return self.index(last)
+
     def between(self, first: object, last: object) -> Sequence[K]:
         """The keys from `first` to `last`, both included; keys or texts.
 
@@ -130,7 +141,7 @@ class PartitionSet(ABC, Generic[K]):
             PartitionError: One is not in the set, or `last` comes before `first`.
         """
         closed = self.closed()
-        start, stop = closed.index(first), closed.index(last)
+        start, stop = closed.index(first), closed._last_index(last)
         if stop < start:
             raise PartitionError(f"{last} comes before {first} in {self!r}: swap the two.")
         return KeySlice(closed, start, stop + 1)

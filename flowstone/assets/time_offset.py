@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from flowstone.assets.arguments import is_whole
 from flowstone.assets.hourly_partitions import HourlyPartitions
+from flowstone.assets.local_time import readings
 from flowstone.assets.mapping_rules import relation, time_dimension
 from flowstone.assets.multi_partitions import MultiPartitions
 from flowstone.assets.partition_mapping import Declared, PartitionMapping, Set
@@ -17,6 +18,7 @@ from flowstone.errors import DefinitionError, PartitionError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from zoneinfo import ZoneInfo
 
     from flowstone.assets.partition_set import PartitionSet
 
@@ -30,6 +32,7 @@ class TimeOffset(Declared):
     The shifted key then leads to the upstream by the default rules, so a monthly upstream of a daily asset
     gives the month that contains the shifted day. Months, weeks and days move the local calendar (31 March
     minus a month is 28 February, an hour keeps its time of day across a clock change); hours are real time.
+    An hourly key is the hour that holds the shifted instant, also where a clock change is not of whole hours.
     In a multi-dimensional key the one time dimension is shifted.
 
     Args:
@@ -83,9 +86,22 @@ class TimeOffset(Declared):
         """
         if not isinstance(keys, HourlyPartitions):
             return self._shift_date(key)
-        local = key.astimezone(keys.zone)
-        moved = datetime.combine(self._shift_date(local.date()), local.timetz()).replace(fold=local.fold)
-        return moved.astimezone(UTC) + timedelta(hours=self.hours)
+        return keys.key_of(keys.number_at(self._shift_instant(key, keys.zone)))
+
+    def _shift_instant(self, instant: datetime, zone: ZoneInfo) -> datetime:
+        local = instant.astimezone(zone)
+        day = self._shift_date(local.date())
+        if day == local.date():
+            return instant + timedelta(hours=self.hours)
+        wall = datetime.combine(day, local.time())
+        if shown := readings(wall, zone):
+            return shown[-1 if local.fold else 0] + timedelta(hours=self.hours)
+        # A time that the clock skips is as long after the change as it would have been without it. Where a
+        # whole day is skipped this may be the very hour that is shifted: then a day back is before the change.
+        moved = wall.replace(tzinfo=zone, fold=0).astimezone(UTC)
+        if day < local.date() and moved >= instant:
+            moved = wall.replace(tzinfo=zone, fold=1).astimezone(UTC)
+        return moved + timedelta(hours=self.hours)
 
     def _shift_date(self, day: date) -> date:
         if self.months:

@@ -194,7 +194,11 @@ class TimePartitions(PartitionSet[K]):
     def __repr__(self) -> str:
         end = "" if self._last is None else f", {self._bound_text(self._last)!r}"
         zone = "" if self.timezone == "UTC" else f", timezone={self.timezone!r}"
-        return f"{type(self).__name__}({self._bound_text(self._first)!r}{end}{zone})"
+        return f"{type(self).__name__}({self._start_text()!r}{end}{zone})"
+
+    def _start_text(self) -> str:
+        """The first bound, so that a set made from it is equal to this one."""
+        return self._bound_text(self._first)
 
     def _bound_text(self, number: int) -> str:
         return self.key_of(number).isoformat()
