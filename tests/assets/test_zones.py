@@ -119,7 +119,6 @@ def test_no_hour_of_a_year_is_without_its_day_before():
 
 
 @settings(deadline=None)  # The changes of a zone are searched for when it is first drawn.
-@settings(deadline=None)
 @given(moments(), st.integers(-50, 50), anchors, st.sampled_from([*BACK, TimeOffset(days=1)]))
 def test_a_shifted_hour_is_a_key_that_holds_the_shifted_time(moment, distance, anchor, offset):
     """In every zone, around every change of its clock, and in the direction of the shift."""
