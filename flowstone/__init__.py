@@ -131,6 +131,7 @@ __all__ = [
     "UnknownDependency",
     "ValueNotFound",
     "WeeklyPartitions",
+    "WrongLoop",
     "decode_partition",
     "encode_partition",
     "materialize",

@@ -18,6 +18,7 @@
     ├─ IOManagerError
     ├─ ResourceUnavailable
     ├─ StoreUnavailable
+    ├─ WrongLoop                  (RuntimeError)
     ├─ Permanent                  raised by assets: never retried
     ├─ Retryable                  raised by assets: retried within the attempts; .after
     └─ ActorError                 flowstone.actors
@@ -72,6 +73,7 @@ __all__ = [
     "TypeMismatch",
     "UnknownDependency",
     "ValueNotFound",
+    "WrongLoop",
 ]
 
 
@@ -193,6 +195,14 @@ class ResourceUnavailable(FlowstoneError):
 
 class StoreUnavailable(FlowstoneError):
     """The store of run history does not answer, or another process holds it."""
+
+
+class WrongLoop(FlowstoneError, RuntimeError):
+    """A runtime or an actor was used from another event loop, or thread, than the one it was started on.
+
+    There it would wait for ever. Hand the coroutine over: `asyncio.run_coroutine_threadsafe(coroutine, loop)`,
+    where the loop of a runtime is `runtime.loop`.
+    """
 
 
 # Raised by assets -------------------------------------------------------------------------------------------

@@ -2,8 +2,9 @@
 
 How the files lie, from the ground up (each imports only from those above it):
 
-    exits, messages, clock, tree, strategy, report    values and pure rules
-    spawn                                             the one place that makes tasks: drive, guard, stop, kill
+    exits, clock, tree, strategy, report, affinity    values and pure rules
+    messages                                          what actors say to each other
+    spawn, waiters                                    the one place that makes tasks: drive, guard, stop, kill
     graveyard, keeper                                 what killed coroutines need; leftovers, reports
     mailbox, process, ref                             what every process has; how one speaks to it
     actor, runnable, task_handle, tasks               the kinds of workers

@@ -13,6 +13,7 @@ import types
 from abc import abstractmethod
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from flowstone.actors.affinity import require_loop
 from flowstone.actors.exits import Crashed, Exit, Killed, Normal, Shutdown
 from flowstone.actors.mailbox import Mailbox, Request
 from flowstone.actors.messages import Failure, Later
@@ -83,6 +84,7 @@ class Me:
 
     def stop(self, exit: Exit | None = None) -> None:  # noqa: A002 - the field's word
         """End after the message in hand, with this exit; default `Normal()`."""
+        require_loop(self._process.mail.loop, self.name)
         self._process.mail.end(Normal() if exit is None else exit)
 
 

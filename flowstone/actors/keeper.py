@@ -34,6 +34,7 @@ class Keeper:
         self.root: Keeper = self if above is None else above.root
         self.clock: Clock = clock or (above.clock if above else SystemClock())
         self.on_report: OnReport = on_report or (above.on_report if above else log_report)
+        self.loop: asyncio.AbstractEventLoop = above.loop if above else asyncio.get_running_loop()
         self.process: Process | None = None
         """The supervisor's own process; None for one that has none."""
         self._unswept: list[_Sweep] = []

@@ -71,7 +71,7 @@ class Request:
 class Mailbox:
     """Messages for one incarnation of an actor."""
 
-    __slots__ = ("_loop", "_waiter", "bound", "ending", "expired", "handled", "line", "queue", "refused")
+    __slots__ = ("_waiter", "bound", "ending", "expired", "handled", "line", "loop", "queue", "refused")
 
     def __init__(self, bound: int, loop: asyncio.AbstractEventLoop) -> None:
         self.bound = bound
@@ -81,7 +81,7 @@ class Mailbox:
         self.handled = 0
         self.refused = 0
         self.expired = 0
-        self._loop = loop
+        self.loop = loop
         self._waiter: asyncio.Future[None] | None = None
 
     def cast(self, message: Any, name: str) -> None:
@@ -120,7 +120,7 @@ class Mailbox:
 
     def arrival(self) -> asyncio.Future[None]:
         """A future for the next message, for the one reader."""
-        self._waiter = self._loop.create_future()
+        self._waiter = self.loop.create_future()
         return self._waiter
 
     def _wake(self) -> None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Generic, TypeVar
 
+from flowstone.actors.affinity import require_loop, running_loop
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -48,9 +50,10 @@ class Later:
     with `ActorDown`. Returned from the handling of a cast it does nothing.
     """
 
-    __slots__ = ("_deliver", "_outcome")
+    __slots__ = ("_deliver", "_loop", "_outcome")
 
     def __init__(self) -> None:
+        self._loop = running_loop()
         self._deliver: Callable[[object], None] | None = None
         self._outcome: tuple[object] | None = None
 
@@ -60,7 +63,13 @@ class Later:
         return self._outcome is not None
 
     def send(self, value: object) -> None:
-        """Answer the call with `value`."""
+        """Answer the call with `value`.
+
+        Raises:
+            WrongLoop: This is another thread: use `loop.call_soon_threadsafe(later.send, value)`.
+        """
+        if self._loop is not None:
+            require_loop(self._loop, "An answer with Later")
         if self._outcome is not None:
             return
         self._outcome = (value,)

@@ -6,8 +6,10 @@ import asyncio
 from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, TypeAlias
 
+from flowstone.actors.affinity import require_loop
 from flowstone.actors.exits import Crashed, Exit, Killed, Normal, Shutdown
 from flowstone.actors.spawn import Driven, ShutdownTime, resolve
+from flowstone.actors.waiters import Waiters
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
@@ -43,7 +45,7 @@ class Process(ABC):
         """Called before anyone hears of the end: a registry drops the name here."""
         self.on_exit: Callable[[Process], None] | None = None
         """The supervisor's ear."""
-        self._waiters: list[asyncio.Future[Exit]] = []
+        self._waiters: Waiters[Exit] = Waiters()
         self._ready: asyncio.Future[None] | None = None
 
     @abstractmethod
@@ -67,11 +69,10 @@ class Process(ABC):
 
     async def down(self) -> Exit:
         """Wait for its end."""
-        while self.exit is None:
-            waiter = asyncio.get_running_loop().create_future()
-            self._waiters.append(waiter)
-            await waiter
-        return self.exit
+        if self.exit is not None:
+            return self.exit
+        require_loop(self.keeper.loop, self.name)
+        return await self._waiters.wait()
 
     def _started(self) -> None:
         self.initialised = True
@@ -87,8 +88,7 @@ class Process(ABC):
         for release in self.releases:
             release()
         self.ref._detach(self)
-        waiters, self._waiters = self._waiters, []
-        resolve(waiters, exit)
+        self._waiters.wake(exit)
         if self._ready is not None:
             resolve((self._ready,), None)
         if self.on_exit is not None:

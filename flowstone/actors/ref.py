@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import asyncio
 import math
 from typing import TYPE_CHECKING, Generic, TypeVar
 
+from flowstone.actors.affinity import require_loop, running_loop, wrong_loop
 from flowstone.actors.exits import Exit, Normal
 from flowstone.actors.mailbox import Mailbox, MailboxStatistics, Request
 from flowstone.actors.messages import Call, Cast, Failure
@@ -48,16 +48,18 @@ class Ref(Generic[Instance_co]):
             CallTimeout: No answer in time. The actor skips the message if it has not begun it.
             CallCycle: The actor waits, directly or through others, for the one that calls.
             Rejected: The actor refused this request (any subclass it raised).
+            WrongLoop: The actor lives on another event loop than the caller.
         """
         process, mailbox = self._process, self._mailbox
         if process is None or mailbox is None:
             raise self._down()
         if not isinstance(message, Call):
             raise TypeError(f"{type(message).__name__} is no Call: send it to {self.name} with cast().")
+        require_loop(mailbox.loop, self.name)
         chain = self._chain(process)
         clock = process.keeper.clock
         limit = math.inf if timeout is None else timeout
-        answer = asyncio.get_running_loop().create_future()
+        answer = mailbox.loop.create_future()
         request = Request(message, answer, clock.monotonic() + limit, chain)
         mailbox.call(request)
         timer = None if limit == math.inf else clock.call_later(limit, request.expire)
@@ -78,11 +80,14 @@ class Ref(Generic[Instance_co]):
 
         Raises:
             MailboxFull: The mailbox is at its bound.
+            WrongLoop: As `call`.
         """
         if not isinstance(message, Cast):
             raise TypeError(f"{type(message).__name__} is no Cast: send it to {self.name} with await call().")
         mailbox = self._mailbox
         if mailbox is not None:
+            if running_loop() is not mailbox.loop:
+                raise wrong_loop(mailbox.loop, self.name)
             mailbox.cast(message, self.name)
 
     async def down(self) -> Exit:

@@ -7,6 +7,7 @@ import math
 from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar, overload
 
+from flowstone.actors.affinity import require_loop
 from flowstone.actors.child import Child, ChildCount, check
 from flowstone.actors.exits import Crashed, Exit
 from flowstone.actors.process import Process, Supervised
@@ -110,6 +111,7 @@ class Supervisor(Supervised):
             ChildError: There is a child of that name (`already_started`, `already_present`).
             ActorDown: The supervisor is not running.
             CallCycle: The caller is itself being started or stopped by this supervisor.
+            WrongLoop: The tree lives on another event loop than the caller.
         """
         check(child, self.auto_shutdown)
         process = self._running()
@@ -191,6 +193,7 @@ class Supervisor(Supervised):
     def _running(self, stops: str | None = None) -> SupervisorProcess:
         """The process, unless it would wait for the very caller that asks."""
         process = self._started()
+        require_loop(process.own.loop, self.name)
         slot = None if stops is None else process.children.slots.get(stops)
         waits_for = {process.children.engaged, None if slot is None else slot.process} - {None}
         caller: Any = current()

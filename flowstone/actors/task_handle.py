@@ -5,8 +5,10 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Any
 
+from flowstone.actors.affinity import require_loop
 from flowstone.actors.exits import Crashed, Exit, Killed, Normal, Shutdown
-from flowstone.actors.spawn import Driven, resolve
+from flowstone.actors.spawn import Driven
+from flowstone.actors.waiters import Waiters
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
@@ -41,14 +43,16 @@ class TaskHandle(Driven):
         self.exit: Exit | None = None
         self._tasks = tasks
         self._on_exit = on_exit
-        self._waiters: list[asyncio.Future[Exit]] | None = None
+        self._waiters: Waiters[Exit] | None = None
 
     def cancel(self) -> None:
         """Begin to stop it: one cancel, `shutdown` seconds to obey, then it is killed. Does not wait."""
+        require_loop(self.keeper.loop, self.name)
         self.begin_stop(self._tasks.shutdown)
 
     def kill(self) -> None:
         """Never resume it again, now."""
+        require_loop(self.keeper.loop, self.name)
         self.begin_stop("kill")
 
     @property
@@ -62,13 +66,12 @@ class TaskHandle(Driven):
 
     async def down(self) -> Exit:
         """Wait for its end and say how it was."""
-        while self.exit is None:
-            if self._waiters is None:
-                self._waiters = []
-            waiter = asyncio.get_running_loop().create_future()
-            self._waiters.append(waiter)
-            await waiter
-        return self.exit
+        if self.exit is not None:
+            return self.exit
+        require_loop(self.keeper.loop, self.name)
+        if self._waiters is None:
+            self._waiters = Waiters()
+        return await self._waiters.wait()
 
     def __repr__(self) -> str:
         return f"<TaskHandle {self.name} {'running' if self.exit is None else self.exit}>"
@@ -80,8 +83,7 @@ class TaskHandle(Driven):
             self.keeper.call(self.name, self._on_exit, self, how)
             self._on_exit = None
         if self._waiters is not None:
-            resolve(self._waiters, how)
-            self._waiters = None
+            self._waiters.wake(how)
         self._tasks._maybe_closed()
 
     def _how(self) -> Exit:

@@ -14,6 +14,7 @@ from functools import partial
 from itertools import islice
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
+from flowstone.actors.affinity import require_loop, running_loop, wrong_loop
 from flowstone.actors.exits import Crashed, Exit, Killed, Shutdown
 from flowstone.actors.keeper import Keeper
 from flowstone.actors.process import Process, Supervised
@@ -93,11 +94,15 @@ class TaskSupervisor(Supervised):
 
         Raises:
             ActorDown: The supervisor has not been started, or stops. The coroutine is closed.
+            WrongLoop: It runs on another event loop. The coroutine is closed.
         """
         loop = self._loop
         if loop is None or not self._open:
             coroutine.close()
             raise ActorDown(f"{self.name} takes no tasks: it is not running.", self.name)
+        if running_loop() is not loop:
+            coroutine.close()
+            raise wrong_loop(loop, self.name)
         handle = TaskHandle(name, coroutine, self, on_exit)
         self._running[handle] = None
         handle.spawn(loop, context)
@@ -127,6 +132,8 @@ class TaskSupervisor(Supervised):
         Args:
             shutdown: A bound for the whole, on top of each task's own; "kill" kills them now.
         """
+        if self._loop is not None:
+            require_loop(self._loop, self.name)
         closed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._closed.append(partial(resolve, (closed,), None))
         self._close(shutdown)

@@ -72,6 +72,7 @@ class Attempt:
         on_over: Called when its task has ended, with the recorded event if it lived to record one.
         over: Set when its task has ended, by whatever means; nothing may be recorded from then on.
         holds_slot: Whether it counts against `max_concurrency`: not while it waits for runs of its own.
+        thread: The call of its function, if that is synchronous and under way.
         takers: Those of its tasks that wait until it holds a slot again (nesting.py).
         waits: How many runs of its own it waits for (nesting.py).
     """
@@ -86,7 +87,6 @@ class Attempt:
         "_plan",
         "_services",
         "_started_at",
-        "_thread",
         "alone",
         "asset",
         "caught",
@@ -102,6 +102,7 @@ class Attempt:
         "step",
         "stopping",
         "takers",
+        "thread",
         "waits",
     )
 
@@ -139,7 +140,7 @@ class Attempt:
         self._inputs: tuple[Input, ...] = ()
         self._metadata: dict[str, Any] = {}
         self._payload: bytes | None = None
-        self._thread: ThreadCall | None = None
+        self.thread: ThreadCall | None = None
         self._brood: Brood | None = None
         self._deadline: Deadline | None = None
 
@@ -200,7 +201,7 @@ class Attempt:
         self.over = True
         if self._brood is not None:
             self._brood.closed = self._brood.killed = True
-        if self._thread is not None and self._services.threads.abandon(self._thread):
+        if self.thread is not None and self._services.threads.abandon(self.thread):
             with suppress(BaseException):  # The handlers of a log are the application's.
                 _log.error(
                     "%s cannot be stopped: its thread was abandoned and goes on until it returns", self.name
@@ -295,11 +296,11 @@ class Attempt:
             on_start = self._deadline.run
         if asset.run_in == "process":
             return await self._services.processes.call(self.name, asset, arguments, on_start)
-        self._thread = self._services.threads.start(
+        self.thread = self._services.threads.start(
             self.name, partial(call, asset.function, arguments, asset.retry, self._catch), on_start
         )
-        outcome = await self._thread.wait()
-        self._thread = None
+        outcome = await self.thread.wait()
+        self.thread = None
         return outcome
 
     async def _call_on_loop(self, arguments: dict[str, Any]) -> Outcome:

@@ -49,6 +49,10 @@ class Conductor:
         self._plans = PlanCache()
         self._elsewhere = _elsewhere(services)
 
+    def require_home(self) -> None:
+        """Raise unless the runtime runs, and the caller is on its loop."""
+        self._services.home.require()
+
     async def view(self) -> PartitionView:
         """The partitions as they are now."""
         snapshot = self._services.snapshot
@@ -169,7 +173,9 @@ class Conductor:
     async def result(self, run_id: str) -> RunResult:
         record = await self.record(run_id)
         locate = _locator(record, await self.view())
-        return await RunResult.of(record, self._services.store, locate=locate, load=self._value)
+        return await RunResult.of(
+            record, self._services.store, locate=locate, load=self._value, home=self._services.home
+        )
 
     async def events(self, run_id: str) -> AsyncIterator[Event]:
         """Recorded events first, then those that come; none twice, none left out."""
@@ -183,9 +189,7 @@ class Conductor:
             record = await self.record(run_id)
             driven = self._runs.live.get(run_id)
             if driven is not None:
-                driven.on_over.append(live.close)
-                if driven.over:
-                    live.close()
+                driven.followed_by(live)
             seen: set[tuple[object, ...]] = set()
             after = 0
             while page := await self._services.store.events(run_id, after=after):
@@ -211,7 +215,7 @@ class Conductor:
         """Something that waits for a run; if an asset does so, it gives its slot back meanwhile."""
         owner = OWNER.get()
         attempt = None if owner is None else self._runs.attempt_of(owner)
-        return work if attempt is None else without_slot(attempt, self._services.slots, work)
+        return work if attempt is None else without_slot(attempt, self._services, work)
 
     async def _value(self, record: Materialization) -> Any:
         """A value of a result, which may be asked for when the runtime has ended."""

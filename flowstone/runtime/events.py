@@ -1,19 +1,22 @@
 """Fan-out of what happens to whoever listens: command line progress, a user interface, telemetry.
 
 Publishing is a direct call that never waits: a subscriber has a bounded buffer, loses its oldest events when it
-is slow, and is told how many. Nobody who listens can slow a run.
+is slow, and is told how many. Nobody who listens can slow a run. And nobody who has stopped listening costs
+anything: a subscription is kept by whoever reads it and by nothing else.
 """
 
 from __future__ import annotations
 
 import asyncio
+import weakref
 from collections import deque
-from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Self
 
+from flowstone.actors.affinity import require_loop
+
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable
+    from collections.abc import Callable
 
     from flowstone.runs.events import Event
 
@@ -23,15 +26,16 @@ _BUFFER = 10_000
 
 
 class Subscription:
-    """An async iterator of events; ends when the runtime stops.
+    """An async iterator of events; ends when the runtime stops. It listens inside of `async with`.
 
     Attributes:
         dropped: Events this subscriber was too slow for.
         on_offer: Called when an event has come, or the end.
     """
 
-    def __init__(self, wanted: Callable[[Event], bool], buffer: int = _BUFFER) -> None:
+    def __init__(self, stream: EventStream, wanted: Callable[[Event], bool], buffer: int = _BUFFER) -> None:
         self.dropped = 0
+        self._stream = stream
         self._wanted = wanted
         self._events: deque[Event] = deque()
         self._buffer = buffer
@@ -39,10 +43,19 @@ class Subscription:
         self._closed = False
         self.on_offer: Callable[[], None] | None = None
 
+    async def __aenter__(self) -> Self:
+        self._stream.add(self)
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        self._stream.remove(self)
+
     def __aiter__(self) -> Self:
         return self
 
     async def __anext__(self) -> Event:
+        """The next event. Raises `WrongLoop` on another event loop than its runtime's."""
+        require_loop(self._stream.loop, "This subscription")
         while not self._events:
             if self._closed:
                 raise StopAsyncIteration
@@ -106,10 +119,11 @@ class StreamStatistics:
 
 
 class EventStream:
-    """The subscriptions of one runtime."""
+    """The subscriptions of one runtime, which belong to the loop it was made on."""
 
     def __init__(self) -> None:
-        self._subscriptions: tuple[Subscription, ...] = ()
+        self.loop = asyncio.get_running_loop()
+        self._subscriptions: tuple[weakref.ref[Subscription], ...] = ()
 
     @property
     def heard(self) -> bool:
@@ -117,13 +131,10 @@ class EventStream:
         return bool(self._subscriptions)
 
     def publish(self, event: Event) -> None:
-        for subscription in self._subscriptions:
+        for subscription in self._listening():
             subscription.offer(event)
 
-    @asynccontextmanager
-    async def subscribe(
-        self, kinds: tuple[str, ...], run_id: str | None = None
-    ) -> AsyncIterator[Subscription]:
+    def subscribe(self, kinds: tuple[str, ...], run_id: str | None = None) -> Subscription:
         """Events of these kinds (`step.failed`, or `step` for all of a step's; none given: every event)."""
 
         def wanted(event: Event) -> bool:
@@ -132,23 +143,34 @@ class EventStream:
             kind = event.kind
             return not kinds or kind in kinds or kind.partition(".")[0] in kinds
 
-        subscription = Subscription(wanted)
-        self._subscriptions = (*self._subscriptions, subscription)
-        try:
-            yield subscription
-        finally:
-            self._subscriptions = tuple(s for s in self._subscriptions if s is not subscription)
+        return Subscription(self, wanted)
+
+    def add(self, subscription: Subscription) -> None:
+        """Let it hear what is published from now on, for as long as somebody else keeps it."""
+        require_loop(self.loop, "This subscription")
+        self._subscriptions = (*self._subscriptions, weakref.ref(subscription, self._forget))
+
+    def remove(self, subscription: Subscription) -> None:
+        """Let it hear no more."""
+        self._subscriptions = tuple(each for each in self._subscriptions if each() is not subscription)
+
+    def _forget(self, gone: weakref.ref[Subscription]) -> None:
+        self._subscriptions = tuple(each for each in self._subscriptions if each is not gone)
+
+    def _listening(self) -> list[Subscription]:
+        return [found for each in self._subscriptions if (found := each()) is not None]
 
     def close(self) -> None:
         """End every subscription."""
-        for subscription in self._subscriptions:
+        for subscription in self._listening():
             subscription.close()
 
     def statistics(self) -> StreamStatistics:
+        listening = self._listening()
         return StreamStatistics(
-            subscribers=len(self._subscriptions),
-            buffered=sum(len(s) for s in self._subscriptions),
-            dropped=sum(s.dropped for s in self._subscriptions),
+            subscribers=len(listening),
+            buffered=sum(len(each) for each in listening),
+            dropped=sum(each.dropped for each in listening),
         )
 
 

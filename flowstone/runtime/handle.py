@@ -22,6 +22,9 @@ __all__ = ["Run"]
 class Run:
     """A run, by its id. Handles are cheap and equal if they name the same run.
 
+    They are used where their runtime is: on its event loop, while it runs. Elsewhere each method raises
+    `WrongLoop` or `RuntimeStopping`.
+
     Attributes:
         id: The run's id.
     """
@@ -43,6 +46,7 @@ class Run:
             RunCancelled: The run was cancelled.
             TimeoutError: It has not ended in time.
         """
+        self._conductor.require_home()
         async with asyncio.timeout(timeout):
             cause = await self._conductor.ended(self.id)
         result = await self._conductor.result(self.id)
@@ -51,10 +55,12 @@ class Run:
 
     async def status(self) -> Status:
         """The run's status now."""
+        self._conductor.require_home()
         return await self._conductor.run_status(self.id)
 
     async def cancel(self) -> None:
         """Stop the run; returns when it has stopped. Harmless if it has ended."""
+        self._conductor.require_home()
         await self._conductor.cancel(self.id)
 
     async def drain(self) -> None:
@@ -63,14 +69,20 @@ class Run:
         Steps that were not begun end `cancelled`, and so does the run if there are any. A run that another node
         drives is cancelled.
         """
+        self._conductor.require_home()
         await self._conductor.drain(self.id)
 
     async def result(self) -> RunResult:
         """What the run has given so far, without waiting and whatever its status."""
+        self._conductor.require_home()
         return await self._conductor.result(self.id)
 
-    async def events(self) -> AsyncIterator[Event]:
+    def events(self) -> AsyncIterator[Event]:
         """What happened in the run and what happens, in order; ends when the run has ended."""
+        self._conductor.require_home()
+        return self._events()
+
+    async def _events(self) -> AsyncIterator[Event]:
         async for event in self._conductor.events(self.id):
             yield event
             if isinstance(event, RunFinished):

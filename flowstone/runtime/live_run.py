@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-import asyncio
+import weakref
 from typing import TYPE_CHECKING, Literal
+
+from flowstone.actors.waiters import Waiters
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -12,6 +14,7 @@ if TYPE_CHECKING:
     from flowstone.runs.records import RunRecord, Status
     from flowstone.runs.state import RunState
     from flowstone.runtime.attempt import Attempt
+    from flowstone.runtime.events import Subscription
 
 __all__ = ["CancelReason", "LiveRun"]
 
@@ -61,8 +64,8 @@ class LiveRun:
         self.on_drain: Callable[[], None] | None = None
         self.on_give_up: Callable[[], None] | None = None
         self.on_release: Callable[[], None] | None = None
-        self.on_over: list[Callable[[], None]] = []
-        self._waiters: list[asyncio.Future[None]] = []
+        self._followers: weakref.WeakSet[Subscription] | None = None
+        self._waiters: Waiters[None] = Waiters()
 
     @property
     def over(self) -> bool:
@@ -72,9 +75,16 @@ class LiveRun:
     async def wait(self) -> None:
         """Return when it is over."""
         if not self.over:
-            waiter = asyncio.get_running_loop().create_future()
-            self._waiters.append(waiter)
-            await waiter
+            await self._waiters.wait()
+
+    def followed_by(self, subscription: Subscription) -> None:
+        """End a subscription with the run, unless its reader has dropped it by then."""
+        if self.over:
+            subscription.close()
+            return
+        if self._followers is None:
+            self._followers = weakref.WeakSet()
+        self._followers.add(subscription)
 
     def cancel(self, reason: CancelReason) -> None:
         """Ask it to stop; `wait()` tells when it has. Harmless when it is over."""
@@ -130,9 +140,6 @@ class LiveRun:
             self._wake()
 
     def _wake(self) -> None:
-        waiters, self._waiters = self._waiters, []
-        for waiter in waiters:
-            if not waiter.done():
-                waiter.set_result(None)
-        for callback in self.on_over:
-            callback()
+        self._waiters.wake(None)
+        for subscription in tuple(self._followers or ()):
+            subscription.close()

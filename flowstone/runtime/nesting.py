@@ -1,7 +1,11 @@
-"""An asset that waits for a run of its own gives its slot back meanwhile.
+"""An asset that waits for a run of its own gives its slot back meanwhile, and its place among the threads.
 
-Otherwise `max_concurrency` assets that each call `runtime.materialize(...)` would wait for ever: they hold every
-slot that the runs they wait for need. One that runs alone lets others run meanwhile, for the same reason.
+Otherwise `max_concurrency` assets that each call `runtime.materialize(...)`, or `max_threads` synchronous ones,
+would wait for ever: they hold every slot, or every thread, that the runs they wait for need. One that runs alone
+lets others run meanwhile, for the same reason.
+
+A synchronous asset calls its runtime with `asyncio.run_coroutine_threadsafe(..., runtime.loop).result()`. The
+task that makes the call inherits the thread's context, which is how it is known whose call it is.
 """
 
 from __future__ import annotations
@@ -13,6 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable
 
     from flowstone.runtime.attempt import Attempt
+    from flowstone.runtime.services import Services
     from flowstone.runtime.slots import Slots
 
 __all__ = ["without_slot"]
@@ -20,7 +25,7 @@ __all__ = ["without_slot"]
 T = TypeVar("T")
 
 
-async def without_slot(attempt: Attempt, slots: Slots, work: Awaitable[T]) -> T:
+async def without_slot(attempt: Attempt, services: Services, work: Awaitable[T]) -> T:
     """Await `work` on behalf of an attempt's function; it has a slot again when this returns.
 
     It may wait for several runs at a time: the first wait gives the slot back, the last one takes one. An
@@ -29,13 +34,17 @@ async def without_slot(attempt: Attempt, slots: Slots, work: Awaitable[T]) -> T:
     attempt.waits += 1
     if attempt.holds_slot:
         attempt.holds_slot = False
-        slots.release()
+        services.slots.release()
+    if attempt.thread is not None:
+        services.threads.lend(attempt.thread)
     try:
         return await work
     finally:
         attempt.waits -= 1
         if not (attempt.waits or attempt.over or attempt.stopping):
-            await _take(attempt, slots)
+            await _take(attempt, services.slots)
+            if attempt.thread is not None:
+                await services.threads.take_back(attempt.thread)
 
 
 async def _take(attempt: Attempt, slots: Slots) -> None:

@@ -59,9 +59,7 @@ async def report_progress(events: Subscription, run: LiveRun, on_progress: Calla
     """
     tally: Counter[Status] = Counter()
     events.narrow(run.record.id)
-    run.on_over.append(events.close)
-    if run.over:
-        events.close()
+    run.followed_by(events)
     async for event in events:
         record = getattr(event, "materialization", None)
         if record is not None:

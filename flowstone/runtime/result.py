@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 
     from flowstone.runs.records import Materialization, RunRecord
+    from flowstone.runtime.home import Home
     from flowstone.store.protocol import Store
 
 __all__ = ["RunResult"]
@@ -40,6 +41,7 @@ class RunResult:
     """
 
     __slots__ = (
+        "_home",
         "_load",
         "_locate",
         "_store",
@@ -61,6 +63,7 @@ class RunResult:
         *,
         locate: Callable[[str | None, Any], tuple[str, str | None]],
         load: Callable[[Materialization], Awaitable[Any]],
+        home: Home,
     ) -> None:
         self.record = record
         self.run_id = record.id
@@ -73,6 +76,7 @@ class RunResult:
         self._store = store
         self._locate = locate
         self._load = load
+        self._home = home
 
     @classmethod
     async def of(
@@ -82,6 +86,7 @@ class RunResult:
         *,
         locate: Callable[[str | None, Any], tuple[str, str | None]],
         load: Callable[[Materialization], Awaitable[Any]],
+        home: Home,
     ) -> RunResult:
         """The result of a run, read from its store."""
         # Where only this process holds the store the records are in its memory anyway.
@@ -93,7 +98,7 @@ class RunResult:
                 found = await store.steps(record.id, status=status, limit=limit)
             total = record.counts.get(status.value) if len(found) == limit else None
             steps[status] = StepList(found, total)
-        return cls(record, steps, store, locate=locate, load=load)
+        return cls(record, steps, store, locate=locate, load=load, home=home)
 
     def __copy__(self) -> RunResult:
         return self
@@ -122,6 +127,7 @@ class RunResult:
         end = min(offset + limit, len(listed))
         if listed.complete or end <= len(listed.loaded):
             return listed[max(0, offset) : max(0, end)]
+        self._home.require_loop()
         return await self._store.steps(self.run_id, status=Status(status), offset=offset, limit=limit)
 
     async def each(self, status: Status | str) -> AsyncIterator[Materialization]:
@@ -143,7 +149,9 @@ class RunResult:
             AssetNotFound: The run has no such asset.
             PartitionError: The run has several partitions of the asset and none was named.
             ValueNotFound: The step failed, was skipped or cancelled, or its value was removed since.
+            WrongLoop: The runtime still runs, on another event loop than the caller.
         """
+        self._home.require_loop()
         name, key = self._locate(asset, partition)
         step = await (self._only(name) if key is None else self._step(name, key))
         if step is None:

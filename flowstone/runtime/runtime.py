@@ -33,6 +33,7 @@ from flowstone.runtime.events import EventStream
 from flowstone.runtime.failure_log import FailureLog
 from flowstone.runtime.handle import Run
 from flowstone.runtime.health import Health, health
+from flowstone.runtime.home import Home, not_running
 from flowstone.runtime.inputs import needs_of, not_ready
 from flowstone.runtime.lineage import Lineage
 from flowstone.runtime.managers import attached, warn_of_memory
@@ -86,7 +87,9 @@ _NO_TAGS: Mapping[str, str] = MappingProxyType({})
 class Runtime:
     """Computes assets, remembers what it computed, and supervises both. Use it with `async with`.
 
-    It runs on the caller's event loop and shares nothing with other runtimes.
+    It shares nothing with other runtimes, and belongs to the event loop that enters it. From other threads and
+    loops: `asyncio.run_coroutine_threadsafe(runtime.materialize(...), runtime.loop).result()`. Anything else there
+    raises `WrongLoop` at once.
 
     Args:
         pipelines: A `Pipeline`, or several.
@@ -130,7 +133,6 @@ class Runtime:
         self._random = random or Random()  # noqa: S311 - jitter and ids, not secrets
         self._services: Services | None = None
         self._tree: Supervisor | None = None
-        self._running = False
 
     # Its life -----------------------------------------------------------------------------------------------
 
@@ -163,7 +165,7 @@ class Runtime:
             await store.close()
             raise
         adopt_tasks(asyncio.get_running_loop())
-        self._running = True
+        services.home.running = True
         return self
 
     async def __aexit__(
@@ -171,11 +173,12 @@ class Runtime:
     ) -> bool | None:
         assert self._tree is not None
         assert self._services is not None
+        self._services.home.require()
         self._runs.open = False
         try:
             return await self._tree.__aexit__(kind, error, trace)
         finally:
-            self._running = False
+            self._services.home.running = False
             release_tasks(asyncio.get_running_loop())
             self._runs.close()
             self._services.threads.close()
@@ -498,6 +501,13 @@ class Runtime:
 
     # Looking at it ------------------------------------------------------------------------------------------
 
+    @property
+    def loop(self) -> asyncio.AbstractEventLoop:
+        """The event loop it belongs to, to be asked for on any thread. Raises `RuntimeStopping` if not running."""
+        if self._services is None or not self._services.home.running:
+            raise not_running()
+        return self._services.home.loop
+
     def subscribe(self, *kinds: str) -> AbstractAsyncContextManager[AsyncIterator[Event]]:
         """An async context manager that gives an async iterator of events.
 
@@ -530,14 +540,15 @@ class Runtime:
         return await health(services, self._runs, self._tree.tree(), problem)
 
     def __repr__(self) -> str:
-        state = "running" if self._running else "not running"
+        state = "running" if self._services is not None and self._services.home.running else "not running"
         return f"<Runtime {len(self._snapshot.graph)} assets, {state}>"
 
     # Inside -------------------------------------------------------------------------------------------------
 
     def _started(self) -> Services:
-        if self._services is None or not self._running:
-            raise RuntimeStopping("The runtime is not running: use it inside `async with Runtime(...)`.")
+        if self._services is None:
+            raise not_running()
+        self._services.home.require()
         return self._services
 
     async def _open(self, store: Store) -> None:
@@ -556,6 +567,7 @@ class Runtime:
     def _compose(self, store: Store, managers: Mapping[str, IOManager]) -> Services:
         settings = self._settings
         return Services(
+            home=Home(asyncio.get_running_loop()),
             node=f"{socket.gethostname()}-{os.getpid()}-{self._random.getrandbits(32):08x}",
             snapshot=self._snapshot,
             settings=settings,

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from flowstone.runtime.asset_registry import Snapshot
     from flowstone.runtime.events import EventStream
     from flowstone.runtime.failure_log import FailureLog
+    from flowstone.runtime.home import Home
     from flowstone.runtime.io_process import IOManagerProcess
     from flowstone.runtime.notices import Notices
     from flowstone.runtime.options import Options
@@ -41,6 +42,7 @@ class Services:
     """
 
     node: str
+    home: Home
     snapshot: Snapshot
     settings: Options
     clock: Clock

@@ -11,11 +11,13 @@ import asyncio
 import contextvars
 import queue
 import threading
+from collections import deque
 from contextlib import suppress
 from dataclasses import dataclass
 from enum import Enum, auto
 from typing import TYPE_CHECKING
 
+from flowstone.actors.spawn import resolve
 from flowstone.runtime.guard import describe
 
 if TYPE_CHECKING:
@@ -39,15 +41,17 @@ class ThreadCall:
     Attributes:
         name: Who it is for, as people know it.
         state: Changed under the pool's lock only, so that giving up and starting exclude each other.
+        lent: Whether another thread may work in the place of its own; likewise.
     """
 
-    __slots__ = ("_call", "_context", "_loop", "_on_start", "_outcome", "_pool", "name", "state")
+    __slots__ = ("_call", "_context", "_loop", "_on_start", "_outcome", "_pool", "lent", "name", "state")
 
     def __init__(
         self, name: str, call: Callable[[], Outcome], on_start: Callable[[], object] | None, pool: Threads
     ) -> None:
         self.name = name
         self.state = _State.QUEUED
+        self.lent = False
         self._call: Callable[[], Outcome] | None = call
         self._context = contextvars.copy_context()
         self._loop = asyncio.get_running_loop()
@@ -105,7 +109,7 @@ class ThreadStatistics:
     Attributes:
         limit: Threads that may work at a time.
         threads: Threads alive that are not abandoned.
-        busy: Calls under way.
+        busy: Calls under way, lent places not counted.
         queued: Calls waiting for a thread.
         abandoned: Names of calls that were given up and have not returned.
     """
@@ -136,6 +140,7 @@ class Threads:
         self._queued = 0
         self._busy: dict[int, ThreadCall] = {}
         self._abandoned: dict[int, ThreadCall] = {}
+        self._returning: deque[tuple[ThreadCall, asyncio.Future[None]]] = deque()
         self._lock = threading.Lock()
         self._serial = 0
 
@@ -175,9 +180,51 @@ class Threads:
             job.state = _State.GIVEN_UP
             del self._busy[id(job)]
             self._abandoned[id(job)] = job
-            self._alive -= 1
+            if not job.lent:
+                self._alive -= 1
+                self._place_is_free()
         self._grow()
         return True
+
+    def lend(self, job: ThreadCall) -> None:
+        """A call waits for something that may need a thread: let another one have its place meanwhile."""
+        with self._lock:
+            if job.lent or job.state is not _State.RUNNING:
+                return
+            job.lent = True
+            self._alive -= 1
+            self._place_is_free()
+        self._grow()
+
+    async def take_back(self, job: ThreadCall) -> None:
+        """Return when a lent place is the call's again, before anything that is queued, or the call is over."""
+        with self._lock:
+            if not job.lent or job.state is not _State.RUNNING:
+                return
+            if self._alive < self.limit or self._spare > 0:
+                if (
+                    self._alive >= self.limit
+                ):  # All that is queued has a thread, and one more is idle: it ends.
+                    self._spare -= 1
+                    self._calls.put(None)
+                self._alive += 1
+                job.lent = False
+                return
+            place: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+            self._returning.append((job, place))
+        await place
+
+    def _place_is_free(self) -> bool:
+        """Give it to whoever waits longest for its own, under the lock. False if nobody does."""
+        while self._returning:
+            job, place = self._returning.popleft()
+            if job.lent and job.state is _State.RUNNING:
+                job.lent = False
+                self._alive += 1
+                with suppress(RuntimeError):  # The loop is closed.
+                    place.get_loop().call_soon_threadsafe(resolve, (place,), None)
+                return True
+        return False
 
     def close(self) -> None:
         """Let idle threads end. Calls under way go on; nothing waits for them."""
@@ -192,7 +239,7 @@ class Threads:
             return ThreadStatistics(
                 limit=self.limit,
                 threads=self._alive,
-                busy=len(self._busy),
+                busy=sum(not job.lent for job in self._busy.values()),
                 queued=self._queued,
                 abandoned=tuple(job.name for job in self._abandoned.values()),
             )
@@ -234,11 +281,26 @@ class Threads:
                     return  # It was abandoned: another thread has taken this one's place.
                 job.deliver(outcome)
                 del outcome  # Not for as long as this thread is idle.
+                if self._is_replaced(job):
+                    return
             del job
             with self._lock:
                 self._spare += 1
         with self._lock:
             self._alive -= 1
+
+    def _is_replaced(self, job: ThreadCall) -> bool:
+        """Whether another thread works, or goes on, in the place of the one that made this call."""
+        with self._lock:
+            if job.lent:
+                return True
+            if not self._returning:
+                return False
+            self._alive -= 1
+            if self._place_is_free():
+                return True
+            self._alive += 1
+            return False
 
     def _begin(self, job: ThreadCall) -> bool:
         """False if it was given up while it was queued."""

@@ -63,6 +63,7 @@ FLOWSTONE = [
     "UnknownDependency",
     "ValueNotFound",
     "WeeklyPartitions",
+    "WrongLoop",
     "decode_partition",
     "encode_partition",
     "materialize",

@@ -2,13 +2,23 @@
 
 from __future__ import annotations
 
+import asyncio
 import tracemalloc
 from datetime import UTC, datetime
 
 import pytest
 
-from flowstone import AssetNotFound, PartitionError, Pipeline, Runtime, StoreUnavailable, ValueNotFound
+from flowstone import (
+    AssetNotFound,
+    PartitionError,
+    Pipeline,
+    Runtime,
+    StoreUnavailable,
+    ValueNotFound,
+    WrongLoop,
+)
 from flowstone.runs.records import Materialization, RunRecord, RunRequest, Status
+from flowstone.runtime.home import Home
 from flowstone.runtime.result import RunResult
 from flowstone.runtime.step_list import NotLoaded, StepList
 from flowstone.store import MemoryStore
@@ -67,7 +77,7 @@ async def result_of(store, **request):
     async def load(record):
         return record.asset if record.partition is None else record.partition * 10
 
-    return await RunResult.of(head, store, locate=locate, load=load)
+    return await RunResult.of(head, store, locate=locate, load=load, home=Home(asyncio.get_running_loop()))
 
 
 async def test_a_million_steps_are_never_a_list():
@@ -193,3 +203,16 @@ async def test_a_result_in_memory_is_whole_whatever_its_size():
 def test_a_total_below_what_is_there_does_not_hide_it():
     """A head that was read before its steps may say less than they do."""
     assert len(StepList([made(0), made(1)], 1)) == 2
+
+
+async def test_what_is_not_loaded_is_looked_up_on_the_runtimes_loop_only():
+    """While the runtime runs, another loop gets what is loaded and `WrongLoop` for the rest."""
+    result = await result_of(BigStore(succeeded=25_000))
+    result._home.running = True
+
+    def elsewhere(offset):
+        return asyncio.run(result.steps("succeeded", offset=offset, limit=1))
+
+    assert await asyncio.to_thread(elsewhere, 0) == [made(0)]
+    with pytest.raises(WrongLoop):
+        await asyncio.to_thread(elsewhere, 20_000)

@@ -15,7 +15,7 @@ from textwrap import dedent
 import pytest
 
 from flowstone.runtime.guard import call
-from flowstone.runtime.threads import Threads
+from flowstone.runtime.threads import Threads, ThreadStatistics
 
 pytestmark = pytest.mark.both_loops
 LONG = 20.0
@@ -375,3 +375,77 @@ def test_a_hung_thread_does_not_hold_the_exit():
     command = [sys.executable, "-c", script]
     result = subprocess.run(command, check=False, capture_output=True, text=True, timeout=LONG)
     assert (result.returncode, result.stdout, result.stderr) == (0, "left\n", "")
+
+
+# Places that are lent ---------------------------------------------------------------------------------------
+
+
+async def test_a_lent_place_lets_another_call_begin(make, gate):
+    """The call that lent it goes on, and is not counted as busy."""
+    pool = make(1)
+    first = pool.start("first", held(gate, value="first"))
+    await until(lambda: pool.statistics().busy == 1)
+    pool.lend(first)
+    pool.lend(first)
+    assert await pool.start("second", done("second")).wait() == (True, "second")
+    await pool.take_back(first)
+    await pool.take_back(first)
+    gate.set()
+    assert await first.wait() == (True, "first")
+    await until(lambda: pool.statistics() == ThreadStatistics(1, 1, 0, 0, ()))
+
+
+async def test_a_lent_place_is_taken_back_before_queued_calls(make, gate):
+    """No more calls work at a time than there are places, and who was there first comes first."""
+    pool, second = make(1), threading.Event()
+    first = pool.start("first", held(gate, value="first"))
+    await until(lambda: pool.statistics().busy == 1)
+    pool.lend(first)
+    taker = pool.start("taker", held(second, value="taker"))
+    await until(lambda: pool.statistics().busy == 1)
+    queued = pool.start("queued", done("queued"))
+    back = asyncio.create_task(pool.take_back(first))
+    await asyncio.sleep(0)
+    assert not back.done()
+    second.set()
+    await back
+    assert await taker.wait() == (True, "taker")
+    assert (pool.statistics().busy, pool.statistics().queued) == (1, 1)
+    gate.set()
+    assert [await call.wait() for call in (first, queued)] == [(True, "first"), (True, "queued")]
+    await until(lambda: pool.statistics() == ThreadStatistics(1, 1, 0, 0, ()))
+
+
+async def test_a_call_that_ends_with_its_place_lent_leaves_the_pool_as_large_as_it_was(make, gate):
+    """Its thread ends, because another one works in its place."""
+    pool = make(1)
+    first = pool.start("first", held(gate, value="first"))
+    await until(lambda: pool.statistics().busy == 1)
+    pool.lend(first)
+    assert await pool.start("second", done("second")).wait() == (True, "second")
+    gate.set()
+    assert await first.wait() == (True, "first")
+    await pool.take_back(first)
+    assert pool.statistics() == ThreadStatistics(1, 1, 0, 0, ())
+
+
+async def test_the_place_of_an_abandoned_call_goes_to_who_waits_for_its_own(make, gate):
+    """Abandoning frees a place only once, also if it was lent."""
+    pool, other = make(1), threading.Event()
+    first = pool.start("first", held(gate, value="first"))
+    await until(lambda: pool.statistics().busy == 1)
+    pool.lend(first)
+    hanging = pool.start("hanging", held(other))
+    await until(lambda: pool.statistics().busy == 1)
+    back = asyncio.create_task(pool.take_back(first))
+    await asyncio.sleep(0)
+    assert pool.abandon(hanging)
+    await back
+    assert pool.statistics() == ThreadStatistics(1, 1, 1, 0, ("hanging",))
+    pool.lend(first)
+    assert pool.abandon(first)
+    assert pool.statistics().threads == 0
+    gate.set()
+    other.set()
+    assert await pool.start("next", done("next")).wait() == (True, "next")
+    await until(lambda: pool.statistics() == ThreadStatistics(1, 1, 0, 0, ()))
