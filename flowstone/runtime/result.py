@@ -63,7 +63,7 @@ class RunResult:
         *,
         locate: Callable[[str | None, Any], tuple[str, str | None]],
         load: Callable[[Materialization], Awaitable[Any]],
-        home: Home,
+        home: Home | None,
     ) -> None:
         self.record = record
         self.run_id = record.id
@@ -127,7 +127,7 @@ class RunResult:
         end = min(offset + limit, len(listed))
         if listed.complete or end <= len(listed.loaded):
             return listed[max(0, offset) : max(0, end)]
-        self._home.require_loop()
+        self._require_loop()
         return await self._store.steps(self.run_id, status=Status(status), offset=offset, limit=limit)
 
     async def each(self, status: Status | str) -> AsyncIterator[Materialization]:
@@ -151,7 +151,7 @@ class RunResult:
             ValueNotFound: The step failed, was skipped or cancelled, or its value was removed since.
             WrongLoop: The runtime still runs, on another event loop than the caller.
         """
-        self._home.require_loop()
+        self._require_loop()
         name, key = self._locate(asset, partition)
         step = await (self._only(name) if key is None else self._step(name, key))
         if step is None:
@@ -210,6 +210,10 @@ class RunResult:
         if any(step.asset == name for status in _ENDINGS for step in self._listed(status).loaded):
             return ValueNotFound(f"{shown} is not part of run {self.run_id}: other partitions of it are.")
         return AssetNotFound(f"{shown} is not part of run {self.run_id}.")
+
+    def _require_loop(self) -> None:
+        if self._home is not None:
+            self._home.require_loop()
 
     @property
     def _complete(self) -> bool:
@@ -270,7 +274,7 @@ class _Nowhere:
 def _elsewhere(record: RunRecord, steps: dict[Status, StepList]) -> RunResult:
     """A result that was pickled."""
     nowhere: Any = _Nowhere()
-    return RunResult(record, steps, nowhere, locate=_located, load=nowhere.load)
+    return RunResult(record, steps, nowhere, locate=_located, load=nowhere.load, home=None)
 
 
 def _located(asset: Any, partition: Any) -> tuple[str, str | None]:

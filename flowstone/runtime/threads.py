@@ -8,98 +8,23 @@ would hold the process for as long as it hangs. Here a thread that is given up i
 from __future__ import annotations
 
 import asyncio
-import contextvars
 import queue
 import threading
 from collections import deque
 from contextlib import suppress
 from dataclasses import dataclass
-from enum import Enum, auto
 from typing import TYPE_CHECKING
 
 from flowstone.actors.spawn import resolve
 from flowstone.runtime.guard import describe
+from flowstone.runtime.thread_call import CallState, ThreadCall
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from flowstone.runtime.guard import Outcome
 
-__all__ = ["ThreadCall", "ThreadStatistics", "Threads"]
-
-
-class _State(Enum):
-    QUEUED = auto()
-    RUNNING = auto()
-    DONE = auto()
-    GIVEN_UP = auto()
-
-
-class ThreadCall:
-    """One call on its way through a thread.
-
-    Attributes:
-        name: Who it is for, as people know it.
-        state: Changed under the pool's lock only, so that giving up and starting exclude each other.
-        lent: Whether another thread may work in the place of its own; likewise.
-    """
-
-    __slots__ = ("_call", "_context", "_loop", "_on_start", "_outcome", "_pool", "lent", "name", "state")
-
-    def __init__(
-        self, name: str, call: Callable[[], Outcome], on_start: Callable[[], object] | None, pool: Threads
-    ) -> None:
-        self.name = name
-        self.state = _State.QUEUED
-        self.lent = False
-        self._call: Callable[[], Outcome] | None = call
-        self._context = contextvars.copy_context()
-        self._loop = asyncio.get_running_loop()
-        self._on_start = on_start
-        self._pool = pool
-        self._outcome: asyncio.Future[Outcome] = self._loop.create_future()
-
-    async def wait(self, on_cancel: Callable[[], object] | None = None) -> Outcome:
-        """The call's outcome.
-
-        Cancelled while a thread is inside the call, it goes on waiting: a thread cannot be interrupted, and
-        until it returns the call has not stopped. Whoever cannot wait any longer abandons the call.
-
-        Args:
-            on_cancel: Called when that happens, to make the call return if anything can.
-
-        Raises:
-            CancelledError: Cancelled while no thread is inside the call.
-        """
-        while True:
-            try:
-                return await self._outcome
-            except asyncio.CancelledError:
-                if self._pool.withdraw(self):
-                    raise
-                if on_cancel is not None:
-                    on_cancel()
-                self._outcome = self._loop.create_future()  # The cancel has spoilt the one we waited for.
-
-    def make(self) -> Outcome:
-        """Make the call; on a worker thread. Nothing leaves it but an outcome."""
-        call, self._call = self._call, None
-        assert call is not None
-        try:
-            if self._on_start is not None:
-                self._loop.call_soon_threadsafe(self._on_start)
-            return self._context.run(call)
-        except BaseException as error:  # A closed loop, or no memory left for the outcome.
-            return False, describe(error, None)
-
-    def deliver(self, outcome: Outcome) -> None:
-        """Hand the outcome to the loop, from whatever thread."""
-        with suppress(RuntimeError):  # The loop is closed: nobody waits any more.
-            self._loop.call_soon_threadsafe(self._set, outcome)
-
-    def _set(self, outcome: Outcome) -> None:
-        if not self._outcome.done():
-            self._outcome.set_result(outcome)
+__all__ = ["ThreadStatistics", "Threads"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,19 +90,19 @@ class Threads:
     def withdraw(self, job: ThreadCall) -> bool:
         """Take a call back that no thread has begun with. False if a thread is inside it."""
         with self._lock:
-            if job.state is _State.QUEUED:
-                job.state = _State.GIVEN_UP
+            if job.state is CallState.QUEUED:
+                job.state = CallState.GIVEN_UP
                 self._queued -= 1
-            return job.state is not _State.RUNNING
+            return job.state is not CallState.RUNNING
 
     def abandon(self, job: ThreadCall) -> bool:
         """Give a call up. True if it goes on in its thread; another thread may take that one's place."""
         if self.withdraw(job):
             return False
         with self._lock:
-            if job.state is not _State.RUNNING:
+            if job.state is not CallState.RUNNING:
                 return False
-            job.state = _State.GIVEN_UP
+            job.state = CallState.GIVEN_UP
             del self._busy[id(job)]
             self._abandoned[id(job)] = job
             if not job.lent:
@@ -189,7 +114,7 @@ class Threads:
     def lend(self, job: ThreadCall) -> None:
         """A call waits for something that may need a thread: let another one have its place meanwhile."""
         with self._lock:
-            if job.lent or job.state is not _State.RUNNING:
+            if job.lent or job.state is not CallState.RUNNING:
                 return
             job.lent = True
             self._alive -= 1
@@ -199,7 +124,7 @@ class Threads:
     async def take_back(self, job: ThreadCall) -> None:
         """Return when a lent place is the call's again, before anything that is queued, or the call is over."""
         with self._lock:
-            if not job.lent or job.state is not _State.RUNNING:
+            if not job.lent or job.state is not CallState.RUNNING:
                 return
             if self._alive < self.limit or self._spare > 0:
                 if (
@@ -218,7 +143,7 @@ class Threads:
         """Give it to whoever waits longest for its own, under the lock. False if nobody does."""
         while self._returning:
             job, place = self._returning.popleft()
-            if job.lent and job.state is _State.RUNNING:
+            if job.lent and job.state is CallState.RUNNING:
                 job.lent = False
                 self._alive += 1
                 with suppress(RuntimeError):  # The loop is closed.
@@ -305,9 +230,9 @@ class Threads:
     def _begin(self, job: ThreadCall) -> bool:
         """False if it was given up while it was queued."""
         with self._lock:
-            if job.state is not _State.QUEUED:
+            if job.state is not CallState.QUEUED:
                 return False
-            job.state = _State.RUNNING
+            job.state = CallState.RUNNING
             self._queued -= 1
             self._busy[id(job)] = job
             return True
@@ -316,8 +241,8 @@ class Threads:
         """False if it was given up while it ran."""
         with self._lock:
             self._abandoned.pop(id(job), None)
-            if job.state is not _State.RUNNING:
+            if job.state is not CallState.RUNNING:
                 return False
             del self._busy[id(job)]
-            job.state = _State.DONE
+            job.state = CallState.DONE
             return True
