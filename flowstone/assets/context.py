@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from flowstone.assets.arguments import is_number
-from flowstone.assets.partition_labels import step_label
+from flowstone.assets.partition_labels import key_label, step_label
 from flowstone.errors import ResourceUnavailable
 
 if TYPE_CHECKING:
@@ -137,13 +137,18 @@ class Context:
 
     @property
     def log(self) -> Any:
-        """A structlog logger bound to asset, partition, run and attempt."""
-        if self._log is None:
-            import structlog  # noqa: PLC0415 - importing it costs more than most assets ever log
+        """A structlog logger bound to asset, partition (as people write it), run and attempt.
 
-            self._log = structlog.get_logger(
-                asset=self.asset, partition=self.partition_key, run_id=self.run_id, attempt=self.attempt
+        What it is told is a record of the standard library's logger `flowstone.asset.NAME`: your handlers, levels
+        and pytest's `caplog` see it, from threads and worker processes as well.
+        """
+        if self._log is None:
+            from flowstone.assets.step_log import (  # noqa: PLC0415 - structlog costs more than most assets log
+                step_log,
             )
+
+            partition = None if self.partition_key is None else key_label(self.partition_key)
+            self._log = step_log(self.asset, partition, self.run_id, self.attempt)
         return self._log
 
     def progress(self, fraction: float, message: str | None = None) -> None:

@@ -1,6 +1,7 @@
 """Partitions and steps as people read and write them: `raw[2025-01-15]`, not `raw[d:2025-01-15]`.
 
-For messages, logs and screens. An encoded key (`partition_keys`) is for machines: exact, and no two alike.
+For messages, logs and screens; what would drive a terminal is written out. An encoded key (`partition_keys`) is for
+machines: exact, and no two alike.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from datetime import date, datetime
 
 from flowstone.assets.partition_keys import decode_partition
 from flowstone.errors import PartitionError
+from flowstone.printable import one_line
 
 __all__ = ["key_label", "partition_label", "step_label"]
 
@@ -25,7 +27,7 @@ def partition_label(partition: object) -> str:
         case tuple():
             return "|".join(partition_label(part) for part in partition)
         case _:
-            return str(partition)
+            return one_line(str(partition))
 
 
 def _instant(moment: datetime) -> str:
@@ -41,7 +43,7 @@ def key_label(key: str | None) -> str:
     try:
         return partition_label(decode_partition(key))
     except PartitionError:
-        return key
+        return one_line(key)
 
 
 def step_label(asset: str, key: str | None) -> str:

@@ -1,60 +1,108 @@
-"""Logs of pipelines and of FlowStone itself: to stderr, so that stdout holds nothing but the result.
+"""Log lines on stderr, so that stdout holds nothing but the result: `14:02:30 [info] raw[2025-01-15] read rows=3`.
 
-Only the command line configures logging; a library that did would quarrel with the application around it.
+Only the command line configures logging; a library that did would quarrel with the application around it. It
+stands while a command runs, and before the user's module is imported: what that logs, on import too, is shown from
+the chosen level on. Libraries tell their life story at "info", so that of installed packages other than the
+pipeline's own only warnings are, unless the level is "debug". Handlers of the user's that write elsewhere, to a
+file or a collector, get what they would get without us.
 """
 
 from __future__ import annotations
 
+import contextlib
 import logging
+import os
 import sys
+from typing import TYPE_CHECKING, Final
 
-import structlog
+from flowstone.printable import one_line, printable
+from flowstone.runtime.failure_log import STEPS
+from flowstone.runtime.own_code import is_own
 
-__all__ = ["configure_logs"]
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
-_LEVELS = logging.getLevelNamesMapping()
+__all__ = ["LogLines", "logs_on_stderr"]
 
-
-class _Stderr:
-    """Writes to whatever `sys.stderr` is now: above the progress bar while there is one."""
-
-    def msg(self, message: str) -> None:
-        sys.stderr.write(f"{message}\n")
-
-    log = debug = info = warning = warn = error = err = critical = fatal = exception = failure = msg
-
-
-class _StderrHandler(logging.Handler):
-    """The same for the standard library's loggers."""
-
-    def emit(self, record: logging.LogRecord) -> None:
-        sys.stderr.write(f"{self.format(record)}\n")
+_LEVELS: Final = ("debug", "info", "warning", "error")
+_INDENT: Final = "\n    "
+_RED, _YELLOW, _PLAIN = "\x1b[31m", "\x1b[33m", "\x1b[0m"
 
 
-def configure_logs(level: str, *, colours: bool) -> None:
-    """Send structlog's and the standard library's logs to stderr.
+class LogLines(logging.Handler):
+    """Writes to whatever `sys.stderr` is now: above the progress bar while there is one.
 
     Args:
-        level: "debug", "info", "warning" or "error"; the standard library's loggers get "warning" at least
-            unless it is "debug", because libraries tell their life story at "info".
+        everything: Whether libraries are heard below "warning" as well.
+        colours: Whether stderr is a terminal.
+
+    Attributes:
+        packages: Top-level packages that count as the user's own although they are installed.
+    """
+
+    def __init__(self, *, everything: bool, colours: bool) -> None:
+        super().__init__()
+        self.packages = {"flowstone"}
+        self._everything = everything
+        self._colours = colours
+        self.setFormatter(logging.Formatter("%(message)s", "%H:%M:%S"))
+
+    def emit(self, record: logging.LogRecord) -> None:
+        try:
+            if self._wanted(record):
+                sys.stderr.write(f"{self._line(record)}\n")
+        except Exception:
+            self.handleError(record)
+
+    def _wanted(self, record: logging.LogRecord) -> bool:
+        if record.name == STEPS:
+            return False  # Commands tell of failed steps themselves.
+        if any(map(_writes_to_terminal, logging.getLogger().handlers)):
+            return False  # The user's module has brought a handler of its own for the terminal.
+        if self._everything or record.levelno >= logging.WARNING:
+            return True
+        return record.name.partition(".")[0] in self.packages or is_own(record.pathname)
+
+    def _line(self, record: logging.LogRecord) -> str:
+        assert self.formatter is not None
+        text = printable(self.formatter.format(record)).replace("\n", _INDENT)
+        level = f"[{record.levelname.lower()}]"
+        if self._colours and record.levelno >= logging.WARNING:
+            level = f"{_RED if record.levelno >= logging.ERROR else _YELLOW}{level}{_PLAIN}"
+        return f"{self.formatter.formatTime(record, '%H:%M:%S')} {level} {self._who(record)} {text}"
+
+    @staticmethod
+    def _who(record: logging.LogRecord) -> str:
+        """The step that speaks, or the logger."""
+        if not record.name.startswith("flowstone.asset."):
+            return one_line(f"{record.name}:")
+        asset, partition = getattr(record, "asset", None), getattr(record, "partition", None)
+        return one_line(f"{asset}:" if partition is None else f"{asset}[{partition}]:")
+
+
+@contextlib.contextmanager
+def logs_on_stderr(level: str | None, *, colours: bool) -> Iterator[LogLines]:
+    """Show log records on stderr while the block runs.
+
+    Args:
+        level: "debug", "info", "warning" or "error"; default: `FLOWSTONE_LOG_LEVEL`, else "info".
         colours: Whether stderr is a terminal.
     """
-    least = _LEVELS[level.upper()]
-    structlog.configure(
-        processors=[
-            structlog.contextvars.merge_contextvars,
-            structlog.processors.add_log_level,
-            structlog.processors.TimeStamper(fmt="%H:%M:%S", utc=False),
-            structlog.dev.ConsoleRenderer(
-                colors=colours, exception_formatter=structlog.dev.plain_traceback, sort_keys=False
-            ),
-        ],
-        wrapper_class=structlog.make_filtering_bound_logger(least),
-        logger_factory=lambda *_: _Stderr(),
-        cache_logger_on_first_use=False,
-    )
-    handler = _StderrHandler()
-    handler.setFormatter(logging.Formatter("%(asctime)s [%(levelname)s] %(name)s: %(message)s", "%H:%M:%S"))
+    said = (level or os.environ.get("FLOWSTONE_LOG_LEVEL") or "info").lower()
+    chosen = said if said in _LEVELS else "info"  # Whoever reads the settings refuses it.
     root = logging.getLogger()
-    root.handlers = [handler]
-    root.setLevel(least if level == "debug" else max(least, logging.WARNING))
+    before, level_before = root.handlers, root.level
+    lines = LogLines(everything=chosen == "debug", colours=colours)
+    root.handlers = [*(handler for handler in before if not _writes_to_terminal(handler)), lines]
+    root.setLevel(chosen.upper())
+    try:
+        yield lines
+    finally:
+        root.handlers = [handler for handler in root.handlers if handler is not lines]
+        root.handlers += [handler for handler in before if handler not in root.handlers]
+        root.setLevel(level_before)
+
+
+def _writes_to_terminal(handler: logging.Handler) -> bool:
+    streams = (sys.stderr, sys.stdout, sys.__stderr__, sys.__stdout__)
+    return type(handler) is logging.StreamHandler and handler.stream in streams

@@ -12,6 +12,7 @@ __all__ = [
     "AssetName",
     "Debug",
     "Json",
+    "LogLevel",
     "MaxParallel",
     "PartitionKey",
     "PipelineOption",
@@ -81,4 +82,13 @@ Json: TypeAlias = Annotated[
 ]
 Debug: TypeAlias = Annotated[
     bool, typer.Option("--debug", help="Show tracebacks and detailed logs.", show_default=False)
+]
+LogLevel: TypeAlias = Annotated[
+    Literal["debug", "info", "warning", "error"] | None,
+    typer.Option(
+        "--log-level",
+        metavar="LEVEL",
+        help="Show what is logged from this level on: debug, info, warning or error; default: info.",
+        show_default=False,
+    ),
 ]

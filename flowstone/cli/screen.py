@@ -20,6 +20,7 @@ import typer
 from rich.console import Console
 from rich.text import Text
 
+from flowstone.cli.logs import LogLines, logs_on_stderr
 from flowstone.cli.problem import BROKEN_PIPE, OK, CommandError, describe
 
 if TYPE_CHECKING:
@@ -42,15 +43,18 @@ class Screen:
 
     Args:
         json: Write one JSON document to stdout instead of text.
-        debug: Show tracebacks.
+        debug: Show tracebacks, and every log record.
+        log_level: The least level of log records that are shown. Default: `FLOWSTONE_LOG_LEVEL`, else "info".
 
     Leaving the block raises `typer.Exit` with `status` unless it is 0.
     """
 
-    def __init__(self, *, json: bool = False, debug: bool = False) -> None:
+    def __init__(self, *, json: bool = False, debug: bool = False, log_level: str | None = None) -> None:
         self.json = json
         self.debug = debug
         self.status = OK
+        self._log_level = "debug" if debug else log_level
+        self._logs: LogLines | None = None
         self._document: TextIO = sys.stdout
         self._cleanup = ExitStack()
 
@@ -98,6 +102,11 @@ class Screen:
         """Write a line for people to stderr."""
         self.err.print(Text(text, style=style), soft_wrap=True)
 
+    def listen_to(self, module: str) -> None:
+        """Show what the package of a pipeline's module logs, also where it is installed as libraries are."""
+        if self._logs is not None and module.replace(".", "").isidentifier():
+            self._logs.packages.add(module.partition(".")[0])
+
     def document(self, value: object) -> None:
         """Write the JSON document of this command to stdout."""
         self._document.write(_json(value) + "\n")
@@ -124,6 +133,7 @@ class Screen:
             _never_refuse_a_character(stream)
         if self.json:
             self._document = self._cleanup.enter_context(_stdout_for_the_document())
+        self._logs = self._cleanup.enter_context(logs_on_stderr(self._log_level, colours=self.live))
         return self
 
     def __exit__(

@@ -73,12 +73,12 @@ async def open_runtime(
         worker: Whether it takes runs that others have submitted or left behind.
         options: Settings that win over the environment's.
     """
-    from flowstone.cli.logs import configure_logs  # noqa: PLC0415 - `flowstone --help` does without structlog
-    from flowstone.runtime.runtime import Runtime  # noqa: PLC0415 - nor the runtime
+    from flowstone.cli.structured_logs import join_structlog  # noqa: PLC0415 - `flowstone --help` does without
+    from flowstone.runtime.runtime import Runtime  # noqa: PLC0415 - as above
 
     settings = environment.settings()
-    level = "info" if settings is None else settings.log_level
-    configure_logs("debug" if screen.debug else level, colours=screen.live)
+    join_structlog()
+    screen.listen_to(_module(loaded))
     managers = _managers(loaded, store)
     resources = _resources(loaded)
     if (remark := remark_once(store)) is not None:

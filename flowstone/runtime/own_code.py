@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from types import FrameType
 
-__all__ = ["leaves", "linked", "own_traceback", "place_of", "without_our_frames"]
+__all__ = ["is_own", "leaves", "linked", "own_traceback", "place_of", "without_our_frames"]
 
 _OURS: Final = str(Path(__file__).parents[1]) + os.sep
 _STANDARD: Final = str(Path(os.__file__).parent) + os.sep
@@ -136,7 +136,7 @@ def _section(error: BaseException, message_of: Callable[[BaseException], str], *
 
 def _own_places(error: BaseException, *, installed: bool) -> list[_Place]:
     theirs = [place for place in _places(error) if not place.file.startswith(_OURS)]
-    own = [place for place in theirs if _is_own(place.file)]
+    own = [place for place in theirs if is_own(place.file)]
     real = [place for place in own if not place.file.startswith("<")]
     if own or not installed:
         return real or own  # `<string>` is what a class decorator has made, unless there is nothing else.
@@ -153,7 +153,7 @@ def _places(error: BaseException) -> list[_Place]:
     return found
 
 
-def _is_own(file: str) -> bool:
+def is_own(file: str) -> bool:
     return not (_is_standard(file) or file.endswith(_COMPILED) or any(part in file for part in _INSTALLED))
 
 

@@ -23,6 +23,7 @@ from flowstone.assets.context import Context
 from flowstone.runs.records import Failure
 from flowstone.runtime.threads import Threads
 from flowstone.runtime.worker import Worker
+from flowstone.runtime.worker_logs import Logged, hear, least_level
 from flowstone.runtime.worker_process import Began, Done, Place, Progressed, Request, no_passage
 
 if TYPE_CHECKING:
@@ -193,6 +194,8 @@ class _Work:
             match reply:
                 case Done():
                     return reply
+                case Logged():
+                    hear(reply)
                 case Began():
                     self._begun = True
                     if self._on_start is not None:
@@ -216,7 +219,7 @@ def _request(asset: Asset[..., Any], arguments: dict[str, Any]) -> Request:
         facts = (given.asset, given.partition, given.partition_key, given.run_id, given.attempt)
         context = (asset.context_parameter or "", facts)
     others = {name: value for name, value in arguments.items() if name != asset.context_parameter}
-    return Request(asset.name, _portable(asset), others, context, asset.retry)
+    return Request(asset.name, _portable(asset), others, context, asset.retry, least_level())
 
 
 def _portable(asset: Asset[..., Any]) -> Place | Callable[..., Any]:

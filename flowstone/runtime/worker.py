@@ -15,6 +15,7 @@ from contextlib import suppress
 from multiprocessing import spawn
 from typing import Any
 
+from flowstone.runtime.worker_logs import Logged, hear
 from flowstone.runtime.worker_process import HEADER
 
 __all__ = ["Worker"]
@@ -77,7 +78,9 @@ class Worker:
 
     def _tell(self, program: dict[str, Any]) -> str | None:
         self.send(pickle.dumps(program))
-        problem: str | None = pickle.loads(self.receive())  # noqa: S301 - from a process that we started
+        while isinstance(answer := pickle.loads(self.receive()), Logged):  # noqa: S301 - from a process that we started
+            hear(answer)
+        problem: str | None = answer
         return problem
 
     def send(self, data: bytes) -> None:

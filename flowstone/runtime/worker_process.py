@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import importlib
 import importlib.util
+import logging
 import os
 import pickle
 import queue
@@ -29,6 +30,7 @@ from flowstone.assets.output import Output
 from flowstone.errors import IOManagerError
 from flowstone.runs.records import Failure
 from flowstone.runtime.guard import call, describe
+from flowstone.runtime.worker_logs import forward_logs
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -71,6 +73,7 @@ class Request:
         arguments: Its arguments, without the context.
         context: The name of the parameter that takes the context, and the context's facts; or None.
         retry: The asset's retry policy.
+        log_level: The lowest level of a log record that the program takes.
     """
 
     name: str
@@ -78,6 +81,7 @@ class Request:
     arguments: dict[str, Any]
     context: tuple[str, ContextFacts] | None
     retry: Retry | None
+    log_level: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,8 +128,8 @@ def main() -> None:
     """Serve calls until the other end is gone.
 
     The first frame out is empty and says that the streams are taken. A frame in is a `Request`, answered by
-    `Began`, any number of `Progressed` and one `Done`; or what `multiprocessing` has to say about the program it
-    belongs to, answered by None or by why that could not be followed.
+    `Began`, any number of `Progressed` and `Logged`, and one `Done`; or what `multiprocessing` has to say about the
+    program it belongs to, answered by None or by why that could not be followed.
     """
     calls, replies = _take_streams()
     lock = threading.Lock()
@@ -135,6 +139,7 @@ def main() -> None:
             _write_frame(replies, data)
 
     reply(b"")
+    forward_logs(reply)
     requests: queue.SimpleQueue[bytes | None] = queue.SimpleQueue()
     idle = threading.Event()
     idle.set()
@@ -179,6 +184,7 @@ def _answer(data: bytes, reply: Callable[[bytes], None]) -> bytes:
         if isinstance(request, dict):
             return pickle.dumps(_prepare(request))
         name = request.name
+        logging.getLogger().setLevel(request.log_level)
         function, arguments, context = _call_of(request, reply)
         reply(pickle.dumps(Began()))
         outcome = _lasting(name, call(function, arguments, request.retry), request.retry)

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import logging
 import subprocess
 import sys
+from datetime import date
 
 import pytest
-import structlog
 
 from flowstone.assets import Context, Output, Resource, Retry
 from flowstone.errors import DefinitionError, ResourceUnavailable
@@ -95,23 +96,63 @@ def test_progress_without_a_listener_goes_nowhere():
     context().progress(0.5)
 
 
-def test_the_log_is_bound_to_the_attempt():
-    """Each entry carries asset, partition, run and attempt."""
-    with structlog.testing.capture_logs() as entries:
-        here = context()
-        here.log.info("read", rows=3)
-        assert here.log is here.log
-    assert entries == [
-        {
-            "asset": "report",
-            "partition": "eu",
-            "run_id": "r1",
-            "attempt": 2,
-            "rows": 3,
-            "event": "read",
-            "log_level": "info",
-        }
-    ]
+def test_the_log_is_bound_to_the_attempt(caplog):
+    """Each entry is a record of the standard library with asset, partition, run, attempt and the given fields."""
+    caplog.set_level(logging.INFO)
+    here = context()
+    here.log.info("read %d of", 2, rows=3, name="ann lee")
+    here.log.debug("in detail")
+    assert here.log is here.log
+    (record,) = caplog.records
+    assert record.getMessage() == "read 2 of rows=3 name='ann lee'"
+    assert (record.name, record.levelname) == ("flowstone.asset.report", "INFO")
+    assert (record.asset, record.partition, record.run_id, record.attempt) == ("report", "eu", "r1", 2)
+    assert (record.rows, record.name_) == (3, "ann lee")
+    assert (record.filename, record.funcName) == ("test_context.py", "test_the_log_is_bound_to_the_attempt")
+
+
+def test_a_partition_is_logged_as_people_write_it(caplog):
+    """Not as it is encoded."""
+    here = Context("report", date(2025, 1, 15), "d:2025-01-15", "r1", 1)
+    here.log.warning("late")
+    assert caplog.records[0].partition == "2025-01-15"
+
+
+def test_an_exception_is_logged_with_its_traceback(caplog):
+    """`exception()` and `exc_info=` reach the record."""
+    try:
+        raise ValueError("no data")
+    except ValueError as error:
+        context().log.exception("failed")
+        context().log.warning("failed", exc_info=error)
+    assert [record.exc_info[0] for record in caplog.records] == [ValueError, ValueError]
+
+
+def test_what_is_bound_is_in_each_entry(caplog):
+    """`bind` works as with any logger of structlog's; a text with a percent sign is a text."""
+    context().log.bind(source="ftp").warning("100% read")
+    assert caplog.records[0].getMessage() == "100% read source=ftp"
+    assert caplog.records[0].source == "ftp"
+
+
+def test_levels_are_the_standard_librarys(caplog):
+    """An asset's logger can be told to be quiet, and what would not be heard is not made."""
+    caplog.set_level(logging.ERROR, "flowstone.asset.report")
+    context().log.warning("late")
+    assert caplog.records == []
+
+
+def test_nothing_is_configured_by_logging():
+    """A program that logs through a context has no handlers, and no structlog configured, that it did not make."""
+    code = """
+import logging, sys
+from flowstone import Context
+Context("report").log.warning("late")
+import structlog
+sys.exit(bool(logging.getLogger().handlers or logging.getLogger("flowstone").handlers or structlog.is_configured()))
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "late\n")
 
 
 def test_definitions_import_nothing_heavy():

@@ -447,30 +447,97 @@ def test_a_place_that_cannot_be_written(shop, cli):
 
 LOGS = """
 import logging
-from flowstone import Pipeline
+import library
+from flowstone import DailyPartitions, Pipeline
 pipeline = Pipeline("logs")
 
 @pipeline.asset
 async def talks(context) -> int:
     context.log.info("counted", rows=3)
     context.log.debug("in detail")
+    logging.info("of %d rows", 3)
+    logging.getLogger("shop").debug("every row\\nin turn")
+    library.work()
+    return 1
+
+@pipeline.asset(partitions=DailyPartitions("2025-01-15", "2025-01-15"), run_in="process")
+def elsewhere(context) -> int:
+    context.log.warning("two\\nlines")
+    return 1
+
+logging.info("imported")
+"""
+LIBRARY = """
+import logging
+
+def work():
     logging.getLogger("library").warning("a library warns")
     logging.getLogger("library").info("a library chats")
-    return 1
 """
 
 
-def test_logs_go_to_stderr(shop, cli):
-    """What assets log is on stderr with their name; libraries are heard from warnings on; --debug is more."""
+@pytest.fixture
+def logs(shop, monkeypatch):
+    """A pipeline that logs, and a library that does."""
     (shop / "logs.py").write_text(LOGS)
+    (shop / "site-packages").mkdir()
+    (shop / "site-packages" / "library.py").write_text(LIBRARY)
+    monkeypatch.syspath_prepend(str(shop / "site-packages"))
+    return shop
+
+
+def test_logs_go_to_stderr(logs, cli):
+    """What assets and their module log is on stderr; libraries are heard from warnings on; --debug is more."""
     result = cli("materialize", "logs.py", "talks")
     assert "counted" not in result.stdout
-    assert "asset=talks" in result.stderr
-    assert "rows=3" in result.stderr
-    assert "a library warns" in result.stderr
+    assert "[info] talks: counted rows=3" in result.stderr
+    assert "[info] root: of 3 rows" in result.stderr
+    assert "[info] root: imported" in result.stderr
+    assert "[warning] library: a library warns" in result.stderr
     assert "in detail" not in result.stderr
     assert "a library chats" not in result.stderr
-    assert "in detail" in cli("materialize", "logs.py", "talks", "--debug").stderr
+    debug = cli("materialize", "logs.py", "talks", "--debug").stderr
+    assert "in detail" in debug
+    assert "[info] library: a library chats" in debug
+
+
+def test_the_level_of_logs_can_be_chosen(logs, cli, monkeypatch):
+    """By an option, or by the environment; the option wins."""
+    assert "imported" not in cli("materialize", "logs.py", "talks", "--log-level", "warning").stderr
+    monkeypatch.setenv("FLOWSTONE_LOG_LEVEL", "warning")
+    assert "imported" not in cli("materialize", "logs.py", "talks").stderr
+    result = cli("materialize", "logs.py", "talks", "--log-level", "debug")
+    assert "[debug] shop: every row\n    in turn\n" in result.stderr
+
+
+def test_a_process_is_heard_as_well(logs, cli):
+    """Partitions are written as people write them, and a message keeps its lines."""
+    result = cli("materialize", "logs.py", "elsewhere", "--partition", "2025-01-15")
+    assert "[warning] elsewhere[2025-01-15]: two\n    lines\n" in result.stderr
+
+
+def test_the_users_own_handlers_stay(logs, cli):
+    """A module that logs to a file goes on doing so, and its lines on the terminal are not doubled."""
+    before = (logs / "logs.py").read_text()
+    setup = (
+        "logging.getLogger().addHandler(logging.FileHandler('own.log'))\n"
+        "logging.getLogger().addHandler(logging.StreamHandler())\n"
+    )
+    (logs / "logs.py").write_text(before.replace("pipeline =", setup + "pipeline =", 1))
+    result = cli("materialize", "logs.py", "talks")
+    assert "of 3 rows" in (logs / "own.log").read_text()
+    assert result.stderr.count("counted") == 1
+
+
+def test_structlog_itself_is_heard(shop, cli):
+    """What a pipeline says through structlog goes the way of every log record, with its own fields."""
+    (shop / "said.py").write_text(
+        "import structlog\nfrom flowstone import Pipeline\np = Pipeline('p')\nlog = structlog.get_logger()\n"
+        "@p.asset\ndef a() -> int:\n    log.info('said', rows=3)\n    return 1\n"
+    )
+    result = cli("materialize", "said.py", "a")
+    assert "[info] said: said rows=3" in result.stderr
+    assert "rows=3" not in result.stdout
 
 
 def test_many_failures_are_cut(shop, cli):

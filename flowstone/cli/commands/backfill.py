@@ -12,6 +12,7 @@ from flowstone.cli.options import (
     AssetName,
     Debug,
     Json,
+    LogLevel,
     RefreshChoice,
     StoreUrl,
     Target,
@@ -50,11 +51,12 @@ def backfill(
     key: Key = None,
     priority: Priority = 0,
     store: StoreUrl,
+    log_level: LogLevel = None,
     json: Json = False,
     debug: Debug = False,
 ) -> None:
     """Compute many partitions of an asset in one run."""
-    with Screen(json=json, debug=debug) as screen:
+    with Screen(json=json, debug=debug, log_level=log_level) as screen:
         refuse_both(partition, start, end)
         refuse_unless_submitted(store, key, priority, submit=submit)
         loaded = load(target)

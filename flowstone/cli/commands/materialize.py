@@ -13,6 +13,7 @@ from flowstone.cli.options import (
     AssetName,
     Debug,
     Json,
+    LogLevel,
     MaxParallel,
     PartitionKey,
     RefreshChoice,
@@ -63,11 +64,12 @@ def materialize(
     key: Key = None,
     priority: Priority = 0,
     store: StoreUrl,
+    log_level: LogLevel = None,
     json: Json = False,
     debug: Debug = False,
 ) -> None:
     """Compute an asset; with --upstream, everything it needs as well."""
-    with Screen(json=json, debug=debug) as screen:
+    with Screen(json=json, debug=debug, log_level=log_level) as screen:
         if refresh is not None and not upstream:
             raise CommandError(
                 "--refresh says which upstream values to reuse, so it needs --upstream.",

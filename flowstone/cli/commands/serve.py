@@ -9,7 +9,7 @@ import typer
 from flowstone.cli.commands.worker import Lease, MaxConcurrency, MaxThreads, ShutdownTimeout, given
 from flowstone.cli.loading import load
 from flowstone.cli.loop import run_async
-from flowstone.cli.options import Debug, Json, StoreUrl, Target
+from flowstone.cli.options import Debug, Json, LogLevel, StoreUrl, Target
 from flowstone.cli.places import remembers, shares
 from flowstone.cli.problem import CommandError
 from flowstone.cli.screen import Screen
@@ -32,11 +32,12 @@ def serve(
     max_threads: MaxThreads = None,
     lease: Lease = None,
     shutdown_timeout: ShutdownTimeout = None,
+    log_level: LogLevel = None,
     json: Json = False,
     debug: Debug = False,
 ) -> None:
     """Run a pipeline's submitted runs until told to stop."""
-    with Screen(json=json, debug=debug) as screen:
+    with Screen(json=json, debug=debug, log_level=log_level) as screen:
         if host is not None or port is not None:
             screen.note(
                 "This release has no HTTP API: --host and --port open nothing. `flowstone runs`, `tree` and "

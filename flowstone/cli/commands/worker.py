@@ -8,7 +8,7 @@ import typer
 
 from flowstone.cli.loading import load
 from flowstone.cli.loop import run_async
-from flowstone.cli.options import Debug, Json, StoreUrl, Target
+from flowstone.cli.options import Debug, Json, LogLevel, StoreUrl, Target
 from flowstone.cli.places import no_cluster, shares
 from flowstone.cli.screen import Screen
 from flowstone.cli.serving import serve_node
@@ -57,11 +57,12 @@ def worker(
     max_threads: MaxThreads = None,
     lease: Lease = None,
     shutdown_timeout: ShutdownTimeout = None,
+    log_level: LogLevel = None,
     json: Json = False,
     debug: Debug = False,
 ) -> None:
     """Help with a pipeline's runs until told to stop."""
-    with Screen(json=json, debug=debug) as screen:
+    with Screen(json=json, debug=debug, log_level=log_level) as screen:
         if not shares(store):
             raise no_cluster(store)
         loaded = load(target)
