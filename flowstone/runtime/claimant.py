@@ -66,7 +66,8 @@ class Claimant:
     async def _take(self, limit: int) -> bool:
         """Take up to so many; whether there may be more."""
         services = self._services
-        taken = await self._cluster.take(services.node, services.snapshot.names, limit)
+        left_alone = self._runs.holds.held()
+        taken = await self._cluster.take(services.node, services.snapshot.names, limit, but=left_alone)
         for record in taken:
             try:
                 await take_up(services, self._runs, self._cluster, record)

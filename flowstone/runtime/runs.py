@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from flowstone.actors import ActorDown, Child, Crashed, Shutdown, Supervisor
 from flowstone.errors import FlowstoneError, RuntimeStopping, SupervisorGaveUp
 from flowstone.runs.records import RunRecord, Status
+from flowstone.runtime.holds import Holds
 from flowstone.runtime.live_run import LiveRun
 from flowstone.runtime.run_tree import run_tree
 
@@ -39,6 +40,7 @@ class Runs:
         forsaken: Runs of this node that ended without a status, or were never begun, and why; where several
             nodes share the store, they are gone on with.
         on_gone: Called whenever something that ran here is gone.
+        holds: Runs in the queue that this node leaves alone for a while.
         open: Whether new runs are taken.
     """
 
@@ -49,6 +51,7 @@ class Runs:
         self.forsaken: dict[str, BaseException | None] = {}
         self.lent: dict[AttemptIdentity, Attempt] = {}
         self.on_gone: dict[Callable[[], None], None] = {}
+        self.holds = Holds(services.clock)
         self.open = True
         self._gone = asyncio.Event()
         self._supervisor: Supervisor | None = None

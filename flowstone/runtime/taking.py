@@ -26,7 +26,7 @@ __all__ = ["plan_again", "take_up"]
 
 _log = logging.getLogger(__name__)
 
-_FOREIGN = 10.0  # Seconds before a run whose asset is not known here is offered again.
+_FOREIGN = 10.0  # Seconds for which a run whose asset is not known here is left alone.
 _ENTANGLED = 1.0  # The same for a run of which something of an earlier time still runs here.
 
 
@@ -50,13 +50,13 @@ async def take_up(services: Services, runs: Runs, cluster: Cluster, record: RunR
         return
     if (before := runs.live.get(record.id)) is not None:
         before.give_up()
-        await cluster.release(record.id, services.node, delay=_ENTANGLED)
+        runs.holds.hold(record.id, _ENTANGLED)
+        await cluster.release(record.id, services.node)
         return
     if asset not in services.snapshot.graph:
         _log.warning("Run %s waits for a node that knows the asset %r: this one does not", record.id, asset)
-        # Not always at the same beat, or this node might be the first to see it again each time.
-        delay = _FOREIGN * services.random.uniform(0.9, 1.1)
-        await cluster.release(record.id, services.node, delay=delay)
+        runs.holds.hold(record.id, _FOREIGN)
+        await cluster.release(record.id, services.node)
         return
     try:
         plan = await plan_again(services, record)

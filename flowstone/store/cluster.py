@@ -155,17 +155,19 @@ class Cluster(Protocol):
 
     # Runs ---------------------------------------------------------------------------------------------------
 
-    async def submit(self, run: RunRecord, *, delay: float = 0.0) -> RunRecord:
+    async def submit(self, run: RunRecord) -> RunRecord:
         """Remember a run that nobody owns yet and put it in the queue, in one transaction.
 
         Returns the run; or, if it has a `key` that an unfinished run has already, that one.
         """
 
-    async def take(self, node_id: str, pipelines: Collection[str], limit: int) -> Sequence[RunRecord]:
+    async def take(
+        self, node_id: str, pipelines: Collection[str], limit: int, *, but: Collection[str] = ()
+    ) -> Sequence[RunRecord]:
         """Take runs out of the queue and make the node their owner, in one transaction.
 
-        Highest priority first, then oldest. Their epoch is raised by one. A run whose status is still
-        `queued` has no events but its creation.
+        Highest priority first, then who came first; those of `but` are left alone. Their epoch is raised by one. A
+        run whose status is still `queued` has no events but its creation.
         """
 
     async def orphans(self, pipelines: Collection[str], limit: int = 100) -> Sequence[RunRecord]:
@@ -174,13 +176,12 @@ class Cluster(Protocol):
     async def owned(self, node_id: str) -> Mapping[str, int]:
         """The unfinished runs this node owns, each with its epoch."""
 
-    async def release(self, run_id: str, node_id: str, *, delay: float = 0.0) -> None:
+    async def release(self, run_id: str, node_id: str) -> None:
         """Give up an unfinished run that this node owns: nobody owns it, and it is in the queue again.
 
         Args:
             run_id: The run. One that is finished or not this node's is left alone.
             node_id: The node that gives it up.
-            delay: Seconds before anybody may take it.
         """
 
     async def under_way(self, key: StepKey) -> Sequence[tuple[RunRecord, bool]]:

@@ -39,8 +39,8 @@ class ClusterPlace(Protocol):
     async def revive(self, node_id: str) -> None:
         """The node beats again."""
 
-    async def later(self, seconds: float) -> None:
-        """So much time has passed for delays in the queue; no node has missed a beat."""
+    async def step(self, seconds: float) -> None:
+        """The store's clock is set forward, or back."""
 
     async def until(self, condition) -> None:
         """Return when `condition()` is true; fail if it does not become so within a few seconds."""
@@ -178,12 +178,27 @@ class ClusterContract:
         assert (await first.submit(run("run-4", key="k"))).id == "run-4"
         assert [each.id for each in await second.take("n2", ["sales"], 10)] == ["run-4"]
 
-    async def test_a_delay_is_waited_for(self, place, two):
-        """What was submitted with a delay is taken when it is over."""
-        await two[0].submit(run(), delay=30.0)
-        assert list(await two[1].take("n2", ["sales"], 10)) == []
-        await place.later(31.0)
-        assert len(await two[1].take("n2", ["sales"], 10)) == 1
+    async def test_who_wants_to_leaves_runs_alone(self, two):
+        """They are left to others."""
+        first, second = two
+        for number in range(3):
+            await first.submit(run(f"run-{number}"))
+        taken = await second.take("n2", ["sales"], 10, but=["run-0", "run-2", "run-9"])
+        assert [each.id for each in taken] == ["run-1"]
+        assert [each.id for each in await first.take("n1", ["sales"], 10)] == ["run-0", "run-2"]
+
+    @pytest.mark.parametrize("step", [3600.0, -3600.0])
+    async def test_a_step_of_the_stores_clock_hides_no_run(self, place, two, step):
+        """Neither one that was submitted before, nor one that was handed back, nor one that comes after."""
+        first, second = two
+        await first.submit(run("run-1"))
+        await place.step(step)
+        await first.submit(run("run-2"))
+        taken = await second.take("n2", ["sales"], 10)
+        assert [each.id for each in taken] == ["run-1", "run-2"]
+        await second.release("run-1", "n2")
+        await place.step(-step)
+        assert [each.id for each in await first.take("n1", ["sales"], 10)] == ["run-1"]
 
     async def test_a_released_run_waits_again(self, place, owned):
         """Nobody owns it; the next node goes on with it at a higher epoch."""

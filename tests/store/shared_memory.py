@@ -50,17 +50,19 @@ class SharedMemory:
     """What a database would hold.
 
     Attributes:
-        clock: Whose time the leases run by.
+        clock: Whose time passes for all.
+        ahead: Seconds its own wall clock is ahead of that; a test steps it.
         leases: Every step lease, by run, asset and partition key.
         most_leases: The largest number of unsettled leases there was.
     """
 
     def __init__(self, clock):
         self.clock = clock
+        self.ahead = 0.0
         self.history = History()
         self.payloads = {}
         self.nodes = {}
-        self.queue = {}  # Run id -> when it may be taken.
+        self.queue = {}  # Run ids, who came first.
         self.cancels = {}  # Run id -> reason.
         self.leases = {}
         self.most_leases = 0
@@ -248,21 +250,20 @@ class SharedMemoryStore(MemoryStore):
 
     # Runs ---------------------------------------------------------------------------------------------------
 
-    async def submit(self, run, *, delay=0.0):
+    async def submit(self, run):
         await self._pass("submit")
         known = None if run.key is None else self._history.with_key(run.key)
         if known is not None:
             return known
         self._history.create_run(run)
-        self._enqueue(run.id, run.pipeline, delay)
+        self._enqueue(run.id, run.pipeline)
         return run
 
-    async def take(self, node_id, pipelines, limit):
+    async def take(self, node_id, pipelines, limit, *, but=()):
         await self._pass("take")
-        now = self.shared.clock.monotonic()
-        due = [self.shared.log(run_id) for run_id, at in self.shared.queue.items() if at <= now]
-        waiting = sorted((log for log in due if log is not None), key=lambda log: log.arrival)
-        fitting = [log.head() for log in waiting if log.head().pipeline in pipelines]
+        waiting = [self.shared.log(run_id) for run_id in self.shared.queue if run_id not in but]
+        heads = [log.head() for log in waiting if log is not None]
+        fitting = [head for head in heads if head.pipeline in pipelines]
         fitting.sort(key=lambda head: -head.priority)
         for head in fitting[:limit]:
             del self.shared.queue[head.id]
@@ -284,15 +285,15 @@ class SharedMemoryStore(MemoryStore):
         heads = [log.head() for log in self.shared.unfinished()]
         return {head.id: head.epoch for head in heads if head.owner == node_id}
 
-    async def release(self, run_id, node_id, *, delay=0.0):
+    async def release(self, run_id, node_id):
         await self._pass("release")
         log = self.shared.log(run_id)
         if log is not None and log.head().owner == node_id:
             log._owner = None
-            self._enqueue(run_id, log.head().pipeline, delay)
+            self._enqueue(run_id, log.head().pipeline)
 
-    def _enqueue(self, run_id, pipeline, delay):
-        self.shared.queue[run_id] = self.shared.clock.monotonic() + delay
+    def _enqueue(self, run_id, pipeline):
+        self.shared.queue[run_id] = None
         self.shared.tell(Notice("queued", pipeline))
 
     async def request_cancel(self, run_id, reason):

@@ -35,8 +35,8 @@ class SharedMemoryPlace:
     async def revive(self, node_id):
         self._of(node_id).mend()
 
-    async def later(self, seconds):
-        await self.shared.clock.advance(seconds)
+    async def step(self, seconds):
+        self.shared.ahead += seconds
 
     async def until(self, condition):
         for _ in range(20):

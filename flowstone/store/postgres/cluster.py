@@ -17,7 +17,7 @@ from flowstone.store.cluster import Cluster, Node, StepLease, WatchedNode
 from flowstone.store.postgres.columns import event_of, request_text, run_of, step_key, utc
 from flowstone.store.postgres.heartbeat import Heartbeat, joining
 from flowstone.store.postgres.listener import Listener
-from flowstone.store.postgres.queue import enqueue, take
+from flowstone.store.postgres.queue import enqueue
 from flowstone.store.postgres.sql import query
 from flowstone.store.postgres.texts import from_json, key_of, key_text, to_json
 from flowstone.store.protocol import StaleWrite
@@ -100,10 +100,10 @@ class PostgresCluster(Cluster):
 
     # Runs ---------------------------------------------------------------------------------------------------
 
-    async def submit(self, run: RunRecord, *, delay: float = 0.0) -> RunRecord:
+    async def submit(self, run: RunRecord) -> RunRecord:
         run = sanitised_run(run)
         while True:
-            if await self._transact(lambda connection: _submit(connection, run, delay)):
+            if await self._transact(lambda connection: _submit(connection, run)):
                 return run
             rows = await self._database.fetch("run", run.id)
             if not rows and run.key is not None:
@@ -112,10 +112,12 @@ class PostgresCluster(Cluster):
                 return run_of(rows[0])
             # The run that had the key has just finished: now it is free.
 
-    async def take(self, node_id: str, pipelines: Collection[str], limit: int) -> Sequence[RunRecord]:
+    async def take(
+        self, node_id: str, pipelines: Collection[str], limit: int, *, but: Collection[str] = ()
+    ) -> Sequence[RunRecord]:
         if not pipelines or limit < 1:
             return []
-        rows = await self._transact(lambda connection: _take(connection, node_id, pipelines, limit))
+        rows = await self._database.fetch("take", node_id, list(pipelines), limit, list(but))
         return [run_of(row) for row in rows]
 
     async def orphans(self, pipelines: Collection[str], limit: int = 100) -> Sequence[RunRecord]:
@@ -124,8 +126,8 @@ class PostgresCluster(Cluster):
     async def owned(self, node_id: str) -> Mapping[str, int]:
         return {row["id"]: row["epoch"] for row in await self._database.fetch("owned", node_id)}
 
-    async def release(self, run_id: str, node_id: str, *, delay: float = 0.0) -> None:
-        await self._transact(lambda connection: _release(connection, run_id, node_id, delay))
+    async def release(self, run_id: str, node_id: str) -> None:
+        await self._transact(lambda connection: _release(connection, run_id, node_id))
 
     async def under_way(self, key: StepKey) -> Sequence[tuple[RunRecord, bool]]:
         rows = await self._database.fetch("under_way", key[0], key_text(key[1]))
@@ -205,26 +207,20 @@ class PostgresCluster(Cluster):
 # Transactions -----------------------------------------------------------------------------------------------
 
 
-async def _submit(connection: Connection, run: RunRecord, delay: float) -> bool:
+async def _submit(connection: Connection, run: RunRecord) -> bool:
     about = (run.id, run.pipeline, run.request.asset, request_text(run), utc(run.created_at))
     more = (utc(run.started_at), run.total, run.key, run.priority)
     if not await connection.fetchval(query("submit"), *about, *more):
         return False
-    await enqueue(connection, run.id, run.pipeline, run.priority, delay)
+    await enqueue(connection, run.id, run.pipeline, run.priority)
     await connection.execute(query("tell"), f"queued:{run.pipeline}")
     return True
 
 
-async def _take(connection: Connection, node_id: str, pipelines: Collection[str], limit: int) -> Any:
-    found = await take(connection, pipelines, limit)
-    rows = await connection.fetch(query("own"), found, node_id) if found else []
-    return sorted(rows, key=lambda row: found.index(row["id"]))  # In the order of the queue.
-
-
-async def _release(connection: Connection, run_id: str, node_id: str, delay: float) -> None:
+async def _release(connection: Connection, run_id: str, node_id: str) -> None:
     row = await connection.fetchrow(query("release"), run_id, node_id)
     if row is not None:
-        await enqueue(connection, run_id, row["pipeline"], row["priority"], delay)
+        await enqueue(connection, run_id, row["pipeline"], row["priority"])
         await connection.execute(query("tell"), f"queued:{row['pipeline']}")
 
 

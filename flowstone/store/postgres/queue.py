@@ -4,27 +4,26 @@ A job says "look at this run" and nothing else. It is put in with the run, in on
 out in the transaction that makes a node the run's owner. So no job is ever in somebody's hands: there is none to
 rescue, to heartbeat for or to acknowledge too late, and what becomes of the run is the run's own record.
 
-Of pgqueuer this uses its tables and its statements (which skip locked rows and keep priorities), not its
-workers: those acknowledge without a fence and leave a job `picked` when they are stopped at the wrong moment.
+A job is due from the moment it is there. Who does not want a run for a while leaves it alone by its own monotonic
+clock (`Claimant`), because an instant written into the queue would be read by another clock, or by the same one
+after it was set back.
+
+Of pgqueuer this uses its tables and how it fills them; not its workers, which acknowledge without a fence and leave
+a job `picked` when they are stopped at the wrong moment; and not its way to take jobs, which asks what time it is
+and locks the job before the run. `take.sql` is ours.
 """
 
 from __future__ import annotations
 
-from datetime import timedelta
 from functools import cache
-from typing import TYPE_CHECKING, Any, Final
-from uuid import uuid4
+from typing import TYPE_CHECKING, Any
 
 from flowstone.store.postgres.sql import query
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
-
     from flowstone.store.postgres.database import Connection
 
-__all__ = ["enqueue", "install_queue", "take"]
-
-_NEVER_STALE: Final = timedelta(days=3650)  # Jobs are taken and deleted in one transaction.
+__all__ = ["enqueue", "install_queue"]
 
 
 async def install_queue(connection: Connection) -> None:
@@ -34,34 +33,11 @@ async def install_queue(connection: Connection) -> None:
     await connection.execute(query("drop_queue_trigger"))
 
 
-async def enqueue(
-    connection: Connection, run_id: str, pipeline: str, priority: int, delay: float = 0.0
-) -> None:
+async def enqueue(connection: Connection, run_id: str, pipeline: str, priority: int) -> None:
     """Put a run in the queue, within the caller's transaction; one that is in it already stays as it is."""
     await _queries(connection).enqueue(
-        pipeline,
-        run_id.encode(),
-        priority,
-        timedelta(seconds=delay) if delay > 0 else None,
-        run_id,
-        on_conflict="skip",
+        pipeline, run_id.encode(), priority, dedupe_key=run_id, on_conflict="skip"
     )
-
-
-async def take(connection: Connection, pipelines: Collection[str], limit: int) -> list[str]:
-    """Take the ids of up to `limit` runs of these pipelines out of the queue, within the caller's transaction.
-
-    Highest priority first, then oldest. What somebody else is just taking is passed over.
-    """
-    from pgqueuer.domain.types import QueueManagerId  # noqa: PLC0415 - heavy, and only workers need it
-    from pgqueuer.ports.repository import EntrypointExecutionParameter  # noqa: PLC0415 - as above
-
-    queries = _queries(connection)
-    wanted = {name: EntrypointExecutionParameter(concurrency_limit=0) for name in pipelines}
-    jobs = await queries.dequeue(limit, wanted, QueueManagerId(uuid4()), None, _NEVER_STALE)
-    if jobs:
-        await queries.log_jobs([(job, "successful", None) for job in jobs])
-    return [job.payload.decode() for job in jobs if job.payload is not None]
 
 
 def _queries(connection: Connection) -> Any:

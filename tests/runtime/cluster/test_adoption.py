@@ -180,8 +180,8 @@ async def test_a_run_that_was_taken_without_an_answer_is_found(town, monkeypatch
     store = town.stores["first"]
     take, cut = store.take, []
 
-    async def take_and_cut(*arguments):
-        taken = await take(*arguments)
+    async def take_and_cut(*arguments, **options):
+        taken = await take(*arguments, **options)
         if taken and not cut:
             cut.extend(taken)
             return []

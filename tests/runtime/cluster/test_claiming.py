@@ -118,6 +118,23 @@ async def test_a_run_waits_for_a_node_that_knows_its_asset(town, caplog):
     assert [start[0] for start in town.starts] == ["new"]
 
 
+async def test_a_run_that_is_left_alone_by_one_node_is_free_for_others(town):
+    """Who handed it back waits; who knows its asset does not."""
+    old = Pipeline("town")
+
+    @old.asset
+    async def other() -> None: ...
+
+    command = await town.node("command", worker=False)
+    await town.node("old", old)
+    run = await command.submit("one")
+    await town.clock.advance(0.1)
+    assert town.stores["old"].calls["release"] == 1
+    await town.node("new")
+    await town.outcome(run.wait(), 3)
+    assert [start[0] for start in town.starts] == ["new"]
+
+
 async def test_a_run_that_cannot_be_planned_has_failed(town, monkeypatch):
     """Where nobody can plan it, it does not go round and round; its record says why."""
 

@@ -8,6 +8,7 @@ import asyncpg
 import pytest
 
 from flowstone.store.postgres import PostgresStore
+from tests.stepped import make_steppable, step_clock
 from tests.store.cluster_contract import ClusterContract
 
 
@@ -45,10 +46,8 @@ class PostgresMeeting:
             while not any(each.alive for each in await self.store.cluster.nodes() if each.node.id == node_id):
                 await asyncio.sleep(0.005)
 
-    async def later(self, seconds: float) -> None:
-        await self.do(
-            "update flowstone.queue set execute_after = execute_after - make_interval(secs => $1)", seconds
-        )
+    async def step(self, seconds: float) -> None:
+        await step_clock(self.dsn, seconds)
 
     async def until(self, condition) -> None:
         async with asyncio.timeout(10):
@@ -70,6 +69,7 @@ class TestPostgresCluster(ClusterContract):
 
     @pytest.fixture
     async def place(self, database):
+        await make_steppable(database)
         place = PostgresMeeting(database)
         await place.store.open()
         yield place

@@ -54,6 +54,7 @@ STATEMENTS = {
     "runs_beginning": 2,
     "runs_by_status": 3,
     "claim": 3,
+    "take": 4,
     "events": 3,
     "steps": 3,
     "steps_succeeded": 3,
