@@ -14,11 +14,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final, TypeVar
 
 from flowstone.errors import IOManagerError, StoreUnavailable
+from flowstone.permissions import PRIVATE, checked_mode, make_folders
 from flowstone.runs.events import StepProgressed
 from flowstone.store.codec import encode_event, encode_run
 from flowstone.store.disk_thread import DiskThread
 from flowstone.store.group_commit import GroupCommit
-from flowstone.store.journal_file import JournalFile, encode_line, read_lines, rewrite
+from flowstone.store.journal_draft import remove_draft, rewrite
+from flowstone.store.journal_file import JournalFile, JournalLost
+from flowstone.store.journal_lines import encode_operation
+from flowstone.store.journal_reader import read_journal
 from flowstone.store.lock import FileLock
 from flowstone.store.memory import MemoryStore, of_one_run, retention
 from flowstone.store.replay import Replay
@@ -32,6 +36,7 @@ if TYPE_CHECKING:
     from flowstone.runs.events import Event
     from flowstone.runs.records import Materialization, RunRecord
     from flowstone.store.history import History
+    from flowstone.store.journal_reader import JournalEnd
     from flowstone.store.protocol import StepKey
     from flowstone.store.replay import Operation
 
@@ -46,9 +51,9 @@ _MUCH: Final = 3  # Compaction pays when fewer than one fact in so many is live.
 class _OpenFiles:
     """What one opening took: a thread, the lock, the journal. Only the thread touches the other two."""
 
-    def __init__(self, thread: DiskThread, lock: Path) -> None:
+    def __init__(self, thread: DiskThread, lock: FileLock) -> None:
         self.thread = thread
-        self.lock = FileLock(lock)
+        self.lock = lock
         self.journal: JournalFile | None = None
 
     def let_go(self) -> asyncio.Future[None]:
@@ -59,6 +64,8 @@ class _OpenFiles:
 
     def _let_go(self) -> None:
         if self.journal is not None:
+            with suppress(OSError, JournalLost):
+                self.journal.end()
             with suppress(OSError):
                 self.journal.close()
         self.lock.release()
@@ -75,14 +82,17 @@ class FileStore(MemoryStore):
         directory: Made if it is missing; holds `journal.jsonl` and `journal.lock`, nothing else is touched.
         read_only: Take a snapshot at `open`, without the lock: to look on while another process works.
             Writes raise `StoreUnavailable`.
+        mode: Permissions of files that it makes, less what the process's umask takes away. A directory that it
+            makes can also be entered by those who may read: 0o700 for 0o600, 0o750 for 0o640.
     """
 
     keeps_payloads = False
 
-    def __init__(self, directory: str | Path, *, read_only: bool = False) -> None:
+    def __init__(self, directory: str | Path, *, read_only: bool = False, mode: int = PRIVATE) -> None:
         super().__init__()
         self._directory = Path(directory)
         self._path = self._directory / "journal.jsonl"
+        self._mode = checked_mode(mode)
         self._read_only = read_only
         self._open_files: _OpenFiles | None = None
         self._commit: GroupCommit | None = None
@@ -91,10 +101,17 @@ class FileStore(MemoryStore):
     def __repr__(self) -> str:
         return f"FileStore({str(self._directory)!r}{', read_only=True' if self._read_only else ''})"
 
+    @property
+    def problem(self) -> str | None:
+        return None if self._commit is None else self._commit.problem
+
     async def open(self) -> None:
         if self._open_files is not None:
             return
-        files = _OpenFiles(DiskThread(f"flowstone store {self._directory}"), self._directory / "journal.lock")
+        # A later change of the working directory does not move what is open.
+        self._path = self._directory.absolute() / "journal.jsonl"
+        lock = FileLock(self._path.with_name("journal.lock"), self._mode)
+        files = _OpenFiles(DiskThread(f"flowstone store {self._directory}"), lock)
         try:
             read = self._look if self._read_only else partial(self._open, files)
             self._history = await files.thread.submit(read)
@@ -170,7 +187,11 @@ class FileStore(MemoryStore):
     ) -> Sequence[Materialization]:
         limits = retention(keep_versions, keep_runs)
         if self._commit is not None and not self._history.may_prune(*limits):
-            return []  # Asked every few seconds, mostly for nothing: that is not worth a line.
+            # Asked every few seconds, mostly for nothing: that is not worth a line, but a good time to notice
+            # that the journal has gone, before somebody has something to record.
+            if not self._closing:
+                await self._commit.check()
+            return []
         return await self._record(["prune", *limits], lambda: self._history.prune(*limits))
 
     async def _record(self, operation: Operation, apply: Callable[[], T]) -> T:
@@ -182,22 +203,35 @@ class FileStore(MemoryStore):
             raise StoreUnavailable(
                 f"the store in {self._directory} is not open; open it, or use a running runtime"
             )
-        return await self._commit.write(encode_line(operation), apply)
+        return await self._commit.write(encode_operation(operation), apply)
 
     # On the disk thread -------------------------------------------------------------------------------------
 
     def _open(self, files: _OpenFiles) -> History:
         try:
-            self._directory.mkdir(parents=True, exist_ok=True)
+            make_folders(self._path.parent, self._mode)
             files.lock.acquire()
+            remove_draft(self._path)
             replay = Replay()
-            end = read_lines(self._path, replay.apply)
-            if replay.facts > max(_FEW, _MUCH * live_facts(replay.history)):
-                end = rewrite(self._path, snapshot(replay.history)) or end
-            files.journal = JournalFile(self._path, end)
+            end = self._compacted(read_journal(self._path, replay), replay)
+            files.journal = JournalFile(self._path, end, files.lock, self._mode, closed=replay.closed)
         except OSError as error:
             raise StoreUnavailable(self._cannot("open", error)) from error
         return replay.history
+
+    def _compacted(self, end: JournalEnd, replay: Replay) -> JournalEnd:
+        """The end of the journal, which is written anew if most of it is dead or its format is an old one."""
+        dead = replay.facts > max(_FEW, _MUCH * live_facts(replay.history))
+        if not dead and end.chain is not None:
+            return end
+        try:
+            end = rewrite(self._path, snapshot(replay.history), self._mode)
+        except OSError:
+            if end.chain is None:
+                raise
+        else:
+            replay.closed = False
+        return end
 
     def _look(self) -> History:
         replay = Replay()
@@ -206,7 +240,7 @@ class FileStore(MemoryStore):
                 raise StoreUnavailable(
                     f"there is no run history in {self._directory}; check the path, or materialize something"
                 )
-            read_lines(self._path, replay.apply)
+            read_journal(self._path, replay)
         except OSError as error:
             raise StoreUnavailable(self._cannot("read", error)) from error
         return replay.history

@@ -1,184 +1,158 @@
-"""The journal on disk: a text file of checked lines that is only ever appended to.
+"""The journal on disk, open for appending: lines are durable and still in the journal before anybody is told.
 
-    {"flowstone": "journal", "version": 1}
-    ["8f3c2d01",["run",{"id":"...",...}]]
-    ["1b0e77aa",["events",0,[{"kind":"run.started",...}]]]
-
-Each line is JSON: the CRC-32 of the operation's bytes, in hexadecimal, and the operation. A last line without
-its newline was being written when the process died; nobody was told that it was recorded, so it is cut off.
-Any other line that is not as it was written means damage, and damage is reported, never skipped.
+An open file outlives its name. Whoever removes the directory, puts another file in the journal's place (as
+`sed -i` does) or shortens it would otherwise let every later write go into nothing and be acknowledged. So each
+append asks, before it writes and before it returns, whether the file at the path is the open one and as long as
+it was left; and whether the lock is still the one that others would meet. That is twelve questions to the system,
+about twenty microseconds, beside the milliseconds of an fsync. What they find is final: nobody knows what became
+of the lines, so nothing more is written until the store is opened, and the journal read, again.
 """
 
 from __future__ import annotations
 
 import errno
-import json
 import os
-import zlib
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
-from flowstone.errors import StoreUnavailable
-from flowstone.store.json_safe import json_safe
+from flowstone.store.journal_lines import encode_operation
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Sequence
     from pathlib import Path
 
-__all__ = ["JournalFile", "encode_line", "read_lines", "rewrite"]
+    from flowstone.store.journal_reader import JournalEnd
+    from flowstone.store.lock import FileLock
 
-_VERSION: Final = 1
-_HEADER: Final = b'{"flowstone": "journal", "version": 1}\n'
-_dumps: Final = json.JSONEncoder(separators=(",", ":"), allow_nan=False, default=json_safe).encode
+__all__ = ["JournalFile", "JournalLost", "sync_directory", "write_all"]
 
-
-def encode_line(operation: Any) -> bytes:
-    """One operation as a line."""
-    body = _dumps(operation).encode("ascii")
-    return b'["%08x",%b]\n' % (zlib.crc32(body), body)
+_FLAGS: Final = (
+    os.O_RDWR | os.O_CREAT | os.O_APPEND | getattr(os, "O_BINARY", 0) | getattr(os, "O_CLOEXEC", 0)
+)
 
 
-def read_lines(path: Path, take: Callable[[Any], None]) -> int:
-    """Give every operation of a journal to `take`; returns where the last whole line ends, in bytes.
-
-    A missing file is an empty journal. Raises `StoreUnavailable`, naming the line, for damage, for a format
-    this release does not know, and for a ValueError that `take` raises; OSError if the disk does not answer.
-    """
-    if not path.exists():
-        return 0
-    with path.open("rb") as file:
-        end = _read_header(path, file.readline())
-        for number, line in enumerate(file, 2):
-            if not line.endswith(b"\n"):
-                break
-            try:
-                take(_decode_line(line))
-            except ValueError as error:
-                raise StoreUnavailable(_damage(path, number, str(error))) from error
-            end += len(line)
-    return end
-
-
-def rewrite(path: Path, operations: Iterable[Any]) -> int | None:
-    """Put other operations in place of a journal's, all or none.
-
-    Returns the new length in bytes, or None if the disk has no room for it: the journal is as it was. Raises
-    OSError if the change may not be durable.
-    """
-    new = _successor(path)
-    try:
-        with new.open("wb") as file:
-            file.write(_HEADER)
-            file.writelines(map(encode_line, operations))
-            file.flush()
-            os.fsync(file.fileno())
-            length = file.tell()
-    except OSError:
-        return None  # What was written of it goes when the journal is opened.
-    new.replace(path)
-    _sync_directory(path.parent)
-    return length
+class JournalLost(Exception):
+    """The open journal is no longer the one at its path; the message says why, and what to do."""
 
 
 class JournalFile:
-    """A journal open for appending.
+    """A journal open for appending. All calls come from one thread.
 
     Args:
-        path: The file; made if it is missing.
-        end: Where its last whole line ends (`read_lines`); what is behind is cut off.
+        path: The file, absolute; made if it is missing.
+        end: Where its last whole line ends (`read_journal`); what is behind is cut off.
+        lock: The lock that says that nobody else writes to it; held.
+        mode: Permissions of a file that is made.
+        closed: Whether its last line says that it was closed.
+
+    Attributes:
+        length: How long the journal is, in bytes; may be read from any thread.
     """
 
-    def __init__(self, path: Path, end: int) -> None:
-        self._end = end
-        with suppress(OSError):  # Of a process that died while it rewrote the journal.
-            _successor(path).unlink()
-        flags = os.O_RDWR | os.O_CREAT | os.O_APPEND | getattr(os, "O_BINARY", 0)
-        self._file = os.open(path, flags, 0o666)
+    def __init__(self, path: Path, end: JournalEnd, lock: FileLock, mode: int, *, closed: bool) -> None:
+        assert end.chain is not None  # A journal of version 1 was written anew.
+        self._path = path
+        self._lock = lock
+        self._lost: JournalLost | None = None
+        self._chain = end.chain
+        self._closed = closed
+        self.length = end.length
+        self._file = os.open(path, _FLAGS, mode)
         try:
-            self._clean = os.fstat(self._file).st_size == end
+            self._clean = os.fstat(self._file).st_size == self.length
             self._cut()
-            if end == 0:
-                self.append(_HEADER)
-                _sync_directory(path.parent)
+            if self.length == 0:
+                self._append(self._chain.header)
+                sync_directory(path.parent)
+            elif end.unended:
+                self._append(b"\n")
         except BaseException:
             self.close()
             raise
 
-    def append(self, lines: bytes) -> None:
-        """Write whole lines and wait until the disk has them. On an OSError nothing is appended."""
-        self._cut()
-        self._clean = False
-        try:
-            self._write(lines)
-            os.fsync(self._file)
-        except OSError:
-            with suppress(OSError):  # If the disk refuses even that, the next append does it first.
-                self._cut()
-            raise
-        self._end += len(lines)
-        self._clean = True
+    def append(self, operations: Sequence[bytes]) -> None:
+        """Write operations as lines and wait until the disk has them.
+
+        Raises:
+            OSError: The disk refused them, and nothing is appended; it may take them later.
+            JournalLost: They are not in the journal, and nothing will be.
+        """
+        self.check()
+        chain = self._chain.copy()
+        self._append(chain.seal(operations))
+        self._chain = chain
+        self._closed = False
+        self.check()
+
+    def check(self) -> None:
+        """Make sure that the file and its lock are still those at their paths. Raises as `append` does."""
+        if self._lost is None:
+            lost = self._look()
+            if lost is None:
+                return
+            self._lost = JournalLost(lost)
+        raise self._lost
+
+    def end(self) -> None:
+        """Say in a last line, once, that nothing follows. Raises as `append` does."""
+        if not self._closed:
+            self.append([encode_operation(["closed"])])
+            self._closed = True
 
     def close(self) -> None:
         """Close the file."""
         os.close(self._file)
 
+    def _look(self) -> str | None:
+        """What has become of the file, or None."""
+        own = os.fstat(self._file)
+        try:
+            there = self._path.stat()
+        except (FileNotFoundError, NotADirectoryError):
+            return (
+                f"{self._path} is gone: it, or a directory above it, was removed or renamed while it was open"
+            )
+        if not os.path.samestat(own, there):
+            return f"{self._path} is another file now: something replaced it while it was open"
+        if own.st_size < self.length:
+            return f"{self._path} was shortened by something else while it was open"
+        if own.st_size > self.length and self._clean:
+            return f"{self._path} was written to by something else while it was open"
+        if not self._lock.held():
+            return f"the lock beside {self._path} was removed or replaced, so another process may write too"
+        return None
+
+    def _append(self, lines: bytes) -> None:
+        self._cut()
+        self._clean = False
+        try:
+            write_all(self._file, lines)
+            os.fsync(self._file)
+        except OSError:
+            with suppress(OSError):  # If the disk refuses even that, the next append does it first.
+                self._cut()
+            raise
+        self.length += len(lines)
+        self._clean = True
+
     def _cut(self) -> None:
         if not self._clean:
-            os.ftruncate(self._file, self._end)
+            os.ftruncate(self._file, self.length)
             self._clean = True
 
-    def _write(self, data: bytes) -> None:
-        rest = memoryview(data)
-        while rest:
-            written = os.write(self._file, rest)
-            if written == 0:
-                raise OSError(errno.EIO, os.strerror(errno.EIO))
-            rest = rest[written:]
+
+def write_all(file: int, data: bytes) -> None:
+    """Write all of it. Raises OSError."""
+    rest = memoryview(data)
+    while rest:
+        written = os.write(file, rest)
+        if written == 0:
+            raise OSError(errno.EIO, os.strerror(errno.EIO))
+        rest = rest[written:]
 
 
-def _successor(path: Path) -> Path:
-    return path.with_name(path.name + ".new")
-
-
-def _read_header(path: Path, line: bytes) -> int:
-    if line == _HEADER:
-        return len(line)
-    if _HEADER.startswith(line):  # Empty, or the process died while it made the file.
-        return 0
-    with suppress(ValueError, AttributeError):
-        if int(json.loads(line).get("version", 0)) > _VERSION:
-            raise StoreUnavailable(
-                f"a newer FlowStone wrote {path} (format {json.loads(line)['version']}, this release reads "
-                f"{_VERSION}); upgrade FlowStone, or use another directory"
-            )
-    raise StoreUnavailable(f"{path} is not a journal of FlowStone; move it away, or use another directory")
-
-
-def _decode_line(line: bytes) -> Any:
-    body = line[12:-2]
-    try:
-        intact = (
-            line[:2] == b'["'
-            and line[10:12] == b'",'
-            and line[-2:] == b"]\n"
-            and int(line[2:10], 16) == zlib.crc32(body)
-        )
-    except ValueError:
-        intact = False
-    if not intact:
-        raise ValueError("it is not as it was written")
-    return json.loads(body)
-
-
-def _damage(path: Path, number: int, what: str) -> str:
-    return (
-        f"cannot read {path}, line {number}: {what}; restore the file from a copy, or keep a copy and delete "
-        "that line, which loses what it recorded"
-    )
-
-
-def _sync_directory(directory: Path) -> None:
-    """Make a new name durable, where the system can."""
+def sync_directory(directory: Path) -> None:
+    """Make a new name durable, where the system can. Raises OSError."""
     if os.name == "nt":
         return
     file = os.open(directory, os.O_RDONLY)

@@ -25,15 +25,21 @@ _HELD: Final = (errno.EWOULDBLOCK, errno.EACCES, errno.EDEADLK)
 
 
 class FileLock:
-    """An exclusive lock on a file, held from `acquire` until `release` or the end of the process."""
+    """An exclusive lock on a file, held from `acquire` until `release` or the end of the process.
 
-    def __init__(self, path: Path) -> None:
+    Args:
+        path: The file; made if it is missing.
+        mode: Permissions of a file that is made.
+    """
+
+    def __init__(self, path: Path, mode: int = 0o600) -> None:
         self._path = path
+        self._mode = mode
         self._file: int | None = None
 
     def acquire(self) -> None:
         """Take the lock at once. Raises `StoreUnavailable` naming the process that holds it, or OSError."""
-        file = os.open(self._path, os.O_RDWR | os.O_CREAT | getattr(os, "O_CLOEXEC", 0), 0o666)
+        file = os.open(self._path, os.O_RDWR | os.O_CREAT | getattr(os, "O_CLOEXEC", 0), self._mode)
         try:
             _lock(file)
         except OSError as error:
@@ -56,6 +62,15 @@ class FileLock:
         with suppress(OSError):
             os.ftruncate(file, 0)
         os.close(file)
+
+    def held(self) -> bool:
+        """Whether it is held, and on the file that others who want it would meet. Raises OSError."""
+        if self._file is None:
+            return False
+        try:
+            return os.path.samestat(os.fstat(self._file), self._path.stat())
+        except (FileNotFoundError, NotADirectoryError):
+            return False
 
     def _refusal(self, holder: str) -> str:
         who = f"process {holder}" if holder.isdecimal() else "another process"

@@ -27,12 +27,15 @@ class MemoryStore(Store):
     """
 
     cluster: Final[Cluster | None] = None  # Nobody else sees this memory.
-    problem: Final[str | None] = None
     keeps_payloads: bool = True
 
     def __init__(self) -> None:
         self._history = History()
         self._payloads: dict[str, bytes] = {}
+
+    @property
+    def problem(self) -> str | None:
+        return None
 
     async def open(self) -> None: ...
 

@@ -11,12 +11,15 @@ time what comes of it: what was refused when it was asked is refused again when 
     ["remove", set name, [key, ...]]        remove_partitions
     ["prune", versions, runs]               prune
 
-Compaction replaces them by what is left of their effects (see `snapshot`):
+    ["closed"]                              close; so that a line that was last is missed when it is removed
+
+Compaction replaces them by what is left of their effects, a summary that is true as a whole (see `snapshot`):
 
     ["timeline", asset, key, valid, [record, ...]]      what is known of one asset-partition, oldest first
     ["kept", run, number, arrival]                      a run, the number of the first event kept, and its place
     ["steps", run id, [record or [asset, key], ...]]    its records; a pair means the one in that timeline
     ["log", run id, [event or [asset, key], ...]]       its events; a pair means what the step's record says
+    ["summary"]                                         all of it has been read
 """
 
 from __future__ import annotations
@@ -51,11 +54,15 @@ class Replay:
     Attributes:
         history: The state so far.
         facts: How many events, records and commands were read; compaction drops the dead ones among them.
+        restoring: Whether what was read last is a part of a summary whose end has not come.
+        closed: Whether what was read last is that the store was closed.
     """
 
     def __init__(self) -> None:
         self.history = History()
         self.facts = 0
+        self.restoring = False
+        self.closed = False
         self._records: dict[tuple[str, str, str | None], Materialization] = {}
 
     def apply(self, operation: Any) -> None:
@@ -72,6 +79,8 @@ class Replay:
             command = prepare(self, *arguments)
         except (TypeError, KeyError) as error:
             raise Unreadable(f"damaged data for the operation {name!r} ({error})") from error
+        self.closed = name == "closed"
+        self.restoring = name in _RESTORING or (self.restoring and name == "add")
         # An error now is the error that the caller got then; neither changed anything.
         with suppress(Exception):
             command()
@@ -124,6 +133,9 @@ class Replay:
         run = self._run(run_id)
         return partial(run.restore_log, [self._entry(run, entry) for entry in entries])
 
+    def _mark(self) -> _Command:
+        return _nothing
+
     def _step(self, run_id: str, step: Any) -> Materialization:
         if isinstance(step, dict):
             return decode_materialization(step)
@@ -146,6 +158,11 @@ class Replay:
         return run
 
 
+def _nothing() -> None:
+    """What a mark changes."""
+
+
+_RESTORING: Final = frozenset({"timeline", "kept", "steps", "log"})
 _PREPARE: Final[Mapping[str, Callable[..., _Command]]] = MappingProxyType(
     {
         "events": Replay._write,
@@ -159,5 +176,7 @@ _PREPARE: Final[Mapping[str, Callable[..., _Command]]] = MappingProxyType(
         "kept": Replay._restore_run,
         "steps": Replay._restore_steps,
         "log": Replay._restore_log,
+        "summary": Replay._mark,
+        "closed": Replay._mark,
     }
 )

@@ -23,7 +23,7 @@ __all__ = ["live_facts", "snapshot"]
 
 T = TypeVar("T")
 
-_CHUNK: Final = 1_000  # Records or events in one operation, so that no line is endless.
+_CHUNK: Final = 100  # Records or events in one operation: what is encoded at once holds up other threads.
 
 
 def live_facts(history: History) -> int:
@@ -46,6 +46,7 @@ def snapshot(history: History) -> Iterator[Operation]:
         yield from _run(run, shared)
     for name, keys in history.partitions.items():
         yield ["add", name, list(keys)]
+    yield ["summary"]
 
 
 def _run(run: RunLog, shared: set[int]) -> Iterator[Operation]:

@@ -306,3 +306,16 @@ async def test_an_asset_that_kills_its_process_is_given_up_and_its_neighbours_ar
     assert dict(run.counts) == {"succeeded": 60, "failed": 1, "skipped": 1}
     assert set(counts.values()) == {1}
     assert ("raw", "d:2025-01-05") not in counts
+
+
+async def test_a_removed_store_fails_runs_and_shows_in_health(tmp_path):
+    """Nothing is reported as done that the next opening would not know; who asks after the health is told why."""
+    async with runtime(tmp_path, weekly()) as service:
+        await service.materialize("raw", partition="2025-01-01")
+        assert (await service.health()).status == "ok"
+        (tmp_path / "store").rename(tmp_path / "elsewhere")
+        with pytest.raises(StoreUnavailable, match=r"journal\.jsonl is gone"):
+            await service.materialize("raw", partition="2025-01-02")
+        health = await service.health()
+        assert health.status != "ok"
+        assert "journal.jsonl is gone" in str(health)

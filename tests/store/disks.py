@@ -6,7 +6,7 @@ import errno
 import os
 import threading
 
-from flowstone.store import journal_file
+from flowstone.store import journal_draft, journal_file
 
 
 class Disk:
@@ -27,7 +27,8 @@ class Disk:
         self.gate = threading.Event()
         self.gate.set()
         self.reached = threading.Event()
-        monkeypatch.setattr(journal_file, "os", self)
+        for module in (journal_file, journal_draft):
+            monkeypatch.setattr(module, "os", self)
 
     def __getattr__(self, name):
         return getattr(os, name)
