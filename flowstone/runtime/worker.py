@@ -12,7 +12,9 @@ import signal
 import subprocess
 import sys
 from contextlib import suppress
+from importlib.machinery import ModuleSpec
 from multiprocessing import spawn
+from pathlib import Path
 from typing import Any
 
 from flowstone.runtime.worker_logs import Logged, hear
@@ -20,10 +22,23 @@ from flowstone.runtime.worker_process import HEADER
 
 __all__ = ["Worker"]
 
-_START = (
-    "import pickle, sys; sys.path[:] = pickle.load(sys.stdin.buffer); "
-    "from flowstone.runtime.worker_process import main; main()"
-)
+_START = """
+import pickle, sys
+from importlib.machinery import PathFinder
+
+path, places = pickle.load(sys.stdin.buffer)
+
+class AsInTheProgram:
+    @staticmethod
+    def find_spec(name, path=None, target=None):
+        return PathFinder.find_spec(name, [places[name]]) if name in places else None
+
+sys.meta_path.insert(0, AsInTheProgram)
+sys.path[:] = path
+from flowstone.runtime.worker_process import main
+main()
+"""
+"""Until the program has handed over its path, nothing is imported from the working directory (`-P`)."""
 _MAIN = ("init_main_from_name", "init_main_from_path")
 _MOST_AT_ONCE = 1 << 20  # Bytes of one read.
 _LOOK_AFTER = 500  # Milliseconds of silence.
@@ -36,7 +51,7 @@ class Worker:
     def __init__(self) -> None:
         # A session of its own: Ctrl-C at the terminal is the runtime's to answer, and a kill takes its children.
         self._process = subprocess.Popen(  # noqa: S603 - our own interpreter and program
-            [sys.executable, "-c", _START],
+            [*_interpreter(), "-P", "-c", _START],
             bufsize=0,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
@@ -63,7 +78,7 @@ class Worker:
         Returns why that failed, if it did. Few calls need the main module, and importing it may take long.
         """
         if self._program is None:
-            self._write(pickle.dumps(sys.path))
+            self._write(pickle.dumps((sys.path, _places())))
             self.receive()  # It has taken its streams: before that it might read further than it should.
             self._program = spawn.get_preparation_data("flowstone-worker")
             self._program.pop("authkey", None)
@@ -140,3 +155,27 @@ class Worker:
         while not poll.poll(_LOOK_AFTER):
             if not self.alive and not poll.poll(0):
                 raise EOFError("The worker process is gone.")
+
+
+def _places() -> dict[str, str]:
+    """The directory in which this program found each top-level module it has imported.
+
+    The path alone does not say: it may have changed since. A `json.py` in a directory that was put before the
+    others later on is not what this program means by `json`, and so not what its worker gets.
+    """
+    places = {}
+    for name, module in tuple(sys.modules.items()):
+        # Not getattr: a module may be an object that imports things when it is asked for something.
+        found = getattr(module, "__dict__", {}).get("__spec__")
+        if "." not in name and isinstance(found, ModuleSpec) and found.has_location and found.origin:
+            file = Path(found.origin)
+            places[name] = str(
+                file.parent if found.submodule_search_locations is None else file.parent.parent
+            )
+    return places
+
+
+def _interpreter() -> list[str]:
+    """This interpreter, with the options it was started with, such as `-I` and `-X`."""
+    command = spawn.get_command_line()
+    return command[: command.index("-c")]
