@@ -7,12 +7,15 @@ the user's code too: its `__str__` may raise or return 100 MB, its `__class__` m
 
 A thread hands back the same outcome, never an exception: `StopIteration` set on a future hangs its awaiter on
 Python 3.11.
+
+And a function may end twice: once more in a process that it has forked off, which ends with it (forks.py).
 """
 
 from __future__ import annotations
 
 import asyncio
 import math
+import os
 import traceback
 from collections.abc import Coroutine
 from contextlib import suppress
@@ -24,6 +27,7 @@ from flowstone.assets.output import Output
 from flowstone.errors import Retryable
 from flowstone.runs.records import Failure
 from flowstone.runs.retry_policy import is_retryable
+from flowstone.runtime.forks import leave_fork
 from flowstone.runtime.own_code import leaves, own_traceback, place_of, without_our_frames
 
 if TYPE_CHECKING:
@@ -66,13 +70,17 @@ async def call_async(
     caught: Callable[[BaseException], object] | None = None,
 ) -> Outcome:
     """Call and await a function on the loop. `caught` is given what it raised, if that can be shown to people."""
+    process = os.getpid()
     try:
         value = function(**arguments)
         if isawaitable(value):
             value = await value
         return True, _finished(value)
     except BaseException as error:  # the guard: see the module docstring
+        leave_fork(process, error)
         return False, _failed(error, retry, caught)
+    finally:
+        leave_fork(process)
 
 
 def call(
@@ -82,25 +90,33 @@ def call(
     caught: Callable[[BaseException], object] | None = None,
 ) -> Outcome:
     """Call a function on whatever thread this is; a coroutine it returns gets an event loop of its own."""
+    process = os.getpid()
     try:
         value = function(**arguments)
         if isinstance(value, Coroutine):
-            return asyncio.run(_outcome_of(value, retry, caught))
+            return asyncio.run(_outcome_of(value, retry, caught, process))
         return True, _finished(value)
     except BaseException as error:  # the guard: see the module docstring
+        leave_fork(process, error)
         return False, _failed(error, retry, caught)
+    finally:
+        leave_fork(process)
 
 
 async def _outcome_of(
     coroutine: Coroutine[Any, Any, Any],
     retry: Retry | None,
     caught: Callable[[BaseException], object] | None,
+    process: int,
 ) -> Outcome:
     """The guard once more, inside the task: asyncio.run() does not survive every exception."""
     try:
         return True, _finished(await coroutine)
     except BaseException as error:  # as above
+        leave_fork(process, error)
         return False, _failed(error, retry, caught)
+    finally:
+        leave_fork(process)
 
 
 def _failed(

@@ -11,12 +11,14 @@ import select
 import signal
 import subprocess
 import sys
+import threading
 from contextlib import suppress
 from importlib.machinery import ModuleSpec
 from multiprocessing import spawn
 from pathlib import Path
 from typing import Any
 
+from flowstone.runtime.warden import AVAILABLE
 from flowstone.runtime.worker_logs import Logged, hear
 from flowstone.runtime.worker_process import HEADER
 
@@ -35,6 +37,9 @@ class AsInTheProgram:
 
 sys.meta_path.insert(0, AsInTheProgram)
 sys.path[:] = path
+from flowstone.runtime import warden
+if warden.AVAILABLE:
+    warden.become_worker(*map(int, sys.argv[1:]))
 from flowstone.runtime.worker_process import main
 main()
 """
@@ -49,19 +54,29 @@ class Worker:
     """One process, with a pipe each way. All but `kill` may block: it is for the thread that has the worker."""
 
     def __init__(self) -> None:
-        # A session of its own: Ctrl-C at the terminal is the runtime's to answer, and a kill takes its children.
-        self._process = subprocess.Popen(  # noqa: S603 - our own interpreter and program
-            [*_interpreter(), "-P", "-c", _START],
-            bufsize=0,
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            start_new_session=_GROUPS,
-        )
+        leash, self._leash = os.pipe()
+        self._lock = threading.Lock()
+        try:
+            # A session of its own: Ctrl-C at the terminal is the runtime's to answer.
+            self._process = subprocess.Popen(  # noqa: S603 - our own interpreter and program
+                [*_interpreter(), "-P", "-c", _START, str(os.getpid()), str(leash)],
+                bufsize=0,
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                start_new_session=_GROUPS,
+                pass_fds=(leash,) if AVAILABLE else (),
+            )
+        except BaseException:
+            os.close(self._leash)
+            raise
+        finally:
+            os.close(leash)
         assert self._process.stdin is not None
         assert self._process.stdout is not None
         self._stdin, self._stdout = self._process.stdin, self._process.stdout
         self._program: dict[str, Any] | None = None
         self._main: dict[str, Any] = {}
+        self._buried = False
 
     @property
     def alive(self) -> bool:
@@ -108,17 +123,24 @@ class Worker:
 
     def kill(self) -> None:
         """End it and what it started, now; from any thread."""
-        if self._process.returncode is None:
-            with suppress(ProcessLookupError, PermissionError):
-                if _GROUPS:
-                    os.killpg(self._process.pid, signal.SIGKILL)
-                else:
-                    self._process.kill()
+        with self._lock, suppress(OSError):
+            if self._process.returncode is not None or self._buried:
+                return
+            if AVAILABLE:
+                os.write(self._leash, b"!")
+            elif _GROUPS:
+                os.killpg(self._process.pid, signal.SIGKILL)
+            else:
+                self._process.kill()
 
     def bury(self) -> None:
         """End it, and keep nothing of it."""
         self.kill()
         self._process.wait()
+        with self._lock:
+            if not self._buried:
+                self._buried = True
+                os.close(self._leash)
         for pipe in (self._stdin, self._stdout):
             with suppress(OSError):
                 pipe.close()
