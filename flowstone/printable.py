@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Final
 if TYPE_CHECKING:
     from re import Match
 
-__all__ = ["one_line", "printable", "printable_json"]
+__all__ = ["indented", "one_line", "printable", "printable_json"]
 
 _ACTING: Final = re.compile(
     "["
@@ -39,7 +39,14 @@ def printable(text: str) -> str:
 
 def one_line(text: str) -> str:
     """The same with line feeds and tabs written out as well: for names, which are no place for a second line."""
+    if text.isascii() and text.isprintable():  # Nearly all names, and each step is named.
+        return text
     return _ANY_BREAK.sub(_escaped, text)
+
+
+def indented(text: str) -> str:
+    """The text with every line but the first indented, so that none passes for a line of its own."""
+    return text.replace("\n", "\n    ")
 
 
 def printable_json(text: str) -> str:

@@ -48,4 +48,5 @@ def key_label(key: str | None) -> str:
 
 def step_label(asset: str, key: str | None) -> str:
     """`asset`, or `asset[key]` where there is a partition."""
-    return asset if key is None else f"{asset}[{key_label(key)}]"
+    name = one_line(asset)
+    return name if key is None else f"{name}[{key_label(key)}]"

@@ -22,11 +22,13 @@ from flowstone.cli.commands.serve import serve
 from flowstone.cli.commands.status import status
 from flowstone.cli.commands.tree import tree
 from flowstone.cli.commands.worker import worker
+from flowstone.cli.usage import CarefulGroup
 
 __all__ = ["app"]
 
 app = typer.Typer(
     name="flowstone",
+    cls=CarefulGroup,
     help="Data assets, computed in the order of their dependencies by supervised asyncio actors.",
     no_args_is_help=True,
     add_completion=True,

@@ -47,8 +47,8 @@ def _database_to_be(url: str, directory: Path) -> Check:
 
     closed = obstacle(directory)
     if closed is not None:
-        return Check("store", "wrong", f"{url}: {closed}")
-    return Check("store", "ok", f"{url}: does not exist yet, can be created")
+        return Check("store", "wrong", f"{shown(url)}: {closed}")
+    return Check("store", "ok", f"{shown(url)}: does not exist yet, can be created")
 
 
 async def _facts(url: str) -> Diagnosis:

@@ -8,6 +8,7 @@ from datetime import date
 from typing import TYPE_CHECKING, Any
 
 from flowstone.cli.labels import key_label
+from flowstone.masking import masked
 
 if TYPE_CHECKING:
     from flowstone.runs.records import Failure, Materialization, RunRecord
@@ -42,13 +43,13 @@ def record_document(record: Materialization, *, debug: bool = False) -> dict[str
 def _failure(failure: Failure, *, debug: bool) -> dict[str, Any]:
     document: dict[str, Any] = {
         "kind": failure.kind,
-        "message": failure.message,
+        "message": masked(failure.message),
         "retryable": failure.retryable,
         "cause": failure.cause,
         "where": failure.where or None,
     }
     if debug:
-        document["traceback"] = failure.traceback
+        document["traceback"] = masked(failure.traceback)
     return document
 
 

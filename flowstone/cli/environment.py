@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from flowstone.cli.problem import CommandError
+from flowstone.masking import masked
 
 if TYPE_CHECKING:
     from flowstone.runtime.options import Options
@@ -39,7 +40,8 @@ def settings() -> Settings | None:
     except ValidationError as error:
         wrong = error.errors()[0]
         name = "FLOWSTONE_" + "_".join(map(str, wrong["loc"])).upper()
-        raise CommandError(f"The setting {name} cannot be {wrong['input']!r}.", f"{wrong['msg']}.") from None
+        said = masked(repr(wrong["input"]))
+        raise CommandError(f"The setting {name} cannot be {said}.", f"{wrong['msg']}.") from None
 
 
 def options() -> Options:

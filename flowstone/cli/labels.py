@@ -7,6 +7,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from flowstone.assets.partition_labels import key_label, partition_label, step_label
+from flowstone.masking import masked
+from flowstone.printable import indented, printable
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -22,7 +24,6 @@ __all__ = [
     "failure_label",
     "key_label",
     "partition_label",
-    "printable",
     "record_label",
     "request_label",
     "run_label",
@@ -68,17 +69,10 @@ def duration(seconds: float) -> str:
     return f"{hours:,} h {minutes} min"
 
 
-def printable(text: str) -> str:
-    """Somebody's text without what would drive the terminal: escape sequences and control characters."""
-    return "".join(
-        letter if letter.isprintable() or letter in "\n\t" else "\N{REPLACEMENT CHARACTER}" for letter in text
-    )
-
-
 def failure_label(failure: Failure) -> str:
     """`ValueError: no data (pipeline.py:14)`: what it was, and the place in the user's code."""
-    message = printable(failure.message)
-    return f"{message} ({_near(printable(failure.where))})" if failure.where else message
+    message = indented(printable(masked(failure.message)))
+    return f"{message} ({_near(failure.where)})" if failure.where else message
 
 
 def _near(where: str) -> str:

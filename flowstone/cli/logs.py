@@ -15,7 +15,8 @@ import os
 import sys
 from typing import TYPE_CHECKING, Final
 
-from flowstone.printable import one_line, printable
+from flowstone.masking import masked
+from flowstone.printable import indented, one_line, printable
 from flowstone.runtime.failure_log import STEPS
 from flowstone.runtime.own_code import is_own
 
@@ -25,7 +26,6 @@ if TYPE_CHECKING:
 __all__ = ["LogLines", "logs_on_stderr"]
 
 _LEVELS: Final = ("debug", "info", "warning", "error")
-_INDENT: Final = "\n    "
 _RED, _YELLOW, _PLAIN = "\x1b[31m", "\x1b[33m", "\x1b[0m"
 
 
@@ -65,7 +65,7 @@ class LogLines(logging.Handler):
 
     def _line(self, record: logging.LogRecord) -> str:
         assert self.formatter is not None
-        text = printable(self.formatter.format(record)).replace("\n", _INDENT)
+        text = indented(printable(masked(self.formatter.format(record))))
         level = f"[{record.levelname.lower()}]"
         if self._colours and record.levelno >= logging.WARNING:
             level = f"{_RED if record.levelno >= logging.ERROR else _YELLOW}{level}{_PLAIN}"

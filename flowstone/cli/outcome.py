@@ -5,9 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from flowstone.cli.documents import record_document
-from flowstone.cli.labels import breakdown, count, duration, failure_label, printable, record_label
+from flowstone.cli.labels import breakdown, count, duration, failure_label, record_label
 from flowstone.cli.problem import FAILED, INTERRUPTED
 from flowstone.cli.tables import table
+from flowstone.masking import masked
 from flowstone.runs.records import Status
 from flowstone.runtime.step_list import StepList
 
@@ -37,7 +38,7 @@ def failure_lines(failed: Sequence[Materialization], *, debug: bool = False) -> 
             f"{record_label(step)} failed ({failure.kind}, attempt {step.attempt}): {failure_label(failure)}"
         )
         if debug and failure.traceback:
-            yield printable(failure.traceback).rstrip()
+            yield masked(failure.traceback).rstrip()
     if len(failed) > FAILURES_TOLD:
         more = count(len(failed) - FAILURES_TOLD, "more failed step")
         yield f"... and {more}: `flowstone run ID --limit N` or --json lists them."
@@ -63,7 +64,7 @@ def step_table(screen: Screen, steps: Sequence[Materialization]) -> Table:
             str(step.status),
             str(step.attempt),
             "-" if step.duration is None else duration(step.duration),
-            printable(", ".join(f"{key}={value}" for key, value in step.metadata.items())),
+            ", ".join(f"{key}={value}" for key, value in step.metadata.items()),
         )
     return shown
 

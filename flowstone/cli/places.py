@@ -12,6 +12,7 @@ from flowstone.cli.problem import CommandError
 from flowstone.errors import StoreUnavailable
 from flowstone.io import FileIO, MemoryIO
 from flowstone.io.postgres import PostgresIO
+from flowstone.printable import one_line
 from flowstone.store import FileStore, MemoryStore, open_store
 from flowstone.store.protocol import NoSchema
 
@@ -48,7 +49,7 @@ def store_of(url: str) -> Store:
 def shown(url: str) -> str:
     """A store's URL as it may be shown: without password and options."""
     address = getattr(store_of(url), "address", None) if shares(url) and not _is_embedded(url) else None
-    return url if address is None else str(address)
+    return one_line(url if address is None else str(address))
 
 
 def shares(url: str) -> bool:
@@ -157,6 +158,6 @@ def no_cluster(url: str, *, why: str = "only one process at a time can hold it")
     """The error for a store that is no database."""
     remark = kept_in_a_file() if isinstance(url, DefaultStore) else None
     return CommandError(
-        f"{url} is not shared by processes: {why}." + ("" if remark is None else f" {remark}"),
+        f"{shown(url)} is not shared by processes: {why}." + ("" if remark is None else f" {remark}"),
         "Name a database with --store, such as postgresql://USER@HOST/DATABASE or embedded://.flowstone/pg.",
     )

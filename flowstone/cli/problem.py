@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import errno
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from flowstone.errors import (
@@ -14,6 +14,7 @@ from flowstone.errors import (
     RunNotFound,
     StoreUnavailable,
 )
+from flowstone.masking import masked
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -71,8 +72,12 @@ _DISK = {
 
 
 def describe(error: BaseException) -> Problem:
-    """Put an exception into words; an unforeseen one points to `--debug`."""
-    error = _only_member(error)
+    """Put an exception into words, without passwords; an unforeseen one points to `--debug`."""
+    problem = _describe(_only_member(error))
+    return replace(problem, message=masked(problem.message), remedy=masked(problem.remedy))
+
+
+def _describe(error: BaseException) -> Problem:
     kind = type(error).__name__
     match error:
         case KeyboardInterrupt():

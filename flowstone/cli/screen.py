@@ -18,16 +18,19 @@ from typing import TYPE_CHECKING, Any, Self, TextIO
 
 import typer
 from rich.console import Console
+from rich.segment import Segment
 from rich.text import Text
 
 from flowstone.cli.logs import LogLines, logs_on_stderr
 from flowstone.cli.problem import BROKEN_PIPE, OK, CommandError, describe
+from flowstone.masking import masked
+from flowstone.printable import indented, printable, printable_json
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Iterator
+    from collections.abc import AsyncIterator, Iterable, Iterator
     from types import TracebackType
 
-    from rich.console import RenderableType
+    from rich.console import ConsoleOptions, RenderableType
 
 __all__ = ["Screen"]
 
@@ -95,12 +98,12 @@ class Screen:
         """Without the blanks that fill up a table's last column: a program reads this."""
         with self.out.capture() as captured:
             self.out.print(_literal(renderable), soft_wrap=isinstance(renderable, str))
-        lines = captured.get().splitlines()
-        sys.stdout.write("".join(f"{line.rstrip()}\n" for line in lines))
+        lines = captured.get().split("\n")
+        sys.stdout.write("".join(f"{line.rstrip()}\n" for line in lines[:-1]))
 
     def note(self, text: str, style: str = "") -> None:
         """Write a line for people to stderr."""
-        self.err.print(Text(text, style=style), soft_wrap=True)
+        self.err.print(Text(printable(masked(text)), style=style), soft_wrap=True)
 
     def listen_to(self, module: str) -> None:
         """Show what the package of a pipeline's module logs, also where it is installed as libraries are."""
@@ -114,7 +117,8 @@ class Screen:
 
     def line(self, value: object) -> None:
         """Write one of many JSON documents to stdout, on a line of its own."""
-        self._document.write(json_module.dumps(value, ensure_ascii=False, default=_json_default) + "\n")
+        text = json_module.dumps(value, ensure_ascii=False, default=_json_default)
+        self._document.write(printable_json(text) + "\n")
         self._document.flush()
 
     async def long_document(self, head: dict[str, Any], name: str, items: AsyncIterator[object]) -> None:
@@ -160,18 +164,27 @@ class Screen:
         if self.debug:
             self.note(_debug_text(error))
         head = Text("error: ", style="bold red") if problem.status != 130 else Text("")
-        self.err.print(head + Text(f"{problem.message} {problem.remedy}".rstrip()), soft_wrap=True)
+        sentence = printable(f"{problem.message} {problem.remedy}".rstrip())
+        self.err.print(head + Text(indented(sentence)), soft_wrap=True)
         if self.json:
             self.document(problem.document())
 
 
 def _console(stream: TextIO) -> Console:
     width = None if stream.isatty() else _UNLIMITED
-    return Console(file=stream, width=width, highlight=False, markup=False, emoji=False)
+    return _PrintableConsole(file=stream, width=width, highlight=False, markup=False, emoji=False)
+
+
+class _PrintableConsole(Console):
+    """The exit to the terminal: the only escape sequences that pass are those of styles and of the live display."""
+
+    def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterable[Segment]:
+        for segment in super().render(renderable, options):
+            yield segment if segment.control else Segment(printable(segment.text), segment.style)
 
 
 def _literal(renderable: RenderableType) -> RenderableType:
-    return Text(renderable) if isinstance(renderable, str) else renderable
+    return Text(printable(masked(renderable))) if isinstance(renderable, str) else renderable
 
 
 def _debug_text(error: BaseException) -> str:
@@ -181,7 +194,8 @@ def _debug_text(error: BaseException) -> str:
 
 
 def _json(value: object) -> str:
-    return json_module.dumps(value, indent=2, ensure_ascii=False, default=_json_default, allow_nan=False)
+    text = json_module.dumps(value, indent=2, ensure_ascii=False, default=_json_default, allow_nan=False)
+    return printable_json(text)
 
 
 def _json_default(value: Any) -> object:

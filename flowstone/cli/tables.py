@@ -2,15 +2,26 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from rich.box import SIMPLE_HEAD
 from rich.table import Table
 
+from flowstone.printable import printable
+
 if TYPE_CHECKING:
+    from rich.console import RenderableType
+
     from flowstone.cli.screen import Screen
 
 __all__ = ["table"]
+
+
+class _PrintableTable(Table):
+    """Cells are written out before their width is measured; the screen would do it only afterwards."""
+
+    def add_row(self, *cells: RenderableType | None, **options: Any) -> None:
+        super().add_row(*(printable(cell) if isinstance(cell, str) else cell for cell in cells), **options)
 
 
 def table(screen: Screen, *columns: str, right: tuple[str, ...] = (), fold: str = "") -> Table:
@@ -23,7 +34,7 @@ def table(screen: Screen, *columns: str, right: tuple[str, ...] = (), fold: str 
         fold: Heading of the column that gives way on a narrow terminal; default: the last one.
     """
     terminal = screen.terminal
-    made = Table(
+    made = _PrintableTable(
         box=SIMPLE_HEAD if terminal else None,
         pad_edge=False,
         show_edge=False,

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from flowstone.printable import indented
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -37,7 +39,7 @@ def failure_line(record: Materialization, limit: int | None = None) -> str:
 def failure_lines(failed: Sequence[Materialization], total: int) -> str:
     """The first failed steps, one below the other, each after a line break, and how many more there are."""
     named = failed[:_MOST_NAMED]
-    lines = [failure_line(record, _LONGEST).replace("\n", "\n    ") for record in named]
+    lines = [indented(failure_line(record, _LONGEST)) for record in named]
     text = "".join(f"\n  {line}" for line in lines)
     return text + (f"\n  and {total - len(named):,} more" if total > len(named) else "")
 

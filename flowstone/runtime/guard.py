@@ -25,6 +25,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 from flowstone.assets.output import Output
 from flowstone.errors import Retryable
+from flowstone.masking import masked
 from flowstone.runs.records import Failure
 from flowstone.runs.retry_policy import is_retryable
 from flowstone.runtime.forks import leave_fork
@@ -151,7 +152,7 @@ async def absorb_cancels(task: asyncio.Task[Any]) -> None:
 
 
 def describe(error: BaseException, retry: Retry | None, kind: FailureKind | None = None) -> Failure:
-    """The failure that an exception amounts to. Never raises, whatever the exception does.
+    """The failure that an exception amounts to, without passwords. Never raises, whatever the exception does.
 
     A `CancelledError` that we did not ask for is the asset's own doing: kind `cancelled_by_asset`.
     """
@@ -161,12 +162,12 @@ def describe(error: BaseException, retry: Retry | None, kind: FailureKind | None
     where, frames = _own(error, installed=kind is None)
     return Failure(
         kind=kind or ("cancelled_by_asset" if _is(error, asyncio.CancelledError) else "error"),
-        message=_message(error, text),
-        traceback=_traceback(error, text),
+        message=masked(_message(error, text)),
+        traceback=masked(_traceback(error, text)),
         retryable=_is_retryable(retry, error),
         after=_after(error),
         where=where,
-        frames=frames,
+        frames=masked(frames),
     )
 
 

@@ -8,7 +8,7 @@ a plain runtime starts without it.
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -21,7 +21,7 @@ __all__ = ["Options", "environment_speaks", "options_from"]
 class Options:
     """The fields of `Settings`, checked; their meaning and units are documented there."""
 
-    store: str = "memory://"
+    store: str = field(default="memory://", repr=False)  # It may hold a password.
     home: str = ".flowstone"
     lease: float = 15.0
     shutdown_timeout: float = 30.0

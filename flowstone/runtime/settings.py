@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import Field, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from flowstone.masking import masked
 from flowstone.runtime.options import Options
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 __all__ = ["Settings", "merged_settings"]
 
@@ -36,7 +40,9 @@ class Settings(BaseSettings):
         log_level: Level of FlowStone's own log on the command line.
     """
 
-    model_config = SettingsConfigDict(env_prefix="FLOWSTONE_", frozen=True, extra="forbid")
+    model_config = SettingsConfigDict(
+        env_prefix="FLOWSTONE_", frozen=True, extra="forbid", hide_input_in_errors=True
+    )
 
     store: str = Options.store
     home: str = Options.home
@@ -52,6 +58,11 @@ class Settings(BaseSettings):
     keep_runs: Count = Options.keep_runs
     log_level: Literal["debug", "info", "warning", "error"] = "info"
 
+    def __repr_args__(self) -> Iterable[tuple[str | None, Any]]:
+        """The fields for `repr` and `str`; a URL without its password."""
+        for name, value in super().__repr_args__():
+            yield name, masked(value) if isinstance(value, str) else value
+
 
 def merged_settings(settings: Settings | None, options: dict[str, Any]) -> Settings:
     """The settings with some fields replaced. Raises ValueError, in one sentence, for what is wrong."""
@@ -64,4 +75,4 @@ def merged_settings(settings: Settings | None, options: dict[str, Any]) -> Setti
         if first["type"] == "extra_forbidden":
             known = ", ".join(Settings.model_fields)
             raise ValueError(f"There is no option {name!r}: Runtime takes {known}.") from None
-        raise ValueError(f"{name}={first['input']!r:.100}: {first['msg']}.") from None
+        raise ValueError(f"{name}={masked(repr(first['input'])):.100}: {first['msg']}.") from None

@@ -16,7 +16,6 @@ from flowstone.cli.labels import (
     duration,
     key_label,
     partition_label,
-    printable,
     step_label,
 )
 
@@ -80,12 +79,6 @@ def test_counts():
     assert count(1461, "step") == "1,461 steps"
     assert breakdown({"failed": 1, "succeeded": 1200, "skipped": 0}) == "1,200 succeeded, 1 failed"
     assert breakdown({}) == "0 succeeded"
-
-
-def test_printable_disarms_escape_sequences():
-    """Somebody's text cannot colour, clear or retitle the terminal."""
-    assert printable("bad\x1b[2Jtext\r\x07") == "bad\ufffd[2Jtext\ufffd\ufffd"
-    assert printable("two\nlines\tand Ünïcode") == "two\nlines\tand Ünïcode"
 
 
 def test_ago():

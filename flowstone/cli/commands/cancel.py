@@ -13,7 +13,7 @@ from flowstone.cli.finding import find_run
 from flowstone.cli.labels import breakdown, request_label
 from flowstone.cli.loop import run_async
 from flowstone.cli.options import Debug, Json, StoreUrl
-from flowstone.cli.places import history
+from flowstone.cli.places import history, shown
 from flowstone.cli.problem import FAILED, CommandError
 from flowstone.cli.screen import Screen
 from flowstone.errors import RunNotFound
@@ -64,7 +64,7 @@ async def _cancel(screen: Screen, url: str, beginning: str, *, wait: bool) -> tu
             return True, run
         if store.cluster is None:
             raise CommandError(
-                f"Only the process that runs {run.id} can stop it, because {url} is a file.",
+                f"Only the process that runs {run.id} can stop it, because {shown(url)} is a file.",
                 "Press Ctrl-C there; if it is gone, the next command that computes closes the run.",
                 status=FAILED,
             )

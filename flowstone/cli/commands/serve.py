@@ -10,7 +10,7 @@ from flowstone.cli.commands.worker import Lease, MaxConcurrency, MaxThreads, Shu
 from flowstone.cli.loading import load
 from flowstone.cli.loop import run_async
 from flowstone.cli.options import Debug, Json, LogLevel, StoreUrl, Target
-from flowstone.cli.places import remembers, shares
+from flowstone.cli.places import remembers, shares, shown
 from flowstone.cli.problem import CommandError
 from flowstone.cli.screen import Screen
 from flowstone.cli.serving import serve_node
@@ -46,11 +46,13 @@ def serve(
             )
         if not remembers(store):
             raise CommandError(
-                f"Nobody could give work to a node with {store}.",
+                f"Nobody could give work to a node with {shown(store)}.",
                 "Name a database with --store, such as embedded://.flowstone/pg.",
             )
         if not shares(store):
-            screen.note(f"Other processes cannot submit to {store}: one at a time can hold it.", "yellow")
+            screen.note(
+                f"Other processes cannot submit to {shown(store)}: one at a time can hold it.", "yellow"
+            )
         loaded = load(target)
         settings = given(max_concurrency, max_threads, lease, shutdown_timeout)
         screen.status = run_async(serve_node(screen, loaded, store, settings))

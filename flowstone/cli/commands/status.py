@@ -10,7 +10,7 @@ import typer
 
 from flowstone.cli.asset_keys import step_key
 from flowstone.cli.documents import record_document
-from flowstone.cli.labels import ago, count, duration, printable, record_label, step_label
+from flowstone.cli.labels import ago, count, duration, record_label, step_label
 from flowstone.cli.loop import run_async
 from flowstone.cli.options import (
     AssetName,
@@ -23,6 +23,7 @@ from flowstone.cli.options import (
 from flowstone.cli.places import history, shown
 from flowstone.cli.screen import Screen
 from flowstone.cli.tables import table
+from flowstone.masking import masked
 from flowstone.runs.records import Status
 
 if TYPE_CHECKING:
@@ -169,6 +170,6 @@ def _table(screen: Screen, standing: _Standing, limit: int) -> Table:
             ago(one.finished_at, now),
             "-" if one.duration is None else duration(one.duration),
             *([one.run_id] if screen.wide else []),
-            printable(one.failure.message) if one.failure else "",
+            masked(one.failure.message) if one.failure else "",
         )
     return shown

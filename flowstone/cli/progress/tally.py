@@ -6,6 +6,7 @@ from collections import Counter
 from typing import TYPE_CHECKING
 
 from flowstone.cli.labels import step_label
+from flowstone.printable import one_line
 from flowstone.runs.events import (
     RunFinished,
     RunStarted,
@@ -115,6 +116,6 @@ class Tally:
     def under_way(self, limit: int = 3) -> str:
         """The oldest running steps by name, and how many more there are."""
         steps = list(self.running.items())
-        names = [step_label(*step) + (f" ({note})" if note else "") for step, note in steps[:limit]]
+        names = [step_label(*step) + (f" ({one_line(note)})" if note else "") for step, note in steps[:limit]]
         more = len(steps) - len(names)
         return ", ".join(names) + (f" and {more:,} more" if more > 0 else "")

@@ -23,6 +23,7 @@ from flowstone.cli.labels import (
     took,
 )
 from flowstone.errors import StoreUnavailable
+from flowstone.masking import masked
 from flowstone.runs.events import RunFinished, RunStarted, StepFailed, StepRetried
 
 if TYPE_CHECKING:
@@ -135,7 +136,7 @@ class Chronicle:
             asset=event.asset,
             partition_key=event.partition_key,
             attempt=event.attempt,
-            failure={"kind": failure.kind, "message": failure.message, "where": failure.where},
+            failure={"kind": failure.kind, "message": masked(failure.message), "where": failure.where},
         )
 
     def _retried(self, event: StepRetried) -> None:

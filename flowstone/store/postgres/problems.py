@@ -45,12 +45,18 @@ def is_weather(error: BaseException) -> bool:
 def unavailable(address: Address, error: BaseException) -> StoreUnavailable:
     """The error to raise for what the database or the network said."""
     made = StoreUnavailable(sentence(address, error))
+    # What it says is printed below ours wherever a traceback is.
+    error.args = tuple(address.masked(one) if isinstance(one, str) else one for one in error.args)
     made.__cause__ = error
     return made
 
 
 def sentence(address: Address, error: BaseException) -> str:
     """What is wrong and what to do about it. The password is in none of these messages."""
+    return address.masked(_words(address, error))
+
+
+def _words(address: Address, error: BaseException) -> str:
     if isinstance(error, ConnectionError) and "SSL" in str(error):
         return f"{address} is no Postgres or does not speak TLS; correct host and port, or the URL's sslmode"
     for kind, words in _SENTENCES:

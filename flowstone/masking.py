@@ -1,0 +1,58 @@
+"""Text without secrets: what a URL, a connection string or an error carries of passwords is shown as `***`.
+
+One function, used wherever text comes out that somebody else has put together: errors of drivers, tracebacks, log
+lines, settings. It knows the shapes that secrets come in, and takes those that are known exactly.
+
+A password in a URL may hold any character, escaped or not. Where the scheme is a database's or a broker's,
+everything up to the last `@` counts as such; of a web address, which has other uses for that character, only what
+the standard calls a password.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+__all__ = ["MASK", "masked"]
+
+MASK: Final = "***"
+
+# Lengths are bounded, or a megabyte without a blank would take hours.
+_WEB: Final = re.compile(
+    r"(\b(?:https?|wss?|s?ftp)://[^\s/@?#:]{0,200}:)[^\s/@?#]{1,500}(?=@)", re.IGNORECASE
+)
+_SERVER: Final = re.compile(
+    r"(\b(?!(?:https?|wss?|s?ftp|file)://)[a-z][a-z0-9+.-]{0,30}://[^\s:@/\"'<>]{0,200}:)"
+    r"(?-i:(?!PASSWORD@))[^\s\"'<>]{1,500}(?=@)",  # But for the one of our own examples.
+    re.IGNORECASE,
+)
+_WORDS: Final = (
+    r"(?:pg|ssl)?(?:password|passwd)|passphrase|secret_?(?:access_?)?key|api_?key|(?:auth|access)_?token"
+)
+_VALUE: Final = r"""(?:"[^"\n]{1,500}"|'[^'\n]{1,500}'|[^\s&;,)"'\]}]{1,500})"""
+_ASSIGNED: Final = re.compile(rf"((?<![a-z])(?:{_WORDS})\s?=\s?){_VALUE}", re.IGNORECASE)
+_KEYED: Final = re.compile(
+    rf"((?P<quote>[\"'])(?:{_WORDS}|token|secret)(?P=quote)\s?:\s?){_VALUE}", re.IGNORECASE
+)
+_QUERY: Final = re.compile(rf"([?&](?:{_WORDS}|token|secret|key)=){_VALUE}", re.IGNORECASE)
+_SHORTEST: Final = 3  # A secret of one letter is not worth the alphabet.
+
+
+def masked(text: str, secrets: Iterable[str] = ()) -> str:
+    """The text with secrets shown as `***`.
+
+    Args:
+        text: Any text.
+        secrets: Those that are known exactly.
+    """
+    for secret in secrets:
+        if len(secret) >= _SHORTEST:
+            text = text.replace(secret, MASK)
+    if "://" in text:
+        text = _SERVER.sub(rf"\g<1>{MASK}", _WEB.sub(rf"\g<1>{MASK}", text))
+    for shape in (_ASSIGNED, _KEYED, _QUERY):
+        text = shape.sub(rf"\g<1>{MASK}", text)
+    return text
