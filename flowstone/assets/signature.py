@@ -1,7 +1,8 @@
 """Reads what an asset needs from the parameters of its function.
 
 A parameter called `context` or annotated `Context` receives the context, one annotated `Annotated[T,
-Resource]` a resource, and every other one is a dependency on the asset of that name. Functions by `def` are
+Resource]` a resource, and every other one is a dependency on the asset of that name. It says so also as one
+side of a union, as in `Context | None`, and behind an alias. Functions by `def` are
 read from their code object, which is ten times faster than `inspect.signature`; everything else that can be
 called goes there.
 """
@@ -17,11 +18,11 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from flowstone.assets.asset import Dependency, ResourceParameter, SourceLine
 from flowstone.assets.context import Context
 from flowstone.assets.resource import Resource
-from flowstone.assets.type_hints import UNANNOTATED, Unknown, annotation_metadata, evaluate
+from flowstone.assets.type_hints import UNANNOTATED, Alternative, Unknown, alternatives, evaluate
 from flowstone.errors import DefinitionError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
 __all__ = ["Signature", "Site", "innermost", "is_async", "read_signature"]
 
@@ -72,9 +73,10 @@ def read_signature(function: Callable[..., Any], where: Site, local_names: Mappi
         annotation = UNANNOTATED
         if name in annotations:
             annotation = evaluate(annotations[name], global_names, local_names)
-        if (resource := _resource(name, annotation)) is not None:
+        allowed = tuple(alternatives(annotation, global_names, local_names))
+        if (resource := _resource(name, allowed, where)) is not None:
             resources.append(ResourceParameter(name, resource))
-        elif name == "context" or _is_context(annotation):
+        elif name == "context" or any(map(_is_context, allowed)):
             if context is not None:
                 raise DefinitionError(
                     f"{where}: {context!r} and {name!r} both receive the context; drop one."
@@ -179,17 +181,26 @@ def _refuse_generator(function: Any, where: Site) -> None:
         )
 
 
-def _resource(parameter: str, annotation: Any) -> str | None:
+def _resource(parameter: str, allowed: Sequence[Alternative], where: Site) -> str | None:
     """The name of the resource that a parameter asks for, if it asks for one."""
-    for mark in annotation_metadata(annotation):
+    found: set[str] = set()
+    for mark in (mark for each in allowed for mark in each.marks):
         if mark is Resource:
-            return parameter
-        if isinstance(mark, Resource):
-            return mark.name or parameter
-        if isinstance(mark, Unknown) and mark.name == "Resource":
-            return next((text for text in mark.arguments if isinstance(text, str)), parameter)
-    return None
+            found.add(parameter)
+        elif isinstance(mark, Resource):
+            found.add(mark.name or parameter)
+        elif isinstance(mark, Unknown) and mark.name == "Resource":
+            found.add(next((text for text in mark.arguments if isinstance(text, str)), parameter))
+    if len(found) > 1:
+        names = " and ".join(map(repr, sorted(found)))
+        raise DefinitionError(
+            f"{where}: the parameter {parameter!r} asks for the resources {names}; take each as a parameter "
+            f"of its own."
+        )
+    return next(iter(found), None)
 
 
-def _is_context(annotation: Any) -> bool:
-    return annotation is Context or (isinstance(annotation, Unknown) and annotation.name == "Context")
+def _is_context(each: Alternative) -> bool:
+    if isinstance(each.type, Unknown):
+        return each.type.name == "Context"
+    return each.type is Context

@@ -10,13 +10,14 @@ from __future__ import annotations
 
 import builtins
 from functools import lru_cache
-from typing import TYPE_CHECKING, Annotated, Any, get_args, get_origin
+from types import UnionType
+from typing import TYPE_CHECKING, Annotated, Any, ForwardRef, NamedTuple, Union, get_args, get_origin
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
     from types import CodeType
 
-__all__ = ["UNANNOTATED", "Unknown", "annotation_metadata", "evaluate"]
+__all__ = ["UNANNOTATED", "Alternative", "Unknown", "aliased", "alternatives", "evaluate"]
 
 
 class Unknown:
@@ -109,10 +110,80 @@ def _meaning(text: str, global_names: Mapping[str, Any], local_names: Mapping[st
         return Unknown(text)
 
 
-def annotation_metadata(annotation: Any) -> tuple[Any, ...]:
-    """What stands after the type in `Annotated[type, …]`; empty for anything else."""
-    if get_origin(annotation) is Annotated:
-        return get_args(annotation)[1:]
-    if isinstance(annotation, Unknown) and annotation.name == "Annotated":
-        return annotation.arguments[1:]
-    return ()
+class Alternative(NamedTuple):
+    """One of the types that an annotation allows.
+
+    Attributes:
+        type: The type, or an `Unknown`.
+        marks: What `Annotated` says about it, or about a union that it is in.
+    """
+
+    type: Any
+    marks: tuple[Any, ...]
+
+
+def alternatives(
+    annotation: Any, global_names: Mapping[str, Any], local_names: Mapping[str, Any]
+) -> Iterator[Alternative]:
+    """The types that an annotation allows, seen through unions, `Annotated`, aliases and quotes in any order.
+
+    Args:
+        annotation: What `evaluate` gave.
+        global_names: As for `evaluate`, for what is quoted inside.
+        local_names: The same.
+    """
+    if type(annotation) is type:  # As nearly every one is.
+        yield Alternative(annotation, ())
+        return
+    waiting: list[tuple[Any, tuple[Any, ...]]] = [(annotation, ())]
+    seen: set[int] = set()
+    while waiting:
+        found, marks = waiting.pop()
+        if isinstance(found, ForwardRef):
+            found = found.__forward_arg__
+        if isinstance(found, str):
+            found = evaluate(found, global_names, local_names)
+        if (alias := aliased(found)) is not None:
+            # An alias may be made of itself, as that of JSON is.
+            if id(get_origin(found) or found) not in seen:
+                seen.add(id(get_origin(found) or found))
+                waiting.append((alias, marks))
+        elif _is_named(found, Annotated, "Annotated"):
+            inner, *more = _arguments(found)
+            waiting.append((inner, (*more, *marks)))
+        elif _is_union(found):
+            waiting.extend((each, marks) for each in reversed(_arguments(found)))
+        else:
+            yield Alternative(found, marks)
+
+
+def aliased(annotation: Any) -> Any:
+    """What an alias made by a `type` statement stands for, None for anything else.
+
+    An alias whose value cannot be evaluated stands for an `Unknown`.
+    """
+    origin = get_origin(annotation) or annotation
+    # By its name: `typing` has it from Python 3.12 on, `typing_extensions` has one of its own.
+    if type(origin).__name__ != "TypeAliasType":
+        return None
+    try:
+        value = origin.__value__
+        return value if origin is annotation else value[get_args(annotation)]
+    except Exception:  # Its value is code of the user's own, with names that may not exist at run time.
+        return Unknown(origin.__name__)
+
+
+def _is_union(annotation: Any) -> bool:
+    if isinstance(annotation, Unknown):
+        return bool(annotation.arguments) and annotation.name in ("|", "Union", "Optional")
+    return get_origin(annotation) in (Union, UnionType)
+
+
+def _is_named(annotation: Any, form: Any, name: str) -> bool:
+    if isinstance(annotation, Unknown):
+        return annotation.name == name and bool(annotation.arguments)
+    return get_origin(annotation) is form
+
+
+def _arguments(annotation: Any) -> tuple[Any, ...]:
+    return annotation.arguments if isinstance(annotation, Unknown) else get_args(annotation)

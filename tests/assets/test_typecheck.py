@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import (
     Awaitable,
     Callable,
@@ -23,15 +24,21 @@ from typing import (
     Generic,
     List,
     Literal,
+    LiteralString,
     NewType,
     Optional,
     Protocol,
+    Self,
     TypedDict,
     TypeVar,
+    TypeVarTuple,
     Union,
+    Unpack,
 )
 
 import pytest
+from pydantic import BaseModel
+from typing_extensions import TypeAliasType
 
 from flowstone.assets import (
     AllPartitions,
@@ -44,10 +51,12 @@ from flowstone.assets import (
     StaticPartitions,
     Unknown,
 )
-from flowstone.assets.typecheck import can_satisfy, returned_value
+from flowstone.assets.type_overlap import can_satisfy
+from flowstone.assets.typecheck import returned_value
 from flowstone.errors import TypeMismatch
 
 T = TypeVar("T")
+Several = TypeVarTuple("Several")
 T_contra = TypeVar("T_contra", contravariant=True)
 CustomerId = NewType("CustomerId", int)
 DAYS = DailyPartitions("2025-01-01")
@@ -71,6 +80,49 @@ class Readable(Protocol):
     """A shape, which any class may have."""
 
     def read(self) -> bytes: ...
+
+
+class Priced:
+    """A class of its own."""
+
+
+class Order(Base):
+    """A class of its own, beside the other."""
+
+
+class PricedOrder(Priced, Order):
+    """One that is both."""
+
+
+class Page(BaseModel, Generic[T]):
+    """A generic model."""
+
+    items: list[T]
+
+
+class IntPage(Page[int]):
+    """A model of one kind of page."""
+
+
+class Array(Generic[*Several]):
+    """A class of several arguments."""
+
+
+def lazily(value: Callable[[], Any]) -> Any:
+    """An alias that may be made of itself, as a `type` statement makes it in newer versions of Python."""
+
+    def read(_self: object) -> Any:
+        return value()
+
+    return type("TypeAliasType", (), {"__value__": property(read), "__name__": "Lazy"})()
+
+
+Ids = TypeAliasType("Ids", list[int])
+Outcome = TypeAliasType("Outcome", Output[list[int]])
+Pairs = TypeAliasType("Pairs", list[tuple[T, T]], type_params=(T,))
+Json = lazily(lambda: dict[str, Json] | list[Json] | int | str | None)
+Tree = lazily(lambda: dict[str, Tree] | list[Tree] | float)
+Elsewhere = TypeAliasType("Elsewhere", "Frame")  # noqa: F821 - that is what is tested
 
 
 @dataclass
@@ -130,6 +182,30 @@ class Sink(Generic[T_contra]):
         (Box[int], Box[int]),
         (Box[int], Box),
         (str, Sequence),
+        (Page[int], Page[Any]),
+        (Page[int], Page),
+        (Page, Page[int]),
+        (Page[Any], Page[int]),
+        (Page[bool], Page[float]),
+        (IntPage, Page[Any]),
+        (Page[int], BaseModel),
+        (tuple[int, *tuple[str, ...]], tuple[int, str]),
+        (tuple[int, str, str], tuple[int, *tuple[str, ...]]),
+        (tuple[int, *tuple[str, ...]], tuple[int, *tuple[str, ...]]),
+        (tuple[int, *tuple[str, ...]], tuple[int, *tuple[bytes, ...]]),
+        (tuple[*tuple[int, ...], str], tuple[int, int, str]),
+        (tuple[int, Unpack[tuple[str, ...]]], tuple[int, str]),  # noqa: UP044 - both spellings
+        (tuple[int, *tuple[str, bytes]], tuple[int, str, bytes]),
+        (tuple[int, *Several], tuple[int, str]),
+        (Array[int, str], Array[int, *tuple[str, ...]]),
+        (Priced, Order),
+        (Order, Priced),
+        (Json, dict[str, int]),
+        (dict[str, list[int]], Json),
+        (Json, Tree),
+        (Ids, list[int]),
+        (Pairs[int], list[tuple[int, int]]),
+        (Elsewhere, int),
     ],
 )
 def test_what_fits(given, wanted):
@@ -185,6 +261,16 @@ def test_what_fits(given, wanted):
         (Iterator[int], list[int]),
         (Iterator[int], Iterator[str]),
         (Callable[[int], str], Callable[[int], int]),
+        (Page[int], Page[str]),
+        (Page[int], Order),
+        (tuple[int, *tuple[str, ...]], tuple[str, str]),
+        (tuple[int, *tuple[str, ...]], tuple[int, int]),
+        (tuple[int, *tuple[str, ...], bytes], tuple[int]),
+        (tuple[int, *tuple[str, ...]], tuple[bytes, *tuple[str, ...]]),
+        (Ids, list[str]),
+        (Pairs[int], list[tuple[int, str]]),
+        (Json, bytes),
+        (Row, Page[int]),
     ],
 )
 def test_what_never_fits(given, wanted):
@@ -217,6 +303,9 @@ def test_what_never_fits(given, wanted):
         (Hashable, Collection[int]),
         (Callable[[int], str], Callable[[bool], str]),
         (Sink[Base], Sink[str]),
+        (Self, int),
+        (LiteralString, int),
+        (list[Self], list[int]),
     ],
 )
 def test_what_cannot_be_decided_is_left_alone(given, wanted):
@@ -234,6 +323,14 @@ def test_what_cannot_be_decided_is_left_alone(given, wanted):
         (Annotated[Output[int], "note"], int),
         (Output[Annotated[int, "note"]], int),
         (Coroutine, Any),
+        (Output[int] | None, int | None),
+        (Optional[Annotated[Output[int], "note"]], int | None),
+        (Output[int] | Output[str], int | str),
+        (Awaitable[Output[int] | None], int | None),
+        (Output[Ids], list[int]),
+        (Outcome, list[int]),
+        (asyncio.Future[int], Any),
+        (asyncio.Task[int] | None, Any | None),
         (int, int),
         (None, None),
     ],
