@@ -259,7 +259,8 @@ class CallCycle(ActorError):
 class ChildError(ActorError):
     """A supervisor cannot do what you ask of that child; `reason` is OTP's word for why.
 
-    One of `already_started`, `already_present`, `running`, `restarting`, `not_found`. The message has the remedy.
+    One of `already_started`, `already_present`, `running`, `restarting`, `not_found`, `max_children`. The message
+    has the remedy.
     """
 
     def __init__(self, message: str, name: str = "", reason: str = "") -> None:

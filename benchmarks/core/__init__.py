@@ -12,6 +12,7 @@ BENCHMARKS = (
     "latency",
     "startup",
     "mailbox",
+    "crashing",
     "importing",
     "graph",
     "partitions",

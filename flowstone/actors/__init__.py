@@ -2,13 +2,15 @@
 
 How the files lie, from the ground up (each imports only from those above it):
 
-    exits, clock, tree, strategy, report, affinity    values and pure rules
+    exits, limits, clock, tree, strategy, report,
+    own_clock, affinity                               values and pure rules
     messages                                          what actors say to each other
     spawn, waiters                                    the one place that makes tasks: drive, guard, stop, kill
-    graveyard, keeper                                 what killed coroutines need; leftovers, reports
+    offspring, graveyard, keeper                      who started which task; what is killed; leftovers, reports
     mailbox, process, ref                             what every process has; how one speaks to it
     actor, runnable, task_handle, tasks               the kinds of workers
-    child, slot, children, supervision, supervisor    supervisors
+    child, slot, refusals, children, supervision,
+    supervisor                                        supervisors
     registry                                          names for ids known at run time
 """
 

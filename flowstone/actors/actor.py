@@ -1,7 +1,7 @@
 """Actors: an object with state, a mailbox, and one message at a time.
 
-    spawned ── on_start ──> serving ── a message raises, me.stop(), a shutdown ──> on_stop ──> gone
-                  └ raises: failed to start                                          └ has `shutdown` seconds
+    spawned ── on_start ──> started ── handle_continue ──> serving ── a message raises, me.stop(), a shutdown ──┐
+                  └ raises: failed to start        └ raises: a crash                    gone <── on_stop ───────┘
 
 Each incarnation lives in a fresh, empty context (`contextvars`): it sees nothing of whoever created it.
 """
@@ -11,12 +11,14 @@ from __future__ import annotations
 import asyncio
 import types
 from abc import abstractmethod
+from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from flowstone.actors.affinity import require_loop
 from flowstone.actors.exits import Crashed, Exit, Killed, Normal, Shutdown
 from flowstone.actors.mailbox import Mailbox, Request
-from flowstone.actors.messages import Failure, Later
+from flowstone.actors.messages import Cast, Failure, Later
+from flowstone.actors.own_clock import OwnClock
 from flowstone.actors.process import TaskProcess
 from flowstone.actors.spawn import finish
 from flowstone.actors.tree import ProcessInfo
@@ -25,7 +27,7 @@ from flowstone.errors import ActorDown, Rejected
 if TYPE_CHECKING:
     from collections.abc import Generator
 
-    from flowstone.actors.clock import Clock
+    from flowstone.actors.clock import Clock, Timer
     from flowstone.actors.keeper import Keeper
     from flowstone.actors.ref import Ref
     from flowstone.actors.spawn import ShutdownTime
@@ -39,13 +41,20 @@ BATCH = 64
 class Actor:
     """Base of actors. State lives on `self`; the constructor is yours and takes what the actor depends on.
 
-    Each of the three methods may be `async def` or plain `def`. Only `handle` must be written.
+    Each of the four methods may be `async def` or plain `def`. Only `handle` must be written.
     """
 
     __slots__ = ()
 
     def on_start(self, me: Me) -> Any:
         """Initialise; the supervisor waits for it. Raise to fail the start."""
+
+    def handle_continue(self, me: Me) -> Any:
+        """The rest of the initialisation, which the supervisor does not wait for; OTP's hook of that name.
+
+        It runs once after `on_start`, when this counts as started, and before any message: those that arrive
+        meanwhile wait in the mailbox. What it raises is a crash, and a restart is counted for it.
+        """
 
     @abstractmethod
     def handle(self, message: Any) -> Any:
@@ -60,32 +69,46 @@ class Actor:
 
 
 class Me:
-    """What an actor may know and do about itself; passed to `on_start`.
+    """What an actor may know and do about itself; passed to `on_start` and `handle_continue`.
+
+    It is of one incarnation, and so are the timers that are set through it.
 
     Attributes:
-        ref: The reference others have to this actor.
+        ref: The reference others have to this actor. It leads to later incarnations too.
+        clock: The tree's clock: use it for every delay, so that tests can turn it. What `call_later` set here does
+            not fire any more when this incarnation has ended.
     """
 
-    __slots__ = ("_process", "ref")
+    __slots__ = ("_own_clock", "_process", "clock", "ref")
 
     def __init__(self, process: ActorProcess) -> None:
         self._process = process
         self.ref: Ref[Any] = process.ref
+        self._own_clock = OwnClock(process.keeper.clock)
+        self.clock: Clock = self._own_clock
 
     @property
     def name(self) -> str:
         """The child's name."""
         return self._process.name
 
-    @property
-    def clock(self) -> Clock:
-        """The tree's clock: use it for every delay, so that tests can turn it."""
-        return self._process.keeper.clock
+    def send_after(self, seconds: float, message: Cast[Any]) -> Timer:
+        """Send this actor a message after so many seconds, unless this incarnation ends before; OTP's word.
+
+        Room is made for it in a full mailbox. `cancel()` the timer to take it back.
+        """
+        if not isinstance(message, Cast):
+            raise TypeError(f"{type(message).__name__} is no Cast: nobody would hear the answer.")
+        require_loop(self._process.mail.loop, self.name)
+        return self.clock.call_later(seconds, partial(self._process.mail.append, message))
 
     def stop(self, exit: Exit | None = None) -> None:  # noqa: A002 - the field's word
         """End after the message in hand, with this exit; default `Normal()`."""
         require_loop(self._process.mail.loop, self.name)
         self._process.mail.end(Normal() if exit is None else exit)
+
+    def _end(self) -> None:
+        self._own_clock.stop()
 
 
 class ActorProcess(TaskProcess):
@@ -100,6 +123,7 @@ class ActorProcess(TaskProcess):
         self.mail = self.mailbox = Mailbox(bound, asyncio.get_running_loop())
         self.chain = self._base = (self,)
         self._shutdown = 5.0 if isinstance(shutdown, str) else shutdown
+        self._myself: Me | None = None
         self._in_hand: Request | None = None
         self._owed: dict[Later, Request] = {}
 
@@ -110,10 +134,12 @@ class ActorProcess(TaskProcess):
 
     async def _live(self) -> Exit:
         if not self.initialised:
-            await finish(self.instance.on_start(Me(self)))
+            await finish(self.instance.on_start(self._me()))
             self._started()
         ending: Exit
         try:
+            if type(self.instance).handle_continue is not Actor.handle_continue:
+                await finish(self.instance.handle_continue(self._me()))
             ending = await self._serve()
         except BaseException as error:
             self._let_die()
@@ -121,6 +147,11 @@ class ActorProcess(TaskProcess):
         self.state = "stopping"
         self._refuse(ending)
         return await self._wind_up(ending)
+
+    def _me(self) -> Me:
+        if self._myself is None:
+            self._myself = Me(self)
+        return self._myself
 
     async def _serve(self) -> Exit:
         """Handle messages until one crashes, or the system lane says how to end."""
@@ -212,6 +243,9 @@ class ActorProcess(TaskProcess):
 
     def _leave(self, exit: Exit) -> None:  # noqa: A002 - the field's word
         self._refuse(exit)  # Nothing to do but after a kill, or a start that failed.
+        if self._myself is not None:
+            self._myself._end()
+            self._myself = None
         super()._leave(exit)
 
     def _ask(self) -> bool:

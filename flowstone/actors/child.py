@@ -6,6 +6,8 @@ import math
 from dataclasses import KW_ONLY, dataclass
 from typing import TYPE_CHECKING, Any, Generic, Literal, TypeVar, overload
 
+from flowstone.actors.limits import at_least
+
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
@@ -35,6 +37,10 @@ class Child(Generic[Made_co]):
         significant: Its end may end the supervisor, see `auto_shutdown`. Not for permanent children.
         mailbox: Messages that may wait for an actor.
         on_exit: Called with the exit of each incarnation, synchronously, after its name is free again.
+
+    Raises:
+        TypeError: The name is no text, or `make` cannot be called: it is a class or a function, not what they make.
+        ValueError: A value that none of these can have, nan among them; or a significant permanent child.
     """
 
     name: str
@@ -45,6 +51,27 @@ class Child(Generic[Made_co]):
     significant: bool = False
     mailbox: int = 1000
     on_exit: Callable[[Exit], object] | None = None
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.name, str):
+            raise TypeError(f"Child: the name is a text, not {self.name!r}.")
+        for option in ("make", "on_exit"):
+            value = getattr(self, option)
+            if not callable(value) and not (value is None and option == "on_exit"):
+                raise TypeError(
+                    f"{self.name}: {option} is called, so it is a function or a class, not {_a(value)}."
+                )
+        if self.restart not in ("permanent", "transient", "temporary"):
+            raise ValueError(
+                f"{self.name}: restart is permanent, transient or temporary, not {self.restart!r}."
+            )
+        if self.significant and self.restart == "permanent":
+            raise ValueError(
+                f"{self.name}: a permanent child is always restarted, so it cannot be significant."
+            )
+        if not at_least(1, self.mailbox):
+            raise ValueError(f"{self.name}: mailbox is at least 1, not {self.mailbox!r}.")
+        shutdown_time(self, default=5.0)
 
     if TYPE_CHECKING:
         # The dataclass's own, once for each sort of `make`: from the union of both no checker infers what is made.
@@ -95,20 +122,18 @@ class ChildCount:
 
 
 def check(child: Child[Any], auto_shutdown: AutoShutdown) -> None:
-    """Refuse, with ValueError, what OTP refuses: combinations without a meaning."""
-    if child.restart not in {"permanent", "transient", "temporary"}:
-        raise ValueError(
-            f"{child.name}: restart is permanent, transient or temporary, not {child.restart!r}."
-        )
-    if child.significant and child.restart == "permanent":
-        raise ValueError(f"{child.name}: a permanent child is always restarted, so it cannot be significant.")
+    """Refuse what is no child (TypeError) and what this supervisor cannot make sense of (ValueError)."""
+    if not isinstance(child, Child):
+        raise TypeError(f"A supervisor's children are Child(name, make) objects, and one is {_a(child)}.")
     if child.significant and auto_shutdown == "never":
         raise ValueError(
             f"{child.name} is significant: its supervisor needs auto_shutdown=, which is 'never'."
         )
-    if child.mailbox < 1:
-        raise ValueError(f"{child.name}: mailbox is at least 1, not {child.mailbox}.")
-    shutdown_time(child, default=5.0)
+
+
+def _a(thing: object) -> str:
+    """What somebody has put where something else belongs, in a few words."""
+    return f"the class {thing.__name__}" if isinstance(thing, type) else f"a {type(thing).__name__}"
 
 
 def shutdown_time(child: Child[Any], default: float) -> float | Literal["kill"]:
@@ -120,7 +145,7 @@ def shutdown_time(child: Child[Any], default: float) -> float | Literal["kill"]:
             return math.inf
         case "kill":
             return "kill"
-        case float() | int() as seconds if seconds >= 0:
+        case float() | int() as seconds if seconds >= 0:  # nan is not
             return float(seconds)
         case other:
             raise ValueError(f"{child.name}: shutdown is seconds >= 0, 'kill' or math.inf, not {other!r}.")

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from flowstone.actors.exits import Crashed, Exit, Killed, Shutdown, describe
 from flowstone.actors.messages import Failure
 from flowstone.actors.process import Process, TaskProcess
-from flowstone.actors.slot import Slot
+from flowstone.actors.slot import Census, Slot
 from flowstone.actors.tree import ProcessInfo
 from flowstone.errors import ActorDown, StartFailed
 
@@ -33,16 +33,18 @@ class Children:
 
     def __init__(self, keeper: Keeper, heard: Callable[[Slot, Process], None]) -> None:
         self.slots: dict[str, Slot] = {}
-        self.engaged: Process | None = None
+        self.census = Census()
+        self.engaged: Slot | None = None
         """The child that the supervisor waits for just now: it starts or stops."""
         self._keeper = keeper
         self._heard = heard
 
     def add(self, child: Child[Any], *, dynamic: bool) -> Slot:
-        slot = self.slots[child.name] = Slot(child, dynamic=dynamic)
+        slot = self.slots[child.name] = Slot(child, self.census, dynamic=dynamic)
         return slot
 
     def remove(self, slot: Slot) -> None:
+        slot.become(None)
         if self.slots.get(slot.child.name) is slot:
             del self.slots[slot.child.name]
 
@@ -50,14 +52,16 @@ class Children:
         """Start a child and wait until it is ready; what went wrong is returned."""
         made = await self._make(slot)
         if made is None:
-            slot.between = "ignored"
+            slot.become(None, "ignored")
             return None
         process = self._fill(slot, made)
         if isinstance(process, Failure):
             return process.error
         if await self._launch(process, slot):
+            if slot.child.restart == "temporary":
+                slot.forget_make()
             return None
-        slot.process = None
+        slot.become(None)
         return cause(process)
 
     async def _make(self, slot: Slot) -> object:
@@ -71,7 +75,7 @@ class Children:
         making = _Making(slot.child.name, self._keeper, made, slot.ref)
         if await self._launch(making, slot):
             return making.result
-        slot.process = None
+        slot.become(None)
         return Failure(cause(making))
 
     def _fill(self, slot: Slot, made: object) -> Process | Failure:
@@ -86,13 +90,12 @@ class Children:
         except BaseException as error:
             return Failure(error)
         process.on_exit = partial(self._ended, slot)
-        slot.between = "stopped"
         slot.previous = None
         return process
 
     async def _launch(self, process: Process, slot: Slot) -> bool:
-        slot.process = process
-        self.engaged = process
+        slot.become(process)
+        self.engaged = slot
         process.launch(asyncio.get_running_loop())
         ready = process.initialised or await process.ready()
         self.engaged = None
@@ -106,10 +109,10 @@ class Children:
 
     async def terminate(self, slot: Slot) -> None:
         """Stop a child, if it runs, and wait for its end. A temporary one is gone from the list then."""
-        slot.between = "stopped"
         process = slot.process
+        slot.become(process)
         if process is not None:
-            self.engaged = process
+            self.engaged = slot
             process.begin_stop(slot.shutdown)
             ending = process.exit or await process.down()
             self.engaged = None
@@ -118,7 +121,7 @@ class Children:
             self.remove(slot)
 
     def _stopped(self, slot: Slot, ending: Exit) -> None:
-        slot.process = None
+        slot.become(None)
         meant = ending.clean or (isinstance(ending, Killed) and slot.shutdown == "kill")
         if not meant:
             self._keeper.report("shutdown_error", slot.child.name, ending)

@@ -7,6 +7,8 @@ import time
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
+from flowstone.actors.limits import LONGEST, delay
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -25,7 +27,7 @@ class Clock(Protocol):
 
     `now()` is the wall clock, aware, in UTC. `monotonic()` are seconds that never run backwards.
     `call_later(seconds, callback)` calls `callback()` on the loop, and `await sleep(seconds)` returns, once so many
-    seconds have passed by `monotonic()`, never earlier.
+    seconds have passed by `monotonic()`, never earlier. Both refuse nan with ValueError.
     """
 
     def now(self) -> datetime: ...
@@ -51,9 +53,9 @@ class SystemClock:
         return _LoopTimer(seconds, callback)
 
     async def sleep(self, seconds: float) -> None:
-        due = time.monotonic() + seconds
+        due = time.monotonic() + delay(seconds)
         while (left := due - time.monotonic()) > 0:  # noqa: ASYNC110 - not polling: a timer may be early
-            await asyncio.sleep(left)
+            await asyncio.sleep(min(left, LONGEST))
         if seconds <= 0:
             await asyncio.sleep(0)
 
@@ -65,8 +67,8 @@ class _LoopTimer:
 
     def __init__(self, seconds: float, callback: Callable[[], object]) -> None:
         self._callback = callback
-        self._due = time.monotonic() + seconds
-        self._handle = asyncio.get_running_loop().call_later(seconds, self._fire)
+        self._due = time.monotonic() + delay(seconds)
+        self._handle = asyncio.get_running_loop().call_later(min(seconds, LONGEST), self._fire)
 
     def cancel(self) -> None:
         self._handle.cancel()
@@ -74,6 +76,6 @@ class _LoopTimer:
     def _fire(self) -> None:
         left = self._due - time.monotonic()
         if left > 0:
-            self._handle = asyncio.get_running_loop().call_later(left, self._fire)
+            self._handle = asyncio.get_running_loop().call_later(min(left, LONGEST), self._fire)
         else:
             self._callback()

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from flowstone.actors.clock import SystemClock
 from flowstone.actors.exits import Crashed
 from flowstone.actors.graveyard import bury
+from flowstone.actors.offspring import OffspringIndex
 from flowstone.actors.report import OnReport, Report, log_report
 from flowstone.actors.spawn import GRACE, Driven, leftovers
 
@@ -39,8 +40,24 @@ class Keeper:
         """The supervisor's own process; None for one that has none."""
         self._unswept: list[_Sweep] = []
         self._sweeps: dict[Driven, _Sweep] = {}
+        self._offspring: OffspringIndex | None = None
+        """At the root, while the tree runs: who has started which tasks."""
         self._given_up: dict[asyncio.Task[Any], Keeper | None] = {}
         """At the root: the abandoned tasks of the tree that still run, and who names them."""
+        self._named: dict[asyncio.Task[Any], None] = {}
+        """Of these, the ones that this keeper names."""
+
+    def open(self) -> None:
+        """At the root: the tree begins."""
+        self._offspring = OffspringIndex.adopt(self.loop)
+        self._offspring.open(self)
+
+    def close(self) -> None:
+        """At the root: the tree has ended."""
+        if self._offspring is not None:
+            self._offspring.close(self)
+            self._offspring.release(self.loop)
+            self._offspring = None
 
     def report(self, kind: ReportKind, child: str, why: Exit | None = None) -> None:
         """Tell `on_report`; if that raises, the log has both."""
@@ -61,10 +78,7 @@ class Keeper:
     # Leftovers ----------------------------------------------------------------------------------------------
 
     def sweep(self, owner: Driven, seconds: float, then: Callable[[], None]) -> None:
-        """Cancel what `owner` left running, wait up to `seconds` for it, abandon the rest, call `then()`.
-
-        All sweeps asked for within one turn of the loop share one look at its tasks.
-        """
+        """Cancel what `owner` left running, wait up to `seconds` for it, abandon the rest, call `then()`."""
         self._sweeps[owner] = sweep = _Sweep(self, owner, seconds, then)
         self._unswept.append(sweep)
         if len(self._unswept) == 1:
@@ -78,15 +92,25 @@ class Keeper:
 
     def _look(self) -> None:
         sweeps, self._unswept = self._unswept, []
-        owners = {sweep.owner for sweep in sweeps}
-        found = leftovers(owners.__contains__)
+        found = self._left_by({sweep.owner for sweep in sweeps})
         for sweep in sweeps:
-            tasks = found.get(sweep.owner, [])
+            tasks = found.get(sweep.owner, ())
             sweep.begin([task for task in tasks if task not in self.root._given_up])
 
+    def _left_by(self, owners: set[Driven]) -> dict[Driven, list[asyncio.Task[Any]]]:
+        index = self.root._offspring
+        if index is not None and index.in_place(self.loop):
+            return index.of(owners)
+        return leftovers(owners.__contains__)  # Somebody has replaced the task factory.
+
     async def sweep_tree(self) -> None:
-        """At the end of a tree: stop what tasks and actors that ended politely have left running in it."""
-        owners = list(leftovers(lambda owner: owner.keeper.root is self))
+        """At the end of a tree: stop what tasks and actors that ended politely have left running in it.
+
+        Here every task of the loop is looked at, once: nothing may be left, whoever made it.
+        """
+        owners = leftovers(lambda owner: owner.keeper.root is self)
+        if self._offspring is not None:
+            self._offspring.complete(self, owners)
         if not owners:
             return
         done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
@@ -108,24 +132,32 @@ class Keeper:
         The `shell` of a killed coroutine, which waits for one of them, runs no code any more: it is not named.
         """
         for task in tasks:
-            self.root._given_up[task] = None if task is shell else self
-            task.add_done_callback(self._ended_after_all)
+            self.root._given_up[task] = None
+            task.add_done_callback(self.root._ended_after_all)
             if task is not shell:
+                self._name(task)
                 self.report("abandoned", task.get_name())
 
+    def _name(self, task: asyncio.Task[Any]) -> None:
+        self.root._given_up[task] = self
+        self._named[task] = None
+
     def _ended_after_all(self, task: asyncio.Task[Any]) -> None:
-        self.root._given_up.pop(task, None)
+        named_by = self._given_up.pop(task, None)
+        if named_by is not None:
+            named_by._named.pop(task, None)
 
     @property
     def abandoned(self) -> tuple[str, ...]:
         """Names of the abandoned tasks that still run."""
-        return tuple(task.get_name() for task, keeper in self.root._given_up.items() if keeper is self)
+        return tuple(task.get_name() for task in self._named)
 
     def retire(self) -> None:
         """Its supervisor has ended: what it abandoned is named by the root from now on."""
-        for task, keeper in self.root._given_up.items():
-            if keeper is self:
-                self.root._given_up[task] = self.root
+        if self is not self.root:
+            named, self._named = self._named, {}
+            for task in named:
+                self.root._name(task)
 
     def bury(self, coroutine: Coroutine[Any, Any, Any], context: Context | None) -> None:
         """Close a killed coroutine, and report what it raised."""

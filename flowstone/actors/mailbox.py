@@ -8,7 +8,7 @@ stands in `line` and moves up when a message is taken, while a cast, whose sende
 
 from __future__ import annotations
 
-from collections import deque
+from collections import OrderedDict, deque
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -76,7 +76,7 @@ class Mailbox:
     def __init__(self, bound: int, loop: asyncio.AbstractEventLoop) -> None:
         self.bound = bound
         self.queue: deque[Any] = deque()
-        self.line: deque[Request] = deque()
+        self.line: OrderedDict[Request, None] = OrderedDict()
         self.ending: Exit | None = None
         self.handled = 0
         self.refused = 0
@@ -93,15 +93,27 @@ class Mailbox:
                 f"or raise Child(mailbox=).",
                 name,
             )
+        self.append(message)
+
+    def append(self, message: Any) -> None:
+        """Append a message whatever the bound: the actor's own timers, of which it has as many as it set."""
         self.queue.append(message)
         if self._waiter is not None:
             self._wake()
 
     def call(self, request: Request) -> None:
         """Append a message whose sender waits; in a full mailbox it stands in line."""
-        (self.queue if len(self.queue) < self.bound else self.line).append(request)
+        if len(self.queue) < self.bound:
+            self.queue.append(request)
+        else:
+            self.line[request] = None
         if self._waiter is not None:
             self._wake()
+
+    def leave(self, request: Request) -> None:
+        """Its caller has gone: the line, which nothing bounds, does not remember it."""
+        if self.line.pop(request, self) is None:
+            self.expired += 1
 
     def end(self, ending: Exit) -> None:
         """The system lane: seen after the message in hand, before all that wait. The first one counts."""
@@ -115,7 +127,7 @@ class Mailbox:
         message = self.queue.popleft()
         self.handled += 1
         if self.line:
-            self.queue.append(self.line.popleft())
+            self.queue.append(self.line.popitem(last=False)[0])
         return message
 
     def arrival(self) -> asyncio.Future[None]:

@@ -41,8 +41,8 @@ class Process(ABC):
         self.state: State = "starting"
         self.exit: Exit | None = None
         self.initialised = False
-        self.releases: list[Callable[[], None]] = []
-        """Called before anyone hears of the end: a registry drops the name here."""
+        self.releases: dict[object, Callable[[Process], None]] = {}
+        """Called before anyone hears of the end: each registry drops here what names it has for this process."""
         self.on_exit: Callable[[Process], None] | None = None
         """The supervisor's ear."""
         self._waiters: Waiters[Exit] = Waiters()
@@ -85,8 +85,8 @@ class Process(ABC):
         """The end, in OTP's order: names first, then monitors, then the supervisor."""
         self.exit = exit
         self.state = "stopped"
-        for release in self.releases:
-            release()
+        for release in tuple(self.releases.values()):
+            release(self)
         self.ref._detach(self)
         self._waiters.wake(exit)
         if self._ready is not None:

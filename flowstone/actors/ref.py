@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Generic, TypeVar
 
 from flowstone.actors.affinity import require_loop, running_loop, wrong_loop
 from flowstone.actors.exits import Exit, Normal
+from flowstone.actors.limits import timeout_of
 from flowstone.actors.mailbox import Mailbox, MailboxStatistics, Request
 from flowstone.actors.messages import Call, Cast, Failure
 from flowstone.actors.spawn import current
@@ -47,6 +48,7 @@ class Ref(Generic[Instance_co]):
             ActorDown: The actor is not running, or ended before it answered; raised at once.
             CallTimeout: No answer in time. The actor skips the message if it has not begun it.
             CallCycle: The actor waits, directly or through others, for the one that calls.
+            ValueError: `timeout` is nan.
             Rejected: The actor refused this request (any subclass it raised).
             WrongLoop: The actor lives on another event loop than the caller.
         """
@@ -58,7 +60,7 @@ class Ref(Generic[Instance_co]):
         require_loop(mailbox.loop, self.name)
         chain = self._chain(process)
         clock = process.keeper.clock
-        limit = math.inf if timeout is None else timeout
+        limit = timeout_of(self.name, timeout)
         answer = mailbox.loop.create_future()
         request = Request(message, answer, clock.monotonic() + limit, chain)
         mailbox.call(request)
@@ -68,6 +70,8 @@ class Ref(Generic[Instance_co]):
         finally:
             if timer is not None:
                 timer.cancel()
+            if mailbox.line:
+                mailbox.leave(request)
         if type(reply) is Failure:
             raise reply.error or CallTimeout(
                 f"{self.name} did not answer {type(message).__name__} within {timeout} s: "

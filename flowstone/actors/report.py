@@ -1,4 +1,4 @@
-"""What a supervisor tells people: crashes, late shutdowns, abandoned tasks. Clean exits are not news."""
+"""What a supervisor tells people: crashes, late shutdowns, abandoned tasks; clean exits only where none may be."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 __all__ = ["OnReport", "Report", "log_report"]
 
 ReportKind: TypeAlias = Literal[
-    "start_failed", "crashed", "shutdown_error", "gave_up", "abandoned", "hook_failed"
+    "start_failed", "crashed", "ended", "shutdown_error", "gave_up", "abandoned", "hook_failed"
 ]
 
 _LONGEST = 10_000
@@ -25,6 +25,7 @@ _log = logging.getLogger("flowstone.actors")
 _SENTENCE: dict[ReportKind, str] = {
     "start_failed": "could not be started",
     "crashed": "ended unexpectedly",
+    "ended": "ended by itself although it is permanent",
     "shutdown_error": "did not shut down cleanly",
     "gave_up": "crashed too often; its supervisor gives up",
     "abandoned": "cannot be stopped and was abandoned",
@@ -37,7 +38,8 @@ class Report:
     """One thing worth knowing about a child.
 
     Attributes:
-        kind: `start_failed`, `crashed`, `shutdown_error`, `gave_up`, `abandoned` or `hook_failed`.
+        kind: `start_failed`, `crashed`, `ended` (a permanent child, cleanly), `shutdown_error`, `gave_up`,
+            `abandoned` or `hook_failed`.
         supervisor: Path of the supervisor, as in `root.runs`.
         child: Name of the child (or of the task it left behind).
         exit: How it ended; None for an abandoned task, which has not ended.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 from flowstone.actors.actor import Actor, ActorProcess
@@ -17,19 +18,49 @@ if TYPE_CHECKING:
     from flowstone.actors.process import Process
     from flowstone.actors.spawn import ShutdownTime
 
-__all__ = ["Slot"]
+__all__ = ["Census", "Slot"]
 
 Between: TypeAlias = Literal["stopped", "restarting", "ignored"]
+
+
+def _made_once() -> None:
+    """Stands where the `make` of a temporary child was."""
+
+
+class Census:
+    """How many children of a supervisor run or are being restarted, so that nobody has to count them.
+
+    Attributes:
+        significant: The significant ones.
+        dynamic: Those started with `start_child`.
+    """
+
+    __slots__ = ("dynamic", "significant")
+
+    def __init__(self) -> None:
+        self.significant = 0
+        self.dynamic = 0
 
 
 class Slot:
     """One child: specification, stable reference, and the incarnation that runs, if any."""
 
-    __slots__ = ("between", "child", "dynamic", "kind", "previous", "process", "ref", "restarts")
+    __slots__ = (
+        "_census",
+        "between",
+        "child",
+        "dynamic",
+        "kind",
+        "previous",
+        "process",
+        "ref",
+        "restarts",
+    )
 
-    def __init__(self, child: Child[Any], *, dynamic: bool) -> None:
+    def __init__(self, child: Child[Any], census: Census, *, dynamic: bool) -> None:
         self.child = child
         self.dynamic = dynamic
+        self._census = census
         self.ref: Ref[Any] = Ref(child.name)
         self.process: Process | None = None
         self.between: Between = "stopped"
@@ -43,13 +74,27 @@ class Slot:
         """Whether it runs or is being restarted."""
         return self.process is not None or self.between == "restarting"
 
+    def become(self, process: Process | None, between: Between = "stopped") -> None:
+        """What runs here from now on; if nothing does, in which state that is."""
+        before = self.active
+        self.process, self.between = process, between
+        change = self.active - before
+        if change:
+            self._census.significant += change * self.child.significant
+            self._census.dynamic += change * self.dynamic
+
+    def forget_make(self) -> None:
+        """A temporary child runs: nobody will make another, so what `make` holds may go."""
+        self.child = replace(self.child, make=_made_once)
+
     @property
     def shutdown(self) -> ShutdownTime:
         return shutdown_time(self.child, math.inf if self.kind in {"supervisor", "tasks"} else 5.0)
 
     def fill(self, made: object, keeper: Keeper) -> Process:
         """Make the process for what `make` returned. Raises TypeError for what cannot be supervised."""
-        self.process = process = self._process(made, keeper)
+        process = self._process(made, keeper)
+        self.become(process)
         self.kind = process.kind
         self.ref._attach(process)
         return process

@@ -259,7 +259,7 @@ def current() -> Driven | None:
 def leftovers(chosen: Callable[[Driven], bool]) -> dict[Driven, list[asyncio.Task[Any]]]:
     """The unfinished tasks that belong to owners for which `chosen(owner)` is true, by owner.
 
-    It looks at each task of the loop, so it is for cancels, kills and the end of a tree, not for each step.
+    It looks at each task of the loop, so it is for the end of a tree: see offspring.py for what knows them before.
     """
     found: dict[Driven, list[asyncio.Task[Any]]] = {}
     running = asyncio.current_task()

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections import deque
+from itertools import takewhile
 from typing import TYPE_CHECKING, Literal, TypeAlias, TypeVar
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Reversible
 
     from flowstone.actors.exits import Exit
 
@@ -24,15 +25,19 @@ def restarts(restart: Restart, how: Exit) -> bool:
     return restart == "permanent" or (restart == "transient" and not how.clean)
 
 
-def affected(strategy: Strategy, children: Sequence[Child], failed: Child) -> list[Child]:
-    """The children a restart of `failed` stops and starts, in start order."""
+def affected(strategy: Strategy, children: Reversible[Child], failed: Child) -> list[Child]:
+    """The children a restart of `failed` stops, in this order, and starts, in the reverse one.
+
+    `children` are in start order; only those that are affected are looked at.
+    """
     match strategy:
         case "one_for_one":
             return [failed]
         case "rest_for_one":
-            return list(children[children.index(failed) :])
+            younger = takewhile(lambda child: child is not failed, reversed(children))
+            return [*younger, failed]
         case "one_for_all":
-            return list(children)
+            return list(reversed(children))
 
 
 class Intensity:

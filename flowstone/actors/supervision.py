@@ -25,10 +25,11 @@ from flowstone.actors.exits import Crashed, Exit, Shutdown, describe
 from flowstone.actors.keeper import Keeper
 from flowstone.actors.messages import Failure
 from flowstone.actors.process import Process, TaskProcess
+from flowstone.actors.refusals import already_there, no_room, not_found, not_idle
 from flowstone.actors.spawn import GRACE, resolve
 from flowstone.actors.strategy import Intensity, affected, restarts
 from flowstone.actors.tree import ProcessInfo
-from flowstone.errors import ActorDown, ChildError, SupervisorGaveUp
+from flowstone.errors import ActorDown, SupervisorGaveUp
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -85,6 +86,11 @@ class SupervisorProcess(TaskProcess):
 
     # Life ---------------------------------------------------------------------------------------------------
 
+    def launch(self, loop: asyncio.AbstractEventLoop) -> None:
+        if self.own.root is self.own:
+            self.own.open()
+        super().launch(loop)
+
     async def _live(self) -> Exit:
         ending: Exit
         try:
@@ -103,7 +109,12 @@ class SupervisorProcess(TaskProcess):
         return ending
 
     async def _start_all(self) -> None:
-        slots = [self.children.add(child, dynamic=False) for child in self.instance.specs]
+        specs, self.instance.specs = (
+            self.instance.specs,
+            (),
+        )  # It runs once, and what it needs is in the slots.
+        slots = [self.children.add(child, dynamic=False) for child in specs]
+        del specs
         for slot in slots:
             error = ActorDown(f"{self.name} was stopped while it started.", self.name)
             failed = error if self._stopping else await self.children.start(slot)
@@ -159,6 +170,8 @@ class SupervisorProcess(TaskProcess):
     def _leave(self, exit: Exit) -> None:  # noqa: A002 - the field's word
         self._refuse()  # Nothing to do but after a kill.
         self.own.retire()
+        if self.own.root is self.own:
+            self.own.close()
         super()._leave(exit)
 
     # Ends and restarts --------------------------------------------------------------------------------------
@@ -166,9 +179,11 @@ class SupervisorProcess(TaskProcess):
     async def _exited(self, slot: Slot, process: Process) -> Exit | None:
         how = process.exit
         assert how is not None
-        slot.process = None
+        slot.become(None)
         if not how.clean:
             self.own.report("crashed", slot.child.name, how)
+        elif slot.child.restart == "permanent":
+            self.own.report("ended", slot.child.name, how)
         if restarts(slot.child.restart, how):
             slot.previous = process.instance
             return await self._restart(slot, cause(process))
@@ -180,29 +195,26 @@ class SupervisorProcess(TaskProcess):
         mode = self.instance.auto_shutdown
         if not ended.child.significant or mode == "never":
             return None
-        others = (
-            slot for slot in self.children.slots.values() if slot is not ended and slot.child.significant
-        )
-        if mode == "all_significant" and any(slot.active for slot in others):
+        if mode == "all_significant" and self.children.census.significant:
             return None
         return Shutdown()
 
     async def _restart(self, slot: Slot, error: BaseException) -> Exit | None:
-        slot.between = "restarting"
+        slot.become(None, "restarting")
         if not self._intensity.allows(self.own.clock.monotonic()):
             return self._give_up(slot, error)
-        group = affected(self.instance.strategy, list(self.children.slots.values()), slot)
-        for other in reversed(group):
+        group = affected(self.instance.strategy, self.children.slots.values(), slot)
+        for other in group:
             if other is not slot:
                 await self.children.terminate(other)
-        for each in group:
+        for each in reversed(group):
             if self._stopping:
                 return None
             if self.children.slots.get(each.child.name) is not each:
                 continue  # Temporary: gone with the group.
             failed = await self.children.start(each)
             if failed is not None:
-                each.between = "restarting"
+                each.become(None, "restarting")
                 self.own.report("start_failed", each.child.name, Crashed(failed))
                 self._tell(TryAgain(each, failed))
                 return None
@@ -227,9 +239,8 @@ class SupervisorProcess(TaskProcess):
     async def start_child(self, child: Child[Any]) -> Ref[Any]:
         known = self.children.slots.get(child.name)
         if known is not None:
-            reason = "already_started" if known.active else "already_present"
-            remedy = "use another name" if known.active else "restart_child() it, or delete_child() it first"
-            raise ChildError(f"{self.name} has a child {child.name} already: {remedy}.", child.name, reason)
+            raise already_there(self.name, known)
+        self._room_for(child.name)
         slot = self.children.add(child, dynamic=True)
         failed = await self.children.start(slot)
         if failed is not None:
@@ -239,11 +250,18 @@ class SupervisorProcess(TaskProcess):
             self.children.remove(slot)
         return slot.ref
 
+    def _room_for(self, name: str) -> None:
+        limit = self.instance.max_children
+        if limit is not None and self.children.census.dynamic >= limit:
+            raise no_room(self.name, name, limit)
+
     async def stop_child(self, name: str) -> None:
         await self.children.terminate(self.slot(name))
 
     async def restart_child(self, name: str) -> Ref[Any]:
         slot = self._idle(name)
+        if slot.dynamic:
+            self._room_for(name)
         failed = await self.children.start(slot)
         if failed is not None:
             raise start_failed(name, self.name, failed)
@@ -255,19 +273,13 @@ class SupervisorProcess(TaskProcess):
     def slot(self, name: str) -> Slot:
         found = self.children.slots.get(name)
         if found is None:
-            raise ChildError(
-                f"{self.name} has no child {name}; it has: {', '.join(self.children.slots) or 'none'}.",
-                name,
-                "not_found",
-            )
+            raise not_found(self.name, name, self.children.slots)
         return found
 
     def _idle(self, name: str) -> Slot:
         slot = self.slot(name)
-        if slot.process is not None:
-            raise ChildError(f"{name} is running: stop_child() it first.", name, "running")
-        if slot.between == "restarting":
-            raise ChildError(f"{name} is being restarted: stop_child() it first.", name, "restarting")
+        if slot.active:
+            raise not_idle(slot)
         return slot
 
     async def ask(self, action: Callable[[], Awaitable[Any]]) -> Any:
@@ -306,14 +318,11 @@ class SupervisorProcess(TaskProcess):
 
     def _ask(self) -> bool:
         self._stopping = True
-        engaged = self.children.engaged
-        if engaged is not None and not engaged.initialised:
-            engaged.begin_stop(self._time_of(engaged))
+        slot = self.children.engaged
+        if slot is not None and slot.process is not None and not slot.process.initialised:
+            slot.process.begin_stop(slot.shutdown)
         self._wake()
         return True
-
-    def _time_of(self, engaged: Process) -> Any:
-        return next(slot.shutdown for slot in self.children.slots.values() if slot.process is engaged)
 
     def _overdue(self) -> None:
         """Its time is over: kill the children, so that none outlives it, and give it a last moment."""

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import math
+from collections.abc import Iterable
 from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar, overload
 
 from flowstone.actors.affinity import require_loop
 from flowstone.actors.child import Child, ChildCount, check
 from flowstone.actors.exits import Crashed, Exit
+from flowstone.actors.limits import at_least
 from flowstone.actors.process import Process, Supervised
 from flowstone.actors.ref import Ref
 from flowstone.actors.spawn import current
@@ -18,7 +20,6 @@ from flowstone.actors.tree import ProcessInfo
 from flowstone.errors import ActorDown, CallCycle
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
     from types import TracebackType
     from typing import Self
 
@@ -46,6 +47,8 @@ class Supervisor(Supervised):
             after it, `one_for_all` all.
         max_restarts: It gives up when it restarts more often than this ...
         within: ... in so many seconds.
+        max_children: How many children started with `start_child` may be there at a time, those that are being
+            restarted included; None for any number. The children given here do not count.
         auto_shutdown: Whether it ends when a significant child ended and is not restarted: `never`,
             `any_significant`, or `all_significant` (the last of them).
         name: For a tree on its own; a child has its child's name.
@@ -54,7 +57,8 @@ class Supervisor(Supervised):
             the supervisor above, else the log `flowstone.actors`.
 
     Raises:
-        ValueError: Two children of one name, or options that contradict each other.
+        TypeError: One of the children is no `Child`.
+        ValueError: Two children of one name, options that contradict each other, or a limit that is none (nan).
     """
 
     def __init__(
@@ -64,15 +68,19 @@ class Supervisor(Supervised):
         strategy: Strategy = "one_for_one",
         max_restarts: int = 3,
         within: float = 5.0,
+        max_children: int | None = None,
         auto_shutdown: AutoShutdown = "never",
         name: str = "root",
         clock: Clock | None = None,
         on_report: OnReport | None = None,
     ) -> None:
+        if not isinstance(children, Iterable):
+            raise TypeError(f"A supervisor's children are a list of Child(name, make), not {children!r}.")
         self.specs = tuple(children)
         self.strategy: Strategy = strategy
         self.max_restarts = max_restarts
         self.within = within
+        self.max_children = max_children
         self.auto_shutdown: AutoShutdown = auto_shutdown
         self.name = name
         self.clock = clock
@@ -90,8 +98,13 @@ class Supervisor(Supervised):
             raise ValueError(
                 f"auto_shutdown is never, any_significant or all_significant, not {self.auto_shutdown!r}."
             )
-        if self.max_restarts < 0 or self.within <= 0:
-            raise ValueError("max_restarts is at least 0 and within is more than 0 seconds.")
+        if not at_least(0, self.max_restarts) or not at_least(0, self.within) or self.within == 0:
+            raise ValueError(
+                f"max_restarts is at least 0 and within is more than 0 seconds, "
+                f"not {self.max_restarts!r} and {self.within!r}."
+            )
+        if self.max_children is not None and not at_least(0, self.max_children):
+            raise ValueError(f"max_children is at least 0, or None for no limit, not {self.max_children!r}.")
         seen: set[str] = set()
         for child in self.specs:
             check(child, self.auto_shutdown)
@@ -108,7 +121,9 @@ class Supervisor(Supervised):
 
         Raises:
             StartFailed: It could not be started; it is forgotten.
-            ChildError: There is a child of that name (`already_started`, `already_present`).
+            ChildError: There is a child of that name: it runs (`already_started`), or does not, or is being
+                restarted (`already_present`). Or there are `max_children` already.
+            TypeError: It is no `Child`.
             ActorDown: The supervisor is not running.
             CallCycle: The caller is itself being started or stopped by this supervisor.
             WrongLoop: The tree lives on another event loop than the caller.
@@ -132,7 +147,7 @@ class Supervisor(Supervised):
 
         Raises:
             StartFailed: It could not be started; it stays stopped.
-            ChildError: `not_found`, `running` or `restarting`.
+            ChildError: `not_found`, `running`, `restarting`, or `max_children`.
         """
         process = self._running()
         ref: Ref[Any] = await process.ask(partial(process.restart_child, name))
@@ -194,8 +209,9 @@ class Supervisor(Supervised):
         """The process, unless it would wait for the very caller that asks."""
         process = self._started()
         require_loop(process.own.loop, self.name)
-        slot = None if stops is None else process.children.slots.get(stops)
-        waits_for = {process.children.engaged, None if slot is None else slot.process} - {None}
+        children = process.children
+        slots = (children.engaged, None if stops is None else children.slots.get(stops))
+        waits_for = {slot.process for slot in slots if slot is not None and slot.process is not None}
         caller: Any = current()
         while isinstance(caller, Process):
             if caller in waits_for:

@@ -17,7 +17,9 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 from flowstone.actors.affinity import require_loop, running_loop, wrong_loop
 from flowstone.actors.exits import Crashed, Exit, Killed, Shutdown
 from flowstone.actors.keeper import Keeper
+from flowstone.actors.limits import at_least
 from flowstone.actors.process import Process, Supervised
+from flowstone.actors.refusals import no_room
 from flowstone.actors.spawn import ShutdownTime, resolve
 from flowstone.actors.task_handle import NORMAL, TaskHandle
 from flowstone.actors.tree import ProcessInfo
@@ -57,14 +59,27 @@ class TaskSupervisor(Supervised):
 
     Args:
         shutdown: Seconds a task has between its one cancel and the kill; "kill" for none, `math.inf` for any.
+        max_children: How many tasks may run at a time; None for any number.
         name: Shown in logs and trees where it has no child name.
         clock: Default: that of the supervisor above, else the system's.
+
+    Raises:
+        ValueError: `shutdown` or `max_children` is none of these, nan for one.
     """
 
     def __init__(
-        self, *, shutdown: ShutdownTime = 5.0, name: str = "tasks", clock: Clock | None = None
+        self,
+        *,
+        shutdown: ShutdownTime = 5.0,
+        max_children: int | None = None,
+        name: str = "tasks",
+        clock: Clock | None = None,
     ) -> None:
+        _check_shutdown(shutdown)
+        if max_children is not None and not at_least(0, max_children):
+            raise ValueError(f"max_children is at least 0, or None for no limit, not {max_children!r}.")
         self.shutdown: ShutdownTime = shutdown
+        self.max_children = max_children
         self.name = name
         self._clock = clock
         self._keeper: Keeper
@@ -95,6 +110,7 @@ class TaskSupervisor(Supervised):
         Raises:
             ActorDown: The supervisor has not been started, or stops. The coroutine is closed.
             WrongLoop: It runs on another event loop. The coroutine is closed.
+            ChildError: `max_children` run, those that are being stopped included. The coroutine is closed.
         """
         loop = self._loop
         if loop is None or not self._open:
@@ -103,6 +119,9 @@ class TaskSupervisor(Supervised):
         if running_loop() is not loop:
             coroutine.close()
             raise wrong_loop(loop, self.name)
+        if self.max_children is not None and len(self._running) >= self.max_children:
+            coroutine.close()
+            raise no_room(self.name, name, self.max_children)
         handle = TaskHandle(name, coroutine, self, on_exit)
         self._running[handle] = None
         handle.spawn(loop, context)
@@ -131,7 +150,11 @@ class TaskSupervisor(Supervised):
 
         Args:
             shutdown: A bound for the whole, on top of each task's own; "kill" kills them now.
+
+        Raises:
+            ValueError: `shutdown` is nan or negative.
         """
+        _check_shutdown(shutdown)
         if self._loop is not None:
             require_loop(self._loop, self.name)
         closed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
@@ -141,11 +164,15 @@ class TaskSupervisor(Supervised):
 
     async def __aenter__(self) -> Self:
         self._begin(Keeper(self.name, None, self._clock), asyncio.get_running_loop())
+        self._keeper.open()
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        await self.stop()
-        await self._keeper.sweep_tree()
+        try:
+            await self.stop()
+            await self._keeper.sweep_tree()
+        finally:
+            self._keeper.close()
 
     # The supervisor's side ----------------------------------------------------------------------------------
 
@@ -206,6 +233,11 @@ class TaskSupervisor(Supervised):
             abandoned=self._keeper.abandoned if self._loop is not None else (),
             detail=f"{statistics.running} running, {statistics.done} done",
         )
+
+
+def _check_shutdown(shutdown: ShutdownTime) -> None:
+    if shutdown != "kill" and not at_least(0, shutdown):
+        raise ValueError(f"shutdown is seconds >= 0, 'kill' or math.inf, not {shutdown!r}.")
 
 
 class TasksProcess(Process):

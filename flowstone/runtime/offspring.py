@@ -18,17 +18,17 @@ from collections.abc import Coroutine
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any, NoReturn
 
+from flowstone.actors.offspring import TaskFactory
 from flowstone.actors.spawn import GRACE, OWNER, resolve
 from flowstone.runtime.guard import ExitInTask
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
     from contextvars import Context
 
     from flowstone.actors import Clock
     from flowstone.actors.spawn import Driven
 
-__all__ = ["BROOD", "Brood", "adopt_tasks", "release_tasks"]
+__all__ = ["BROOD", "Brood", "adopt_tasks"]
 
 _GENERATIONS = 10
 """Cleaning up may take tasks, and those may take others; one that always leaves another does not clean up."""
@@ -127,30 +127,13 @@ BROOD: ContextVar[Brood | None] = ContextVar("flowstone_brood", default=None)
 """The call of an asset's function that this code runs in; None outside of any."""
 
 
-def adopt_tasks(loop: asyncio.AbstractEventLoop) -> None:
-    """Make the loop's tasks by our factory, until `release_tasks` has been called as often as this."""
-    factory = loop.get_task_factory()
-    if not isinstance(factory, _Factory):
-        factory = _Factory(factory)
-        loop.set_task_factory(factory)
-    factory.users += 1
+def adopt_tasks(loop: asyncio.AbstractEventLoop) -> TaskFactory:
+    """Make the loop's tasks by our factory, until what this returns has been released as often."""
+    return _Factory.adopt(loop)
 
 
-def release_tasks(loop: asyncio.AbstractEventLoop) -> None:
-    """Give the loop its own factory back once nobody uses ours, unless it has been replaced meanwhile."""
-    factory = loop.get_task_factory()
-    if isinstance(factory, _Factory):
-        factory.users -= 1
-        if factory.users <= 0:
-            loop.set_task_factory(factory.before)
-
-
-class _Factory:
+class _Factory(TaskFactory):
     """Makes tasks as `before` did, and looks after those that belong to a runtime."""
-
-    def __init__(self, before: Callable[..., Any] | None) -> None:
-        self.before: Any = before
-        self.users = 0
 
     def __call__(
         self, loop: asyncio.AbstractEventLoop, coroutine: Any, context: Context | None = None, **options: Any
@@ -160,13 +143,7 @@ class _Factory:
         )
         if owner is not None and isinstance(coroutine, Coroutine):
             coroutine = _Child(coroutine, owner, brood)
-        if context is not None:
-            options["context"] = context
-        task = (
-            asyncio.Task(coroutine, loop=loop, **options)
-            if self.before is None
-            else self.before(loop, coroutine, **options)
-        )
+        task = super().__call__(loop, coroutine, context, **options)
         if brood is not None:
             brood.add(task)
         return task

@@ -44,7 +44,6 @@ from flowstone.runtime.guard import describe
 from flowstone.runtime.replaying import replay
 from flowstone.runtime.reuse import find_reusable
 from flowstone.runtime.run_messages import (
-    Begin,
     Broken,
     Checked,
     Message,
@@ -59,7 +58,7 @@ from flowstone.store.protocol import StaleWrite
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Sequence
 
-    from flowstone.actors import Exit, Me, TaskHandle, TaskSupervisor, Timer
+    from flowstone.actors import Exit, Me, TaskHandle, TaskSupervisor
     from flowstone.runs.commands import Signal
     from flowstone.runs.events import Event
     from flowstone.runs.records import Status
@@ -95,17 +94,13 @@ class RunCoordinator(Actor):
         self._releasing = False
         self._lending: Lending | None = None
         self._kept: dict[int, StepLease] = {}
-        self._timeout: Timer | None = None
         self._me: Me
 
     def on_start(self, me: Me) -> None:
         self._me = me
-        me.ref.cast(Begin())
 
     def handle(self, message: Message) -> Coroutine[Any, Any, None] | None:
-        """Plain for the message that comes once a step; only beginning and ending a run wait for anything."""
-        if type(message) is Begin:
-            return self._begin_and_settle()
+        """Plain for the message that comes once a step; only ending a run waits for anything."""
         self._take(message)
         return self._settle()
 
@@ -126,8 +121,6 @@ class RunCoordinator(Actor):
                 self._stop(how)
             case Broken(error):
                 self._give_up(error)
-            case Begin():
-                raise TypeError("Begin is taken by handle(), because it waits for the store.")
             case _:
                 assert_never(message)
 
@@ -154,7 +147,8 @@ class RunCoordinator(Actor):
             self._run.cancel("asked")
         return None
 
-    async def _begin_and_settle(self) -> None:
+    async def handle_continue(self, me: Me) -> None:  # noqa: ARG002 - the hook's signature
+        """Replay and go on. Not in `on_start`, which must not need the store to answer."""
         try:
             await self._begin()
         except (StoreUnavailable, StaleWrite) as error:
@@ -170,8 +164,6 @@ class RunCoordinator(Actor):
         self._run.on_drain = None
         self._run.on_give_up = None
         self._run.on_release = None
-        if self._timeout is not None:
-            self._timeout.cancel()
         if self._lending is not None:
             self._lending.close()
         for attempt in self._attempts.values():
@@ -205,7 +197,7 @@ class RunCoordinator(Actor):
             self._state.apply(HoldStarts())
         if request.timeout is not None:
             spent = (now - (run.record.started_at or now)).total_seconds()
-            self._timeout = services.clock.call_later(max(0.0, request.timeout - spent), self._time_out)
+            self._me.clock.call_later(max(0.0, request.timeout - spent), self._time_out)
         run.state = self._state
         run.attempts = self._attempts
         for step, lease in self._kept.items():
@@ -260,7 +252,7 @@ class RunCoordinator(Actor):
                 case CheckSteps(steps):
                     self._beside("look up current values", self._check(steps), self._answered)
                 case RetryStep(step, delay):
-                    self._services.clock.call_later(delay, partial(self._signal, RetryDue(step)))
+                    self._me.clock.call_later(delay, partial(self._signal, RetryDue(step)))
                 case RecordSkipped(steps):
                     skipped = skipped_steps(self._run, steps, self._services.clock.now())
                     self._write(skipped, [step for step, _ in steps])

@@ -16,12 +16,7 @@ if TYPE_CHECKING:
     from flowstone.runtime.attempt import Attempt
     from flowstone.runtime.run_coordinator import RunCoordinator  # noqa: F401 - whom the messages are for
 
-__all__ = ["Begin", "Broken", "Checked", "Message", "Recorded", "Signalled", "StepEnded", "Stop"]
-
-
-@dataclass(frozen=True, slots=True)
-class Begin(Cast["RunCoordinator"]):
-    """Replay and go on. A message and not `on_start`, which must not need the store to answer."""
+__all__ = ["Broken", "Checked", "Message", "Recorded", "Signalled", "StepEnded", "Stop"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,4 +65,4 @@ class Broken(Cast["RunCoordinator"]):
     error: BaseException
 
 
-Message: TypeAlias = Begin | StepEnded | Recorded | Checked | Signalled | Stop | Broken
+Message: TypeAlias = StepEnded | Recorded | Checked | Signalled | Stop | Broken

@@ -38,7 +38,7 @@ from flowstone.runtime.inputs import needs_of, not_ready
 from flowstone.runtime.lineage import Lineage
 from flowstone.runtime.managers import attached, warn_of_memory
 from flowstone.runtime.notices import Notices
-from flowstone.runtime.offspring import adopt_tasks, release_tasks
+from flowstone.runtime.offspring import adopt_tasks
 from flowstone.runtime.options import options_from
 from flowstone.runtime.peers import Peers
 from flowstone.runtime.preview import Plan, preview
@@ -69,6 +69,7 @@ if TYPE_CHECKING:
     from types import TracebackType
 
     from flowstone.actors import Clock, Supervisor
+    from flowstone.actors.offspring import TaskFactory
     from flowstone.assets.partition_view import PartitionView
     from flowstone.io.manager import IOManager
     from flowstone.runs.events import Event
@@ -133,6 +134,7 @@ class Runtime:
         self._random = random or Random()  # noqa: S311 - jitter and ids, not secrets
         self._services: Services | None = None
         self._tree: Supervisor | None = None
+        self._factory: TaskFactory
 
     # Its life -----------------------------------------------------------------------------------------------
 
@@ -164,7 +166,7 @@ class Runtime:
         except BaseException:
             await store.close()
             raise
-        adopt_tasks(asyncio.get_running_loop())
+        self._factory = adopt_tasks(asyncio.get_running_loop())
         services.home.running = True
         return self
 
@@ -179,7 +181,7 @@ class Runtime:
             return await self._tree.__aexit__(kind, error, trace)
         finally:
             self._services.home.running = False
-            release_tasks(asyncio.get_running_loop())
+            self._factory.release(asyncio.get_running_loop())
             self._runs.close()
             self._services.threads.close()
             self._services.processes.close()

@@ -9,6 +9,8 @@ from functools import partial
 from itertools import count
 from typing import TYPE_CHECKING
 
+from flowstone.actors.limits import delay
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -43,12 +45,12 @@ class VirtualClock:
     def call_later(self, seconds: float, callback: Callable[[], object]) -> _VirtualTimer:
         """Call `callback()` once the clock was advanced by `seconds`."""
         timer = _VirtualTimer(callback)
-        heapq.heappush(self._due, (self._elapsed + max(seconds, 0.0), next(self._order), timer))
+        heapq.heappush(self._due, (self._elapsed + max(delay(seconds), 0.0), next(self._order), timer))
         return timer
 
     async def sleep(self, seconds: float) -> None:
         """Return once the clock was advanced by `seconds`; at once, after one turn of the loop, for 0."""
-        if seconds <= 0:
+        if delay(seconds) <= 0:
             await asyncio.sleep(0)
             return
         woken = asyncio.get_running_loop().create_future()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 
 import pytest
 
@@ -17,8 +18,10 @@ from flowstone.actors import (
     StartFailed,
     Supervisor,
     SupervisorGaveUp,
+    SystemClock,
     TaskSupervisor,
 )
+from flowstone.testing.clock import VirtualClock
 from tests.actors.probes import Boom, Crash, Do, Failing, Get, Probe, Quit, probe
 
 
@@ -359,30 +362,112 @@ async def test_an_ordinary_child_does_not_fire_auto_shutdown(tree, clock):
 # Specifications --------------------------------------------------------------------------------------------
 
 
+NAN = math.nan
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"restart": "sometimes"}, "restart is permanent, transient or temporary, not 'sometimes'"),
+        ({"significant": True}, "cannot be significant"),
+        ({"shutdown": -1}, "shutdown is seconds >= 0"),
+        ({"shutdown": "never"}, "shutdown is seconds >= 0"),
+        ({"shutdown": NAN}, "shutdown is seconds >= 0, 'kill' or math.inf, not nan"),
+        ({"mailbox": 0}, "mailbox is at least 1"),
+        ({"mailbox": NAN}, "mailbox is at least 1, not nan"),
+    ],
+)
+def test_a_child_without_meaning_is_refused(options, message):
+    """At once, where it is written."""
+    with pytest.raises(ValueError, match=f"^a: .*{message}"):
+        probe("a", **options)
+
+
 @pytest.mark.parametrize(
     ("children", "options", "message"),
     [
         ([probe("a"), probe("a")], {}, "Two children are called a"),
-        (
-            [probe("a", restart="sometimes")],
-            {},
-            "restart is permanent, transient or temporary, not 'sometimes'",
-        ),
-        ([probe("a", significant=True)], {"auto_shutdown": "any_significant"}, "cannot be significant"),
         ([significant("a")], {}, "needs auto_shutdown="),
-        ([probe("a", shutdown=-1)], {}, "shutdown is seconds >= 0"),
-        ([probe("a", shutdown="never")], {}, "shutdown is seconds >= 0"),
-        ([probe("a", mailbox=0)], {}, "mailbox is at least 1"),
         ([], {"strategy": "simple"}, "strategy is one_for_one"),
         ([], {"auto_shutdown": "sometimes"}, "auto_shutdown is never"),
         ([], {"max_restarts": -1}, "max_restarts is at least 0"),
+        ([], {"max_restarts": NAN}, "max_restarts is at least 0 .* not nan and 5.0"),
         ([], {"within": 0}, "within is more than 0"),
+        ([], {"within": NAN}, "within is more than 0 seconds, not 3 and nan"),
+        ([], {"max_children": -1}, "max_children is at least 0, or None for no limit, not -1"),
+        ([], {"max_children": NAN}, "max_children is at least 0, or None for no limit, not nan"),
     ],
 )
-def test_a_specification_without_meaning_is_refused(children, options, message):
+def test_a_supervisor_without_meaning_is_refused(children, options, message):
     """At once, where it is written."""
     with pytest.raises(ValueError, match=message):
         Supervisor(children, **options)
+
+
+@pytest.mark.parametrize(
+    ("define", "message"),
+    [
+        (lambda: Child(1, Probe), "Child: the name is a text, not 1"),
+        (lambda: Child("a", Probe()), "a: make is called, so it is a function or a class, not a Probe"),
+        (lambda: Child("a", None), "a: make is called, so it is a function or a class, not a NoneType"),
+        (
+            lambda: Child("a", Probe, on_exit=1),
+            "a: on_exit is called, so it is a function or a class, not a int",
+        ),
+        (lambda: Supervisor([Probe]), "children are .* objects, and one is the class Probe"),
+        (lambda: Supervisor([probe("a"), Probe()]), "children are .* objects, and one is a Probe"),
+        (lambda: Supervisor(probe("a")), "children are a list of Child"),
+    ],
+)
+def test_what_is_no_child_is_refused(define, message):
+    """In one sentence that says what belongs there."""
+    with pytest.raises(TypeError, match=message):
+        define()
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"shutdown": NAN}, "shutdown is seconds >= 0, 'kill' or math.inf, not nan"),
+        ({"shutdown": -1}, "shutdown is seconds >= 0"),
+        ({"max_children": NAN}, "max_children is at least 0"),
+    ],
+)
+def test_a_task_supervisor_without_meaning_is_refused(options, message):
+    """At once, where it is written."""
+    with pytest.raises(ValueError, match=message):
+        TaskSupervisor(**options)
+
+
+async def test_a_time_that_is_nan_is_refused_wherever_one_is_given(tree):
+    """It would mean no limit here, at once there, and upset the order of all timers in a third place."""
+    async with tree([probe("a"), Child("tasks", TaskSupervisor)]) as root:
+        ref = root.child("a", Probe)
+        with pytest.raises(ValueError, match="a: timeout is seconds, or None for no limit, not nan"):
+            await ref.call(Get(), timeout=NAN)
+        with pytest.raises(ValueError, match="shutdown is seconds >= 0"):
+            await root.child("tasks", TaskSupervisor).instance.stop(NAN)
+        for clock in (SystemClock(), VirtualClock(), ref.instance.me.clock):
+            with pytest.raises(ValueError, match="A delay is a number of seconds, not nan"):
+                clock.call_later(NAN, list)
+            with pytest.raises(ValueError, match="A delay is a number of seconds, not nan"):
+                await clock.sleep(NAN)
+        assert await ref.call(Get()) == 0
+
+
+async def test_a_delay_without_end_is_one_on_every_loop():
+    """`math.inf` is no number that every loop takes for a timer."""
+    SystemClock().call_later(math.inf, pytest.fail).cancel()
+    with pytest.raises(TimeoutError):
+        async with asyncio.timeout(0):
+            await SystemClock().sleep(math.inf)
+
+
+async def test_start_child_refuses_what_is_no_child(tree):
+    """As the supervisor's own list does."""
+    async with tree() as root:
+        with pytest.raises(TypeError, match=r"children are .* objects, and one is the class Probe"):
+            await root.start_child(Probe)
 
 
 async def test_start_child_refuses_it_too(tree):

@@ -101,8 +101,8 @@ def test_messages_are_plain_classes():
     ],
 )
 def test_a_strategy_says_who_goes_along(strategy, failed, group):
-    """In start order."""
-    assert affected(strategy, ["a", "b", "c"], failed) == list(group)
+    """They stop in this order, and start in the reverse one."""
+    assert affected(strategy, ["a", "b", "c"], failed) == list(reversed(group))
 
 
 def test_restart_types():
