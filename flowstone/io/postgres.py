@@ -33,7 +33,15 @@ MAX_SIZE: Final = 64 * 1024 * 1024
 _SMALL: Final = 8 * 1024  # Bytes that are decoded sooner than a thread is woken.
 _THREADS: Final = 4
 _BUILT_IN: Final = frozenset({"json", "txt", "bin"})
-_CLASSES: Final = (b'"$model"', b'"$dataclass"', b'"$namedtuple"', b'"$enum"')
+_CLASSES: Final = (
+    b'"$model"',
+    b'"$model_json"',
+    b'"$pydantic"',
+    b'"$dataclass"',
+    b'"$namedtuple"',
+    b'"$enum"',
+    b'"$flags"',
+)
 
 
 class PayloadStore(Protocol):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+from collections import deque
 from datetime import datetime, time
 
 __all__ = ["assert_same"]
@@ -18,11 +19,15 @@ def assert_same(back, value, place="value"):
     elif isinstance(value, datetime | time):
         assert (back, back.fold, str(back.tzinfo)) == (value, value.fold, str(value.tzinfo)), place
         assert type(back.tzinfo) is type(value.tzinfo), place
-    elif isinstance(value, list | tuple):
+    elif isinstance(value, complex):
+        assert_same([back.real, back.imag], [value.real, value.imag], place)
+    elif isinstance(value, list | tuple | deque):
+        assert getattr(back, "maxlen", None) == getattr(value, "maxlen", None), place
         assert len(back) == len(value), place
         for index, (left, right) in enumerate(zip(back, value, strict=True)):
             assert_same(left, right, f"{place}[{index}]")
     elif isinstance(value, dict):
+        assert getattr(back, "default_factory", None) is getattr(value, "default_factory", None), place
         assert_same(list(back), list(value), f"{place}.keys()")
         assert_same(list(back.values()), list(value.values()), f"{place}.values()")
     elif isinstance(value, set | frozenset):

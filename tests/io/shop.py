@@ -35,6 +35,12 @@ class Access(enum.Flag):
     ALL = 3
 
 
+class Right(enum.IntFlag):
+    READ = 1
+    WRITE = 2
+    RUN = 4
+
+
 class Point(NamedTuple):
     x: float
     y: float = 0.0

@@ -4,13 +4,18 @@ from __future__ import annotations
 
 import json
 import math
+import os
+import re
 import zoneinfo
-from collections import Counter, OrderedDict, defaultdict, deque
+from array import array
+from collections import ChainMap, Counter, OrderedDict, defaultdict, deque
 from contextlib import suppress
 from datetime import UTC, date, datetime, time, timedelta, timezone, tzinfo
 from decimal import Decimal
 from fractions import Fraction
-from pathlib import Path, PurePosixPath
+from ipaddress import IPv4Network
+from pathlib import Path, PurePosixPath, PureWindowsPath
+from types import MappingProxyType
 from uuid import UUID, uuid4
 from zoneinfo import ZoneInfo
 
@@ -22,6 +27,7 @@ from flowstone.io.codecs import CodecError
 from flowstone.io.codecs.classes import Classes
 from flowstone.io.codecs.encoding import MAX_DEPTH, decode_tree, encode_tree
 from flowstone.io.codecs.raw import BytesCodec
+from flowstone.io.codecs.selection import Codecs
 from flowstone.io.codecs.text import TextCodec
 from tests.io.exactness import assert_same
 
@@ -44,6 +50,7 @@ texts = (
     | st.text(st.characters(codec=None))
     | st.sampled_from(["$tuple", "$", "\ud83d\ude00", "a\x00b"])
 )
+small = st.integers(-1000, 1000)
 scalars = st.one_of(
     st.none(),
     st.booleans(),
@@ -58,6 +65,14 @@ scalars = st.one_of(
     st.timedeltas(),
     st.decimals(),
     st.uuids(),
+    st.fractions(),
+    st.complex_numbers(),
+    st.builds(range, small, small, small.filter(bool)),
+    st.ip_addresses(),
+    st.builds(Path, st.sampled_from(["a/b", ".", "/", os.fsdecode(b"a/\xff")])),
+    st.builds(PureWindowsPath, st.just("c:\\x")),
+    st.builds(re.compile, st.sampled_from(["a+", "ü", "\ud800"]), st.sampled_from([0, re.IGNORECASE])),
+    st.just(re.compile(b"\xff")),
 )
 hashables = scalars.filter(lambda value: not (isinstance(value, Decimal) and value.is_snan()))
 hashable = st.recursive(
@@ -73,6 +88,14 @@ trees = st.recursive(
         st.dictionaries(texts, inner, max_size=4),
         st.dictionaries(hashable, inner, max_size=4),
         st.sets(hashable, max_size=4),
+        st.dictionaries(hashable, inner, max_size=4).map(OrderedDict),
+        st.dictionaries(hashable, inner, max_size=4).map(Counter),
+        st.builds(
+            defaultdict,
+            st.sampled_from([None, list, int, Counter]),
+            st.dictionaries(texts, inner, max_size=4),
+        ),
+        st.builds(deque, st.lists(inner, max_size=4), st.sampled_from([None, 3, 9])),
     ),
     max_leaves=20,
 )
@@ -167,6 +190,20 @@ def test_ordinary_values_are_ordinary_json():
         (math.nan, '{"$float":"nan"}'),
         (b"\xff", '{"$bytes":"/w=="}'),
         (Path("a/b"), '{"$path":"a/b"}'),
+        (PurePosixPath("a/b"), '{"$posixpath":"a/b"}'),
+        (Fraction(1, 3), '{"$fraction":[1,3]}'),
+        (1j, '{"$complex":[0.0,1.0]}'),
+        (range(1, 9, 2), '{"$range":[1,9,2]}'),
+        (re.compile("a", re.IGNORECASE), '{"$pattern":["a",34]}'),
+        (IPv4Network("10.0.0.0/8"), '{"$ipv4network":"10.0.0.0/8"}'),
+        (OrderedDict(a=1), '{"$ordereddict":[["a",1]]}'),
+        (defaultdict(list, a=[1]), '{"$defaultdict":["list",[["a",[1]]]]}'),
+        (Counter("aa"), '{"$counter":[["a",2]]}'),
+        (deque([1], 3), '{"$deque":[[1],3]}'),
+        (
+            time(1, tzinfo=timezone(timedelta(hours=1), "CET")),
+            '{"$time":["01:00:00",["timezone",[0,3600,0],"CET"],0]}',
+        ),
     ],
 )
 def test_tags_never_change(value, text):
@@ -201,6 +238,15 @@ class NoZone(tzinfo):
         return timedelta(0)
 
 
+class Bag(dict):
+    """A subclass of dict."""
+
+
+def with_attribute(value):
+    value.note = "x"
+    return value
+
+
 def looped():
     value = []
     value.append(value)
@@ -217,11 +263,10 @@ def deep(levels):
 @pytest.mark.parametrize(
     "value",
     [
-        Text("x"), Number(1), OrderedDict(a=1), defaultdict(list), Counter("a"), deque([1]), 1j,
-        range(3), slice(1), memoryview(b"x"), Fraction(1, 3), PurePosixPath("a"), object(), object,
+        Text("x"), Number(1), Bag(a=1), defaultdict(lambda: 1), ChainMap({}), with_attribute(OrderedDict()),
+        slice(1), memoryview(b"x"), object(), object,
         len, iter([1]), ...,
         NotImplemented, OSError("x"), datetime(2025, 1, 1, tzinfo=NoZone()),
-        datetime(2025, 1, 1, tzinfo=timezone(timedelta(hours=1), "CET")),
         time(1, tzinfo=NoZone()), {Text("x"): 1}, {"a": Text("x")}, {Number(1)}, (x for x in ()),
     ],
     ids=lambda value: f"{value!r:.40}",
@@ -231,6 +276,45 @@ def test_what_would_come_back_as_something_else_is_refused(value):
     for nested in (value, [value], {"k": (value,)}):
         with pytest.raises(CodecError, match=r"; .*\.$"):
             encode_tree(nested, Classes())
+
+
+def test_paths_that_are_not_utf_8_come_back():
+    """A file's name may be any bytes, alone and inside other values."""
+    path = Path(os.fsdecode(b"a/\xff\xfe"))
+    for value in (path, [path], {path: PurePosixPath(path)}):
+        assert_same(round_trip(value), value)
+
+
+def test_offsets_with_a_name_come_back():
+    """A fixed offset may be called something; the name is kept."""
+    moment = datetime(2025, 1, 1, tzinfo=timezone(timedelta(hours=1, microseconds=5), "CET"))
+    assert_same(round_trip([moment, moment.timetz()]), [moment, moment.timetz()])
+    assert round_trip(moment).tzname() == "CET"
+
+
+@pytest.mark.parametrize(
+    ("value", "remedy"),
+    [
+        (Text("x"), "return str(value), or a dataclass if it holds more than that"),
+        (Number(1), "return int(value), or a dataclass if it holds more than that"),
+        (Bag(), "return dict(value), or a dataclass if it holds more than that"),
+        (ChainMap(), "return dict(value)"),
+        (MappingProxyType({}), "return dict(value)"),
+        ({}.keys(), "return list(value)"),
+        (memoryview(b""), "return bytes(value)"),
+        (array("i"), "return value.tolist()"),
+        (defaultdict(Text), "return dict(value)"),
+        (with_attribute(OrderedDict()), "return a dataclass instead"),
+        (object(), "return built-in types, dataclasses, pydantic models or data frames, pass your own codec"),
+    ],
+    ids=lambda value: "" if isinstance(value, str) else type(value).__name__,
+)
+def test_a_refusal_says_what_to_type(value, remedy):
+    """At the top of a value as well as inside."""
+    for place in (value, [value]):
+        with pytest.raises(CodecError) as raised:
+            Codecs().writer(place).encode(place)
+        assert raised.value.remedy.startswith(remedy)
 
 
 def test_a_zone_without_a_name_is_refused():
@@ -283,7 +367,7 @@ def test_numpy_values_are_refused_with_their_own_remedy():
     numpy = pytest.importorskip("numpy")
     for value in (numpy.array([1]), numpy.float64(1), numpy.int64(1), [numpy.float64(1)]):
         with pytest.raises(
-            CodecError, match=r"of type numpy\.\w+, which no codec takes.*\.tolist\(\) or \.item\(\)"
+            CodecError, match=r"of type numpy\.\w+, which no codec takes.*; return value\.(tolist|item)\(\)"
         ):
             encode_tree(value, Classes())
 
@@ -326,6 +410,18 @@ TAGS = [
     "$bytes",
     "$bytearray",
     "$path",
+    "$ordereddict",
+    "$defaultdict",
+    "$counter",
+    "$deque",
+    "$pattern",
+    "$range",
+    "$fraction",
+    "$complex",
+    "$ipv4network",
+    "$flags",
+    "$pydantic",
+    "own_json",
     "$enum",
     "$namedtuple",
     "$dataclass",

@@ -8,13 +8,17 @@ ones given with `models=[...]`, the modules already imported, and the ones this 
 from __future__ import annotations
 
 import sys
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary, WeakValueDictionary
 
+from flowstone.io.codecs.attributes import Slots, slots_of
 from flowstone.io.codecs.codec import CodecError
+from flowstone.io.codecs.generics import TypeName, find_type, is_parametrised, name_type
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
+
+    from pydantic import TypeAdapter
 
 __all__ = ["Classes"]
 
@@ -31,12 +35,62 @@ class Classes:
         # Weak: a class defined in a function may go when its function's caller is done with it.
         self._stored: WeakValueDictionary[str, type] = WeakValueDictionary()
         self._shapes: WeakKeyDictionary[type, str] = WeakKeyDictionary()
+        self._slots: WeakKeyDictionary[type, Slots] = WeakKeyDictionary()
+        self._adapters: dict[
+            type, TypeAdapter[Any]
+        ] = {}  # As many as there are such types; each holds its own.
+        self._type_names: WeakKeyDictionary[Any, TypeName] = WeakKeyDictionary()
 
     def name(self, cls: type) -> str:
         """The name under which `find` finds `cls`, in this process or another."""
         name = _name(cls)
         self._stored[name] = cls
         return name
+
+    def reference(self, cls: type) -> TypeName:
+        """What `find` finds `cls` by: its name, or the parts of a parametrised class.
+
+        Raises:
+            CodecError: It has arguments that cannot be found again.
+        """
+        return self.type_name(cls) if is_parametrised(cls) else self.name(cls)
+
+    def type_name(self, found: Any) -> TypeName:
+        """The parts of a parametrised type, for `type_of`. Raises `CodecError` if they do not lead back to it."""
+        name = self._type_names.get(found)
+        if name is None:
+            name = name_type(found, self.name)
+            try:
+                same = self.type_of(name) == found
+            except Exception:
+                same = False
+            if not same:
+                raise CodecError(
+                    f"its type {found!r:.80} cannot be put together again from its parts",
+                    "give the type a name of its own: class Orders(Page[Order]): ...",
+                )
+            self._type_names[found] = name
+        return name
+
+    def type_of(self, name: TypeName) -> Any:
+        """The type of these parts. Raises `CodecError` if one is not in this process."""
+        return find_type(name, lambda part: self.find(part, lambda _: True))
+
+    def adapter(self, cls: type) -> TypeAdapter[Any]:
+        """What pydantic reads and writes values of `cls` with: it takes long to make."""
+        found = self._adapters.get(cls)
+        if found is None:
+            from pydantic import TypeAdapter  # noqa: PLC0415 - only a type that is made for pydantic comes here
+
+            found = self._adapters[cls] = TypeAdapter(cls)
+        return found
+
+    def slots(self, cls: type) -> Slots:
+        """The slots of a class, looked for once."""
+        found = self._slots.get(cls)
+        if found is None:
+            found = self._slots[cls] = slots_of(cls)
+        return found
 
     def shape(self, cls: type, describe: Callable[[type], str]) -> str:
         """What `describe` says of a class, asked once: a value may hold a million instances."""
@@ -45,12 +99,14 @@ class Classes:
             found = self._shapes[cls] = describe(cls)
         return found
 
-    def find(self, name: str, is_wanted: Callable[[type], bool]) -> type:
+    def find(self, name: TypeName, is_wanted: Callable[[type], bool]) -> type:
         """The class of that name that satisfies `is_wanted`.
 
         Raises:
             CodecError: There is none in this process.
         """
+        if not isinstance(name, str):
+            return self._find_parametrised(name, is_wanted)
         for candidate in (
             self._given.get(name),
             _imported(name),
@@ -64,6 +120,15 @@ class Classes:
             f"its class {name.replace(':', '.')} is not in this process, and loading imports nothing",
             f"import its module first, or pass models=[{short}] to the IO manager",
         )
+
+    def _find_parametrised(self, name: TypeName, is_wanted: Callable[[type], bool]) -> type:
+        for given in self._given.values():
+            if is_parametrised(given) and is_wanted(given) and self.type_name(given) == name:
+                return given
+        found = self.type_of(name)
+        if isinstance(found, type) and is_wanted(found):
+            return found
+        raise CodecError(f"{found!r:.80} is not the class it was", "materialize it again")
 
     def _renamed(self, name: str) -> type | None:
         """A given class, where the file was written by the very script that is now a module."""

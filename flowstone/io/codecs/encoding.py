@@ -18,8 +18,13 @@ from typing import TYPE_CHECKING, Any, Final
 
 from flowstone.io.codecs.codec import CodecError, type_name
 from flowstone.io.codecs.instances import INSTANCE_TAGS, encode_instance
-from flowstone.io.codecs.parquet import TABLE_LIBRARIES
+from flowstone.io.codecs.remedies import remedy_for
 from flowstone.io.codecs.scalars import SCALAR_TAGS, SCALARS
+from flowstone.io.codecs.stdlib_containers import (
+    STDLIB_CONTAINER_TAGS,
+    STDLIB_CONTAINERS,
+    encode_stdlib_container,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Mapping
@@ -91,6 +96,7 @@ _CONTAINER_TAGS: Final[Mapping[str, Callable[[Any], object]]] = {
     "$set": set,
     "$frozenset": frozenset,
     "$dict": dict,
+    **STDLIB_CONTAINER_TAGS,
     "$float": float,
     "$int": lambda text: int(text, 16),
     "$str": lambda text: base64.b64decode(text).decode("utf-8", "surrogatepass"),
@@ -116,7 +122,14 @@ class _Encoder:
             return self._container(kind, value, depth + 1)
         scalar = SCALARS.get(kind)
         if scalar is not None:
-            return {scalar.tag: scalar.encode(value)}
+            content = scalar.encode(value)
+            return {scalar.tag: self.encode(content, depth) if self._careful else content}
+        if kind in STDLIB_CONTAINERS:
+            return encode_stdlib_container(
+                value,
+                lambda items: self._items(items, depth + 1),
+                lambda pairs: self._pairs(pairs, depth + 1),
+            )
         return self._instance(value, depth + 1)
 
     def _container(self, kind: type, value: Any, depth: int) -> Any:
@@ -146,6 +159,10 @@ class _Encoder:
         plain_keys = self._are_plain_keys(value)
         if plain_keys and self._all_plain(value.values()):
             return value
+        pairs = self._pairs(value, depth, plain_keys=plain_keys)
+        return dict(pairs) if plain_keys else {"$dict": pairs}
+
+    def _pairs(self, value: Mapping[Any, Any], depth: int, *, plain_keys: bool = False) -> list[Any]:
         pairs = []
         for key, item in value.items():
             try:
@@ -153,7 +170,7 @@ class _Encoder:
             except CodecError as error:
                 error.inside(f"[{_shown(key)}]")
                 raise
-        return dict(pairs) if plain_keys else {"$dict": pairs}
+        return pairs
 
     def _all_plain(self, values: Iterable[Any]) -> bool:
         return not self._careful and PLAIN.issuperset(map(type, values))
@@ -169,7 +186,7 @@ class _Encoder:
         encoded = encode_instance(value, self._classes, lambda part: self.encode(part, depth))
         if encoded is None:
             raise CodecError(
-                f"it contains a value of type {type_name(value)}, which no codec takes", _remedy(value)
+                f"it contains a value of type {type_name(value)}, which no codec takes", remedy_for(value)
             )
         return encoded
 
@@ -205,15 +222,3 @@ def _is_well_formed(text: str) -> bool:
     except UnicodeEncodeError:
         return False
     return True
-
-
-def _remedy(value: object) -> str:
-    library = type(value).__module__.partition(".")[0]
-    if library == "numpy":
-        return "turn it into Python values with .tolist() or .item(), or into a data frame"
-    if library in TABLE_LIBRARIES:
-        return "return the table itself, one asset (or partition) for each table"
-    return (
-        "return built-in types, dataclasses or pydantic models, or store it with an IO manager that has "
-        'codec="pickle"'
-    )

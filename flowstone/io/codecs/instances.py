@@ -8,12 +8,19 @@ An instance is its class's name and its state, and is rebuilt by putting the sta
 from __future__ import annotations
 
 import dataclasses
-from enum import Enum
+from enum import Enum, Flag
+from functools import reduce
+from operator import or_
 from typing import TYPE_CHECKING, Any, Final, TypeGuard
 
+from flowstone.io.codecs.attributes import attributes, encode_attributes, put_back
 from flowstone.io.codecs.codec import CodecError, type_name
 from flowstone.io.codecs.models import decode_model, decode_model_json, encode_model, is_model
-from flowstone.io.codecs.state import encode_state, is_cached
+from flowstone.io.codecs.pydantic_types import (
+    decode_pydantic_type,
+    encode_pydantic_type,
+    is_of_pydantic_type,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -21,6 +28,8 @@ if TYPE_CHECKING:
     from flowstone.io.codecs.classes import Classes
 
 __all__ = ["INSTANCE_TAGS", "encode_instance", "is_dataclass_instance", "is_instance_of_user_class"]
+
+_CALLED_AS: Final = "__orig_class__"
 
 
 def encode_instance(value: object, classes: Classes, encode: Callable[[Any], Any]) -> dict[str, Any] | None:
@@ -38,7 +47,9 @@ def encode_instance(value: object, classes: Classes, encode: Callable[[Any], Any
     if is_dataclass_instance(value):
         return _encode_dataclass(value, classes, encode)
     if _is_named_tuple(value):
-        return {"$namedtuple": [classes.name(type(value)), [encode(item) for item in value]]}
+        return _encode_named_tuple(value, classes, encode)
+    if is_of_pydantic_type(value):
+        return encode_pydantic_type(value, classes)
     return None
 
 
@@ -50,7 +61,11 @@ def is_dataclass_instance(value: object) -> bool:
 def is_instance_of_user_class(value: object) -> bool:
     """Whether `encode_instance` has a way to write `value`."""
     return (
-        isinstance(value, Enum) or is_model(value) or is_dataclass_instance(value) or _is_named_tuple(value)
+        isinstance(value, Enum)
+        or is_model(value)
+        or is_dataclass_instance(value)
+        or _is_named_tuple(value)
+        or is_of_pydantic_type(value)
     )
 
 
@@ -59,20 +74,45 @@ def is_instance_of_user_class(value: object) -> bool:
 
 def _encode_enum(value: Enum, classes: Classes) -> dict[str, Any]:
     cls = type(value)
-    if cls.__members__.get(value.name) is not value:
-        raise CodecError(
-            f"it contains {value!r}, a combination of flags without a name", "store its integer value"
-        )
-    return {"$enum": [classes.name(cls), value.name]}
+    if cls.__members__.get(value.name) is value:
+        return {"$enum": [classes.name(cls), value.name]}
+    if isinstance(value, Flag):
+        names, rest = _named_flags(value)
+        if _combined(cls, names, rest) is value:
+            return {"$flags": [classes.name(cls), names, rest]}
+    raise CodecError(f"it contains {value!r}, which is no member of its class", "store its value")
+
+
+def _named_flags(value: Flag) -> tuple[list[str], int]:
+    """The names in a combination, and what is left without a name."""
+    rest: int = value.value
+    names = []
+    for name, member in type(value).__members__.items():
+        if member.name == name and member.value and rest & member.value == member.value:
+            names.append(name)
+            rest &= ~member.value
+    return names, rest
 
 
 def _decode_enum(content: list[Any], classes: Classes) -> object:
     cls = classes.find(content[0], lambda found: issubclass(found, Enum))
-    assert issubclass(cls, Enum)
-    member = cls.__members__.get(content[1])
+    return _member(cls, content[1])
+
+
+def _decode_flags(content: list[Any], classes: Classes) -> object:
+    name, names, rest = content
+    return _combined(classes.find(name, lambda found: issubclass(found, Flag)), names, rest)
+
+
+def _combined(cls: Any, names: list[str], rest: int) -> object:
+    return reduce(or_, (_member(cls, each) for each in names), cls(rest))
+
+
+def _member(cls: Any, name: str) -> Any:
+    member = cls.__members__.get(name)
     if member is None:
         raise CodecError(
-            f"{cls.__qualname__} no longer has a member {content[1]!r}",
+            f"{cls.__qualname__} no longer has a member {name!r}",
             "materialize it again, or keep the old name as an alias",
         )
     return member
@@ -89,11 +129,26 @@ def _is_named_tuple_class(cls: type) -> bool:
     return issubclass(cls, tuple) and isinstance(getattr(cls, "_fields", None), tuple)
 
 
+def _encode_named_tuple(
+    value: tuple[Any, ...], classes: Classes, encode: Callable[[Any], Any]
+) -> dict[str, Any]:
+    cls = type(value)
+    content: list[Any] = [classes.name(cls), [encode(item) for item in tuple.__iter__(value)]]
+    kept = attributes(value, classes.slots(cls))  # A subclass that says nothing of slots has a `__dict__`.
+    if kept:
+        content.append(_encode_others(kept, classes, encode))
+    return {"$namedtuple": content}
+
+
 def _decode_named_tuple(content: list[Any], classes: Classes) -> object:
-    cls: Any = classes.find(content[0], _is_named_tuple_class)
-    if len(cls._fields) != len(content[1]):
+    name, items, *kept = content
+    cls: Any = classes.find(name, _is_named_tuple_class)
+    if len(cls._fields) != len(items):
         raise CodecError(f"the fields of {cls.__qualname__} have changed since", "materialize it again")
-    return tuple.__new__(cls, content[1])
+    instance = tuple.__new__(cls, items)
+    if kept:
+        put_back(instance, _decode_others(kept[0], classes), classes.slots(cls))
+    return instance
 
 
 # Dataclasses ------------------------------------------------------------------------------------------------
@@ -106,16 +161,20 @@ def _encode_dataclass(value: Any, classes: Classes, encode: Callable[[Any], Any]
             f"it contains a {type_name(value)}, a dataclass that is built in a way of its own",
             'return a plain dataclass, or store it with an IO manager that has codec="pickle"',
         )
-    fields = {f.name: getattr(value, f.name) for f in dataclasses.fields(cls) if hasattr(value, f.name)}
-    others = {
-        name: part
-        for name, part in getattr(value, "__dict__", {}).items()
-        if name not in fields and not is_cached(cls, name)
+    kept = attributes(value, classes.slots(cls))
+    fields, unset = {}, []
+    for field in dataclasses.fields(cls):
+        if field.name in kept:
+            fields[field.name] = kept.pop(field.name)
+            continue
+        unset.append(field.name)
+        if _is_read_from_class(cls, field, field.default):
+            fields[field.name] = field.default  # The class may have another one day.
+    content = {
+        "class": classes.name(cls),
+        "fields": encode_attributes(fields, encode),
+        **_encode_others(kept, classes, encode),
     }
-    content = {"class": classes.name(cls), "fields": encode_state(fields, encode)}
-    if others:
-        content["others"] = encode_state(others, encode)
-    unset = [f.name for f in dataclasses.fields(cls) if f.name not in fields]
     if unset:
         content["unset"] = unset
     return {"$dataclass": content}
@@ -124,11 +183,42 @@ def _encode_dataclass(value: Any, classes: Classes, encode: Callable[[Any], Any]
 def _decode_dataclass(content: dict[str, Any], classes: Classes) -> object:
     cls: Any = classes.find(content["class"], dataclasses.is_dataclass)
     instance = object.__new__(cls)
-    stored = {**content["fields"], **content.get("others", {})}
-    gained = _defaults(cls, {*content["fields"], *content.get("unset", ())})
-    for name, part in {**gained, **stored}.items():
-        object.__setattr__(instance, name, part)  # Frozen ones too.
+    unset = content.get("unset", ())
+    gained = _defaults(cls, {*content["fields"], *unset})
+    kept = {**gained, **content["fields"], **_decode_others(content, classes)}
+    for field in dataclasses.fields(cls):
+        if field.name in unset and field.name in kept and _is_read_from_class(cls, field, kept[field.name]):
+            del kept[field.name]
+    put_back(instance, kept, classes.slots(cls))
     return instance
+
+
+def _is_read_from_class(cls: Any, field: dataclasses.Field[Any], value: object) -> bool:
+    """Whether an instance without the attribute has this value of the field nevertheless: its default."""
+    default = field.default
+    if default is dataclasses.MISSING or hasattr(default, "__get__"):  # None, or a property's.
+        return False
+    return getattr(cls, field.name, dataclasses.MISSING) is default and _is_same_plain(default, value)
+
+
+def _is_same_plain(default: object, value: object) -> bool:
+    return default is value or (type(default) is type(value) and repr(default) == repr(value))
+
+
+def _encode_others(kept: dict[str, Any], classes: Classes, encode: Callable[[Any], Any]) -> dict[str, Any]:
+    """Attributes beside the fields. A generic class notes there what it was called as, such as `Box[int]`."""
+    alias = kept.pop(_CALLED_AS, None)
+    content = {} if alias is None else {"called_as": classes.type_name(alias)}
+    if kept:
+        content["others"] = encode_attributes(kept, encode)
+    return content
+
+
+def _decode_others(content: dict[str, Any], classes: Classes) -> dict[str, Any]:
+    others = content.get("others", {})
+    if "called_as" not in content:
+        return others  # type: ignore[no-any-return]  # it is JSON, and a dict
+    return {**others, _CALLED_AS: classes.type_of(content["called_as"])}
 
 
 def _defaults(cls: Any, then: set[str]) -> dict[str, Any]:
@@ -153,9 +243,11 @@ def _default(cls: Any, field: dataclasses.Field[Any]) -> Any:
 
 INSTANCE_TAGS: Final[Mapping[str, Callable[[Any, Classes], object]]] = {
     "$enum": _decode_enum,
+    "$flags": _decode_flags,
     "$namedtuple": _decode_named_tuple,
     "$dataclass": _decode_dataclass,
     "$model": decode_model,
     "$model_json": decode_model_json,
+    "$pydantic": decode_pydantic_type,
 }
 """How each kind is rebuilt, by tag."""

@@ -5,9 +5,10 @@ were set, extra fields, private attributes), and put back without validation. Tw
 
 * The class has changed since (its fields or their annotations): the stored fields are validated by the class
   as it is now, so defaults, `extra=` and validators decide, as for any old data.
-* A field holds something only pydantic knows how to write (a URL, an IP address): the whole model is written
-  by its own JSON, provided that this very text loads to an equal model. `SecretStr`, whose JSON is a row of
-  stars, is so refused instead of lost.
+* A field holds something that only the model knows how to write (a type of another library, with a serializer
+  and a validator): the model's own JSON is written as well, provided that this very text gives that field an equal
+  value. `SecretStr`, whose JSON is a row of stars, is so refused instead of lost, unless the model has a
+  serializer that gives the secret away.
 
 Why not the model's own JSON for all: it turns NaN and infinities into null, loses subclasses in fields
 declared as their base, excluded fields and private attributes, and runs validators a second time.
@@ -21,13 +22,14 @@ import hashlib
 import json
 import re
 import sys
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
+from flowstone.io.codecs.attributes import attributes, encode_attributes, put_back
 from flowstone.io.codecs.codec import CodecError
-from flowstone.io.codecs.state import encode_state, is_cached
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from pydantic import BaseModel
     from pydantic.fields import FieldInfo
@@ -49,33 +51,49 @@ def is_model_class(cls: type) -> bool:
 
 def encode_model(value: Any, classes: Classes, encode: Callable[[Any], Any]) -> dict[str, Any]:
     """The model as a tagged object; `encode` encodes a part of its state."""
-    try:
-        return {"$model": _encode_state(value, classes, encode)}
-    except CodecError:
-        text = _own_json(value)
-        if text is None:
-            raise
-        return {"$model_json": [classes.name(type(value)), text]}
+    cls = type(value)
+    fields, refused = _encode_fields(attributes(value, classes.slots(cls)), encode)
+    state = {
+        "class": classes.reference(cls),
+        "shape": classes.shape(cls, _shape),
+        "fields": fields,
+        "set": encode(set(value.model_fields_set)),
+    }
+    if refused:
+        state["own_json"] = [list(refused), _own_json(value, refused)]
+    if value.__pydantic_extra__ is not None:
+        state["extra"] = encode(value.__pydantic_extra__)
+    private = _private(value)
+    if private is not None:
+        state["private"] = encode_attributes(private, encode)
+    return {"$model": state}
 
 
 def decode_model(content: dict[str, Any], classes: Classes) -> object:
     """The model of a `$model` object."""
     cls: Any = classes.find(content["class"], is_model_class)
+    fields = content["fields"]
+    names, text = content.get("own_json", ((), ""))
     if content["shape"] != classes.shape(cls, _shape):
-        return _validated(cls, content["fields"], content.get("extra") or {})
-    instance = cls.__new__(cls)
+        return _validated(cls, fields, {**(json.loads(text) if text else {}), **(content.get("extra") or {})})
+    if names:
+        own = _validate(cls, lambda: cls.model_validate_json(text)).__dict__
+        fields = _in_order(cls, {**fields, **{name: own[name] for name in names}})
+    instance = object.__new__(cls)
     # RootModel keeps its state in its own way; both put it back as `copy` and `pickle` would.
     root = sys.modules["pydantic"].RootModel
     keeper = root if issubclass(cls, root) else sys.modules["pydantic"].BaseModel
+    slots = classes.slots(cls)
     keeper.__setstate__(
         instance,
         {
-            "__dict__": content["fields"],
+            "__dict__": {name: part for name, part in fields.items() if name not in slots.names},
             "__pydantic_fields_set__": content["set"],
             "__pydantic_extra__": content.get("extra"),
             "__pydantic_private__": content.get("private"),
         },
     )
+    put_back(instance, {name: part for name, part in fields.items() if name in slots.names}, slots)
     return instance
 
 
@@ -85,21 +103,26 @@ def decode_model_json(content: list[str], classes: Classes) -> object:
     return _validate(cls, lambda: cls.model_validate_json(content[1]))
 
 
-def _encode_state(value: BaseModel, classes: Classes, encode: Callable[[Any], Any]) -> dict[str, Any]:
-    cls = type(value)
-    fields = {name: part for name, part in value.__dict__.items() if not is_cached(cls, name)}
-    state = {
-        "class": classes.name(cls),
-        "shape": classes.shape(cls, _shape),
-        "fields": encode_state(fields, encode),
-        "set": encode(set(value.model_fields_set)),
-    }
-    if value.__pydantic_extra__ is not None:
-        state["extra"] = encode(value.__pydantic_extra__)
-    private = _private(value)
-    if private is not None:
-        state["private"] = encode_state(private, encode)
-    return state
+def _encode_fields(
+    kept: dict[str, Any], encode: Callable[[Any], Any]
+) -> tuple[dict[str, Any], dict[str, CodecError]]:
+    """The fields, encoded, and those that cannot be, with the reason."""
+    refused: dict[str, CodecError] = {}
+    if not all(map(str.isidentifier, kept)):
+        return encode_attributes(kept, encode), refused
+    encoded = {}
+    for name, part in kept.items():
+        try:
+            encoded[name] = encode(part)
+        except CodecError as error:
+            refused[name] = error.inside(f".{name}")
+    return encoded, refused
+
+
+def _in_order(cls: Any, fields: dict[str, Any]) -> dict[str, Any]:
+    """The fields in the order of their definition, in which a model shows them."""
+    order = [name for name in cls.model_fields if name in fields]
+    return {**{name: fields[name] for name in order}, **fields}
 
 
 def _private(value: BaseModel) -> dict[str, Any] | None:
@@ -110,16 +133,24 @@ def _private(value: BaseModel) -> dict[str, Any] | None:
     return {name: part for name, part in private.items() if part is not undefined}
 
 
-def _own_json(value: Any) -> str | None:
-    """The model's own JSON, if it leads back to an equal model; None otherwise."""
+def _own_json(value: Any, refused: Mapping[str, CodecError]) -> str:
+    """The model's own JSON, if it gives these fields equal values.
+
+    Raises:
+        CodecError: It does not; the reason why one of them could not be written by itself.
+    """
     cls = type(value)
-    try:
+    with suppress(Exception):  # Serializers and validators are the user's code.
         text: str = value.model_dump_json(round_trip=True, by_alias=_takes_aliases(cls), warnings=False)
-        loaded = cls.model_validate_json(text)
-        # `==` alone takes the enum member for its number; `repr` alone takes one secret for another.
-        return text if loaded == value and repr(loaded) == repr(value) else None
-    except Exception:
-        return None
+        loaded = cls.model_validate_json(text).__dict__
+        if all(_is_same(loaded[name], value.__dict__[name]) for name in refused):
+            return text
+    raise next(iter(refused.values()))
+
+
+def _is_same(loaded: Any, part: Any) -> bool:
+    # `==` alone takes the enum member for its number; `repr` alone takes one secret for another.
+    return type(loaded) is type(part) and bool(loaded == part) and repr(loaded) == repr(part)
 
 
 def _takes_aliases(cls: Any) -> bool:
@@ -147,7 +178,7 @@ def _input_name(name: str, field: FieldInfo | None, *, by_alias: bool) -> str:
     return next((choice for choice in choices if isinstance(choice, str)), name)
 
 
-def _validate(cls: Any, validate: Callable[[], object]) -> object:
+def _validate(cls: Any, validate: Callable[[], Any]) -> Any:
     try:
         return validate()
     except Exception as error:

@@ -7,20 +7,31 @@ back as its base, so it is not in the table and is refused.
 from __future__ import annotations
 
 import base64
+import re
 from dataclasses import dataclass
-from datetime import date, datetime, time, timedelta, timezone, tzinfo
+from datetime import date, datetime, time, timedelta
 from decimal import Decimal
-from pathlib import Path
+from fractions import Fraction
+from ipaddress import IPv4Address, IPv4Interface, IPv4Network, IPv6Address, IPv6Interface, IPv6Network
+from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import TYPE_CHECKING, Any, Final
 from uuid import UUID
-from zoneinfo import ZoneInfo
 
-from flowstone.io.codecs.codec import CodecError, type_name
+from flowstone.io.codecs.zones import decode_zone, encode_zone
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
 __all__ = ["SCALARS", "SCALAR_TAGS", "Scalar"]
+
+_ADDRESSES: Final = (
+    IPv4Address,
+    IPv4Interface,
+    IPv4Network,
+    IPv6Address,
+    IPv6Interface,
+    IPv6Network,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,22 +59,8 @@ def _decode_timedelta(parts: list[int]) -> timedelta:
     return timedelta(days=parts[0], seconds=parts[1], microseconds=parts[2])
 
 
-def _zone(zone: tzinfo | None) -> str | None:
-    """The name under which a `ZoneInfo` is found again; None for what ISO text says by itself."""
-    if zone is None or (
-        type(zone) is timezone and zone.tzname(None) == timezone(zone.utcoffset(None)).tzname(None)
-    ):
-        return None
-    if type(zone) is ZoneInfo and zone.key is not None:
-        return zone.key
-    raise CodecError(
-        f"its time zone is a {type_name(zone)} that cannot be found again by name",
-        "use datetime.timezone.utc or zoneinfo.ZoneInfo",
-    )
-
-
-def _encode_moment(value: datetime | time) -> str | list[str | int | None]:
-    zone = _zone(value.tzinfo)
+def _encode_moment(value: datetime | time) -> str | list[Any]:
+    zone = encode_zone(value.tzinfo)
     if zone is None and not value.fold:
         return value.isoformat()
     text = value.isoformat() if zone is None else value.replace(tzinfo=None).isoformat()
@@ -75,7 +72,7 @@ def _decode_datetime(data: str | list[Any]) -> datetime:
         return datetime.fromisoformat(data)
     text, zone, fold = data
     moment = datetime.fromisoformat(text).replace(fold=fold)
-    return moment if zone is None else moment.replace(tzinfo=ZoneInfo(zone))
+    return moment if zone is None else moment.replace(tzinfo=decode_zone(zone))
 
 
 def _decode_time(data: str | list[Any]) -> time:
@@ -83,7 +80,18 @@ def _decode_time(data: str | list[Any]) -> time:
         return time.fromisoformat(data)
     text, zone, fold = data
     moment = time.fromisoformat(text).replace(fold=fold)
-    return moment if zone is None else moment.replace(tzinfo=ZoneInfo(zone))
+    return moment if zone is None else moment.replace(tzinfo=decode_zone(zone))
+
+
+def _encode_pattern(pattern: re.Pattern[Any]) -> list[Any]:
+    text = pattern.pattern
+    flags = pattern.flags & ~re.DEBUG
+    return [text, flags] if isinstance(text, str) else [_encode_bytes(text), flags, "bytes"]
+
+
+def _decode_pattern(parts: list[Any]) -> re.Pattern[Any]:
+    text, flags, *kind = parts
+    return re.compile(_decode_bytes(text) if kind else text, flags)
 
 
 SCALARS: Final[Mapping[type, Scalar]] = {
@@ -96,6 +104,15 @@ SCALARS: Final[Mapping[type, Scalar]] = {
     bytes: Scalar("$bytes", _encode_bytes, _decode_bytes),
     bytearray: Scalar("$bytearray", _encode_bytes, lambda text: bytearray(_decode_bytes(text))),
     type(Path()): Scalar("$path", str, Path),
+    PurePosixPath: Scalar("$posixpath", str, PurePosixPath),
+    PureWindowsPath: Scalar("$windowspath", str, PureWindowsPath),
+    Fraction: Scalar(
+        "$fraction", lambda value: [value.numerator, value.denominator], lambda parts: Fraction(*parts)
+    ),
+    complex: Scalar("$complex", lambda value: [value.real, value.imag], lambda parts: complex(*parts)),
+    range: Scalar("$range", lambda value: [value.start, value.stop, value.step], lambda parts: range(*parts)),
+    re.Pattern: Scalar("$pattern", _encode_pattern, _decode_pattern),
+    **{kind: Scalar(f"${kind.__name__.lower()}", str, kind) for kind in _ADDRESSES},
 }
 """By exact type."""
 

@@ -10,6 +10,7 @@ from flowstone.io.codecs.codec import CodecError, type_name
 from flowstone.io.codecs.parquet import PandasCodec, PolarsCodec, PyarrowCodec
 from flowstone.io.codecs.pickled import PickleCodec
 from flowstone.io.codecs.raw import BytesCodec
+from flowstone.io.codecs.remedies import remedy_for
 from flowstone.io.codecs.tagged import DataclassCodec, JsonCodec, PydanticCodec
 from flowstone.io.codecs.text import TextCodec
 
@@ -59,11 +60,7 @@ class Codecs:
             if codec.can_encode(value):
                 return codec
         if self._name == AUTO:
-            raise CodecError(
-                f"it is of type {type_name(value)}, which no codec takes",
-                "return built-in types, dataclasses, pydantic models or data frames, pass your own codec "
-                'with codecs=[...], or store it with an IO manager that has codec="pickle"',
-            )
+            raise CodecError(f"it is of type {type_name(value)}, which no codec takes", remedy_for(value))
         raise CodecError(
             f"it is of type {type_name(value)}, which the codec {self._name!r} does not take",
             'return what the codec takes, or use codec="auto"',

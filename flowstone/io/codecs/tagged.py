@@ -11,6 +11,7 @@ from flowstone.io.codecs.encoding import CONTAINERS, PLAIN, decode_tree, encode_
 from flowstone.io.codecs.instances import is_dataclass_instance, is_instance_of_user_class
 from flowstone.io.codecs.models import is_model
 from flowstone.io.codecs.scalars import SCALARS
+from flowstone.io.codecs.stdlib_containers import STDLIB_CONTAINERS
 
 if TYPE_CHECKING:
     from flowstone.io.codecs.classes import Classes
@@ -36,7 +37,13 @@ class JsonCodec:
 
     def can_encode(self, value: object) -> bool:
         kind = type(value)
-        return kind in PLAIN or kind in CONTAINERS or kind in SCALARS or is_instance_of_user_class(value)
+        return (
+            kind in PLAIN
+            or kind in CONTAINERS
+            or kind in SCALARS
+            or kind in STDLIB_CONTAINERS
+            or is_instance_of_user_class(value)
+        )
 
     def encode(self, value: object) -> bytes:
         return encode_tree(value, self._classes)
