@@ -92,7 +92,7 @@ def find_type(name: Any, find: Callable[[str], type]) -> Any:
     origin: Any = find(of)
     if origin in _CONTAINERS:
         return GenericAlias(origin, found)
-    if not (issubclass(origin, typing.Generic) and getattr(origin, "__parameters__", ())):  # type: ignore[arg-type]
+    if not (issubclass(origin, typing.Generic) and getattr(origin, "__parameters__", ())):  # type: ignore[arg-type]  # Generic is a class
         raise CodecError(f"{of.replace(':', '.')} takes no arguments here", "materialize it again")
     return origin[found if len(found) > 1 else found[0]]
 
