@@ -6,13 +6,23 @@ A bool is an int to Python, and nobody who writes `timeout=True` means one secon
 from __future__ import annotations
 
 import math
+import re
 
-__all__ = ["is_name", "is_number", "is_whole"]
+__all__ = ["is_name", "is_number", "is_stored_name", "is_whole"]
+
+_LONGEST_NAME = 200  # Characters: a database has it in indexes.
 
 
 def is_name(value: object) -> bool:
     """Whether it is a text with something in it besides white space."""
     return isinstance(value, str) and bool(value.strip())
+
+
+def is_stored_name(value: object) -> bool:
+    """Whether it is a name that every store can keep: not too long, and text that UTF-8 can hold, without NUL."""
+    if not isinstance(value, str) or not is_name(value) or len(value) > _LONGEST_NAME:
+        return False
+    return re.search("[\x00\ud800-\udfff]", value) is None
 
 
 def is_number(value: object, *, at_least: float = -math.inf, at_most: float = math.inf) -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from flowstone.assets.arguments import is_name
+from flowstone.assets.arguments import is_stored_name
 from flowstone.assets.partition_set import PartitionSet
 from flowstone.assets.static_partitions import KeyList
 from flowstone.errors import PartitionError
@@ -34,8 +34,10 @@ class DynamicPartitions(PartitionSet[Any]):
     __slots__ = ("_list", "name")
 
     def __init__(self, name: str) -> None:
-        if not is_name(name):
-            raise PartitionError(f"DynamicPartitions({name!r}) takes a name, a non-empty str.")
+        if not is_stored_name(name):
+            raise PartitionError(
+                f"DynamicPartitions({name!r:.100}) takes a name, a non-empty str of at most 200 characters."
+            )
         self.name = name
         self._list: KeyList | None = None
 
@@ -66,6 +68,9 @@ class DynamicPartitions(PartitionSet[Any]):
 
     def span(self, start: int, stop: int) -> Iterator[Any]:
         return iter(self._known().keys[start:stop])
+
+    def longest(self) -> Any:
+        return self._known().longest()
 
     @property
     def key_type(self) -> Any:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from flowstone.assets.key_slice import KeyProduct
+from flowstone.assets.partition_keys import encode_partition
 from flowstone.assets.partition_set import PartitionSet, read_encoded
 from flowstone.errors import PartitionError
 
@@ -68,6 +69,8 @@ class MultiPartitions(PartitionSet[tuple[Any, ...]]):
     def _keys(self) -> KeyProduct:
         if self._product is None:
             assert not self.is_open, "the keys of an open set would be those of this moment for ever"
+            if self.sets and all(keys.size for keys in self.sets):
+                encode_partition(self.longest())  # Parts that are short enough may make a key that is not.
             self._product = KeyProduct([keys.keys() for keys in self.sets])
         return self._product
 
@@ -85,6 +88,9 @@ class MultiPartitions(PartitionSet[tuple[Any, ...]]):
         if (start, stop) == (0, self.size):
             return iter(self._keys())
         return map(self._keys().key_at, range(start, stop))
+
+    def longest(self) -> Any:
+        return tuple(keys.longest() for keys in self.sets)
 
     @property
     def key_type(self) -> Any:

@@ -10,6 +10,8 @@
     ("eu", date(…))         t: + base64url of JSON          ["eu","d:2025-01-15"]; inner tuples: inner lists
     None                    n:                              "no partition", as text for a table
 
+A text is at most 1,024 bytes of UTF-8 long: it stands in every index of a database, beside the asset's name.
+
 Types are exact, because equality in Python is not: `True == 1`, and a subclass of `date` may carry more than
 a date. Decoding accepts only what encoding produces, so two texts never name one key either.
 """
@@ -31,6 +33,8 @@ PartitionKey: TypeAlias = str | int | date | datetime | tuple["PartitionKey", ..
 """A value that can name a partition: exactly these types, tuples nested at most 100 deep."""
 
 _MAX_DEPTH = 100
+_LONGEST = 1_024  # Bytes.
+_SURELY_SHORT = _LONGEST // 4  # Characters.
 # Separators and tags; control characters, line separators, halves of surrogate pairs; dates; nothing at all.
 _NOT_PLAIN = re.compile(
     r"[:|\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]|\A[0-9]{4}-[0-9]{2}-[0-9]{2}\Z|\A\Z"
@@ -45,8 +49,25 @@ def encode_partition(value: Any) -> str:
 
     Raises:
         PartitionError: The value is of another type (a subclass counts as one), holds half of a surrogate
-            pair, is nested too deeply, or is an instant outside the years 1 to 9999 in UTC.
+            pair, is nested too deeply, is an instant outside the years 1 to 9999 in UTC, or its text is longer
+            than 1,024 bytes.
     """
+    text = _encoded(value)
+    if len(text) > _SURELY_SHORT:
+        _refuse_long(text, value)
+    return text
+
+
+def _refuse_long(text: str, value: object) -> None:
+    size = len(text.encode(errors="replace"))
+    if size > _LONGEST:
+        raise PartitionError(
+            f"The partition key {value!r:.60}… is {size:,} bytes long as text, and {_LONGEST:,} is the most: "
+            f"use a shorter name, a hash of it for example, and keep the long one in the value or its metadata."
+        )
+
+
+def _encoded(value: Any) -> str:
     kind = type(value)
     if kind is str:
         return value if _NOT_PLAIN.search(value) is None else "s:" + _to_base64(value)
@@ -74,6 +95,8 @@ def decode_partition(text: str) -> Any:
     """
     if type(text) is not str:
         raise PartitionError(f"An encoded partition is a str, not {type(text).__name__}.")
+    if len(text) > _SURELY_SHORT:
+        _refuse_long(text, text)
     if _NOT_PLAIN.search(text) is None:
         return text
     try:
@@ -120,7 +143,7 @@ def _listed(value: tuple[object, ...], depth: int) -> list[Any]:
         raise PartitionError(f"A partition key may nest tuples at most {_MAX_DEPTH} deep.")
     if any(part is None for part in value):
         raise PartitionError(f"{value!r:.200} has a part None: each part of a key is a key of its own.")
-    return [_listed(part, depth + 1) if type(part) is tuple else encode_partition(part) for part in value]
+    return [_listed(part, depth + 1) if type(part) is tuple else _encoded(part) for part in value]
 
 
 def _decode_tagged(text: str) -> Any:  # noqa: PLR0911 - one line a tag

@@ -78,6 +78,10 @@ class PartitionSet(ABC, Generic[K]):
         """The keys of a closed set from one position up to another; faster than one by one where possible."""
         return map(self.key_at, range(start, stop))
 
+    def longest(self) -> Any:
+        """A key with the longest text of all in this closed set, which is not empty; by default all are as long."""
+        return self.key_at(self.size - 1)
+
     @property
     def key_type(self) -> Any:
         """The type of every key; `Any` where they differ."""

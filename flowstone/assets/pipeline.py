@@ -6,7 +6,7 @@ import sys
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar, overload
 
-from flowstone.assets.arguments import is_name
+from flowstone.assets.arguments import is_stored_name
 from flowstone.assets.definition import Options, define_asset, define_constant
 from flowstone.assets.graph import AssetGraph, merge
 from flowstone.errors import DefinitionError
@@ -33,12 +33,14 @@ class Pipeline:
         name: A name to recognise it by; default "default".
 
     Raises:
-        DefinitionError: The name is empty or no text.
+        DefinitionError: The name is empty, longer than 200 characters, or no text.
     """
 
     def __init__(self, name: str = "default") -> None:
-        if not is_name(name):
-            raise DefinitionError(f"Pipeline({name!r:.100}) takes a name, a non-empty str.")
+        if not is_stored_name(name):
+            raise DefinitionError(
+                f"Pipeline({name!r:.100}) takes a name, a non-empty str of at most 200 characters."
+            )
         self.name = name
         self._assets: dict[str, Asset[..., Any]] = {}
         self._graph: AssetGraph | None = None

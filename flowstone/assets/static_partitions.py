@@ -13,6 +13,8 @@ if TYPE_CHECKING:
 
 __all__ = ["KeyList", "StaticPartitions"]
 
+_SURELY_SHORT = 180  # Characters of a text, whatever they are, for its encoded key.
+
 
 class KeyList:
     """Distinct keys in order, with the position of each.
@@ -33,6 +35,9 @@ class KeyList:
         self._text_only = set(map(type, self.keys)) <= {str} and _is_unicode(self.keys)
         if not self._text_only:
             self.keys = tuple(map(canonical_key, self.keys))
+        elif max(map(len, self.keys), default=0) > _SURELY_SHORT:
+            for key in self.keys:
+                encode_partition(key)  # Refuses one that is too long.
         index = self.keys if self._text_only else map(encode_partition, self.keys)
         self._positions = {key: position for position, key in enumerate(index)}
         self._by_text: dict[str, Any] | None = None
@@ -64,6 +69,10 @@ class KeyList:
             self._by_text = {str(key): key for key in reversed(self.keys)}
         return self._by_text.get(text)
 
+    def longest(self) -> Any:
+        """The key with the longest text, about; None if there is none."""
+        return max(self.keys, key=_length, default=None)
+
     def key_type(self) -> Any:
         """The one type of all keys, or `Any`."""
         kinds = set(map(type, self.keys))
@@ -91,6 +100,12 @@ class KeyList:
         if len(self.keys) <= 4:
             return repr(list(self.keys))
         return f"[{self.keys[0]!r}, {self.keys[1]!r}, …, {self.keys[-1]!r}]"
+
+
+def _length(key: object) -> int:
+    """About how long the text of a key is as JSON, which escapes what is not ASCII."""
+    text = key if isinstance(key, str) else encode_partition(key)
+    return len(text) if text.isascii() else 6 * len(text)
 
 
 class StaticPartitions(PartitionSet[Any]):
@@ -128,6 +143,9 @@ class StaticPartitions(PartitionSet[Any]):
 
     def span(self, start: int, stop: int) -> Iterator[Any]:
         return iter(self._list.keys[start:stop])
+
+    def longest(self) -> Any:
+        return self._list.longest()
 
     @property
     def key_type(self) -> Any:

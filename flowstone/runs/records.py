@@ -24,7 +24,7 @@ __all__ = [
 ]
 
 FailureKind: TypeAlias = Literal[
-    "error", "timeout", "dependency", "io", "resource", "cancelled_by_asset", "abandoned", "lost"
+    "error", "timeout", "dependency", "io", "resource", "cancelled_by_asset", "abandoned", "lost", "store"
 ]
 Refresh: TypeAlias = Literal["all", "missing", "stale"]
 

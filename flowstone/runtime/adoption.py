@@ -11,11 +11,10 @@ import logging
 from typing import TYPE_CHECKING
 
 from flowstone.errors import FlowstoneError, StoreUnavailable
-from flowstone.runtime.closing import close_run
-from flowstone.runtime.guard import describe
+from flowstone.runtime.closing import close_run, given_up
 from flowstone.runtime.notices import Waker
 from flowstone.runtime.taking import take_up
-from flowstone.store.protocol import StaleWrite
+from flowstone.store.protocol import StaleWrite, StoreRefused
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -51,6 +50,7 @@ class Adoption:
         self._wake = Waker()
         self._looked_at = services.clock.monotonic()
         self._strays: set[str] = set()
+        self._hopeless: set[str] = set()  # Runs of this node whose end the store refuses.
 
     async def run(self, started: Callable[[], None]) -> None:
         started()
@@ -92,7 +92,8 @@ class Adoption:
             return
         self._looked_at = now
         owned = await self._cluster.owned(self._services.node)
-        strays = set(owned) - set(self._runs.live) - set(self._runs.forsaken)
+        strays = set(owned) - set(self._runs.live) - set(self._runs.forsaken) - self._hopeless
+        self._hopeless &= set(owned)
         for run_id in sorted(strays & self._strays):
             self._runs.forsaken[run_id] = None
         self._strays = strays
@@ -107,11 +108,14 @@ class Adoption:
 
     async def _resume(self, record: RunRecord, error: BaseException | None) -> None:
         try:
-            if error is None or isinstance(error, StaleWrite | StoreUnavailable):
+            if error is None or isinstance(error, StaleWrite) or _passes(error):
                 record = await self._services.store.claim(record.id, record.owner or "", epoch=record.epoch)
                 await take_up(self._services, self._runs, self._cluster, record)
             else:
-                await close_run(self._services, record, describe(error, None))
+                await close_run(self._services, record, given_up(error))
+        except StoreRefused as refusal:
+            self._hopeless.add(record.id)
+            _log.error("Run %s is left as it is: the store does not let it end: %s", record.id, refusal)
         except StoreUnavailable:
             raise
         except FlowstoneError as problem:
@@ -131,8 +135,12 @@ class Adoption:
                 await take_up(self._services, self._runs, self._cluster, record)
             except StaleWrite:
                 continue  # Another node was faster.
-            except StoreUnavailable:
-                self._runs.forsaken[orphan.id] = None
+            except StoreUnavailable as error:
+                self._runs.forsaken[orphan.id] = error
                 raise
             except FlowstoneError as error:
                 _log.warning("Run %s could not be adopted: %s", orphan.id, error)
+
+
+def _passes(error: BaseException) -> bool:
+    return isinstance(error, StoreUnavailable) and not isinstance(error, StoreRefused)

@@ -35,7 +35,7 @@ from flowstone.runtime.deadline import Deadline
 from flowstone.runtime.guard import absorb_cancels, call, call_async, describe
 from flowstone.runtime.inputs import load_inputs, needs_of
 from flowstone.runtime.offspring import BROOD, Brood
-from flowstone.store.protocol import StaleWrite
+from flowstone.store.protocol import StaleWrite, StoreRefused
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -173,6 +173,8 @@ class Attempt:
                 self.epoch,
             )
             result = await (self._produce() if self.asset.timeout is None else self._produce_in_time())
+        except StoreRefused as error:
+            result = self._refused(error)
         except asyncio.CancelledError:
             # One of our own awaits was interrupted; inside the guard a cancel is an outcome.
             if self.stopping is None:
@@ -399,6 +401,10 @@ class Attempt:
         except IOManagerError as error:
             # The store does not take the value that the IO manager left to it.
             return await self._record(self._failed(describe(error, self.asset.retry, "io")))
+        except StoreRefused as error:
+            if type(event) is StepFailed and event.materialization.failure == self._refused(error):
+                raise
+            return await self._record(self._failed(self._refused(error)))
         except asyncio.CancelledError:
             if self.stopping is None or self.over:
                 raise
@@ -409,6 +415,11 @@ class Attempt:
                 return await self.recorded()
             return instead
         return event
+
+    def _refused(self, error: StoreRefused) -> Failure:
+        """The failure of a step of which the store will not have something; with nothing that could be to blame."""
+        self._metadata, self._inputs, self._payload = {}, (), None
+        return Failure("store", str(error))
 
     async def recorded(self) -> AttemptEnd:
         """The end that is recorded of its step. Raises `StaleWrite` if there is none: the run moved on."""

@@ -71,8 +71,8 @@ class Claimant:
         for record in taken:
             try:
                 await take_up(services, self._runs, self._cluster, record)
-            except StoreUnavailable:
-                self._runs.forsaken[record.id] = None
+            except StoreUnavailable as error:
+                self._runs.forsaken[record.id] = error
                 raise
             except FlowstoneError as error:
                 _log.warning("Run %s could not be begun: %s", record.id, error)

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import logging
 from typing import TYPE_CHECKING
 
 from flowstone.assets.partition_keys import decode_partition
 from flowstone.runs.events import RunFinished, StepFailed, StepRetried, StepStarted
 from flowstone.runs.records import Failure, Materialization, Status
+from flowstone.runtime.guard import describe
+from flowstone.store.protocol import StaleWrite, StoreRefused
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -15,7 +18,9 @@ if TYPE_CHECKING:
     from flowstone.runs.records import RunRecord
     from flowstone.runtime.services import Services
 
-__all__ = ["close_run"]
+__all__ = ["close_run", "given_up"]
+
+_log = logging.getLogger(__name__)
 
 
 async def close_run(services: Services, record: RunRecord, why: Failure | None = None) -> None:
@@ -24,22 +29,33 @@ async def close_run(services: Services, record: RunRecord, why: Failure | None =
     Args:
         services: What the runtime offers.
         record: The run, at its current epoch.
-        why: If nothing of it could even be planned: the failure of its target.
+        why: The failure of what was in flight, or else of its target. Default: the process was lost.
 
     Raises:
         StaleWrite: Somebody else has it.
-        StoreUnavailable: The store is away.
+        StoreUnavailable: The store is away, or refuses even the end of the run.
     """
     store = services.store
     record = await store.claim(record.id, services.node, epoch=record.epoch)
     now = services.clock.now()
-    events: list[Event] = [_lost(start, now) for start in await _in_flight(services, record.id)]
+    events: list[Event] = [_lost(start, now, why) for start in await _in_flight(services, record.id)]
     if why is not None and not events:
         events.append(_unplanned(record, why, now))
-    events.append(RunFinished(now, record.id, record.request.asset, Status.FAILED))
-    await store.write_many(events, record.epoch)
+    end = RunFinished(now, record.id, record.request.asset, Status.FAILED)
+    try:
+        await store.write_many([*events, end], record.epoch)
+    except (StoreRefused, StaleWrite):
+        # One of the steps has its record, or the store will not have it; the run ends even so.
+        await store.write(end, record.epoch)
+    if why is not None:
+        _log.error("Run %s has failed: %s", record.id, why.message)
     for event in events:
         services.failures.tell(event)
+
+
+def given_up(error: BaseException) -> Failure:
+    """The failure of a run that this process drove and cannot go on with."""
+    return Failure("store", str(error)) if isinstance(error, StoreRefused) else describe(error, None)
 
 
 async def _in_flight(services: Services, run_id: str) -> list[StepStarted]:
@@ -56,8 +72,8 @@ async def _in_flight(services: Services, run_id: str) -> list[StepStarted]:
     return list(open_attempts.values())
 
 
-def _lost(start: StepStarted, now: datetime) -> StepFailed:
-    failure = Failure("lost", "The process that ran this attempt died.", retryable=True)
+def _lost(start: StepStarted, now: datetime, why: Failure | None) -> StepFailed:
+    failure = why or Failure("lost", "The process that ran this attempt died.", retryable=True)
     record = Materialization(
         start.asset,
         None if start.partition_key is None else decode_partition(start.partition_key),

@@ -1,7 +1,8 @@
 """Runs that another node drives: wait for one, follow what happens in it, stop it.
 
 All of it goes through the store. A notice wakes whoever waits; because notices may be lost, everybody also looks
-now and then. An outage of the store is waited out, and so is a change of the run's owner.
+now and then. An outage of the store is waited out, and so is a change of the run's owner; a store that
+refuses for good to be read is nobody's to wait for.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from typing import TYPE_CHECKING
 from flowstone.errors import FlowstoneError, RunNotFound, RuntimeStopping, StoreUnavailable
 from flowstone.runs.events import StepProgressed
 from flowstone.store.cluster import Notice
-from flowstone.store.protocol import StaleWrite
+from flowstone.store.protocol import StaleWrite, StoreRefused
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Sequence
@@ -40,7 +41,7 @@ class Elsewhere:
 
     def goes_on(self, error: BaseException | None) -> bool:
         """Whether a run that this node gave up goes on: somebody else drives it, or this node will again."""
-        return isinstance(error, StaleWrite | StoreUnavailable)
+        return isinstance(error, StaleWrite | StoreUnavailable) and not isinstance(error, StoreRefused)
 
     def overdue(self, run: RunRecord) -> bool:
         """Whether a cancelled run was cancelled because its time was over, as far as its record tells."""
@@ -79,6 +80,7 @@ class Elsewhere:
         Raises:
             RunNotFound: There is no such run, or retention has removed it.
             RuntimeStopping: This runtime has stopped; the run may go on.
+            StoreUnavailable: The store refuses for good to be read: what becomes of the run cannot be known.
         """
         patience = _POLL
         with self._services.notices.end_of(run_id) as woken:
@@ -130,6 +132,8 @@ class Elsewhere:
     async def _page(self, run_id: str, after: int) -> Sequence[tuple[int, Event]]:
         try:
             return await self._services.store.events(run_id, after=after)
+        except StoreRefused:
+            raise
         except StoreUnavailable:
             return ()
 
@@ -137,6 +141,8 @@ class Elsewhere:
         """The run's head, or None if the store is away."""
         try:
             record = await self._services.store.run(run_id)
+        except StoreRefused:
+            raise
         except StoreUnavailable:
             return None
         if record is None:

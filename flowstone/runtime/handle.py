@@ -45,6 +45,8 @@ class Run:
             RunFailed: A step failed.
             RunCancelled: The run was cancelled.
             TimeoutError: It has not ended in time.
+            StoreUnavailable: The store is there and refuses for good: its schema or database was dropped, or
+                rights were revoked. An outage that may pass is waited out.
         """
         self._conductor.require_home()
         async with asyncio.timeout(timeout):

@@ -13,13 +13,14 @@ from typing import TYPE_CHECKING
 
 from flowstone.actors import Crashed, Shutdown
 from flowstone.errors import StoreUnavailable
-from flowstone.runs.events import StepRetried
+from flowstone.runs.events import StepFailed, StepRetried
 from flowstone.runs.records import Failure
 from flowstone.runtime.attempt import Attempt, AttemptIdentity
 from flowstone.runtime.guard import describe
 from flowstone.runtime.notices import Waker
 from flowstone.runtime.taking import plan_again
-from flowstone.store.protocol import StaleWrite
+from flowstone.runtime.unstarted import refused_step
+from flowstone.store.protocol import StaleWrite, StoreRefused
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -98,6 +99,11 @@ class StepExecutor:
             try:
                 await self._services.record(event, epoch)
                 self._services.failures.tell(event)
+            except StoreRefused as error:
+                if not _is_refusal(event):
+                    self._unrecorded[0] = refused_step(event, str(error)), epoch
+                    continue
+                _log.error("The end of a step of run %s cannot be recorded: %s", event.run_id, error)
             except StaleWrite:
                 # Nobody waits for it; or the run has another owner, which is about to grant the attempt again.
                 self._refused[event.run_id, event.asset, event.partition_key, event.attempt] = epoch
@@ -210,6 +216,14 @@ class StepExecutor:
             if ending is not None:
                 self._unrecorded.append((ending, attempt.epoch))
                 self._wake()
+
+
+def _is_refusal(event: AttemptEnd) -> bool:
+    return (
+        isinstance(event, StepFailed)
+        and event.materialization.failure is not None
+        and event.materialization.failure.kind == "store"
+    )
 
 
 def _ending(attempt: Attempt, how: Exit) -> AttemptEnd | None:

@@ -8,8 +8,9 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from flowstone.assets.partition_keys import decode_partition
 from flowstone.assets.partition_labels import step_label
-from flowstone.runs.events import StepCancelled, StepFailed, StepSkipped
+from flowstone.runs.events import StepCancelled, StepFailed, StepRetried, StepSkipped, StepSucceeded
 from flowstone.runs.records import Failure, Materialization, Status
 
 if TYPE_CHECKING:
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
 
     from flowstone.runtime.live_run import LiveRun
 
-__all__ = ["cancelled_steps", "lost_steps", "skipped_steps"]
+__all__ = ["cancelled_steps", "lost_steps", "refused_step", "skipped_steps"]
 
 
 def skipped_steps(run: LiveRun, steps: Sequence[tuple[int, int]], at: datetime) -> list[StepSkipped]:
@@ -51,6 +52,24 @@ def lost_steps(run: LiveRun, steps: Sequence[tuple[int, int]], at: datetime) -> 
         record = replace(_record(run, step, Status.FAILED, at, failure), attempt=attempt)
         events.append(StepFailed(at, run.record.id, record.asset, record.partition_key, attempt, record))
     return events
+
+
+def refused_step(event: StepSucceeded | StepFailed | StepRetried | StepCancelled, words: str) -> StepFailed:
+    """What is recorded of an attempt instead of an end that the store will not have."""
+    key = event.partition_key
+    partition = None if key is None else decode_partition(key)
+    failure = Failure("store", words)
+    record = Materialization(
+        event.asset,
+        partition,
+        key,
+        event.run_id,
+        Status.FAILED,
+        event.attempt,
+        finished_at=event.at,
+        failure=failure,
+    )
+    return StepFailed(event.at, event.run_id, event.asset, key, event.attempt, record)
 
 
 def _record(

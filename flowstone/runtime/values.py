@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
+from flowstone.assets.dynamic_partitions import DynamicPartitions
 from flowstone.assets.partition_keys import encode_partition
 from flowstone.assets.partition_labels import step_label
-from flowstone.errors import ValueNotFound
+from flowstone.errors import PartitionError, ValueNotFound
 from flowstone.runs.records import Status
 from flowstone.runtime.requests import asset_named, encoded
 from flowstone.runtime.under_way import status_elsewhere
@@ -90,10 +92,10 @@ class Values:
         return await self._services.store.invalidate(keys)
 
     async def add_partitions(self, name: str, keys: Sequence[Any]) -> int:
-        return await self._services.store.add_partitions(name, [encode_partition(key) for key in keys])
+        return await self._services.store.add_partitions(_set_named(name), _texts(name, keys))
 
     async def remove_partitions(self, name: str, keys: Sequence[Any]) -> int:
-        return await self._services.store.remove_partitions(name, [encode_partition(key) for key in keys])
+        return await self._services.store.remove_partitions(_set_named(name), _texts(name, keys))
 
     async def _with_downstream(self, keys: list[StepKey]) -> list[StepKey]:
         seen = dict.fromkeys(keys)
@@ -118,3 +120,23 @@ class Values:
                 if not status.terminal:
                     return status
         return None
+
+
+def _set_named(name: object) -> str:
+    if isinstance(name, DynamicPartitions):
+        return name.name
+    if not isinstance(name, str):
+        raise PartitionError(f"{name!r:.100} is no name of a dynamic partition set: pass a str.")
+    return DynamicPartitions(name).name
+
+
+def _texts(name: object, keys: object) -> list[str]:
+    """The encoded keys of a list as a user wrote it."""
+    if isinstance(keys, str | bytes) or not isinstance(keys, Iterable):
+        raise PartitionError(f"The keys of {name!r:.100} are a list: write [{keys!r:.100}].")
+    texts = []
+    for key in keys:
+        if key is None:
+            raise PartitionError(f"{name!r:.100} takes no key None, which means “no partition”.")
+        texts.append(encode_partition(key))
+    return texts

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from flowstone.runs.records import Materialization, RunRecord, Status
     from flowstone.store.cluster import Cluster
 
-__all__ = ["KeyTaken", "NoSchema", "StaleWrite", "StepKey", "Store"]
+__all__ = ["KeyTaken", "NoSchema", "StaleWrite", "StepKey", "Store", "StoreRefused"]
 
 StepKey = tuple[str, str | None]
 """Asset name and encoded partition key (None: no partition)."""
@@ -38,6 +38,13 @@ class StaleWrite(FlowstoneError):
 
 class KeyTaken(StaleWrite):
     """An unfinished run has the key already; `Store.run_with_key` finds it, unless it has finished since."""
+
+
+class StoreRefused(StoreUnavailable):
+    """The store answered, and refused for good what was asked: asking again gets the same answer.
+
+    A `StoreUnavailable` that is none of these may pass by itself, and whoever can waits for that.
+    """
 
 
 class NoSchema(StoreUnavailable):

@@ -11,7 +11,10 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from flowstone.assets.dynamic_partitions import DynamicPartitions
+from flowstone.assets.multi_partitions import MultiPartitions
 from flowstone.assets.partition_keys import canonical_key, decode_partition, encode_partition
+from flowstone.assets.static_partitions import StaticPartitions
 from flowstone.errors import PartitionError
 
 BERLIN = ZoneInfo("Europe/Berlin")
@@ -212,3 +215,43 @@ def test_canonical_keys_are_in_utc():
     assert canonical_key("eu") == "eu"
     with pytest.raises(PartitionError):
         canonical_key(2.0)
+
+
+LONG = ["x" * 1_025, "é" * 513, ("a" * 700, "b" * 700), ":" * 800, 10**1_023, ("é" * 400,)]
+
+
+@pytest.mark.parametrize("key", LONG, ids=range(len(LONG)))
+def test_a_key_whose_text_is_too_long_is_refused(key):
+    """1,024 bytes of UTF-8 are the most, however the key is given, and the sentence says so."""
+    with pytest.raises(PartitionError, match="1,024 is the most"):
+        encode_partition(key)
+    with pytest.raises(PartitionError):
+        StaticPartitions(["a", key])
+
+
+@pytest.mark.parametrize("key", ["x" * 1_024, "é" * 512, "😀" * 256, 10**1_020])
+def test_a_key_of_just_that_length_is_taken(key):
+    """And read again."""
+    assert decode_partition(encode_partition(key)) == key
+    assert StaticPartitions([key]).parse(encode_partition(key)) == key
+
+
+def test_a_text_that_is_too_long_is_no_encoded_key():
+    """Nothing longer is read than is written."""
+    with pytest.raises(PartitionError, match="1,024 is the most"):
+        decode_partition("x" * 1_025)
+
+
+def test_dimensions_whose_keys_are_too_long_together_are_refused():
+    """Wherever in its dimension the long part stands."""
+    names = StaticPartitions(["a", "b" * 500, "c"])
+    with pytest.raises(PartitionError, match="1,024 is the most"):
+        len(MultiPartitions(left=names, right=names))
+    assert len(MultiPartitions(left=names, right=StaticPartitions(["a", "b"]))) == 6
+
+
+@pytest.mark.parametrize("name", ["", " ", "x" * 201, "a\0b", "\ud800", None, 7])
+def test_a_dynamic_set_has_a_name_that_every_store_can_keep(name):
+    """Text of at most 200 characters."""
+    with pytest.raises(PartitionError, match="takes a name"):
+        DynamicPartitions(name)

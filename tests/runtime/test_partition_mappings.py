@@ -253,6 +253,29 @@ async def test_dynamic_partitions():
             await runtime.add_partitions("customers", [1.5])
 
 
+@pytest.mark.parametrize(
+    ("name", "keys", "says"),
+    [
+        ("customers", "acme", r"a list: write \['acme'\]"),
+        ("customers", 7, "a list"),
+        ("customers", ["acme", None], "no key None"),
+        ("customers", ["x" * 2_700], "1,024 is the most"),
+        ("c" * 5_000, ["acme"], "at most 200 characters"),
+        ("", ["acme"], "takes a name"),
+        (7, ["acme"], "no name of a dynamic partition set"),
+    ],
+)
+async def test_partitions_that_cannot_be_added(name, keys, says):
+    """What the caller did wrong is said, and nothing is added."""
+    pipeline = Pipeline()
+    async with Runtime(pipeline) as runtime:
+        with pytest.raises(PartitionError, match=says):
+            await runtime.add_partitions(name, keys)
+        with pytest.raises(PartitionError, match=says):
+            await runtime.remove_partitions(name, keys)
+        assert await runtime._services.store.partitions("customers") == []
+
+
 async def test_dynamic_partitions_as_a_dimension():
     """A multi-dimensional set may have a dynamic dimension."""
     pipeline = Pipeline()

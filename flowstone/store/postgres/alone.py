@@ -51,7 +51,7 @@ async def write_alone(database: Database, writer: str, entry: Write) -> None:
 
     try:
         async with database.large:
-            await database.patiently(send, math.inf)
+            await database.patiently(send, "recording a large value", math.inf)
     except _Refused as refused:
         # After a lost answer it is its own record that refuses it.
         ended = tries > 1 and refused.row["reason"] == "ended"

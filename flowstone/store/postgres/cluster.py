@@ -103,7 +103,7 @@ class PostgresCluster(Cluster):
     async def submit(self, run: RunRecord) -> RunRecord:
         run = sanitised_run(run)
         while True:
-            if await self._transact(lambda connection: _submit(connection, run)):
+            if await self._transact("submitting a run", lambda connection: _submit(connection, run)):
                 return run
             rows = await self._database.fetch("run", run.id)
             if not rows and run.key is not None:
@@ -127,14 +127,14 @@ class PostgresCluster(Cluster):
         return {row["id"]: row["epoch"] for row in await self._database.fetch("owned", node_id)}
 
     async def release(self, run_id: str, node_id: str) -> None:
-        await self._transact(lambda connection: _release(connection, run_id, node_id))
+        await self._transact("handing a run back", lambda connection: _release(connection, run_id, node_id))
 
     async def under_way(self, key: StepKey) -> Sequence[tuple[RunRecord, bool]]:
         rows = await self._database.fetch("under_way", key[0], key_text(key[1]))
         return [(run_of(row), row["begun"]) for row in rows]
 
     async def request_cancel(self, run_id: str, reason: str) -> None:
-        await self._transact(lambda connection: _cancel(connection, run_id, reason))
+        await self._transact("cancelling a run", lambda connection: _cancel(connection, run_id, reason))
 
     async def cancelling(self, node_id: str) -> Sequence[str]:
         return [row["id"] for row in await self._database.fetch("cancelling", node_id)]
@@ -194,14 +194,14 @@ class PostgresCluster(Cluster):
     async def tell(self, notice: Notice) -> None:
         await self._database.fetch("tell", f"{notice.kind}:{notice.subject}")
 
-    async def _transact(self, work: Callable[[Connection], Coroutine[Any, Any, Any]]) -> Any:
+    async def _transact(self, what: str, work: Callable[[Connection], Coroutine[Any, Any, Any]]) -> Any:
         """One transaction, again until it works: whatever it does is safe to repeat."""
 
         async def once() -> Any:
             async with self._database.transaction() as connection:
                 return await work(connection)
 
-        return await self._database.patiently(once)
+        return await self._database.patiently(once, what)
 
 
 # Transactions -----------------------------------------------------------------------------------------------

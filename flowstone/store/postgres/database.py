@@ -1,4 +1,4 @@
-"""Connections to one database, and patience with it: a question is asked again until the weather has passed.
+"""Connections to one database, and patience with it: what may work later is asked again.
 
 A pooler such as pgbouncer in transaction mode gives each transaction another connection of the server. Then
 nothing may outlast a transaction: no prepared statement, no LISTEN, no session lock. It is recognised by the
@@ -10,14 +10,23 @@ from __future__ import annotations
 import asyncio
 import logging
 from contextlib import asynccontextmanager, contextmanager, suppress
+from dataclasses import dataclass
 from random import Random
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import asyncpg
 
 from flowstone.errors import StoreUnavailable
-from flowstone.store.postgres.problems import is_weather, sentence, unavailable
+from flowstone.store.postgres.problems import (
+    ERRORS,
+    encoding_refused,
+    is_everywhere,
+    is_transient,
+    sentence,
+    unavailable,
+)
 from flowstone.store.postgres.sql import query
+from flowstone.store.protocol import StoreRefused
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
@@ -39,6 +48,7 @@ _PATIENCE: Final = (
 )
 _ANSWER: Final = 20.0  # Seconds for one statement, before another connection is tried.
 _CONNECT: Final = 10.0
+_SHOWN: Final = 3  # Of the things that are tried again.
 _SILENCE: Final = 5.0  # Seconds without an answer that are a problem.
 # Milliseconds between two statements of a transaction. A process that is stopped, or a machine that is gone, in the
 # middle of one must not hold its locks for as long as it is away: others may be waiting to take over its runs.
@@ -54,6 +64,15 @@ class _Lent(asyncpg.Connection):  # type: ignore[misc] # asyncpg has no types
     def get_reset_query(self) -> str:
         """What is sent whenever it is given back: a second round trip for each question."""
         return ""
+
+
+@dataclass(slots=True, eq=False)
+class _Retried:
+    """Something that failed and is tried again: what, since when by the loop's clock, and why it failed last."""
+
+    what: str
+    since: float
+    why: str
 
 
 class Database:
@@ -79,7 +98,9 @@ class Database:
         self.address = address
         self.pooled = False
         self._problem: str | None = None
+        self._warned = False
         self._asked: dict[object, float] = {}
+        self._retried: dict[object, _Retried] = {}
         self.large: asyncio.Semaphore
         self._random = random or Random()  # noqa: S311 - jitter, not secrets
         self._repair = repair
@@ -88,7 +109,12 @@ class Database:
 
     @property
     def problem(self) -> str | None:
-        """Why it does not answer at present, or None. A server that hangs says nothing; that is a problem too."""
+        """Why it does not answer at present, and what is tried again since when; or None.
+
+        A server that hangs says nothing; that is a problem too.
+        """
+        if self._retried:
+            return self._retrial()
         if self._problem is None and self._asked:
             waited = asyncio.get_running_loop().time() - next(iter(self._asked.values()))
             if waited > _SILENCE:
@@ -96,6 +122,14 @@ class Database:
                     f"{self.address} has not answered for {waited:.0f} s; check that it is up and not locked"
                 )
         return self._problem
+
+    def _retrial(self) -> str:
+        first = next(iter(self._retried.values()))
+        waited = asyncio.get_running_loop().time() - first.since
+        whats = list(dict.fromkeys(each.what for each in self._retried.values()))
+        more = f" and {len(whats) - _SHOWN} more" if len(whats) > _SHOWN else ""
+        what = ", ".join(whats[:_SHOWN]) + more
+        return f"{self._problem or first.why} (tried again for {waited:.0f} s: {what})"
 
     @property
     def is_open(self) -> bool:
@@ -106,7 +140,7 @@ class Database:
         """Connect.
 
         Raises:
-            StoreUnavailable: It cannot be reached, or is too old.
+            StoreUnavailable: It cannot be reached, is too old, or cannot hold every text.
         """
         if self._pool is not None:
             return
@@ -175,30 +209,40 @@ class Database:
             tries += 1
             return await self._fetch(text, arguments)
 
-        return await self.patiently(ask), tries
+        return await self.patiently(ask, name.replace("_", " ")), tries
 
-    async def patiently(self, ask: Callable[[], Awaitable[T]], patience: float = _PATIENCE) -> T:
+    async def patiently(self, ask: Callable[[], Awaitable[T]], what: str, patience: float = _PATIENCE) -> T:
         """Do something that is safe to repeat until it works, or has not for so many seconds.
+
+        Args:
+            ask: Does it.
+            what: It, in a word or two, for `problem`.
+            patience: So many seconds.
 
         Raises:
             StoreUnavailable: As `fetch`.
         """
+        with self.retrying(what) as failed:
+            return await self._patiently(ask, failed, asyncio.get_running_loop().time() + patience)
+
+    async def _patiently(
+        self, ask: Callable[[], Awaitable[T]], failed: Callable[[BaseException], None], deadline: float
+    ) -> T:
         loop = asyncio.get_running_loop()
-        deadline = loop.time() + patience
         pause = _FIRST_PAUSE
         while True:
             try:
                 with self.asking():
                     answer = await ask()
-            except (
-                asyncpg.PostgresError,
-                asyncpg.InterfaceError,
-                asyncpg.InternalClientError,
-                OSError,
-            ) as error:
-                if self._pool is None or not is_weather(error) or loop.time() > deadline:
+            except ERRORS as error:
+                if self._pool is None:
                     raise unavailable(self.address, error) from error
-                self.stormy(error)
+                if not is_transient(error):
+                    self.refused(error)
+                    raise unavailable(self.address, error) from error
+                if loop.time() > deadline:
+                    raise unavailable(self.address, error) from error
+                failed(error)
             else:
                 self.fine()
                 return answer
@@ -227,9 +271,30 @@ class Database:
                 self._repairing = False
         return min(_LONGEST_PAUSE, seconds * 2)
 
-    def stormy(self, error: BaseException) -> None:
-        """Note why the database does not answer."""
-        if self._problem is None:
+    @contextmanager
+    def retrying(self, what: str) -> Iterator[Callable[[BaseException], None]]:
+        """Something is tried until it works, or the block ends; gives a function that notes why a try failed."""
+        mark = object()
+
+        def failed(error: BaseException) -> None:
+            self._stormy(error)
+            why = sentence(self.address, error)
+            known = self._retried.setdefault(mark, _Retried(what, asyncio.get_running_loop().time(), why))
+            known.why = why
+
+        try:
+            yield failed
+        finally:
+            self._retried.pop(mark, None)
+
+    def refused(self, error: BaseException) -> None:
+        """Note that it answers, and refuses this user. What it refuses of a single question is the asker's."""
+        if is_everywhere(error) or isinstance(error, asyncpg.InsufficientPrivilegeError):
+            self._problem = sentence(self.address, error)
+
+    def _stormy(self, error: BaseException) -> None:
+        if not self._warned:
+            self._warned = True
             with suppress(Exception):  # The handlers of a log are the application's.
                 _log.warning(
                     "The store does not answer and is tried again: %s", sentence(self.address, error)
@@ -238,8 +303,9 @@ class Database:
 
     def fine(self) -> None:
         """Note that it answers."""
-        if self._problem is not None:
-            self._problem = None
+        self._problem = None
+        if self._warned:
+            self._warned = False
             with suppress(Exception):  # As above.
                 _log.warning("The store answers again: %s", self.address)
 
@@ -261,10 +327,15 @@ class Database:
             raise asyncpg.ClientConfigurationError(
                 f"it is PostgreSQL {version.major}, and FlowStone needs {_MINIMUM} or newer"
             )
+        encoding = connection.get_settings().server_encoding
+        if encoding != "UTF8":
+            await connection.close()
+            raise StoreRefused(encoding_refused(self.address, encoding))
         return connection
 
     def _refusal(self, error: Exception) -> Exception:
-        return error if isinstance(error, TimeoutError) else unavailable(self.address, error)
+        told = isinstance(error, TimeoutError | StoreUnavailable)
+        return error if told else unavailable(self.address, error)
 
 
 async def _is_pooled(connection: Connection) -> bool:

@@ -29,11 +29,11 @@ from flowstone.errors import StoreUnavailable
 from flowstone.store.postgres.alone import write_alone
 from flowstone.store.postgres.answers import refusal
 from flowstone.store.postgres.batch import Creation, Entry, Write, arguments, gather
-from flowstone.store.postgres.problems import is_weather, unavailable
+from flowstone.store.postgres.problems import ERRORS, is_everywhere, is_transient, unavailable
 from flowstone.store.postgres.sql import query
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
     from random import Random
 
     from flowstone.runs.events import Event
@@ -160,34 +160,35 @@ class Journal:
             _settle(creation, refused.get(-place))
 
     async def _divide(self, batch: Sequence[Entry], error: Exception) -> None:
-        """The database cannot take the batch as it is: find the entry it cannot take."""
-        if len(batch) == 1:
+        """The database refuses the batch as it is: find the entry to blame, unless it would refuse any."""
+        if len(batch) == 1 or is_everywhere(error):
             self._committing = ()
-            if not batch[0].done.done():
-                batch[0].done.set_exception(unavailable(self._database.address, error))
+            for entry in batch:
+                if not entry.done.done():
+                    entry.done.set_exception(unavailable(self._database.address, error))
             return
         middle = len(batch) // 2
         await self._commit(batch[:middle])
         await self._commit(batch[middle:])
 
     async def _send(self, given: Sequence[Any]) -> Sequence[Any]:
-        """Send one batch until there is an answer; raises what is no weather."""
+        """Send one batch until there is an answer; raises what is permanent."""
+        with self._database.retrying("recording what runs write") as failed:
+            return await self._persist(given, failed)
+
+    async def _persist(self, given: Sequence[Any], failed: Callable[[BaseException], None]) -> Sequence[Any]:
         pause = _FIRST_PAUSE
         since: float | None = None
         while True:
             try:
                 with self._database.asking():
                     rows = await self._try(given)
-            except (
-                asyncpg.PostgresError,
-                asyncpg.InterfaceError,
-                asyncpg.InternalClientError,
-                OSError,
-            ) as error:
+            except ERRORS as error:
                 await self._disconnect()
-                if not is_weather(error):
+                if not is_transient(error):
+                    self._database.refused(error)
                     raise
-                self._database.stormy(error)
+                failed(error)
                 since = since or asyncio.get_running_loop().time()
                 if self._closing and asyncio.get_running_loop().time() > since + _CLOSING:
                     raise _GaveUp from error

@@ -9,11 +9,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-import asyncpg
-
 from flowstone.store.event_log import EVENTS_KEPT
 from flowstone.store.postgres.columns import materialization_of
-from flowstone.store.postgres.problems import unavailable
+from flowstone.store.postgres.problems import ERRORS, unavailable
 from flowstone.store.postgres.sql import query
 
 if TYPE_CHECKING:
@@ -46,7 +44,7 @@ class Retention:
             await self._long_runs()
             await self._housekeeping()
             return await self._versions(keep_versions, None if assets is None else list(assets))
-        except (asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError, OSError) as error:
+        except ERRORS as error:
             raise unavailable(self._database.address, error) from error
 
     async def _runs(self, keep: int) -> None:

@@ -59,14 +59,18 @@ async def require(database: Database) -> None:
 
 
 async def require_writable(database: Database) -> None:
-    """Check that the database takes writes, which later would be waited for: it might be a passing thing.
+    """Check that the database takes writes, which later would be waited for or refused in the middle of a run.
 
     Raises:
-        StoreUnavailable: It is a standby, or somebody made it read-only.
+        StoreUnavailable: It is a standby, somebody made it read-only, or the user lacks a right.
     """
-    rows = await database.fetch("read_only")
-    if rows[0]["read_only"]:
+    (row,) = await database.fetch("fitness")
+    if row["read_only"]:
         raise unavailable(database.address, asyncpg.ReadOnlySQLTransactionError())
+    if row["closed"]:
+        raise unavailable(
+            database.address, asyncpg.InsufficientPrivilegeError(f"no right to {row['closed']}")
+        )
 
 
 async def migrate(database: Database) -> list[str]:

@@ -12,7 +12,8 @@ from flowstone.errors import StoreUnavailable
 from flowstone.store import open_store
 from flowstone.store.postgres import PostgresStore
 from flowstone.store.postgres.address import Address
-from flowstone.store.postgres.problems import is_weather, sentence
+from flowstone.store.postgres.problems import is_everywhere, is_transient, sentence, unavailable
+from flowstone.store.protocol import StoreRefused
 
 SECRET = "hunter2"
 
@@ -73,7 +74,7 @@ async def test_a_role_that_may_not_connect(postgres_server):
 
 
 @pytest.mark.parametrize(
-    ("error", "weather", "says"),
+    ("error", "transient", "says"),
     [
         (asyncpg.InvalidPasswordError("no"), False, "refuses the user 'ada' or the password"),
         (asyncpg.DiskFullError("no"), True, "disk of .* is full; free some space"),
@@ -83,7 +84,7 @@ async def test_a_role_that_may_not_connect(postgres_server):
         (asyncpg.ReadOnlySQLTransactionError("no"), True, "is read-only"),
         (asyncpg.DeadlockDetectedError("no"), True, "DeadlockDetectedError"),
         (asyncpg.InsufficientPrivilegeError("no"), False, "may not use the schema"),
-        (asyncpg.UniqueViolationError("no"), False, "UniqueViolationError: no"),
+        (asyncpg.UniqueViolationError("no"), False, r"UniqueViolationError \(23505\): no"),
         (asyncpg.InterfaceError("the connection is closed"), True, "the connection failed"),
         (asyncpg.InternalClientError("odd"), True, "the connection failed"),
         (ConnectionResetError(), True, "nobody answers"),
@@ -92,10 +93,56 @@ async def test_a_role_that_may_not_connect(postgres_server):
         (ValueError("not a number"), False, "the connection failed"),
     ],
 )
-def test_every_error_is_a_sentence(error, weather, says):
-    """Weather is what passes; anything else is a mistake, to be told at once."""
+def test_every_error_is_a_sentence(error, transient, says):
+    """Transient is what passes by itself; anything else is told at once."""
     address = Address.of(f"postgresql://ada:{SECRET}@db/shop")
-    assert is_weather(error) is weather
+    assert is_transient(error) is transient
     text = sentence(address, error)
     assert re.search(says, text)
     assert SECRET not in text
+
+
+TRANSIENT = [
+    "08006",
+    "40001",
+    "40P01",
+    "53100",
+    "53200",
+    "53300",
+    "57014",
+    "57P01",
+    "57P03",
+    "57P05",
+    "25006",
+]
+PERMANENT = [
+    "57P04",
+    "54000",
+    "22021",
+    "23505",
+    "42501",
+    "42P01",
+    "3D000",
+    "3F000",
+    "28P01",
+    "0A000",
+    "XX000",
+]
+
+
+@pytest.mark.parametrize(
+    "state", [*TRANSIENT, "25P03", "55P03", "58030", *PERMANENT, "58P01", "25001", "99999"]
+)
+def test_what_passes_by_itself_is_known_by_its_code(state):
+    """Classes and codes that are named are transient; everything else, unknown ones included, is permanent."""
+    error = asyncpg.PostgresError.new({"C": state, "M": "no"})
+    named = state in TRANSIENT or state in {"25P03", "55P03", "58030"}
+    assert is_transient(error) is named
+    told = unavailable(Address.of("postgresql://ada@db/shop"), error)
+    assert isinstance(told, StoreRefused) is not named
+    assert not (named and is_everywhere(error))
+
+
+def test_a_statement_that_a_migration_made_old_is_asked_again():
+    """It is prepared anew then."""
+    assert is_transient(asyncpg.InvalidCachedStatementError("cached plan must not change result type"))

@@ -15,9 +15,8 @@ from urllib.parse import parse_qs, urlsplit
 import asyncpg
 import pytest
 
-from flowstone.errors import StoreUnavailable
 from flowstone.store.postgres import PostgresStore
-from flowstone.store.protocol import StaleWrite
+from flowstone.store.protocol import StaleWrite, StoreRefused
 from tests.chaos.proxy import Proxy
 from tests.store.facts import begun, end, over, run, start
 
@@ -191,7 +190,7 @@ async def test_an_entry_that_cannot_be_recorded_harms_nobody_else(far, database)
     good = [far.store._journal.write([end("a", str(number), run_id="r")], 0) for number in range(40)]
     bad = [far.store._journal.write([end("no\0t", str(number), run_id="r")], 0) for number in range(3)]
     told = await asyncio.gather(*good[:20], *bad, *good[20:], return_exceptions=True)
-    assert [type(each) for each in told[20:23]] == [StoreUnavailable] * 3
+    assert [type(each) for each in told[20:23]] == [StoreRefused] * 3
     assert set(told[:20] + told[23:]) == {None}
     assert len(await far.store.steps("r")) == 40
 
