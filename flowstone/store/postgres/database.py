@@ -8,9 +8,7 @@ process id it made up when it was connected to, which is not that of the server 
 from __future__ import annotations
 
 import asyncio
-import logging
-from contextlib import asynccontextmanager, contextmanager, suppress
-from dataclasses import dataclass
+from contextlib import asynccontextmanager
 from random import Random
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
@@ -20,16 +18,15 @@ from flowstone.errors import StoreUnavailable
 from flowstone.store.postgres.problems import (
     ERRORS,
     encoding_refused,
-    is_everywhere,
     is_transient,
-    sentence,
     unavailable,
 )
 from flowstone.store.postgres.sql import query
+from flowstone.store.postgres.trouble import Trouble
 from flowstone.store.protocol import StoreRefused
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
+    from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 
     from flowstone.store.postgres.address import Address
 
@@ -39,8 +36,6 @@ T = TypeVar("T")
 Connection = Any
 """An asyncpg connection, or the pool's proxy of one."""
 
-_log = logging.getLogger(__name__)
-
 _FIRST_PAUSE: Final = 0.05
 _LONGEST_PAUSE: Final = 2.0
 _PATIENCE: Final = (
@@ -48,8 +43,6 @@ _PATIENCE: Final = (
 )
 _ANSWER: Final = 20.0  # Seconds for one statement, before another connection is tried.
 _CONNECT: Final = 10.0
-_SHOWN: Final = 3  # Of the things that are tried again.
-_SILENCE: Final = 5.0  # Seconds without an answer that are a problem.
 # Milliseconds between two statements of a transaction. A process that is stopped, or a machine that is gone, in the
 # middle of one must not hold its locks for as long as it is away: others may be waiting to take over its runs.
 _IDLE: Final = 5_000
@@ -66,15 +59,6 @@ class _Lent(asyncpg.Connection):  # type: ignore[misc] # asyncpg has no types
         return ""
 
 
-@dataclass(slots=True, eq=False)
-class _Retried:
-    """Something that failed and is tried again: what, since when by the loop's clock, and why it failed last."""
-
-    what: str
-    since: float
-    why: str
-
-
 class Database:
     """One database, open or not.
 
@@ -85,6 +69,7 @@ class Database:
 
     Attributes:
         address: As given.
+        trouble: Why it does not answer at present, and what is tried again.
         pooled: Whether a pooler stands between; known once open.
         large: Held while a large value goes to or fro, by so few that others find a connection; there once open.
     """
@@ -97,39 +82,12 @@ class Database:
     ) -> None:
         self.address = address
         self.pooled = False
-        self._problem: str | None = None
-        self._warned = False
-        self._asked: dict[object, float] = {}
-        self._retried: dict[object, _Retried] = {}
+        self.trouble = Trouble(address)
         self.large: asyncio.Semaphore
         self._random = random or Random()  # noqa: S311 - jitter, not secrets
         self._repair = repair
         self._repairing = False
         self._pool: asyncpg.Pool[Any] | None = None
-
-    @property
-    def problem(self) -> str | None:
-        """Why it does not answer at present, and what is tried again since when; or None.
-
-        A server that hangs says nothing; that is a problem too.
-        """
-        if self._retried:
-            return self._retrial()
-        if self._problem is None and self._asked:
-            waited = asyncio.get_running_loop().time() - next(iter(self._asked.values()))
-            if waited > _SILENCE:
-                return (
-                    f"{self.address} has not answered for {waited:.0f} s; check that it is up and not locked"
-                )
-        return self._problem
-
-    def _retrial(self) -> str:
-        first = next(iter(self._retried.values()))
-        waited = asyncio.get_running_loop().time() - first.since
-        whats = list(dict.fromkeys(each.what for each in self._retried.values()))
-        more = f" and {len(whats) - _SHOWN} more" if len(whats) > _SHOWN else ""
-        what = ", ".join(whats[:_SHOWN]) + more
-        return f"{self._problem or first.why} (tried again for {waited:.0f} s: {what})"
 
     @property
     def is_open(self) -> bool:
@@ -222,7 +180,7 @@ class Database:
         Raises:
             StoreUnavailable: As `fetch`.
         """
-        with self.retrying(what) as failed:
+        with self.trouble.retrying(what) as failed:
             return await self._patiently(ask, failed, asyncio.get_running_loop().time() + patience)
 
     async def _patiently(
@@ -232,82 +190,34 @@ class Database:
         pause = _FIRST_PAUSE
         while True:
             try:
-                with self.asking():
+                with self.trouble.asking():
                     answer = await ask()
             except ERRORS as error:
                 if self._pool is None:
                     raise unavailable(self.address, error) from error
                 if not is_transient(error):
-                    self.refused(error)
+                    self.trouble.refused(error)
                     raise unavailable(self.address, error) from error
                 if loop.time() > deadline:
                     raise unavailable(self.address, error) from error
                 failed(error)
             else:
-                self.fine()
+                self.trouble.fine()
                 return answer
             pause = await self.pause(pause)
-
-    @contextmanager
-    def asking(self) -> Iterator[None]:
-        """Something is asked until the block ends; how long that has been is part of `problem`."""
-        mark = object()
-        self._asked[mark] = asyncio.get_running_loop().time()
-        try:
-            yield
-        finally:
-            del self._asked[mark]
 
     async def pause(self, seconds: float) -> float:
         """Wait about so long; returns how long to wait next time."""
         await asyncio.sleep(seconds * self._random.uniform(0.5, 1.5))
-        if self._repair is not None and not self._repairing and self._problem is not None:
+        if self._repair is not None and not self._repairing and self.trouble.problem is not None:
             self._repairing = True
             try:
                 await self._repair()
             except StoreUnavailable as error:
-                self._problem = str(error)
+                self.trouble.unrepaired(str(error))
             finally:
                 self._repairing = False
         return min(_LONGEST_PAUSE, seconds * 2)
-
-    @contextmanager
-    def retrying(self, what: str) -> Iterator[Callable[[BaseException], None]]:
-        """Something is tried until it works, or the block ends; gives a function that notes why a try failed."""
-        mark = object()
-
-        def failed(error: BaseException) -> None:
-            self._stormy(error)
-            why = sentence(self.address, error)
-            known = self._retried.setdefault(mark, _Retried(what, asyncio.get_running_loop().time(), why))
-            known.why = why
-
-        try:
-            yield failed
-        finally:
-            self._retried.pop(mark, None)
-
-    def refused(self, error: BaseException) -> None:
-        """Note that it answers, and refuses this user. What it refuses of a single question is the asker's."""
-        if is_everywhere(error) or isinstance(error, asyncpg.InsufficientPrivilegeError):
-            self._problem = sentence(self.address, error)
-
-    def _stormy(self, error: BaseException) -> None:
-        if not self._warned:
-            self._warned = True
-            with suppress(Exception):  # The handlers of a log are the application's.
-                _log.warning(
-                    "The store does not answer and is tried again: %s", sentence(self.address, error)
-                )
-        self._problem = sentence(self.address, error)
-
-    def fine(self) -> None:
-        """Note that it answers."""
-        self._problem = None
-        if self._warned:
-            self._warned = False
-            with suppress(Exception):  # As above.
-                _log.warning("The store answers again: %s", self.address)
 
     async def _fetch(self, text: str, arguments: Sequence[Any]) -> Sequence[Any]:
         if self._pool is None:

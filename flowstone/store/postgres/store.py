@@ -93,8 +93,8 @@ class PostgresStore(Store):
 
     @property
     def problem(self) -> str | None:
-        """Why the database does not answer at present, or None."""
-        return self._database.problem
+        """Why the database does not answer at present, what is tried again and since when; or None."""
+        return self._database.trouble.problem
 
     @property
     def cluster(self) -> Cluster | None:

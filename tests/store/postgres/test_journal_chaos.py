@@ -177,6 +177,7 @@ async def test_errors_that_pass(far, database, code):
         told = set(far.told)
         await asyncio.sleep(0.2)
         assert far.told == told
+        assert "UTC: recording what runs write)" in far.store.problem
         await connection.execute("drop trigger fail on flowstone.materializations")
         await asyncio.sleep(0.3)
     assert far.store.problem is None
