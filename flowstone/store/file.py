@@ -17,6 +17,7 @@ from flowstone.errors import IOManagerError, StoreUnavailable
 from flowstone.permissions import PRIVATE, checked_mode, make_folders
 from flowstone.runs.events import StepProgressed
 from flowstone.store.codec import encode_event, encode_run
+from flowstone.store.compaction import Compactor
 from flowstone.store.disk_thread import DiskThread
 from flowstone.store.group_commit import GroupCommit
 from flowstone.store.journal_draft import remove_draft, rewrite
@@ -45,7 +46,7 @@ __all__ = ["FileStore"]
 T = TypeVar("T")
 
 _FEW: Final = 5_000  # Facts that are replayed in a moment, dead or not.
-_MUCH: Final = 3  # Compaction pays when fewer than one fact in so many is live.
+_MUCH: Final = 2  # Compaction pays when fewer than one fact in so many is live.
 
 
 class _OpenFiles:
@@ -96,6 +97,7 @@ class FileStore(MemoryStore):
         self._read_only = read_only
         self._open_files: _OpenFiles | None = None
         self._commit: GroupCommit | None = None
+        self._compactor: Compactor | None = None
         self._closing = False
 
     def __repr__(self) -> str:
@@ -103,7 +105,10 @@ class FileStore(MemoryStore):
 
     @property
     def problem(self) -> str | None:
-        return None if self._commit is None else self._commit.problem
+        for part in (self._commit, self._compactor):
+            if part is not None and part.problem is not None:
+                return part.problem
+        return None
 
     async def open(self) -> None:
         if self._open_files is not None:
@@ -125,6 +130,7 @@ class FileStore(MemoryStore):
             return
         self._open_files = files
         self._commit = GroupCommit(self._path, files.journal, files.thread)
+        self._compactor = Compactor(self._path, files.journal, files.thread, self._mode)
         self._closing = False
 
     async def close(self) -> None:
@@ -132,6 +138,8 @@ class FileStore(MemoryStore):
             return
         self._closing = True
         await self._commit.drained()
+        if self._compactor is not None:
+            await self._compactor.stop()
         files, self._open_files = self._open_files, None
         if files is not None:  # Else another call closed it meanwhile.
             await files.let_go()
@@ -203,7 +211,10 @@ class FileStore(MemoryStore):
             raise StoreUnavailable(
                 f"the store in {self._directory} is not open; open it, or use a running runtime"
             )
-        return await self._commit.write(encode_operation(operation), apply)
+        result = await self._commit.write(encode_operation(operation), apply)
+        if self._compactor is not None:
+            self._compactor.look()
+        return result
 
     # On the disk thread -------------------------------------------------------------------------------------
 

@@ -38,8 +38,9 @@ class Draft:
 
     Attributes:
         file: The file descriptor, opened for appending.
-        chain: The place of the last line written.
-        length: Bytes written.
+        chain: The place of the last line.
+        length: Bytes on the disk.
+        size: Bytes on the disk, and those that the next `sync` writes.
     """
 
     def __init__(self, path: Path, mode: int) -> None:
@@ -47,7 +48,7 @@ class Draft:
         self.chain = Chain.new()
         self.length = 0
         self._waiting: list[bytes] = [self.chain.header]
-        self._size = len(self.chain.header)
+        self.size = len(self.chain.header)
         with suppress(FileNotFoundError):
             mode = stat.S_IMODE(path.stat().st_mode)
         self.file = os.open(_draft_of(path), _FLAGS | getattr(os, "O_CLOEXEC", 0), mode)
@@ -61,15 +62,14 @@ class Draft:
         """Write an operation that is bytes already. Raises OSError."""
         line = self.chain.seal([body])
         self._waiting.append(line)
-        self._size += len(line)
-        if self._size >= _PORTION:
+        self.size += len(line)
+        if self.size - self.length >= _PORTION:
             self.sync()
 
     def sync(self) -> None:
         """Make durable what was written. Raises OSError."""
         data = b"".join(self._waiting)
         self._waiting.clear()
-        self._size = 0
         write_all(self.file, data)
         os.fsync(self.file)
         self.length += len(data)

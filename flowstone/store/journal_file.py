@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
+    from flowstone.store.journal_lines import Chain
     from flowstone.store.journal_reader import JournalEnd
     from flowstone.store.lock import FileLock
 
@@ -56,6 +57,7 @@ class JournalFile:
         self._lost: JournalLost | None = None
         self._chain = end.chain
         self._closed = closed
+        self._named = False  # Whoever made the file may have died before its name was durable.
         self.length = end.length
         self._file = os.open(path, _FLAGS, mode)
         try:
@@ -63,7 +65,6 @@ class JournalFile:
             self._cut()
             if self.length == 0:
                 self._append(self._chain.header)
-                sync_directory(path.parent)
             elif end.unended:
                 self._append(b"\n")
         except BaseException:
@@ -92,6 +93,16 @@ class JournalFile:
                 return
             self._lost = JournalLost(lost)
         raise self._lost
+
+    def go_on_in(self, file: int, chain: Chain, length: int) -> None:
+        """Append to another file from now on: one that says the same and has just taken this one's name."""
+        with suppress(OSError):  # It has no name any more.
+            os.close(self._file)
+        self._file, self._chain, self.length = file, chain, length
+        self._clean = True
+        self._closed = self._named = False
+        with suppress(OSError):  # Then the next append does it first.
+            self._name()
 
     def end(self) -> None:
         """Say in a last line, once, that nothing follows. Raises as `append` does."""
@@ -128,12 +139,19 @@ class JournalFile:
         try:
             write_all(self._file, lines)
             os.fsync(self._file)
+            self._name()
         except OSError:
             with suppress(OSError):  # If the disk refuses even that, the next append does it first.
                 self._cut()
             raise
         self.length += len(lines)
         self._clean = True
+
+    def _name(self) -> None:
+        """Make it durable that the file has its name, without which no line in it is."""
+        if not self._named:
+            sync_directory(self._path.parent)
+            self._named = True
 
     def _cut(self) -> None:
         if not self._clean:

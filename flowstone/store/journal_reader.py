@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from flowstone.store.journal_lines import Lines
     from flowstone.store.replay import Replay
 
-__all__ = ["JournalEnd", "JournalReader", "read_journal"]
+__all__ = ["JournalEnd", "JournalReader", "damage", "read_journal"]
 
 _log = logging.getLogger(__name__)
 
@@ -64,7 +64,7 @@ def read_journal(path: Path, replay: Replay) -> JournalEnd:
                 reader.mark_end()
                 raise Damaged("the file ends within a summary of older lines")
         except ValueError as error:
-            raise StoreUnavailable(_damage(reader, error, replay)) from error
+            raise StoreUnavailable(damage(reader, error, replay)) from error
     return reader.end
 
 
@@ -96,7 +96,17 @@ class JournalReader:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the file; `resume` opens it again."""
         self._file.close()
+
+    def resume(self) -> None:
+        """Read on behind the last line, nothing of which was read ahead: it may have changed since."""
+        self._file.close()
+        self._file = self.path.open("rb")
+        self._file.seek(self.length)
 
     @property
     def end(self) -> JournalEnd:
@@ -180,7 +190,8 @@ def _foreign(path: Path, line: bytes) -> str:
     return f"{path} is not a journal of FlowStone; move it away, or use another directory"
 
 
-def _damage(reader: JournalReader, error: ValueError, replay: Replay) -> str:
+def damage(reader: JournalReader, error: ValueError, replay: Replay) -> str:
+    """What is wrong with the line that a reader looks at, and what to do about it."""
     number = reader.number
     remedy = (
         "restore the file from a copy; it has no other remedy, because this line is part of a summary of "

@@ -13,7 +13,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 from flowstone import errors
 from flowstone.runs.events import StepRetried
 from flowstone.runs.records import Status
-from flowstone.store import FileStore, MemoryStore, StaleWrite
+from flowstone.store import FileStore, MemoryStore, StaleWrite, compaction
 from flowstone.store import file as file_module
 from tests.store.facts import FAILURE, at, begun, end, over, run, start
 from tests.store.model import Model, Refused
@@ -59,9 +59,12 @@ class Stores(RuleBasedStateMachine):
         self.model = Model()
         self.memory = MemoryStore()
         self.file = FileStore(self.directory.name)
+        self.patch = pytest.MonkeyPatch()
+        self.patch.setattr(compaction, "_WORTH", 0)  # What little is written here is always compacted.
         self.do(self.file.open())
 
     def teardown(self) -> None:
+        self.patch.undo()
         self.do(self.file.close())
         self.loop.close()
         self.directory.cleanup()
@@ -131,6 +134,18 @@ class Stores(RuleBasedStateMachine):
     @rule(some=st.lists(st.sampled_from("xyz"), max_size=4), name=st.sampled_from("pq"))
     def remove(self, some, name):
         self.both(lambda: self.model.remove(name, some), lambda store: store.remove_partitions(name, some))
+
+    @rule(waiting=st.booleans())
+    def compact(self, waiting):
+        """The journal is compacted while further calls come, or while nothing happens."""
+        self.file._compactor._due = 0
+        self.do(self.look(waiting))
+
+    async def look(self, waiting) -> None:
+        self.file._compactor.look()
+        if waiting:
+            await self.file._compactor.settled()
+            assert self.file.problem is None
 
     @rule(compacting=st.booleans())
     def reopen(self, compacting):

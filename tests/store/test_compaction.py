@@ -1,0 +1,306 @@
+"""A journal that is compacted while its store lives, beside writers, kills, full disks and lost files."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import textwrap
+import threading
+from pathlib import Path
+
+import pytest
+
+from flowstone.errors import StoreUnavailable
+from flowstone.runs.records import Status
+from flowstone.store import FileStore, compaction
+from tests.store.facts import begun, end, over, run, start
+from tests.store.looking import journal, reread
+
+ROOT = Path(__file__).parents[2]
+A, B = ("a", None), ("b", None)
+
+
+@pytest.fixture
+def eager(monkeypatch):
+    """Journals are looked at from the first byte on."""
+    monkeypatch.setattr(compaction, "_LEAST", 0)
+
+
+class Gate:
+    """Holds a compaction before one of its steps, on whatever thread that is."""
+
+    def __init__(self, monkeypatch, name: str, *, error: Exception | None = None) -> None:
+        self.reached, self.open = threading.Event(), threading.Event()
+        step = getattr(compaction.Draft, name)
+
+        def held(draft, *arguments):
+            self.reached.set()
+            assert self.open.wait(20)
+            if error is not None:
+                raise error
+            return step(draft, *arguments)
+
+        monkeypatch.setattr(compaction.Draft, name, held)
+
+
+def look(store) -> None:
+    """Have it look at the journal now, whatever its size."""
+    store._compactor._due = 0
+    store._compactor.look()
+
+
+async def reached(gate: Gate) -> None:
+    """Wait until a compaction is held."""
+    assert await asyncio.to_thread(gate.reached.wait, 20)
+
+
+async def live(store, *, begin: int, lives: int) -> None:
+    """Runs of one asset, of which retention leaves three."""
+    for number in range(begin, begin + lives):
+        name = f"run-{number:04}"
+        await store.create_run(run(name))
+        steps = [
+            end("a", run_id=name, second=number),
+            end("b", run_id=name, second=number, status=Status.FAILED),
+        ]
+        await store.write_many([begun(name), start("a", run_id=name), *steps, over(name)])
+        await store.prune(keep_versions=2, keep_runs=3)
+
+
+async def everything(store) -> list:
+    """All that the store answers about these runs."""
+    heads = await store.runs()
+    return [
+        heads,
+        [await store.events(head.id) for head in heads],
+        [await store.steps(head.id) for head in heads],
+        [await store.history(key) for key in (A, B)],
+        await store.current([A, B]),
+    ]
+
+
+async def test_a_living_journal_stays_small(store, directory, eager):
+    """However long a process lives, its journal is as large as what retention keeps, with the same answers."""
+    sizes = []
+    for round_ in range(12):
+        await live(store, begin=10 * round_, lives=10)
+        await store._compactor.settled()
+        sizes.append(journal(directory).stat().st_size)
+    assert max(sizes[6:]) < 2 * max(sizes[:6])
+    assert await everything(await reread(directory)) == await everything(store)
+    await store.close()
+    again = FileStore(directory)
+    await again.open()
+    assert await everything(again) == await everything(store)
+    await again.close()
+    assert sorted(path.name for path in directory.iterdir()) == ["journal.jsonl", "journal.lock"]
+
+
+async def test_writers_do_not_wait_for_a_compaction(store, directory, monkeypatch):
+    """While a compaction is at it, writes are acknowledged; afterwards they are in the new journal, in order."""
+    gate = Gate(monkeypatch, "sync")
+    before = journal(directory).stat().st_ino
+    await live(store, begin=0, lives=10)
+    look(store)
+    await reached(gate)
+    await live(store, begin=10, lives=10)
+    assert not store._compactor._idle.is_set()
+    assert journal(directory).stat().st_ino == before
+    gate.open.set()
+    await store._compactor.settled()
+    assert journal(directory).stat().st_ino != before
+    assert await everything(await reread(directory)) == await everything(store)
+    await store.create_run(run("run-9999"))
+    assert await everything(await reread(directory)) == await everything(store)
+
+
+async def test_a_journal_that_is_alive_is_not_written_anew(store, directory, eager):
+    """Without garbage a look changes nothing, and the next one waits until the journal has doubled."""
+    before = journal(directory).stat().st_ino
+    for number in range(100):
+        await store.write(end("a", str(number)))
+        await store._compactor.settled()
+    assert journal(directory).stat().st_ino == before
+    assert store._compactor._due > journal(directory).stat().st_size
+    assert store.problem is None
+
+
+async def test_a_compaction_without_room_is_put_off(store, directory, monkeypatch):
+    """A disk without room for a second journal goes on with the first, and health says why until there is room."""
+    with monkeypatch.context() as patch:
+        Gate(patch, "sync", error=OSError(28, "No space left on device")).open.set()
+        await live(store, begin=0, lives=10)
+        look(store)
+        await store._compactor.settled()
+    assert "not compacted" in store.problem
+    assert "No space left on device" in store.problem
+    assert not (directory / "journal.jsonl.new").exists()
+    await store.create_run(run("run-9999"))
+    assert await everything(await reread(directory)) == await everything(store)
+    assert store._compactor._due >= 2 * journal(directory).stat().st_size - 2_000
+    look(store)
+    await store._compactor.settled()
+    assert store.problem is None
+    assert await everything(await reread(directory)) == await everything(store)
+
+
+@pytest.mark.parametrize("step", ["add", "sync", "put_in_place"])
+async def test_closing_ends_a_compaction(store, directory, monkeypatch, step):
+    """A store that is closed leaves nothing of a compaction behind and loses nothing, whatever it is at."""
+    gate = Gate(monkeypatch, step)
+    await live(store, begin=0, lives=10)
+    look(store)
+    await reached(gate)
+    closing = asyncio.create_task(store.close())
+    await asyncio.sleep(0)
+    gate.open.set()
+    await closing
+    assert sorted(path.name for path in directory.iterdir()) == ["journal.jsonl", "journal.lock"]
+    assert await everything(await reread(directory)) == await everything(store)
+
+
+async def test_a_journal_replaced_during_a_compaction_is_left_alone(store, directory, monkeypatch):
+    """A draft never takes the place of a file that something else put there."""
+    gate = Gate(monkeypatch, "sync")
+    await live(store, begin=0, lives=10)
+    look(store)
+    await reached(gate)
+    shutil.copy(journal(directory), directory / "edited")
+    (directory / "edited").replace(journal(directory))
+    before = journal(directory).read_bytes()
+    gate.open.set()
+    await store._compactor.settled()
+    with pytest.raises(StoreUnavailable, match="another file"):
+        await store.create_run(run("run-9999"))
+    assert journal(directory).read_bytes() == before
+    assert not (directory / "journal.jsonl.new").exists()
+
+
+async def test_damage_that_a_compaction_meets_is_told(store, directory, monkeypatch):
+    """What is wrong with a line is known before the next opening, and nothing is made of such a journal."""
+    gate = Gate(monkeypatch, "add")
+    await live(store, begin=0, lives=10)
+    with journal(directory).open("r+b") as file:
+        file.seek(200)
+        file.write(b"\x00")
+    look(store)
+    await store._compactor.settled()
+    assert "journal.jsonl, line 2: " in store.problem
+    assert not gate.reached.is_set()
+
+
+async def test_a_directory_that_does_not_sync_acknowledges_nothing(
+    store, directory, disk, eager, monkeypatch
+):
+    """After the rename nothing is acknowledged until the new name is durable, and then the store goes on."""
+    gate = Gate(monkeypatch, "put_in_place")
+    await live(store, begin=0, lives=10)
+    look(store)
+    await reached(gate)
+    monkeypatch.setattr(disk, "broken", {"fsync"})
+    gate.open.set()
+    await store._compactor.settled()
+    with pytest.raises(StoreUnavailable, match="Input/output error"):
+        await store.create_run(run("run-9999"))
+    disk.broken.clear()
+    await store.create_run(run("run-9999"))
+    assert await everything(await reread(directory)) == await everything(store)
+
+
+# A process that kills itself with its Nth call to the disk, counted from the beginning of a compaction; of a write
+# only half is done. It tells what was acknowledged before.
+PROGRAM = """
+import asyncio, os, signal, sys
+from flowstone.store import FileStore, compaction
+from tests.store.facts import end
+
+compaction._REST = 0
+deadly, calls = int(sys.argv[2]), 0
+
+def counted(call):
+    def instead(*arguments, **options):
+        global calls
+        if not compacting:
+            return call(*arguments, **options)
+        calls += 1
+        if calls == deadly and call is not write:
+            os.kill(os.getpid(), signal.SIGKILL)
+        if calls == deadly:
+            write(arguments[0], bytes(arguments[1])[: len(arguments[1]) // 2])
+            os.kill(os.getpid(), signal.SIGKILL)
+        return call(*arguments, **options)
+    return instead
+
+def tell(word):
+    write(1, word.encode() + b"\\n")
+
+async def main():
+    global compacting
+    store = FileStore(sys.argv[1])
+    await store.open()
+    tell("open")
+    compacting = True
+    store._compactor._due = 0
+    for number in range(2):
+        await store.write(end("x", str(number), run_id="run-1019x"))
+        tell(str(number))
+    await store._compactor.settled()
+    await store.write(end("x", "2", run_id="run-1019x"))
+    tell("2")
+    compacting = False
+    await store.close()
+    tell("whole")
+
+write, compacting = os.write, False
+for name in ("write", "fsync", "replace", "rename", "unlink", "ftruncate", "open", "close"):
+    setattr(os, name, counted(getattr(os, name)))
+asyncio.run(main())
+"""
+
+
+async def prepare(directory) -> None:
+    """A store with mostly dead lines and the unfinished run that the program writes to."""
+    store = FileStore(directory)
+    await store.open()
+    await store.create_run(run("run-1019x"))
+    await live(store, begin=1000, lives=20)
+    await store.close()
+
+
+@pytest.mark.skipif(os.name == "nt", reason="kill -9 is POSIX")
+@pytest.mark.timeout(300)
+def test_kill_9_at_each_instant_of_a_compaction_loses_nothing(tmp_path):
+    """Whichever call to the disk is the last one, the journal opens and holds all that was acknowledged."""
+    program = textwrap.dedent(PROGRAM)
+    asyncio.run(prepare(tmp_path / "first"))
+    for deadly in range(1, 200):
+        directory = tmp_path / str(deadly)
+        shutil.copytree(tmp_path / "first", directory)
+        command = [sys.executable, "-c", program, str(directory), str(deadly)]
+        done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60, check=False)
+        told = done.stdout.split()
+        assert told, done.stderr
+        asyncio.run(check(directory, told))
+        if told[-1] == "whole":
+            break
+        assert done.returncode == -signal.SIGKILL, done.stderr
+    assert told[-1] == "whole"
+    assert deadly > 15, deadly
+
+
+async def check(directory, told: list[str]) -> None:
+    """All that was told is there, and the store goes on."""
+    store = FileStore(directory)
+    await store.open()
+    heads = [head.id for head in await store.runs(limit=1000)]
+    assert heads == ["run-1019", "run-1018", "run-1017", "run-1019x"]
+    steps = {one.partition_key for one in await store.steps("run-1019x")}
+    assert steps >= {word for word in told if word.isdecimal()}
+    assert len(await store.history(A)) == 2
+    await store.write(end("y", run_id="run-1019x"))
+    assert sorted(path.name for path in directory.iterdir()) == ["journal.jsonl", "journal.lock"]
+    await store.close()
