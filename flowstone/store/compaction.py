@@ -1,14 +1,14 @@
 """Compaction of a journal while its store lives, beside its writers.
 
     the journal has doubled         look
-    a thread of its own             reads the journal up to its end of then, into a state of its own, and writes
-                                    what is alive into a draft; if that is more than half, it is given up
-    the same thread                 copies the lines that were written meanwhile, until few are left
+    a process of its own            reads the journal up to its end of then and writes what is alive into a draft
+                                    (see `summary`); if that is more than half, it is given up
+    a thread of its own             checks the draft and copies the lines that were written meanwhile, until few are
+                                    left, in slices of a millisecond
     the disk thread, between two    copies those few, syncs, renames the draft over the journal and goes on in it
     batches of writers
 
-Writers wait for the last step alone: two syncs more than a batch has. The thread works in slices of a millisecond
-and sleeps as long after each, because it shares the interpreter with the event loop.
+Writers wait for the last step alone: two syncs more than a batch has.
 
 Rejected: to write down the state that is in memory. It changes while it is written, and to copy it first holds up
 the loop for as long as it is large; what is in the file up to a given byte never changes.
@@ -18,24 +18,21 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from dataclasses import dataclass
+import os
 from functools import partial
-from threading import Event
-from time import perf_counter, sleep
 from typing import TYPE_CHECKING, Final
 
 from flowstone.errors import StoreUnavailable
 from flowstone.store.disk_thread import DiskThread
-from flowstone.store.journal_draft import Draft
-from flowstone.store.journal_lines import decode_body
-from flowstone.store.journal_reader import JournalReader, damage
-from flowstone.store.replay import Replay
-from flowstone.store.snapshot import snapshot
+from flowstone.store.journal_draft import Draft, draft_of, open_draft, remove_draft
+from flowstone.store.journal_reader import JournalReader
+from flowstone.store.summary import Stopped, Summary
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from flowstone.store.journal_file import JournalFile
+    from flowstone.store.journal_reader import JournalEnd
 
 __all__ = ["Compactor"]
 
@@ -43,8 +40,6 @@ _log = logging.getLogger(__name__)
 
 _LEAST: Final = 4_000_000  # Bytes that are read back in a moment, dead or not.
 _GROWTH: Final = 2  # A journal is looked at when it is so many times as large as after the last look.
-_WORTH: Final = 2  # It is replaced if it is more than so many times as large as what is alive in it.
-_SLICE: Final = 0.001  # Seconds.
 _REST: Final = 64 * 1024  # Bytes that are copied while writers wait.
 
 
@@ -67,20 +62,20 @@ class Compactor:
         self._journal = journal
         self._disk = disk
         self._mode = mode
-        self._stop = Event()
+        self._work: _Work | None = None
+        self._thread: DiskThread | None = None
+        self._stopping = False
         self._idle = asyncio.Event()
         self._idle.set()
         self._looked()
 
     def look(self) -> None:
         """Begin a compaction, if the journal has grown enough and none is under way."""
-        if self._journal.length < self._due or not self._idle.is_set() or self._stop.is_set():
+        if self._journal.length < self._due or self._work is not None or self._stopping:
             return
         self._idle.clear()
-        thread = DiskThread(f"flowstone compaction {self._path}")
-        work = partial(_prepare, self._path, self._journal, self._mode, _Pace(self._stop))
-        thread.submit(work).add_done_callback(self._prepared)
-        thread.stop()
+        self._work = _Work(self._path, self._journal, self._mode)
+        self._disk.submit(self._journal.place).add_done_callback(self._begin)
 
     async def settled(self) -> None:
         """Wait until no compaction is under way."""
@@ -88,21 +83,35 @@ class Compactor:
 
     async def stop(self) -> None:
         """Give up a compaction that is under way, begin no other, and wait until nothing is left of it."""
-        self._stop.set()
+        self._stopping = True
+        if self._work is not None:
+            self._work.summary.stop()
         await self._idle.wait()
 
-    def _prepared(self, done: asyncio.Future[_Prepared | None]) -> None:
-        error = done.exception()
-        prepared = None if error is not None else done.result()
-        if prepared is None:
-            self._over(error)
-            return
-        switching = self._disk.submit(partial(_switch, self._journal, prepared))
-        switching.add_done_callback(lambda done: self._over(done.exception()))
+    def _begin(self, found: asyncio.Future[JournalEnd]) -> None:
+        assert self._work is not None
+        self._thread = DiskThread(f"flowstone compaction {self._path}")
+        self._thread.submit(partial(self._work.prepare, found.result())).add_done_callback(self._prepared)
 
-    def _over(self, error: BaseException | None) -> None:
-        if not isinstance(error, _Stopped):
+    def _prepared(self, done: asyncio.Future[bool]) -> None:
+        assert self._work is not None
+        if done.exception() is None and done.result():
+            self._disk.submit(self._work.switch).add_done_callback(self._switched)
+        else:
+            self._switched(done)
+
+    def _switched(self, done: asyncio.Future[bool]) -> None:
+        assert self._work is not None
+        assert self._thread is not None
+        error = done.exception()
+        if not isinstance(error, Stopped):
             self.problem = None if error is None else self._complaint(error)
+        self._thread.submit(self._work.clean).add_done_callback(self._over)
+        self._thread.stop()
+
+    def _over(self, done: asyncio.Future[None]) -> None:
+        done.exception()  # To fail to close what nobody uses any more is nobody's concern.
+        self._work = None
         self._looked()
         self._idle.set()
 
@@ -115,83 +124,56 @@ class Compactor:
         return f"the journal was not compacted: {said}"
 
 
-class _Stopped(Exception):
-    """The store is being closed."""
+class _Work:
+    """One compaction. Its steps run one after the other, on threads that may wait."""
 
+    def __init__(self, path: Path, journal: JournalFile, mode: int) -> None:
+        self.summary = Summary()
+        self._path = path
+        self._journal = journal
+        self._mode = mode
+        self._draft: Draft | None = None
+        self._reader: JournalReader | None = None
+        self._unused: int | None = None
 
-class _Pace:
-    """Lets other threads have the interpreter, and ends the work when the store is closed."""
+    def prepare(self, start: JournalEnd) -> bool:
+        """Make a draft that lacks only the newest lines; False if it is not worth it."""
+        self._unused = file = open_draft(self._path, self._mode)
+        if not self.summary.write(self._path, start.length, file):
+            return False
+        with JournalReader(draft_of(self._path)) as written:
+            for _ in written.bodies():
+                self.summary.keep_pace()
+        self._draft = Draft(file, written.end)
+        self._reader = JournalReader(self._path, start)
+        while self._journal.length - self._reader.length > _REST:
+            self._copy(self._draft, self._reader)
+            self._draft.sync()
+        return True
 
-    def __init__(self, stop: Event) -> None:
-        self._stop = stop
-        self._since = perf_counter()
+    def switch(self) -> bool:
+        """Complete the draft and go on in it; on the disk thread. If it raises, the journal is as it was."""
+        assert self._draft is not None
+        assert self._reader is not None
+        self._copy(self._draft, self._reader, at_once=True)
+        self._draft.sync()
+        self._journal.check()
+        draft_of(self._path).replace(self._path)
+        self._unused = self._journal.go_on_in(self._draft.file, self._draft.chain, self._draft.length)
+        return True
 
-    def keep(self) -> None:
-        """Called between small pieces of work. Raises `_Stopped`."""
-        if self._stop.is_set():
-            raise _Stopped
-        if perf_counter() - self._since >= _SLICE:
-            sleep(_SLICE)
-            self._since = perf_counter()
+    def clean(self) -> None:
+        """Remove the draft if it was not used, and close what is not used any more."""
+        if self._reader is not None:
+            self._reader.close()
+        if self._unused is not None:
+            remove_draft(self._path)
+            os.close(self._unused)
 
-
-@dataclass(slots=True)
-class _Prepared:
-    """A draft that says what the journal says up to where the reader is."""
-
-    draft: Draft
-    reader: JournalReader
-
-    def copy(self, until: int, pace: _Pace | None = None) -> None:
-        """Add the journal's lines up to a length. Raises OSError and `Damaged`."""
-        self.reader.resume()
-        for body in self.reader.bodies(until):
-            self.draft.add_body(body)
-            if pace is not None:
-                pace.keep()
-
-
-def _prepare(path: Path, journal: JournalFile, mode: int, pace: _Pace) -> _Prepared | None:
-    """A draft that lacks only the newest lines, or None if it is not worth it."""
-    length = journal.length
-    with JournalReader(path) as reader:
-        replay = Replay()
-        try:
-            for body in reader.bodies(length):
-                replay.apply(decode_body(body))
-                pace.keep()
-        except ValueError as error:
-            raise StoreUnavailable(damage(reader, error, replay)) from error
-    draft = Draft(path, mode)
-    try:
-        for operation in snapshot(replay.history):
-            draft.add([operation])
-            if draft.size * _WORTH > length:
-                draft.discard()
-                return None
-            pace.keep()
-        prepared = _Prepared(draft, reader)
-        while journal.length - reader.length > _REST:
-            prepared.copy(journal.length, pace)
-            draft.sync()
-        draft.sync()
-    except BaseException:
-        draft.discard()
-        raise
-    return prepared
-
-
-def _switch(journal: JournalFile, prepared: _Prepared) -> None:
-    """Complete the draft and go on in it. Raises OSError, `JournalLost` or `Damaged`: the journal is as it was."""
-    draft = prepared.draft
-    try:
-        journal.check()
-        prepared.copy(journal.length)
-        draft.sync()
-        draft.put_in_place()
-    except BaseException:
-        draft.discard()
-        raise
-    finally:
-        prepared.reader.close()
-    journal.go_on_in(draft.file, draft.chain, draft.length)
+    def _copy(self, draft: Draft, reader: JournalReader, *, at_once: bool = False) -> None:
+        """Add the lines that the journal has by now."""
+        reader.resume()
+        for body in reader.bodies(self._journal.length):
+            draft.add_body(body)
+            if not at_once:
+                self.summary.keep_pace()

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from flowstone.store.replay import Operation
 
-__all__ = ["Draft", "remove_draft", "rewrite"]
+__all__ = ["Draft", "draft_of", "open_draft", "remove_draft", "rewrite"]
 
 _PORTION: Final = (
     256 * 1024
@@ -30,33 +30,29 @@ _FLAGS: Final = os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND | getattr(os, 
 
 
 class Draft:
-    """A journal that is being written; `discard` or `put_in_place` ends it.
+    """A journal that is being written to a file opened for appending.
 
     Args:
-        path: The journal that it will replace; if there is one, the draft gets its permissions.
-        mode: Permissions otherwise.
+        file: The file descriptor.
+        end: Where what it holds ends; without it, the file is empty and gets a header.
 
     Attributes:
-        file: The file descriptor, opened for appending.
+        file: As given.
         chain: The place of the last line.
         length: Bytes on the disk.
         size: Bytes on the disk, and those that the next `sync` writes.
     """
 
-    def __init__(self, path: Path, mode: int) -> None:
-        self._path = path
-        self.chain = Chain.new()
-        self.length = 0
-        self._waiting: list[bytes] = [self.chain.header]
-        self.size = len(self.chain.header)
-        with suppress(FileNotFoundError):
-            mode = stat.S_IMODE(path.stat().st_mode)
-        self.file = os.open(_draft_of(path), _FLAGS | getattr(os, "O_CLOEXEC", 0), mode)
+    def __init__(self, file: int, end: JournalEnd | None = None) -> None:
+        self.file = file
+        self.chain = Chain.new() if end is None or end.chain is None else end.chain
+        self.length = 0 if end is None else end.length
+        self._waiting: list[bytes] = [self.chain.header] if end is None else []
+        self.size = self.length + sum(map(len, self._waiting))
 
-    def add(self, operations: Iterable[Operation]) -> None:
-        """Write operations. Raises OSError."""
-        for operation in operations:
-            self.add_body(encode_operation(operation))
+    def add(self, operation: Operation) -> None:
+        """Write an operation. Raises OSError."""
+        self.add_body(encode_operation(operation))
 
     def add_body(self, body: bytes) -> None:
         """Write an operation that is bytes already. Raises OSError."""
@@ -74,39 +70,41 @@ class Draft:
         os.fsync(self.file)
         self.length += len(data)
 
-    def put_in_place(self) -> None:
-        """Let it be the journal; it has been synced. Raises OSError, and then it is not."""
-        _draft_of(self._path).replace(self._path)
-
-    def discard(self) -> None:
-        """Remove it."""
-        os.close(self.file)
-        remove_draft(self._path)
-
 
 def rewrite(path: Path, operations: Iterable[Operation], mode: int) -> JournalEnd:
     """Put other operations in place of a journal's, all or none; returns where they end.
 
     Raises OSError, and then the journal is as it was, or has been replaced and the change may not be durable.
     """
-    draft = Draft(path, mode)
+    file = open_draft(path, mode)
     try:
-        draft.add(operations)
+        draft = Draft(file)
+        for operation in operations:
+            draft.add(operation)
         draft.sync()
-        draft.put_in_place()
+        draft_of(path).replace(path)
     except BaseException:
-        draft.discard()
+        remove_draft(path)
         raise
-    os.close(draft.file)
+    finally:
+        os.close(file)
     sync_directory(path.parent)
     return JournalEnd(draft.length, draft.chain)
 
 
+def open_draft(path: Path, mode: int) -> int:
+    """Open an empty draft of a journal for appending, with its permissions, or `mode` if there is none yet."""
+    with suppress(FileNotFoundError):
+        mode = stat.S_IMODE(path.stat().st_mode)
+    return os.open(draft_of(path), _FLAGS | getattr(os, "O_CLOEXEC", 0), mode)
+
+
 def remove_draft(path: Path) -> None:
-    """Remove what a process that died left of a draft."""
+    """Remove a journal's draft, whoever left it."""
     with suppress(OSError):
-        _draft_of(path).unlink()
+        draft_of(path).unlink()
 
 
-def _draft_of(path: Path) -> Path:
+def draft_of(path: Path) -> Path:
+    """Where the draft of a journal is."""
     return path.with_name(path.name + ".new")

@@ -16,13 +16,13 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Final
 
 from flowstone.store.journal_lines import encode_operation
+from flowstone.store.journal_reader import JournalEnd
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
     from flowstone.store.journal_lines import Chain
-    from flowstone.store.journal_reader import JournalEnd
     from flowstone.store.lock import FileLock
 
 __all__ = ["JournalFile", "JournalLost", "sync_directory", "write_all"]
@@ -94,15 +94,22 @@ class JournalFile:
             self._lost = JournalLost(lost)
         raise self._lost
 
-    def go_on_in(self, file: int, chain: Chain, length: int) -> None:
-        """Append to another file from now on: one that says the same and has just taken this one's name."""
-        with suppress(OSError):  # It has no name any more.
-            os.close(self._file)
+    def place(self) -> JournalEnd:
+        """Where it ends now."""
+        return JournalEnd(self.length, self._chain.copy())
+
+    def go_on_in(self, file: int, chain: Chain, length: int) -> int:
+        """Append to another file from now on: one that says the same and has just taken this one's name.
+
+        Returns the descriptor of the file before, to be closed where nobody waits: to free much space takes long.
+        """
+        before = self._file
         self._file, self._chain, self.length = file, chain, length
         self._clean = True
         self._closed = self._named = False
         with suppress(OSError):  # Then the next append does it first.
             self._name()
+        return before
 
     def end(self) -> None:
         """Say in a last line, once, that nothing follows. Raises as `append` does."""

@@ -71,21 +71,26 @@ def read_journal(path: Path, replay: Replay) -> JournalEnd:
 class JournalReader:
     """A journal that is open for reading.
 
+    Args:
+        path: The file.
+        start: Where to begin, instead of at the header.
+
     Attributes:
         path: The file.
         lines: The place of the last line read.
         length: Where that line ends, in bytes.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, start: JournalEnd | None = None) -> None:
         self.path = path
-        self.length = 0
-        self.lines: Lines = Chain.new()
+        self.length = 0 if start is None else start.length
+        self.lines: Lines = Chain.new() if start is None or start.chain is None else start.chain
         self._unended = False
         self._begun = False
         self._file = path.open("rb")
         try:
-            self._read_header(self._file.readline())
+            if start is None:
+                self._read_header(self._file.readline())
         except BaseException:
             self._file.close()
             raise

@@ -16,7 +16,10 @@ import pytest
 
 from flowstone.errors import StoreUnavailable
 from flowstone.runs.records import Status
-from flowstone.store import FileStore, compaction
+from flowstone.store import FileStore, compaction, summary
+from flowstone.store.compaction import _Work
+from flowstone.store.journal_draft import Draft
+from flowstone.store.summary import Summary
 from tests.store.facts import begun, end, over, run, start
 from tests.store.looking import journal, reread
 
@@ -33,18 +36,18 @@ def eager(monkeypatch):
 class Gate:
     """Holds a compaction before one of its steps, on whatever thread that is."""
 
-    def __init__(self, monkeypatch, name: str, *, error: Exception | None = None) -> None:
+    def __init__(self, monkeypatch, owner: type, name: str, *, error: Exception | None = None) -> None:
         self.reached, self.open = threading.Event(), threading.Event()
-        step = getattr(compaction.Draft, name)
+        step = getattr(owner, name)
 
-        def held(draft, *arguments):
+        def held(*arguments):
             self.reached.set()
             assert self.open.wait(20)
             if error is not None:
                 raise error
-            return step(draft, *arguments)
+            return step(*arguments)
 
-        monkeypatch.setattr(compaction.Draft, name, held)
+        monkeypatch.setattr(owner, name, held)
 
 
 def look(store) -> None:
@@ -102,13 +105,12 @@ async def test_a_living_journal_stays_small(store, directory, eager):
 
 async def test_writers_do_not_wait_for_a_compaction(store, directory, monkeypatch):
     """While a compaction is at it, writes are acknowledged; afterwards they are in the new journal, in order."""
-    gate = Gate(monkeypatch, "sync")
+    gate = Gate(monkeypatch, Summary, "write")
     before = journal(directory).stat().st_ino
     await live(store, begin=0, lives=10)
     look(store)
     await reached(gate)
     await live(store, begin=10, lives=10)
-    assert not store._compactor._idle.is_set()
     assert journal(directory).stat().st_ino == before
     gate.open.set()
     await store._compactor.settled()
@@ -132,7 +134,7 @@ async def test_a_journal_that_is_alive_is_not_written_anew(store, directory, eag
 async def test_a_compaction_without_room_is_put_off(store, directory, monkeypatch):
     """A disk without room for a second journal goes on with the first, and health says why until there is room."""
     with monkeypatch.context() as patch:
-        Gate(patch, "sync", error=OSError(28, "No space left on device")).open.set()
+        Gate(patch, Draft, "sync", error=OSError(28, "No space left on device")).open.set()
         await live(store, begin=0, lives=10)
         look(store)
         await store._compactor.settled()
@@ -148,10 +150,37 @@ async def test_a_compaction_without_room_is_put_off(store, directory, monkeypatc
     assert await everything(await reread(directory)) == await everything(store)
 
 
-@pytest.mark.parametrize("step", ["add", "sync", "put_in_place"])
-async def test_closing_ends_a_compaction(store, directory, monkeypatch, step):
+@pytest.mark.parametrize(
+    ("program", "says"),
+    [
+        ("import os; os.kill(os.getpid(), 9)", "ended with status -9"),
+        ("raise SystemExit('no module named x')", "no module named x"),
+        ("print('not a journal')", "not a journal of FlowStone"),
+    ],
+)
+async def test_a_process_that_fails_costs_nothing(store, directory, monkeypatch, program, says):
+    """However the process ends that summarises a journal, the store goes on, says why, and tries again later."""
+    with monkeypatch.context() as patch:
+        patch.setattr(summary, "_PROGRAM", program)
+        await live(store, begin=0, lives=10)
+        look(store)
+        await store._compactor.settled()
+    assert says in store.problem
+    assert sorted(path.name for path in directory.iterdir()) == ["journal.jsonl", "journal.lock"]
+    await store.create_run(run("run-9999"))
+    assert await everything(await reread(directory)) == await everything(store)
+    look(store)
+    await store._compactor.settled()
+    assert store.problem is None
+
+
+@pytest.mark.parametrize(
+    ("owner", "step"),
+    [(_Work, "prepare"), (Summary, "write"), (Draft, "sync"), (_Work, "switch"), (_Work, "clean")],
+)
+async def test_closing_ends_a_compaction(store, directory, monkeypatch, owner, step):
     """A store that is closed leaves nothing of a compaction behind and loses nothing, whatever it is at."""
-    gate = Gate(monkeypatch, step)
+    gate = Gate(monkeypatch, owner, step)
     await live(store, begin=0, lives=10)
     look(store)
     await reached(gate)
@@ -165,7 +194,7 @@ async def test_closing_ends_a_compaction(store, directory, monkeypatch, step):
 
 async def test_a_journal_replaced_during_a_compaction_is_left_alone(store, directory, monkeypatch):
     """A draft never takes the place of a file that something else put there."""
-    gate = Gate(monkeypatch, "sync")
+    gate = Gate(monkeypatch, Draft, "sync")
     await live(store, begin=0, lives=10)
     look(store)
     await reached(gate)
@@ -182,7 +211,7 @@ async def test_a_journal_replaced_during_a_compaction_is_left_alone(store, direc
 
 async def test_damage_that_a_compaction_meets_is_told(store, directory, monkeypatch):
     """What is wrong with a line is known before the next opening, and nothing is made of such a journal."""
-    gate = Gate(monkeypatch, "add")
+    gate = Gate(monkeypatch, _Work, "switch")
     await live(store, begin=0, lives=10)
     with journal(directory).open("r+b") as file:
         file.seek(200)
@@ -197,7 +226,7 @@ async def test_a_directory_that_does_not_sync_acknowledges_nothing(
     store, directory, disk, eager, monkeypatch
 ):
     """After the rename nothing is acknowledged until the new name is durable, and then the store goes on."""
-    gate = Gate(monkeypatch, "put_in_place")
+    gate = Gate(monkeypatch, _Work, "switch")
     await live(store, begin=0, lives=10)
     look(store)
     await reached(gate)

@@ -24,7 +24,7 @@ ROOT = Path(__file__).parents[2]
 # pipe is atomic, so the ledger has whole lines.
 PROGRAM = """
 import asyncio, os, sys
-from flowstone.store import FileStore, compaction
+from flowstone.store import FileStore, compaction, summary
 from tests.store.facts import begun, end, over, run, start
 
 def tell(*words):
@@ -51,7 +51,8 @@ async def writer(store, name):
 
 async def main(directory, life):
     if int(life[4:]) % 2:  # Every other life compacts its journal all the time.
-        compaction._LEAST = compaction._GROWTH = compaction._WORTH = 0
+        compaction._LEAST = compaction._GROWTH = 0
+        summary._MOST = 100.0
     store = FileStore(directory)
     await store.open()
     tell("open")

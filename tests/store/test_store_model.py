@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 import tempfile
 
 import pytest
@@ -13,7 +14,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 from flowstone import errors
 from flowstone.runs.events import StepRetried
 from flowstone.runs.records import Status
-from flowstone.store import FileStore, MemoryStore, StaleWrite, compaction
+from flowstone.store import FileStore, MemoryStore, StaleWrite, summary
 from flowstone.store import file as file_module
 from tests.store.facts import FAILURE, at, begun, end, over, run, start
 from tests.store.model import Model, Refused
@@ -60,7 +61,9 @@ class Stores(RuleBasedStateMachine):
         self.memory = MemoryStore()
         self.file = FileStore(self.directory.name)
         self.patch = pytest.MonkeyPatch()
-        self.patch.setattr(compaction, "_WORTH", 0)  # What little is written here is always compacted.
+        # What little is written here is always compacted, and is not worth a process.
+        self.patch.setattr(summary, "_MOST", 100.0)
+        self.patch.setattr(sys, "frozen", True, raising=False)
         self.do(self.file.open())
 
     def teardown(self) -> None:
