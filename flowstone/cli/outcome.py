@@ -9,6 +9,7 @@ from flowstone.cli.labels import breakdown, count, duration, failure_label, reco
 from flowstone.cli.problem import FAILED, INTERRUPTED
 from flowstone.cli.tables import table
 from flowstone.masking import masked
+from flowstone.runs.failure_text import alike
 from flowstone.runs.records import Status
 from flowstone.runtime.step_list import StepList
 
@@ -28,15 +29,17 @@ FAILURES_TOLD = 20
 
 
 def failure_lines(failed: Sequence[Materialization], *, debug: bool = False) -> Iterator[str]:
-    """A line per failed step (`raw[2025-01-15] failed (error, attempt 3): ValueError: no data (sales.py:14)`)."""
-    for step in failed[:FAILURES_TOLD]:
-        failure = step.failure
+    """A line per failure (`raw[2025-01-15] failed (error, attempt 3): ValueError: no data (sales.py:14)`).
+
+    Steps that failed in the same words, all for one broken resource perhaps, share one.
+    """
+    for group in alike(failed[:FAILURES_TOLD]):
+        step, failure = group[0], group[0].failure
+        name = record_label(step) + (f" and {len(group) - 1:,} more" if len(group) > 1 else "")
         if failure is None:
-            yield f"{record_label(step)} failed"
+            yield f"{name} failed"
             continue
-        yield (
-            f"{record_label(step)} failed ({failure.kind}, attempt {step.attempt}): {failure_label(failure)}"
-        )
+        yield f"{name} failed ({failure.kind}, attempt {step.attempt}): {failure_label(failure)}"
         if debug and failure.traceback:
             yield masked(failure.traceback).rstrip()
     if len(failed) > FAILURES_TOLD:

@@ -14,34 +14,46 @@ if TYPE_CHECKING:
 
     from flowstone.runs.records import Materialization
 
-__all__ = ["failure_line", "failure_lines", "failure_note"]
+__all__ = ["alike", "failure_line", "failure_lines", "failure_note"]
 
 _MOST_NAMED: Final = 3
 _LONGEST: Final = 1_000  # Characters of one of several messages.
 
 
-def failure_line(record: Materialization, limit: int | None = None) -> str:
-    """`raw[2025-01-15]: ValueError: no data (/srv/pipeline.py:14)`.
+def failure_line(record: Materialization, limit: int | None = None, more: int = 0) -> str:
+    """`raw[2025-01-15] and 2 more: ValueError: no data (/srv/pipeline.py:14)`.
 
     Args:
         record: A failed step.
         limit: Characters of the message at most. Default: all.
+        more: Steps that failed in the same words.
     """
     failure = record.failure
+    name = f"{record.name} and {more:,} more" if more else record.name
     if failure is None:
-        return record.name
+        return name
     message = failure.message
     if limit is not None and len(message) > limit:
         message = f"{message[:limit]}…"
-    return f"{record.name}: {message}" + (f" ({failure.where})" if failure.where else "")
+    return f"{name}: {message}" + (f" ({failure.where})" if failure.where else "")
 
 
 def failure_lines(failed: Sequence[Materialization], total: int) -> str:
-    """The first failed steps, one below the other, each after a line break, and how many more there are."""
-    named = failed[:_MOST_NAMED]
-    lines = [indented(failure_line(record, _LONGEST)) for record in named]
-    text = "".join(f"\n  {line}" for line in lines)
-    return text + (f"\n  and {total - len(named):,} more" if total > len(named) else "")
+    """The first failures, each after a line break, those that say the same once, and how many more there are."""
+    groups = alike(failed)[:_MOST_NAMED]
+    text = "".join(f"\n  {indented(failure_line(group[0], _LONGEST, len(group) - 1))}" for group in groups)
+    named = sum(map(len, groups))
+    return text + (f"\n  and {total - named:,} more" if total > named else "")
+
+
+def alike(failed: Sequence[Materialization]) -> list[list[Materialization]]:
+    """Failed steps, those together that failed in the same words at the same place, in order of the first."""
+    groups: dict[tuple[str, str, str] | None, list[Materialization]] = {}
+    for record in failed:
+        failure = record.failure
+        what = None if failure is None else (failure.kind, failure.message, failure.where)
+        groups.setdefault(what, []).append(record)
+    return list(groups.values())
 
 
 def failure_note(record: Materialization) -> str | None:

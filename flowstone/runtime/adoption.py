@@ -79,7 +79,7 @@ class Adoption:
                 await self._adopt_orphans()
         except StoreUnavailable as error:
             self._services.peers.outage()
-            _log.warning("The store does not say which runs were left unfinished: %s", error)
+            self._services.troubles.say("store", f"it does not say which runs were left unfinished: {error}")
 
     async def _find_strays(self) -> None:
         """Once a lease, look for runs that this node owns without knowing it.
@@ -119,7 +119,7 @@ class Adoption:
         except StoreUnavailable:
             raise
         except FlowstoneError as problem:
-            _log.warning("Run %s could not be resumed: %s", record.id, problem)
+            self._services.troubles.say(f"run {record.id}", f"it could not be resumed: {problem}")
 
     async def _orphans(self) -> Sequence[RunRecord]:
         orphans = await self._services.peers.asked(self._cluster.orphans(self._services.snapshot.names))
@@ -139,7 +139,7 @@ class Adoption:
                 self._runs.forsaken[orphan.id] = error
                 raise
             except FlowstoneError as error:
-                _log.warning("Run %s could not be adopted: %s", orphan.id, error)
+                self._services.troubles.say(f"run {orphan.id}", f"it could not be adopted: {error}")
 
 
 def _passes(error: BaseException) -> bool:

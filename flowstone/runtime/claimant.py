@@ -6,7 +6,6 @@ takes is the most urgent there is; what it does not take, another node may.
 
 from __future__ import annotations
 
-import logging
 from typing import TYPE_CHECKING
 
 from flowstone.errors import FlowstoneError, StoreUnavailable
@@ -21,8 +20,6 @@ if TYPE_CHECKING:
     from flowstone.store.cluster import Cluster
 
 __all__ = ["Claimant"]
-
-_log = logging.getLogger(__name__)
 
 _MOST_AT_ONCE = 32
 
@@ -61,7 +58,7 @@ class Claimant:
                 self._may_wait = await self._take(room)
         except StoreUnavailable as error:
             self._services.peers.outage()
-            _log.warning("The store does not say which runs wait: %s", error)
+            self._services.troubles.say("store", f"it does not say which runs wait: {error}")
 
     async def _take(self, limit: int) -> bool:
         """Take up to so many; whether there may be more."""
@@ -75,7 +72,7 @@ class Claimant:
                 self._runs.forsaken[record.id] = error
                 raise
             except FlowstoneError as error:
-                _log.warning("Run %s could not be begun: %s", record.id, error)
+                self._services.troubles.say(f"run {record.id}", f"it could not be begun: {error}")
         return len(taken) == limit
 
     def _room(self) -> int:

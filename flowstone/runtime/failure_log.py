@@ -3,7 +3,7 @@
 A run that was submitted has nobody whom its failures are raised to, so they are errors in the log of the node that
 ran the step. Where somebody waits in this process, the failure is raised or returned anyway, and is here at
 "debug" only. A source that is broken fails a thousand partitions in the same words: of one run the first twenty
-are errors.
+are errors, and of what one broken resource fails the first.
 """
 
 from __future__ import annotations
@@ -29,6 +29,7 @@ _log = logging.getLogger(STEPS)
 
 _MOST_TOLD: Final = 20  # Of one run.
 _MOST_RUNS: Final = 1_000
+_SHARED: Final = frozenset({"io", "resource", "store"})
 
 
 class FailureLog:
@@ -36,6 +37,9 @@ class FailureLog:
 
     def __init__(self) -> None:
         self._told: OrderedDict[str, int] = OrderedDict()
+        self._shared: OrderedDict[tuple[str, str], None] = (
+            OrderedDict()
+        )  # What was told of one run for all its steps.
 
     def tell(self, event: Event, *, awaited: bool = False) -> None:
         """Log an event if a step failed by it; an attempt that is made again is worth a line at "info".
@@ -46,13 +50,28 @@ class FailureLog:
         """
         if isinstance(event, StepFailed) and event.materialization.failure is not None:
             failure = event.materialization.failure
-            level = logging.DEBUG if awaited else self._level(event.run_id)
+            level = (
+                logging.DEBUG
+                if awaited or self._was_told(event.run_id, failure)
+                else self._level(event.run_id)
+            )
             self._write(level, event, event.attempt, failure, "failed", failure.frames)
         elif isinstance(event, StepRetried) and event.failure.kind != "lost":
             ending = f"is tried again in {event.delay:.3g} s; it failed"
             self._write(
                 logging.DEBUG if awaited else logging.INFO, event, event.attempt, event.failure, ending, ""
             )
+
+    def _was_told(self, run_id: str, failure: Failure) -> bool:
+        """Whether it is the trouble of something that steps share, and was told of another step of the run."""
+        if failure.kind not in _SHARED:
+            return False
+        told = (run_id, failure.message)
+        known = told in self._shared
+        self._shared[told] = None
+        if len(self._shared) > _MOST_RUNS:
+            self._shared.popitem(last=False)
+        return known
 
     def _level(self, run_id: str) -> int:
         told = self._told[run_id] = self._told.pop(run_id, 0) + 1

@@ -19,9 +19,9 @@ from flowstone.runtime.guard import call_async, describe
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from flowstone.actors import Clock
     from flowstone.io.manager import IOManager, Target
     from flowstone.runs.records import Materialization
+    from flowstone.runtime.services import Services
 
 __all__ = ["IOManagerProcess", "IOStatistics"]
 
@@ -44,15 +44,13 @@ class IOManagerProcess:
     Args:
         name: What assets call it (`io="name"`).
         manager: The manager.
-        clock: Times the delays between two tries of its `setup`.
-        present: The runtime's IO managers; this one is in it while it runs.
+        services: Among whose IO managers it is while it runs.
     """
 
-    def __init__(
-        self, name: str, manager: IOManager, clock: Clock, present: dict[str, IOManagerProcess]
-    ) -> None:
-        self._present = present
-        self._clock = clock
+    def __init__(self, name: str, manager: IOManager, services: Services) -> None:
+        self._present = services.io
+        self._clock = services.clock
+        self._troubles = services.troubles
         self._ready = not hasattr(manager, "setup")
         self._tried = asyncio.Event()
         self.name = name
@@ -157,6 +155,11 @@ class IOManagerProcess:
             return True
         ok, result = await call_async(function, {}, None)
         self.problem = None if ok else f"{method} failed: {result.message}"
+        subject = f"IO manager {self.name!r}"
+        if self.problem is None:
+            self._troubles.over(subject)
+        else:
+            self._troubles.say(subject, self.problem)
         return ok
 
 

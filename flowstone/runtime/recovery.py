@@ -10,7 +10,6 @@ flight as failed with the kind `lost`. Where several nodes share a store, `adopt
 from __future__ import annotations
 
 import asyncio
-import logging
 from typing import TYPE_CHECKING
 
 from flowstone.errors import FlowstoneError, StoreUnavailable
@@ -27,8 +26,6 @@ if TYPE_CHECKING:
     from flowstone.runtime.services import Services
 
 __all__ = ["Recovery"]
-
-_log = logging.getLogger(__name__)
 
 _PAGE = 1000
 _FIRST_DELAY = 1.0
@@ -71,8 +68,9 @@ class Recovery:
                 if record.id not in self._runs.live and record.owner != self._services.node:
                     await self._recover(record)
         except StoreUnavailable as error:
-            _log.warning("The store does not say which runs were left unfinished: %s", error)
+            self._services.troubles.say("store", f"it does not say which runs were left unfinished: {error}")
             return False
+        self._services.troubles.over("store")
         return True
 
     async def _recover(self, record: RunRecord) -> None:
@@ -81,7 +79,7 @@ class Recovery:
         except StoreUnavailable:
             raise
         except FlowstoneError as error:
-            _log.warning("Run %s could not be recovered: %s", record.id, error)
+            self._services.troubles.say(f"run {record.id}", f"it could not be recovered: {error}")
 
     async def _resume(self, record: RunRecord) -> None:
         if record.request.asset in self._services.snapshot.graph:

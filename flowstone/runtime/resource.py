@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 import inspect
-import logging
 from functools import partial
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
@@ -19,14 +18,11 @@ from flowstone.runtime.guard import call_async
 if TYPE_CHECKING:
     from collections.abc import Callable
     from contextlib import AbstractAsyncContextManager
-    from random import Random
 
-    from flowstone.actors import Clock
     from flowstone.runtime.guard import Outcome
+    from flowstone.runtime.services import Services
 
 __all__ = ["ResourceProcess", "ResourceProvider", "as_provider"]
-
-_log = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
@@ -101,27 +97,24 @@ class ResourceProcess:
     Args:
         name: What assets call it.
         provider: Makes and ends it.
-        clock: Times the delays and the health checks.
-        random: Spreads the delays.
-        present: The runtime's resources; this one is in it while it runs.
+        services: Among whose resources it is while it runs.
     """
 
     def __init__(
         self,
         name: str,
         provider: ResourceProvider[Any],
-        clock: Clock,
-        random: Random,
-        present: dict[str, ResourceProcess],
+        services: Services,
     ) -> None:
-        self._present = present
+        self._present = services.resources
         self.name = name
         self.problem: str | None = "it is being set up"
         self._provider = provider
-        self._clock = clock
-        self._random = random
+        self._clock = services.clock
+        self._random = services.random
         self._value: Any = None
         self._ready = False
+        self._troubles = services.troubles
         self._tried = asyncio.Event()
 
     async def lease(self) -> Any:
@@ -146,6 +139,7 @@ class ResourceProcess:
                 self.problem = f"its health check did not answer within {_HEALTH_TIMEOUT:g} s"
             else:
                 self.problem = None if ok else f"health check failed: {result.message}"
+            self._tell()
         return self.problem
 
     async def run(self, started: Callable[[], None]) -> None:
@@ -168,6 +162,7 @@ class ResourceProcess:
             self._value = result if ok else None
             self.problem = None if ok else f"set-up failed: {result.message}"
             self._tried.set()
+            self._tell()
             if ok:
                 return
             await self._clock.sleep(delay * self._random.uniform(0.5, 1.5))
@@ -187,7 +182,14 @@ class ResourceProcess:
         ok, result = await _guarded(self._provider.teardown, value, stopping=True)
         if not ok:
             self.problem = f"teardown failed: {result.message}"
-            _log.warning("Resource %r: %s", self.name, self.problem)
+            self._tell()
+
+    def _tell(self) -> None:
+        subject = f"resource {self.name!r}"
+        if self.problem is None:
+            self._troubles.over(subject)
+        else:
+            self._troubles.say(subject, self.problem)
 
 
 async def _guarded(function: Callable[..., Any], *arguments: Any, stopping: bool = False) -> Outcome:

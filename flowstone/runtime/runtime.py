@@ -58,6 +58,7 @@ from flowstone.runtime.services import Services
 from flowstone.runtime.slots import Slots
 from flowstone.runtime.threads import Threads
 from flowstone.runtime.tree import runtime_tree
+from flowstone.runtime.troubles import Troubles
 from flowstone.runtime.values import Values
 from flowstone.runtime.verdict import materialization_failed, raise_unless_succeeded
 from flowstone.runtime.watchman import drain
@@ -586,6 +587,7 @@ class Runtime:
             notices=Notices(),
             peers=Peers(self._clock, settings.lease),
             failures=FailureLog(),
+            troubles=Troubles(),
         )
 
     def _membership(self, services: Services) -> Membership | None:

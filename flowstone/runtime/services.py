@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from flowstone.runtime.resource import ResourceProcess
     from flowstone.runtime.slots import Slots
     from flowstone.runtime.threads import Threads
+    from flowstone.runtime.troubles import Troubles
     from flowstone.store.protocol import Store
 
 __all__ = ["Services"]
@@ -58,6 +59,7 @@ class Services:
     notices: Notices
     peers: Peers
     failures: FailureLog
+    troubles: Troubles
 
     async def record(self, event: Event, epoch: int, payload: bytes | None = None) -> None:
         """Write an event down, then tell whoever listens: nobody hears of what may yet be lost."""

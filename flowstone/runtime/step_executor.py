@@ -8,7 +8,6 @@ executed here, or not any more, is handed back, so that it is nobody's failure.
 
 from __future__ import annotations
 
-import logging
 from typing import TYPE_CHECKING
 
 from flowstone.actors import Crashed, Shutdown
@@ -33,8 +32,6 @@ if TYPE_CHECKING:
     from flowstone.store.cluster import Cluster, Notice, StepLease
 
 __all__ = ["StepExecutor"]
-
-_log = logging.getLogger(__name__)
 
 _MOST_PLANS = 16
 
@@ -90,7 +87,9 @@ class StepExecutor:
             self._begun_before = False
             await self._record()
         except StoreUnavailable as error:
-            _log.warning("The store does not say which steps this node is to execute: %s", error)
+            self._services.troubles.say(
+                "store", f"it does not say which steps this node is to execute: {error}"
+            )
 
     async def _record(self) -> None:
         """Record the ends of attempts that could not do so themselves."""
@@ -171,7 +170,8 @@ class StepExecutor:
                 raise
             except Exception as error:
                 # Its owner could plan it, so this node holds another release of the pipeline.
-                _log.warning("Run %s cannot be planned here: %s", run_id, describe(error, None).message)
+                why = describe(error, None).message
+                self._services.troubles.say(f"run {run_id}", f"it cannot be planned here: {why}")
                 return None
             if len(self._plans) >= _MOST_PLANS:
                 del self._plans[next(iter(self._plans))]

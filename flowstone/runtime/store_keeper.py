@@ -6,7 +6,6 @@ It is the tree's first child, so it is the last to stop: whatever writes on its 
 from __future__ import annotations
 
 import asyncio
-import logging
 from typing import TYPE_CHECKING
 
 from flowstone.errors import FlowstoneError, StoreUnavailable
@@ -18,8 +17,6 @@ if TYPE_CHECKING:
     from flowstone.runtime.services import Services
 
 __all__ = ["StoreKeeper"]
-
-_log = logging.getLogger(__name__)
 
 _PRUNE_INTERVAL = 1.0
 _SHARED_INTERVAL = 10.0  # Where several nodes share the store and each of them asks.
@@ -64,6 +61,7 @@ class StoreKeeper:
             )
         except FlowstoneError as error:
             self.problem = f"retention failed: {error}"
+            self._services.troubles.say("retention", str(error))
             if isinstance(error, StoreUnavailable):
                 self._back_off()
             return
@@ -75,7 +73,9 @@ class StoreKeeper:
                 failed += 1
         if failed:
             # The records are gone, so nobody will look for these values again: it is only wasted space.
-            _log.warning("%d superseded values could not be deleted", failed)
+            self._services.troubles.say("retention", f"{failed:,} superseded values could not be deleted")
+        else:
+            self._services.troubles.over("retention")
 
     def _usual_interval(self) -> float:
         if self._services.store.cluster is None:

@@ -54,7 +54,8 @@ async def take_up(services: Services, runs: Runs, cluster: Cluster, record: RunR
         await cluster.release(record.id, services.node)
         return
     if asset not in services.snapshot.graph:
-        _log.warning("Run %s waits for a node that knows the asset %r: this one does not", record.id, asset)
+        words = f"it waits for a node that knows the asset {asset!r}: this one does not"
+        services.troubles.say(f"run {record.id}", words)
         runs.holds.hold(record.id, _FOREIGN)
         await cluster.release(record.id, services.node)
         return

@@ -94,10 +94,7 @@ def _services(
 
 def _io_managers(services: Services, io: Mapping[str, IOManager]) -> Supervisor:
     return Supervisor(
-        [
-            Child(name, partial(IOManagerProcess, name, manager, services.clock, services.io))
-            for name, manager in io.items()
-        ]
+        [Child(name, partial(IOManagerProcess, name, manager, services)) for name, manager in io.items()]
     )
 
 
@@ -106,7 +103,7 @@ def _resources(services: Services, resources: Mapping[str, ResourceProvider[Any]
         [
             Child(
                 name,
-                partial(ResourceProcess, name, provider, services.clock, services.random, services.resources),
+                partial(ResourceProcess, name, provider, services),
                 shutdown=services.settings.cancel_timeout,
             )
             for name, provider in resources.items()

@@ -135,3 +135,13 @@ def test_a_document_lists_the_steps_that_are_at_hand(capfd):
     document = json.loads(out)
     assert (status, document["counts"]) == (0, {"succeeded": 1_000_000})
     assert [one["partition_key"] for one in document["steps"]] == ["a", "b"]
+
+
+def test_steps_that_failed_in_the_same_words_share_a_line():
+    """One broken resource is one line, and another failure another one."""
+    failed = [step(str(n), Status.FAILED, Failure("resource", "db is away")) for n in range(19)]
+    failed.insert(3, step("x", Status.FAILED, Failure("error", "ValueError: no")))
+    assert list(failure_lines(failed)) == [
+        "raw[0] and 18 more failed (resource, attempt 2): db is away",
+        "raw[x] failed (error, attempt 2): ValueError: no",
+    ]

@@ -179,8 +179,8 @@ async def test_a_run_names_its_first_three_failures():
     pipeline = Pipeline()
 
     @pipeline.asset(partitions=DailyPartitions("2025-01-01", "2025-01-05"))
-    async def raw() -> int:
-        raise ValueError("two\nlines")
+    async def raw(context: Context) -> int:
+        raise ValueError(f"no {context.partition.day}\nlines")
 
     async with Runtime(pipeline) as runtime:
         with pytest.raises(RunFailed) as caught:
@@ -188,10 +188,25 @@ async def test_a_run_names_its_first_three_failures():
     where = line_of(raw, "raise")
     told = str(caught.value).splitlines()
     assert told[0].endswith("5 of 5 steps failed, 0 were skipped")
-    assert told[1:3] == ["  raw[2025-01-01]: ValueError: two", f"    lines ({where})"]
+    assert told[1:3] == ["  raw[2025-01-01]: ValueError: no 1", f"    lines ({where})"]
     assert told[-1] == "  and 2 more"
     assert len(caught.value.__notes__) == 3
     assert len(caught.value.failures) == 5
+
+
+async def test_steps_that_failed_in_the_same_words_are_named_once():
+    """One broken source is one line, however many partitions it has."""
+    pipeline = Pipeline()
+
+    @pipeline.asset(partitions=DailyPartitions("2025-01-01", "2025-01-31"))
+    async def raw() -> int:
+        raise ValueError("no data")
+
+    async with Runtime(pipeline) as runtime:
+        with pytest.raises(RunFailed) as caught:
+            await runtime.backfill("raw", raise_on_failure=True)
+    (line,) = str(caught.value).splitlines()[1:]
+    assert line == f"  raw[2025-01-01] and 30 more: ValueError: no data ({line_of(raw, 'raise')})"
 
 
 @pytest.mark.parametrize("asset", [on_the_loop, in_a_thread], ids=lambda asset: asset.name)

@@ -9,7 +9,7 @@ import asyncio
 from collections import OrderedDict
 from contextlib import suppress
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from flowstone.cli.documents import json_value, run_document
 from flowstone.cli.labels import (
@@ -31,13 +31,14 @@ if TYPE_CHECKING:
 
     from flowstone.cli.screen import Screen
     from flowstone.runs.events import Event
-    from flowstone.runs.records import RunRecord
+    from flowstone.runs.records import Failure, RunRecord
     from flowstone.runtime.runtime import Runtime
 
 __all__ = ["Chronicle"]
 
 _FAILURES: Final = 5  # Told of one run; a broken source fails a thousand partitions in the same words.
 _KNOWN: Final = 10_000  # Runs.
+_News: TypeAlias = tuple[str, str, str]  # How a step ended, the kind of its failure and the message.
 
 _STYLES: Final = {"succeeded": "green", "failed": "bold red", "cancelled": "magenta"}
 
@@ -54,7 +55,9 @@ class Chronicle:
         self._screen = screen
         self._services = runtime._started()
         self._all_told = asyncio.Event()
-        self._known: OrderedDict[str, int] = OrderedDict()  # Runs told of, with the failures told of each.
+        self._known: OrderedDict[str, set[_News]] = (
+            OrderedDict()
+        )  # Runs told of, with the failures told of each.
 
     def tell(self, event: str, text: str, style: str = "", /, **facts: Any) -> None:
         """One line."""
@@ -90,7 +93,7 @@ class Chronicle:
                 pass
 
     async def _begins(self, event: Event) -> None:
-        self._known[event.run_id] = 0
+        self._known[event.run_id] = set()
         if len(self._known) > _KNOWN:
             self._known.popitem(last=False)
         run = await self._record(event.run_id)
@@ -118,15 +121,14 @@ class Chronicle:
         self.tell("run.finished", text, _STYLES.get(event.status, ""), **_facts(run))
 
     def _failed(self, event: StepFailed) -> None:
-        told = self._known.get(event.run_id, 0)
-        self._known[event.run_id] = told + 1
         failure = event.materialization.failure
-        if told >= _FAILURES or failure is None:
+        if failure is None or not self._is_news(event.run_id, "failed", failure):
             return
+        told = sum(ending == "failed" for ending, _, _ in self._known[event.run_id])
         step = record_label(event.materialization)
         text = f"{step} failed ({failure.kind}, attempt {event.attempt}): {failure_label(failure)}"
-        if told in {0, _FAILURES - 1}:
-            what = "the traceback" if told == 0 else "the other failures"
+        if told in {1, _FAILURES}:
+            what = "the traceback" if told == 1 else "the other failures"
             text += f"; `flowstone run {event.run_id} --debug` shows {what}"
         self.tell(
             "step.failed",
@@ -139,7 +141,18 @@ class Chronicle:
             failure={"kind": failure.kind, "message": masked(failure.message), "where": failure.where},
         )
 
+    def _is_news(self, run_id: str, ending: str, failure: Failure) -> bool:
+        """Whether this was not told of another step of the run, and not too much was."""
+        told = self._known.setdefault(run_id, set())
+        news = (ending, failure.kind, failure.message)
+        if news in told or sum(one[0] == ending for one in told) >= _FAILURES:
+            return False
+        told.add(news)
+        return True
+
     def _retried(self, event: StepRetried) -> None:
+        if not self._is_news(event.run_id, "retried", event.failure):
+            return
         step = step_label(event.asset, event.partition_key)
         self.tell(
             "step.retried",

@@ -1,0 +1,44 @@
+"""Lasting troubles in the log: each is said once, again when it is another one, and when it is over.
+
+What is looked at every second is broken every second; a log in which an outage fills the screen hides what came
+before it. Health tells at any time what is wrong now.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections import OrderedDict
+from contextlib import suppress
+from typing import Final
+
+__all__ = ["Troubles"]
+
+_log = logging.getLogger("flowstone.troubles")
+
+_MOST_SUBJECTS: Final = 1_000
+_MOST_TEXTS: Final = 20  # Of one subject: texts with a number or a time in them are new each time.
+
+
+class Troubles:
+    """What has been said of what, until it is over."""
+
+    def __init__(self) -> None:
+        self._said: OrderedDict[str, set[str]] = OrderedDict()
+
+    def say(self, subject: str, text: str) -> None:
+        """Log a trouble as a warning, unless that was said of the subject since it last worked."""
+        said = self._said.setdefault(subject, set())
+        self._said.move_to_end(subject)
+        if len(self._said) > _MOST_SUBJECTS:
+            self._said.popitem(last=False)
+        if text in said or len(said) >= _MOST_TEXTS:
+            return
+        said.add(text)
+        with suppress(BaseException):  # The handlers of a log are the application's.
+            _log.warning("%s: %s", subject, text)
+
+    def over(self, subject: str, text: str = "it works again") -> None:
+        """Log that a trouble is over, if there was one."""
+        if self._said.pop(subject, None) is not None:
+            with suppress(BaseException):  # As above.
+                _log.warning("%s: %s", subject, text)
