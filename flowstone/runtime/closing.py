@@ -49,6 +49,7 @@ async def close_run(services: Services, record: RunRecord, why: Failure | None =
         await store.write(end, record.epoch)
     if why is not None:
         _log.error("Run %s has failed: %s", record.id, why.message)
+        return
     for event in events:
         services.failures.tell(event)
 

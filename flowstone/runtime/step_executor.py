@@ -8,6 +8,7 @@ executed here, or not any more, is handed back, so that it is nobody's failure.
 
 from __future__ import annotations
 
+import logging
 from typing import TYPE_CHECKING
 
 from flowstone.actors import Crashed, Shutdown
@@ -32,6 +33,8 @@ if TYPE_CHECKING:
     from flowstone.store.cluster import Cluster, Notice, StepLease
 
 __all__ = ["StepExecutor"]
+
+_log = logging.getLogger(__name__)
 
 _MOST_PLANS = 16
 
