@@ -56,11 +56,19 @@ class Flock:
         """Lock it alone, now or not at all. Who shared the lock before and fails may have lost its share."""
         return _try(self.fileno(), fcntl.LOCK_EX)
 
+    def wait_for(self) -> None:
+        """Lock it alone, however long that takes: for a process that has nothing else to do."""
+        fcntl.flock(self.fileno(), fcntl.LOCK_EX)
+
+    def release(self) -> None:
+        """Lock it no more."""
+        fcntl.flock(self.fileno(), fcntl.LOCK_UN)
+
     def taken(self) -> bool:
         """Whether somebody else has locked it; leaves it unlocked by us."""
         if not self.seize():
             return True
-        fcntl.flock(self.fileno(), fcntl.LOCK_UN)
+        self.release()
         return False
 
     def close(self) -> None:

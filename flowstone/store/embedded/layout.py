@@ -15,8 +15,11 @@ __all__ = ["Layout"]
 class Layout:
     """The files of one embedded server, by name.
 
-    Three lock files, because three things have to be known apart: `users.lock` is held shared by each process
+    Five lock files, because five things have to be known apart: `users.lock` is held shared by each process
     that uses the server, `start.lock` by the one that just starts or stops it, and `server.lock` by the server.
+    `guardian.lock` is held by the process that waits until nobody is left who holds `presence.lock`, as each user
+    does: it cannot wait for `users.lock`, which a user who leaves lets go of for an instant, to see if it was the
+    last one.
     """
 
     directory: Path
@@ -42,6 +45,14 @@ class Layout:
     @property
     def server(self) -> Path:
         return self.directory / "server.lock"
+
+    @property
+    def presence(self) -> Path:
+        return self.directory / "presence.lock"
+
+    @property
+    def guardian(self) -> Path:
+        return self.directory / "guardian.lock"
 
     @property
     def log(self) -> Path:

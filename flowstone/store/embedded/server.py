@@ -18,6 +18,7 @@ from flowstone.store.embedded.cluster import Cluster
 from flowstone.store.embedded.failure import refused
 from flowstone.store.embedded.fitness import barred, refuse_windows
 from flowstone.store.embedded.flock import Flock
+from flowstone.store.embedded.guardian import dismiss, guard
 from flowstone.store.embedded.layout import Layout
 from flowstone.store.embedded.patience import Patience
 from flowstone.store.embedded.postmaster import PORT
@@ -35,9 +36,9 @@ class EmbeddedServer:
     """A PostgreSQL server in a directory: the first user starts it, the last one stops it.
 
     Users are objects of this class that have started and not stopped, in any number of processes. A process
-    that ends without `stop` counts no more, but leaves the server running until the next user stops. After a
-    kill -9 of users, of the server, or of both, `start` repairs what it finds; call it again to get back a
-    server that was killed in use.
+    that ends without `stop`, by a signal or a crash, counts no more: if it was the last one, a process that
+    guards the server stops it a moment later. After a kill -9 of users, of the server, or of all of them, `start`
+    repairs what it finds; call it again to get back a server that was killed in use.
 
     The server listens on no port and asks for no password: its socket is in a directory that only the
     account it runs under can enter. Started by root it runs as `postgres` or `nobody`.
@@ -53,6 +54,7 @@ class EmbeddedServer:
         self._layout = Layout(Path(os.path.realpath(directory)))
         self._options = dict(options)
         self._use: Flock | None = None
+        self._presence: Flock | None = None
         self._turn = Lock()
 
     def __repr__(self) -> str:
@@ -103,7 +105,7 @@ class EmbeddedServer:
             try:
                 account = account_for(self._layout.data)
                 with self._alone(account, Patience(_PATIENCE)) as cluster:
-                    self._leave(cluster)
+                    self._leave(cluster, account)
             finally:
                 self._give_up()
 
@@ -141,28 +143,35 @@ class EmbeddedServer:
         used = self._use is not None
         if self._use is None:
             self._use = Flock(self._layout.users, account)
+        if self._presence is None:
+            self._presence = Flock(self._layout.presence, account)
         try:
             self._use.share()
+            patience.until(self._presence.share)  # The guardian may be looking whether anybody is there.
             cluster.start(self._options, patience)
+            guard(self._layout, account)
         except BaseException:
             if not used:
-                self._leave(cluster)
+                self._leave(cluster, account)
             raise
         host = quote(str(cluster.socket), safe="/")
         return f"postgresql://postgres@/postgres?host={host}&port={PORT}"
 
-    def _leave(self, cluster: Cluster) -> None:
+    def _leave(self, cluster: Cluster, account: Account) -> None:
         try:
             # If nobody shares it now, nobody will until we are done: we hold start.lock.
             if self._use is not None and self._use.seize():
                 cluster.stop()
+                dismiss(self._layout, account)
         finally:
             self._give_up()
 
     def _give_up(self) -> None:
-        use, self._use = self._use, None
-        if use is not None:
-            use.close()
+        locks = (self._use, self._presence)
+        self._use = self._presence = None
+        for lock in locks:
+            if lock is not None:
+                lock.close()
 
     @contextmanager
     def _alone(self, account: Account, patience: Patience) -> Iterator[Cluster]:

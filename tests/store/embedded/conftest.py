@@ -13,13 +13,15 @@ import pytest
 from flowstone.store.embedded import EmbeddedServer
 from flowstone.store.embedded.patience import Patience
 from flowstone.store.embedded.postmaster import Postmaster
-from tests.store.embedded.users import User
+from tests.store.embedded.users import User, guardian
 
 UNSYNCED = {"fsync": "off"}
 
 
 def end_servers(place: Path) -> None:
     """End what a test has left running, and remove its files."""
+    for lock in [*place.rglob("guardian.lock")]:
+        Patience(10).until(lambda lock=lock: guardian(lock.parent) is None)
     for file in [*place.rglob("postmaster.pid")]:
         postmaster = Postmaster.of(file.parent)
         if postmaster is not None and postmaster.tell(signal.SIGQUIT):

@@ -13,7 +13,7 @@ import pytest
 from flowstone.store.embedded import EmbeddedServer
 from flowstone.store.embedded.patience import Patience
 from flowstone.store.embedded.postmaster import Postmaster
-from tests.store.embedded.users import kill_server, query, running
+from tests.store.embedded.users import guardian, kill_server, query, running
 
 
 @pytest.fixture
@@ -25,11 +25,12 @@ def server(directory):
 
 
 async def test_a_killed_user_is_no_user(directory, server, use):
-    """A server whose only user was killed runs on, is joined, and is stopped by the last of the others."""
+    """A server one of whose users was killed runs on, and is stopped by the last of the others."""
     killed = use(directory)
     await query(killed.answer(), "CREATE TABLE shop AS SELECT 7 AS id")
-    killed.kill()
     pid = running(directory)
+    server.start()
+    killed.kill()
     assert await query(server.start(), "SELECT id FROM shop") == 7
     assert running(directory) == pid is not None
     server.stop()
@@ -68,10 +69,11 @@ async def test_what_was_committed_survives_any_number_of_kills(directory, server
     assert await query(server.start(), "SELECT count(DISTINCT id) FROM shop") == sold
 
 
-async def test_both_are_killed(directory, server, use):
+async def test_all_are_killed(directory, server, use):
     """After the crash of everything, the next start is a start."""
     user = use(directory)
     await query(user.answer(), "CREATE TABLE shop AS SELECT 7 AS id")
+    os.kill(guardian(directory), signal.SIGKILL)
     user.kill()
     kill_server(directory)
     assert await query(server.start(), "SELECT id FROM shop") == 7

@@ -83,6 +83,24 @@ def running(directory: Path) -> int | None:
     return postmaster.pid if postmaster is not None and postmaster.lives() else None
 
 
+def guardian(directory: Path) -> int | None:
+    """The process id of the server's guardian: whoever has its lock file locked. None if there is none."""
+    inode = (directory / "guardian.lock").stat().st_ino
+    locked = [line.split() for line in Path("/proc/locks").read_text().splitlines()]
+    if not any(words[1] == "FLOCK" and words[5].endswith(f":{inode}") for words in locked):
+        return None
+    processes = [int(each.name) for each in Path("/proc").iterdir() if each.name.isdecimal()]
+    return next((pid for pid in processes if _has_open(pid, directory)), None)
+
+
+def _has_open(pid: int, directory: Path) -> bool:
+    try:
+        files = [file.resolve() for file in Path(f"/proc/{pid}/fd").iterdir()]
+    except OSError:
+        return False
+    return pid != os.getpid() and directory / "guardian.lock" in files
+
+
 def kill_server(directory: Path) -> int:
     """Kill -9 the server, as far as its parent, init, cares: it may be a zombie for a while."""
     pid = running(directory)
