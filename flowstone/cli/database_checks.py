@@ -132,7 +132,10 @@ def _clock(facts: Diagnosis) -> Check:
         return Check("db clock", "ok", "as this machine's" if skew <= 0.1 else found)
     verdict: Any = "wrong" if skew > _WRONG_SKEW else "note"
     return Check(
-        "db clock", verdict, found, "Have both follow NTP: time partitions and what is newest depend on it."
+        "db clock",
+        verdict,
+        found,
+        "Have both follow NTP: time partitions depend on it, and what people read.",
     )
 
 
@@ -161,14 +164,14 @@ def _vacuum(facts: Diagnosis) -> Iterator[Check]:
 
 
 def _nodes(facts: Diagnosis) -> Iterator[Check]:
-    versions = {node.node.version for node in facts.nodes if node.alive}
+    versions = {node.node.version for node in facts.nodes if node.seems_alive}
     for watched in facts.nodes:
-        if watched.alive or watched.runs:
+        if watched.seems_alive or watched.runs:
             yield _node(watched)
     if len(versions) > 1:
         found = f"nodes run {' and '.join(sorted(versions))} of FlowStone"
         yield Check("versions", "note", found, "Upgrade them all to one release.")
-    if not any(node.alive and node.node.pipelines for node in facts.nodes) and facts.schema:
+    if not any(node.seems_alive and node.node.pipelines for node in facts.nodes) and facts.schema:
         yield Check("nodes", "ok", "none works: submitted runs wait for `flowstone serve` or `worker`")
 
 
@@ -176,10 +179,10 @@ def _node(watched: WatchedNode) -> Check:
     node = watched.node
     held = ", ".join(node.pipelines) or "no pipeline of others"
     about = f"{node.id} (process {node.pid} on {node.host}, {node.version}, holds {held})"
-    if not watched.alive:
-        left = f"died {duration(-watched.left)} ago and left {count(watched.runs, 'run')}"
+    if not watched.seems_alive:
+        left = f"{_last_sign(watched)} and left {count(watched.runs, 'run')}"
         return Check("node", "note", f"{about} {left}", "What becomes of them is said below.")
-    found = f"{about} lives, lease for {duration(watched.left)}, {count(watched.runs, 'run')}"
+    found = f"{about} lives, last beat {duration(watched.age)} ago, {count(watched.runs, 'run')}"
     if abs(watched.clock_skew) >= _SKEW:
         side = "ahead of" if watched.clock_skew > 0 else "behind"
         found += f", its clock {duration(abs(watched.clock_skew))} {side} the database's"
@@ -187,11 +190,20 @@ def _node(watched: WatchedNode) -> Check:
     return Check("node", "ok", found)
 
 
+def _last_sign(watched: WatchedNode) -> str:
+    """How long ago, for one who looks once: the database's clock may have been stepped meanwhile."""
+    if watched.gone:
+        return "has stopped"
+    if watched.age < 0:
+        return f"beat last {duration(-watched.age)} after now, by a clock that was set back since,"
+    return f"beat last {duration(watched.age)} ago, its lease is {duration(watched.node.lease)},"
+
+
 def _holders(facts: Diagnosis) -> dict[str, int]:
     """How many living nodes hold each pipeline."""
     holders: defaultdict[str, int] = defaultdict(int)
     for watched in facts.nodes:
-        for name in watched.node.pipelines if watched.alive else ():
+        for name in watched.node.pipelines if watched.seems_alive else ():
             holders[name] += 1
     return holders
 

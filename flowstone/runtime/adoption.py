@@ -1,8 +1,13 @@
 """The process that goes on with what a node left unfinished, where several nodes share a store.
 
-Orphans are the runs of nodes that are dead: whoever raises a run's epoch first has it, and everybody else's writes
-are refused from then on. Runs of this very node that it had to give up, because the store was away for too
-long, are orphans as well, though nobody else may take them while this node lives.
+It is the one that watches the beats of the others. Orphans are the runs of nodes that are gone: whoever raises
+a run's epoch first has it, and everybody else's writes are refused from then on. Runs of this very node that it
+had to give up, because the store was away for too long, are orphans as well, though nobody else may take them
+while this node lives.
+
+Who is gone is asked once a second, and once more when the lease of a silent node ends, so that adoption follows
+at once. Which runs are orphans is asked only if the answer tells of any, and once a lease because the queue
+might have lost some.
 """
 
 from __future__ import annotations
@@ -33,7 +38,7 @@ _MARGIN = 0.02  # Seconds after the end of a lease, as it is known here.
 
 
 class Adoption:
-    """Looks for orphans at every look, when a node has left, and when a lease should have run out.
+    """Looks for orphans at every look, when a node has left, and when the lease of a silent one ends.
 
     Args:
         services: What the runtime offers.
@@ -48,7 +53,7 @@ class Adoption:
         self._cluster = cluster
         self._adopt = adopt
         self._wake = Waker()
-        self._looked_at = services.clock.monotonic()
+        self._searched_at = services.clock.monotonic()
         self._strays: set[str] = set()
         self._hopeless: set[str] = set()  # Runs of this node whose end the store refuses.
 
@@ -73,24 +78,34 @@ class Adoption:
 
     async def _look(self) -> None:
         try:
-            await self._find_strays()
+            await self._watch()
+            search = self._is_due()
+            if search:
+                await self._find_strays()
             await self._resume_forsaken()
-            if self._adopt and self._runs.open and await self._orphans():
+            if self._adopt and self._runs.open and (search or self._orphaned()) and await self._orphans():
                 await self._adopt_orphans()
         except StoreUnavailable as error:
             self._services.peers.outage()
             self._services.troubles.say("store", f"it does not say which runs were left unfinished: {error}")
 
+    async def _watch(self) -> None:
+        await self._services.peers.look(self._cluster, self._services.snapshot.names)
+
+    def _is_due(self) -> bool:
+        """Whether it is time for what is looked for once a lease."""
+        now = self._services.clock.monotonic()
+        if now - self._searched_at < self._services.settings.lease:
+            return False
+        self._searched_at = now
+        return True
+
     async def _find_strays(self) -> None:
-        """Once a lease, look for runs that this node owns without knowing it.
+        """Look for runs that this node owns without knowing it.
 
         A connection that breaks while the database commits does not tell what this node has just taken. A run
         that is not driven here at two looks in a row is one, and not on its way between the store and its tree.
         """
-        now = self._services.clock.monotonic()
-        if now - self._looked_at < self._services.settings.lease:
-            return
-        self._looked_at = now
         owned = await self._cluster.owned(self._services.node)
         strays = set(owned) - set(self._runs.live) - set(self._runs.forsaken) - self._hopeless
         self._hopeless &= set(owned)
@@ -121,13 +136,17 @@ class Adoption:
         except FlowstoneError as problem:
             self._services.troubles.say(f"run {record.id}", f"it could not be resumed: {problem}")
 
+    def _orphaned(self) -> list[str]:
+        return [owner for owner in self._services.peers.orphaned() if owner != self._services.node]
+
     async def _orphans(self) -> Sequence[RunRecord]:
-        orphans = await self._services.peers.asked(self._cluster.orphans(self._services.snapshot.names))
-        return orphans if self._services.peers.sees_deaths else ()
+        names = self._services.snapshot.names
+        return await self._services.peers.asked(self._cluster.orphans(names, self._orphaned()))
 
     async def _adopt_orphans(self) -> None:
         """Not all nodes at once; and whoever has beaten meanwhile is no more dead than this node."""
         await self._services.clock.sleep(self._services.random.uniform(0.0, _JITTER))
+        await self._watch()
         for orphan in await self._orphans():
             try:
                 record = await self._services.store.claim(orphan.id, self._services.node, epoch=orphan.epoch)

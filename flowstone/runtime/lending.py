@@ -223,7 +223,7 @@ class Lending:
     def _gone(self, key: StepKey, lease: StepLease) -> bool:
         """Whether nobody will record the end of this attempt."""
         overdue = self._stop_by.get(key, float("inf")) <= self._services.clock.monotonic()
-        return overdue or self._services.peers.dead(lease.node)
+        return overdue or self._services.peers.gone(lease.node)
 
     def _take_ends(self, ends: Sequence[Event]) -> None:
         steps, news = [], []

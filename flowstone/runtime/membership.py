@@ -1,8 +1,8 @@
 """The process through which this node belongs to the cluster.
 
-It watches the other nodes, shows its supervision tree to whoever asks, and makes good the loss of its own lease:
-what it drove may belong to somebody else by then, and is given up. When the runtime stops for good, it leaves, so
-that nobody has to wait for its lease.
+It learns what the other nodes are, shows its supervision tree to whoever asks, and makes good the loss of its
+own lease: what it drove may belong to somebody else by then, and is given up. When the runtime stops for good,
+it leaves, so that nobody has to wait for its lease.
 """
 
 from __future__ import annotations
@@ -79,6 +79,7 @@ class Membership:
         )
         await self._cluster.join(node, self._on_lost)
         services.peers.saw(await self._cluster.nodes())
+        await services.peers.look(self._cluster, services.snapshot.names)
 
     async def run(self, started: Callable[[], None]) -> None:
         self._stopping = False
@@ -97,7 +98,7 @@ class Membership:
         self._wake()
 
     def _on_lost(self) -> None:
-        """A beat came after the lease had run out: this node was away, or the store was."""
+        """No beat was acknowledged for a lease: this node was away, or the store was."""
         self._lost = True
         self._services.peers.outage()
         self._wake()
@@ -107,7 +108,7 @@ class Membership:
             self._look = True
         elif notice.kind == "tree":
             self._show = self._show or notice.subject in {"", self._services.node}
-        elif self._services.peers.due():
+        elif self._services.peers.strangers():
             self._look = True
         elif self._services.clock.monotonic() - self._shown_at >= _TREE_INTERVAL:
             self._show = True

@@ -1,4 +1,21 @@
-"""What this node knows of the others: who is alive, and whether it may call anybody dead."""
+"""What this node knows of the others: who lives, who is gone, and whose runs are to be adopted.
+
+A node lives while the number of its beats rises. It is gone when it said that it leaves, or when this observer
+has seen no new beat for the node's lease on its own monotonic clock, which nobody can step. How long a node has
+been silent is thus something that only an observer knows who has watched it: one that has just begun to watch
+knows of no death before a lease is over.
+
+A beat is seen at the look after it, up to a second late. So that adoption need not be late as well, the store
+says how long ago the beat was; that is believed only as far as it lies between the look that did not show the
+beat and the one that did. A step of the store's clock therefore moves what is known of a beat by no more than
+the time between two looks.
+
+While the store was away nobody could beat. So a silence that an outage interrupted begins anew after it, and so
+does one during which this process itself was stopped.
+
+Rejected: leases that end at an instant of the database's clock. A step of that clock ends them all at once, or
+lets the dead live for as long as the step.
+"""
 
 from __future__ import annotations
 
@@ -7,43 +24,50 @@ from typing import TYPE_CHECKING
 from flowstone.errors import StoreUnavailable
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Sequence
+    from collections.abc import Awaitable, Collection, Sequence
     from typing import TypeVar
 
     from flowstone.actors import Clock
-    from flowstone.store.cluster import WatchedNode
+    from flowstone.store.cluster import Beats, Cluster, WatchedNode
 
     T = TypeVar("T")
 
 __all__ = ["Peers"]
 
+_BLINK = 2.0  # Seconds between two looks that are no reason to distrust what lies between them.
+
+
+class _Silence:
+    """What was last seen of one node, and since when nothing new."""
+
+    __slots__ = ("begun", "fresh", "seen")
+
+    def __init__(self, seen: Beats, begun: float, fresh: bool) -> None:
+        self.seen = seen
+        self.begun = begun
+        self.fresh = fresh  # It was seen to beat, or seemed to live when it was seen first.
+
 
 class Peers:
     """The nodes as they were last seen.
 
-    While the store was away nobody could beat. So after an outage every lease has run out, the leases of healthy
-    nodes as well, and a node that looked at once would take over what its neighbours drive. Whoever meets an
-    outage therefore waits one lease before it calls anybody dead: in that time all who live have beaten.
-
     Args:
-        clock: Times the wait.
-        lease: Seconds a node's lease lasts.
+        clock: Its monotonic time is all that counts.
+        lease: Seconds of silence after which an owner of runs is gone that is not listed as a node.
     """
 
     def __init__(self, clock: Clock, lease: float) -> None:
         self._clock = clock
         self._lease = lease
-        self._patient_until = float("-inf")
-        self._seen: dict[str, tuple[WatchedNode, float]] = {}
+        self._silences: dict[str, _Silence] = {}
+        self._nodes: dict[str, WatchedNode] = {}
+        self._looked_at: float | None = None
 
-    @property
-    def sees_deaths(self) -> bool:
-        """Whether a lease that has run out means that its node is dead."""
-        return self._clock.monotonic() >= self._patient_until
+    # Looking ------------------------------------------------------------------------------------------------
 
-    def outage(self) -> None:
-        """The store was away, or this node was."""
-        self._patient_until = self._clock.monotonic() + self._lease
+    async def look(self, cluster: Cluster, pipelines: Collection[str]) -> None:
+        """See who has beaten, and who owns runs of these pipelines. Raises `StoreUnavailable`."""
+        self.heard(await self.asked(cluster.beats(pipelines)))
 
     async def asked(self, answer: Awaitable[T]) -> T:
         """What the store says; an answer that failed or took long tells of an outage. Raises as `answer`."""
@@ -57,27 +81,77 @@ class Peers:
             if self._clock.monotonic() - asked > self._lease / 3:
                 self.outage()
 
-    def saw(self, nodes: Sequence[WatchedNode]) -> None:
-        """Take in what the store says of all nodes."""
+    def heard(self, beats: Sequence[Beats]) -> None:
+        """Take in what the store says of all nodes at this moment."""
         now = self._clock.monotonic()
-        self._seen = {watched.node.id: (watched, now + watched.left) for watched in nodes}
+        if self._looked_at is not None and now - self._looked_at > max(self._lease, _BLINK):
+            self.outage()
+        before, self._looked_at = self._looked_at, now
+        listed = {each.node: self._silence(each, before, now) for each in beats}
+        for node_id in self._silences.keys() - listed.keys():
+            if not self.gone(node_id):
+                listed[node_id] = self._silences[node_id]
+        self._silences = listed
+
+    def saw(self, nodes: Sequence[WatchedNode]) -> None:
+        """Take in what the nodes say of themselves."""
+        self._nodes = {watched.node.id: watched for watched in nodes}
+
+    def outage(self) -> None:
+        """The store was away, or this node was: who lives has had no chance to show it."""
+        now = self._clock.monotonic()
+        for silence in self._silences.values():
+            if not self._over(silence):
+                silence.begun = now
+        self._looked_at = now
+
+    def _silence(self, beats: Beats, before: float | None, now: float) -> _Silence:
+        known = self._silences.get(beats.node)
+        if known is not None and known.seen.count == beats.count:
+            known.seen = beats
+            return known
+        if before is None or beats.age is None:
+            fresh = beats.lease is not None and beats.age is not None and 0 <= beats.age < beats.lease
+            return _Silence(beats, now, fresh)
+        return _Silence(beats, min(now, max(before, now - beats.age)), fresh=True)
+
+    # Judging ------------------------------------------------------------------------------------------------
+
+    def gone(self, node_id: str) -> bool:
+        """Whether a node has left, or is dead; one of which nothing is known has been gone for long."""
+        silence = self._silences.get(node_id)
+        return silence is None or silence.seen.gone or self._over(silence)
+
+    def orphaned(self) -> list[str]:
+        """The owners of unfinished runs that are gone."""
+        return [name for name, silence in self._silences.items() if silence.seen.runs and self.gone(name)]
 
     def all_alive(self) -> list[WatchedNode]:
-        """The nodes whose lease is valid, as far as is known."""
-        now = self._clock.monotonic()
-        return [watched for watched, until in self._seen.values() if until > now]
+        """The nodes that live, as far as is known: of those seen for the first time, the ones that seem to."""
+        return [
+            watched
+            for node_id, watched in self._nodes.items()
+            if not self.gone(node_id) and self._silences[node_id].fresh
+        ]
 
-    def dead(self, node_id: str) -> bool:
-        """Whether the node's lease has run out for certain; a node that is not listed has been gone for a day."""
-        seen = self._seen.get(node_id)
-        return self.sees_deaths and (seen is None or seen[0].left <= 0)
+    def strangers(self) -> bool:
+        """Whether there are nodes that live and of which nothing is known but their beats."""
+        return any(
+            silence.fresh and silence.seen.lease is not None and not self.gone(name)
+            for name, silence in self._silences.items()
+            if name not in self._nodes
+        )
 
     def next_end(self) -> float | None:
-        """Seconds until the first of the valid leases runs out, if its node does not beat; None without any."""
+        """Seconds until the first of those who live would be gone without a new beat; None where nobody lives."""
         now = self._clock.monotonic()
-        return min((until - now for _, until in self._seen.values() if until > now), default=None)
+        ends = [self._end(silence) for name, silence in self._silences.items() if not self.gone(name)]
+        return max(0.0, min(ends) - now) if ends else None
 
-    def due(self) -> bool:
-        """Whether one of the leases has run out since the nodes were looked at: somebody beat, or died."""
-        now = self._clock.monotonic()
-        return any(watched.left > 0 and until <= now for watched, until in self._seen.values())
+    def _over(self, silence: _Silence) -> bool:
+        """Whether it lasted for a lease, up to the last look: what nobody has looked at since is not known."""
+        return self._looked_at is not None and self._end(silence) <= self._looked_at
+
+    def _end(self, silence: _Silence) -> float:
+        lease = silence.seen.lease
+        return silence.begun + (self._lease if lease is None else lease)

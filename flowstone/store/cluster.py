@@ -1,10 +1,12 @@
 """The port through which several nodes share one store: who lives, who drives which run, who executes which step.
 
-A *node* is one runtime of one process. It beats: each beat renews its lease. A run has one owner, a node; each
-change of owner raises the run's `epoch`, and every write carries the epoch it was made under, so a former owner
-can record nothing. A *step lease* lets another node execute one attempt of one step; the owner decides, the
-other node only executes. A *notice* wakes somebody up. It carries no facts: a notice that is lost costs time,
-never truth, because everything a notice is about can also be found by looking (`Cluster.watch` says how often).
+A *node* is one runtime of one process. It beats: each beat raises a number. Its lease is over when somebody who
+watches that number has seen none for the lease's length on a monotonic clock of its own, so no clock that can
+be stepped has a say in who lives (`flowstone.runtime.peers`). A run has one owner, a node; each change of owner
+raises the run's `epoch`, and every write carries the epoch it was made under, so a former owner can record
+nothing. A *step lease* lets another node execute one attempt of one step; the owner decides, the other node
+only executes. A *notice* wakes somebody up. It carries no facts: a notice that is lost costs time, never truth,
+because everything a notice is about can also be found by looking (`Cluster.watch` says how often).
 
 Stores that only one process can hold have no cluster (`Store.cluster` is None).
 """
@@ -23,7 +25,7 @@ if TYPE_CHECKING:
     from flowstone.runs.records import RunRecord
     from flowstone.store.protocol import StepKey
 
-__all__ = ["Cluster", "Node", "Notice", "NoticeKind", "StepLease", "WatchedNode"]
+__all__ = ["Beats", "Cluster", "Node", "Notice", "NoticeKind", "StepLease", "WatchedNode"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +39,7 @@ class Node:
         version: Its FlowStone release.
         pipelines: Names of the pipelines it takes work of; none if it only drives runs of its own.
         capacity: Steps it runs at a time (`max_concurrency`).
-        lease: Seconds that one beat is good for.
+        lease: Seconds without a new beat after which it counts as dead.
     """
 
     id: str
@@ -57,7 +59,8 @@ class WatchedNode:
         node: What it said of itself.
         joined_at: When it joined, by the store's clock.
         beat_at: Its last beat, by the store's clock.
-        left: Seconds until its lease is over; negative when it is over.
+        age: Seconds since then by the same clock, which may have been stepped meanwhile.
+        gone: Whether it has left.
         runs: Unfinished runs it owns.
         clock_skew: Seconds its clock was ahead of the store's at the last beat.
         tree: Its supervision tree as it last published it (`ProcessInfo` as JSON-able data), or None.
@@ -67,16 +70,42 @@ class WatchedNode:
     node: Node
     joined_at: datetime
     beat_at: datetime
-    left: float
+    age: float
+    gone: bool
     runs: int
     clock_skew: float
     tree: Mapping[str, Any] | None = None
     tree_at: datetime | None = None
 
     @property
-    def alive(self) -> bool:
-        """Whether its lease is valid."""
-        return self.left > 0
+    def seems_alive(self) -> bool:
+        """What somebody may think who looks once: it has not left, and its last beat is younger than its lease.
+
+        After a step of the store's clock it may be wrong until the next beat. It is for people, and for where it
+        only costs time; who takes over the runs of a node has watched its beats.
+        """
+        return not self.gone and 0 <= self.age < self.node.lease
+
+
+@dataclass(frozen=True, slots=True)
+class Beats:
+    """How often a node has beaten.
+
+    Attributes:
+        node: Its id.
+        count: Beats so far: each one raises it. 0 for one that owns runs and is no node any more.
+        lease: Its lease in seconds; None where it is no node any more.
+        gone: Whether it has left.
+        age: Seconds since its last beat by the store's clock, if it is a node. A hint: that clock may be stepped.
+        runs: Unfinished runs it owns, of the pipelines that were asked for.
+    """
+
+    node: str
+    count: int
+    lease: float | None
+    gone: bool
+    age: float | None
+    runs: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,15 +169,18 @@ class Cluster(Protocol):
 
         Args:
             node: The node.
-            lost: Called on this event loop each time a beat comes after the lease had run out, so that
-                somebody else may own what this node drove (`owned` tells).
+            lost: Called on this event loop each time a beat is acknowledged after more than a lease without
+                one, by the node's own monotonic clock: somebody else may own what it drove (`owned` tells).
         """
 
     async def leave(self, node_id: str) -> None:
-        """Stop beating and end the lease now. Its unfinished runs are orphans from then on."""
+        """Stop beating and say so: nobody has to wait for the end of the lease."""
 
     async def nodes(self) -> Sequence[WatchedNode]:
-        """The nodes that are alive, and those whose lease ran out within the last day; oldest first."""
+        """The nodes that beat within the last day or so, whether they live or not; oldest first."""
+
+    async def beats(self, pipelines: Collection[str]) -> Sequence[Beats]:
+        """How often each node has beaten, and whoever else owns an unfinished run of these pipelines."""
 
     async def publish_tree(self, node_id: str, tree: Mapping[str, Any]) -> None:
         """Leave this node's supervision tree where others can see it."""
@@ -170,8 +202,13 @@ class Cluster(Protocol):
         run whose status is still `queued` has no events but its creation.
         """
 
-    async def orphans(self, pipelines: Collection[str], limit: int = 100) -> Sequence[RunRecord]:
-        """Unfinished runs whose owner is not alive, and those without one that the queue has lost."""
+    async def orphans(
+        self, pipelines: Collection[str], gone: Collection[str], limit: int = 100
+    ) -> Sequence[RunRecord]:
+        """Unfinished runs that one of these nodes owns, and those without an owner that the queue has lost.
+
+        Most urgent first, then who came first.
+        """
 
     async def owned(self, node_id: str) -> Mapping[str, int]:
         """The unfinished runs this node owns, each with its epoch."""

@@ -30,10 +30,10 @@ WELL = Diagnosis(
 )
 
 
-def node(name="n", *, left=10.0, runs=0, clock_skew=0.0, version="1.0", pipelines=("shop",)):
+def node(name="n", *, age=5.0, gone=False, runs=0, clock_skew=0.0, version="1.0", pipelines=("shop",)):
     now = datetime.now(UTC)
     about = Node(name, "web1", 7, version, pipelines, 64, 15.0)
-    return WatchedNode(about, now, now, left, runs, clock_skew)
+    return WatchedNode(about, now, now, age, gone, runs, clock_skew)
 
 
 def found(**changed):
@@ -47,7 +47,7 @@ def test_all_is_well():
     assert {check.verdict for check in result.values()} == {"ok"}
     assert not any(check.remedy for check in result.values())
     assert result["store"].found == "postgresql://h/d: PostgreSQL 18.4, 10.0 MiB"
-    assert "holds shop) lives, lease for 10 s, 0 runs" in result["node"].found
+    assert "holds shop) lives, last beat 5 s ago, 0 runs" in result["node"].found
 
 
 @pytest.mark.parametrize(
@@ -67,7 +67,9 @@ def test_all_is_well():
         ({"dead_rows": ("events", 200_000, 10)}, "vacuum", "note", "long transactions"),
         ({"nodes": [node(clock_skew=5.0)]}, "node", "note", "NTP"),
         ({"nodes": [node(), node("m", version="1.1")]}, "versions", "note", "Upgrade them all"),
-        ({"nodes": [node(left=-60.0, runs=2)]}, "node", "note", "below"),
+        ({"nodes": [node(age=60.0, runs=2)]}, "node", "note", "below"),
+        ({"nodes": [node(age=-60.0, runs=2)]}, "node", "note", "below"),
+        ({"nodes": [node(gone=True, runs=2)]}, "node", "note", "below"),
         ({"left_behind": [Backlog("shop", 2)]}, "runs", "wrong", "Start a node that holds 'shop'"),
         ({"left_behind": [Backlog("shop", 2)], "nodes": [node()]}, "runs", "note", "in a moment"),
         ({"waiting": [Backlog("shop", 2, 9.0)]}, "queue", "note", "No node holds 'shop'"),
@@ -86,14 +88,30 @@ def test_a_finding_has_a_remedy(changed, name, verdict, words):
         ({"clock_skew": 5.0, "uncertainty": 4.0}, "db clock"),
         ({"dead_rows": ("events", 200_000, 1_000_000)}, "vacuum"),
         ({"waiting": [Backlog("shop", 2, 9.0)], "nodes": [node()]}, "queue"),
-        ({"nodes": [node(left=-60.0)]}, "node"),
-        ({"nodes": [node(left=-60.0, version="0.9"), node("m")]}, "versions"),
+        ({"nodes": [node(age=60.0)]}, "node"),
+        ({"nodes": [node(age=60.0, version="0.9"), node("m")]}, "versions"),
     ],
 )
 def test_what_is_no_finding(changed, name):
     """A slow answer is no skew, dead rows among many are none too many, and a node that left nothing is no news."""
     check = found(**changed).get(name)
     assert check is None or check.verdict == "ok"
+
+
+@pytest.mark.parametrize(
+    ("changed", "words"),
+    [
+        ({"age": 60.0}, "beat last 1 min 0 s ago, its lease is 15 s, and left 2 runs"),
+        (
+            {"age": -60.0},
+            "beat last 1 min 0 s after now, by a clock that was set back since, and left 2 runs",
+        ),
+        ({"gone": True}, "has stopped and left 2 runs"),
+    ],
+)
+def test_what_is_said_of_a_node_that_seems_gone(changed, words):
+    """Its last sign of life, as the database's clock tells it, and what it left."""
+    assert words in found(nodes=[node(runs=2, **changed)])["node"].found
 
 
 def test_only_workers_are_work_for_the_queue():
@@ -148,7 +166,7 @@ async def test_what_is_seen_of_real_nodes(database, shop):
     with started(shop, "worker", "shop.py", "--store", database) as worker:
         read_until(worker, "works for")
         async with Opened(database) as store:
-            while any(each.alive for each in await store.cluster.nodes() if each.runs):
+            while any(each.seems_alive for each in await store.cluster.nodes() if each.runs):
                 pass
         result = {check.name: check async for check in database_checks(database)}
     assert "1 unfinished run of the pipeline 'endless' whose node is gone" in result["runs"].found

@@ -33,11 +33,11 @@ class ClusterPlace(Protocol):
     async def connect(self) -> Store:
         """The store of another process, open."""
 
-    async def expire(self, node_id: str) -> None:
-        """The node has stopped beating, and its lease is over."""
+    async def silence(self, node_id: str) -> None:
+        """The node has stopped beating."""
 
-    async def revive(self, node_id: str) -> None:
-        """The node beats again."""
+    async def beat(self, node_id: str, *, late: bool = False) -> None:
+        """The node beats, and again from now on; late: none of its beats was acknowledged for two leases."""
 
     async def step(self, seconds: float) -> None:
         """The store's clock is set forward, or back."""
@@ -59,6 +59,11 @@ def lease(asset: str = "a", key: str | None = None, *, attempt=1, epoch=1, to="n
 
 def nothing() -> None:
     """Nobody cares for a lost lease."""
+
+
+async def beats(cluster, pipeline: str = "sales"):
+    """By node."""
+    return {each.node: each for each in await cluster.beats([pipeline])}
 
 
 class Heard:
@@ -101,7 +106,7 @@ class ClusterContract:
         for cluster in two:
             watched = await cluster.nodes()
             assert [each.node for each in watched] == [node("n1"), node("n2")]
-            assert all(each.alive and 0 < each.left <= LEASE for each in watched)
+            assert all(each.seems_alive and 0 <= each.age < LEASE for each in watched)
             assert [each.runs for each in watched] == [0, 0]
 
     async def test_joining_twice_is_joining_once(self, two):
@@ -109,27 +114,65 @@ class ClusterContract:
         await two[0].join(node("n1"), nothing)
         assert [each.node.id for each in await two[1].nodes()] == ["n1", "n2"]
 
-    async def test_a_node_that_stops_beating_is_dead(self, place, two):
-        """Its lease is over, and it stays listed for a day."""
-        await place.expire("n2")
-        alive = {each.node.id: each.alive for each in await two[0].nodes()}
-        assert alive == {"n1": True, "n2": False}
+    async def test_a_node_that_beats_is_seen_to(self, place, two):
+        """Each beat raises its number; while it is silent the number stands, and only grows older."""
+        before = await beats(two[0])
+        await place.silence("n2")
+        silent = await beats(two[1])
+        await place.beat("n1")
+        after = await beats(two[1])
+        assert (after["n2"].count, after["n1"].count > before["n1"].count) == (silent["n2"].count, True)
+        assert after["n2"].age >= silent["n2"].age >= 0
+        await place.beat("n2")
+        assert (await beats(two[0]))["n2"].count > silent["n2"].count
+        assert {(each.lease, each.gone, each.runs) for each in after.values()} == {(LEASE, False, 0)}
 
-    async def test_a_node_that_leaves_is_dead_at_once(self, two):
-        """Nobody has to wait for its lease."""
+    @pytest.mark.parametrize("step", [3600.0, -3600.0])
+    async def test_a_step_of_the_stores_clock_raises_no_beat(self, place, two, step):
+        """Only what is shown to people differs, until the next beat."""
+        for name in ("n1", "n2"):
+            await place.silence(name)
+        before = await beats(two[0])
+        await place.step(step)
+        after = await beats(two[0])
+        assert {name: each.count for name, each in after.items()} == {
+            name: each.count for name, each in before.items()
+        }
+        assert [each.seems_alive for each in await two[0].nodes()] == [False, False]
+        await place.beat("n2")
+        assert [each.seems_alive for each in await two[0].nodes()] == [False, True]
+
+    async def test_owners_that_are_no_nodes_are_seen_as_silent(self, place, owned):
+        """Whoever owns an unfinished run is listed, with how many it owns of the pipelines asked for."""
+        first, _ = owned
+        await place.store.create_run(run("run-2", owner="nobody"))
+        found = await beats(first)
+        assert (found["nobody"].count, found["nobody"].lease, found["nobody"].age) == (0, None, None)
+        assert {name: each.runs for name, each in found.items()} == {"n1": 1, "n2": 0, "nobody": 1}
+        found = await beats(first, "other")
+        assert {name: each.runs for name, each in found.items()} == {"n1": 0, "n2": 0}
+
+    async def test_a_node_that_leaves_is_gone_at_once(self, two):
+        """Nobody has to wait for its lease; when it joins again, it is there again."""
         await two[1].leave("n2")
-        alive = {each.node.id: each.alive for each in await two[0].nodes()}
-        assert alive.get("n2", False) is False
+        assert {name: each.gone for name, each in (await beats(two[0])).items()} == {"n1": False, "n2": True}
+        assert [each.seems_alive for each in await two[0].nodes()] == [True, False]
+        before = (await beats(two[0]))["n2"].count
+        await two[1].join(node("n2"), nothing)
+        again = (await beats(two[0]))["n2"]
+        assert (again.gone, again.count > before) == (False, True)
 
-    async def test_a_late_beat_tells_that_the_lease_was_lost(self, place):
-        """The node lives on, and hears that others may have taken what it owned."""
+    @pytest.mark.parametrize("step", [0.0, 3600.0, -3600.0])
+    async def test_a_late_beat_tells_that_the_lease_was_lost(self, place, step):
+        """The node lives on, and hears that others may have taken what it owned; a stepped clock is not late."""
         told = []
         await place.store.cluster.join(node("n1"), lambda: told.append(1))
+        await place.step(step)
+        await place.beat("n1")
         assert told == []
-        await place.expire("n1")
-        await place.revive("n1")
+        await place.beat("n1", late=True)
         await place.until(lambda: told)
-        assert [each.alive for each in await place.store.cluster.nodes()] == [True]
+        assert [each.seems_alive for each in await place.store.cluster.nodes()] == [True]
 
     async def test_a_tree_is_seen_by_others(self, two):
         """What one publishes the other reads, as data."""
@@ -220,14 +263,14 @@ class ClusterContract:
     # Ownership ----------------------------------------------------------------------------------------------
 
     async def test_runs_of_a_dead_node_are_orphans(self, place, owned):
-        """From the moment its lease is over, for those who hold the pipeline."""
+        """Whoever thinks that its owner is gone finds them, if it holds the pipeline."""
         _, second = owned
-        assert list(await second.orphans(["sales"])) == []
-        await place.expire("n1")
-        (orphan,) = await second.orphans(["sales"])
+        for gone in ([], ["n2", "n3"]):
+            assert list(await second.orphans(["sales"], gone)) == []
+        (orphan,) = await second.orphans(["sales"], ["n1", "n2"])
         assert (orphan.id, orphan.owner, orphan.epoch) == ("run-1", "n1", 1)
-        assert list(await second.orphans(["other"])) == []
-        assert list(await second.orphans(["sales"], 0)) == []
+        assert list(await second.orphans(["other"], ["n1"])) == []
+        assert list(await second.orphans(["sales"], ["n1"], 0)) == []
 
     async def test_the_urgent_orphans_come_first_then_the_old(self, place, two):
         """Priority, then the order in which they were submitted, whatever their ids say."""
@@ -235,30 +278,22 @@ class ClusterContract:
         for number, priority in [(3, 0), (1, 0), (2, 5), (0, 0)]:
             await first.submit(run(f"run-{number}", priority=priority))
         await first.take("n1", ["sales"], 9)
-        await place.expire("n1")
-        found = await second.orphans(["sales"], 3)
+        found = await second.orphans(["sales"], ["n1"], 3)
         assert [each.id for each in found] == ["run-2", "run-3", "run-1"]
-
-    async def test_runs_of_a_node_that_left_are_orphans(self, owned):
-        """Leaving ends the lease."""
-        await owned[0].leave("n1")
-        assert [each.id for each in await owned[1].orphans(["sales"])] == ["run-1"]
 
     async def test_finished_and_queued_runs_are_no_orphans(self, place, owned):
         """What waits in the queue is not lost."""
         first, second = owned
         await place.store.write(over(), 1)
         await first.submit(run("run-2"))
-        await place.expire("n1")
-        assert list(await second.orphans(["sales"])) == []
+        assert list(await second.orphans(["sales"], ["n1"])) == []
 
     async def test_a_former_owner_records_nothing(self, place, owned):
         """Once adopted, the run refuses its writes, also when it beats again."""
-        await place.expire("n1")
         adopted = await place.store.claim("run-1", "n2", epoch=1)
         with pytest.raises(StaleWrite):
             await place.store.claim("run-1", "n1", epoch=1)
-        await place.revive("n1")
+        await place.beat("n1")
         with pytest.raises(StaleWrite):
             await place.store.write(end("a"), 1)
         await place.store.write(end("a"), adopted.epoch)

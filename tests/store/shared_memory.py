@@ -1,9 +1,10 @@
 """A store in memory that several runtimes of one process share: the double of a database.
 
-`SharedMemory` is the database, each `SharedMemoryStore` one node's connection to it. Leases run by the clock that
-it is given, so that a test lets a node die by cutting its connection and moving a virtual clock. A connection
-that is cut (`cut`) refuses every call, one that is frozen (`freeze`) keeps every call waiting, as a stopped
-process does; either way the node beats no more and hears nothing, until `mend`.
+`SharedMemory` is the database, each `SharedMemoryStore` one node's connection to it. Time passes by the clock
+that it is given, so that a test lets a node die by cutting its connection and moving a virtual clock; the
+database's own wall clock may be stepped (`ahead`). A connection that is cut (`cut`) refuses every call, one
+that is frozen (`freeze`) keeps every call waiting, as a stopped process does; either way the node beats no more
+and hears nothing, until `mend`.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from __future__ import annotations
 import asyncio
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from datetime import timedelta
 
 from flowstone.errors import StoreUnavailable
 from flowstone.runs.events import (
@@ -22,7 +24,7 @@ from flowstone.runs.events import (
     StepSucceeded,
 )
 from flowstone.runs.records import Status
-from flowstone.store.cluster import Notice, WatchedNode
+from flowstone.store.cluster import Beats, Notice, WatchedNode
 from flowstone.store.history import History
 from flowstone.store.memory import MemoryStore
 from flowstone.store.protocol import StaleWrite
@@ -40,7 +42,8 @@ class _Row:
     node: object
     joined_at: object
     beat_at: object
-    until: float
+    beaten: float
+    beats: int = 1
     left: bool = False
     tree: object = None
     tree_at: object = None
@@ -77,10 +80,14 @@ class SharedMemory:
         for connection in self.connections:
             connection.hear(notice)
 
+    def now(self):
+        """Its wall clock."""
+        return self.clock.now() + timedelta(seconds=self.ahead)
+
     def alive(self, node_id):
-        """Whether a node's lease is valid."""
+        """Whether a node has not left and has beaten within a lease, in truth."""
         row = self.nodes.get(node_id)
-        return row is not None and row.until > self.clock.monotonic()
+        return row is not None and not row.left and self.clock.monotonic() - row.beaten < row.node.lease
 
     def unfinished(self):
         """The logs of all unfinished runs, oldest first."""
@@ -188,10 +195,10 @@ class SharedMemoryStore(MemoryStore):
 
     async def join(self, node, lost):
         await self._pass("join")
-        now = self.shared.clock.now()
+        now, beaten = self.shared.now(), self.shared.clock.monotonic()
         known = self.shared.nodes.get(node.id)
-        joined = now if known is None else known.joined_at
-        self.shared.nodes[node.id] = _Row(node, joined, now, self.shared.clock.monotonic() + node.lease)
+        joined, beats = (now, 1) if known is None else (known.joined_at, known.beats + 1)
+        self.shared.nodes[node.id] = _Row(node, joined, now, beaten, beats)
         self.node = node.id
         self._lost = lost
         self._stop_beating()
@@ -203,19 +210,20 @@ class SharedMemoryStore(MemoryStore):
         await self._pass("leave")
         row = self.shared.nodes.get(node_id)
         if row is not None:
-            row.until = self.shared.clock.monotonic()
+            row.left = True
             self.shared.tell(Notice("nodes"))
 
     async def nodes(self):
         await self._pass("nodes")
-        now = self.shared.clock.monotonic()
+        now = self.shared.now()
         owners = [log.head().owner for log in self.shared.unfinished()]
         return [
             WatchedNode(
                 row.node,
                 row.joined_at,
                 row.beat_at,
-                row.until - now,
+                (now - row.beat_at).total_seconds(),
+                row.left,
                 owners.count(node_id),
                 0.0,
                 row.tree,
@@ -224,10 +232,23 @@ class SharedMemoryStore(MemoryStore):
             for node_id, row in self.shared.nodes.items()
         ]
 
+    async def beats(self, pipelines):
+        await self._pass("beats")
+        heads = [log.head() for log in self.shared.unfinished()]
+        owners = [head.owner for head in heads if head.owner and head.pipeline in pipelines]
+        return [self._beats(node_id, owners) for node_id in dict.fromkeys([*self.shared.nodes, *owners])]
+
+    def _beats(self, node_id, owners):
+        row, runs = self.shared.nodes.get(node_id), owners.count(node_id)
+        if row is None:
+            return Beats(node_id, 0, None, False, None, runs)
+        age = (self.shared.now() - row.beat_at).total_seconds()
+        return Beats(node_id, row.beats, row.node.lease, row.left, age, runs)
+
     async def publish_tree(self, node_id, tree):
         await self._pass("publish_tree")
         row = self.shared.nodes[node_id]
-        row.tree, row.tree_at = tree, self.shared.clock.now()
+        row.tree, row.tree_at = tree, self.shared.now()
 
     def _schedule_beat(self, lease):
         self._beat_timer = self.shared.clock.call_later(lease / 3, self._beat)
@@ -241,11 +262,9 @@ class SharedMemoryStore(MemoryStore):
         row = self.shared.nodes[self.node]
         if self._broken is None:
             now = self.shared.clock.monotonic()
-            if row.until <= now:
+            if now - row.beaten >= row.node.lease:
                 asyncio.get_running_loop().call_soon(self._lost)
-                self.shared.tell(Notice("nodes"))
-            row.until = now + row.node.lease
-            row.beat_at = self.shared.clock.now()
+            row.beaten, row.beats, row.beat_at = now, row.beats + 1, self.shared.now()
         self._schedule_beat(row.node.lease)
 
     # Runs ---------------------------------------------------------------------------------------------------
@@ -269,16 +288,14 @@ class SharedMemoryStore(MemoryStore):
             del self.shared.queue[head.id]
         return [self._history.claim(head.id, node_id, head.epoch) for head in fitting[:limit]]
 
-    async def orphans(self, pipelines, limit=100):
+    async def orphans(self, pipelines, gone, limit=100):
         await self._pass("orphans")
         heads = [log.head() for log in self.shared.unfinished()]
-        found = [head for head in heads if head.pipeline in pipelines and self._orphaned(head)]
+        found = [head for head in heads if head.pipeline in pipelines and self._orphaned(head, gone)]
         return sorted(found, key=lambda head: -head.priority)[:limit]
 
-    def _orphaned(self, head):
-        if head.owner is None:
-            return head.id not in self.shared.queue
-        return not self.shared.alive(head.owner)
+    def _orphaned(self, head, gone):
+        return head.id not in self.shared.queue if head.owner is None else head.owner in gone
 
     async def owned(self, node_id):
         await self._pass("owned")
@@ -304,7 +321,7 @@ class SharedMemoryStore(MemoryStore):
         head = log.head()
         if head.owner is None and head.status is Status.QUEUED:
             self.shared.queue.pop(run_id, None)
-            at = self.shared.clock.now()
+            at = self.shared.now()
             self._history.write(RunFinished(at, run_id, head.request.asset, Status.CANCELLED), head.epoch)
             self.shared.tell(Notice("finished", run_id))
             return

@@ -7,7 +7,7 @@ import asyncio
 import pytest
 
 from flowstone.testing.clock import VirtualClock
-from tests.store.cluster_contract import ClusterContract
+from tests.store.cluster_contract import LEASE, ClusterContract
 from tests.store.contract import StoreContract
 from tests.store.shared_memory import SharedMemory
 
@@ -27,13 +27,13 @@ class SharedMemoryPlace:
     async def connect(self):
         return self.shared.connect()
 
-    async def expire(self, node_id):
-        self._of(node_id).cut()
-        self.shared.nodes[node_id].until = self.shared.clock.monotonic()
-        self._of(node_id)._broken = None
+    async def silence(self, node_id):
+        self._of(node_id)._stop_beating()
 
-    async def revive(self, node_id):
-        self._of(node_id).mend()
+    async def beat(self, node_id, *, late=False):
+        if late:
+            self.shared.nodes[node_id].beaten -= 2 * LEASE
+        self._of(node_id)._beat()
 
     async def step(self, seconds):
         self.shared.ahead += seconds

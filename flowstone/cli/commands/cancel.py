@@ -90,9 +90,10 @@ async def _stopped(screen: Screen, store: Store, cluster: Cluster, run: RunRecor
             woken.set()
 
     told = ""
+    began = asyncio.get_running_loop().time()
     with cluster.watch(heard):
         while not (run := await _now(store, run)).status.terminal:
-            words = _whom_it_waits_for(run, await cluster.nodes())
+            words = _whom_it_waits_for(run, await cluster.nodes(), asyncio.get_running_loop().time() - began)
             if words != told:
                 told = words
                 screen.note(words)
@@ -103,13 +104,19 @@ async def _stopped(screen: Screen, store: Store, cluster: Cluster, run: RunRecor
     return run
 
 
-def _whom_it_waits_for(run: RunRecord, nodes: Sequence[WatchedNode]) -> str:
-    """Who will stop it. Raises `CommandError` if nobody is there to."""
+def _whom_it_waits_for(run: RunRecord, nodes: Sequence[WatchedNode], waited: float) -> str:
+    """Who will stop it, after so many seconds. Raises `CommandError` if nobody is there to."""
     what = f"run {run.id} ({request_label(run)})"
-    if any(node.alive and node.node.id == run.owner for node in nodes):
+    able = [node for node in nodes if node.node.id == run.owner or run.pipeline in node.node.pipelines]
+    alive = [node for node in able if node.seems_alive]
+    if any(node.node.id == run.owner for node in alive):
         return f"Waiting for the node {run.owner} to stop {what}."
-    if any(node.alive and run.pipeline in node.node.pipelines for node in nodes):
+    if alive:
         return f"Waiting for a node to take {what} over and stop it."
+    # One that lives may seem silent until its next beat, if the database's clock was stepped.
+    silent = [node for node in able if not node.gone and waited < node.node.lease / 2]
+    if silent:
+        return f"Waiting for a sign of life of the node {silent[0].node.id}."
     owner = f"its node {run.owner} is gone" if run.owner else "nobody drives it"
     raise CommandError(
         f"Run {run.id} is told to stop, but {owner} and no node holds the pipeline {run.pipeline!r}.",

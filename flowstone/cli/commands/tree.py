@@ -76,19 +76,20 @@ async def _nodes(url: str) -> Sequence[WatchedNode]:
 
 
 async def _fresh(cluster: Cluster) -> Sequence[WatchedNode]:
-    nodes = await _alive(cluster)
+    """Those that seem to live or answer: after a step of the database's clock even the living seem silent."""
+    nodes = await cluster.nodes()
     before = {node.node.id: node.tree_at for node in nodes}
+
+    def answers(node: WatchedNode) -> bool:
+        return node.tree_at != before.get(node.node.id)
+
     if nodes:
         await cluster.tell(Notice("tree"))
     with anyio.move_on_after(_PATIENCE):
-        while any(node.tree_at == before.get(node.node.id) for node in nodes):
+        while any(node.seems_alive and not answers(node) for node in nodes):
             await anyio.sleep(_LOOK)
-            nodes = await _alive(cluster)
-    return nodes
-
-
-async def _alive(cluster: Cluster) -> Sequence[WatchedNode]:
-    return [node for node in await cluster.nodes() if node.alive]
+            nodes = await cluster.nodes()
+    return [node for node in nodes if node.seems_alive or answers(node)]
 
 
 def _lines(watched: WatchedNode) -> list[str]:
@@ -106,7 +107,7 @@ def _age(watched: WatchedNode) -> float | None:
     """Seconds since it showed its tree, by the clock of the store."""
     if watched.tree_at is None:
         return None
-    now = watched.beat_at.timestamp() + watched.node.lease - watched.left
+    now = watched.beat_at.timestamp() + watched.age
     return max(0.0, now - watched.tree_at.timestamp())
 
 

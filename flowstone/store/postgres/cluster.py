@@ -10,10 +10,11 @@ Map of this file
 from __future__ import annotations
 
 import asyncio
+import time
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
-from flowstone.store.cluster import Cluster, Node, StepLease, WatchedNode
+from flowstone.store.cluster import Beats, Cluster, Node, StepLease, WatchedNode
 from flowstone.store.postgres.columns import event_of, request_text, run_of, step_key, utc
 from flowstone.store.postgres.heartbeat import Heartbeat, joining
 from flowstone.store.postgres.listener import Listener
@@ -34,6 +35,8 @@ if TYPE_CHECKING:
     from flowstone.store.protocol import StepKey
 
 __all__ = ["PostgresCluster", "watched_node"]
+
+_BEATS: Final = ("id", "beats", "lease", "gone", "age", "runs")
 
 
 class PostgresCluster(Cluster):
@@ -59,6 +62,7 @@ class PostgresCluster(Cluster):
     # Nodes --------------------------------------------------------------------------------------------------
 
     async def join(self, node: Node, lost: Callable[[], None]) -> None:
+        asked = time.monotonic()
         await self._database.fetch("join", *joining(node))
         self._journal.writer = node.id
         self.stop_beating()
@@ -68,7 +72,7 @@ class PostgresCluster(Cluster):
             with suppress(RuntimeError):  # The loop is closed: there is nobody to be told.
                 loop.call_soon_threadsafe(lost)
 
-        self._heart = Heartbeat(self._database, node, tell)
+        self._heart = Heartbeat(self._database, node, tell, asked)
         self._heart.start()
         await self._listener.keep()
 
@@ -95,6 +99,10 @@ class PostgresCluster(Cluster):
     async def nodes(self) -> Sequence[WatchedNode]:
         return [watched_node(row) for row in await self._database.fetch("nodes")]
 
+    async def beats(self, pipelines: Collection[str]) -> Sequence[Beats]:
+        rows = await self._database.fetch("beats", list(pipelines))
+        return [Beats(*(row[name] for name in _BEATS)) for row in rows]
+
     async def publish_tree(self, node_id: str, tree: Mapping[str, Any]) -> None:
         await self._database.fetch("publish_tree", node_id, to_json(tree))
 
@@ -120,8 +128,11 @@ class PostgresCluster(Cluster):
         rows = await self._database.fetch("take", node_id, list(pipelines), limit, list(but))
         return [run_of(row) for row in rows]
 
-    async def orphans(self, pipelines: Collection[str], limit: int = 100) -> Sequence[RunRecord]:
-        return [run_of(row) for row in await self._database.fetch("orphans", list(pipelines), limit)]
+    async def orphans(
+        self, pipelines: Collection[str], gone: Collection[str], limit: int = 100
+    ) -> Sequence[RunRecord]:
+        rows = await self._database.fetch("orphans", list(pipelines), list(gone), limit)
+        return [run_of(row) for row in rows]
 
     async def owned(self, node_id: str) -> Mapping[str, int]:
         return {row["id"]: row["epoch"] for row in await self._database.fetch("owned", node_id)}
@@ -264,7 +275,8 @@ def watched_node(row: Any) -> WatchedNode:
         node,
         row["joined_at"],
         row["beat_at"],
-        row["seconds_left"],
+        row["age"],
+        row["gone"],
         row["runs"],
         row["clock_skew"],
         None if row["tree"] is None else from_json(row["tree"]),

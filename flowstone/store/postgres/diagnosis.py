@@ -53,7 +53,7 @@ class Diagnosis:
         size: Bytes of the database.
         dead_rows: The table that needs vacuum most: its name, dead and live rows; None if there is none.
         waiting: Runs in the queue.
-        left_behind: Unfinished runs whose node is gone.
+        left_behind: Unfinished runs whose node does not seem to live.
         nodes: The nodes that live, or did within a day.
     """
 
@@ -107,6 +107,8 @@ async def diagnose(database: Database) -> Diagnosis:
     if version != LATEST:
         return Diagnosis(**facts)
     dead = await database.fetch("dead_rows")
+    nodes = [watched_node(each) for each in await database.fetch("nodes")]
+    living = [each.node.id for each in nodes if each.seems_alive]
     return Diagnosis(
         **facts,
         dead_rows=(dead[0]["name"], dead[0]["dead"], dead[0]["live"]) if dead else None,
@@ -114,6 +116,8 @@ async def diagnose(database: Database) -> Diagnosis:
             Backlog(each["pipeline"], each["runs"], max(0.0, each["seconds"]))
             for each in await database.fetch("waiting")
         ],
-        left_behind=[Backlog(each["pipeline"], each["runs"]) for each in await database.fetch("left_behind")],
-        nodes=[watched_node(each) for each in await database.fetch("nodes")],
+        left_behind=[
+            Backlog(each["pipeline"], each["runs"]) for each in await database.fetch("left_behind", living)
+        ],
+        nodes=nodes,
     )

@@ -1,8 +1,12 @@
 """A node's beat: a thread of its own with a connection of its own, so that a blocked event loop costs no lease.
 
-An asset that computes for a minute on the event loop by mistake is a mistake, not a death. But a loop that never
-comes back must not keep its runs for ever: the loop shows that it lives by `touch`, and when it has not done so
-for twenty leases, the thread stops beating.
+A beat raises a number in the database, and whoever watches it knows that the node lives. The node's own lease
+is over when no beat was acknowledged for its length on this process's monotonic clock, counted from when the
+last acknowledged one was sent: others may have seen it as early as then.
+
+An asset that computes for a minute on the event loop by mistake is a mistake, not a death. But a loop that
+never comes back must not keep its runs for ever: the loop shows that it lives by `touch`, and when it has not
+done so for twenty leases, the thread stops beating.
 
 Rejected: beating from the event loop (one synchronous call silences it, and others start the same steps), and a
 process of its own (which would live on when the node's is killed).
@@ -41,15 +45,19 @@ class Heartbeat:
     Args:
         database: Where.
         node: Who.
-        lost: Called, in the thread, when a beat came after the lease had run out.
+        lost: Called, in the thread, when a beat is acknowledged after the lease had run out.
+        since: When the node was last known to live: when it asked to join.
 
     Attributes:
         paused: Set it to hold the beat; for tests of what others make of that.
+        resting: Set while no beat is under way.
     """
 
-    def __init__(self, database: Database, node: Node, lost: Callable[[], None]) -> None:
+    def __init__(self, database: Database, node: Node, lost: Callable[[], None], since: float) -> None:
         self.node = node
+        self._since = since
         self.paused = Event()
+        self.resting = Event()
         self._database = database
         self._lost = lost
         self._touched = time.monotonic()
@@ -87,8 +95,10 @@ class Heartbeat:
         connection: Connection | None = None
         pause = self.node.lease / _BEATS
         while not self._stopping:
+            self.resting.clear()
             if not self._held():
                 connection = await self._try(connection)
+            self.resting.set()
             self._wake.clear()
             with suppress(TimeoutError):
                 async with asyncio.timeout(pause if connection is not None else min(0.5, pause)):
@@ -115,11 +125,14 @@ class Heartbeat:
         return connection
 
     async def _beat(self, connection: Connection) -> None:
+        sent = time.monotonic()
         async with connection.transaction():
-            known = await connection.fetchrow(query("beat"), self.node.id, time.time())
-            if known is None:  # Forgotten, after a day without a beat.
+            gone: bool | None = await connection.fetchval(query("beat"), self.node.id, time.time())
+            if gone is None:  # Forgotten, after a day without a beat.
                 await connection.execute(query("join"), *joining(self.node))
-        if known is None or (known["late"] and not known["gone"]):
+        late = time.monotonic() - self._since > self.node.lease
+        self._since = sent
+        if gone is None or (late and not gone):
             self._lost()
 
 

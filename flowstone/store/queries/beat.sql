@@ -1,11 +1,7 @@
--- $1: the node, $2: its clock; returns whether its lease had run out and whether it has left, and nothing if it is not
--- known any more.
-with before as materialized (
-    select id, expires_at < clock_timestamp() as late, gone from flowstone.nodes where id = $1 for update
-), beaten as (
-    update flowstone.nodes set beat_at = clock_timestamp(),
-        expires_at = clock_timestamp() + make_interval(secs => nodes.lease),
+-- $1: the node, $2: its clock; returns whether it has left, and nothing if it is not known any more.
+with beaten as (
+    update flowstone.nodes set beats = nodes.beats + 1, beat_at = clock_timestamp(),
         clock_skew = $2 - extract(epoch from clock_timestamp())
-    from before where nodes.id = before.id and not before.gone
+    where nodes.id = $1 and not nodes.gone
 )
-select before.late, before.gone from before
+select nodes.gone from flowstone.nodes where nodes.id = $1

@@ -1,4 +1,4 @@
-with gone as (
-    update flowstone.nodes set expires_at = clock_timestamp(), gone = true where id = $1 returning 1
+with left_now as (
+    update flowstone.nodes set gone = true where id = $1 returning 1
 )
-select pg_notify('flowstone', 'nodes:') from gone
+select pg_notify('flowstone', 'nodes:') from left_now

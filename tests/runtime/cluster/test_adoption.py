@@ -51,10 +51,8 @@ async def test_the_end_of_a_lease_is_not_slept_over(town, offset):
     await town.node("second")
     await town.clock.advance(20)
     town.stores["first"].cut()
-    store = town.stores["second"]
-    owner = (await store.run(run.id)).owner
-    left = next(watched.left for watched in await store.cluster.nodes() if watched.node.id == owner)
-    await town.clock.advance(left + 0.2)
+    row = town.shared.nodes[town.stores["first"].node]
+    await town.clock.advance(row.beaten + LEASE - town.clock.monotonic() + 0.2)
     assert town.owner(run.id) == "second"
 
 
@@ -358,3 +356,58 @@ async def test_each_start_is_recorded_before_the_function_runs(town):
     run = await begun(town, ("one", None))
     events = [event for _, event in town.shared.history.find(run.id).log.page(0, 100)]
     assert any(isinstance(event, StepStarted) for event in events)
+
+
+# Clocks -----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("step", [3600.0, -3600.0, 100_000.0])
+async def test_a_step_of_the_databases_clock_kills_nobody(town, step):
+    """Nor does it let the dead live: they are adopted in the same time as ever."""
+    run = await begun(town, ("one", None))
+    second = await town.node("second")
+    await town.clock.advance(20)
+    town.shared.ahead += step
+    await town.clock.advance(2 * LEASE)
+    assert town.owner(run.id) == "first"
+    town.stores["first"].cut()
+    town.shared.ahead -= step
+    await town.clock.advance(LEASE + 1.0)
+    assert town.owner(run.id) == "second"
+    assert await (await town.outcome((await second.run(run.id)).wait(), 5)).value() == "second"
+
+
+async def test_a_step_of_a_nodes_wall_clock_changes_nothing(town):
+    """Beats, leases and silences are monotonic."""
+    run = await begun(town, ("one", None))
+    await town.node("second")
+    await town.clock.advance(20)
+    for step in (7200.0, -7200.0):
+        town.clock.step(step)
+        await town.clock.advance(2 * LEASE)
+        assert town.owner(run.id) == "first"
+    town.clock.step(7200.0)
+    town.stores["first"].cut()
+    await town.clock.advance(LEASE + 1.0)
+    assert town.owner(run.id) == "second"
+
+
+async def test_a_run_that_is_submitted_while_the_clock_is_wrong_is_taken_at_once(town):
+    """What is in the queue is due."""
+    worker = await town.node("worker")
+    for step in (3600.0, -3600.0):
+        town.shared.ahead += step
+        run = await worker.submit("one")
+        await town.outcome(run.wait(), 1)
+
+
+async def test_an_idle_node_asks_little(town):
+    """Four questions a second, also while others live and while one that is dead is remembered."""
+    await town.node("first")
+    await town.node("second")
+    await town.die("first")
+    await town.clock.advance(2 * LEASE)
+    before = dict(town.stores["second"].calls)
+    await town.clock.advance(60)
+    asked = {call: count - before.get(call, 0) for call, count in town.stores["second"].calls.items()}
+    assert sum(asked.values()) <= 4 * 60 + 15, asked

@@ -46,7 +46,7 @@ async def test_a_step_that_is_lent_again_keeps_its_new_lease():
     services = SimpleNamespace(
         node="me",
         settings=SimpleNamespace(max_concurrency=0, cancel_timeout=1),
-        peers=SimpleNamespace(all_alive=list, dead=lambda _: False),
+        peers=SimpleNamespace(all_alive=list, gone=lambda _: False),
         notices=SimpleNamespace(on=lambda *_: nullcontext()),
         stream=SimpleNamespace(heard=False),
         clock=SimpleNamespace(monotonic=lambda: 0.0),

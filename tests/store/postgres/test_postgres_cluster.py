@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import asyncio
 
-import asyncpg
 import pytest
 
 from flowstone.store.postgres import PostgresStore
 from tests.stepped import make_steppable, step_clock
-from tests.store.cluster_contract import ClusterContract
+from tests.store.cluster_contract import LEASE, ClusterContract
 
 
 class PostgresMeeting:
-    """A database where nodes meet; time passes by moving what the database has noted."""
+    """A database where nodes meet, with a clock that can be stepped."""
 
     def __init__(self, dsn: str) -> None:
         self.dsn = dsn
@@ -27,24 +26,24 @@ class PostgresMeeting:
         self.stores.append(store)
         return store
 
-    async def expire(self, node_id: str) -> None:
-        self.heart(node_id).paused.set()
-        # A beat that is under way renews a lease of no length.
-        await self.do(
-            "update flowstone.nodes set lease = 0, expires_at = clock_timestamp() - interval '1 second' "
-            "where id = $1",
-            node_id,
-        )
-
-    async def revive(self, node_id: str) -> None:
+    async def silence(self, node_id: str) -> None:
         heart = self.heart(node_id)
-        await self.do("update flowstone.nodes set lease = $2 where id = $1", node_id, heart.node.lease)
+        heart.paused.set()
+        assert await asyncio.to_thread(heart.resting.wait, 10)
+
+    async def beat(self, node_id: str, *, late: bool = False) -> None:
+        heart = self.heart(node_id)
+        if late:
+            heart._since -= 2 * LEASE
+        before = await self.count(node_id)
         heart.paused.clear()
-        heart.hurry()
-        # Not before it has beaten: the beat that was under way when it expired has told of a lost lease already.
         async with asyncio.timeout(10):
-            while not any(each.alive for each in await self.store.cluster.nodes() if each.node.id == node_id):
+            while await self.count(node_id) == before:
+                heart.hurry()
                 await asyncio.sleep(0.005)
+
+    async def count(self, node_id: str) -> int:
+        return next(each.count for each in await self.store.cluster.beats(["sales"]) if each.node == node_id)
 
     async def step(self, seconds: float) -> None:
         await step_clock(self.dsn, seconds)
@@ -57,11 +56,6 @@ class PostgresMeeting:
     def heart(self, node_id: str):
         hearts = (store.cluster.heart for store in self.stores)
         return next(heart for heart in hearts if heart is not None and heart.node.id == node_id)
-
-    async def do(self, statement: str, *arguments) -> None:
-        connection = await asyncpg.connect(self.dsn)
-        await connection.execute(statement, *arguments)
-        await connection.close()
 
 
 class TestPostgresCluster(ClusterContract):

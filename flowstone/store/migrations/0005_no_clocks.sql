@@ -1,5 +1,6 @@
--- What is newest is decided by the order in which the store recorded it, and by no clock.
+-- What is newest, and who lives, is decided by no clock.
 --
+-- Newest is what the store recorded last.
 -- Runs get an arrival number as terminal records have one. Those that are there already get theirs in the order in
 -- which they were listed so far. What is current becomes the success that was recorded last; what was invalidated
 -- stays so, because nobody knows any more whether something was recorded after it.
@@ -34,6 +35,14 @@ from (
 ) as newest
 where current.asset = newest.asset and current.key = newest.key and current.arrival < newest.arrival;
 alter table flowstone.current drop column finished_at;
+
+-- A node lives while the number of its beats rises: each observer watches that by a monotonic clock of its own.
+
+alter table flowstone.nodes add column beats bigint not null default 0;
+alter table flowstone.nodes drop column expires_at;  -- Its index goes with it.
+comment on table flowstone.nodes is 'One row a node; it lives while its beats become more.';
+comment on column flowstone.nodes.beats is 'How often it has beaten.';
+comment on column flowstone.nodes.beat_at is 'When it last beat, by the clock of this database: for people.';
 
 -- As it was made in 0002, which says why it is as it is; runs and successes are now in the order of their arrival.
 

@@ -1,0 +1,10 @@
+-- $1: pipelines. Every node, and whoever else owns an unfinished run of these pipelines: how often it has beaten, and how
+-- many of these runs it owns.
+select coalesce(nodes.id, held.owner) as id, coalesce(nodes.beats, 0) as beats, nodes.lease,
+    coalesce(nodes.gone, false) as gone,
+    extract(epoch from clock_timestamp() - nodes.beat_at)::double precision as age, coalesce(held.runs, 0) as runs
+from flowstone.nodes full join (
+    select runs.owner, count(*) as runs from flowstone.runs
+    where runs.finish_order is null and runs.owner is not null and runs.pipeline = any ($1::text[])
+    group by runs.owner
+) as held on held.owner = nodes.id
