@@ -20,6 +20,7 @@ from urllib.parse import quote
 
 from flowstone.cli.environment import home
 from flowstone.errors import StoreUnavailable
+from flowstone.permissions import PRIVATE, make_folders
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -70,7 +71,8 @@ def remark_once(url: str) -> str | None:
     remark = kept_in_a_file()
     if remark is not None:
         with suppress(OSError):
-            folder.mkdir(parents=True, exist_ok=True)
+            make_folders(folder, PRIVATE)
+            (folder / _TOLD).touch(PRIVATE)
             (folder / _TOLD).write_text(f"{remark}\n", encoding="utf-8")
     return remark
 

@@ -13,6 +13,7 @@ from flowstone.io.objects import Abandoned, Objects
 from flowstone.io.os_errors import explain
 from flowstone.io.threads import Threads
 from flowstone.io.translation import decoded, encoded, location_error, named
+from flowstone.permissions import PRIVATE, checked_mode
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -39,9 +40,13 @@ class FileIO:
         models: Classes whose instances may be loaded though their module is not imported when that happens.
         codecs: Codecs of your own, asked before the built-in ones.
         max_threads: Files read or written at a time.
+        mode: Permissions of files that it makes, less what the process's umask takes away; by default they are
+            their owner's alone. Folders that it makes can also be entered by those who may read: 0o700 for
+            0o600, 0o750 for 0o640, 0o755 for 0o644.
 
     Raises:
-        ValueError: There is no codec of that name, or two share a suffix.
+        ValueError: There is no codec of that name, or two share a suffix; `mode` does not let its owner read and
+            write, or lets somebody run the files.
     """
 
     def __init__(
@@ -52,11 +57,13 @@ class FileIO:
         models: Iterable[type] = (),
         codecs: Iterable[Codec] = (),
         max_threads: int = 8,
+        mode: int = PRIVATE,
     ) -> None:
         from flowstone.io.codecs.selection import Codecs  # noqa: PLC0415 - see the package's docstring
 
         # Absolute from the start: a later chdir must not move the warehouse.
-        self._objects = Objects(str(Path(os.path.abspath(Path(root).expanduser()))))  # noqa: PTH100 - keeps links
+        place = str(Path(os.path.abspath(Path(root).expanduser())))  # noqa: PTH100 - keeps links
+        self._objects = Objects(place, mode=checked_mode(mode))
         self._codecs = Codecs(codec, models=models, extra=codecs)
         self._threads = Threads("flowstone-files", limit=max_threads)
 

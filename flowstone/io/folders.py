@@ -14,6 +14,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from flowstone.permissions import PRIVATE, folder_mode, make_folders
+
 if TYPE_CHECKING:
     from types import TracebackType
     from typing import Self
@@ -33,25 +35,26 @@ _HAS_OPENAT: Final = {os.open, os.mkdir, os.unlink, os.link, os.stat, os.rename}
 class Folder:
     """An open folder, as a context manager. Names given to its methods are single names, never paths.
 
-    All methods block and raise `OSError`.
+    All methods block and raise `OSError`. What is made in it has the permissions `mode`, folders the fitting ones.
     """
 
-    __slots__ = ("_fd", "path")
+    __slots__ = ("_fd", "_mode", "path")
 
-    def __init__(self, path: str, fd: int | None) -> None:
+    def __init__(self, path: str, fd: int | None, mode: int) -> None:
         self.path = path
         self._fd = fd
+        self._mode = mode
 
     @classmethod
-    def root(cls, path: str, *, create: bool, openat: bool = _HAS_OPENAT) -> Folder:
+    def root(cls, path: str, *, create: bool, mode: int = PRIVATE, openat: bool = _HAS_OPENAT) -> Folder:
         """Open the root itself, which may be a link: it is the user's own word where values live."""
         if create:
-            _make_all(Path(path))
+            _make_all(Path(path), mode)
         if openat:
-            return cls(path, os.open(path, _FOLDER | getattr(os, "O_CLOEXEC", 0)))
+            return cls(path, os.open(path, _FOLDER | getattr(os, "O_CLOEXEC", 0)), mode)
         if not Path(path).is_dir():
             raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), path)
-        return cls(path, None)
+        return cls(path, None, mode)
 
     def __enter__(self) -> Self:
         return self
@@ -68,11 +71,11 @@ class Folder:
             self._make(name)
         path = os.path.join(self.path, name)  # noqa: PTH118 - strings: this is the hot path of every store
         if self._fd is not None:
-            return Folder(path, os.open(name, _FOLDER | _FLAGS, dir_fd=self._fd))
+            return Folder(path, os.open(name, _FOLDER | _FLAGS, dir_fd=self._fd), self._mode)
         status = self.stat(name)
         if not stat.S_ISDIR(status.st_mode) or getattr(status, "st_reparse_tag", 0) == _JUNCTION:
             raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), path)
-        return Folder(path, None)
+        return Folder(path, None, self._mode)
 
     def stat(self, name: str) -> os.stat_result:
         """What `name` is; a link is a link."""
@@ -95,7 +98,7 @@ class Folder:
     def open_new(self, name: str) -> int:
         """Create the file `name`, which must not exist, for writing."""
         flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | _FLAGS
-        return os.open(self._at(name), flags, 0o666, dir_fd=self._fd)
+        return os.open(self._at(name), flags, self._mode, dir_fd=self._fd)
 
     def move(self, name: str, to: Folder, new: str) -> None:
         """Move the file `name` to the folder `to` as `new`; `FileExistsError` if there is one."""
@@ -126,7 +129,7 @@ class Folder:
 
     def _make(self, name: str) -> None:
         with suppress(FileExistsError):
-            os.mkdir(self._at(name), dir_fd=self._fd)
+            os.mkdir(self._at(name), folder_mode(self._mode), dir_fd=self._fd)
 
     def _rename(self, name: str, to: Folder, new: str) -> None:
         # For file systems without hard links (FAT, some network shares). Not exclusive against a concurrent
@@ -139,11 +142,10 @@ class Folder:
             raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), new)
 
 
-def _make_all(path: Path) -> None:
+def _make_all(path: Path, mode: int) -> None:
     """Create a folder and those above it, each durable in the one above."""
-    missing = [folder for folder in (path, *path.parents) if not folder.exists()]
     try:
-        path.mkdir(parents=True, exist_ok=True)
+        missing = make_folders(path, mode)
     except FileExistsError:  # That is: there is a file of that name.
         raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), str(path)) from None
     for folder in missing:

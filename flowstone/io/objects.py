@@ -19,6 +19,7 @@ from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, Final
 
 from flowstone.io.folders import Folder
+from flowstone.permissions import PRIVATE
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -41,10 +42,12 @@ class Objects:
     Args:
         root: Absolute path of the folder; created by the first `publish`.
         clock: Seconds since the epoch, to tell how old an abandoned temporary file is.
+        mode: Permissions of files that are made; folders get the fitting ones.
     """
 
-    def __init__(self, root: str, *, clock: Callable[[], float] = time.time) -> None:
+    def __init__(self, root: str, *, clock: Callable[[], float] = time.time, mode: int = PRIVATE) -> None:
         self.root = root
+        self._mode = mode
         self._clock = clock
         self._durable: set[tuple[str, ...]] = set()
         self._swept = False
@@ -104,14 +107,17 @@ class Objects:
     @contextmanager
     def _opened(self, folders: Sequence[str], *, create: bool = False) -> Iterator[list[Folder]]:
         with ExitStack() as stack:
-            chain = [stack.enter_context(Folder.root(self.root, create=create))]
+            chain = [stack.enter_context(Folder.root(self.root, create=create, mode=self._mode))]
             for name in folders:
                 chain.append(stack.enter_context(chain[-1].folder(name, create=create)))
             yield chain
 
     @contextmanager
     def _scratch(self) -> Iterator[Folder]:
-        with Folder.root(self.root, create=True) as root, root.folder(_SCRATCH, create=True) as scratch:
+        with (
+            Folder.root(self.root, create=True, mode=self._mode) as root,
+            root.folder(_SCRATCH, create=True) as scratch,
+        ):
             with self._lock:
                 first, self._swept = not self._swept, True
             if first:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -139,7 +140,7 @@ class TestFileIOWithoutOpenat(IOManagerContract):
     @pytest.fixture
     async def manager(self, root, monkeypatch):
         opened = Folder.root
-        monkeypatch.setattr(Folder, "root", lambda path, *, create: opened(path, create=create, openat=False))
+        monkeypatch.setattr(Folder, "root", partial(opened, openat=False))
         manager = FileIO(root)
         yield manager
         await manager.teardown()

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Final
 from urllib.parse import quote
 
 from flowstone.errors import StoreUnavailable
+from flowstone.permissions import PRIVATE, make_folders
 from flowstone.store.disk_thread import DiskThread
 from flowstone.store.embedded.account import Account, account_for
 from flowstone.store.embedded.cluster import Cluster
@@ -133,10 +134,13 @@ class EmbeddedServer:
 
     @staticmethod
     def _make(directory: Path, account: Account) -> None:
-        missing = [each for each in (directory, *directory.parents) if not each.exists()]
-        directory.mkdir(parents=True, exist_ok=True)
+        missing = make_folders(directory, PRIVATE)
+        if account.ids is None:
+            return
         ours = missing or ([] if any(directory.iterdir()) else [directory])
-        for each in ours if account.ids else ():  # Whatever our umask, or `mkdtemp`, thinks of others.
+        for (
+            each
+        ) in ours:  # Private, but the account has to pass through, whatever our umask or `mkdtemp` thinks.
             each.chmod(each.stat().st_mode | 0o011)
 
     def _join(self, cluster: Cluster, account: Account, patience: Patience) -> str:

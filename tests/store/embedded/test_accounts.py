@@ -45,6 +45,25 @@ def test_root_has_it_run_by_somebody_unprivileged(directory):
     server.stop()
 
 
+@as_root
+def test_others_see_nothing_of_it(place):
+    """Whatever the umask, data and log are the server's alone; its account may pass through what is above them."""
+    before = os.umask(0)
+    try:
+        server = EmbeddedServer(place / "above" / "pg", options={"fsync": "off"})
+        server.start()
+        server.stop()
+    finally:
+        os.umask(before)
+    directory = place / "above" / "pg"
+    found = {
+        path.name: path.stat().st_mode & 0o777 for path in (directory.parent, directory, *directory.iterdir())
+    }
+    assert found.pop("above") == found.pop("pg") == 0o711
+    assert found.pop("data") == 0o700
+    assert {mode & 0o177 for name, mode in found.items() if name != "socket"} == {0}
+
+
 def known(name: str) -> bool:
     return name in {entry.pw_name for entry in pwd.getpwall()}
 
