@@ -15,6 +15,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Final
 
 from flowstone.errors import StoreUnavailable
+from flowstone.store.embedded.access import restrict_access
 from flowstone.store.embedded.binaries import find_binaries
 from flowstone.store.embedded.failure import failed
 from flowstone.store.embedded.flock import Flock
@@ -84,7 +85,10 @@ class Cluster:
         if not self.alive():
             binaries = find_binaries(self._account, self._major())
             self._create(binaries, synced=options.get("fsync") != "off")
+            restrict_access(self._layout.data, self._account, binaries.major)
             self._launch(binaries, options, patience)
+        elif restrict_access(self._layout.data, self._account, self._major() or 0):
+            self._told(signal.SIGHUP)
 
     def stop(self) -> None:
         """Stop the server and wait for its end; a server that is not there is stopped."""
@@ -133,7 +137,8 @@ class Cluster:
         with suppress(FileNotFoundError):
             shutil.rmtree(layout.unfinished)
         self._account.make_directory(layout.unfinished)
-        command: list[str | Path] = [binaries / "initdb", "-U", "postgres", "-A", "trust", "-E", "UTF8"]
+        command: list[str | Path] = [binaries / "initdb", "-U", "postgres", "-E", "UTF8"]
+        command += ["--auth-local=peer", "--auth-host=reject"]  # Until `restrict_access` says more.
         command += ["--locale=C", *(_how_to_sync(binaries) if synced else ["--no-sync"])]
         self._run(command, layout.unfinished, f"PostgreSQL could not be set up in {layout.directory}")
         layout.unfinished.rename(layout.data)

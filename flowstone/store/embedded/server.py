@@ -41,8 +41,9 @@ class EmbeddedServer:
     guards the server stops it a moment later. After a kill -9 of users, of the server, or of all of them, `start`
     repairs what it finds; call it again to get back a server that was killed in use.
 
-    The server listens on no port and asks for no password: its socket is in a directory that only the
-    account it runs under can enter. Started by root it runs as `postgres` or `nobody`.
+    The server listens on no port. Its socket is in a directory that only the account it runs under can enter, and
+    it lets in nobody but that account and root, whom the kernel names to it: there is no password. Started by
+    root it runs as `postgres` or `nobody`.
 
     Args:
         directory: Made if it is missing; everything the server needs is in there. Removing it, with the

@@ -1,4 +1,4 @@
-"""Where the server's socket is: in a directory that only its account can enter, because it asks for no password.
+"""Where the server's socket is: in a directory that only its account can enter.
 
 That is `socket` beside the data where possible. The name of a socket has at most 107 bytes, and settings that
 list directories give some characters a meaning; for other paths `socket` is a link to a short one elsewhere.

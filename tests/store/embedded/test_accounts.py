@@ -15,7 +15,9 @@ import pytest
 
 from flowstone.errors import StoreUnavailable
 from flowstone.store.embedded import EmbeddedServer
+from flowstone.store.embedded.access import restrict_access
 from flowstone.store.embedded.account import Account, account_for
+from flowstone.store.embedded.patience import Patience
 from tests.store.embedded.users import query, running
 
 as_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root can become others")
@@ -92,9 +94,93 @@ async def test_another_user_runs_it_as_itself(place, use):
     assert running(directory) is None
 
 
+# Speaks the first words of the protocol as another user, and says what the server answers.
+STRANGER = """
+import os, socket, struct, sys
+os.setgroups([])
+os.setgid(int(sys.argv[2]))
+os.setuid(int(sys.argv[2]))
+caller = socket.socket(socket.AF_UNIX)
+caller.connect(sys.argv[1])
+words = b"user\\0" + sys.argv[3].encode() + b"\\0database\\0postgres\\0\\0"
+caller.sendall(struct.pack("!ii", len(words) + 8, 196608) + words)
+answer = caller.recv(1000)
+print(answer[:1] + answer[5:9], "authentication failed" in answer.decode(errors="replace"))
+"""
+
+
+def greeted(directory: Path, uid: int, role: str = "postgres") -> str:
+    """What the server answers to another user who has got at its socket."""
+    name = str(directory / "socket" / ".s.PGSQL.5432")
+    command = [sys.executable, "-c", STRANGER, name, str(uid), role]
+    return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
+
+
+LET_IN = "b'R\\x00\\x00\\x00\\x00' False"
+
+
+@as_root
+async def test_the_server_lets_in_nobody_else(directory):
+    """Where the socket can be reached, the kernel says who is there: its own user and root are let in."""
+    server = EmbeddedServer(directory)
+    dsn = server.start()
+    (directory / "socket").chmod(0o777)
+    (directory / "socket" / ".s.PGSQL.5432").chmod(0o777)
+    assert greeted(directory, 65533).endswith("True")
+    assert greeted(directory, 65533, "nobody").endswith("True")
+    assert greeted(directory, 0) == greeted(directory, owner(running(directory))) == LET_IN
+    assert await query(dsn, "SELECT 1") == 1
+    assert "trust" not in (directory / "data" / "pg_hba.conf").read_text()
+    server.stop()
+
+
+@as_root
+async def test_a_directory_that_trusted_everybody_does_so_no_more(directory):
+    """The rules of an older directory are replaced when its server is started."""
+    rules = directory / "data" / "pg_hba.conf"
+    rules.write_text("local all all trust\n")
+    server = EmbeddedServer(directory)
+    dsn = server.start()
+    (directory / "socket").chmod(0o777)
+    (directory / "socket" / ".s.PGSQL.5432").chmod(0o777)
+    assert greeted(directory, 65533).endswith("True")
+    assert await query(dsn, "SELECT 1") == 1
+    status = rules.stat()
+    assert (status.st_uid, status.st_mode & 0o777) == (owner(running(directory)), 0o600)
+    server.stop()
+
+
+@as_root
+async def test_a_server_that_trusts_everybody_is_told_otherwise_by_the_next_user(directory):
+    """It goes on running, for those who use it, with the new rules."""
+    server = EmbeddedServer(directory)
+    dsn = server.start()
+    (directory / "socket").chmod(0o777)
+    (directory / "socket" / ".s.PGSQL.5432").chmod(0o777)
+    (directory / "data" / "pg_hba.conf").write_text("local all all trust\n")
+    await query(dsn, "SELECT pg_reload_conf()")
+    assert Patience(10).until(lambda: greeted(directory, 65533) == LET_IN)
+    pid = running(directory)
+    other = EmbeddedServer(directory)
+    assert other.start() == dsn
+    assert Patience(10).until(lambda: greeted(directory, 65533) != LET_IN)
+    assert running(directory) == pid
+    other.stop()
+    server.stop()
+
+
+def test_an_older_server_has_a_map_for_its_one_role(tmp_path):
+    """Before PostgreSQL 16 a map cannot name all roles; names of people are quoted."""
+    assert restrict_access(tmp_path, Account(""), 15)
+    people = (tmp_path / "pg_ident.conf").read_text()
+    assert f'flowstone "{pwd.getpwuid(os.geteuid()).pw_name}" postgres\n' in people
+    assert not restrict_access(tmp_path, Account(""), 15)
+    assert restrict_access(tmp_path, Account(""), 18)
+
+
 @as_root
 def test_others_cannot_connect(directory, use):
-    """There is no password, so the socket is behind a directory that another user cannot enter."""
+    """The socket is behind a directory that another user cannot enter."""
     server = EmbeddedServer(directory)
     server.start()
     name = str(directory / "socket" / ".s.PGSQL.5432")
