@@ -17,7 +17,8 @@ from flowstone.io import FileIO
 from flowstone.io.codecs import CodecError
 from flowstone.io.codecs.classes import Classes
 from flowstone.io.codecs.encoding import encode_tree
-from flowstone.io.codecs.parquet import PandasCodec, PolarsCodec, PyarrowCodec
+from flowstone.io.codecs.pandas_frames import PandasCodec
+from flowstone.io.codecs.parquet import PolarsCodec, PyarrowCodec
 from tests.io.contract import target
 
 np = pytest.importorskip("numpy")
@@ -180,14 +181,14 @@ def test_pandas_frames_come_back_exactly(table):
     assert list(back.dtypes) == list(table.dtypes)
 
 
-def test_pandas_attributes_come_back_and_a_frequency_does_not():
-    """`attrs` are kept; `freq`, a hint that pandas infers again, is the one documented loss."""
+def test_pandas_attributes_and_a_frequency_come_back():
+    """`attrs` are kept, and so is `freq`, of which Parquet knows nothing."""
     table = pd.DataFrame({"a": [1, 2]}, index=pd.date_range("2025-01-01", periods=2, freq="D"))
     table.attrs = {"source": "test"}
     back = PandasCodec().decode(PandasCodec().encode(table))
     assert back.attrs == {"source": "test"}
-    assert back.index.freq is None
-    pd.testing.assert_frame_equal(back, table, check_freq=False)
+    assert back.index.freq == table.index.freq
+    pd.testing.assert_frame_equal(back, table)
 
 
 @pytest.mark.parametrize(
@@ -334,10 +335,6 @@ async def test_a_missing_library_names_the_extra(files, root, table, missing, ex
 
 def test_a_missing_pyarrow_names_the_extra_when_storing(monkeypatch):
     """A pandas frame without pyarrow cannot be written, and says what to install."""
-
-    def refuse(*_args, **_kwargs):
-        raise ImportError("no pyarrow")
-
-    monkeypatch.setattr(pd.DataFrame, "to_parquet", refuse)
+    monkeypatch.setitem(sys.modules, "pyarrow.parquet", None)
     with pytest.raises(CodecError, match=r'pip install "flowstone\[pandas\]"'):
         PandasCodec().encode(pd.DataFrame({"a": [1]}))

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Final
 
 from flowstone.io.codecs.classes import Classes
 from flowstone.io.codecs.codec import CodecError, type_name
-from flowstone.io.codecs.parquet import PandasCodec, PolarsCodec, PyarrowCodec
+from flowstone.io.codecs.pandas_frames import PandasCodec
+from flowstone.io.codecs.parquet import PolarsCodec, PyarrowCodec
 from flowstone.io.codecs.pickled import PickleCodec
 from flowstone.io.codecs.raw import BytesCodec
 from flowstone.io.codecs.remedies import remedy_for
