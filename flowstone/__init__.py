@@ -72,7 +72,7 @@ if TYPE_CHECKING:
     from flowstone.runtime.handle import Run as Run
     from flowstone.runtime.once import materialize as materialize
     from flowstone.runtime.progress import Progress as Progress
-    from flowstone.runtime.resource import ResourceProvider as ResourceProvider
+    from flowstone.runtime.providers import ResourceProvider as ResourceProvider
     from flowstone.runtime.result import RunResult as RunResult
     from flowstone.runtime.runtime import Runtime as Runtime
     from flowstone.runtime.settings import Settings as Settings
@@ -162,7 +162,7 @@ _HOME = {
     "runtime.handle": ("Run",),
     "runtime.once": ("materialize",),
     "runtime.progress": ("Progress",),
-    "runtime.resource": ("ResourceProvider",),
+    "runtime.providers": ("ResourceProvider",),
     "runtime.result": ("RunResult",),
     "runtime.runtime": ("Runtime",),
     "runtime.settings": ("Settings",),

@@ -13,6 +13,7 @@ from flowstone.assets.mapping_rules import default_mapping
 from flowstone.assets.partition_mapping import NoPartition, SameKey
 from flowstone.assets.suggest import did_you_mean
 from flowstone.assets.typecheck import check_types
+from flowstone.assets.unknown_dependency import unknown_dependency
 from flowstone.errors import (
     AssetNotFound,
     CycleError,
@@ -178,21 +179,9 @@ class AssetGraph:
         for name, asset in self._assets.items():
             for dependency in asset.dependencies:
                 if dependency.asset not in dependents:
-                    raise UnknownDependency(self._unknown(asset, dependency))
+                    raise UnknownDependency(unknown_dependency(asset, dependency, self._assets))
                 dependents[dependency.asset].append(name)
         return dependents
-
-    def _unknown(self, asset: AnyAsset, dependency: Dependency) -> str:
-        way = "deps=" if dependency.parameter is None else "its parameter"
-        others = (name for name in self._assets if name != asset.name)
-        hint = did_you_mean(dependency.asset, others)
-        remedy = (
-            "" if hint else " Define it, include its pipeline, or annotate a resource Annotated[…, Resource]."
-        )
-        return (
-            f"Asset {asset.name!r} ({asset.source}) depends through {way} on {dependency.asset!r}, but "
-            f"there is no such asset.{hint}{remedy}"
-        )
 
     def _sorted(self) -> list[str]:
         """The smallest topological order by position of definition (Kahn's algorithm with a heap)."""

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar, overload
 from flowstone.assets.arguments import is_stored_name
 from flowstone.assets.definition import Options, define_asset, define_constant
 from flowstone.assets.graph import AssetGraph, merge
+from flowstone.assets.interactive import Cell
 from flowstone.errors import DefinitionError
 
 if TYPE_CHECKING:
@@ -44,6 +45,8 @@ class Pipeline:
         self.name = name
         self._assets: dict[str, Asset[..., Any]] = {}
         self._graph: AssetGraph | None = None
+        self._cells: dict[str, Cell] = {}
+        self._included_in: list[Pipeline] = []
 
     @overload
     def asset(self, function: Callable[P, R], /) -> Asset[P, R]: ...
@@ -90,6 +93,9 @@ class Pipeline:
         A parameter called `context` or annotated `Context` receives the context, one annotated
         `Annotated[T, Resource]` a resource; every other one is a dependency, optional if it has a default.
 
+        A cell of a notebook that is run again replaces the asset it has defined, here and in the pipelines that
+        include this one. A runtime that is open goes on with what it has until `reload`.
+
         Args:
             function: The function, where the decorator is used without options.
             name: Default: the function's name.
@@ -129,8 +135,9 @@ class Pipeline:
         Raises:
             DefinitionError: The name is invalid or taken, or the value can be read only once.
         """
-        asset = define_constant(name, value, sys._getframe(1), description=description, tags=tags)
-        self._add([asset])
+        frame = sys._getframe(1)
+        asset = define_constant(name, value, frame, description=description, tags=tags)
+        self._take(asset, frame)
         return asset
 
     def include(self, other: Pipeline) -> None:
@@ -143,6 +150,8 @@ class Pipeline:
         if not isinstance(other, Pipeline):
             raise DefinitionError(f"include() takes a Pipeline, not {type(other).__name__}.")
         self._add(other._assets.values())
+        if not any(pipeline is self for pipeline in other._included_in):
+            other._included_in.append(self)
 
     @property
     def assets(self) -> Mapping[str, Asset[..., Any]]:
@@ -170,13 +179,35 @@ class Pipeline:
     def __contains__(self, name: object) -> bool:
         return name in self._assets
 
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "_cells": {}}  # Code, which cannot be pickled, and is of this session only.
+
     def __repr__(self) -> str:
         return f"Pipeline({self.name!r}, {len(self._assets)} assets)"
 
     def _define(self, function: Callable[..., Any], options: Options, frame: FrameType) -> Asset[..., Any]:
         asset = define_asset(function, options, frame)
-        self._add([asset])
+        self._take(asset, frame)
         return asset
+
+    def _take(self, asset: Asset[..., Any], frame: FrameType) -> None:
+        """Add what was defined here, in place of what the same cell of a notebook has defined before."""
+        cell, earlier = Cell.of(frame, asset.source), self._cells.get(asset.name)
+        if cell is not None and earlier is not None and cell.replaces(earlier):
+            asset.__dict__.setdefault("pipeline", self)
+            self._replace(self._assets[asset.name], asset)
+        else:
+            self._add([asset])
+        if cell is not None:
+            self._cells[asset.name] = cell
+
+    def _replace(self, old: Asset[..., Any], new: Asset[..., Any]) -> None:
+        """Here, and wherever the old one was included."""
+        if self._assets.get(old.name) is old:
+            self._assets[old.name] = new
+            self._graph = None
+            for pipeline in self._included_in:
+                pipeline._replace(old, new)
 
     def _add(self, assets: Iterable[Asset[..., Any]]) -> None:
         assets = tuple(assets)

@@ -11,18 +11,20 @@ import asyncio
 import weakref
 from collections import deque
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Final, Self, get_args
 
 from flowstone.actors.affinity import require_loop
+from flowstone.assets.suggest import did_you_mean
+from flowstone.runs.events import Event
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from flowstone.runs.events import Event
-
 __all__ = ["EventStream", "Events", "StreamStatistics", "Subscription"]
 
 _BUFFER = 10_000
+_NAMES: Final = tuple(each.kind for each in get_args(Event))
+_KINDS: Final = (*dict.fromkeys(name.partition(".")[0] for name in _NAMES), *_NAMES)
 
 
 class Subscription:
@@ -135,7 +137,15 @@ class EventStream:
             subscription.offer(event)
 
     def subscribe(self, kinds: tuple[str, ...], run_id: str | None = None) -> Subscription:
-        """Events of these kinds (`step.failed`, or `step` for all of a step's; none given: every event)."""
+        """Events of these kinds (`step.failed`, or `step` for all of a step's; none given: every event).
+
+        Raises:
+            ValueError: There is no such kind.
+        """
+        for each in kinds:
+            if each not in _KINDS:
+                hint = did_you_mean(str(each), _KINDS) or f" There are: {', '.join(_KINDS)}."
+                raise ValueError(f"There are no events of kind {each!r:.100}.{hint}")
 
         def wanted(event: Event) -> bool:
             if run_id is not None and event.run_id != run_id:

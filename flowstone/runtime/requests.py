@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import logging
 from typing import TYPE_CHECKING, Any, get_args
 
 from flowstone.assets.asset import Asset
+from flowstone.assets.dynamic_partitions import DynamicPartitions
 from flowstone.assets.key_slice import KeySlice
 from flowstone.assets.multi_partitions import MultiPartitions
 from flowstone.assets.partition_keys import encode_partition
@@ -27,6 +29,8 @@ __all__ = [
     "materialize_request",
     "run_request",
 ]
+
+_log = logging.getLogger(__name__)
 
 _LONGEST_KEY = 200
 _HIGHEST_PRIORITY = 2**31 - 1  # What a column of a database holds.
@@ -113,6 +117,8 @@ def backfill_request(
 ) -> RunRequest:
     """Many partitions of one asset, with or without its upstream."""
     keys, span = _selection(view, asset, partitions, start, end)
+    if not keys and span is None:
+        _log.warning("%s", _nothing(view, asset, listed=partitions is not None))
     return RunRequest(
         kind="backfill",
         asset=asset,
@@ -171,6 +177,17 @@ def _selection(
     if len(keys) == 0:
         return (), None
     return _slice(keys.between(keys[0] if start is None else start, keys[-1] if end is None else end))
+
+
+def _nothing(view: PartitionView, asset: str, *, listed: bool) -> str:
+    """Why a backfill has nothing to do."""
+    begin = f"The backfill of {asset!r} has nothing to do:"
+    declared = view.graph[asset].partitions
+    if listed or declared is None:
+        return f"{begin} it was given no partitions."
+    if isinstance(declared, DynamicPartitions):
+        return f"{begin} {declared!r} has no keys yet; add_partitions({declared.name!r}, [...]) adds some."
+    return f"{begin} {declared!r} has no keys yet."
 
 
 def _listed(view: PartitionView, asset: str, partitions: Iterable[object]) -> _Selection:

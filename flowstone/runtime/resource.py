@@ -8,87 +8,26 @@ thousand waiting steps.
 from __future__ import annotations
 
 import asyncio
-import inspect
 from functools import partial
-from typing import TYPE_CHECKING, Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Any
 
 from flowstone.errors import ResourceUnavailable
 from flowstone.runtime.guard import call_async
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from contextlib import AbstractAsyncContextManager
 
     from flowstone.runtime.guard import Outcome
+    from flowstone.runtime.providers import ResourceProvider
     from flowstone.runtime.services import Services
 
-__all__ = ["ResourceProcess", "ResourceProvider", "as_provider"]
-
-T = TypeVar("T")
+__all__ = ["ResourceProcess"]
 
 _FIRST_DELAY = 0.1
 _LONGEST_DELAY = 30.0
 _HEALTH_INTERVAL = 10.0
 _HEALTH_TIMEOUT = 5.0
 _STRIKES = 3  # Failed health checks in a row after which the resource is torn down and set up anew.
-
-
-class ResourceProvider(Generic[T]):
-    """Subclass it to give assets something with a lifetime: a connection pool, a client, a model.
-
-    `setup` makes the resource, `teardown` ends it, `health` raises if it does not work. All run on the
-    runtime's loop. A set-up that raises is tried again with back-off.
-    """
-
-    async def setup(self) -> T:
-        """Make the resource."""
-        raise TypeError(f"{type(self).__name__} must define `async def setup(self)`.")
-
-    async def teardown(self, resource: T) -> None:
-        """End the resource. Default: nothing."""
-
-    async def health(self, resource: T) -> None:
-        """Raise if the resource does not work. Default: it works."""
-
-
-class _Plain(ResourceProvider[Any]):
-    """An object that is simply there."""
-
-    def __init__(self, value: Any) -> None:
-        self._value = value
-
-    async def setup(self) -> Any:
-        return self._value
-
-
-class _FromContextManager(ResourceProvider[Any]):
-    """What an `@asynccontextmanager` function yields; entered and left in one task, as anyio scopes demand."""
-
-    def __init__(self, function: Callable[[], AbstractAsyncContextManager[Any]]) -> None:
-        self._function = function
-        self._open: AbstractAsyncContextManager[Any] | None = None
-
-    async def setup(self) -> Any:
-        manager = self._function()
-        value = await manager.__aenter__()
-        self._open = manager
-        return value
-
-    async def teardown(self, resource: Any) -> None:  # noqa: ARG002 - the manager knows what it yielded
-        manager, self._open = self._open, None
-        if manager is not None:
-            await manager.__aexit__(None, None, None)
-
-
-def as_provider(given: object) -> ResourceProvider[Any]:
-    """The provider for whatever was passed as a resource: a provider, a context manager function, an object."""
-    if isinstance(given, ResourceProvider):
-        return given
-    if isinstance(given, type) and issubclass(given, ResourceProvider):
-        return given()
-    if inspect.isfunction(given) and inspect.isasyncgenfunction(inspect.unwrap(given)):
-        return _FromContextManager(given)
-    return _Plain(given)
 
 
 class ResourceProcess:

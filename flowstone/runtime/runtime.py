@@ -44,6 +44,7 @@ from flowstone.runtime.peers import Peers
 from flowstone.runtime.preview import Plan, preview
 from flowstone.runtime.processes import Processes
 from flowstone.runtime.progress import report_progress
+from flowstone.runtime.providers import as_provider
 from flowstone.runtime.requests import (
     asset_named,
     backfill_request,
@@ -52,7 +53,6 @@ from flowstone.runtime.requests import (
     materialize_request,
     run_request,
 )
-from flowstone.runtime.resource import as_provider
 from flowstone.runtime.runs import Runs
 from flowstone.runtime.services import Services
 from flowstone.runtime.slots import Slots
@@ -98,7 +98,8 @@ class Runtime:
         store: Where runs are remembered: `memory://`, `file://DIR`, or a store object. Default: the setting.
         io: IO managers by name. Unless you say otherwise `default` is a `MemoryIO`, or, where several nodes can
             share the store (Postgres, embedded or not), a `PostgresIO`.
-        resources: Resources by name: a `ResourceProvider`, an `@asynccontextmanager` function or an object.
+        resources: Resources by name: a `ResourceProvider`, an `@asynccontextmanager` or `@contextmanager` function,
+            what such a function returned, or any object; docs/resources.md says who opens and closes what.
         settings: Default: `Settings()`, which reads `FLOWSTONE_*` from the environment.
         worker: Whether to go on with unfinished runs of these pipelines whose owner died and, on a store that
             several nodes share, to take submitted runs and execute steps for other nodes.
@@ -516,6 +517,7 @@ class Runtime:
 
         Args:
             kinds: `step.succeeded`, `run.finished`, …, or `step` and `run` for all of theirs. Default: all.
+                Raises ValueError for any other.
         """
         return self._started().stream.subscribe(kinds)
 

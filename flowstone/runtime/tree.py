@@ -46,7 +46,7 @@ if TYPE_CHECKING:
 
     from flowstone.io.manager import IOManager
     from flowstone.runtime.membership import Membership
-    from flowstone.runtime.resource import ResourceProvider
+    from flowstone.runtime.providers import ResourceProvider
     from flowstone.runtime.runs import Runs
     from flowstone.runtime.services import Services
 

@@ -16,6 +16,13 @@ from flowstone.errors import AssetNotFound, CycleError, DefinitionError, Duplica
 HERE = "test_graph.py"
 
 
+class Unprintable:
+    """A stranger."""
+
+    def __repr__(self) -> str:
+        raise RuntimeError("no")
+
+
 def wired(links: dict[str, list[str]]) -> Pipeline:
     """A pipeline with these assets in this order, each depending on the names of its list."""
     pipeline = Pipeline("wired")
@@ -156,6 +163,26 @@ def test_an_unknown_dependency_names_the_asset_its_line_and_a_suggestion():
     assert "Did you mean 'orders'?" in str(caught.value)
     with pytest.raises(UnknownDependency, match=r"through deps= on 'zzz'.*annotate a resource"):
         _ = wired({"a": ["zzz"]}).graph
+
+
+@pytest.mark.parametrize(
+    ("default", "shown"),
+    [(3, "3"), (None, "None"), ("x" * 100, "…"), (Unprintable(), "…")],
+)
+def test_a_parameter_with_a_default_that_names_no_asset_names_the_constant(default, shown):
+    """Whoever meant a setting is told how to define one."""
+    pipeline = wired({"limits": []})
+
+    @pipeline.asset
+    def report(limit=default, *, depth=default): ...
+
+    with pytest.raises(UnknownDependency) as caught:
+        _ = pipeline.graph
+    assert "Did you mean 'limits'?" in str(caught.value)
+    assert f'pipeline.value("limit", {shown})' in str(caught.value)
+    pipeline.value("limit", 3)
+    with pytest.raises(UnknownDependency, match=r'pipeline\.value\("depth", .*annotate a resource'):
+        _ = pipeline.graph
 
 
 def test_an_optional_dependency_must_exist_too():

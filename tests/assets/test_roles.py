@@ -72,7 +72,7 @@ def defined(annotation: str, names: dict[str, Any]) -> Any:
 places = st.sampled_from([KNOWN, {}, {"Optional": Optional, "Annotated": Annotated}, {"Context": Context}])
 
 
-@settings(deadline=None)
+@settings(deadline=None, max_examples=50)
 @given(nested(CONTEXTS), places)
 def test_the_context_is_found_inside(annotation, names):
     """In unions, under `Annotated` and in quotes, whether or not the names exist at run time."""
@@ -80,7 +80,7 @@ def test_the_context_is_found_inside(annotation, names):
     assert (report.context_parameter, report.dependencies) == ("it", ())
 
 
-@settings(deadline=None)
+@settings(deadline=None, max_examples=50)
 @given(nested(RESOURCES), places)
 def test_a_resource_is_found_inside(annotation, names):
     """The same for a resource and its name."""
@@ -89,7 +89,7 @@ def test_a_resource_is_found_inside(annotation, names):
     assert report.dependencies == ()
 
 
-@settings(deadline=None)
+@settings(deadline=None, max_examples=50)
 @given(nested(PLAIN), places)
 def test_everything_else_is_a_dependency(annotation, names):
     """A type that merely mentions the context is none."""

@@ -173,7 +173,7 @@ values = st.recursive(
 )
 
 
-@settings(deadline=None)
+@settings(deadline=None, max_examples=50)
 @given(st.data())
 def test_two_types_of_one_value_fit_each_other(data):
     """What some value satisfies at both ends is never refused."""
@@ -182,7 +182,7 @@ def test_two_types_of_one_value_fit_each_other(data):
     assert can_satisfy(one, other) is not False
 
 
-@settings(deadline=None)
+@settings(deadline=None, max_examples=50)
 @given(st.data())
 def test_what_is_around_a_value_does_not_make_it_unfit(data):
     """`Output`, alone or as one side of a union, gives the value that is inside."""

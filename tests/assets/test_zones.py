@@ -134,7 +134,7 @@ def test_a_shifted_hour_is_a_key_that_holds_the_shifted_time(moment, distance, a
     assert any(shifted <= instant < shifted + HOUR for instant in meant)
 
 
-@settings(deadline=None)
+@settings(deadline=None, max_examples=50)
 @given(moments(), st.integers(-50, 50), anchors)
 def test_what_people_are_shown_of_an_hour_can_be_typed(moment, distance, anchor):
     """Its label, its own local time with the offset, and without, where that means no earlier hour."""
@@ -146,7 +146,7 @@ def test_what_people_are_shown_of_an_hour_can_be_typed(moment, distance, anchor)
     assert own_key_or_the_first_of_two(hours, key)
 
 
-@settings(deadline=None)
+@settings(deadline=None, max_examples=50)
 @given(moments(), st.integers(-3000, 3000))
 def test_each_instant_lies_in_the_day_week_and_month_that_began_before_it(moment, minutes):
     """Also where a clock has skipped midnight, or was set back across it."""
@@ -161,7 +161,7 @@ def test_each_instant_lies_in_the_day_week_and_month_that_began_before_it(moment
     assert day.key_of(day.number_at(instant)) >= local
 
 
-@settings(deadline=None)
+@settings(deadline=None, max_examples=50)
 @given(moments(), st.integers(-3000, 3000))
 def test_local_times_are_shown_never_once_or_twice(moment, minutes):
     """The instants given for a local time show it, and a skipped one is reached at the change."""
@@ -239,7 +239,7 @@ def test_a_skipped_hour_is_refused_in_its_own_words():
         hours.parse("2025-03-30T02:00")
 
 
-@settings(deadline=None)
+@settings(deadline=None, max_examples=50)
 @given(moments(), st.integers(-100, 100))
 def test_what_a_set_of_hours_prints_makes_an_equal_one(moment, minutes):
     """Also where it begins within the hour of a clock change, or in a zone with seconds in its offset."""

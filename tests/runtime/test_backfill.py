@@ -10,6 +10,7 @@ import pytest
 from flowstone import (
     Context,
     DailyPartitions,
+    DynamicPartitions,
     MultiPartitions,
     PartitionError,
     Pipeline,
@@ -134,18 +135,30 @@ async def test_wrong_selections_are_refused():
                 await runtime.backfill("raw", **wrong)
 
 
-async def test_nothing_to_do_is_a_success():
-    """An empty list, and a set without keys yet, give an empty result."""
+async def test_nothing_to_do_is_a_success(caplog):
+    """An empty list, and a set without keys yet, give an empty result, and a warning that says why."""
     pipeline = Pipeline()
 
     @pipeline.asset(partitions=DailyPartitions("2025-01-01"))
     async def raw() -> int:
         return 1
 
+    @pipeline.asset(partitions=DynamicPartitions("customers"))
+    async def bills() -> int:
+        return 1
+
     async with Runtime(pipeline, clock=VirtualClock()) as runtime:
-        for options in ({"partitions": []}, {}):
-            result = await runtime.backfill("raw", **options)
+        for asset, options, reason in (
+            ("raw", {"partitions": []}, "it was given no partitions."),
+            ("raw", {}, "DailyPartitions('2025-01-01') has no keys yet."),
+            ("raw", {"start": "2025-01-01"}, "DailyPartitions('2025-01-01') has no keys yet."),
+            ("bills", {}, "has no keys yet; add_partitions('customers', [...]) adds some."),
+        ):
+            result = await runtime.backfill(asset, **options)
             assert (len(result), result.status) == (0, "succeeded")
+            assert caplog.messages[-1].startswith(f"The backfill of {asset!r} has nothing to do: ")
+            assert caplog.messages[-1].endswith(reason)
+        assert len(caplog.messages) == 4
 
 
 async def test_it_runs_four_steps_at_a_time_unless_told_otherwise():

@@ -341,3 +341,20 @@ async def test_an_io_manager_may_have_a_life_of_its_own():
         manager.broken.clear()
         assert await runtime.health()
     assert calls == ["setup", "teardown"]
+
+
+@pytest.mark.parametrize(
+    ("kind", "hint"),
+    [
+        ("step.success", "Did you mean 'step.succeeded'?"),
+        ("steps", "Did you mean 'step'?"),
+        ("zzz", "There are: run, step, run.queued,"),
+        (3, "There are: run, step, run.queued,"),
+    ],
+)
+async def test_a_kind_that_does_not_exist_is_refused(kind, hint):
+    """Rather than listened for in vain."""
+    async with Runtime(Pipeline()) as runtime:
+        with pytest.raises(ValueError, match="There are no events of kind") as caught:
+            runtime.subscribe("run.finished", kind)
+        assert hint in str(caught.value)

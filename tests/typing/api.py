@@ -66,6 +66,16 @@ class Databases(ResourceProvider[Database]):
         assert_type(resource, Database)
 
 
+class Named(ResourceProvider[Database]):
+    """A provider whose parameters have names of their own."""
+
+    async def teardown(self, database: Database) -> None:
+        assert_type(database.dsn, str)
+
+    async def health(self, db: Database) -> None:
+        assert_type(db, Database)
+
+
 @asynccontextmanager
 async def cache() -> AsyncIterator[dict[str, int]]:
     """A resource as a context manager."""

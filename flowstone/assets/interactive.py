@@ -1,0 +1,60 @@
+"""Whether a definition is one that a person has run again: a notebook's cell, or a statement at a prompt.
+
+Run again, a cell means its asset as it is now. The same in a file is a mistake: two assets of one name.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from types import CodeType, FrameType
+
+    from flowstone.assets.asset import SourceLine
+
+__all__ = ["Cell"]
+
+# What Python, IPython, Jupyter, marimo and others call the source of what is typed or of a cell.
+_PROMPT = re.compile(r"<(stdin|console|input)>")
+_CELL = re.compile(
+    r"<(ipython-input|python-input|bpython-input|command)-.*>"
+    r"|.*[/\\](ipython-input-[^/\\]*|(\.?ipykernel|marimo)[_/\\]\d+[/\\].*)"
+)
+
+
+class Cell(NamedTuple):
+    """Where in a cell, or at a prompt, an asset is defined.
+
+    Attributes:
+        file: What the cell's code is called: the same as long as the cell is.
+        line: The asset's line in it.
+        code: The code that defined the asset; run again it is another one, even of the same text.
+    """
+
+    file: str
+    line: int
+    code: CodeType
+
+    @classmethod
+    def of(cls, frame: FrameType, source: SourceLine) -> Cell | None:
+        """The cell of a definition in `__main__`; None for one in a file.
+
+        Args:
+            frame: The frame of the definition.
+            source: The asset's line.
+        """
+        file = source.file
+        if frame.f_globals.get("__name__") != "__main__" or not (
+            _PROMPT.fullmatch(file) or _CELL.fullmatch(file)
+        ):
+            return None
+        return cls(file, source.line, frame.f_code)
+
+    def replaces(self, earlier: Cell) -> bool:
+        """Whether this is a later definition of the same asset, and no second one beside it."""
+        if self.code is earlier.code:  # A loop, or a function called twice.
+            return False
+        # One cell defines at two lines what has the same name; at a prompt every statement has the same file.
+        beside = self.file == earlier.file and self.line != earlier.line
+        return not beside or _PROMPT.fullmatch(self.file) is not None
