@@ -13,7 +13,7 @@ from flowstone.errors import DuplicateAsset
 CELLS = [
     "<ipython-input-{}-0a1b2c3d>",
     "/tmp/ipykernel_4711/{}.py",
-    r"C:\Users\me\AppData\Local\Temp\ipykernel_4711\{}.py",
+    r"C:\Temp\ipykernel_4711\{}.py",
     "/tmp/ipython-input-{}-1.py",
     "/tmp/marimo_4711/__marimo__cell_{}_.py",
     "<python-input-{}>",
@@ -89,9 +89,9 @@ def test_pipelines_that_include_it_follow():
 @pytest.mark.parametrize(
     ("module", "first", "second"),
     [
-        ("__main__", "/home/me/sales.py", "/home/me/sales.py"),
-        ("__main__", "/home/me/sales.py", CELLS[0].format(1)),
-        ("__main__", CELLS[0].format(1), "/home/me/sales.py"),
+        ("__main__", "/srv/shop/sales.py", "/srv/shop/sales.py"),
+        ("__main__", "/srv/shop/sales.py", CELLS[0].format(1)),
+        ("__main__", CELLS[0].format(1), "/srv/shop/sales.py"),
         ("sales", CELLS[0].format(1), CELLS[0].format(2)),
         ("__main__", "<string>", "<string>"),
     ],
