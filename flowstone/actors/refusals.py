@@ -35,8 +35,8 @@ def already_there(supervisor: str, slot: Slot) -> ChildError:
 def no_room(supervisor: str, name: str, limit: float) -> ChildError:
     """One more than `max_children`."""
     return ChildError(
-        f"{supervisor} has {limit} children and takes no more, so {name} was not started: "
-        f"wait until one ends, or raise max_children=.",
+        f"{supervisor} has all the children that max_children={limit} allows, so {name} was not started: "
+        f"wait until one ends, or raise the limit.",
         name,
         "max_children",
     )

@@ -49,9 +49,16 @@ NAMED = (
         "tree",
         "count_children",
         "hanging_restart_loop",
+        "child_adm",
+        "child_specs",
     ),
 )
 """Cases of OTP's own supervisor suite; the docstring of a test names the one that it follows."""
+
+
+def reported(cell: Cell) -> bool:
+    """Whether the end is an error that the supervisor reports: that of a permanent child always is."""
+    return cell.restart == "permanent" or cell.reason in {"killed", "crashed"}
 
 
 def expected(cell: Cell) -> list[str]:

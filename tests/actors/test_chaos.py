@@ -62,8 +62,16 @@ class World:
 
         return Child(name, make, restart=restart, shutdown=shutdown, on_exit=end)
 
+    def counted(self):
+        """What the supervisor counts as it goes must be what there is."""
+        children = self.root._process.children
+        active = [slot for slot in children.slots.values() if slot.active]
+        assert children.census.dynamic == sum(slot.dynamic for slot in active)
+        assert children.census.significant == sum(slot.child.significant for slot in active)
+
     async def act(self, step):
         """One thing happens; what a user would be told is no failure."""
+        self.counted()
         action, name, number = step
         with contextlib.suppress(ActorError):
             match action:

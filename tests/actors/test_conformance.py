@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from flowstone.actors import Shutdown
-from tests.actors.otp import CELLS, NAMED, Cell, expected
+from tests.actors.otp import CELLS, NAMED, Cell, expected, reported
 from tests.actors.probes import Crash, Quit, probe
 
 
@@ -51,6 +51,19 @@ async def test_a_child_that_ends_has_the_effect_that_otp_says(cell: Cell, tree, 
     assert alive == [entry[4] for entry in reversed(outcome[-len(alive) :])]
     for name in "abc":
         assert restarts.get(name, 0) == outcome.count(f"start {name}")
+
+
+@pytest.mark.parametrize("cell", CELLS, ids=str)
+async def test_an_end_is_reported_where_otp_reports_it(cell: Cell, tree, clock, reports):
+    """Always that of a permanent child, be it clean; of the others only an unclean one."""
+    children = [probe(name, restart=cell.restart, shutdown=cell.shutdown) for name in "abc"]
+    async with tree(children, strategy=cell.strategy) as root:
+        end(root, "b", cell.reason)
+        await clock.settle()
+        told = [(report.child, report.kind) for report in reports]
+    kind = "crashed" if cell.reason in {"killed", "crashed"} else "ended"
+    assert told == ([("b", kind)] if reported(cell) else [])
+    assert len(reports) == len(told)
 
 
 def test_the_table_is_complete():

@@ -41,6 +41,27 @@ async def test_a_full_mailbox_refuses_casts(tree):
         assert await ref.call(Get()) == 3
 
 
+async def test_callers_that_gave_up_are_not_remembered_in_the_line(tree, clock):
+    """It has no bound, so an actor that hangs would collect all who ever called it."""
+    async with tree([probe("a", mailbox=2)]) as root:
+        ref = root.child("a")
+        gate, blocking = await blocked(root)
+        calls = [asyncio.create_task(ref.call(Get(), timeout=float(n % 3 + 1))) for n in range(10)]
+        patient = asyncio.create_task(ref.call(Get(), timeout=None))
+        await asyncio.sleep(0)
+        calls[9].cancel()
+        await clock.advance(3.0)
+        assert ref.statistics() == MailboxStatistics(
+            depth=2, bound=2, waiting=1, handled=1, refused=0, expired=8
+        )
+        gate.set()
+        await blocking
+        assert await patient == 0
+        outcomes = await asyncio.gather(*calls, return_exceptions=True)
+        assert {type(outcome) for outcome in outcomes} == {CallTimeout, asyncio.CancelledError}
+        assert ref.statistics().expired == 10
+
+
 async def test_a_full_mailbox_makes_callers_wait_for_room(tree):
     """All are answered, in the order they came."""
     async with tree([probe("a", mailbox=2)]) as root:

@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import gc
+import tracemalloc
+import weakref
+from decimal import Decimal
+from itertools import count
 
 import pytest
 
 from flowstone.actors import ActorDown, Child, NameTaken, Registry, Supervisor, TaskSupervisor
-from tests.actors.probes import Crash, Get, Probe, Quit, probe
+from tests.actors.probes import Crash, Do, Get, Probe, Quit, probe
 
 
 class Named(Probe):
@@ -132,3 +137,133 @@ async def test_two_registries_never_meet(tree):
     async with tree([probe("a")]) as root:
         one.register("x", root.child("a"))
         assert two.lookup("x") is None
+
+
+# Whose name it is ------------------------------------------------------------------------------------------
+
+
+async def test_an_actor_frees_no_name_of_another(tree, registry):
+    """Its own it does, itself or in a task of its own."""
+    async with tree([probe("a"), probe("b")]) as root:
+        a, b = root.child("a"), root.child("b")
+        registry.register("x", a)
+        registry.register("y", a)
+        await b.call(Do(lambda: registry.unregister("x")))
+        await b.call(Do(lambda: in_a_task(lambda: registry.unregister("x"))))
+        assert registry.lookup("x") is a
+        await a.call(Do(lambda: registry.unregister("x")))
+        await a.call(Do(lambda: in_a_task(lambda: registry.unregister("y"))))
+        assert list(registry) == []
+
+
+async def in_a_task(action):
+    """Do it in a task."""
+
+    async def do():
+        action()
+
+    await asyncio.create_task(do())
+
+
+async def test_a_cleanup_that_comes_late_does_not_free_the_name_of_the_next_holder(tree, registry):
+    """What an actor had, and has given up, belongs to whoever has it now."""
+
+    class Tidy(Named):
+        def on_stop(self, how):
+            self.registry.unregister(("run", "a"))
+
+    async with tree([Child("a", lambda: Tidy("a", [], registry)), probe("b")]) as root:
+        registry.unregister(("run", "a"), root.child("a"))
+        registry.register(("run", "a"), root.child("b"))
+        await root.stop_child("a")
+        assert registry.lookup(("run", "a")) is root.child("b")
+
+
+async def test_a_name_is_freed_for_the_reference_that_has_it_only(tree, registry):
+    """As `register` takes the reference it is for, so may `unregister`."""
+    async with tree([probe("a"), probe("b")]) as root:
+        registry.register("x", root.child("a"))
+        registry.unregister("x", root.child("b"))
+        assert registry.lookup("x") is root.child("a")
+        registry.unregister("x", root.child("a"))
+        assert registry.lookup("x") is None
+        registry.register("x", root.child("a"))
+        await root.stop_child("b")
+        registry.unregister("x", root.child("b"))
+        assert "x" in registry
+
+
+# What is a key ---------------------------------------------------------------------------------------------
+
+ALIKE = [
+    1,
+    True,
+    1.0,
+    Decimal(1),
+    (1,),
+    (True,),
+    (("run", 1),),
+    (("run", True),),
+    frozenset({1}),
+    frozenset({1.0}),
+]
+
+
+async def test_keys_are_compared_by_type_too(tree, registry):
+    """1, True and 1.0 are three keys, within tuples and frozensets as well."""
+    children = [probe(str(number)) for number, _ in enumerate(ALIKE)]
+    async with tree(children) as root:
+        for number, key in enumerate(ALIKE):
+            assert key not in registry
+            registry.register(key, root.child(str(number)))
+        assert [(type(key), key) for key in registry] == [(type(key), key) for key in ALIKE]
+        for number, key in enumerate(ALIKE):
+            assert registry.lookup(key) is root.child(str(number))
+        registry.unregister(True)
+        assert [key in registry for key in (1, True, 1.0)] == [True, False, True]
+        with pytest.raises(TypeError, match="unhashable"):
+            registry.lookup([])
+
+
+# What is remembered ----------------------------------------------------------------------------------------
+
+
+def held(action, times):
+    """The bytes that so many actions leave behind."""
+    action()
+    tracemalloc.start()
+    try:
+        for _ in range(times):
+            action()
+        return tracemalloc.get_traced_memory()[0]
+    finally:
+        tracemalloc.stop()
+
+
+async def test_names_that_come_and_go_leave_nothing_with_a_living_actor(tree, registry):
+    """However many it has had, and whichever."""
+    numbers = count()
+    async with tree([probe("a")]) as root:
+        ref = root.child("a")
+
+        def rename():
+            key = ("run", next(numbers))
+            registry.register(key, ref)
+            registry.unregister(key)
+
+        assert held(rename, 5_000) < 400_000
+        assert len(registry) == 0
+        registry.register("x", ref)
+    assert len(registry) == 0
+
+
+async def test_a_registry_is_forgotten_with_its_last_name(tree):
+    """An actor that lives long does not hold the registries it once was in."""
+    async with tree([probe("a")]) as root:
+        registry = Registry()
+        registry.register("x", root.child("a"))
+        registry.unregister("x")
+        gone = weakref.ref(registry)
+        del registry
+        gc.collect()
+        assert gone() is None

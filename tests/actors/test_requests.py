@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import math
+import weakref
 
 import pytest
 
@@ -47,7 +49,7 @@ async def test_start_child_that_fails_raises_and_forgets_the_child(tree, clock):
 
 @pytest.mark.parametrize(("stopped", "reason"), [(False, "already_started"), (True, "already_present")])
 async def test_start_child_refuses_a_known_name(stopped, reason, tree):
-    """The reason is OTP's word."""
+    """The reason is OTP's word (child_adm)."""
     async with tree([probe("a")]) as root:
         if stopped:
             await root.stop_child("a")
@@ -159,6 +161,22 @@ async def in_time(root, request_name):
     while root.tree().children[0].state != "restarting":
         await asyncio.sleep(0)
     await getattr(root, request_name)("a")
+
+
+@pytest.mark.parametrize("strategy", ["one_for_one", "rest_for_one", "one_for_all"])
+async def test_start_child_of_a_child_being_restarted_says_already_present(strategy, tree):
+    """It does not run, so it has not started; OTP's supervisor says the same (child_adm)."""
+    failures = []
+    child = Child("a", lambda: Failing("a", [], failures))
+    async with tree([child], max_restarts=10**6, strategy=strategy) as root:
+        failures += [Boom() for _ in range(1000)]
+        root.child("a").cast(Crash())
+        while root.tree().children[0].state != "restarting":
+            await asyncio.sleep(0)
+        with pytest.raises(ChildError, match="has a child a already, which is being restarted") as caught:
+            await root.start_child(probe("a"))
+        assert caught.value.reason == "already_present"
+        await root.stop_child("a")
 
 
 @pytest.mark.parametrize("request_name", ["stop_child", "restart_child", "delete_child"])
@@ -378,7 +396,7 @@ NAN = math.nan
     ],
 )
 def test_a_child_without_meaning_is_refused(options, message):
-    """At once, where it is written."""
+    """At once, where it is written (child_specs)."""
     with pytest.raises(ValueError, match=f"^a: .*{message}"):
         probe("a", **options)
 
@@ -528,3 +546,113 @@ async def test_a_request_in_hand_is_answered_when_the_supervisors_task_is_cancel
             await asked
         await clock.settle()
         assert ends == [Shutdown()]
+
+
+async def test_a_missing_name_among_thousands_names_a_few(tree):
+    """An error is for people."""
+    async with tree([Child(f"child {number}", lambda: None) for number in range(25)]) as root:
+        with pytest.raises(ChildError, match=r"it has: child 0, .*, child 19 and 5 more\.$"):
+            root.child("x")
+
+
+# The limit of children -------------------------------------------------------------------------------------
+
+
+async def test_max_children_limits_what_is_started_later(tree, clock):
+    """One that ends makes room; the supervisor's own list does not count."""
+    async with tree([probe("own")], max_children=2) as root:
+        await root.start_child(probe("a", restart="temporary"))
+        await root.start_child(probe("b", restart="transient"))
+        with pytest.raises(ChildError, match="max_children=2 allows, so c was not started") as caught:
+            await root.start_child(probe("c"))
+        assert (caught.value.name, caught.value.reason) == ("c", "max_children")
+        for name in "ab":
+            root.child(name).cast(Quit())
+        await clock.settle()
+        await root.start_child(probe("c"))
+        await root.start_child(probe("d"))
+        with pytest.raises(ChildError, match="so b was not started") as caught:
+            await root.restart_child("b")
+        assert caught.value.reason == "max_children"
+        await root.stop_child("d")
+        await root.restart_child("b")
+        await root.stop_child("own")
+        await root.restart_child("own")
+
+
+async def test_max_children_counts_those_that_are_being_restarted(tree):
+    """They are about to run again (OTP counts them too)."""
+    failures = []
+    async with tree(max_restarts=10**6, max_children=1) as root:
+        await root.start_child(Child("a", lambda: Failing("a", [], failures)))
+        failures += [Boom() for _ in range(1000)]
+        root.child("a").cast(Crash())
+        while root.tree().children[0].state != "restarting":
+            await asyncio.sleep(0)
+        with pytest.raises(ChildError, match="max_children=1 allows") as caught:
+            await root.start_child(probe("b"))
+        assert caught.value.reason == "max_children"
+        await root.stop_child("a")
+        await root.start_child(probe("b"))
+
+
+async def test_a_child_that_does_not_start_takes_no_room(tree):
+    """Neither one whose start fails, nor one that is not needed, nor one of a name that is taken."""
+
+    async def fail():
+        raise Boom("no")
+
+    async with tree(max_children=1) as root:
+        for make in (fail, lambda: Failing("a", [], [Boom("no")]), lambda: 5):
+            with pytest.raises(StartFailed):
+                await root.start_child(Child("a", make))
+        await root.start_child(Child("idle", lambda: None))
+        await root.start_child(Child("gone", lambda: None, restart="temporary"))
+        await root.start_child(probe("a"))
+        with pytest.raises(ChildError) as caught:
+            await root.start_child(probe("a"))
+        assert caught.value.reason == "already_started"
+
+
+async def test_no_children_may_be_the_limit(tree):
+    """0 is a number like any other."""
+    async with tree([probe("own")], max_children=0) as root:
+        with pytest.raises(ChildError, match="max_children=0 allows"):
+            await root.start_child(probe("a"))
+
+
+# What a child holds ----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("given", ["to the supervisor", "later"])
+@pytest.mark.parametrize("restart", ["temporary", "permanent"])
+async def test_what_starts_a_temporary_child_is_let_go_once_it_runs(restart, given, tree, clock):
+    """Nobody will start it again, and what `make` holds may be large; the others must be made anew."""
+
+    class Cargo:
+        """Something large."""
+
+    def child():
+        cargo = Cargo()
+
+        async def make():
+            assert cargo
+            await asyncio.sleep(0)
+            return Probe()
+
+        return Child("a", make, restart=restart), weakref.ref(cargo)
+
+    spec, cargo = child()
+    now, later = ([spec], []) if given == "to the supervisor" else ([], [spec])
+    del spec
+    async with tree(now) as root:
+        del now
+        while later:
+            await root.start_child(later.pop())
+        await clock.settle()
+        gc.collect()
+        assert (cargo() is None) == (restart == "temporary")
+        assert root.child("a").alive
+        root.child("a").cast(Crash())
+        await clock.settle()
+        assert root.count_children().specs == (restart != "temporary")

@@ -12,6 +12,7 @@ import pytest
 from flowstone.actors import (
     ActorDown,
     Child,
+    ChildError,
     Crashed,
     Killed,
     Normal,
@@ -877,3 +878,29 @@ async def test_failed_tasks_leave_no_garbage(tasks):
         assert alive() is None
     finally:
         gc.enable()
+
+
+# The limit -------------------------------------------------------------------------------------------------
+
+
+async def test_max_children_limits_the_tasks_that_run(clock):
+    """Those that are being stopped still count; a refused coroutine is closed, and one that ends makes room."""
+    async with TaskSupervisor(clock=clock, max_children=2) as tasks:
+        go = asyncio.Event()
+        first, second = tasks.start("first", go.wait()), tasks.start("second", go.wait())
+        refused = value()
+        with pytest.raises(ChildError, match="max_children=2 allows, so third was not started") as caught:
+            tasks.start("third", refused)
+        assert (caught.value.name, caught.value.reason) == ("third", "max_children")
+        assert refused.cr_frame is None
+        first.cancel()
+        with pytest.raises(ChildError):
+            tasks.start("third", value())
+        await first.down()
+        third = tasks.start("third", value(3))
+        await third.down()
+        assert third.result == 3
+        go.set()
+        await second.down()
+        tasks.start("fourth", value())
+        tasks.start("fifth", value())
