@@ -100,7 +100,7 @@ class Me:
         if not isinstance(message, Cast):
             raise TypeError(f"{type(message).__name__} is no Cast: nobody would hear the answer.")
         require_loop(self._process.mail.loop, self.name)
-        return self.clock.call_later(seconds, partial(self._process.mail.append, message))
+        return self.clock.call_later(seconds, partial(self._process.mail.remind, message))
 
     def stop(self, exit: Exit | None = None) -> None:  # noqa: A002 - the field's word
         """End after the message in hand, with this exit; default `Normal()`."""

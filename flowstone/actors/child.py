@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from flowstone.actors.runnable import Runnable
     from flowstone.actors.strategy import AutoShutdown, Restart
 
-__all__ = ["Child", "ChildCount", "check", "shutdown_time"]
+__all__ = ["Child", "ChildCount", "check", "shutdown_time", "without_make"]
 
 Made_co = TypeVar("Made_co", bound="Actor | Supervised | Runnable", covariant=True)
 
@@ -55,12 +55,10 @@ class Child(Generic[Made_co]):
     def __post_init__(self) -> None:
         if not isinstance(self.name, str):
             raise TypeError(f"Child: the name is a text, not {self.name!r}.")
-        for option in ("make", "on_exit"):
-            value = getattr(self, option)
-            if not callable(value) and not (value is None and option == "on_exit"):
-                raise TypeError(
-                    f"{self.name}: {option} is called, so it is a function or a class, not {_a(value)}."
-                )
+        if not callable(self.make):
+            raise TypeError(self._uncallable("make", self.make))
+        if self.on_exit is not None and not callable(self.on_exit):
+            raise TypeError(self._uncallable("on_exit", self.on_exit))
         if self.restart not in ("permanent", "transient", "temporary"):
             raise ValueError(
                 f"{self.name}: restart is permanent, transient or temporary, not {self.restart!r}."
@@ -71,7 +69,11 @@ class Child(Generic[Made_co]):
             )
         if not at_least(1, self.mailbox):
             raise ValueError(f"{self.name}: mailbox is at least 1, not {self.mailbox!r}.")
-        shutdown_time(self, default=5.0)
+        if self.shutdown is not None:
+            shutdown_time(self, default=5.0)
+
+    def _uncallable(self, option: str, value: object) -> str:
+        return f"{self.name}: {option} is called, so it is a function or a class, not {_a(value)}."
 
     if TYPE_CHECKING:
         # The dataclass's own, once for each sort of `make`: from the union of both no checker infers what is made.
@@ -129,6 +131,19 @@ def check(child: Child[Any], auto_shutdown: AutoShutdown) -> None:
         raise ValueError(
             f"{child.name} is significant: its supervisor needs auto_shutdown=, which is 'never'."
         )
+
+
+def without_make(child: Child[Any]) -> Child[Any]:
+    """The child, without what `make` holds. It has been checked: `dataclasses.replace` would do that again."""
+    copy = object.__new__(Child)
+    for field in Child.__slots__:
+        object.__setattr__(copy, field, getattr(child, field))
+    object.__setattr__(copy, "make", _made_once)
+    return copy
+
+
+def _made_once() -> None:
+    """Stands where the `make` of a temporary child was."""
 
 
 def _a(thing: object) -> str:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from flowstone.actors.clock import SystemClock
 from flowstone.actors.exits import Crashed
 from flowstone.actors.graveyard import bury
-from flowstone.actors.offspring import OffspringIndex
+from flowstone.actors.offspring import OffspringFactory, note, offspring_of
 from flowstone.actors.report import OnReport, Report, log_report
 from flowstone.actors.spawn import GRACE, Driven, leftovers
 
@@ -40,8 +40,8 @@ class Keeper:
         """The supervisor's own process; None for one that has none."""
         self._unswept: list[_Sweep] = []
         self._sweeps: dict[Driven, _Sweep] = {}
-        self._offspring: OffspringIndex | None = None
-        """At the root, while the tree runs: who has started which tasks."""
+        self._factory: OffspringFactory | None = None
+        """At the root, while the tree runs: it notes who starts which tasks."""
         self._given_up: dict[asyncio.Task[Any], Keeper | None] = {}
         """At the root: the abandoned tasks of the tree that still run, and who names them."""
         self._named: dict[asyncio.Task[Any], None] = {}
@@ -49,15 +49,13 @@ class Keeper:
 
     def open(self) -> None:
         """At the root: the tree begins."""
-        self._offspring = OffspringIndex.adopt(self.loop)
-        self._offspring.open(self)
+        self._factory = OffspringFactory.adopt(self.loop)
 
     def close(self) -> None:
         """At the root: the tree has ended."""
-        if self._offspring is not None:
-            self._offspring.close(self)
-            self._offspring.release(self.loop)
-            self._offspring = None
+        if self._factory is not None:
+            self._factory.release(self.loop)
+            self._factory = None
 
     def report(self, kind: ReportKind, child: str, why: Exit | None = None) -> None:
         """Tell `on_report`; if that raises, the log has both."""
@@ -98,9 +96,9 @@ class Keeper:
             sweep.begin([task for task in tasks if task not in self.root._given_up])
 
     def _left_by(self, owners: set[Driven]) -> dict[Driven, list[asyncio.Task[Any]]]:
-        index = self.root._offspring
-        if index is not None and index.in_place(self.loop):
-            return index.of(owners)
+        factory = self.root._factory
+        if factory is not None and factory.in_place(self.loop):
+            return offspring_of(owners)
         return leftovers(owners.__contains__)  # Somebody has replaced the task factory.
 
     async def sweep_tree(self) -> None:
@@ -109,8 +107,9 @@ class Keeper:
         Here every task of the loop is looked at, once: nothing may be left, whoever made it.
         """
         owners = leftovers(lambda owner: owner.keeper.root is self)
-        if self._offspring is not None:
-            self._offspring.complete(self, owners)
+        for owner, tasks in owners.items():
+            for task in tasks:
+                note(owner, task)  # It may have been made past the factory.
         if not owners:
             return
         done: asyncio.Future[None] = asyncio.get_running_loop().create_future()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-__all__ = ["LONGEST", "at_least", "delay", "timeout_of"]
+__all__ = ["LONGEST", "at_least", "delay"]
 
 LONGEST = 365 * 24 * 3600.0
 """Seconds of a single timer of the loop, some of which take no more; what is longer is set again."""
@@ -24,16 +24,3 @@ def delay(seconds: float) -> float:
     if math.isnan(seconds):
         raise ValueError("A delay is a number of seconds, not nan.")
     return seconds
-
-
-def timeout_of(name: str, timeout: float | None) -> float:
-    """The seconds of a `timeout=`, infinity for None.
-
-    Raises:
-        ValueError: nan.
-    """
-    if timeout is None:
-        return math.inf
-    if timeout != timeout:  # noqa: PLR0124 - nan, asked in the fastest way: each call to an actor comes by here
-        raise ValueError(f"{name}: timeout is seconds, or None for no limit, not nan.")
-    return timeout

@@ -93,10 +93,12 @@ class Mailbox:
                 f"or raise Child(mailbox=).",
                 name,
             )
-        self.append(message)
+        self.queue.append(message)
+        if self._waiter is not None:
+            self._wake()
 
-    def append(self, message: Any) -> None:
-        """Append a message whatever the bound: the actor's own timers, of which it has as many as it set."""
+    def remind(self, message: Any) -> None:
+        """Append a message of the actor's own timers, whatever the bound: it has as many of them as it set."""
         self.queue.append(message)
         if self._waiter is not None:
             self._wake()

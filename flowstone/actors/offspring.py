@@ -1,4 +1,4 @@
-"""Which tasks user code has started, and for whom: an index that the loop's task factory keeps.
+"""Which tasks user code has started, and for whom: the loop's task factory notes it.
 
 A task that user code creates inherits the context of its creator, and with it `OWNER`. The factory reads that once,
 when the task is made, so that the end of one owner costs what that owner has left behind and no more. Rejected:
@@ -10,17 +10,18 @@ from __future__ import annotations
 
 import asyncio
 from typing import TYPE_CHECKING, Any, Self
+from weakref import ref
 
 from flowstone.actors.spawn import OWNER
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
-    from contextvars import Context
+    from collections.abc import Iterable, Iterator
 
-    from flowstone.actors.keeper import Keeper
     from flowstone.actors.spawn import Driven
 
-__all__ = ["OffspringIndex", "TaskFactory"]
+__all__ = ["Offspring", "OffspringFactory", "TaskFactory", "note", "offspring_of"]
+
+_FEW = 16
 
 
 class TaskFactory:
@@ -58,11 +59,7 @@ class TaskFactory:
         """Whether the loop still asks this one, directly or through others of ours."""
         return any(factory is self for factory in _row(loop))
 
-    def __call__(
-        self, loop: asyncio.AbstractEventLoop, coroutine: Any, context: Context | None = None, **options: Any
-    ) -> Any:
-        if context is not None:
-            options["context"] = context
+    def __call__(self, loop: asyncio.AbstractEventLoop, coroutine: Any, **options: Any) -> Any:
         if self.before is None:
             return asyncio.Task(coroutine, loop=loop, **options)
         return self.before(loop, coroutine, **options)
@@ -76,72 +73,67 @@ def _row(loop: asyncio.AbstractEventLoop) -> Iterator[TaskFactory]:
         factory = factory.before
 
 
-class OffspringIndex(TaskFactory):
-    """Knows the unfinished tasks that the processes of the trees on one loop have started."""
+class OffspringFactory(TaskFactory):
+    """Notes with each process of the trees on one loop which tasks it has started."""
 
-    def __init__(self, before: Any) -> None:
-        super().__init__(before)
-        self._trees: dict[Keeper, dict[Driven, _Offspring]] = {}
-
-    def open(self, root: Keeper) -> None:
-        """From now on, remember what the processes of this tree start."""
-        self._trees[root] = {}
-
-    def close(self, root: Keeper) -> None:
-        """The tree has ended."""
-        self._trees.pop(root, None)
-
-    def __call__(
-        self, loop: asyncio.AbstractEventLoop, coroutine: Any, context: Context | None = None, **options: Any
-    ) -> Any:
+    def __call__(self, loop: asyncio.AbstractEventLoop, coroutine: Any, **options: Any) -> Any:
+        if self.before is None:
+            task = asyncio.Task(coroutine, loop=loop, **options)
+        else:
+            task = self.before(loop, coroutine, **options)
+        context = options.get("context")
         owner = OWNER.get() if context is None else context.get(OWNER)
-        task = super().__call__(loop, coroutine, context, **options)
-        if owner is not None and not task.done():
-            self._add(owner, task)
+        # Of another loop it is where a thread has inherited the context.
+        if owner is not None and owner.keeper.loop is loop:
+            note(owner, task)
         return task
 
-    def _add(self, owner: Driven, task: asyncio.Task[Any]) -> None:
-        owners = self._trees.get(owner.keeper.root)
-        if owners is not None:  # Otherwise its context was copied to another loop, or its tree has ended.
-            (owners.get(owner) or _Offspring(owners, owner)).add(task)
 
-    def of(self, owners: Iterable[Driven]) -> dict[Driven, list[asyncio.Task[Any]]]:
-        """The unfinished tasks of these owners, by name; their own are among them."""
-        return {owner: self._of(owner) for owner in owners}
+class Offspring:
+    """The tasks that one owner has started: held weakly, and asked whether they have ended only now and then.
 
-    def _of(self, owner: Driven) -> list[asyncio.Task[Any]]:
-        offspring = self._trees.get(owner.keeper.root, {}).get(owner)
-        tasks = set() if offspring is None else set(offspring.tasks)
-        if owner.task is not None:
-            tasks.add(owner.task)
-        return sorted((task for task in tasks if not task.done()), key=lambda task: task.get_name())
+    Rejected: to be called when each of them ends, which is one more turn of the loop for every task.
+    """
 
-    def complete(self, root: Keeper, found: Mapping[Driven, Iterable[asyncio.Task[Any]]]) -> None:
-        """Take in what a search has found: somebody may have made tasks past the factory."""
-        owners = self._trees[root]
-        for owner, tasks in found.items():
-            known = owners[owner].tasks if owner in owners else ()
-            for task in tasks:
-                if task is not owner.task and task not in known:
-                    self._add(owner, task)
+    __slots__ = ("_room", "_tasks")
 
+    def __init__(self) -> None:
+        self._tasks: list[ref[asyncio.Task[Any]]] = []
+        self._room = _FEW
 
-class _Offspring:
-    """The unfinished tasks of one owner; it stands in the index as long as there are any."""
-
-    __slots__ = ("_owner", "_owners", "tasks")
-
-    def __init__(self, owners: dict[Driven, _Offspring], owner: Driven) -> None:
-        self._owners = owners
-        self._owner = owner
-        self.tasks: set[asyncio.Task[Any]] = set()
-        owners[owner] = self
+    def __len__(self) -> int:
+        """How many are remembered: of those that have ended, at most as many as live and a few."""
+        return len(self._tasks)
 
     def add(self, task: asyncio.Task[Any]) -> None:
-        self.tasks.add(task)
-        task.add_done_callback(self._gone)
+        """It has just been started."""
+        self._tasks.append(ref(task))
+        if len(self._tasks) > self._room:
+            self._tasks = [ref(living) for living in self.living()]
+            self._room = 2 * len(self._tasks) + _FEW
 
-    def _gone(self, task: asyncio.Task[Any]) -> None:
-        self.tasks.discard(task)
-        if not self.tasks and self._owners.get(self._owner) is self:
-            del self._owners[self._owner]
+    def living(self) -> Iterator[asyncio.Task[Any]]:
+        """Those that have not ended."""
+        for each in self._tasks:
+            task = each()
+            if task is not None and not task.done():
+                yield task
+
+
+def note(owner: Driven, task: asyncio.Task[Any]) -> None:
+    """This task runs for that owner."""
+    if owner.offspring is None:
+        owner.offspring = Offspring()
+    owner.offspring.add(task)
+
+
+def offspring_of(owners: Iterable[Driven]) -> dict[Driven, list[asyncio.Task[Any]]]:
+    """The unfinished tasks of these owners, by name; the owner's own, where it still runs, is among them."""
+    return {owner: sorted(set(_tasks_of(owner)), key=lambda task: task.get_name()) for owner in owners}
+
+
+def _tasks_of(owner: Driven) -> Iterator[asyncio.Task[Any]]:
+    if owner.offspring is not None:
+        yield from owner.offspring.living()
+    if owner.task is not None and not owner.task.done():
+        yield owner.task

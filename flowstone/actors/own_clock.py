@@ -23,15 +23,21 @@ class OwnClock:
     `sleep` is the tree's own: who awaits it is a task, and ends with the actor or has a reason to go on.
     """
 
-    __slots__ = ("_clock", "_stopped", "_timers", "monotonic", "now", "sleep")
+    __slots__ = ("_clock", "_stopped", "_timers")
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
         self._stopped = False
         self._timers: set[_OwnTimer] = set()
-        self.now: Callable[[], datetime] = clock.now
-        self.monotonic = clock.monotonic
-        self.sleep = clock.sleep
+
+    def now(self) -> datetime:
+        return self._clock.now()
+
+    def monotonic(self) -> float:
+        return self._clock.monotonic()
+
+    async def sleep(self, seconds: float) -> None:
+        await self._clock.sleep(seconds)
 
     def call_later(self, seconds: float, callback: Callable[[], object]) -> Timer:
         """Call `callback()` after so many seconds, unless the incarnation has ended by then."""

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Generic, TypeVar
 
 from flowstone.actors.affinity import require_loop, running_loop, wrong_loop
 from flowstone.actors.exits import Exit, Normal
-from flowstone.actors.limits import timeout_of
 from flowstone.actors.mailbox import Mailbox, MailboxStatistics, Request
 from flowstone.actors.messages import Call, Cast, Failure
 from flowstone.actors.spawn import current
@@ -60,7 +59,9 @@ class Ref(Generic[Instance_co]):
         require_loop(mailbox.loop, self.name)
         chain = self._chain(process)
         clock = process.keeper.clock
-        limit = timeout_of(self.name, timeout)
+        limit = math.inf if timeout is None else timeout
+        if limit != limit:  # noqa: PLR0124 - nan, and the fastest way to ask
+            raise ValueError(f"{self.name}: timeout is seconds, or None for no limit, not nan.")
         answer = mailbox.loop.create_future()
         request = Request(message, answer, clock.monotonic() + limit, chain)
         mailbox.call(request)

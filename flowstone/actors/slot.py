@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import math
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 from flowstone.actors.actor import Actor, ActorProcess
-from flowstone.actors.child import Child, shutdown_time
+from flowstone.actors.child import Child, shutdown_time, without_make
 from flowstone.actors.process import Supervised
 from flowstone.actors.ref import Ref
 from flowstone.actors.runnable import Runnable, RunnableProcess
@@ -21,10 +20,6 @@ if TYPE_CHECKING:
 __all__ = ["Census", "Slot"]
 
 Between: TypeAlias = Literal["stopped", "restarting", "ignored"]
-
-
-def _made_once() -> None:
-    """Stands where the `make` of a temporary child was."""
 
 
 class Census:
@@ -76,16 +71,17 @@ class Slot:
 
     def become(self, process: Process | None, between: Between = "stopped") -> None:
         """What runs here from now on; if nothing does, in which state that is."""
-        before = self.active
+        counted = self.dynamic or self.child.significant
+        before = counted and self.active
         self.process, self.between = process, between
-        change = self.active - before
-        if change:
+        if counted and self.active is not before:
+            change = -1 if before else 1
             self._census.significant += change * self.child.significant
             self._census.dynamic += change * self.dynamic
 
     def forget_make(self) -> None:
         """A temporary child runs: nobody will make another, so what `make` holds may go."""
-        self.child = replace(self.child, make=_made_once)
+        self.child = without_make(self.child)
 
     @property
     def shutdown(self) -> ShutdownTime:

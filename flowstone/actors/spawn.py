@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 
     from flowstone.actors.clock import Timer
     from flowstone.actors.keeper import Keeper
+    from flowstone.actors.offspring import Offspring
 
 __all__ = ["GRACE", "OWNER", "Driven", "ShutdownTime", "current", "finish", "leftovers", "resolve"]
 
@@ -63,7 +64,7 @@ class Driven(Coroutine[Any, Any, None]):
     `send`, `throw` and `close` are the loop's side of it.
     """
 
-    __slots__ = ("context", "coroutine", "error", "halt", "keeper", "name", "result", "task")
+    __slots__ = ("context", "coroutine", "error", "halt", "keeper", "name", "offspring", "result", "task")
 
     def __init__(self, name: str, coroutine: Coroutine[Any, Any, Any], keeper: Keeper) -> None:
         self.name = name
@@ -72,6 +73,7 @@ class Driven(Coroutine[Any, Any, None]):
         self.context: Context | None = None
         self.task: asyncio.Task[None] | None = None
         self.halt: _Halt | None = None
+        self.offspring: Offspring | None = None
         self.result: Any = None
         self.error: BaseException | None = None
 

@@ -135,15 +135,14 @@ def adopt_tasks(loop: asyncio.AbstractEventLoop) -> TaskFactory:
 class _Factory(TaskFactory):
     """Makes tasks as `before` did, and looks after those that belong to a runtime."""
 
-    def __call__(
-        self, loop: asyncio.AbstractEventLoop, coroutine: Any, context: Context | None = None, **options: Any
-    ) -> Any:
+    def __call__(self, loop: asyncio.AbstractEventLoop, coroutine: Any, **options: Any) -> Any:
+        context: Context | None = options.get("context")
         owner, brood = (
             (OWNER.get(), BROOD.get()) if context is None else (context.get(OWNER), context.get(BROOD))
         )
         if owner is not None and isinstance(coroutine, Coroutine):
             coroutine = _Child(coroutine, owner, brood)
-        task = super().__call__(loop, coroutine, context, **options)
+        task = super().__call__(loop, coroutine, **options)
         if brood is not None:
             brood.add(task)
         return task

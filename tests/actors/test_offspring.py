@@ -1,4 +1,4 @@
-"""How a supervisor knows which tasks its children have started: the index that the loop's task factory keeps."""
+"""How a supervisor knows which tasks its children have started: the loop's task factory notes them."""
 
 from __future__ import annotations
 
@@ -7,15 +7,7 @@ import asyncio
 import pytest
 
 from flowstone.actors import Actor, Call, Child, Supervisor, TaskSupervisor
-from flowstone.actors.offspring import OffspringIndex
 from tests.actors.probes import Crash, Do, probe
-
-
-def indexed():
-    """The owners in the index of the running loop that have unfinished tasks."""
-    factory = asyncio.get_running_loop().get_task_factory()
-    assert isinstance(factory, OffspringIndex)
-    return [owner for owners in factory._trees.values() for owner in owners]
 
 
 def plain(loop, coroutine, **options):
@@ -63,22 +55,22 @@ async def test_a_tree_that_does_not_start_leaves_the_loop_as_it_was():
     assert loop.get_task_factory() is factory
 
 
-async def test_the_index_forgets_tasks_and_owners_that_have_ended(tree, clock):
-    """Ten owners of ten tasks each, of which nothing is left."""
+async def test_tasks_that_have_ended_are_forgotten(tree):
+    """An actor that lives long remembers those that live, and a few besides."""
 
-    async def spawn():
-        await asyncio.gather(*(asyncio.sleep(0) for _ in range(10)))
+    async def spawn(times):
+        for _ in range(times):
+            await asyncio.create_task(asyncio.sleep(0))
 
-    async with tree([Child("tasks", TaskSupervisor), probe("a")]) as root:
-        tasks = root.child("tasks", TaskSupervisor).instance
-        handles = [tasks.start("spawn", spawn()) for _ in range(10)]
-        await asyncio.sleep(0)
-        assert len(indexed()) in {0, 10}  # None with eager tasks: they have ended at once.
-        for handle in handles:
-            await handle.down()
-        await root.child("a").call(Do(lambda: asyncio.create_task(asyncio.sleep(0))))
-        await clock.settle()
-        assert indexed() == []
+    async with tree([probe("a")]) as root:
+        ref = root.child("a")
+        living = []
+        await ref.call(Do(lambda: living.extend(asyncio.create_task(forever()) for _ in range(10))))
+        await ref.call(Do(lambda: spawn(1_000)))
+        known = ref._process.offspring
+        assert len(known) < 50
+        assert set(living) <= set(known.living())
+    assert all(task.cancelled() for task in living)
 
 
 @pytest.mark.parametrize("replacement", [None, plain])
@@ -117,14 +109,15 @@ async def test_tasks_of_another_loop_are_none_of_the_actors(tree):
 
     async def elsewhere():
         async with Supervisor([probe("there")]):
-            return await asyncio.create_task(asyncio.sleep(0, indexed()))
+            await asyncio.create_task(asyncio.sleep(0))
 
-    class Away(Call["Threaded", list]):
+    class Away(Call["Threaded", None]):
         pass
 
     class Threaded(Actor):
         async def handle(self, message):
-            return await asyncio.to_thread(asyncio.run, elsewhere())
+            await asyncio.to_thread(asyncio.run, elsewhere())
 
     async with tree([Child("a", Threaded)]) as root:
-        assert await root.child("a").call(Away(), timeout=None) == []
+        await root.child("a").call(Away(), timeout=None)
+        assert root.child("a")._process.offspring is None
