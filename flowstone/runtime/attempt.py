@@ -275,7 +275,9 @@ class Attempt:
         if not asset.dependencies:
             return {}
         needs = needs_of(plan.graph, plan.view, asset, self.partition, self.key)
-        arguments, self._inputs = await load_inputs(self._services, plan, asset, needs, self.run_id)
+        arguments, self._inputs = await load_inputs(
+            self._services, plan, asset, self.partition, needs, self.run_id
+        )
         return arguments
 
     def _context(self, resources: dict[str, Any]) -> Context | None:

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 from flowstone.assets.partition_keys import encode_partition
 from flowstone.assets.partition_labels import step_label
-from flowstone.errors import DependencyNotReady
 from flowstone.runs.records import Input, Status
+from flowstone.runtime.readiness import not_ready
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -37,16 +37,14 @@ class Needs:
         self.many = many
 
     @property
-    def nothing(self) -> bool:
-        """Whether the mapping led to no partition at all where one value is wanted."""
-        return not self.keys and not self.many
+    def unreachable(self) -> bool:
+        """Whether the mapping leads to no partition at all where one value is wanted, and must be there."""
+        return not self.keys and not self.many and not self.dependency.optional
 
     def missing(self, found: Mapping[StepKey, Materialization]) -> list[str]:
         """What has no value, as people write it; empty if the step can do without."""
         if self.dependency.optional:
             return []
-        if self.nothing:
-            return [f"{self.dependency.asset}[no such partition]"]
         return [step_label(*key) for key in self.keys if key not in found]
 
 
@@ -75,7 +73,12 @@ def needs_of(
 
 
 async def load_inputs(
-    services: Services, plan: RunPlan, asset: Asset[..., Any], needs: Sequence[Needs], run_id: str
+    services: Services,
+    plan: RunPlan,
+    asset: Asset[..., Any],
+    partition: Any,
+    needs: Sequence[Needs],
+    run_id: str,
 ) -> tuple[dict[str, Any], tuple[Input, ...]]:
     """The arguments that upstream values are for, and what to record about where they came from.
 
@@ -90,7 +93,7 @@ async def load_inputs(
             arguments[dependency.parameter] = upstream.value
     if not needs:
         return arguments, ()
-    found = await _find(services, plan, asset.name, needs, run_id)
+    found = await _find(services, plan, asset, partition, needs, run_id)
     inputs: list[Input] = []
     for need in needs:
         parameter = need.dependency.parameter
@@ -107,17 +110,13 @@ async def load_inputs(
     return arguments, tuple(inputs)
 
 
-def not_ready(asset: str, missing: Sequence[str]) -> str:
-    """The sentence for missing upstream values."""
-    shown = ", ".join(missing[:5]) + (f" and {len(missing) - 5} more" if len(missing) > 5 else "")
-    return (
-        f"Asset {asset!r} is not ready: {shown} {'has' if len(missing) == 1 else 'have'} no value. "
-        f"Materialize upstream first, or use materialize_all (on the command line: --upstream)."
-    )
-
-
 async def _find(
-    services: Services, plan: RunPlan, asset: str, needs: Sequence[Needs], run_id: str
+    services: Services,
+    plan: RunPlan,
+    asset: Asset[..., Any],
+    partition: Any,
+    needs: Sequence[Needs],
+    run_id: str,
 ) -> Mapping[StepKey, Materialization]:
     """The values to use: what is current, or what this very run computed if another run has interfered.
 
@@ -130,9 +129,9 @@ async def _find(
     if strange:
         found = {**found, **await _of_this_run(services, plan, strange, found, run_id)}
     if len(found) < len(keys) or not all(need.keys for need in needs):
-        missing = [name for need in needs for name in need.missing(found)]
-        if missing:
-            raise DependencyNotReady(not_ready(asset, missing), missing)
+        problem = not_ready(plan.view, asset, partition, needs, found)
+        if problem is not None:
+            raise problem
     return found
 
 

@@ -6,6 +6,8 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, overload
 
+from flowstone.runtime.inputs import needs_of
+from flowstone.runtime.readiness import unreachable
 from flowstone.runtime.reuse import reason_to_run
 
 if TYPE_CHECKING:
@@ -92,7 +94,19 @@ class Plan(Sequence[PlannedStep]):
 
     def _step(self, number: int) -> PlannedStep:
         asset, partition, key = self._plan.step(number)
-        return PlannedStep(asset, partition, key, *self._decide(number, (asset, key)))
+        action, reason = self._decide(number, (asset, key))
+        if action == "run" and (problem := _problem(self._plan, asset, partition, key)):
+            reason = problem
+        return PlannedStep(asset, partition, key, action, reason)
+
+
+def _problem(plan: RunPlan, name: str, partition: Any, key: str | None) -> str | None:
+    """What is known already about a step that would fail, or have less than it asks for."""
+    asset = plan.graph.assets[name]
+    for need in needs_of(plan.graph, plan.view, asset, partition, key):
+        if need.unreachable:
+            return f"it would fail: {unreachable(plan.view, asset, partition, need)}"
+    return None
 
 
 async def preview(services: Services, plan: RunPlan) -> Plan:

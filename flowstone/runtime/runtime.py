@@ -20,7 +20,6 @@ from flowstone.actors import ProcessInfo, SystemClock
 from flowstone.assets.partition_keys import decode_partition
 from flowstone.assets.pipeline import Pipeline
 from flowstone.errors import (
-    DependencyNotReady,
     RunCancelled,
     RuntimeStopping,
     StoreUnavailable,
@@ -34,7 +33,7 @@ from flowstone.runtime.failure_log import FailureLog
 from flowstone.runtime.handle import Run
 from flowstone.runtime.health import Health, health
 from flowstone.runtime.home import Home, not_running
-from flowstone.runtime.inputs import needs_of, not_ready
+from flowstone.runtime.inputs import needs_of
 from flowstone.runtime.lineage import Lineage
 from flowstone.runtime.managers import attached, warn_of_memory
 from flowstone.runtime.notices import Notices
@@ -45,6 +44,7 @@ from flowstone.runtime.preview import Plan, preview
 from flowstone.runtime.processes import Processes
 from flowstone.runtime.progress import report_progress
 from flowstone.runtime.providers import as_provider
+from flowstone.runtime.readiness import not_ready
 from flowstone.runtime.requests import (
     asset_named,
     backfill_request,
@@ -607,11 +607,12 @@ class Runtime:
         if not asset.dependencies:
             return
         key = request.keys[0]
-        needs = needs_of(view.graph, view, asset, None if key is None else decode_partition(key), key)
+        partition = None if key is None else decode_partition(key)
+        needs = needs_of(view.graph, view, asset, partition, key)
         found = await self._started().store.current([key for need in needs for key in need.keys])
-        missing = [name for need in needs for name in need.missing(found)]
-        if missing:
-            raise DependencyNotReady(not_ready(asset.name, missing), missing)
+        problem = not_ready(view, asset, partition, needs, found)
+        if problem is not None:
+            raise problem
 
     async def _run_request(self, asset: Any, **options: Any) -> tuple[PartitionView, RunRequest]:
         self._started()
