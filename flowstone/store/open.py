@@ -28,7 +28,8 @@ def open_store(store: str | Store, *, auto_migrate: bool = True) -> Store:
     |---|---|
     | `memory://` | this process's memory |
     | `file://DIR` | a directory: `file:///srv/runs`, or relative to the working directory: `file://runs` |
-    | `postgresql://USER@HOST/DATABASE` | a Postgres database, shared by any number of processes |
+    | `postgresql://USER@HOST/DATABASE` | a Postgres database, shared by any number of processes; several hosts |
+    | | are divided by commas: `postgresql://h1:5432,h2:5433/db` |
     | `embedded://DIR` | a Postgres server of our own in that directory, shared by the processes of this machine |
 
     In a directory `%` begins an escape (`%20`, `%3F`), and `~/` at its start is the home directory.

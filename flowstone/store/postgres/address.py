@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
+import re
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 from urllib.parse import parse_qs, unquote, urlsplit
 
 from flowstone.errors import StoreUnavailable
@@ -15,6 +16,9 @@ if TYPE_CHECKING:
 
 __all__ = ["Address"]
 
+_HOST: Final = re.compile(r"(\[[0-9A-Fa-f:.]+(%[\w.-]+)?\]|[^\[\]:\s]*)(:[0-9]{1,5})?")
+_WRITABLE: Final = ("read-write", "primary", "any")
+
 
 @dataclass(frozen=True, slots=True)
 class Address:
@@ -22,34 +26,38 @@ class Address:
 
     Attributes:
         dsn: The URL as libpq understands it; it may hold a password, so it is never shown.
-        user, host, database: For messages; empty where the URL leaves them to the environment.
+        user, host, database: For messages; empty where the URL leaves them to the environment. Several hosts are
+            divided by commas.
+        target: Which of the hosts will do, as libpq's `target_session_attrs`.
     """
 
     dsn: str = field(repr=False)
     user: str
     host: str
     database: str
+    target: str = "any"
 
     @classmethod
     def of(cls, dsn: str) -> Address:
         """Read a URL.
 
         Raises:
-            StoreUnavailable: It cannot be one; the message repeats nothing of it.
+            StoreUnavailable: It cannot be one, which the message says without repeating anything of it; or it asks
+                for a server that takes no writes.
         """
         try:
             parts = urlsplit(dsn)
             _refuse_unescaped(parts)
             options = parse_qs(parts.query, strict_parsing=bool(parts.query))
-            host = parts.hostname or options.get("host", [""])[0]
-            port = parts.port
+            hosts = _hosts(parts, options)
         except ValueError:
             raise StoreUnavailable(
                 "the store URL cannot be read; write postgresql://USER:PASSWORD@HOST:PORT/DATABASE, "
-                "with special characters of the password written as %XX"
+                "with special characters of the password written as %XX, and several HOST:PORT divided by commas"
             ) from None
-        place = host if port is None else f"{host}:{port}"
-        return cls(dsn, unquote(parts.username or ""), unquote(place), unquote(parts.path.lstrip("/")))
+        user = unquote(parts.username or "") or options.get("user", [""])[-1]
+        database = unquote(parts.path.lstrip("/")) or options.get("dbname", [""])[-1]
+        return cls(dsn, user, ",".join(hosts), database, _target(options, len(hosts)))
 
     def __str__(self) -> str:
         """The URL without password and options."""
@@ -62,6 +70,36 @@ class Address:
 
     def __repr__(self) -> str:
         return f"Address({self})"
+
+
+def _hosts(parts: SplitResult, options: dict[str, list[str]]) -> list[str]:
+    """The hosts with their ports, as people write them; `urlsplit` knows one only, and none of its capitals."""
+    named = parts.netloc.rpartition("@")[2]
+    if not named:
+        hosts = options.get("host", [""])[-1].split(",")
+        ports = options.get("port", [""])[-1].split(",")
+        if len(ports) not in {1, len(hosts)}:
+            raise ValueError("ports")
+        ports *= len(hosts) // len(ports)
+        return [
+            f"{host}:{port}" if port and host and host[0] != "/" else host
+            for host, port in zip(hosts, ports, strict=True)
+        ]
+    hosts = named.split(",")
+    if not all(map(_HOST.fullmatch, hosts)) or (len(hosts) > 1 and not all(hosts)):
+        raise ValueError("host")
+    return [unquote(host) for host in hosts]
+
+
+def _target(options: dict[str, list[str]], hosts: int) -> str:
+    """A store is written to: of several hosts it takes the first that can be, unless the URL says otherwise."""
+    given = options.get("target_session_attrs", [os.environ.get("PGTARGETSESSIONATTRS", "")])[-1]
+    if given in {"", *_WRITABLE}:
+        return given or ("read-write" if hosts > 1 else "any")
+    raise StoreUnavailable(
+        f"a store is written to, so target_session_attrs is {', '.join(_WRITABLE[:-1])} or {_WRITABLE[-1]}; "
+        "correct the store URL, or PGTARGETSESSIONATTRS"
+    )
 
 
 def _refuse_unescaped(parts: SplitResult) -> None:

@@ -136,10 +136,12 @@ class Database:
 
     def _options(self) -> dict[str, Any]:
         """How to connect. A pooler refuses settings at the start of a session, and keeps no statements."""
+        options: dict[str, Any] = {"timeout": _CONNECT, "command_timeout": _ANSWER}
+        options["target_session_attrs"] = self.address.target
         if self.pooled:
-            return {"timeout": _CONNECT, "command_timeout": _ANSWER, "statement_cache_size": 0}
+            return {**options, "statement_cache_size": 0}
         settings = {"application_name": "flowstone", "idle_in_transaction_session_timeout": str(_IDLE)}
-        return {"timeout": _CONNECT, "command_timeout": _ANSWER, "server_settings": settings}
+        return {**options, "server_settings": settings}
 
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[Connection]:
@@ -230,7 +232,12 @@ class Database:
             return kept
 
     async def _first(self) -> Connection:
-        connection = await asyncpg.connect(self.address.dsn, command_timeout=_ANSWER, statement_cache_size=0)
+        connection = await asyncpg.connect(
+            self.address.dsn,
+            command_timeout=_ANSWER,
+            statement_cache_size=0,
+            target_session_attrs=self.address.target,
+        )
         version = connection.get_server_version()
         if version.major < _MINIMUM:
             await connection.close()

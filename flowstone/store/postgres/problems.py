@@ -155,6 +155,10 @@ _SENTENCES: Final[tuple[tuple[type[BaseException] | tuple[type[BaseException], .
         "{address}: {user} may not use the schema flowstone ({error}); act as its owner, or have it run: {grants}",
     ),
     (
+        pg.TargetServerAttributeNotMatched,
+        "none of the hosts of {address} takes writes now; name the primary, or wait until there is one",
+    ),
+    (
         pg.DiskFullError,
         "the disk of {address} is full; free some space there, and the store goes on by itself",
     ),
