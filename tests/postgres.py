@@ -23,7 +23,12 @@ import pytest
 from flowstone.store.embedded import EmbeddedServer
 from flowstone.store.postgres import PostgresStore
 
-FAST = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off"}
+FAST = {
+    "fsync": "off",
+    "synchronous_commit": "off",
+    "full_page_writes": "off",
+    "deadlock_timeout": "10ms",
+}
 """Settings of a server whose data nobody will miss."""
 
 # Ends the server of a test session that was killed: its standard input closes when the session is gone.
@@ -75,9 +80,18 @@ def postgres_server():
         yield PostgresServer(server.start(), place / "pg")
     finally:
         server.stop()
+        deadlocks = deadlocks_in(place / "pg" / "server.log")
         shutil.rmtree(place, ignore_errors=True)
         reaper.kill()
         reaper.communicate()
+    assert not deadlocks, "statements waited for each other:\n" + "\n".join(deadlocks)
+
+
+def deadlocks_in(log: Path) -> list[str]:
+    """What a server's log says of deadlocks: each with the statements that were involved."""
+    lines = log.read_text(errors="replace").splitlines() if log.exists() else []
+    found = [number for number, line in enumerate(lines) if "deadlock detected" in line]
+    return ["\n".join(line[:400] for line in lines[number : number + 12]) for number in found]
 
 
 @pytest.fixture(scope="session")

@@ -51,7 +51,11 @@ class Retention:
         while True:
             async with self._database.transaction() as connection:
                 rows = await connection.fetch(query("prune_runs"), keep, _RUNS)
-                small = [row["id"] for row in rows if await _emptied(connection, row["id"])]
+                small = [
+                    run_id
+                    for run_id in sorted(row["id"] for row in rows)
+                    if await _emptied(connection, run_id)
+                ]
                 for run_id in small:
                     await connection.execute(query("prune_leases"), run_id)
                     await connection.execute(query("prune_run"), run_id)

@@ -1,11 +1,14 @@
--- $1: the set, $2: keys; returns how many were new. In the order given.
-with added as (
-    insert into flowstone.partition_keys (set, key)
-    select $1, given.key from (
+-- $1: the set, $2: keys; returns how many were new. Their positions are in the order given, their locks in key order.
+with placed as materialized (
+    select given.key,
+        nextval(pg_get_serial_sequence('flowstone.partition_keys', 'position')) as position
+    from (
         select each.key, min(each.place) as place from unnest($2::text[]) with ordinality as each(key, place)
-        group by each.key
+        group by each.key order by place
     ) as given
-    order by given.place
+), added as (
+    insert into flowstone.partition_keys (set, key, position) overriding system value
+    select $1, placed.key, placed.position from placed order by placed.key collate "C"
     on conflict do nothing
     returning 1
 )

@@ -1,6 +1,11 @@
-with marked as (
-    update flowstone.step_leases as held set cancelled = true
-    from unnest($2::text[], $3::text[]) as wanted(asset, key)
+with wanted as materialized (
+    select held.asset, held.key from unnest($2::text[], $3::text[]) as named(asset, key)
+    join flowstone.step_leases as held using (asset, key)
+    where held.run_id = $1
+    order by held.asset, held.key
+    for update of held
+), marked as (
+    update flowstone.step_leases as held set cancelled = true from wanted
     where held.run_id = $1 and held.asset = wanted.asset and held.key = wanted.key
     returning held.node
 )

@@ -1,7 +1,8 @@
 -- $1: a run, $2: how many. What is history of an asset stays, no longer listed by the run.
 with chosen as materialized (
     select made.run_id, made.asset, made.key, made.kept and made.status = 'succeeded' as stays
-    from flowstone.materializations as made where made.run_id = $1 and made.listed limit $2
+    from flowstone.materializations as made where made.run_id = $1 and made.listed
+    order by made.run_id, made.asset, made.key limit $2
     for update
 ), gone as (
     delete from flowstone.materializations as made using chosen

@@ -1,5 +1,6 @@
 -- $1: successes that stay of each asset and partition; $2: how many assets and partitions to look at now; $3: of these
--- assets, or null.
+-- assets, or null. It waits for nobody: what somebody else has locked is looked at again the next time. So it may
+-- lock what is superseded before all else.
 with looked_at as materialized (
     select known.asset, known.key from flowstone.superseded as known
     where coalesce(known.kept, 2147483647) > $1 and ($3::text[] is null or known.asset = any ($3))
@@ -13,7 +14,14 @@ with looked_at as materialized (
     from looked_at join flowstone.materializations as made using (asset, key)
     where made.kept and made.status = 'succeeded'
 ), gone as materialized (
-    select * from ranked where ranked.place > $1 and not ranked.is_current
+    select made.run_id, made.asset, made.key, made.listed, made.location
+    from ranked join flowstone.materializations as made using (run_id, asset, key)
+    where ranked.place > $1 and not ranked.is_current and made.kept
+    for update of made skip locked
+), invalid as materialized (
+    select current.asset, current.key from gone join flowstone.current using (asset, key, run_id)
+    where not current.valid
+    for update of current skip locked
 ), unkept as (
     update flowstone.materializations as made set kept = false from gone
     where gone.listed and made.run_id = gone.run_id and made.asset = gone.asset and made.key = gone.key
@@ -30,11 +38,13 @@ with looked_at as materialized (
     delete from flowstone.inputs using gone
     where inputs.run_id = gone.run_id and inputs.consumer = gone.asset and inputs.consumer_key = gone.key
 ), forgotten as (
-    delete from flowstone.current using gone
-    where current.asset = gone.asset and current.key = gone.key and current.run_id = gone.run_id and not current.valid
+    delete from flowstone.current using invalid
+    where current.asset = invalid.asset and current.key = invalid.key
 ), counted as materialized (
     select ranked.asset, ranked.key, count(*) as kept from ranked
-    where ranked.place <= $1 or ranked.is_current group by ranked.asset, ranked.key
+    where not exists (select from gone
+        where gone.run_id = ranked.run_id and gone.asset = ranked.asset and gone.key = ranked.key)
+    group by ranked.asset, ranked.key
 ), noted as (
     update flowstone.superseded as known set kept = coalesce(counted.kept, 0)
     from looked_at left join counted using (asset, key)

@@ -16,8 +16,10 @@ with waiting as materialized (
     order by waiting.priority desc, waiting.id limit $3
     for update of runs skip locked
 ), over as (
-    select waiting.id from waiting left join flowstone.runs on runs.id = waiting.run_id
+    select queue.id from waiting join flowstone.queue on queue.id = waiting.id
+    left join flowstone.runs on runs.id = waiting.run_id
     where runs.id is null or runs.finish_order is not null
+    for update of queue skip locked
 ), gone as (
     delete from flowstone.queue
     where queue.id in (select chosen.id from chosen union all select over.id from over)

@@ -13,6 +13,7 @@ import pytest
 from flowstone.store.embedded import EmbeddedServer
 from flowstone.store.embedded.patience import Patience
 from flowstone.store.embedded.postmaster import Postmaster
+from tests.postgres import deadlocks_in
 from tests.store.embedded.users import User, guardian
 
 UNSYNCED = {"fsync": "off"}
@@ -26,7 +27,9 @@ def end_servers(place: Path) -> None:
         postmaster = Postmaster.of(file.parent)
         if postmaster is not None and postmaster.tell(signal.SIGQUIT):
             assert Patience(10).until(lambda running=postmaster: not running.lives())
+    deadlocks = [told for log in place.rglob("server.log") for told in deadlocks_in(log)]
     shutil.rmtree(place)
+    assert not deadlocks, "statements waited for each other:\n" + "\n".join(deadlocks)
 
 
 @pytest.fixture

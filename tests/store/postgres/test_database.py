@@ -8,7 +8,8 @@ import asyncpg
 import pytest
 
 from flowstone.store.postgres import PostgresStore
-from flowstone.store.postgres import database as module
+from flowstone.store.postgres import database as connections
+from flowstone.store.postgres import trouble as module
 from tests.store.facts import begun, run
 
 BROKEN = (asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError)
@@ -17,7 +18,7 @@ BROKEN = (asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientE
 
 async def test_a_process_that_stops_in_a_transaction_holds_its_locks_for_seconds(database, monkeypatch):
     """Whoever adopts its runs waits that long and no longer; then the transaction is undone."""
-    monkeypatch.setattr(module, "_IDLE", 200)
+    monkeypatch.setattr(connections, "_IDLE", 200)
     away, other = PostgresStore(database), PostgresStore(database)
     await away.open()
     await other.open()

@@ -1,0 +1,262 @@
+"""Every statement that writes, made to collide with every other: the transactions, and a world they meet in.
+
+A *transaction* is what the store sends between BEGIN and COMMIT, each statement with several sets of arguments,
+which name the same rows in different orders. It runs many rounds inside the database, as a procedure that undoes
+each round: its locks are real, the world stays as it is, and no round trip keeps two of them apart.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+from flowstone.store.postgres.batch import Creation, Write, arguments
+from flowstone.store.postgres.queue import _builders
+from flowstone.store.postgres.sql import query
+from tests.store.facts import begun, end, over, run, start
+
+TABLE = re.compile(r"flowstone\.(\w+)")
+RECORDED = {"journals", "runs", "events", "materializations", "current", "superseded", "inputs", "payloads"}
+RUNS = ["run-1", "run-2", "run-3"]
+DONE = ["done-1", "done-2", "done-3"]
+KEYS = [("a", "1"), ("a", "2"), ("b", "Ä"), ("B", "3")]
+
+
+@dataclass(frozen=True)
+class Transaction:
+    """Statements in order: the name of the file and the arguments, as SQL, one tuple for each variant."""
+
+    statements: tuple[tuple[str, tuple[tuple[str, ...], ...]], ...]
+
+    @property
+    def names(self):
+        return {name for name, _ in self.statements}
+
+    @property
+    def tables(self):
+        """The tables it names: two transactions without a common one have no row to wait for."""
+        return set().union(
+            *(TABLE.findall(text_of(name)) if name != "record" else RECORDED for name in self.names)
+        )
+
+
+def one(name, *variants):
+    return Transaction(((name, variants or ((),)),))
+
+
+def several(*statements):
+    return Transaction(tuple((name, variants or ((),)) for name, *variants in statements))
+
+
+def literal(value, kind=None):
+    """A Python value as SQL."""
+    if value is None:
+        text = "null"
+    elif isinstance(value, bool | int | float):
+        text = str(value)
+    elif isinstance(value, bytes):
+        text = f"'\\x{value.hex()}'"
+    elif isinstance(value, list | tuple):
+        return f"array[{', '.join(literal(each) for each in value)}]::{kind}"
+    else:
+        text = "'" + str(value).replace("'", "''") + "'"
+    return text if kind is None else f"{text}::{kind}"
+
+
+def texts(*values):
+    return literal(values, "text[]")
+
+
+def keyed(pairs):
+    return texts(*(asset for asset, _ in pairs)), texts(*(key for _, key in pairs))
+
+
+THERE, BACK = keyed(KEYS), keyed(KEYS[::-1])
+RUN_1, RUN_2 = "'run-1'", "'run-2'"
+
+
+def batch(*entries):
+    """The arguments of `record`, as SQL; its number is none, so that each round records anew."""
+    given, *_ = arguments(entries)
+    return given
+
+
+def ends(run_id, pairs, round_id, **options):
+    events = [end(asset, key, run_id=run_id, location=f"l/{round_id}/{asset}/{key}") for asset, key in pairs]
+    return Write.of(
+        [start(events[0].asset, events[0].partition_key, run_id=run_id), *events], 0, None, **options
+    )
+
+
+RECORDS = {
+    "success": lambda i: [ends(RUNS[i], [("a", "1")], "x", payload=b"one")],
+    "many successes": lambda i: [ends(each, KEYS[:: 1 - 2 * i], "y") for each in RUNS[:: 1 - 2 * i]],
+    "new runs": lambda i: [
+        Creation(f"new-{n}", None, run(f"new-{n}", key=f"key-{n if i else 3 - n}")) for n in (1, 2)
+    ],
+    "run ends": lambda i: [Write.of([begun(each), over(each)], 0, None) for each in RUNS[:: 1 - 2 * i]],
+}
+
+
+def recording(name, kinds):
+    variants = []
+    for i in (0, 1):
+        given = [None, None, None, *batch(*RECORDS[name](i))]
+        variants.append(tuple(literal(each, kind) for each, kind in zip(given, kinds, strict=True)))
+    return one("record", *variants)
+
+
+def transactions(kinds):
+    """All of them, by name. `kinds` are the types of the arguments of `flowstone.record`."""
+    enqueued = (
+        "enqueue",
+        (
+            "array[0]",
+            "array['sales']",
+            f"array[{RUN_1}::bytea]",
+            "array['0 s']::interval[]",
+            texts("run-1"),
+            "array[null]::jsonb[]",
+        ),
+    )
+    node = ("'n1'", "'h'", "1", "'v'", texts("sales"), "1", "15.0", "0.0")
+    leases = [
+        (RUN_1, "0", *order, "array[1,1,1,1]", texts("n1", "n2", "n1", "n2"), "array[0,0,0,0]")
+        for order in (THERE, BACK)
+    ]
+    return {
+        **{f"record: {name}": recording(name, kinds) for name in RECORDS},
+        "a large value": several(
+            ("keep_payload", ("'l/z/a/1'", "'\\x00'::bytea")),
+            *((name, *variants) for name, variants in recording("many successes", kinds).statements),
+        ),
+        "submit": several(
+            (
+                "submit",
+                (
+                    "'run-9'",
+                    "'sales'",
+                    "'a'",
+                    "'{}'",
+                    "now()",
+                    "null::timestamptz",
+                    "1::bigint",
+                    "'key-1'",
+                    "0",
+                ),
+                (
+                    "'run-9'",
+                    "'sales'",
+                    "'a'",
+                    "'{}'",
+                    "now()",
+                    "null::timestamptz",
+                    "1::bigint",
+                    "'key-2'",
+                    "0",
+                ),
+            ),
+            enqueued,
+            ("tell", ("'queued:sales'",)),
+        ),
+        "take": one(
+            "take",
+            ("'n1'", texts("sales"), "2", "array[]::text[]"),
+            ("'n2'", texts("sales"), "3", texts("run-1")),
+        ),
+        "claim": one("claim", (RUN_1, "'n1'", "0"), (RUN_2, "'n1'", "0")),
+        "release": several(("release", ("'run-3'", "'n1'")), enqueued),
+        "cancel": several(
+            *(
+                (name, (RUN_1, *more), (RUN_2, *more))
+                for name, more in (("lock_run", ()), ("ask_to_cancel", ("'{}'",)), ("cancel_unstarted", ()))
+            ),
+        ),
+        "grant": one("grant", *leases),
+        "cancel_leases": one("cancel_leases", (RUN_1, *THERE), (RUN_1, *BACK)),
+        "settle": one("settle", (RUN_1, *THERE), (RUN_1, *BACK)),
+        "prune_leases": one("prune_leases", (RUN_1,)),
+        "invalidate": one("invalidate", THERE, BACK),
+        "add_partitions": one(
+            "add_partitions", ("'s'", texts("ä", "b", "C", "x")), ("'s'", texts("x", "C", "b", "ä"))
+        ),
+        "remove_partitions": one(
+            "remove_partitions", ("'s'", texts("k1", "k2", "k3")), ("'s'", texts("k3", "k2"))
+        ),
+        "delete_payload": one("delete_payload", ("'l/1'",), ("'l/2'",)),
+        "prune runs": several(
+            # Which runs a node gets, it does not choose; here each waits for all of them.
+            *(("lock_run", (f"'{each}'",)) for each in DONE),
+            *(
+                (name, *(((f"'{each}'", *more)),))
+                for each in DONE
+                for name, more in (
+                    ("prune_events", ("100",)),
+                    ("prune_steps", ("100",)),
+                    ("prune_leases", ()),
+                    ("prune_run", ()),
+                )
+            ),
+        ),
+        "prune_runs": one("prune_runs", ("0", "20"), ("1", "1")),
+        "prune versions": one("prune_versions", ("1", "500", "null::text[]"), ("0", "2", texts("a"))),
+        "prune long": several(
+            ("prune_long", ("1", "20")), ("prune_old_events", ("'done-1'", "2"), ("'done-2'", "2"))
+        ),
+        "housekeeping": several(("prune_log", ("0.0", "100")), ("prune_journals",), ("prune_nodes",)),
+        "join": one("join", node),
+        "beat": one("beat", ("'n1'", "0.0"), ("'n2'", "0.0")),
+        "leave": one("leave", ("'n1'",), ("'n2'",)),
+        "publish_tree": one("publish_tree", ("'n1'", "'{}'"), ("'n2'", "'{}'")),
+    }
+
+
+def text_of(name):
+    return _builders()[1].build_enqueue_query(on_conflict="skip") if name == "enqueue" else query(name)
+
+
+def preparations():
+    """Statements for a connection that is to call procedures: plans are made once, as the store's are."""
+    names = {name for transaction in transactions(["text"] * 45).values() for name in transaction.names}
+    return [f'prepare "{name}" as {text_of(name)}' for name in sorted(names)]
+
+
+def procedure(number, transaction):
+    """A procedure that runs a transaction so many rounds, and undoes each."""
+    lines = []
+    for name, variants in transaction.statements:
+        lines.append(f"case turn % {len(variants)}")
+        for i, given in enumerate(variants):
+            call = f"({', '.join(given)})" if given else ""
+            lines.append(f'when {i} then execute $call$execute "{name}"{call}$call$;')
+        lines.append("end case;")
+    body = "\n".join(lines)
+    return (
+        f"create procedure rounds_{number}(rounds integer, first integer) language plpgsql as $procedure$\n"
+        f"begin for turn in first .. first + rounds loop\n{body}\nrollback; end loop; end $procedure$"
+    )
+
+
+async def fill(store):
+    """Runs that go on and runs that are done, values with several versions, leases, partitions, nodes."""
+    for name in DONE:
+        await store.create_run(run(name))
+        ended = [end(asset, key, run_id=name, location=f"l/{name}/{asset}/{key}") for asset, key in KEYS]
+        await store.write_many([begun(name), start("a", "1", run_id=name), *ended, over(name)])
+    for name in RUNS:
+        await store.cluster.submit(run(name))
+    await store.invalidate(KEYS[2:])
+    await store.add_partitions("s", ["k1", "k2", "k3"])
+    for number in (1, 2):
+        await store._database.fetch("join", f"n{number}", "host", 1, "1.0", ["sales"], 4, 15.0, 0.0)
+    for statement in (
+        "update flowstone.runs set owner = 'n1' where id = 'run-3'",
+        "delete from flowstone.queue where dedupe_key = 'run-3'",
+        "insert into flowstone.payloads select 'l/' || n, '' from generate_series(1, 3) as n",
+        "insert into flowstone.payloads select location, '' from flowstone.materializations",
+        "insert into flowstone.step_leases select 'run-1', asset, key, 1, 0, 'n1' from flowstone.current",
+        "update flowstone.runs set long = true where finish_order is not null",
+        "insert into flowstone.journals select gen_random_uuid(), 1, null, 'epoch' from generate_series(1, 9)",
+        "update flowstone.queue_log set created = 'epoch'",
+    ):
+        await store._database._pool.execute(statement)
