@@ -1,13 +1,14 @@
 """A failed step in words: one line that says what and where, and the frames of the user's code.
 
-From the record alone, so that a run on another node, or of yesterday, fails in the same words.
+What would drive a terminal is written out. It is made from the record alone, so that a run on another node, or of
+yesterday, fails in the same words.
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from flowstone.printable import indented
+from flowstone.printable import indented, printable
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -32,10 +33,10 @@ def failure_line(record: Materialization, limit: int | None = None, more: int = 
     name = f"{record.name} and {more:,} more" if more else record.name
     if failure is None:
         return name
-    message = failure.message
+    message = printable(failure.message)
     if limit is not None and len(message) > limit:
         message = f"{message[:limit]}…"
-    return f"{name}: {message}" + (f" ({failure.where})" if failure.where else "")
+    return f"{name}: {message}" + (f" ({printable(failure.where)})" if failure.where else "")
 
 
 def failure_lines(failed: Sequence[Materialization], total: int) -> str:
@@ -60,4 +61,4 @@ def failure_note(record: Materialization) -> str | None:
     """The frames of the user's code, for `__notes__`; None where none was running."""
     if record.failure is None or not record.failure.frames:
         return None
-    return f"{record.name} failed in:\n{record.failure.frames.rstrip()}"
+    return f"{record.name} failed in:\n{printable(record.failure.frames).rstrip()}"

@@ -14,6 +14,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Final
 
 from flowstone.assets.partition_labels import key_label, step_label
+from flowstone.printable import printable
 from flowstone.runs.events import StepFailed, StepRetried
 
 if TYPE_CHECKING:
@@ -93,9 +94,9 @@ class FailureLog:
                 ending,
                 failure.kind,
                 attempt,
-                failure.message,
-                f" ({failure.where})" if failure.where else "",
-                f"\n{frames.rstrip()}" if frames else "",
+                printable(failure.message),
+                f" ({printable(failure.where)})" if failure.where else "",
+                f"\n{printable(frames).rstrip()}" if frames else "",
                 extra={
                     "asset": event.asset,
                     "partition": None if event.partition_key is None else key_label(event.partition_key),

@@ -11,6 +11,8 @@ from collections import OrderedDict
 from contextlib import suppress
 from typing import Final
 
+from flowstone.printable import one_line, printable
+
 __all__ = ["Troubles"]
 
 _log = logging.getLogger("flowstone.troubles")
@@ -35,7 +37,7 @@ class Troubles:
             return
         said.add(text)
         with suppress(BaseException):  # The handlers of a log are the application's.
-            _log.warning("%s: %s", subject, text)
+            _log.warning("%s: %s", one_line(subject), printable(text))
 
     def over(self, subject: str, text: str = "it works again") -> None:
         """Log that a trouble is over, if there was one."""

@@ -11,7 +11,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from flowstone.errors import MaterializationFailed, RunCancelled, RunFailed
-from flowstone.runs.failure_text import failure_line, failure_lines, failure_note
+from flowstone.runs.failure_text import alike, failure_line, failure_lines, failure_note
 from flowstone.runs.records import Status
 
 if TYPE_CHECKING:
@@ -51,8 +51,8 @@ def _run_failed(result: RunResult) -> RunFailed:
     if not failures:
         told = ": the run was given up before its steps were recorded"
     error = RunFailed(f"Run {result.run_id}: {what}{told}", failures, result)
-    for record in failures[:_MOST_NOTES]:
-        _note(error, record)
+    for group in alike(failures)[:_MOST_NOTES]:
+        _note(error, group[0])
     return error
 
 

@@ -207,6 +207,7 @@ async def test_steps_that_failed_in_the_same_words_are_named_once():
             await runtime.backfill("raw", raise_on_failure=True)
     (line,) = str(caught.value).splitlines()[1:]
     assert line == f"  raw[2025-01-01] and 30 more: ValueError: no data ({line_of(raw, 'raise')})"
+    assert len(caught.value.__notes__) == 1
 
 
 @pytest.mark.parametrize("asset", [on_the_loop, in_a_thread], ids=lambda asset: asset.name)
@@ -358,3 +359,22 @@ def test_the_files_of_this_package_are_not_the_users():
     from flowstone.runtime import own_code
 
     assert Path(own_code._OURS) == Path(flowstone.__file__).parent
+
+
+async def test_what_an_asset_raises_drives_no_terminal():
+    """The error that is raised writes out what would act on a terminal; the record has the text as it is."""
+    pipeline = Pipeline()
+
+    @pipeline.asset
+    def bad() -> int:
+        raise ValueError("\x1b[2J\u202e")
+
+    async with Runtime(pipeline) as runtime:
+        with pytest.raises(MaterializationFailed) as one:
+            await runtime.materialize("bad")
+        with pytest.raises(RunFailed) as run:
+            await runtime.materialize_all("bad")
+    for error in (one.value, run.value):
+        assert "\\x1b[2J\\u202e" in str(error)
+        assert "\x1b" not in f"{error}{error.__notes__}"
+    assert one.value.failure.message == "ValueError: \x1b[2J\u202e"
