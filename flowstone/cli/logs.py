@@ -51,8 +51,8 @@ class LogLines(logging.Handler):
         try:
             if self._wanted(record):
                 sys.stderr.write(f"{self._line(record)}\n")
-        except Exception:
-            self.handleError(record)
+        except Exception:  # What the user's message or field raises; the usual report would repeat it.
+            sys.stderr.write(f"A log record of {one_line(record.name)} cannot be shown.\n")
 
     def _wanted(self, record: logging.LogRecord) -> bool:
         if record.name == STEPS:
@@ -98,8 +98,10 @@ def logs_on_stderr(level: str | None, *, colours: bool) -> Iterator[LogLines]:
     try:
         yield lines
     finally:
-        root.handlers = [handler for handler in root.handlers if handler is not lines]
-        root.handlers += [handler for handler in before if handler not in root.handlers]
+        for handler in root.handlers:
+            if handler not in before:
+                handler.close()
+        root.handlers = before
         root.setLevel(level_before)
 
 

@@ -33,7 +33,8 @@ def failure_lines(failed: Sequence[Materialization], *, debug: bool = False) -> 
 
     Steps that failed in the same words, all for one broken resource perhaps, share one.
     """
-    for group in alike(failed[:FAILURES_TOLD]):
+    groups = alike(failed.loaded if isinstance(failed, StepList) else failed)[:FAILURES_TOLD]
+    for group in groups:
         step, failure = group[0], group[0].failure
         name = record_label(step) + (f" and {len(group) - 1:,} more" if len(group) > 1 else "")
         if failure is None:
@@ -42,8 +43,8 @@ def failure_lines(failed: Sequence[Materialization], *, debug: bool = False) -> 
         yield f"{name} failed ({failure.kind}, attempt {step.attempt}): {failure_label(failure)}"
         if debug and failure.traceback:
             yield masked(failure.traceback).rstrip()
-    if len(failed) > FAILURES_TOLD:
-        more = count(len(failed) - FAILURES_TOLD, "more failed step")
+    if len(failed) > (told := sum(map(len, groups))):
+        more = count(len(failed) - told, "more failed step")
         yield f"... and {more}: `flowstone run ID --limit N` or --json lists them."
 
 

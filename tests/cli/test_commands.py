@@ -541,12 +541,17 @@ def test_structlog_itself_is_heard(shop, cli):
 
 
 def test_many_failures_are_cut(shop, cli):
-    """A source that fails everywhere is told twenty times, not a thousand."""
+    """A source that fails everywhere is told twenty times, and once if in the same words."""
     (shop / "bad.py").write_text(
         "from flowstone import *\np = Pipeline('p')\n"
         "@p.asset(partitions=DailyPartitions('2025-01-01', '2025-02-28'))\n"
-        "async def broken() -> int:\n    raise OSError('\\x1b[2Jno route')\n"
+        "async def broken(context) -> int:\n    raise OSError(f'\\x1b[2Jno route to {context.partition}')\n"
+        "@p.asset(partitions=DailyPartitions('2025-01-01', '2025-02-28'))\n"
+        "async def same() -> int:\n    raise OSError('no route')\n"
     )
+    result = cli("backfill", "bad.py", "same")
+    assert "same[2025-01-01] and 58 more failed (error, attempt 1): OSError: no route" in result.stdout
+    assert result.stdout.count("OSError") == 1
     result = cli("backfill", "bad.py", "broken")
     assert result.status == 1
     assert result.stdout.count("OSError") == 20
