@@ -67,7 +67,7 @@ class Replay:
 
     def apply(self, operation: Any) -> None:
         """Do one operation again. Raises `Unreadable`."""
-        if not isinstance(operation, list) or not operation:
+        if not isinstance(operation, list) or not operation or not isinstance(operation[0], str):
             raise Unreadable("damaged data (no operation)")
         name, *arguments = operation
         prepare = _PREPARE.get(name)
@@ -77,7 +77,7 @@ class Replay:
             )
         try:
             command = prepare(self, *arguments)
-        except (TypeError, KeyError) as error:
+        except (TypeError, KeyError, RecursionError) as error:
             raise Unreadable(f"damaged data for the operation {name!r} ({error})") from error
         self.closed = name == "closed"
         self.restoring = name in _RESTORING or (self.restoring and name == "add")

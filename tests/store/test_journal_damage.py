@@ -7,12 +7,16 @@ import re
 import zlib
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from flowstone.errors import StoreUnavailable
 from flowstone.runs.records import Status
 from flowstone.store import FileStore
 from flowstone.store import file as file_module
 from flowstone.store.journal_lines import Chain, encode_operation
+from flowstone.store.journal_reader import read_journal
+from flowstone.store.replay import Replay
 from tests.store.facts import begun, end, over, record, run, start
 from tests.store.looking import journal, reread
 
@@ -138,6 +142,65 @@ async def test_a_line_of_another_journal_is_noticed(directory, written):
         assert await refused(directory, content, "not as it was written") == place + 1
 
 
+def edited(lines: list[bytes], edits) -> bytes:
+    """A journal after something went over it: lines removed, doubled, moved or cut, bytes changed, the end lost."""
+    content = list(lines)
+    for what, place, other in edits:
+        here, there = 1 + place % max(1, len(content) - 1), 1 + other % max(1, len(content) - 1)
+        if here >= len(content) or there >= len(content):
+            continue
+        match what:
+            case "remove":
+                del content[here]
+            case "double":
+                content.insert(there, content[here])
+            case "move":
+                content.insert(there, content.pop(here))
+            case "cut":
+                content[here] = content[here][: other % len(content[here])]
+            case "change":
+                line = bytearray(content[here])
+                line[other % len(line)] ^= 1 + place % 255
+                content[here] = bytes(line)
+            case "end":
+                content = b"".join(content)[: -(1 + other)].splitlines(keepends=True) or [b""]
+        content = b"".join(content).splitlines(keepends=True) or [b""]
+    return b"".join(content)
+
+
+edits = st.lists(
+    st.tuples(
+        st.sampled_from(["remove", "double", "move", "cut", "change", "end"]),
+        st.integers(0, 1000),
+        st.integers(0, 1000),
+    ),
+    min_size=1,
+    max_size=4,
+)
+
+
+@settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(edits=edits)
+async def test_no_damage_gives_other_facts(tmp_path, written, edits):
+    """Whatever is done to a journal, it is refused, or it says what it said up to some line and nothing else."""
+    path = tmp_path / "damaged.jsonl"
+    lines = written.splitlines(keepends=True)
+    content = edited(lines, edits)
+    path.write_bytes(content)
+    replay = Replay()
+    try:
+        end_ = read_journal(path, replay)
+    except StoreUnavailable:
+        assert content != written
+        return
+    finally:
+        path.unlink()
+    assert written.startswith(content[: end_.length])
+    steps = replay.history.find("run-1").records if replay.history.find("run-1") else []
+    said = written[: end_.length].splitlines()
+    assert len(steps) == max(0, min(len(said), 5) - 2)
+
+
 async def test_the_remedy_forgets_what_it_says_and_changes_nothing_else(directory, store):
     """A journal without a damaged line and all that follow it is the store as it was before that line."""
     states = [await everything(store)]
@@ -209,6 +272,7 @@ async def test_deep_nesting_is_explained(directory, written):
         (["log", "run-1", [["a", "9"]]], "without the record"),
         (["events", 0, [7]], "unknown kind None"),
         ({}, "damaged data"),
+        ([["run"], {}], "damaged data"),
         (["run", []], "damaged data"),
     ],
 )
