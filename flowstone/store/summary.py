@@ -90,7 +90,11 @@ class Summary:
     def _run(self, command: list[str], path: Path, file: int) -> tuple[int, str]:
         with path.open("rb") as source:
             self._process = subprocess.Popen(  # noqa: S603 - our own program
-                command, stdin=source, stdout=file, stderr=subprocess.PIPE
+                command,
+                stdin=source,
+                stdout=file,
+                stderr=subprocess.PIPE,
+                start_new_session=True,  # A Ctrl-C is for the store's process, which then stops this one.
             )
         with self._process as process:
             if self._stopped.is_set():
@@ -124,8 +128,14 @@ def main(path: str, length: int, most: int) -> int:
     """The process: see above. The exit status says how it went, and the standard error stream what was wrong."""
     with suppress(AttributeError, OSError):
         os.nice(10)
+    parent = os.getppid()
+
+    def watch() -> None:
+        if os.getppid() != parent:
+            raise SystemExit(_NOT_WORTH_IT)  # Nobody waits for it any more.
+
     try:
-        worth_it = summarise(Path(path), length, most, sys.stdout.fileno(), lambda: None)
+        worth_it = summarise(Path(path), length, most, sys.stdout.fileno(), watch)
     except (StoreUnavailable, OSError) as error:
         sys.stderr.write(f"{error}\n")
         return 1

@@ -174,6 +174,18 @@ async def test_a_process_that_fails_costs_nothing(store, directory, monkeypatch,
     assert store.problem is None
 
 
+@pytest.mark.skipif(os.name == "nt", reason="kill -9 is POSIX")
+def test_an_orphaned_summary_ends(tmp_path, monkeypatch):
+    """The process that summarises a journal gives up when the store's process has died."""
+    asyncio.run(prepare(tmp_path))
+    parents = iter([1, 1, 2])
+    monkeypatch.setattr(summary.os, "getppid", lambda: next(parents))
+    monkeypatch.setattr(summary.os, "nice", lambda _: None)
+    monkeypatch.setattr(sys, "stdout", (tmp_path / "draft").open("wb"))
+    with sys.stdout, pytest.raises(SystemExit):
+        summary.main(str(journal(tmp_path)), journal(tmp_path).stat().st_size, 10**9)
+
+
 @pytest.mark.parametrize(
     ("owner", "step"),
     [(_Work, "prepare"), (Summary, "write"), (Draft, "sync"), (_Work, "switch"), (_Work, "clean")],
