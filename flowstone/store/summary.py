@@ -37,7 +37,7 @@ _SLICE: Final = 0.001  # Seconds.
 _NOT_WORTH_IT: Final = 3  # The exit status that says so.
 _PROGRAM: Final = """
 import sys
-sys.path[:] = sys.argv.pop(1).split({separator!r})
+sys.path += sys.argv.pop(1).split({separator!r})
 from flowstone.store.summary import main
 sys.exit(main(sys.argv[1], int(sys.argv[2]), int(sys.argv[3])))
 """
@@ -143,7 +143,10 @@ def main(path: str, length: int, most: int) -> int:
 
 
 def _arguments(path: Path, length: int) -> list[str]:
-    """Isolated from the environment and the working directory; modules are found where this process found them."""
+    """Isolated from the environment and the working directory: the standard library comes first, then FlowStone.
+
+    What this process has put before them on its path since, such as the directory of a pipeline, comes behind them.
+    """
     here = str(Path(__file__).parents[2])
     places = os.pathsep.join([here, *filter(None, sys.path)])
     program = _PROGRAM.format(separator=os.pathsep)
