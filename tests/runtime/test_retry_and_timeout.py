@@ -17,6 +17,7 @@ from flowstone import (
     RunFailed,
     Runtime,
 )
+from flowstone.actors import Cast
 from tests.runtime.doubles import BrokenIO, Gate
 
 STEADY = Retry(attempts=3, delay=1.0, backoff=2.0, jitter=0.0)
@@ -498,3 +499,32 @@ async def test_an_upstream_value_that_was_removed_meanwhile_fails_the_step():
             result = await runtime.materialize_all("report", refresh="missing")
         assert result is None
         assert (await runtime.materialize_all("report")).status == "succeeded"
+
+
+@pytest.mark.both_loops
+async def test_a_retry_that_a_crashed_coordinator_had_planned_is_not_made_early(clock, background):
+    """The next one makes it at once and plans the one after it; no timer of the last one cuts that short."""
+    pipeline, attempts = failing(
+        OSError("down"), Retry(attempts=3, delay=10.0, backoff=1.0, jitter=0.0), times=2
+    )
+    async with Runtime(pipeline, clock=clock) as runtime:
+        call = background(runtime.materialize("flaky"))
+        await clock.advance(6.0)
+        assert attempts == [1]
+        runs = runtime._tree.child("runs").instance
+        (run,) = runs.tree().children
+        coordinator = runs.child(run.name).instance.child("coordinator")
+        first = coordinator.instance
+        coordinator.cast(Unknown())
+        await clock.settle()
+        assert coordinator.instance is not first
+        assert len(attempts) == 2
+        await clock.advance(9.0)
+        assert len(attempts) == 2
+        await clock.advance(2.0)
+        assert (await call).status == "succeeded"
+        assert len(attempts) == 3
+
+
+class Unknown(Cast):
+    """A message that no actor knows."""
