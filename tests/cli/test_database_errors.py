@@ -175,7 +175,7 @@ def test_a_database_that_may_not_be_changed(guarded, refusal):
     for command in COMMANDS:
         status, said = refusal(mine, *command)
         assert status == 1
-        assert "(permission denied for schema flowstone); act as its owner, or be granted it" in said
+        assert "(permission denied for schema flowstone); act as its owner, or have it run: GRANT" in said
     guarded.run("drop schema flowstone cascade", database="somebodys")
 
 
