@@ -39,6 +39,7 @@ class LiveRun:
         releasing: Whether it is being handed back.
         awaited: Whether somebody in this process waits for it.
         raises: Whether somebody waits who is raised what its steps raise; only then is an exception kept.
+        former: Steps on record that its plan does not have: it was planned by other definitions then.
         interrupted: Whether its tree was stopped by a restart above it, and is to be started again.
     """
 
@@ -55,6 +56,7 @@ class LiveRun:
         self.draining = False
         self.given_up = False
         self.releasing = False
+        self.former = 0
         self.interrupted = False
         self.awaited = False
         self.raises = False

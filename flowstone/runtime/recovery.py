@@ -16,7 +16,7 @@ from flowstone.errors import FlowstoneError, StoreUnavailable
 from flowstone.runs.records import Status
 from flowstone.runtime.closing import close_run
 from flowstone.runtime.live_run import LiveRun
-from flowstone.runtime.taking import plan_again
+from flowstone.runtime.taking import plan_or_close
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -82,6 +82,8 @@ class Recovery:
             self._services.troubles.say(f"run {record.id}", f"it could not be recovered: {error}")
 
     async def _resume(self, record: RunRecord) -> None:
-        if record.request.asset in self._services.snapshot.graph:
-            plan = await plan_again(self._services, record)
-            await self._runs.drive(LiveRun(record, plan, fresh=False))
+        snapshot = self._services.snapshot
+        if record.request.asset in snapshot.graph or record.pipeline in snapshot.names:
+            plan = await plan_or_close(self._services, record)
+            if plan is not None:
+                await self._runs.drive(LiveRun(record, plan, fresh=False))

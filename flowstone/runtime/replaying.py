@@ -28,10 +28,17 @@ async def replay(services: Services, run: LiveRun, state: RunState) -> dict[int,
     store = services.store
     run.record = await store.claim(run.record.id, services.node, epoch=run.record.epoch)
     after = 0
+    former: set[StepKey] = set()
     while page := await store.events(run.record.id, after=after):
         after = page[-1][0]
         for _, event in page:
             state.replay(event)
+            if (
+                hasattr(event, "materialization")
+                and run.plan.number(event.asset, event.partition_key) is None
+            ):
+                former.add((event.asset, event.partition_key))
+    run.former = len(former)
     kept = {} if store.cluster is None else await _keep_lent(services, store.cluster, run, state)
     too_many = state.lost(services.settings.lost_attempts, kept)
     if too_many:

@@ -182,7 +182,9 @@ class RunCoordinator(Actor):
         self._lending = self._make_lending()
         request = run.record.request
         now = services.clock.now()
-        started = services.record(RunStarted(now, run.record.id, request.asset, run.plan.total), self._epoch)
+        # Steps of a former plan are counted as well, so they are part of the total.
+        total = run.plan.total + run.former
+        started = services.record(RunStarted(now, run.record.id, request.asset, total), self._epoch)
         if services.store.cluster is None:
             await started
         else:

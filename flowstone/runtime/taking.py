@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from datetime import datetime
 from typing import TYPE_CHECKING
 
@@ -14,6 +13,7 @@ from flowstone.runtime.closing import close_run
 from flowstone.runtime.dynamic import dynamic_keys
 from flowstone.runtime.guard import describe
 from flowstone.runtime.live_run import LiveRun
+from flowstone.runtime.redefinition import check_known, check_request
 
 if TYPE_CHECKING:
     from flowstone.runs.plan import RunPlan
@@ -22,9 +22,7 @@ if TYPE_CHECKING:
     from flowstone.runtime.services import Services
     from flowstone.store.cluster import Cluster
 
-__all__ = ["plan_again", "take_up"]
-
-_log = logging.getLogger(__name__)
+__all__ = ["plan_again", "plan_or_close", "take_up"]
 
 _FOREIGN = 10.0  # Seconds for which a run whose asset is not known here is left alone.
 _ENTANGLED = 1.0  # The same for a run of which something of an earlier time still runs here.
@@ -35,7 +33,25 @@ async def plan_again(services: Services, record: RunRecord) -> RunPlan:
     graph = services.snapshot.graph
     as_of = record.request.as_of
     now = record.created_at if as_of is None else datetime.fromisoformat(as_of)
-    return plan_run(graph, PartitionView(graph, now, await dynamic_keys(services)), record.request)
+    view = PartitionView(graph, now, await dynamic_keys(services))
+    check_known(view, record.request, record.pipeline)
+    check_request(view, record.request)
+    return plan_run(graph, view, record.request)
+
+
+async def plan_or_close(services: Services, record: RunRecord) -> RunPlan | None:
+    """The plan of such a run; None if today's definitions have none for it, and the run has failed with the reason.
+
+    Raises:
+        StoreUnavailable: The store is away.
+    """
+    try:
+        return await plan_again(services, record)
+    except StoreUnavailable:
+        raise
+    except Exception as error:
+        await close_run(services, record, describe(error, None))
+        return None
 
 
 async def take_up(services: Services, runs: Runs, cluster: Cluster, record: RunRecord) -> None:
@@ -59,14 +75,8 @@ async def take_up(services: Services, runs: Runs, cluster: Cluster, record: RunR
         runs.holds.hold(record.id, _FOREIGN)
         await cluster.release(record.id, services.node)
         return
-    try:
-        plan = await plan_again(services, record)
-    except StoreUnavailable:
-        raise
-    except Exception as error:
-        failure = describe(error, None)
-        _log.warning("Run %s cannot be planned and has failed: %s", record.id, failure.message)
-        await close_run(services, record, failure)
+    plan = await plan_or_close(services, record)
+    if plan is None:
         return
     run = LiveRun(record, plan, fresh=record.status is Status.QUEUED)
     run.claimed = True

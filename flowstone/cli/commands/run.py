@@ -14,6 +14,7 @@ from flowstone.cli.loop import run_async
 from flowstone.cli.options import Debug, Json, StoreUrl
 from flowstone.cli.outcome import FAILURES_TOLD, failure_lines, step_table
 from flowstone.cli.places import history
+from flowstone.cli.queued import why_waiting
 from flowstone.cli.screen import Screen
 from flowstone.runs.records import Status
 from flowstone.runtime.step_list import StepList
@@ -55,7 +56,8 @@ async def _tell(screen: Screen, url: str, run_id: str, limit: int) -> None:
         failed = await store.steps(record.id, status=Status.FAILED, limit=FAILURES_TOLD)
         steps = await store.steps(record.id, limit=limit)
         number = record.counts.get(Status.FAILED.value, 0)
-        _show(screen, record, StepList(steps, sum(record.counts.values())), StepList(failed, number))
+        waits = await why_waiting(store, record)
+        _show(screen, record, StepList(steps, sum(record.counts.values())), StepList(failed, number), waits)
 
 
 async def _pages(store: Store, run_id: str) -> AsyncGenerator[Sequence[Materialization], None]:
@@ -73,10 +75,14 @@ async def _documents(
             yield record_document(step, debug=screen.debug)
 
 
-def _show(screen: Screen, record: RunRecord, steps: StepList, failed: StepList) -> None:
+def _show(
+    screen: Screen, record: RunRecord, steps: StepList, failed: StepList, waits: str | None = None
+) -> None:
     screen.show(f"run       {record.id}")
     screen.show(f"what      {request_label(record)} of the pipeline {record.pipeline!r}")
     screen.show(f"status    {record.status}")
+    if waits is not None:
+        screen.show(f"waits     {waits}")
     screen.show(f"created   {record.created_at:%Y-%m-%d %H:%M:%S %Z}, took {took(record)}")
     counts = {str(status): number for status, number in record.counts.items()}
     screen.show(f"steps     {record.total:,}: {breakdown(counts)}")

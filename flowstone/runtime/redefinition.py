@@ -1,0 +1,71 @@
+"""Whether a run that was asked for earlier still makes sense by the definitions of today.
+
+Between the request and the run, or the rest of it, somebody may have deployed: the asset may be partitioned now
+or no longer, or its set may have lost the key. To run such a step for no partition, or for one that is not
+there, would make a wrong value current; so the run fails instead, and says what has changed.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from flowstone.assets.partition_keys import decode_partition
+from flowstone.assets.partition_labels import partition_label
+from flowstone.errors import DefinitionError, PartitionError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from flowstone.assets.partition_set import PartitionSet
+    from flowstone.assets.partition_view import PartitionView
+    from flowstone.runs.records import RunRequest
+
+__all__ = ["check_known", "check_request"]
+
+_SHOWN = 5
+
+
+def check_known(view: PartitionView, request: RunRequest, pipeline: str) -> None:
+    """Check that the asset is still there.
+
+    Raises:
+        DefinitionError: It is not.
+    """
+    if request.asset not in view.graph:
+        raise DefinitionError(
+            f"The pipeline {pipeline!r} has no asset {request.asset!r} any more: define it again, or ask for "
+            f"another one."
+        )
+
+
+def check_request(view: PartitionView, request: RunRequest) -> None:
+    """Check the partitions of a request against the target's set as it is declared now.
+
+    Raises:
+        PartitionError: They do not fit; the message says what has changed since.
+    """
+    keys = view.set_of(request.asset)
+    asked = request.span or request.keys
+    if keys is None:
+        if request.span is not None:
+            first, last = (partition_label(decode_partition(end)) for end in request.span)
+            raise PartitionError(
+                f"Asset {request.asset!r} has no partitions any more, and {first} to {last} of it were asked for: "
+                f"ask for it again."
+            )
+        return
+    if None in asked:
+        raise PartitionError(
+            f"Asset {request.asset!r} is partitioned by {keys!r} since, and was asked for without a partition: "
+            f"ask for it again, with partition=."
+        )
+    _check_keys(request.asset, keys, [decode_partition(key) for key in asked if key is not None])
+
+
+def _check_keys(asset: str, keys: PartitionSet[Any], asked: Sequence[Any]) -> None:
+    gone = [partition_label(key) for key in asked if keys.position_of(key) is None]
+    if gone:
+        shown = ", ".join(gone[:_SHOWN]) + (f" and {len(gone) - _SHOWN} more" if len(gone) > _SHOWN else "")
+        raise PartitionError(
+            f"Asset {asset!r} is partitioned by {keys!r}, which has no {shown} any more: ask for it again."
+        )
