@@ -10,7 +10,6 @@ Where there is no interpreter to start, as in a program frozen into one file, a 
 
 from __future__ import annotations
 
-import multiprocessing.spawn
 import os
 import subprocess
 import sys
@@ -77,7 +76,9 @@ class Summary:
             StoreUnavailable: The journal is damaged, or the process failed.
             OSError: The disk refused it.
         """
-        executable = multiprocessing.spawn.get_executable()
+        from multiprocessing.spawn import get_executable  # noqa: PLC0415 - few processes ever need it
+
+        executable = get_executable()
         if not executable or getattr(sys, "frozen", False):
             return summarise(path, length, int(length * _MOST), file, self.keep_pace)
         status, said = self._run([os.fsdecode(executable), *_arguments(path, length)], path, file)
