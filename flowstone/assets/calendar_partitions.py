@@ -7,6 +7,7 @@ from datetime import UTC, date, datetime, time
 from typing import Any
 
 from flowstone.assets.local_time import reached
+from flowstone.assets.moments import is_date
 from flowstone.assets.partition_set import read_encoded
 from flowstone.assets.time_partitions import TimePartitions
 
@@ -34,7 +35,7 @@ class CalendarPartitions(TimePartitions[date]):
         return self.number_of_day(local.date())
 
     def number_of(self, key: object) -> int | None:
-        if type(key) is not date:
+        if not is_date(key):
             return None
         number = self.number_of_day(key)
         return number if self.key_of(number) == key else None
@@ -84,7 +85,7 @@ class DailyPartitions(CalendarPartitions):
         return day.toordinal()
 
     def number_of(self, key: object) -> int | None:
-        return key.toordinal() if type(key) is date else None
+        return key.toordinal() if is_date(key) else None
 
     def key_of(self, number: int) -> date:
         return date.fromordinal(number)

@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Self
 
 from flowstone.assets.local_time import reached, readings, skipped
+from flowstone.assets.moments import is_datetime
 from flowstone.assets.partition_set import read_encoded
 from flowstone.assets.time_partitions import TimePartitions
 from flowstone.errors import PartitionError
@@ -80,7 +81,7 @@ class HourlyPartitions(TimePartitions[datetime]):
         return (_seconds(instant) - self._phase) // _HOUR
 
     def number_of(self, key: object) -> int | None:
-        if type(key) is not datetime or key.utcoffset() is None or key.microsecond:
+        if not is_datetime(key) or key.utcoffset() is None or key.microsecond:
             return None
         number, rest = divmod(_seconds(key) - self._phase, _HOUR)
         return None if rest else number

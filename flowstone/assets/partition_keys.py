@@ -25,6 +25,7 @@ from base64 import urlsafe_b64decode, urlsafe_b64encode
 from datetime import UTC, date, datetime
 from typing import Any, TypeAlias
 
+from flowstone.assets.moments import REAL, is_date, is_datetime
 from flowstone.errors import PartitionError
 
 __all__ = ["PartitionKey", "canonical_key", "decode_partition", "encode_partition"]
@@ -71,11 +72,11 @@ def _encoded(value: Any) -> str:
     kind = type(value)
     if kind is str:
         return value if _NOT_PLAIN.search(value) is None else "s:" + _to_base64(value)
-    if kind is date:
+    if is_date(value):
         return f"d:{value.isoformat()}"
     if kind is int:
         return "i:" + _int_text(value)
-    if kind is datetime:
+    if is_datetime(value):
         return _datetime_text(value)
     if kind is tuple:
         return "t:" + _to_base64(json.dumps(_listed(value, 1), separators=(",", ":")))
@@ -117,7 +118,7 @@ def canonical_key(value: Any) -> Any:
     """
     kind = type(value)
     text = encode_partition(value)
-    return decode_partition(text) if kind is datetime or kind is tuple else value
+    return decode_partition(text) if kind is tuple or is_datetime(value) else value
 
 
 def _int_text(value: int) -> str:
@@ -156,11 +157,11 @@ def _decode_tagged(text: str) -> Any:  # noqa: PLR0911 - one line a tag
         case "i":
             return int(rest)
         case "d":
-            return date.fromisoformat(rest)
+            return REAL.date.fromisoformat(rest)
         case "dt":
-            return datetime.fromisoformat(rest).astimezone(UTC)
+            return REAL.datetime.fromisoformat(rest).astimezone(UTC)
         case "ndt":
-            return datetime.fromisoformat(rest)
+            return REAL.datetime.fromisoformat(rest)
         case "t":
             return _tupled(json.loads(_from_base64(rest)))
         case "n" if not rest:

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from datetime import date, timedelta
+from datetime import timedelta
 from decimal import Decimal
 from typing import Final
 from uuid import UUID
+
+from flowstone.assets.moments import REAL
 
 __all__ = ["is_small"]
 
 _MOST: Final = 400  # Parts; of text and bytes each so many characters count as one.
 _CHARACTERS: Final = 32
 _TEXT: Final = frozenset({str, bytes, bytearray})
-_ATOMS: Final = frozenset({type(None), bool, float, date, timedelta, Decimal, UUID})
+_ATOMS: Final = frozenset({type(None), bool, float, REAL.date, timedelta, Decimal, UUID})
 _ITEMS: Final = frozenset({list, tuple, set, frozenset})
 
 

@@ -35,6 +35,7 @@ from flowstone.runtime.deadline import Deadline
 from flowstone.runtime.guard import absorb_cancels, call, call_async, describe
 from flowstone.runtime.inputs import load_inputs, needs_of
 from flowstone.runtime.offspring import BROOD, Brood
+from flowstone.store.json_safe import json_safe
 from flowstone.store.protocol import StaleWrite, StoreRefused
 
 if TYPE_CHECKING:
@@ -454,7 +455,9 @@ class Attempt:
             self._started_at,
             self._services.clock.now(),
             failure,
-            self._metadata,
+            json_safe(
+                self._metadata
+            ),  # Here, so that the record says the same everywhere, whatever the store.
             self.asset.version,
             data_version,
             location,

@@ -11,12 +11,12 @@ read from its key, which `encode_partition` made, so a date comes back as a date
 from __future__ import annotations
 
 from dataclasses import MISSING, fields
-from datetime import datetime
 from math import isfinite
 from operator import attrgetter
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final, Generic, NamedTuple, TypeVar
 
+from flowstone.assets.moments import REAL
 from flowstone.assets.partition_keys import decode_partition
 from flowstone.errors import PartitionError
 from flowstone.runs import events
@@ -135,7 +135,7 @@ def _write_input(item: Input) -> list[Any]:
 
 
 _STATUSES: Final = MappingProxyType({status.value: status for status in Status})
-_INSTANT: Final = _Pair(datetime.isoformat, datetime.fromisoformat)
+_INSTANT: Final = _Pair(REAL.datetime.isoformat, REAL.datetime.fromisoformat)
 _NUMBER: Final = _Pair(_write_number, float)
 _STATUS: Final = _Pair(attrgetter("value"), _STATUSES.__getitem__)
 _MAPPING: Final = _Pair(dict, dict)

@@ -12,8 +12,13 @@
 | bytes | `base64:` and the data |
 | enum member | its value |
 | dataclass | object of its fields |
+| a scalar of numpy, an array, series or tensor (`tolist`) | what its items are: bools, numbers, text, arrays |
+| `datetime64`, `timedelta64` | as numpy writes them: `2025-01-15T12:00` |
+| `NaT`, `pandas.NA`, `numpy.ma.masked` | `null` |
 | a number of another library (`__index__`, `__float__`) | int or float |
 | anything else (Decimal, UUID, Path, ...) | `str()` of it |
+
+All stores keep the same, the one in memory too.
 
 Sizes are capped: 100,000 characters of one text, 10,000 values and 1,000,000 characters in all, 20 levels
 deep; what is beyond is cut, and says so.
@@ -43,6 +48,7 @@ _CUT: Final = "..."
 
 _PLAIN: Final = frozenset({bool, int, str, float, type(None)})
 _ARRAYS: Final = (list, tuple, deque)
+_TIMES: Final = frozenset({"M", "m"})  # The kinds of datetime64 and timedelta64.
 
 
 def json_safe(value: object) -> Any:
@@ -107,7 +113,7 @@ class _Conversion:
         if isinstance(value, bytes | bytearray | memoryview):
             return self._cut("base64:" + b64encode(bytes(value)[:_LONGEST_TEXT]).decode())
         if isinstance(value, date | time):
-            return value.isoformat()
+            return None if value != value else value.isoformat()  # noqa: PLR0124 - pandas.NaT is a datetime
         return self._container(value, depth)
 
     def _container(self, value: object, depth: int) -> Any:
@@ -119,7 +125,7 @@ class _Conversion:
             return sorted(self._array(value, depth), key=repr)
         if dataclasses.is_dataclass(value) and not isinstance(value, type):
             return self._object(((f.name, getattr(value, f.name)) for f in dataclasses.fields(value)), depth)
-        return self._foreign(value)
+        return self._foreign(value, depth)
 
     def _object(self, items: Any, depth: int) -> dict[str, Any]:
         return {self._key(key): self.convert(item, depth + 1) for key, item in self._within_budget(items)}
@@ -133,13 +139,29 @@ class _Conversion:
     def _key(self, key: object) -> str:
         return self._cut(str.__str__(key) if isinstance(key, str) else str(key))
 
-    def _foreign(self, value: Any) -> Any:
-        if not isinstance(value, Decimal) and not isinstance(value, type):
-            if hasattr(value, "__index__"):
-                return _scalar(int(value.__index__()))
-            if hasattr(value, "__float__"):
-                return _scalar(float(value.__float__()))
-        return self._cut(str(value))
+    def _foreign(self, value: Any, depth: int) -> Any:
+        kind = type(value)
+        if isinstance(value, type | Decimal):
+            return self._cut(str(value))
+        if hasattr(kind, "as_py"):  # A scalar of pyarrow.
+            return self.convert(value.as_py(), depth + 1)
+        if hasattr(kind, "tolist") or hasattr(kind, "to_list"):
+            return self._numeric(value, depth)
+        if hasattr(kind, "__index__"):
+            return _scalar(int(value.__index__()))
+        if hasattr(kind, "__float__"):
+            return _scalar(float(value.__float__()))
+        return None if str(value) == "<NA>" else self._cut(str(value))
+
+    def _numeric(self, value: Any, depth: int) -> Any:
+        """An array, series or tensor, item by item, for `tolist` of all may be large; or a scalar of numpy."""
+        if getattr(value, "ndim", 1):
+            return self._array(value, depth)
+        if getattr(getattr(value, "dtype", None), "kind", "") in _TIMES:
+            text = str(value)
+            return None if text == "NaT" else self._cut(text)
+        plain = value.tolist()
+        return _scalar(float(plain)) if type(plain) is type(value) else self.convert(plain, depth + 1)
 
     def _cut(self, text: str) -> str:
         room = max(0, min(_LONGEST_TEXT, self._text))

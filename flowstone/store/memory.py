@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final
 from flowstone.runs.events import StepSucceeded
 from flowstone.store.history import History
 from flowstone.store.protocol import Store
+from flowstone.store.sanitise import sanitised, sanitised_run
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping, Sequence
@@ -42,7 +43,7 @@ class MemoryStore(Store):
     async def close(self) -> None: ...
 
     async def create_run(self, run: RunRecord) -> None:
-        self._history.create_run(run)
+        self._history.create_run(sanitised_run(run))
 
     async def claim(self, run_id: str, owner: str, *, epoch: int) -> RunRecord:
         return self._history.claim(run_id, owner, epoch)
@@ -63,6 +64,7 @@ class MemoryStore(Store):
         return self._history.beginning(prefix, limit)
 
     async def write(self, event: Event, epoch: int = 0, *, payload: bytes | None = None) -> None:
+        event = sanitised(event)
         if payload is None:
             self._history.write(event, epoch)
             return
@@ -71,7 +73,7 @@ class MemoryStore(Store):
         self._payloads[location] = payload
 
     async def write_many(self, events: Sequence[Event], epoch: int = 0) -> None:
-        self._history.write_many(of_one_run(events), epoch)
+        self._history.write_many(of_one_run([sanitised(event) for event in events]), epoch)
 
     async def payload(self, location: str) -> bytes | None:
         return self._payloads.get(location)

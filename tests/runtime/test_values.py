@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import json
+import os
 from datetime import date
+from decimal import Decimal
+from pathlib import Path
 
 import pytest
 
@@ -11,6 +15,7 @@ from flowstone import (
     DailyPartitions,
     MaterializationFailed,
     MemoryIO,
+    Output,
     PartitionError,
     Pipeline,
     RunFailed,
@@ -276,3 +281,29 @@ async def test_old_runs_are_removed_by_retention(clock):
         with pytest.raises(LookupError):
             await runtime.run(first.id)
         assert (await (await runtime.run(second.id)).wait()).status == "succeeded"
+
+
+@pytest.mark.parametrize("scheme", ["memory", "file"])
+async def test_metadata_is_the_same_whoever_asks_and_whatever_the_store(scheme, tmp_path):
+    """The record, the event, the history and another runtime have what the metadata means as JSON."""
+    numpy = pytest.importorskip("numpy")
+    pipeline = Pipeline()
+    name = Path(os.fsdecode(b"\xff"))
+
+    @pipeline.asset
+    async def a(context: Context) -> Output[int]:
+        context.metadata.update({"ok": numpy.bool_(True), "rates": numpy.array([[1.5]]), "colours": {"red"}})
+        return Output(
+            1, metadata={"at": numpy.datetime64("2025-01-15"), "path": name, "amount": Decimal("1.10")}
+        )
+
+    meant = {
+        "ok": True, "rates": [[1.5]], "colours": ["red"], "at": "2025-01-15", "path": "\ufffd", "amount": "1.10",
+    }  # fmt: skip
+    store = "memory://" if scheme == "memory" else f"file://{tmp_path}"
+    async with Runtime(pipeline, store=store) as runtime, runtime.subscribe("step.succeeded") as events:
+        record = await runtime.materialize("a")
+        event = await anext(aiter(events))
+        [kept] = await runtime.history("a")
+    assert record.metadata == event.materialization.metadata == kept.metadata == meant
+    assert json.loads(json.dumps(record.metadata)) == meant

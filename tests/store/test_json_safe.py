@@ -202,3 +202,51 @@ def test_the_copy_is_its_own():
     safe = json_safe(value)
     value["a"] = 2
     assert safe == {"a": 1}
+
+
+np = pytest.importorskip("numpy")
+pd = pytest.importorskip("pandas")
+pa = pytest.importorskip("pyarrow")
+
+
+@pytest.mark.parametrize(
+    ("value", "kept"),
+    [
+        (np.bool_(True), True), (np.int8(3), 3), (np.uint64(2**64 - 1), 2**64 - 1), (np.float32(0.5), 0.5),
+        (np.longdouble(1.5), 1.5), (np.float64("nan"), "nan"), (np.str_("x"), "x"), (np.bytes_(b""), "base64:"),
+        (np.complex128(1j), "1j"), (np.datetime64("2025-01-01T12:00"), "2025-01-01T12:00"),
+        (np.datetime64("NaT"), None), (np.timedelta64(5, "ns"), "5 nanoseconds"), (np.array([1, 2]), [1, 2]),
+        (np.array([[True], [False]]), [[True], [False]]), (np.array(5), 5), (np.array([]), []),
+        (np.array(["2025-01-01"], "M8[D]"), ["2025-01-01"]), (np.array([None, {"a": (1,)}]), [None, {"a": [1]}]),
+        (np.ma.array([1, 2], mask=[0, 1]), [1, None]), (pd.Timestamp("2025-01-01"), "2025-01-01T00:00:00"),
+        (pd.NaT, None), (pd.NA, None), (pd.Series([1, 2]), [1, 2]), (pd.Index(["a"]), ["a"]),
+        (pl.Series([1, None]), [1, None]), (pa.array([1, None]), [1, None]), (pa.scalar(5), 5),
+        ({np.int64(1): np.bool_(False)}, {"1": False}), ([{np.int8(1)}], [[1]]),
+    ],
+    ids=lambda value: f"{type(value).__name__} {value!r:.30}",
+)  # fmt: skip
+def test_what_other_libraries_compute_keeps_its_meaning(value, kept):
+    """A flag stays a flag, a moment a moment, an array an array of its items, and nothing is null."""
+    safe = json_safe(value)
+    assert safe == kept
+    assert type(safe) is type(kept)
+    assert json.loads(json.dumps(safe, allow_nan=False)) == kept
+
+
+def test_a_large_array_is_cut_item_by_item():
+    """An array far beyond the cap is not made a list of first."""
+
+    class Counted:
+        ndim = 1
+        asked = 0
+
+        def tolist(self):
+            raise AssertionError("all of it")
+
+        def __iter__(self):
+            for number in range(10**9):
+                Counted.asked += 1
+                yield number
+
+    assert len(json_safe(Counted())) <= 10_001
+    assert Counted.asked <= 10_001

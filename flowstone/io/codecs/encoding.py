@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, Final
 from flowstone.io.codecs.codec import CodecError, type_name
 from flowstone.io.codecs.instances import INSTANCE_TAGS, encode_instance
 from flowstone.io.codecs.remedies import remedy_for
-from flowstone.io.codecs.scalars import SCALAR_TAGS, SCALARS
+from flowstone.io.codecs.scalars import SCALAR_TAGS, scalar_of
 from flowstone.io.codecs.stdlib_containers import (
     STDLIB_CONTAINER_TAGS,
     STDLIB_CONTAINERS,
@@ -120,7 +120,7 @@ class _Encoder:
             raise _too_deep()
         if kind in CONTAINERS:
             return self._container(kind, value, depth + 1)
-        scalar = SCALARS.get(kind)
+        scalar = scalar_of(kind)
         if scalar is not None:
             content = scalar.encode(value)
             return {scalar.tag: self.encode(content, depth) if self._careful else content}

@@ -9,7 +9,7 @@ from __future__ import annotations
 import base64
 import re
 from dataclasses import dataclass
-from datetime import date, datetime, time, timedelta
+from datetime import datetime, time, timedelta
 from decimal import Decimal
 from fractions import Fraction
 from ipaddress import IPv4Address, IPv4Interface, IPv4Network, IPv6Address, IPv6Interface, IPv6Network
@@ -17,12 +17,13 @@ from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import TYPE_CHECKING, Any, Final
 from uuid import UUID
 
+from flowstone.assets.moments import REAL, real_kind
 from flowstone.io.codecs.zones import decode_zone, encode_zone
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-__all__ = ["SCALARS", "SCALAR_TAGS", "Scalar"]
+__all__ = ["SCALARS", "SCALAR_TAGS", "Scalar", "scalar_of"]
 
 _ADDRESSES: Final = (
     IPv4Address,
@@ -69,9 +70,9 @@ def _encode_moment(value: datetime | time) -> str | list[Any]:
 
 def _decode_datetime(data: str | list[Any]) -> datetime:
     if isinstance(data, str):
-        return datetime.fromisoformat(data)
+        return REAL.datetime.fromisoformat(data)
     text, zone, fold = data
-    moment = datetime.fromisoformat(text).replace(fold=fold)
+    moment = REAL.datetime.fromisoformat(text).replace(fold=fold)
     return moment if zone is None else moment.replace(tzinfo=decode_zone(zone))
 
 
@@ -95,8 +96,8 @@ def _decode_pattern(parts: list[Any]) -> re.Pattern[Any]:
 
 
 SCALARS: Final[Mapping[type, Scalar]] = {
-    date: Scalar("$date", date.isoformat, date.fromisoformat),
-    datetime: Scalar("$datetime", _encode_moment, _decode_datetime),
+    REAL.date: Scalar("$date", REAL.date.isoformat, REAL.date.fromisoformat),
+    REAL.datetime: Scalar("$datetime", _encode_moment, _decode_datetime),
     time: Scalar("$time", _encode_moment, _decode_time),
     timedelta: Scalar("$timedelta", _encode_timedelta, _decode_timedelta),
     Decimal: Scalar("$decimal", str, Decimal),
@@ -115,6 +116,12 @@ SCALARS: Final[Mapping[type, Scalar]] = {
     **{kind: Scalar(f"${kind.__name__.lower()}", str, kind) for kind in _ADDRESSES},
 }
 """By exact type."""
+
+
+def scalar_of(kind: type) -> Scalar | None:
+    """How values of exactly this type are written, or None; those of freezegun count as what they stand for."""
+    return SCALARS.get(kind) or SCALARS.get(real_kind(kind))
+
 
 SCALAR_TAGS: Final[Mapping[str, Scalar]] = {scalar.tag: scalar for scalar in SCALARS.values()}
 """By tag."""

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from flowstone.io.codecs.encoding import CONTAINERS, PLAIN, decode_tree, encode_tree
 from flowstone.io.codecs.instances import is_dataclass_instance, is_instance_of_user_class
 from flowstone.io.codecs.models import is_model
-from flowstone.io.codecs.scalars import SCALARS
+from flowstone.io.codecs.scalars import scalar_of
 from flowstone.io.codecs.stdlib_containers import STDLIB_CONTAINERS
 
 if TYPE_CHECKING:
@@ -40,7 +40,7 @@ class JsonCodec:
         return (
             kind in PLAIN
             or kind in CONTAINERS
-            or kind in SCALARS
+            or scalar_of(kind) is not None
             or kind in STDLIB_CONTAINERS
             or is_instance_of_user_class(value)
         )
