@@ -74,6 +74,7 @@ def judged(facts: Diagnosis, store: str) -> Iterator[Check]:
     yield from _vacuum(facts)
     yield from _nodes(facts)
     yield from _runs(facts)
+    yield from _adopted(facts)
     yield _queue(facts)
 
 
@@ -206,6 +207,17 @@ def _holders(facts: Diagnosis) -> dict[str, int]:
         for name in watched.node.pipelines if watched.seems_alive else ():
             holders[name] += 1
     return holders
+
+
+def _adopted(facts: Diagnosis) -> Iterator[Check]:
+    for run_id, pipeline, times, seconds in facts.adopted:
+        found = (
+            f"run {run_id} of {pipeline} was taken over {times} times with no step recorded in between, "
+            f"last {duration(seconds)} ago"
+        )
+        yield Check(
+            "runs", "note", found, "After three times it is closed as failed; see the logs of its nodes."
+        )
 
 
 def _runs(facts: Diagnosis) -> Iterator[Check]:

@@ -16,6 +16,7 @@ import logging
 from typing import TYPE_CHECKING
 
 from flowstone.errors import FlowstoneError, StoreUnavailable
+from flowstone.runs.records import Failure
 from flowstone.runtime.closing import close_run, given_up
 from flowstone.runtime.notices import Waker
 from flowstone.runtime.taking import take_up
@@ -33,6 +34,9 @@ __all__ = ["Adoption"]
 
 _log = logging.getLogger(__name__)
 
+_MOST_ADOPTIONS = (
+    3  # Without the record of a step in between: what drives it there may be what ends the nodes.
+)
 _JITTER = 0.1  # Seconds over which nodes that see the same orphan spread.
 _MARGIN = 0.02  # Seconds after the end of a lease, as it is known here.
 
@@ -124,8 +128,7 @@ class Adoption:
     async def _resume(self, record: RunRecord, error: BaseException | None) -> None:
         try:
             if error is None or isinstance(error, StaleWrite) or _passes(error):
-                record = await self._services.store.claim(record.id, record.owner or "", epoch=record.epoch)
-                await take_up(self._services, self._runs, self._cluster, record)
+                await self._take_over(record, error)
             else:
                 await close_run(self._services, record, given_up(error))
         except StoreRefused as refusal:
@@ -139,6 +142,20 @@ class Adoption:
     def _orphaned(self) -> list[str]:
         return [owner for owner in self._services.peers.orphaned() if owner != self._services.node]
 
+    async def _take_over(self, run: RunRecord, why: BaseException | None) -> None:
+        """Drive a run that somebody left, unless that was tried too often and nothing came of it."""
+        record, times = await self._cluster.adopt(run.id, self._services.node, epoch=run.epoch)
+        if run.owner != self._services.node:
+            _log.warning("Run %s of %s is taken over", run.id, run.owner)
+        if times <= _MOST_ADOPTIONS:
+            await take_up(self._services, self._runs, self._cluster, record)
+            return
+        reason = f"the last time because: {why}" if why else "each time its node was gone"
+        message = (
+            f"The run was taken over {_MOST_ADOPTIONS} times and no step was recorded in between, {reason}."
+        )
+        await close_run(self._services, record, Failure("lost", message))
+
     async def _orphans(self) -> Sequence[RunRecord]:
         names = self._services.snapshot.names
         return await self._services.peers.asked(self._cluster.orphans(names, self._orphaned()))
@@ -149,9 +166,7 @@ class Adoption:
         await self._watch()
         for orphan in await self._orphans():
             try:
-                record = await self._services.store.claim(orphan.id, self._services.node, epoch=orphan.epoch)
-                _log.warning("Run %s of %s is taken over", record.id, orphan.owner)
-                await take_up(self._services, self._runs, self._cluster, record)
+                await self._take_over(orphan, None)
             except StaleWrite:
                 continue  # Another node was faster.
             except StoreUnavailable as error:

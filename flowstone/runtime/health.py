@@ -23,6 +23,7 @@ class Health:
         resources: Each resource's problem, or None.
         io: Each IO manager's problem, or None.
         store: The store's problem, or None.
+        retried: Runs that this node had to give up and goes on with, by id, and why.
         abandoned: Steps and threads that could not be stopped and still run, by name.
         runs: Live runs.
         steps: Steps that hold a slot.
@@ -33,6 +34,7 @@ class Health:
     resources: Mapping[str, str | None] = field(default_factory=dict)
     io: Mapping[str, str | None] = field(default_factory=dict)
     store: str | None = None
+    retried: Mapping[str, str] = field(default_factory=dict)
     abandoned: tuple[str, ...] = ()
     runs: int = 0
     steps: int = 0
@@ -45,6 +47,7 @@ class Health:
         named = [
             *(f"resource {name!r}: {problem}" for name, problem in self.resources.items() if problem),
             *(f"IO manager {name!r}: {problem}" for name, problem in self.io.items() if problem),
+            *(f"run {run_id} is tried again: {why}" for run_id, why in self.retried.items()),
             *(f"abandoned: {name}" for name in self.abandoned),
         ]
         if self.store:
@@ -68,6 +71,7 @@ async def health(services: Services, runs: Runs, tree: ProcessInfo, store_proble
         resources={name: await process.check() for name, process in services.resources.items()},
         io={name: await process.check() for name, process in services.io.items()},
         store=store_problem,
+        retried={run_id: str(error or "its store was away") for run_id, error in runs.forsaken.items()},
         abandoned=(*abandoned, *services.threads.statistics().abandoned),
         runs=sum(not run.over for run in runs.live.values()),
         steps=slots.taken,

@@ -210,6 +210,12 @@ class Cluster(Protocol):
         Most urgent first, then who came first.
         """
 
+    async def adopt(self, run_id: str, node_id: str, *, epoch: int) -> tuple[RunRecord, int]:
+        """Take over an unfinished run, as `Store.claim` does and with its errors.
+
+        Returns the run, and how often it was adopted since a step of it was last recorded, this time included.
+        """
+
     async def owned(self, node_id: str) -> Mapping[str, int]:
         """The unfinished runs this node owns, each with its epoch."""
 

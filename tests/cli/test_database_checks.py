@@ -70,6 +70,7 @@ def test_all_is_well():
         ({"nodes": [node(age=60.0, runs=2)]}, "node", "note", "below"),
         ({"nodes": [node(age=-60.0, runs=2)]}, "node", "note", "below"),
         ({"nodes": [node(gone=True, runs=2)]}, "node", "note", "below"),
+        ({"adopted": [("r1", "shop", 2, 9.0)]}, "runs", "note", "closed as failed"),
         ({"left_behind": [Backlog("shop", 2)]}, "runs", "wrong", "Start a node that holds 'shop'"),
         ({"left_behind": [Backlog("shop", 2)], "nodes": [node()]}, "runs", "note", "in a moment"),
         ({"waiting": [Backlog("shop", 2, 9.0)]}, "queue", "note", "No node holds 'shop'"),

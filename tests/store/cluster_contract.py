@@ -288,6 +288,23 @@ class ClusterContract:
         await first.submit(run("run-2"))
         assert list(await second.orphans(["sales"], ["n1"])) == []
 
+    async def test_adoptions_without_a_step_in_between_are_counted(self, place, owned):
+        """A step's record begins the count anew; a run that has moved on is refused, as by a claim."""
+        _, second = owned
+        adopted, times = await second.adopt("run-1", "n2", epoch=1)
+        assert (adopted.owner, adopted.epoch, times) == ("n2", 2, 1)
+        await place.store.write(begun(), 2)
+        for epoch, count in ((2, 2), (3, 3)):
+            adopted, times = await second.adopt("run-1", "n2", epoch=epoch)
+            assert (adopted.epoch, times) == (epoch + 1, count)
+        await place.store.write(start("a"), 4)
+        assert (await second.adopt("run-1", "n1", epoch=4))[1] == 1
+        assert (await second.adopt("run-1", "n1", epoch=5))[1] == 2
+        await place.store.write(end("a"), 6)
+        assert (await second.adopt("run-1", "n2", epoch=6))[1] == 1
+        with pytest.raises(StaleWrite):
+            await second.adopt("run-1", "n2", epoch=6)
+
     async def test_a_former_owner_records_nothing(self, place, owned):
         """Once adopted, the run refuses its writes, also when it beats again."""
         adopted = await place.store.claim("run-1", "n2", epoch=1)

@@ -63,6 +63,7 @@ class SharedMemory:
         self.clock = clock
         self.ahead = 0.0
         self.history = History()
+        self.adoptions = {}
         self.payloads = {}
         self.nodes = {}
         self.queue = {}  # Run ids, who came first.
@@ -296,6 +297,17 @@ class SharedMemoryStore(MemoryStore):
 
     def _orphaned(self, head, gone):
         return head.id not in self.shared.queue if head.owner is None else head.owner in gone
+
+    async def adopt(self, run_id, node_id, *, epoch):
+        await self._pass("adopt")
+        record = self._history.claim(run_id, node_id, epoch)
+        told = [event for _, event in self._history.find(run_id).log.page(0, 1_000_000)]
+        steps = sum(event.kind.startswith("step.") for event in told)
+        before, count = self.shared.adoptions.get(run_id, (0, 0))
+        lent = any(at[0] == run_id for at in self.shared.leases)
+        count = 1 if steps > before or lent else count + 1
+        self.shared.adoptions[run_id] = (steps, count)
+        return record, count
 
     async def owned(self, node_id):
         await self._pass("owned")

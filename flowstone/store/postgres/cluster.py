@@ -14,6 +14,8 @@ import time
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final
 
+from flowstone.errors import RunNotFound
+from flowstone.store import refusals
 from flowstone.store.cluster import Beats, Cluster, Node, StepLease, WatchedNode
 from flowstone.store.postgres.columns import event_of, request_text, run_of, step_key, utc
 from flowstone.store.postgres.heartbeat import Heartbeat, joining
@@ -133,6 +135,18 @@ class PostgresCluster(Cluster):
     ) -> Sequence[RunRecord]:
         rows = await self._database.fetch("orphans", list(pipelines), list(gone), limit)
         return [run_of(row) for row in rows]
+
+    async def adopt(self, run_id: str, node_id: str, *, epoch: int) -> tuple[RunRecord, int]:
+        rows, tries = await self._database.fetch_counting("adopt", run_id, node_id, epoch)
+        if rows:
+            return run_of(rows[0]), rows[0]["adoptions"]
+        found = await self._database.fetch("run", run_id)
+        if not found:
+            raise RunNotFound(f"no run {run_id}: its id is mistyped, or retention removed it")
+        run = run_of(found[0])
+        if tries > 1 and (run.owner, run.epoch) == (node_id, epoch + 1):
+            return run, 1  # By a try whose answer was lost; the next time counts.
+        raise StaleWrite(refusals.claim_refused(node_id, run_id, f"is at epoch {run.epoch}, not {epoch}"))
 
     async def owned(self, node_id: str) -> Mapping[str, int]:
         return {row["id"]: row["epoch"] for row in await self._database.fetch("owned", node_id)}

@@ -54,6 +54,7 @@ class Diagnosis:
         dead_rows: The table that needs vacuum most: its name, dead and live rows; None if there is none.
         waiting: Runs in the queue.
         left_behind: Unfinished runs whose node does not seem to live.
+        adopted: Runs taken over again and again: id, pipeline, how often without a record, seconds since.
         nodes: The nodes that live, or did within a day.
     """
 
@@ -71,6 +72,7 @@ class Diagnosis:
     dead_rows: tuple[str, int, int] | None = None
     waiting: Sequence[Backlog] = ()
     left_behind: Sequence[Backlog] = ()
+    adopted: Sequence[tuple[str, str, int, float]] = ()
     nodes: Sequence[WatchedNode] = ()
 
 
@@ -118,6 +120,10 @@ async def diagnose(database: Database) -> Diagnosis:
         ],
         left_behind=[
             Backlog(each["pipeline"], each["runs"]) for each in await database.fetch("left_behind", living)
+        ],
+        adopted=[
+            (each["id"], each["pipeline"], each["adoptions"], max(0.0, each["seconds"]))
+            for each in await database.fetch("adopted")
         ],
         nodes=nodes,
     )

@@ -9,6 +9,7 @@ import pytest
 
 from flowstone import RunCancelled, RunFailed, RuntimeStopping, StoreUnavailable
 from flowstone.runs.events import StepStarted
+from flowstone.runtime import adoption
 from flowstone.runtime.run_coordinator import RunCoordinator
 from tests.runtime.cluster.scene import LEASE
 from tests.runtime.doubles import Gate
@@ -411,3 +412,24 @@ async def test_an_idle_node_asks_little(town):
     await town.clock.advance(60)
     asked = {call: count - before.get(call, 0) for call, count in town.stores["second"].calls.items()}
     assert sum(asked.values()) <= 4 * 60 + 15, asked
+
+
+async def test_a_run_that_nobody_gets_on_with_is_closed(town, monkeypatch):
+    """Taken over three times without a step's record in between, it fails and says why; health shows it."""
+
+    async def fail(*_):
+        raise StoreUnavailable("it says no")
+
+    run = await begun(town, ("one", None))
+    second = await town.node("second")
+    monkeypatch.setattr(adoption, "take_up", fail)
+    await town.die("first")
+    await town.until(lambda: "it says no" in str(second._runs.forsaken.get(run.id)), 5)
+    assert (await second.health()).retried == {run.id: "it says no"}
+    await town.until(lambda: town.status(run.id) == "failed", 10)
+    await town.clock.advance(2.0)
+    assert (await second.health()).retried == {}
+    record = await town.stores["second"].step(run.id, ("one", None))
+    assert record.failure.kind == "lost"
+    assert "taken over 3 times" in record.failure.message
+    assert "it says no" in record.failure.message

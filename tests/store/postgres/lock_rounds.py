@@ -164,6 +164,7 @@ def transactions(kinds):
             ("'n1'", texts("sales"), "2", "array[]::text[]"),
             ("'n2'", texts("sales"), "3", texts("run-1")),
         ),
+        "adopt": one("adopt", (RUN_1, "'n1'", "0"), (RUN_2, "'n1'", "0")),
         "claim": one("claim", (RUN_1, "'n1'", "0"), (RUN_2, "'n1'", "0")),
         "release": several(("release", ("'run-3'", "'n1'")), enqueued),
         "cancel": several(

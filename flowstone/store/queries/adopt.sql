@@ -1,0 +1,16 @@
+-- $1: the run, $2: its new owner, $3: its epoch. As claim, and counts how often that was done since a step was recorded;
+-- one that another node still executes counts as one.
+update flowstone.runs set owner = $2, epoch = runs.epoch + 1, adopted_at = clock_timestamp(),
+    adopted_event = runs.last_event,
+    adoptions = case when exists (
+            select from flowstone.events as told where told.run_id = runs.id and told.number > runs.adopted_event
+                and told.kind like 'step.%')
+        or exists (
+            select from flowstone.materializations as made
+            where made.run_id = runs.id and made.number > runs.adopted_event and made.listed)
+        or exists (select from flowstone.step_leases as held where held.run_id = runs.id)
+        then 1 else runs.adoptions + 1 end
+where runs.id = $1 and runs.finish_order is null and runs.epoch = $3
+returning runs.id, runs.pipeline, runs.asset, runs.request::text, runs.status, runs.created_at, runs.started_at, runs.finished_at,
+    runs.owner, runs.epoch, runs.total, runs.key, runs.priority, runs.succeeded, runs.failed, runs.skipped,
+    runs.reused, runs.cancelled, runs.adoptions
