@@ -8,6 +8,7 @@ import pytest
 
 from flowstone import PartitionError, Pipeline, RunFailed
 from flowstone.runtime import taking
+from tests.runtime.cluster.scene import WEEK
 from tests.runtime.doubles import Gate
 
 
@@ -189,3 +190,19 @@ async def test_the_queue_is_not_asked_again_while_it_is_empty(town):
         await node.materialize("one")
         await town.clock.settle()
     assert town.stores["first"].calls["take"] == asked
+
+
+async def test_a_queued_run_is_checked_against_the_definitions_of_today(town):
+    """Its asset has gained partitions since: it fails with the reason instead of running for none."""
+    command = await town.node("command", worker=False)
+    run = await command.submit("one")
+    redefined = Pipeline("town")
+
+    @redefined.asset(partitions=WEEK)
+    async def one() -> str:
+        return "for no partition"
+
+    await town.node("worker", redefined)
+    with pytest.raises(RunFailed, match=r"'one' is partitioned by .* and was asked for without a partition"):
+        await town.outcome(run.wait(), 5)
+    assert not await town.outcome(command.exists("one"), 1)

@@ -1,0 +1,59 @@
+"""What is said of a run that waits for a node."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+import pytest
+
+from flowstone.cli.queued import why_waiting
+from flowstone.runs.records import RunRecord, RunRequest, Status
+from flowstone.store.cluster import Node, WatchedNode
+
+NOW = datetime(2025, 1, 1, tzinfo=UTC)
+
+
+class Queue:
+    """A store that knows these nodes."""
+
+    def __init__(self, *nodes: WatchedNode) -> None:
+        self.cluster = self
+        self._nodes = nodes
+
+    async def nodes(self) -> tuple[WatchedNode, ...]:
+        return self._nodes
+
+
+def node(*pipelines: str, age: float = 1.0) -> WatchedNode:
+    return WatchedNode(
+        Node("n", "host", 1, "1", pipelines, 4, 15.0), NOW, NOW, age, gone=False, runs=0, clock_skew=0
+    )
+
+
+def run(status: Status = Status.QUEUED) -> RunRecord:
+    return RunRecord("01", "shop", RunRequest("materialize", "report"), status, NOW)
+
+
+@pytest.mark.parametrize(
+    ("nodes", "said"),
+    [
+        ((), "none is alive: start `flowstone worker MODULE:PIPELINE`"),
+        ((node("shop", age=100.0),), "none is alive"),
+        ((node("other"),), "for a node that holds 'shop' (1 other node alive, of other pipelines)"),
+        (
+            (node("other"), node("shop")),
+            "for room on 1 node that holds 'shop', or for one that knows the asset",
+        ),
+    ],
+)
+async def test_a_queued_run_says_for_whom_it_waits(nodes, said):
+    """No node, none of its pipeline, or room on one."""
+    assert said in await why_waiting(Queue(*nodes), run())
+
+
+async def test_other_runs_wait_for_nobody():
+    """Nor does one in a store of a single process."""
+    assert await why_waiting(Queue(), run(Status.RUNNING)) is None
+    alone = Queue()
+    alone.cluster = None
+    assert await why_waiting(alone, run()) is None
