@@ -25,6 +25,10 @@ EMPTY = {
     "step leases": "select count(*) from flowstone.step_leases",
     "unfinished runs": "select count(*) from flowstone.runs where finish_order is null",
     "queue entries": "select count(*) from flowstone.queue",
+    "current values that were not recorded last": """
+        select count(*) from flowstone.current where valid and arrival < (
+            select max(made.arrival) from flowstone.materializations as made
+            where made.asset = current.asset and made.key = current.key and made.status = 'succeeded')""",
 }
 
 

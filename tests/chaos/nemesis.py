@@ -11,10 +11,12 @@ from typing import TYPE_CHECKING
 
 import asyncpg
 
+from tests.chaos.clocks import database_offset, libfaketime, step
 from tests.chaos.pipeline import OPTIONS
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping
+    from pathlib import Path
 
     from tests.chaos.world import World
 
@@ -94,6 +96,24 @@ async def outage(world: World, seconds: float) -> None:
         world.freeze(signal.SIGCONT)
 
 
+async def step_worker_clock(world: World) -> None:
+    """The wall clock of one worker is off for a while, by half a minute or by an hour."""
+    await _off(world, world.random.choice(world.workers).clock)
+
+
+async def step_database_clock(world: World) -> None:
+    """The wall clock of the database is off for a while, by half a minute or by an hour."""
+    await _off(world, database_offset(world.place))
+
+
+async def _off(world: World, clock: Path) -> None:
+    step(clock, world.random.choice((-3600, -30, 30, 3600)))
+    try:
+        await asyncio.sleep(LEASE * world.random.uniform(0.2, 2))
+    finally:
+        step(clock, 0)
+
+
 FAULTS: Mapping[str, Callable[[World], Awaitable[None]]] = MappingProxyType(
     {
         "kill -9 of a worker": kill_worker,
@@ -103,7 +123,9 @@ FAULTS: Mapping[str, Callable[[World], Awaitable[None]]] = MappingProxyType(
         "connections cut at random bytes": cut_wires,
         "connections dead past the lease": dead_wires,
         "database silent past the lease": freeze_server,
+        "step of a worker's clock": step_worker_clock,
     }
+    | ({} if libfaketime() is None else {"step of the database's clock": step_database_clock})
 )
 LONG: Mapping[str, Callable[[World], Awaitable[None]]] = MappingProxyType(
     {"database silent for 30 s": long_outage}

@@ -1,4 +1,4 @@
-"""What the nodes compute: two assets over many partitions, and a mark for each execution.
+"""What the nodes compute: two assets over many partitions, a mark for each execution, and an asset for short runs.
 
 One keeps its values in the database and the other in files, so that both kinds of "the value is there before the
 record says so" are tried.
@@ -17,9 +17,10 @@ from tests.chaos.marks import Mark, mark
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = ["OPTIONS", "PARTS", "io_managers", "make"]
+__all__ = ["OPTIONS", "PARTS", "SCRAPS", "io_managers", "make"]
 
 PARTS = [f"p{number:03}" for number in range(200)]
+SCRAPS = [f"s{number}" for number in range(5)]
 OPTIONS: Mapping[str, Any] = {
     "lease": 1.5,
     "shutdown_timeout": 1.0,
@@ -50,6 +51,11 @@ def make(place: Path) -> Pipeline:
     async def clean(context: Context, raw: dict[str, Any]) -> list[Any]:
         await work(context)
         return [raw["part"], context.run_id, context.attempt]
+
+    @pipeline.asset(partitions=StaticPartitions(SCRAPS))
+    async def scrap(context: Context) -> dict[str, Any]:
+        await asyncio.sleep(random.uniform(0.0, 0.05))
+        return {"part": context.partition, "run": context.run_id, "attempt": context.attempt}
 
     return pipeline
 

@@ -12,6 +12,7 @@ from flowstone.errors import FlowstoneError, StoreUnavailable
 from tests.chaos.checks import Findings, check
 from tests.chaos.nemesis import FAULTS, LONG
 from tests.chaos.pipeline import PARTS
+from tests.chaos.short_runs import ShortRuns, deadlocks
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -34,6 +35,8 @@ class Report:
     steps: int = 0
     doubled: int = 0
     executions: int = 0
+    short: int = 0
+    deadlocks: int = 0
     longest: float = 0.0
     refused: int = 0
     broken: list[str] = field(default_factory=list)
@@ -61,8 +64,9 @@ async def one_round(
         spread: Seconds over which they begin.
         most: Partitions of the largest backfill.
     """
-    random = world.random
+    random, short = world.random, ShortRuns(world)
     began: set[str] = set()
+    beside = asyncio.create_task(short.run())
     waiting = [
         asyncio.create_task(
             _client(world, report, began, random.uniform(0, spread * 0.7), random.randint(most // 4, most))
@@ -77,17 +81,27 @@ async def one_round(
     try:
         await asyncio.gather(*nemesis)
         quiet = time.monotonic()
+        short.stop()
         async with asyncio.timeout(QUIET):
-            await asyncio.gather(*waiting)
+            await asyncio.gather(*waiting, beside)
     except TimeoutError:
         report.broken.append(f"runs had not ended {QUIET:g} s after the last fault")
     finally:
-        for task in (*nemesis, *waiting):
+        for task in (*nemesis, *waiting, beside):
             task.cancel()
-        await asyncio.gather(*nemesis, *waiting, return_exceptions=True)
+        await asyncio.gather(*nemesis, *waiting, beside, return_exceptions=True)
     taken = time.monotonic() - quiet
     await _settled(world)
     report.add(await check(world, began), taken)
+    await _add_short(world, report, short)
+
+
+async def _add_short(world: World, report: Report, short: ShortRuns) -> None:
+    report.short += len(short.submitted)
+    report.broken += await short.check()
+    report.deadlocks = deadlocks(world)
+    if report.deadlocks:
+        report.broken.append(f"the server has logged {report.deadlocks} deadlocks")
 
 
 async def _client(world: World, report: Report, began: set[str], delay: float, count: int) -> None:

@@ -1,4 +1,4 @@
-"""A worker process: `python -m tests.chaos.worker URL DIRECTORY [MUTANT]`, until it is killed, or stdin closes."""
+"""A worker process: `python -m tests.chaos.worker URL DIRECTORY CLOCK [MUTANT]`, until killed or stdin closes."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from flowstone import Runtime
+from tests.chaos.clocks import SteppedClock
 from tests.chaos.mutants import IN_WORKERS
 from tests.chaos.pipeline import OPTIONS, io_managers, make
 
@@ -26,17 +27,24 @@ def tell() -> None:
     sys.stderr.flush()
 
 
-async def work(url: str, place: Path) -> None:
+async def work(url: str, place: Path, clock: Path) -> None:
     """One node. Sent SIGUSR1, it tells what it is at."""
     loop = asyncio.get_running_loop()
     loop.add_signal_handler(signal.SIGUSR1, tell)
     loop.add_reader(sys.stdin.fileno(), os._exit, 1)  # Whoever started it is gone.
-    async with Runtime(make(place), store=url, io=io_managers(place), max_concurrency=8, **OPTIONS):
+    async with Runtime(
+        make(place),
+        store=url,
+        io=io_managers(place),
+        clock=SteppedClock(clock),
+        max_concurrency=8,
+        **OPTIONS,
+    ):
         print("ready", flush=True)
         await asyncio.Event().wait()
 
 
 if __name__ == "__main__":
-    if len(sys.argv) > 3:
-        IN_WORKERS[sys.argv[3]]()
-    asyncio.run(work(sys.argv[1], Path(sys.argv[2])))
+    if len(sys.argv) > 4:
+        IN_WORKERS[sys.argv[4]]()
+    asyncio.run(work(sys.argv[1], Path(sys.argv[2]), Path(sys.argv[3])))

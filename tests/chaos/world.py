@@ -13,6 +13,7 @@ from contextlib import AsyncExitStack, suppress
 from pathlib import Path
 from random import Random
 from typing import Self
+from unittest.mock import patch
 from urllib.parse import parse_qs, urlsplit
 
 import asyncpg
@@ -20,6 +21,7 @@ import asyncpg
 from flowstone import Runtime
 from flowstone.store.embedded import EmbeddedServer
 from flowstone.store.postgres import PostgresStore
+from tests.chaos.clocks import SteppedClock, libfaketime, stepped_programs
 from tests.chaos.marks import Ledger
 from tests.chaos.mutants import IN_DATABASE, IN_WORKERS
 from tests.chaos.pipeline import OPTIONS, io_managers, make
@@ -34,8 +36,9 @@ ROOT = Path(__file__).parents[2]
 class Worker:
     """A worker process, or its successor after a kill."""
 
-    def __init__(self, url: str, place: Path, mutant: str | None) -> None:
-        self._command = [sys.executable, "-m", "tests.chaos.worker", url, str(place)]
+    def __init__(self, url: str, place: Path, number: int, mutant: str | None) -> None:
+        self.clock = place / f"clock-{number}"
+        self._command = [sys.executable, "-m", "tests.chaos.worker", url, str(place), str(self.clock)]
         if mutant in IN_WORKERS:
             self._command.append(str(mutant))
         self._log = place / "log"
@@ -100,6 +103,8 @@ class World:
         reaper = reaper_of(self.place)
         stack.callback(reaper.communicate)
         stack.callback(reaper.kill)
+        if (library := libfaketime()) is not None:
+            stack.enter_context(patch.dict(os.environ, PG_BINDIR=str(stepped_programs(self.place, library))))
         stack.callback(self.server.stop)
         self.url = await self.server.open()
         stack.callback(self.freeze, signal.SIGCONT)
@@ -114,11 +119,18 @@ class World:
         stack.push_async_callback(self.store.close)
         await self._plant()
         self.client = Runtime(
-            make(self.place), store=self.url, io=io_managers(self.place), worker=False, **OPTIONS
+            make(self.place),
+            store=self.url,
+            io=io_managers(self.place),
+            worker=False,
+            clock=SteppedClock(self.place / "clock-client"),
+            **OPTIONS,
         )
         await stack.enter_async_context(self.client)
         wire = self.url.replace(str(socket), str(self.proxy.place))
-        self.workers = [Worker(url, self.place, self.mutant) for url in (wire, wire, self.url)]
+        self.workers = [
+            Worker(url, self.place, number, self.mutant) for number, url in enumerate((wire, wire, self.url))
+        ]
         for worker in self.workers:
             stack.callback(worker.kill)
         await asyncio.gather(*(worker.start() for worker in self.workers))
