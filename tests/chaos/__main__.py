@@ -1,6 +1,7 @@
 """Chaos at length: `python -m tests.chaos --minutes 10 [--seed 1]`.
 
-With `--mutants` it is shown planted bugs, one after the other, and has to find them.
+With `--files` it is done to the files of a `file://` store instead of to a Postgres and its nodes. With `--mutants` it
+is shown planted bugs, one after the other, and has to find them.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ import sys
 import time
 from random import Random
 
+from tests.chaos.files import FILE_FAULTS, FileReport, file_round
 from tests.chaos.mutants import MUTANTS
 from tests.chaos.nemesis import FAULTS, LONG
 from tests.chaos.rounds import Report, one_round
@@ -32,6 +34,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument(
         "--mutants", action="store_true", help="plant each bug in turn, for so many minutes each"
     )
+    parser.add_argument("--files", action="store_true", help="damage the files of a file:// store")
     parser.add_argument("--mutant", choices=MUTANTS, help="plant this bug")
     return parser.parse_args()
 
@@ -47,6 +50,26 @@ async def chaos(seed: int, minutes: float, faults: list[str], mutant: str | None
             await one_round(world, report, chosen)
             print(f"round {report.rounds} ({', '.join(chosen)}): {report.steps} steps", file=sys.stderr)
     return report
+
+
+async def file_chaos(seed: int, minutes: float) -> FileReport:
+    """Each fault in turn, until the time is over or something is broken."""
+    report, ends, random = FileReport(), time.monotonic() + minutes * 60, Random(seed)
+    while time.monotonic() < ends and not report.broken:
+        for fault in FILE_FAULTS:
+            await file_round(report, random, fault)
+    return report
+
+
+def show_files(report: FileReport, seed: int) -> None:
+    """Print the figures."""
+    for name, count in report.faults.items():
+        print(f"{name:45} {count:5}")
+    print(f"{'runs acknowledged / lost':45} {report.acknowledged:5} / {report.lost}")
+    print(f"{'acknowledged though begun after the damage':45} {report.late:5}")
+    for sentence in report.broken[:20]:
+        print("BROKEN:", sentence)
+    print("seed", seed)
 
 
 def show(report: Report, seed: int) -> None:
@@ -69,6 +92,10 @@ def show(report: Report, seed: int) -> None:
 def main() -> int:
     """The exit status says whether what was to be found was found."""
     options = arguments()
+    if options.files:
+        damaged = asyncio.run(file_chaos(options.seed, options.minutes))
+        show_files(damaged, options.seed)
+        return bool(damaged.broken)
     if not options.mutants:
         report = asyncio.run(chaos(options.seed, options.minutes, options.faults, options.mutant))
         show(report, options.seed)

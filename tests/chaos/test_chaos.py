@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from random import Random
+
 import pytest
 
+from tests.chaos.files import FILE_FAULTS, FileReport, file_round
 from tests.chaos.mutants import MUTANTS
 from tests.chaos.nemesis import FAULTS
 from tests.chaos.rounds import Report, one_round
@@ -22,6 +25,16 @@ async def test_whatever_dies_nothing_is_lost_and_nothing_doubled():
     assert report.acknowledged - report.lost == report.acknowledged > 0
     assert report.executions >= report.steps > 0
     assert sum(report.faults.values()) == len(FAULTS)
+
+
+@pytest.mark.timeout(90)
+@pytest.mark.parametrize("fault", FILE_FAULTS)
+async def test_nothing_is_acknowledged_into_files_that_are_gone(fault):
+    """A writer that is killed loses nothing; one whose files are damaged acknowledges nothing that began afterwards."""
+    report = FileReport()
+    await file_round(report, Random(20261128), fault)
+    assert report.broken == []
+    assert report.acknowledged > 0 == report.late == report.lost
 
 
 @pytest.mark.timeout(90)
