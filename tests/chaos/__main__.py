@@ -1,7 +1,7 @@
 """Chaos at length: `python -m tests.chaos --minutes 10 [--seed 1]`.
 
-With `--files` it is done to the files of a `file://` store instead of to a Postgres and its nodes. With `--mutants` it
-is shown planted bugs, one after the other, and has to find them.
+With `--files` it is done to the files of a `file://` store instead of to a Postgres and its nodes. With `--mutants`
+it is shown planted bugs, one after the other, and has to find them.
 """
 
 from __future__ import annotations

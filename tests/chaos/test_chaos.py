@@ -30,7 +30,7 @@ async def test_whatever_dies_nothing_is_lost_and_nothing_doubled():
 @pytest.mark.timeout(90)
 @pytest.mark.parametrize("fault", FILE_FAULTS)
 async def test_nothing_is_acknowledged_into_files_that_are_gone(fault):
-    """A writer that is killed loses nothing; one whose files are damaged acknowledges nothing that began afterwards."""
+    """A killed writer loses nothing; one whose files are damaged acknowledges nothing that began afterwards."""
     report = FileReport()
     await file_round(report, Random(20261128), fault)
     assert report.broken == []
