@@ -31,7 +31,7 @@ __all__ = ["FILE_FAULTS", "FileReport", "file_round"]
 ROOT = Path(__file__).parents[2]
 JOURNAL = "journal.jsonl"
 SURE = KEEP_RUNS // 2
-"""So many of the newest acknowledged runs retention has certainly kept: they are not noted in the order they end."""
+"""So many of the newest acknowledged runs retention has kept for sure: they are not noted in the order they end."""
 PATIENCE = 20.0
 
 

@@ -6,6 +6,7 @@ from random import Random
 
 import pytest
 
+from tests.chaos.clocks import database_offset, libfaketime, step
 from tests.chaos.files import FILE_FAULTS, FileReport, file_round
 from tests.chaos.mutants import MUTANTS
 from tests.chaos.nemesis import FAULTS
@@ -25,6 +26,17 @@ async def test_whatever_dies_nothing_is_lost_and_nothing_doubled():
     assert report.acknowledged - report.lost == report.acknowledged > 0
     assert report.executions >= report.steps > 0
     assert sum(report.faults.values()) == len(FAULTS)
+
+
+@pytest.mark.skipif(libfaketime() is None, reason="libfaketime is not installed")
+@pytest.mark.timeout(90)
+async def test_the_clock_of_the_database_can_be_stepped():
+    """A fault that does nothing would prove nothing."""
+    async with World(seed=3) as world:
+        before = (await world.ask("select clock_timestamp()"))[0][0]
+        step(database_offset(world.place), 3600)
+        after = (await world.ask("select clock_timestamp()"))[0][0]
+    assert (after - before).total_seconds() > 3500
 
 
 @pytest.mark.timeout(90)
