@@ -43,7 +43,7 @@ class Worker(Actor):
 
 async def measure(*, quick: bool) -> list[Figure]:
     """Microseconds a crash."""
-    many, crashes, rounds = (1_000, 20, 2) if quick else (10_000, 100, 7)
+    many, crashes, rounds = (1_000, 20, 2) if quick else (10_000, 20, 50)
     bare, ours = [await crashing(children, crashes, rounds) for children in (FEW, many)]
     name = f"a crash and restart among {many:,} children"
     return [Figure(name, "µs", ours * 1e6, bare * 1e6, ratio_at_most=2)]
