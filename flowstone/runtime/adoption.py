@@ -34,9 +34,7 @@ __all__ = ["Adoption"]
 
 _log = logging.getLogger(__name__)
 
-_MOST_ADOPTIONS = (
-    3  # Without the record of a step in between: what drives it there may be what ends the nodes.
-)
+_MOST_ADOPTIONS = 3  # That led nowhere: what drives it there may be what ends the nodes.
 _JITTER = 0.1  # Seconds over which nodes that see the same orphan spread.
 _MARGIN = 0.02  # Seconds after the end of a lease, as it is known here.
 
@@ -144,16 +142,16 @@ class Adoption:
 
     async def _take_over(self, run: RunRecord, why: BaseException | None) -> None:
         """Drive a run that somebody left, unless that was tried too often and nothing came of it."""
-        record, times = await self._cluster.adopt(run.id, self._services.node, epoch=run.epoch)
+        record, times = await self._cluster.adopt(
+            run.id, self._services.node, epoch=run.epoch, given_up=why is not None
+        )
         if run.owner != self._services.node:
             _log.warning("Run %s of %s is taken over", run.id, run.owner)
         if times <= _MOST_ADOPTIONS:
             await take_up(self._services, self._runs, self._cluster, record)
             return
         reason = f"the last time because: {why}" if why else "each time its node was gone"
-        message = (
-            f"The run was taken over {_MOST_ADOPTIONS} times and no step was recorded in between, {reason}."
-        )
+        message = f"The run was taken over {_MOST_ADOPTIONS} times and nothing came of it, {reason}."
         await close_run(self._services, record, Failure("lost", message))
 
     async def _orphans(self) -> Sequence[RunRecord]:

@@ -38,7 +38,7 @@ async def close_run(services: Services, record: RunRecord, why: Failure | None =
     store = services.store
     record = await store.claim(record.id, services.node, epoch=record.epoch)
     now = services.clock.now()
-    events: list[Event] = [_lost(start, now, why) for start in await _in_flight(services, record.id)]
+    events: list[Event] = [_lost(last, now, why) for last in await _in_flight(services, record.id)]
     if why is not None and not events:
         events.append(_unplanned(record, why, now))
     end = RunFinished(now, record.id, record.request.asset, Status.FAILED)
@@ -59,34 +59,39 @@ def given_up(error: BaseException) -> Failure:
     return Failure("store", str(error)) if isinstance(error, StoreRefused) else describe(error, None)
 
 
-async def _in_flight(services: Services, run_id: str) -> list[StepStarted]:
-    """The attempts that began and have no end on record."""
-    open_attempts: dict[tuple[str, str | None], StepStarted] = {}
+async def _in_flight(services: Services, run_id: str) -> list[StepStarted | StepRetried]:
+    """The attempts that began and have no end on record, and those that were to be followed by another one."""
+    open_attempts: dict[tuple[str, str | None], StepStarted | StepRetried] = {}
     after = 0
     while page := await services.store.events(run_id, after=after):
         for number, event in page:
             after = number
-            if isinstance(event, StepStarted):
+            if isinstance(event, StepStarted | StepRetried):
                 open_attempts[event.asset, event.partition_key] = event
-            elif isinstance(event, StepRetried) or hasattr(event, "materialization"):
+            elif hasattr(event, "materialization"):
                 open_attempts.pop((event.asset, event.partition_key), None)
     return list(open_attempts.values())
 
 
-def _lost(start: StepStarted, now: datetime, why: Failure | None) -> StepFailed:
-    failure = why or Failure("lost", "The process that ran this attempt died.", retryable=True)
+def _lost(last: StepStarted | StepRetried, now: datetime, why: Failure | None) -> StepFailed:
+    """What is recorded of a step whose attempt died with its process, or whose next attempt nobody makes."""
+    began: datetime | None = None
+    if isinstance(last, StepRetried):
+        failure = last.failure
+    else:
+        failure, began = Failure("lost", "The process that ran this attempt died.", retryable=True), last.at
     record = Materialization(
-        start.asset,
-        None if start.partition_key is None else decode_partition(start.partition_key),
-        start.partition_key,
-        start.run_id,
+        last.asset,
+        None if last.partition_key is None else decode_partition(last.partition_key),
+        last.partition_key,
+        last.run_id,
         Status.FAILED,
-        start.attempt,
-        start.at,
+        last.attempt,
+        began,
         now,
-        failure,
+        why or failure,
     )
-    return StepFailed(now, start.run_id, start.asset, start.partition_key, start.attempt, record)
+    return StepFailed(now, last.run_id, last.asset, last.partition_key, last.attempt, record)
 
 
 def _unplanned(run: RunRecord, why: Failure, now: datetime) -> StepFailed:

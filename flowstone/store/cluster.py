@@ -210,10 +210,20 @@ class Cluster(Protocol):
         Most urgent first, then who came first.
         """
 
-    async def adopt(self, run_id: str, node_id: str, *, epoch: int) -> tuple[RunRecord, int]:
+    async def adopt(
+        self, run_id: str, node_id: str, *, epoch: int, given_up: bool = False
+    ) -> tuple[RunRecord, int]:
         """Take over an unfinished run, as `Store.claim` does and with its errors.
 
-        Returns the run, and how often it was adopted since a step of it was last recorded, this time included.
+        Args:
+            run_id: The run.
+            node_id: Its new owner.
+            epoch: Its epoch so far.
+            given_up: Whether its last owner lives and could not go on with it. One that is gone and had begun
+                with the run is not held against the run, which may only have waited there for a slot.
+
+        Returns:
+            The run, and how often it was adopted since it last got anywhere, this time included.
         """
 
     async def owned(self, node_id: str) -> Mapping[str, int]:

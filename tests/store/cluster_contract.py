@@ -288,14 +288,23 @@ class ClusterContract:
         await first.submit(run("run-2"))
         assert list(await second.orphans(["sales"], ["n1"])) == []
 
+    async def test_a_dead_owner_that_had_begun_is_not_held_against_the_run(self, place, owned):
+        """The run may only have waited there; one whose owner never came to begin it is counted."""
+        _, second = owned
+        for epoch in range(1, 6):
+            assert (await second.adopt("run-1", "n2", epoch=epoch))[1] == 1
+            await place.store.write(begun(), epoch + 1)
+        assert (await second.adopt("run-1", "n2", epoch=6))[1] == 1
+        assert (await second.adopt("run-1", "n2", epoch=7))[1] == 2
+
     async def test_adoptions_without_a_step_in_between_are_counted(self, place, owned):
         """A step's record begins the count anew; a run that has moved on is refused, as by a claim."""
         _, second = owned
-        adopted, times = await second.adopt("run-1", "n2", epoch=1)
+        adopted, times = await second.adopt("run-1", "n2", epoch=1, given_up=True)
         assert (adopted.owner, adopted.epoch, times) == ("n2", 2, 1)
         await place.store.write(begun(), 2)
         for epoch, count in ((2, 2), (3, 3)):
-            adopted, times = await second.adopt("run-1", "n2", epoch=epoch)
+            adopted, times = await second.adopt("run-1", "n2", epoch=epoch, given_up=True)
             assert (adopted.epoch, times) == (epoch + 1, count)
         await place.store.write(start("a"), 4)
         assert (await second.adopt("run-1", "n1", epoch=4))[1] == 1

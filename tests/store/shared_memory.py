@@ -298,15 +298,16 @@ class SharedMemoryStore(MemoryStore):
     def _orphaned(self, head, gone):
         return head.id not in self.shared.queue if head.owner is None else head.owner in gone
 
-    async def adopt(self, run_id, node_id, *, epoch):
+    async def adopt(self, run_id, node_id, *, epoch, given_up=False):
         await self._pass("adopt")
         record = self._history.claim(run_id, node_id, epoch)
         told = [event for _, event in self._history.find(run_id).log.page(0, 1_000_000)]
-        steps = sum(event.kind.startswith("step.") for event in told)
         before, count = self.shared.adoptions.get(run_id, (0, 0))
+        news = [event.kind for event in told[before:]]
+        steps = any(kind.startswith("step.") for kind in news)
         lent = any(at[0] == run_id for at in self.shared.leases)
-        count = 1 if steps > before or lent else count + 1
-        self.shared.adoptions[run_id] = (steps, count)
+        count = 1 if steps or lent or (not given_up and "run.started" in news) else count + 1
+        self.shared.adoptions[run_id] = (len(told), count)
         return record, count
 
     async def owned(self, node_id):

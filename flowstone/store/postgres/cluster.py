@@ -136,8 +136,10 @@ class PostgresCluster(Cluster):
         rows = await self._database.fetch("orphans", list(pipelines), list(gone), limit)
         return [run_of(row) for row in rows]
 
-    async def adopt(self, run_id: str, node_id: str, *, epoch: int) -> tuple[RunRecord, int]:
-        rows, tries = await self._database.fetch_counting("adopt", run_id, node_id, epoch)
+    async def adopt(
+        self, run_id: str, node_id: str, *, epoch: int, given_up: bool = False
+    ) -> tuple[RunRecord, int]:
+        rows, tries = await self._database.fetch_counting("adopt", run_id, node_id, epoch, given_up)
         if rows:
             return run_of(rows[0]), rows[0]["adoptions"]
         found = await self._database.fetch("run", run_id)

@@ -27,6 +27,7 @@ _ROWS: Final = 5_000
 _KEYS: Final = 500
 _FORGOTTEN: Final = 10_000  # Successes that one call returns at most; the rest is for the next call.
 _LOG_SECONDS: Final = 7 * 86_400.0
+_JOURNALS: Final = 10_000  # One for each process that wrote.
 
 
 class Retention:
@@ -71,7 +72,7 @@ class Retention:
     async def _housekeeping(self) -> None:
         async with self._database.transaction() as connection:
             await connection.execute(query("prune_log"), _LOG_SECONDS, _ROWS)
-            await connection.execute(query("prune_journals"))
+            await connection.execute(query("prune_journals"), _JOURNALS)
             await connection.execute(query("prune_nodes"))
 
     async def _versions(self, keep: int, assets: list[str] | None) -> list[Materialization]:

@@ -1,10 +1,11 @@
--- $1: the run, $2: its new owner, $3: its epoch. As claim, and counts how often that was done since a step was recorded;
--- one that another node still executes counts as one.
+-- $1: the run, $2: its new owner, $3: its epoch, $4: whether its last owner gave it up, rather than being gone. As claim,
+-- and counts how often that was done since the run got anywhere: a step was recorded, another node executes one, or
+-- an owner that is gone had begun with it. One that only waited there for a slot did not end its node.
 update flowstone.runs set owner = $2, epoch = runs.epoch + 1, adopted_at = clock_timestamp(),
     adopted_event = runs.last_event,
     adoptions = case when exists (
             select from flowstone.events as told where told.run_id = runs.id and told.number > runs.adopted_event
-                and told.kind like 'step.%')
+                and (told.kind like 'step.%' or (told.kind = 'run.started' and not $4::boolean)))
         or exists (
             select from flowstone.materializations as made
             where made.run_id = runs.id and made.number > runs.adopted_event and made.listed)

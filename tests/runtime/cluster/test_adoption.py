@@ -7,7 +7,7 @@ import logging
 
 import pytest
 
-from flowstone import RunCancelled, RunFailed, RuntimeStopping, StoreUnavailable
+from flowstone import Pipeline, Retry, RunCancelled, RunFailed, RuntimeStopping, StoreUnavailable
 from flowstone.runs.events import StepStarted
 from flowstone.runtime import adoption
 from flowstone.runtime.run_coordinator import RunCoordinator
@@ -289,8 +289,6 @@ async def test_a_run_that_somebody_here_awaits_is_cancelled(town, background):
 
 async def test_a_hostile_asset_cannot_hold_a_node_that_stops(town):
     """One that swallows its cancel is killed; its run is handed back even so, within the limit."""
-    from flowstone import Pipeline
-
     hostile = Pipeline("town")
     entered = asyncio.Event()
 
@@ -412,6 +410,61 @@ async def test_an_idle_node_asks_little(town):
     await town.clock.advance(60)
     asked = {call: count - before.get(call, 0) for call, count in town.stores["second"].calls.items()}
     assert sum(asked.values()) <= 4 * 60 + 15, asked
+
+
+async def test_runs_that_wait_for_a_slot_are_not_blamed_for_the_death_of_their_nodes(town):
+    """After a loss suspects run alone, so others wait; nodes may be killed as often as they like meanwhile."""
+    names = "abcdef"
+    for name in names:
+        town.gates[name, "one", None] = Gate()
+    command = await town.node("command", worker=False)
+    runs = [await command.submit("one") for _ in range(8)]
+    for name in names:
+        await town.node(name)
+        await town.until(lambda name=name: {town.owner(run.id) for run in left(town, runs)} == {name}, 30)
+        await town.until(town.gates[name, "one", None].entered.is_set, 30)
+        await town.die(name)
+    await town.node("last")
+    await town.until(lambda: not left(town, runs), 60)
+    failed = [run for run in runs if town.status(run.id) == "failed"]
+    for run in failed:
+        record = await town.stores["last"].step(run.id, ("one", None))
+        assert "Too many attempts" in record.failure.message
+    assert len(failed) == 2
+
+
+def left(town, runs):
+    """Those that have not ended."""
+    return [run for run in runs if town.status(run.id) not in {"succeeded", "failed"}]
+
+
+async def test_what_a_closed_run_failed_of_is_recorded_between_two_attempts(town, monkeypatch):
+    """Its step had begun and was to be tried again: it is the one that has failed, with the reason of the run."""
+    broken = Pipeline("town")
+
+    @broken.asset(retry=Retry(attempts=9, delay=1_000.0))
+    async def one() -> None:
+        raise OSError("not yet")
+
+    async def fail(*_):
+        raise StoreUnavailable("it says no")
+
+    command = await town.node("command", broken, worker=False)
+    await town.node("first", broken)
+    run = await command.submit("one")
+    await town.until(lambda: "step.retried" in kinds(town, run), 5)
+    await town.node("second", broken)
+    monkeypatch.setattr(adoption, "take_up", fail)
+    await town.die("first")
+    await town.until(lambda: town.status(run.id) == "failed", 10)
+    record = await town.stores["second"].step(run.id, ("one", None))
+    assert (record.attempt, record.failure.kind) == (1, "lost")
+    assert "it says no" in record.failure.message
+
+
+def kinds(town, run):
+    """Of the events of a run."""
+    return [event.kind for _, event in town.shared.history.find(run.id).log.page(0, 1_000)]
 
 
 async def test_a_run_that_nobody_gets_on_with_is_closed(town, monkeypatch):

@@ -164,7 +164,7 @@ def transactions(kinds):
             ("'n1'", texts("sales"), "2", "array[]::text[]"),
             ("'n2'", texts("sales"), "3", texts("run-1")),
         ),
-        "adopt": one("adopt", (RUN_1, "'n1'", "0"), (RUN_2, "'n1'", "0")),
+        "adopt": one("adopt", (RUN_1, "'n1'", "0", "false"), (RUN_2, "'n1'", "0", "true")),
         "claim": one("claim", (RUN_1, "'n1'", "0"), (RUN_2, "'n1'", "0")),
         "release": several(("release", ("'run-3'", "'n1'")), enqueued),
         "cancel": several(
@@ -204,7 +204,7 @@ def transactions(kinds):
         "prune long": several(
             ("prune_long", ("1", "20")), ("prune_old_events", ("'done-1'", "2"), ("'done-2'", "2"))
         ),
-        "housekeeping": several(("prune_log", ("0.0", "100")), ("prune_journals",), ("prune_nodes",)),
+        "housekeeping": several(("prune_log", ("0.0", "100")), ("prune_journals", ("0",)), ("prune_nodes",)),
         "join": one("join", node),
         "beat": one("beat", ("'n1'", "0.0"), ("'n2'", "0.0")),
         "leave": one("leave", ("'n1'",), ("'n2'",)),

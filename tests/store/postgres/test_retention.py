@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
+import asyncpg
 import pytest
 
 from flowstone.store.postgres import PostgresStore, retention
@@ -80,3 +81,22 @@ async def test_what_one_call_returns_is_bounded(store, monkeypatch, limit):
         counts.append(len(gone))
     assert sum(counts) == 6
     assert max(counts) <= limit
+
+
+async def test_no_clock_tells_which_journals_are_forgotten(store, database, monkeypatch):
+    """Those that others have followed in great number; one that may wait for its answer finds its row again."""
+    monkeypatch.setattr(retention, "_JOURNALS", 3)
+    await store.create_run(run())
+    connection = await asyncpg.connect(database)
+    (own,) = await connection.fetch("select id from flowstone.journals")
+    for _ in range(4):
+        await connection.execute("insert into flowstone.journals values (gen_random_uuid(), 1)")
+    await store.write(start("a"), 0)
+    for clock in ("'-infinity'", "now()", "'infinity'"):
+        await connection.execute(f"update flowstone.journals set at = {clock} where id <> '{own['id']}'")
+        await store.write(start("b", clock), 0)
+        await store.prune(keep_versions=1, keep_runs=1)
+        left = await connection.fetch("select id from flowstone.journals")
+        assert own in left
+        assert len(left) == 3
+    await connection.close()
