@@ -87,5 +87,5 @@ async def submit_one(runtime: Runtime, asset: str, partition: object, key: str |
     conductor = runtime._conductor
     view = await conductor.view()
     request = materialize_request(view, asset_named(view.graph, asset).name, partition, None, {})
-    await runtime._check_ready(view, request)
+    await conductor.check_ready(view, request)
     return await conductor.submit(view, request, key, priority)

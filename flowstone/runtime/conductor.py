@@ -12,13 +12,16 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from flowstone.actors.spawn import OWNER
 from flowstone.assets.dynamic_partitions import DynamicPartitions
-from flowstone.assets.partition_keys import encode_partition
+from flowstone.assets.partition_keys import decode_partition, encode_partition
 from flowstone.assets.partition_view import PartitionView
 from flowstone.errors import PartitionError, RunNotFound
 from flowstone.runs.records import Status
 from flowstone.runtime.dynamic import dynamic_keys
+from flowstone.runtime.inputs import needs_of
 from flowstone.runtime.nesting import without_slot
 from flowstone.runtime.plan_cache import PlanCache
+from flowstone.runtime.progress import report_progress
+from flowstone.runtime.readiness import not_ready
 from flowstone.runtime.requests import asset_named
 from flowstone.runtime.result import RunResult
 from flowstone.store.protocol import KeyTaken
@@ -30,6 +33,7 @@ if TYPE_CHECKING:
     from flowstone.runs.records import Materialization, RunRecord, RunRequest
     from flowstone.runtime.elsewhere import Elsewhere
     from flowstone.runtime.live_run import CancelReason, LiveRun
+    from flowstone.runtime.progress import Progress
     from flowstone.runtime.runs import Runs
     from flowstone.runtime.services import Services
 
@@ -59,10 +63,43 @@ class Conductor:
         dynamic = await dynamic_keys(self._services) if snapshot.dynamic else None
         return PartitionView(snapshot.graph, self._services.clock.now(), dynamic)
 
-    async def start(self, view: PartitionView, request: RunRequest, *, raises: bool = True) -> LiveRun:
-        """Plan a request, write it down and start it, for a caller who waits, and is raised what fails or not."""
+    async def start(
+        self,
+        view: PartitionView,
+        request: RunRequest,
+        *,
+        raises: bool = True,
+        on_progress: Callable[[Progress], Any] | None = None,
+    ) -> LiveRun:
+        """Plan a request, write it down and start it, for a caller who waits, and is raised what fails or not.
+
+        With `on_progress` this returns when the run is over and all of it has been reported.
+        """
         self._runs.refuse_if_closed()
-        return await self._runs.start(self._plans.plan(view, request), request, awaited=True, raises=raises)
+        plan = self._plans.plan(view, request)
+        if on_progress is None:
+            return await self._runs.start(plan, request, awaited=True, raises=raises)
+        async with self._services.stream.subscribe(("step",)) as events:
+            run = await self._runs.start(plan, request, awaited=True, raises=raises)
+            await self._cancelling(run, report_progress(events, run, on_progress))
+        return run
+
+    async def check_ready(self, view: PartitionView, request: RunRequest) -> None:
+        """Refuse before anything is written where an upstream value of the only step is not there.
+
+        Raises:
+            DependencyNotReady: `.missing` lists every one.
+        """
+        asset = view.graph[request.asset]
+        if not asset.dependencies:
+            return
+        key = request.keys[0]
+        partition = None if key is None else decode_partition(key)
+        needs = needs_of(view.graph, view, asset, partition, key)
+        found = await self._services.store.current([key for need in needs for key in need.keys])
+        problem = not_ready(view, asset, partition, needs, found)
+        if problem is not None:
+            raise problem
 
     async def submit(
         self, view: PartitionView, request: RunRequest, key: str | None = None, priority: int = 0
@@ -203,7 +240,7 @@ class Conductor:
                 if _identity(event) not in seen:
                     yield event
 
-    async def cancelling(self, run: LiveRun, work: Awaitable[None]) -> None:
+    async def _cancelling(self, run: LiveRun, work: Awaitable[None]) -> None:
         """Do something on the side of a run: if it is cancelled, or fails, so is the run."""
         try:
             await self._aside(work)

@@ -9,42 +9,28 @@ leaving             the tree stops from below: the watchman drains first, the st
 from __future__ import annotations
 
 import asyncio
-import os
-import socket
 from dataclasses import replace
 from random import Random
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Self
 
 from flowstone.actors import ProcessInfo, SystemClock
-from flowstone.assets.partition_keys import decode_partition
 from flowstone.assets.pipeline import Pipeline
-from flowstone.errors import (
-    RunCancelled,
-    RuntimeStopping,
-    StoreUnavailable,
-)
+from flowstone.errors import RunCancelled, RuntimeStopping, StoreUnavailable
 from flowstone.runs.planner import plan_run
 from flowstone.runs.records import Status
 from flowstone.runtime.asset_registry import Snapshot
+from flowstone.runtime.composition import membership_of, services_of
 from flowstone.runtime.conductor import Conductor
-from flowstone.runtime.events import EventStream
-from flowstone.runtime.failure_log import FailureLog
 from flowstone.runtime.handle import Run
 from flowstone.runtime.health import Health, health
-from flowstone.runtime.home import Home, not_running
-from flowstone.runtime.inputs import needs_of
+from flowstone.runtime.home import not_running
 from flowstone.runtime.lineage import Lineage
-from flowstone.runtime.managers import attached, warn_of_memory
-from flowstone.runtime.notices import Notices
+from flowstone.runtime.managers import attached
 from flowstone.runtime.offspring import adopt_tasks
 from flowstone.runtime.options import options_from
-from flowstone.runtime.peers import Peers
 from flowstone.runtime.preview import Plan, preview
-from flowstone.runtime.processes import Processes
-from flowstone.runtime.progress import report_progress
 from flowstone.runtime.providers import as_provider
-from flowstone.runtime.readiness import not_ready
 from flowstone.runtime.requests import (
     asset_named,
     backfill_request,
@@ -54,11 +40,7 @@ from flowstone.runtime.requests import (
     run_request,
 )
 from flowstone.runtime.runs import Runs
-from flowstone.runtime.services import Services
-from flowstone.runtime.slots import Slots
-from flowstone.runtime.threads import Threads
 from flowstone.runtime.tree import runtime_tree
-from flowstone.runtime.troubles import Troubles
 from flowstone.runtime.values import Values
 from flowstone.runtime.verdict import materialization_failed, raise_unless_succeeded
 from flowstone.runtime.watchman import drain
@@ -75,9 +57,9 @@ if TYPE_CHECKING:
     from flowstone.io.manager import IOManager
     from flowstone.runs.events import Event
     from flowstone.runs.records import Materialization, Refresh, RunRequest
-    from flowstone.runtime.membership import Membership
     from flowstone.runtime.progress import Progress
     from flowstone.runtime.result import RunResult
+    from flowstone.runtime.services import Services
     from flowstone.runtime.settings import Settings
     from flowstone.store.protocol import Store
 
@@ -150,15 +132,17 @@ class Runtime:
         if self._services is not None:
             raise RuntimeStopping("A Runtime is entered once: make a new one.")
         store = open_store(self._store, auto_migrate=self._settings.auto_migrate)
-        await self._open(store)
+        await self._within_connect_timeout(store.open())
         try:
             managers = attached(self._io, store)
-            self._services = services = self._compose(store, managers)
+            self._services = services = services_of(
+                store, managers, self._snapshot, self._settings, self._clock, self._random
+            )
             self._runs = Runs(services)
             self._conductor = Conductor(services, self._runs)
             self._values = Values(services, self._conductor, self._runs)
             self._lineage = Lineage(self._conductor, store)
-            membership = self._membership(services)
+            membership = membership_of(services, self._runs, worker=self._worker, tree=self.tree)
             self._tree = runtime_tree(
                 services, self._runs, managers, self._resources, membership, worker=self._worker
             )
@@ -236,7 +220,7 @@ class Runtime:
         view = await self._conductor.view()
         target = asset_named(view.graph, asset)
         request = materialize_request(view, target.name, partition, timeout, tags)
-        await self._check_ready(view, request)
+        await self._conductor.check_ready(view, request)
         run = await self._conductor.start(view, request)
         status = await self._conductor.finished(run)
         record = await services.store.step(run.record.id, (target.name, request.keys[0]))
@@ -322,12 +306,7 @@ class Runtime:
             refresh=refresh,
             tags=tags,
         )
-        if on_progress is None:
-            run = await self._conductor.start(view, request, raises=raise_on_failure)
-        else:
-            async with self._started().stream.subscribe(("step",)) as events:
-                run = await self._conductor.start(view, request, raises=raise_on_failure)
-                await self._conductor.cancelling(run, report_progress(events, run, on_progress))
+        run = await self._conductor.start(view, request, raises=raise_on_failure, on_progress=on_progress)
         status = await self._conductor.finished(run)
         result = await self._conductor.result(run.record.id)
         if raise_on_failure or status is Status.CANCELLED:
@@ -556,9 +535,6 @@ class Runtime:
         self._services.home.require()
         return self._services
 
-    async def _open(self, store: Store) -> None:
-        await self._within_connect_timeout(store.open())
-
     async def _within_connect_timeout(self, work: Awaitable[None]) -> None:
         limit = self._settings.connect_timeout
         try:
@@ -568,51 +544,6 @@ class Runtime:
             raise StoreUnavailable(
                 f"The store did not open within {limit:g} s: check that it is up, or raise connect_timeout."
             ) from error
-
-    def _compose(self, store: Store, managers: Mapping[str, IOManager]) -> Services:
-        settings = self._settings
-        return Services(
-            home=Home(asyncio.get_running_loop()),
-            node=f"{socket.gethostname()}-{os.getpid()}-{self._random.getrandbits(32):08x}",
-            snapshot=self._snapshot,
-            settings=settings,
-            clock=self._clock,
-            random=self._random,
-            store=store,
-            stream=EventStream(),
-            slots=Slots(settings.max_concurrency),
-            threads=Threads(settings.max_threads),
-            processes=Processes(),
-            managers=managers,
-            io={},
-            resources={},
-            notices=Notices(),
-            peers=Peers(self._clock, settings.lease),
-            failures=FailureLog(),
-            troubles=Troubles(),
-        )
-
-    def _membership(self, services: Services) -> Membership | None:
-        cluster = services.store.cluster
-        if cluster is None:
-            return None
-        warn_of_memory(services.managers)
-        from flowstone.runtime.membership import Membership  # noqa: PLC0415 - few runtimes need it
-
-        return Membership(services, self._runs, cluster, worker=self._worker, tree=self.tree)
-
-    async def _check_ready(self, view: PartitionView, request: RunRequest) -> None:
-        """Refuse before anything is written: an upstream value that is not there."""
-        asset = view.graph[request.asset]
-        if not asset.dependencies:
-            return
-        key = request.keys[0]
-        partition = None if key is None else decode_partition(key)
-        needs = needs_of(view.graph, view, asset, partition, key)
-        found = await self._started().store.current([key for need in needs for key in need.keys])
-        problem = not_ready(view, asset, partition, needs, found)
-        if problem is not None:
-            raise problem
 
     async def _run_request(self, asset: Any, **options: Any) -> tuple[PartitionView, RunRequest]:
         self._started()
