@@ -6,8 +6,8 @@ from abc import abstractmethod
 from datetime import UTC, date, datetime, time
 from typing import Any
 
+from flowstone.assets.exact_dates import is_date
 from flowstone.assets.local_time import reached
-from flowstone.assets.moments import is_date
 from flowstone.assets.partition_set import read_encoded
 from flowstone.assets.time_partitions import TimePartitions
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Self
 
+from flowstone.assets.exact_dates import is_datetime
 from flowstone.assets.local_time import reached, readings, skipped
-from flowstone.assets.moments import is_datetime
 from flowstone.assets.partition_set import read_encoded
 from flowstone.assets.time_partitions import TimePartitions
 from flowstone.errors import PartitionError

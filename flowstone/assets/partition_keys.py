@@ -25,7 +25,7 @@ from base64 import urlsafe_b64decode, urlsafe_b64encode
 from datetime import UTC, date, datetime
 from typing import Any, TypeAlias
 
-from flowstone.assets.moments import REAL, is_date, is_datetime
+from flowstone.assets.exact_dates import REAL, is_date, is_datetime
 from flowstone.errors import PartitionError
 
 __all__ = ["PartitionKey", "canonical_key", "decode_partition", "encode_partition"]

@@ -7,7 +7,7 @@ from decimal import Decimal
 from typing import Final
 from uuid import UUID
 
-from flowstone.assets.moments import REAL
+from flowstone.assets.exact_dates import REAL
 
 __all__ = ["is_small"]
 

@@ -89,7 +89,7 @@ class Adoption:
                 await self._adopt_orphans()
         except StoreUnavailable as error:
             self._services.peers.outage()
-            self._services.troubles.say("store", f"it does not say which runs were left unfinished: {error}")
+            self._services.alarms.set("store", f"it does not say which runs were left unfinished: {error}")
 
     async def _watch(self) -> None:
         await self._services.peers.look(self._cluster, self._services.snapshot.names)
@@ -135,7 +135,7 @@ class Adoption:
         except StoreUnavailable:
             raise
         except FlowstoneError as problem:
-            self._services.troubles.say(f"run {record.id}", f"it could not be resumed: {problem}")
+            self._services.alarms.set(f"run {record.id}", f"it could not be resumed: {problem}")
 
     def _orphaned(self) -> list[str]:
         return [owner for owner in self._services.peers.orphaned() if owner != self._services.node]
@@ -171,7 +171,7 @@ class Adoption:
                 self._runs.forsaken[orphan.id] = error
                 raise
             except FlowstoneError as error:
-                self._services.troubles.say(f"run {orphan.id}", f"it could not be adopted: {error}")
+                self._services.alarms.set(f"run {orphan.id}", f"it could not be adopted: {error}")
 
 
 def _passes(error: BaseException) -> bool:

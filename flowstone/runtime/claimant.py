@@ -58,7 +58,7 @@ class Claimant:
                 self._may_wait = await self._take(room)
         except StoreUnavailable as error:
             self._services.peers.outage()
-            self._services.troubles.say("store", f"it does not say which runs wait: {error}")
+            self._services.alarms.set("store", f"it does not say which runs wait: {error}")
 
     async def _take(self, limit: int) -> bool:
         """Take up to so many; whether there may be more."""
@@ -72,7 +72,7 @@ class Claimant:
                 self._runs.forsaken[record.id] = error
                 raise
             except FlowstoneError as error:
-                self._services.troubles.say(f"run {record.id}", f"it could not be begun: {error}")
+                self._services.alarms.set(f"run {record.id}", f"it could not be begun: {error}")
         return len(taken) == limit
 
     def _room(self) -> int:

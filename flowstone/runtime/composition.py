@@ -7,9 +7,10 @@ import os
 import socket
 from typing import TYPE_CHECKING
 
+from flowstone.alarms import Alarms
 from flowstone.runtime.events import EventStream
 from flowstone.runtime.failure_log import FailureLog
-from flowstone.runtime.home import Home
+from flowstone.runtime.loop_affinity import LoopAffinity
 from flowstone.runtime.managers import warn_of_memory
 from flowstone.runtime.notices import Notices
 from flowstone.runtime.peers import Peers
@@ -17,7 +18,6 @@ from flowstone.runtime.processes import Processes
 from flowstone.runtime.services import Services
 from flowstone.runtime.slots import Slots
 from flowstone.runtime.threads import Threads
-from flowstone.runtime.troubles import Troubles
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -44,7 +44,7 @@ def services_of(
 ) -> Services:
     """The services of a runtime that is being entered, on the event loop that runs."""
     return Services(
-        home=Home(asyncio.get_running_loop()),
+        affinity=LoopAffinity(asyncio.get_running_loop()),
         node=f"{socket.gethostname()}-{os.getpid()}-{random.getrandbits(32):08x}",
         snapshot=snapshot,
         settings=settings,
@@ -61,7 +61,7 @@ def services_of(
         notices=Notices(),
         peers=Peers(clock, settings.lease),
         failures=FailureLog(),
-        troubles=Troubles(),
+        alarms=Alarms(),
     )
 
 

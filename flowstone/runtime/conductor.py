@@ -53,9 +53,9 @@ class Conductor:
         self._plans = PlanCache()
         self._elsewhere = _elsewhere(services)
 
-    def require_home(self) -> None:
+    def require_usable(self) -> None:
         """Raise unless the runtime runs, and the caller is on its loop."""
-        self._services.home.require()
+        self._services.affinity.require()
 
     async def view(self) -> PartitionView:
         """The partitions as they are now."""
@@ -211,7 +211,7 @@ class Conductor:
         record = await self.record(run_id)
         locate = _locator(record, await self.view())
         return await RunResult.of(
-            record, self._services.store, locate=locate, load=self._value, home=self._services.home
+            record, self._services.store, locate=locate, load=self._value, affinity=self._services.affinity
         )
 
     async def events(self, run_id: str) -> AsyncIterator[Event]:

@@ -6,7 +6,7 @@ import asyncio
 from typing import TYPE_CHECKING
 
 from flowstone.runs.events import RunFinished
-from flowstone.runtime.verdict import raise_unless_succeeded
+from flowstone.runtime.failure_errors import raise_unless_succeeded
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -48,7 +48,7 @@ class Run:
             StoreUnavailable: The store is there and refuses for good: its schema or database was dropped, or
                 rights were revoked. An outage that may pass is waited out.
         """
-        self._conductor.require_home()
+        self._conductor.require_usable()
         async with asyncio.timeout(timeout):
             cause = await self._conductor.ended(self.id)
         result = await self._conductor.result(self.id)
@@ -57,12 +57,12 @@ class Run:
 
     async def status(self) -> Status:
         """The run's status now."""
-        self._conductor.require_home()
+        self._conductor.require_usable()
         return await self._conductor.run_status(self.id)
 
     async def cancel(self) -> None:
         """Stop the run; returns when it has stopped. Harmless if it has ended."""
-        self._conductor.require_home()
+        self._conductor.require_usable()
         await self._conductor.cancel(self.id)
 
     async def drain(self) -> None:
@@ -71,17 +71,17 @@ class Run:
         Steps that were not begun end `cancelled`, and so does the run if there are any. A run that another node
         drives is cancelled.
         """
-        self._conductor.require_home()
+        self._conductor.require_usable()
         await self._conductor.drain(self.id)
 
     async def result(self) -> RunResult:
         """What the run has given so far, without waiting and whatever its status."""
-        self._conductor.require_home()
+        self._conductor.require_usable()
         return await self._conductor.result(self.id)
 
     def events(self) -> AsyncIterator[Event]:
         """What happened in the run and what happens, in order; ends when the run has ended."""
-        self._conductor.require_home()
+        self._conductor.require_usable()
         return self._events()
 
     async def _events(self) -> AsyncIterator[Event]:

@@ -50,7 +50,7 @@ class IOManagerProcess:
     def __init__(self, name: str, manager: IOManager, services: Services) -> None:
         self._present = services.io
         self._clock = services.clock
-        self._troubles = services.troubles
+        self._alarms = services.alarms
         self._ready = not hasattr(manager, "setup")
         self._tried = asyncio.Event()
         self.name = name
@@ -157,9 +157,9 @@ class IOManagerProcess:
         self.problem = None if ok else f"{method} failed: {result.message}"
         subject = f"IO manager {self.name!r}"
         if self.problem is None:
-            self._troubles.over(subject)
+            self._alarms.clear(subject)
         else:
-            self._troubles.say(subject, self.problem)
+            self._alarms.set(subject, self.problem)
         return ok
 
 

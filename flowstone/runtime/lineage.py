@@ -74,7 +74,7 @@ class Lineage:
         }
 
     async def _walk(self, asset: Any, partition: Any, neighbours: _Next) -> list[LineageEntry]:
-        self._conductor.require_home()
+        self._conductor.require_usable()
         view = await self._conductor.view()
         name = asset_named(view.graph, asset).name
         level: list[_Key] = [(name, encoded(view, name, partition))]

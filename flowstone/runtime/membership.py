@@ -128,11 +128,11 @@ class Membership:
                 self._show = False
                 self._shown_at = self._services.clock.monotonic()
                 await self._cluster.publish_tree(self._services.node, tree_as_data(self._tree()))
-                self._services.troubles.over("store")
+                self._services.alarms.clear("store")
         except StoreUnavailable as error:
             self._services.peers.outage()
             self._look = True
-            self._services.troubles.say("store", f"it does not answer to this node: {error}")
+            self._services.alarms.set("store", f"it does not answer to this node: {error}")
 
     async def _reconcile(self) -> None:
         """Give up the runs that somebody else took while this node did not beat."""

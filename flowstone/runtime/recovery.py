@@ -68,9 +68,9 @@ class Recovery:
                 if record.id not in self._runs.live and record.owner != self._services.node:
                     await self._recover(record)
         except StoreUnavailable as error:
-            self._services.troubles.say("store", f"it does not say which runs were left unfinished: {error}")
+            self._services.alarms.set("store", f"it does not say which runs were left unfinished: {error}")
             return False
-        self._services.troubles.over("store")
+        self._services.alarms.clear("store")
         return True
 
     async def _recover(self, record: RunRecord) -> None:
@@ -79,7 +79,7 @@ class Recovery:
         except StoreUnavailable:
             raise
         except FlowstoneError as error:
-            self._services.troubles.say(f"run {record.id}", f"it could not be recovered: {error}")
+            self._services.alarms.set(f"run {record.id}", f"it could not be recovered: {error}")
 
     async def _resume(self, record: RunRecord) -> None:
         snapshot = self._services.snapshot

@@ -53,7 +53,7 @@ class ResourceProcess:
         self._random = services.random
         self._value: Any = None
         self._ready = False
-        self._troubles = services.troubles
+        self._alarms = services.alarms
         self._tried = asyncio.Event()
 
     async def lease(self) -> Any:
@@ -126,9 +126,9 @@ class ResourceProcess:
     def _tell(self) -> None:
         subject = f"resource {self.name!r}"
         if self.problem is None:
-            self._troubles.over(subject)
+            self._alarms.clear(subject)
         else:
-            self._troubles.say(subject, self.problem)
+            self._alarms.set(subject, self.problem)
 
 
 async def _guarded(function: Callable[..., Any], *arguments: Any, stopping: bool = False) -> Outcome:

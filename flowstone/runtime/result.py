@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 
     from flowstone.runs.records import Materialization, RunRecord
-    from flowstone.runtime.home import Home
+    from flowstone.runtime.loop_affinity import LoopAffinity
     from flowstone.store.protocol import Store
 
 __all__ = ["RunResult"]
@@ -41,7 +41,7 @@ class RunResult:
     """
 
     __slots__ = (
-        "_home",
+        "_affinity",
         "_load",
         "_locate",
         "_store",
@@ -63,7 +63,7 @@ class RunResult:
         *,
         locate: Callable[[str | None, Any], tuple[str, str | None]],
         load: Callable[[Materialization], Awaitable[Any]],
-        home: Home | None,
+        affinity: LoopAffinity | None,
     ) -> None:
         self.record = record
         self.run_id = record.id
@@ -76,7 +76,7 @@ class RunResult:
         self._store = store
         self._locate = locate
         self._load = load
-        self._home = home
+        self._affinity = affinity
 
     @classmethod
     async def of(
@@ -86,7 +86,7 @@ class RunResult:
         *,
         locate: Callable[[str | None, Any], tuple[str, str | None]],
         load: Callable[[Materialization], Awaitable[Any]],
-        home: Home,
+        affinity: LoopAffinity,
     ) -> RunResult:
         """The result of a run, read from its store."""
         # Where only this process holds the store the records are in its memory anyway.
@@ -98,7 +98,7 @@ class RunResult:
                 found = await store.steps(record.id, status=status, limit=limit)
             total = record.counts.get(status.value) if len(found) == limit else None
             steps[status] = StepList(found, total)
-        return cls(record, steps, store, locate=locate, load=load, home=home)
+        return cls(record, steps, store, locate=locate, load=load, affinity=affinity)
 
     def __copy__(self) -> RunResult:
         return self
@@ -212,8 +212,8 @@ class RunResult:
         return AssetNotFound(f"{shown} is not part of run {self.run_id}.")
 
     def _require_loop(self) -> None:
-        if self._home is not None:
-            self._home.require_loop()
+        if self._affinity is not None:
+            self._affinity.require_loop()
 
     @property
     def _complete(self) -> bool:
@@ -274,7 +274,7 @@ class _Nowhere:
 def _elsewhere(record: RunRecord, steps: dict[Status, StepList]) -> RunResult:
     """A result that was pickled."""
     nowhere: Any = _Nowhere()
-    return RunResult(record, steps, nowhere, locate=_located, load=nowhere.load, home=None)
+    return RunResult(record, steps, nowhere, locate=_located, load=nowhere.load, affinity=None)
 
 
 def _located(asset: Any, partition: Any) -> tuple[str, str | None]:

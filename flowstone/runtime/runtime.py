@@ -22,10 +22,11 @@ from flowstone.runs.records import Status
 from flowstone.runtime.asset_registry import Snapshot
 from flowstone.runtime.composition import membership_of, services_of
 from flowstone.runtime.conductor import Conductor
+from flowstone.runtime.failure_errors import materialization_failed, raise_unless_succeeded
 from flowstone.runtime.handle import Run
 from flowstone.runtime.health import Health, health
-from flowstone.runtime.home import not_running
 from flowstone.runtime.lineage import Lineage
+from flowstone.runtime.loop_affinity import not_running
 from flowstone.runtime.managers import attached
 from flowstone.runtime.offspring import adopt_tasks
 from flowstone.runtime.options import options_from
@@ -42,7 +43,6 @@ from flowstone.runtime.requests import (
 from flowstone.runtime.runs import Runs
 from flowstone.runtime.tree import runtime_tree
 from flowstone.runtime.values import Values
-from flowstone.runtime.verdict import materialization_failed, raise_unless_succeeded
 from flowstone.runtime.watchman import drain
 from flowstone.store.open import open_store
 
@@ -153,7 +153,7 @@ class Runtime:
             await store.close()
             raise
         self._factory = adopt_tasks(asyncio.get_running_loop())
-        services.home.running = True
+        services.affinity.running = True
         return self
 
     async def __aexit__(
@@ -161,12 +161,12 @@ class Runtime:
     ) -> bool | None:
         assert self._tree is not None
         assert self._services is not None
-        self._services.home.require()
+        self._services.affinity.require()
         self._runs.open = False
         try:
             return await self._tree.__aexit__(kind, error, trace)
         finally:
-            self._services.home.running = False
+            self._services.affinity.running = False
             self._factory.release(asyncio.get_running_loop())
             self._runs.close()
             self._services.threads.close()
@@ -487,9 +487,9 @@ class Runtime:
     @property
     def loop(self) -> asyncio.AbstractEventLoop:
         """The event loop it belongs to, to be asked for on any thread. Raises `RuntimeStopping` if not running."""
-        if self._services is None or not self._services.home.running:
+        if self._services is None or not self._services.affinity.running:
             raise not_running()
-        return self._services.home.loop
+        return self._services.affinity.loop
 
     def subscribe(self, *kinds: str) -> AbstractAsyncContextManager[AsyncIterator[Event]]:
         """An async context manager that gives an async iterator of events.
@@ -524,7 +524,7 @@ class Runtime:
         return await health(services, self._runs, self._tree.tree(), problem)
 
     def __repr__(self) -> str:
-        state = "running" if self._services is not None and self._services.home.running else "not running"
+        state = "running" if self._services is not None and self._services.affinity.running else "not running"
         return f"<Runtime {len(self._snapshot.graph)} assets, {state}>"
 
     # Inside -------------------------------------------------------------------------------------------------
@@ -532,7 +532,7 @@ class Runtime:
     def _started(self) -> Services:
         if self._services is None:
             raise not_running()
-        self._services.home.require()
+        self._services.affinity.require()
         return self._services
 
     async def _within_connect_timeout(self, work: Awaitable[None]) -> None:

@@ -13,13 +13,14 @@ if TYPE_CHECKING:
     from typing import Any
 
     from flowstone.actors import Clock
+    from flowstone.alarms import Alarms
     from flowstone.io.manager import IOManager
     from flowstone.runs.events import Event
     from flowstone.runtime.asset_registry import Snapshot
     from flowstone.runtime.events import EventStream
     from flowstone.runtime.failure_log import FailureLog
-    from flowstone.runtime.home import Home
     from flowstone.runtime.io_process import IOManagerProcess
+    from flowstone.runtime.loop_affinity import LoopAffinity
     from flowstone.runtime.notices import Notices
     from flowstone.runtime.options import Options
     from flowstone.runtime.peers import Peers
@@ -27,7 +28,6 @@ if TYPE_CHECKING:
     from flowstone.runtime.resource import ResourceProcess
     from flowstone.runtime.slots import Slots
     from flowstone.runtime.threads import Threads
-    from flowstone.runtime.troubles import Troubles
     from flowstone.store.protocol import Store
 
 __all__ = ["Services"]
@@ -43,7 +43,7 @@ class Services:
     """
 
     node: str
-    home: Home
+    affinity: LoopAffinity
     snapshot: Snapshot
     settings: Options
     clock: Clock
@@ -59,7 +59,7 @@ class Services:
     notices: Notices
     peers: Peers
     failures: FailureLog
-    troubles: Troubles
+    alarms: Alarms
 
     async def record(self, event: Event, epoch: int, payload: bytes | None = None) -> None:
         """Write an event down, then tell whoever listens: nobody hears of what may yet be lost."""

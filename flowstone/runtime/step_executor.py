@@ -90,7 +90,7 @@ class StepExecutor:
             self._begun_before = False
             await self._record()
         except StoreUnavailable as error:
-            self._services.troubles.say(
+            self._services.alarms.set(
                 "store", f"it does not say which steps this node is to execute: {error}"
             )
 
@@ -174,7 +174,7 @@ class StepExecutor:
             except Exception as error:
                 # Its owner could plan it, so this node holds another release of the pipeline.
                 why = describe(error, None).message
-                self._services.troubles.say(f"run {run_id}", f"it cannot be planned here: {why}")
+                self._services.alarms.set(f"run {run_id}", f"it cannot be planned here: {why}")
                 return None
             if len(self._plans) >= _MOST_PLANS:
                 del self._plans[next(iter(self._plans))]

@@ -61,7 +61,7 @@ class StoreKeeper:
             )
         except FlowstoneError as error:
             self.problem = f"retention failed: {error}"
-            self._services.troubles.say("retention", str(error))
+            self._services.alarms.set("retention", str(error))
             if isinstance(error, StoreUnavailable):
                 self._back_off()
             return
@@ -73,9 +73,9 @@ class StoreKeeper:
                 failed += 1
         if failed:
             # The records are gone, so nobody will look for these values again: it is only wasted space.
-            self._services.troubles.say("retention", f"{failed:,} superseded values could not be deleted")
+            self._services.alarms.set("retention", f"{failed:,} superseded values could not be deleted")
         else:
-            self._services.troubles.over("retention")
+            self._services.alarms.clear("retention")
 
     def _usual_interval(self) -> float:
         if self._services.store.cluster is None:

@@ -71,7 +71,7 @@ async def take_up(services: Services, runs: Runs, cluster: Cluster, record: RunR
         return
     if asset not in services.snapshot.graph:
         words = f"it waits for a node that knows the asset {asset!r}: this one does not"
-        services.troubles.say(f"run {record.id}", words)
+        services.alarms.set(f"run {record.id}", words)
         runs.holds.hold(record.id, _FOREIGN)
         await cluster.release(record.id, services.node)
         return

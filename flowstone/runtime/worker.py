@@ -18,7 +18,7 @@ from multiprocessing import spawn
 from pathlib import Path
 from typing import Any
 
-from flowstone.runtime.warden import AVAILABLE
+from flowstone.runtime.reaper import AVAILABLE
 from flowstone.runtime.worker_logs import Logged, hear
 from flowstone.runtime.worker_process import HEADER
 
@@ -37,9 +37,9 @@ class AsInTheProgram:
 
 sys.meta_path.insert(0, AsInTheProgram)
 sys.path[:] = path
-from flowstone.runtime import warden
-if warden.AVAILABLE:
-    warden.become_worker(*map(int, sys.argv[1:]))
+from flowstone.runtime import reaper
+if reaper.AVAILABLE:
+    reaper.become_worker(*map(int, sys.argv[1:]))
 from flowstone.runtime.worker_process import main
 main()
 """
@@ -54,23 +54,23 @@ class Worker:
     """One process, with a pipe each way. All but `kill` may block: it is for the thread that has the worker."""
 
     def __init__(self) -> None:
-        leash, self._leash = os.pipe()
+        control, self._control = os.pipe()
         self._lock = threading.Lock()
         try:
             # A session of its own: Ctrl-C at the terminal is the runtime's to answer.
             self._process = subprocess.Popen(  # noqa: S603 - our own interpreter and program
-                [*_interpreter(), "-P", "-c", _START, str(os.getpid()), str(leash)],
+                [*_interpreter(), "-P", "-c", _START, str(os.getpid()), str(control)],
                 bufsize=0,
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 start_new_session=_GROUPS,
-                pass_fds=(leash,) if AVAILABLE else (),
+                pass_fds=(control,) if AVAILABLE else (),
             )
         except BaseException:
-            os.close(self._leash)
+            os.close(self._control)
             raise
         finally:
-            os.close(leash)
+            os.close(control)
         assert self._process.stdin is not None
         assert self._process.stdout is not None
         self._stdin, self._stdout = self._process.stdin, self._process.stdout
@@ -127,7 +127,7 @@ class Worker:
             if self._process.returncode is not None or self._buried:
                 return
             if AVAILABLE:
-                os.write(self._leash, b"!")
+                os.write(self._control, b"!")
             elif _GROUPS:
                 os.killpg(self._process.pid, signal.SIGKILL)
             else:
@@ -140,7 +140,7 @@ class Worker:
         with self._lock:
             if not self._buried:
                 self._buried = True
-                os.close(self._leash)
+                os.close(self._control)
         for pipe in (self._stdin, self._stdout):
             with suppress(OSError):
                 pipe.close()

@@ -16,7 +16,7 @@ from operator import attrgetter
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final, Generic, NamedTuple, TypeVar
 
-from flowstone.assets.moments import REAL
+from flowstone.assets.exact_dates import REAL
 from flowstone.assets.partition_keys import decode_partition
 from flowstone.errors import PartitionError
 from flowstone.runs import events

@@ -141,7 +141,7 @@ class Dog(BaseModel):
     name: str = Field(alias="dogName")
 
 
-class Home(BaseModel):
+class LoopAffinity(BaseModel):
     model_config = ConfigDict(frozen=True)
     pet: Cat | Dog = Field(discriminator="kind")
     others: tuple[Cat | Dog, ...] = ()

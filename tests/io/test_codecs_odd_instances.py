@@ -56,7 +56,7 @@ PARSED = odd.Visit.model_validate_json(VISIT)
         odd.Network(net="10.0.0.0/8", interface="::1/64", pattern="a+", share="1/3", moments={"a": [PARSED.at]}),
         odd.Measured(foreign=odd.Foreign(3), at=PARSED.at, anything=(1, {2}), many=[1], unit=odd.Unit("kg")),
         odd.OpenSecret(secret="s"),
-        odd.Home(pet=odd.Cat(lives=9), others=(odd.Dog(dogName="x"), odd.Cat(lives=1))),
+        odd.LoopAffinity(pet=odd.Cat(lives=9), others=(odd.Dog(dogName="x"), odd.Cat(lives=1))),
         odd.Urls(["http://x.org"]),
         odd.OrderPage(items=[odd.Cat(lives=1)]),
         odd.OpenChecked(1, other=(2,)),
@@ -133,7 +133,7 @@ def test_a_secret_is_refused_and_does_not_show(secret):
 
 def test_a_computed_field_is_computed_again():
     """Its cached value is no state."""
-    home = odd.Home(pet=odd.Cat(lives=9))
+    home = odd.LoopAffinity(pet=odd.Cat(lives=9))
     assert home.size == 1
     back = round_trip(home)
     assert "size" not in vars(back)

@@ -102,9 +102,9 @@ async def test_a_worker_does_not_outlive_its_warden(ids):
     """Whoever kills the process between program and worker has killed the worker."""
     async with Runtime(pipeline) as runtime:
         await runtime.materialize("parents")
-        worker, warden = await runtime.load("parents")
-        assert warden != os.getpid()
-        os.kill(warden, signal.SIGKILL)
+        worker, reaper = await runtime.load("parents")
+        assert reaper != os.getpid()
+        os.kill(reaper, signal.SIGKILL)
         await gone([worker])
         await runtime.materialize("parents")
         assert (await runtime.load("parents"))[0] != worker

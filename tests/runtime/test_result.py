@@ -18,7 +18,7 @@ from flowstone import (
     WrongLoop,
 )
 from flowstone.runs.records import Materialization, RunRecord, RunRequest, Status
-from flowstone.runtime.home import Home
+from flowstone.runtime.loop_affinity import LoopAffinity
 from flowstone.runtime.result import RunResult
 from flowstone.runtime.step_list import NotLoaded, StepList
 from flowstone.store import MemoryStore
@@ -77,7 +77,9 @@ async def result_of(store, **request):
     async def load(record):
         return record.asset if record.partition is None else record.partition * 10
 
-    return await RunResult.of(head, store, locate=locate, load=load, home=Home(asyncio.get_running_loop()))
+    return await RunResult.of(
+        head, store, locate=locate, load=load, affinity=LoopAffinity(asyncio.get_running_loop())
+    )
 
 
 async def test_a_million_steps_are_never_a_list():
@@ -208,7 +210,7 @@ def test_a_total_below_what_is_there_does_not_hide_it():
 async def test_what_is_not_loaded_is_looked_up_on_the_runtimes_loop_only():
     """While the runtime runs, another loop gets what is loaded and `WrongLoop` for the rest."""
     result = await result_of(BigStore(succeeded=25_000))
-    result._home.running = True
+    result._affinity.running = True
 
     def elsewhere(offset):
         return asyncio.run(result.steps("succeeded", offset=offset, limit=1))

@@ -17,7 +17,7 @@ from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import TYPE_CHECKING, Any, Final
 from uuid import UUID
 
-from flowstone.assets.moments import REAL, real_kind
+from flowstone.assets.exact_dates import REAL, real_kind
 from flowstone.io.codecs.zones import decode_zone, encode_zone
 
 if TYPE_CHECKING:

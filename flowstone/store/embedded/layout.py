@@ -17,7 +17,7 @@ class Layout:
 
     Five lock files, because five things have to be known apart: `users.lock` is held shared by each process
     that uses the server, `start.lock` by the one that just starts or stops it, and `server.lock` by the server.
-    `guardian.lock` is held by the process that waits until nobody is left who holds `presence.lock`, as each user
+    `reaper.lock` is held by the process that waits until nobody is left who holds `presence.lock`, as each user
     does: it cannot wait for `users.lock`, which a user who leaves lets go of for an instant, to see if it was the
     last one.
     """
@@ -51,8 +51,8 @@ class Layout:
         return self.directory / "presence.lock"
 
     @property
-    def guardian(self) -> Path:
-        return self.directory / "guardian.lock"
+    def reaper(self) -> Path:
+        return self.directory / "reaper.lock"
 
     @property
     def log(self) -> Path:

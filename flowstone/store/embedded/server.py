@@ -19,10 +19,10 @@ from flowstone.store.embedded.cluster import Cluster
 from flowstone.store.embedded.failure import refused
 from flowstone.store.embedded.fitness import barred, refuse_windows
 from flowstone.store.embedded.flock import Flock
-from flowstone.store.embedded.guardian import dismiss, guard
 from flowstone.store.embedded.layout import Layout
 from flowstone.store.embedded.patience import Patience
 from flowstone.store.embedded.postmaster import PORT
+from flowstone.store.embedded.reaper import ensure_reaper, stop_reaper
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -152,9 +152,9 @@ class EmbeddedServer:
             self._presence = Flock(self._layout.presence, account)
         try:
             self._use.share()
-            patience.until(self._presence.share)  # The guardian may be looking whether anybody is there.
+            patience.until(self._presence.share)  # The reaper may be looking whether anybody is there.
             cluster.start(self._options, patience)
-            guard(self._layout, account)
+            ensure_reaper(self._layout, account)
         except BaseException:
             if not used:
                 self._leave(cluster, account)
@@ -167,7 +167,7 @@ class EmbeddedServer:
             # If nobody shares it now, nobody will until we are done: we hold start.lock.
             if self._use is not None and self._use.seize():
                 cluster.stop()
-                dismiss(self._layout, account)
+                stop_reaper(self._layout, account)
         finally:
             self._give_up()
 

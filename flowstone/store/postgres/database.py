@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 import asyncpg
 
 from flowstone.errors import StoreUnavailable
+from flowstone.store.postgres.health import DatabaseHealth
 from flowstone.store.postgres.problems import (
     ERRORS,
     encoding_refused,
@@ -22,7 +23,6 @@ from flowstone.store.postgres.problems import (
     unavailable,
 )
 from flowstone.store.postgres.sql import query
-from flowstone.store.postgres.trouble import Trouble
 from flowstone.store.protocol import StoreRefused
 
 if TYPE_CHECKING:
@@ -69,7 +69,7 @@ class Database:
 
     Attributes:
         address: As given.
-        trouble: Why it does not answer at present, and what is tried again.
+        health: Why it does not answer at present, and what is tried again.
         pooled: Whether a pooler stands between; known once open.
         large: Held while a large value goes to or fro, by so few that others find a connection; there once open.
     """
@@ -82,7 +82,7 @@ class Database:
     ) -> None:
         self.address = address
         self.pooled = False
-        self.trouble = Trouble(address)
+        self.health = DatabaseHealth(address)
         self.large: asyncio.Semaphore
         self._random = random or Random()  # noqa: S311 - jitter, not secrets
         self._repair = repair
@@ -182,7 +182,7 @@ class Database:
         Raises:
             StoreUnavailable: As `fetch`.
         """
-        with self.trouble.retrying(what) as failed:
+        with self.health.retrying(what) as failed:
             return await self._patiently(ask, failed, asyncio.get_running_loop().time() + patience)
 
     async def _patiently(
@@ -192,31 +192,31 @@ class Database:
         pause = _FIRST_PAUSE
         while True:
             try:
-                with self.trouble.asking():
+                with self.health.asking():
                     answer = await ask()
             except ERRORS as error:
                 if self._pool is None:
                     raise unavailable(self.address, error) from error
                 if not is_transient(error):
-                    self.trouble.refused(error)
+                    self.health.refused(error)
                     raise unavailable(self.address, error) from error
                 if loop.time() > deadline:
                     raise unavailable(self.address, error) from error
                 failed(error)
             else:
-                self.trouble.fine()
+                self.health.fine()
                 return answer
             pause = await self.pause(pause)
 
     async def pause(self, seconds: float) -> float:
         """Wait about so long; returns how long to wait next time."""
         await asyncio.sleep(seconds * self._random.uniform(0.5, 1.5))
-        if self._repair is not None and not self._repairing and self.trouble.problem is not None:
+        if self._repair is not None and not self._repairing and self.health.problem is not None:
             self._repairing = True
             try:
                 await self._repair()
             except StoreUnavailable as error:
-                self.trouble.unrepaired(str(error))
+                self.health.unrepaired(str(error))
             finally:
                 self._repairing = False
         return min(_LONGEST_PAUSE, seconds * 2)

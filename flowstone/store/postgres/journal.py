@@ -173,7 +173,7 @@ class Journal:
 
     async def _send(self, given: Sequence[Any]) -> Sequence[Any]:
         """Send one batch until there is an answer; raises what is permanent."""
-        with self._database.trouble.retrying("recording what runs write") as failed:
+        with self._database.health.retrying("recording what runs write") as failed:
             return await self._persist(given, failed)
 
     async def _persist(self, given: Sequence[Any], failed: Callable[[BaseException], None]) -> Sequence[Any]:
@@ -181,19 +181,19 @@ class Journal:
         since: float | None = None
         while True:
             try:
-                with self._database.trouble.asking():
+                with self._database.health.asking():
                     rows = await self._try(given)
             except ERRORS as error:
                 await self._disconnect()
                 if not is_transient(error):
-                    self._database.trouble.refused(error)
+                    self._database.health.refused(error)
                     raise
                 failed(error)
                 since = since or asyncio.get_running_loop().time()
                 if self._closing and asyncio.get_running_loop().time() > since + _CLOSING:
                     raise _GaveUp from error
             else:
-                self._database.trouble.fine()
+                self._database.health.fine()
                 return rows
             pause = await self._database.pause(pause)
 

@@ -94,7 +94,7 @@ class PostgresStore(Store):
     @property
     def problem(self) -> str | None:
         """Why the database does not answer at present, what is tried again and since when; or None."""
-        return self._database.trouble.problem
+        return self._database.health.problem
 
     @property
     def cluster(self) -> Cluster | None:

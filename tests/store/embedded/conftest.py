@@ -14,15 +14,15 @@ from flowstone.store.embedded import EmbeddedServer
 from flowstone.store.embedded.patience import Patience
 from flowstone.store.embedded.postmaster import Postmaster
 from tests.postgres import deadlocks_in
-from tests.store.embedded.users import User, guardian
+from tests.store.embedded.users import User, reaper
 
 UNSYNCED = {"fsync": "off"}
 
 
 def end_servers(place: Path) -> None:
     """End what a test has left running, and remove its files."""
-    for lock in [*place.rglob("guardian.lock")]:
-        Patience(10).until(lambda lock=lock: guardian(lock.parent) is None)
+    for lock in [*place.rglob("reaper.lock")]:
+        Patience(10).until(lambda lock=lock: reaper(lock.parent) is None)
     for file in [*place.rglob("postmaster.pid")]:
         postmaster = Postmaster.of(file.parent)
         if postmaster is not None and postmaster.tell(signal.SIGQUIT):

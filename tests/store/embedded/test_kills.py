@@ -13,7 +13,7 @@ import pytest
 from flowstone.store.embedded import EmbeddedServer
 from flowstone.store.embedded.patience import Patience
 from flowstone.store.embedded.postmaster import Postmaster
-from tests.store.embedded.users import guardian, kill_server, query, running
+from tests.store.embedded.users import kill_server, query, reaper, running
 
 
 @pytest.fixture
@@ -73,7 +73,7 @@ async def test_all_are_killed(directory, server, use):
     """After the crash of everything, the next start is a start."""
     user = use(directory)
     await query(user.answer(), "CREATE TABLE shop AS SELECT 7 AS id")
-    os.kill(guardian(directory), signal.SIGKILL)
+    os.kill(reaper(directory), signal.SIGKILL)
     user.kill()
     kill_server(directory)
     assert await query(server.start(), "SELECT id FROM shop") == 7

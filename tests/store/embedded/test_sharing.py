@@ -211,8 +211,8 @@ def test_it_leaves_no_trace_outside_of_its_directory(place, use):
     assert Path("/etc/passwd").read_bytes() == accounts
     assert sorted(path.name for path in directory.iterdir()) == [
         "data",
-        "guardian.lock",
         "presence.lock",
+        "reaper.lock",
         "server.lock",
         "server.log",
         "start.lock",

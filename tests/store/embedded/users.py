@@ -83,9 +83,9 @@ def running(directory: Path) -> int | None:
     return postmaster.pid if postmaster is not None and postmaster.lives() else None
 
 
-def guardian(directory: Path) -> int | None:
-    """The process id of the server's guardian: whoever has its lock file locked. None if there is none."""
-    inode = (directory / "guardian.lock").stat().st_ino
+def reaper(directory: Path) -> int | None:
+    """The process id of the server's reaper: whoever has its lock file locked. None if there is none."""
+    inode = (directory / "reaper.lock").stat().st_ino
     locked = [line.split() for line in Path("/proc/locks").read_text().splitlines()]
     if not any(words[1] == "FLOCK" and words[5].endswith(f":{inode}") for words in locked):
         return None
@@ -98,7 +98,7 @@ def _has_open(pid: int, directory: Path) -> bool:
         files = [file.resolve() for file in Path(f"/proc/{pid}/fd").iterdir()]
     except OSError:
         return False
-    return pid != os.getpid() and directory / "guardian.lock" in files
+    return pid != os.getpid() and directory / "reaper.lock" in files
 
 
 def kill_server(directory: Path) -> int:

@@ -9,7 +9,7 @@ import pytest
 
 from flowstone.store.postgres import PostgresStore
 from flowstone.store.postgres import database as connections
-from flowstone.store.postgres import trouble as module
+from flowstone.store.postgres import health as module
 from tests.store.facts import begun, run
 
 BROKEN = (asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError)

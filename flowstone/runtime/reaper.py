@@ -2,13 +2,13 @@
 
 A process group does not reach far enough: children that begin a session of their own leave it, and who would
 send the signal if the kernel has killed the worker, or the program? So the process that a program starts stays
-behind as the *warden* of the worker, which it forks off before anything is imported:
+behind as the *reaper* of the worker, which it forks off before anything is imported:
 
-    program ── warden ── worker ── whatever it starts
+    program ── reaper ── worker ── whatever it starts
 
-The warden is a subreaper: an orphan among its descendants becomes its child instead of init's, so that none ever
-leaves its tree. When the worker has ended, the program has, or the program says so (through a pipe, its
-*leash*), it kills its whole tree and ends as the worker did. If the warden itself is killed, the kernel kills the
+The reaper is a subreaper: an orphan among its descendants becomes its child instead of init's, so that none ever
+leaves its tree. When the worker has ended, the program has, or the program says so (through a pipe), it
+kills its whole tree and ends as the worker did. If the reaper itself is killed, the kernel kills the
 worker.
 
 Rejected: making the program the subreaper, which would give it the orphans of everything else that it starts.
@@ -34,27 +34,27 @@ _ENDS_WITHIN = 5.0  # Seconds for what was killed to be gone: longer than that o
 _LOOK_AGAIN_AFTER = 0.001
 
 
-def become_worker(program: int, leash: int) -> None:
-    """Return in a process that a warden looks after; called once, before there are other threads.
+def become_worker(program: int, control: int) -> None:
+    """Return in a process that a reaper looks after; called once, before there are other threads.
 
     Args:
         program: The process id of the program that started this one.
-        leash: A pipe from it. When something comes, or nothing can come any more, that is the end.
+        control: The end of a pipe from it. When something comes, or nothing can come any more, that is the end.
     """
-    _control(_PR_SET_CHILD_SUBREAPER, 1)
-    warden = os.getpid()
+    _prctl(_PR_SET_CHILD_SUBREAPER, 1)
+    reaper = os.getpid()
     worker = os.fork()
     if worker:
-        _watch(program, leash, worker)
-    os.close(leash)
+        _watch(program, control, worker)
+    os.close(control)
     os.setsid()
-    _control(_PR_SET_PDEATHSIG, signal.SIGKILL)
-    if os.getppid() != warden:
+    _prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    if os.getppid() != reaper:
         os._exit(1)  # It was gone before we asked for the signal.
 
 
-def _control(option: int, value: int) -> None:
-    """prctl(2). Where it is refused, as in a sandbox, the warden still kills what it finds below it."""
+def _prctl(option: int, value: int) -> None:
+    """prctl(2). Where it is refused, as in a sandbox, the reaper still kills what it finds below it."""
     import ctypes  # noqa: PLC0415 - on Linux only
 
     ctypes.CDLL(None).prctl(option, value, 0, 0, 0)
@@ -70,7 +70,7 @@ def _heard_signals() -> int:
     return read
 
 
-def _watch(program: int, leash: int, worker: int) -> NoReturn:
+def _watch(program: int, control: int, worker: int) -> NoReturn:
     """Wait for the end of the worker or of the program, and end everything."""
     woken = _heard_signals()
     os.chdir("/")
@@ -79,9 +79,9 @@ def _watch(program: int, leash: int, worker: int) -> NoReturn:
         os.dup2(nothing, file)
     poll = select.poll()
     poll.register(woken, select.POLLIN)
-    poll.register(leash, select.POLLIN)
+    poll.register(control, select.POLLIN)
     with suppress(OSError):
-        # The other end of the leash may have been inherited by what the program forked. Not in every sandbox.
+        # The other end of the pipe may have been inherited by what the program forked. Not in every sandbox.
         poll.register(os.pidfd_open(program), select.POLLIN)
     status = _reap(worker)  # It may have ended before we listened.
     while status is None and os.getppid() == program:

@@ -8,25 +8,25 @@ import logging
 import pytest
 
 from flowstone import DailyPartitions, MemoryIO, Pipeline, ResourceProvider, Runtime
+from flowstone.alarms import Alarms
 from flowstone.runtime.failure_log import STEPS
-from flowstone.runtime.troubles import Troubles
 
 
-def said(caplog, logger="flowstone.troubles"):
+def said(caplog, logger="flowstone.alarms"):
     return [record.getMessage() for record in caplog.records if record.name == logger]
 
 
 def test_a_trouble_is_said_once(caplog):
     """Each text once until the subject works again; then it is news again."""
-    troubles = Troubles()
-    troubles.over("store")
+    alarms = Alarms()
+    alarms.clear("store")
     for _ in range(19):
         for text in ("no answer", "refused"):
-            troubles.say("store", text)
-    troubles.say("queue", "no answer")
-    troubles.over("store")
-    troubles.over("store")
-    troubles.say("store", "no answer")
+            alarms.set("store", text)
+    alarms.set("queue", "no answer")
+    alarms.clear("store")
+    alarms.clear("store")
+    alarms.set("store", "no answer")
     assert said(caplog) == [
         "store: no answer",
         "store: refused",
@@ -38,13 +38,13 @@ def test_a_trouble_is_said_once(caplog):
 
 def test_troubles_with_a_number_in_them_are_bounded(caplog):
     """A text that is new each time is not said for ever, and many subjects are not kept for ever."""
-    troubles = Troubles()
+    alarms = Alarms()
     for number in range(100):
-        troubles.say("store", f"no answer for {number} s")
+        alarms.set("store", f"no answer for {number} s")
     assert len(said(caplog)) == 20
     for number in range(5_000):
-        troubles.say(f"run {number}", "nobody knows it")
-    assert len(troubles._said) == 1_000
+        alarms.set(f"run {number}", "nobody knows it")
+    assert len(alarms._said) == 1_000
 
 
 class Broken(ResourceProvider[int]):

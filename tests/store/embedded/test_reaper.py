@@ -11,14 +11,14 @@ import pytest
 
 from flowstone.store.embedded import EmbeddedServer
 from flowstone.store.embedded.patience import Patience
-from tests.store.embedded.users import guardian, kill_server, query, running
+from tests.store.embedded.users import kill_server, query, reaper, running
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="looks into /proc")
 
 
 def stopped(directory):
-    """Whether the server, and then its guardian, end by themselves."""
-    return Patience(30).until(lambda: running(directory) is None and guardian(directory) is None)
+    """Whether the server, and then its reaper, end by themselves."""
+    return Patience(30).until(lambda: running(directory) is None and reaper(directory) is None)
 
 
 @pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGKILL, signal.SIGHUP])
@@ -33,7 +33,7 @@ async def test_a_server_ends_with_a_user_that_stops_nothing(directory, use, how)
     server = EmbeddedServer(directory)
     assert await query(server.start(), "SELECT id FROM shop") == 7
     server.stop()
-    assert guardian(directory) is None
+    assert reaper(directory) is None
 
 
 async def test_a_server_goes_on_for_the_users_that_are_left(directory, use):
@@ -49,48 +49,48 @@ async def test_a_server_goes_on_for_the_users_that_are_left(directory, use):
     assert stopped(directory)
 
 
-def test_there_is_one_guardian(directory, use):
+def test_there_is_one_reaper(directory, use):
     """However many users come and go; it is nobody's child, and ends with the server."""
     server = EmbeddedServer(directory)
     server.start()
-    first = guardian(directory)
+    first = reaper(directory)
     users = [use(directory) for _ in range(3)]
     assert len({user.answer() for user in users}) == 1
-    assert guardian(directory) == first
+    assert reaper(directory) == first
     for user in users:
         user.stop()
     kill_server(directory)
     server.start()
-    assert guardian(directory) == first
+    assert reaper(directory) == first
     server.stop()
     assert running(directory) is None
-    assert guardian(directory) is None
+    assert reaper(directory) is None
 
 
-def test_the_next_user_replaces_a_guardian_that_was_killed(directory, use):
+def test_the_next_user_replaces_a_reaper_that_was_killed(directory, use):
     """Nothing is lost with it but its work, and the next start repairs that."""
     server = EmbeddedServer(directory)
     server.start()
-    killed = guardian(directory)
+    killed = reaper(directory)
     os.kill(killed, signal.SIGKILL)
-    assert Patience(30).until(lambda: guardian(directory) is None)
+    assert Patience(30).until(lambda: reaper(directory) is None)
     server.start()
-    assert guardian(directory) not in {None, killed}
+    assert reaper(directory) not in {None, killed}
     server.stop()
-    assert guardian(directory) is None
+    assert reaper(directory) is None
 
 
-def test_a_guardian_is_not_told_to_end(directory, use):
-    """What ends a whole service, guardian included, ends its users: then the guardian is needed most."""
+def test_a_reaper_is_not_told_to_end(directory, use):
+    """What ends a whole service, reaper included, ends its users: then the reaper is needed most."""
     user = use(directory)
     user.answer()
     for how in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
-        os.kill(guardian(directory), how)
+        os.kill(reaper(directory), how)
     user.process.terminate()
     assert stopped(directory)
 
 
-def test_users_may_come_while_the_guardian_looks(directory, use):
+def test_users_may_come_while_the_reaper_looks(directory, use):
     """Whoever starts at the moment the last user dies has a server, the old one or a new one."""
     for _ in range(5):
         user = use(directory)
@@ -100,7 +100,7 @@ def test_users_may_come_while_the_guardian_looks(directory, use):
         server.start()
         assert running(directory)
         server.stop()
-        assert stopped(directory)  # By us, or by the guardian if the user was not quite dead.
+        assert stopped(directory)  # By us, or by the reaper if the user was not quite dead.
 
 
 def test_a_directory_can_be_removed_at_once(directory):
@@ -121,7 +121,7 @@ def test_it_imports_nothing_from_the_working_directory(directory, place, monkeyp
     monkeypatch.setenv("PYTHONPATH", str(place))
     server = EmbeddedServer(directory)
     server.start()
-    assert guardian(directory)
+    assert reaper(directory)
     server.stop()
-    assert guardian(directory) is None
+    assert reaper(directory) is None
     assert not (place / "caught").exists()

@@ -1,4 +1,4 @@
-"""Lasting troubles in the log: each is said once, again when it is another one, and when it is over.
+"""What is wrong for a while, in the log: said once, again when it is something else, and when it is over.
 
 What is looked at every second is broken every second; a log in which an outage fills the screen hides what came
 before it. Health tells at any time what is wrong now.
@@ -13,22 +13,22 @@ from typing import Final
 
 from flowstone.printable import one_line, printable
 
-__all__ = ["Troubles"]
+__all__ = ["Alarms"]
 
-_log = logging.getLogger("flowstone.troubles")
+_log = logging.getLogger("flowstone.alarms")
 
 _MOST_SUBJECTS: Final = 1_000
 _MOST_TEXTS: Final = 20  # Of one subject: texts with a number or a time in them are new each time.
 
 
-class Troubles:
-    """What has been said of what, until it is over."""
+class Alarms:
+    """As the alarms of OTP: set while something is wrong, and cleared when it is over. Not for several threads."""
 
     def __init__(self) -> None:
         self._said: OrderedDict[str, set[str]] = OrderedDict()
 
-    def say(self, subject: str, text: str) -> None:
-        """Log a trouble as a warning, unless that was said of the subject since it last worked."""
+    def set(self, subject: str, text: str) -> None:
+        """Log it as a warning, unless that was said of the subject since it last worked."""
         said = self._said.setdefault(subject, set())
         self._said.move_to_end(subject)
         if len(self._said) > _MOST_SUBJECTS:
@@ -39,8 +39,8 @@ class Troubles:
         with suppress(BaseException):  # The handlers of a log are the application's.
             _log.warning("%s: %s", one_line(subject), printable(text))
 
-    def over(self, subject: str, text: str = "it works again") -> None:
-        """Log that a trouble is over, if there was one."""
+    def clear(self, subject: str, text: str = "it works again") -> None:
+        """Log that it is over, if it was set."""
         if self._said.pop(subject, None) is not None:
             with suppress(BaseException):  # As above.
                 _log.warning("%s: %s", subject, text)

@@ -5,10 +5,10 @@ the lock that each user of the server holds while it exists, and that the kernel
 There is one for each running server, started with it or by the next user who finds that it is missing; it ends
 with the server. Nothing depends on it: without one, a server goes on until its next last user stops it.
 
-The last user that does stop the server ends the guardian, which waits for a lock and has no other ear.
+The last user that does stop the server ends the reaper, which waits for a lock and has no other ear.
 
 Rejected: a parent-death signal for the server, which its users outlive and share; and to make the server a child
-of the guardian, whose own end would then have to be survived by both.
+of the reaper, whose own end would then have to be survived by both.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from flowstone.store.embedded.flock import Flock
 from flowstone.store.embedded.layout import Layout
 from flowstone.store.embedded.patience import Patience
 
-__all__ = ["dismiss", "guard", "watch"]
+__all__ = ["ensure_reaper", "stop_reaper", "watch"]
 
 # It hears no signal that ends a service, for then it is needed. And it imports FlowStone from where this program
 # has it, and nothing (-I) from a working directory.
@@ -45,16 +45,16 @@ class OurFlowstone:
         return PathFinder.find_spec(name, [sys.argv[1]]) if name == "flowstone" else None
 
 sys.meta_path.insert(0, OurFlowstone)
-from flowstone.store.embedded.guardian import watch
+from flowstone.store.embedded.reaper import watch
 watch(sys.argv[2], int(sys.argv[3]))
 """
 _ENDS_WITHIN: Final = 3.0  # Seconds; one that does not belong to us ends by itself.
 _PACKAGES: Final = str(Path(__file__).parents[3])
 
 
-def guard(layout: Layout, account: Account) -> None:
-    """See that the server has a guardian; for whoever holds `start.lock` and has a server that runs."""
-    with Flock(layout.guardian, account) as lock:
+def ensure_reaper(layout: Layout, account: Account) -> None:
+    """See that the server has a reaper; for whoever holds `start.lock` and has a server that runs."""
+    with Flock(layout.reaper, account) as lock:
         if not lock.seize():
             return
         command = [sys.executable, "-I", "-c", _START, _PACKAGES, str(layout.directory), str(lock.fileno())]
@@ -64,18 +64,18 @@ def guard(layout: Layout, account: Account) -> None:
                 command,
                 cwd="/",
                 pass_fds=[lock.fileno()],
-                stdout=subprocess.DEVNULL,  # Not a pipe, which the guardian would hold open.
+                stdout=subprocess.DEVNULL,  # Not a pipe, which the reaper would hold open.
                 stderr=subprocess.DEVNULL,
             )
 
 
-def dismiss(layout: Layout, account: Account) -> None:
-    """End the guardian of a server that was stopped: its directory may be removed next, or unmounted.
+def stop_reaper(layout: Layout, account: Account) -> None:
+    """End the reaper of a server that was stopped: its directory may be removed next, or unmounted.
 
-    For whoever holds `start.lock`: without that the guardian does not end by itself, so that the process id it has
+    For whoever holds `start.lock`: without that the reaper does not end by itself, so that the process id it has
     written into its lock file is its own for as long as the file is locked.
     """
-    with Flock(layout.guardian, account) as lock:
+    with Flock(layout.reaper, account) as lock:
 
         def gone() -> bool:
             if not lock.taken():
@@ -88,11 +88,11 @@ def dismiss(layout: Layout, account: Account) -> None:
 
 
 def watch(directory: str, lock: int) -> None:
-    """Be the guardian: return when the server has been stopped, by whomever.
+    """Be the reaper: return when the server has been stopped, by whomever.
 
     Args:
         directory: The server's directory.
-        lock: The open file of `guardian.lock`, which says that there is one.
+        lock: The open file of `reaper.lock`, which says that there is one.
     """
     os.ftruncate(lock, 0)
     os.pwrite(lock, str(os.getpid()).encode(), 0)
@@ -110,4 +110,4 @@ def watch(directory: str, lock: int) -> None:
             start.release()  # Somebody has come meanwhile.
         with suppress(OSError):
             cluster.stop()
-        os.close(lock)  # Before the others: who starts a server next must not take us for its guardian.
+        os.close(lock)  # Before the others: who starts a server next must not take us for its reaper.

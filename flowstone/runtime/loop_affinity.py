@@ -10,10 +10,10 @@ from flowstone.errors import RuntimeStopping
 if TYPE_CHECKING:
     import asyncio
 
-__all__ = ["Home", "not_running"]
+__all__ = ["LoopAffinity", "not_running"]
 
 
-class Home:
+class LoopAffinity:
     """Asked first by everything public that waits for the runtime: its calls, handles of runs, results, events.
 
     Attributes:

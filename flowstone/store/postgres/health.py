@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-import logging
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
 
 import asyncpg
 
+from flowstone.alarms import Alarms
 from flowstone.store.postgres.problems import is_everywhere, sentence
 
 if TYPE_CHECKING:
@@ -18,9 +18,7 @@ if TYPE_CHECKING:
 
     from flowstone.store.postgres.address import Address
 
-__all__ = ["Trouble"]
-
-_log = logging.getLogger(__name__)
+__all__ = ["DatabaseHealth"]
 
 _SHOWN: Final = 3  # Of the things that are tried again.
 _SILENCE: Final = 5.0  # Seconds without an answer that are a problem.
@@ -35,7 +33,7 @@ class _Retried:
     why: str
 
 
-class Trouble:
+class DatabaseHealth:
     """Kept by whoever asks the database.
 
     Args:
@@ -45,7 +43,7 @@ class Trouble:
     def __init__(self, address: Address) -> None:
         self._address = address
         self._problem: str | None = None
-        self._warned = False
+        self._alarms = Alarms()
         self._asked: dict[object, float] = {}
         self._retried: dict[object, _Retried] = {}
 
@@ -91,10 +89,7 @@ class Trouble:
             why = sentence(self._address, error)
             known = self._retried.setdefault(mark, _Retried(what, datetime.now(UTC), why))
             known.why = self._problem = why
-            if not self._warned:
-                self._warned = True
-                with suppress(Exception):  # The handlers of a log are the application's.
-                    _log.warning("The store does not answer and is tried again: %s", why)
+            self._alarms.set("store", f"it does not answer and is tried again: {why}")
 
         try:
             yield failed
@@ -113,7 +108,4 @@ class Trouble:
     def fine(self) -> None:
         """Note that it answers."""
         self._problem = None
-        if self._warned:
-            self._warned = False
-            with suppress(Exception):  # As above.
-                _log.warning("The store answers again: %s", self._address)
+        self._alarms.clear("store", f"it answers again: {self._address}")

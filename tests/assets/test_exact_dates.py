@@ -9,7 +9,7 @@ from datetime import UTC, date, datetime
 import pytest
 
 from flowstone import DailyPartitions, HourlyPartitions, decode_partition, encode_partition
-from flowstone.assets.moments import REAL, is_date, is_datetime, real_kind
+from flowstone.assets.exact_dates import REAL, is_date, is_datetime, real_kind
 
 freezegun = pytest.importorskip("freezegun")
 
@@ -61,7 +61,7 @@ freezer = freeze_time("2025-01-15T12:00:00Z")
 freezer.start()
 import datetime
 import flowstone
-from flowstone.assets.moments import REAL
+from flowstone.assets.exact_dates import REAL
 
 pipeline = flowstone.Pipeline()
 
