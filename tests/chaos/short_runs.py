@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from flowstone.errors import FlowstoneError, StoreUnavailable
 from flowstone.store.postgres import PostgresStore
 from tests.chaos.pipeline import SCRAPS
+from tests.postgres import deadlocks_in
 
 if TYPE_CHECKING:
     from tests.chaos.world import World
@@ -106,5 +107,4 @@ class ShortRuns:
 
 def deadlocks(world: World) -> int:
     """How many the server has logged since it was made."""
-    logs = sorted((world.place / "pg").glob("*.log*"))
-    return sum(log.read_text(errors="replace").count("deadlock detected") for log in logs)
+    return len(deadlocks_in(world.place / "pg" / "server.log"))
