@@ -141,10 +141,10 @@ class Stores(RuleBasedStateMachine):
     @rule(waiting=st.booleans())
     def compact(self, waiting):
         """The journal is compacted while further calls come, or while nothing happens."""
-        self.file._compactor._due = 0
-        self.do(self.look(waiting))
+        self.do(self.compact_journal(waiting))
 
-    async def look(self, waiting) -> None:
+    async def compact_journal(self, waiting) -> None:
+        self.file._compactor._due = 0
         self.file._compactor.look()
         if waiting:
             await self.file._compactor.settled()

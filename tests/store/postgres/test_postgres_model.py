@@ -38,6 +38,9 @@ def machine(dsn):
             self.do(self.postgres.close())
             self.loop.close()
 
+        async def compact_journal(self, waiting) -> None:
+            """There is none."""
+
         def take_over(self, compacting) -> None:
             """A new process connects."""
             self.do(self.postgres.close())
