@@ -387,6 +387,10 @@ class Attempt:
         now = self._services.clock.now()
         return StepRetried(now, self.run_id, self.asset.name, self.key, self.number, failure, 0.0)
 
+    def refused(self, error: StoreRefused) -> AttemptEnd:
+        """The event for an attempt whose end the store would not have, whatever it was: it is not made again."""
+        return self._failed(self._refused(error))
+
     def withdrawn(self) -> StepCancelled:
         """The event for an attempt that was cancelled before it began."""
         return self._cancelled(None)

@@ -20,6 +20,7 @@ from flowstone.runs.events import StepRetried
 from flowstone.runtime.placement import Candidate, place, travels
 from flowstone.runtime.turnaround import Turnaround
 from flowstone.store.cluster import StepLease
+from flowstone.store.protocol import StoreRefused
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Sequence
@@ -47,6 +48,7 @@ class Lending:
         start: Starts a task beside the run's attempts.
         ended: Called with the events that ended attempts, and their steps.
         lost: Called with each attempt that went with its node.
+        refused: Called if the store will not have the end of an attempt: then the run cannot go on.
     """
 
     def __init__(
@@ -58,6 +60,7 @@ class Lending:
         start: Callable[[Coroutine[None, None, None]], None],
         ended: Callable[[Sequence[Event], Sequence[int]], None],
         lost: Callable[[AttemptLost], None],
+        refused: Callable[[StoreRefused], None],
     ) -> None:
         self._services = services
         self._cluster = cluster
@@ -65,6 +68,7 @@ class Lending:
         self._start = start
         self._ended = ended
         self._lost = lost
+        self._refuse = refused
         self._leases: dict[StepKey, StepLease] = {}
         self._steps: dict[StepKey, int] = {}
         self._busy: dict[str, int] = {}  # Node -> leases.
@@ -77,6 +81,7 @@ class Lending:
         self._to_settle: list[StepKey] = []
         self._stop_by: dict[StepKey, float] = {}  # Cancelled leases -> when they are given up.
         self._to_look = False
+        self._to_ask = False  # Whether all ends can be recorded: seldom, for it is seldom otherwise.
         self._working = False
         self._listening = ExitStack()
 
@@ -167,6 +172,7 @@ class Lending:
     def _heard(self, notice: Notice) -> None:
         if self._leases and (notice.kind == "look" or notice.subject == self._run.record.id):
             self._to_look = True
+            self._to_ask = self._to_ask or notice.kind == "look"
             with suppress(ActorDown):  # The run's tree is stopping.
                 self.flush()
 
@@ -214,11 +220,22 @@ class Lending:
         begun = await self._cluster.begun(run_id, dead) if dead else ()
         if ends:
             self._take_ends(ends)
+        if self._to_ask:
+            self._to_ask = False
+            await self._ask()
         for key, attempt in dead.items():
             step = self._steps[key]
             self._since.pop(step, None)
             self._forget(key)
             self._lost(AttemptLost(step, attempt, key in begun))
+
+    async def _ask(self) -> None:
+        """Learn of ends that nobody can record. The run would wait for them as long as their nodes live."""
+        for key, (attempt, why) in (await self._cluster.refused(self._run.record.id)).items():
+            lease = self._leases.get(key)
+            if lease is not None and lease.attempt == attempt:
+                self._refuse(StoreRefused(why))
+                return
 
     def _gone(self, key: StepKey, lease: StepLease) -> bool:
         """Whether nobody will record the end of this attempt."""

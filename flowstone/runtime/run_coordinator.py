@@ -227,6 +227,7 @@ class RunCoordinator(Actor):
             start=lambda work: self._beside("steps on other nodes", work, lambda _: None),
             ended=lambda events, steps: self._me.ref.cast(Recorded(events, steps)),
             lost=self._signal,
+            refused=lambda error: self._me.ref.cast(Broken(error)),
         )
 
     def _time_out(self) -> None:

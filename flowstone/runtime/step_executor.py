@@ -105,11 +105,23 @@ class StepExecutor:
                 if not _is_refusal(event):
                     self._unrecorded[0] = refused_step(event, str(error)), epoch
                     continue
-                _log.error("The end of a step of run %s cannot be recorded: %s", event.run_id, error)
+                if not await self._report(event, str(error)):
+                    return  # Nor can that: the store is wrong as a whole, and asked again at the next look.
             except StaleWrite:
                 # Nobody waits for it; or the run has another owner, which is about to grant the attempt again.
                 self._refused[event.run_id, event.asset, event.partition_key, event.attempt] = epoch
             self._unrecorded.pop(0)
+
+    async def _report(self, event: AttemptEnd, why: str) -> bool:
+        """Tell the owner of a run that the end of an attempt cannot be recorded; False if that cannot be said."""
+        key = (event.asset, event.partition_key)
+        try:
+            await self._cluster.refuse(event.run_id, key, event.attempt, why)
+        except StoreRefused as error:
+            self._services.alarms.set("store", f"it takes nothing from this node: {error}")
+            return False
+        _log.error("The end of a step of run %s cannot be recorded: %s", event.run_id, why)
+        return True
 
     # Leases -------------------------------------------------------------------------------------------------
 
@@ -233,6 +245,8 @@ def _ending(attempt: Attempt, how: Exit) -> AttemptEnd | None:
     """What is to be recorded of an attempt that recorded nothing, if anything is."""
     if isinstance(how, Shutdown):
         return None
+    if isinstance(how, Crashed) and isinstance(how.error, StoreRefused):
+        return attempt.refused(how.error)
     if isinstance(how, Crashed) and isinstance(how.error, StaleWrite | StoreUnavailable):
         return attempt.handed_over()  # Refused again, unless the run has just changed its owner.
     return attempt.killed(how)

@@ -277,6 +277,12 @@ class Cluster(Protocol):
     ) -> Sequence[StepSucceeded | StepFailed | StepCancelled | StepRetried]:
         """The recorded ends of these attempts, those that have one."""
 
+    async def refuse(self, run_id: str, key: StepKey, attempt: int, why: str) -> None:
+        """Say of an attempt of which a lease was given that the store will not have any record of its end."""
+
+    async def refused(self, run_id: str) -> Mapping[StepKey, tuple[int, str]]:
+        """Of which steps of a run that was said: the attempt, and why."""
+
     async def begun(self, run_id: str, attempts: Mapping[StepKey, int]) -> Collection[StepKey]:
         """Which of these attempts have a recorded start."""
 

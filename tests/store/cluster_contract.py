@@ -383,6 +383,21 @@ class ClusterContract:
 
     # Step leases --------------------------------------------------------------------------------------------
 
+    async def test_an_end_that_cannot_be_recorded_is_said(self, owned):
+        """Of the attempt that holds the lease, as long as it does."""
+        first, second = owned
+        await first.grant([lease("a"), lease("b", "k")])
+        assert await first.refused("run-1") == {}
+        await second.refuse("run-1", ("a", None), 1, "too long: \ud800")
+        await second.refuse("run-1", ("b", "k"), 2, "of another attempt")
+        assert list(await first.refused("run-1")) == [("a", None)]
+        assert (await first.refused("run-1"))["a", None][0] == 1
+        await first.grant([lease("a", attempt=2)])
+        assert await first.refused("run-1") == {}
+        await second.refuse("run-1", ("a", None), 2, "too long")
+        await first.settle("run-1", [("a", None)])
+        assert await first.refused("run-1") == {}
+
     async def test_a_node_sees_its_leases(self, owned):
         """Those given to it, oldest first, until they are settled."""
         first, second = owned

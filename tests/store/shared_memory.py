@@ -69,6 +69,7 @@ class SharedMemory:
         self.queue = {}  # Run ids, who came first.
         self.cancels = {}  # Run id -> reason.
         self.leases = {}
+        self.refused = {}  # As leases: attempt, why.
         self.most_leases = 0
         self.connections = []
 
@@ -355,7 +356,9 @@ class SharedMemoryStore(MemoryStore):
             if log is None or log.head().epoch != lease.epoch:
                 raise StaleWrite(f"run {lease.run_id} is not at epoch {lease.epoch} any more")
         for lease in leases:
-            self.shared.leases[lease.run_id, lease.asset, lease.partition_key] = lease
+            at = lease.run_id, lease.asset, lease.partition_key
+            self.shared.leases[at] = lease
+            self.shared.refused.pop(at, None)
         self.shared.most_leases = max(self.shared.most_leases, len(self.shared.leases))
         for node_id in {lease.node: None for lease in leases}:
             self.shared.tell(Notice("leases", node_id))
@@ -381,6 +384,7 @@ class SharedMemoryStore(MemoryStore):
         for at in tuple(self.shared.leases):
             if at[0] == run_id and (keys is None or at[1:] in keys):
                 lease = self.shared.leases.pop(at)
+                self.shared.refused.pop(at, None)
                 self.shared.tell(Notice("leases", lease.node))
 
     async def endings(self, run_id, attempts):
@@ -399,6 +403,16 @@ class SharedMemoryStore(MemoryStore):
                 )
                 found.append((run.head(), begun))
         return found[::-1]
+
+    async def refuse(self, run_id, key, attempt, why):
+        await self._pass("refuse")
+        lease = self.shared.leases.get((run_id, *key))
+        if lease is not None and lease.attempt == attempt:
+            self.shared.refused[run_id, *key] = (attempt, why)
+
+    async def refused(self, run_id):
+        await self._pass("refused")
+        return {at[1:]: said for at, said in self.shared.refused.items() if at[0] == run_id}
 
     async def begun(self, run_id, attempts):
         await self._pass("begun")

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, Final
 from flowstone.errors import RunNotFound
 from flowstone.store import refusals
 from flowstone.store.cluster import Beats, Cluster, Node, StepLease, WatchedNode
+from flowstone.store.json_safe import safe_text
 from flowstone.store.postgres.columns import event_of, request_text, run_of, step_key, utc
 from flowstone.store.postgres.heartbeat import Heartbeat, joining
 from flowstone.store.postgres.listener import Listener
@@ -202,6 +203,13 @@ class PostgresCluster(Cluster):
             return []
         rows = await self._database.fetch("endings", run_id, *_columns(attempts), list(attempts.values()))
         return [event_of(row) for row in rows]
+
+    async def refuse(self, run_id: str, key: StepKey, attempt: int, why: str) -> None:
+        await self._database.fetch("refuse", run_id, key[0], key_text(key[1]), attempt, safe_text(why))
+
+    async def refused(self, run_id: str) -> Mapping[StepKey, tuple[int, str]]:
+        rows = await self._database.fetch("refused", run_id)
+        return {step_key(row): (row["attempt"], row["refused"]) for row in rows}
 
     async def begun(self, run_id: str, attempts: Mapping[StepKey, int]) -> Collection[StepKey]:
         if not attempts:

@@ -15,7 +15,7 @@ with fence as materialized (
         numbered.granted
     from numbered order by numbered.asset collate "C", numbered.key collate "C"
     on conflict (run_id, asset, key) do update set attempt = excluded.attempt, epoch = excluded.epoch,
-        node = excluded.node, failed = excluded.failed, cancelled = false, granted = excluded.granted
+        node = excluded.node, failed = excluded.failed, cancelled = false, refused = null, granted = excluded.granted
     returning step_leases.node
 )
 select fence.id, (select count(pg_notify('flowstone', 'leases:' || told.node)) from (select distinct node from given) as told)

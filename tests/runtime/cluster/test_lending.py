@@ -64,6 +64,7 @@ async def test_a_step_that_is_lent_again_keeps_its_new_lease():
         start=lambda work: tasks.append(asyncio.create_task(work)),
         ended=lend_again,
         lost=None,
+        refused=None,
     )
     lending._may_travel = lambda _: True
     lending._place = lambda _: "other"

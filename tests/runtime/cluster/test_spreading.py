@@ -7,10 +7,11 @@ from collections import Counter
 
 import pytest
 
-from flowstone import Context, DailyPartitions, MemoryIO, Pipeline, Retry, RunFailed
+from flowstone import Context, DailyPartitions, MemoryIO, Pipeline, Retry, RunFailed, Status
 from flowstone.runs.events import StepRetried, StepStarted
 from flowstone.runtime import step_executor
 from flowstone.runtime.step_executor import StepExecutor
+from flowstone.store.protocol import StoreRefused
 from tests.runtime.cluster.scene import LEASE
 from tests.runtime.doubles import Gate
 
@@ -359,6 +360,43 @@ async def test_a_lent_step_that_ends_between_two_owners_is_not_lost(town):
     result = await town.outcome((await command.run(run.id)).wait(), 30)
     assert len(result.succeeded) == 7
     assert set(town.successes(run.id).values()) == {1}
+
+
+@pytest.mark.parametrize("told_at_once", [True, False])
+async def test_a_lent_step_whose_end_the_store_will_not_have_ends_its_run(town, monkeypatch, told_at_once):
+    """Neither its success nor that it failed: the owner is told, once that can be said, and waits for nothing."""
+    gate_all(town)
+    command = await town.node("command", worker=False)
+    for name in ("first", "second"):
+        await town.node(name)
+    run = await command.submit_backfill("raw", max_parallel=6)
+    await town.until(lambda: len(town.starts) == 6, 3)
+    owner = town.owner(run.id)
+    lent = next(day for node, _, day, _ in town.starts if node != owner)
+    revoked = not told_at_once
+    for store in town.stores.values():
+        write, refuse = store.write, store.refuse
+
+        async def refusing(event, epoch=0, *, payload=None, write=write):
+            made = getattr(event, "materialization", None)
+            if made is not None and made.partition.day == lent:
+                raise StoreRefused("not this one")
+            await write(event, epoch, payload=payload)
+
+        async def say(*arguments, refuse=refuse):
+            if revoked:
+                raise StoreRefused("nothing")
+            await refuse(*arguments)
+
+        monkeypatch.setattr(store, "write", refusing)
+        monkeypatch.setattr(store, "refuse", say)
+    open_all(town)
+    await town.clock.advance(60 if revoked else 0)
+    assert town.status(run.id) == "running"
+    revoked = False
+    with pytest.raises(RunFailed):
+        await town.outcome((await command.run(run.id)).wait(), 10)
+    assert len(await town.stores["command"].steps(run.id, status=Status.SUCCEEDED)) == 6
 
 
 async def test_a_cancel_reaches_steps_that_outlived_their_owner(town):

@@ -175,6 +175,7 @@ def transactions(kinds):
         ),
         "grant": one("grant", *leases),
         "cancel_leases": one("cancel_leases", (RUN_1, *THERE), (RUN_1, *BACK)),
+        "refuse": one("refuse", (RUN_1, "'a'", "'1'", "1", "'why'"), (RUN_1, "'b'", "'1'", "1", "'why'")),
         "settle": one("settle", (RUN_1, *THERE), (RUN_1, *BACK)),
         "prune_leases": one("prune_leases", (RUN_1,)),
         "invalidate": one("invalidate", THERE, BACK),
