@@ -147,7 +147,7 @@ class Conductor:
         if self._elsewhere is None or not self._elsewhere.goes_on(run.error):
             raise run.error
         record = await self._elsewhere.ended(run.record.id)
-        return record.status, record.status is Status.CANCELLED and self._elsewhere.overdue(record)
+        return record.status, record.status is Status.CANCELLED and await self._elsewhere.overdue(record)
 
     async def _abandon(self, run: LiveRun) -> None:
         """The caller was cancelled: so is the run, wherever it is."""

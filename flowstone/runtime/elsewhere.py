@@ -12,7 +12,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from flowstone.errors import FlowstoneError, RunNotFound, RuntimeStopping, StoreUnavailable
-from flowstone.runs.events import StepProgressed
+from flowstone.runs.events import RunCancelRequested, StepProgressed
 from flowstone.store.cluster import Notice
 from flowstone.store.protocol import StaleWrite, StoreRefused
 
@@ -43,12 +43,15 @@ class Elsewhere:
         """Whether a run that this node gave up goes on: somebody else drives it, or this node will again."""
         return isinstance(error, StaleWrite | StoreUnavailable) and not isinstance(error, StoreRefused)
 
-    def overdue(self, run: RunRecord) -> bool:
-        """Whether a cancelled run was cancelled because its time was over, as far as its record tells."""
-        limit = run.request.timeout
-        if limit is None or run.started_at is None or run.finished_at is None:
-            return False
-        return (run.finished_at - run.started_at).total_seconds() >= limit
+    async def overdue(self, run: RunRecord) -> bool:
+        """Whether a cancelled run was cancelled because its time was over: the first reason on record counts."""
+        after = 0
+        while run.request.timeout is not None and (page := await self._page(run.id, after)):
+            after = page[-1][0]
+            for _, event in page:
+                if isinstance(event, RunCancelRequested):
+                    return event.reason == "timeout"
+        return False
 
     async def submit(self, run: RunRecord) -> str:
         """Put a run into the queue; the id of the run, or of the unfinished one that has its key.

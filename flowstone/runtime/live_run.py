@@ -40,6 +40,8 @@ class LiveRun:
         awaited: Whether somebody in this process waits for it.
         raises: Whether somebody waits who is raised what its steps raise; only then is an exception kept.
         former: Steps on record that its plan does not have: it was planned by other definitions then.
+        driven_from: When it would have begun, on the monotonic clock, had it been driven without a break; of runs
+            with a timeout.
         interrupted: Whether its tree was stopped by a restart above it, and is to be started again.
     """
 
@@ -57,6 +59,7 @@ class LiveRun:
         self.given_up = False
         self.releasing = False
         self.former = 0
+        self.driven_from: float | None = None
         self.interrupted = False
         self.awaited = False
         self.raises = False

@@ -63,6 +63,9 @@ class Membership:
         self._look = False
         self._show = True
         self._shown_at = float("-inf")
+        self._spent_at = float("-inf")
+        self._spend = False
+        self._interval = services.settings.lease / 2  # So that it is heard once a lease, whatever is late.
 
     async def join(self) -> None:
         """Introduce this node. Before any run is written down, which nobody alive would own otherwise."""
@@ -112,7 +115,9 @@ class Membership:
             self._look = True
         elif self._services.clock.monotonic() - self._shown_at >= _TREE_INTERVAL:
             self._show = True
-        if self._look or self._show or self._lost:
+        if notice.kind == "look" and self._services.clock.monotonic() - self._spent_at >= self._interval:
+            self._spend = any(run.driven_from is not None for run in self._runs.live.values())
+        if self._look or self._show or self._lost or self._spend:
             self._wake()
 
     async def _work(self) -> None:
@@ -124,6 +129,9 @@ class Membership:
             if self._look:
                 self._look = False
                 self._services.peers.saw(await self._services.peers.asked(self._cluster.nodes()))
+            if self._spend:
+                self._spend = False
+                await self._say_what_is_spent()
             if self._show:
                 self._show = False
                 self._shown_at = self._services.clock.monotonic()
@@ -142,6 +150,16 @@ class Membership:
             epoch = owned.get(run.record.id)
             if epoch is None or epoch > run.record.epoch:
                 run.give_up()
+
+    async def _say_what_is_spent(self) -> None:
+        """For how long runs that have a timeout were driven: whoever takes one over cannot know it otherwise."""
+        now = self._spent_at = self._services.clock.monotonic()
+        spent = {
+            run.record.id: now - run.driven_from
+            for run in self._runs.live.values()
+            if run.driven_from is not None
+        }
+        await self._cluster.spend(self._services.node, spent)
 
     async def _leave(self) -> None:
         try:

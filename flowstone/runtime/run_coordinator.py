@@ -174,9 +174,11 @@ class RunCoordinator(Actor):
 
     async def _begin(self) -> None:
         run, services = self._run, self._services
+        spent = 0.0
         if run.fresh:
             run.fresh = False
         else:
+            spent = await self._spent()
             self._kept = await replay(services, run, self._state)
         self._epoch = run.record.epoch
         self._lending = self._make_lending()
@@ -198,7 +200,7 @@ class RunCoordinator(Actor):
         if run.draining:
             self._state.apply(HoldStarts())
         if request.timeout is not None:
-            spent = (now - (run.record.started_at or now)).total_seconds()
+            run.driven_from = self._me.clock.monotonic() - spent
             self._me.clock.call_later(max(0.0, request.timeout - spent), self._time_out)
         run.state = self._state
         run.attempts = self._attempts
@@ -212,6 +214,23 @@ class RunCoordinator(Actor):
             self._ask_to_give_up()
         if run.releasing:
             self._ask_to_release()
+
+    async def _spent(self) -> float:
+        """Seconds of the run's timeout that are over.
+
+        Its owners measured them, on clocks that nobody can step, and said so once a lease; the time in which nobody
+        drove it does not count. Where only one process can hold the store nobody says so, and the time since the
+        run began is all there is.
+        """
+        run, cluster = self._run, self._services.store.cluster
+        if run.record.request.timeout is None:
+            return 0.0
+        if run.driven_from is not None:
+            return self._services.clock.monotonic() - run.driven_from
+        if cluster is not None:
+            return await cluster.spent(run.record.id)
+        now = self._services.clock.now()
+        return max(0.0, (now - (run.record.started_at or now)).total_seconds())
 
     def _make_lending(self) -> Lending | None:
         """Only backfills spread: other runs are over before another node has heard of them."""
@@ -441,6 +460,9 @@ class RunCoordinator(Actor):
         run, services = self._run, self._services
         assert services.store.cluster is not None
         with suppress(StoreUnavailable):  # Then it is an orphan as soon as this node has gone.
+            if run.driven_from is not None:
+                spent = services.clock.monotonic() - run.driven_from
+                await services.store.cluster.spend(services.node, {run.record.id: spent})
             await services.store.cluster.release(run.record.id, services.node)
         run.fail(RuntimeStopping(f"Run {run.record.id} was handed back: another node goes on with it."))
         self._me.stop()

@@ -229,6 +229,12 @@ class Cluster(Protocol):
     async def owned(self, node_id: str) -> Mapping[str, int]:
         """The unfinished runs this node owns, each with its epoch."""
 
+    async def spend(self, node_id: str, spent: Mapping[str, float]) -> None:
+        """Remember for how many seconds, in total, these runs were driven; of those that this node owns."""
+
+    async def spent(self, run_id: str) -> float:
+        """For how many seconds a run was driven, as far as its owners came to say so."""
+
     async def release(self, run_id: str, node_id: str) -> None:
         """Give up an unfinished run that this node owns: nobody owns it, and it is in the queue again.
 

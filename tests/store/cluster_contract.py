@@ -314,6 +314,18 @@ class ClusterContract:
         with pytest.raises(StaleWrite):
             await second.adopt("run-1", "n2", epoch=6)
 
+    async def test_what_a_run_has_spent_is_said_by_its_owner(self, place, owned):
+        """In total, so that saying it again, or late, changes nothing; a former owner's word counts no more."""
+        first, second = owned
+        assert await second.spent("run-1") == 0.0
+        await first.spend("n1", {"run-1": 12.5, "run-0": 1.0})
+        await first.spend("n1", {"run-1": 10.0})
+        await first.spend("n1", {})
+        assert await second.spent("run-1") == 12.5
+        await place.store.claim("run-1", "n2", epoch=1)
+        await first.spend("n1", {"run-1": 99.0})
+        assert await second.spent("run-1") == 12.5
+
     async def test_a_former_owner_records_nothing(self, place, owned):
         """Once adopted, the run refuses its writes, also when it beats again."""
         adopted = await place.store.claim("run-1", "n2", epoch=1)

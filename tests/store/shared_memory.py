@@ -64,6 +64,7 @@ class SharedMemory:
         self.ahead = 0.0
         self.history = History()
         self.adoptions = {}
+        self.spent = {}
         self.payloads = {}
         self.nodes = {}
         self.queue = {}  # Run ids, who came first.
@@ -315,6 +316,17 @@ class SharedMemoryStore(MemoryStore):
         await self._pass("owned")
         heads = [log.head() for log in self.shared.unfinished()]
         return {head.id: head.epoch for head in heads if head.owner == node_id}
+
+    async def spend(self, node_id, spent):
+        await self._pass("spend")
+        for run_id, seconds in spent.items():
+            log = self.shared.log(run_id)
+            if log is not None and log.head().owner == node_id:
+                self.shared.spent[run_id] = max(seconds, self.shared.spent.get(run_id, 0.0))
+
+    async def spent(self, run_id):
+        await self._pass("spent")
+        return self.shared.spent.get(run_id, 0.0)
 
     async def release(self, run_id, node_id):
         await self._pass("release")

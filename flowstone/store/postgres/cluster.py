@@ -154,6 +154,14 @@ class PostgresCluster(Cluster):
     async def owned(self, node_id: str) -> Mapping[str, int]:
         return {row["id"]: row["epoch"] for row in await self._database.fetch("owned", node_id)}
 
+    async def spend(self, node_id: str, spent: Mapping[str, float]) -> None:
+        if spent:
+            await self._database.fetch("spend", node_id, list(spent), list(spent.values()))
+
+    async def spent(self, run_id: str) -> float:
+        rows = await self._database.fetch("spent", run_id)
+        return float(rows[0]["spent"]) if rows else 0.0
+
     async def release(self, run_id: str, node_id: str) -> None:
         await self._transact("handing a run back", lambda connection: _release(connection, run_id, node_id))
 

@@ -104,6 +104,44 @@ async def test_its_own_timeout_cancels_it(town):
         await town.outcome(run.wait(), 15)
 
 
+@pytest.mark.parametrize("step", [0.0, 7_200.0, -7_200.0])
+async def test_no_step_of_a_clock_ends_the_time_of_an_adopted_run(town, step):
+    """It had run for 100 s of its 200: it has the other hundred where it is adopted, give or take two leases."""
+    town.gates["one", None] = Gate()
+    await town.node("first")
+    command = await town.node("command", worker=False)
+    run = await command.submit("one", timeout=200.0)
+    await town.until(town.gates["one", None].entered.is_set, 3)
+    await town.clock.advance(100)
+    town.clock.step(step)
+    town.shared.ahead -= step
+    await town.node("second")
+    await town.die("first")
+    await town.until(lambda: town.owner(run.id) == "second", 5)
+    await town.clock.advance(80)
+    assert town.status(run.id) == "running"
+    await town.clock.advance(20 + 2 * LEASE)
+    assert town.status(run.id) == "cancelled"
+
+
+async def test_a_run_that_is_handed_back_keeps_the_time_it_has_left(town):
+    """To the second; the time in which it waits for a node does not count."""
+    town.gates["one", None] = Gate()
+    await town.node("first")
+    command = await town.node("command", worker=False)
+    run = await command.submit("one", timeout=50.0)
+    await town.until(town.gates["one", None].entered.is_set, 3)
+    await town.clock.advance(30)
+    await town.leave("first")
+    await town.clock.advance(100)
+    await town.node("second")
+    await town.until(lambda: town.owner(run.id) == "second", 5)
+    await town.clock.advance(18)
+    assert town.status(run.id) == "running"
+    await town.clock.advance(4)
+    assert town.status(run.id) == "cancelled"
+
+
 async def test_the_time_of_an_awaited_run_is_over_elsewhere(town, background):
     """`materialize(timeout=)` raises `TimeoutError` also if another node had to cancel the run."""
     town.gates["one", None] = Gate()

@@ -175,6 +175,11 @@ def transactions(kinds):
         ),
         "grant": one("grant", *leases),
         "cancel_leases": one("cancel_leases", (RUN_1, *THERE), (RUN_1, *BACK)),
+        "spend": one(
+            "spend",
+            ("'n1'", texts("run-1", "run-2"), "'{1,1}'"),
+            ("'n1'", texts("run-2", "run-1"), "'{2,2}'"),
+        ),
         "refuse": one("refuse", (RUN_1, "'a'", "'1'", "1", "'why'"), (RUN_1, "'b'", "'1'", "1", "'why'")),
         "settle": one("settle", (RUN_1, *THERE), (RUN_1, *BACK)),
         "prune_leases": one("prune_leases", (RUN_1,)),

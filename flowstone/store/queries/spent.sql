@@ -1,0 +1,1 @@
+select runs.spent from flowstone.runs where runs.id = $1
