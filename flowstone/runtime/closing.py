@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import logging
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from flowstone.assets.partition_keys import decode_partition
-from flowstone.runs.events import RunFinished, StepFailed, StepRetried, StepStarted
+from flowstone.runs.events import RunFinished, StepCancelled, StepFailed, StepRetried, StepStarted
 from flowstone.runs.records import Failure, Materialization, Status
 from flowstone.runtime.guard import describe
 from flowstone.store.protocol import StaleWrite, StoreRefused
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
     from flowstone.runs.records import RunRecord
     from flowstone.runtime.services import Services
 
-__all__ = ["close_run", "given_up"]
+__all__ = ["cancel_run", "close_run", "given_up"]
 
 _log = logging.getLogger(__name__)
 
@@ -52,6 +53,24 @@ async def close_run(services: Services, record: RunRecord, why: Failure | None =
         return
     for event in events:
         services.failures.tell(event)
+
+
+async def cancel_run(services: Services, record: RunRecord) -> None:
+    """Claim a run that is to be cancelled and that nobody is there to stop, and record that it is cancelled.
+
+    Raises:
+        StaleWrite: Somebody else has it.
+        StoreUnavailable: The store is away.
+    """
+    store = services.store
+    record = await store.claim(record.id, services.node, epoch=record.epoch)
+    now = services.clock.now()
+    stopped: list[Event] = []
+    for last in await _in_flight(services, record.id):
+        made = replace(_lost(last, now, None).materialization, status=Status.CANCELLED, failure=None)
+        stopped.append(StepCancelled(now, record.id, last.asset, last.partition_key, last.attempt, made))
+    end = RunFinished(now, record.id, record.request.asset, Status.CANCELLED)
+    await store.write_many([*stopped, end], record.epoch)
 
 
 def given_up(error: BaseException) -> Failure:

@@ -13,11 +13,12 @@ from typing import TYPE_CHECKING
 
 from flowstone.errors import FlowstoneError, RunNotFound, RuntimeStopping, StoreUnavailable
 from flowstone.runs.events import RunCancelRequested, StepProgressed
+from flowstone.runtime.closing import cancel_run
 from flowstone.store.cluster import Notice
 from flowstone.store.protocol import StaleWrite, StoreRefused
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Sequence
+    from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 
     from flowstone.runs.events import Event
     from flowstone.runs.records import RunRecord
@@ -85,9 +86,17 @@ class Elsewhere:
             RuntimeStopping: This runtime has stopped; the run may go on.
             StoreUnavailable: The store refuses for good to be read: what becomes of the run cannot be known.
         """
+        return await self._wait(run_id)
+
+    async def _wait(
+        self, run_id: str, unfinished: Callable[[RunRecord], Awaitable[None]] | None = None
+    ) -> RunRecord:
+        """As `ended`; `unfinished` is called with the run at each look at which it has not ended."""
         patience = _POLL
         with self._services.notices.end_of(run_id) as woken:
             while (record := await self._look(run_id)) is None or not record.status.terminal:
+                if record is not None and unfinished is not None:
+                    await unfinished(record)
                 await woken.wait_or(self._services.clock, patience)
                 if self._services.notices.closed:
                     raise RuntimeStopping(f"The runtime has stopped; run {run_id} may go on in another one.")
@@ -96,9 +105,19 @@ class Elsewhere:
             return record
 
     async def cancel(self, run_id: str, reason: CancelReason) -> None:
-        """Have its owner stop it, and return when it has stopped."""
+        """Have its owner stop it, and return when it has stopped; stop it here if nobody is there to do that."""
         await self._cluster.request_cancel(run_id, reason)
-        await self.ended(run_id)
+        await self._wait(run_id, self._cancel_if_left)
+
+    async def _cancel_if_left(self, run: RunRecord) -> None:
+        """A run whose owner is gone, while no node lives that would take it over, would wait for ever."""
+        peers = self._services.peers
+        if run.owner is not None and not peers.gone(run.owner):
+            return
+        if any(run.pipeline in watched.node.pipelines for watched in peers.all_alive()):
+            return
+        with suppress(StaleWrite, StoreUnavailable):  # Somebody came to take it; or the next look will do it.
+            await cancel_run(self._services, run)
 
     async def abandon(self, run_id: str) -> None:
         """Cancel a run whose caller was cancelled, and wait until it has stopped, but not for ever."""
@@ -122,12 +141,12 @@ class Elsewhere:
                             yield event
                     if record is not None and record.status.terminal:
                         return
-                    await self._wait(woken)
+                    await self._next(woken)
                     for event in live.taken():
                         if isinstance(event, StepProgressed):
                             yield event
 
-    async def _wait(self, woken: Waker) -> None:
+    async def _next(self, woken: Waker) -> None:
         await woken.wait_or(self._services.clock, _POLL)
         if self._services.notices.closed:
             raise RuntimeStopping("The runtime has stopped; the run may go on in another one.")

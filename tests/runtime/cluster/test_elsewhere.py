@@ -157,6 +157,40 @@ async def test_the_time_of_an_awaited_run_is_over_elsewhere(town, background):
         await task
 
 
+async def test_a_run_that_nobody_is_left_to_stop_is_cancelled_all_the_same(town):
+    """Its owner is dead and no worker lives: whoever cancels it need not wait for one to come."""
+    town.gates["one", None] = Gate()
+    command = await town.node("command", worker=False)
+    await town.node("first")
+    run = await command.submit("one")
+    await town.until(town.gates["one", None].entered.is_set, 3)
+    town.stores["first"].cut()
+    await town.outcome(run.cancel(), LEASE + 5)
+    with pytest.raises(RunCancelled) as caught:
+        await town.outcome(run.wait(), 1)
+    assert [step.attempt for step in caught.value.result.cancelled] == [1]
+    town.stores["first"].mend()
+    await town.clock.advance(5)
+    assert await run.status() == "cancelled"
+
+
+async def test_a_released_run_that_nobody_is_left_to_take_is_cancelled(town):
+    """It had begun, was handed back by a node that stopped, and waits in the queue."""
+    town.gates["one", None] = Gate()
+    command = await town.node("command", worker=False)
+    await town.node("first")
+    run = await command.submit("one")
+    await town.until(town.gates["one", None].entered.is_set, 3)
+    await town.leave("first")
+    assert (town.status(run.id), town.owner(run.id)) == ("running", None)
+    await town.outcome(run.cancel(), 5)
+    assert await run.status() == "cancelled"
+    town.gates["one", None].open()
+    await town.node("second")
+    await town.clock.advance(20)
+    assert await run.status() == "cancelled"
+
+
 async def test_a_cancelled_caller_cancels_its_run_elsewhere(town, background):
     """The run stops where it is driven by then, and the caller gets its CancelledError when it has."""
     town.gates["one", None] = Gate()
