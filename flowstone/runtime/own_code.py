@@ -162,6 +162,7 @@ def _places(error: BaseException) -> list[_Place]:
 
 
 def is_own(file: str) -> bool:
+    """Whether a file is neither the interpreter's nor installed."""
     return not (_is_standard(file) or file.endswith(_COMPILED) or any(part in file for part in _INSTALLED))
 
 

@@ -20,6 +20,8 @@ __all__ = ["CallState", "ThreadCall"]
 
 
 class CallState(Enum):
+    """Where a call to a thread stands."""
+
     QUEUED = auto()
     RUNNING = auto()
     DONE = auto()
