@@ -135,12 +135,21 @@ class Database:
         return await asyncpg.connect(self.address.dsn, **self._options())
 
     def _options(self) -> dict[str, Any]:
-        """How to connect. A pooler refuses settings at the start of a session, and keeps no statements."""
+        """How to connect. A pooler refuses settings at the start of a session, and keeps no statements.
+
+        How long a statement may take is said here: what a database or a role has for the statements of people
+        would stop each try of a long one, for ever.
+        """
         options: dict[str, Any] = {"timeout": _CONNECT, "command_timeout": _ANSWER}
         options["target_session_attrs"] = self.address.target
         if self.pooled:
             return {**options, "statement_cache_size": 0}
-        settings = {"application_name": "flowstone", "idle_in_transaction_session_timeout": str(_IDLE)}
+        settings = {
+            "application_name": "flowstone",
+            "idle_in_transaction_session_timeout": str(_IDLE),
+            "statement_timeout": "0",
+            "lock_timeout": "0",
+        }
         return {**options, "server_settings": settings}
 
     @asynccontextmanager

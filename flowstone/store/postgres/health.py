@@ -94,7 +94,8 @@ class DatabaseHealth:
         try:
             yield failed
         finally:
-            self._retried.pop(mark, None)
+            if self._retried.pop(mark, None) is not None and self._problem is None:
+                self._over()
 
     def refused(self, error: BaseException) -> None:
         """Note that it answers, and refuses this user. What it refuses of a single question is the asker's."""
@@ -108,4 +109,9 @@ class DatabaseHealth:
     def fine(self) -> None:
         """Note that it answers."""
         self._problem = None
-        self._alarms.clear("store", f"it answers again: {self._address}")
+        self._over()
+
+    def _over(self) -> None:
+        """Log that it answers again, unless it answers to some questions and others are still tried again."""
+        if not self._retried:
+            self._alarms.clear("store", f"it answers again: {self._address}")

@@ -10,6 +10,7 @@ import pytest
 from flowstone.store.postgres import PostgresStore
 from flowstone.store.postgres import database as connections
 from flowstone.store.postgres import health as module
+from flowstone.store.postgres.address import Address
 from tests.store.facts import begun, run
 
 BROKEN = (asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError)
@@ -67,3 +68,37 @@ async def test_a_server_that_hangs_is_a_problem(store, database, monkeypatch):
     await writing
     assert store.problem is None
     await connection.close()
+
+
+async def test_limits_meant_for_the_statements_of_people_stop_none_of_ours(database):
+    """A role or a database may have a limit that a long statement of a large run never keeps."""
+    name = database.rpartition("@/")[2].partition("?")[0]
+    connection = await asyncpg.connect(database)
+    await connection.execute(f"alter database \"{name}\" set statement_timeout = '1ms'")
+    await connection.close()
+    store = PostgresStore(database)
+    await store.open()
+    assert await store._database.patiently(lambda: _sleep(store), "sleeping", 1.0) == 1
+    await store.close()
+
+
+async def _sleep(store):
+    async with store._database.transaction() as connection:
+        return await connection.fetchval("select 1 from pg_sleep(0.05)")
+
+
+def test_an_outage_of_some_questions_is_said_once(caplog):
+    """While others are answered it is not over; it is when what was tried again has worked."""
+    health = module.DatabaseHealth(Address.of("postgresql://db.internal/orders"))
+    with health.retrying("recording what runs write") as failed:
+        for _ in range(20):
+            failed(asyncpg.QueryCanceledError("canceling statement due to statement timeout"))
+            health.fine()
+        assert "recording what runs write" in health.problem
+        assert len(caplog.records) == 1
+        health.fine()
+    assert health.problem is None
+    down, up = (record.message for record in caplog.records)
+    assert "tried again" in down
+    assert "statement timeout" in down
+    assert "answers again" in up
