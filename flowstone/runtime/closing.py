@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import logging
+from contextlib import suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from flowstone.assets.partition_keys import decode_partition
+from flowstone.errors import StoreUnavailable
 from flowstone.runs.events import RunFinished, StepCancelled, StepFailed, StepRetried, StepStarted
 from flowstone.runs.records import Failure, Materialization, Status
 from flowstone.runtime.guard import describe
@@ -48,6 +50,7 @@ async def close_run(services: Services, record: RunRecord, why: Failure | None =
     except (StoreRefused, StaleWrite):
         # One of the steps has its record, or the store will not have it; the run ends even so.
         await store.write(end, record.epoch)
+    await _settle(services, record)
     if why is not None:
         _log.error("Run %s has failed: %s", record.id, why.message)
         return
@@ -71,6 +74,14 @@ async def cancel_run(services: Services, record: RunRecord) -> None:
         stopped.append(StepCancelled(now, record.id, last.asset, last.partition_key, last.attempt, made))
     end = RunFinished(now, record.id, record.request.asset, Status.CANCELLED)
     await store.write_many([*stopped, end], record.epoch)
+    await _settle(services, record)
+
+
+async def _settle(services: Services, record: RunRecord) -> None:
+    """Take back what was lent of a run that is over, so that nobody goes on with it."""
+    if services.store.cluster is not None:
+        with suppress(StoreUnavailable):  # It goes with the run, when retention forgets that.
+            await services.store.cluster.settle(record.id, None)
 
 
 def given_up(error: BaseException) -> Failure:

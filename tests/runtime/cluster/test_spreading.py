@@ -397,6 +397,7 @@ async def test_a_lent_step_whose_end_the_store_will_not_have_ends_its_run(town, 
     with pytest.raises(RunFailed):
         await town.outcome((await command.run(run.id)).wait(), 10)
     assert len(await town.stores["command"].steps(run.id, status=Status.SUCCEEDED)) == 6
+    await town.until(lambda: not town.shared.leases, 1)
 
 
 async def test_a_cancel_reaches_steps_that_outlived_their_owner(town):
