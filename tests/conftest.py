@@ -7,6 +7,11 @@ import inspect
 import signal
 
 import pytest
+from hypothesis import settings
+
+# How long an example takes says how busy the machine is.
+settings.register_profile("flowstone", deadline=None)
+settings.load_profile("flowstone")
 
 pytest_plugins = ["tests.postgres"]  # `database` and the server behind it, one for the session.
 
@@ -15,13 +20,18 @@ TURNS = 50
 
 
 @pytest.fixture(scope="session", autouse=True)
-def interrupts_are_heard():
-    """Processes started in the background ignore SIGINT, and so would every process that a test interrupts."""
-    before = signal.getsignal(signal.SIGINT)
-    if before is signal.SIG_IGN:
-        signal.signal(signal.SIGINT, signal.default_int_handler)
+def signals_are_heard():
+    """Processes started in the background, or by nohup, ignore these, and so would whatever a test signals."""
+    heard = {signal.SIGINT: signal.default_int_handler}
+    if hasattr(signal, "SIGHUP"):
+        heard[signal.SIGHUP] = signal.SIG_DFL
+    before = {number: signal.getsignal(number) for number in heard}
+    for number, handler in heard.items():
+        if before[number] is signal.SIG_IGN:
+            signal.signal(number, handler)
     yield
-    signal.signal(signal.SIGINT, before)
+    for number, handler in before.items():
+        signal.signal(number, handler)
 
 
 @pytest.fixture(autouse=True)
