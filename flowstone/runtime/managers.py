@@ -6,18 +6,36 @@ import logging
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
+from flowstone.io.manager import IOManager
 from flowstone.io.memory import MemoryIO
 from flowstone.io.postgres import PostgresIO
+from flowstone.runtime.options import by_name
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from flowstone.io.manager import IOManager
     from flowstone.store.protocol import Store
 
-__all__ = ["attached", "warn_of_memory"]
+__all__ = ["attached", "named_managers", "warn_of_memory"]
 
 _log = logging.getLogger(__name__)
+
+
+def named_managers(given: Mapping[str, IOManager] | None) -> dict[str, IOManager]:
+    """The managers that a runtime was given, by name. Raises TypeError if it was given something else."""
+    managers = by_name("io", given)
+    for name, manager in managers.items():
+        # A class has the methods of its objects, so that the protocol alone would take it.
+        if isinstance(manager, type):
+            raise TypeError(
+                f"Runtime(io={{{name!r}: …}}) takes an IO manager, not the class {manager.__name__}."
+            )
+        if not isinstance(manager, IOManager):
+            raise TypeError(
+                f"Runtime(io={{{name!r}: …}}) takes an IO manager, with the methods store, load, delete and "
+                f"exists, not a {type(manager).__name__}."
+            )
+    return managers
 
 
 def attached(given: Mapping[str, IOManager], store: Store) -> dict[str, IOManager]:

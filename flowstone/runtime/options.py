@@ -8,13 +8,14 @@ a plain runtime starts without it.
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from flowstone.runtime.settings import Settings
 
-__all__ = ["Options", "environment_speaks", "options_from"]
+__all__ = ["Options", "by_name", "environment_speaks", "options_from"]
 
 
 @dataclass(frozen=True)
@@ -53,3 +54,23 @@ def options_from(settings: Settings | None, given: dict[str, Any]) -> Options:
 def environment_speaks() -> bool:
     """Whether any variable is meant for FlowStone."""
     return any(name.upper().startswith("FLOWSTONE_") for name in os.environ)
+
+
+def by_name(option: str, given: object) -> dict[str, Any]:
+    """What a runtime was given by name; nothing if that is None.
+
+    Whether it is empty does not say whether it was meant: an IO manager or a pool without contents is false too.
+
+    Raises:
+        TypeError: It is something else than a mapping of names.
+    """
+    if given is None:
+        return {}
+    if not isinstance(given, Mapping):
+        what = f"the class {given.__name__}" if isinstance(given, type) else f"a {type(given).__name__}"
+        name = "default" if option == "io" else "name"
+        raise TypeError(f"Runtime({option}=…) takes a dict by name, {option}={{{name!r}: …}}, not {what}.")
+    for name in given:
+        if not isinstance(name, str):
+            raise TypeError(f"Runtime({option}=…) takes a dict by name, and {name!r} is no name.")
+    return dict(given)

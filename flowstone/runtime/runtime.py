@@ -27,9 +27,9 @@ from flowstone.runtime.handle import Run
 from flowstone.runtime.health import Health, health
 from flowstone.runtime.lineage import Lineage
 from flowstone.runtime.loop_affinity import not_running
-from flowstone.runtime.managers import attached
+from flowstone.runtime.managers import attached, named_managers
 from flowstone.runtime.offspring import adopt_tasks
-from flowstone.runtime.options import options_from
+from flowstone.runtime.options import by_name, options_from
 from flowstone.runtime.preview import Plan, preview
 from flowstone.runtime.providers import as_provider
 from flowstone.runtime.requests import (
@@ -92,6 +92,7 @@ class Runtime:
     Raises:
         DefinitionError: The pipelines make no valid graph.
         ValueError: An option is unknown or out of range.
+        TypeError: `io` or `resources` is no mapping of names, or what `io` names is no IO manager.
     """
 
     def __init__(
@@ -111,8 +112,9 @@ class Runtime:
         self._settings = options_from(settings, options)
         self._snapshot = Snapshot.of(given)
         self._store = self._settings.store if store is None else store
-        self._io = dict(io or {})
-        self._resources = {name: as_provider(value) for name, value in (resources or {}).items()}
+        self._io = named_managers(io)
+        given_resources = by_name("resources", resources)
+        self._resources = {name: as_provider(value) for name, value in given_resources.items()}
         self._worker = worker
         self._clock = clock or SystemClock()
         self._random = random or Random()  # noqa: S311 - jitter and ids, not secrets

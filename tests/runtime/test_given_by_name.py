@@ -1,0 +1,34 @@
+"""What a runtime is given by name: anything else is refused when it is made, and never left out in silence."""
+
+from __future__ import annotations
+
+import pytest
+
+from flowstone import FileIO, MemoryIO, Pipeline, Runtime
+
+
+@pytest.mark.parametrize("option", ["io", "resources"])
+@pytest.mark.parametrize("given", [MemoryIO(), [], "db", MemoryIO], ids=["object", "list", "text", "class"])
+def test_what_has_no_names_is_refused(option, given):
+    """Something that is no mapping raises a sentence with the remedy, also if it is empty and so false."""
+    with pytest.raises(TypeError, match=rf"^Runtime\({option}=…\) takes a dict by name, {option}=\{{"):
+        Runtime(Pipeline("shop"), **{option: given})
+
+
+@pytest.mark.parametrize("option", ["io", "resources"])
+def test_a_name_is_text(option):
+    """A key that is no text is named in the error."""
+    with pytest.raises(TypeError, match="1 is no name"):
+        Runtime(Pipeline("shop"), **{option: {1: MemoryIO()}})
+
+
+def test_a_class_is_no_io_manager():
+    """The class of an IO manager, which has all its methods, is refused by its name."""
+    with pytest.raises(TypeError, match="not the class FileIO"):
+        Runtime(Pipeline("shop"), io={"default": FileIO})
+
+
+def test_what_stores_nothing_is_no_io_manager(tmp_path):
+    """An object without the methods of an IO manager is refused with their names."""
+    with pytest.raises(TypeError, match="store, load, delete and exists, not a str"):
+        Runtime(Pipeline("shop"), io={"default": str(tmp_path)})
