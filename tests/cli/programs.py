@@ -6,7 +6,9 @@ import contextlib
 import os
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 __all__ = ["command", "environment", "finished", "read_until", "started"]
@@ -51,5 +53,15 @@ def read_until(process: subprocess.Popen[str], words: str) -> str:
 
 
 def finished(process: subprocess.Popen[str]) -> tuple[int, str, str]:
-    out, err = process.communicate(timeout=30)
-    return process.returncode, out, err
+    """Wait for the end: the status, and all that was not read before.
+
+    Not `communicate`, which reads past the lines that `read_until` has in its buffer, and loses them.
+    """
+    late = threading.Timer(30, process.kill)
+    late.start()
+    try:
+        with ThreadPoolExecutor(2) as both:
+            out, err = both.map(lambda stream: stream.read(), (process.stdout, process.stderr))
+        return process.wait(), out, err
+    finally:
+        late.cancel()
