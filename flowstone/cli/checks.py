@@ -19,6 +19,7 @@ from flowstone.cli.loading import load
 from flowstone.cli.loop import has_uvloop
 from flowstone.cli.places import directory_of, shares, shown, store_of
 from flowstone.cli.problem import describe
+from flowstone.cli.session import check_complete
 from flowstone.cli.verdicts import Check
 
 if TYPE_CHECKING:
@@ -47,7 +48,7 @@ async def checks(store: str, target: str | None) -> AsyncIterator[Check]:
         yield Check("no database", "note", remark)
     yield _disk(store)
     if target is not None:
-        yield _pipeline(target)
+        yield _pipeline(target, store)
 
 
 def _python() -> Check:
@@ -76,7 +77,7 @@ def _extras() -> Check:
 
 
 def _clock() -> Check:
-    """Leases, time partitions and "newest" rest on the clock: it must be set and must not jump."""
+    """Time partitions, and the times that people read, rest on the clock: it must be set and must not jump."""
     now = datetime.now(UTC)
     wall, steady = time.time(), time.monotonic()
     while time.monotonic() - steady < 0.02:
@@ -145,10 +146,11 @@ def _disk(url: str) -> Check:
     return Check("disk", "ok", found)
 
 
-def _pipeline(target: str) -> Check:
+def _pipeline(target: str, store: str) -> Check:
     try:
         loaded = load(target)
         assets = loaded.pipeline.graph.order()
+        check_complete(loaded, store)
     except Exception as error:
         problem = describe(error)
         return Check("pipeline", "wrong", problem.message, problem.remedy)

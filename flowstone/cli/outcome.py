@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from flowstone.cli.session import Outcome
     from flowstone.runs.records import Materialization
 
-__all__ = ["FAILURES_TOLD", "failure_lines", "show_outcome", "skipped_line", "step_table"]
+__all__ = ["FAILURES_TOLD", "failure_lines", "show_outcome", "skipped_line", "step_table", "traceback_hint"]
 
 FAILURES_TOLD = 20
 """Failures told in full; a broken source fails a thousand partitions in the same words."""
@@ -84,7 +84,9 @@ def show_outcome(screen: Screen, outcome: Outcome) -> None:
         return
     for line in failure_lines(outcome.steps.get("failed", ()), debug=screen.debug):
         screen.show(line)
-    if (hint := _hint(outcome)) is not None and not screen.debug:
+    remembered = outcome.run_id if outcome.remembered else None
+    hint = traceback_hint(outcome.steps.get("failed", ()), remembered)
+    if hint is not None and not screen.debug:
         screen.note(hint)
     skipped = skipped_line(outcome.steps.get("skipped", ()))
     if skipped:
@@ -92,14 +94,18 @@ def show_outcome(screen: Screen, outcome: Outcome) -> None:
     screen.show(_summary(outcome))
 
 
-def _hint(outcome: Outcome) -> str | None:
-    """How to see more of what failed."""
-    failed = outcome.steps.get("failed", ())
+def traceback_hint(failed: Sequence[Materialization], run_id: str | None) -> str | None:
+    """How to see the whole tracebacks of these steps; None if there are none.
+
+    Args:
+        failed: The failed steps.
+        run_id: Their run, where the store remembers it for another command.
+    """
     if not any(step.failure is not None and step.failure.traceback for step in failed[:FAILURES_TOLD]):
         return None
-    if not outcome.remembered:
+    if run_id is None:
         return "--debug shows the whole traceback."
-    return f"`flowstone run {outcome.run_id} --debug` shows the whole traceback."
+    return f"`flowstone run {run_id} --debug` shows the whole traceback."
 
 
 def _summary(outcome: Outcome) -> str:

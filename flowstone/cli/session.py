@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from flowstone.runtime.result import RunResult
     from flowstone.runtime.runtime import Runtime
 
-__all__ = ["Outcome", "compute", "open_runtime", "perform"]
+__all__ = ["Outcome", "check_complete", "compute", "open_runtime", "perform"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +98,12 @@ async def open_runtime(
         except StoreUnavailable as error:
             raise file_instead(store, error) from error
         yield runtime
+
+
+def check_complete(loaded: Loaded, store: str) -> None:
+    """Raise `CommandError` if an asset needs an IO manager or a resource that its module does not define."""
+    _managers(loaded, store)
+    _resources(loaded)
 
 
 def _managers(loaded: Loaded, store: str) -> dict[str, IOManager]:

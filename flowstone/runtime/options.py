@@ -42,12 +42,15 @@ def options_from(settings: Settings | None, given: dict[str, Any]) -> Options:
 
     Raises:
         ValueError: A field is unknown or out of range, in one sentence.
+        TypeError: `settings` is something else.
     """
     given = {name: value for name, value in given.items() if value is not None}
     if settings is None and not given and not environment_speaks():
         return Options()
-    from flowstone.runtime.settings import merged_settings  # noqa: PLC0415 - see the module docstring
+    from flowstone.runtime.settings import Settings, merged_settings  # noqa: PLC0415 - see the module docstring
 
+    if not isinstance(settings, Settings | None):
+        raise TypeError(f"Runtime(settings=…) takes a Settings, not a {type(settings).__name__}.")
     return Options(**merged_settings(settings, given).model_dump())
 
 

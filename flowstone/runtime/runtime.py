@@ -14,7 +14,7 @@ from random import Random
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Self
 
-from flowstone.actors import ProcessInfo, SystemClock
+from flowstone.actors import Clock, ProcessInfo, SystemClock
 from flowstone.assets.pipeline import Pipeline
 from flowstone.errors import RunCancelled, RuntimeStopping, StoreUnavailable
 from flowstone.runs.planner import plan_run
@@ -51,7 +51,7 @@ if TYPE_CHECKING:
     from contextlib import AbstractAsyncContextManager
     from types import TracebackType
 
-    from flowstone.actors import Clock, Supervisor
+    from flowstone.actors import Supervisor
     from flowstone.actors.offspring import TaskFactory
     from flowstone.assets.partition_view import PartitionView
     from flowstone.io.manager import IOManager
@@ -92,7 +92,8 @@ class Runtime:
     Raises:
         DefinitionError: The pipelines make no valid graph.
         ValueError: An option is unknown or out of range.
-        TypeError: `io` or `resources` is no mapping of names, or what `io` names is no IO manager.
+        TypeError: `io` or `resources` is no mapping of names, or what `io` names is no IO manager; `clock` or
+            `settings` is something else.
     """
 
     def __init__(
@@ -116,6 +117,8 @@ class Runtime:
         given_resources = by_name("resources", resources)
         self._resources = {name: as_provider(value) for name, value in given_resources.items()}
         self._worker = worker
+        if not isinstance(clock, Clock | None):
+            raise TypeError(f"Runtime(clock=…) takes a Clock, not a {type(clock).__name__}.")
         self._clock = clock or SystemClock()
         self._random = random or Random()  # noqa: S311 - jitter and ids, not secrets
         self._services: Services | None = None

@@ -57,7 +57,7 @@ def json_safe(value: object) -> Any:
     Args:
         value: Anything. JSON-able data within the caps comes back as an equal copy.
     """
-    if type(value) is dict and _is_flat(value):  # Nearly all metadata is this, and a run waits for it.
+    if type(value) is dict and (not value or _is_flat(value)):  # Nearly all metadata, and a run waits for it.
         return dict(value)
     return _Conversion().convert(value, 0)
 

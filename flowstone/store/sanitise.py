@@ -7,13 +7,16 @@ runtime writes (names, keys, ids, locations) is left exactly as it is.
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, TypeVar
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from flowstone.runs.events import RunCancelRequested, RunQueued, StepRetried
 from flowstone.store.event_log import ENDINGS
 from flowstone.store.json_safe import json_safe, safe_text
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
     from flowstone.runs.events import Event
     from flowstone.runs.records import Failure, Materialization, RunRecord, RunRequest
 
@@ -24,16 +27,8 @@ _E = TypeVar("_E", bound="Event")
 
 def sanitised(event: _E) -> _E:
     """The event with storable texts and metadata."""
-    if isinstance(event, ENDINGS):
-        record = _record(event.materialization)
-        return event if record is event.materialization else replace(event, materialization=record)
-    if isinstance(event, StepRetried):
-        return replace(event, failure=_failure(event.failure))
-    if isinstance(event, RunCancelRequested):
-        return replace(event, reason=safe_text(event.reason))
-    if isinstance(event, RunQueued):
-        return replace(event, request=_request(event.request))
-    return event
+    change = _CHANGES.get(type(event))
+    return event if change is None else change(event)
 
 
 def sanitised_run(run: RunRecord) -> RunRecord:
@@ -42,7 +37,13 @@ def sanitised_run(run: RunRecord) -> RunRecord:
 
 
 def _record(record: Materialization) -> Materialization:
-    if not record.metadata and record.failure is None and _are_texts(record):
+    if (
+        not record.metadata
+        and record.failure is None
+        and _is_text(record.code_version)
+        and _is_text(record.data_version)
+        and _is_text(record.location)
+    ):
         return record  # Nearly always, and to make a record anew takes longer than to encode it.
     return replace(
         record,
@@ -54,14 +55,13 @@ def _record(record: Materialization) -> Materialization:
     )
 
 
-def _are_texts(record: Materialization) -> bool:
-    given = record.code_version, record.data_version, record.location
-    return all(value is None or type(value) is str for value in given)
+def _is_text(value: Any) -> bool:
+    return value is None or type(value) is str
 
 
 def _text(value: Any) -> str | None:
     """Versions and locations come from users' code, where a number or a path may stand for a text."""
-    return value if value is None or type(value) is str else str(json_safe(value))
+    return value if _is_text(value) else str(json_safe(value))
 
 
 def _failure(failure: Failure) -> Failure:
@@ -80,3 +80,19 @@ def _request(request: RunRequest) -> RunRequest:
         return request
     tags = {str(json_safe(key)): str(json_safe(value)) for key, value in request.tags.items()}
     return replace(request, tags=tags)
+
+
+def _ending(event: Any) -> Any:
+    record = _record(event.materialization)
+    return event if record is event.materialization else replace(event, materialization=record)
+
+
+_CHANGES: Final[Mapping[type[Any], Callable[[Any], Any]]] = MappingProxyType(
+    {
+        **dict.fromkeys(ENDINGS, _ending),
+        StepRetried: lambda event: replace(event, failure=_failure(event.failure)),
+        RunCancelRequested: lambda event: replace(event, reason=safe_text(event.reason)),
+        RunQueued: lambda event: replace(event, request=_request(event.request)),
+    }
+)
+"""What has to be done to the events that carry something of the user's; the others are stored as they are."""

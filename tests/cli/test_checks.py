@@ -69,6 +69,18 @@ async def test_a_store_in_the_way(tmp_path):
     assert "disk" in result
 
 
+async def test_a_pipeline_that_cannot_be_run(tmp_path):
+    """An asset that needs what its module does not define is wrong here too, not only once it is materialized."""
+    (tmp_path / "shop.py").write_text(
+        "from flowstone import Pipeline\n"
+        "pipeline = Pipeline('shop')\n"
+        "@pipeline.asset(requires={'db'})\n"
+        "def orders(): ...\n"
+    )
+    check = (await found(target=str(tmp_path / "shop.py")))["pipeline"]
+    assert (check.verdict, "needs the resource 'db'" in check.found) == ("wrong", True)
+
+
 async def test_an_unknown_store_is_wrong_usage():
     """A store that means nothing is not a finding but a mistake in the question."""
     with pytest.raises(CommandError):

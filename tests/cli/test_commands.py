@@ -133,6 +133,7 @@ def test_a_failed_step_can_be_looked_at_again(shop, cli):
     """The command that a failure names shows the whole traceback, with the frames of libraries."""
     result = cli("materialize", "shop.py", "visits", "--partition", "2025-01-05")
     command = re.search(r"`flowstone (run \w+ --debug)`", result.stderr).group(1)
+    assert f"`flowstone {command}` shows" in cli(*command.split()[:2]).stderr
     shown = cli(*command.split())
     assert "Traceback (most recent call last)" in shown.stdout
     assert "shop.py" in shown.stdout

@@ -32,3 +32,10 @@ def test_what_stores_nothing_is_no_io_manager(tmp_path):
     """An object without the methods of an IO manager is refused with their names."""
     with pytest.raises(TypeError, match="store, load, delete and exists, not a str"):
         Runtime(Pipeline("shop"), io={"default": str(tmp_path)})
+
+
+@pytest.mark.parametrize(("option", "given"), [("clock", 3), ("settings", {"lease": 3})])
+def test_what_is_of_another_kind_is_refused(option, given):
+    """A clock or settings of the wrong type raise a sentence when the runtime is made, not while it runs."""
+    with pytest.raises(TypeError, match=rf"^Runtime\({option}=…\) takes a \w+, not a \w+\.$"):
+        Runtime(Pipeline("shop"), **{option: given})

@@ -12,7 +12,7 @@ from flowstone.cli.finding import find_run
 from flowstone.cli.labels import breakdown, count, request_label, took
 from flowstone.cli.loop import run_async
 from flowstone.cli.options import Debug, Json, StoreUrl
-from flowstone.cli.outcome import FAILURES_TOLD, failure_lines, step_table
+from flowstone.cli.outcome import FAILURES_TOLD, failure_lines, step_table, traceback_hint
 from flowstone.cli.places import history
 from flowstone.cli.queued import why_waiting
 from flowstone.cli.screen import Screen
@@ -88,6 +88,8 @@ def _show(
     screen.show(f"steps     {record.total:,}: {breakdown(counts)}")
     for line in failure_lines(failed, debug=screen.debug):
         screen.show(line)
+    if not screen.debug and (hint := traceback_hint(failed.loaded, record.id)) is not None:
+        screen.note(hint)
     if steps.loaded:
         screen.show("", step_table(screen, steps.loaded))
     if not steps.complete:
