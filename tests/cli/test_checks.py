@@ -71,13 +71,13 @@ async def test_a_store_in_the_way(tmp_path):
 
 async def test_a_pipeline_that_cannot_be_run(tmp_path):
     """An asset that needs what its module does not define is wrong here too, not only once it is materialized."""
-    (tmp_path / "shop.py").write_text(
+    (tmp_path / "incomplete.py").write_text(
         "from flowstone import Pipeline\n"
         "pipeline = Pipeline('shop')\n"
         "@pipeline.asset(requires={'db'})\n"
         "def orders(): ...\n"
     )
-    check = (await found(target=str(tmp_path / "shop.py")))["pipeline"]
+    check = (await found(target=str(tmp_path / "incomplete.py")))["pipeline"]
     assert (check.verdict, "needs the resource 'db'" in check.found) == ("wrong", True)
 
 

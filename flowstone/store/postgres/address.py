@@ -28,6 +28,7 @@ class Address:
         dsn: The URL as libpq understands it; it may hold a password, so it is never shown.
         user, host, database: For messages; empty where the URL leaves them to the environment. Several hosts are
             divided by commas.
+        role: Whose rights count: the user, or what the URL's `role=` makes of it.
         target: Which of the hosts will do, as libpq's `target_session_attrs`.
     """
 
@@ -35,6 +36,7 @@ class Address:
     user: str
     host: str
     database: str
+    role: str
     target: str = "any"
 
     @classmethod
@@ -57,7 +59,8 @@ class Address:
             ) from None
         user = unquote(parts.username or "") or options.get("user", [""])[-1]
         database = unquote(parts.path.lstrip("/")) or options.get("dbname", [""])[-1]
-        return cls(dsn, user, ",".join(hosts), database, _target(options, len(hosts)))
+        role = options.get("role", [user])[-1]
+        return cls(dsn, user, ",".join(hosts), database, role, _target(options, len(hosts)))
 
     def __str__(self) -> str:
         """The URL without password and options."""

@@ -103,10 +103,11 @@ def _words(address: Address, error: BaseException) -> str:
             return words.format(
                 address=address,
                 user=repr(address.user or "(of the environment)"),
+                role=repr(address.role or "(of the environment)"),
                 database=address.database,
                 host=repr(address.host),
                 error=error,
-                grants=grants(address.user),
+                grants=grants(address.role),
             )
     return _unnamed(address, error)
 
@@ -152,7 +153,7 @@ _SENTENCES: Final[tuple[tuple[type[BaseException] | tuple[type[BaseException], .
     ),
     (
         pg.InsufficientPrivilegeError,
-        "{address}: {user} may not use the schema flowstone ({error}); act as its owner, or have it run: {grants}",
+        "{address}: {role} may not use the schema flowstone ({error}); act as its owner, or have it run: {grants}",
     ),
     (
         pg.TargetServerAttributeNotMatched,

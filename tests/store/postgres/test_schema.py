@@ -126,7 +126,7 @@ async def test_a_schema_of_somebody_else_is_refused(empty):
     """Without rights on it, one sentence says whose it is to change."""
     role = f"reader_{empty.rpartition('test_')[2].partition('?')[0]}"
     await do(empty, f"create role {role} login")
-    as_reader = empty.replace("postgres@", f"{role}@", 1)
+    as_reader = f"{empty}&role={role}"  # Before version 16 the server's map of users knows no name but one.
     try:
         with pytest.raises(StoreUnavailable, match=f"'{role}' may not use"):
             await PostgresStore(as_reader).open()
