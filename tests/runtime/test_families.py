@@ -98,7 +98,7 @@ async def test_leaving_the_runtime_ends_the_family(ids):
 
 
 @linux
-async def test_a_worker_does_not_outlive_its_warden(ids):
+async def test_a_worker_does_not_outlive_its_reaper(ids):
     """Whoever kills the process between program and worker has killed the worker."""
     async with Runtime(pipeline) as runtime:
         await runtime.materialize("parents")
