@@ -74,17 +74,17 @@ async def test_limits_meant_for_the_statements_of_people_stop_none_of_ours(datab
     """A role or a database may have a limit that a long statement of a large run never keeps."""
     name = database.rpartition("@/")[2].partition("?")[0]
     connection = await asyncpg.connect(database)
-    await connection.execute(f"alter database \"{name}\" set statement_timeout = '1ms'")
+    await connection.execute(f"alter database \"{name}\" set statement_timeout = '500ms'")
     await connection.close()
     store = PostgresStore(database)
     await store.open()
-    assert await store._database.patiently(lambda: _sleep(store), "sleeping", 1.0) == 1
+    assert await store._database.patiently(lambda: _sleep(store), "sleeping", 30.0) == 1
     await store.close()
 
 
 async def _sleep(store):
     async with store._database.transaction() as connection:
-        return await connection.fetchval("select 1 from pg_sleep(0.05)")
+        return await connection.fetchval("select 1 from pg_sleep(0.7)")
 
 
 def test_an_outage_of_some_questions_is_said_once(caplog):
