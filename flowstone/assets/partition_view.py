@@ -96,10 +96,8 @@ class PartitionView:
         if keys is None:
             return None if partition is None else canonical_key(partition)
         if partition is None:
-            example = f", for example partition={str(keys.key_at(keys.size - 1))!r}" if keys.size else ""
-            raise PartitionError(
-                f"Asset {name!r} is partitioned by {keys!r}: say which with partition={example}."
-            )
+            example = f", for example {str(keys.key_at(keys.size - 1))!r}" if keys.size else ""
+            raise PartitionError(f"Asset {name!r} is partitioned by {keys!r}: say which partition{example}.")
         try:
             return keys.coerce(partition)
         except PartitionError as error:

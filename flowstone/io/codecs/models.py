@@ -45,6 +45,7 @@ def is_model(value: object) -> bool:
 
 
 def is_model_class(cls: type) -> bool:
+    """Whether `cls` is a pydantic model; pydantic is not imported to find out."""
     base = getattr(sys.modules.get("pydantic.main"), "BaseModel", None)
     return base is not None and issubclass(cls, base)
 
