@@ -6,7 +6,7 @@ import math
 from dataclasses import KW_ONLY, dataclass
 from typing import TYPE_CHECKING, Any, Generic, Literal, TypeVar, overload
 
-from flowstone.actors.limits import at_least
+from flowstone.actors.limits import at_least, whole_at_least
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -67,8 +67,8 @@ class Child(Generic[Made_co]):
             raise ValueError(
                 f"{self.name}: a permanent child is always restarted, so it cannot be significant."
             )
-        if not at_least(1, self.mailbox):
-            raise ValueError(f"{self.name}: mailbox is at least 1, not {self.mailbox!r}.")
+        if not whole_at_least(1, self.mailbox):
+            raise ValueError(f"{self.name}: mailbox is a whole number of at least 1, not {self.mailbox!r}.")
         if self.shutdown is not None:
             shutdown_time(self, default=5.0)
 
@@ -160,7 +160,7 @@ def shutdown_time(child: Child[Any], default: float) -> float | Literal["kill"]:
             return math.inf
         case "kill":
             return "kill"
-        case float() | int() as seconds if seconds >= 0:  # nan is not
+        case float() | int() as seconds if at_least(0, seconds):
             return float(seconds)
         case other:
             raise ValueError(f"{child.name}: shutdown is seconds >= 0, 'kill' or math.inf, not {other!r}.")

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, overload
 from flowstone.actors.affinity import require_loop
 from flowstone.actors.child import Child, ChildCount, check
 from flowstone.actors.exits import Crashed, Exit
-from flowstone.actors.limits import at_least
+from flowstone.actors.limits import at_least, check_max_children, whole_at_least
 from flowstone.actors.process import Process, Supervised
 from flowstone.actors.ref import Ref
 from flowstone.actors.spawn import current
@@ -98,13 +98,11 @@ class Supervisor(Supervised):
             raise ValueError(
                 f"auto_shutdown is never, any_significant or all_significant, not {self.auto_shutdown!r}."
             )
-        if not at_least(0, self.max_restarts) or not at_least(0, self.within) or self.within == 0:
-            raise ValueError(
-                f"max_restarts is at least 0 and within is more than 0 seconds, "
-                f"not {self.max_restarts!r} and {self.within!r}."
-            )
-        if self.max_children is not None and not at_least(0, self.max_children):
-            raise ValueError(f"max_children is at least 0, or None for no limit, not {self.max_children!r}.")
+        if not whole_at_least(0, self.max_restarts):
+            raise ValueError(f"max_restarts is a whole number of at least 0, not {self.max_restarts!r}.")
+        if not at_least(0, self.within) or self.within == 0:
+            raise ValueError(f"within is more than 0 seconds, not {self.within!r}.")
+        check_max_children(self.max_children)
         seen: set[str] = set()
         for child in self.specs:
             check(child, self.auto_shutdown)

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 from flowstone.actors.affinity import require_loop, running_loop, wrong_loop
 from flowstone.actors.exits import Crashed, Exit, Killed, Shutdown
 from flowstone.actors.keeper import Keeper
-from flowstone.actors.limits import at_least
+from flowstone.actors.limits import at_least, check_max_children
 from flowstone.actors.process import Process, Supervised
 from flowstone.actors.refusals import no_room
 from flowstone.actors.spawn import ShutdownTime, resolve
@@ -76,8 +76,7 @@ class TaskSupervisor(Supervised):
         clock: Clock | None = None,
     ) -> None:
         _check_shutdown(shutdown)
-        if max_children is not None and not at_least(0, max_children):
-            raise ValueError(f"max_children is at least 0, or None for no limit, not {max_children!r}.")
+        check_max_children(max_children)
         self.shutdown: ShutdownTime = shutdown
         self.max_children = max_children
         self.name = name

@@ -12,7 +12,7 @@ from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Iterator
 from concurrent.futures import Future
 from io import IOBase
-from itertools import islice
+from itertools import count, cycle, islice, repeat
 from types import CoroutineType, MemberDescriptorType
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
@@ -43,15 +43,22 @@ class OneShot(NamedTuple):
         path: Where it is in the value, as `['rows'][0]`; empty for the value itself.
         kind: Its type as a user writes it.
         instead: What has the same in it and can be read again, such as `list(...)`.
+        endless: Whether it never ends, so that there is nothing that has the same in it.
     """
 
     path: str
     kind: str
     instead: str
+    endless: bool = False
 
     def told(self, verb: str = "return") -> str:
         """The rest of a sentence that begins with whose value it is, with what to `verb` instead."""
         place = f"value{self.path}" if self.path else "its value"
+        if self.endless:
+            return (
+                f"{place} is of type {self.kind}, which never ends, and a value must be finite; "
+                f"{verb} {self.instead}"
+            )
         return (
             f"{place} is of type {self.kind}, which can be read only once: whoever came second would get nothing; "
             f"{verb} {self.instead}"
@@ -80,7 +87,9 @@ def find_one_shot(value: object) -> OneShot | None:
         kind = type(part.value)
         instead = None if kind in harmless else _instead(kind)
         if instead is not None:
-            return OneShot(_path(part), _type_name(kind), instead)
+            if endless := _never_ends(part.value):
+                instead = "the part of it that is needed: list(itertools.islice(..., n))"
+            return OneShot(_path(part), _type_name(kind), instead, endless)
         harmless.add(kind)
         if part.depth < _DEEPEST and len(parts) <= _MOST:
             steps = islice(_steps(part.value), _MOST)
@@ -132,6 +141,17 @@ def _instead(kind: type) -> str | None:
         if issubclass(kind, base):
             return None if _is_mock(kind) else instead
     return None
+
+
+def _never_ends(value: object) -> bool:
+    """Whether this is an iterator of the standard library that is known to be endless."""
+    if isinstance(value, repeat):
+        try:
+            repeat.__length_hint__(value)
+        except TypeError:
+            return True
+        return False
+    return isinstance(value, count | cycle)
 
 
 def _content(kind: type) -> str:

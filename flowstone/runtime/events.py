@@ -144,8 +144,7 @@ class EventStream:
         """
         for each in kinds:
             if each not in _KINDS:
-                hint = did_you_mean(str(each), _KINDS) or f" There are: {', '.join(_KINDS)}."
-                raise ValueError(f"There are no events of kind {each!r:.100}.{hint}")
+                raise ValueError(f"There are no events of kind {each!r:.100}.{_remedy(each)}")
 
         def wanted(event: Event) -> bool:
             if run_id is not None and event.run_id != run_id:
@@ -182,6 +181,17 @@ class EventStream:
             buffered=sum(len(each) for each in listening),
             dropped=sum(each.dropped for each in listening),
         )
+
+
+def _remedy(kind: object) -> str:
+    """What to pass instead of what is no kind. There are no patterns: the first word has all of its own."""
+    text = str(kind)
+    family = text.split(".", 1)[0].rstrip("*")
+    if "*" in text and not family:
+        return " Pass nothing to get every event."
+    if "*" in text and family in _KINDS:
+        return f" Kinds are not patterns: pass {family!r} to get all events of a {family}."
+    return did_you_mean(text, _KINDS) or f" There are: {', '.join(_KINDS)}."
 
 
 class Events:

@@ -46,7 +46,9 @@ def raise_unless_succeeded(result: RunResult, cause: BaseException | None = None
 
 def _run_failed(result: RunResult) -> RunFailed:
     failures = tuple(result.failed.loaded[:_MOST_FAILURES])
-    what = f"{len(result.failed)} of {len(result)} steps failed, {len(result.skipped)} were skipped"
+    what = f"{len(result.failed)} of {len(result)} steps failed"
+    if len(result.skipped):
+        what += f", {len(result.skipped)} {'was' if len(result.skipped) == 1 else 'were'} skipped"
     told = failure_lines(failures, len(result.failed))
     if not failures:
         told = ": the run was given up before its steps were recorded"

@@ -8,14 +8,17 @@ a plain runtime starts without it.
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
+
+from flowstone.assets.pipeline import Pipeline
+from flowstone.masking import masked
 
 if TYPE_CHECKING:
     from flowstone.runtime.settings import Settings
 
-__all__ = ["Options", "by_name", "environment_speaks", "options_from"]
+__all__ = ["Options", "by_name", "environment_speaks", "given_pipelines", "options_from"]
 
 
 @dataclass(frozen=True)
@@ -54,6 +57,34 @@ def options_from(settings: Settings | None, given: dict[str, Any]) -> Options:
     return Options(**merged_settings(settings, given).model_dump())
 
 
+def given_pipelines(given: object) -> tuple[Pipeline, ...]:
+    """The pipelines that a runtime was given: one, or several. Raises TypeError if it is something else."""
+    if isinstance(given, Pipeline):
+        return (given,)
+    if isinstance(given, str):
+        raise TypeError(
+            f"Runtime takes a Pipeline, not the text {masked(given)!r:.100}: "
+            f"import its module and pass the pipeline itself."
+        )
+    if not isinstance(given, Iterable):
+        raise TypeError(
+            f"Runtime takes a Pipeline or several, not {_kind(given)}: pass the pipeline that defines your assets."
+        )
+    found = tuple(given)
+    for each in found:
+        if not isinstance(each, Pipeline):
+            raise TypeError(
+                f"Runtime takes a Pipeline or several, and {_kind(each)} is none: pass the pipelines themselves."
+            )
+    return found
+
+
+def _kind(given: object) -> str:
+    if given is None:
+        return "None"
+    return f"the class {given.__name__}" if isinstance(given, type) else f"a {type(given).__name__}"
+
+
 def environment_speaks() -> bool:
     """Whether any variable is meant for FlowStone."""
     return any(name.upper().startswith("FLOWSTONE_") for name in os.environ)
@@ -70,9 +101,10 @@ def by_name(option: str, given: object) -> dict[str, Any]:
     if given is None:
         return {}
     if not isinstance(given, Mapping):
-        what = f"the class {given.__name__}" if isinstance(given, type) else f"a {type(given).__name__}"
         name = "default" if option == "io" else "name"
-        raise TypeError(f"Runtime({option}=…) takes a dict by name, {option}={{{name!r}: …}}, not {what}.")
+        raise TypeError(
+            f"Runtime({option}=…) takes a dict by name, {option}={{{name!r}: …}}, not {_kind(given)}."
+        )
     for name in given:
         if not isinstance(name, str):
             raise TypeError(f"Runtime({option}=…) takes a dict by name, and {name!r} is no name.")

@@ -15,7 +15,6 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Self
 
 from flowstone.actors import Clock, ProcessInfo, SystemClock
-from flowstone.assets.pipeline import Pipeline
 from flowstone.errors import RunCancelled, RuntimeStopping, StoreUnavailable
 from flowstone.runs.planner import plan_run
 from flowstone.runs.records import Status
@@ -29,7 +28,7 @@ from flowstone.runtime.lineage import Lineage
 from flowstone.runtime.loop_affinity import not_running
 from flowstone.runtime.managers import attached, named_managers
 from flowstone.runtime.offspring import adopt_tasks
-from flowstone.runtime.options import by_name, options_from
+from flowstone.runtime.options import by_name, given_pipelines, options_from
 from flowstone.runtime.preview import Plan, preview
 from flowstone.runtime.providers import as_provider
 from flowstone.runtime.requests import (
@@ -44,7 +43,7 @@ from flowstone.runtime.runs import Runs
 from flowstone.runtime.tree import runtime_tree
 from flowstone.runtime.values import Values
 from flowstone.runtime.watchman import drain
-from flowstone.store.open import open_store
+from flowstone.store.open import check_store, open_store
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
@@ -54,6 +53,7 @@ if TYPE_CHECKING:
     from flowstone.actors import Supervisor
     from flowstone.actors.offspring import TaskFactory
     from flowstone.assets.partition_view import PartitionView
+    from flowstone.assets.pipeline import Pipeline
     from flowstone.io.manager import IOManager
     from flowstone.runs.events import Event
     from flowstone.runs.records import Materialization, Refresh, RunRequest
@@ -92,8 +92,8 @@ class Runtime:
     Raises:
         DefinitionError: The pipelines make no valid graph.
         ValueError: An option is unknown or out of range.
-        TypeError: `io` or `resources` is no mapping of names, or what `io` names is no IO manager; `clock` or
-            `settings` is something else.
+        TypeError: `pipelines` is something else; `io` or `resources` is no mapping of names, or what `io` names is
+            no IO manager; `store`, `clock`, `random` or `settings` is something else.
     """
 
     def __init__(
@@ -109,10 +109,11 @@ class Runtime:
         random: Random | None = None,
         **options: Any,
     ) -> None:
-        given = (pipelines,) if isinstance(pipelines, Pipeline) else tuple(pipelines)
+        given = given_pipelines(pipelines)
         self._settings = options_from(settings, options)
         self._snapshot = Snapshot.of(given)
         self._store = self._settings.store if store is None else store
+        check_store(self._store)
         self._io = named_managers(io)
         given_resources = by_name("resources", resources)
         self._resources = {name: as_provider(value) for name, value in given_resources.items()}
@@ -120,6 +121,8 @@ class Runtime:
         if not isinstance(clock, Clock | None):
             raise TypeError(f"Runtime(clock=…) takes a Clock, not a {type(clock).__name__}.")
         self._clock = clock or SystemClock()
+        if not isinstance(random, Random | None):
+            raise TypeError(f"Runtime(random=…) takes a random.Random, not a {type(random).__name__}.")
         self._random = random or Random()  # noqa: S311 - jitter and ids, not secrets
         self._services: Services | None = None
         self._tree: Supervisor | None = None

@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING, Final
 
 from flowstone.errors import StoreUnavailable
 from flowstone.store.disk_thread import DiskThread
-from flowstone.store.journal_draft import Draft, draft_of, open_draft, remove_draft
+from flowstone.store.journal_draft import Draft, draft_of, open_draft, put_in_place, remove_draft
 from flowstone.store.journal_reader import JournalReader
 from flowstone.store.summary import Stopped, Summary
 
@@ -158,7 +158,7 @@ class _Work:
         self._copy(self._draft, self._reader, at_once=True)
         self._draft.sync()
         self._journal.check()
-        draft_of(self._path).replace(self._path)
+        put_in_place(self._path)
         self._unused = self._journal.go_on_in(self._draft.file, self._draft.chain, self._draft.length)
         return True
 

@@ -21,7 +21,7 @@ from flowstone.store.compaction import Compactor
 from flowstone.store.disk_thread import DiskThread
 from flowstone.store.group_commit import GroupCommit
 from flowstone.store.journal_draft import remove_draft, rewrite
-from flowstone.store.journal_file import JournalFile, JournalLost
+from flowstone.store.journal_file import JournalFile, JournalLost, linked_file
 from flowstone.store.journal_lines import encode_operation
 from flowstone.store.journal_reader import read_journal
 from flowstone.store.lock import FileLock
@@ -115,7 +115,8 @@ class FileStore(MemoryStore):
             return
         # A later change of the working directory does not move what is open.
         self._path = self._directory.absolute() / "journal.jsonl"
-        lock = FileLock(self._path.with_name("journal.lock"), self._mode)
+        # Beside the journal itself: two directories may have links to one journal.
+        lock = FileLock(linked_file(self._path).with_name("journal.lock"), self._mode)
         files = _OpenFiles(DiskThread(f"flowstone store {self._directory}"), lock)
         try:
             read = self._look if self._read_only else partial(self._open, files)

@@ -11,7 +11,7 @@ import stat
 from contextlib import suppress
 from typing import TYPE_CHECKING, Final
 
-from flowstone.store.journal_file import sync_directory, write_all
+from flowstone.store.journal_file import linked_file, sync_directory, write_all
 from flowstone.store.journal_lines import Chain, encode_operation
 from flowstone.store.journal_reader import JournalEnd
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from flowstone.store.replay import Operation
 
-__all__ = ["Draft", "draft_of", "open_draft", "remove_draft", "rewrite"]
+__all__ = ["Draft", "draft_of", "open_draft", "put_in_place", "remove_draft", "rewrite"]
 
 _PORTION: Final = (
     256 * 1024
@@ -82,13 +82,13 @@ def rewrite(path: Path, operations: Iterable[Operation], mode: int) -> JournalEn
         for operation in operations:
             draft.add(operation)
         draft.sync()
-        draft_of(path).replace(path)
+        put_in_place(path)
     except BaseException:
         remove_draft(path)
         raise
     finally:
         os.close(file)
-    sync_directory(path.parent)
+    sync_directory(linked_file(path).parent)
     return JournalEnd(draft.length, draft.chain)
 
 
@@ -105,6 +105,12 @@ def remove_draft(path: Path) -> None:
         draft_of(path).unlink()
 
 
+def put_in_place(path: Path) -> None:
+    """Let a journal's draft take its place; a link to a journal stays a link. Raises OSError."""
+    draft_of(path).replace(linked_file(path))
+
+
 def draft_of(path: Path) -> Path:
-    """Where the draft of a journal is."""
-    return path.with_name(path.name + ".new")
+    """Where the draft of a journal is: beside the file itself, so that a rename is all it takes."""
+    file = linked_file(path)
+    return file.with_name(file.name + ".new")

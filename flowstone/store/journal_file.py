@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from flowstone.store.journal_lines import Chain
     from flowstone.store.lock import FileLock
 
-__all__ = ["JournalFile", "JournalLost", "sync_directory", "write_all"]
+__all__ = ["JournalFile", "JournalLost", "linked_file", "sync_directory", "write_all"]
 
 _FLAGS: Final = (
     os.O_RDWR | os.O_CREAT | os.O_APPEND | getattr(os, "O_BINARY", 0) | getattr(os, "O_CLOEXEC", 0)
@@ -157,7 +157,7 @@ class JournalFile:
     def _name(self) -> None:
         """Make it durable that the file has its name, without which no line in it is."""
         if not self._named:
-            sync_directory(self._path.parent)
+            sync_directory(linked_file(self._path).parent)
             self._named = True
 
     def _cut(self) -> None:
@@ -174,6 +174,17 @@ def write_all(file: int, data: bytes) -> None:
         if written == 0:
             raise OSError(errno.EIO, os.strerror(errno.EIO))
         rest = rest[written:]
+
+
+def linked_file(path: Path) -> Path:
+    """The file that a symbolic link at this path leads to, else the path itself.
+
+    A rename over the link would put a file in place of the link, and leave the journal it led to as it was.
+    """
+    with suppress(OSError, RuntimeError):  # A link to itself, for one: whoever opens the path says so.
+        if path.is_symlink():
+            return path.resolve()
+    return path
 
 
 def sync_directory(directory: Path) -> None:

@@ -7,7 +7,7 @@ import re
 from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Final, NamedTuple
-from urllib.parse import unquote
+from urllib.parse import quote, unquote
 
 from flowstone.errors import StoreUnavailable
 from flowstone.store.file import FileStore
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from flowstone.store.protocol import Store
 
-__all__ = ["open_store"]
+__all__ = ["check_store", "open_store"]
 
 
 def open_store(store: str | Store, *, auto_migrate: bool = True) -> Store:
@@ -43,11 +43,8 @@ def open_store(store: str | Store, *, auto_migrate: bool = True) -> Store:
             than the scheme, because a URL may carry a password.
         TypeError: Neither text nor a store.
     """
+    check_store(store)
     if not isinstance(store, str):
-        if not hasattr(store, "write_many"):
-            raise TypeError(
-                f"a store is a URL such as 'file://DIR' or a store object, not {type(store).__name__}"
-            )
         return store
     scheme, separator, rest = store.partition("://")
     known = _SCHEMES.get(scheme.lower()) if separator else None
@@ -57,6 +54,19 @@ def open_store(store: str | Store, *, auto_migrate: bool = True) -> Store:
     if not auto_migrate and hasattr(made, "auto_migrate"):
         made.auto_migrate = False
     return made
+
+
+def check_store(store: object) -> None:
+    """Raise TypeError unless it is text or a store object; what the text says is seen when it is opened."""
+    if isinstance(store, str) or (hasattr(store, "write_many") and not isinstance(store, type)):
+        return
+    if isinstance(store, os.PathLike):
+        url = f"file://{quote(os.fsdecode(store), safe='/~')}"
+        raise TypeError(
+            f"A store is a URL such as 'file://DIR' or a store object, not a path: write {url!r}."
+        )
+    what = f"the class {store.__name__}" if isinstance(store, type) else f"a {type(store).__name__}"
+    raise TypeError(f"A store is a URL such as 'file://DIR' or a store object, not {what}.")
 
 
 class _Scheme(NamedTuple):

@@ -391,8 +391,11 @@ NAN = math.nan
         ({"shutdown": -1}, "shutdown is seconds >= 0"),
         ({"shutdown": "never"}, "shutdown is seconds >= 0"),
         ({"shutdown": NAN}, "shutdown is seconds >= 0, 'kill' or math.inf, not nan"),
-        ({"mailbox": 0}, "mailbox is at least 1"),
-        ({"mailbox": NAN}, "mailbox is at least 1, not nan"),
+        ({"mailbox": 0}, "mailbox is a whole number of at least 1, not 0"),
+        ({"mailbox": NAN}, "mailbox is a whole number of at least 1, not nan"),
+        ({"mailbox": 2.5}, "mailbox is a whole number of at least 1, not 2.5"),
+        ({"mailbox": True}, "mailbox is a whole number of at least 1, not True"),
+        ({"shutdown": True}, "shutdown is seconds >= 0, 'kill' or math.inf, not True"),
     ],
 )
 def test_a_child_without_meaning_is_refused(options, message):
@@ -408,12 +411,29 @@ def test_a_child_without_meaning_is_refused(options, message):
         ([significant("a")], {}, "needs auto_shutdown="),
         ([], {"strategy": "simple"}, "strategy is one_for_one"),
         ([], {"auto_shutdown": "sometimes"}, "auto_shutdown is never"),
-        ([], {"max_restarts": -1}, "max_restarts is at least 0"),
-        ([], {"max_restarts": NAN}, "max_restarts is at least 0 .* not nan and 5.0"),
+        ([], {"max_restarts": -1}, "max_restarts is a whole number of at least 0, not -1"),
+        ([], {"max_restarts": NAN}, "max_restarts is a whole number of at least 0, not nan"),
+        ([], {"max_restarts": True}, "max_restarts is a whole number of at least 0, not True"),
+        ([], {"max_restarts": 2.5}, "max_restarts is a whole number of at least 0, not 2.5"),
         ([], {"within": 0}, "within is more than 0"),
-        ([], {"within": NAN}, "within is more than 0 seconds, not 3 and nan"),
-        ([], {"max_children": -1}, "max_children is at least 0, or None for no limit, not -1"),
-        ([], {"max_children": NAN}, "max_children is at least 0, or None for no limit, not nan"),
+        ([], {"within": NAN}, "within is more than 0 seconds, not nan"),
+        ([], {"within": True}, "within is more than 0 seconds, not True"),
+        (
+            [],
+            {"max_children": -1},
+            "max_children is a whole number of at least 0, or None for no limit, not -1",
+        ),
+        (
+            [],
+            {"max_children": NAN},
+            "max_children is a whole number of at least 0, or None for no limit, not nan",
+        ),
+        (
+            [],
+            {"max_children": 2.5},
+            "max_children is a whole number of at least 0, or None for no limit, not 2.5",
+        ),
+        ([], {"max_children": True}, "max_children is a whole number of at least 0, or None .* not True"),
     ],
 )
 def test_a_supervisor_without_meaning_is_refused(children, options, message):
@@ -448,7 +468,10 @@ def test_what_is_no_child_is_refused(define, message):
     [
         ({"shutdown": NAN}, "shutdown is seconds >= 0, 'kill' or math.inf, not nan"),
         ({"shutdown": -1}, "shutdown is seconds >= 0"),
-        ({"max_children": NAN}, "max_children is at least 0"),
+        ({"shutdown": True}, "shutdown is seconds >= 0"),
+        ({"max_children": NAN}, "max_children is a whole number of at least 0"),
+        ({"max_children": 2.5}, "max_children is a whole number of at least 0"),
+        ({"max_children": True}, "max_children is a whole number of at least 0"),
     ],
 )
 def test_a_task_supervisor_without_meaning_is_refused(options, message):

@@ -68,7 +68,7 @@ ITERATORS = {
     "iter of a list": lambda: iter([1]),
     "iter of a dict": lambda: iter({1: 2}),
     "iter of a call": lambda: iter(int, 1),
-    "itertools.count": itertools.count,
+    "itertools.repeat of 3": lambda: itertools.repeat(1, 3),
     "itertools.tee": lambda: itertools.tee([1])[0],
     "csv.reader": lambda: csv.reader(["a,b"]),
     "csv.DictReader": lambda: csv.DictReader(["a,b"]),
@@ -88,6 +88,18 @@ def test_iterators_are_found(make):
     """Whatever has `__next__` is found, and the remedy is a list."""
     found = find_one_shot(make())
     assert (found.path, found.instead) == ("", "list(...)")
+
+
+@pytest.mark.parametrize(
+    "make",
+    [itertools.count, lambda: itertools.cycle([1]), lambda: itertools.repeat(1)],
+    ids=["count", "cycle", "repeat"],
+)
+def test_what_never_ends_is_not_told_to_become_a_list(make):
+    """`list(...)` of it would take all memory: the sentence says that a value must be finite."""
+    told = find_one_shot([make()]).told()
+    assert "never ends, and a value must be finite; return the part of it that is needed" in told
+    assert "list(...)" not in told
 
 
 def test_nothing_is_asked_of_what_is_looked_at():

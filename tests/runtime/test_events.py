@@ -348,6 +348,10 @@ async def test_an_io_manager_may_have_a_life_of_its_own():
     [
         ("step.success", "Did you mean 'step.succeeded'?"),
         ("steps", "Did you mean 'step'?"),
+        ("step.*", "Kinds are not patterns: pass 'step' to get all events of a step."),
+        ("run*", "pass 'run' to get all events of a run."),
+        ("*", "Pass nothing to get every event."),
+        ("stp.*", "Did you mean 'step'?"),
         ("zzz", "There are: run, step, run.queued,"),
         (3, "There are: run, step, run.queued,"),
     ],

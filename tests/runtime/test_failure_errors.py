@@ -187,7 +187,7 @@ async def test_a_run_names_its_first_three_failures():
             await runtime.backfill("raw", raise_on_failure=True)
     where = line_of(raw, "raise")
     told = str(caught.value).splitlines()
-    assert told[0].endswith("5 of 5 steps failed, 0 were skipped")
+    assert told[0].endswith(": 5 of 5 steps failed")
     assert told[1:3] == ["  raw[2025-01-01]: ValueError: no 1", f"    lines ({where})"]
     assert told[-1] == "  and 2 more"
     assert len(caught.value.__notes__) == 3

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from flowstone import FileIO, MemoryIO, Pipeline, Runtime
+from flowstone.store import FileStore
 
 
 @pytest.mark.parametrize("option", ["io", "resources"])
@@ -34,8 +37,43 @@ def test_what_stores_nothing_is_no_io_manager(tmp_path):
         Runtime(Pipeline("shop"), io={"default": str(tmp_path)})
 
 
-@pytest.mark.parametrize(("option", "given"), [("clock", 3), ("settings", {"lease": 3})])
+@pytest.mark.parametrize(("option", "given"), [("clock", 3), ("settings", {"lease": 3}), ("random", 3)])
 def test_what_is_of_another_kind_is_refused(option, given):
     """A clock or settings of the wrong type raise a sentence when the runtime is made, not while it runs."""
-    with pytest.raises(TypeError, match=rf"^Runtime\({option}=…\) takes a \w+, not a \w+\.$"):
+    with pytest.raises(TypeError, match=rf"^Runtime\({option}=…\) takes a [\w.]+, not a \w+\.$"):
         Runtime(Pipeline("shop"), **{option: given})
+
+
+@pytest.mark.parametrize(
+    ("given", "told"),
+    [
+        ("mod:p", "not the text 'mod:p': import its module and pass the pipeline itself."),
+        (None, "not None: pass the pipeline that defines your assets."),
+        (3, "not a int: pass the pipeline that defines your assets."),
+        (["mod:p"], "and a str is none: pass the pipelines themselves."),
+        ({"shop": Pipeline("shop")}, "and a str is none: pass the pipelines themselves."),
+    ],
+)
+def test_what_is_no_pipeline_is_refused(given, told):
+    """Anything but pipelines raises one sentence that says what to pass."""
+    with pytest.raises(TypeError, match=r"^Runtime takes a Pipeline") as caught:
+        Runtime(given)
+    assert str(caught.value).endswith(told)
+
+
+@pytest.mark.parametrize(
+    ("given", "told"),
+    [
+        (3, "A store is a URL such as 'file://DIR' or a store object, not a int."),
+        (
+            Path("runs"),
+            "A store is a URL such as 'file://DIR' or a store object, not a path: write 'file://runs'.",
+        ),
+        (FileStore, "A store is a URL such as 'file://DIR' or a store object, not the class FileStore."),
+    ],
+)
+def test_what_is_no_store_is_refused(given, told):
+    """It is refused when the runtime is made, not when it is entered."""
+    with pytest.raises(TypeError) as caught:
+        Runtime(Pipeline("shop"), store=given)
+    assert str(caught.value) == told

@@ -17,6 +17,7 @@ import pytest
 from flowstone.errors import StoreUnavailable
 from flowstone.runs.records import Status
 from flowstone.store import FileStore, compaction, summary
+from flowstone.store import file as file_module
 from flowstone.store.compaction import _Work
 from flowstone.store.journal_draft import Draft
 from flowstone.store.summary import Summary
@@ -344,4 +345,50 @@ async def check(directory, told: list[str]) -> None:
     assert len(await store.history(A)) == 2
     await store.write(end("y", run_id="run-1019x"))
     assert sorted(path.name for path in directory.iterdir()) == ["journal.jsonl", "journal.lock"]
+    await store.close()
+
+
+@pytest.fixture
+def linked(directory, tmp_path):
+    """A store whose journal is a link to a file in another folder."""
+    directory.mkdir(parents=True)
+    elsewhere = tmp_path / "volume" / "runs.jsonl"
+    elsewhere.parent.mkdir()
+    journal(directory).symlink_to(elsewhere)
+    return elsewhere
+
+
+async def test_a_link_to_a_journal_stays_a_link(directory, linked):
+    """A compaction replaces the file that the link leads to, and its draft lies in that file's folder."""
+    store = FileStore(directory)
+    await store.open()
+    await live(store, begin=0, lives=30)
+    before = linked.stat().st_ino
+    look(store)
+    await store._compactor.settled()
+    assert linked.stat().st_ino != before
+    assert journal(directory).readlink() == linked
+    await store.create_run(run("run-9999"))
+    assert await everything(await reread(directory)) == await everything(store)
+    await store.close()
+    assert [path.name for path in directory.iterdir()] == ["journal.jsonl"]
+    assert sorted(path.name for path in linked.parent.iterdir()) == ["journal.lock", "runs.jsonl"]
+
+
+async def test_a_link_stays_a_link_where_a_journal_is_written_anew_when_opened(
+    directory, linked, monkeypatch
+):
+    """The same goes for a journal that is rewritten as it is opened, and for the draft that a crash left there."""
+    monkeypatch.setattr(file_module, "_FEW", -1)
+    store = FileStore(directory)
+    await store.open()
+    await live(store, begin=0, lives=30)
+    await store.close()
+    draft = linked.with_name("runs.jsonl.new")
+    draft.write_bytes(b"torn")
+    before = linked.stat().st_ino
+    await store.open()
+    assert linked.stat().st_ino != before
+    assert journal(directory).readlink() == linked
+    assert not draft.exists()
     await store.close()
