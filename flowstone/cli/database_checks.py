@@ -9,6 +9,7 @@ from flowstone.cli.default_store import file_instead
 from flowstone.cli.environment import options
 from flowstone.cli.labels import count, duration
 from flowstone.cli.places import directory_of, shown, store_of, too_late
+from flowstone.cli.queued import holders_of, refusals
 from flowstone.cli.verdicts import Check
 from flowstone.errors import StoreUnavailable
 
@@ -75,7 +76,9 @@ def judged(facts: Diagnosis, store: str) -> Iterator[Check]:
     yield from _nodes(facts)
     yield from _runs(facts)
     yield from _adopted(facts)
+    yield from _retried(facts)
     yield _queue(facts)
+    yield from _unfit(facts)
 
 
 # The database -----------------------------------------------------------------------------------------------
@@ -218,6 +221,33 @@ def _adopted(facts: Diagnosis) -> Iterator[Check]:
         yield Check(
             "runs", "note", found, "After three times it is closed as failed; see the logs of its nodes."
         )
+
+
+def _retried(facts: Diagnosis) -> Iterator[Check]:
+    """What living nodes try again, as they said with their last beats."""
+    for watched in facts.nodes:
+        if not watched.seems_alive:
+            continue
+        node, report = watched.node.id, watched.report
+        if report.store is not None:
+            found = f"node {node} cannot reach all of the store: {report.store}"
+            yield Check("retried", "note", found, "It goes on by itself when that is over.")
+        for run_id, why in report.retried.items():
+            found = f"run {run_id} is tried again by node {node}: {why}"
+            yield Check(
+                "retried", "note", found, "After three times it is closed as failed; see that node's log."
+            )
+
+
+def _unfit(facts: Diagnosis) -> Iterator[Check]:
+    """Runs in the queue that no living node can run."""
+    for run_id, pipeline in facts.unfit:
+        holders = holders_of(facts.nodes, pipeline)
+        said = refusals(holders, run_id)
+        if said and len(said) == len(holders):
+            found = f"run {run_id} of {pipeline} waits, and no living node can run it: {said[0]}"
+            remedy = f"Start a node that can, or take it out of the queue: `flowstone cancel {run_id}`."
+            yield Check("queue", "note", found, remedy)
 
 
 def _runs(facts: Diagnosis) -> Iterator[Check]:

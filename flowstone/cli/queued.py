@@ -1,4 +1,4 @@
-"""What keeps a queued run from being taken, as far as the store knows."""
+"""What keeps a queued run from being taken, as far as the store and the nodes say."""
 
 from __future__ import annotations
 
@@ -8,24 +8,44 @@ from flowstone.cli.labels import count
 from flowstone.runs.records import Status
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
     from flowstone.runs.records import RunRecord
     from flowstone.store import Store
+    from flowstone.store.cluster import WatchedNode
 
-__all__ = ["why_waiting"]
+__all__ = ["holders_of", "refusals", "why_waiting"]
 
 
 async def why_waiting(store: Store, run: RunRecord) -> str | None:
-    """For whom a run waits, and what to do; None for one that is not queued, or in no store that nodes share."""
-    if run.status is not Status.QUEUED or store.cluster is None:
+    """For whom a run waits, and what to do; None for one that is not in the queue of a store that nodes share."""
+    waits = run.status is Status.QUEUED or (run.owner is None and not run.status.terminal)
+    if not waits or store.cluster is None:
         return None
-    alive = [watched.node for watched in await store.cluster.nodes() if watched.seems_alive]
-    holders = [node for node in alive if run.pipeline in node.pipelines]
+    nodes = await store.cluster.nodes()
+    alive = [watched for watched in nodes if watched.seems_alive]
+    holders = holders_of(nodes, run.pipeline)
     if not alive:
         return "for a node, and none is alive: start `flowstone worker MODULE:PIPELINE`"
     if not holders:
         others = f"{count(len(alive), 'other node')} alive, of other pipelines"
         return f"for a node that holds {run.pipeline!r} ({others}): start `flowstone worker MODULE:PIPELINE`"
-    return (
-        f"for room on {count(len(holders), 'node')} that holds {run.pipeline!r}, or for one that knows the asset "
-        f"{run.request.asset!r}: `flowstone tree` shows what they do"
-    )
+    said = refusals(holders, run.id)
+    if len(said) == len(holders):
+        return (
+            f"for a node that can run it; none of {count(len(holders), 'node')} holding {run.pipeline!r} can: "
+            f"{' / '.join(dict.fromkeys(said))} `flowstone cancel {run.id}` takes it out of the queue"
+        )
+    others = f"; {count(len(said), 'other node')} cannot run it: {said[0]}" if said else ""
+    room = f"for room on {count(len(holders) - len(said), 'node')} holding {run.pipeline!r}"
+    return f"{room}: `flowstone tree` shows what they do{others}"
+
+
+def holders_of(nodes: Iterable[WatchedNode], pipeline: str) -> list[WatchedNode]:
+    """The nodes that seem to live and take runs of this pipeline."""
+    return [watched for watched in nodes if watched.seems_alive and pipeline in watched.node.pipelines]
+
+
+def refusals(holders: Iterable[WatchedNode], run_id: str) -> Sequence[str]:
+    """Why nodes cannot run this run of the queue; one reason for each that cannot."""
+    return [watched.report.unfit[run_id] for watched in holders if run_id in watched.report.unfit]

@@ -155,6 +155,7 @@ class RunRequest:
         timeout: Seconds until the run is cancelled, or None.
         tags: Free labels.
         as_of: The instant that closes open-ended partition sets (ISO 8601, UTC).
+        partitioned: Whether the target had a partition set then: an asset without one takes any key.
     """
 
     kind: Literal["materialize", "materialize_all", "backfill"]
@@ -167,6 +168,7 @@ class RunRequest:
     timeout: float | None = None
     tags: Mapping[str, str] = field(default_factory=dict)
     as_of: str | None = None
+    partitioned: bool = False
 
 
 @dataclass(frozen=True, slots=True)

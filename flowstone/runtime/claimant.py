@@ -1,7 +1,8 @@
 """The process that takes runs out of the queue while this node has room for more.
 
 It is woken when somebody submits, when something here has ended while runs may wait, and at every look. What it
-takes is the most urgent there is; what it does not take, another node may.
+takes is the most urgent there is; what it does not take, another node may. Of what stays in the queue it says
+what it could not run at all.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from typing import TYPE_CHECKING
 from flowstone.errors import FlowstoneError, StoreUnavailable
 from flowstone.runtime.notices import Waker
 from flowstone.runtime.taking import take_up
+from flowstone.runtime.unfit import unfit_runs
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -32,6 +34,8 @@ class Claimant:
         self._runs = runs
         self._cluster = cluster
         self._wake = Waker()
+        self._judged_at = float("-inf")
+        self._judged: set[str] = set()  # What was left alone then.
         self._may_wait = (
             True  # Whether the queue was not seen empty, so that room that comes free is for somebody.
         )
@@ -56,6 +60,7 @@ class Claimant:
         try:
             while self._may_wait and (room := self._room()) > 0:
                 self._may_wait = await self._take(room)
+            await self._judge()
         except StoreUnavailable as error:
             self._services.peers.outage()
             self._services.alarms.set("store", f"it does not say which runs wait: {error}")
@@ -74,6 +79,18 @@ class Claimant:
             except FlowstoneError as error:
                 self._services.alarms.set(f"run {record.id}", f"it could not be begun: {error}")
         return len(taken) == limit
+
+    async def _judge(self) -> None:
+        """See what of the queue cannot be run here: twice a lease while runs wait, and when one was put back."""
+        held = set(self._runs.holds.held())
+        if not (self._may_wait or held):
+            self._runs.unfit = {}
+            return
+        now = self._services.clock.monotonic()
+        if held <= self._judged and now - self._judged_at < self._services.settings.lease / 2:
+            return
+        self._judged_at, self._judged = now, held
+        self._runs.unfit = await unfit_runs(self._services, self._cluster)
 
     def _room(self) -> int:
         """For how many runs more there is something to do here: free slots, less the runs that have not begun.

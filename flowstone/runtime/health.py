@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from flowstone.runtime.node_report import retried_runs
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
@@ -71,7 +73,7 @@ async def health(services: Services, runs: Runs, tree: ProcessInfo, store_proble
         resources={name: await process.check() for name, process in services.resources.items()},
         io={name: await process.check() for name, process in services.io.items()},
         store=store_problem,
-        retried={run_id: str(error or "its store was away") for run_id, error in runs.forsaken.items()},
+        retried=retried_runs(runs),
         abandoned=(*abandoned, *services.threads.statistics().abandoned),
         runs=sum(not run.over for run in runs.live.values()),
         steps=slots.taken,

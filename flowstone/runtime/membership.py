@@ -1,8 +1,8 @@
 """The process through which this node belongs to the cluster.
 
-It learns what the other nodes are, shows its supervision tree to whoever asks, and makes good the loss of its
-own lease: what it drove may belong to somebody else by then, and is given up. When the runtime stops for good,
-it leaves, so that nobody has to wait for its lease.
+It learns what the other nodes are, shows its supervision tree to whoever asks, says what it tries again, and
+makes good the loss of its own lease: what it drove may belong to somebody else by then, and is given up. When
+the runtime stops for good, it leaves, so that nobody has to wait for its lease.
 """
 
 from __future__ import annotations
@@ -14,8 +14,9 @@ from dataclasses import asdict, is_dataclass
 from typing import TYPE_CHECKING, Any
 
 from flowstone.errors import StoreUnavailable
+from flowstone.runtime.node_report import node_report
 from flowstone.runtime.notices import Waker
-from flowstone.store.cluster import Node
+from flowstone.store.cluster import Node, NodeReport
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -65,6 +66,7 @@ class Membership:
         self._shown_at = float("-inf")
         self._spent_at = float("-inf")
         self._spend = False
+        self._said = NodeReport()
         self._interval = services.settings.lease / 2  # So that it is heard once a lease, whatever is late.
 
     async def join(self) -> None:
@@ -115,10 +117,19 @@ class Membership:
             self._look = True
         elif self._services.clock.monotonic() - self._shown_at >= _TREE_INTERVAL:
             self._show = True
+        if notice.kind == "look":
+            self._report()
         if notice.kind == "look" and self._services.clock.monotonic() - self._spent_at >= self._interval:
             self._spend = any(run.driven_from is not None for run in self._runs.live.values())
         if self._look or self._show or self._lost or self._spend:
             self._wake()
+
+    def _report(self) -> None:
+        """Have the beats say what is tried again and what waits in vain, if that has changed."""
+        report = node_report(self._services, self._runs)
+        if report != self._said:
+            self._said = report
+            self._cluster.report(report)
 
     async def _work(self) -> None:
         """Do what is to be done; what fails because the store is away stays to be done at the next look."""

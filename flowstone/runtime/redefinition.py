@@ -47,12 +47,7 @@ def check_request(view: PartitionView, request: RunRequest) -> None:
     keys = view.set_of(request.asset)
     asked = request.span or request.keys
     if keys is None:
-        if request.span is not None:
-            first, last = (partition_label(decode_partition(end)) for end in request.span)
-            raise PartitionError(
-                f"Asset {request.asset!r} has no partitions any more, and {first} to {last} of it were asked for: "
-                f"ask for it again."
-            )
+        _check_whole(request)
         return
     if None in asked:
         raise PartitionError(
@@ -62,10 +57,27 @@ def check_request(view: PartitionView, request: RunRequest) -> None:
     _check_keys(request.asset, keys, [decode_partition(key) for key in asked if key is not None])
 
 
+def _check_whole(request: RunRequest) -> None:
+    """Check that no partition is asked for that was one of a set: without a set, an asset takes any key."""
+    if not request.partitioned and request.span is None:
+        return
+    keys = [partition_label(decode_partition(key)) for key in request.span or request.keys if key is not None]
+    if keys:
+        asked = f"{keys[0]} to {keys[1]}" if request.span is not None else _some(keys)
+        were = "was" if len(keys) == 1 else "were"
+        raise PartitionError(
+            f"Asset {request.asset!r} has no partitions any more, and {asked} of it {were} asked for: "
+            f"ask for it again."
+        )
+
+
+def _some(labels: Sequence[str]) -> str:
+    return ", ".join(labels[:_SHOWN]) + (f" and {len(labels) - _SHOWN} more" if len(labels) > _SHOWN else "")
+
+
 def _check_keys(asset: str, keys: PartitionSet[Any], asked: Sequence[Any]) -> None:
     gone = [partition_label(key) for key in asked if keys.position_of(key) is None]
     if gone:
-        shown = ", ".join(gone[:_SHOWN]) + (f" and {len(gone) - _SHOWN} more" if len(gone) > _SHOWN else "")
         raise PartitionError(
-            f"Asset {asset!r} is partitioned by {keys!r}, which has no {shown} any more: ask for it again."
+            f"Asset {asset!r} is partitioned by {keys!r}, which has no {_some(gone)} any more: ask for it again."
         )

@@ -76,6 +76,7 @@ def materialize_request(
         keys=(encoded(view, asset, partition),),
         timeout=_positive("timeout", timeout),
         tags=_checked_tags(tags),
+        partitioned=view.graph[asset].partitions is not None,
     )
 
 
@@ -100,6 +101,7 @@ def run_request(
         timeout=_positive("timeout", timeout),
         tags=_checked_tags(tags),
         as_of=view.now.isoformat(),
+        partitioned=view.graph[asset].partitions is not None,
     )
 
 
@@ -129,6 +131,7 @@ def backfill_request(
         max_parallel=_count("max_parallel", max_parallel),
         tags=_checked_tags(tags),
         as_of=view.now.isoformat(),
+        partitioned=view.graph[asset].partitions is not None,
     )
 
 

@@ -41,6 +41,7 @@ class Runs:
             nodes share the store, they are gone on with.
         on_gone: Called whenever something that ran here is gone.
         holds: Runs in the queue that this node leaves alone for a while.
+        unfit: Runs in the queue that this node cannot run by its definitions, and why.
         open: Whether new runs are taken.
     """
 
@@ -52,6 +53,7 @@ class Runs:
         self.lent: dict[AttemptIdentity, Attempt] = {}
         self.on_gone: dict[Callable[[], None], None] = {}
         self.holds = Holds(services.clock)
+        self.unfit: dict[str, str] = {}
         self.open = True
         self._gone = asyncio.Event()
         self._supervisor: Supervisor | None = None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from flowstone.assets.partition_view import PartitionView
 from flowstone.errors import StoreUnavailable
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from flowstone.runtime.services import Services
     from flowstone.store.cluster import Cluster
 
-__all__ = ["plan_again", "plan_or_close", "take_up"]
+__all__ = ["check", "plan_again", "plan_or_close", "take_up", "view_for"]
 
 _FOREIGN = 10.0  # Seconds for which a run whose asset is not known here is left alone.
 _ENTANGLED = 1.0  # The same for a run of which something of an earlier time still runs here.
@@ -30,13 +30,22 @@ _ENTANGLED = 1.0  # The same for a run of which something of an earlier time sti
 
 async def plan_again(services: Services, record: RunRecord) -> RunPlan:
     """The plan of a run that was asked for earlier, perhaps elsewhere: the same steps, whatever the hour is now."""
-    graph = services.snapshot.graph
+    view = view_for(services, record, await dynamic_keys(services))
+    check(view, record)
+    return plan_run(view.graph, view, record.request)
+
+
+def view_for(services: Services, record: RunRecord, dynamic: dict[str, list[Any]]) -> PartitionView:
+    """The partitions as a run sees them, whatever the hour is now; `dynamic` has the keys of dynamic sets."""
     as_of = record.request.as_of
     now = record.created_at if as_of is None else datetime.fromisoformat(as_of)
-    view = PartitionView(graph, now, await dynamic_keys(services))
+    return PartitionView(services.snapshot.graph, now, dynamic)
+
+
+def check(view: PartitionView, record: RunRecord) -> None:
+    """Check that what a run asks for is there as it was. Raises `DefinitionError` or `PartitionError`."""
     check_known(view, record.request, record.pipeline)
     check_request(view, record.request)
-    return plan_run(graph, view, record.request)
 
 
 async def plan_or_close(services: Services, record: RunRecord) -> RunPlan | None:

@@ -13,7 +13,7 @@ Stores that only one process can hold have no cluster (`Store.cluster` is None).
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from flowstone.runs.records import RunRecord
     from flowstone.store.protocol import StepKey
 
-__all__ = ["Beats", "Cluster", "Node", "Notice", "NoticeKind", "StepLease", "WatchedNode"]
+__all__ = ["Beats", "Cluster", "Node", "NodeReport", "Notice", "NoticeKind", "StepLease", "WatchedNode"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +52,21 @@ class Node:
 
 
 @dataclass(frozen=True, slots=True)
+class NodeReport:
+    """What a node says of itself with its beats, in words that are fit to be shown.
+
+    Attributes:
+        store: What it tries again against the store, since when and why; or None.
+        retried: Runs that it had to give up and goes on with, by id, and why.
+        unfit: Runs in the queue that it cannot run by its definitions, by id, and why.
+    """
+
+    store: str | None = None
+    retried: Mapping[str, str] = field(default_factory=dict)
+    unfit: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
 class WatchedNode:
     """A node as the store sees it.
 
@@ -65,6 +80,7 @@ class WatchedNode:
         clock_skew: Seconds its clock was ahead of the store's at the last beat.
         tree: Its supervision tree as it last published it (`ProcessInfo` as JSON-able data), or None.
         tree_at: When that was.
+        report: What it said of itself with its last beat.
     """
 
     node: Node
@@ -76,6 +92,7 @@ class WatchedNode:
     clock_skew: float
     tree: Mapping[str, Any] | None = None
     tree_at: datetime | None = None
+    report: NodeReport = field(default_factory=NodeReport)
 
     @property
     def seems_alive(self) -> bool:
@@ -173,6 +190,9 @@ class Cluster(Protocol):
                 one, by the node's own monotonic clock: somebody else may own what it drove (`owned` tells).
         """
 
+    def report(self, report: NodeReport) -> None:
+        """Have this process's node say this with its next beat, which comes at once, and with those after it."""
+
     async def leave(self, node_id: str) -> None:
         """Stop beating and say so: nobody has to wait for the end of the lease."""
 
@@ -201,6 +221,9 @@ class Cluster(Protocol):
         Highest priority first, then who came first; those of `but` are left alone. Their epoch is raised by one. A
         run whose status is still `queued` has no events but its creation.
         """
+
+    async def queued(self, pipelines: Collection[str], limit: int) -> Sequence[RunRecord]:
+        """Runs of these pipelines in the queue, as many, in the order in which they are taken."""
 
     async def orphans(
         self, pipelines: Collection[str], gone: Collection[str], limit: int = 100

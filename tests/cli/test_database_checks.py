@@ -9,7 +9,7 @@ import pytest
 
 from flowstone.cli.checks import checks
 from flowstone.cli.database_checks import database_checks, judged
-from flowstone.store.cluster import Node, WatchedNode
+from flowstone.store.cluster import Node, NodeReport, WatchedNode
 from flowstone.store.open import open_store
 from flowstone.store.postgres.diagnosis import Backlog, Diagnosis
 from tests.cli.programs import read_until, started
@@ -30,10 +30,12 @@ WELL = Diagnosis(
 )
 
 
-def node(name="n", *, age=5.0, gone=False, runs=0, clock_skew=0.0, version="1.0", pipelines=("shop",)):
+def node(
+    name="n", *, age=5.0, gone=False, runs=0, clock_skew=0.0, version="1.0", pipelines=("shop",), **report
+):
     now = datetime.now(UTC)
     about = Node(name, "web1", 7, version, pipelines, 64, 15.0)
-    return WatchedNode(about, now, now, age, gone, runs, clock_skew)
+    return WatchedNode(about, now, now, age, gone, runs, clock_skew, report=NodeReport(**report))
 
 
 def found(**changed):
@@ -71,6 +73,9 @@ def test_all_is_well():
         ({"nodes": [node(age=-60.0, runs=2)]}, "node", "note", "below"),
         ({"nodes": [node(gone=True, runs=2)]}, "node", "note", "below"),
         ({"adopted": [("r1", "shop", 2, 9.0)]}, "runs", "note", "closed as failed"),
+        ({"nodes": [node(store="locked (tried again)")]}, "retried", "note", "goes on by itself"),
+        ({"nodes": [node(retried={"r1": "locked"})]}, "retried", "note", "closed as failed"),
+        ({"nodes": [node(unfit={"r1": "no"})], "unfit": [("r1", "shop")]}, "queue", "note", "cancel r1"),
         ({"left_behind": [Backlog("shop", 2)]}, "runs", "wrong", "Start a node that holds 'shop'"),
         ({"left_behind": [Backlog("shop", 2)], "nodes": [node()]}, "runs", "note", "in a moment"),
         ({"waiting": [Backlog("shop", 2, 9.0)]}, "queue", "note", "No node holds 'shop'"),
@@ -90,6 +95,9 @@ def test_a_finding_has_a_remedy(changed, name, verdict, words):
         ({"dead_rows": ("events", 200_000, 1_000_000)}, "vacuum"),
         ({"waiting": [Backlog("shop", 2, 9.0)], "nodes": [node()]}, "queue"),
         ({"nodes": [node(age=60.0)]}, "node"),
+        ({"nodes": [node(age=60.0, store="locked", retried={"r1": "locked"})]}, "retried"),
+        ({"nodes": [node(unfit={"r1": "no"}), node("m")], "unfit": [("r1", "shop")]}, "queue"),
+        ({"nodes": [node(age=60.0, unfit={"r1": "no"})], "unfit": [("r1", "shop")]}, "queue"),
         ({"nodes": [node(age=60.0, version="0.9"), node("m")]}, "versions"),
     ],
 )
@@ -113,6 +121,15 @@ def test_what_is_no_finding(changed, name):
 def test_what_is_said_of_a_node_that_seems_gone(changed, words):
     """Its last sign of life, as the database's clock tells it, and what it left."""
     assert words in found(nodes=[node(runs=2, **changed)])["node"].found
+
+
+def test_what_is_tried_again_or_waits_in_vain_is_named():
+    """Which node or run, and the reason in its words."""
+    nodes = [node(store="locked (tried again)", retried={"r1": "it says no"}, unfit={"r2": "no such asset"})]
+    result = [check.found for check in judged(replace(WELL, nodes=nodes, unfit=[("r2", "shop")]), "s")]
+    assert "node n cannot reach all of the store: locked (tried again)" in result
+    assert "run r1 is tried again by node n: it says no" in result
+    assert "run r2 of shop waits, and no living node can run it: no such asset" in result
 
 
 def test_only_workers_are_work_for_the_queue():

@@ -8,7 +8,7 @@ import pytest
 
 from flowstone.cli.queued import why_waiting
 from flowstone.runs.records import RunRecord, RunRequest, Status
-from flowstone.store.cluster import Node, WatchedNode
+from flowstone.store.cluster import Node, NodeReport, WatchedNode
 
 NOW = datetime(2025, 1, 1, tzinfo=UTC)
 
@@ -24,14 +24,15 @@ class Queue:
         return self._nodes
 
 
-def node(*pipelines: str, age: float = 1.0) -> WatchedNode:
-    return WatchedNode(
-        Node("n", "host", 1, "1", pipelines, 4, 15.0), NOW, NOW, age, gone=False, runs=0, clock_skew=0
-    )
+def node(*pipelines: str, age: float = 1.0, unfit: str | None = None) -> WatchedNode:
+    """A node, and why it cannot run `run()`."""
+    about = Node("n", "host", 1, "1", pipelines, 4, 15.0)
+    report = NodeReport(unfit={} if unfit is None else {"01": unfit})
+    return WatchedNode(about, NOW, NOW, age, gone=False, runs=0, clock_skew=0, report=report)
 
 
-def run(status: Status = Status.QUEUED) -> RunRecord:
-    return RunRecord("01", "shop", RunRequest("materialize", "report"), status, NOW)
+def run(status: Status = Status.QUEUED, owner: str | None = None) -> RunRecord:
+    return RunRecord("01", "shop", RunRequest("materialize", "report"), status, NOW, owner=owner)
 
 
 @pytest.mark.parametrize(
@@ -40,20 +41,27 @@ def run(status: Status = Status.QUEUED) -> RunRecord:
         ((), "none is alive: start `flowstone worker MODULE:PIPELINE`"),
         ((node("shop", age=100.0),), "none is alive"),
         ((node("other"),), "for a node that holds 'shop' (1 other node alive, of other pipelines)"),
+        ((node("other"), node("shop")), "for room on 1 node holding 'shop': `flowstone tree`"),
         (
-            (node("other"), node("shop")),
-            "for room on 1 node that holds 'shop', or for one that knows the asset",
+            (node("shop", unfit="no such asset."), node("shop", age=100.0)),
+            "none of 1 node holding 'shop' can: no such asset. `flowstone cancel 01` takes it out",
+        ),
+        (
+            (node("shop"), node("shop", unfit="no such asset.")),
+            "`flowstone tree` shows what they do; 1 other node cannot run it: no such asset.",
         ),
     ],
 )
 async def test_a_queued_run_says_for_whom_it_waits(nodes, said):
-    """No node, none of its pipeline, or room on one."""
+    """No node, none of its pipeline, none that can run it, or room on one; also when it was handed back."""
     assert said in await why_waiting(Queue(*nodes), run())
+    assert said in await why_waiting(Queue(*nodes), run(Status.RUNNING))
 
 
 async def test_other_runs_wait_for_nobody():
     """Nor does one in a store of a single process."""
-    assert await why_waiting(Queue(), run(Status.RUNNING)) is None
+    assert await why_waiting(Queue(), run(Status.RUNNING, "n")) is None
+    assert await why_waiting(Queue(), run(Status.CANCELLED)) is None
     alone = Queue()
     alone.cluster = None
     assert await why_waiting(alone, run()) is None

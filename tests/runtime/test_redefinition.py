@@ -93,6 +93,18 @@ async def test_an_asset_that_has_lost_its_partitions_is_not_run_for_a_range():
     assert "'report' has no partitions any more, and 2025-01-01 to 2025-01-03" in message
 
 
+async def test_an_asset_that_has_lost_its_partitions_is_not_run_for_one():
+    """One key of it means nothing either, though an asset that never had a set takes any key."""
+    deploys = Deploys()
+    run_id = await deploys.interrupted(
+        deploys.pipeline(partitions=DAYS, upstream=DAYS), partition="2025-01-02"
+    )
+    message = await deploys.failure(run_id, deploys.pipeline())
+    assert (
+        "'report' has no partitions any more, and 2025-01-02 of it was asked for: ask for it again" in message
+    )
+
+
 async def test_a_key_that_has_left_the_set_is_not_run():
     """Nor the others that were asked for with it."""
     deploys = Deploys()

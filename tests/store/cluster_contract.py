@@ -17,7 +17,7 @@ import pytest
 
 from flowstone.runs.events import StepRetried
 from flowstone.runs.records import Status
-from flowstone.store.cluster import Node, Notice, StepLease
+from flowstone.store.cluster import Node, NodeReport, Notice, StepLease
 from flowstone.store.protocol import StaleWrite, Store
 from tests.store.facts import FAILURE, at, begun, end, over, run, start
 
@@ -59,6 +59,12 @@ def lease(asset: str = "a", key: str | None = None, *, attempt=1, epoch=1, to="n
 
 def nothing() -> None:
     """Nobody cares for a lost lease."""
+
+
+async def said(place: ClusterPlace, name: str) -> None:
+    """A node has beaten since now: a beat that was under way does not count."""
+    await place.beat(name)
+    await place.beat(name)
 
 
 async def beats(cluster, pipeline: str = "sales"):
@@ -182,7 +188,27 @@ class ClusterContract:
         assert seen.tree == {"name": "runtime", "children": [{"name": "store"}]}
         assert seen.tree_at is not None
 
+    async def test_what_a_node_says_of_itself_goes_with_its_beats(self, place, two):
+        """Others read the last that it said; at first it has said nothing."""
+        assert (await two[1].nodes())[0].report == NodeReport()
+        report = NodeReport("it is tried again", {"run-1": "no"}, {"run-2": "no such \u00e4sset"})
+        two[0].report(report)
+        await said(place, "n1")
+        assert [each.report for each in await two[1].nodes()] == [report, NodeReport()]
+        two[0].report(NodeReport())
+        await said(place, "n1")
+        assert (await two[1].nodes())[0].report == NodeReport()
+
     # The queue ----------------------------------------------------------------------------------------------
+
+    async def test_what_waits_is_seen_in_its_order(self, two):
+        """Of these pipelines, and no more than are wanted."""
+        for name, priority in (("run-1", 0), ("run-2", 5), ("run-3", 0)):
+            await two[0].submit(run(name, priority=priority))
+        assert [each.id for each in await two[1].queued(["sales"], 2)] == ["run-2", "run-1"]
+        await two[0].take("n1", ["sales"], 1)
+        assert [each.id for each in await two[1].queued(["sales"], 9)] == ["run-1", "run-3"]
+        assert list(await two[1].queued(["other"], 9)) == []
 
     async def test_a_submitted_run_is_taken_once(self, place, two):
         """One node gets it, as its owner, at the next epoch."""

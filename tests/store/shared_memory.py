@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 
 from flowstone.errors import StoreUnavailable
@@ -24,7 +24,7 @@ from flowstone.runs.events import (
     StepSucceeded,
 )
 from flowstone.runs.records import Status
-from flowstone.store.cluster import Beats, Notice, WatchedNode
+from flowstone.store.cluster import Beats, NodeReport, Notice, WatchedNode
 from flowstone.store.history import History
 from flowstone.store.memory import MemoryStore
 from flowstone.store.protocol import StaleWrite
@@ -47,6 +47,7 @@ class _Row:
     left: bool = False
     tree: object = None
     tree_at: object = None
+    report: object = field(default_factory=NodeReport)
 
 
 class SharedMemory:
@@ -110,6 +111,7 @@ class SharedMemoryStore(MemoryStore):
         cluster: The store itself: it is both ports.
         listens: Whether notices arrive at once.
         calls: How often each call was made.
+        trouble: What its health says is wrong.
     """
 
     def __init__(self, shared):
@@ -121,11 +123,13 @@ class SharedMemoryStore(MemoryStore):
         self.listens = True
         self.node = None
         self.calls = {}
+        self.trouble = None
         self._broken = None
         self._mended = asyncio.Event()
         self._watchers = []
         self._lost = None
         self._beat_timer = None
+        self._report = NodeReport()
         shared.connections.append(self)
 
     # Trouble ------------------------------------------------------------------------------------------------
@@ -153,6 +157,10 @@ class SharedMemoryStore(MemoryStore):
             if self._broken == "cut":
                 raise StoreUnavailable(f"the database does not answer ({call})")
             await self._mended.wait()
+
+    @property
+    def problem(self):
+        return self.trouble
 
     # The store ----------------------------------------------------------------------------------------------
 
@@ -208,6 +216,11 @@ class SharedMemoryStore(MemoryStore):
         self._schedule_beat(node.lease)
         self.shared.tell(Notice("nodes"))
 
+    def report(self, report):
+        self._report = report
+        if self.node is not None and self._broken is None:
+            self.shared.nodes[self.node].report = report
+
     async def leave(self, node_id):
         self._stop_beating()
         await self._pass("leave")
@@ -231,6 +244,7 @@ class SharedMemoryStore(MemoryStore):
                 0.0,
                 row.tree,
                 row.tree_at,
+                row.report,
             )
             for node_id, row in self.shared.nodes.items()
         ]
@@ -268,6 +282,7 @@ class SharedMemoryStore(MemoryStore):
             if now - row.beaten >= row.node.lease:
                 asyncio.get_running_loop().call_soon(self._lost)
             row.beaten, row.beats, row.beat_at = now, row.beats + 1, self.shared.now()
+            row.report = self._report
         self._schedule_beat(row.node.lease)
 
     # Runs ---------------------------------------------------------------------------------------------------
@@ -290,6 +305,12 @@ class SharedMemoryStore(MemoryStore):
         for head in fitting[:limit]:
             del self.shared.queue[head.id]
         return [self._history.claim(head.id, node_id, head.epoch) for head in fitting[:limit]]
+
+    async def queued(self, pipelines, limit):
+        await self._pass("queued")
+        logs = [self.shared.log(run_id) for run_id in self.shared.queue]
+        heads = [log.head() for log in logs if log is not None and log.head().pipeline in pipelines]
+        return sorted(heads, key=lambda head: -head.priority)[:limit]
 
     async def orphans(self, pipelines, gone, limit=100):
         await self._pass("orphans")

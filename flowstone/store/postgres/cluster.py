@@ -12,11 +12,12 @@ from __future__ import annotations
 import asyncio
 import time
 from contextlib import suppress
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any, Final
 
 from flowstone.errors import RunNotFound
 from flowstone.store import refusals
-from flowstone.store.cluster import Beats, Cluster, Node, StepLease, WatchedNode
+from flowstone.store.cluster import Beats, Cluster, Node, NodeReport, StepLease, WatchedNode
 from flowstone.store.json_safe import safe_text
 from flowstone.store.postgres.columns import event_of, request_text, run_of, step_key, utc
 from flowstone.store.postgres.heartbeat import Heartbeat, joining
@@ -94,6 +95,11 @@ class PostgresCluster(Cluster):
         if self._heart is not None:
             self._heart.touch()
 
+    def report(self, report: NodeReport) -> None:
+        if self._heart is not None:
+            self._heart.report = to_json(asdict(report))
+            self._heart.hurry()
+
     async def leave(self, node_id: str) -> None:
         if self._heart is not None and self._heart.node.id == node_id:
             self.stop_beating()
@@ -130,6 +136,9 @@ class PostgresCluster(Cluster):
             return []
         rows = await self._database.fetch("take", node_id, list(pipelines), limit, list(but))
         return [run_of(row) for row in rows]
+
+    async def queued(self, pipelines: Collection[str], limit: int) -> Sequence[RunRecord]:
+        return [run_of(row) for row in await self._database.fetch("queued", list(pipelines), limit)]
 
     async def orphans(
         self, pipelines: Collection[str], gone: Collection[str], limit: int = 100
@@ -313,4 +322,11 @@ def watched_node(row: Any) -> WatchedNode:
         row["clock_skew"],
         None if row["tree"] is None else from_json(row["tree"]),
         row["tree_at"],
+        _report(row["report"]),
     )
+
+
+def _report(text: str | None) -> NodeReport:
+    """What a node said of itself, whatever a newer release may have added."""
+    said = {} if text is None else from_json(text)
+    return NodeReport(said.get("store"), said.get("retried", {}), said.get("unfit", {}))

@@ -54,6 +54,7 @@ class Diagnosis:
         dead_rows: The table that needs vacuum most: its name, dead and live rows; None if there is none.
         waiting: Runs in the queue.
         left_behind: Unfinished runs whose node does not seem to live.
+        unfit: Runs in the queue that some node cannot run, as it said: id and pipeline.
         adopted: Runs taken over again and again: id, pipeline, how often without a record, seconds since.
         nodes: The nodes that live, or did within a day.
     """
@@ -72,6 +73,7 @@ class Diagnosis:
     dead_rows: tuple[str, int, int] | None = None
     waiting: Sequence[Backlog] = ()
     left_behind: Sequence[Backlog] = ()
+    unfit: Sequence[tuple[str, str]] = ()
     adopted: Sequence[tuple[str, str, int, float]] = ()
     nodes: Sequence[WatchedNode] = ()
 
@@ -111,6 +113,7 @@ async def diagnose(database: Database) -> Diagnosis:
     dead = await database.fetch("dead_rows")
     nodes = [watched_node(each) for each in await database.fetch("nodes")]
     living = [each.node.id for each in nodes if each.seems_alive]
+    unfit = {run_id for each in nodes if each.seems_alive for run_id in each.report.unfit}
     return Diagnosis(
         **facts,
         dead_rows=(dead[0]["name"], dead[0]["dead"], dead[0]["live"]) if dead else None,
@@ -120,6 +123,10 @@ async def diagnose(database: Database) -> Diagnosis:
         ],
         left_behind=[
             Backlog(each["pipeline"], each["runs"]) for each in await database.fetch("left_behind", living)
+        ],
+        unfit=[
+            (each["id"], each["pipeline"])
+            for each in (await database.fetch("still_queued", sorted(unfit)) if unfit else ())
         ],
         adopted=[
             (each["id"], each["pipeline"], each["adoptions"], max(0.0, each["seconds"]))

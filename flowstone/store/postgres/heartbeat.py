@@ -49,6 +49,7 @@ class Heartbeat:
         since: When the node was last known to live: when it asked to join.
 
     Attributes:
+        report: What the node says of itself, as text of JSON; None: nothing.
         paused: Set it to hold the beat; for tests of what others make of that.
         resting: Set while no beat is under way.
     """
@@ -56,6 +57,7 @@ class Heartbeat:
     def __init__(self, database: Database, node: Node, lost: Callable[[], None], since: float) -> None:
         self.node = node
         self._since = since
+        self.report: str | None = None
         self.paused = Event()
         self.resting = Event()
         self._database = database
@@ -127,7 +129,9 @@ class Heartbeat:
     async def _beat(self, connection: Connection) -> None:
         sent = time.monotonic()
         async with connection.transaction():
-            gone: bool | None = await connection.fetchval(query("beat"), self.node.id, time.time())
+            gone: bool | None = await connection.fetchval(
+                query("beat"), self.node.id, time.time(), self.report
+            )
             if gone is None:  # Forgotten, after a day without a beat.
                 await connection.execute(query("join"), *joining(self.node))
         late = time.monotonic() - self._since > self.node.lease
