@@ -204,12 +204,18 @@ class _Work:
                     self._context.progress(fraction, message)
 
     def _died(self, worker: Worker) -> Failure:
-        return Failure(
-            "error",
-            f"The worker process of {self._name} died ({worker.how_it_ended()}): it was killed, ran out of "
-            f"memory, or its code ended it.",
-            retryable=True,
-        )
+        status = worker.how_it_ended()
+        if status is None:
+            message = (
+                f"The worker process of {self._name} lost its connection to the program, and was killed: its code "
+                f"closed files, or wrote into files, that it had not opened."
+            )
+        else:
+            message = (
+                f"The worker process of {self._name} died ({status}): it was killed, ran out of memory, or its "
+                f"code ended it."
+            )
+        return Failure("error", message, retryable=True)
 
 
 def _request(asset: Asset[..., Any], arguments: dict[str, Any]) -> Request:

@@ -47,6 +47,8 @@ main()
 _MAIN = ("init_main_from_name", "init_main_from_path")
 _MOST_AT_ONCE = 1 << 20  # Bytes of one read.
 _LOOK_AFTER = 500  # Milliseconds of silence.
+_LONGEST = 1 << 48  # Bytes of a frame: a longer one is something else that was written into the pipe.
+_ENDS_WITHIN = 5.0  # Seconds for a process that says nothing more to end by itself.
 _GROUPS = sys.platform != "win32"
 
 
@@ -118,8 +120,11 @@ class Worker:
         self._write(data)
 
     def receive(self) -> bytes:
-        """The next frame. Raises EOFError when the process is gone."""
-        return self._read(int.from_bytes(self._read(HEADER), "big"))
+        """The next frame. Raises EOFError when the process is gone, or no longer says what it should."""
+        size = int.from_bytes(self._read(HEADER), "big")
+        if size >= _LONGEST:
+            raise EOFError("The worker process says something else.")
+        return self._read(size)
 
     def kill(self) -> None:
         """End it and what it started, now; from any thread."""
@@ -128,6 +133,7 @@ class Worker:
                 return
             if AVAILABLE:
                 os.write(self._control, b"!")
+                self._process.send_signal(signal.SIGCONT)  # A reaper that was stopped does not look.
             elif _GROUPS:
                 os.killpg(self._process.pid, signal.SIGKILL)
             else:
@@ -145,9 +151,14 @@ class Worker:
             with suppress(OSError):
                 pipe.close()
 
-    def how_it_ended(self) -> str:
-        """Its exit status in words, once it has one."""
-        status = self._process.wait()
+    def how_it_ended(self) -> str | None:
+        """Its exit status in words; None if it had not ended by itself, and was killed."""
+        try:
+            status = self._process.wait(_ENDS_WITHIN)
+        except subprocess.TimeoutExpired:
+            self.kill()
+            self._process.wait()
+            return None
         if status < 0:
             with suppress(ValueError):
                 return signal.Signals(-status).name

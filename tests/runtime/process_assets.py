@@ -7,10 +7,12 @@ import functools
 import multiprocessing
 import os
 import signal
+import stat
 import subprocess
 import sys
 import threading
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import Annotated
 
@@ -74,6 +76,26 @@ def dies(context: Context) -> None:
             if os.fork() == 0:
                 time.sleep(60)
             os._exit(7)
+
+
+@pipeline.asset(run_in="process")
+def spoils(context: Context) -> str:
+    """Does to files that are not its own what its partition says."""
+    if context.partition == "closes":
+        os.closerange(3, 64)
+        time.sleep(600)
+    for file in range(3, 64):
+        with suppress(OSError):  # Not open, or only for reading.
+            if stat.S_ISFIFO(os.fstat(file).st_mode):
+                os.write(file, b"in the way")
+    return "spoilt"
+
+
+@pipeline.asset(run_in="process")
+def stops_its_reaper() -> list[int]:
+    """Leaves its ids and those of its reaper, which hears nothing any more."""
+    os.kill(os.getppid(), signal.SIGSTOP)
+    return [os.getpid(), os.getppid()]
 
 
 @pipeline.asset(run_in="process", retry=Retry(attempts=3, delay=0.0, jitter=0.0))

@@ -260,6 +260,16 @@ async def test_a_dead_idle_process_is_replaced(runtime):
     assert await value(runtime, "pid") != first
 
 
+@pytest.mark.parametrize("how", ["closes", "writes"])
+async def test_a_process_that_spoils_the_conversation_is_killed(runtime, monkeypatch, how):
+    """Whoever waits for it would wait as long as it lives: nothing that it says can be understood any more."""
+    monkeypatch.setattr("flowstone.runtime.worker._ENDS_WITHIN", 0.0)
+    found = await failure(runtime, "spoils", partition=how)
+    assert "lost its connection to the program, and was killed: its code closed files" in found.message
+    assert found.retryable
+    assert await value(runtime, "pid")
+
+
 # Stopping ---------------------------------------------------------------------------------------------------
 
 
@@ -335,6 +345,25 @@ async def test_leaving_the_runtime_ends_the_processes(tmp_path):
         pids = await appears(tmp_path / "ids")
     for pid in [idle, *pids]:
         await gone(pid)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux has a reaper")
+def test_leaving_the_runtime_wakes_a_reaper_that_was_stopped():
+    """It ends the process all the same, and the program does not wait for what cannot hear it."""
+    program = (
+        "import asyncio; from tests.runtime.test_processes import stop_and_leave as main; asyncio.run(main())"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, timeout=LONG, check=True
+    )
+    assert not any(map(running, map(int, done.stdout.split())))
+
+
+async def stop_and_leave():
+    """Print the ids of a worker whose reaper is stopped, after the runtime has let go."""
+    async with Runtime(pipeline) as runtime:
+        pids = await value(runtime, "stops_its_reaper")
+    sys.stdout.write(" ".join(map(str, pids)))
 
 
 async def test_runtimes_share_no_process():
