@@ -12,15 +12,17 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
+from flowstone.cli import environment
 from flowstone.cli.database_checks import database_checks
 from flowstone.cli.default_store import DefaultStore, kept_in_a_file
 from flowstone.cli.labels import count, run_label
 from flowstone.cli.loading import load
 from flowstone.cli.loop import has_uvloop
 from flowstone.cli.places import directory_of, shares, shown, store_of
-from flowstone.cli.problem import describe
+from flowstone.cli.problem import CommandError, describe
 from flowstone.cli.session import check_complete
 from flowstone.cli.verdicts import Check
+from flowstone.runtime.variables import misspelt_variables, unknown_variables
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -39,6 +41,7 @@ async def checks(store: str, target: str | None) -> AsyncIterator[Check]:
     yield _loop()
     yield _extras()
     yield _clock()
+    yield _environment()
     if shares(store):
         async for check in database_checks(store):
             yield check
@@ -91,6 +94,19 @@ def _clock() -> Check:
             "clock", "wrong", f"{found}; it jumped by {drift:.1f} s", "Let NTP slew it, not step it."
         )
     return Check("clock", "ok", found)
+
+
+def _environment() -> Check:
+    """Variables that are meant for FlowStone; their values may be secrets, so only names are shown."""
+    try:
+        environment.settings()
+    except CommandError as error:
+        return Check("environment", "wrong", str(error), "Give it such a value, or unset it.")
+    unknown = unknown_variables()
+    if unknown:
+        found = f"no setting of this release: {', '.join(unknown)}"
+        return Check("environment", "note", found, " ".join(misspelt_variables()))
+    return Check("environment", "ok", "every variable that begins with FLOWSTONE_ is a setting")
 
 
 async def _store(url: str) -> Check:

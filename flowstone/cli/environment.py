@@ -7,13 +7,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from flowstone.cli.problem import CommandError
-from flowstone.masking import masked
 
 if TYPE_CHECKING:
     from flowstone.runtime.options import Options
     from flowstone.runtime.settings import Settings
 
-__all__ = ["home", "options", "settings"]
+__all__ = ["home", "misspelt", "options", "settings"]
 
 
 def home() -> Path:
@@ -31,17 +30,19 @@ def settings() -> Settings | None:
 
     if not environment_speaks():
         return None
-    from pydantic import ValidationError  # noqa: PLC0415 - as above
-
     from flowstone.runtime.settings import Settings  # noqa: PLC0415 - as above
 
     try:
         return Settings()
-    except ValidationError as error:
-        wrong = error.errors()[0]
-        name = "FLOWSTONE_" + "_".join(map(str, wrong["loc"])).upper()
-        said = masked(repr(wrong["input"]))
-        raise CommandError(f"The setting {name} cannot be {said}.", f"{wrong['msg']}.") from None
+    except ValueError as error:
+        raise CommandError(str(error)) from None
+
+
+def misspelt() -> list[str]:
+    """A sentence for each variable that is nearly a setting."""
+    from flowstone.runtime.variables import misspelt_variables  # noqa: PLC0415 - as above
+
+    return misspelt_variables()
 
 
 def options() -> Options:

@@ -19,6 +19,7 @@ from flowstone.masking import masked
 from flowstone.printable import indented, one_line, printable
 from flowstone.runtime.failure_log import STEPS
 from flowstone.runtime.own_code import is_own
+from flowstone.runtime.variables import VARIABLES
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -55,8 +56,8 @@ class LogLines(logging.Handler):
             sys.stderr.write(f"A log record of {one_line(record.name)} cannot be shown.\n")
 
     def _wanted(self, record: logging.LogRecord) -> bool:
-        if record.name == STEPS:
-            return False  # Commands tell of failed steps themselves.
+        if record.name in {STEPS, VARIABLES}:
+            return False  # Commands tell of these themselves.
         if any(map(_writes_to_terminal, logging.getLogger().handlers)):
             return False  # The user's module has brought a handler of its own for the terminal.
         if self._everything or record.levelno >= logging.WARNING:

@@ -7,6 +7,7 @@ from typing import Annotated, Literal, TypeAlias
 import typer
 
 from flowstone.cli.default_store import DefaultStore, default_store
+from flowstone.cli.numbers import whole
 
 __all__ = [
     "AssetName",
@@ -66,7 +67,9 @@ StoreUrl: TypeAlias = Annotated[
 ]
 MaxParallel: TypeAlias = Annotated[
     int | None,
-    typer.Option("--max-parallel", metavar="N", min=1, help="Steps that run at a time.", show_default=False),
+    typer.Option(
+        "--max-parallel", metavar="N", parser=whole(1), help="Steps that run at a time.", show_default=False
+    ),
 ]
 PipelineOption: TypeAlias = Annotated[
     str | None,

@@ -21,6 +21,7 @@ from rich.console import Console
 from rich.segment import Segment
 from rich.text import Text
 
+from flowstone.cli import environment
 from flowstone.cli.logs import LogLines, logs_on_stderr
 from flowstone.cli.problem import BROKEN_PIPE, OK, CommandError, describe
 from flowstone.masking import masked
@@ -138,6 +139,8 @@ class Screen:
         if self.json:
             self._document = self._cleanup.enter_context(_stdout_for_the_document())
         self._logs = self._cleanup.enter_context(logs_on_stderr(self._log_level, colours=self.live))
+        for sentence in environment.misspelt():
+            self.note(sentence, "yellow")
         return self
 
     def __exit__(

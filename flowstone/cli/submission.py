@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, TypeAlias
 import typer
 
 from flowstone.cli.loop import run_async
+from flowstone.cli.numbers import whole
 from flowstone.cli.places import no_cluster, shares
 from flowstone.cli.problem import CommandError
 from flowstone.cli.session import open_runtime
@@ -40,7 +41,13 @@ Key: TypeAlias = Annotated[
 ]
 Priority: TypeAlias = Annotated[
     int,
-    typer.Option("--priority", metavar="N", help="With --submit: higher is taken first.", show_default=False),
+    typer.Option(
+        "--priority",
+        metavar="N",
+        parser=whole(),
+        help="With --submit: higher is taken first.",
+        show_default=False,
+    ),
 ]
 
 

@@ -36,5 +36,6 @@ def _shown() -> Iterator[None]:
         # The parser's errors: typer has brought its own since it carries its parser with it.
         message = getattr(error, "message", None)
         if hasattr(error, "format_message") and isinstance(message, str):
-            error.message = printable(masked(message))  # type: ignore[attr-defined] # as above
+            # What parses the line may be built on pydantic, whose own words are not for this screen.
+            error.message = printable(masked(message.removeprefix("Value error, ")))  # type: ignore[attr-defined] # as above
         raise

@@ -82,7 +82,10 @@ def given_pipelines(given: object) -> tuple[Pipeline, ...]:
 def _kind(given: object) -> str:
     if given is None:
         return "None"
-    return f"the class {given.__name__}" if isinstance(given, type) else f"a {type(given).__name__}"
+    if isinstance(given, type):
+        return f"the class {given.__name__}"
+    name = type(given).__name__
+    return f"{'an' if name[0] in 'aeiou' else 'a'} {name}"
 
 
 def environment_speaks() -> bool:

@@ -50,12 +50,14 @@ class Plan(Sequence[PlannedStep]):
     Attributes:
         to_run: How many would run.
         to_reuse: How many would be reused.
+        refresh: Which existing values would be computed again: `all`, `stale` or `missing`.
     """
 
     def __init__(self, plan: RunPlan, to_reuse: int, decide: _Decide) -> None:
         self._plan = plan
         self._decide = decide
         self.to_reuse = to_reuse
+        self.refresh = plan.request.refresh
         self.to_run = plan.total - to_reuse
 
     @property

@@ -42,6 +42,7 @@ from flowstone.runtime.requests import (
 from flowstone.runtime.runs import Runs
 from flowstone.runtime.tree import runtime_tree
 from flowstone.runtime.values import Values
+from flowstone.runtime.variables import warn_of_misspelt_variables
 from flowstone.runtime.watchman import drain
 from flowstone.store.open import check_store, open_store
 
@@ -139,6 +140,7 @@ class Runtime:
         """
         if self._services is not None:
             raise RuntimeStopping("A Runtime is entered once: make a new one.")
+        warn_of_misspelt_variables()
         store = open_store(self._store, auto_migrate=self._settings.auto_migrate)
         await self._within_connect_timeout(store.open())
         try:

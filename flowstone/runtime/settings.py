@@ -2,26 +2,43 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
 
 from pydantic import Field, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from flowstone.assets.suggest import did_you_mean
 from flowstone.masking import masked
 from flowstone.runtime.options import Options
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
 
 __all__ = ["Settings", "merged_settings"]
 
-Seconds = Annotated[float, Field(ge=0, allow_inf_nan=False)]
-PositiveSeconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
-Count = Annotated[int, Field(ge=1)]
+# The descriptions end a sentence: "lease takes …".
+Seconds = Annotated[float, Field(ge=0, allow_inf_nan=False, description="a number of seconds of at least 0")]
+PositiveSeconds = Annotated[
+    float, Field(gt=0, allow_inf_nan=False, description="a number of seconds of more than 0")
+]
+Count = Annotated[int, Field(ge=1, description="a whole number of at least 1")]
+Switch = Annotated[bool, Field(description="true or false")]
+Words = Annotated[str, Field(description="text")]
+Level = Annotated[
+    Literal["debug", "info", "warning", "error"], Field(description="debug, info, warning or error")
+]
+
+_TYPES: Final[Mapping[Any, tuple[type, ...]]] = MappingProxyType(
+    {int: (int,), float: (int, float), bool: (bool,)}
+)
 
 
 class Settings(BaseSettings):
     """What a runtime may be told; every field can be set by `FLOWSTONE_<NAME>` in the environment.
+
+    Text is converted in the environment alone: `max_threads="8"` raises ValueError, as does a number that is out of
+    range, in one sentence.
 
     Attributes:
         store: Where runs are remembered: `memory://`, `file://DIR`, …
@@ -44,8 +61,8 @@ class Settings(BaseSettings):
         env_prefix="FLOWSTONE_", frozen=True, extra="forbid", hide_input_in_errors=True
     )
 
-    store: str = Options.store
-    home: str = Options.home
+    store: Words = Options.store
+    home: Words = Options.home
     lease: PositiveSeconds = Options.lease
     shutdown_timeout: Seconds = Options.shutdown_timeout
     cancel_timeout: Seconds = Options.cancel_timeout
@@ -53,10 +70,20 @@ class Settings(BaseSettings):
     max_threads: Count = Options.max_threads
     connect_timeout: PositiveSeconds = Options.connect_timeout
     lost_attempts: Count = Options.lost_attempts
-    auto_migrate: bool = Options.auto_migrate
+    auto_migrate: Switch = Options.auto_migrate
     keep_versions: Count = Options.keep_versions
     keep_runs: Count = Options.keep_runs
-    log_level: Literal["debug", "info", "warning", "error"] = "info"
+    log_level: Level = "info"
+
+    if not TYPE_CHECKING:  # A type checker sees the fields.
+
+        def __init__(self, **given: Any) -> None:
+            """Take fields by name. Raises ValueError, in one sentence, for what is wrong."""
+            _refuse_other_types(given)
+            try:
+                super().__init__(**given)
+            except ValidationError as error:
+                raise ValueError(_problem(error, given)) from None
 
     def __repr_args__(self) -> Iterable[tuple[str | None, Any]]:
         """The fields for `repr` and `str`; a URL without its password."""
@@ -67,12 +94,31 @@ class Settings(BaseSettings):
 def merged_settings(settings: Settings | None, options: dict[str, Any]) -> Settings:
     """The settings with some fields replaced. Raises ValueError, in one sentence, for what is wrong."""
     base = {} if settings is None else settings.model_dump()
-    try:
-        return Settings(**{**base, **options})
-    except ValidationError as error:
-        first = error.errors()[0]
-        name = ".".join(map(str, first["loc"]))
-        if first["type"] == "extra_forbidden":
-            known = ", ".join(Settings.model_fields)
-            raise ValueError(f"There is no option {name!r}: Runtime takes {known}.") from None
-        raise ValueError(f"{name}={masked(repr(first['input'])):.100}: {first['msg']}.") from None
+    return Settings(**{**base, **options})
+
+
+def _refuse_other_types(given: dict[str, Any]) -> None:
+    """Raise ValueError for an argument that a field would have to convert: only the environment is text."""
+    for name, value in given.items():
+        field = Settings.model_fields.get(name)
+        types = None if field is None else _TYPES.get(field.annotation)
+        if types is not None and (
+            not isinstance(value, types) or (isinstance(value, bool) and bool not in types)
+        ):
+            raise ValueError(_sentence(name, value))
+
+
+def _problem(error: ValidationError, given: dict[str, Any]) -> str:
+    """What is wrong, named as whoever said it knows it: the argument, or the variable of the environment."""
+    first = error.errors()[0]
+    name = ".".join(map(str, first["loc"]))
+    if first["type"] == "extra_forbidden":
+        known = ", ".join(Settings.model_fields)
+        hint = did_you_mean(name, Settings.model_fields) or f" There are: {known}."
+        return f"There is no setting {name!r}.{hint}"
+    return _sentence(name if name in given else f"FLOWSTONE_{name.upper()}", first["input"])
+
+
+def _sentence(named: str, value: object) -> str:
+    field = Settings.model_fields[named.removeprefix("FLOWSTONE_").lower()]
+    return f"{named} takes {field.description}, not {masked(repr(value)):.100}."

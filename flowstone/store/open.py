@@ -65,7 +65,7 @@ def check_store(store: object) -> None:
         raise TypeError(
             f"A store is a URL such as 'file://DIR' or a store object, not a path: write {url!r}."
         )
-    what = f"the class {store.__name__}" if isinstance(store, type) else f"a {type(store).__name__}"
+    what = f"the class {store.__name__}" if isinstance(store, type) else f"one of type {type(store).__name__}"
     raise TypeError(f"A store is a URL such as 'file://DIR' or a store object, not {what}.")
 
 

@@ -49,7 +49,7 @@ def test_what_is_of_another_kind_is_refused(option, given):
     [
         ("mod:p", "not the text 'mod:p': import its module and pass the pipeline itself."),
         (None, "not None: pass the pipeline that defines your assets."),
-        (3, "not a int: pass the pipeline that defines your assets."),
+        (3, "not an int: pass the pipeline that defines your assets."),
         (["mod:p"], "and a str is none: pass the pipelines themselves."),
         ({"shop": Pipeline("shop")}, "and a str is none: pass the pipelines themselves."),
     ],
@@ -64,7 +64,7 @@ def test_what_is_no_pipeline_is_refused(given, told):
 @pytest.mark.parametrize(
     ("given", "told"),
     [
-        (3, "A store is a URL such as 'file://DIR' or a store object, not a int."),
+        (3, "A store is a URL such as 'file://DIR' or a store object, not one of type int."),
         (
             Path("runs"),
             "A store is a URL such as 'file://DIR' or a store object, not a path: write 'file://runs'.",

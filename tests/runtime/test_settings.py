@@ -98,6 +98,80 @@ def test_what_is_wrong_is_said_in_one_sentence(options):
     assert "\n" not in str(caught.value)
 
 
+WHOLE, SECONDS = "a whole number of at least 1", "a number of seconds of more than 0"
+
+
+@pytest.mark.parametrize("make", [Settings, lambda **options: Runtime(Pipeline(), **options)])
+@pytest.mark.parametrize(
+    ("name", "value", "takes"),
+    [
+        ("max_threads", 0, WHOLE),
+        ("max_threads", "8", WHOLE),
+        ("max_threads", True, WHOLE),
+        ("keep_runs", 2.0, WHOLE),
+        ("lease", "3", SECONDS),
+        ("lease", True, SECONDS),
+        ("lease", float("inf"), SECONDS),
+        ("shutdown_timeout", -1, "a number of seconds of at least 0"),
+        ("auto_migrate", 1, "true or false"),
+        ("auto_migrate", "false", "true or false"),
+        ("home", 3, "text"),
+        ("log_level", "loud", "debug, info, warning or error"),
+    ],
+)
+def test_an_argument_is_what_the_setting_takes(make, name, value, takes):
+    """Nothing is converted, and the sentence says what the setting takes and what was given."""
+    with pytest.raises(ValueError, match=name) as caught:
+        make(**{name: value})
+    assert str(caught.value) == f"{name} takes {takes}, not {value!r}."
+
+
+@pytest.mark.parametrize("make", [Settings, lambda: Runtime(Pipeline())])
+@pytest.mark.parametrize(
+    ("name", "value", "takes"),
+    [
+        ("FLOWSTONE_LEASE", "abc", SECONDS),
+        ("FLOWSTONE_MAX_THREADS", "2.5", WHOLE),
+        ("FLOWSTONE_KEEP_RUNS", "0", WHOLE),
+        ("FLOWSTONE_AUTO_MIGRATE", "perhaps", "true or false"),
+    ],
+)
+def test_a_variable_that_cannot_be_is_named(monkeypatch, make, name, value, takes):
+    """What is wrong in the environment is named by its variable, in the words that an argument gets."""
+    monkeypatch.setenv(name, value)
+    with pytest.raises(ValueError, match=name) as caught:
+        make()
+    assert str(caught.value) == f"{name} takes {takes}, not {value!r}."
+
+
+def test_an_argument_is_asked_before_the_environment(monkeypatch):
+    """A variable that cannot be is no matter where an argument wins over it."""
+    monkeypatch.setenv("FLOWSTONE_LEASE", "abc")
+    assert Settings(lease=3).lease == 3.0
+
+
+def test_a_misspelt_setting_is_suggested():
+    """The nearest name, rather than the list of all."""
+    with pytest.raises(
+        ValueError, match=r"^There is no setting 'max_thread'\. Did you mean 'max_threads'\?$"
+    ):
+        Runtime(Pipeline(), max_thread=3)
+
+
+async def test_a_misspelt_variable_is_logged(monkeypatch, caplog):
+    """What is nearly a setting is warned of when a runtime is entered; a stranger's and a test's are not."""
+    monkeypatch.setenv("FLOWSTONE_LEESE", "hidden")
+    monkeypatch.setenv(
+        "FLOWSTONE_PORT", "tcp://10.0.0.1:80"
+    )  # As Kubernetes sets for a service of that name.
+    monkeypatch.setenv("FLOWSTONE_TEST_LEASE", "3")
+    monkeypatch.setenv("FLOWSTONE_MAX_THREADS", "3")
+    async with Runtime(Pipeline()):
+        pass
+    warned = [record.getMessage() for record in caplog.records if record.name == "flowstone.variables"]
+    assert warned == ["FLOWSTONE_LEESE is no setting, so it changes nothing. Did you mean FLOWSTONE_LEASE?"]
+
+
 def test_settings_are_frozen():
     """One `Settings` may be shared by runtimes."""
     with pytest.raises(ValueError, match="frozen"):

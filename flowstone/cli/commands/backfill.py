@@ -8,6 +8,7 @@ import typer
 
 from flowstone.cli.asset_keys import partition_argument
 from flowstone.cli.loading import load
+from flowstone.cli.numbers import whole
 from flowstone.cli.options import (
     AssetName,
     Debug,
@@ -39,7 +40,7 @@ def backfill(
     end: End = None,
     partition: Partitions = None,
     max_parallel: Annotated[
-        int, typer.Option("--max-parallel", metavar="N", min=1, help="Steps that run at a time.")
+        int, typer.Option("--max-parallel", metavar="N", parser=whole(1), help="Steps that run at a time.")
     ] = 4,
     upstream: Annotated[
         bool, typer.Option("--upstream", help="Include everything upstream.", show_default=False)

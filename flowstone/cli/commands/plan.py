@@ -10,6 +10,7 @@ from flowstone.cli.asset_keys import partition_argument
 from flowstone.cli.labels import count, key_label, step_label
 from flowstone.cli.loading import load
 from flowstone.cli.loop import run_async
+from flowstone.cli.numbers import whole
 from flowstone.cli.options import (
     AssetName,
     Debug,
@@ -44,7 +45,9 @@ def plan(
         RefreshChoice | None,
         typer.Option("--refresh", help="Which existing values would be computed again.", show_default=False),
     ] = None,
-    limit: Annotated[int, typer.Option("--limit", metavar="N", min=0, help="How many steps to list.")] = 50,
+    limit: Annotated[
+        int, typer.Option("--limit", metavar="N", parser=whole(0), help="How many steps to list.")
+    ] = 50,
     store: StoreUrl,
     json: Json = False,
     debug: Debug = False,
@@ -70,6 +73,11 @@ def plan(
             screen.document(_document(planned))
         else:
             _show(screen, planned, limit)
+            if upstream and refresh is None and planned.refresh == "all":
+                screen.note(
+                    "`materialize --upstream` computes everything again, whatever is there: "
+                    "--refresh stale or --refresh missing reuses values, here and there."
+                )
 
 
 async def _ask(screen: Screen, loaded: Loaded, store: str, asset: str, selection: dict[str, Any]) -> Plan:

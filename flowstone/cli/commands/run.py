@@ -11,6 +11,7 @@ from flowstone.cli.documents import record_document, run_document
 from flowstone.cli.finding import find_run
 from flowstone.cli.labels import breakdown, count, request_label, took
 from flowstone.cli.loop import run_async
+from flowstone.cli.numbers import whole
 from flowstone.cli.options import Debug, Json, StoreUrl
 from flowstone.cli.outcome import FAILURES_TOLD, failure_lines, step_table, traceback_hint
 from flowstone.cli.places import history
@@ -37,7 +38,9 @@ def run(
         str, typer.Argument(metavar="ID", help="The run's id, or how it begins.", show_default=False)
     ],
     store: StoreUrl,
-    limit: Annotated[int, typer.Option("--limit", metavar="N", min=0, help="How many steps to list.")] = 20,
+    limit: Annotated[
+        int, typer.Option("--limit", metavar="N", parser=whole(0), help="How many steps to list.")
+    ] = 20,
     json: Json = False,
     debug: Debug = False,
 ) -> None:

@@ -11,6 +11,7 @@ from flowstone.cli.documents import run_document
 from flowstone.cli.finding import find_run
 from flowstone.cli.labels import ago, breakdown, request_label, run_label, took
 from flowstone.cli.loop import run_async
+from flowstone.cli.numbers import whole
 from flowstone.cli.options import Debug, Json, StoreUrl
 from flowstone.cli.places import history, shown
 from flowstone.cli.screen import Screen
@@ -26,7 +27,9 @@ __all__ = ["runs"]
 
 def runs(
     store: StoreUrl,
-    limit: Annotated[int, typer.Option("--limit", metavar="N", min=1, help="How many at most.")] = 20,
+    limit: Annotated[
+        int, typer.Option("--limit", metavar="N", parser=whole(1), help="How many at most.")
+    ] = 20,
     before: Annotated[
         str | None,
         typer.Option("--before", metavar="ID", help="Only runs older than this one.", show_default=False),

@@ -9,6 +9,7 @@ import typer
 from flowstone.cli.commands.worker import Lease, MaxConcurrency, MaxThreads, ShutdownTimeout, given
 from flowstone.cli.loading import load
 from flowstone.cli.loop import run_async
+from flowstone.cli.numbers import whole
 from flowstone.cli.options import Debug, Json, LogLevel, StoreUrl, Target
 from flowstone.cli.places import remembers, shares, shown
 from flowstone.cli.problem import CommandError
@@ -26,7 +27,14 @@ def serve(
         str | None, typer.Option("--host", help="Not yet: this release has no HTTP API.", show_default=False)
     ] = None,
     port: Annotated[
-        int | None, typer.Option("--port", help="Not yet: this release has no HTTP API.", show_default=False)
+        int | None,
+        typer.Option(
+            "--port",
+            metavar="N",
+            parser=whole(0),
+            help="Not yet: this release has no HTTP API.",
+            show_default=False,
+        ),
     ] = None,
     max_concurrency: MaxConcurrency = None,
     max_threads: MaxThreads = None,

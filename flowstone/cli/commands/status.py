@@ -12,6 +12,7 @@ from flowstone.cli.asset_keys import step_key
 from flowstone.cli.documents import record_document
 from flowstone.cli.labels import ago, count, duration, record_label, step_label
 from flowstone.cli.loop import run_async
+from flowstone.cli.numbers import whole
 from flowstone.cli.options import (
     AssetName,
     Debug,
@@ -77,7 +78,9 @@ def status(
     partition: PartitionKey = None,
     pipeline: PipelineOption = None,
     store: StoreUrl,
-    limit: Annotated[int, typer.Option("--limit", metavar="N", min=1, help="How many records to list.")] = 10,
+    limit: Annotated[
+        int, typer.Option("--limit", metavar="N", parser=whole(1), help="How many records to list.")
+    ] = 10,
     json: Json = False,
     debug: Debug = False,
 ) -> None:

@@ -8,6 +8,7 @@ import typer
 
 from flowstone.cli.loading import load
 from flowstone.cli.loop import run_async
+from flowstone.cli.numbers import seconds, whole
 from flowstone.cli.options import Debug, Json, LogLevel, StoreUrl, Target
 from flowstone.cli.places import no_cluster, shares
 from flowstone.cli.screen import Screen
@@ -18,13 +19,21 @@ __all__ = ["Lease", "MaxConcurrency", "MaxThreads", "ShutdownTimeout", "given", 
 MaxConcurrency: TypeAlias = Annotated[
     int | None,
     typer.Option(
-        "--max-concurrency", metavar="N", min=1, help="Steps that run at a time.", show_default=False
+        "--max-concurrency",
+        metavar="N",
+        parser=whole(1),
+        help="Steps that run at a time.",
+        show_default=False,
     ),
 ]
 MaxThreads: TypeAlias = Annotated[
     int | None,
     typer.Option(
-        "--max-threads", metavar="N", min=1, help="Synchronous assets that run at a time.", show_default=False
+        "--max-threads",
+        metavar="N",
+        parser=whole(1),
+        help="Synchronous assets that run at a time.",
+        show_default=False,
     ),
 ]
 Lease: TypeAlias = Annotated[
@@ -32,7 +41,7 @@ Lease: TypeAlias = Annotated[
     typer.Option(
         "--lease",
         metavar="S",
-        min=0.1,
+        parser=seconds(0.1),
         help="Seconds until others take this node for dead.",
         show_default=False,
     ),
@@ -42,7 +51,7 @@ ShutdownTimeout: TypeAlias = Annotated[
     typer.Option(
         "--shutdown-timeout",
         metavar="S",
-        min=0,
+        parser=seconds(0),
         help="Seconds that running work gets when the node is told to stop.",
         show_default=False,
     ),
