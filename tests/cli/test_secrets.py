@@ -7,7 +7,6 @@ import logging
 import traceback
 
 import pytest
-from pydantic import ValidationError
 
 from flowstone import MaterializationFailed, Pipeline, Runtime, Settings, StoreUnavailable
 from flowstone.runtime.options import Options
@@ -86,7 +85,7 @@ def test_no_password_of_the_environment_is_shown(leaky, cli, monkeypatch):
         assert SECRET not in result.stdout + result.stderr
     monkeypatch.setenv("FLOWSTONE_LOG_LEVEL", NOBODY)
     result = cli("materialize", "leaky.py", "leaks")
-    assert "FLOWSTONE_LOG_LEVEL cannot be" in result.stderr
+    assert "FLOWSTONE_LOG_LEVEL takes debug" in result.stderr
     assert SECRET not in result.stdout + result.stderr
 
 
@@ -123,13 +122,13 @@ async def test_a_failure_is_masked_where_it_is_raised(caplog):
 
 
 def test_settings_show_no_password():
-    """Neither their `repr` nor pydantic's error about them, nor ours."""
+    """Neither their `repr` nor the error about them."""
     for url in (NOBODY, *UNESCAPED[:4]):
         shown = f"{Settings(store=url)!r} {Settings(store=url)} {Options(store=url)!r}"
         assert "lease=15.0" in shown
         assert SECRET not in shown
         for given in ({"sotre": url}, {"lease": url}, {"store": [url]}):
-            with pytest.raises(ValidationError) as caught:
+            with pytest.raises(ValueError, match=next(iter(given))) as caught:
                 Settings(**given)
             assert SECRET not in f"{caught.value!r} {caught.value}"
             if "store" not in given:
