@@ -150,7 +150,8 @@ class Adoption:
         if times <= _MOST_ADOPTIONS:
             await take_up(self._services, self._runs, self._cluster, record)
             return
-        reason = f"the last time because: {why}" if why else "each time its node was gone"
+        alone = "each time its node was gone before a step of it began"
+        reason = f"the last time because: {why}" if why else alone
         message = f"The run was taken over {_MOST_ADOPTIONS} times and nothing came of it, {reason}."
         await close_run(self._services, record, Failure("lost", message))
 

@@ -38,6 +38,7 @@ from flowstone.runs.events import (
     StepFailed,
     StepSucceeded,
 )
+from flowstone.runs.records import Status
 from flowstone.runs.state import RunState
 from flowstone.runtime.attempt import Attempt
 from flowstone.runtime.guard import describe
@@ -61,7 +62,6 @@ if TYPE_CHECKING:
     from flowstone.actors import Exit, Me, TaskHandle, TaskSupervisor
     from flowstone.runs.commands import Signal
     from flowstone.runs.events import Event
-    from flowstone.runs.records import Status
     from flowstone.runtime.attempt import AttemptEnd
     from flowstone.runtime.lending import Lending
     from flowstone.runtime.live_run import LiveRun
@@ -94,6 +94,8 @@ class RunCoordinator(Actor):
         self._releasing = False
         self._lending: Lending | None = None
         self._kept: dict[int, StepLease] = {}
+        self._looking = 0  # Look-ups of current values under way.
+        self._start_to_record: RunStarted | None = None
         self._me: Me
 
     def on_start(self, me: Me) -> None:
@@ -109,6 +111,7 @@ class RunCoordinator(Actor):
             case StepEnded():
                 self._step_ended(message)
             case Checked(reused, needed):
+                self._looked()
                 for step, event in reused:
                     self._obey(self._state.apply(event, step))
                 self._obey(self._state.apply(StepsNeeded(needed)))
@@ -173,26 +176,17 @@ class RunCoordinator(Actor):
     # Beginning ----------------------------------------------------------------------------------------------
 
     async def _begin(self) -> None:
-        run, services = self._run, self._services
+        run = self._run
         spent = 0.0
         if run.fresh:
             run.fresh = False
         else:
             spent = await self._spent()
-            self._kept = await replay(services, run, self._state)
+            self._kept = await replay(self._services, run, self._state)
         self._epoch = run.record.epoch
         self._lending = self._make_lending()
         request = run.record.request
-        now = services.clock.now()
-        # Steps of a former plan are counted as well, so they are part of the total.
-        total = run.plan.total + run.former
-        started = services.record(RunStarted(now, run.record.id, request.asset, total), self._epoch)
-        if services.store.cluster is None:
-            await started
-        else:
-            # A database keeps what is written of a run in order: the first attempts' starts may go with it in one
-            # transaction, instead of one after it.
-            self._beside("record the start", started, lambda _: None)
+        await self._say_started()
         run.on_cancel = self._ask_to_cancel
         run.on_drain = self._ask_to_drain
         run.on_give_up = self._ask_to_give_up
@@ -207,13 +201,46 @@ class RunCoordinator(Actor):
         for step, lease in self._kept.items():
             assert self._lending is not None
             self._lending.keep(lease, step)
-        self._obey(self._state.begin(self._kept))
+        orders = self._state.begin(self._kept)
+        if not any(type(order) is CheckSteps for order in orders):
+            self._record_start()
+        self._obey(orders)
         if run.cancelled is not None:
             self._cancel()
         if run.given_up:
             self._ask_to_give_up()
         if run.releasing:
             self._ask_to_release()
+
+    async def _say_started(self) -> None:
+        run, services = self._run, self._services
+        # Steps of a former plan are counted as well, so they are part of the total.
+        total = run.plan.total + run.former
+        started = RunStarted(services.clock.now(), run.record.id, run.record.request.asset, total)
+        if services.store.cluster is None:
+            await services.record(started, self._epoch)
+            return
+        self._start_to_record = started
+        if run.record.status is Status.QUEUED:
+            self._record_start()
+
+    def _record_start(self) -> None:
+        """Record that this node has begun with the run, if that is not done yet.
+
+        It tells whoever takes the run over that the run may only have waited here. So a run that was begun before
+        says it when its first look-ups have ended, and if those are what ends its nodes, it is found out.
+
+        A database keeps what is written of a run in order: the first attempts' starts may go with it in one
+        transaction, instead of one after it.
+        """
+        started, self._start_to_record = self._start_to_record, None
+        if started is not None:
+            self._beside("record the start", self._services.record(started, self._epoch), lambda _: None)
+
+    def _looked(self) -> None:
+        self._looking -= 1
+        if not self._looking:
+            self._record_start()
 
     async def _spent(self) -> float:
         """Seconds of the run's timeout that are over.
@@ -272,6 +299,7 @@ class RunCoordinator(Actor):
                 case StartStep():
                     self._start(command)
                 case CheckSteps(steps):
+                    self._looking += 1
                     self._beside("look up current values", self._check(steps), self._answered)
                 case RetryStep(step, delay):
                     self._me.clock.call_later(delay, partial(self._signal, RetryDue(step)))
@@ -424,6 +452,7 @@ class RunCoordinator(Actor):
     # Ending -------------------------------------------------------------------------------------------------
 
     def _cancel(self) -> None:
+        self._record_start()
         run = self._run
         event = RunCancelRequested(
             self._services.clock.now(), run.record.id, run.record.request.asset, run.cancelled or ""

@@ -243,7 +243,8 @@ class Cluster(Protocol):
             node_id: Its new owner.
             epoch: Its epoch so far.
             given_up: Whether its last owner lives and could not go on with it. One that is gone and had begun
-                with the run is not held against the run, which may only have waited there for a slot.
+                with the run is not held against the run, which may only have waited there for a slot: an owner
+                says that it has begun (`RunStarted`) when there is nothing more to be done before a step is.
 
         Returns:
             The run, and how often it was adopted since it last got anywhere, this time included.

@@ -33,18 +33,18 @@ def template_database(postgres_server):
 
 
 class Worker:
-    """A worker process."""
+    """A worker process; `deadly` says what ends it, see `worker.py`."""
 
-    def __init__(self, dsn: str) -> None:
+    def __init__(self, dsn: str, *deadly: str) -> None:
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "tests.cluster.worker", dsn, str(LEASE)],
+            [sys.executable, "-m", "tests.cluster.worker", dsn, str(LEASE), *deadly],
             cwd=Path(__file__).parents[2],
             stdout=subprocess.PIPE,
         )
 
     async def ready(self) -> Worker:
         line = await asyncio.to_thread(self.process.stdout.readline)
-        assert line == b"ready\n"
+        assert line == b"ready\n" or self.process.wait() == 9  # It may have come to what ends it.
         return self
 
     @property
@@ -77,9 +77,9 @@ class Works:
         self.store = PostgresStore(dsn)
         self.workers: list[Worker] = []
 
-    async def worker(self) -> Worker:
+    async def worker(self, *deadly: str) -> Worker:
         """Another worker process, ready."""
-        worker = Worker(self.dsn)
+        worker = Worker(self.dsn, *deadly)
         self.workers.append(worker)
         return await worker.ready()
 

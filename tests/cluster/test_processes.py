@@ -94,20 +94,47 @@ async def test_an_asset_that_blocks_its_node_is_not_a_death(works):
         assert set((await works.starts(run.id)).values()) == {1}
 
 
+async def deaths(works, run, *deadly):
+    """How many workers such a run ends, each followed by another one, until it has ended itself."""
+    await works.worker(*deadly)
+    died = 0
+    while not (await run.status()).terminal:
+        if works.workers[-1].process.poll() is not None:
+            died += 1
+            assert died < 6, "it goes on for ever"
+            await works.worker(*deadly)
+        await asyncio.sleep(0.1)
+    return died
+
+
+async def test_an_io_manager_that_ends_its_process_is_given_up(works):
+    """As an asset that does so, because its step has begun: after three processes."""
+    async with works.node(worker=False) as command:
+        run = await command.submit("quick")
+        assert await deaths(works, run, "io") == 3
+        with pytest.raises(RunFailed) as caught:
+            await run.wait(timeout=10)
+        assert [record.failure.kind for record in caught.value.result.failed] == ["lost"]
+
+
+async def test_a_run_that_ends_its_process_before_a_step_begins_is_closed(works):
+    """Three adoptions without a record after the death of its first owner, and its reason is said."""
+    async with works.node(worker=False) as command:
+        run = await command.submit_backfill("raw")
+        assert await deaths(works, run, "looks") == 4
+        with pytest.raises(RunFailed) as caught:
+            await run.wait(timeout=10)
+        assert "taken over 3 times" in caught.value.result.failed[0].failure.message
+
+
 async def test_an_asset_that_ends_its_process_is_given_up(works):
     """After three processes; its neighbours are done, wherever they ran."""
-    await works.worker()
     async with works.node(worker=False) as command:
         run = await command.submit_backfill("deadly", max_parallel=4)
-        deaths = 0
-        while not (await run.status()).terminal:
-            if works.workers[-1].process.poll() is not None:
-                deaths += 1
-                await works.worker()
-            await asyncio.sleep(0.1)
+        died = await deaths(works, run)
         with pytest.raises(RunFailed) as caught:
             await run.wait(timeout=10)
         result = caught.value.result
         assert [(record.partition, record.failure.kind) for record in result.failed] == [("p02", "lost")]
         assert len(result.succeeded) == 5
-        assert deaths == 3
+        assert died == 3

@@ -340,6 +340,15 @@ class ClusterContract:
         with pytest.raises(StaleWrite):
             await second.adopt("run-1", "n2", epoch=6)
 
+    async def test_what_its_last_owner_has_lent_is_progress(self, place, owned):
+        """Its owner got so far; one that died before it gave the leases of its predecessor again did not."""
+        first, second = owned
+        await first.grant([lease(to="n2")])
+        assert (await second.adopt("run-1", "n2", epoch=1))[1] == 1
+        assert (await second.adopt("run-1", "n2", epoch=2))[1] == 2
+        await second.grant([lease(to="n2", epoch=3)])
+        assert (await second.adopt("run-1", "n2", epoch=3))[1] == 1
+
     async def test_what_a_run_has_spent_is_said_by_its_owner(self, place, owned):
         """In total, so that saying it again, or late, changes nothing; a former owner's word counts no more."""
         first, second = owned

@@ -328,7 +328,7 @@ class SharedMemoryStore(MemoryStore):
         before, count = self.shared.adoptions.get(run_id, (0, 0))
         news = [event.kind for event in told[before:]]
         steps = any(kind.startswith("step.") for kind in news)
-        lent = any(at[0] == run_id for at in self.shared.leases)
+        lent = any(at[0] == run_id and held.epoch == epoch for at, held in self.shared.leases.items())
         count = 1 if steps or lent or (not given_up and "run.started" in news) else count + 1
         self.shared.adoptions[run_id] = (len(told), count)
         return record, count

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from itertools import pairwise
 
 import pytest
 
 from flowstone import Pipeline, Retry, RunCancelled, RunFailed, RuntimeStopping, StoreUnavailable
 from flowstone.runs.events import StepStarted
-from flowstone.runtime import adoption
+from flowstone.runtime import adoption, run_coordinator
 from flowstone.runtime.run_coordinator import RunCoordinator
 from tests.runtime.cluster.scene import LEASE
 from tests.runtime.doubles import Gate
@@ -431,6 +432,61 @@ async def test_runs_that_wait_for_a_slot_are_not_blamed_for_the_death_of_their_n
         record = await town.stores["last"].step(run.id, ("one", None))
         assert "Too many attempts" in record.failure.message
     assert len(failed) == 2
+
+
+async def test_a_run_whose_look_ups_end_its_nodes_is_closed(town, monkeypatch):
+    """Adopted three times with no record since, it fails and says why; its first node had begun it as any other."""
+    looking = []
+
+    async def deadly(services, *_):
+        looking.append(services.node)
+        await asyncio.Event().wait()
+
+    monkeypatch.setattr(run_coordinator, "find_reusable", deadly)
+    command = await town.node("command", worker=False)
+    run = await command.submit_backfill("raw")
+    for name in "abcd":
+        await town.node(name)
+        await town.until(lambda name=name: town.stores[name].node in looking, 40)
+        await town.die(name)
+    assert town.status(run.id) == "running"
+    await town.node("e")
+    await town.until(lambda: town.status(run.id) == "failed", 40)
+    assert len(looking) == 4
+    with pytest.raises(RunFailed) as caught:
+        await town.outcome(run.wait(), 5)
+    (failed,) = caught.value.result.failed
+    assert failed.failure.kind == "lost"
+    assert "taken over 3 times" in failed.failure.message
+    assert "each time its node was gone before a step of it began" in failed.failure.message
+
+
+async def test_a_run_that_waits_for_a_slot_after_its_look_ups_is_not_blamed(town, monkeypatch):
+    """Whatever became of the nodes on which it waited, five in a row; the first died while it looked."""
+    look = run_coordinator.find_reusable
+
+    async def deadly_at_first(services, *arguments):
+        if services.node == town.stores["a"].node:
+            await asyncio.Event().wait()
+        return await look(services, *arguments)
+
+    monkeypatch.setattr(run_coordinator, "find_reusable", deadly_at_first)
+    nodes = "abcdefg"
+    for name in nodes:
+        town.gates[name, "one", None] = Gate()
+    command = await town.node("command", worker=False)
+    busy = await command.submit("one", priority=1)
+    run = await command.submit_backfill("raw")
+    await town.node("a")
+    for name, following in pairwise(nodes):
+        await town.until(town.gates[name, "one", None].entered.is_set, 40)
+        await town.until(lambda name=name: {town.owner(each.id) for each in (busy, run)} == {name}, 5)
+        await town.die(name)
+        await town.node(following, max_concurrency=1, lost_attempts=99)
+    assert not [start for start in town.starts if start[1] == "raw"]
+    await town.until(town.gates["g", "one", None].entered.is_set, 40)
+    town.gates["g", "one", None].open()
+    await town.outcome(run.wait(), 10)
 
 
 def left(town, runs):
