@@ -1,14 +1,15 @@
 """Partitions and steps as people read and write them: `raw[2025-01-15]`, not `raw[d:2025-01-15]`.
 
-For messages, logs and screens; what would drive a terminal is written out. An encoded key (`partition_keys`) is for
-machines: exact, and no two alike.
+For messages, logs and screens; what would drive a terminal is written out. What is shown can be typed: a partition
+set and the command line read it as the key it was made from. An encoded key (`partition_keys`) is for machines: exact,
+and no two alike. It is shown where the plain form would be read as another key.
 """
 
 from __future__ import annotations
 
 from datetime import date, datetime
 
-from flowstone.assets.partition_keys import decode_partition
+from flowstone.assets.partition_keys import decode_partition, encode_partition
 from flowstone.errors import PartitionError
 from flowstone.printable import one_line
 
@@ -16,7 +17,10 @@ __all__ = ["key_label", "partition_label", "step_label"]
 
 
 def partition_label(partition: object) -> str:
-    """A partition value as one writes it on the command line: the parts of a tuple with bars, None as a dash."""
+    """A partition value as one writes it on the command line: the parts of a tuple with bars, None as a dash.
+
+    A tuple with a bar in one of its parts, and a text that looks like an encoded key, is shown encoded.
+    """
     match partition:
         case None:
             return "-"
@@ -25,9 +29,30 @@ def partition_label(partition: object) -> str:
         case date():
             return partition.isoformat()
         case tuple():
-            return "|".join(partition_label(part) for part in partition)
+            parts = [partition_label(part) for part in partition]
+            plain = "|".join(parts)
+            return _encoded(partition, plain) if any("|" in part for part in parts) else plain
+        case str() if _looks_encoded(partition):
+            return _encoded(partition, partition)
         case _:
             return one_line(str(partition))
+
+
+def _encoded(partition: object, plain: str) -> str:
+    try:
+        return encode_partition(partition)
+    except PartitionError:  # It is no key: shown where it is refused.
+        return one_line(plain)
+
+
+def _looks_encoded(text: str) -> bool:
+    if ":" not in text:
+        return False
+    try:
+        decode_partition(text)
+    except PartitionError:
+        return False
+    return True
 
 
 def _instant(moment: datetime) -> str:

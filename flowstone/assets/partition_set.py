@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar, overload
 
 from flowstone.assets.key_slice import KeySlice
 from flowstone.assets.partition_keys import decode_partition
+from flowstone.assets.partition_labels import partition_label
 from flowstone.assets.present import utc_now
 from flowstone.errors import PartitionError
 
@@ -196,9 +197,9 @@ class PartitionSet(ABC, Generic[K]):
             case 0:
                 return "no keys yet"
             case 1:
-                return f"only {_shown(self.key_at(0))}"
+                return f"only {_written(self.key_at(0))}"
             case size:
-                return f"{size:,} keys from {_shown(self.key_at(0))} to {_shown(self.key_at(size - 1))}"
+                return f"{size:,} keys from {_written(self.key_at(0))} to {_written(self.key_at(size - 1))}"
 
     # Value semantics -------------------------------------------------------------------------------------
 
@@ -226,6 +227,11 @@ def _shown(partition: object) -> str:
         if isinstance(partition, str) or not hasattr(partition, "isoformat")
         else str(partition)
     )
+
+
+def _written(key: object) -> str:
+    """A key as one may pass it, in Python and on the command line."""
+    return repr(partition_label(key)) if isinstance(key, tuple) else _shown(key)
 
 
 def read_encoded(text: str) -> object:

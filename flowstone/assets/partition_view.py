@@ -13,6 +13,7 @@ from flowstone.assets.asset import Asset
 from flowstone.assets.dynamic_partitions import DynamicPartitions
 from flowstone.assets.multi_partitions import MultiPartitions
 from flowstone.assets.partition_keys import canonical_key
+from flowstone.assets.partition_labels import partition_label
 from flowstone.assets.partition_mapping import NoPartition, SameKey, UpstreamKeys, present
 from flowstone.errors import PartitionError
 
@@ -96,7 +97,7 @@ class PartitionView:
         if keys is None:
             return None if partition is None else canonical_key(partition)
         if partition is None:
-            example = f", for example {str(keys.key_at(keys.size - 1))!r}" if keys.size else ""
+            example = f", for example {partition_label(keys.key_at(keys.size - 1))!r}" if keys.size else ""
             raise PartitionError(f"Asset {name!r} is partitioned by {keys!r}: say which partition{example}.")
         try:
             return keys.coerce(partition)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from flowstone.assets.partition_keys import PartitionKey, canonical_key, encode_partition
+from flowstone.assets.partition_labels import partition_label
 from flowstone.assets.partition_set import PartitionSet, read_encoded
 from flowstone.errors import PartitionError
 
@@ -63,10 +64,13 @@ class KeyList:
             return text
         if self.position_of(key := read_encoded(text)) is not None:
             return key
-        if self._text_only:
-            return None
         if self._by_text is None:
-            self._by_text = {str(key): key for key in reversed(self.keys)}
+            self._by_text = {
+                written: key
+                for key in reversed(self.keys)
+                for written in (str(key), partition_label(key))
+                if written != key
+            }
         return self._by_text.get(text)
 
     def longest(self) -> Any:

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from ast import literal_eval
 from datetime import UTC, date, datetime, timedelta
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from flowstone import DailyPartitions, HourlyPartitions, MultiPartitions, Pipeline, StaticPartitions
+from flowstone.assets import PartitionView
 from flowstone.assets.partition_keys import encode_partition
+from flowstone.cli.asset_keys import partition_argument
 from flowstone.cli.labels import (
     ago,
     breakdown,
@@ -18,6 +22,7 @@ from flowstone.cli.labels import (
     partition_label,
     step_label,
 )
+from flowstone.errors import PartitionError
 
 
 @pytest.mark.parametrize(
@@ -30,11 +35,84 @@ from flowstone.cli.labels import (
         (datetime(2025, 1, 15, 2, tzinfo=UTC), "2025-01-15T02:00Z"),
         (datetime(2025, 1, 15, 2, 0, 1, tzinfo=UTC), "2025-01-15T02:00:01Z"),
         (("eu", date(2025, 1, 15)), "eu|2025-01-15"),
+        ("eu|west", "eu|west"),
+        (("eu|west", 1), encode_partition(("eu|west", 1))),
+        ((("eu", "west"), 1), encode_partition((("eu", "west"), 1))),
+        ("i:7", encode_partition("i:7")),
+        ("a:b", "a:b"),
     ],
 )
 def test_partition_label(partition, label):
     """A partition is written as one types it."""
     assert partition_label(partition) == label
+
+
+TEXTS = st.text("ab|:- i12Tdt.\x1b\n\u200b\xe9", max_size=8)
+MOMENTS = st.datetimes()
+PARTS = [TEXTS, st.integers(), st.dates(), MOMENTS, MOMENTS.map(lambda moment: moment.replace(tzinfo=UTC))]
+KEYS = [
+    *PARTS,
+    st.tuples(TEXTS),
+    st.tuples(TEXTS, st.integers()),
+    st.tuples(st.tuples(TEXTS, st.dates()), TEXTS),
+]
+
+
+def typed(keys, label):
+    """What the command line makes of a label."""
+    return keys.coerce(partition_argument(label))
+
+
+@pytest.mark.parametrize("kind", KEYS)
+@given(data=st.data())
+def test_a_static_key_that_is_shown_can_be_typed(kind, data):
+    """Whatever is in it: bars, colons, what looks like an encoded key, what is written out."""
+    keys = StaticPartitions(data.draw(st.lists(kind, min_size=1, max_size=5, unique_by=encode_partition)))
+    for key in keys:
+        assert typed(keys, partition_label(key)) == key
+        assert typed(keys, encode_partition(key)) == key
+
+
+@pytest.mark.parametrize("kind", KEYS)
+@given(data=st.data())
+def test_a_key_of_several_dimensions_that_is_shown_can_be_typed(kind, data):
+    """Also where a part of it has bars of its own."""
+    part = StaticPartitions(data.draw(st.lists(kind, min_size=1, max_size=3, unique_by=encode_partition)))
+    keys = MultiPartitions(part=part, day=DailyPartitions("2025-01-01", "2025-01-02"))
+    for key in keys:
+        assert typed(keys, partition_label(key)) == key
+
+
+@pytest.mark.parametrize(
+    "keys",
+    [
+        StaticPartitions([("eu", 1), ("us", 2)]),
+        StaticPartitions(["eu|west", "us|east"]),
+        MultiPartitions(
+            region=StaticPartitions(["eu|west"]), day=DailyPartitions("2025-01-01", "2025-01-02")
+        ),
+        HourlyPartitions("2025-01-01", "2025-01-01"),
+    ],
+    ids=lambda keys: type(keys).__name__,
+)
+def test_the_example_of_an_error_can_be_typed(keys):
+    """Whoever names no partition, or one that does not exist, is shown some that do."""
+    pipeline = Pipeline()
+
+    @pipeline.asset(partitions=keys)
+    def raw() -> int:
+        return 1
+
+    view = PartitionView(pipeline.graph, datetime(2026, 1, 1, tzinfo=UTC), {})
+    with pytest.raises(PartitionError, match="for example '") as caught:
+        view.parse("raw", None)
+    example = str(caught.value).partition("for example ")[2].removesuffix(".")
+    assert typed(keys, literal_eval(example)) in keys
+    if isinstance(keys, StaticPartitions):
+        with pytest.raises(PartitionError, match="2 keys from '") as caught:
+            view.parse("raw", "nowhere")
+        first = str(caught.value).partition("2 keys from ")[2].partition(" to ")[0]
+        assert typed(keys, literal_eval(first)) == keys[0]
 
 
 def test_step_label_decodes_the_key():
