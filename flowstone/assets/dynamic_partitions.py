@@ -89,7 +89,7 @@ class DynamicPartitions(PartitionSet[Any]):
 
     def _refusal(self, partition: object) -> str:
         remedy = f"runtime.add_partitions({self.name!r}, [{partition!r:.100}]) adds it"
-        return f"{super()._refusal(partition)[:-1]}; {remedy}."
+        return f"{super()._refusal(partition)[:-1]}; {remedy}.{self._known().nearest(partition)}"
 
     def _identity(self) -> Hashable:
         return self.name, self._list

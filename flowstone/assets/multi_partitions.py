@@ -139,6 +139,11 @@ class MultiPartitions(PartitionSet[tuple[Any, ...]]):
         return self.coerce(partition)
 
     def _refusal(self, partition: object) -> str:
+        parts = partition.split("|") if type(partition) is str else ()
+        if len(parts) == len(self.sets):
+            for keys, part in zip(self.sets, parts, strict=True):
+                if keys.position_of(keys._read(part)) is None:
+                    return keys._refusal(part)
         form = ", ".join(self.names)
         shape = f"a key is ({form}{',' if len(self.names) == 1 else ''}), as text {'|'.join(self.names)}"
         return f"{partition!r:.200} is not in {self!r}: {shape}."

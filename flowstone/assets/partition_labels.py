@@ -1,8 +1,8 @@
 """Partitions and steps as people read and write them: `raw[2025-01-15]`, not `raw[d:2025-01-15]`.
 
 For messages, logs and screens; what would drive a terminal is written out. What is shown can be typed: a partition
-set and the command line read it as the key it was made from. An encoded key (`partition_keys`) is for machines: exact,
-and no two alike. It is shown where the plain form would be read as another key.
+set and the command line read it as the key it was made from. An encoded key (`partition_keys`) is for machines:
+exact and like no other. It is shown where the plain form would be read as another key.
 """
 
 from __future__ import annotations

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from flowstone.assets.partition_keys import PartitionKey, canonical_key, encode_partition
 from flowstone.assets.partition_labels import partition_label
 from flowstone.assets.partition_set import PartitionSet, read_encoded
+from flowstone.assets.suggest import did_you_mean
 from flowstone.errors import PartitionError
 
 if TYPE_CHECKING:
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
 
 __all__ = ["KeyList", "StaticPartitions"]
 
+_MANY = 10_000  # Keys that are not worth to be compared with a mistyped one.
 _SURELY_SHORT = 180  # Characters of a text, whatever they are, for its encoded key.
 
 
@@ -72,6 +74,12 @@ class KeyList:
                 if written != key
             }
         return self._by_text.get(text)
+
+    def nearest(self, partition: object) -> str:
+        """The question whether a text key was meant that is like this one; empty if there is none, or too many."""
+        if type(partition) is not str or len(self.keys) > _MANY:
+            return ""
+        return did_you_mean(partition, (partition_label(key) for key in self.keys if type(key) is str))
 
     def longest(self) -> Any:
         """The key with the longest text, about; None if there is none."""
@@ -157,6 +165,9 @@ class StaticPartitions(PartitionSet[Any]):
 
     def _read(self, text: str) -> object:
         return self._list.read(text)
+
+    def _refusal(self, partition: object) -> str:
+        return f"{super()._refusal(partition)}{self._list.nearest(partition)}"
 
     def _identity(self) -> Hashable:
         return self._list

@@ -324,7 +324,7 @@ def test_parts_are_read_by_their_dimensions(partition):
         (("eu",), r"a key is \(region, day\), as text region\|day"),
         (("eu", "2025-01-02", 1), r"a key is \(region, day\)"),
         ("eu", r"a key is \(region, day\)"),
-        ("eu|2025-02-01", r"a key is \(region, day\)"),
+        ("eu|2025-02-01", "has 9 keys from 2025-01-01 to 2025-01-09"),
         (("mars", "2025-01-02"), "'mars' is not in StaticPartitions"),
         (("eu", "2025-02-01"), "9 keys from 2025-01-01"),
         (["eu", date(2025, 1, 2)], r"a key is \(region, day\)"),

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from flowstone.cli.asset_keys import step_key
 from flowstone.cli.labels import count, key_label, step_label
+from flowstone.cli.likely import likely
 from flowstone.cli.loop import run_async
 from flowstone.cli.options import (
     AssetName,
@@ -68,9 +69,10 @@ async def _trace(
         if text is None:
             start = sorted((asset, one) for one in await store.current_keys(asset)) or start
         if not await store.current(start):
+            hint = await likely(store, asset, text)
             raise CommandError(
                 f"{step_label(*key)} has no current value in {shown(url)}.",
-                "Materialize it first, or name another store with --store.",
+                hint.strip() or "Materialize it first, or name another store with --store.",
                 status=FAILED,
             )
         return start, await _walk(start, _inputs_of(store)), await _walk(start, _consumers_of(store))

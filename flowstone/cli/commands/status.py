@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated
 
@@ -11,6 +11,7 @@ import typer
 from flowstone.cli.asset_keys import step_key
 from flowstone.cli.documents import record_document
 from flowstone.cli.labels import ago, count, duration, record_label, step_label
+from flowstone.cli.likely import likely
 from flowstone.cli.loop import run_async
 from flowstone.cli.numbers import whole
 from flowstone.cli.options import (
@@ -55,6 +56,7 @@ class _Standing:
     current: Sequence[Materialization]
     recent: Sequence[Materialization]
     partitions: int  # That have a current value; not all of them need be in `current`.
+    hint: str = ""  # What was meant, if nothing is known of it.
 
     @property
     def status(self) -> Status:
@@ -105,18 +107,27 @@ async def _look(url: str, pipeline: str | None, asset: str, text: str | None, li
     """All of it without a limit; with one, the current values only of what is listed: there may be a million."""
     async with history(url) as store:
         key = await step_key(store, pipeline, asset, text)
-        if text is not None:
-            current = await store.current([key])
-            recent = await store.history(key, **({} if limit is None else {"limit": limit}))
-            return _Standing(key, list(current.values()), recent, len(current))
-        keys = await store.current_keys(asset)
-        recent = await _recent(store, asset)
-        listed = [(asset, one.partition_key) for one in recent[:limit]]
-        if limit is None:
-            listed += [(asset, one) for one in keys]
-        current = await store.current(listed)
-        newest = [current[one] for one in dict.fromkeys(listed) if one in current]
-        return _Standing(key, newest, recent, len(keys))
+        standing = await _standing(store, key, limit, every=text is None)
+        if not standing.recent and not standing.partitions:
+            return replace(standing, hint=await likely(store, asset, text))
+        return standing
+
+
+async def _standing(store: Store, key: StepKey, limit: int | None, *, every: bool) -> _Standing:
+    """Of the key, or of every partition of its asset."""
+    if not every:
+        current = await store.current([key])
+        recent = await store.history(key, **({} if limit is None else {"limit": limit}))
+        return _Standing(key, list(current.values()), recent, len(current))
+    asset = key[0]
+    keys = await store.current_keys(asset)
+    recent = await _recent(store, asset)
+    listed = [(asset, one.partition_key) for one in recent[:limit]]
+    if limit is None:
+        listed += [(asset, one) for one in keys]
+    current = await store.current(listed)
+    newest = [current[one] for one in dict.fromkeys(listed) if one in current]
+    return _Standing(key, newest, recent, len(keys))
 
 
 async def _recent(store: Store, asset: str) -> list[Materialization]:
@@ -142,6 +153,7 @@ def _show(screen: Screen, standing: _Standing, store: str, limit: int) -> None:
     if not standing.recent and not standing.partitions:
         screen.note(
             f"{shown(store)} has no record of {label}: materialize it, or name another store with --store."
+            f"{standing.hint}"
         )
         return
     screen.show("", _table(screen, standing, limit))
