@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import shutil
 from random import Random
 
@@ -60,13 +61,14 @@ async def test_nothing_is_acknowledged_into_files_that_are_gone(fault):
     assert report.acknowledged > 0 == report.late == report.lost
 
 
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(600)
 async def test_a_planted_bug_is_found():
     """Values that come after their records do not load when a worker was killed in between."""
     report = Report()
     async with World(seed=1, mutant="values come after records") as world:
-        for _ in range(8):
-            await one_round(world, report, ["kill -9 of a worker"] * 3, spread=0.8, most=60)
+        # How soon a worker has something to lose depends on the machine.
+        for spread in itertools.islice(itertools.cycle((0.8, 1.6, 3.2)), 24):
+            await one_round(world, report, ["kill -9 of a worker"] * 3, spread=spread, most=60)
             if report.broken:
                 break
     assert "does not load" in report.broken[0]
