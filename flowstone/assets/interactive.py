@@ -15,11 +15,12 @@ if TYPE_CHECKING:
 
 __all__ = ["Cell"]
 
-# What Python, IPython, Jupyter, marimo and others call the source of what is typed or of a cell.
-_PROMPT = re.compile(r"<(stdin|console|input)>")
+# What Python, IPython, Jupyter, xeus, marimo and others call the source of what is typed or of a cell; the last
+# of the first is a cell under `%%time`, and called the same for every one.
+_PROMPT = re.compile(r"<(stdin|console|input|timed exec)>")
 _CELL = re.compile(
     r"<(ipython-input|python-input|bpython-input|command)-.*>"
-    r"|.*[/\\](ipython-input-[^/\\]*|(\.?ipykernel|marimo)[_/\\]\d+[/\\].*)"
+    r"|.*[/\\](ipython-input-[^/\\]*|(\.?ipykernel|xpython|marimo)[_/\\]\d+[/\\].*)"
 )
 
 

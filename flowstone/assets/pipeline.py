@@ -94,7 +94,7 @@ class Pipeline:
         `Annotated[T, Resource]` a resource; every other one is a dependency, optional if it has a default.
 
         A cell of a notebook that is run again replaces the asset it has defined, here and in the pipelines that
-        include this one. A runtime that is open goes on with what it has until `reload`.
+        include this one. A runtime that is open goes on with what it has, and refuses to run a newer one.
 
         Args:
             function: The function, where the decorator is used without options.

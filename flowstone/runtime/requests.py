@@ -10,6 +10,7 @@ from flowstone.assets.dynamic_partitions import DynamicPartitions
 from flowstone.assets.key_slice import KeySlice
 from flowstone.assets.multi_partitions import MultiPartitions
 from flowstone.assets.partition_keys import encode_partition
+from flowstone.assets.signature import innermost
 from flowstone.errors import AssetNotFound, PartitionError
 from flowstone.runs.records import Refresh, RunRequest
 from flowstone.store.json_safe import safe_text
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "asset_named",
+    "asset_to_run",
     "backfill_request",
     "checked_key",
     "checked_priority",
@@ -54,6 +56,33 @@ def asset_named(graph: AssetGraph, given: object) -> Asset[..., Any]:
     if not isinstance(name, str):
         raise AssetNotFound(f"{given!r:.200} is no asset: pass a name, an Asset, or the decorated function.")
     return graph[name]
+
+
+def asset_to_run(graph: AssetGraph, given: object) -> Asset[..., Any]:
+    """As `asset_named`, for what is about to be computed: a name means the graph's asset, an `Asset` means itself.
+
+    Raises:
+        AssetNotFound: There is none, or one of that name which is defined otherwise: to compute that instead of
+            what the caller has in hand, such as a notebook's newer definition, would be a silent mistake.
+    """
+    found = asset_named(graph, given)
+    if isinstance(given, str) or _is_same(found.function, given):
+        return found
+    raise AssetNotFound(
+        f"This runtime has another {found.name!r} than the one that was passed: its own is defined at "
+        f"{found.source}. Make a runtime of the pipeline as it is now, or pass {found.name!r} to run its own."
+    )
+
+
+def _is_same(function: object, given: object) -> bool:
+    """Whether both are one function, or one that the same lines have made again from nothing but their names."""
+    one, other = innermost(function), innermost(given)
+    if one is other:
+        return True
+    code, its = getattr(one, "__code__", None), getattr(other, "__code__", None)
+    if code is None or its is None or one.__closure__ or other.__closure__:
+        return False
+    return bool(code == its) and code.co_filename == its.co_filename
 
 
 def encoded(view: PartitionView, asset: str, partition: object) -> str | None:

@@ -32,7 +32,7 @@ from flowstone.runtime.options import by_name, given_pipelines, options_from
 from flowstone.runtime.preview import Plan, preview
 from flowstone.runtime.providers import as_provider
 from flowstone.runtime.requests import (
-    asset_named,
+    asset_to_run,
     backfill_request,
     checked_key,
     checked_priority,
@@ -228,7 +228,7 @@ class Runtime:
         """
         services = self._started()
         view = await self._conductor.view()
-        target = asset_named(view.graph, asset)
+        target = asset_to_run(view.graph, asset)
         request = materialize_request(view, target.name, partition, timeout, tags)
         await self._conductor.check_ready(view, request)
         run = await self._conductor.start(view, request)
@@ -403,7 +403,7 @@ class Runtime:
         """
         services = self._started()
         view = await self._conductor.view()
-        target = asset_named(view.graph, asset)
+        target = asset_to_run(view.graph, asset)
         several = partitions is not None or start is not None or end is not None
         if several or (partition is None and target.partitions is not None):
             request = backfill_request(
@@ -558,9 +558,9 @@ class Runtime:
     async def _run_request(self, asset: Any, **options: Any) -> tuple[PartitionView, RunRequest]:
         self._started()
         view = await self._conductor.view()
-        return view, run_request(view, asset_named(view.graph, asset).name, **options)
+        return view, run_request(view, asset_to_run(view.graph, asset).name, **options)
 
     async def _backfill_request(self, asset: Any, **options: Any) -> tuple[PartitionView, RunRequest]:
         self._started()
         view = await self._conductor.view()
-        return view, backfill_request(view, asset_named(view.graph, asset).name, **options)
+        return view, backfill_request(view, asset_to_run(view.graph, asset).name, **options)

@@ -15,11 +15,12 @@ CELLS = [
     "/tmp/ipykernel_4711/{}.py",
     r"C:\Temp\ipykernel_4711\{}.py",
     "/tmp/ipython-input-{}-1.py",
+    "/tmp/xpython_42/{}.py",
     "/tmp/marimo_4711/__marimo__cell_{}_.py",
     "<python-input-{}>",
     "<command-{}>",
 ]
-PROMPTS = ["<stdin>", "<console>", "<input>"]
+PROMPTS = ["<stdin>", "<console>", "<input>", "<timed exec>"]
 
 
 class Session:
