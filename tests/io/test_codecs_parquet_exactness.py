@@ -80,6 +80,11 @@ KEPT = {
         {"a": [1, 2]}, index=pd.MultiIndex.from_arrays([["x", "y"], MOMENTS.tz_localize("UTC")])
     ),
     "a frequency": pd.DataFrame({"a": [1, 2]}, index=pd.date_range("2025-01-01", periods=2, freq="2h", tz="UTC")),
+    "a frequency of columns": pd.DataFrame([[1, 2]], columns=pd.date_range("2025-01-01", periods=2, freq="D")),
+    "a frequency of columns in a zone": pd.DataFrame(
+        [[1, 2]], columns=pd.date_range("2025-03-30", periods=2, freq="h", tz="Europe/Oslo")
+    ),
+    "a frequency of categories": categorical(MOMENTS[:1], pd.date_range("2025-01-01", periods=3, freq="D")),
     "periods as index": pd.DataFrame({"a": [1]}, index=pd.period_range("2025", periods=1, freq="M")),
     "a dict of one kind": pd.DataFrame({"a": [{"k": 1}, {"k": 2}]}),
     "signed zero and nothing": pd.DataFrame({"a": [-0.0, 0.0, np.nan, -np.nan]}),
@@ -105,6 +110,13 @@ def test_what_parquet_alone_would_lose_comes_back(table):
         (pd.DataFrame({"a": [1]}).set_flags(allows_duplicate_labels=False), r"allows_duplicate_labels"),
         (pd.DataFrame({"a": [1]}).pipe(lambda t: t.attrs.update(x=(1,)) or t), r"its attrs would .*; use only"),
         (pd.DataFrame({"a": [1]}).pipe(lambda t: t.attrs.update({1: 1}) or t), r"its attrs would .*; use only"),
+        (pd.DataFrame({"a": [1]}).pipe(lambda t: t.attrs.update({(1,): 1}) or t), r"^its attrs cannot .* use only"),
+        (pd.DataFrame({"a": [1]}).pipe(lambda t: t.attrs.update(x=DAY) or t), r"^its attrs cannot .*date.*; use"),
+        (categorical(["x"], pd.Index(["x"], name="n")), r"category of .*name='n'\) would come .* category of "),
+        (categorical([1], pd.RangeIndex(1, 3)), r"categories=range\(1, 3\).* would .* as .*categories=\[1, 2\]"),
+        (pd.DataFrame([[1, 2]], columns=pd.date_range(
+            "2025-01-01", periods=2, freq=pd.offsets.CustomBusinessDay(holidays=["2025-12-25"])
+        )), r"the frequency of its columns would be <CustomBusinessDay>"),
         (pd.DataFrame({0: [1], "a": [2]}), r"(DataFrame.columns are different|column names of mixed type)"),
         (pd.DataFrame({"a": [1]}, index=pd.Index([1], name=5)), r"(names. are different|non-str index name)"),
     ],
@@ -113,6 +125,14 @@ def test_what_would_come_back_as_another_value_is_refused(table, message):
     """Inside of cells, in labels, names and attributes; the error shows both."""
     with pytest.raises(CodecError, match=message):
         PandasCodec().encode(table)
+
+
+def test_a_refusal_is_one_line():
+    """Whatever the library has to say, in however many lines."""
+    with pytest.raises(
+        CodecError, match=r"^Parquet cannot hold this pandas\.DataFrame \(ArrowInvalid: [^\n]*$"
+    ):
+        PandasCodec().encode(categorical(pd.period_range("2025", periods=2, freq="M")))
 
 
 NOON = dt.datetime(2025, 7, 1, 12)  # noqa: DTZ001 - a naive one

@@ -3,8 +3,8 @@
 pandas and Parquet disagree on many types, and most disagreements are silent: an object column of text comes back
 as a string column, a list as a numpy array, the 1 of a dict as 1.0. So what was written is read back and compared,
 strictly, before anything is stored. Some things that Parquet loses are noted in the file and put back: categories
-that are no text or that no row has, labels of columns that are a range, the `freq` of a time index, and whether UTC
-is `datetime.timezone.utc` or a `ZoneInfo`.
+that are no text or that no row has, labels of columns that are a range, the `freq` of labels that are moments, and
+whether UTC is `datetime.timezone.utc` or a `ZoneInfo`.
 """
 
 from __future__ import annotations
@@ -28,7 +28,10 @@ if TYPE_CHECKING:
 __all__ = ["PandasCodec"]
 
 _NOTES: Final = b"flowstone"
+_FREQ: Final = "freq"
+_COLUMNS_FREQ: Final = "columns_freq"
 _ATTRIBUTES: Final = b"PANDAS_ATTRS"  # Where pandas itself writes and reads them.
+_PLAIN_ATTRIBUTES: Final = "use only text, numbers, lists and dicts with text keys in them"
 
 
 class PandasCodec(ParquetCodec):
@@ -52,11 +55,11 @@ class PandasCodec(ParquetCodec):
         import pyarrow as pa  # noqa: PLC0415 - only a process that meets such a frame pays for it
         import pyarrow.parquet as pq  # noqa: PLC0415 - as above
 
-        table = pa.Table.from_pandas(value)
-        require_sizes(table.schema)
         more = {_NOTES: json.dumps(notes)} if notes else {}
         if value.attrs:
-            more[_ATTRIBUTES] = json.dumps(value.attrs)
+            more[_ATTRIBUTES] = _attributes(value.attrs)
+        table = pa.Table.from_pandas(value)
+        require_sizes(table.schema)
         if more:
             table = table.replace_schema_metadata({**(table.schema.metadata or {}), **more})
         buffer = io.BytesIO()
@@ -78,27 +81,27 @@ class PandasCodec(ParquetCodec):
         if len(back.columns) == len(value.columns):
             for place, column in enumerate(value.columns):
                 self._require_same_column(column, value.iloc[:, place], back.iloc[:, place])
+        labels = (("index", value.index, back.index), ("columns", value.columns, back.columns))
+        for what, was, becomes in labels:
+            if not _same_frequency(was, becomes):
+                raise _changed(f"the frequency of its {what} would be {becomes.freq!r:.80}")
         try:
             sys.modules["pandas"].testing.assert_frame_equal(
                 back, value, check_exact=True, check_index_type=True, check_column_type=True
             )
         except AssertionError as error:
             raise _changed(" ".join(str(error).split())[:200]) from error
-        for what, was, becomes in (
-            ("index", value.index, back.index),
-            ("columns", value.columns, back.columns),
-        ):
+        for what, was, becomes in labels:
             if not _same_labels(was, becomes):
                 raise _changed(f"the labels of its {what} would have other types or names")
         if not same_values(back.attrs, value.attrs):
             raise CodecError(
-                f"its attrs would come back from Parquet as {back.attrs!r:.80}",
-                "use only text, numbers, lists and dicts with text keys in them",
+                f"its attrs would come back from Parquet as {back.attrs!r:.80}", _PLAIN_ATTRIBUTES
             )
 
     def _require_same_column(self, column: object, was: pd.Series, becomes: pd.Series) -> None:
         if not _same_dtype(was.dtype, becomes.dtype):
-            raise self._differs(column, was.dtype, becomes.dtype)
+            raise self._differs(column, *_told(was.dtype, becomes.dtype))
         if str(was.dtype) != "object":
             return
         for left, right in zip(was, becomes, strict=True):
@@ -110,8 +113,9 @@ def _notes(value: pd.DataFrame) -> dict[str, Any]:
     notes: dict[str, Any] = {}
     if type(value.columns).__name__ == "RangeIndex":
         notes["columns"] = [value.columns.start, value.columns.stop, value.columns.step]
-    if getattr(value.index, "freq", None) is not None and not hasattr(value.index.dtype, "freq"):
-        notes["freq"] = value.index.freqstr
+    for what, labels in ((_FREQ, value.index), (_COLUMNS_FREQ, value.columns)):
+        if (freq := _frequency(labels)) is not None:
+            notes[what] = freq
     zones = {
         "values": {str(n): _noted(dtype) for n, dtype in enumerate(value.dtypes) if _noted(dtype)},
         "index": _noted_levels(value.index),
@@ -119,6 +123,21 @@ def _notes(value: pd.DataFrame) -> dict[str, Any]:
     }
     notes |= {"zones": zones} if any(zones.values()) else {}
     return notes
+
+
+def _frequency(labels: pd.Index) -> str | None:
+    """How far apart moments are as labels, if they know it; that of periods is part of their dtype."""
+    if getattr(labels, "freq", None) is None or hasattr(labels.dtype, "freq"):
+        return None
+    return str(labels.freqstr)
+
+
+def _attributes(attrs: dict[Any, Any]) -> str:
+    try:
+        return json.dumps(attrs)
+    except (TypeError, ValueError, RecursionError) as error:
+        told = " ".join(str(error).split())[:200]
+        raise CodecError(f"its attrs cannot be kept in Parquet ({told})", _PLAIN_ATTRIBUTES) from error
 
 
 def _noted(dtype: Any) -> list[Any] | None:
@@ -156,7 +175,8 @@ def _lost_categories(value: pd.DataFrame, back: pd.DataFrame) -> dict[str, Any]:
     lost: dict[str, Any] = {}
     for place, dtype in enumerate(value.dtypes):
         if str(dtype) == "category" and not _same_dtype(back.dtypes.iloc[place], dtype):
-            lost[str(place)] = [_packed(dtype.categories), bool(dtype.ordered)]
+            categories = dtype.categories
+            lost[str(place)] = [_packed(categories), bool(dtype.ordered), _frequency(categories)]
     return lost
 
 
@@ -181,8 +201,11 @@ def _unpacked(text: str) -> pd.Index:
 def _put_back(frame: pd.DataFrame, notes: Mapping[str, Any]) -> None:
     import pandas as pd  # noqa: PLC0415 - as above
 
-    for place, (categories, ordered) in notes.get("categories", {}).items():
-        dtype = pd.CategoricalDtype(_unpacked(categories), ordered=ordered)
+    for place, (packed, ordered, *freq) in notes.get("categories", {}).items():
+        categories = _unpacked(packed)
+        if any(freq):
+            categories.freq = freq[0]  # Only moments were written with one.
+        dtype = pd.CategoricalDtype(categories, ordered=ordered)
         column = frame.iloc[:, int(place)]
         values = column.astype("object") if column.dtype == "category" or column.empty else column
         frame.isetitem(int(place), pd.Categorical(values, dtype=dtype))
@@ -193,8 +216,9 @@ def _put_back(frame: pd.DataFrame, notes: Mapping[str, Any]) -> None:
         frame.isetitem(int(place), frame.iloc[:, int(place)].dt.tz_convert(_zone(noted)))
     frame.index = _with_zones(frame.index, zones.get("index", {}))
     frame.columns = _with_zones(frame.columns, zones.get("columns", {}))
-    if "freq" in notes:
-        frame.index.freq = notes["freq"]
+    for what, labels in ((_FREQ, frame.index), (_COLUMNS_FREQ, frame.columns)):
+        if what in notes:
+            labels.freq = notes[what]
 
 
 def _same_dtype(was: Any, becomes: Any) -> bool:
@@ -212,9 +236,32 @@ def _same_labels(was: Any, becomes: Any) -> bool:
     if was.nlevels > 1:
         levels = range(was.nlevels)
         return all(_same_labels(was.get_level_values(n), becomes.get_level_values(n)) for n in levels)
-    if not _same_dtype(was.dtype, becomes.dtype) or not was.equals(becomes):
+    if (
+        not _same_dtype(was.dtype, becomes.dtype)
+        or not was.equals(becomes)
+        or not _same_frequency(was, becomes)
+    ):
         return False
     return str(was.dtype) != "object" or all(map(same_values, was, becomes))
+
+
+def _same_frequency(was: Any, becomes: Any) -> bool:
+    return type(was) is not type(becomes) or bool(
+        getattr(was, "freq", None) == getattr(becomes, "freq", None)
+    )
+
+
+def _told(was: Any, becomes: Any) -> tuple[str, str]:
+    """Two types in words that tell them apart: at full length, or with those of their categories."""
+    for words in (str, repr, _categories):
+        if words(was) != words(becomes):
+            return words(was), words(becomes)
+    return repr(was), f"{becomes!r} that differs within"
+
+
+def _categories(dtype: Any) -> str:
+    labels = getattr(dtype, "categories", None)
+    return repr(dtype) if labels is None else f"category of {labels!r:.200}"
 
 
 def _shown(value: object, other: object) -> str:

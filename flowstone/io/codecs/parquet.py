@@ -75,7 +75,7 @@ class ParquetCodec(ABC):
         except Exception as error:
             raise CodecError(
                 f"Parquet cannot hold this {self.library}.{self.table} "
-                f"({type(error).__name__}: {str(error)[:300]})",
+                f"({type(error).__name__}: {' '.join(str(error).split())[:300]})",
                 "change the column to a type that Parquet has",
             ) from error
 
