@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
     from types import CodeType
 
-__all__ = ["UNANNOTATED", "Alternative", "Unknown", "aliased", "alternatives", "evaluate"]
+__all__ = ["UNANNOTATED", "Alternative", "Unknown", "aliased", "alternatives", "evaluate", "unknown_names"]
 
 
 class Unknown:
@@ -155,6 +155,18 @@ def alternatives(
             waiting.extend((each, marks) for each in reversed(_arguments(found)))
         else:
             yield Alternative(found, marks)
+
+
+def unknown_names(annotation: Any) -> Iterator[str]:
+    """The names in an annotation, as `evaluate` gave it, that could not be resolved."""
+    if isinstance(annotation, Unknown):
+        if annotation.name not in ("", "|"):
+            yield annotation.name
+        for each in annotation.arguments:
+            yield from unknown_names(each)
+    elif not isinstance(annotation, type):
+        for each in get_args(annotation):
+            yield from unknown_names(each)
 
 
 def aliased(annotation: Any) -> Any:

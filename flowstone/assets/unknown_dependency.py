@@ -6,6 +6,7 @@ import inspect
 from typing import TYPE_CHECKING, Any
 
 from flowstone.assets.suggest import did_you_mean
+from flowstone.assets.type_hints import unknown_names
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -29,9 +30,21 @@ def unknown_dependency(asset: Asset[..., Any], dependency: Dependency, names: It
     if dependency.optional:
         value = f'pipeline.value("{dependency.asset}", {_default(asset, dependency)})'
         setting = f" If it is a setting, define its value: {value}."
+    unresolved = "" if hint else _unresolved(dependency.annotation)
     return (
         f"Asset {asset.name!r} ({asset.source}) depends through {way} on {dependency.asset!r}, but there is no "
-        f"such asset.{hint}{setting}{remedy}"
+        f"such asset.{hint}{unresolved}{setting}{remedy}"
+    )
+
+
+def _unresolved(annotation: Any) -> str:
+    """What to say of an annotation that cannot be resolved: it may have meant no asset at all."""
+    names = " or ".join(dict.fromkeys(unknown_names(annotation)))
+    if not names:
+        return ""
+    return (
+        f" Its annotation could not be resolved: at run time there is no {names}, as after an import under "
+        f"`if TYPE_CHECKING:`. If it stands for Context or a resource, import it at run time."
     )
 
 

@@ -4,19 +4,23 @@ from __future__ import annotations
 
 import re
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from flowstone.assets import AssetGraph, PartitionView
+from flowstone.assets import DynamicPartitions, MultiPartitions, PartitionView
 from flowstone.assets.partition_keys import decode_partition, encode_partition
 from flowstone.cli.labels import key_label
 from flowstone.cli.loading import load
 from flowstone.errors import PartitionError
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from flowstone.assets.partition_set import PartitionSet
+    from flowstone.cli.loading import Loaded
     from flowstone.store import Store
     from flowstone.store.protocol import StepKey
 
-__all__ = ["partition_argument", "step_key"]
+__all__ = ["check_names", "defined_key", "partition_argument", "step_key"]
 
 _TAGGED = re.compile(r"(d|dt|ndt|i|t|s):")
 
@@ -36,19 +40,62 @@ def partition_argument(text: str | None) -> object:
     return decoded
 
 
-async def step_key(store: Store, pipeline: str | None, asset: str, text: str | None) -> StepKey:
-    """The store's key of an asset at a partition.
+def check_names(
+    loaded: Loaded,
+    asset: str,
+    partitions: Iterable[object],
+    *,
+    start: object = None,
+    end: object = None,
+) -> None:
+    """Raise for an asset or partition that is none, as the runtime would, before anything is opened for it.
 
-    With a pipeline (`MODULE:PIPELINE`) the asset must be one of it (`AssetNotFound`) and its partition set
-    reads the text. Without one the store itself is asked which of the text's meanings it knows.
+    Args:
+        loaded: The pipeline.
+        asset: The asset's name.
+        partitions: Its partitions; None for one that has none.
+        start: The first of a range, or None.
+        end: The last, or None.
+
+    Raises:
+        AssetNotFound: There is no such asset.
+        PartitionError: The asset has no such partition. Keys of a dynamic set are in the store, and not looked at.
     """
-    if pipeline is not None:
-        graph = AssetGraph.of([load(pipeline).pipeline])
-        view = PartitionView(graph, datetime.now(UTC), {})
-        known = graph[asset].name
-        if text is None:
-            return known, None
-        return known, encode_partition(view.parse(known, partition_argument(text)))
+    view = PartitionView(loaded.pipeline.graph, datetime.now(UTC), {})
+    declared = loaded.pipeline.graph[asset].partitions
+    if _is_dynamic(declared):
+        return
+    for partition in partitions:
+        view.parse(asset, partition)
+    keys = view.set_of(asset)
+    if keys is not None and len(keys) and not (start is None and end is None):
+        keys.between(keys[0] if start is None else start, keys[-1] if end is None else end)
+
+
+def defined_key(pipeline: str | None, asset: str, text: str | None) -> StepKey | None:
+    """The store's key of an asset at a partition, as far as a pipeline (`MODULE:PIPELINE`) can tell.
+
+    Returns:
+        None where only the store can: without a pipeline, or of a dynamic partition set.
+
+    Raises:
+        AssetNotFound: The pipeline has no such asset.
+        PartitionError: The asset has no such partition.
+    """
+    if pipeline is None:
+        return None
+    graph = load(pipeline).pipeline.graph
+    known = graph[asset]
+    if text is None:
+        return known.name, None
+    if _is_dynamic(known.partitions):
+        return None
+    view = PartitionView(graph, datetime.now(UTC), {})
+    return known.name, encode_partition(view.parse(known.name, partition_argument(text)))
+
+
+async def step_key(store: Store, asset: str, text: str | None) -> StepKey:
+    """The store's key of an asset at a partition: the store is asked which of the text's meanings it knows."""
     if text is None:
         return asset, None
     for candidate in _meanings(text):
@@ -58,6 +105,13 @@ async def step_key(store: Store, pipeline: str | None, asset: str, text: str | N
         if key is not None and key_label(key) in {text, f"{text}Z"}:
             return asset, key
     return asset, encode_partition(partition_argument(text))
+
+
+def _is_dynamic(keys: PartitionSet[Any] | None) -> bool:
+    """Whether its keys are kept in the store."""
+    if isinstance(keys, MultiPartitions):
+        return any(map(_is_dynamic, keys.sets))
+    return isinstance(keys, DynamicPartitions)
 
 
 def _meanings(text: str) -> list[str]:

@@ -27,7 +27,7 @@ from flowstone.assets import (
     SourceLine,
     Unknown,
 )
-from flowstone.errors import DefinitionError, DuplicateAsset
+from flowstone.errors import DefinitionError, DuplicateAsset, UnknownDependency
 
 if TYPE_CHECKING:
     from elsewhere import Frame, Pool
@@ -588,3 +588,41 @@ def test_a_loaded_dependency_wins_over_a_bare_one(pipeline):
     def report(orders: dict[date, int]): ...
 
     assert report.dependencies == (Dependency("orders", "orders", False, dict[date, int]),)
+
+
+@pytest.mark.parametrize(
+    ("annotation", "names"),
+    [
+        ("Ctx", "Ctx"),
+        ("Ctx | None", "Ctx"),
+        ("Annotated[Pool, Res]", "Pool or Res"),
+        ("flow.Context_", "Context_"),
+    ],
+)
+def test_an_annotation_that_cannot_be_resolved_is_named(annotation, names):
+    """A context or a resource imported under TYPE_CHECKING by another name is a dependency: the error says why."""
+    pipeline = Pipeline()
+
+    async def report(ctx) -> int:
+        return 1
+
+    report.__annotations__["ctx"] = annotation
+    pipeline.asset(report)
+    with pytest.raises(UnknownDependency, match="'ctx', but there is no such asset") as caught:
+        _ = pipeline.graph
+    told = str(caught.value)
+    assert f"at run time there is no {names}, as after an import under `if TYPE_CHECKING:`." in told
+    assert "import it at run time." in told
+
+
+def test_an_annotation_that_is_known_is_not_named():
+    """What is merely missing is told so."""
+    pipeline = Pipeline()
+
+    @pipeline.asset
+    async def report(numbers: list[int], plain) -> int:
+        return 1
+
+    with pytest.raises(UnknownDependency) as caught:
+        _ = pipeline.graph
+    assert "TYPE_CHECKING" not in str(caught.value)

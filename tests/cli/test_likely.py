@@ -64,3 +64,80 @@ def test_a_stranger_gets_no_suggestion(remembered, cli, arguments):
     told = " ".join(cli(*arguments).stderr.split())
     assert "Did you mean" not in told
     assert "name another store with --store" in told
+
+
+OPENED = """
+import contextlib, pathlib
+from typing import Annotated
+from flowstone import DailyPartitions, DynamicPartitions, Pipeline, Resource
+
+pipeline = Pipeline("opened")
+
+
+@contextlib.contextmanager
+def database():
+    pathlib.Path("opened").touch()
+    yield 1
+
+
+resources = {"database": database}
+
+
+@pipeline.asset(partitions=DailyPartitions("2025-01-01", "2025-01-03"))
+async def raw(database: Annotated[object, Resource]) -> int:
+    return 1
+
+
+@pipeline.asset
+async def total() -> int:
+    return 1
+
+
+@pipeline.asset(partitions=DynamicPartitions("customers"))
+async def customer() -> int:
+    return 1
+"""
+
+
+@pytest.mark.parametrize("command", ["materialize", "backfill", "plan"])
+@pytest.mark.parametrize(
+    "arguments",
+    [["rw"], ["raw", "--partition", "2025-01-09"]],
+    ids=["asset", "partition"],
+)
+def test_names_are_checked_before_anything_is_opened(shop, cli, command, arguments):
+    """Neither the store nor a resource is opened for what the pipeline alone can refuse."""
+    (shop / "names.py").write_text(OPENED)
+    assert cli(command, "names.py", *arguments).status == 2
+    assert not (shop / "opened").exists()
+    assert not (shop / ".flowstone").exists()
+
+
+@pytest.mark.parametrize("command", ["backfill", "plan"])
+@pytest.mark.parametrize("span", [["--start", "2024-01-01"], ["--end", "2026-01-01"]])
+def test_the_ends_of_a_range_are_checked_before_anything_is_opened(shop, cli, command, span):
+    """As the names of single partitions are."""
+    (shop / "names.py").write_text(OPENED)
+    assert cli(command, "names.py", "raw", *span).status == 2
+    assert not (shop / "opened").exists()
+    assert not (shop / ".flowstone").exists()
+
+
+@pytest.mark.parametrize("command", ["status", "lineage"])
+def test_a_pipeline_is_asked_before_its_store(shop, cli, command):
+    """With --pipeline a store that cannot be opened does not hide that the name is wrong."""
+    (shop / "names.py").write_text(OPENED)
+    (shop / "afile").write_text("")
+    result = cli(command, "rw", "--pipeline", "names.py", "--store", "file://afile")
+    assert result.status == 2
+    assert "Did you mean 'raw'?" in " ".join(result.stderr.split())
+
+
+def test_a_key_of_a_dynamic_set_is_left_to_the_store(shop, cli):
+    """The pipeline cannot tell which there are."""
+    (shop / "names.py").write_text(OPENED)
+    result = cli("materialize", "names.py", "customer", "--partition", "ada")
+    assert "add_partitions" in result.stderr
+    assert (shop / ".flowstone").exists()
+    told = cli("status", "customer", "--partition", "ada", "--pipeline", "names.py")
+    assert (told.status, "never" in told.stdout) == (0, True)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from flowstone.cli.asset_keys import partition_argument
+from flowstone.cli.asset_keys import check_names, partition_argument
 from flowstone.cli.loading import load
 from flowstone.cli.numbers import whole
 from flowstone.cli.options import (
@@ -64,10 +64,12 @@ def backfill(
         keys = [partition_argument(text) for text in partition or ()] or None
         if keys is None:
             _refuse_without_set(loaded, asset)
+        first, last = partition_argument(start), partition_argument(end)
+        check_names(loaded, asset, keys or (), start=first, end=last)
         selection: dict[str, Any] = {
             "partitions": keys,
-            "start": partition_argument(start),
-            "end": partition_argument(end),
+            "start": first,
+            "end": last,
             "max_parallel": max_parallel,
             "upstream": upstream,
             "refresh": refresh,

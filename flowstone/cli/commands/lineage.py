@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from typing import TYPE_CHECKING, Any
 
-from flowstone.cli.asset_keys import step_key
+from flowstone.cli.asset_keys import defined_key, step_key
 from flowstone.cli.labels import count, key_label, step_label
 from flowstone.cli.likely import likely
 from flowstone.cli.loop import run_async
@@ -63,8 +63,9 @@ def lineage(
 async def _trace(
     url: str, pipeline: str | None, asset: str, text: str | None
 ) -> tuple[list[StepKey], dict[StepKey, int], dict[StepKey, int]]:
+    defined = defined_key(pipeline, asset, text)
     async with history(url) as store:
-        key = await step_key(store, pipeline, asset, text)
+        key = defined or await step_key(store, asset, text)
         start = [key]
         if text is None:
             start = sorted((asset, one) for one in await store.current_keys(asset)) or start

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from flowstone.cli.asset_keys import partition_argument
+from flowstone.cli.asset_keys import check_names, partition_argument
 from flowstone.cli.loading import load
 from flowstone.cli.options import (
     AssetName,
@@ -78,6 +78,7 @@ def materialize(
         refuse_unless_submitted(store, key, priority, submit=submit)
         loaded = load(target)
         wanted = _Wanted(asset, partition_argument(partition), upstream, refresh or "all", max_parallel)
+        check_names(loaded, asset, [wanted.partition])
         if submit:
             leave_to_nodes(screen, loaded, store, key, lambda runtime: wanted.submit(runtime, key, priority))
         else:

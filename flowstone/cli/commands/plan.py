@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from flowstone.cli.asset_keys import partition_argument
+from flowstone.cli.asset_keys import check_names, partition_argument
 from flowstone.cli.labels import count, key_label, step_label
 from flowstone.cli.loading import load
 from flowstone.cli.loop import run_async
@@ -68,7 +68,9 @@ def plan(
             "upstream": upstream,
             "refresh": refresh,
         }
-        planned = run_async(_ask(screen, load(target), store, asset, selection))
+        loaded = load(target)
+        check_names(loaded, asset, keys, start=selection["start"], end=selection["end"])
+        planned = run_async(_ask(screen, loaded, store, asset, selection))
         if screen.json:
             screen.document(_document(planned))
         else:

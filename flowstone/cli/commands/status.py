@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from flowstone.cli.asset_keys import step_key
+from flowstone.cli.asset_keys import defined_key, step_key
 from flowstone.cli.documents import record_document
 from flowstone.cli.labels import ago, count, duration, record_label, step_label
 from flowstone.cli.likely import likely
@@ -105,8 +105,9 @@ def status(
 
 async def _look(url: str, pipeline: str | None, asset: str, text: str | None, limit: int | None) -> _Standing:
     """All of it without a limit; with one, the current values only of what is listed: there may be a million."""
+    defined = defined_key(pipeline, asset, text)
     async with history(url) as store:
-        key = await step_key(store, pipeline, asset, text)
+        key = defined or await step_key(store, asset, text)
         standing = await _standing(store, key, limit, every=text is None)
         if not standing.recent and not standing.partitions:
             return replace(standing, hint=await likely(store, asset, text))
