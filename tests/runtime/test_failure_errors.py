@@ -194,6 +194,34 @@ async def test_a_run_names_its_first_three_failures():
     assert len(caught.value.failures) == 5
 
 
+@pytest.mark.parametrize(
+    ("downstream", "told"),
+    [
+        (0, "1 of 1 steps failed"),
+        (1, "1 of 2 steps failed, 1 was skipped"),
+        (2, "1 of 3 steps failed, 2 were skipped"),
+    ],
+)
+async def test_a_run_counts_what_was_skipped_where_something_was(downstream, told):
+    """A part of the sentence that would count nothing is left out."""
+    pipeline = Pipeline()
+
+    @pipeline.asset
+    async def asset_0() -> int:
+        raise ValueError("no")
+
+    for number in range(downstream):
+
+        @pipeline.asset(name=f"asset_{number + 1}", deps=[f"asset_{number}"])
+        async def next_one() -> int:
+            return 1
+
+    async with Runtime(pipeline) as runtime:
+        with pytest.raises(RunFailed) as caught:
+            await runtime.materialize_all(f"asset_{downstream}")
+    assert str(caught.value).splitlines()[0].endswith(f": {told}")
+
+
 async def test_steps_that_failed_in_the_same_words_are_named_once():
     """One broken source is one line, however many partitions it has."""
     pipeline = Pipeline()
