@@ -19,6 +19,7 @@ from flowstone import (
     Runtime,
     StoreUnavailable,
 )
+from flowstone.cli.database_checks import database_checks
 
 PERMANENT = ["54000", "22021", "22003", "23514", "42501", "42703", "0A000", "XX000", "P0001"]
 
@@ -104,6 +105,26 @@ async def test_a_refused_start_fails_its_step(database, connection):
         with pytest.raises(MaterializationFailed) as caught:
             await runtime.materialize("bad")
         assert caught.value.failure.kind == "store"
+
+
+async def test_what_a_node_tries_again_is_seen_by_the_doctor(database, connection):
+    """What is refused for now only is tried again, and said in the meantime to whoever looks from outside."""
+    await refuse(connection, "events", "new.asset = 'bad' and new.kind = 'step.started'", "55P03")
+    async with entered(database) as runtime:
+        run = await runtime.submit("bad")
+        while not (said := await tried_again(database)):
+            await asyncio.sleep(0.1)
+        assert "not this one" in said[0]
+        assert "(tried again since " in said[0]
+        await connection.execute("drop trigger refuse on flowstone.events")
+        await run.wait()
+        while await tried_again(database):
+            await asyncio.sleep(0.1)
+
+
+async def tried_again(dsn):
+    """What the doctor finds to be tried again."""
+    return [check.found async for check in database_checks(dsn) if check.name == "retried"]
 
 
 async def test_a_failure_that_is_refused_too_ends_the_run(database, connection):

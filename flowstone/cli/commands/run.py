@@ -52,14 +52,15 @@ def run(
 async def _tell(screen: Screen, url: str, run_id: str, limit: int) -> None:
     async with history(url) as store:
         record = await find_run(store, run_id, url)
+        waits = await why_waiting(store, record)
         if screen.json:
+            head = {**run_document(record), "waits": waits}
             async with contextlib.aclosing(_pages(store, record.id)) as pages:
-                await screen.long_document(run_document(record), "steps", _documents(screen, pages))
+                await screen.long_document(head, "steps", _documents(screen, pages))
             return
         failed = await store.steps(record.id, status=Status.FAILED, limit=FAILURES_TOLD)
         steps = await store.steps(record.id, limit=limit)
         number = record.counts.get(Status.FAILED.value, 0)
-        waits = await why_waiting(store, record)
         _show(screen, record, StepList(steps, sum(record.counts.values())), StepList(failed, number), waits)
 
 
