@@ -169,20 +169,19 @@ class Runtime:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> bool | None:
+        services = self._started()
         assert self._tree is not None
-        assert self._services is not None
-        self._services.affinity.require()
         self._runs.open = False
         try:
             return await self._tree.__aexit__(kind, error, trace)
         finally:
-            self._services.affinity.running = False
+            services.affinity.running = False
             self._factory.release(asyncio.get_running_loop())
             self._runs.close()
-            self._services.threads.close()
-            self._services.processes.close()
-            self._services.notices.close()
-            self._services.stream.close()
+            services.threads.close()
+            services.processes.close()
+            services.notices.close()
+            services.stream.close()
 
     async def drain(self, timeout: float | None = None) -> bool:
         """Refuse new runs and let the live ones finish; cancel what is left.

@@ -144,12 +144,26 @@ def main() -> None:
     idle = threading.Event()
     idle.set()
     threading.Thread(target=_listen, args=(calls, requests, idle), daemon=True).start()
-    while (request := requests.get()) is not None:
-        idle.clear()
-        data = _answer(request, reply)
-        idle.set()
-        with suppress(BrokenPipeError):  # Nobody waits any more; `_listen` ends us.
-            reply(data)
+    while _serve_next(requests, idle, reply):
+        pass
+
+
+def _serve_next(
+    requests: queue.SimpleQueue[bytes | None], idle: threading.Event, reply: Callable[[bytes], None]
+) -> bool:
+    """Answer one call; False if there will be none.
+
+    A function of its own, so that a process which waits for work holds no argument and no value of the last call.
+    """
+    request = requests.get()
+    if request is None:
+        return False
+    idle.clear()
+    data = _answer(request, reply)
+    idle.set()
+    with suppress(BrokenPipeError):  # Nobody waits any more; `_listen` ends us.
+        reply(data)
+    return True
 
 
 def _take_streams() -> tuple[BinaryIO, BinaryIO]:

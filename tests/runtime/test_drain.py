@@ -204,3 +204,14 @@ async def test_a_runtime_leaves_nothing_behind():
             await runtime.materialize_all("last")
             await runtime.submit("last")
     assert asyncio.all_tasks() == before
+
+
+async def test_leaving_what_was_not_entered_says_so():
+    """Also a second time: for those who enter and leave a runtime by hand, in the hooks of a service."""
+    runtime = Runtime(Pipeline())
+    with pytest.raises(RuntimeStopping, match="The runtime is not running"):
+        await runtime.__aexit__(None, None, None)
+    async with runtime:
+        pass
+    with pytest.raises(RuntimeStopping, match="The runtime is not running"):
+        await runtime.__aexit__(None, None, None)

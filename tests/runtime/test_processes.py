@@ -129,6 +129,19 @@ async def test_large_values_travel(runtime, size):
     assert await value(runtime, "echoed", partition=size) == size
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+async def test_an_idle_process_holds_no_value(runtime):
+    """What it was given and what it gave is forgotten when the call is over, and not at the next one."""
+    pid, size = await value(runtime, "pid"), 50_000_000
+    await runtime.materialize("large", partition=size)
+    await until(lambda: resident(pid) < size)
+
+
+def resident(pid):
+    """Bytes of memory that a process uses."""
+    return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * os.sysconf("SC_PAGESIZE")
+
+
 async def test_its_output_is_its_own(runtime, capfd):
     """What it and its children print or read cannot spoil the conversation; prints go to standard error."""
     assert await value(runtime, "noisy") == ""
