@@ -303,22 +303,27 @@ async def test_a_cancelled_caller_is_told_when_the_run_has_stopped(background):
 
 
 @pytest.mark.both_loops
-async def test_a_caller_that_anyio_times_out_waits_for_the_run_to_stop():
+async def test_a_caller_that_anyio_times_out_waits_for_the_run_to_stop(background):
     """Under `anyio.fail_after` the asset has cleaned up before `TimeoutError` is raised."""
     pipeline = Pipeline()
-    cleaned = []
+    gate, cleaned = Gate(), []
 
     @pipeline.asset
     async def slow() -> None:
         try:
-            await asyncio.Event().wait()
+            await gate.wait()
         finally:
             await asyncio.sleep(0)
             cleaned.append("slow")
 
+    async def run_out(scope: anyio.CancelScope) -> None:
+        await gate.entered.wait()
+        scope.deadline = anyio.current_time()
+
     async with Runtime(pipeline) as runtime:
         with pytest.raises(TimeoutError):
-            with anyio.fail_after(0.01):
+            with anyio.fail_after(None) as scope:
+                background(run_out(scope))
                 await runtime.materialize("slow")
         assert cleaned == ["slow"]
         assert [m.status for m in await runtime.history("slow")] == ["cancelled"]
