@@ -77,8 +77,8 @@ def plan(
             _show(screen, planned, limit)
             if upstream and refresh is None and planned.refresh == "all":
                 screen.note(
-                    "`materialize --upstream` computes everything again, whatever is there: "
-                    "--refresh stale or --refresh missing reuses values, here and there."
+                    "As `materialize --upstream` does, this computes everything again; "
+                    "with either, --refresh stale or --refresh missing reuses values."
                 )
 
 
