@@ -330,22 +330,27 @@ async def test_a_caller_that_anyio_times_out_waits_for_the_run_to_stop(backgroun
 
 
 @pytest.mark.both_loops
-async def test_a_caller_that_asyncio_times_out_waits_for_the_run_to_stop():
+async def test_a_caller_that_asyncio_times_out_waits_for_the_run_to_stop(background):
     """The same under `asyncio.timeout`."""
     pipeline = Pipeline()
-    cleaned = []
+    gate, cleaned = Gate(), []
 
     @pipeline.asset
     async def slow() -> None:
         try:
-            await asyncio.Event().wait()
+            await gate.wait()
         finally:
             await asyncio.sleep(0)
             cleaned.append("slow")
 
+    async def run_out(scope: asyncio.Timeout) -> None:
+        await gate.entered.wait()
+        scope.reschedule(asyncio.get_running_loop().time())
+
     async with Runtime(pipeline) as runtime:
         with pytest.raises(TimeoutError):
-            async with asyncio.timeout(0.01):
+            async with asyncio.timeout(None) as scope:
+                background(run_out(scope))
                 await runtime.materialize("slow")
         assert cleaned == ["slow"]
         assert [m.status for m in await runtime.history("slow")] == ["cancelled"]
