@@ -5,7 +5,7 @@ from __future__ import annotations
 import os.path
 from dataclasses import dataclass, field
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, ClassVar, Generic, Literal, ParamSpec, Self, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, Literal, ParamSpec, Self, TypeAlias, TypeVar
 
 from flowstone.assets.type_hints import UNANNOTATED
 
@@ -14,7 +14,6 @@ if TYPE_CHECKING:
 
     from flowstone.assets.partition_mapping import PartitionMapping
     from flowstone.assets.partition_set import PartitionSet
-    from flowstone.assets.pipeline import Pipeline
     from flowstone.assets.retry import Retry
 
 __all__ = ["Asset", "Dependency", "ResourceParameter", "RunIn", "SourceLine"]
@@ -124,10 +123,6 @@ class Asset(Generic[P, R]):
     return_type: Any = UNANNOTATED
     is_constant: bool = False
     value: Any = None
-
-    if TYPE_CHECKING:
-        pipeline: ClassVar[Pipeline]
-        """The pipeline that defines it; set by that pipeline, so it is no field."""
 
     def __post_init__(self) -> None:
         # Kept in the instance, where they win over the class's own: help(), inspect.signature() and

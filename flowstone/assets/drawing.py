@@ -1,11 +1,16 @@
-"""Draws a graph as text: Mermaid, DOT, and a tree for the terminal."""
+"""Draws a graph as text: Mermaid, DOT, and a tree for the terminal.
+
+A graph is given as the dependencies of each asset by name, upstream assets first.
+"""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from flowstone.assets.graph import AssetGraph
+    from collections.abc import Iterable, Mapping, Sequence
+
+    from flowstone.assets.asset import Dependency
 
 __all__ = ["to_ascii", "to_dot", "to_mermaid"]
 
@@ -16,42 +21,43 @@ _MERMAID_WORDS = frozenset(
 )
 
 
-def to_mermaid(graph: AssetGraph) -> str:
+def to_mermaid(graph: Mapping[str, Sequence[Dependency]]) -> str:
     """A Mermaid flow chart from left to right; a dotted arrow is an optional dependency."""
     ids = _mermaid_ids(graph)
     lines = ["flowchart LR"]
-    lines += [f'    {ids[name]}["{name}"]' for name in graph.order()]
-    for name in graph.order():
-        for dependency in graph.dependencies(name):
+    lines += [f'    {ids[name]}["{name}"]' for name in graph]
+    for name, dependencies in graph.items():
+        for dependency in dependencies:
             arrow = "-.->" if dependency.optional else "-->"
             lines.append(f"    {ids[dependency.asset]} {arrow} {ids[name]}")
     return "\n".join(lines) + "\n"
 
 
-def _mermaid_ids(graph: AssetGraph) -> dict[str, str]:
+def _mermaid_ids(graph: Iterable[str]) -> dict[str, str]:
     """A node id for each asset: its name, unless Mermaid has a use for that word."""
     ids: dict[str, str] = {}
+    names = set(graph)
     for name in graph:
         node = name
-        while node.lower() in _MERMAID_WORDS or (node != name and node in graph):
+        while node.lower() in _MERMAID_WORDS or (node != name and node in names):
             node += "_"
         ids[name] = node
     return ids
 
 
-def to_dot(graph: AssetGraph) -> str:
+def to_dot(graph: Mapping[str, Sequence[Dependency]]) -> str:
     """A digraph from left to right; a dashed edge is an optional dependency, a dotted one loads no value."""
     lines = ["digraph assets {", "    rankdir=LR;", "    node [shape=box, style=rounded];"]
-    lines += [f'    "{name}";' for name in graph.order()]
-    for name in graph.order():
-        for dependency in graph.dependencies(name):
+    lines += [f'    "{name}";' for name in graph]
+    for name, dependencies in graph.items():
+        for dependency in dependencies:
             style = " [style=dashed]" if dependency.optional else ""
             style = " [style=dotted]" if dependency.parameter is None else style
             lines.append(f'    "{dependency.asset}" -> "{name}"{style};')
     return "\n".join([*lines, "}"]) + "\n"
 
 
-def to_ascii(graph: AssetGraph) -> str:
+def to_ascii(graph: Mapping[str, Sequence[Dependency]]) -> str:
     """A tree in which each asset hangs below the last of its upstream assets, the others named beside it.
 
         orders
@@ -61,11 +67,11 @@ def to_ascii(graph: AssetGraph) -> str:
 
     A graph is no tree, and tools that repeat a shared asset below each of its upstreams grow exponentially.
     """
-    rank = {name: i for i, name in enumerate(graph.order())}
+    rank = {name: i for i, name in enumerate(graph)}
     children: dict[str | None, list[str]] = {None: []}
     beside: dict[str, list[str]] = {}
     for name in rank:
-        upstream = sorted((dependency.asset for dependency in graph.dependencies(name)), key=rank.__getitem__)
+        upstream = sorted((dependency.asset for dependency in graph[name]), key=rank.__getitem__)
         children.setdefault(upstream[-1] if upstream else None, []).append(name)
         beside[name] = upstream[:-1]
     lines: list[str] = []

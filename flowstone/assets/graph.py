@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import deque
 from heapq import heapify, heappop, heappush
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
 from flowstone.assets.asset import Asset
 from flowstone.assets.drawing import to_ascii, to_dot, to_mermaid
@@ -28,7 +28,6 @@ if TYPE_CHECKING:
 
     from flowstone.assets.asset import Dependency
     from flowstone.assets.partition_mapping import PartitionMapping
-    from flowstone.assets.pipeline import Pipeline
 
 __all__ = ["AssetGraph", "merge"]
 
@@ -50,6 +49,16 @@ def merge(into: dict[str, AnyAsset], assets: Iterable[AnyAsset]) -> None:
                 f"rename one, or include the shared pipeline instead of copying it."
             )
     into.update(added)
+
+
+class AssetCollection(Protocol):
+    """What a graph is made of: a pipeline."""
+
+    @property
+    def assets(self) -> Mapping[str, AnyAsset]: ...
+
+    @property
+    def graph(self) -> AssetGraph: ...
 
 
 class AssetGraph:
@@ -78,10 +87,10 @@ class AssetGraph:
         self._order = self._sorted()
         self._rank = {name: rank for rank, name in enumerate(self._order)}
         self._mappings = self._mapped()
-        check_types(self)
+        check_types(self._assets, self.mapping_of)
 
     @classmethod
-    def of(cls, pipelines: Pipeline | Iterable[Pipeline]) -> AssetGraph:
+    def of(cls, pipelines: AssetCollection | Iterable[AssetCollection]) -> AssetGraph:
         """The graph of one pipeline, or of several together; an asset that two share counts once."""
         if hasattr(pipelines, "graph"):
             return pipelines.graph
@@ -154,15 +163,18 @@ class AssetGraph:
 
     def to_mermaid(self) -> str:
         """The graph as a Mermaid flow chart."""
-        return to_mermaid(self)
+        return to_mermaid(self._edges())
 
     def to_dot(self) -> str:
         """The graph in the DOT language of Graphviz."""
-        return to_dot(self)
+        return to_dot(self._edges())
 
     def to_ascii(self) -> str:
         """The graph as a tree of text, each asset once."""
-        return to_ascii(self)
+        return to_ascii(self._edges())
+
+    def _edges(self) -> dict[str, tuple[Dependency, ...]]:
+        return {name: self._assets[name].dependencies for name in self._order}
 
     def __repr__(self) -> str:
         return (

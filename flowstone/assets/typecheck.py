@@ -16,36 +16,46 @@ from flowstone.assets.type_overlap import can_satisfy, unwrapped
 from flowstone.errors import TypeMismatch
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
     from flowstone.assets.asset import Asset, Dependency
-    from flowstone.assets.graph import AssetGraph
+    from flowstone.assets.partition_mapping import PartitionMapping
 
 __all__ = ["check_types", "returned_value"]
 
 _AWAITABLES = (collections.abc.Awaitable, collections.abc.Coroutine)
 
 
-def check_types(graph: AssetGraph) -> None:
+def check_types(
+    assets: Mapping[str, Asset[..., Any]], mapping_of: Callable[[str, str], PartitionMapping]
+) -> None:
     """Compare the two ends of every dependency whose value is loaded.
+
+    Args:
+        assets: The assets of a graph by name.
+        mapping_of: The mapping between the keys of an asset and of one that it depends on.
 
     Raises:
         TypeMismatch: A value of the declared type can never satisfy the parameter; the message names both
             assets, their lines and both types.
     """
-    for asset in graph.assets.values():
+    for asset in assets.values():
         for dependency in asset.dependencies:
             annotation = dependency.annotation
             if annotation is UNANNOTATED or dependency.parameter is None:
                 continue
-            returned = graph.assets[dependency.asset].return_type
+            upstream = assets[dependency.asset]
+            returned = upstream.return_type
             if returned is UNANNOTATED:
                 continue
-            many = graph.mapping_of(asset.name, dependency.asset).many
+            many = mapping_of(asset.name, dependency.asset).many
             if many is not False or returned != annotation:
-                _check(graph, asset, dependency, many=many)
+                _check(asset, upstream, dependency, many=many)
 
 
-def _check(graph: AssetGraph, asset: Asset[..., Any], dependency: Dependency, *, many: bool | None) -> None:
-    upstream = graph.assets[dependency.asset]
+def _check(
+    asset: Asset[..., Any], upstream: Asset[..., Any], dependency: Dependency, *, many: bool | None
+) -> None:
     value = returned_value(upstream.return_type)
     key_type = Any if upstream.partitions is None else upstream.partitions.key_type
     mapping = types.GenericAlias(dict, (key_type, value))

@@ -17,8 +17,8 @@ if TYPE_CHECKING:
 
     from flowstone.assets.partition_set import PartitionSet
     from flowstone.cli.loading import Loaded
+    from flowstone.runs.records import StepKey
     from flowstone.store import Store
-    from flowstone.store.protocol import StepKey
 
 __all__ = ["check_names", "defined_key", "partition_argument", "step_key"]
 

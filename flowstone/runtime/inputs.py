@@ -16,9 +16,8 @@ if TYPE_CHECKING:
     from flowstone.assets.graph import AssetGraph
     from flowstone.assets.partition_view import PartitionView
     from flowstone.runs.plan import RunPlan
-    from flowstone.runs.records import Materialization
+    from flowstone.runs.records import Materialization, StepKey
     from flowstone.runtime.services import Services
-    from flowstone.store.protocol import StepKey
 
 __all__ = ["Needs", "load_inputs", "needs_of"]
 

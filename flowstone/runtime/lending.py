@@ -27,10 +27,10 @@ if TYPE_CHECKING:
 
     from flowstone.runs.commands import StartStep
     from flowstone.runs.events import Event
+    from flowstone.runs.records import StepKey
     from flowstone.runtime.live_run import LiveRun
     from flowstone.runtime.services import Services
     from flowstone.store.cluster import Cluster, Notice
-    from flowstone.store.protocol import StepKey
 
 __all__ = ["Lending"]
 

@@ -14,8 +14,8 @@ if TYPE_CHECKING:
     from rich.table import Table
 
     from flowstone.runs.plan import RunPlan
+    from flowstone.runs.records import StepKey
     from flowstone.runtime.services import Services
-    from flowstone.store.protocol import StepKey
 
 __all__ = ["Plan", "PlannedStep", "preview"]
 

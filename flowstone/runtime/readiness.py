@@ -12,9 +12,8 @@ if TYPE_CHECKING:
 
     from flowstone.assets.asset import Asset
     from flowstone.assets.partition_view import PartitionView
-    from flowstone.runs.records import Materialization
+    from flowstone.runs.records import Materialization, StepKey
     from flowstone.runtime.inputs import Needs
-    from flowstone.store.protocol import StepKey
 
 __all__ = ["not_ready", "unreachable"]
 

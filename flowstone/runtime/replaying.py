@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING
 from flowstone.runtime.unstarted import lost_steps
 
 if TYPE_CHECKING:
+    from flowstone.runs.records import StepKey
     from flowstone.runs.state import RunState
     from flowstone.runtime.live_run import LiveRun
     from flowstone.runtime.services import Services
     from flowstone.store.cluster import Cluster, StepLease
-    from flowstone.store.protocol import StepKey
 
 __all__ = ["replay"]
 

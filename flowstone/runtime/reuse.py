@@ -15,10 +15,9 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from flowstone.runs.plan import RunPlan
-    from flowstone.runs.records import Materialization
+    from flowstone.runs.records import Materialization, StepKey
     from flowstone.runtime.live_run import LiveRun
     from flowstone.runtime.services import Services
-    from flowstone.store.protocol import StepKey
 
 __all__ = ["find_reusable", "reason_to_run"]
 

@@ -9,8 +9,8 @@ from flowstone.runs.records import Status
 
 if TYPE_CHECKING:
     from flowstone.assets.partition_view import PartitionView
-    from flowstone.runs.records import RunRequest
-    from flowstone.store.protocol import StepKey, Store
+    from flowstone.runs.records import RunRequest, StepKey
+    from flowstone.store.protocol import Store
 
 __all__ = ["status_elsewhere"]
 

@@ -17,11 +17,10 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from flowstone.assets.partition_view import PartitionView
-    from flowstone.runs.records import Materialization
+    from flowstone.runs.records import Materialization, StepKey
     from flowstone.runtime.conductor import Conductor
     from flowstone.runtime.runs import Runs
     from flowstone.runtime.services import Services
-    from flowstone.store.protocol import StepKey
 
 __all__ = ["Values"]
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from flowstone.runs.records import StepKey
 from flowstone.store.file import FileStore
 from flowstone.store.json_safe import json_safe
 from flowstone.store.memory import MemoryStore
 from flowstone.store.open import open_store
-from flowstone.store.protocol import KeyTaken, StaleWrite, StepKey, Store
+from flowstone.store.protocol import KeyTaken, StaleWrite, Store
 
 __all__ = [
     "FileStore",

@@ -22,8 +22,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from flowstone.runs.events import StepCancelled, StepFailed, StepRetried, StepSucceeded
-    from flowstone.runs.records import RunRecord
-    from flowstone.store.protocol import StepKey
+    from flowstone.runs.records import RunRecord, StepKey
 
 __all__ = ["Beats", "Cluster", "Node", "NodeReport", "Notice", "NoticeKind", "StepLease", "WatchedNode"]
 

@@ -9,8 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from flowstone.runs.records import Input
-    from flowstone.store.protocol import StepKey
+    from flowstone.runs.records import Input, StepKey
 
 __all__ = ["Consumers"]
 

@@ -35,10 +35,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Sequence
 
     from flowstone.runs.events import Event
-    from flowstone.runs.records import Materialization, RunRecord
+    from flowstone.runs.records import Materialization, RunRecord, StepKey
     from flowstone.store.history import History
     from flowstone.store.journal_reader import JournalEnd
-    from flowstone.store.protocol import StepKey
     from flowstone.store.replay import Operation
 
 __all__ = ["FileStore"]

@@ -12,8 +12,7 @@ from flowstone.store.timeline import Timeline
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from flowstone.runs.records import Materialization
-    from flowstone.store.protocol import StepKey
+    from flowstone.runs.records import Materialization, StepKey
 
 __all__ = ["Ledger"]
 

@@ -13,9 +13,8 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping, Sequence
 
     from flowstone.runs.events import Event
-    from flowstone.runs.records import Materialization, RunRecord, Status
+    from flowstone.runs.records import Materialization, RunRecord, Status, StepKey
     from flowstone.store.cluster import Cluster
-    from flowstone.store.protocol import StepKey
 
 __all__ = ["MemoryStore"]
 

@@ -23,13 +23,10 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping, Sequence
 
     from flowstone.runs.events import Event
-    from flowstone.runs.records import Materialization, RunRecord, Status
+    from flowstone.runs.records import Materialization, RunRecord, Status, StepKey
     from flowstone.store.cluster import Cluster
 
-__all__ = ["KeyTaken", "NoSchema", "StaleWrite", "StepKey", "Store", "StoreRefused"]
-
-StepKey = tuple[str, str | None]
-"""Asset name and encoded partition key (None: no partition)."""
+__all__ = ["KeyTaken", "NoSchema", "StaleWrite", "Store", "StoreRefused"]
 
 
 class StaleWrite(FlowstoneError):

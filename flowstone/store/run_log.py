@@ -34,9 +34,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
     from flowstone.runs.events import Event, StepEvent
-    from flowstone.runs.records import Materialization, RunRecord
+    from flowstone.runs.records import Materialization, RunRecord, StepKey
     from flowstone.store.event_log import Ending
-    from flowstone.store.protocol import StepKey
 
 __all__ = ["OF_ATTEMPT", "RunLog", "check_together", "dated"]
 

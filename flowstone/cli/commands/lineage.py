@@ -24,8 +24,8 @@ from flowstone.cli.screen import Screen
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable, Sequence
 
+    from flowstone.runs.records import StepKey
     from flowstone.store import Store
-    from flowstone.store.protocol import StepKey
 
 __all__ = ["lineage"]
 

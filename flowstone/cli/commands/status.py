@@ -33,9 +33,8 @@ if TYPE_CHECKING:
 
     from rich.table import Table
 
-    from flowstone.runs.records import Materialization
+    from flowstone.runs.records import Materialization, StepKey
     from flowstone.store import Store
-    from flowstone.store.protocol import StepKey
 
 __all__ = ["status"]
 

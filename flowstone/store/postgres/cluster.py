@@ -32,11 +32,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Coroutine, Mapping, Sequence
     from contextlib import AbstractContextManager
 
-    from flowstone.runs.records import RunRecord
+    from flowstone.runs.records import RunRecord, StepKey
     from flowstone.store.cluster import Notice
     from flowstone.store.postgres.database import Connection, Database
     from flowstone.store.postgres.journal import Journal
-    from flowstone.store.protocol import StepKey
 
 __all__ = ["PostgresCluster", "watched_node"]
 

@@ -14,9 +14,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Coroutine, Iterable, Mapping, Sequence
 
     from flowstone.runs.events import Event
-    from flowstone.runs.records import Materialization, RunRecord
+    from flowstone.runs.records import Materialization, RunRecord, StepKey
     from flowstone.store.postgres.database import Database
-    from flowstone.store.protocol import StepKey
 
 __all__ = ["History"]
 

@@ -40,10 +40,9 @@ if TYPE_CHECKING:
     )
 
     from flowstone.runs.events import Event
-    from flowstone.runs.records import Materialization, RunRecord, Status
+    from flowstone.runs.records import Materialization, RunRecord, Status, StepKey
     from flowstone.store.cluster import Cluster
     from flowstone.store.postgres.diagnosis import Diagnosis
-    from flowstone.store.protocol import StepKey
 
 __all__ = ["PostgresStore"]
 
