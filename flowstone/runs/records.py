@@ -21,7 +21,11 @@ __all__ = [
     "RunRecord",
     "RunRequest",
     "Status",
+    "StepKey",
 ]
+
+StepKey: TypeAlias = tuple[str, str | None]
+"""Asset name and encoded partition key (None: no partition)."""
 
 FailureKind: TypeAlias = Literal[
     "error", "timeout", "dependency", "io", "resource", "cancelled_by_asset", "abandoned", "lost", "store"

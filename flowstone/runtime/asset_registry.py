@@ -3,55 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, assert_never
+from typing import TYPE_CHECKING, assert_never
 
 from flowstone.actors import Actor, Call
-from flowstone.assets.dynamic_partitions import DynamicPartitions
-from flowstone.assets.graph import AssetGraph
-from flowstone.assets.multi_partitions import MultiPartitions
+from flowstone.assets.snapshot import Snapshot
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable
 
-    from flowstone.assets.partition_set import PartitionSet
     from flowstone.assets.pipeline import Pipeline
-    from flowstone.runtime.services import Services
 
-__all__ = ["AssetRegistry", "Publish", "Snapshot"]
-
-
-@dataclass(frozen=True, slots=True)
-class Snapshot:
-    """An immutable view of what exists.
-
-    Attributes:
-        graph: The graph of all the runtime's pipelines.
-        pipelines: Name of the pipeline that each asset was found in.
-        dynamic: Names of the dynamic partition sets that its assets use.
-        names: Names of the pipelines, each once.
-    """
-
-    graph: AssetGraph
-    pipelines: dict[str, str]
-    dynamic: tuple[str, ...]
-    names: tuple[str, ...] = ()
-
-    @classmethod
-    def of(cls, pipelines: Sequence[Pipeline]) -> Snapshot:
-        """Build and validate the graph. Raises `DefinitionError`."""
-        graph = AssetGraph.of(pipelines)
-        names = {name: pipeline.name for pipeline in reversed(pipelines) for name in pipeline.assets}
-        sets = (asset.partitions for asset in graph.assets.values())
-        dynamic = dict.fromkeys(name for keys in sets for name in _dynamic_names(keys))
-        return cls(graph, names, tuple(dynamic), tuple(dict.fromkeys(names.values())))
-
-
-def _dynamic_names(keys: PartitionSet[Any] | None) -> Iterator[str]:
-    if isinstance(keys, DynamicPartitions):
-        yield keys.name
-    elif isinstance(keys, MultiPartitions):
-        for part in keys.sets:
-            yield from _dynamic_names(part)
+__all__ = ["AssetRegistry", "Publish"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,19 +24,20 @@ class Publish(Call["AssetRegistry", Snapshot]):
 
 
 class AssetRegistry(Actor):
-    """Holds the current snapshot in `services.snapshot`, where anybody reads it without asking.
+    """Replaces the current snapshot, which anybody reads without asking.
 
     Args:
-        services: The first snapshot is in it already, validated before the runtime started.
+        publish: Makes a snapshot the current one; the first was made so before the runtime started.
     """
 
-    def __init__(self, services: Services) -> None:
-        self._services = services
+    def __init__(self, publish: Callable[[Snapshot], None]) -> None:
+        self._publish = publish
 
     async def handle(self, message: Publish) -> Snapshot:
         match message:
             case Publish(pipelines):
-                self._services.snapshot = Snapshot.of(pipelines)
-                return self._services.snapshot
+                snapshot = Snapshot.of(pipelines)
+                self._publish(snapshot)
+                return snapshot
             case _:
                 assert_never(message)

@@ -48,7 +48,7 @@ if TYPE_CHECKING:
     from flowstone.runs.records import Input
     from flowstone.runtime.guard import Outcome
     from flowstone.runtime.services import Services
-    from flowstone.runtime.thread_call import ThreadCall
+    from flowstone.runtime.threads import ThreadCall
 
 __all__ = ["Attempt", "AttemptEnd", "AttemptIdentity"]
 

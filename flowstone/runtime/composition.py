@@ -24,8 +24,8 @@ if TYPE_CHECKING:
     from random import Random
 
     from flowstone.actors import Clock, ProcessInfo
+    from flowstone.assets.snapshot import Snapshot
     from flowstone.io.manager import IOManager
-    from flowstone.runtime.asset_registry import Snapshot
     from flowstone.runtime.membership import Membership
     from flowstone.runtime.options import Options
     from flowstone.runtime.runs import Runs

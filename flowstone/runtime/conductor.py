@@ -17,11 +17,10 @@ from flowstone.assets.partition_view import PartitionView
 from flowstone.errors import PartitionError, RunNotFound
 from flowstone.runs.records import Status
 from flowstone.runtime.dynamic import dynamic_keys
-from flowstone.runtime.inputs import needs_of
+from flowstone.runtime.inputs import needs_of, not_ready
 from flowstone.runtime.nesting import without_slot
 from flowstone.runtime.plan_cache import PlanCache
 from flowstone.runtime.progress import report_progress
-from flowstone.runtime.readiness import not_ready
 from flowstone.runtime.requests import asset_named
 from flowstone.runtime.result import RunResult
 from flowstone.store.protocol import KeyTaken

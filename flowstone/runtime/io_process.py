@@ -19,9 +19,10 @@ from flowstone.runtime.guard import call_async, describe
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from flowstone.actors import Clock
+    from flowstone.alarms import Alarms
     from flowstone.io.manager import IOManager, Target
     from flowstone.runs.records import Materialization
-    from flowstone.runtime.services import Services
 
 __all__ = ["IOManagerProcess", "IOStatistics"]
 
@@ -44,13 +45,22 @@ class IOManagerProcess:
     Args:
         name: What assets call it (`io="name"`).
         manager: The manager.
-        services: Among whose IO managers it is while it runs.
+        present: The IO managers of the runtime by name; this is among them while it runs.
+        clock: Measures the pauses between tries of its set-up.
+        alarms: Where it says that it does not work.
     """
 
-    def __init__(self, name: str, manager: IOManager, services: Services) -> None:
-        self._present = services.io
-        self._clock = services.clock
-        self._alarms = services.alarms
+    def __init__(
+        self,
+        name: str,
+        manager: IOManager,
+        present: dict[str, IOManagerProcess],
+        clock: Clock,
+        alarms: Alarms,
+    ) -> None:
+        self._present = present
+        self._clock = clock
+        self._alarms = alarms
         self._ready = not hasattr(manager, "setup")
         self._tried = asyncio.Event()
         self.name = name

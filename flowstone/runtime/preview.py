@@ -6,8 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, overload
 
-from flowstone.runtime.inputs import needs_of
-from flowstone.runtime.readiness import unreachable
+from flowstone.runtime.inputs import needs_of, unreachable
 from flowstone.runtime.reuse import reason_to_run
 
 if TYPE_CHECKING:

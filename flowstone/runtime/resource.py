@@ -16,10 +16,12 @@ from flowstone.runtime.guard import call_async
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from random import Random
 
+    from flowstone.actors import Clock
+    from flowstone.alarms import Alarms
     from flowstone.runtime.guard import Outcome
     from flowstone.runtime.providers import ResourceProvider
-    from flowstone.runtime.services import Services
 
 __all__ = ["ResourceProcess"]
 
@@ -36,24 +38,30 @@ class ResourceProcess:
     Args:
         name: What assets call it.
         provider: Makes and ends it.
-        services: Among whose resources it is while it runs.
+        present: The resources of the runtime by name; this is among them while it runs.
+        clock: Measures the pauses between tries of its set-up, and between checks of its health.
+        random: Spreads the pauses.
+        alarms: Where it says that it does not work.
     """
 
     def __init__(
         self,
         name: str,
         provider: ResourceProvider[Any],
-        services: Services,
+        present: dict[str, ResourceProcess],
+        clock: Clock,
+        random: Random,
+        alarms: Alarms,
     ) -> None:
-        self._present = services.resources
+        self._present = present
         self.name = name
         self.problem: str | None = "it is being set up"
         self._provider = provider
-        self._clock = services.clock
-        self._random = services.random
+        self._clock = clock
+        self._random = random
         self._value: Any = None
         self._ready = False
-        self._alarms = services.alarms
+        self._alarms = alarms
         self._tried = asyncio.Event()
 
     async def lease(self) -> Any:

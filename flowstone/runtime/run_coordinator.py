@@ -12,10 +12,11 @@ from __future__ import annotations
 
 import logging
 from contextlib import suppress
+from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, Any, Literal, assert_never
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias, assert_never
 
-from flowstone.actors import Actor, Crashed, Normal
+from flowstone.actors import Actor, Cast, Crashed, Normal
 from flowstone.errors import RuntimeStopping, StoreUnavailable
 from flowstone.runs.commands import (
     CancelSteps,
@@ -44,15 +45,6 @@ from flowstone.runtime.attempt import Attempt
 from flowstone.runtime.guard import describe
 from flowstone.runtime.replaying import replay
 from flowstone.runtime.reuse import find_reusable
-from flowstone.runtime.run_messages import (
-    Broken,
-    Checked,
-    Message,
-    Recorded,
-    Signalled,
-    StepEnded,
-    Stop,
-)
 from flowstone.runtime.unstarted import cancelled_steps, lost_steps, skipped_steps
 from flowstone.store.protocol import StaleWrite
 
@@ -61,14 +53,64 @@ if TYPE_CHECKING:
 
     from flowstone.actors import Exit, Me, TaskHandle, TaskSupervisor
     from flowstone.runs.commands import Signal
-    from flowstone.runs.events import Event
+    from flowstone.runs.events import Event, StepReused
     from flowstone.runtime.attempt import AttemptEnd
     from flowstone.runtime.lending import Lending
     from flowstone.runtime.live_run import LiveRun
     from flowstone.runtime.services import Services
     from flowstone.store.cluster import StepLease
 
-__all__ = ["RunCoordinator"]
+__all__ = ["Broken", "Checked", "Message", "Recorded", "RunCoordinator", "Signalled", "StepEnded", "Stop"]
+
+
+@dataclass(frozen=True, slots=True)
+class StepEnded(Cast["RunCoordinator"]):
+    """An attempt is over: its recorded end, or None if its task did not live to record one."""
+
+    attempt: Attempt
+    event: Event | None
+    exit: Exit
+
+
+@dataclass(frozen=True, slots=True)
+class Recorded(Cast["RunCoordinator"]):
+    """Events that were recorded by a task beside the attempts, and the steps they end."""
+
+    events: Sequence[Event]
+    steps: Sequence[int]
+
+
+@dataclass(frozen=True, slots=True)
+class Checked(Cast["RunCoordinator"]):
+    """The look-up of current values is back: recorded reuses by step, and the steps that must run."""
+
+    reused: Sequence[tuple[int, StepReused]]
+    needed: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Signalled(Cast["RunCoordinator"]):
+    """A timer fired."""
+
+    signal: Signal
+
+
+@dataclass(frozen=True, slots=True)
+class Stop(Cast["RunCoordinator"]):
+    """Somebody asked for the run to stop, another node drives it, or it is to be handed back to the queue."""
+
+    how: Literal["cancel", "give up", "release"]
+
+
+@dataclass(frozen=True, slots=True)
+class Broken(Cast["RunCoordinator"]):
+    """A task that had to record something could not."""
+
+    error: BaseException
+
+
+Message: TypeAlias = StepEnded | Recorded | Checked | Signalled | Stop | Broken
+
 
 _log = logging.getLogger(__name__)
 

@@ -15,10 +15,10 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Self
 
 from flowstone.actors import Clock, ProcessInfo, SystemClock
+from flowstone.assets.snapshot import Snapshot
 from flowstone.errors import RunCancelled, RuntimeStopping, StoreUnavailable
 from flowstone.runs.planner import plan_run
 from flowstone.runs.records import Status
-from flowstone.runtime.asset_registry import Snapshot
 from flowstone.runtime.composition import membership_of, services_of
 from flowstone.runtime.conductor import Conductor
 from flowstone.runtime.failure_errors import materialization_failed, raise_unless_succeeded

@@ -14,9 +14,9 @@ if TYPE_CHECKING:
 
     from flowstone.actors import Clock
     from flowstone.alarms import Alarms
+    from flowstone.assets.snapshot import Snapshot
     from flowstone.io.manager import IOManager
     from flowstone.runs.events import Event
-    from flowstone.runtime.asset_registry import Snapshot
     from flowstone.runtime.events import EventStream
     from flowstone.runtime.failure_log import FailureLog
     from flowstone.runtime.io_process import IOManagerProcess
@@ -60,6 +60,10 @@ class Services:
     peers: Peers
     failures: FailureLog
     alarms: Alarms
+
+    def publish(self, snapshot: Snapshot) -> None:
+        """Make this the current snapshot."""
+        self.snapshot = snapshot
 
     async def record(self, event: Event, epoch: int, payload: bytes | None = None) -> None:
         """Write an event down, then tell whoever listens: nobody hears of what may yet be lost."""

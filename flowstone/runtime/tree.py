@@ -84,7 +84,7 @@ def _services(
 ) -> Supervisor:
     return Supervisor(
         [
-            Child("asset_registry", partial(AssetRegistry, services)),
+            Child("asset_registry", partial(AssetRegistry, services.publish)),
             Child("io_managers", partial(_io_managers, services, io)),
             Child("resources", partial(_resources, services, resources)),
             Child("events", partial(Events, services.stream)),
@@ -94,7 +94,13 @@ def _services(
 
 def _io_managers(services: Services, io: Mapping[str, IOManager]) -> Supervisor:
     return Supervisor(
-        [Child(name, partial(IOManagerProcess, name, manager, services)) for name, manager in io.items()]
+        [
+            Child(
+                name,
+                partial(IOManagerProcess, name, manager, services.io, services.clock, services.alarms),
+            )
+            for name, manager in io.items()
+        ]
     )
 
 
@@ -103,7 +109,15 @@ def _resources(services: Services, resources: Mapping[str, ResourceProvider[Any]
         [
             Child(
                 name,
-                partial(ResourceProcess, name, provider, services),
+                partial(
+                    ResourceProcess,
+                    name,
+                    provider,
+                    services.resources,
+                    services.clock,
+                    services.random,
+                    services.alarms,
+                ),
                 shutdown=services.settings.cancel_timeout,
             )
             for name, provider in resources.items()

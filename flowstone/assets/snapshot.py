@@ -1,0 +1,52 @@
+"""What a runtime knows at one instant: the checked graph of all its pipelines."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from flowstone.assets.dynamic_partitions import DynamicPartitions
+from flowstone.assets.graph import AssetGraph
+from flowstone.assets.multi_partitions import MultiPartitions
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from flowstone.assets.partition_set import PartitionSet
+    from flowstone.assets.pipeline import Pipeline
+
+__all__ = ["Snapshot"]
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """An immutable view of what exists.
+
+    Attributes:
+        graph: The graph of all the runtime's pipelines.
+        pipelines: Name of the pipeline that each asset was found in.
+        dynamic: Names of the dynamic partition sets that its assets use.
+        names: Names of the pipelines, each once.
+    """
+
+    graph: AssetGraph
+    pipelines: dict[str, str]
+    dynamic: tuple[str, ...]
+    names: tuple[str, ...] = ()
+
+    @classmethod
+    def of(cls, pipelines: Sequence[Pipeline]) -> Snapshot:
+        """Build and validate the graph. Raises `DefinitionError`."""
+        graph = AssetGraph.of(pipelines)
+        names = {name: pipeline.name for pipeline in reversed(pipelines) for name in pipeline.assets}
+        sets = (asset.partitions for asset in graph.assets.values())
+        dynamic = dict.fromkeys(name for keys in sets for name in _dynamic_names(keys))
+        return cls(graph, names, tuple(dynamic), tuple(dict.fromkeys(names.values())))
+
+
+def _dynamic_names(keys: PartitionSet[Any] | None) -> Iterator[str]:
+    if isinstance(keys, DynamicPartitions):
+        yield keys.name
+    elif isinstance(keys, MultiPartitions):
+        for part in keys.sets:
+            yield from _dynamic_names(part)
