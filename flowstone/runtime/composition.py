@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import socket
+from functools import partial
 from typing import TYPE_CHECKING
 
 from flowstone.alarms import Alarms
@@ -15,6 +16,7 @@ from flowstone.runtime.managers import warn_of_memory
 from flowstone.runtime.notices import Notices
 from flowstone.runtime.peers import Peers
 from flowstone.runtime.processes import Processes
+from flowstone.runtime.runs import Runs
 from flowstone.runtime.services import Services
 from flowstone.runtime.slots import Slots
 from flowstone.runtime.threads import Threads
@@ -28,10 +30,9 @@ if TYPE_CHECKING:
     from flowstone.io.manager import IOManager
     from flowstone.runtime.membership import Membership
     from flowstone.runtime.options import Options
-    from flowstone.runtime.runs import Runs
     from flowstone.store.protocol import Store
 
-__all__ = ["membership_of", "services_of"]
+__all__ = ["membership_of", "runs_of", "services_of"]
 
 
 def services_of(
@@ -63,6 +64,16 @@ def services_of(
         failures=FailureLog(),
         alarms=Alarms(),
     )
+
+
+def runs_of(services: Services) -> Runs:
+    """The runs it drives; other nodes may execute steps of them where the store is shared."""
+    cluster = services.store.cluster
+    if cluster is None:
+        return Runs(services, None)
+    from flowstone.runtime.lending import Lending  # noqa: PLC0415 - few runtimes need it
+
+    return Runs(services, partial(Lending, services, cluster))
 
 
 def membership_of(

@@ -55,8 +55,8 @@ if TYPE_CHECKING:
     from flowstone.runs.commands import Signal
     from flowstone.runs.events import Event, StepReused
     from flowstone.runtime.attempt import AttemptEnd
-    from flowstone.runtime.lending import Lending
     from flowstone.runtime.live_run import LiveRun
+    from flowstone.runtime.remote_steps import RemoteSteps, Spread
     from flowstone.runtime.services import Services
     from flowstone.store.cluster import StepLease
 
@@ -122,9 +122,13 @@ class RunCoordinator(Actor):
         services: What the runtime offers.
         run: The run.
         steps: Where attempts and their helpers run: a sibling, stopped and restarted together with this.
+        spread: What lets other nodes execute steps of a backfill, if there may be other nodes.
     """
 
-    def __init__(self, services: Services, run: LiveRun, steps: TaskSupervisor) -> None:
+    def __init__(
+        self, services: Services, run: LiveRun, steps: TaskSupervisor, spread: Spread | None = None
+    ) -> None:
+        self._spread = spread
         self._services = services
         self._run = run
         self._steps = steps
@@ -134,7 +138,7 @@ class RunCoordinator(Actor):
         self._state = RunState(run.plan, max_parallel=limit)
         self._final: Status | None = None
         self._releasing = False
-        self._lending: Lending | None = None
+        self._lending: RemoteSteps | None = None
         self._kept: dict[int, StepLease] = {}
         self._looking = 0  # Look-ups of current values under way.
         self._start_to_record: RunStarted | None = None
@@ -301,16 +305,11 @@ class RunCoordinator(Actor):
         now = self._services.clock.now()
         return max(0.0, (now - (run.record.started_at or now)).total_seconds())
 
-    def _make_lending(self) -> Lending | None:
+    def _make_lending(self) -> RemoteSteps | None:
         """Only backfills spread: other runs are over before another node has heard of them."""
-        cluster = self._services.store.cluster
-        if cluster is None or self._run.record.request.kind != "backfill":
+        if self._spread is None or self._run.record.request.kind != "backfill":
             return None
-        from flowstone.runtime.lending import Lending  # noqa: PLC0415 - few runtimes need it
-
-        return Lending(
-            self._services,
-            cluster,
+        return self._spread(
             self._run,
             start=lambda work: self._beside("steps on other nodes", work, lambda _: None),
             ended=lambda events, steps: self._me.ref.cast(Recorded(events, steps)),

@@ -9,12 +9,13 @@ from flowstone.runtime.run_coordinator import RunCoordinator
 
 if TYPE_CHECKING:
     from flowstone.runtime.live_run import LiveRun
+    from flowstone.runtime.remote_steps import Spread
     from flowstone.runtime.services import Services
 
 __all__ = ["run_tree"]
 
 
-def run_tree(services: Services, run: LiveRun) -> Supervisor:
+def run_tree(services: Services, run: LiveRun, spread: Spread | None) -> Supervisor:
     """One_for_all: a coordinator that crashed must not meet attempts of its last incarnation.
 
     The coordinator is significant: when it ends, the run's tree ends. Three crashes a minute are bugs that a
@@ -31,7 +32,7 @@ def run_tree(services: Services, run: LiveRun) -> Supervisor:
             Child("steps", make_steps),
             Child(
                 "coordinator",
-                lambda: RunCoordinator(services, run, steps[0]),
+                lambda: RunCoordinator(services, run, steps[0], spread),
                 restart="transient",
                 shutdown=services.settings.cancel_timeout,
                 significant=True,

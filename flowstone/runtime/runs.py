@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from flowstone.runs.plan import RunPlan
     from flowstone.runs.records import RunRequest
     from flowstone.runtime.attempt import Attempt, AttemptIdentity
+    from flowstone.runtime.remote_steps import Spread
     from flowstone.runtime.services import Services
 
 __all__ = ["Runs"]
@@ -32,6 +33,10 @@ _MOST_LOST = 1000
 
 class Runs:
     """Starts runs under the dynamic supervisor `runs`.
+
+    Args:
+        services: What the runtime offers.
+        spread: What lets other nodes execute steps, if there may be other nodes.
 
     Attributes:
         live: The runs that are not over, by id, in order of start.
@@ -45,8 +50,9 @@ class Runs:
         open: Whether new runs are taken.
     """
 
-    def __init__(self, services: Services) -> None:
+    def __init__(self, services: Services, spread: Spread | None) -> None:
         self._services = services
+        self._spread = spread
         self.live: dict[str, LiveRun] = {}
         self.lost: dict[str, BaseException] = {}
         self.forsaken: dict[str, BaseException | None] = {}
@@ -125,7 +131,7 @@ class Runs:
         def make() -> Supervisor:
             nonlocal begun
             begun = True
-            return run_tree(self._services, run)
+            return run_tree(self._services, run, self._spread)
 
         child = Child(
             run.record.id,

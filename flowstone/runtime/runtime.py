@@ -19,7 +19,7 @@ from flowstone.assets.snapshot import Snapshot
 from flowstone.errors import RunCancelled, RuntimeStopping, StoreUnavailable
 from flowstone.runs.planner import plan_run
 from flowstone.runs.records import Status
-from flowstone.runtime.composition import membership_of, services_of
+from flowstone.runtime.composition import membership_of, runs_of, services_of
 from flowstone.runtime.conductor import Conductor
 from flowstone.runtime.failure_errors import materialization_failed, raise_unless_succeeded
 from flowstone.runtime.handle import Run
@@ -39,7 +39,6 @@ from flowstone.runtime.requests import (
     materialize_request,
     run_request,
 )
-from flowstone.runtime.runs import Runs
 from flowstone.runtime.tree import runtime_tree
 from flowstone.runtime.values import Values
 from flowstone.runtime.variables import warn_of_misspelt_variables
@@ -148,7 +147,7 @@ class Runtime:
             self._services = services = services_of(
                 store, managers, self._snapshot, self._settings, self._clock, self._random
             )
-            self._runs = Runs(services)
+            self._runs = runs_of(services)
             self._conductor = Conductor(services, self._runs)
             self._values = Values(services, self._conductor, self._runs)
             self._lineage = Lineage(self._conductor, store)
