@@ -3,6 +3,9 @@
 Our own, because library pools join their threads when the interpreter exits: one asset that hangs in a thread
 would hold the process for as long as it hangs. Here a thread that is given up is *abandoned*: it is named in
 `runtime.tree()`, another one takes its place, and it ends when its call returns, or with the process.
+
+`ThreadCall` is one call on its way through a thread: queued, made, and its outcome handed back to the loop.
+`Threads` starts, lends and abandons the threads.
 """
 
 from __future__ import annotations
