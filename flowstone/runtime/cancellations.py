@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from flowstone.errors import StoreUnavailable
+from flowstone.runtime.control import Cancel
 from flowstone.runtime.notices import Waker
 
 if TYPE_CHECKING:
@@ -42,4 +43,4 @@ class Cancellations:
         for run_id in asked:
             run = self._runs.live.get(run_id)
             if run is not None:
-                run.cancel("asked")
+                run.ask(Cancel("asked"))

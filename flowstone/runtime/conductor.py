@@ -16,6 +16,7 @@ from flowstone.assets.partition_keys import decode_partition, encode_partition
 from flowstone.assets.partition_view import PartitionView
 from flowstone.errors import PartitionError, RunNotFound
 from flowstone.runs.records import Status
+from flowstone.runtime.control import Cancel, Drain
 from flowstone.runtime.dynamic import dynamic_keys
 from flowstone.runtime.inputs import needs_of, not_ready
 from flowstone.runtime.nesting import without_slot
@@ -30,8 +31,9 @@ if TYPE_CHECKING:
 
     from flowstone.runs.events import Event
     from flowstone.runs.records import Materialization, RunRecord, RunRequest
+    from flowstone.runtime.control import CancelReason
     from flowstone.runtime.elsewhere import Elsewhere
-    from flowstone.runtime.live_run import CancelReason, LiveRun
+    from flowstone.runtime.live_run import LiveRun
     from flowstone.runtime.progress import Progress
     from flowstone.runtime.runs import Runs
     from flowstone.runtime.services import Services
@@ -174,7 +176,7 @@ class Conductor:
         """Stop a run and return when it has stopped."""
         live = self._runs.live.get(run_id)
         if live is not None:
-            live.cancel(reason)
+            live.ask(Cancel(reason))
             await live.wait()
             if self._elsewhere is None or not self._elsewhere.goes_on(live.error):
                 return
@@ -188,7 +190,7 @@ class Conductor:
         if live is None:
             await self.cancel(run_id)
             return
-        live.drain()
+        live.ask(Drain())
         await live.wait()
 
     async def record(self, run_id: str) -> RunRecord:

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from flowstone.runs.events import Event
     from flowstone.runs.records import RunRecord
-    from flowstone.runtime.live_run import CancelReason
+    from flowstone.runtime.control import CancelReason
     from flowstone.runtime.notices import Waker
     from flowstone.runtime.services import Services
     from flowstone.store.cluster import Cluster

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import weakref
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 from flowstone.actors.waiters import Waiters
+from flowstone.runtime.control import Cancel
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -14,11 +15,10 @@ if TYPE_CHECKING:
     from flowstone.runs.records import RunRecord, Status
     from flowstone.runs.state import RunState
     from flowstone.runtime.attempt import Attempt
+    from flowstone.runtime.control import CancelReason, Control
     from flowstone.runtime.events import Subscription
 
-__all__ = ["CancelReason", "LiveRun"]
-
-CancelReason = Literal["asked", "timeout", "caller", "shutdown"]
+__all__ = ["LiveRun"]
 
 
 class LiveRun:
@@ -29,14 +29,11 @@ class LiveRun:
     Attributes:
         record: The run as it was when it was started or adopted.
         plan: Its plan; the same for every incarnation.
-        cancelled: Why it is being cancelled, or None. The first reason counts.
         status: Its final status, once it has one.
         state: The state of the current incarnation, once it has begun; to look at, not to touch.
         attempts: Its attempts under way, by step; to look at, not to touch.
         error: Why it ended without one: the store failed, or its supervisor gave up.
         claimed: Whether it was taken from others, and may be handed back: nobody in this process started it.
-        given_up: Whether another node drives it, so that nothing may be recorded here.
-        releasing: Whether it is being handed back.
         awaited: Whether somebody in this process waits for it.
         raises: Whether somebody waits who is raised what its steps raise; only then is an exception kept.
         former: Steps on record that its plan does not have: it was planned by other definitions then.
@@ -49,15 +46,13 @@ class LiveRun:
         self.record = record
         self.plan = plan
         self.fresh = fresh
-        self.cancelled: CancelReason | None = None
+        self._asked: dict[type[Control], Control] = {}
+        self._listener: Callable[[Control], None] | None = None
         self.status: Status | None = None
         self.error: BaseException | None = None
         self.state: RunState | None = None
         self.attempts: Mapping[int, Attempt] = {}
         self.claimed = False
-        self.draining = False
-        self.given_up = False
-        self.releasing = False
         self.former = 0
         self.driven_from: float | None = None
         self.interrupted = False
@@ -65,10 +60,6 @@ class LiveRun:
         self.raises = False
         self._caught: BaseException | None = None
         self._failures = 0
-        self.on_cancel: Callable[[], None] | None = None
-        self.on_drain: Callable[[], None] | None = None
-        self.on_give_up: Callable[[], None] | None = None
-        self.on_release: Callable[[], None] | None = None
         self._followers: weakref.WeakSet[Subscription] | None = None
         self._waiters: Waiters[None] = Waiters()
 
@@ -91,33 +82,35 @@ class LiveRun:
             self._followers = weakref.WeakSet()
         self._followers.add(subscription)
 
-    def cancel(self, reason: CancelReason) -> None:
-        """Ask it to stop; `wait()` tells when it has. Harmless when it is over."""
-        if self.cancelled is None and not self.over:
-            self.cancelled = reason
-            if self.on_cancel is not None:
-                self.on_cancel()
+    def ask(self, request: Control) -> None:
+        """Ask something of it; the first request of each kind counts. Harmless when it is over.
 
-    def drain(self) -> None:
-        """Ask it to start nothing more and to be cancelled once its running steps have ended."""
-        if not self.draining and not self.over:
-            self.draining = True
-            if self.on_drain is not None:
-                self.on_drain()
+        `wait()` tells when it has come of it.
+        """
+        if self.over or type(request) in self._asked:
+            return
+        self._asked[type(request)] = request
+        if self._listener is not None:
+            self._listener(request)
 
-    def give_up(self) -> None:
-        """Stop it without a word: another node drives it."""
-        if not self.given_up and not self.over:
-            self.given_up = True
-            if self.on_give_up is not None:
-                self.on_give_up()
+    def asked(self, kind: type[Control]) -> bool:
+        """Whether this has been asked of it."""
+        return kind in self._asked
 
-    def release(self) -> None:
-        """Stop it here and put it back into the queue: another node is to go on with it."""
-        if not self.releasing and not self.over:
-            self.releasing = True
-            if self.on_release is not None:
-                self.on_release()
+    @property
+    def cancelled(self) -> CancelReason | None:
+        """Why it is being cancelled, or None."""
+        request = self._asked.get(Cancel)
+        return request.reason if isinstance(request, Cancel) else None
+
+    def listen(self, listener: Callable[[Control], None]) -> tuple[Control, ...]:
+        """Have what is asked from now on told to `listener`; what has been asked before is returned."""
+        self._listener = listener
+        return tuple(self._asked.values())
+
+    def listen_no_more(self) -> None:
+        """Nobody drives it: what is asked is kept for the next one who listens."""
+        self._listener = None
 
     def step_failed(self, caught: BaseException | None) -> None:
         """A step has failed for good, here with this exception if there is one; that of the only one is kept."""

@@ -14,6 +14,7 @@ from dataclasses import asdict, is_dataclass
 from typing import TYPE_CHECKING, Any
 
 from flowstone.errors import StoreUnavailable
+from flowstone.runtime.control import GiveUp
 from flowstone.runtime.node_report import node_report
 from flowstone.runtime.notices import Waker
 from flowstone.store.cluster import Node, NodeReport
@@ -160,7 +161,7 @@ class Membership:
         for run in driven:
             epoch = owned.get(run.record.id)
             if epoch is None or epoch > run.record.epoch:
-                run.give_up()
+                run.ask(GiveUp())
 
     async def _say_what_is_spent(self) -> None:
         """For how long runs that have a timeout were driven: whoever takes one over cannot know it otherwise."""

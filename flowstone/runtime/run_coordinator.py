@@ -14,7 +14,7 @@ import logging
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, Any, Literal, TypeAlias, assert_never
+from typing import TYPE_CHECKING, Any, TypeAlias, assert_never
 
 from flowstone.actors import Actor, Cast, Crashed, Normal
 from flowstone.errors import RuntimeStopping, StoreUnavailable
@@ -42,6 +42,7 @@ from flowstone.runs.events import (
 from flowstone.runs.records import Status
 from flowstone.runs.state import RunState
 from flowstone.runtime.attempt import Attempt
+from flowstone.runtime.control import Cancel, Drain, GiveUp, Release
 from flowstone.runtime.guard import describe
 from flowstone.runtime.replaying import replay
 from flowstone.runtime.reuse import find_reusable
@@ -55,12 +56,13 @@ if TYPE_CHECKING:
     from flowstone.runs.commands import Signal
     from flowstone.runs.events import Event, StepReused
     from flowstone.runtime.attempt import AttemptEnd
+    from flowstone.runtime.control import Control
     from flowstone.runtime.live_run import LiveRun
     from flowstone.runtime.remote_steps import RemoteSteps, Spread
     from flowstone.runtime.services import Services
     from flowstone.store.cluster import StepLease
 
-__all__ = ["Broken", "Checked", "Message", "Recorded", "RunCoordinator", "Signalled", "StepEnded", "Stop"]
+__all__ = ["Asked", "Broken", "Checked", "Message", "Recorded", "RunCoordinator", "Signalled", "StepEnded"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,10 +98,10 @@ class Signalled(Cast["RunCoordinator"]):
 
 
 @dataclass(frozen=True, slots=True)
-class Stop(Cast["RunCoordinator"]):
-    """Somebody asked for the run to stop, another node drives it, or it is to be handed back to the queue."""
+class Asked(Cast["RunCoordinator"]):
+    """Somebody has asked something of the run."""
 
-    how: Literal["cancel", "give up", "release"]
+    request: Control
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,7 +111,7 @@ class Broken(Cast["RunCoordinator"]):
     error: BaseException
 
 
-Message: TypeAlias = StepEnded | Recorded | Checked | Signalled | Stop | Broken
+Message: TypeAlias = StepEnded | Recorded | Checked | Signalled | Asked | Broken
 
 
 _log = logging.getLogger(__name__)
@@ -166,23 +168,25 @@ class RunCoordinator(Actor):
                     self._obey(self._state.apply(recorded, step))
             case Signalled(signal):
                 self._obey(self._state.apply(signal))
-            case Stop(how):
-                self._stop(how)
+            case Asked(request):
+                self._obey_request(request)
             case Broken(error):
                 self._give_up(error)
             case _:
                 assert_never(message)
 
-    def _stop(self, how: Literal["cancel", "give up", "release"]) -> None:
-        match how:
-            case "cancel":
-                self._cancel()
-            case "give up":
+    def _obey_request(self, request: Control) -> None:
+        match request:
+            case Cancel():
+                self._obey(self._state.apply(self._record_cancel()))
+            case Drain():
+                self._obey(self._state.apply(HoldStarts()))
+            case GiveUp():
                 self._give_up(StaleWrite(f"run {self._run.record.id} is driven by another node"))
-            case "release":
+            case Release():
                 self._begin_release()
             case _:
-                assert_never(how)
+                assert_never(request)
 
     def _settle(self) -> Coroutine[Any, Any, None] | None:
         """After a message: end the run if it has come to its end."""
@@ -192,8 +196,8 @@ class RunCoordinator(Actor):
             return self._release()
         if self._lending is not None:
             self._lending.flush()
-        if self._run.draining and not (self._attempts or self._lending):
-            self._run.cancel("asked")
+        if self._run.asked(Drain) and not (self._attempts or self._lending):
+            self._run.ask(Cancel("asked"))
         return None
 
     async def handle_continue(self, me: Me) -> None:  # noqa: ARG002 - the hook's signature
@@ -209,10 +213,7 @@ class RunCoordinator(Actor):
             await ending
 
     def on_stop(self, exit: Exit) -> None:  # noqa: A002, ARG002 - the hook's signature
-        self._run.on_cancel = None
-        self._run.on_drain = None
-        self._run.on_give_up = None
-        self._run.on_release = None
+        self._run.listen_no_more()
         if self._lending is not None:
             self._lending.close()
         for attempt in self._attempts.values():
@@ -233,12 +234,6 @@ class RunCoordinator(Actor):
         self._lending = self._make_lending()
         request = run.record.request
         await self._say_started()
-        run.on_cancel = self._ask_to_cancel
-        run.on_drain = self._ask_to_drain
-        run.on_give_up = self._ask_to_give_up
-        run.on_release = self._ask_to_release
-        if run.draining:
-            self._state.apply(HoldStarts())
         if request.timeout is not None:
             run.driven_from = self._me.clock.monotonic() - spent
             self._me.clock.call_later(max(0.0, request.timeout - spent), self._time_out)
@@ -247,16 +242,18 @@ class RunCoordinator(Actor):
         for step, lease in self._kept.items():
             assert self._lending is not None
             self._lending.keep(lease, step)
+        # Before anything starts, so that nothing is started that would be stopped at once.
+        for asked in run.listen(self._hear):
+            if isinstance(asked, Cancel):
+                self._state.replay(self._record_cancel())
+            else:
+                self._obey_request(asked)
+        if run.over:
+            return
         orders = self._state.begin(self._kept)
         if not any(type(order) is CheckSteps for order in orders):
             self._record_start()
         self._obey(orders)
-        if run.cancelled is not None:
-            self._cancel()
-        if run.given_up:
-            self._ask_to_give_up()
-        if run.releasing:
-            self._ask_to_release()
 
     async def _say_started(self) -> None:
         run, services = self._run, self._services
@@ -318,19 +315,10 @@ class RunCoordinator(Actor):
         )
 
     def _time_out(self) -> None:
-        self._run.cancel("timeout")
+        self._run.ask(Cancel("timeout"))
 
-    def _ask_to_drain(self) -> None:
-        self._signal(HoldStarts())
-
-    def _ask_to_cancel(self) -> None:
-        self._me.ref.cast(Stop("cancel"))
-
-    def _ask_to_give_up(self) -> None:
-        self._me.ref.cast(Stop("give up"))
-
-    def _ask_to_release(self) -> None:
-        self._me.ref.cast(Stop("release"))
+    def _hear(self, request: Control) -> None:
+        self._me.ref.cast(Asked(request))
 
     # Carrying out -------------------------------------------------------------------------------------------
 
@@ -492,14 +480,14 @@ class RunCoordinator(Actor):
 
     # Ending -------------------------------------------------------------------------------------------------
 
-    def _cancel(self) -> None:
+    def _record_cancel(self) -> RunCancelRequested:
         self._record_start()
         run = self._run
         event = RunCancelRequested(
             self._services.clock.now(), run.record.id, run.record.request.asset, run.cancelled or ""
         )
         self._beside("record the cancel", self._write_all([event]), lambda _: None)
-        self._obey(self._state.apply(event))
+        return event
 
     async def _finish(self, status: Status) -> None:
         run, services = self._run, self._services

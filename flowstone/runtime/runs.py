@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from flowstone.actors import ActorDown, Child, Crashed, Shutdown, Supervisor
 from flowstone.errors import FlowstoneError, RuntimeStopping, SupervisorGaveUp
 from flowstone.runs.records import RunRecord, Status
+from flowstone.runtime.control import Cancel, Release
 from flowstone.runtime.holds import Holds
 from flowstone.runtime.live_run import LiveRun
 from flowstone.runtime.run_tree import run_tree
@@ -171,9 +172,9 @@ class Runs:
             attempt.stop("shutdown")
         for run in tuple(self.live.values()):
             if run.claimed:
-                run.release()
+                run.ask(Release())
             else:
-                run.cancel("shutdown")
+                run.ask(Cancel("shutdown"))
 
     async def wait_all(self, enough: Callable[[], bool]) -> None:
         """Return when nothing runs here, or when `enough()` is true; `look_again` makes it ask.
@@ -195,7 +196,7 @@ class Runs:
         """
         import anyio  # noqa: PLC0415 - only a cancelled caller needs it
 
-        run.cancel("caller")
+        run.ask(Cancel("caller"))
         limit = self._services.settings.cancel_timeout + 1.0
         with anyio.CancelScope(shield=True), anyio.move_on_after(limit), suppress(FlowstoneError):
             if unstarted:
@@ -210,7 +211,7 @@ class Runs:
         import anyio  # noqa: PLC0415 - only a cancelled caller needs it
 
         run.fresh = False
-        run.cancel("caller")
+        run.ask(Cancel("caller"))
         limit = self._services.settings.cancel_timeout + 1.0
         with anyio.CancelScope(shield=True), anyio.move_on_after(limit), suppress(FlowstoneError):
             await self._services.store.create_run(run.record)

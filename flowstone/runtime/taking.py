@@ -10,6 +10,7 @@ from flowstone.errors import StoreUnavailable
 from flowstone.runs.planner import plan_run
 from flowstone.runs.records import Status
 from flowstone.runtime.closing import close_run
+from flowstone.runtime.control import GiveUp
 from flowstone.runtime.dynamic import dynamic_keys
 from flowstone.runtime.guard import describe
 from flowstone.runtime.live_run import LiveRun
@@ -74,7 +75,7 @@ async def take_up(services: Services, runs: Runs, cluster: Cluster, record: RunR
         await cluster.release(record.id, services.node)
         return
     if (before := runs.live.get(record.id)) is not None:
-        before.give_up()
+        before.ask(GiveUp())
         runs.holds.hold(record.id, _ENTANGLED)
         await cluster.release(record.id, services.node)
         return

@@ -1,0 +1,39 @@
+"""What may be asked of a run that is driven: one channel, `LiveRun.ask`, for everything.
+
+A request is remembered by its kind, and the first of a kind counts, so that asking again is harmless and a
+coordinator that starts anew after a crash hears of all that was asked before.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal, TypeAlias
+
+__all__ = ["Cancel", "CancelReason", "Control", "Drain", "GiveUp", "Release"]
+
+CancelReason: TypeAlias = Literal["asked", "timeout", "caller", "shutdown"]
+
+
+@dataclass(frozen=True, slots=True)
+class Cancel:
+    """Stop every step, and end as cancelled."""
+
+    reason: CancelReason
+
+
+@dataclass(frozen=True, slots=True)
+class Drain:
+    """Start nothing more, and end as cancelled once the running steps have ended."""
+
+
+@dataclass(frozen=True, slots=True)
+class GiveUp:
+    """Stop without a word: another node drives the run."""
+
+
+@dataclass(frozen=True, slots=True)
+class Release:
+    """Stop here and go back to the queue: another node is to go on with the run."""
+
+
+Control: TypeAlias = Cancel | Drain | GiveUp | Release
