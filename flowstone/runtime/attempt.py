@@ -21,6 +21,7 @@ from flowstone.assets.output import Output
 from flowstone.assets.partition_labels import partition_label
 from flowstone.errors import DependencyNotReady, IOManagerError, ResourceUnavailable
 from flowstone.io.manager import Target
+from flowstone.runs import endings
 from flowstone.runs.events import (
     StepCancelled,
     StepFailed,
@@ -29,7 +30,7 @@ from flowstone.runs.events import (
     StepStarted,
     StepSucceeded,
 )
-from flowstone.runs.records import Failure, Materialization, Status
+from flowstone.runs.records import Failure
 from flowstone.runs.retry_policy import next_delay
 from flowstone.runtime.deadline import Deadline
 from flowstone.runtime.guard import absorb_cancels, call, call_async, describe
@@ -44,17 +45,16 @@ if TYPE_CHECKING:
 
     from flowstone.actors import Exit, TaskHandle
     from flowstone.assets.asset import Asset
+    from flowstone.runs.endings import AttemptEnd
     from flowstone.runs.plan import RunPlan
     from flowstone.runs.records import Input
     from flowstone.runtime.guard import Outcome
     from flowstone.runtime.services import Services
     from flowstone.runtime.threads import ThreadCall
 
-__all__ = ["Attempt", "AttemptEnd", "AttemptIdentity"]
+__all__ = ["Attempt", "AttemptIdentity"]
 
 _log = logging.getLogger(__name__)
-
-AttemptEnd = StepSucceeded | StepFailed | StepRetried | StepCancelled
 
 AttemptIdentity = tuple[str, str, str | None, int]
 """Run, asset, partition key and number."""
@@ -72,6 +72,8 @@ class Attempt:
             `shutdown` leaves it to another one.
         on_over: Called when its task has ended, with the recorded event if it lived to record one.
         over: Set when its task has ended, by whatever means; nothing may be recorded from then on.
+        inputs: The upstream values that were loaded for it.
+        started_at: When it started, or None.
         holds_slot: Whether it counts against `max_concurrency`: not while it waits for runs of its own.
         thread: The call of its function, if that is synchronous and under way.
         takers: Those of its tasks that wait until it holds a slot again (nesting.py).
@@ -82,24 +84,24 @@ class Attempt:
         "_brood",
         "_deadline",
         "_failed_before",
-        "_inputs",
         "_metadata",
         "_payload",
         "_plan",
         "_services",
-        "_started_at",
         "alone",
         "asset",
         "caught",
         "epoch",
         "handle",
         "holds_slot",
+        "inputs",
         "key",
         "number",
         "on_over",
         "over",
         "partition",
         "run_id",
+        "started_at",
         "step",
         "stopping",
         "takers",
@@ -137,8 +139,8 @@ class Attempt:
         self._plan = plan
         self.epoch = epoch
         self._failed_before = failed
-        self._started_at: datetime | None = None
-        self._inputs: tuple[Input, ...] = ()
+        self.started_at: datetime | None = None
+        self.inputs: tuple[Input, ...] = ()
         self._metadata: dict[str, Any] = {}
         self._payload: bytes | None = None
         self.thread: ThreadCall | None = None
@@ -151,6 +153,23 @@ class Attempt:
         return (
             self.asset.name if self.key is None else f"{self.asset.name}[{partition_label(self.partition)}]"
         )
+
+    @property
+    def asset_name(self) -> str:
+        return self.asset.name
+
+    @property
+    def version(self) -> str | None:
+        return self.asset.version
+
+    @property
+    def io(self) -> str:
+        return self.asset.io
+
+    @property
+    def metadata(self) -> Any:
+        """What the asset noted, as JSON: the record says the same everywhere, whatever the store."""
+        return json_safe(self._metadata)
 
     @property
     def identity(self) -> AttemptIdentity:
@@ -166,11 +185,11 @@ class Attempt:
             CancelledError: The whole run is being stopped or restarted, not this step: nothing is recorded,
                 so that whoever goes on with the run makes the attempt again.
         """
-        self._started_at = self._services.clock.now()
-        result: Materialization | Failure | None = None
+        self.started_at = self._services.clock.now()
+        result: StepSucceeded | Failure | None = None
         try:
             await self._services.record(
-                StepStarted(self._started_at, self.run_id, self.asset.name, self.key, self.number),
+                StepStarted(self.started_at, self.run_id, self.asset.name, self.key, self.number),
                 self.epoch,
             )
             result = await (self._produce() if self.asset.timeout is None else self._produce_in_time())
@@ -229,7 +248,7 @@ class Attempt:
 
     # The recipe ---------------------------------------------------------------------------------------------
 
-    async def _produce(self) -> Materialization | Failure:
+    async def _produce(self) -> StepSucceeded | Failure:
         asset, services = self.asset, self._services
         try:
             required = sorted(asset.requires) if asset.requires else ()
@@ -261,7 +280,7 @@ class Attempt:
             return Failure("abandoned", "stopped")
         return await self._keep(result)
 
-    async def _produce_in_time(self) -> Materialization | Failure:
+    async def _produce_in_time(self) -> StepSucceeded | Failure:
         limit = self.asset.timeout
         assert limit is not None
         self._deadline = deadline = Deadline(self._services.clock, limit, partial(self.stop, "timeout"))
@@ -276,7 +295,7 @@ class Attempt:
         if not asset.dependencies:
             return {}
         needs = needs_of(plan.graph, plan.view, asset, self.partition, self.key)
-        arguments, self._inputs = await load_inputs(
+        arguments, self.inputs = await load_inputs(
             self._services, plan, asset, self.partition, needs, self.run_id
         )
         return arguments
@@ -330,7 +349,7 @@ class Attempt:
         """Keep what the function raised, for whoever is raised the failure."""
         self.caught = error
 
-    async def _keep(self, value: Any) -> Materialization | Failure:
+    async def _keep(self, value: Any) -> StepSucceeded | Failure:
         """Store the value; the record of success names the object it became."""
         asset = self.asset
         version = None
@@ -345,8 +364,9 @@ class Attempt:
         except IOManagerError as error:
             return describe(error, asset.retry, "io")
         self._payload = stored.payload
-        return self._materialization(
-            Status.SUCCEEDED,
+        return endings.succeeded(
+            self,
+            self._services.clock.now(),
             data_version=version if version is not None else stored.digest,
             location=stored.location,
             size=stored.size,
@@ -354,38 +374,28 @@ class Attempt:
 
     # The end ------------------------------------------------------------------------------------------------
 
-    def _ending(self, result: Materialization | Failure | None) -> AttemptEnd:
+    def _ending(self, result: StepSucceeded | Failure | None) -> AttemptEnd:
         if self.stopping == "cancelled":
             return self._cancelled(None)
         if self.stopping == "timeout":
             return self._failed(Failure("timeout", self._timed_out(), retryable=self._retries_timeouts()))
-        if self.stopping == "shutdown" and not isinstance(result, Materialization):
+        if self.stopping == "shutdown" and type(result) is not StepSucceeded:
             return self.handed_over()
         assert result is not None
-        if isinstance(result, Failure):
-            return self._failed(result)
-        at = result.finished_at
-        assert at is not None
-        return StepSucceeded(at, self.run_id, self.asset.name, self.key, self.number, result)
+        return self._failed(result) if isinstance(result, Failure) else result
 
     def _failed(self, failure: Failure) -> StepFailed | StepRetried:
         # Attempts that went with a process, or were stopped with one, were not the asset's fault.
         tried = self._failed_before + 1
         delay = next_delay(self.asset.retry, tried, failure, self._services.random)
-        name, key = self.asset.name, self.key
+        now = self._services.clock.now()
         if delay is not None:
-            return StepRetried(
-                self._services.clock.now(), self.run_id, name, key, self.number, failure, delay
-            )
-        record = self._materialization(Status.FAILED, failure=failure)
-        assert record.finished_at is not None
-        return StepFailed(record.finished_at, self.run_id, name, key, self.number, record)
+            return endings.retried(self, now, failure, delay)
+        return endings.failed(self, now, failure)
 
     def handed_over(self) -> StepRetried:
-        """The node goes away, and the next attempt is another node's: nobody's failure, and no loss."""
-        failure = Failure("lost", "The node that ran this attempt was shut down.", retryable=True)
-        now = self._services.clock.now()
-        return StepRetried(now, self.run_id, self.asset.name, self.key, self.number, failure, 0.0)
+        """The event for an attempt whose node goes away: the next one is another node's."""
+        return endings.handed_over(self, self._services.clock.now())
 
     def refused(self, error: StoreRefused) -> AttemptEnd:
         """The event for an attempt whose end the store would not have, whatever it was: it is not made again."""
@@ -396,9 +406,7 @@ class Attempt:
         return self._cancelled(None)
 
     def _cancelled(self, failure: Failure | None) -> StepCancelled:
-        record = self._materialization(Status.CANCELLED, failure=failure)
-        assert record.finished_at is not None
-        return StepCancelled(record.finished_at, self.run_id, self.asset.name, self.key, self.number, record)
+        return endings.cancelled(self, self._services.clock.now(), failure)
 
     async def _record(self, event: AttemptEnd) -> AttemptEnd:
         """Record the end. A write that was interrupted may have been made: what is recorded is what happened."""
@@ -425,50 +433,16 @@ class Attempt:
 
     def _refused(self, error: StoreRefused) -> Failure:
         """The failure of a step of which the store will not have something; with nothing that could be to blame."""
-        self._metadata, self._inputs, self._payload = {}, (), None
+        self._metadata, self.inputs, self._payload = {}, (), None
         return Failure("store", str(error))
 
     async def recorded(self) -> AttemptEnd:
         """The end that is recorded of its step. Raises `StaleWrite` if there is none: the run moved on."""
         record = await self._services.store.step(self.run_id, (self.asset.name, self.key))
-        if record is None or record.finished_at is None:
+        event = None if record is None else endings.as_recorded(record, self.number)
+        if event is None:
             raise StaleWrite(f"{self.name} is not this run's any more.")
-        kind: type[StepSucceeded | StepFailed | StepCancelled] = StepCancelled
-        if record.status is Status.SUCCEEDED:
-            kind = StepSucceeded
-        elif record.status is Status.FAILED:
-            kind = StepFailed
-        return kind(record.finished_at, self.run_id, self.asset.name, self.key, self.number, record)
-
-    def _materialization(
-        self,
-        status: Status,
-        *,
-        failure: Failure | None = None,
-        data_version: str | None = None,
-        location: str | None = None,
-        size: int | None = None,
-    ) -> Materialization:
-        return Materialization(
-            self.asset.name,
-            self.partition,
-            self.key,
-            self.run_id,
-            status,
-            self.number,
-            self._started_at,
-            self._services.clock.now(),
-            failure,
-            json_safe(
-                self._metadata
-            ),  # Here, so that the record says the same everywhere, whatever the store.
-            self.asset.version,
-            data_version,
-            location,
-            self._inputs,
-            self.asset.io,
-            size,
-        )
+        return event
 
     def _timed_out(self) -> str:
         return f"TimeoutError: {self.name} took longer than its timeout of {self.asset.timeout:g} s."

@@ -4,19 +4,17 @@ from __future__ import annotations
 
 import logging
 from contextlib import suppress
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from flowstone.assets.partition_keys import decode_partition
 from flowstone.errors import StoreUnavailable
-from flowstone.runs.events import RunFinished, StepCancelled, StepFailed, StepRetried, StepStarted
-from flowstone.runs.records import Failure, Materialization, Status
+from flowstone.runs import endings
+from flowstone.runs.endings import PlannedStep
+from flowstone.runs.events import RunFinished, StepRetried, StepStarted
+from flowstone.runs.records import Failure, Status
 from flowstone.runtime.guard import describe
 from flowstone.store.protocol import StaleWrite, StoreRefused
 
 if TYPE_CHECKING:
-    from datetime import datetime
-
     from flowstone.runs.events import Event
     from flowstone.runs.records import RunRecord
     from flowstone.runtime.services import Services
@@ -41,21 +39,18 @@ async def close_run(services: Services, record: RunRecord, why: Failure | None =
     store = services.store
     record = await store.claim(record.id, services.node, epoch=record.epoch)
     now = services.clock.now()
-    events: list[Event] = [_lost(last, now, why) for last in await _in_flight(services, record.id)]
+    events: list[Event] = [endings.died(last, now, why) for last in await _in_flight(services, record.id)]
     if why is not None and not events:
-        events.append(_unplanned(record, why, now))
+        events.append(endings.failed(PlannedStep.target(record), now, why))
     end = RunFinished(now, record.id, record.request.asset, Status.FAILED)
     try:
-        await store.write_many([*events, end], record.epoch)
+        await services.record_many([*events, end], record.epoch)
     except (StoreRefused, StaleWrite):
         # One of the steps has its record, or the store will not have it; the run ends even so.
-        await store.write(end, record.epoch)
+        await services.record(end, record.epoch)
     await _settle(services, record)
     if why is not None:
         _log.error("Run %s has failed: %s", record.id, why.message)
-        return
-    for event in events:
-        services.failures.tell(event)
 
 
 async def cancel_run(services: Services, record: RunRecord) -> None:
@@ -68,12 +63,11 @@ async def cancel_run(services: Services, record: RunRecord) -> None:
     store = services.store
     record = await store.claim(record.id, services.node, epoch=record.epoch)
     now = services.clock.now()
-    stopped: list[Event] = []
-    for last in await _in_flight(services, record.id):
-        made = replace(_lost(last, now, None).materialization, status=Status.CANCELLED, failure=None)
-        stopped.append(StepCancelled(now, record.id, last.asset, last.partition_key, last.attempt, made))
+    stopped = [
+        endings.cancelled(PlannedStep.last(last), now) for last in await _in_flight(services, record.id)
+    ]
     end = RunFinished(now, record.id, record.request.asset, Status.CANCELLED)
-    await store.write_many([*stopped, end], record.epoch)
+    await services.record_many([*stopped, end], record.epoch)
     await _settle(services, record)
 
 
@@ -101,39 +95,3 @@ async def _in_flight(services: Services, run_id: str) -> list[StepStarted | Step
             elif hasattr(event, "materialization"):
                 open_attempts.pop((event.asset, event.partition_key), None)
     return list(open_attempts.values())
-
-
-def _lost(last: StepStarted | StepRetried, now: datetime, why: Failure | None) -> StepFailed:
-    """What is recorded of a step whose attempt died with its process, or whose next attempt nobody makes."""
-    began: datetime | None = None
-    if isinstance(last, StepRetried):
-        failure = last.failure
-    else:
-        failure, began = Failure("lost", "The process that ran this attempt died.", retryable=True), last.at
-    record = Materialization(
-        last.asset,
-        None if last.partition_key is None else decode_partition(last.partition_key),
-        last.partition_key,
-        last.run_id,
-        Status.FAILED,
-        last.attempt,
-        began,
-        now,
-        why or failure,
-    )
-    return StepFailed(now, last.run_id, last.asset, last.partition_key, last.attempt, record)
-
-
-def _unplanned(run: RunRecord, why: Failure, now: datetime) -> StepFailed:
-    asset = run.request.asset
-    key = run.request.keys[0] if run.request.keys else None
-    record = Materialization(
-        asset,
-        None if key is None else decode_partition(key),
-        key,
-        run.id,
-        Status.FAILED,
-        finished_at=now,
-        failure=why,
-    )
-    return StepFailed(now, run.id, asset, key, 0, record)

@@ -18,10 +18,15 @@ from flowstone.printable import printable
 from flowstone.runs.events import StepFailed, StepRetried
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from flowstone.runs.events import Event
     from flowstone.runs.records import Failure
 
-__all__ = ["STEPS", "FailureLog"]
+__all__ = ["FAILURES", "STEPS", "FailureLog"]
+
+FAILURES: Final = frozenset({StepFailed, StepRetried})
+"""The events by which an attempt has failed."""
 
 STEPS: Final = "flowstone.steps"
 """The logger of failed steps."""
@@ -34,21 +39,22 @@ _SHARED: Final = frozenset({"io", "resource", "store"})
 
 
 class FailureLog:
-    """Logs failures of steps that this node has recorded."""
+    """Logs failures of steps that this node has recorded.
+
+    Attributes:
+        awaited: Whether somebody in this process waits for a run, by its id.
+    """
 
     def __init__(self) -> None:
+        self.awaited: Callable[[str], bool] = lambda _run_id: False
         self._told: OrderedDict[str, int] = OrderedDict()
         self._shared: OrderedDict[tuple[str, str], None] = (
             OrderedDict()
         )  # What was told of one run for all its steps.
 
-    def tell(self, event: Event, *, awaited: bool = False) -> None:
-        """Log an event if a step failed by it; an attempt that is made again is worth a line at "info".
-
-        Args:
-            event: What was recorded.
-            awaited: Whether somebody in this process waits for the run.
-        """
+    def tell(self, event: Event) -> None:
+        """Log an event if a step failed by it; an attempt that is made again is worth a line at "info"."""
+        awaited = self.awaited(event.run_id)
         if isinstance(event, StepFailed) and event.materialization.failure is not None:
             failure = event.materialization.failure
             level = (

@@ -256,9 +256,7 @@ class Lending:
             if isinstance(end, StepRetried) and end.failure.kind == "lost":
                 self._refused[self._leases[key].node] = self._services.clock.monotonic()
             self._forget(key)
-        if self._services.stream.heard:
-            for end in news:
-                self._services.stream.publish(end)
+        self._services.learn(news)
         self._ended(news, steps)
 
     def _forget(self, key: StepKey) -> None:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from flowstone.runtime.unstarted import lost_steps
+from flowstone.runs import endings
+from flowstone.runs.endings import PlannedStep
 
 if TYPE_CHECKING:
     from flowstone.runs.records import StepKey
@@ -42,10 +43,11 @@ async def replay(services: Services, run: LiveRun, state: RunState) -> dict[int,
     kept = {} if store.cluster is None else await _keep_lent(services, store.cluster, run, state)
     too_many = state.lost(services.settings.lost_attempts, kept)
     if too_many:
-        lost = lost_steps(run, too_many, services.clock.now())
-        await store.write_many(lost, run.record.epoch)
+        now = services.clock.now()
+        steps = [PlannedStep.of(run.record.id, run.plan, *each) for each in too_many]
+        lost = [endings.lost_too_often(step, now) for step in steps]
+        await services.record_many(lost, run.record.epoch)
         for event in lost:
-            services.stream.publish(event)
             state.replay(event)
     return kept
 

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from flowstone.assets.partition_labels import step_label
-from flowstone.runs.events import StepReused
+from flowstone.runs import endings
 from flowstone.runs.freshness import stale_reason
-from flowstone.runs.records import Status
 from flowstone.runtime.inputs import needs_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from flowstone.runs.events import StepReused
     from flowstone.runs.plan import RunPlan
     from flowstone.runs.records import Materialization, StepKey
     from flowstone.runtime.live_run import LiveRun
@@ -36,16 +35,9 @@ async def find_reusable(
         if found is None or await reason_to_run(services, run.plan, step, found) is not None:
             needed.append(step)
         else:
-            record = replace(
-                found, run_id=run.record.id, status=Status.REUSED, attempt=0, finished_at=now, started_at=now
-            )
-            reused.append((step, StepReused(now, run.record.id, *key, record)))
+            reused.append((step, endings.reused(found, run.record.id, now)))
     if reused:
-        events = [event for _, event in reused]
-        await services.store.write_many(events, epoch)
-        if services.stream.heard:
-            for event in events:
-                services.stream.publish(event)
+        await services.record_many([event for _, event in reused], epoch)
     return reused, tuple(needed)
 
 

@@ -17,7 +17,9 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, TypeAlias, assert_never
 
 from flowstone.actors import Actor, Cast, Crashed, Normal
+from flowstone.assets.partition_labels import step_label
 from flowstone.errors import RuntimeStopping, StoreUnavailable
+from flowstone.runs import endings
 from flowstone.runs.commands import (
     CancelSteps,
     CheckSteps,
@@ -31,13 +33,14 @@ from flowstone.runs.commands import (
     StartStep,
     StepsNeeded,
 )
+from flowstone.runs.endings import PlannedStep
 from flowstone.runs.events import (
     RunCancelRequested,
     RunFinished,
     RunStarted,
     StepCancelled,
     StepFailed,
-    StepSucceeded,
+    StepSkipped,
 )
 from flowstone.runs.records import Status
 from flowstone.runs.state import RunState
@@ -46,7 +49,6 @@ from flowstone.runtime.control import Cancel, Drain, GiveUp, Release
 from flowstone.runtime.guard import describe
 from flowstone.runtime.replaying import replay
 from flowstone.runtime.reuse import find_reusable
-from flowstone.runtime.unstarted import cancelled_steps, lost_steps, skipped_steps
 from flowstone.store.protocol import StaleWrite
 
 if TYPE_CHECKING:
@@ -54,8 +56,8 @@ if TYPE_CHECKING:
 
     from flowstone.actors import Exit, Me, TaskHandle, TaskSupervisor
     from flowstone.runs.commands import Signal
+    from flowstone.runs.endings import AttemptEnd
     from flowstone.runs.events import Event, StepReused
-    from flowstone.runtime.attempt import AttemptEnd
     from flowstone.runtime.control import Control
     from flowstone.runtime.live_run import LiveRun
     from flowstone.runtime.remote_steps import RemoteSteps, Spread
@@ -333,10 +335,9 @@ class RunCoordinator(Actor):
                 case RetryStep(step, delay):
                     self._me.clock.call_later(delay, partial(self._signal, RetryDue(step)))
                 case RecordSkipped(steps):
-                    skipped = skipped_steps(self._run, steps, self._services.clock.now())
-                    self._write(skipped, [step for step, _ in steps])
+                    self._write([self._skipped(*pair) for pair in steps], [step for step, _ in steps])
                 case RecordCancelled(steps):
-                    self._write(cancelled_steps(self._run, steps, self._services.clock.now()), steps)
+                    self._write([self._cancelled(step) for step in steps], steps)
                 case CancelSteps(steps):
                     for step in steps:
                         self._stop_attempt(step)
@@ -345,10 +346,21 @@ class RunCoordinator(Actor):
                 case _:
                     assert_never(command)
 
+    def _skipped(self, step: int, cause: int) -> StepSkipped:
+        asset, _, key = self._run.plan.step(cause)
+        return endings.skipped(self._planned(step), self._services.clock.now(), step_label(asset, key))
+
+    def _cancelled(self, step: int) -> StepCancelled:
+        return endings.cancelled(self._planned(step), self._services.clock.now())
+
+    def _planned(self, step: int) -> PlannedStep:
+        return PlannedStep.of(self._run.record.id, self._run.plan, step)
+
     def _start(self, order: StartStep) -> None:
         run, step = self._run, order.step
         if order.alone and self._state.losses(step) >= self._services.settings.lost_attempts:
-            self._write(lost_steps(run, [(step, order.attempt)], self._services.clock.now()), [step])
+            lost = PlannedStep.of(run.record.id, run.plan, step, order.attempt)
+            self._write([endings.lost_too_often(lost, self._services.clock.now())], [step])
             return
         if self._lending is not None and self._lending.takes(order, len(self._attempts)):
             return
@@ -392,12 +404,7 @@ class RunCoordinator(Actor):
             del self._attempts[step]
             if attempt.alone:
                 self._services.slots.withdraw(attempt)
-            asset, key = attempt.asset.name, attempt.key
-            record = cancelled_steps(self._run, (step,), self._services.clock.now())[0].materialization
-            event = StepCancelled(
-                self._services.clock.now(), self._run.record.id, asset, key, attempt.number, record
-            )
-            self._write([event], [step])
+            self._write([attempt.withdrawn()], [step])
 
     def _step_ended(self, message: StepEnded) -> None:
         attempt = message.attempt
@@ -407,8 +414,8 @@ class RunCoordinator(Actor):
         if self._lending is not None:
             self._lending.stayed(attempt.step, attempt.asset.name)
         if message.event is not None:
-            if type(message.event) is not StepSucceeded:
-                self._failed(attempt, message.event)
+            if type(message.event) is StepFailed:
+                self._run.step_failed(attempt.caught if attempt.stopping is None else None)
             attempt.caught = None
             self._obey(self._state.apply(message.event, attempt.step))
             return
@@ -431,14 +438,8 @@ class RunCoordinator(Actor):
                 )
         self._write([ending], [attempt.step])
 
-    def _failed(self, attempt: Attempt, event: Event) -> None:
-        if type(event) is StepFailed:
-            self._run.step_failed(attempt.caught if attempt.stopping is None else None)
-        self._services.failures.tell(event, awaited=self._run.awaited)
-
     def _found(self, step: int, event: Event) -> None:
-        if self._services.stream.heard:
-            self._services.stream.publish(event)
+        self._services.learn([event])
         self._me.ref.cast(Recorded([event], [step]))
 
     async def _check(self, steps: tuple[int, ...]) -> Checked:
@@ -467,12 +468,7 @@ class RunCoordinator(Actor):
         self._beside(f"record {len(events)} steps", self._write_all(events), written)
 
     async def _write_all(self, events: Sequence[Event]) -> Sequence[Event]:
-        await self._services.store.write_many(events, self._epoch)
-        for event in events:
-            self._services.failures.tell(event, awaited=self._run.awaited)
-        if self._services.stream.heard:
-            for event in events:
-                self._services.stream.publish(event)
+        await self._services.record_many(events, self._epoch)
         return events
 
     def _signal(self, signal: Signal) -> None:

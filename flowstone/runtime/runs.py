@@ -64,6 +64,7 @@ class Runs:
         self.open = True
         self._gone = asyncio.Event()
         self._supervisor: Supervisor | None = None
+        services.failures.awaited = self._is_awaited
 
     def make_supervisor(self) -> Supervisor:
         """The dynamic supervisor of the runs' trees; made anew when the part of the tree above it is restarted."""
@@ -263,6 +264,10 @@ class Runs:
         failed = FlowstoneError(f"Run {run.record.id} was given up: {error}")
         failed.__cause__ = error
         return failed
+
+    def _is_awaited(self, run_id: str) -> bool:
+        run = self.live.get(run_id)
+        return run is not None and run.awaited
 
     def attempt_of(self, task: Driven) -> Attempt | None:
         """The attempt that runs in this task, if it is one of this runtime's."""

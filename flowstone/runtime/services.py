@@ -6,9 +6,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from flowstone.errors import IOManagerError, ResourceUnavailable
+from flowstone.runtime.failure_log import FAILURES
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
     from random import Random
     from typing import Any
 
@@ -70,6 +71,22 @@ class Services:
         await self.store.write(event, epoch, payload=payload)
         if self.stream.heard:
             self.stream.publish(event)
+        if type(event) in FAILURES:
+            self.failures.tell(event)
+
+    async def record_many(self, events: Sequence[Event], epoch: int) -> None:
+        """As `record`, for several events of a run, all of them or none."""
+        await self.store.write_many(events, epoch)
+        self.learn(events)
+        for event in events:
+            if type(event) in FAILURES:
+                self.failures.tell(event)
+
+    def learn(self, events: Sequence[Event]) -> None:
+        """Tell whoever listens of what has been recorded by somebody else, who has logged its failures."""
+        if self.stream.heard:
+            for event in events:
+                self.stream.publish(event)
 
     def io_manager(self, name: str) -> IOManagerProcess:
         """The IO manager of that name.

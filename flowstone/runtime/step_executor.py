@@ -12,22 +12,22 @@ import logging
 from typing import TYPE_CHECKING
 
 from flowstone.actors import Crashed, Shutdown
+from flowstone.assets.partition_keys import decode_partition
 from flowstone.errors import StoreUnavailable
-from flowstone.runs.events import StepFailed, StepRetried
-from flowstone.runs.records import Failure
+from flowstone.runs import endings
+from flowstone.runs.endings import PlannedStep
 from flowstone.runtime.attempt import Attempt, AttemptIdentity
 from flowstone.runtime.guard import describe
 from flowstone.runtime.notices import Waker
 from flowstone.runtime.taking import plan_again
-from flowstone.runtime.unstarted import refused_step
 from flowstone.store.protocol import StaleWrite, StoreRefused
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from flowstone.actors import Exit, TaskSupervisor
+    from flowstone.runs.endings import AttemptEnd
     from flowstone.runs.plan import RunPlan
-    from flowstone.runtime.attempt import AttemptEnd
     from flowstone.runtime.runs import Runs
     from flowstone.runtime.services import Services
     from flowstone.store.cluster import Cluster, Notice, StepLease
@@ -100,10 +100,9 @@ class StepExecutor:
             event, epoch = self._unrecorded[0]
             try:
                 await self._services.record(event, epoch)
-                self._services.failures.tell(event)
             except StoreRefused as error:
-                if not _is_refusal(event):
-                    self._unrecorded[0] = refused_step(event, str(error)), epoch
+                if not endings.is_refused(event):
+                    self._unrecorded[0] = endings.refused(event, str(error)), epoch
                     continue
                 if not await self._report(event, str(error)):
                     return  # Nor can that: the store is wrong as a whole, and asked again at the next look.
@@ -200,9 +199,7 @@ class StepExecutor:
         )
 
     def _hand_back(self, lease: StepLease, why: str) -> None:
-        failure = Failure("lost", f"It was handed back to the run's owner: {why}.", retryable=True)
-        now = self._services.clock.now()
-        event = StepRetried(now, lease.run_id, lease.asset, lease.partition_key, lease.attempt, failure, 0.0)
+        event = endings.handed_back(_step(lease), self._services.clock.now(), why)
         self._unrecorded.append((event, lease.epoch))
 
     # Attempts -----------------------------------------------------------------------------------------------
@@ -221,8 +218,6 @@ class StepExecutor:
         if attempt.holds_slot:
             self._services.slots.release()
         attempt.caught = None  # Whoever is raised the failure is in another process.
-        if event is not None:
-            self._services.failures.tell(event)
         self._runs.lent.pop(attempt.identity, None)
         self._runs.gone()
         if self._known.get(attempt.identity) is attempt:
@@ -231,14 +226,6 @@ class StepExecutor:
             if ending is not None:
                 self._unrecorded.append((ending, attempt.epoch))
                 self._wake()
-
-
-def _is_refusal(event: AttemptEnd) -> bool:
-    return (
-        isinstance(event, StepFailed)
-        and event.materialization.failure is not None
-        and event.materialization.failure.kind == "store"
-    )
 
 
 def _ending(attempt: Attempt, how: Exit) -> AttemptEnd | None:
@@ -250,6 +237,12 @@ def _ending(attempt: Attempt, how: Exit) -> AttemptEnd | None:
     if isinstance(how, Crashed) and isinstance(how.error, StaleWrite | StoreUnavailable):
         return attempt.handed_over()  # Refused again, unless the run has just changed its owner.
     return attempt.killed(how)
+
+
+def _step(lease: StepLease) -> PlannedStep:
+    key = lease.partition_key
+    partition = None if key is None else decode_partition(key)
+    return PlannedStep(lease.run_id, lease.asset, partition, key, lease.attempt)
 
 
 def _key(lease: StepLease) -> AttemptIdentity:

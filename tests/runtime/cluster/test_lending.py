@@ -48,7 +48,7 @@ async def test_a_step_that_is_lent_again_keeps_its_new_lease():
         settings=SimpleNamespace(max_concurrency=0, cancel_timeout=1),
         peers=SimpleNamespace(all_alive=list, gone=lambda _: False),
         notices=SimpleNamespace(on=lambda *_: nullcontext()),
-        stream=SimpleNamespace(heard=False),
+        learn=lambda _events: None,
         clock=SimpleNamespace(monotonic=lambda: 0.0),
     )
 

@@ -1,0 +1,259 @@
+"""How a step ends: every event that ends an attempt or a step is made here, from plain data.
+
+Who says that it has ended differs: the attempt itself, the coordinator of its run for steps that never started, the
+next owner for what died with a process. What is recorded does not depend on who says it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any, Final, Protocol, TypeAlias
+
+from flowstone.assets.partition_keys import decode_partition
+from flowstone.runs.events import (
+    StepCancelled,
+    StepFailed,
+    StepRetried,
+    StepReused,
+    StepSkipped,
+    StepStarted,
+    StepSucceeded,
+)
+from flowstone.runs.records import Failure, Materialization, Status
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from datetime import datetime
+
+    from flowstone.runs.plan import RunPlan
+    from flowstone.runs.records import Input, RunRecord
+
+__all__ = [
+    "AttemptEnd",
+    "PlannedStep",
+    "Step",
+    "as_recorded",
+    "cancelled",
+    "died",
+    "failed",
+    "handed_back",
+    "handed_over",
+    "is_refused",
+    "lost_too_often",
+    "refused",
+    "retried",
+    "reused",
+    "skipped",
+    "succeeded",
+]
+
+AttemptEnd: TypeAlias = StepSucceeded | StepFailed | StepRetried | StepCancelled
+"""The events by which an attempt ends."""
+
+
+class Step(Protocol):
+    """The step that ends, and what its record says whatever became of it.
+
+    Attributes:
+        run_id: Its run.
+        asset_name: Its asset.
+        partition: Its partition as a value, or None.
+        key: The same, encoded.
+        number: The number of the attempt that ends; 0 if there was none.
+        started_at: When that attempt started, or None.
+        version: The version of the asset's code, or None.
+        io: The name of the IO manager of the asset.
+        inputs: The upstream values it was computed from.
+        metadata: What the asset noted, JSON-like.
+    """
+
+    @property
+    def run_id(self) -> str: ...
+    @property
+    def asset_name(self) -> str: ...
+    @property
+    def partition(self) -> Any: ...
+    @property
+    def key(self) -> str | None: ...
+    @property
+    def number(self) -> int: ...
+    @property
+    def started_at(self) -> datetime | None: ...
+    @property
+    def version(self) -> str | None: ...
+    @property
+    def io(self) -> str: ...
+    @property
+    def inputs(self) -> tuple[Input, ...]: ...
+    @property
+    def metadata(self) -> Mapping[str, Any]: ...
+
+
+@dataclass(frozen=True, slots=True)
+class PlannedStep:
+    """A `Step` of which no attempt is at hand."""
+
+    run_id: str
+    asset_name: str
+    partition: Any
+    key: str | None
+    number: int = 0
+    started_at: datetime | None = None
+    version: str | None = None
+    io: str = "default"
+    inputs: tuple[Input, ...] = ()
+    metadata: Mapping[str, Any] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, run_id: str, plan: RunPlan, step: int, attempt: int = 0) -> PlannedStep:
+        """A step by its number in the plan."""
+        asset, partition, key = plan.step(step)
+        return cls(run_id, asset, partition, key, attempt, io=plan.graph[asset].io)
+
+    @classmethod
+    def target(cls, run: RunRecord) -> PlannedStep:
+        """What a run was asked for, where no plan says which steps it has."""
+        key = run.request.keys[0] if run.request.keys else None
+        return cls(run.id, run.request.asset, _value(key), key)
+
+    @classmethod
+    def last(cls, event: StepStarted | StepRetried) -> PlannedStep:
+        """The step of an attempt of which this is the last that is recorded."""
+        began = event.at if isinstance(event, StepStarted) else None
+        return cls(
+            event.run_id, event.asset, _value(event.partition_key), event.partition_key, event.attempt, began
+        )
+
+
+def succeeded(
+    step: Step, at: datetime, *, data_version: str | None, location: str | None, size: int | None
+) -> StepSucceeded:
+    """Its value is stored at `location`."""
+    record = _record(step, Status.SUCCEEDED, at, None, data_version, location, size)
+    return StepSucceeded(at, step.run_id, step.asset_name, step.key, step.number, record)
+
+
+def failed(step: Step, at: datetime, failure: Failure) -> StepFailed:
+    """It failed for good."""
+    record = _record(step, Status.FAILED, at, failure)
+    return StepFailed(at, step.run_id, step.asset_name, step.key, step.number, record)
+
+
+def retried(step: Step, at: datetime, failure: Failure, delay: float) -> StepRetried:
+    """Another attempt follows after `delay` seconds."""
+    return StepRetried(at, step.run_id, step.asset_name, step.key, step.number, failure, delay)
+
+
+def cancelled(step: Step, at: datetime, failure: Failure | None = None) -> StepCancelled:
+    """It was stopped with its run, or never started; `failure` says if it did not stop when it was told to."""
+    record = _record(step, Status.CANCELLED, at, failure)
+    return StepCancelled(at, step.run_id, step.asset_name, step.key, step.number, record)
+
+
+def skipped(step: Step, at: datetime, cause: str) -> StepSkipped:
+    """It never starts, because `cause` (`asset` or `asset[key]`) failed."""
+    failure = Failure("dependency", f"Skipped because {cause} failed.", cause=cause)
+    record = _record(step, Status.SKIPPED, at, failure)
+    return StepSkipped(at, step.run_id, step.asset_name, step.key, record)
+
+
+def reused(current: Materialization, run_id: str, at: datetime) -> StepReused:
+    """What is current of it is good enough for this run."""
+    record = replace(current, run_id=run_id, status=Status.REUSED, attempt=0, finished_at=at, started_at=at)
+    return StepReused(at, run_id, current.asset, current.partition_key, record)
+
+
+# Ends that nobody saw ---------------------------------------------------------------------------------------
+
+
+def died(last: StepStarted | StepRetried, at: datetime, why: Failure | None = None) -> StepFailed:
+    """Its attempt died with its process, or nobody makes the next one.
+
+    Args:
+        last: What was recorded of it last.
+        at: Now.
+        why: The failure to record instead of what is known of the attempt.
+    """
+    if why is None:
+        why = last.failure if isinstance(last, StepRetried) else Failure("lost", _DIED, retryable=True)
+    return failed(PlannedStep.last(last), at, why)
+
+
+def lost_too_often(step: Step, at: datetime) -> StepFailed:
+    """Its attempts end with the processes that run them: there is no other one."""
+    why = f"Too many attempts, the last one number {step.number}, ended with the process that ran them."
+    return failed(step, at, Failure("lost", why))
+
+
+def handed_over(step: Step, at: datetime) -> StepRetried:
+    """The node goes away, and the next attempt is another node's: nobody's failure, and no loss."""
+    return retried(step, at, Failure("lost", _SHUT_DOWN, retryable=True), 0.0)
+
+
+def handed_back(step: Step, at: datetime, why: str) -> StepRetried:
+    """The node that was to make the attempt does not, and the run's owner decides anew."""
+    words = f"It was handed back to the run's owner: {why}."
+    return retried(step, at, Failure("lost", words, retryable=True), 0.0)
+
+
+def refused(event: AttemptEnd, words: str) -> StepFailed:
+    """What is recorded instead of an end that the store will not have; with nothing that could be to blame."""
+    step = PlannedStep(
+        event.run_id, event.asset, _value(event.partition_key), event.partition_key, event.attempt
+    )
+    return failed(step, event.at, Failure("store", words))
+
+
+def is_refused(event: AttemptEnd) -> bool:
+    """Whether it is recorded instead of an end that the store would not have."""
+    failure = event.materialization.failure if isinstance(event, StepFailed) else None
+    return failure is not None and failure.kind == "store"
+
+
+def as_recorded(record: Materialization, attempt: int) -> AttemptEnd | None:
+    """The end of an attempt as the record of its step tells it; None if the step has not ended."""
+    if record.finished_at is None:
+        return None
+    kind: type[StepSucceeded | StepFailed | StepCancelled] = StepCancelled
+    if record.status is Status.SUCCEEDED:
+        kind = StepSucceeded
+    elif record.status is Status.FAILED:
+        kind = StepFailed
+    return kind(record.finished_at, record.run_id, record.asset, record.partition_key, attempt, record)
+
+
+_DIED: Final = "The process that ran this attempt died."
+_SHUT_DOWN: Final = "The node that ran this attempt was shut down."
+
+
+def _record(
+    step: Step,
+    status: Status,
+    at: datetime,
+    failure: Failure | None,
+    data_version: str | None = None,
+    location: str | None = None,
+    size: int | None = None,
+) -> Materialization:
+    return Materialization(
+        step.asset_name,
+        step.partition,
+        step.key,
+        step.run_id,
+        status,
+        step.number,
+        step.started_at,
+        at,
+        failure,
+        step.metadata,
+        step.version,
+        data_version,
+        location,
+        step.inputs,
+        step.io,
+        size,
+    )
+
+
+def _value(key: str | None) -> Any:
+    return None if key is None else decode_partition(key)

@@ -1,0 +1,89 @@
+"""What is recorded of a step that ends does not depend on who says that it has."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+import pytest
+
+from flowstone.runs import endings
+from flowstone.runs.endings import PlannedStep
+from flowstone.runs.events import StepCancelled, StepFailed, StepRetried, StepStarted, StepSucceeded
+from flowstone.runs.records import Failure, Status
+
+AT = datetime(2026, 1, 2, tzinfo=UTC)
+BEGAN = datetime(2026, 1, 1, tzinfo=UTC)
+STEP = PlannedStep("run-1", "raw", "a", "a", 3, BEGAN, "v2", "files", (), {"rows": 1})
+FAILURE = Failure("error", "ValueError: no")
+
+
+@pytest.mark.parametrize(
+    ("event", "status"),
+    [
+        (endings.succeeded(STEP, AT, data_version="d", location="l", size=4), Status.SUCCEEDED),
+        (endings.failed(STEP, AT, FAILURE), Status.FAILED),
+        (endings.cancelled(STEP, AT), Status.CANCELLED),
+        (endings.skipped(STEP, AT, "up"), Status.SKIPPED),
+        (endings.lost_too_often(STEP, AT), Status.FAILED),
+        (endings.refused(endings.failed(STEP, AT, FAILURE), "no"), Status.FAILED),
+    ],
+)
+def test_event_and_record_name_the_same_step_and_instant(event, status):
+    """Whoever reads either learns the same."""
+    record = event.materialization
+    assert record.status is status
+    assert (record.asset, record.partition_key, record.run_id) == ("raw", "a", "run-1")
+    assert (event.asset, event.partition_key, event.run_id) == ("raw", "a", "run-1")
+    assert record.finished_at == event.at == AT
+    assert record.partition == "a"
+
+
+@pytest.mark.parametrize(
+    "event",
+    [
+        endings.retried(STEP, AT, FAILURE, 2.0),
+        endings.handed_over(STEP, AT),
+        endings.handed_back(STEP, AT, "it is full"),
+    ],
+)
+def test_an_attempt_that_another_one_follows_has_no_record(event):
+    """The step goes on."""
+    assert isinstance(event, StepRetried)
+    assert (event.attempt, event.delay) == (3, 2.0 if event.failure is FAILURE else 0.0)
+
+
+def test_what_died_is_told_from_its_last_event():
+    """An attempt that had begun is lost; one that waited for its next one failed as it last did."""
+    began = StepStarted(BEGAN, "run-1", "raw", "a", 2)
+    waited = StepRetried(BEGAN, "run-1", "raw", "a", 2, FAILURE, 60.0)
+    assert endings.died(began, AT).materialization.failure.kind == "lost"
+    assert endings.died(began, AT).materialization.started_at == BEGAN
+    assert endings.died(waited, AT).materialization.failure == FAILURE
+    assert endings.died(waited, AT).materialization.started_at is None
+    assert endings.died(waited, AT, Failure("store", "no")).materialization.failure.kind == "store"
+
+
+def test_a_refused_end_keeps_nothing_that_could_be_to_blame():
+    """What the store would not have may be the metadata, or an input's key."""
+    record = endings.refused(endings.failed(STEP, AT, FAILURE), "no").materialization
+    assert (record.metadata, record.inputs, record.failure) == ({}, (), Failure("store", "no"))
+    assert endings.is_refused(endings.failed(STEP, AT, Failure("store", "no")))
+    assert not endings.is_refused(endings.failed(STEP, AT, FAILURE))
+    assert not endings.is_refused(endings.cancelled(STEP, AT))
+
+
+@pytest.mark.parametrize("kind", [StepSucceeded, StepFailed, StepCancelled])
+def test_an_end_is_read_back_from_its_record(kind):
+    """The record of a step says how its attempt ended."""
+    made = {
+        StepSucceeded: endings.succeeded(STEP, AT, data_version=None, location="l", size=None),
+        StepFailed: endings.failed(STEP, AT, FAILURE),
+        StepCancelled: endings.cancelled(STEP, AT),
+    }[kind]
+    assert endings.as_recorded(made.materialization, 3) == made
+
+
+def test_a_step_under_way_has_no_end():
+    """Its record has no instant at which it ended."""
+    running = endings.failed(STEP, None, FAILURE).materialization
+    assert endings.as_recorded(running, 3) is None
