@@ -65,7 +65,7 @@ class Attempt:
 
     Attributes:
         caught: What the function raised, if it can be shown to people.
-        alone: Whether no other step of this process may run beside it.
+        exclusive: Whether no other step of this process may run beside it.
         epoch: The epoch of its run, under which it records what happens; raised if the run changes its owner
             while another node, this one, goes on with the attempt.
         stopping: Why it was told to stop: the run is being `cancelled`, its `timeout` is over, or its node's
@@ -74,7 +74,7 @@ class Attempt:
         over: Set when its task has ended, by whatever means; nothing may be recorded from then on.
         inputs: The upstream values that were loaded for it.
         started_at: When it started, or None.
-        holds_slot: Whether it counts against `max_concurrency`: not while it waits for runs of its own.
+        admitted: Whether it counts against `max_concurrency`: not while it waits for runs of its own.
         thread: The call of its function, if that is synchronous and under way.
         takers: Those of its tasks that wait until it holds a slot again (nesting.py).
         waits: How many runs of its own it waits for (nesting.py).
@@ -88,12 +88,12 @@ class Attempt:
         "_payload",
         "_plan",
         "_services",
-        "alone",
+        "admitted",
         "asset",
         "caught",
         "epoch",
+        "exclusive",
         "handle",
-        "holds_slot",
         "inputs",
         "key",
         "number",
@@ -118,7 +118,7 @@ class Attempt:
         step: int,
         number: int,
         *,
-        alone: bool = False,
+        exclusive: bool = False,
         failed: int = 0,
     ) -> None:
         name, self.partition, self.key = plan.step(step)
@@ -126,12 +126,12 @@ class Attempt:
         self.run_id = run_id
         self.step = step
         self.number = number
-        self.alone = alone
+        self.exclusive = exclusive
         self.handle: TaskHandle | None = None
         self.stopping: Literal["cancelled", "timeout", "shutdown"] | None = None
         self.over = False
         self.caught: BaseException | None = None
-        self.holds_slot = False
+        self.admitted = False
         self.waits = 0
         self.takers: tuple[asyncio.Future[None], ...] = ()
         self.on_over: Callable[[Attempt, AttemptEnd | None, Exit], None] | None = None

@@ -100,7 +100,7 @@ class Claimant:
         """
         if not self._runs.open:
             return 0
-        slots = self._services.slots.statistics()
+        admission = self._services.admission.statistics()
         beginning = sum(run.state is None for run in self._runs.live.values())
-        free = slots.limit - slots.taken - slots.waiting - beginning
-        return min(free, 16 + 4 * slots.limit - len(self._runs.live), _MOST_AT_ONCE)
+        free = admission.limit - admission.taken - admission.waiting - beginning
+        return min(free, 16 + 4 * admission.limit - len(self._runs.live), _MOST_AT_ONCE)

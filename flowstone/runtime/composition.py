@@ -9,6 +9,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from flowstone.alarms import Alarms
+from flowstone.runtime.admission import Admission
 from flowstone.runtime.events import EventStream
 from flowstone.runtime.failure_log import FailureLog
 from flowstone.runtime.loop_affinity import LoopAffinity
@@ -18,7 +19,6 @@ from flowstone.runtime.peers import Peers
 from flowstone.runtime.processes import Processes
 from flowstone.runtime.runs import Runs
 from flowstone.runtime.services import Services
-from flowstone.runtime.slots import Slots
 from flowstone.runtime.threads import Threads
 
 if TYPE_CHECKING:
@@ -53,7 +53,7 @@ def services_of(
         random=random,
         store=store,
         stream=EventStream(),
-        slots=Slots(settings.max_concurrency),
+        admission=Admission(settings.max_concurrency),
         threads=Threads(settings.max_threads),
         processes=Processes(),
         managers=managers,

@@ -67,7 +67,7 @@ class Health:
 
 async def health(services: Services, runs: Runs, tree: ProcessInfo, store_problem: str | None) -> Health:
     """Ask everything that can be asked, now."""
-    slots = services.slots.statistics()
+    admission = services.admission.statistics()
     abandoned = [name for process in tree.walk() for name in process.abandoned]
     return Health(
         resources={name: await process.check() for name, process in services.resources.items()},
@@ -76,7 +76,7 @@ async def health(services: Services, runs: Runs, tree: ProcessInfo, store_proble
         retried=retried_runs(runs),
         abandoned=(*abandoned, *services.threads.statistics().abandoned),
         runs=sum(not run.over for run in runs.live.values()),
-        steps=slots.taken,
-        waiting=slots.waiting,
+        steps=admission.taken,
+        waiting=admission.waiting,
         draining=not runs.open,
     )

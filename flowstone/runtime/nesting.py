@@ -16,9 +16,9 @@ from typing import TYPE_CHECKING, TypeVar
 if TYPE_CHECKING:
     from collections.abc import Awaitable
 
+    from flowstone.runtime.admission import Admission
     from flowstone.runtime.attempt import Attempt
     from flowstone.runtime.services import Services
-    from flowstone.runtime.slots import Slots
 
 __all__ = ["without_slot"]
 
@@ -32,9 +32,7 @@ async def without_slot(attempt: Attempt, services: Services, work: Awaitable[T])
     attempt that is being stopped takes none, because what it still does is cleaning up.
     """
     attempt.waits += 1
-    if attempt.holds_slot:
-        attempt.holds_slot = False
-        services.slots.release()
+    services.admission.leave(attempt)
     if attempt.thread is not None:
         services.threads.lend(attempt.thread)
     try:
@@ -42,28 +40,42 @@ async def without_slot(attempt: Attempt, services: Services, work: Awaitable[T])
     finally:
         attempt.waits -= 1
         if not (attempt.waits or attempt.over or attempt.stopping):
-            await _take(attempt, services.slots)
+            await _take(attempt, services.admission)
             if attempt.thread is not None:
                 await services.threads.take_back(attempt.thread)
 
 
-async def _take(attempt: Attempt, slots: Slots) -> None:
-    taken: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-    attempt.takers = (*attempt.takers, taken)
+class _Return:
+    """An attempt that wants back in, on behalf of one of its tasks.
 
-    def give(taken: asyncio.Future[None]) -> bool:
-        wanted = not (attempt.over or attempt.waits or attempt.holds_slot or taken.done())
-        attempt.holds_slot = attempt.holds_slot or wanted
-        # Several of its tasks may want the slot back, and have it once it is there: it never waits for itself.
-        for taker in attempt.takers if wanted else (taken,):
+    Several of its tasks may want that, and all have it once one of them has: it never waits for itself.
+    """
+
+    __slots__ = ("admitted", "attempt", "exclusive", "taken")
+
+    def __init__(self, attempt: Attempt) -> None:
+        self.admitted = False
+        self.attempt = attempt
+        self.exclusive = attempt.exclusive
+        self.taken: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+
+    def begin(self, _: _Return) -> bool:
+        attempt = self.attempt
+        wanted = not (attempt.over or attempt.waits or attempt.admitted or self.taken.done())
+        attempt.admitted = attempt.admitted or wanted
+        for taker in attempt.takers if wanted else (self.taken,):
             if not taker.done():
                 taker.set_result(None)
         return wanted
 
-    slots.take(give, taken, alone=attempt.alone)
+
+async def _take(attempt: Attempt, admission: Admission) -> None:
+    back = _Return(attempt)
+    attempt.takers = (*attempt.takers, back.taken)
+    admission.admit(back, back.begin)
     try:
-        await taken
+        await back.taken
     finally:
-        attempt.takers = tuple(taker for taker in attempt.takers if taker is not taken)
-        if attempt.alone:
-            slots.withdraw(taken)
+        attempt.takers = tuple(taker for taker in attempt.takers if taker is not back.taken)
+        if attempt.exclusive:
+            admission.withdraw(back)

@@ -219,8 +219,8 @@ class RunCoordinator(Actor):
         if self._lending is not None:
             self._lending.close()
         for attempt in self._attempts.values():
-            if attempt.alone and attempt.handle is None:
-                self._services.slots.withdraw(attempt)
+            if attempt.exclusive and attempt.handle is None:
+                self._services.admission.withdraw(attempt)
 
     # Beginning ----------------------------------------------------------------------------------------------
 
@@ -371,24 +371,22 @@ class RunCoordinator(Actor):
             self._epoch,
             step,
             order.attempt,
-            alone=order.alone,
+            exclusive=order.alone,
             failed=order.failed,
         )
         self._attempts[step] = attempt
-        self._services.slots.take(self._launch, attempt, alone=order.alone)
+        self._services.admission.admit(attempt, self._launch)
 
     def _launch(self, attempt: Attempt) -> bool:
         """A slot is free. False if the attempt is not wanted any more."""
         if self._attempts.get(attempt.step) is not attempt or not self._me.ref.alive:
             return False
-        attempt.holds_slot = True
         attempt.handle = self._steps.start(attempt.name, attempt.run(), attempt.task_over)
         attempt.on_over = self._attempt_over
         return True
 
     def _attempt_over(self, attempt: Attempt, event: AttemptEnd | None, how: Exit) -> None:
-        if attempt.holds_slot:
-            self._services.slots.release()
+        self._services.admission.leave(attempt)
         self._me.ref.cast(StepEnded(attempt, event, how))
 
     def _stop_attempt(self, step: int) -> None:
@@ -402,8 +400,8 @@ class RunCoordinator(Actor):
         else:
             # It waits for a slot and never began.
             del self._attempts[step]
-            if attempt.alone:
-                self._services.slots.withdraw(attempt)
+            if attempt.exclusive:
+                self._services.admission.withdraw(attempt)
             self._write([attempt.withdrawn()], [step])
 
     def _step_ended(self, message: StepEnded) -> None:
@@ -506,7 +504,7 @@ class RunCoordinator(Actor):
         for step, attempt in tuple(self._attempts.items()):
             if attempt.handle is None:
                 del self._attempts[step]
-                self._services.slots.withdraw(attempt)
+                self._services.admission.withdraw(attempt)
             else:
                 attempt.stop("shutdown")
 

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from flowstone.assets.snapshot import Snapshot
     from flowstone.io.manager import IOManager
     from flowstone.runs.events import Event
+    from flowstone.runtime.admission import Admission
     from flowstone.runtime.events import EventStream
     from flowstone.runtime.failure_log import FailureLog
     from flowstone.runtime.io_process import IOManagerProcess
@@ -27,7 +28,6 @@ if TYPE_CHECKING:
     from flowstone.runtime.peers import Peers
     from flowstone.runtime.processes import Processes
     from flowstone.runtime.resource import ResourceProcess
-    from flowstone.runtime.slots import Slots
     from flowstone.runtime.threads import Threads
     from flowstone.store.protocol import Store
 
@@ -51,7 +51,7 @@ class Services:
     random: Random
     store: Store
     stream: EventStream
-    slots: Slots
+    admission: Admission
     threads: Threads
     processes: Processes
     managers: Mapping[str, IOManager]

@@ -132,7 +132,7 @@ class StepExecutor:
                 self._hand_back(lease, "this node cannot run it now")
                 return
             if not lease.cancelled:
-                self._services.slots.take(self._launch, attempt)
+                self._services.admission.admit(attempt, self._launch)
         if attempt is None:
             if self._refused.get(key, lease.epoch) < lease.epoch:
                 del self._refused[key]
@@ -208,15 +208,13 @@ class StepExecutor:
         """A slot is free. False if the attempt is not wanted any more."""
         if self._known.get(attempt.identity) is not attempt or not self._runs.open or self._stopping:
             return False
-        attempt.holds_slot = True
         attempt.on_over = self._over
         attempt.handle = self._steps.start(attempt.name, attempt.run(), attempt.task_over)
         self._runs.lent[attempt.identity] = attempt
         return True
 
     def _over(self, attempt: Attempt, event: AttemptEnd | None, how: Exit) -> None:
-        if attempt.holds_slot:
-            self._services.slots.release()
+        self._services.admission.leave(attempt)
         attempt.caught = None  # Whoever is raised the failure is in another process.
         self._runs.lent.pop(attempt.identity, None)
         self._runs.gone()

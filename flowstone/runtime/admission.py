@@ -1,0 +1,110 @@
+"""Admission: how an attempt gets what it needs to start, wherever it was ordered and whichever run it belongs to.
+
+What it needs is a slot: the limit on steps that run at a time is the runtime's, shared by all runs, first come
+first served. A step may need to run *exclusively*: it starts when no other step of this process runs, and none
+starts until it is done. It waits its turn like every other one, and those behind it wait as well: were they let
+past, there might always be one that runs.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+__all__ = ["Admission", "AdmissionStatistics", "Applicant"]
+
+
+class Applicant(Protocol):
+    """What is to be admitted.
+
+    Attributes:
+        exclusive: Whether it needs to be the only one that is admitted.
+        admitted: Whether it holds what it needs; set by `Admission` alone.
+    """
+
+    exclusive: bool
+    admitted: bool
+
+
+SomeApplicant = TypeVar("SomeApplicant", bound=Applicant)
+
+
+@dataclass(frozen=True, slots=True)
+class AdmissionStatistics:
+    """How full the runtime is: slots in all, taken, and steps waiting for one; whether one step has all."""
+
+    limit: int
+    taken: int
+    waiting: int
+    exclusive: bool = False
+
+
+class Admission:
+    """A counting semaphore for callbacks: a step that finds a slot free starts in the same turn of the loop.
+
+    An `asyncio.Semaphore` would cost a waiting task per step, and hand slots over a turn later.
+
+    Args:
+        limit: How many may be admitted at a time.
+    """
+
+    def __init__(self, limit: int) -> None:
+        self.limit = limit
+        self._taken = 0
+        self._exclusive = False  # Who holds the one slot that is taken runs exclusively.
+        self._waiting: deque[tuple[Callable[[Any], bool], Any]] = deque()
+
+    def admit(self, applicant: SomeApplicant, start: Callable[[SomeApplicant], bool]) -> None:
+        """Call `start(applicant)` when it has what it needs, now or later; False hands all of it back.
+
+        Args:
+            applicant: Who applies.
+            start: Called once, unless `withdraw(applicant)` comes first.
+        """
+        if self._taken < self.limit and not (applicant.exclusive or self._waiting or self._exclusive):
+            self._taken += 1
+            applicant.admitted = True
+            if not start(applicant):
+                self.leave(applicant)
+        else:
+            self._waiting.append((start, applicant))
+            self._serve()
+
+    def leave(self, applicant: Applicant) -> None:
+        """Give back what it holds, if it holds anything; that goes to whoever waits longest."""
+        if not applicant.admitted:
+            return
+        applicant.admitted = False
+        self._taken -= 1
+        self._exclusive = False  # If there was one it was this, because no other slot was taken.
+        if self._waiting:
+            self._serve()
+
+    def withdraw(self, applicant: Applicant) -> None:
+        """It does not wait any more. Without this it keeps its place, and an exclusive one the others."""
+        kept = [waiting for waiting in self._waiting if waiting[1] is not applicant]
+        if len(kept) < len(self._waiting):
+            self._waiting = deque(kept)
+            self._serve()
+
+    def statistics(self) -> AdmissionStatistics:
+        return AdmissionStatistics(self.limit, self._taken, len(self._waiting), self._exclusive)
+
+    def _serve(self) -> None:
+        """Let those in that may, in their order."""
+        while self._waiting and not self._exclusive:
+            start, applicant = self._waiting[0]
+            if self._taken >= (1 if applicant.exclusive else self.limit):
+                return
+            self._waiting.popleft()
+            self._taken += 1
+            self._exclusive = applicant.exclusive
+            applicant.admitted = True
+            if not start(applicant):
+                applicant.admitted = False
+                self._taken -= 1
+                self._exclusive = False
