@@ -26,7 +26,7 @@ def settings() -> Settings | None:
     Raises:
         CommandError: A variable has a value that cannot be.
     """
-    from flowstone.runtime.options import environment_speaks  # noqa: PLC0415 - `flowstone --help` does without
+    from flowstone.runtime.configuration import environment_speaks  # noqa: PLC0415 - `flowstone --help` does without
 
     if not environment_speaks():
         return None
@@ -47,6 +47,6 @@ def misspelt() -> list[str]:
 
 def options() -> Options:
     """The same with everything it leaves unsaid. Raises as `settings`."""
-    from flowstone.runtime.options import options_from  # noqa: PLC0415 - as above
+    from flowstone.runtime.configuration import options_from  # noqa: PLC0415 - as above
 
     return options_from(settings(), {})

@@ -1,24 +1,15 @@
-"""What a running runtime goes by, and where it comes from.
-
-`Settings` reads and checks what somebody said, in the environment or in code; it is made of pydantic, which takes
-longer to import than the rest of FlowStone together. Where nobody said anything there is nothing to check, so
-a plain runtime starts without it.
-"""
+"""What a running runtime goes by, and what it was given by name: checked, without pydantic."""
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from flowstone.assets.pipeline import Pipeline
 from flowstone.masking import masked
 
-if TYPE_CHECKING:
-    from flowstone.runtime.settings import Settings
-
-__all__ = ["Options", "by_name", "environment_speaks", "given_pipelines", "options_from"]
+__all__ = ["Options", "by_name", "given_pipelines"]
 
 
 @dataclass(frozen=True)
@@ -38,23 +29,6 @@ class Options:
     keep_versions: int = 20
     keep_runs: int = 1_000
     log_level: str = "info"
-
-
-def options_from(settings: Settings | None, given: dict[str, Any]) -> Options:
-    """Settings with some fields replaced, or what the environment says, or the defaults.
-
-    Raises:
-        ValueError: A field is unknown or out of range, in one sentence.
-        TypeError: `settings` is something else.
-    """
-    given = {name: value for name, value in given.items() if value is not None}
-    if settings is None and not given and not environment_speaks():
-        return Options()
-    from flowstone.runtime.settings import Settings, merged_settings  # noqa: PLC0415 - see the module docstring
-
-    if not isinstance(settings, Settings | None):
-        raise TypeError(f"Runtime(settings=…) takes a Settings, not a {type(settings).__name__}.")
-    return Options(**merged_settings(settings, given).model_dump())
 
 
 def given_pipelines(given: object) -> tuple[Pipeline, ...]:
@@ -86,11 +60,6 @@ def _kind(given: object) -> str:
         return f"the class {given.__name__}"
     name = type(given).__name__
     return f"{'an' if name[0] in 'aeiou' else 'a'} {name}"
-
-
-def environment_speaks() -> bool:
-    """Whether any variable is meant for FlowStone."""
-    return any(name.upper().startswith("FLOWSTONE_") for name in os.environ)
 
 
 def by_name(option: str, given: object) -> dict[str, Any]:

@@ -21,6 +21,7 @@ from flowstone.runs.planner import plan_run
 from flowstone.runs.records import Status
 from flowstone.runtime.composition import membership_of, runs_of, services_of
 from flowstone.runtime.conductor import Conductor
+from flowstone.runtime.configuration import options_from
 from flowstone.runtime.failure_errors import materialization_failed, raise_unless_succeeded
 from flowstone.runtime.handle import Run
 from flowstone.runtime.health import Health, health
@@ -28,7 +29,7 @@ from flowstone.runtime.lineage import Lineage
 from flowstone.runtime.loop_affinity import not_running
 from flowstone.runtime.managers import attached, named_managers
 from flowstone.runtime.offspring import adopt_tasks
-from flowstone.runtime.options import by_name, given_pipelines, options_from
+from flowstone.runtime.options import by_name, given_pipelines
 from flowstone.runtime.preview import Plan, preview
 from flowstone.runtime.providers import as_provider
 from flowstone.runtime.requests import (

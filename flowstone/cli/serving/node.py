@@ -72,7 +72,7 @@ async def serve_node(screen: Screen, loaded: Loaded, store: str, given: Mapping[
 
 
 def _settings(given: Mapping[str, Any]) -> Options:
-    from flowstone.runtime.options import options_from  # noqa: PLC0415 - `flowstone --help` does without
+    from flowstone.runtime.configuration import options_from  # noqa: PLC0415 - `flowstone --help` does without
 
     return options_from(environment.settings(), dict(given))
 
