@@ -69,12 +69,12 @@ if TYPE_CHECKING:
     from flowstone.runs.records import Failure as Failure
     from flowstone.runs.records import Materialization as Materialization
     from flowstone.runs.records import Status as Status
-    from flowstone.runtime.handle import Run as Run
+    from flowstone.runtime.client.handle import Run as Run
+    from flowstone.runtime.client.progress import Progress as Progress
+    from flowstone.runtime.client.result import RunResult as RunResult
     from flowstone.runtime.once import materialize as materialize
-    from flowstone.runtime.progress import Progress as Progress
-    from flowstone.runtime.providers import ResourceProvider as ResourceProvider
-    from flowstone.runtime.result import RunResult as RunResult
     from flowstone.runtime.runtime import Runtime as Runtime
+    from flowstone.runtime.services.providers import ResourceProvider as ResourceProvider
     from flowstone.runtime.settings import Settings as Settings
 
 __all__ = [
@@ -159,11 +159,11 @@ _HOME = {
     "io.memory": ("MemoryIO",),
     "io.postgres": ("PostgresIO",),
     "runs.records": ("Failure", "Materialization", "Status"),
-    "runtime.handle": ("Run",),
+    "runtime.client.handle": ("Run",),
     "runtime.once": ("materialize",),
-    "runtime.progress": ("Progress",),
-    "runtime.providers": ("ResourceProvider",),
-    "runtime.result": ("RunResult",),
+    "runtime.client.progress": ("Progress",),
+    "runtime.services.providers": ("ResourceProvider",),
+    "runtime.client.result": ("RunResult",),
     "runtime.runtime": ("Runtime",),
     "runtime.settings": ("Settings",),
 }

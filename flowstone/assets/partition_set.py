@@ -9,19 +9,24 @@ closed with `as_of` before any of them is asked.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar, overload
 
 from flowstone.assets.key_slice import KeySlice
 from flowstone.assets.partition_keys import decode_partition
 from flowstone.assets.partition_labels import partition_label
-from flowstone.assets.present import utc_now
 from flowstone.errors import PartitionError
 
 if TYPE_CHECKING:
     from collections.abc import Hashable, Iterator, Sequence
-    from datetime import datetime
 
-__all__ = ["PartitionSet"]
+__all__ = ["PartitionSet", "utc_now"]
+
+
+def utc_now() -> datetime:
+    """This instant, aware and in UTC."""
+    return datetime.now(UTC)
+
 
 K = TypeVar("K")
 

@@ -69,7 +69,7 @@ def judged(facts: Diagnosis, store: str) -> Iterator[Check]:
     yield _store(facts, store)
     yield _schema(facts, store)
     yield from _durability(facts)
-    yield _notices(facts)
+    yield _notifications(facts)
     yield _clock(facts)
     yield _connections(facts)
     yield from _vacuum(facts)
@@ -117,7 +117,7 @@ def _durability(facts: Diagnosis) -> Iterator[Check]:
         yield Check("durability", "ok", "what is acknowledged is on the disk")
 
 
-def _notices(facts: Diagnosis) -> Check:
+def _notifications(facts: Diagnosis) -> Check:
     if facts.pooled:
         return Check(
             "notices",

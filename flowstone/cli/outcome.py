@@ -11,7 +11,7 @@ from flowstone.cli.tables import table
 from flowstone.masking import masked
 from flowstone.runs.failure_text import alike
 from flowstone.runs.records import Status
-from flowstone.runtime.step_list import StepList
+from flowstone.runtime.client.step_list import StepList
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

@@ -8,6 +8,9 @@ import time
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
+import structlog
+
+from flowstone.assets.step_log import PROCESSORS
 from flowstone.cli import environment
 from flowstone.cli.beside import beside
 from flowstone.cli.default_store import file_instead, remark_once
@@ -26,10 +29,21 @@ if TYPE_CHECKING:
     from flowstone.cli.loading import Loaded
     from flowstone.cli.screen import Screen
     from flowstone.io import IOManager
-    from flowstone.runtime.result import RunResult
+    from flowstone.runtime.client.result import RunResult
     from flowstone.runtime.runtime import Runtime
 
-__all__ = ["Outcome", "check_complete", "compute", "open_runtime", "perform"]
+__all__ = ["Outcome", "check_complete", "compute", "join_structlog", "open_runtime", "perform"]
+
+
+def join_structlog() -> None:
+    """Hand structlog's entries to the standard library's loggers, unless the pipeline has configured it."""
+    if not structlog.is_configured():
+        structlog.configure(
+            processors=list(PROCESSORS),
+            wrapper_class=structlog.stdlib.BoundLogger,
+            logger_factory=structlog.stdlib.LoggerFactory(),
+            cache_logger_on_first_use=False,
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +87,6 @@ async def open_runtime(
         worker: Whether it takes runs that others have submitted or left behind.
         options: Settings that win over the environment's.
     """
-    from flowstone.cli.structured_logs import join_structlog  # noqa: PLC0415 - `flowstone --help` does without
     from flowstone.runtime.runtime import Runtime  # noqa: PLC0415 - as above
 
     settings = environment.settings()

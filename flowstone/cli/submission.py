@@ -11,7 +11,7 @@ from flowstone.cli.numbers import whole
 from flowstone.cli.places import no_cluster, shares
 from flowstone.cli.problem import CommandError
 from flowstone.cli.session import open_runtime
-from flowstone.runtime.requests import asset_named, checked_key, checked_priority, materialize_request
+from flowstone.runtime.client.requests import asset_named, checked_key, checked_priority, materialize_request
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -91,8 +91,8 @@ async def _submit(
 
 async def submit_one(runtime: Runtime, asset: str, partition: object, key: str | None, priority: int) -> str:
     """As `Runtime.submit`, for the asset alone: what `materialize` without `--upstream` would do."""
-    conductor = runtime._conductor
-    view = await conductor.view()
+    client = runtime._client
+    view = await client.view()
     request = materialize_request(view, asset_named(view.graph, asset).name, partition, None, {})
-    await conductor.check_ready(view, request)
-    return await conductor.submit(view, request, key, priority)
+    await client.check_ready(view, request)
+    return await client.submit(view, request, key, priority)

@@ -9,17 +9,17 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from flowstone.alarms import Alarms
-from flowstone.runtime.admission import Admission
-from flowstone.runtime.events import EventStream
-from flowstone.runtime.failure_log import FailureLog
+from flowstone.runtime.context import RuntimeContext
+from flowstone.runtime.execution.processes import Processes
+from flowstone.runtime.execution.threads import Threads
 from flowstone.runtime.loop_affinity import LoopAffinity
-from flowstone.runtime.managers import warn_of_memory
-from flowstone.runtime.notices import Notices
-from flowstone.runtime.peers import Peers
-from flowstone.runtime.processes import Processes
-from flowstone.runtime.runs import Runs
-from flowstone.runtime.services import Services
-from flowstone.runtime.threads import Threads
+from flowstone.runtime.run.local_runs import LocalRuns
+from flowstone.runtime.services.admission import Admission
+from flowstone.runtime.services.events import EventStream
+from flowstone.runtime.services.failure_log import FailureLog
+from flowstone.runtime.services.managers import warn_of_memory
+from flowstone.runtime.services.notifications import Notifications
+from flowstone.runtime.services.peers import Peers
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -28,23 +28,23 @@ if TYPE_CHECKING:
     from flowstone.actors import Clock, ProcessInfo
     from flowstone.assets.snapshot import Snapshot
     from flowstone.io.manager import IOManager
-    from flowstone.runtime.membership import Membership
+    from flowstone.runtime.cluster.membership import Membership
     from flowstone.runtime.options import Options
     from flowstone.store.protocol import Store
 
-__all__ = ["membership_of", "runs_of", "services_of"]
+__all__ = ["context_of", "membership_of", "runs_of"]
 
 
-def services_of(
+def context_of(
     store: Store,
     managers: Mapping[str, IOManager],
     snapshot: Snapshot,
     settings: Options,
     clock: Clock,
     random: Random,
-) -> Services:
+) -> RuntimeContext:
     """The services of a runtime that is being entered, on the event loop that runs."""
-    return Services(
+    return RuntimeContext(
         affinity=LoopAffinity(asyncio.get_running_loop()),
         node=f"{socket.gethostname()}-{os.getpid()}-{random.getrandbits(32):08x}",
         snapshot=snapshot,
@@ -59,31 +59,31 @@ def services_of(
         managers=managers,
         io={},
         resources={},
-        notices=Notices(),
+        notifications=Notifications(),
         peers=Peers(clock, settings.lease),
         failures=FailureLog(),
         alarms=Alarms(),
     )
 
 
-def runs_of(services: Services) -> Runs:
+def runs_of(ctx: RuntimeContext) -> LocalRuns:
     """The runs it drives; other nodes may execute steps of them where the store is shared."""
-    cluster = services.store.cluster
+    cluster = ctx.store.cluster
     if cluster is None:
-        return Runs(services, None)
-    from flowstone.runtime.lending import Lending  # noqa: PLC0415 - few runtimes need it
+        return LocalRuns(ctx, None)
+    from flowstone.runtime.cluster.step_leases import StepLeases  # noqa: PLC0415 - few runtimes need it
 
-    return Runs(services, partial(Lending, services, cluster))
+    return LocalRuns(ctx, partial(StepLeases, ctx, cluster))
 
 
 def membership_of(
-    services: Services, runs: Runs, *, worker: bool, tree: Callable[[], ProcessInfo]
+    ctx: RuntimeContext, runs: LocalRuns, *, worker: bool, tree: Callable[[], ProcessInfo]
 ) -> Membership | None:
     """Its membership of the cluster; None where no other process can share the store."""
-    cluster = services.store.cluster
+    cluster = ctx.store.cluster
     if cluster is None:
         return None
-    warn_of_memory(services.managers)
-    from flowstone.runtime.membership import Membership  # noqa: PLC0415 - few runtimes need it
+    warn_of_memory(ctx.managers)
+    from flowstone.runtime.cluster.membership import Membership  # noqa: PLC0415 - few runtimes need it
 
-    return Membership(services, runs, cluster, worker=worker, tree=tree)
+    return Membership(ctx, runs, cluster, worker=worker, tree=tree)

@@ -10,7 +10,7 @@ from flowstone.runtime.runtime import Runtime
 if TYPE_CHECKING:
     from flowstone.assets.asset import Asset
     from flowstone.assets.pipeline import Pipeline
-    from flowstone.runtime.result import RunResult
+    from flowstone.runtime.client.result import RunResult
 
 __all__ = ["materialize"]
 

@@ -19,20 +19,12 @@ from flowstone.assets.snapshot import Snapshot
 from flowstone.errors import RunCancelled, RuntimeStopping, StoreUnavailable
 from flowstone.runs.planner import plan_run
 from flowstone.runs.records import Status
-from flowstone.runtime.composition import membership_of, runs_of, services_of
-from flowstone.runtime.conductor import Conductor
-from flowstone.runtime.configuration import options_from
-from flowstone.runtime.failure_errors import materialization_failed, raise_unless_succeeded
-from flowstone.runtime.handle import Run
-from flowstone.runtime.health import Health, health
-from flowstone.runtime.lineage import Lineage
-from flowstone.runtime.loop_affinity import not_running
-from flowstone.runtime.managers import attached, named_managers
-from flowstone.runtime.offspring import adopt_tasks
-from flowstone.runtime.options import by_name, given_pipelines
-from flowstone.runtime.preview import Plan, preview
-from flowstone.runtime.providers import as_provider
-from flowstone.runtime.requests import (
+from flowstone.runtime.client.failure_errors import materialization_failed, raise_unless_succeeded
+from flowstone.runtime.client.handle import Run
+from flowstone.runtime.client.health import Health, health
+from flowstone.runtime.client.lineage import Lineage
+from flowstone.runtime.client.plan import Plan, preview
+from flowstone.runtime.client.requests import (
     asset_to_run,
     backfill_request,
     checked_key,
@@ -40,10 +32,18 @@ from flowstone.runtime.requests import (
     materialize_request,
     run_request,
 )
+from flowstone.runtime.client.run_client import RunClient
+from flowstone.runtime.client.values import Values
+from flowstone.runtime.composition import context_of, membership_of, runs_of
+from flowstone.runtime.configuration import options_from
+from flowstone.runtime.execution.child_tasks import adopt_tasks
+from flowstone.runtime.loop_affinity import not_running
+from flowstone.runtime.options import by_name, given_pipelines
+from flowstone.runtime.run.watchman import drain
+from flowstone.runtime.services.managers import attached, named_managers
+from flowstone.runtime.services.providers import as_provider
 from flowstone.runtime.tree import runtime_tree
-from flowstone.runtime.values import Values
 from flowstone.runtime.variables import warn_of_misspelt_variables
-from flowstone.runtime.watchman import drain
 from flowstone.store.open import check_store, open_store
 
 if TYPE_CHECKING:
@@ -58,9 +58,9 @@ if TYPE_CHECKING:
     from flowstone.io.manager import IOManager
     from flowstone.runs.events import Event
     from flowstone.runs.records import Materialization, Refresh, RunRequest
-    from flowstone.runtime.progress import Progress
-    from flowstone.runtime.result import RunResult
-    from flowstone.runtime.services import Services
+    from flowstone.runtime.client.progress import Progress
+    from flowstone.runtime.client.result import RunResult
+    from flowstone.runtime.context import RuntimeContext
     from flowstone.runtime.settings import Settings
     from flowstone.store.protocol import Store
 
@@ -125,7 +125,7 @@ class Runtime:
         if not isinstance(random, Random | None):
             raise TypeError(f"Runtime(random=…) takes a random.Random, not a {type(random).__name__}.")
         self._random = random or Random()  # noqa: S311 - jitter and ids, not secrets
-        self._services: Services | None = None
+        self._ctx: RuntimeContext | None = None
         self._tree: Supervisor | None = None
         self._factory: TaskFactory
 
@@ -138,23 +138,23 @@ class Runtime:
             StoreUnavailable: The store does not open within `connect_timeout`.
             IOManagerError: An IO manager cannot work with this store.
         """
-        if self._services is not None:
+        if self._ctx is not None:
             raise RuntimeStopping("A Runtime is entered once: make a new one.")
         warn_of_misspelt_variables()
         store = open_store(self._store, auto_migrate=self._settings.auto_migrate)
         await self._within_connect_timeout(store.open())
         try:
             managers = attached(self._io, store)
-            self._services = services = services_of(
+            self._ctx = ctx = context_of(
                 store, managers, self._snapshot, self._settings, self._clock, self._random
             )
-            self._runs = runs_of(services)
-            self._conductor = Conductor(services, self._runs)
-            self._values = Values(services, self._conductor, self._runs)
-            self._lineage = Lineage(self._conductor, store)
-            membership = membership_of(services, self._runs, worker=self._worker, tree=self.tree)
+            self._runs = runs_of(ctx)
+            self._client = RunClient(ctx, self._runs)
+            self._values = Values(ctx, self._client, self._runs)
+            self._lineage = Lineage(self._client, store)
+            membership = membership_of(ctx, self._runs, worker=self._worker, tree=self.tree)
             self._tree = runtime_tree(
-                services, self._runs, managers, self._resources, membership, worker=self._worker
+                ctx, self._runs, managers, self._resources, membership, worker=self._worker
             )
             if membership is not None:
                 await self._within_connect_timeout(membership.join())
@@ -163,25 +163,25 @@ class Runtime:
             await store.close()
             raise
         self._factory = adopt_tasks(asyncio.get_running_loop())
-        services.affinity.running = True
+        ctx.affinity.running = True
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> bool | None:
-        services = self._started()
+        ctx = self._started()
         assert self._tree is not None
         self._runs.open = False
         try:
             return await self._tree.__aexit__(kind, error, trace)
         finally:
-            services.affinity.running = False
+            ctx.affinity.running = False
             self._factory.release(asyncio.get_running_loop())
             self._runs.close()
-            services.threads.close()
-            services.processes.close()
-            services.notices.close()
-            services.stream.close()
+            ctx.threads.close()
+            ctx.processes.close()
+            ctx.notifications.close()
+            ctx.stream.close()
 
     async def drain(self, timeout: float | None = None) -> bool:
         """Refuse new runs and let the live ones finish; cancel what is left.
@@ -192,9 +192,9 @@ class Runtime:
         Returns:
             Whether all finished by themselves.
         """
-        services = self._started()
+        ctx = self._started()
         limit = self._settings.shutdown_timeout if timeout is None else timeout
-        return await drain(services, self._runs, limit)
+        return await drain(ctx, self._runs, limit)
 
     # Computing ----------------------------------------------------------------------------------------------
 
@@ -225,14 +225,14 @@ class Runtime:
             RunCancelled: Somebody cancelled the run.
             RuntimeStopping: The runtime drains.
         """
-        services = self._started()
-        view = await self._conductor.view()
+        ctx = self._started()
+        view = await self._client.view()
         target = asset_to_run(view.graph, asset)
         request = materialize_request(view, target.name, partition, timeout, tags)
-        await self._conductor.check_ready(view, request)
-        run = await self._conductor.start(view, request)
-        status = await self._conductor.finished(run)
-        record = await services.store.step(run.record.id, (target.name, request.keys[0]))
+        await self._client.check_ready(view, request)
+        run = await self._client.start(view, request)
+        status = await self._client.finished(run)
+        record = await ctx.store.step(run.record.id, (target.name, request.keys[0]))
         if status is Status.CANCELLED or record is None:
             raise RunCancelled(f"Run {run.record.id} of {target.name!r} was cancelled.", run.record.id)
         if record.failure is not None:
@@ -266,9 +266,9 @@ class Runtime:
         view, request = await self._run_request(
             asset, partition=partition, refresh=refresh, max_parallel=max_parallel, timeout=timeout, tags=tags
         )
-        run = await self._conductor.start(view, request)
-        await self._conductor.finished(run)
-        result = await self._conductor.result(run.record.id)
+        run = await self._client.start(view, request)
+        await self._client.finished(run)
+        result = await self._client.result(run.record.id)
         raise_unless_succeeded(result, run.take_caught())
         return result
 
@@ -315,9 +315,9 @@ class Runtime:
             refresh=refresh,
             tags=tags,
         )
-        run = await self._conductor.start(view, request, raises=raise_on_failure, on_progress=on_progress)
-        status = await self._conductor.finished(run)
-        result = await self._conductor.result(run.record.id)
+        run = await self._client.start(view, request, raises=raise_on_failure, on_progress=on_progress)
+        status = await self._client.finished(run)
+        result = await self._client.result(run.record.id)
         if raise_on_failure or status is Status.CANCELLED:
             raise_unless_succeeded(result, run.take_caught())
         return result
@@ -343,8 +343,8 @@ class Runtime:
         view, request = await self._run_request(
             asset, partition=partition, refresh=refresh, max_parallel=max_parallel, timeout=timeout, tags=tags
         )
-        run_id = await self._conductor.submit(view, request, checked_key(key), checked_priority(priority))
-        return Run(run_id, self._conductor)
+        run_id = await self._client.submit(view, request, checked_key(key), checked_priority(priority))
+        return Run(run_id, self._client)
 
     async def submit_backfill(
         self,
@@ -374,14 +374,14 @@ class Runtime:
             refresh=refresh,
             tags=tags,
         )
-        run_id = await self._conductor.submit(view, request, checked_key(key), checked_priority(priority))
-        return Run(run_id, self._conductor)
+        run_id = await self._client.submit(view, request, checked_key(key), checked_priority(priority))
+        return Run(run_id, self._client)
 
     async def run(self, run_id: str) -> Run:
         """The handle of a run, after a restart as well. Raises `RunNotFound`."""
         self._started()
-        await self._conductor.record(run_id)
-        return Run(run_id, self._conductor)
+        await self._client.record(run_id)
+        return Run(run_id, self._client)
 
     async def plan(
         self,
@@ -400,8 +400,8 @@ class Runtime:
         `backfill` would do, otherwise what `materialize_all` would; so do the defaults of `upstream` and
         `refresh`. Raises as those.
         """
-        services = self._started()
-        view = await self._conductor.view()
+        ctx = self._started()
+        view = await self._client.view()
         target = asset_to_run(view.graph, asset)
         several = partitions is not None or start is not None or end is not None
         if several or (partition is None and target.partitions is not None):
@@ -428,7 +428,7 @@ class Runtime:
             )
             if upstream is False:
                 request = replace(request, upstream=False)
-        return await preview(services, plan_run(view.graph, view, request))
+        return await preview(ctx, plan_run(view.graph, view, request))
 
     # Values -------------------------------------------------------------------------------------------------
 
@@ -496,9 +496,9 @@ class Runtime:
     @property
     def loop(self) -> asyncio.AbstractEventLoop:
         """The event loop it belongs to, to be asked for on any thread. Raises `RuntimeStopping` if not running."""
-        if self._services is None or not self._services.affinity.running:
+        if self._ctx is None or not self._ctx.affinity.running:
             raise not_running()
-        return self._services.affinity.loop
+        return self._ctx.affinity.loop
 
     def subscribe(self, *kinds: str) -> AbstractAsyncContextManager[AsyncIterator[Event]]:
         """An async context manager that gives an async iterator of events.
@@ -511,10 +511,10 @@ class Runtime:
 
     def tree(self) -> ProcessInfo:
         """The supervision tree at this instant: every process with state, restarts and mailbox depth."""
-        services = self._started()
+        ctx = self._started()
         assert self._tree is not None
         tree = self._tree.tree()
-        busy = services.threads.statistics()
+        busy = ctx.threads.statistics()
         threads = ProcessInfo(
             "threads",
             "threads",
@@ -526,23 +526,23 @@ class Runtime:
 
     async def health(self) -> Health:
         """What works and what does not, asked now."""
-        services = self._started()
+        ctx = self._started()
         assert self._tree is not None
         keeper = self._tree.child("store").instance
-        problem = services.store.problem or getattr(keeper, "problem", None)
-        return await health(services, self._runs, self._tree.tree(), problem)
+        problem = ctx.store.problem or getattr(keeper, "problem", None)
+        return await health(ctx, self._runs, self._tree.tree(), problem)
 
     def __repr__(self) -> str:
-        state = "running" if self._services is not None and self._services.affinity.running else "not running"
+        state = "running" if self._ctx is not None and self._ctx.affinity.running else "not running"
         return f"<Runtime {len(self._snapshot.graph)} assets, {state}>"
 
     # Inside -------------------------------------------------------------------------------------------------
 
-    def _started(self) -> Services:
-        if self._services is None:
+    def _started(self) -> RuntimeContext:
+        if self._ctx is None:
             raise not_running()
-        self._services.affinity.require()
-        return self._services
+        self._ctx.affinity.require()
+        return self._ctx
 
     async def _within_connect_timeout(self, work: Awaitable[None]) -> None:
         limit = self._settings.connect_timeout
@@ -556,10 +556,10 @@ class Runtime:
 
     async def _run_request(self, asset: Any, **options: Any) -> tuple[PartitionView, RunRequest]:
         self._started()
-        view = await self._conductor.view()
+        view = await self._client.view()
         return view, run_request(view, asset_to_run(view.graph, asset).name, **options)
 
     async def _backfill_request(self, asset: Any, **options: Any) -> tuple[PartitionView, RunRequest]:
         self._started()
-        view = await self._conductor.view()
+        view = await self._client.view()
         return view, backfill_request(view, asset_to_run(view.graph, asset).name, **options)

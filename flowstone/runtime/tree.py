@@ -33,29 +33,29 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from flowstone.actors import Child, Supervisor
-from flowstone.runtime.asset_registry import AssetRegistry
-from flowstone.runtime.events import Events
-from flowstone.runtime.io_process import IOManagerProcess
-from flowstone.runtime.recovery import Recovery
-from flowstone.runtime.resource import ResourceProcess
-from flowstone.runtime.store_keeper import StoreKeeper
-from flowstone.runtime.watchman import Watchman
+from flowstone.runtime.run.recovery import Recovery
+from flowstone.runtime.run.retention import Retention
+from flowstone.runtime.run.watchman import Watchman
+from flowstone.runtime.services.asset_registry import AssetRegistry
+from flowstone.runtime.services.events import Events
+from flowstone.runtime.services.io_manager import IOManagerActor
+from flowstone.runtime.services.resource import ResourceActor
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from flowstone.io.manager import IOManager
-    from flowstone.runtime.membership import Membership
-    from flowstone.runtime.providers import ResourceProvider
-    from flowstone.runtime.runs import Runs
-    from flowstone.runtime.services import Services
+    from flowstone.runtime.cluster.membership import Membership
+    from flowstone.runtime.context import RuntimeContext
+    from flowstone.runtime.run.local_runs import LocalRuns
+    from flowstone.runtime.services.providers import ResourceProvider
 
 __all__ = ["runtime_tree"]
 
 
 def runtime_tree(
-    services: Services,
-    runs: Runs,
+    ctx: RuntimeContext,
+    runs: LocalRuns,
     io: Mapping[str, IOManager],
     resources: Mapping[str, ResourceProvider[Any]],
     membership: Membership | None = None,
@@ -63,62 +63,62 @@ def runtime_tree(
     worker: bool,
 ) -> Supervisor:
     """The tree of one runtime, not yet started; with a `membership` where several nodes share the store."""
-    cluster = services.store.cluster
+    cluster = ctx.store.cluster
     children: list[Child[Any]] = [
-        Child("store", partial(StoreKeeper, services), shutdown=services.settings.shutdown_timeout + 5.0),
-        Child("services", partial(_services, services, io, resources)),
+        Child("store", partial(Retention, ctx), shutdown=ctx.settings.shutdown_timeout + 5.0),
+        Child("services", partial(_service_children, ctx, io, resources)),
         Child("runs", runs.make_supervisor),
     ]
     if cluster is None or membership is None:
-        children.append(Child("recovery", partial(Recovery, services, runs, adopt=worker)))
+        children.append(Child("recovery", partial(Recovery, ctx, runs, adopt=worker)))
     else:
-        from flowstone.runtime.cluster_tree import cluster_children  # noqa: PLC0415 - few runtimes need it
+        from flowstone.runtime.cluster.tree import cluster_children  # noqa: PLC0415 - few runtimes need it
 
-        children += cluster_children(services, runs, cluster, membership, worker=worker)
-    children.append(Child("watchman", partial(Watchman, services, runs), shutdown=math.inf))
-    return Supervisor(children, strategy="rest_for_one", name="runtime", clock=services.clock)
+        children += cluster_children(ctx, runs, cluster, membership, worker=worker)
+    children.append(Child("watchman", partial(Watchman, ctx, runs), shutdown=math.inf))
+    return Supervisor(children, strategy="rest_for_one", name="runtime", clock=ctx.clock)
 
 
-def _services(
-    services: Services, io: Mapping[str, IOManager], resources: Mapping[str, ResourceProvider[Any]]
+def _service_children(
+    ctx: RuntimeContext, io: Mapping[str, IOManager], resources: Mapping[str, ResourceProvider[Any]]
 ) -> Supervisor:
     return Supervisor(
         [
-            Child("asset_registry", partial(AssetRegistry, services.publish)),
-            Child("io_managers", partial(_io_managers, services, io)),
-            Child("resources", partial(_resources, services, resources)),
-            Child("events", partial(Events, services.stream)),
+            Child("asset_registry", partial(AssetRegistry, ctx.publish)),
+            Child("io_managers", partial(_io_managers, ctx, io)),
+            Child("resources", partial(_resources, ctx, resources)),
+            Child("events", partial(Events, ctx.stream)),
         ]
     )
 
 
-def _io_managers(services: Services, io: Mapping[str, IOManager]) -> Supervisor:
+def _io_managers(ctx: RuntimeContext, io: Mapping[str, IOManager]) -> Supervisor:
     return Supervisor(
         [
             Child(
                 name,
-                partial(IOManagerProcess, name, manager, services.io, services.clock, services.alarms),
+                partial(IOManagerActor, name, manager, ctx.io, ctx.clock, ctx.alarms),
             )
             for name, manager in io.items()
         ]
     )
 
 
-def _resources(services: Services, resources: Mapping[str, ResourceProvider[Any]]) -> Supervisor:
+def _resources(ctx: RuntimeContext, resources: Mapping[str, ResourceProvider[Any]]) -> Supervisor:
     return Supervisor(
         [
             Child(
                 name,
                 partial(
-                    ResourceProcess,
+                    ResourceActor,
                     name,
                     provider,
-                    services.resources,
-                    services.clock,
-                    services.random,
-                    services.alarms,
+                    ctx.resources,
+                    ctx.clock,
+                    ctx.random,
+                    ctx.alarms,
                 ),
-                shutdown=services.settings.cancel_timeout,
+                shutdown=ctx.settings.cancel_timeout,
             )
             for name, provider in resources.items()
         ]

@@ -2,8 +2,8 @@
 
 A *node* is one runtime of one process. It beats: each beat raises a number. Its lease is over when somebody who
 watches that number has seen none for the lease's length on a monotonic clock of its own, so no clock that can
-be stepped has a say in who lives (`flowstone.runtime.peers`). A run has one owner, a node; each change of owner
-raises the run's `epoch`, and every write carries the epoch it was made under, so a former owner can record
+be stepped has a say in who lives (`flowstone.runtime.ctx.peers`). A run has one owner, a node; each change of
+owner raises the run's `epoch`, and every write carries the epoch it was made under, so a former owner can record
 nothing. A *step lease* lets another node execute one attempt of one step; the owner decides, the other node
 only executes. A *notice* wakes somebody up. It carries no facts: a notice that is lost costs time, never truth,
 because everything a notice is about can also be found by looking (`Cluster.watch` says how often).
@@ -24,7 +24,16 @@ if TYPE_CHECKING:
     from flowstone.runs.events import StepCancelled, StepFailed, StepRetried, StepSucceeded
     from flowstone.runs.records import RunRecord, StepKey
 
-__all__ = ["Beats", "Cluster", "Node", "NodeReport", "Notice", "NoticeKind", "StepLease", "WatchedNode"]
+__all__ = [
+    "Beats",
+    "Cluster",
+    "Node",
+    "NodeReport",
+    "Notification",
+    "NotificationKind",
+    "StepLease",
+    "WatchedNode",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,11 +158,11 @@ class StepLease:
     cancelled: bool = False
 
 
-NoticeKind = Literal["queued", "cancel", "leases", "steps", "finished", "nodes", "tree", "look"]
+NotificationKind = Literal["queued", "cancel", "leases", "steps", "finished", "nodes", "tree", "look"]
 
 
 @dataclass(frozen=True, slots=True)
-class Notice:
+class Notification:
     """Something may have changed.
 
     Attributes:
@@ -165,7 +174,7 @@ class Notice:
         subject: What it is about.
     """
 
-    kind: NoticeKind
+    kind: NotificationKind
     subject: str = ""
 
 
@@ -317,12 +326,12 @@ class Cluster(Protocol):
 
     # Notices ------------------------------------------------------------------------------------------------
 
-    def watch(self, heard: Callable[[Notice], None]) -> AbstractContextManager[None]:
+    def watch(self, heard: Callable[[Notification], None]) -> AbstractContextManager[None]:
         """Have `heard` called on this event loop for each notice, until the block ends.
 
         `Notice("look")` comes when the connection was lost and is back, and otherwise once a second
         (twice where `listens` is False): whoever looks then at everything misses nothing.
         """
 
-    async def tell(self, notice: Notice) -> None:
+    async def tell(self, notice: Notification) -> None:
         """Send a notice to every node."""

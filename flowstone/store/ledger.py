@@ -3,18 +3,108 @@
 from __future__ import annotations
 
 from itertools import chain, islice
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from flowstone.runs.records import Status
-from flowstone.store.consumers import Consumers
-from flowstone.store.timeline import Timeline
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from flowstone.runs.records import Materialization, StepKey
+    from flowstone.runs.records import Input, Materialization, StepKey
 
-__all__ = ["Ledger"]
+__all__ = ["Consumers", "Ledger", "Timeline"]
+
+
+_SUCCEEDED: Final = Status.SUCCEEDED  # To look it up in the enum takes 90 ns, in a step's way.
+
+
+class Timeline:
+    """The terminal records of one asset-partition in the order they were recorded.
+
+    Attributes:
+        records: Successes and all other outcomes, oldest first.
+        newest: The newest success, or None.
+        valid: Whether `newest` is current; False once it was invalidated.
+    """
+
+    __slots__ = ("newest", "records", "valid")
+
+    def __init__(self) -> None:
+        self.records: list[Materialization] = []
+        self.newest: Materialization | None = None
+        self.valid = False
+
+    @property
+    def current(self) -> Materialization | None:
+        """The current materialization, or None."""
+        return self.newest if self.valid else None
+
+    def add(self, record: Materialization) -> bool:
+        """File a terminal record; says whether it became current."""
+        self.records.append(record)
+        if record.status is not _SUCCEEDED:
+            return False
+        self.newest = record
+        self.valid = True
+        return True
+
+    def discard(self, record: Materialization) -> None:
+        """Forget one record that is not a success."""
+        for index, candidate in enumerate(self.records):
+            if candidate is record:
+                del self.records[index]
+                return
+
+    def prune(self, keep: int) -> list[Materialization]:
+        """Forget the successes beyond the newest `keep`, but never the current one; returns them."""
+        successes = [record for record in self.records if record.status is _SUCCEEDED]
+        current = self.current
+        forgotten = [record for record in successes[: max(0, len(successes) - keep)] if record is not current]
+        if forgotten:
+            gone = {id(record) for record in forgotten}
+            self.records = [record for record in self.records if id(record) not in gone]
+            if id(self.newest) in gone:
+                self.newest = None
+        return forgotten
+
+
+class Consumers:
+    """For each input, the asset-partitions whose current materialization was computed from it."""
+
+    __slots__ = ("_of",)
+
+    def __init__(self) -> None:
+        self._of: dict[StepKey, StepKey | dict[StepKey, None]] = {}
+
+    def of(self, key: StepKey) -> list[StepKey]:
+        """The direct consumers of one asset-partition, in the order they were added."""
+        known = self._of.get(key)
+        if known is None:
+            return []
+        return list(known) if isinstance(known, dict) else [known]
+
+    def replace(self, consumer: StepKey, before: tuple[Input, ...], after: tuple[Input, ...]) -> None:
+        """The consumer's current inputs change from `before` to `after`; either may be empty."""
+        new = {(item.asset, item.partition_key): None for item in after}
+        for item in before:
+            key = (item.asset, item.partition_key)
+            if key not in new:
+                self._remove(consumer, key)
+        for key in new:  # Those it already had stay in their place.
+            known = self._of.setdefault(key, consumer)
+            if isinstance(known, dict):
+                known[consumer] = None
+            elif known != consumer:
+                self._of[key] = {known: None, consumer: None}
+
+    def _remove(self, consumer: StepKey, key: StepKey) -> None:
+        known = self._of.get(key)
+        if isinstance(known, dict):
+            known.pop(consumer, None)
+            if not known:
+                del self._of[key]
+        elif known == consumer:
+            del self._of[key]
 
 
 class Ledger:

@@ -94,7 +94,7 @@ def classes_of(value: object, *, wanted: bool) -> list[Any]:
         NewType("Special", type(value)),
         TypeAliasType("Alias", type(value)),
         T,
-        Unknown("Elsewhere"),
+        Unknown("RemoteRuns"),
     ]
     if type(value) in (int, str, bool):
         found += [Literal[value], Literal["other", value]]

@@ -122,7 +122,7 @@ Outcome = TypeAliasType("Outcome", Output[list[int]])
 Pairs = TypeAliasType("Pairs", list[tuple[T, T]], type_params=(T,))
 Json = lazily(lambda: dict[str, Json] | list[Json] | int | str | None)
 Tree = lazily(lambda: dict[str, Tree] | list[Tree] | float)
-Elsewhere = TypeAliasType("Elsewhere", "Frame")  # noqa: F821 - that is what is tested
+RemoteRuns = TypeAliasType("RemoteRuns", "Frame")  # noqa: F821 - that is what is tested
 
 
 @dataclass
@@ -205,7 +205,7 @@ class Sink(Generic[T_contra]):
         (Json, Tree),
         (Ids, list[int]),
         (Pairs[int], list[tuple[int, int]]),
-        (Elsewhere, int),
+        (RemoteRuns, int),
     ],
 )
 def test_what_fits(given, wanted):

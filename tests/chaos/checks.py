@@ -136,7 +136,7 @@ def _check_attempts(
 
 async def _check_replay(world: World, record: RunRecord, events: list[Event], found: Findings) -> None:
     """The events, replayed, give what the tables say."""
-    view = await world.client._conductor.view()
+    view = await world.client._client.view()
     plan = plan_run(view.graph, view, record.request)
     state = RunState(plan, max_parallel=1)
     for event in events:

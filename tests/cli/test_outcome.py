@@ -12,7 +12,7 @@ from flowstone.cli.outcome import failure_lines, show_outcome, skipped_line, ste
 from flowstone.cli.screen import Screen
 from flowstone.cli.session import Outcome
 from flowstone.runs.records import Failure, Materialization, Status
-from flowstone.runtime.step_list import StepList
+from flowstone.runtime.client.step_list import StepList
 
 AT = datetime(2025, 1, 1, tzinfo=UTC)
 

@@ -8,7 +8,7 @@ import time
 import pytest
 
 from flowstone import RunCancelled
-from flowstone.store.cluster import Notice
+from flowstone.store.cluster import Notification
 from tests.cluster.pipeline import PARTS
 
 
@@ -86,7 +86,7 @@ async def test_a_node_that_stops_hands_back(works):
 async def test_a_tree_is_seen_through_the_store(works):
     """A node shows its tree when somebody asks for it."""
     async with works.node():
-        await works.store.cluster.tell(Notice("tree"))
+        await works.store.cluster.tell(Notification("tree"))
         await works.until(lambda: _shown(works))
 
 

@@ -26,9 +26,8 @@ from hypothesis import strategies as st
 from flowstone.io.codecs import CodecError
 from flowstone.io.codecs.classes import Classes
 from flowstone.io.codecs.encoding import MAX_DEPTH, decode_tree, encode_tree
-from flowstone.io.codecs.raw import BytesCodec
+from flowstone.io.codecs.plain import BytesCodec, TextCodec
 from flowstone.io.codecs.selection import Codecs
-from flowstone.io.codecs.text import TextCodec
 from tests.io.exactness import assert_same
 
 

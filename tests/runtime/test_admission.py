@@ -6,7 +6,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from flowstone.runtime.admission import Admission, AdmissionStatistics
+from flowstone.runtime.services.admission import Admission, AdmissionStatistics
 
 
 class Item:

@@ -9,7 +9,7 @@ import pytest
 
 from flowstone import DailyPartitions, MemoryIO, Pipeline, ResourceProvider, Runtime
 from flowstone.alarms import Alarms
-from flowstone.runtime.failure_log import STEPS
+from flowstone.runtime.services.failure_log import STEPS
 
 
 def said(caplog, logger="flowstone.alarms"):

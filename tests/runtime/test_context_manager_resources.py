@@ -13,7 +13,7 @@ from typing import Annotated, Any, Self
 import pytest
 
 from flowstone import MaterializationFailed, Pipeline, Resource, Runtime
-from flowstone.runtime.providers import as_provider
+from flowstone.runtime.services.providers import as_provider
 from flowstone.testing.clock import VirtualClock
 
 

@@ -7,8 +7,8 @@ from types import SimpleNamespace
 import pytest
 
 from flowstone.runs.records import Status
-from flowstone.runtime.control import Cancel, Drain, GiveUp, Release
-from flowstone.runtime.live_run import LiveRun
+from flowstone.runtime.run.control import Cancel, Drain, GiveUp, Release
+from flowstone.runtime.run.live_run import LiveRun
 
 REQUESTS = [Cancel("asked"), Drain(), GiveUp(), Release()]
 

@@ -9,7 +9,7 @@ import threading
 import pytest
 
 from flowstone import MaterializationFailed, Pipeline, Run, RunResult, Runtime, RuntimeStopping, WrongLoop
-from flowstone.runtime.lineage import Lineage
+from flowstone.runtime.client.lineage import Lineage
 
 PARTITIONS = ["a", "b"]
 
@@ -253,7 +253,7 @@ async def test_synchronous_assets_lend_their_threads_to_the_runs_they_wait_for(l
             for key in PARTITIONS:
                 group.create_task(runtime.materialize("asks", partition=key))
         assert [await runtime.load("asks", partition=key) for key in PARTITIONS] == ["leaf", "leaf"]
-        busy = runtime._services.threads.statistics()
+        busy = runtime._ctx.threads.statistics()
         assert (busy.threads, busy.busy, busy.queued) == (2, 0, 0)
 
 

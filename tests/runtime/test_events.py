@@ -9,8 +9,8 @@ import pytest
 
 from flowstone import Context, DailyPartitions, Pipeline, ResourceProvider, RunFailed, Runtime
 from flowstone.runs.events import RunStarted, StepStarted
-from flowstone.runtime.events import EventStream
-from flowstone.runtime.progress import report_progress
+from flowstone.runtime.client.progress import report_progress
+from flowstone.runtime.services.events import EventStream
 from tests.runtime.doubles import BrokenIO, Gate
 
 WEEK = DailyPartitions("2025-01-01", "2025-01-07")

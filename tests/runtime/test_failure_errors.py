@@ -384,7 +384,7 @@ async def test_a_failure_of_an_older_release_is_read():
 
 def test_the_files_of_this_package_are_not_the_users():
     """The place that tells them apart is the package's folder."""
-    from flowstone.runtime import own_code
+    from flowstone.runtime.execution import own_code
 
     assert Path(own_code._OURS) == Path(flowstone.__file__).parent
 

@@ -8,7 +8,7 @@ import logging
 import pytest
 
 from flowstone import DailyPartitions, FlowstoneError, Pipeline, Retry, RunFailed, Runtime
-from flowstone.runtime.failure_log import STEPS
+from flowstone.runtime.services.failure_log import STEPS
 
 pipeline = Pipeline("failing")
 

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from flowstone import Permanent, Retry, Retryable
-from flowstone.runtime.guard import absorb_cancels, call, call_async, describe
+from flowstone.runtime.execution.guard import absorb_cancels, call, call_async, describe
 from tests.hostile.exceptions import BASE_ONLY, CANCELS, CATALOGUE, MADE_BY_PYTHON, UNASKABLE, make, type_name
 
 EVERY = sorted(CATALOGUE)

@@ -164,7 +164,7 @@ async def test_it_counts_what_went_through():
         manager.broken = {"store"}
         with pytest.raises(MaterializationFailed):
             await runtime.materialize("one")
-        process = runtime._services.io["default"]
+        process = runtime._ctx.io["default"]
         statistics = process.statistics()
         assert (statistics.stored, statistics.loaded, statistics.errors) == (1, 1, 1)
 

@@ -9,7 +9,7 @@ from contextlib import aclosing, suppress
 import pytest
 
 from flowstone import Pipeline, Runtime
-from flowstone.runtime.events import Subscription
+from flowstone.runtime.services.events import Subscription
 from tests.runtime.doubles import Gate
 
 
@@ -33,7 +33,7 @@ async def held_run():
 def kept(runtime):
     """Subscriptions that exist at all, heard of or not."""
     gc.collect()
-    stream = runtime._services.stream
+    stream = runtime._ctx.stream
     return sum(type(each) is Subscription and each._stream is stream for each in gc.get_objects())
 
 
@@ -85,7 +85,7 @@ async def test_a_live_run_keeps_nothing_of_who_has_stopped_reading_its_events(he
         await visit(run.events())
     for _ in range(10):
         await asyncio.sleep(0)
-    assert runtime._services.stream.statistics().subscribers == 0
+    assert runtime._ctx.stream.statistics().subscribers == 0
     assert kept(runtime) == 0
 
 
@@ -94,8 +94,8 @@ async def test_a_subscription_that_is_dropped_is_forgotten_at_once(held_run):
     runtime, _ = held_run
     for _ in range(20):
         await runtime.subscribe().__aenter__()
-    assert runtime._services.stream.statistics().subscribers == 0
-    assert not runtime._services.stream.heard
+    assert runtime._ctx.stream.statistics().subscribers == 0
+    assert not runtime._ctx.stream.heard
     assert kept(runtime) == 0
 
 

@@ -273,7 +273,7 @@ async def test_partitions_that_cannot_be_added(name, keys, says):
             await runtime.add_partitions(name, keys)
         with pytest.raises(PartitionError, match=says):
             await runtime.remove_partitions(name, keys)
-        assert await runtime._services.store.partitions("customers") == []
+        assert await runtime._ctx.store.partitions("customers") == []
 
 
 async def test_dynamic_partitions_as_a_dimension():

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from flowstone import FileIO, MemoryIO, Pipeline
-from flowstone.runtime.placement import Candidate, place, travels
+from flowstone.runtime.cluster.placement import Candidate, place, travels
 
 
 def node(name: str, busy: int, capacity: int = 4) -> Candidate:

@@ -13,7 +13,7 @@ from textwrap import dedent
 import pytest
 
 from flowstone import MaterializationFailed, Pipeline, RunCancelled, RunFailed, Runtime
-from flowstone.runtime.processes import Processes
+from flowstone.runtime.execution.processes import Processes
 from tests.runtime.process_assets import pipeline
 
 LONG = 20.0
@@ -276,7 +276,7 @@ async def test_a_dead_idle_process_is_replaced(runtime):
 @pytest.mark.parametrize("how", ["closes", "writes"])
 async def test_a_process_that_spoils_the_conversation_is_killed(runtime, monkeypatch, how):
     """Whoever waits for it would wait as long as it lives: nothing that it says can be understood any more."""
-    monkeypatch.setattr("flowstone.runtime.worker._ENDS_WITHIN", 0.0)
+    monkeypatch.setattr("flowstone.runtime.execution.subprocess._ENDS_WITHIN", 0.0)
     found = await failure(runtime, "spoils", partition=how)
     assert "lost its connection to the program, and was killed: its code closed files" in found.message
     assert found.retryable

@@ -22,9 +22,9 @@ from flowstone import (
 from flowstone.actors import SupervisorGaveUp
 from flowstone.runs.events import StepSucceeded
 from flowstone.runs.state import RunState
-from flowstone.runtime.events import Events
-from flowstone.runtime.run_coordinator import RunCoordinator
-from flowstone.runtime.store_keeper import StoreKeeper
+from flowstone.runtime.run.coordinator import RunCoordinator
+from flowstone.runtime.run.retention import Retention
+from flowstone.runtime.services.events import Events
 from tests.runtime.doubles import Gate, Meter, UnreliableStore
 
 WEEK = DailyPartitions("2025-01-01", "2025-01-07")
@@ -510,8 +510,8 @@ async def test_runs_go_on_when_the_services_above_them_are_restarted(monkeypatch
         assert [progress.done for progress in heard] == list(range(1, 15))
         assert set((await scene.successes(result.run_id)).values()) == {1}
         assert ("raw", 2, 2) in scene.starts
-        services = next(process for process in runtime.tree().walk() if process.name == "services")
-        assert services.restarts == 1
+        ctx = next(process for process in runtime.tree().walk() if process.name == "services")
+        assert ctx.restarts == 1
         assert (await runtime.materialize("raw", partition="2025-01-01")).status == "succeeded"
 
 
@@ -526,7 +526,7 @@ async def test_a_root_that_gives_up_ends_the_body_and_all_who_wait(monkeypatch, 
 
     scene = Scene()
     gate = scene.gates["raw", 1] = Gate()
-    monkeypatch.setattr(StoreKeeper, "run", crash_always)
+    monkeypatch.setattr(Retention, "run", crash_always)
     async with asyncio.timeout(10):
         with pytest.raises(SupervisorGaveUp, match="injected"):
             async with scene.runtime(cancel_timeout=0.1) as runtime:

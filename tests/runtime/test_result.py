@@ -18,9 +18,9 @@ from flowstone import (
     WrongLoop,
 )
 from flowstone.runs.records import Materialization, RunRecord, RunRequest, Status
+from flowstone.runtime.client.result import RunResult
+from flowstone.runtime.client.step_list import NotLoaded, StepList
 from flowstone.runtime.loop_affinity import LoopAffinity
-from flowstone.runtime.result import RunResult
-from flowstone.runtime.step_list import NotLoaded, StepList
 from flowstone.store import MemoryStore
 
 AT = datetime(2025, 1, 1, tzinfo=UTC)

@@ -14,8 +14,8 @@ from textwrap import dedent
 
 import pytest
 
-from flowstone.runtime.guard import call
-from flowstone.runtime.threads import Threads, ThreadStatistics
+from flowstone.runtime.execution.guard import call
+from flowstone.runtime.execution.threads import Threads, ThreadStatistics
 
 pytestmark = pytest.mark.both_loops
 LONG = 20.0
@@ -356,7 +356,7 @@ def test_a_hung_thread_does_not_hold_the_exit():
     """The interpreter exits, with status 0, while a call hangs in its thread."""
     script = dedent("""
         import asyncio, threading
-        from flowstone.runtime.threads import Threads
+        from flowstone.runtime.execution.threads import Threads
 
         async def main():
             entered = threading.Event()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from flowstone.runtime.turnaround import Turnaround
+from flowstone.runtime.cluster.placement import Turnaround
 
 
 def test_nothing_known_is_worth_a_try():

@@ -17,7 +17,7 @@ import pytest
 
 from flowstone.runs.events import StepRetried
 from flowstone.runs.records import Status
-from flowstone.store.cluster import Node, NodeReport, Notice, StepLease
+from flowstone.store.cluster import Node, NodeReport, Notification, StepLease
 from flowstone.store.protocol import StaleWrite, Store
 from tests.store.facts import FAILURE, at, begun, end, over, run, start
 
@@ -76,13 +76,13 @@ class Heard:
     """Notes what a node hears: `with heard.of(store)`."""
 
     def __init__(self) -> None:
-        self.notices: list[Notice] = []
+        self.notifications: list[Notification] = []
 
-    def __contains__(self, notice: Notice) -> bool:
-        return notice in self.notices
+    def __contains__(self, notice: Notification) -> bool:
+        return notice in self.notifications
 
     def of(self, store):
-        return store.cluster.watch(self.notices.append)
+        return store.cluster.watch(self.notifications.append)
 
 
 class ClusterContract:
@@ -518,7 +518,7 @@ class ClusterContract:
         heard = Heard()
         with heard.of(place.store):
             await two[1].submit(run())
-            await place.until(lambda: Notice("queued", "sales") in heard)
+            await place.until(lambda: Notification("queued", "sales") in heard)
 
     async def test_a_cancel_a_lease_and_an_end_are_heard_of(self, place, owned):
         """The owner hears of the cancel, the other node of its lease, both of the end."""
@@ -527,15 +527,17 @@ class ClusterContract:
         ours, theirs = Heard(), Heard()
         with ours.of(place.store), theirs.of(other):
             await second.request_cancel("run-1", "asked")
-            await place.until(lambda: Notice("cancel", "run-1") in ours)
+            await place.until(lambda: Notification("cancel", "run-1") in ours)
             await first.grant([lease("a")])
-            await place.until(lambda: Notice("leases", "n2") in theirs)
-            theirs.notices.clear()
+            await place.until(lambda: Notification("leases", "n2") in theirs)
+            theirs.notifications.clear()
             await first.cancel_leases("run-1", [("a", None)])
-            await place.until(lambda: Notice("leases", "n2") in theirs)
+            await place.until(lambda: Notification("leases", "n2") in theirs)
             await place.store.write(over(), 1)
             await place.until(
-                lambda: Notice("finished", "run-1") in theirs and Notice("finished", "run-1") in ours
+                lambda: (
+                    Notification("finished", "run-1") in theirs and Notification("finished", "run-1") in ours
+                )
             )
 
     async def test_the_owner_hears_of_what_another_node_recorded(self, place, two):
@@ -546,16 +548,16 @@ class ClusterContract:
         heard = Heard()
         with heard.of(place.store):
             await place.store.write(begun(), taken.epoch)  # By n1, which is not the owner.
-            await place.until(lambda: Notice("steps", "run-1") in heard)
+            await place.until(lambda: Notification("steps", "run-1") in heard)
 
     async def test_what_is_told_is_heard_by_all(self, place, two):
         """A node that joins or leaves, and what somebody wants to say."""
         heard = Heard()
         with heard.of(place.store):
-            await two[1].tell(Notice("tree", "n1"))
-            await place.until(lambda: Notice("tree", "n1") in heard)
+            await two[1].tell(Notification("tree", "n1"))
+            await place.until(lambda: Notification("tree", "n1") in heard)
             await two[1].leave("n2")
-            await place.until(lambda: any(notice.kind == "nodes" for notice in heard.notices))
+            await place.until(lambda: any(notice.kind == "nodes" for notice in heard.notifications))
 
     async def test_after_the_block_nothing_is_heard(self, place, two):
         """`watch` ends with its block."""
@@ -563,6 +565,6 @@ class ClusterContract:
         with late.of(place.store):
             with early.of(place.store):
                 pass
-            await two[1].tell(Notice("tree"))
-            await place.until(lambda: Notice("tree") in late)
-        assert early.notices == []
+            await two[1].tell(Notification("tree"))
+            await place.until(lambda: Notification("tree") in late)
+        assert early.notifications == []

@@ -24,7 +24,7 @@ from flowstone.runs.events import (
     StepSucceeded,
 )
 from flowstone.runs.records import Status
-from flowstone.store.cluster import Beats, NodeReport, Notice, WatchedNode
+from flowstone.store.cluster import Beats, NodeReport, Notification, WatchedNode
 from flowstone.store.history import History
 from flowstone.store.memory import MemoryStore
 from flowstone.store.protocol import StaleWrite
@@ -196,11 +196,11 @@ class SharedMemoryStore(MemoryStore):
 
     def _written(self, event):
         if isinstance(event, RunFinished):
-            self.shared.tell(Notice("finished", event.run_id))
+            self.shared.tell(Notification("finished", event.run_id))
             return
         log = self.shared.log(event.run_id)
         if log is not None and log.head().owner != self.node:
-            self.shared.tell(Notice("steps", event.run_id))
+            self.shared.tell(Notification("steps", event.run_id))
 
     # Nodes --------------------------------------------------------------------------------------------------
 
@@ -214,7 +214,7 @@ class SharedMemoryStore(MemoryStore):
         self._lost = lost
         self._stop_beating()
         self._schedule_beat(node.lease)
-        self.shared.tell(Notice("nodes"))
+        self.shared.tell(Notification("nodes"))
 
     def report(self, report):
         self._report = report
@@ -227,7 +227,7 @@ class SharedMemoryStore(MemoryStore):
         row = self.shared.nodes.get(node_id)
         if row is not None:
             row.left = True
-            self.shared.tell(Notice("nodes"))
+            self.shared.tell(Notification("nodes"))
 
     async def nodes(self):
         await self._pass("nodes")
@@ -358,7 +358,7 @@ class SharedMemoryStore(MemoryStore):
 
     def _enqueue(self, run_id, pipeline):
         self.shared.queue[run_id] = None
-        self.shared.tell(Notice("queued", pipeline))
+        self.shared.tell(Notification("queued", pipeline))
 
     async def request_cancel(self, run_id, reason):
         await self._pass("request_cancel")
@@ -370,10 +370,10 @@ class SharedMemoryStore(MemoryStore):
             self.shared.queue.pop(run_id, None)
             at = self.shared.now()
             self._history.write(RunFinished(at, run_id, head.request.asset, Status.CANCELLED), head.epoch)
-            self.shared.tell(Notice("finished", run_id))
+            self.shared.tell(Notification("finished", run_id))
             return
         self.shared.cancels[run_id] = reason
-        self.shared.tell(Notice("cancel", run_id))
+        self.shared.tell(Notification("cancel", run_id))
 
     async def cancelling(self, node_id):
         await self._pass("cancelling")
@@ -394,7 +394,7 @@ class SharedMemoryStore(MemoryStore):
             self.shared.refused.pop(at, None)
         self.shared.most_leases = max(self.shared.most_leases, len(self.shared.leases))
         for node_id in {lease.node: None for lease in leases}:
-            self.shared.tell(Notice("leases", node_id))
+            self.shared.tell(Notification("leases", node_id))
 
     async def leases(self, node_id):
         await self._pass("leases")
@@ -410,7 +410,7 @@ class SharedMemoryStore(MemoryStore):
             lease = self.shared.leases.get((run_id, asset, partition_key))
             if lease is not None:
                 self.shared.leases[run_id, asset, partition_key] = replace(lease, cancelled=True)
-                self.shared.tell(Notice("leases", lease.node))
+                self.shared.tell(Notification("leases", lease.node))
 
     async def settle(self, run_id, keys):
         await self._pass("settle")
@@ -418,7 +418,7 @@ class SharedMemoryStore(MemoryStore):
             if at[0] == run_id and (keys is None or at[1:] in keys):
                 lease = self.shared.leases.pop(at)
                 self.shared.refused.pop(at, None)
-                self.shared.tell(Notice("leases", lease.node))
+                self.shared.tell(Notification("leases", lease.node))
 
     async def endings(self, run_id, attempts):
         await self._pass("endings")
@@ -472,7 +472,7 @@ class SharedMemoryStore(MemoryStore):
         def look():
             timer[0] = self.shared.clock.call_later(_LOOK if self.listens else _LOOK / 2, look)
             if self._broken is None:
-                heard(Notice("look"))
+                heard(Notification("look"))
 
         timer[0] = self.shared.clock.call_later(_LOOK, look)
         try:

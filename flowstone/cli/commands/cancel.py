@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from flowstone.runs.records import RunRecord
     from flowstone.store import Store
-    from flowstone.store.cluster import Cluster, Notice, WatchedNode
+    from flowstone.store.cluster import Cluster, Notification, WatchedNode
 
 __all__ = ["cancel"]
 
@@ -85,7 +85,7 @@ async def _stopped(screen: Screen, store: Store, cluster: Cluster, run: RunRecor
         return run
     woken = asyncio.Event()
 
-    def heard(notice: Notice) -> None:
+    def heard(notice: Notification) -> None:
         if notice.kind == "look" or notice.subject == run.id:
             woken.set()
 

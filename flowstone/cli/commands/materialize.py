@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable
 
     from flowstone.runs.records import Materialization, Refresh
-    from flowstone.runtime.result import RunResult
+    from flowstone.runtime.client.result import RunResult
     from flowstone.runtime.runtime import Runtime
 
 __all__ = ["materialize"]

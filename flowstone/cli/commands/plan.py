@@ -26,7 +26,7 @@ from flowstone.cli.tables import table
 
 if TYPE_CHECKING:
     from flowstone.cli.loading import Loaded
-    from flowstone.runtime.preview import Plan
+    from flowstone.runtime.client.plan import Plan
 
 __all__ = ["plan"]
 

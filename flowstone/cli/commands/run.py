@@ -18,7 +18,7 @@ from flowstone.cli.places import history
 from flowstone.cli.queued import why_waiting
 from flowstone.cli.screen import Screen
 from flowstone.runs.records import Status
-from flowstone.runtime.step_list import StepList
+from flowstone.runtime.client.step_list import StepList
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, AsyncIterator, Sequence

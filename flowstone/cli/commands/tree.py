@@ -17,7 +17,7 @@ from flowstone.cli.options import Debug, Json, StoreUrl
 from flowstone.cli.places import cluster_of, history, shares, shown
 from flowstone.cli.screen import Screen
 from flowstone.cli.session import open_runtime
-from flowstone.store.cluster import Notice
+from flowstone.store.cluster import Notification
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -84,7 +84,7 @@ async def _fresh(cluster: Cluster) -> Sequence[WatchedNode]:
         return node.tree_at != before.get(node.node.id)
 
     if nodes:
-        await cluster.tell(Notice("tree"))
+        await cluster.tell(Notification("tree"))
     with anyio.move_on_after(_PATIENCE):
         while any(node.seems_alive and not answers(node) for node in nodes):
             await anyio.sleep(_LOOK)

@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 
     from flowstone.cli.loading import Loaded
     from flowstone.cli.screen import Screen
-    from flowstone.runtime.live_run import LiveRun
     from flowstone.runtime.options import Options
+    from flowstone.runtime.run.live_run import LiveRun
     from flowstone.runtime.runtime import Runtime
 
 __all__ = ["serve_node"]
@@ -80,14 +80,14 @@ def _settings(given: Mapping[str, Any]) -> Options:
 async def _live(
     screen: Screen, runtime: Runtime, loaded: Loaded, store: str, lifeline: Lifeline, chosen: Options
 ) -> None:
-    services = runtime._started()
+    ctx = runtime._started()
     chronicle = Chronicle(screen, runtime)
-    async with services.stream.subscribe(()) as events, beside(lambda: chronicle.follow(events)):
+    async with ctx.stream.subscribe(()) as events, beside(lambda: chronicle.follow(events)):
         assets = count(len(loaded.pipeline.assets), "asset")
         chronicle.tell(
             "node.started",
-            f"node {services.node} works for {loaded.target} ({assets}) with {shown(store)}; SIGTERM stops it",
-            node=services.node,
+            f"node {ctx.node} works for {loaded.target} ({assets}) with {shown(store)}; SIGTERM stops it",
+            node=ctx.node,
             pipeline=loaded.pipeline.name,
             store=shown(store),
         )
@@ -97,7 +97,7 @@ async def _live(
             "node.stopping",
             _waits_for(left, chosen),
             "yellow",
-            node=services.node,
+            node=ctx.node,
             runs=[run.record.id for run in left],
             within=chosen.shutdown_timeout,
         )
@@ -114,7 +114,7 @@ async def _live(
         await chronicle.all_told(_TELLING)
         handed_back = [run.record.id for run in left if run.status is None]
         words = f"; {count(len(handed_back), 'run')} left to other nodes" if handed_back else ""
-        chronicle.tell("node.stopped", f"stopped{words}", node=services.node, handed_back=handed_back)
+        chronicle.tell("node.stopped", f"stopped{words}", node=ctx.node, handed_back=handed_back)
 
 
 def _waits_for(runs: tuple[LiveRun, ...], chosen: Options) -> str:

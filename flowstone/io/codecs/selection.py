@@ -9,11 +9,9 @@ from flowstone.io.codecs.classes import Classes
 from flowstone.io.codecs.codec import CodecError, type_name
 from flowstone.io.codecs.pandas_frames import PandasCodec
 from flowstone.io.codecs.parquet import PolarsCodec, PyarrowCodec
-from flowstone.io.codecs.pickled import PickleCodec
-from flowstone.io.codecs.raw import BytesCodec
+from flowstone.io.codecs.plain import BytesCodec, PickleCodec, TextCodec
 from flowstone.io.codecs.remedies import remedy_for
 from flowstone.io.codecs.tagged import DataclassCodec, JsonCodec, PydanticCodec
-from flowstone.io.codecs.text import TextCodec
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

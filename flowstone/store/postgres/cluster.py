@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from contextlib import AbstractContextManager
 
     from flowstone.runs.records import RunRecord, StepKey
-    from flowstone.store.cluster import Notice
+    from flowstone.store.cluster import Notification
     from flowstone.store.postgres.database import Connection, Database
     from flowstone.store.postgres.journal import Journal
 
@@ -239,10 +239,10 @@ class PostgresCluster(Cluster):
     def listens(self) -> bool:
         return not self._database.pooled
 
-    def watch(self, heard: Callable[[Notice], None]) -> AbstractContextManager[None]:
+    def watch(self, heard: Callable[[Notification], None]) -> AbstractContextManager[None]:
         return self._listener.watch(heard)
 
-    async def tell(self, notice: Notice) -> None:
+    async def tell(self, notice: Notification) -> None:
         await self._database.fetch("tell", f"{notice.kind}:{notice.subject}")
 
     async def _transact(self, what: str, work: Callable[[Connection], Coroutine[Any, Any, Any]]) -> Any:

@@ -10,7 +10,7 @@ import asyncio
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any, Final, get_args
 
-from flowstone.store.cluster import Notice, NoticeKind
+from flowstone.store.cluster import Notification, NotificationKind
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Iterator
@@ -24,7 +24,7 @@ _LOOK: Final = 1.0
 _LOOK_POOLED: Final = 0.5
 _PING: Final = 10  # Looks between two questions whether the connection still lives.
 _ANSWER: Final = 5.0
-_LOOKING: Final = Notice("look")
+_LOOKING: Final = Notification("look")
 
 
 class Listener:
@@ -45,13 +45,13 @@ class Listener:
         self._database = database
         self._start = start
         self._tick = tick
-        self._watchers: dict[object, Callable[[Notice], None]] = {}
+        self._watchers: dict[object, Callable[[Notification], None]] = {}
         self._task: Any = None
         self._broken = asyncio.Event()
         self._listening = asyncio.Event()
 
     @contextmanager
-    def watch(self, heard: Callable[[Notice], None]) -> Iterator[None]:
+    def watch(self, heard: Callable[[Notification], None]) -> Iterator[None]:
         """See `Cluster.watch`."""
         mark = object()
         self._watchers[mark] = heard
@@ -117,18 +117,18 @@ class Listener:
 
     def _on_notification(self, _connection: object, _pid: int, _channel: str, payload: str) -> None:
         kind, _, subject = payload.partition(":")
-        for known in get_args(NoticeKind):
+        for known in get_args(NotificationKind):
             if kind == known:
-                self._hand_out(Notice(known, subject))
+                self._hand_out(Notification(known, subject))
 
-    def _hand_out(self, notice: Notice) -> None:
+    def _hand_out(self, notice: Notification) -> None:
         if notice is _LOOKING:
             self._tick()
         for heard in tuple(self._watchers.values()):
             heard(notice)
 
 
-def _nobody(_notice: Notice) -> None:
+def _nobody(_notice: Notification) -> None:
     """Hears nothing; it keeps the connection open."""
 
 

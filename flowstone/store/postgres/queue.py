@@ -5,8 +5,8 @@ out in the transaction that makes a node the run's owner. So no job is ever in s
 rescue, to heartbeat for or to acknowledge too late, and what becomes of the run is the run's own record.
 
 A job is due from the moment it is there. Who does not want a run for a while leaves it alone by its own monotonic
-clock (`Claimant`), because an instant written into the queue would be read by another clock, or by the same one
-after it was set back.
+clock (`QueueConsumer`), because an instant written into the queue would be read by another clock, or by the same
+one after it was set back.
 
 Of pgqueuer this uses its tables and how it fills them; not its workers, which acknowledge without a fence and leave
 a job `picked` when they are stopped at the wrong moment; and not its way to take jobs, which asks what time it is

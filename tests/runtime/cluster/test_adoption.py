@@ -10,8 +10,9 @@ import pytest
 
 from flowstone import Pipeline, Retry, RunCancelled, RunFailed, RuntimeStopping, StoreUnavailable
 from flowstone.runs.events import StepStarted
-from flowstone.runtime import adoption, run_coordinator
-from flowstone.runtime.run_coordinator import RunCoordinator
+from flowstone.runtime.cluster import adoption
+from flowstone.runtime.run import coordinator
+from flowstone.runtime.run.coordinator import RunCoordinator
 from tests.runtime.cluster.scene import LEASE
 from tests.runtime.doubles import Gate
 
@@ -438,11 +439,11 @@ async def test_a_run_whose_look_ups_end_its_nodes_is_closed(town, monkeypatch):
     """Adopted three times with no record since, it fails and says why; its first node had begun it as any other."""
     looking = []
 
-    async def deadly(services, *_):
-        looking.append(services.node)
+    async def deadly(ctx, *_):
+        looking.append(ctx.node)
         await asyncio.Event().wait()
 
-    monkeypatch.setattr(run_coordinator, "find_reusable", deadly)
+    monkeypatch.setattr(coordinator, "find_reusable", deadly)
     command = await town.node("command", worker=False)
     run = await command.submit_backfill("raw")
     for name in "abcd":
@@ -463,14 +464,14 @@ async def test_a_run_whose_look_ups_end_its_nodes_is_closed(town, monkeypatch):
 
 async def test_a_run_that_waits_for_a_slot_after_its_look_ups_is_not_blamed(town, monkeypatch):
     """Whatever became of the nodes on which it waited, five in a row; the first died while it looked."""
-    look = run_coordinator.find_reusable
+    look = coordinator.find_reusable
 
-    async def deadly_at_first(services, *arguments):
-        if services.node == town.stores["a"].node:
+    async def deadly_at_first(ctx, *arguments):
+        if ctx.node == town.stores["a"].node:
             await asyncio.Event().wait()
-        return await look(services, *arguments)
+        return await look(ctx, *arguments)
 
-    monkeypatch.setattr(run_coordinator, "find_reusable", deadly_at_first)
+    monkeypatch.setattr(coordinator, "find_reusable", deadly_at_first)
     nodes = "abcdefg"
     for name in nodes:
         town.gates[name, "one", None] = Gate()
@@ -533,7 +534,7 @@ async def test_a_run_that_nobody_gets_on_with_is_closed(town, monkeypatch):
     second = await town.node("second")
     monkeypatch.setattr(adoption, "take_up", fail)
     await town.die("first")
-    await town.until(lambda: "it says no" in str(second._runs.forsaken.get(run.id)), 5)
+    await town.until(lambda: "it says no" in str(second._runs.to_resume.get(run.id)), 5)
     assert (await second.health()).retried == {run.id: "it says no"}
     await town.until(lambda: town.status(run.id) == "failed", 10)
     await town.clock.advance(2.0)

@@ -7,7 +7,7 @@ import logging
 import pytest
 
 from flowstone import PartitionError, Pipeline, RunFailed
-from flowstone.runtime import taking
+from flowstone.runtime.run import takeover as taking
 from tests.runtime.cluster.scene import WEEK
 from tests.runtime.doubles import Gate
 

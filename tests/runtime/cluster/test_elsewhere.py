@@ -256,9 +256,9 @@ async def test_a_tree_is_shown_to_who_asks(town):
     assert first == [child.name for child in worker.tree().children]
     await town.clock.advance(2)
     assert (await names())[1] == at
-    from flowstone.store.cluster import Notice
+    from flowstone.store.cluster import Notification
 
-    await store.tell(Notice("tree", town.stores["worker"].node))
+    await store.tell(Notification("tree", town.stores["worker"].node))
     await town.clock.settle()
     assert (await names())[1] > at
 

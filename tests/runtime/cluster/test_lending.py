@@ -8,7 +8,7 @@ from types import SimpleNamespace
 
 from flowstone.runs.commands import StartStep
 from flowstone.runs.events import StepRetried
-from flowstone.runtime.lending import Lending
+from flowstone.runtime.cluster.step_leases import StepLeases
 from tests.store.facts import FAILURE, at
 
 KEY = ("raw", "a")
@@ -43,11 +43,11 @@ async def test_a_step_that_is_lent_again_keeps_its_new_lease():
         record=SimpleNamespace(id="run-1", epoch=0, pipeline="p"),
         plan=SimpleNamespace(step=lambda _: (KEY[0], None, KEY[1])),
     )
-    services = SimpleNamespace(
+    ctx = SimpleNamespace(
         node="me",
         settings=SimpleNamespace(max_concurrency=0, cancel_timeout=1),
         peers=SimpleNamespace(all_alive=list, gone=lambda _: False),
-        notices=SimpleNamespace(on=lambda *_: nullcontext()),
+        notifications=SimpleNamespace(on=lambda *_: nullcontext()),
         learn=lambda _events: None,
         clock=SimpleNamespace(monotonic=lambda: 0.0),
     )
@@ -57,8 +57,8 @@ async def test_a_step_that_is_lent_again_keeps_its_new_lease():
         lending._to_look = True  # A notice came in.
         lending.flush()
 
-    lending = Lending(
-        services,
+    lending = StepLeases(
+        ctx,
         cluster,
         run,
         start=lambda work: tasks.append(asyncio.create_task(work)),

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from flowstone import StoreUnavailable
-from flowstone.runtime.peers import Peers
+from flowstone.runtime.services.peers import Peers
 from flowstone.store.cluster import Beats, Node, WatchedNode
 from tests.runtime.cluster.scene import LEASE
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from flowstone import Pipeline, RunFailed, StaticPartitions, StoreUnavailable
-from flowstone.runtime import adoption
+from flowstone.runtime.cluster import adoption
 from flowstone.store.cluster import NodeReport
 from tests.runtime.cluster.scene import LEASE
 from tests.runtime.doubles import Gate

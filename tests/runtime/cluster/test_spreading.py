@@ -9,8 +9,8 @@ import pytest
 
 from flowstone import Context, DailyPartitions, MemoryIO, Pipeline, Retry, RunFailed, Status
 from flowstone.runs.events import StepRetried, StepStarted
-from flowstone.runtime import step_executor
-from flowstone.runtime.step_executor import StepExecutor
+from flowstone.runtime.cluster import step_executor
+from flowstone.runtime.cluster.step_executor import StepExecutor
 from flowstone.store.protocol import StoreRefused
 from tests.runtime.cluster.scene import LEASE
 from tests.runtime.doubles import Gate
@@ -560,7 +560,7 @@ async def test_a_node_that_cannot_plan_a_run_hands_back(town, monkeypatch):
     """It holds another release; whatever its planner raises, none of its processes crashes."""
     planned = []
 
-    async def refuse(services, record):
+    async def refuse(ctx, record):
         planned.append(record.id)
         raise KeyError("no such asset")
 

@@ -9,7 +9,7 @@ from dataclasses import replace
 import asyncpg
 import pytest
 
-from flowstone.store.cluster import Notice
+from flowstone.store.cluster import Notification
 from flowstone.store.postgres import PostgresStore, heartbeat
 from tests.store.cluster_contract import Heard, node, nothing
 
@@ -87,11 +87,11 @@ async def test_a_listener_without_a_connection_comes_back(store, database):
         await terminate_all(database)
 
         async def hears() -> bool:
-            await store.cluster.tell(Notice("tree", "n1"))
-            return Notice("tree", "n1") in heard
+            await store.cluster.tell(Notification("tree", "n1"))
+            return Notification("tree", "n1") in heard
 
         await until(hears)
-        assert Notice("look") in heard
+        assert Notification("look") in heard
 
 
 async def test_a_forgotten_node_joins_again(store, database):

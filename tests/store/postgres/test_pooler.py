@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from flowstone.store.cluster import Notice
+from flowstone.store.cluster import Notification
 from flowstone.store.postgres import PostgresStore
 from tests.store.cluster_contract import Heard, node, nothing
 from tests.store.contract import StoreContract
@@ -131,7 +131,7 @@ async def test_a_node_behind_a_pooler_looks(pooled):
     looked = asyncio.Event()
 
     def hear(notice) -> None:
-        heard.notices.append(notice)
+        heard.notifications.append(notice)
         looked.set()
 
     await cluster.join(node("n1"), nothing)
@@ -142,7 +142,7 @@ async def test_a_node_behind_a_pooler_looks(pooled):
             await looked.wait()
         (taken,) = await cluster.take("n1", ["sales"], 5)
     assert taken.owner == "n1"
-    assert set(heard.notices) == {Notice("look")}
+    assert set(heard.notifications) == {Notification("look")}
     await cluster.leave("n1")
     await store.close()
 

@@ -1,0 +1,64 @@
+"""What a caller is raised for a run that did not succeed.
+
+The text comes from the records. Where the exception is at hand, in the process that ran the step, and is the only
+one, it is the cause: a debugger can then go to the frame that raised it. No exception of ours refers to one of
+the user's in any other way, and no record does, so that the frames and what they hold live as long as the error
+that was raised and no longer.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from flowstone.errors import MaterializationFailed, RunCancelled, RunFailed
+from flowstone.runs.failure_text import alike, failure_line, failure_lines, failure_note
+from flowstone.runs.records import Status
+
+if TYPE_CHECKING:
+    from flowstone.runs.records import Materialization
+    from flowstone.runtime.client.result import RunResult
+
+__all__ = ["materialization_failed", "raise_unless_succeeded"]
+
+_MOST_FAILURES = 100
+_MOST_NOTES = 3
+
+
+def materialization_failed(record: Materialization) -> MaterializationFailed:
+    """The error for a step that failed."""
+    error = MaterializationFailed(failure_line(record), record)
+    _note(error, record)
+    return error
+
+
+def raise_unless_succeeded(result: RunResult, cause: BaseException | None = None) -> None:
+    """Raise what became of a run that did not succeed.
+
+    Args:
+        result: What it gave.
+        cause: What its only failed step raised, if that is at hand.
+    """
+    if result.status is Status.FAILED:
+        raise _run_failed(result) from (cause if len(result.failed) == 1 else None)
+    if result.status is Status.CANCELLED:
+        raise RunCancelled(f"Run {result.run_id} was cancelled.", result.run_id, result)
+
+
+def _run_failed(result: RunResult) -> RunFailed:
+    failures = tuple(result.failed.loaded[:_MOST_FAILURES])
+    what = f"{len(result.failed)} of {len(result)} steps failed"
+    if len(result.skipped):
+        what += f", {len(result.skipped)} {'was' if len(result.skipped) == 1 else 'were'} skipped"
+    told = failure_lines(failures, len(result.failed))
+    if not failures:
+        told = ": the run was given up before its steps were recorded"
+    error = RunFailed(f"Run {result.run_id}: {what}{told}", failures, result)
+    for group in alike(failures)[:_MOST_NOTES]:
+        _note(error, group[0])
+    return error
+
+
+def _note(error: MaterializationFailed | RunFailed, record: Materialization) -> None:
+    note = failure_note(record)
+    if note is not None:
+        error.add_note(note)

@@ -1,0 +1,100 @@
+"""The handle of one run: wait for it, look at it, stop it, from whatever process opened its store."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+
+from flowstone.runs.events import RunFinished
+from flowstone.runtime.client.failure_errors import raise_unless_succeeded
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+    from flowstone.runs.events import Event
+    from flowstone.runs.records import Status
+    from flowstone.runtime.client.result import RunResult
+    from flowstone.runtime.client.run_client import RunClient
+
+__all__ = ["Run"]
+
+
+class Run:
+    """A run, by its id. Handles are cheap and equal if they name the same run.
+
+    They are used where their runtime is: on its event loop, while it runs. Elsewhere each method raises
+    `WrongLoop` or `RuntimeStopping`.
+
+    Attributes:
+        id: The run's id.
+    """
+
+    __slots__ = ("_client", "id")
+
+    def __init__(self, run_id: str, client: RunClient) -> None:
+        self.id = run_id
+        self._client = client
+
+    async def wait(self, timeout: float | None = None) -> RunResult:
+        """Wait until the run has ended.
+
+        Args:
+            timeout: Seconds to wait; the run goes on when they are over. Default: no limit.
+
+        Raises:
+            RunFailed: A step failed.
+            RunCancelled: The run was cancelled.
+            TimeoutError: It has not ended in time.
+            StoreUnavailable: The store is there and refuses for good: its schema or database was dropped, or
+                rights were revoked. An outage that may pass is waited out.
+        """
+        self._client.require_usable()
+        async with asyncio.timeout(timeout):
+            cause = await self._client.ended(self.id)
+        result = await self._client.result(self.id)
+        raise_unless_succeeded(result, cause)
+        return result
+
+    async def status(self) -> Status:
+        """The run's status now."""
+        self._client.require_usable()
+        return await self._client.run_status(self.id)
+
+    async def cancel(self) -> None:
+        """Stop the run; returns when it has stopped. Harmless if it has ended."""
+        self._client.require_usable()
+        await self._client.cancel(self.id)
+
+    async def drain(self) -> None:
+        """Let the running steps finish and start no others; returns when the run has stopped.
+
+        Steps that were not begun end `cancelled`, and so does the run if there are any. A run that another node
+        drives is cancelled.
+        """
+        self._client.require_usable()
+        await self._client.drain(self.id)
+
+    async def result(self) -> RunResult:
+        """What the run has given so far, without waiting and whatever its status."""
+        self._client.require_usable()
+        return await self._client.result(self.id)
+
+    def events(self) -> AsyncIterator[Event]:
+        """What happened in the run and what happens, in order; ends when the run has ended."""
+        self._client.require_usable()
+        return self._events()
+
+    async def _events(self) -> AsyncIterator[Event]:
+        async for event in self._client.events(self.id):
+            yield event
+            if isinstance(event, RunFinished):
+                return
+
+    def __eq__(self, other: object) -> bool:
+        return self.id == other.id if isinstance(other, Run) else NotImplemented
+
+    def __hash__(self) -> int:
+        return hash((Run, self.id))
+
+    def __repr__(self) -> str:
+        return f"Run({self.id!r})"

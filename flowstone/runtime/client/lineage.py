@@ -1,0 +1,97 @@
+"""Lineage: which values came from which, as recorded, at the level of partitions."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from flowstone.assets.partition_keys import decode_partition
+from flowstone.runtime.client.requests import asset_named, encoded
+
+if TYPE_CHECKING:
+    from flowstone.runtime.client.run_client import RunClient
+    from flowstone.store.protocol import Store
+
+__all__ = ["Lineage", "LineageEntry"]
+
+_Key = tuple[str, str | None]
+_Next = Callable[[Iterable[_Key]], Awaitable[Mapping[_Key, Sequence[_Key]]]]
+
+
+@dataclass(frozen=True, slots=True)
+class LineageEntry:
+    """One asset-partition related to the one asked about.
+
+    Attributes:
+        asset: Its name.
+        partition: The partition as a Python value, or None.
+        partition_key: The same as text, or None.
+        depth: 1 for a direct neighbour, 2 for a neighbour's neighbour; the shortest way counts.
+    """
+
+    asset: str
+    partition: Any
+    partition_key: str | None
+    depth: int
+
+
+class Lineage:
+    """Questions about where current values came from and where they went."""
+
+    def __init__(self, client: RunClient, store: Store) -> None:
+        self._client = client
+        self._store = store
+
+    async def upstream(self, asset: Any, *, partition: Any = None) -> list[LineageEntry]:
+        """What the current value was computed from, nearest first.
+
+        Raises:
+            AssetNotFound: There is no such asset.
+            PartitionError: The partition is missing or foreign.
+        """
+        return await self._walk(asset, partition, self._inputs)
+
+    async def downstream(self, asset: Any, *, partition: Any = None) -> list[LineageEntry]:
+        """Which current values were computed from this one, nearest first. Raises as `upstream`."""
+        return await self._walk(asset, partition, self._store.downstream)
+
+    async def impact(self, asset: Any, *, partition: Any = None) -> list[LineageEntry]:
+        """What would no longer be true if this value changed: every current value downstream of it.
+
+        As `downstream`, in the order in which one would compute it again: no entry stands before one that
+        it was computed from. Raises as `upstream`.
+        """
+        entries = await self.downstream(asset, partition=partition)
+        rank = (await self._client.view()).graph.order().index
+        return sorted(entries, key=lambda entry: (rank(entry.asset), entry.depth))
+
+    async def _inputs(self, keys: Iterable[_Key]) -> dict[_Key, list[_Key]]:
+        current = await self._store.current(keys)
+        return {
+            key: [(entry.asset, entry.partition_key) for entry in record.inputs]
+            for key, record in current.items()
+        }
+
+    async def _walk(self, asset: Any, partition: Any, neighbours: _Next) -> list[LineageEntry]:
+        self._client.require_usable()
+        view = await self._client.view()
+        name = asset_named(view.graph, asset).name
+        level: list[_Key] = [(name, encoded(view, name, partition))]
+        seen = set(level)
+        entries: list[LineageEntry] = []
+        depth = 0
+        while level:
+            depth += 1
+            found = await neighbours(level)
+            nearest = dict.fromkeys(near for key in level for near in found.get(key, ()))
+            level = [key for key in nearest if key not in seen]
+            seen.update(level)
+            entries += [_entry(key, depth) for key in level]
+        return entries
+
+
+def _entry(key: _Key, depth: int) -> LineageEntry:
+    asset, partition_key = key
+    partition = None if partition_key is None else decode_partition(partition_key)
+    return LineageEntry(asset, partition, partition_key, depth)

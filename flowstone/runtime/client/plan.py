@@ -1,0 +1,154 @@
+"""What a run would do and why, without doing it: the answer of `runtime.plan()`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal, overload
+
+from flowstone.runtime.run.inputs import needs_of, unreachable
+from flowstone.runtime.run.reuse import reason_to_run
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+    from flowstone.runs.plan import RunPlan
+    from flowstone.runs.records import StepKey
+    from flowstone.runtime.context import RuntimeContext
+
+__all__ = ["Plan", "PlannedStep", "preview"]
+
+_Action = Literal["run", "reuse"]
+_Decide = Callable[[int, "StepKey"], tuple[_Action, str]]
+
+_ALL: tuple[_Action, str] = ("run", "everything is computed again")
+
+
+@dataclass(frozen=True, slots=True)
+class PlannedStep:
+    """What would become of one step.
+
+    Attributes:
+        asset: The asset's name.
+        partition: The partition as a Python value, or None.
+        partition_key: The same as text, or None.
+        action: `run` or `reuse`.
+        reason: Why, as a phrase.
+    """
+
+    asset: str
+    partition: Any
+    partition_key: str | None
+    action: _Action
+    reason: str
+
+
+class Plan(Sequence[PlannedStep]):
+    """The steps a run would consist of, upstream before downstream; computed as they are read.
+
+    Attributes:
+        to_run: How many would run.
+        to_reuse: How many would be reused.
+        refresh: Which existing values would be computed again: `all`, `stale` or `missing`.
+    """
+
+    def __init__(self, plan: RunPlan, to_reuse: int, decide: _Decide) -> None:
+        self._plan = plan
+        self._decide = decide
+        self.to_reuse = to_reuse
+        self.refresh = plan.request.refresh
+        self.to_run = plan.total - to_reuse
+
+    @property
+    def steps(self) -> Plan:
+        """The steps: the plan itself, for those who look for them by name."""
+        return self
+
+    @overload
+    def __getitem__(self, index: int) -> PlannedStep: ...
+    @overload
+    def __getitem__(self, index: slice) -> list[PlannedStep]: ...
+    def __getitem__(self, index: int | slice) -> PlannedStep | list[PlannedStep]:
+        numbers = range(self._plan.total)[index]
+        if isinstance(numbers, range):
+            return [self._step(number) for number in numbers]
+        return self._step(numbers)
+
+    def __len__(self) -> int:
+        return self._plan.total
+
+    def __iter__(self) -> Iterator[PlannedStep]:
+        return map(self._step, range(self._plan.total))
+
+    def __repr__(self) -> str:
+        return f"Plan({self.to_run} to run, {self.to_reuse} to reuse)"
+
+    def __rich__(self) -> Table:
+        from rich.table import Table  # noqa: PLC0415 - only whoever prints it needs rich
+
+        table = Table("asset", "partition", "action", "reason", title=repr(self))
+        for step in self[:50]:
+            table.add_row(step.asset, step.partition_key or "", step.action, step.reason)
+        if len(self) > 50:
+            table.add_row("…", f"{len(self) - 50} more", "", "")
+        return table
+
+    def _step(self, number: int) -> PlannedStep:
+        asset, partition, key = self._plan.step(number)
+        action, reason = self._decide(number, (asset, key))
+        if action == "run" and (problem := _problem(self._plan, asset, partition, key)):
+            reason = problem
+        return PlannedStep(asset, partition, key, action, reason)
+
+
+def _problem(plan: RunPlan, name: str, partition: Any, key: str | None) -> str | None:
+    """What is known already about a step that would fail, or have less than it asks for."""
+    asset = plan.graph.assets[name]
+    for need in needs_of(plan.graph, plan.view, asset, partition, key):
+        if need.unreachable:
+            return f"it would fail: {unreachable(plan.view, asset, partition, need)}"
+    return None
+
+
+async def preview(ctx: RuntimeContext, plan: RunPlan) -> Plan:
+    """Look at a plan against what is current now."""
+    match plan.request.refresh:
+        case "all":
+            return Plan(plan, 0, lambda _number, _key: _ALL)
+        case "missing":
+            return await _missing(ctx, plan)
+        case "stale":
+            return await _stale(ctx, plan)
+
+
+async def _missing(ctx: RuntimeContext, plan: RunPlan) -> Plan:
+    current = {
+        asset_plan.asset: frozenset(await ctx.store.current_keys(asset_plan.asset))
+        for asset_plan in plan.assets
+    }
+    reused = sum(plan.number(asset, key) is not None for asset, keys in current.items() for key in keys)
+
+    def decide(_number: int, key: StepKey) -> tuple[_Action, str]:
+        if key[1] in current[key[0]]:
+            return "reuse", "it has a current value"
+        return "run", "it has no current value"
+
+    return Plan(plan, reused, decide)
+
+
+async def _stale(ctx: RuntimeContext, plan: RunPlan) -> Plan:
+    """Staleness travels downstream, so every step is looked at, in order."""
+    reasons: dict[StepKey, str] = {}
+    for number in range(plan.total):
+        asset, _, partition_key = plan.step(number)
+        key = (asset, partition_key)
+        current = (await ctx.store.current([key])).get(key)
+        reason = await reason_to_run(ctx, plan, number, current, reasons)
+        if reason is not None:
+            reasons[key] = reason
+
+    def decide(_number: int, key: StepKey) -> tuple[_Action, str]:
+        reason = reasons.get(key)
+        return ("reuse", "its value is fresh") if reason is None else ("run", reason)
+
+    return Plan(plan, plan.total - len(reasons), decide)

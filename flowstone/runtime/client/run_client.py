@@ -1,0 +1,298 @@
+"""Runs from the outside: start one, wait for it, cancel it, read what it gave.
+
+Stands between the public `Runtime` and the processes: everything here works by run id and reads the store, so
+it is the same for a run that lives in this process and for one that ended long ago.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from flowstone.actors.spawn import OWNER
+from flowstone.assets.dynamic_partitions import DynamicPartitions
+from flowstone.assets.partition_keys import decode_partition, encode_partition
+from flowstone.assets.partition_view import PartitionView
+from flowstone.errors import PartitionError, RunNotFound
+from flowstone.runs.records import Status
+from flowstone.runtime.client.progress import report_progress
+from flowstone.runtime.client.requests import asset_named
+from flowstone.runtime.client.result import RunResult
+from flowstone.runtime.run.control import Cancel, Drain
+from flowstone.runtime.run.inputs import needs_of, not_ready
+from flowstone.runtime.run.nesting import without_slot
+from flowstone.runtime.run.planning import PlanCache, dynamic_keys
+from flowstone.store.protocol import KeyTaken
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Awaitable, Callable
+
+    from flowstone.runs.events import Event
+    from flowstone.runs.records import Materialization, RunRecord, RunRequest
+    from flowstone.runtime.client.progress import Progress
+    from flowstone.runtime.cluster.remote_runs import RemoteRuns
+    from flowstone.runtime.context import RuntimeContext
+    from flowstone.runtime.run.control import CancelReason
+    from flowstone.runtime.run.live_run import LiveRun
+    from flowstone.runtime.run.local_runs import LocalRuns
+
+__all__ = ["RunClient"]
+
+T = TypeVar("T")
+
+_POLL = 0.2  # Seconds between two looks at a run that another process drives.
+
+
+class RunClient:
+    """What can be done with runs."""
+
+    def __init__(self, ctx: RuntimeContext, runs: LocalRuns) -> None:
+        self._ctx = ctx
+        self._runs = runs
+        self._plans = PlanCache()
+        self._remote = _remote(ctx)
+
+    def require_usable(self) -> None:
+        """Raise unless the runtime runs, and the caller is on its loop."""
+        self._ctx.affinity.require()
+
+    async def view(self) -> PartitionView:
+        """The partitions as they are now."""
+        snapshot = self._ctx.snapshot
+        dynamic = await dynamic_keys(self._ctx) if snapshot.dynamic else None
+        return PartitionView(snapshot.graph, self._ctx.clock.now(), dynamic)
+
+    async def start(
+        self,
+        view: PartitionView,
+        request: RunRequest,
+        *,
+        raises: bool = True,
+        on_progress: Callable[[Progress], Any] | None = None,
+    ) -> LiveRun:
+        """Plan a request, write it down and start it, for a caller who waits, and is raised what fails or not.
+
+        With `on_progress` this returns when the run is over and all of it has been reported.
+        """
+        self._runs.refuse_if_closed()
+        plan = self._plans.plan(view, request)
+        if on_progress is None:
+            return await self._runs.start(plan, request, awaited=True, raises=raises)
+        async with self._ctx.stream.subscribe(("step",)) as events:
+            run = await self._runs.start(plan, request, awaited=True, raises=raises)
+            await self._cancelling(run, report_progress(events, run, on_progress))
+        return run
+
+    async def check_ready(self, view: PartitionView, request: RunRequest) -> None:
+        """Refuse before anything is written where an upstream value of the only step is not there.
+
+        Raises:
+            DependencyNotReady: `.missing` lists every one.
+        """
+        asset = view.graph[request.asset]
+        if not asset.dependencies:
+            return
+        key = request.keys[0]
+        partition = None if key is None else decode_partition(key)
+        needs = needs_of(view.graph, view, asset, partition, key)
+        found = await self._ctx.store.current([key for need in needs for key in need.keys])
+        problem = not_ready(view, asset, partition, needs, found)
+        if problem is not None:
+            raise problem
+
+    async def submit(
+        self, view: PartitionView, request: RunRequest, key: str | None = None, priority: int = 0
+    ) -> str:
+        """Plan a request, write it down and start it, unless an unfinished run has its key; the id of the run.
+
+        Where several nodes share the store, the run is put into the queue, and any of them starts it.
+        """
+        self._runs.refuse_if_closed()
+        plan = self._plans.plan(view, request)
+        if self._remote is not None:
+            return await self._remote.submit(self._runs.describe(plan, request, key, priority))
+        while True:
+            known = None if key is None else await self._ctx.store.run_with_key(key)
+            if known is not None:
+                return known.id
+            with suppress(KeyTaken):  # Somebody was faster.
+                return (await self._runs.start(plan, request, key, priority)).record.id
+
+    async def finished(self, run: LiveRun) -> Status:
+        """Wait for a run on behalf of a caller: if the caller is cancelled, so is the run.
+
+        Raises:
+            TimeoutError: The run's own timeout cancelled it.
+            CancelledError: The caller was cancelled, and the run has stopped.
+        """
+        try:
+            status, timed_out = await self._aside(self._outcome(run))
+        except asyncio.CancelledError:
+            await self._abandon(run)
+            raise
+        if timed_out:
+            raise TimeoutError(
+                f"Run {run.record.id} took longer than its timeout of {run.record.request.timeout:g} s "
+                "and was cancelled."
+            )
+        return status
+
+    async def _outcome(self, run: LiveRun) -> tuple[Status, bool]:
+        """How a run ended, here or, if this node had to give it up, elsewhere; and whether its time was over."""
+        await run.wait()
+        if run.error is None:
+            assert run.status is not None
+            return run.status, run.status is Status.CANCELLED and run.cancelled == "timeout"
+        if self._remote is None or not self._remote.goes_on(run.error):
+            raise run.error
+        record = await self._remote.ended(run.record.id)
+        return record.status, record.status is Status.CANCELLED and await self._remote.overdue(record)
+
+    async def _abandon(self, run: LiveRun) -> None:
+        """The caller was cancelled: so is the run, wherever it is."""
+        await self._runs.abandon(run)
+        if self._remote is not None and run.status is None and self._remote.goes_on(run.error):
+            await self._remote.abandon(run.record.id)
+
+    async def ended(self, run_id: str) -> BaseException | None:
+        """Return when a run has ended, whoever drives it; with what its only failed step raised, if at hand."""
+        live = self._runs.live.get(run_id)
+        if live is not None:
+            live.awaited = live.raises = True
+            await self._aside(self._outcome(live))
+            return live.take_caught()
+        if self._remote is not None:
+            await self._aside(self._remote.ended(run_id))
+            return None
+        while not (await self.record(run_id)).status.terminal:
+            if (error := self._runs.lost.get(run_id)) is not None:
+                raise error
+            await self._ctx.clock.sleep(_POLL)
+        return None
+
+    async def cancel(self, run_id: str, reason: CancelReason = "asked") -> None:
+        """Stop a run and return when it has stopped."""
+        live = self._runs.live.get(run_id)
+        if live is not None:
+            live.ask(Cancel(reason))
+            await live.wait()
+            if self._remote is None or not self._remote.goes_on(live.error):
+                return
+        record = await self.record(run_id)
+        if self._remote is not None and not record.status.terminal:
+            await self._remote.cancel(run_id, reason)
+
+    async def drain(self, run_id: str) -> None:
+        """Let a run's running steps finish, start no others, and return when it has stopped."""
+        live = self._runs.live.get(run_id)
+        if live is None:
+            await self.cancel(run_id)
+            return
+        live.ask(Drain())
+        await live.wait()
+
+    async def record(self, run_id: str) -> RunRecord:
+        """The run's head. Raises `RunNotFound`."""
+        record = await self._ctx.store.run(run_id)
+        if record is None:
+            raise RunNotFound(f"There is no run {run_id!r}: it was mistyped, or removed by retention.")
+        return record
+
+    async def run_status(self, run_id: str) -> Status:
+        live = self._runs.live.get(run_id)
+        record = await self.record(run_id)
+        if live is not None and live.state is not None and not record.status.terminal:
+            state = live.state
+            return Status.WAITING if state.waiting and not state.running else Status.RUNNING
+        return record.status
+
+    async def result(self, run_id: str) -> RunResult:
+        record = await self.record(run_id)
+        locate = _locator(record, await self.view())
+        return await RunResult.of(
+            record, self._ctx.store, locate=locate, load=self._value, affinity=self._ctx.affinity
+        )
+
+    async def events(self, run_id: str) -> AsyncIterator[Event]:
+        """Recorded events first, then those that come; none twice, none left out."""
+        if self._remote is not None:
+            # Some of its steps may run on other nodes, and the run itself may move: the store has them all.
+            await self.record(run_id)
+            async for event in self._remote.events(run_id):
+                yield event
+            return
+        async with self._ctx.stream.subscribe((), run_id) as live:
+            record = await self.record(run_id)
+            driven = self._runs.live.get(run_id)
+            if driven is not None:
+                driven.followed_by(live)
+            seen: set[tuple[object, ...]] = set()
+            after = 0
+            while page := await self._ctx.store.events(run_id, after=after):
+                for number, event in page:
+                    after = number
+                    seen.add(_identity(event))
+                    yield event
+            if record.status.terminal or driven is None:
+                return
+            async for event in live:
+                if _identity(event) not in seen:
+                    yield event
+
+    async def _cancelling(self, run: LiveRun, work: Awaitable[None]) -> None:
+        """Do something on the side of a run: if it is cancelled, or fails, so is the run."""
+        try:
+            await self._aside(work)
+        except BaseException:
+            await self._abandon(run)
+            raise
+
+    def _aside(self, work: Awaitable[T]) -> Awaitable[T]:
+        """Something that waits for a run; if an asset does so, it gives its slot back meanwhile."""
+        owner = OWNER.get()
+        attempt = None if owner is None else self._runs.attempt_of(owner)
+        return work if attempt is None else without_slot(attempt, self._ctx, work)
+
+    async def _value(self, record: Materialization) -> Any:
+        """A value of a result, which may be asked for when the runtime has ended."""
+        ctx = self._ctx
+        if record.io not in ctx.io and record.io in ctx.managers and record.location is not None:
+            return await ctx.managers[record.io].load(record.location)
+        return await ctx.io_manager(record.io).load(record)
+
+
+def _locator(record: RunRecord, view: PartitionView) -> Callable[[Any, Any], tuple[str, str | None]]:
+    """How a result reads its `asset` and `partition` arguments: as the graph does, where it knows them."""
+    graph = view.graph
+
+    def locate(asset: Any, partition: Any) -> tuple[str, str | None]:
+        if asset is None:
+            asset = record.request.asset
+        name = asset if isinstance(asset, str) else asset_named(graph, asset).name
+        if partition is None:
+            return name, None
+        if name not in graph or graph[name].partitions is None:
+            return name, encode_partition(partition)
+        try:
+            return name, encode_partition(view.parse(name, partition))
+        except PartitionError:
+            if not isinstance(graph[name].partitions, DynamicPartitions):
+                raise
+            return name, encode_partition(partition)  # A key that was removed since the run.
+
+    return locate
+
+
+def _identity(event: Event) -> tuple[object, ...]:
+    """What makes an event of a run unique: a step starts and ends an attempt once."""
+    return event.kind, event.asset, event.partition_key, getattr(event, "attempt", None), event.at
+
+
+def _remote(ctx: RuntimeContext) -> RemoteRuns | None:
+    cluster = ctx.store.cluster
+    if cluster is None:
+        return None
+    from flowstone.runtime.cluster.remote_runs import RemoteRuns  # noqa: PLC0415 - few runtimes need it
+
+    return RemoteRuns(ctx, cluster)

@@ -1,0 +1,141 @@
+"""Questions about values: is there one, which one is current, what is its history."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any
+
+from flowstone.assets.dynamic_partitions import DynamicPartitions
+from flowstone.assets.partition_keys import encode_partition
+from flowstone.assets.partition_labels import step_label
+from flowstone.errors import PartitionError, ValueNotFound
+from flowstone.runs.records import Status
+from flowstone.runtime.client.requests import asset_named, encoded
+from flowstone.runtime.cluster.under_way import status_elsewhere
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from flowstone.assets.partition_view import PartitionView
+    from flowstone.runs.records import Materialization, StepKey
+    from flowstone.runtime.client.run_client import RunClient
+    from flowstone.runtime.context import RuntimeContext
+    from flowstone.runtime.run.local_runs import LocalRuns
+
+__all__ = ["Values"]
+
+_NEVER_CHANGE_CURRENT = (Status.REUSED, Status.SKIPPED, Status.CANCELLED)
+
+
+class Values:
+    """What is known of the values of a runtime's assets."""
+
+    def __init__(self, ctx: RuntimeContext, client: RunClient, runs: LocalRuns) -> None:
+        self._ctx = ctx
+        self._client = client
+        self._runs = runs
+
+    async def load(self, asset: Any, partition: Any) -> Any:
+        view, key = await self._key(asset, partition)
+        constant = view.graph[key[0]]
+        if constant.is_constant:
+            return constant.value
+        record = (await self._ctx.store.current([key])).get(key)
+        if record is None:
+            raise ValueNotFound(f"{step_label(*key)} has no current value: materialize it first.")
+        return await self._ctx.io_manager(record.io).load(record)
+
+    async def exists(self, asset: Any, partition: Any) -> bool:
+        view, key = await self._key(asset, partition)
+        if view.graph[key[0]].is_constant:
+            return True
+        return key in await self._ctx.store.current([key])
+
+    async def status(self, asset: Any, partition: Any) -> Status:
+        """What is under way counts first, then the last failure, then whether there is a current value."""
+        view, key = await self._key(asset, partition)
+        if view.graph[key[0]].is_constant:
+            return Status.SUCCEEDED
+        live = self._live_status(key)
+        if live is None:
+            live = await status_elsewhere(self._ctx.store, view, key)
+        if live is not None:
+            return live
+        history = await self._ctx.store.history(key, limit=1)
+        if not history:
+            return Status.NEVER
+        newest = history[0].status
+        if newest is Status.FAILED:
+            return newest
+        if key in await self._ctx.store.current([key]):
+            return Status.SUCCEEDED
+        return newest if newest in (Status.SKIPPED, Status.CANCELLED) else Status.NEVER
+
+    async def history(self, asset: Any, partition: Any, limit: int, offset: int) -> Sequence[Materialization]:
+        _, key = await self._key(asset, partition)
+        return await self._ctx.store.history(key, limit=limit, offset=offset)
+
+    async def invalidate(self, asset: Any, partition: Any, *, downstream: bool) -> int:
+        """Without a partition, all current partitions of a partitioned asset."""
+        view = await self._client.view()
+        name = asset_named(view.graph, asset).name
+        if partition is None:
+            keys: list[StepKey] = [(name, key) for key in await self._ctx.store.current_keys(name)]
+            if not keys and view.graph[name].partitions is None:
+                # What was computed from a value that is no longer current may still stand.
+                keys = [(name, None)]
+        else:
+            keys = [(name, encoded(view, name, partition))]
+        if downstream:
+            keys = await self._with_downstream(keys)
+        return await self._ctx.store.invalidate(keys)
+
+    async def add_partitions(self, name: str, keys: Sequence[Any]) -> int:
+        return await self._ctx.store.add_partitions(_set_named(name), _texts(name, keys))
+
+    async def remove_partitions(self, name: str, keys: Sequence[Any]) -> int:
+        return await self._ctx.store.remove_partitions(_set_named(name), _texts(name, keys))
+
+    async def _with_downstream(self, keys: list[StepKey]) -> list[StepKey]:
+        seen = dict.fromkeys(keys)
+        level = keys
+        while level:
+            found = await self._ctx.store.downstream(level)
+            nearest = dict.fromkeys(near for key in level for near in found.get(key, ()))
+            level = [key for key in nearest if key not in seen]
+            seen.update(dict.fromkeys(level))
+        return list(seen)
+
+    async def _key(self, asset: Any, partition: Any) -> tuple[PartitionView, StepKey]:
+        view = await self._client.view()
+        name = asset_named(view.graph, asset).name
+        return view, (name, encoded(view, name, partition))
+
+    def _live_status(self, key: StepKey) -> Status | None:
+        for run in reversed(self._runs.live.values()):
+            number = run.plan.number(*key)
+            if number is not None and run.state is not None:
+                status = run.state.status_of(number)
+                if not status.terminal:
+                    return status
+        return None
+
+
+def _set_named(name: object) -> str:
+    if isinstance(name, DynamicPartitions):
+        return name.name
+    if not isinstance(name, str):
+        raise PartitionError(f"{name!r:.100} is no name of a dynamic partition set: pass a str.")
+    return DynamicPartitions(name).name
+
+
+def _texts(name: object, keys: object) -> list[str]:
+    """The encoded keys of a list as a user wrote it."""
+    if isinstance(keys, str | bytes) or not isinstance(keys, Iterable):
+        raise PartitionError(f"The keys of {name!r:.100} are a list: write [{keys!r:.100}].")
+    texts = []
+    for key in keys:
+        if key is None:
+            raise PartitionError(f"{name!r:.100} takes no key None, which means “no partition”.")
+        texts.append(encode_partition(key))
+    return texts

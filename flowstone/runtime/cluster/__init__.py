@@ -1,0 +1,1 @@
+"""Several nodes on one store: who lives, who drives which run, who executes which step."""

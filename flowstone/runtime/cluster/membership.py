@@ -1,0 +1,192 @@
+"""The process through which this node belongs to the cluster.
+
+It learns what the other nodes are, shows its supervision tree to whoever asks, says what it tries again, and
+makes good the loss of its own lease: what it drove may belong to somebody else by then, and is given up. When
+the runtime stops for good, it leaves, so that nobody has to wait for its lease.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import socket
+from dataclasses import asdict, is_dataclass
+from typing import TYPE_CHECKING, Any
+
+from flowstone.errors import StoreUnavailable
+from flowstone.runtime.cluster.node_report import node_report
+from flowstone.runtime.run.control import GiveUp
+from flowstone.runtime.services.notifications import Wakeup
+from flowstone.store.cluster import Node, NodeReport
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from flowstone.actors import ProcessInfo
+    from flowstone.runtime.context import RuntimeContext
+    from flowstone.runtime.run.local_runs import LocalRuns
+    from flowstone.store.cluster import Cluster, Notification
+
+__all__ = ["Membership", "tree_as_data"]
+
+_log = logging.getLogger(__name__)
+
+_TREE_INTERVAL = 30.0  # Seconds between two publications of the tree that nobody asked for.
+
+
+class Membership:
+    """One node among others. It is the same object for as long as the runtime lives, whatever is restarted.
+
+    Args:
+        ctx: What the runtime offers.
+        runs: What this node drives.
+        cluster: The port.
+        worker: Whether the node takes work of others.
+        tree: The runtime's supervision tree, now.
+    """
+
+    def __init__(
+        self,
+        ctx: RuntimeContext,
+        runs: LocalRuns,
+        cluster: Cluster,
+        *,
+        worker: bool,
+        tree: Callable[[], ProcessInfo],
+    ) -> None:
+        self._ctx = ctx
+        self._runs = runs
+        self._cluster = cluster
+        self._worker = worker
+        self._tree = tree
+        self._wake = Wakeup()
+        self._stopping = False
+        self._lost = False
+        self._look = False
+        self._show = True
+        self._shown_at = float("-inf")
+        self._spent_at = float("-inf")
+        self._spend = False
+        self._said = NodeReport()
+        self._interval = ctx.settings.lease / 2  # So that it is heard once a lease, whatever is late.
+
+    async def join(self) -> None:
+        """Introduce this node. Before any run is written down, which nobody alive would own otherwise."""
+        ctx = self._ctx
+        settings = ctx.settings
+        node = Node(
+            id=ctx.node,
+            host=socket.gethostname(),
+            pid=os.getpid(),
+            version=_version(),
+            pipelines=ctx.snapshot.names if self._worker else (),
+            capacity=settings.max_concurrency,
+            lease=settings.lease,
+        )
+        await self._cluster.join(node, self._on_lost)
+        ctx.peers.saw(await self._cluster.nodes())
+        await ctx.peers.look(self._cluster, ctx.snapshot.names)
+
+    async def run(self, started: Callable[[], None]) -> None:
+        self._stopping = False
+        started()
+        with self._ctx.notifications.on(self._heard, "nodes", "tree", "look"):
+            while not self._stopping:
+                await self._wake.wait()
+                if not self._stopping:
+                    await self._work()
+        if not self._runs.open:
+            await self._leave()
+
+    def stop(self) -> None:
+        """Leave, if the runtime stops for good, and return from `run`."""
+        self._stopping = True
+        self._wake()
+
+    def _on_lost(self) -> None:
+        """No beat was acknowledged for a lease: this node was away, or the store was."""
+        self._lost = True
+        self._ctx.peers.outage()
+        self._wake()
+
+    def _heard(self, notice: Notification) -> None:
+        if notice.kind == "nodes":
+            self._look = True
+        elif notice.kind == "tree":
+            self._show = self._show or notice.subject in {"", self._ctx.node}
+        elif self._ctx.peers.strangers():
+            self._look = True
+        elif self._ctx.clock.monotonic() - self._shown_at >= _TREE_INTERVAL:
+            self._show = True
+        if notice.kind == "look":
+            self._report()
+        if notice.kind == "look" and self._ctx.clock.monotonic() - self._spent_at >= self._interval:
+            self._spend = any(run.driven_from is not None for run in self._runs.live.values())
+        if self._look or self._show or self._lost or self._spend:
+            self._wake()
+
+    def _report(self) -> None:
+        """Have the beats say what is tried again and what waits in vain, if that has changed."""
+        report = node_report(self._ctx, self._runs)
+        if report != self._said:
+            self._said = report
+            self._cluster.report(report)
+
+    async def _work(self) -> None:
+        """Do what is to be done; what fails because the store is away stays to be done at the next look."""
+        try:
+            if self._lost:
+                await self._reconcile()
+                self._lost = False
+            if self._look:
+                self._look = False
+                self._ctx.peers.saw(await self._ctx.peers.asked(self._cluster.nodes()))
+            if self._spend:
+                self._spend = False
+                await self._say_what_is_spent()
+            if self._show:
+                self._show = False
+                self._shown_at = self._ctx.clock.monotonic()
+                await self._cluster.publish_tree(self._ctx.node, tree_as_data(self._tree()))
+                self._ctx.alarms.clear("store")
+        except StoreUnavailable as error:
+            self._ctx.peers.outage()
+            self._look = True
+            self._ctx.alarms.set("store", f"it does not answer to this node: {error}")
+
+    async def _reconcile(self) -> None:
+        """Give up the runs that somebody else took while this node did not beat."""
+        driven = tuple(self._runs.live.values())
+        owned = await self._cluster.owned(self._ctx.node)
+        for run in driven:
+            epoch = owned.get(run.record.id)
+            if epoch is None or epoch > run.record.epoch:
+                run.ask(GiveUp())
+
+    async def _say_what_is_spent(self) -> None:
+        """For how long runs that have a timeout were driven: whoever takes one over cannot know it otherwise."""
+        now = self._spent_at = self._ctx.clock.monotonic()
+        spent = {
+            run.record.id: now - run.driven_from
+            for run in self._runs.live.values()
+            if run.driven_from is not None
+        }
+        await self._cluster.spend(self._ctx.node, spent)
+
+    async def _leave(self) -> None:
+        try:
+            await self._cluster.leave(self._ctx.node)
+        except StoreUnavailable as error:
+            _log.warning("The store does not hear that this node leaves; its lease runs out: %s", error)
+
+
+def tree_as_data(process: ProcessInfo) -> Mapping[str, Any]:
+    """A process and what stands below it, as JSON has it."""
+    assert is_dataclass(process)
+    return asdict(process)
+
+
+def _version() -> str:
+    from importlib.metadata import version  # noqa: PLC0415 - only nodes of a cluster need it
+
+    return version("flowstone")

@@ -1,0 +1,95 @@
+"""Which node executes a step: pure rules."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from flowstone.io.memory import MemoryIO
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from flowstone.assets.graph import AssetGraph
+    from flowstone.io.manager import IOManager
+
+__all__ = ["Candidate", "Turnaround", "place", "travels"]
+
+
+_NEWEST = 0.2  # The weight of the newest of all measurements.
+_LONG = 0.020  # Seconds; a step that takes longer is lent whatever its lease takes.
+_WORTH = 2.0  # A shorter one, if it takes no more than so many times as long elsewhere.
+_PROBE = 64  # Of so many steps that had better stay one is lent.
+
+
+class Turnaround:
+    """Averages of the time from the order to start a step to its known end, by asset.
+
+    A lease takes some milliseconds to be given and to be answered. A step that is done in less had better stay.
+    When the own node is overloaded its steps take longer, and lending them is worth it again. Now and then one is
+    lent all the same, because the other node may have been slow only at first.
+    """
+
+    def __init__(self) -> None:
+        self._here: dict[str, float] = {}
+        self._remote: dict[str, float] = {}
+        self._stayed: dict[str, int] = {}
+
+    def took_here(self, asset: str, seconds: float) -> None:
+        """A step that ran on the own node has ended."""
+        _add(self._here, asset, seconds)
+
+    def took_elsewhere(self, asset: str, seconds: float) -> None:
+        """A step that was lent has ended."""
+        _add(self._remote, asset, seconds)
+
+    def worth_lending(self, asset: str) -> bool:
+        """Whether another node is quick enough, or it is time to see; called once a step."""
+        here, elsewhere = self._here.get(asset), self._remote.get(asset)
+        if here is None or elsewhere is None or here >= _LONG or elsewhere <= here * _WORTH:
+            return True
+        stayed = self._stayed[asset] = self._stayed.get(asset, 0) + 1
+        return stayed % _PROBE == 0
+
+
+def _add(averages: dict[str, float], asset: str, seconds: float) -> None:
+    before = averages.get(asset)
+    averages[asset] = seconds if before is None else before + (seconds - before) * _NEWEST
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """A node that could execute a step.
+
+    Attributes:
+        node: Its id.
+        capacity: Steps it runs at a time.
+        busy: Steps of this run that it executes.
+    """
+
+    node: str
+    capacity: int
+    busy: int
+
+
+def place(own: Candidate, peers: Iterable[Candidate]) -> str:
+    """The node with the fewest of the run's steps for its size; the own node if it is as good as any.
+
+    A peer is given no more steps than it runs at a time. What is left when all are full waits for a slot on the own
+    node.
+    """
+    best = own
+    for peer in peers:
+        if peer.busy < peer.capacity and peer.busy * best.capacity < best.busy * peer.capacity:
+            best = peer
+    return best.node
+
+
+def travels(graph: AssetGraph, asset: str, managers: Mapping[str, IOManager]) -> bool:
+    """Whether steps of an asset may be executed by another node.
+
+    Not if its value, or that of an upstream asset, stays in the memory of the process that computed it.
+    """
+    names = [asset, *(dependency.asset for dependency in graph[asset].dependencies)]
+    stores = (graph[name].io for name in names if not graph[name].is_constant)
+    return not any(isinstance(managers.get(store), MemoryIO) for store in stores)

@@ -1,0 +1,106 @@
+"""The process that takes runs out of the queue while this node has room for more.
+
+It is woken when somebody submits, when something here has ended while runs may wait, and at every look. What it
+takes is the most urgent there is; what it does not take, another node may. Of what stays in the queue it says
+what it could not run at all.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from flowstone.errors import FlowstoneError, StoreUnavailable
+from flowstone.runtime.cluster.unfit import unfit_runs
+from flowstone.runtime.run.takeover import take_up
+from flowstone.runtime.services.notifications import Wakeup
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from flowstone.runtime.context import RuntimeContext
+    from flowstone.runtime.run.local_runs import LocalRuns
+    from flowstone.store.cluster import Cluster
+
+__all__ = ["QueueConsumer"]
+
+_MOST_AT_ONCE = 32
+
+
+class QueueConsumer:
+    """Takes runs of this node's pipelines."""
+
+    def __init__(self, ctx: RuntimeContext, runs: LocalRuns, cluster: Cluster) -> None:
+        self._ctx = ctx
+        self._runs = runs
+        self._cluster = cluster
+        self._wake = Wakeup()
+        self._judged_at = float("-inf")
+        self._judged: set[str] = set()  # What was left alone then.
+        self._may_wait = (
+            True  # Whether the queue was not seen empty, so that room that comes free is for somebody.
+        )
+
+    async def run(self, started: Callable[[], None]) -> None:
+        started()
+        self._runs.on_gone[self._has_room] = None
+        try:
+            with self._ctx.notifications.on(self._wake, "queued", "look"):
+                while True:
+                    await self._wake.wait()
+                    await self._take_all()
+        finally:
+            del self._runs.on_gone[self._has_room]
+
+    def _has_room(self) -> None:
+        if self._may_wait:
+            self._wake()
+
+    async def _take_all(self) -> None:
+        self._may_wait = True
+        try:
+            while self._may_wait and (room := self._room()) > 0:
+                self._may_wait = await self._take(room)
+            await self._judge()
+        except StoreUnavailable as error:
+            self._ctx.peers.outage()
+            self._ctx.alarms.set("store", f"it does not say which runs wait: {error}")
+
+    async def _take(self, limit: int) -> bool:
+        """Take up to so many; whether there may be more."""
+        ctx = self._ctx
+        left_alone = self._runs.snoozed.held()
+        taken = await self._cluster.take(ctx.node, ctx.snapshot.names, limit, but=left_alone)
+        for record in taken:
+            try:
+                await take_up(ctx, self._runs, self._cluster, record)
+            except StoreUnavailable as error:
+                self._runs.to_resume[record.id] = error
+                raise
+            except FlowstoneError as error:
+                self._ctx.alarms.set(f"run {record.id}", f"it could not be begun: {error}")
+        return len(taken) == limit
+
+    async def _judge(self) -> None:
+        """See what of the queue cannot be run here: twice a lease while runs wait, and when one was put back."""
+        held = set(self._runs.snoozed.held())
+        if not (self._may_wait or held):
+            self._runs.unfit = {}
+            return
+        now = self._ctx.clock.monotonic()
+        if held <= self._judged and now - self._judged_at < self._ctx.settings.lease / 2:
+            return
+        self._judged_at, self._judged = now, held
+        self._runs.unfit = await unfit_runs(self._ctx, self._cluster)
+
+    def _room(self) -> int:
+        """For how many runs more there is something to do here: free slots, less the runs that have not begun.
+
+        Runs that wait for something hold no slot, so that what they wait for can be taken; there is a bound on
+        all runs even so.
+        """
+        if not self._runs.open:
+            return 0
+        admission = self._ctx.admission.statistics()
+        beginning = sum(run.state is None for run in self._runs.live.values())
+        free = admission.limit - admission.taken - admission.waiting - beginning
+        return min(free, 16 + 4 * admission.limit - len(self._runs.live), _MOST_AT_ONCE)

@@ -1,0 +1,172 @@
+"""Runs that another node drives: wait for one, follow what happens in it, stop it.
+
+All of it goes through the store. A notice wakes whoever waits; because notices may be lost, everybody also looks
+now and then. An outage of the store is waited out, and so is a change of the run's owner; a store that
+refuses for good to be read is nobody's to wait for.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import suppress
+from typing import TYPE_CHECKING
+
+from flowstone.errors import FlowstoneError, RunNotFound, RuntimeStopping, StoreUnavailable
+from flowstone.runs.events import RunCancelRequested, StepProgressed
+from flowstone.runtime.run.closing import cancel_run
+from flowstone.store.cluster import Notification
+from flowstone.store.protocol import StaleWrite, StoreRefused
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+
+    from flowstone.runs.events import Event
+    from flowstone.runs.records import RunRecord
+    from flowstone.runtime.context import RuntimeContext
+    from flowstone.runtime.run.control import CancelReason
+    from flowstone.runtime.services.notifications import Wakeup
+    from flowstone.store.cluster import Cluster
+
+__all__ = ["RemoteRuns"]
+
+_POLL = 0.5  # Seconds until the first look that no notice asked for.
+_LONGEST_POLL = 4.0  # Where notices arrive, they are seldom lost.
+
+
+class RemoteRuns:
+    """What can be done with a run that does not live in this process."""
+
+    def __init__(self, ctx: RuntimeContext, cluster: Cluster) -> None:
+        self._ctx = ctx
+        self._cluster = cluster
+
+    def goes_on(self, error: BaseException | None) -> bool:
+        """Whether a run that this node gave up goes on: somebody else drives it, or this node will again."""
+        return isinstance(error, StaleWrite | StoreUnavailable) and not isinstance(error, StoreRefused)
+
+    async def overdue(self, run: RunRecord) -> bool:
+        """Whether a cancelled run was cancelled because its time was over: the first reason on record counts."""
+        after = 0
+        while run.request.timeout is not None and (page := await self._page(run.id, after)):
+            after = page[-1][0]
+            for _, event in page:
+                if isinstance(event, RunCancelRequested):
+                    return event.reason == "timeout"
+        return False
+
+    async def submit(self, run: RunRecord) -> str:
+        """Put a run into the queue; the id of the run, or of the unfinished one that has its key.
+
+        If the caller is cancelled meanwhile, nobody knows of the run: it is cancelled as well.
+        """
+        try:
+            submitted = await self._cluster.submit(run)
+        except asyncio.CancelledError:
+            await self._withdraw(run)
+            raise
+        self._ctx.notifications.heard(
+            Notification("queued", run.pipeline)
+        )  # This node need not wait for the message.
+        return submitted.id
+
+    async def _withdraw(self, run: RunRecord) -> None:
+        """Whether the run was written is not known: so it is written for certain, and cancelled."""
+        import anyio  # noqa: PLC0415 - only a cancelled caller needs it
+
+        limit = self._ctx.settings.cancel_timeout + 1.0
+        with anyio.CancelScope(shield=True), anyio.move_on_after(limit), suppress(FlowstoneError):
+            if (await self._cluster.submit(run)).id == run.id:
+                await self._cluster.request_cancel(run.id, "caller")
+
+    async def ended(self, run_id: str) -> RunRecord:
+        """Return the run when it has ended, whoever drives it by then.
+
+        Raises:
+            RunNotFound: There is no such run, or retention has removed it.
+            RuntimeStopping: This runtime has stopped; the run may go on.
+            StoreUnavailable: The store refuses for good to be read: what becomes of the run cannot be known.
+        """
+        return await self._wait(run_id)
+
+    async def _wait(
+        self, run_id: str, unfinished: Callable[[RunRecord], Awaitable[None]] | None = None
+    ) -> RunRecord:
+        """As `ended`; `unfinished` is called with the run at each look at which it has not ended."""
+        patience = _POLL
+        with self._ctx.notifications.end_of(run_id) as woken:
+            while (record := await self._look(run_id)) is None or not record.status.terminal:
+                if record is not None and unfinished is not None:
+                    await unfinished(record)
+                await woken.wait_or(self._ctx.clock, patience)
+                if self._ctx.notifications.closed:
+                    raise RuntimeStopping(f"The runtime has stopped; run {run_id} may go on in another one.")
+                if self._cluster.listens:
+                    patience = min(_LONGEST_POLL, patience * 2)
+            return record
+
+    async def cancel(self, run_id: str, reason: CancelReason) -> None:
+        """Have its owner stop it, and return when it has stopped; stop it here if nobody is there to do that."""
+        await self._cluster.request_cancel(run_id, reason)
+        await self._wait(run_id, self._cancel_if_left)
+
+    async def _cancel_if_left(self, run: RunRecord) -> None:
+        """A run whose owner is gone, while no node lives that would take it over, would wait for ever."""
+        peers = self._ctx.peers
+        if run.owner is not None and not peers.gone(run.owner):
+            return
+        if any(run.pipeline in watched.node.pipelines for watched in peers.all_alive()):
+            return
+        with suppress(StaleWrite, StoreUnavailable):  # Somebody came to take it; or the next look will do it.
+            await cancel_run(self._ctx, run)
+
+    async def abandon(self, run_id: str) -> None:
+        """Cancel a run whose caller was cancelled, and wait until it has stopped, but not for ever."""
+        import anyio  # noqa: PLC0415 - only a cancelled caller needs it
+
+        limit = self._ctx.settings.cancel_timeout + 2.0
+        with anyio.CancelScope(shield=True), anyio.move_on_after(limit), suppress(FlowstoneError):
+            await self.cancel(run_id, "caller")
+
+    async def events(self, run_id: str) -> AsyncIterator[Event]:
+        """What is recorded of the run, in order, until it has ended; and its progress, if it lives here."""
+        after = 0
+        async with self._ctx.stream.subscribe((), run_id) as live:
+            with self._ctx.notifications.end_of(run_id) as woken:
+                live.on_offer = woken
+                while True:
+                    record = await self._look(run_id)
+                    while page := await self._page(run_id, after):
+                        after = page[-1][0]
+                        for _, event in page:
+                            yield event
+                    if record is not None and record.status.terminal:
+                        return
+                    await self._next(woken)
+                    for event in live.taken():
+                        if isinstance(event, StepProgressed):
+                            yield event
+
+    async def _next(self, woken: Wakeup) -> None:
+        await woken.wait_or(self._ctx.clock, _POLL)
+        if self._ctx.notifications.closed:
+            raise RuntimeStopping("The runtime has stopped; the run may go on in another one.")
+
+    async def _page(self, run_id: str, after: int) -> Sequence[tuple[int, Event]]:
+        try:
+            return await self._ctx.store.events(run_id, after=after)
+        except StoreRefused:
+            raise
+        except StoreUnavailable:
+            return ()
+
+    async def _look(self, run_id: str) -> RunRecord | None:
+        """The run's head, or None if the store is away."""
+        try:
+            record = await self._ctx.store.run(run_id)
+        except StoreRefused:
+            raise
+        except StoreUnavailable:
+            return None
+        if record is None:
+            raise RunNotFound(f"There is no run {run_id!r}: it was mistyped, or removed by retention.")
+        return record

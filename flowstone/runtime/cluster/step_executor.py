@@ -1,0 +1,243 @@
+"""The process that executes steps for other nodes: attempts of runs that this node does not own.
+
+It is given leases, each for one attempt, and decides nothing: the attempt records its own start and end, and the
+run's owner learns of it from the store. A lease that has vanished means that the attempt is nobody's any more: it
+is stopped without a word. One that comes again under a higher epoch has a new owner, and goes on. What cannot be
+executed here, or not any more, is handed back, so that it is nobody's failure.
+"""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING
+
+from flowstone.actors import Crashed, Shutdown
+from flowstone.assets.partition_keys import decode_partition
+from flowstone.errors import StoreUnavailable
+from flowstone.runs import endings
+from flowstone.runs.endings import PlannedStep
+from flowstone.runtime.execution.guard import describe
+from flowstone.runtime.run.attempt import Attempt, AttemptIdentity
+from flowstone.runtime.run.takeover import plan_again
+from flowstone.runtime.services.notifications import Wakeup
+from flowstone.store.protocol import StaleWrite, StoreRefused
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from flowstone.actors import Exit, TaskSupervisor
+    from flowstone.runs.endings import AttemptEnd
+    from flowstone.runs.plan import RunPlan
+    from flowstone.runtime.context import RuntimeContext
+    from flowstone.runtime.run.local_runs import LocalRuns
+    from flowstone.store.cluster import Cluster, Notification, StepLease
+
+__all__ = ["StepExecutor"]
+
+_log = logging.getLogger(__name__)
+
+_MOST_PLANS = 16
+
+
+class StepExecutor:
+    """Executes what was lent to this node.
+
+    Args:
+        ctx: What the runtime offers.
+        runs: Where attempts are counted among what runs here.
+        cluster: The port.
+        steps: Where attempts run: a sibling, stopped and restarted together with this.
+    """
+
+    def __init__(self, ctx: RuntimeContext, runs: LocalRuns, cluster: Cluster, steps: TaskSupervisor) -> None:
+        self._ctx = ctx
+        self._runs = runs
+        self._cluster = cluster
+        self._steps = steps
+        self._wake = Wakeup()
+        self._stopping = False
+        self._begun_before = True  # Leases of the first look may have been begun by an earlier incarnation.
+        self._known: dict[AttemptIdentity, Attempt | None] = {}  # None: there is nothing more to do for it.
+        self._refused: dict[AttemptIdentity, int] = {}  # Ends that a former epoch was too old for.
+        self._unrecorded: list[tuple[AttemptEnd, int]] = []  # Ends to be recorded, with their epochs.
+        self._plans: dict[str, RunPlan] = {}
+
+    async def run(self, started: Callable[[], None]) -> None:
+        started()
+        with self._ctx.notifications.on(self._heard, "leases", "look"):
+            self._wake()
+            while not self._stopping:
+                await self._wake.wait()
+                await self._look()
+
+    def stop(self) -> None:
+        """Hand back what has not begun, and return from `run`."""
+        self._stopping = True
+        self._wake()
+
+    def _heard(self, notice: Notification) -> None:
+        if notice.kind == "look" or notice.subject == self._ctx.node:
+            self._wake()
+
+    async def _look(self) -> None:
+        try:
+            await self._record()
+            held = {_key(lease): lease for lease in await self._cluster.leases(self._ctx.node)}
+            for key in [key for key in self._known if key not in held]:
+                self._drop(key)
+            for key, lease in held.items():
+                await self._see(key, lease)
+            self._begun_before = False
+            await self._record()
+        except StoreUnavailable as error:
+            self._ctx.alarms.set("store", f"it does not say which steps this node is to execute: {error}")
+
+    async def _record(self) -> None:
+        """Record the ends of attempts that could not do so themselves."""
+        while self._unrecorded:
+            event, epoch = self._unrecorded[0]
+            try:
+                await self._ctx.record(event, epoch)
+            except StoreRefused as error:
+                if not endings.is_refused(event):
+                    self._unrecorded[0] = endings.refused(event, str(error)), epoch
+                    continue
+                if not await self._report(event, str(error)):
+                    return  # Nor can that: the store is wrong as a whole, and asked again at the next look.
+            except StaleWrite:
+                # Nobody waits for it; or the run has another owner, which is about to grant the attempt again.
+                self._refused[event.run_id, event.asset, event.partition_key, event.attempt] = epoch
+            self._unrecorded.pop(0)
+
+    async def _report(self, event: AttemptEnd, why: str) -> bool:
+        """Tell the owner of a run that the end of an attempt cannot be recorded; False if that cannot be said."""
+        key = (event.asset, event.partition_key)
+        try:
+            await self._cluster.refuse(event.run_id, key, event.attempt, why)
+        except StoreRefused as error:
+            self._ctx.alarms.set("store", f"it takes nothing from this node: {error}")
+            return False
+        _log.error("The end of a step of run %s cannot be recorded: %s", event.run_id, why)
+        return True
+
+    # Leases -------------------------------------------------------------------------------------------------
+
+    async def _see(self, key: AttemptIdentity, lease: StepLease) -> None:
+        attempt = self._known.get(key)
+        if key not in self._known:
+            attempt = self._known[key] = await self._attempt(lease)
+            if attempt is None:
+                self._hand_back(lease, "this node cannot run it now")
+                return
+            if not lease.cancelled:
+                self._ctx.admission.admit(attempt, self._launch)
+        if attempt is None:
+            if self._refused.get(key, lease.epoch) < lease.epoch:
+                del self._refused[key]
+                self._hand_back(lease, "it ended while the run changed its owner")
+            return
+        attempt.epoch = lease.epoch
+        waits = attempt.handle is None
+        if lease.cancelled and waits:
+            self._known[key] = None
+            self._unrecorded.append((attempt.withdrawn(), lease.epoch))
+        elif lease.cancelled:
+            attempt.stop("cancelled")
+        elif waits and not self._runs.open:
+            self._known[key] = None
+            self._hand_back(lease, "the node is being shut down")
+
+    def _drop(self, key: AttemptIdentity) -> None:
+        """Its lease is gone: whoever gave it has given it up, or its end is recorded and settled."""
+        attempt = self._known.pop(key)
+        self._refused.pop(key, None)
+        if attempt is not None and attempt.handle is not None:
+            attempt.handle.cancel()
+
+    async def _attempt(self, lease: StepLease) -> Attempt | None:
+        """The attempt, or None if this node should not make it."""
+        if not self._runs.open or (self._begun_before and await self._was_begun(lease)):
+            return None
+        plan = await self._plan(lease.run_id)
+        step = None if plan is None else plan.number(lease.asset, lease.partition_key)
+        if plan is None or step is None or not self._equipped(plan, lease.asset):
+            return None
+        return Attempt(self._ctx, plan, lease.run_id, lease.epoch, step, lease.attempt, failed=lease.failed)
+
+    async def _was_begun(self, lease: StepLease) -> bool:
+        key = (lease.asset, lease.partition_key)
+        return bool(await self._cluster.begun(lease.run_id, {key: lease.attempt}))
+
+    async def _plan(self, run_id: str) -> RunPlan | None:
+        plan = self._plans.get(run_id)
+        if plan is None or plan.graph is not self._ctx.snapshot.graph:
+            record = await self._ctx.store.run(run_id)
+            if record is None or record.request.asset not in self._ctx.snapshot.graph:
+                return None
+            try:
+                plan = await plan_again(self._ctx, record)
+            except StoreUnavailable:
+                raise
+            except Exception as error:
+                # Its owner could plan it, so this node holds another release of the pipeline.
+                why = describe(error, None).message
+                self._ctx.alarms.set(f"run {run_id}", f"it cannot be planned here: {why}")
+                return None
+            if len(self._plans) >= _MOST_PLANS:
+                del self._plans[next(iter(self._plans))]
+            self._plans[run_id] = plan
+        return plan
+
+    def _equipped(self, plan: RunPlan, name: str) -> bool:
+        asset = plan.graph[name]
+        return asset.io in self._ctx.managers and all(
+            resource in self._ctx.resources for resource in asset.requires
+        )
+
+    def _hand_back(self, lease: StepLease, why: str) -> None:
+        event = endings.handed_back(_step(lease), self._ctx.clock.now(), why)
+        self._unrecorded.append((event, lease.epoch))
+
+    # Attempts -----------------------------------------------------------------------------------------------
+
+    def _launch(self, attempt: Attempt) -> bool:
+        """A slot is free. False if the attempt is not wanted any more."""
+        if self._known.get(attempt.identity) is not attempt or not self._runs.open or self._stopping:
+            return False
+        attempt.on_over = self._over
+        attempt.handle = self._steps.start(attempt.name, attempt.run(), attempt.task_over)
+        self._runs.lent[attempt.identity] = attempt
+        return True
+
+    def _over(self, attempt: Attempt, event: AttemptEnd | None, how: Exit) -> None:
+        self._ctx.admission.leave(attempt)
+        attempt.caught = None  # Whoever is raised the failure is in another process.
+        self._runs.lent.pop(attempt.identity, None)
+        self._runs.gone()
+        if self._known.get(attempt.identity) is attempt:
+            self._known[attempt.identity] = None
+            ending = None if event is not None else _ending(attempt, how)
+            if ending is not None:
+                self._unrecorded.append((ending, attempt.epoch))
+                self._wake()
+
+
+def _ending(attempt: Attempt, how: Exit) -> AttemptEnd | None:
+    """What is to be recorded of an attempt that recorded nothing, if anything is."""
+    if isinstance(how, Shutdown):
+        return None
+    if isinstance(how, Crashed) and isinstance(how.error, StoreRefused):
+        return attempt.refused(how.error)
+    if isinstance(how, Crashed) and isinstance(how.error, StaleWrite | StoreUnavailable):
+        return attempt.handed_over()  # Refused again, unless the run has just changed its owner.
+    return attempt.killed(how)
+
+
+def _step(lease: StepLease) -> PlannedStep:
+    key = lease.partition_key
+    partition = None if key is None else decode_partition(key)
+    return PlannedStep(lease.run_id, lease.asset, partition, key, lease.attempt)
+
+
+def _key(lease: StepLease) -> AttemptIdentity:
+    return lease.run_id, lease.asset, lease.partition_key, lease.attempt

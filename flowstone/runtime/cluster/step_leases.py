@@ -1,0 +1,268 @@
+"""The steps of one run that other nodes execute, as the run's owner sees them.
+
+The owner decides where a step runs and keeps count of what it lent: `max_parallel` is the run's, wherever its steps
+run. A lease names one attempt. Its end is recorded by the node that executes it, and learned from the store; if the
+node dies first, the attempt is lost, and the number of the next one keeps what is left of it from recording
+anything.
+
+What is to be done with the store (give leases, cancel them, look how they ended, delete them) is done by one task
+at a time, so that a cancel never overtakes its lease.
+"""
+
+from __future__ import annotations
+
+from contextlib import ExitStack, suppress
+from typing import TYPE_CHECKING
+
+from flowstone.actors import ActorDown
+from flowstone.runs.commands import AttemptLost
+from flowstone.runs.events import StepRetried
+from flowstone.runtime.cluster.placement import Candidate, Turnaround, place, travels
+from flowstone.store.cluster import StepLease
+from flowstone.store.protocol import StoreRefused
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Coroutine, Sequence
+
+    from flowstone.runs.commands import StartStep
+    from flowstone.runs.events import Event
+    from flowstone.runs.records import StepKey
+    from flowstone.runtime.context import RuntimeContext
+    from flowstone.runtime.run.live_run import LiveRun
+    from flowstone.store.cluster import Cluster, Notification
+
+__all__ = ["StepLeases"]
+
+_SULKING = 60.0  # Seconds in which a node that handed a step back is not given another one.
+_GRACE = 5.0  # Seconds beyond `cancel_timeout` that another node has to stop an attempt.
+
+
+class StepLeases:
+    """What one coordinator has lent.
+
+    Args:
+        ctx: What the runtime offers.
+        cluster: The port.
+        run: The run.
+        start: Starts a task beside the run's attempts.
+        ended: Called with the events that ended attempts, and their steps.
+        lost: Called with each attempt that went with its node.
+        refused: Called if the store will not have the end of an attempt: then the run cannot go on.
+    """
+
+    def __init__(
+        self,
+        ctx: RuntimeContext,
+        cluster: Cluster,
+        run: LiveRun,
+        *,
+        start: Callable[[Coroutine[None, None, None]], None],
+        ended: Callable[[Sequence[Event], Sequence[int]], None],
+        lost: Callable[[AttemptLost], None],
+        refused: Callable[[StoreRefused], None],
+    ) -> None:
+        self._ctx = ctx
+        self._cluster = cluster
+        self._run = run
+        self._start = start
+        self._ended = ended
+        self._lost = lost
+        self._refuse = refused
+        self._leases: dict[StepKey, StepLease] = {}
+        self._steps: dict[StepKey, int] = {}
+        self._busy: dict[str, int] = {}  # Node -> leases.
+        self._refused: dict[str, float] = {}  # Nodes that handed a step back -> when.
+        self._travels: dict[str, bool] = {}
+        self._turnaround = Turnaround()
+        self._since: dict[int, float] = {}  # Step -> when it was ordered to start, here or elsewhere.
+        self._to_grant: list[StepLease] = []
+        self._to_cancel: list[StepKey] = []
+        self._to_settle: list[StepKey] = []
+        self._stop_by: dict[StepKey, float] = {}  # Cancelled leases -> when they are given up.
+        self._to_look = False
+        self._to_ask = False  # Whether all ends can be recorded: seldom, for it is seldom otherwise.
+        self._working = False
+        self._listening = ExitStack()
+
+    def __len__(self) -> int:
+        return len(self._leases)
+
+    # What the coordinator says ------------------------------------------------------------------------------
+
+    def takes(self, order: StartStep, busy_here: int) -> bool:
+        """Lend a step that is to start, if another node is the better place; it is granted with `flush`."""
+        asset, _, key = self._run.plan.step(order.step)
+        self._since[order.step] = self._ctx.clock.monotonic()
+        if order.alone or not self._may_travel(asset) or not self._turnaround.worth_lending(asset):
+            return False
+        node = self._place(busy_here)
+        if node == self._ctx.node:
+            return False
+        run = self._run.record
+        lease = StepLease(run.id, asset, key, order.attempt, run.epoch, node, order.failed)
+        self._note(lease, order.step)
+        self._to_grant.append(lease)
+        return True
+
+    def keep(self, lease: StepLease, step: int) -> None:
+        """Take over what a former owner lent, and has been granted again."""
+        self._note(lease, step)
+        self._to_look = True  # It may have ended before this owner listened.
+
+    def stayed(self, step: int, asset: str) -> None:
+        """A step that was not lent has ended."""
+        since = self._since.pop(step, None)
+        if since is not None:
+            self._turnaround.took_here(asset, self._ctx.clock.monotonic() - since)
+
+    def cancels(self, step: int) -> bool:
+        """Have a lent step stopped; False if it is not lent."""
+        asset, _, key = self._run.plan.step(step)
+        if (asset, key) not in self._leases:
+            return False
+        limit = self._ctx.settings.cancel_timeout + _GRACE
+        self._stop_by[asset, key] = self._ctx.clock.monotonic() + limit
+        self._to_cancel.append((asset, key))
+        return True
+
+    def flush(self) -> None:
+        """Do what has come up, unless that is being done."""
+        if not self._working and (self._to_grant or self._to_cancel or self._to_settle or self._to_look):
+            self._working = True
+            self._start(self._work())
+
+    async def clear(self) -> None:
+        """Delete what is left of leases at the end of the run."""
+        if self._busy:
+            await self._cluster.settle(self._run.record.id, None)
+
+    def close(self) -> None:
+        """Hear nothing more."""
+        self._listening.close()
+
+    # Deciding -----------------------------------------------------------------------------------------------
+
+    def _may_travel(self, asset: str) -> bool:
+        known = self._travels.get(asset)
+        if known is None:
+            known = travels(self._run.plan.graph, asset, self._ctx.managers)
+            self._travels[asset] = known
+        return known
+
+    def _place(self, busy_here: int) -> str:
+        ctx = self._ctx
+        own = Candidate(ctx.node, ctx.settings.max_concurrency, busy_here)
+        return place(
+            own,
+            [
+                Candidate(watched.node.id, watched.node.capacity, self._busy.get(watched.node.id, 0))
+                for watched in ctx.peers.all_alive()
+                if watched.node.id != ctx.node
+                and self._asks(watched.node.id)
+                and self._run.record.pipeline in watched.node.pipelines
+            ],
+        )
+
+    def _asks(self, node: str) -> bool:
+        """Whether a node may be given steps: it has not handed one back, or that is a while ago."""
+        refused = self._refused.get(node)
+        return refused is None or self._ctx.clock.monotonic() - refused > _SULKING
+
+    def _heard(self, notice: Notification) -> None:
+        if self._leases and (notice.kind == "look" or notice.subject == self._run.record.id):
+            self._to_look = True
+            self._to_ask = self._to_ask or notice.kind == "look"
+            with suppress(ActorDown):  # The run's tree is stopping.
+                self.flush()
+
+    def _note(self, lease: StepLease, step: int) -> None:
+        if not self._leases:
+            self._listening.enter_context(self._ctx.notifications.on(self._heard, "steps", "look"))
+        key = (lease.asset, lease.partition_key)
+        self._leases[key] = lease
+        self._steps[key] = step
+        self._busy[lease.node] = self._busy.get(lease.node, 0) + 1
+
+    # Doing --------------------------------------------------------------------------------------------------
+
+    async def _work(self) -> None:
+        run_id = self._run.record.id
+        while True:
+            if self._to_grant:
+                leases, self._to_grant = self._to_grant, []
+                # A step lent again overwrites its last lease; settled after that, the new one would be gone.
+                again = {(lease.asset, lease.partition_key) for lease in leases}
+                self._to_settle = [key for key in self._to_settle if key not in again]
+                await self._cluster.grant(leases)
+            elif self._to_cancel:
+                keys, self._to_cancel = self._to_cancel, []
+                await self._cluster.cancel_leases(run_id, keys)
+            elif self._to_look:
+                self._to_look = False
+                await self._look()
+            elif self._to_settle:
+                keys, self._to_settle = self._to_settle, []
+                await self._cluster.settle(run_id, keys)
+            else:
+                break
+        self._working = False
+
+    async def _look(self) -> None:
+        """See how lent attempts ended. Who is dead is decided first: what it recorded in its last moment counts."""
+        leases = {key: lease for key, lease in self._leases.items() if lease not in self._to_grant}
+        gone = [key for key, lease in leases.items() if self._gone(key, lease)]
+        run_id = self._run.record.id
+        ends = await self._cluster.endings(run_id, {key: lease.attempt for key, lease in leases.items()})
+        for end in ends:
+            leases.pop((end.asset, end.partition_key), None)
+        dead = {key: leases[key].attempt for key in gone if key in leases}
+        begun = await self._cluster.begun(run_id, dead) if dead else ()
+        if ends:
+            self._take_ends(ends)
+        if self._to_ask:
+            self._to_ask = False
+            await self._ask()
+        for key, attempt in dead.items():
+            step = self._steps[key]
+            self._since.pop(step, None)
+            self._forget(key)
+            self._lost(AttemptLost(step, attempt, key in begun))
+
+    async def _ask(self) -> None:
+        """Learn of ends that nobody can record. The run would wait for them as long as their nodes live."""
+        for key, (attempt, why) in (await self._cluster.refused(self._run.record.id)).items():
+            lease = self._leases.get(key)
+            if lease is not None and lease.attempt == attempt:
+                self._refuse(StoreRefused(why))
+                return
+
+    def _gone(self, key: StepKey, lease: StepLease) -> bool:
+        """Whether nobody will record the end of this attempt."""
+        overdue = self._stop_by.get(key, float("inf")) <= self._ctx.clock.monotonic()
+        return overdue or self._ctx.peers.gone(lease.node)
+
+    def _take_ends(self, ends: Sequence[Event]) -> None:
+        steps, news = [], []
+        for end in ends:
+            key = (end.asset, end.partition_key)
+            step = self._steps.get(key)
+            if step is None:
+                continue  # It said twice that it is retried: interrupted while it said so, it said it again.
+            steps.append(step)
+            news.append(end)
+            if (since := self._since.pop(step, None)) is not None:
+                self._turnaround.took_elsewhere(end.asset, self._ctx.clock.monotonic() - since)
+            if isinstance(end, StepRetried) and end.failure.kind == "lost":
+                self._refused[self._leases[key].node] = self._ctx.clock.monotonic()
+            self._forget(key)
+        self._ctx.learn(news)
+        self._ended(news, steps)
+
+    def _forget(self, key: StepKey) -> None:
+        lease = self._leases.pop(key)
+        del self._steps[key]
+        self._stop_by.pop(key, None)
+        self._busy[lease.node] -= 1
+        self._to_settle.append(key)
+        if not self._leases:
+            self._listening.close()

@@ -1,0 +1,64 @@
+"""The part of the tree that only runtimes on a shared store have; `tree.py` draws it in its place."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from flowstone.actors import Child, Supervisor, TaskSupervisor
+from flowstone.runtime.cluster.adoption import Adoption
+from flowstone.runtime.cluster.cancellations import Cancellations
+from flowstone.runtime.cluster.queue_consumer import QueueConsumer
+from flowstone.runtime.cluster.step_executor import StepExecutor
+from flowstone.runtime.services.notifications import NoticeBoard
+
+if TYPE_CHECKING:
+    from flowstone.runtime.cluster.membership import Membership
+    from flowstone.runtime.context import RuntimeContext
+    from flowstone.runtime.run.local_runs import LocalRuns
+    from flowstone.store.cluster import Cluster
+
+__all__ = ["cluster_children"]
+
+_LAST_WORDS = 2.0  # Seconds to tell the store that this node leaves; others find out without it.
+
+
+def cluster_children(
+    ctx: RuntimeContext, runs: LocalRuns, cluster: Cluster, membership: Membership, *, worker: bool
+) -> list[Child[Any]]:
+    """What stands between the runs and the watchman: the cluster's own processes, and recovery."""
+    return [
+        Child("cluster", partial(_cluster, ctx, runs, cluster, membership, worker=worker)),
+        Child("recovery", partial(Adoption, ctx, runs, cluster, adopt=worker)),
+    ]
+
+
+def _cluster(
+    ctx: RuntimeContext, runs: LocalRuns, cluster: Cluster, membership: Membership, *, worker: bool
+) -> Supervisor:
+    children: list[Child[Any]] = [
+        Child("notices", partial(NoticeBoard, cluster, ctx.notifications)),
+        Child("membership", lambda: membership, shutdown=_LAST_WORDS),
+        Child("cancellations", partial(Cancellations, ctx, runs, cluster)),
+    ]
+    if worker:
+        children.append(Child("lent", partial(_lent, ctx, runs, cluster)))
+        children.append(Child("claimant", partial(QueueConsumer, ctx, runs, cluster)))
+    return Supervisor(children, strategy="rest_for_one")
+
+
+def _lent(ctx: RuntimeContext, runs: LocalRuns, cluster: Cluster) -> Supervisor:
+    """One_for_all: an executor that crashed must not meet attempts that it does not know."""
+    steps: list[TaskSupervisor] = []
+
+    def make_steps() -> TaskSupervisor:
+        steps[:] = [TaskSupervisor(shutdown=ctx.settings.cancel_timeout)]
+        return steps[0]
+
+    return Supervisor(
+        [
+            Child("steps", make_steps),
+            Child("executor", lambda: StepExecutor(ctx, runs, cluster, steps[0]), shutdown=_LAST_WORDS),
+        ],
+        strategy="one_for_all",
+    )

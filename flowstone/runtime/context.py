@@ -1,0 +1,117 @@
+"""What a run uses of the runtime it runs in, put together once by `runtime.py` and passed down."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from flowstone.errors import IOManagerError, ResourceUnavailable
+from flowstone.runtime.services.failure_log import FAILURES
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from random import Random
+    from typing import Any
+
+    from flowstone.actors import Clock
+    from flowstone.alarms import Alarms
+    from flowstone.assets.snapshot import Snapshot
+    from flowstone.io.manager import IOManager
+    from flowstone.runs.events import Event
+    from flowstone.runtime.execution.processes import Processes
+    from flowstone.runtime.execution.threads import Threads
+    from flowstone.runtime.loop_affinity import LoopAffinity
+    from flowstone.runtime.options import Options
+    from flowstone.runtime.services.admission import Admission
+    from flowstone.runtime.services.events import EventStream
+    from flowstone.runtime.services.failure_log import FailureLog
+    from flowstone.runtime.services.io_manager import IOManagerActor
+    from flowstone.runtime.services.notifications import Notifications
+    from flowstone.runtime.services.peers import Peers
+    from flowstone.runtime.services.resource import ResourceActor
+    from flowstone.store.protocol import Store
+
+__all__ = ["RuntimeContext"]
+
+
+@dataclass(slots=True)
+class RuntimeContext:
+    """The composition of one runtime: no part of it is global, so two runtimes never meet.
+
+    `io` and `resources` hold the processes that run at this moment; each enters and leaves by itself, so a
+    restart of any supervisor above it changes nothing for those who look it up. `notifications` and `peers` are
+    silent and empty where no other node shares the store.
+    """
+
+    node: str
+    affinity: LoopAffinity
+    snapshot: Snapshot
+    settings: Options
+    clock: Clock
+    random: Random
+    store: Store
+    stream: EventStream
+    admission: Admission
+    threads: Threads
+    processes: Processes
+    managers: Mapping[str, IOManager]
+    io: dict[str, IOManagerActor]
+    resources: dict[str, ResourceActor]
+    notifications: Notifications
+    peers: Peers
+    failures: FailureLog
+    alarms: Alarms
+
+    def publish(self, snapshot: Snapshot) -> None:
+        """Make this the current snapshot."""
+        self.snapshot = snapshot
+
+    async def record(self, event: Event, epoch: int, payload: bytes | None = None) -> None:
+        """Write an event down, then tell whoever listens: nobody hears of what may yet be lost."""
+        await self.store.write(event, epoch, payload=payload)
+        if self.stream.heard:
+            self.stream.publish(event)
+        if type(event) in FAILURES:
+            self.failures.tell(event)
+
+    async def record_many(self, events: Sequence[Event], epoch: int) -> None:
+        """As `record`, for several events of a run, all of them or none."""
+        await self.store.write_many(events, epoch)
+        self.learn(events)
+        for event in events:
+            if type(event) in FAILURES:
+                self.failures.tell(event)
+
+    def learn(self, events: Sequence[Event]) -> None:
+        """Tell whoever listens of what has been recorded by somebody else, who has logged its failures."""
+        if self.stream.heard:
+            for event in events:
+                self.stream.publish(event)
+
+    def io_manager(self, name: str) -> IOManagerActor:
+        """The IO manager of that name.
+
+        Raises:
+            IOManagerError: The runtime has none, or it is being restarted.
+        """
+        manager = self.io.get(name)
+        if manager is None:
+            known = ", ".join(map(repr, self.io)) or "none"
+            raise IOManagerError(
+                f"There is no IO manager {name!r}: pass Runtime(io={{{name!r}: …}}); this runtime has {known}."
+            )
+        return manager
+
+    async def lease(self, name: str) -> Any:
+        """A resource, set up.
+
+        Raises:
+            ResourceUnavailable: The runtime has none of that name, or it is not set up.
+        """
+        process = self.resources.get(name)
+        if process is None:
+            known = ", ".join(map(repr, self.resources)) or "none"
+            raise ResourceUnavailable(
+                f"There is no resource {name!r}: pass Runtime(resources={{{name!r}: …}}); this runtime has {known}."
+            )
+        return await process.lease()

@@ -1,0 +1,283 @@
+"""The other end of `processes.py`: what runs in a worker process.
+
+It reads calls from its standard input, one after the other, and writes what became of them to its standard
+output; the asset's own `print` and its children get `/dev/null` and standard error instead, so that nothing
+they read or write can spoil the conversation. When the other end is gone, so is this process, at once.
+
+A frame is eight bytes of length and a pickle. Both ends are one program on one machine.
+"""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+import logging
+import os
+import pickle
+import queue
+import signal
+import sys
+import threading
+from contextlib import suppress
+from dataclasses import dataclass
+from multiprocessing import spawn
+from typing import TYPE_CHECKING, Any, BinaryIO, TypeAlias
+
+from flowstone.assets.asset import Asset
+from flowstone.assets.context import Context
+from flowstone.assets.one_shot import find_one_shot
+from flowstone.assets.output import Output
+from flowstone.errors import IOManagerError
+from flowstone.runs.records import Failure
+from flowstone.runtime.execution.guard import call, describe
+from flowstone.runtime.execution.subprocess_logs import forward_logs
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from flowstone.assets.retry import Retry
+    from flowstone.runtime.execution.guard import Outcome
+
+__all__ = ["HEADER", "Began", "Done", "Place", "Progressed", "Request", "main", "no_passage"]
+
+HEADER = 8
+"""Bytes of a frame's length, big end first."""
+
+
+ContextFacts: TypeAlias = tuple[str, Any, str | None, str, int]
+"""Asset, partition, partition key, run id, attempt."""
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where an asset or a function is defined, so that another process finds the same.
+
+    Attributes:
+        module: The name of its module.
+        qualname: Its name in there.
+        file: The module's file, for modules that no import finds; or None.
+    """
+
+    module: str
+    qualname: str
+    file: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """One call, in a frame of its own.
+
+    Attributes:
+        name: The asset's name.
+        function: The function, or the place of its definition.
+        arguments: Its arguments, without the context.
+        context: The name of the parameter that takes the context, and the context's facts; or None.
+        retry: The asset's retry policy.
+        log_level: The lowest level of a log record that the program takes.
+    """
+
+    name: str
+    function: Place | Callable[..., Any]
+    arguments: dict[str, Any]
+    context: tuple[str, ContextFacts] | None
+    retry: Retry | None
+    log_level: int
+
+
+@dataclass(frozen=True, slots=True)
+class Began:
+    """The function is about to be called: from here on the call may have had effects."""
+
+
+@dataclass(frozen=True, slots=True)
+class Progressed:
+    """What the asset said with `context.progress`."""
+
+    fraction: float
+    message: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """The end of a call: its outcome, and what the asset noted in `context.metadata`."""
+
+    outcome: Outcome
+    metadata: dict[str, Any]
+
+
+def _write_frame(stream: BinaryIO, data: bytes) -> None:
+    """Write one frame."""
+    stream.write(len(data).to_bytes(HEADER, "big"))
+    stream.write(data)
+    stream.flush()
+
+
+def _read_frame(stream: BinaryIO) -> bytes:
+    """Read one frame. Raises EOFError if the other end is gone."""
+    return _exactly(stream, int.from_bytes(_exactly(stream, HEADER), "big"))
+
+
+def _exactly(stream: BinaryIO, size: int) -> bytes:
+    data = stream.read(size)
+    if len(data) < size:
+        raise EOFError("The other process is gone.")
+    return data
+
+
+def main() -> None:
+    """Serve calls until the other end is gone.
+
+    The first frame out is empty and says that the streams are taken. A frame in is a `Request`, answered by
+    `Began`, any number of `Progressed` and `Logged`, and one `Done`; or what `multiprocessing` has to say about the
+    program it belongs to, answered by None or by why that could not be followed.
+    """
+    calls, replies = _take_streams()
+    lock = threading.Lock()
+
+    def reply(data: bytes) -> None:
+        with lock:
+            _write_frame(replies, data)
+
+    reply(b"")
+    forward_logs(reply)
+    requests: queue.SimpleQueue[bytes | None] = queue.SimpleQueue()
+    idle = threading.Event()
+    idle.set()
+    threading.Thread(target=_listen, args=(calls, requests, idle), daemon=True).start()
+    while _serve_next(requests, idle, reply):
+        pass
+
+
+def _serve_next(
+    requests: queue.SimpleQueue[bytes | None], idle: threading.Event, reply: Callable[[bytes], None]
+) -> bool:
+    """Answer one call; False if there will be none.
+
+    A function of its own, so that a process which waits for work holds no argument and no value of the last call.
+    """
+    request = requests.get()
+    if request is None:
+        return False
+    idle.clear()
+    data = _answer(request, reply)
+    idle.set()
+    with suppress(BrokenPipeError):  # Nobody waits any more; `_listen` ends us.
+        reply(data)
+    return True
+
+
+def _take_streams() -> tuple[BinaryIO, BinaryIO]:
+    """Standard input and output for ourselves, and harmless ones for everybody else."""
+    calls, replies = os.dup(0), os.dup(1)
+    nothing = os.open(os.devnull, os.O_RDONLY)
+    os.dup2(nothing, 0)
+    os.close(nothing)
+    os.dup2(2, 1)
+    return os.fdopen(calls, "rb"), os.fdopen(replies, "wb")
+
+
+def _listen(calls: BinaryIO, requests: queue.SimpleQueue[bytes | None], idle: threading.Event) -> None:
+    """Take calls while the main thread works, to notice that nobody waits any more."""
+    try:
+        while True:
+            requests.put(_read_frame(calls))
+    except (EOFError, OSError):
+        if idle.is_set():
+            requests.put(None)
+        elif hasattr(os, "killpg"):
+            os.killpg(0, signal.SIGKILL)  # The group is ours: this process, and what the asset started.
+        else:
+            os._exit(1)
+
+
+def _answer(data: bytes, reply: Callable[[bytes], None]) -> bytes:
+    """Make the call. Whatever is wrong with it, what comes back is a frame that can be read."""
+    name = "?"
+    try:
+        request: Request | dict[str, Any] = pickle.loads(data)  # noqa: S301 - from the process that started us
+        if isinstance(request, dict):
+            return pickle.dumps(_prepare(request))
+        name = request.name
+        logging.getLogger().setLevel(request.log_level)
+        function, arguments, context = _call_of(request, reply)
+        reply(pickle.dumps(Began()))
+        outcome = _lasting(name, call(function, arguments, request.retry), request.retry)
+        done = Done(outcome, {} if context is None else context.metadata)
+    except BaseException as error:
+        problem = f"Asset {name!r} or its arguments cannot be read in a worker process"
+        return pickle.dumps(Done((False, no_passage(problem, error)), {}))
+    try:
+        return pickle.dumps(done)
+    except BaseException as error:
+        problem = f"The value or the metadata of asset {name!r} cannot be sent back from its worker process"
+        return pickle.dumps(Done((False, no_passage(problem, error)), {}))
+
+
+def _prepare(program: dict[str, Any]) -> str | None:
+    """Become like the program, or import its main module; returns why that failed, if it did."""
+    try:
+        spawn.prepare(program)
+    except BaseException as error:
+        return describe(error, None).message
+    return None
+
+
+def _lasting(name: str, outcome: Outcome, retry: Retry | None) -> Outcome:
+    """The outcome, unless its value can be read only once: pickling it might be the first time."""
+    value: Any = outcome[1]
+    found = find_one_shot(value.value if issubclass(type(value), Output) else value)
+    if not outcome[0] or found is None:
+        return outcome
+    error = IOManagerError(f"Cannot store asset {name!r}: {found.told()}.")
+    return False, describe(error, retry, "io")
+
+
+def _call_of(
+    request: Request, reply: Callable[[bytes], None]
+) -> tuple[Callable[..., Any], dict[str, Any], Context | None]:
+    function = _find(request.function) if isinstance(request.function, Place) else request.function
+    if request.context is None:
+        return function, request.arguments, None
+    parameter, facts = request.context
+    context = Context(
+        *facts,
+        None,  # Resources live in the runtime's process.
+        lambda fraction, message: reply(pickle.dumps(Progressed(fraction, message))),
+    )
+    return function, {**request.arguments, parameter: context}, context
+
+
+def _find(place: Place) -> Callable[..., Any]:
+    found: Any = _module(place)
+    for part in place.qualname.split("."):
+        found = getattr(found, part)
+    function: Callable[..., Any] = found.function if isinstance(found, Asset) else found
+    return function
+
+
+def _module(place: Place) -> Any:
+    if place.module in sys.modules:
+        return sys.modules[place.module]
+    try:
+        return importlib.import_module(place.module)
+    except ModuleNotFoundError:
+        # A file that its program loaded by path, as the command line does.
+        if place.file is None:
+            raise
+        spec = importlib.util.spec_from_file_location(place.module, place.file)
+        if spec is None or spec.loader is None:
+            raise
+        module = importlib.util.module_from_spec(spec)
+        sys.modules[place.module] = module
+        spec.loader.exec_module(module)
+        return module
+
+
+def no_passage(problem: str, error: BaseException) -> Failure:
+    """The failure of what could not travel between two processes."""
+    failure = describe(error, None)
+    remedy = (
+        "use values and classes that pickle, defined at the top level of importable modules; "
+        "or use run_in='thread'."
+    )
+    return Failure("error", f"{problem} ({failure.message}): {remedy}", failure.traceback)

@@ -1,0 +1,95 @@
+"""End a run that nobody will go on with: what was in flight is lost, the run has failed."""
+
+from __future__ import annotations
+
+import logging
+from contextlib import suppress
+from typing import TYPE_CHECKING
+
+from flowstone.errors import StoreUnavailable
+from flowstone.runs import endings
+from flowstone.runs.endings import PlannedStep
+from flowstone.runs.events import RunFinished, StepRetried, StepStarted
+from flowstone.runs.records import Failure, Status
+from flowstone.runtime.execution.guard import describe
+from flowstone.store.protocol import StaleWrite, StoreRefused
+
+if TYPE_CHECKING:
+    from flowstone.runs.events import Event
+    from flowstone.runs.records import RunRecord
+    from flowstone.runtime.context import RuntimeContext
+
+__all__ = ["cancel_run", "close_run", "given_up"]
+
+_log = logging.getLogger(__name__)
+
+
+async def close_run(ctx: RuntimeContext, record: RunRecord, why: Failure | None = None) -> None:
+    """Claim a run and record that it has failed, and every attempt in flight with it.
+
+    Args:
+        ctx: What the runtime offers.
+        record: The run, at its current epoch.
+        why: The failure of what was in flight, or else of its target. Default: the process was lost.
+
+    Raises:
+        StaleWrite: Somebody else has it.
+        StoreUnavailable: The store is away, or refuses even the end of the run.
+    """
+    store = ctx.store
+    record = await store.claim(record.id, ctx.node, epoch=record.epoch)
+    now = ctx.clock.now()
+    events: list[Event] = [endings.died(last, now, why) for last in await _in_flight(ctx, record.id)]
+    if why is not None and not events:
+        events.append(endings.failed(PlannedStep.target(record), now, why))
+    end = RunFinished(now, record.id, record.request.asset, Status.FAILED)
+    try:
+        await ctx.record_many([*events, end], record.epoch)
+    except (StoreRefused, StaleWrite):
+        # One of the steps has its record, or the store will not have it; the run ends even so.
+        await ctx.record(end, record.epoch)
+    await _settle(ctx, record)
+    if why is not None:
+        _log.error("Run %s has failed: %s", record.id, why.message)
+
+
+async def cancel_run(ctx: RuntimeContext, record: RunRecord) -> None:
+    """Claim a run that is to be cancelled and that nobody is there to stop, and record that it is cancelled.
+
+    Raises:
+        StaleWrite: Somebody else has it.
+        StoreUnavailable: The store is away.
+    """
+    store = ctx.store
+    record = await store.claim(record.id, ctx.node, epoch=record.epoch)
+    now = ctx.clock.now()
+    stopped = [endings.cancelled(PlannedStep.last(last), now) for last in await _in_flight(ctx, record.id)]
+    end = RunFinished(now, record.id, record.request.asset, Status.CANCELLED)
+    await ctx.record_many([*stopped, end], record.epoch)
+    await _settle(ctx, record)
+
+
+async def _settle(ctx: RuntimeContext, record: RunRecord) -> None:
+    """Take back what was lent of a run that is over, so that nobody goes on with it."""
+    if ctx.store.cluster is not None:
+        with suppress(StoreUnavailable):  # It goes with the run, when retention forgets that.
+            await ctx.store.cluster.settle(record.id, None)
+
+
+def given_up(error: BaseException) -> Failure:
+    """The failure of a run that this process drove and cannot go on with."""
+    return Failure("store", str(error)) if isinstance(error, StoreRefused) else describe(error, None)
+
+
+async def _in_flight(ctx: RuntimeContext, run_id: str) -> list[StepStarted | StepRetried]:
+    """The attempts that began and have no end on record, and those that were to be followed by another one."""
+    open_attempts: dict[tuple[str, str | None], StepStarted | StepRetried] = {}
+    after = 0
+    while page := await ctx.store.events(run_id, after=after):
+        for number, event in page:
+            after = number
+            if isinstance(event, StepStarted | StepRetried):
+                open_attempts[event.asset, event.partition_key] = event
+            elif hasattr(event, "materialization"):
+                open_attempts.pop((event.asset, event.partition_key), None)
+    return list(open_attempts.values())

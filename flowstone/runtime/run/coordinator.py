@@ -1,0 +1,526 @@
+"""The actor that drives one run: it feeds what happens to the pure state machine and carries out its orders.
+
+It owns no decision (those are `RunState`'s) and does no I/O of its own while steps run: attempts record their
+own ends and then tell the coordinator, one message a step; look-ups and batches of records run as tasks beside
+the attempts. So its mailbox is never blocked, and a cancel gets in whatever the store does.
+
+After a crash its supervisor stops every attempt and starts a fresh coordinator, which claims the run anew (so
+that nothing of the last incarnation can be recorded any more), replays what is recorded and goes on.
+"""
+
+from __future__ import annotations
+
+import logging
+from contextlib import suppress
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING, Any, TypeAlias, assert_never
+
+from flowstone.actors import Actor, Cast, Crashed, Normal
+from flowstone.assets.partition_labels import step_label
+from flowstone.errors import RuntimeStopping, StoreUnavailable
+from flowstone.runs import endings
+from flowstone.runs.commands import (
+    CancelSteps,
+    CheckSteps,
+    Command,
+    FinishRun,
+    HoldStarts,
+    RecordCancelled,
+    RecordSkipped,
+    RetryDue,
+    RetryStep,
+    StartStep,
+    StepsNeeded,
+)
+from flowstone.runs.endings import PlannedStep
+from flowstone.runs.events import (
+    RunCancelRequested,
+    RunFinished,
+    RunStarted,
+    StepCancelled,
+    StepFailed,
+    StepSkipped,
+)
+from flowstone.runs.records import Status
+from flowstone.runs.state import RunState
+from flowstone.runtime.execution.guard import describe
+from flowstone.runtime.run.attempt import Attempt
+from flowstone.runtime.run.control import Cancel, Drain, GiveUp, Release
+from flowstone.runtime.run.replay import replay
+from flowstone.runtime.run.reuse import find_reusable
+from flowstone.store.protocol import StaleWrite
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Coroutine, Sequence
+
+    from flowstone.actors import Exit, Me, TaskHandle, TaskSupervisor
+    from flowstone.runs.commands import Signal
+    from flowstone.runs.endings import AttemptEnd
+    from flowstone.runs.events import Event, StepReused
+    from flowstone.runtime.context import RuntimeContext
+    from flowstone.runtime.run.control import Control
+    from flowstone.runtime.run.live_run import LiveRun
+    from flowstone.runtime.run.remote_steps import RemoteSteps, Spread
+    from flowstone.store.cluster import StepLease
+
+__all__ = ["Asked", "Broken", "Checked", "Message", "Recorded", "RunCoordinator", "Signalled", "StepEnded"]
+
+
+@dataclass(frozen=True, slots=True)
+class StepEnded(Cast["RunCoordinator"]):
+    """An attempt is over: its recorded end, or None if its task did not live to record one."""
+
+    attempt: Attempt
+    event: Event | None
+    exit: Exit
+
+
+@dataclass(frozen=True, slots=True)
+class Recorded(Cast["RunCoordinator"]):
+    """Events that were recorded by a task beside the attempts, and the steps they end."""
+
+    events: Sequence[Event]
+    steps: Sequence[int]
+
+
+@dataclass(frozen=True, slots=True)
+class Checked(Cast["RunCoordinator"]):
+    """The look-up of current values is back: recorded reuses by step, and the steps that must run."""
+
+    reused: Sequence[tuple[int, StepReused]]
+    needed: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Signalled(Cast["RunCoordinator"]):
+    """A timer fired."""
+
+    signal: Signal
+
+
+@dataclass(frozen=True, slots=True)
+class Asked(Cast["RunCoordinator"]):
+    """Somebody has asked something of the run."""
+
+    request: Control
+
+
+@dataclass(frozen=True, slots=True)
+class Broken(Cast["RunCoordinator"]):
+    """A task that had to record something could not."""
+
+    error: BaseException
+
+
+Message: TypeAlias = StepEnded | Recorded | Checked | Signalled | Asked | Broken
+
+
+_log = logging.getLogger(__name__)
+
+
+class RunCoordinator(Actor):
+    """Drives one run from its plan to its final status.
+
+    Args:
+        ctx: What the runtime offers.
+        run: The run.
+        steps: Where attempts and their helpers run: a sibling, stopped and restarted together with this.
+        spread: What lets other nodes execute steps of a backfill, if there may be other nodes.
+    """
+
+    def __init__(
+        self, ctx: RuntimeContext, run: LiveRun, steps: TaskSupervisor, spread: Spread | None = None
+    ) -> None:
+        self._spread = spread
+        self._ctx = ctx
+        self._run = run
+        self._steps = steps
+        self._epoch = run.record.epoch
+        self._attempts: dict[int, Attempt] = {}
+        limit = run.record.request.max_parallel or ctx.settings.max_concurrency
+        self._state = RunState(run.plan, max_parallel=limit)
+        self._final: Status | None = None
+        self._releasing = False
+        self._remote_steps: RemoteSteps | None = None
+        self._kept: dict[int, StepLease] = {}
+        self._looking = 0  # Look-ups of current values under way.
+        self._start_to_record: RunStarted | None = None
+        self._me: Me
+
+    def on_start(self, me: Me) -> None:
+        self._me = me
+
+    def handle(self, message: Message) -> Coroutine[Any, Any, None] | None:
+        """Plain for the message that comes once a step; only ending a run waits for anything."""
+        self._take(message)
+        return self._settle()
+
+    def _take(self, message: Message) -> None:
+        match message:
+            case StepEnded():
+                self._step_ended(message)
+            case Checked(reused, needed):
+                self._looked()
+                for step, event in reused:
+                    self._obey(self._state.apply(event, step))
+                self._obey(self._state.apply(StepsNeeded(needed)))
+            case Recorded(events, steps):
+                for recorded, step in zip(events, steps, strict=True):
+                    self._obey(self._state.apply(recorded, step))
+            case Signalled(signal):
+                self._obey(self._state.apply(signal))
+            case Asked(request):
+                self._obey_request(request)
+            case Broken(error):
+                self._give_up(error)
+            case _:
+                assert_never(message)
+
+    def _obey_request(self, request: Control) -> None:
+        match request:
+            case Cancel():
+                self._obey(self._state.apply(self._record_cancel()))
+            case Drain():
+                self._obey(self._state.apply(HoldStarts()))
+            case GiveUp():
+                self._give_up(StaleWrite(f"run {self._run.record.id} is driven by another node"))
+            case Release():
+                self._begin_release()
+            case _:
+                assert_never(request)
+
+    def _settle(self) -> Coroutine[Any, Any, None] | None:
+        """After a message: end the run if it has come to its end."""
+        if self._final is not None:
+            return self._finish(self._final)
+        if self._releasing and not self._attempts:
+            return self._release()
+        if self._remote_steps is not None:
+            self._remote_steps.flush()
+        if self._run.asked(Drain) and not (self._attempts or self._remote_steps):
+            self._run.ask(Cancel("asked"))
+        return None
+
+    async def handle_continue(self, me: Me) -> None:  # noqa: ARG002 - the hook's signature
+        """Replay and go on. Not in `on_start`, which must not need the store to answer."""
+        try:
+            await self._begin()
+        except (StoreUnavailable, StaleWrite) as error:
+            # Weather, or somebody else's run by now; a restart would meet the same.
+            self._give_up(error)
+            return
+        ending = self._settle()
+        if ending is not None:
+            await ending
+
+    def on_stop(self, exit: Exit) -> None:  # noqa: A002, ARG002 - the hook's signature
+        self._run.listen_no_more()
+        if self._remote_steps is not None:
+            self._remote_steps.close()
+        for attempt in self._attempts.values():
+            if attempt.exclusive and attempt.handle is None:
+                self._ctx.admission.withdraw(attempt)
+
+    # Beginning ----------------------------------------------------------------------------------------------
+
+    async def _begin(self) -> None:
+        run = self._run
+        spent = 0.0
+        if run.fresh:
+            run.fresh = False
+        else:
+            spent = await self._spent()
+            self._kept = await replay(self._ctx, run, self._state)
+        self._epoch = run.record.epoch
+        self._remote_steps = self._make_remote_steps()
+        request = run.record.request
+        await self._say_started()
+        if request.timeout is not None:
+            run.driven_from = self._me.clock.monotonic() - spent
+            self._me.clock.call_later(max(0.0, request.timeout - spent), self._time_out)
+        run.state = self._state
+        run.attempts = self._attempts
+        for step, lease in self._kept.items():
+            assert self._remote_steps is not None
+            self._remote_steps.keep(lease, step)
+        # Before anything starts, so that nothing is started that would be stopped at once.
+        for asked in run.listen(self._hear):
+            if isinstance(asked, Cancel):
+                self._state.replay(self._record_cancel())
+            else:
+                self._obey_request(asked)
+        if run.over:
+            return
+        orders = self._state.begin(self._kept)
+        if not any(type(order) is CheckSteps for order in orders):
+            self._record_start()
+        self._obey(orders)
+
+    async def _say_started(self) -> None:
+        run, ctx = self._run, self._ctx
+        # Steps of a former plan are counted as well, so they are part of the total.
+        total = run.plan.total + run.former
+        started = RunStarted(ctx.clock.now(), run.record.id, run.record.request.asset, total)
+        if ctx.store.cluster is None:
+            await ctx.record(started, self._epoch)
+            return
+        self._start_to_record = started
+        if run.record.status is Status.QUEUED:
+            self._record_start()
+
+    def _record_start(self) -> None:
+        """Record that this node has begun with the run, if that is not done yet.
+
+        It tells whoever takes the run over that the run may only have waited here. So a run that was begun before
+        says it when its first look-ups have ended, and if those are what ends its nodes, it is found out.
+
+        A database keeps what is written of a run in order: the first attempts' starts may go with it in one
+        transaction, instead of one after it.
+        """
+        started, self._start_to_record = self._start_to_record, None
+        if started is not None:
+            self._beside("record the start", self._ctx.record(started, self._epoch), lambda _: None)
+
+    def _looked(self) -> None:
+        self._looking -= 1
+        if not self._looking:
+            self._record_start()
+
+    async def _spent(self) -> float:
+        """Seconds of the run's timeout that are over.
+
+        Its owners measured them, on clocks that nobody can step, and said so once a lease; the time in which nobody
+        drove it does not count. Where only one process can hold the store nobody says so, and the time since the
+        run began is all there is.
+        """
+        run, cluster = self._run, self._ctx.store.cluster
+        if run.record.request.timeout is None:
+            return 0.0
+        if run.driven_from is not None:
+            return self._ctx.clock.monotonic() - run.driven_from
+        if cluster is not None:
+            return await cluster.spent(run.record.id)
+        now = self._ctx.clock.now()
+        return max(0.0, (now - (run.record.started_at or now)).total_seconds())
+
+    def _make_remote_steps(self) -> RemoteSteps | None:
+        """Only backfills spread: other runs are over before another node has heard of them."""
+        if self._spread is None or self._run.record.request.kind != "backfill":
+            return None
+        return self._spread(
+            self._run,
+            start=lambda work: self._beside("steps on other nodes", work, lambda _: None),
+            ended=lambda events, steps: self._me.ref.cast(Recorded(events, steps)),
+            lost=self._signal,
+            refused=lambda error: self._me.ref.cast(Broken(error)),
+        )
+
+    def _time_out(self) -> None:
+        self._run.ask(Cancel("timeout"))
+
+    def _hear(self, request: Control) -> None:
+        self._me.ref.cast(Asked(request))
+
+    # Carrying out -------------------------------------------------------------------------------------------
+
+    def _obey(self, commands: Sequence[Command]) -> None:
+        for command in commands:
+            match command:
+                case StartStep():
+                    self._start(command)
+                case CheckSteps(steps):
+                    self._looking += 1
+                    self._beside("look up current values", self._check(steps), self._answered)
+                case RetryStep(step, delay):
+                    self._me.clock.call_later(delay, partial(self._signal, RetryDue(step)))
+                case RecordSkipped(steps):
+                    self._write([self._skipped(*pair) for pair in steps], [step for step, _ in steps])
+                case RecordCancelled(steps):
+                    self._write([self._cancelled(step) for step in steps], steps)
+                case CancelSteps(steps):
+                    for step in steps:
+                        self._stop_attempt(step)
+                case FinishRun(status):
+                    self._final = status
+                case _:
+                    assert_never(command)
+
+    def _skipped(self, step: int, cause: int) -> StepSkipped:
+        asset, _, key = self._run.plan.step(cause)
+        return endings.skipped(self._planned(step), self._ctx.clock.now(), step_label(asset, key))
+
+    def _cancelled(self, step: int) -> StepCancelled:
+        return endings.cancelled(self._planned(step), self._ctx.clock.now())
+
+    def _planned(self, step: int) -> PlannedStep:
+        return PlannedStep.of(self._run.record.id, self._run.plan, step)
+
+    def _start(self, order: StartStep) -> None:
+        run, step = self._run, order.step
+        if order.alone and self._state.losses(step) >= self._ctx.settings.lost_attempts:
+            lost = PlannedStep.of(run.record.id, run.plan, step, order.attempt)
+            self._write([endings.lost_too_often(lost, self._ctx.clock.now())], [step])
+            return
+        if self._remote_steps is not None and self._remote_steps.takes(order, len(self._attempts)):
+            return
+        attempt = Attempt(
+            self._ctx,
+            run.plan,
+            run.record.id,
+            self._epoch,
+            step,
+            order.attempt,
+            exclusive=order.alone,
+            failed=order.failed,
+        )
+        self._attempts[step] = attempt
+        self._ctx.admission.admit(attempt, self._launch)
+
+    def _launch(self, attempt: Attempt) -> bool:
+        """A slot is free. False if the attempt is not wanted any more."""
+        if self._attempts.get(attempt.step) is not attempt or not self._me.ref.alive:
+            return False
+        attempt.handle = self._steps.start(attempt.name, attempt.run(), attempt.task_over)
+        attempt.on_over = self._attempt_over
+        return True
+
+    def _attempt_over(self, attempt: Attempt, event: AttemptEnd | None, how: Exit) -> None:
+        self._ctx.admission.leave(attempt)
+        self._me.ref.cast(StepEnded(attempt, event, how))
+
+    def _stop_attempt(self, step: int) -> None:
+        attempt = self._attempts.get(step)
+        if attempt is None:
+            if self._remote_steps is not None:
+                self._remote_steps.cancels(step)
+            return
+        if attempt.handle is not None:
+            attempt.stop("cancelled")
+        else:
+            # It waits for a slot and never began.
+            del self._attempts[step]
+            if attempt.exclusive:
+                self._ctx.admission.withdraw(attempt)
+            self._write([attempt.withdrawn()], [step])
+
+    def _step_ended(self, message: StepEnded) -> None:
+        attempt = message.attempt
+        if self._attempts.get(attempt.step) is not attempt:
+            return
+        del self._attempts[attempt.step]
+        if self._remote_steps is not None:
+            self._remote_steps.stayed(attempt.step, attempt.asset.name)
+        if message.event is not None:
+            if type(message.event) is StepFailed:
+                self._run.step_failed(attempt.caught if attempt.stopping is None else None)
+            attempt.caught = None
+            self._obey(self._state.apply(message.event, attempt.step))
+            return
+        if isinstance(message.exit, Crashed):
+            error = message.exit.error
+            if isinstance(error, StaleWrite) and self._ctx.store.cluster is not None:
+                # The step may have ended elsewhere: an attempt that was taken for lost has recorded its end.
+                self._beside(
+                    f"look up {attempt.name}", attempt.recorded(), partial(self._found, attempt.step)
+                )
+                return
+            if isinstance(error, StoreUnavailable | StaleWrite):
+                self._give_up(error)
+                return
+        ending = attempt.killed(message.exit)
+        if isinstance(message.exit, Crashed):
+            with suppress(BaseException):  # The handlers of a log are the application's.
+                _log.error(
+                    "Attempt of %s crashed: %s", attempt.name, describe(message.exit.error, None).traceback
+                )
+        self._write([ending], [attempt.step])
+
+    def _found(self, step: int, event: Event) -> None:
+        self._ctx.learn([event])
+        self._me.ref.cast(Recorded([event], [step]))
+
+    async def _check(self, steps: tuple[int, ...]) -> Checked:
+        return Checked(*await find_reusable(self._ctx, self._run, self._epoch, steps))
+
+    # Beside the attempts ------------------------------------------------------------------------------------
+
+    def _beside(self, name: str, work: Coroutine[Any, Any, Any], done: Callable[[Any], None]) -> None:
+        """Run something as a task of its own, and tell the coordinator what came of it."""
+
+        def over(handle: TaskHandle, how: Exit) -> None:
+            if isinstance(how, Normal):
+                done(handle.result)
+            elif isinstance(how, Crashed):
+                self._me.ref.cast(Broken(how.error))
+
+        self._steps.start(name, work, over)
+
+    def _answered(self, message: Checked) -> None:
+        self._me.ref.cast(message)
+
+    def _write(self, events: Sequence[Event], steps: Sequence[int]) -> None:
+        def written(recorded: Sequence[Event]) -> None:
+            self._me.ref.cast(Recorded(recorded, steps))
+
+        self._beside(f"record {len(events)} steps", self._write_all(events), written)
+
+    async def _write_all(self, events: Sequence[Event]) -> Sequence[Event]:
+        await self._ctx.record_many(events, self._epoch)
+        return events
+
+    def _signal(self, signal: Signal) -> None:
+        self._me.ref.cast(Signalled(signal))
+
+    # Ending -------------------------------------------------------------------------------------------------
+
+    def _record_cancel(self) -> RunCancelRequested:
+        self._record_start()
+        run = self._run
+        event = RunCancelRequested(
+            self._ctx.clock.now(), run.record.id, run.record.request.asset, run.cancelled or ""
+        )
+        self._beside("record the cancel", self._write_all([event]), lambda _: None)
+        return event
+
+    async def _finish(self, status: Status) -> None:
+        run, ctx = self._run, self._ctx
+        event = RunFinished(ctx.clock.now(), run.record.id, run.record.request.asset, status)
+        try:
+            await ctx.record(event, self._epoch)
+        except (StoreUnavailable, StaleWrite) as error:
+            self._give_up(error)
+            return
+        run.finish(status)
+        if self._remote_steps is not None:
+            with suppress(StoreUnavailable):  # What is left over is in nobody's way.
+                await self._remote_steps.clear()
+        self._me.stop()
+
+    def _begin_release(self) -> None:
+        """Stop what runs here, as nobody's failure; the run goes back to the queue when it has stopped."""
+        self._releasing = True
+        self._state.apply(HoldStarts())
+        for step, attempt in tuple(self._attempts.items()):
+            if attempt.handle is None:
+                del self._attempts[step]
+                self._ctx.admission.withdraw(attempt)
+            else:
+                attempt.stop("shutdown")
+
+    async def _release(self) -> None:
+        run, ctx = self._run, self._ctx
+        assert ctx.store.cluster is not None
+        with suppress(StoreUnavailable):  # Then it is an orphan as soon as this node has gone.
+            if run.driven_from is not None:
+                spent = ctx.clock.monotonic() - run.driven_from
+                await ctx.store.cluster.spend(ctx.node, {run.record.id: spent})
+            await ctx.store.cluster.release(run.record.id, ctx.node)
+        run.fail(RuntimeStopping(f"Run {run.record.id} was handed back: another node goes on with it."))
+        self._me.stop()
+
+    def _give_up(self, error: BaseException) -> None:
+        """Nothing can be recorded any more: stop here, and leave the rest to whoever opens the store next."""
+        self._final = None
+        self._run.fail(error)
+        self._me.stop()

@@ -1,0 +1,195 @@
+"""The upstream values of one step: which ones it needs, whether they are there, and loading them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from flowstone.assets.partition_keys import encode_partition
+from flowstone.assets.partition_labels import partition_label, step_label
+from flowstone.errors import DependencyNotReady
+from flowstone.runs.records import Input, Status
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from flowstone.assets.asset import Asset, Dependency
+    from flowstone.assets.graph import AssetGraph
+    from flowstone.assets.partition_view import PartitionView
+    from flowstone.runs.plan import RunPlan
+    from flowstone.runs.records import Materialization, StepKey
+    from flowstone.runtime.context import RuntimeContext
+
+__all__ = ["Needs", "load_inputs", "needs_of", "not_ready", "unreachable"]
+
+
+class Needs:
+    """What one step needs of one upstream asset."""
+
+    __slots__ = ("dependency", "keys", "many", "values")
+
+    def __init__(
+        self, dependency: Dependency, values: Sequence[Any], keys: list[StepKey], *, many: bool
+    ) -> None:
+        self.dependency = dependency
+        self.values = values
+        self.keys = keys
+        self.many = many
+
+    @property
+    def unreachable(self) -> bool:
+        """Whether the mapping leads to no partition at all where one value is wanted, and must be there."""
+        return not self.keys and not self.many and not self.dependency.optional
+
+    def missing(self, found: Mapping[StepKey, Materialization]) -> list[str]:
+        """What has no value, as people write it; empty if the step can do without."""
+        if self.dependency.optional:
+            return []
+        return [step_label(*key) for key in self.keys if key not in found]
+
+
+def needs_of(
+    graph: AssetGraph, view: PartitionView, asset: Asset[..., Any], partition: Any, key: str | None
+) -> list[Needs]:
+    """What a step needs of each upstream asset, constants left out: they are always there."""
+    assets = graph.assets
+    needs = []
+    for dependency in asset.dependencies:
+        name = dependency.asset
+        upstream = assets[name]
+        if upstream.is_constant:
+            continue
+        if upstream.partitions is None and asset.partitions is None:
+            # The same key, whichever it is: most edges of most graphs, so it takes no detour.
+            needs.append(Needs(dependency, (partition,), [(name, key)], many=False))
+            continue
+        values, many = view.upstream_keys(asset.name, name, partition)
+        if len(values) == 1 and values[0] is partition:
+            keys = [(name, key)]
+        else:
+            keys = [(name, None if value is None else encode_partition(value)) for value in values]
+        needs.append(Needs(dependency, values, keys, many=many))
+    return needs
+
+
+async def load_inputs(
+    ctx: RuntimeContext,
+    plan: RunPlan,
+    asset: Asset[..., Any],
+    partition: Any,
+    needs: Sequence[Needs],
+    run_id: str,
+) -> tuple[dict[str, Any], tuple[Input, ...]]:
+    """The arguments that upstream values are for, and what to record about where they came from.
+
+    Raises:
+        DependencyNotReady: A value that the step cannot do without is not there.
+        IOManagerError: A value cannot be loaded.
+    """
+    arguments: dict[str, Any] = {}
+    for dependency in asset.dependencies:
+        upstream = plan.graph.assets[dependency.asset]
+        if upstream.is_constant and dependency.parameter is not None:
+            arguments[dependency.parameter] = upstream.value
+    if not needs:
+        return arguments, ()
+    found = await _find(ctx, plan, asset, partition, needs, run_id)
+    inputs: list[Input] = []
+    for need in needs:
+        parameter = need.dependency.parameter
+        loaded: dict[Any, Any] = {}
+        for value, key in zip(need.values, need.keys, strict=True):
+            record = found.get(key)
+            if record is None:
+                continue
+            inputs.append(Input(key[0], key[1], record.run_id, record.attempt, record.data_version))
+            if parameter is not None:
+                loaded[value] = await ctx.io_manager(record.io).load(record)
+        if parameter is not None and (loaded or (need.many and not need.dependency.optional)):
+            arguments[parameter] = loaded if need.many else loaded[need.values[0]]
+    return arguments, tuple(inputs)
+
+
+async def _find(
+    ctx: RuntimeContext,
+    plan: RunPlan,
+    asset: Asset[..., Any],
+    partition: Any,
+    needs: Sequence[Needs],
+    run_id: str,
+) -> Mapping[StepKey, Materialization]:
+    """The values to use: what is current, or what this very run computed if another run has interfered.
+
+    Raises:
+        DependencyNotReady: One that the step cannot do without is not there.
+    """
+    keys = needs[0].keys if len(needs) == 1 else [key for need in needs for key in need.keys]
+    found = await ctx.store.current(keys)
+    strange = [key for key in keys if key not in found or found[key].run_id != run_id]
+    if strange:
+        found = {**found, **await _of_this_run(ctx, plan, strange, found, run_id)}
+    if len(found) < len(keys) or not all(need.keys for need in needs):
+        problem = not_ready(plan.view, asset, partition, needs, found)
+        if problem is not None:
+            raise problem
+    return found
+
+
+async def _of_this_run(
+    ctx: RuntimeContext,
+    plan: RunPlan,
+    keys: Sequence[StepKey],
+    found: Mapping[StepKey, Materialization],
+    run_id: str,
+) -> dict[StepKey, Materialization]:
+    own: dict[StepKey, Materialization] = {}
+    for key in keys:
+        if plan.number(*key) is None:
+            continue
+        step = await ctx.store.step(run_id, key)
+        if step is not None and (step.status is Status.SUCCEEDED or (key not in found and step.location)):
+            own[key] = step
+    return own
+
+
+def not_ready(
+    view: PartitionView,
+    asset: Asset[..., Any],
+    partition: Any,
+    needs: Sequence[Needs],
+    found: Mapping[StepKey, Materialization],
+) -> DependencyNotReady | None:
+    """What a step lacks of what it cannot do without; None if nothing."""
+    missing = [name for need in needs for name in need.missing(found)]
+    nowhere = [need for need in needs if need.unreachable]
+    if not missing and not nowhere:
+        return None
+    said = []
+    if missing:
+        shown = ", ".join(missing[:5]) + (f" and {len(missing) - 5} more" if len(missing) > 5 else "")
+        said.append(
+            f"{shown} {'has' if len(missing) == 1 else 'have'} no value. Materialize upstream first, or use "
+            f"materialize_all (on the command line: --upstream)."
+        )
+    said += [f"{unreachable(view, asset, partition, need)}." for need in nowhere]
+    names = [f"{need.dependency.asset}[none for {partition_label(partition)}]" for need in nowhere]
+    return DependencyNotReady(f"Asset {asset.name!r} is not ready: {' '.join(said)}", [*missing, *names])
+
+
+def unreachable(view: PartitionView, asset: Asset[..., Any], partition: Any, need: Needs) -> str:
+    """The sentence for a dependency that leads to no partition, without its full stop, and what helps."""
+    upstream, parameter = need.dependency.asset, need.dependency.parameter
+    keys = view.set_of(upstream)
+    mapping = asset.mappings.get(upstream)
+    how = "" if mapping is None else f" by {mapping!r}"
+    extent = "has none"
+    if keys is not None and keys.size:
+        first, last = partition_label(keys.key_at(0)), partition_label(keys.key_at(keys.size - 1))
+        extent = f"has {first} to {last}"
+    remedy = (
+        f"give the parameter {parameter!r} a default, which it then receives"
+        if parameter is not None
+        else f"let the partitions of {upstream!r} begin earlier, or depend on it in another way"
+    )
+    return (
+        f"{partition_label(partition)} leads{how} to no partition of {upstream!r}, which {extent}: {remedy}"
+    )

@@ -1,0 +1,143 @@
+"""A run that this process drives: what others may wait for and ask of it while it lives."""
+
+from __future__ import annotations
+
+import weakref
+from typing import TYPE_CHECKING
+
+from flowstone.actors.waiters import Waiters
+from flowstone.runtime.run.control import Cancel
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from flowstone.runs.plan import RunPlan
+    from flowstone.runs.records import RunRecord, Status
+    from flowstone.runs.state import RunState
+    from flowstone.runtime.run.attempt import Attempt
+    from flowstone.runtime.run.control import CancelReason, Control
+    from flowstone.runtime.services.events import Subscription
+
+__all__ = ["LiveRun"]
+
+
+class LiveRun:
+    """The door between a run's tree and the rest of the runtime.
+
+    It outlives the incarnations of the run's coordinator, so that a waiter need not know that one crashed.
+
+    Attributes:
+        record: The run as it was when it was started or adopted.
+        plan: Its plan; the same for every incarnation.
+        status: Its final status, once it has one.
+        state: The state of the current incarnation, once it has begun; to look at, not to touch.
+        attempts: Its attempts under way, by step; to look at, not to touch.
+        error: Why it ended without one: the store failed, or its supervisor gave up.
+        claimed: Whether it was taken from others, and may be handed back: nobody in this process started it.
+        awaited: Whether somebody in this process waits for it.
+        raises: Whether somebody waits who is raised what its steps raise; only then is an exception kept.
+        former: Steps on record that its plan does not have: it was planned by other definitions then.
+        driven_from: When it would have begun, on the monotonic clock, had it been driven without a break; of runs
+            with a timeout.
+        interrupted: Whether its tree was stopped by a restart above it, and is to be started again.
+    """
+
+    def __init__(self, record: RunRecord, plan: RunPlan, *, fresh: bool) -> None:
+        self.record = record
+        self.plan = plan
+        self.fresh = fresh
+        self._asked: dict[type[Control], Control] = {}
+        self._listener: Callable[[Control], None] | None = None
+        self.status: Status | None = None
+        self.error: BaseException | None = None
+        self.state: RunState | None = None
+        self.attempts: Mapping[int, Attempt] = {}
+        self.claimed = False
+        self.former = 0
+        self.driven_from: float | None = None
+        self.interrupted = False
+        self.awaited = False
+        self.raises = False
+        self._caught: BaseException | None = None
+        self._failures = 0
+        self._followers: weakref.WeakSet[Subscription] | None = None
+        self._waiters: Waiters[None] = Waiters()
+
+    @property
+    def over(self) -> bool:
+        """Whether it has ended, either way."""
+        return self.status is not None or self.error is not None
+
+    async def wait(self) -> None:
+        """Return when it is over."""
+        if not self.over:
+            await self._waiters.wait()
+
+    def followed_by(self, subscription: Subscription) -> None:
+        """End a subscription with the run, unless its reader has dropped it by then."""
+        if self.over:
+            subscription.close()
+            return
+        if self._followers is None:
+            self._followers = weakref.WeakSet()
+        self._followers.add(subscription)
+
+    def ask(self, request: Control) -> None:
+        """Ask something of it; the first request of each kind counts. Harmless when it is over.
+
+        `wait()` tells when it has come of it.
+        """
+        if self.over or type(request) in self._asked:
+            return
+        self._asked[type(request)] = request
+        if self._listener is not None:
+            self._listener(request)
+
+    def asked(self, kind: type[Control]) -> bool:
+        """Whether this has been asked of it."""
+        return kind in self._asked
+
+    @property
+    def cancelled(self) -> CancelReason | None:
+        """Why it is being cancelled, or None."""
+        request = self._asked.get(Cancel)
+        return request.reason if isinstance(request, Cancel) else None
+
+    def listen(self, listener: Callable[[Control], None]) -> tuple[Control, ...]:
+        """Have what is asked from now on told to `listener`; what has been asked before is returned."""
+        self._listener = listener
+        return tuple(self._asked.values())
+
+    def listen_no_more(self) -> None:
+        """Nobody drives it: what is asked is kept for the next one who listens."""
+        self._listener = None
+
+    def step_failed(self, caught: BaseException | None) -> None:
+        """A step has failed for good, here with this exception if there is one; that of the only one is kept."""
+        self._failures += 1
+        self._caught = caught if self.raises and self._failures == 1 else None
+
+    def take_caught(self) -> BaseException | None:
+        """What the only failed step raised, if that is at hand: for the first who asks.
+
+        It is let go of, so that a run that is over holds nobody's frames, and no circle is closed through them.
+        """
+        caught, self._caught = self._caught, None
+        return caught
+
+    def finish(self, status: Status) -> None:
+        """It ended, and its status is recorded."""
+        if not self.over:
+            self.status = status
+            self._wake()
+
+    def fail(self, error: BaseException) -> None:
+        """It ended without a recorded status."""
+        if not self.over:
+            self.error = error
+            self._wake()
+
+    def _wake(self) -> None:
+        self._waiters.wake(None)
+        for subscription in tuple(self._followers or ()):
+            subscription.close()

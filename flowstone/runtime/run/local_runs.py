@@ -1,0 +1,297 @@
+"""The runs this process drives: starting them, finding them, and what becomes of one whose tree fails."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import suppress
+from functools import partial
+from itertools import chain
+from typing import TYPE_CHECKING
+
+from flowstone.actors import ActorDown, Child, Crashed, Shutdown, Supervisor
+from flowstone.errors import FlowstoneError, RuntimeStopping, SupervisorGaveUp
+from flowstone.runs.records import RunRecord, Status
+from flowstone.runtime.run.control import Cancel, Release
+from flowstone.runtime.run.live_run import LiveRun
+from flowstone.runtime.run.tree import run_tree
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from flowstone.actors import Clock, Exit
+    from flowstone.actors.spawn import Driven
+    from flowstone.runs.plan import RunPlan
+    from flowstone.runs.records import RunRequest
+    from flowstone.runtime.context import RuntimeContext
+    from flowstone.runtime.run.attempt import Attempt, AttemptIdentity
+    from flowstone.runtime.run.remote_steps import Spread
+
+__all__ = ["LocalRuns", "SnoozedRuns"]
+
+
+class SnoozedRuns:
+    """The runs left alone, each until an instant of the clock."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._until: dict[str, float] = {}
+
+    def hold(self, run_id: str, seconds: float) -> None:
+        """Leave this run alone for so long."""
+        self._until[run_id] = self._clock.monotonic() + seconds
+
+    def held(self) -> list[str]:
+        """The runs that are left alone now."""
+        now = self._clock.monotonic()
+        self._until = {run_id: until for run_id, until in self._until.items() if until > now}
+        return list(self._until)
+
+
+_MOST_LOST = 1000
+
+
+class LocalRuns:
+    """Starts runs under the dynamic supervisor `runs`.
+
+    Args:
+        ctx: What the runtime offers.
+        spread: What lets other nodes execute steps, if there may be other nodes.
+
+    Attributes:
+        live: The runs that are not over, by id, in order of start.
+        lost: Why runs of this process ended without a status, by id; the last thousand.
+        lent: Attempts that run here for other nodes.
+        forsaken: Runs of this node that ended without a status, or were never begun, and why; where several
+            nodes share the store, they are gone on with.
+        on_gone: Called whenever something that ran here is gone.
+        holds: Runs in the queue that this node leaves alone for a while.
+        unfit: Runs in the queue that this node cannot run by its definitions, and why.
+        open: Whether new runs are taken.
+    """
+
+    def __init__(self, ctx: RuntimeContext, spread: Spread | None) -> None:
+        self._ctx = ctx
+        self._spread = spread
+        self.live: dict[str, LiveRun] = {}
+        self.lost: dict[str, BaseException] = {}
+        self.to_resume: dict[str, BaseException | None] = {}
+        self.lent: dict[AttemptIdentity, Attempt] = {}
+        self.on_gone: dict[Callable[[], None], None] = {}
+        self.snoozed = SnoozedRuns(ctx.clock)
+        self.unfit: dict[str, str] = {}
+        self.open = True
+        self._gone = asyncio.Event()
+        self._supervisor: Supervisor | None = None
+        ctx.failures.awaited = self._is_awaited
+
+    def make_supervisor(self) -> Supervisor:
+        """The dynamic supervisor of the runs' trees; made anew when the part of the tree above it is restarted."""
+        self._supervisor = Supervisor([])
+        return self._supervisor
+
+    async def start(
+        self,
+        plan: RunPlan,
+        request: RunRequest,
+        key: str | None = None,
+        priority: int = 0,
+        *,
+        awaited: bool = False,
+        raises: bool = False,
+    ) -> LiveRun:
+        """Write a new run down and start it; `awaited` and `raises` are what `LiveRun` says.
+
+        Raises:
+            RuntimeStopping: The runtime drains.
+            KeyTaken: An unfinished run has the key.
+            StoreUnavailable: The run could not be written down.
+        """
+        self.refuse_if_closed()
+        ctx = self._ctx
+        record = self.describe(plan, request, key, priority, owner=ctx.node)
+        run = LiveRun(record, plan, fresh=True)
+        run.awaited = awaited
+        run.raises = raises
+        try:
+            await ctx.store.create_run(record)
+        except asyncio.CancelledError:
+            await self._withdraw(run)
+            raise
+        return await self.drive(run)
+
+    def describe(
+        self,
+        plan: RunPlan,
+        request: RunRequest,
+        key: str | None,
+        priority: int,
+        *,
+        owner: str | None = None,
+    ) -> RunRecord:
+        """The record of a new run, which starts at once if it has an owner and else waits for one."""
+        now = self._ctx.clock.now()
+        return RunRecord(
+            id=self._new_id(now.timestamp()),
+            pipeline=self._ctx.snapshot.pipelines.get(request.asset, ""),
+            request=request,
+            status=Status.QUEUED,
+            created_at=now,
+            started_at=None if owner is None else now,
+            owner=owner,
+            total=plan.total,
+            key=key,
+            priority=priority,
+        )
+
+    async def drive(self, run: LiveRun) -> LiveRun:
+        """Start the tree of a run that is written down, new or adopted."""
+        self.live[run.record.id] = run
+        begun = False
+
+        def make() -> Supervisor:
+            nonlocal begun
+            begun = True
+            return run_tree(self._ctx, run, self._spread)
+
+        child = Child(
+            run.record.id,
+            make,
+            restart="temporary",
+            on_exit=partial(self._ended, run),
+        )
+        try:
+            assert self._supervisor is not None, "runs are driven from within the tree"
+            await self._supervisor.start_child(child)
+        except asyncio.CancelledError:
+            # Nobody will wait for it: it must not go on alone. Nor may it stay behind as it was written: the
+            # supervisor skips a request that nobody waits for, unless it had begun with it.
+            await self.abandon(run, unstarted=not begun)
+            raise
+        except ActorDown as error:
+            self._forget(run)
+            run.fail(RuntimeStopping("The runtime has stopped, or is stopping: it takes no new runs."))
+            raise RuntimeStopping("The runtime has stopped, or is stopping: it takes no new runs.") from error
+        return run
+
+    async def resume_interrupted(self) -> None:
+        """Go on with the runs whose trees were stopped by a restart above them."""
+        for run in tuple(self.live.values()):
+            if run.interrupted:
+                run.interrupted = False
+                await self.drive(run)
+
+    def refuse_if_closed(self) -> None:
+        """Raise `RuntimeStopping` if no new runs are taken."""
+        if not self.open:
+            raise RuntimeStopping("The runtime drains and takes no new runs: start them in another one.")
+
+    def stop_all(self) -> None:
+        """Hand back what was taken from others or is executed for them, and cancel the rest."""
+        for attempt in tuple(self.lent.values()):
+            attempt.stop("shutdown")
+        for run in tuple(self.live.values()):
+            if run.claimed:
+                run.ask(Release())
+            else:
+                run.ask(Cancel("shutdown"))
+
+    async def wait_all(self, enough: Callable[[], bool]) -> None:
+        """Return when nothing runs here, or when `enough()` is true; `look_again` makes it ask.
+
+        A run is over a few turns of the loop before its tree is gone, so this waits for the tree.
+        """
+        while (self.live or self.lent) and not enough():
+            self._gone.clear()
+            await self._gone.wait()
+
+    def look_again(self) -> None:
+        """Have whoever waits for all runs look again."""
+        self._gone.set()
+
+    async def abandon(self, run: LiveRun, *, unstarted: bool = False) -> None:
+        """Cancel a run whose caller was cancelled, and wait until it has stopped, but not for ever.
+
+        Shielded from a scope that cancels again and again.
+        """
+        import anyio  # noqa: PLC0415 - only a cancelled caller needs it
+
+        run.ask(Cancel("caller"))
+        limit = self._ctx.settings.cancel_timeout + 1.0
+        with anyio.CancelScope(shield=True), anyio.move_on_after(limit), suppress(FlowstoneError):
+            if unstarted:
+                await self.drive(run)
+            await run.wait()
+
+    async def _withdraw(self, run: LiveRun) -> None:
+        """The caller was cancelled while the run was written, which may or may not have been done.
+
+        Whoever opens the store next would go on with it; so it is written for certain, and ends cancelled.
+        """
+        import anyio  # noqa: PLC0415 - only a cancelled caller needs it
+
+        run.fresh = False
+        run.ask(Cancel("caller"))
+        limit = self._ctx.settings.cancel_timeout + 1.0
+        with anyio.CancelScope(shield=True), anyio.move_on_after(limit), suppress(FlowstoneError):
+            await self._ctx.store.create_run(run.record)
+            await self.drive(run)
+            await run.wait()
+
+    def close(self) -> None:
+        """The tree is gone, and nothing will go on with what it left."""
+        for run in tuple(self.live.values()):
+            self._forget(run)
+            run.fail(self._what_happened(run, Shutdown()))
+
+    def _forget(self, run: LiveRun) -> None:
+        self.live.pop(run.record.id, None)
+        self.gone()
+
+    def gone(self) -> None:
+        """Something that ran here is gone."""
+        self._gone.set()
+        for callback in tuple(self.on_gone):
+            callback()
+
+    def _ended(self, run: LiveRun, how: Exit) -> None:
+        """Its tree is gone. Normally its status was recorded before; otherwise say what happened instead.
+
+        If it was stopped by a restart above, it stays live: recovery, restarted after it, goes on with it.
+        """
+        if not run.over and self.open and isinstance(how, Shutdown) and how.reason is None:
+            run.interrupted = True
+            return
+        self._forget(run)
+        if not run.over:
+            run.fail(self._what_happened(run, how))
+        if run.error is not None:
+            self.lost[run.record.id] = run.error
+            if self._ctx.store.cluster is not None and self.open:
+                self.to_resume[run.record.id] = run.error
+            if len(self.lost) > _MOST_LOST:
+                del self.lost[next(iter(self.lost))]
+
+    def _what_happened(self, run: LiveRun, how: Exit) -> BaseException:
+        error: BaseException | None = None
+        if isinstance(how, Crashed):
+            error = how.error
+        elif isinstance(how, Shutdown):
+            error = how.reason if isinstance(how.reason, SupervisorGaveUp) else None
+        if error is None:
+            return RuntimeStopping(f"Run {run.record.id} was stopped with the runtime before it ended.")
+        failed = FlowstoneError(f"Run {run.record.id} was given up: {error}")
+        failed.__cause__ = error
+        return failed
+
+    def _is_awaited(self, run_id: str) -> bool:
+        run = self.live.get(run_id)
+        return run is not None and run.awaited
+
+    def attempt_of(self, task: Driven) -> Attempt | None:
+        """The attempt that runs in this task, if it is one of this runtime's."""
+        own = (attempt for run in self.live.values() for attempt in run.attempts.values())
+        return next((each for each in chain(own, self.lent.values()) if each.handle is task), None)
+
+    def _new_id(self, now: float) -> str:
+        """Unique by chance, and readable as an instant: 44 bits of milliseconds, then 68 random ones."""
+        return f"{int(now * 1000):011x}{self._ctx.random.getrandbits(68):017x}"

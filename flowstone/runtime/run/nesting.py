@@ -1,0 +1,81 @@
+"""An asset that waits for a run of its own gives its slot back meanwhile, and its place among the threads.
+
+Otherwise `max_concurrency` assets that each call `runtime.materialize(...)`, or `max_threads` synchronous ones,
+would wait for ever: they hold every slot, or every thread, that the runs they wait for need. One that runs alone
+lets others run meanwhile, for the same reason.
+
+A synchronous asset calls its runtime with `asyncio.run_coroutine_threadsafe(..., runtime.loop).result()`. The
+task that makes the call inherits the thread's context, which is how it is known whose call it is.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, TypeVar
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable
+
+    from flowstone.runtime.context import RuntimeContext
+    from flowstone.runtime.run.attempt import Attempt
+    from flowstone.runtime.services.admission import Admission
+
+__all__ = ["without_slot"]
+
+T = TypeVar("T")
+
+
+async def without_slot(attempt: Attempt, ctx: RuntimeContext, work: Awaitable[T]) -> T:
+    """Await `work` on behalf of an attempt's function; it has a slot again when this returns.
+
+    It may wait for several runs at a time: the first wait gives the slot back, the last one takes one. An
+    attempt that is being stopped takes none, because what it still does is cleaning up.
+    """
+    attempt.waits += 1
+    ctx.admission.leave(attempt)
+    if attempt.thread is not None:
+        ctx.threads.lend(attempt.thread)
+    try:
+        return await work
+    finally:
+        attempt.waits -= 1
+        if not (attempt.waits or attempt.over or attempt.stopping):
+            await _take(attempt, ctx.admission)
+            if attempt.thread is not None:
+                await ctx.threads.take_back(attempt.thread)
+
+
+class _Return:
+    """An attempt that wants back in, on behalf of one of its tasks.
+
+    Several of its tasks may want that, and all have it once one of them has: it never waits for itself.
+    """
+
+    __slots__ = ("admitted", "attempt", "exclusive", "taken")
+
+    def __init__(self, attempt: Attempt) -> None:
+        self.admitted = False
+        self.attempt = attempt
+        self.exclusive = attempt.exclusive
+        self.taken: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+
+    def begin(self, _: _Return) -> bool:
+        attempt = self.attempt
+        wanted = not (attempt.over or attempt.waits or attempt.admitted or self.taken.done())
+        attempt.admitted = attempt.admitted or wanted
+        for taker in attempt.slot_waiters if wanted else (self.taken,):
+            if not taker.done():
+                taker.set_result(None)
+        return wanted
+
+
+async def _take(attempt: Attempt, admission: Admission) -> None:
+    back = _Return(attempt)
+    attempt.slot_waiters = (*attempt.slot_waiters, back.taken)
+    admission.admit(back, back.begin)
+    try:
+        await back.taken
+    finally:
+        attempt.slot_waiters = tuple(taker for taker in attempt.slot_waiters if taker is not back.taken)
+        if attempt.exclusive:
+            admission.withdraw(back)

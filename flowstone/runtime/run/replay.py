@@ -1,0 +1,77 @@
+"""How a coordinator goes on with a run: claim it, replay what is recorded, keep what still runs on other nodes."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from flowstone.runs import endings
+from flowstone.runs.endings import PlannedStep
+
+if TYPE_CHECKING:
+    from flowstone.runs.records import StepKey
+    from flowstone.runs.state import RunState
+    from flowstone.runtime.context import RuntimeContext
+    from flowstone.runtime.run.live_run import LiveRun
+    from flowstone.store.cluster import Cluster, StepLease
+
+__all__ = ["replay"]
+
+
+async def replay(ctx: RuntimeContext, run: LiveRun, state: RunState) -> dict[int, StepLease]:
+    """Claim the run, so that an earlier incarnation can record nothing more, and replay its events.
+
+    A step that has lost too many attempts is given up: it may be what ends its process each time.
+
+    Returns:
+        The leases, by step, of those that other nodes still execute.
+    """
+    store = ctx.store
+    run.record = await store.claim(run.record.id, ctx.node, epoch=run.record.epoch)
+    after = 0
+    former: set[StepKey] = set()
+    while page := await store.events(run.record.id, after=after):
+        after = page[-1][0]
+        for _, event in page:
+            state.replay(event)
+            if (
+                hasattr(event, "materialization")
+                and run.plan.number(event.asset, event.partition_key) is None
+            ):
+                former.add((event.asset, event.partition_key))
+    run.former = len(former)
+    kept = {} if store.cluster is None else await _keep_lent(ctx, store.cluster, run, state)
+    too_many = state.lost(ctx.settings.lost_attempts, kept)
+    if too_many:
+        now = ctx.clock.now()
+        steps = [PlannedStep.of(run.record.id, run.plan, *each) for each in too_many]
+        lost = [endings.lost_too_often(step, now) for step in steps]
+        await ctx.record_many(lost, run.record.epoch)
+        for event in lost:
+            state.replay(event)
+    return kept
+
+
+async def _keep_lent(
+    ctx: RuntimeContext, cluster: Cluster, run: LiveRun, state: RunState
+) -> dict[int, StepLease]:
+    """Go on with the steps that a former owner lent to nodes that live; end its other leases.
+
+    They did not end with the owner's process, so they are no suspects. Under its epoch they could record
+    nothing more, so they are lent again under the new one.
+    """
+    running = set(state.running)
+    alive = {watched.node.id for watched in ctx.peers.all_alive()}
+    kept: dict[int, StepLease] = {}
+    ended: list[StepKey] = []
+    for lease in await cluster.outstanding(run.record.id):
+        step = run.plan.number(lease.asset, lease.partition_key)
+        if step in running and lease.node in alive and state.attempt_of(step) == lease.attempt:
+            kept[step] = replace(lease, epoch=run.record.epoch)
+        else:
+            ended.append((lease.asset, lease.partition_key))
+    if kept:
+        await cluster.grant(list(kept.values()))
+    if ended:
+        await cluster.settle(run.record.id, ended)
+    return kept

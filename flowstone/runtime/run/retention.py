@@ -1,0 +1,97 @@
+"""The process that owns the store: retention while the runtime runs, closing it when everything else has stopped.
+
+It is the tree's first child, so it is the last to stop: whatever writes on its way out still finds a store.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+
+from flowstone.errors import FlowstoneError, StoreUnavailable
+from flowstone.runtime.execution.guard import call_async
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from flowstone.runtime.context import RuntimeContext
+
+__all__ = ["Retention"]
+
+_PRUNE_INTERVAL = 1.0
+_SHARED_INTERVAL = 10.0  # Where several nodes share the store and each of them asks.
+_LONGEST_INTERVAL = 60.0  # While the store does not answer.
+
+
+class Retention:
+    """Prunes history and superseded values, and closes the store at the end."""
+
+    def __init__(self, ctx: RuntimeContext) -> None:
+        self._ctx = ctx
+        self._stopping = False
+        self._due = asyncio.Event()
+        self._interval = self._usual_interval()
+        self.problem: str | None = None
+
+    async def run(self, started: Callable[[], None]) -> None:
+        started()
+        while not self._stopping:
+            timer = self._ctx.clock.call_later(self._interval, self._due.set)
+            try:
+                await self._due.wait()
+            finally:
+                timer.cancel()
+            self._due.clear()
+            if not self._stopping:
+                await self._prune()
+        await self._ctx.store.close()
+
+    def stop(self) -> None:
+        """Close the store and return from `run`."""
+        self._stopping = True
+        self._due.set()
+
+    async def _prune(self) -> None:
+        settings, store = self._ctx.settings, self._ctx.store
+        try:
+            gone = await store.prune(
+                keep_versions=settings.keep_versions,
+                keep_runs=settings.keep_runs,
+                assets=tuple(self._ctx.snapshot.graph.assets),
+            )
+        except FlowstoneError as error:
+            self.problem = f"retention failed: {error}"
+            self._ctx.alarms.set("retention", str(error))
+            if isinstance(error, StoreUnavailable):
+                self._back_off()
+            return
+        self.problem = None
+        self._interval = self._usual_interval()
+        failed = 0
+        for record in gone:
+            if record.location is not None and not await self._delete(record.io, record.location):
+                failed += 1
+        if failed:
+            # The records are gone, so nobody will look for these values again: it is only wasted space.
+            self._ctx.alarms.set("retention", f"{failed:,} superseded values could not be deleted")
+        else:
+            self._ctx.alarms.clear("retention")
+
+    def _usual_interval(self) -> float:
+        if self._ctx.store.cluster is None:
+            return _PRUNE_INTERVAL
+        return _SHARED_INTERVAL * self._ctx.random.uniform(0.5, 1.5)
+
+    def _back_off(self) -> None:
+        """Ask later and later, and not in step with other processes whose store went away with ours."""
+        spread = self._ctx.random.uniform(1.0, 2.0)
+        self._interval = min(_LONGEST_INTERVAL, self._interval * 1.5 * spread)
+
+    async def _delete(self, io: str, location: str) -> bool:
+        manager = self._ctx.managers.get(io)
+        if manager is None:
+            return False  # The value of a pipeline that another runtime of this store holds.
+        if getattr(manager, "kept_by_store", False):
+            return True  # It went with the record.
+        ok, _ = await call_async(manager.delete, {"location": location}, None)
+        return ok

@@ -1,0 +1,93 @@
+"""From the record of a run that this node has come to own to a run that it drives."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+from flowstone.assets.partition_view import PartitionView
+from flowstone.errors import StoreUnavailable
+from flowstone.runs.planner import plan_run
+from flowstone.runs.records import Status
+from flowstone.runtime.execution.guard import describe
+from flowstone.runtime.run.closing import close_run
+from flowstone.runtime.run.control import GiveUp
+from flowstone.runtime.run.live_run import LiveRun
+from flowstone.runtime.run.planning import dynamic_keys
+from flowstone.runtime.run.redefinition import check_known, check_request
+
+if TYPE_CHECKING:
+    from flowstone.runs.plan import RunPlan
+    from flowstone.runs.records import RunRecord
+    from flowstone.runtime.context import RuntimeContext
+    from flowstone.runtime.run.local_runs import LocalRuns
+    from flowstone.store.cluster import Cluster
+
+__all__ = ["check", "plan_again", "plan_or_close", "take_up", "view_for"]
+
+_FOREIGN = 10.0  # Seconds for which a run whose asset is not known here is left alone.
+_ENTANGLED = 1.0  # The same for a run of which something of an earlier time still runs here.
+
+
+async def plan_again(ctx: RuntimeContext, record: RunRecord) -> RunPlan:
+    """The plan of a run that was asked for earlier, perhaps elsewhere: the same steps, whatever the hour is now."""
+    view = view_for(ctx, record, await dynamic_keys(ctx))
+    check(view, record)
+    return plan_run(view.graph, view, record.request)
+
+
+def view_for(ctx: RuntimeContext, record: RunRecord, dynamic: dict[str, list[Any]]) -> PartitionView:
+    """The partitions as a run sees them, whatever the hour is now; `dynamic` has the keys of dynamic sets."""
+    as_of = record.request.as_of
+    now = record.created_at if as_of is None else datetime.fromisoformat(as_of)
+    return PartitionView(ctx.snapshot.graph, now, dynamic)
+
+
+def check(view: PartitionView, record: RunRecord) -> None:
+    """Check that what a run asks for is there as it was. Raises `DefinitionError` or `PartitionError`."""
+    check_known(view, record.request, record.pipeline)
+    check_request(view, record.request)
+
+
+async def plan_or_close(ctx: RuntimeContext, record: RunRecord) -> RunPlan | None:
+    """The plan of such a run; None if today's definitions have none for it, and the run has failed with the reason.
+
+    Raises:
+        StoreUnavailable: The store is away.
+    """
+    try:
+        return await plan_again(ctx, record)
+    except StoreUnavailable:
+        raise
+    except Exception as error:
+        await close_run(ctx, record, describe(error, None))
+        return None
+
+
+async def take_up(ctx: RuntimeContext, runs: LocalRuns, cluster: Cluster, record: RunRecord) -> None:
+    """Drive a run that this node owns, or let go of it: hand back what it cannot run, fail what nobody can plan.
+
+    Raises:
+        StoreUnavailable: The store is away; the run is still this node's.
+    """
+    asset = record.request.asset
+    if not runs.open:
+        await cluster.release(record.id, ctx.node)
+        return
+    if (before := runs.live.get(record.id)) is not None:
+        before.ask(GiveUp())
+        runs.snoozed.hold(record.id, _ENTANGLED)
+        await cluster.release(record.id, ctx.node)
+        return
+    if asset not in ctx.snapshot.graph:
+        words = f"it waits for a node that knows the asset {asset!r}: this one does not"
+        ctx.alarms.set(f"run {record.id}", words)
+        runs.snoozed.hold(record.id, _FOREIGN)
+        await cluster.release(record.id, ctx.node)
+        return
+    plan = await plan_or_close(ctx, record)
+    if plan is None:
+        return
+    run = LiveRun(record, plan, fresh=record.status is Status.QUEUED)
+    run.claimed = True
+    await runs.drive(run)
