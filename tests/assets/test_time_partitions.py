@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from flowstone.assets import DailyPartitions, HourlyPartitions, MonthlyPartitions, WeeklyPartitions
-from flowstone.assets import present as present_module
+from flowstone.assets.partition_set import utc_now
 from flowstone.errors import PartitionError
 
 BERLIN = ZoneInfo("Europe/Berlin")
@@ -264,7 +264,7 @@ def test_outside_a_run_an_open_set_asks_the_clock(monkeypatch):
     assert date(2025, 1, 10) in days
     assert date(2025, 1, 11) not in days
     assert days.latest(2) == [date(2025, 1, 9), date(2025, 1, 10)]
-    assert present_module.utc_now().tzinfo is UTC
+    assert utc_now().tzinfo is UTC
 
 
 # Arithmetic -------------------------------------------------------------------------------------------------
