@@ -1,1 +1,7 @@
 """Helpers for tests of users' pipelines and of FlowStone itself."""
+
+from __future__ import annotations
+
+from flowstone.testing.clock import VirtualClock
+
+__all__ = ["VirtualClock"]
