@@ -4,7 +4,7 @@ In README.md, CONTRIBUTING.md and docs/ a fenced block marked
 
 * `pycon` is a session: it is run, `await` included, and its output compared (`...` stands for anything);
 * `python` must compile, and what it imports from flowstone must exist; one that ends in `asyncio.run(...)`
-  is a whole program and is run.
+  is a whole program and is run. One with a title is a file of a guide, which `tests/cli/test_guides.py` follows.
 """
 
 from __future__ import annotations
@@ -35,14 +35,15 @@ DOCUMENTS = sorted(
     ]
 )
 FENCE = re.compile(
-    r"^(?P<indent> *)```(?P<language>\w+)[^\n]*\n(?P<body>.*?)^(?P=indent)```", re.MULTILINE | re.DOTALL
+    r"^(?P<indent> *)```(?P<language>\w+)(?P<title> title=)?[^\n]*\n(?P<body>.*?)^(?P=indent)```",
+    re.MULTILINE | re.DOTALL,
 )
 LINK = re.compile(r"(?<!!)\[[^\]]*\]\((?P<target>[^)\s]+)\)")
 TOP_LEVEL_AWAIT = ast.PyCF_ALLOW_TOP_LEVEL_AWAIT
 
 
-def blocks(language: str) -> list:
-    """Each block of one language in the documents, as pytest parameters named `file:line`."""
+def blocks(language: str, *, files: bool = True) -> list:
+    """Each block of one language in the documents, as pytest parameters named `file:line`; without files if told."""
     return [
         pytest.param(
             textwrap.dedent(block["body"]),
@@ -51,7 +52,7 @@ def blocks(language: str) -> list:
         for path in DOCUMENTS
         for text in [path.read_text()]
         for block in FENCE.finditer(text)
-        if block["language"] == language
+        if block["language"] == language and (files or not block["title"])
     ]
 
 
@@ -93,7 +94,7 @@ def test_code_compiles_and_imports_what_exists(code):
     "code",
     [
         block
-        for block in blocks("python")
+        for block in blocks("python", files=False)
         if re.search(r"^asyncio\.run\(.*\)\s*\Z", block.values[0], re.MULTILINE)
     ],
 )
