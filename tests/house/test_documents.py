@@ -43,7 +43,7 @@ TOP_LEVEL_AWAIT = ast.PyCF_ALLOW_TOP_LEVEL_AWAIT
 
 
 def blocks(language: str, *, files: bool = True) -> list:
-    """Each block of one language in the documents, as pytest parameters named `file:line`; without files if told."""
+    """Each block of one language in the documents, named `file:line`; `files` are those with a title."""
     return [
         pytest.param(
             textwrap.dedent(block["body"]),
