@@ -162,7 +162,10 @@ class RunFailed(FlowstoneError):
 
 
 class RunCancelled(FlowstoneError):
-    """The run you waited for was cancelled before it finished."""
+    """The run you waited for was cancelled before it finished.
+
+    `run_id` is its id, and `result` its `RunResult`, where it was at hand.
+    """
 
     def __init__(self, message: str, run_id: str = "", result: Any = None) -> None:
         super().__init__(message)
@@ -233,7 +236,7 @@ class ActorError(FlowstoneError):
 
 
 class ActorDown(ActorError):
-    """The actor you called is not running, or died before it answered; `exit` is its exit reason.
+    """The actor you called is not running, or died before it answered; `name` is its name, `exit` how it ended.
 
     Whether it did the work is unknown. The reference stays good: its supervisor may already have restarted it.
     """
@@ -257,7 +260,7 @@ class CallCycle(ActorError):
 
 
 class ChildError(ActorError):
-    """A supervisor cannot do what you ask of that child; `reason` is OTP's word for why.
+    """A supervisor cannot do what you ask of the child `name`; `reason` is OTP's word for why.
 
     One of `already_started`, `already_present`, `running`, `restarting`, `not_found`, `max_children`. The message
     has the remedy.
@@ -270,7 +273,7 @@ class ChildError(ActorError):
 
 
 class MailboxFull(ActorError):
-    """A cast met a full mailbox. Slow down, or use `call`, which waits for room."""
+    """A cast met the full mailbox of the actor `name`. Slow down, or use `call`, which waits for room."""
 
     def __init__(self, message: str, name: str = "") -> None:
         super().__init__(message)
@@ -302,7 +305,10 @@ class StartFailed(ActorError):
 
 
 class SupervisorGaveUp(ActorError):
-    """Children crashed more often than `max_restarts` within `within` seconds; `error` is the last crash."""
+    """Children of the supervisor `name` crashed more often than `max_restarts` within `within` seconds.
+
+    `error` is the last crash.
+    """
 
     def __init__(self, message: str, name: str = "", error: BaseException | None = None) -> None:
         super().__init__(message)

@@ -73,6 +73,14 @@ class DailyPartitions(CalendarPartitions):
 
     `DailyPartitions("2025-01-01")` goes through yesterday, `DailyPartitions("2025-01-01", "2025-12-31")` is a
     year.
+
+    Args:
+        start: ISO text, date or datetime, local to `timezone`: the set begins with the day that holds it.
+        end: The same, inclusive. Default: open, so that the last key is the last day that is over.
+        timezone: Name of the time zone of the bounds and of the days; default "UTC".
+
+    Raises:
+        PartitionError: A bound is unreadable, `end` lies before `start`, or there is no such zone.
     """
 
     __slots__ = ()
@@ -95,6 +103,14 @@ class WeeklyPartitions(CalendarPartitions):
     """A partition a week; the key is the `date` of its Monday.
 
     A bound within a week stands for that week. A text may also name the ISO week: "2025-W03".
+
+    Args:
+        start: ISO text, date or datetime, local to `timezone`: the set begins with the week that holds it.
+        end: The same, inclusive. Default: open, so that the last key is the last week that is over.
+        timezone: Name of the time zone of the bounds and of the days; default "UTC".
+
+    Raises:
+        PartitionError: A bound is unreadable, `end` lies before `start`, or there is no such zone.
     """
 
     __slots__ = ()
@@ -115,6 +131,14 @@ class MonthlyPartitions(CalendarPartitions):
     """A partition a month; the key is the `date` of its first day.
 
     A bound within a month stands for that month. A text may also name the month: "2025-03".
+
+    Args:
+        start: ISO text, date or datetime, local to `timezone`: the set begins with the month that holds it.
+        end: The same, inclusive. Default: open, so that the last key is the last month that is over.
+        timezone: Name of the time zone of the bounds and of the days; default "UTC".
+
+    Raises:
+        PartitionError: A bound is unreadable, `end` lies before `start`, or there is no such zone.
     """
 
     __slots__ = ()

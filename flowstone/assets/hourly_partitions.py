@@ -29,6 +29,15 @@ class HourlyPartitions(TimePartitions[datetime]):
     A text without an offset is local to the set's zone. In the hour that a clock change repeats it means the
     first of the two, or as the end of `between` the second; write the offset ("2025-10-26T02:00+01:00") to
     mean just the second.
+
+    Args:
+        start: ISO text, date or datetime, local to `timezone`: the set begins with the hour that holds it.
+        end: The same, inclusive: a day means its last hour. Default: open, so that the last key is the last hour
+            that is over.
+        timezone: Name of the time zone of the bounds; default "UTC".
+
+    Raises:
+        PartitionError: A bound is unreadable, `end` lies before `start`, or there is no such zone.
     """
 
     __slots__ = ("_phase",)

@@ -58,10 +58,34 @@ class IOManager(Protocol):
     is entered, and uses the manager that it returns.
     """
 
-    async def store(self, target: Target, value: object) -> Stored: ...
+    async def store(self, target: Target, value: object) -> Stored:
+        """Store `value` under a new location, and return once it is durable. It may be cancelled at any `await`.
 
-    async def load(self, location: str) -> object: ...
+        Args:
+            target: The asset, partition, run and attempt that the value belongs to.
+            value: What the asset's function returned; None is a value.
 
-    async def delete(self, location: str) -> None: ...
+        Raises:
+            IOManagerError: The value cannot be stored.
+        """
 
-    async def exists(self, location: str) -> bool: ...
+    async def load(self, location: str) -> object:
+        """The value that was stored under `location`, which is to be checked: it has been in a database.
+
+        Raises:
+            IOManagerError: There is no such value, or it is not what was stored.
+        """
+
+    async def delete(self, location: str) -> None:
+        """Remove the value under `location`; one that is gone already is no error.
+
+        Raises:
+            IOManagerError: It cannot be removed.
+        """
+
+    async def exists(self, location: str) -> bool:
+        """Whether `load` would find a value under `location`; False for a location of another manager.
+
+        Raises:
+            IOManagerError: It cannot be found out.
+        """

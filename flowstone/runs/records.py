@@ -82,7 +82,15 @@ class Failure:
 
 @dataclass(frozen=True, slots=True)
 class Input:
-    """One upstream value that a materialization was computed from."""
+    """One upstream value that a materialization was computed from.
+
+    Attributes:
+        asset: The upstream asset's name.
+        partition_key: Its encoded partition key, or None.
+        run_id: The run that produced the value.
+        attempt: The attempt that did.
+        data_version: The version of the value, where it is known.
+    """
 
     asset: str
     partition_key: str | None

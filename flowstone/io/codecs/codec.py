@@ -24,10 +24,12 @@ class Codec(Protocol):
     """
 
     @property
-    def name(self) -> str: ...
+    def name(self) -> str:
+        """What `codec=...` and the record's metadata call it."""
 
     @property
-    def suffix(self) -> str: ...
+    def suffix(self) -> str:
+        """The end of the file's name, without the leading dot."""
 
     def can_encode(self, value: object) -> bool:
         """Whether values of this type are this codec's business; cheap, a look at the type."""
