@@ -34,7 +34,15 @@ __all__ = [
 
 @dataclass(frozen=True, slots=True)
 class RunQueued:
-    """The run was written down."""
+    """The run was written down.
+
+    Attributes:
+        at: When it happened; aware, in UTC.
+        run_id: The run.
+        asset: The target asset's name.
+        partition_key: The target's encoded partition key, or None.
+        request: What was asked for.
+    """
 
     kind: ClassVar[str] = "run.queued"
     at: datetime
@@ -46,7 +54,15 @@ class RunQueued:
 
 @dataclass(frozen=True, slots=True)
 class RunStarted:
-    """A node drives the run: `total` steps are planned."""
+    """A node drives the run: `total` steps are planned.
+
+    Attributes:
+        at: When it happened; aware, in UTC.
+        run_id: The run.
+        asset: The target asset's name.
+        partition_key: The target's encoded partition key, or None.
+        total: Steps of its plan.
+    """
 
     kind: ClassVar[str] = "run.started"
     at: datetime
@@ -58,7 +74,15 @@ class RunStarted:
 
 @dataclass(frozen=True, slots=True)
 class RunCancelRequested:
-    """Somebody asked for the run to stop; `reason` is shown to people."""
+    """Somebody asked for the run to stop; `reason` is shown to people.
+
+    Attributes:
+        at: When it happened; aware, in UTC.
+        run_id: The run.
+        asset: The target asset's name.
+        partition_key: The target's encoded partition key, or None.
+        reason: For people; may be empty.
+    """
 
     kind: ClassVar[str] = "run.cancel_requested"
     at: datetime
@@ -70,7 +94,15 @@ class RunCancelRequested:
 
 @dataclass(frozen=True, slots=True)
 class RunFinished:
-    """Every step is terminal and recorded: the run's final status."""
+    """Every step is terminal and recorded: the run's final status.
+
+    Attributes:
+        at: When it happened; aware, in UTC.
+        run_id: The run.
+        asset: The target asset's name.
+        partition_key: The target's encoded partition key, or None.
+        status: `succeeded`, `failed` or `cancelled`.
+    """
 
     kind: ClassVar[str] = "run.finished"
     at: datetime
@@ -82,7 +114,15 @@ class RunFinished:
 
 @dataclass(frozen=True, slots=True)
 class StepStarted:
-    """An attempt begins."""
+    """An attempt begins.
+
+    Attributes:
+        at: When it happened; aware, in UTC.
+        run_id: The run.
+        asset: The asset's name.
+        partition_key: Its encoded partition key, or None.
+        attempt: 1 for the first attempt.
+    """
 
     kind: ClassVar[str] = "step.started"
     at: datetime
@@ -94,7 +134,17 @@ class StepStarted:
 
 @dataclass(frozen=True, slots=True)
 class StepProgressed:
-    """The asset said how far it is (`context.progress`); not recorded, only published."""
+    """The asset said how far it is (`context.progress`); not recorded, only published.
+
+    Attributes:
+        at: When it happened; aware, in UTC.
+        run_id: The run.
+        asset: The asset's name.
+        partition_key: Its encoded partition key, or None.
+        attempt: 1 for the first attempt.
+        fraction: From 0.0 to 1.0.
+        message: What is going on, or None.
+    """
 
     kind: ClassVar[str] = "step.progressed"
     at: datetime
@@ -108,7 +158,17 @@ class StepProgressed:
 
 @dataclass(frozen=True, slots=True)
 class StepRetried:
-    """An attempt failed and another one follows after `delay` seconds."""
+    """An attempt failed and another one follows after `delay` seconds.
+
+    Attributes:
+        at: When it happened; aware, in UTC.
+        run_id: The run.
+        asset: The asset's name.
+        partition_key: Its encoded partition key, or None.
+        attempt: The one that failed.
+        failure: Why.
+        delay: Seconds until the next attempt.
+    """
 
     kind: ClassVar[str] = "step.retried"
     at: datetime
@@ -122,7 +182,16 @@ class StepRetried:
 
 @dataclass(frozen=True, slots=True)
 class StepSucceeded:
-    """The value is stored; `materialization` names the exact object."""
+    """The value is stored; `materialization` names the exact object.
+
+    Attributes:
+        at: When it happened; aware, in UTC.
+        run_id: The run.
+        asset: The asset's name.
+        partition_key: Its encoded partition key, or None.
+        attempt: The one that succeeded.
+        materialization: The record of the step.
+    """
 
     kind: ClassVar[str] = "step.succeeded"
     at: datetime
@@ -135,7 +204,16 @@ class StepSucceeded:
 
 @dataclass(frozen=True, slots=True)
 class StepFailed:
-    """The last attempt failed."""
+    """The last attempt failed.
+
+    Attributes:
+        at: When it happened; aware, in UTC.
+        run_id: The run.
+        asset: The asset's name.
+        partition_key: Its encoded partition key, or None.
+        attempt: The last one.
+        materialization: The record of the step; its `failure` says why.
+    """
 
     kind: ClassVar[str] = "step.failed"
     at: datetime
@@ -148,7 +226,15 @@ class StepFailed:
 
 @dataclass(frozen=True, slots=True)
 class StepReused:
-    """A current value was good enough; nothing ran. `materialization` has the status `reused`."""
+    """A current value was good enough; nothing ran. `materialization` has the status `reused`.
+
+    Attributes:
+        at: When it happened; aware, in UTC.
+        run_id: The run.
+        asset: The asset's name.
+        partition_key: Its encoded partition key, or None.
+        materialization: The record of the step: the current value, with the status `reused`.
+    """
 
     kind: ClassVar[str] = "step.reused"
     at: datetime
@@ -160,7 +246,15 @@ class StepReused:
 
 @dataclass(frozen=True, slots=True)
 class StepSkipped:
-    """An upstream step failed, so this one never ran; the failure's `cause` names it."""
+    """An upstream step failed, so this one never ran; the failure's `cause` names it.
+
+    Attributes:
+        at: When it happened; aware, in UTC.
+        run_id: The run.
+        asset: The asset's name.
+        partition_key: Its encoded partition key, or None.
+        materialization: The record of the step; the `cause` of its `failure` names the step that failed.
+    """
 
     kind: ClassVar[str] = "step.skipped"
     at: datetime
@@ -172,7 +266,16 @@ class StepSkipped:
 
 @dataclass(frozen=True, slots=True)
 class StepCancelled:
-    """The run was cancelled before or while this step ran."""
+    """The run was cancelled before or while this step ran.
+
+    Attributes:
+        at: When it happened; aware, in UTC.
+        run_id: The run.
+        asset: The asset's name.
+        partition_key: Its encoded partition key, or None.
+        attempt: The one that was stopped; 0 if none had begun.
+        materialization: The record of the step.
+    """
 
     kind: ClassVar[str] = "step.cancelled"
     at: datetime

@@ -39,7 +39,10 @@ async def materialize(
 
     Raises:
         AssetNotFound: A name without a pipeline, or an asset that no pipeline defines.
-        RunFailed, RunCancelled, TimeoutError, PartitionError: As `Runtime.materialize_all`.
+        PartitionError: The partition is missing or foreign.
+        RunFailed: At least one step failed; `.result` has everything.
+        RunCancelled: The run was cancelled.
+        TimeoutError: `timeout` is over; the run is cancelled.
     """
     owner = pipeline if pipeline is not None else getattr(asset, "pipeline", None)
     if owner is None:

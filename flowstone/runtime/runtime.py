@@ -218,7 +218,8 @@ class Runtime:
             The record of the success.
 
         Raises:
-            AssetNotFound, PartitionError: There is no such asset or partition.
+            AssetNotFound: There is no such asset.
+            PartitionError: The partition is missing or foreign.
             DependencyNotReady: An upstream has no value; `.missing` lists every one.
             MaterializationFailed: The last attempt failed.
             TimeoutError: `timeout` is over; the run is cancelled.
@@ -260,8 +261,12 @@ class Runtime:
             tags: Labels of the run.
 
         Raises:
-            AssetNotFound, PartitionError, RuntimeStopping, TimeoutError, RunCancelled: As `materialize`.
+            AssetNotFound: There is no such asset.
+            PartitionError: The partition is missing or foreign.
             RunFailed: At least one step failed; `.result` has everything.
+            TimeoutError: `timeout` is over; the run is cancelled.
+            RunCancelled: Somebody cancelled the run.
+            RuntimeStopping: The runtime drains.
         """
         view, request = await self._run_request(
             asset, partition=partition, refresh=refresh, max_parallel=max_parallel, timeout=timeout, tags=tags
@@ -302,8 +307,11 @@ class Runtime:
             tags: Labels of the run.
 
         Raises:
-            AssetNotFound, PartitionError, RuntimeStopping, RunCancelled: As `materialize`.
+            AssetNotFound: There is no such asset.
+            PartitionError: A partition is foreign, or the asset has no partitions.
             RunFailed: A step failed and `raise_on_failure` is set.
+            RunCancelled: Somebody cancelled the run.
+            RuntimeStopping: The runtime drains.
         """
         view, request = await self._backfill_request(
             asset,
@@ -334,11 +342,27 @@ class Runtime:
         key: str | None = None,
         priority: int = 0,
     ) -> Run:
-        """Start what `materialize_all` would do and return its handle at once. Raises as that, failures apart.
+        """Start what `materialize_all` would do and return its handle at once; on a store that lasts, durably.
 
-        While an unfinished run has the same `key` (text of at most 200 characters), no other is started: that
-        run's handle is returned, whatever else is asked for. Of the runs that wait for a node those of higher
-        `priority` are taken first.
+        Args:
+            asset: Name, `Asset` or decorated function.
+            partition: Which partition of the asset; upstream partitions follow from the mappings.
+            refresh: `all` computes everything; `missing` reuses values that exist; `stale` reuses fresh ones.
+            max_parallel: Steps at a time. Default: `max_concurrency`.
+            timeout: Seconds until the run is cancelled. Default: none.
+            tags: Labels of the run.
+            key: Text of at most 200 characters. While an unfinished run has the same key no other one is started:
+                the handle of that run is returned, whatever else is asked for. Default: none.
+            priority: Of the runs that wait for a node, those of higher priority are taken first. Default: 0.
+
+        Returns:
+            The handle of the run; its `wait()` raises what failed.
+
+        Raises:
+            AssetNotFound: There is no such asset.
+            PartitionError: The partition is missing or foreign.
+            ValueError: `key` or `priority` is out of range.
+            RuntimeStopping: The runtime drains.
         """
         view, request = await self._run_request(
             asset, partition=partition, refresh=refresh, max_parallel=max_parallel, timeout=timeout, tags=tags
@@ -360,9 +384,28 @@ class Runtime:
         key: str | None = None,
         priority: int = 0,
     ) -> Run:
-        """Start what `backfill` would do and return its handle at once. Raises as that, failures apart.
+        """Start what `backfill` would do and return its handle at once; on a store that lasts, durably.
 
-        `key` and `priority` mean what they mean to `submit`.
+        Args:
+            asset: Name, `Asset` or decorated function.
+            partitions: Which ones. Default: the whole partition set, or `start` to `end`.
+            start: First partition of a range. Default: the set's first.
+            end: Last partition of a range, inclusive. Default: the set's last.
+            max_parallel: Steps at a time, on all nodes together. None: `max_concurrency`.
+            upstream: Whether upstream assets are computed as well.
+            refresh: Which existing values are reused, as in `backfill`.
+            tags: Labels of the run.
+            key: As in `submit`.
+            priority: As in `submit`.
+
+        Returns:
+            The handle of the run; its `wait()` raises what failed.
+
+        Raises:
+            AssetNotFound: There is no such asset.
+            PartitionError: A partition is foreign, or the asset has no partitions.
+            ValueError: `key` or `priority` is out of range.
+            RuntimeStopping: The runtime drains.
         """
         view, request = await self._backfill_request(
             asset,
@@ -378,7 +421,14 @@ class Runtime:
         return Run(run_id, self._client)
 
     async def run(self, run_id: str) -> Run:
-        """The handle of a run, after a restart as well. Raises `RunNotFound`."""
+        """The handle of a run, after a restart as well.
+
+        Args:
+            run_id: The run's id.
+
+        Raises:
+            RunNotFound: The store knows no such run.
+        """
         self._started()
         await self._client.record(run_id)
         return Run(run_id, self._client)
@@ -398,7 +448,23 @@ class Runtime:
 
         With `partitions`, `start` or `end`, or for a partitioned asset without a `partition`, it plans what
         `backfill` would do, otherwise what `materialize_all` would; so do the defaults of `upstream` and
-        `refresh`. Raises as those.
+        `refresh`. It raises what those raise for their arguments.
+
+        Args:
+            asset: Name, `Asset` or decorated function.
+            partition: Which partition of the asset.
+            partitions: Which ones, as in `backfill`.
+            start: First partition of a range. Default: the set's first.
+            end: Last partition of a range, inclusive. Default: the set's last.
+            upstream: Whether upstream assets are part of it.
+            refresh: Which existing values are reused: `missing`, `stale` or `all`.
+
+        Returns:
+            A sequence of planned steps, computed as they are read.
+
+        Raises:
+            AssetNotFound: There is no such asset.
+            PartitionError: A partition is missing or foreign.
         """
         ctx = self._started()
         view = await self._client.view()
@@ -433,12 +499,32 @@ class Runtime:
     # Values -------------------------------------------------------------------------------------------------
 
     async def load(self, asset: Any, *, partition: Any = None) -> Any:
-        """The current value. Raises `ValueNotFound` if there is none, and as `materialize` for the arguments."""
+        """The current value: that of the success that was recorded last.
+
+        Args:
+            asset: Name, `Asset` or decorated function.
+            partition: Which partition; required if the asset has a partition set.
+
+        Raises:
+            AssetNotFound: There is no such asset.
+            PartitionError: The partition is missing or foreign.
+            ValueNotFound: There is no current value.
+            IOManagerError: The value cannot be loaded.
+        """
         self._started()
         return await self._values.load(asset, partition)
 
     async def exists(self, asset: Any, *, partition: Any = None) -> bool:
-        """Whether there is a current value. Raises `AssetNotFound`, `PartitionError`."""
+        """Whether there is a current value.
+
+        Args:
+            asset: Name, `Asset` or decorated function.
+            partition: Which partition; required if the asset has a partition set.
+
+        Raises:
+            AssetNotFound: There is no such asset.
+            PartitionError: The partition is missing or foreign.
+        """
         self._started()
         return await self._values.exists(asset, partition)
 
@@ -446,7 +532,15 @@ class Runtime:
         """The state of an asset (at a partition): of its step if a live run has one, else of its records.
 
         `succeeded` means there is a current value, `failed` that the last attempt to compute one failed, `never`
-        that it was never computed or is invalidated. Raises `AssetNotFound`, `PartitionError`.
+        that it was never computed or is invalidated.
+
+        Args:
+            asset: Name, `Asset` or decorated function.
+            partition: Which partition; required if the asset has a partition set.
+
+        Raises:
+            AssetNotFound: There is no such asset.
+            PartitionError: The partition is missing or foreign.
         """
         self._started()
         return await self._values.status(asset, partition)
@@ -454,9 +548,17 @@ class Runtime:
     async def history(
         self, asset: Any, *, partition: Any = None, limit: int = 100, offset: int = 0
     ) -> Sequence[Materialization]:
-        """What became of the asset (at a partition) in all runs, newest first, `limit` at a time from `offset`.
+        """What became of the asset (at a partition) in all runs, newest first.
 
-        Raises `AssetNotFound`, `PartitionError`.
+        Args:
+            asset: Name, `Asset` or decorated function.
+            partition: Which partition; required if the asset has a partition set.
+            limit: How many records at most; default 100.
+            offset: How many of the newest to leave out; default 0.
+
+        Raises:
+            AssetNotFound: There is no such asset.
+            PartitionError: The partition is missing or foreign.
         """
         self._started()
         return await self._values.history(asset, partition, limit, offset)
@@ -470,18 +572,41 @@ class Runtime:
             downstream: Whether everything computed from them is invalidated too.
 
         Raises:
-            AssetNotFound, PartitionError: There is no such asset or partition.
+            AssetNotFound: There is no such asset.
+            PartitionError: The partition is foreign.
         """
         self._started()
         return await self._values.invalidate(asset, partition, downstream=downstream)
 
     async def add_partitions(self, name: str, keys: Sequence[Any]) -> int:
-        """Add keys to a dynamic partition set; returns how many were new. Raises `PartitionError`."""
+        """Add keys to a dynamic partition set.
+
+        Args:
+            name: The set's name, as in `DynamicPartitions(name)`.
+            keys: Partition keys; those that are there already change nothing.
+
+        Returns:
+            How many were new.
+
+        Raises:
+            PartitionError: One of them cannot be a key; then none is added.
+        """
         self._started()
         return await self._values.add_partitions(name, keys)
 
     async def remove_partitions(self, name: str, keys: Sequence[Any]) -> int:
-        """Remove keys from a dynamic partition set; returns how many were there. Values stay."""
+        """Remove keys from a dynamic partition set. Values that were computed for them stay.
+
+        Args:
+            name: The set's name, as in `DynamicPartitions(name)`.
+            keys: Partition keys; those that are not there change nothing.
+
+        Returns:
+            How many were there.
+
+        Raises:
+            PartitionError: One of them cannot be a key.
+        """
         self._started()
         return await self._values.remove_partitions(name, keys)
 
@@ -505,7 +630,9 @@ class Runtime:
 
         Args:
             kinds: `step.succeeded`, `run.finished`, …, or `step` and `run` for all of theirs. Default: all.
-                Raises ValueError for any other.
+
+        Raises:
+            ValueError: There is no such kind.
         """
         return self._started().stream.subscribe(kinds)
 
