@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import math
-from dataclasses import KW_ONLY, dataclass
+from dataclasses import KW_ONLY, fields
 from typing import TYPE_CHECKING, Any, Generic, Literal, TypeVar, overload
 
 from flowstone.actors.limits import at_least, whole_at_least
+from flowstone.frozen import frozen
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -22,7 +23,7 @@ __all__ = ["Child", "ChildCount", "check", "shutdown_time", "without_make"]
 Made_co = TypeVar("Made_co", bound="Actor | Supervised | Runnable", covariant=True)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Child(Generic[Made_co]):
     """What to start, and what to do when it ends.
 
@@ -106,7 +107,7 @@ class Child(Generic[Made_co]):
         def __init__(self, name: str, make: Any, **options: Any) -> None: ...
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class ChildCount:
     """How many children a supervisor has.
 
@@ -136,8 +137,8 @@ def check(child: Child[Any], auto_shutdown: AutoShutdown) -> None:
 def without_make(child: Child[Any]) -> Child[Any]:
     """The child, without what `make` holds. It has been checked: `dataclasses.replace` would do that again."""
     copy = object.__new__(Child)
-    for field in Child.__slots__:
-        object.__setattr__(copy, field, getattr(child, field))
+    for field in fields(child):
+        object.__setattr__(copy, field.name, getattr(child, field.name))
     object.__setattr__(copy, "make", _made_once)
     return copy
 

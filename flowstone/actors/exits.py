@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import final
+
+from flowstone.frozen import frozen
 
 __all__ = ["Crashed", "Exit", "Killed", "Normal", "Shutdown", "describe"]
 
@@ -22,7 +24,7 @@ class Exit:
 
 
 @final
-@dataclass(frozen=True, slots=True)
+@frozen
 class Normal(Exit):
     """It finished by itself."""
 
@@ -31,7 +33,7 @@ class Normal(Exit):
 
 
 @final
-@dataclass(frozen=True, slots=True)
+@frozen
 class Shutdown(Exit):
     """It was asked to stop and did, or it is a supervisor that gave up.
 
@@ -49,7 +51,7 @@ class Shutdown(Exit):
 
 
 @final
-@dataclass(frozen=True, slots=True)
+@frozen
 class Killed(Exit):
     """It was still there when its shutdown time was over, or its `shutdown` is "kill"."""
 
@@ -58,7 +60,7 @@ class Killed(Exit):
 
 
 @final
-@dataclass(frozen=True, slots=True)
+@frozen
 class Crashed(Exit):
     """It raised.
 

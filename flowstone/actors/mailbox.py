@@ -9,11 +9,11 @@ stands in `line` and moves up when a message is taken, while a cast, whose sende
 from __future__ import annotations
 
 from collections import OrderedDict, deque
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from flowstone.actors.messages import Failure
 from flowstone.errors import MailboxFull
+from flowstone.frozen import frozen
 
 if TYPE_CHECKING:
     import asyncio
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 __all__ = ["Mailbox", "MailboxStatistics", "Request"]
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class MailboxStatistics:
     """A mailbox at one instant; the counters are of this incarnation.
 

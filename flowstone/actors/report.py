@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import logging
 from contextlib import suppress
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
 from flowstone.actors.exits import Crashed, Exit
+from flowstone.frozen import frozen
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -33,7 +33,7 @@ _SENTENCE: dict[ReportKind, str] = {
 }
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Report:
     """One thing worth knowing about a child.
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 import math
-from dataclasses import dataclass
 from functools import partial
 from itertools import islice
 from typing import TYPE_CHECKING, Any, ClassVar, Self
@@ -24,6 +23,7 @@ from flowstone.actors.spawn import ShutdownTime, resolve
 from flowstone.actors.task_handle import NORMAL, TaskHandle
 from flowstone.actors.tree import ProcessInfo
 from flowstone.errors import ActorDown
+from flowstone.frozen import frozen
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Iterator
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 __all__ = ["TaskStatistics", "TaskSupervisor", "TasksProcess"]
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class TaskStatistics:
     """A task supervisor at one instant.
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+from flowstone.frozen import frozen
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -11,7 +12,7 @@ if TYPE_CHECKING:
 __all__ = ["ProcessInfo"]
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class ProcessInfo:
     """One process at one instant; its `repr` draws the tree below it.
 

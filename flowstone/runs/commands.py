@@ -7,8 +7,9 @@ events: nothing of them survives a restart, because a restart makes them meaning
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeAlias
+
+from flowstone.frozen import frozen
 
 if TYPE_CHECKING:
     from flowstone.runs.records import Status
@@ -30,7 +31,7 @@ __all__ = [
 ]
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class StartStep:
     """Start this attempt of the step now.
 
@@ -47,7 +48,7 @@ class StartStep:
     failed: int = 0
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class RetryStep:
     """Wait `delay` seconds, then report `RetryDue`. The step holds no slot meanwhile."""
 
@@ -55,7 +56,7 @@ class RetryStep:
     delay: float
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class CheckSteps:
     """Look whether the current values of these steps are good enough to reuse.
 
@@ -65,28 +66,28 @@ class CheckSteps:
     steps: tuple[int, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class CancelSteps:
     """Stop the running attempts of these steps; each answers with its own terminal event."""
 
     steps: tuple[int, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class RecordSkipped:
     """Record these steps as skipped; each is paired with the failed step that caused it."""
 
     steps: tuple[tuple[int, int], ...]
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class RecordCancelled:
     """Record these steps, which never started or wait to be retried, as cancelled."""
 
     steps: tuple[int, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class FinishRun:
     """Every step is terminal and recorded: record the run's status."""
 
@@ -98,26 +99,26 @@ Command: TypeAlias = (
 )
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class RetryDue:
     """The delay before a step's next attempt is over."""
 
     step: int
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class StepsNeeded:
     """Of the steps that were checked, these have no value that may be reused."""
 
     steps: tuple[int, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class HoldStarts:
     """Start nothing more: the run is to end once its running steps have."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class AttemptLost:
     """The process that ran this attempt died while the run goes on: nobody will record how it ended.
 

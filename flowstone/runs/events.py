@@ -6,8 +6,9 @@ processes and releases; `RunState` finds the step's number from them.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar, TypeAlias
+
+from flowstone.frozen import frozen
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -32,7 +33,7 @@ __all__ = [
 ]
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class RunQueued:
     """The run was written down.
 
@@ -52,7 +53,7 @@ class RunQueued:
     partition_key: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class RunStarted:
     """A node drives the run: `total` steps are planned.
 
@@ -72,7 +73,7 @@ class RunStarted:
     partition_key: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class RunCancelRequested:
     """Somebody asked for the run to stop; `reason` is shown to people.
 
@@ -92,7 +93,7 @@ class RunCancelRequested:
     partition_key: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class RunFinished:
     """Every step is terminal and recorded: the run's final status.
 
@@ -112,7 +113,7 @@ class RunFinished:
     partition_key: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class StepStarted:
     """An attempt begins.
 
@@ -132,7 +133,7 @@ class StepStarted:
     attempt: int
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class StepProgressed:
     """The asset said how far it is (`context.progress`); not recorded, only published.
 
@@ -156,7 +157,7 @@ class StepProgressed:
     message: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class StepRetried:
     """An attempt failed and another one follows after `delay` seconds.
 
@@ -180,7 +181,7 @@ class StepRetried:
     delay: float
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class StepSucceeded:
     """The value is stored; `materialization` names the exact object.
 
@@ -202,7 +203,7 @@ class StepSucceeded:
     materialization: Materialization
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class StepFailed:
     """The last attempt failed.
 
@@ -224,7 +225,7 @@ class StepFailed:
     materialization: Materialization
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class StepReused:
     """A current value was good enough; nothing ran. `materialization` has the status `reused`.
 
@@ -244,7 +245,7 @@ class StepReused:
     materialization: Materialization
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class StepSkipped:
     """An upstream step failed, so this one never ran; the failure's `cause` names it.
 
@@ -264,7 +265,7 @@ class StepSkipped:
     materialization: Materialization
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class StepCancelled:
     """The run was cancelled before or while this step ran.
 

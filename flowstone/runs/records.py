@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import field
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 from flowstone.assets.partition_labels import step_label
+from flowstone.frozen import frozen
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -55,7 +56,7 @@ class Status(StrEnum):
 _TERMINAL = frozenset({Status.SUCCEEDED, Status.FAILED, Status.SKIPPED, Status.REUSED, Status.CANCELLED})
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Failure:
     """Why a step failed, as text: nothing of the exception object itself is kept.
 
@@ -80,7 +81,7 @@ class Failure:
     frames: str = ""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Input:
     """One upstream value that a materialization was computed from.
 
@@ -99,7 +100,7 @@ class Input:
     data_version: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Materialization:
     """The record of one step: what became of one asset at one partition in one run.
 
@@ -152,7 +153,7 @@ class Materialization:
         return step_label(self.asset, self.partition_key)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class RunRequest:
     """What somebody asked for, as data: everything a run needs to be planned again elsewhere.
 
@@ -183,7 +184,7 @@ class RunRequest:
     partitioned: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class RunRecord:
     """The stored head of a run.
 
