@@ -1,16 +1,15 @@
 """The actor core: typed messages, mailboxes, references and OTP supervisors; it knows nothing of assets.
 
-How the files lie, from the ground up (each imports only from those above it):
+How the files lie, from the ground up (each imports only from those above it, for types as well):
 
     exits, limits, clock, tree, strategy, report,
-    own_clock, affinity                               values and pure rules
+    affinity, waiters                                 values and pure rules
     messages                                          what actors say to each other
-    spawn, waiters                                    the one place that makes tasks: drive, guard, stop, kill
-    offspring, graveyard, keeper                      who started which task; what is killed; leftovers, reports
+    spawn                                             the one place that makes tasks: drive, guard, stop, kill
+    child_tasks, supervisor_context                   which task was started for whom; leftovers, reports
     mailbox, process, ref                             what every process has; how one speaks to it
-    actor, runnable, task_handle, tasks               the kinds of workers
-    child, slot, refusals, children, supervision,
-    supervisor                                        supervisors
+    actor, child, refusals, tasks                     the kinds of workers, and what is said of one
+    children, supervision, supervisor                 supervisors
     registry                                          names for ids known at run time
 """
 
@@ -22,13 +21,12 @@ from flowstone.actors.clock import Clock, SystemClock, Timer
 from flowstone.actors.exits import Crashed, Exit, Killed, Normal, Shutdown
 from flowstone.actors.mailbox import MailboxStatistics
 from flowstone.actors.messages import Call, Cast, Later
+from flowstone.actors.process import Runnable
 from flowstone.actors.ref import Ref
 from flowstone.actors.registry import Registry
 from flowstone.actors.report import Report
-from flowstone.actors.runnable import Runnable
 from flowstone.actors.supervisor import Supervisor
-from flowstone.actors.task_handle import TaskHandle
-from flowstone.actors.tasks import TaskStatistics, TaskSupervisor
+from flowstone.actors.tasks import TaskHandle, TaskStatistics, TaskSupervisor
 from flowstone.actors.tree import ProcessInfo
 from flowstone.errors import (
     ActorDown,

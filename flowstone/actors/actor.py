@@ -15,10 +15,10 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from flowstone.actors.affinity import require_loop
+from flowstone.actors.clock import OwnClock
 from flowstone.actors.exits import Crashed, Exit, Killed, Normal, Shutdown
 from flowstone.actors.mailbox import Mailbox, Request
 from flowstone.actors.messages import Cast, Failure, Later
-from flowstone.actors.own_clock import OwnClock
 from flowstone.actors.process import TaskProcess
 from flowstone.actors.spawn import finish
 from flowstone.actors.tree import ProcessInfo
@@ -28,9 +28,9 @@ if TYPE_CHECKING:
     from collections.abc import Generator
 
     from flowstone.actors.clock import Clock, Timer
-    from flowstone.actors.keeper import Keeper
     from flowstone.actors.ref import Ref
     from flowstone.actors.spawn import ShutdownTime
+    from flowstone.actors.supervisor_context import SupervisorContext
 
 __all__ = ["Actor", "ActorProcess", "Me"]
 
@@ -84,7 +84,7 @@ class Me:
     def __init__(self, process: ActorProcess) -> None:
         self._process = process
         self.ref: Ref[Any] = process.ref
-        self._own_clock = OwnClock(process.keeper.clock)
+        self._own_clock = OwnClock(process.supervisor.clock)
         self.clock: Clock = self._own_clock
 
     @property
@@ -117,9 +117,17 @@ class ActorProcess(TaskProcess):
     kind: ClassVar[str] = "actor"
 
     def __init__(
-        self, name: str, keeper: Keeper, instance: Actor, ref: Ref[Any], *, bound: int, shutdown: ShutdownTime
+        self,
+        name: str,
+        supervisor: SupervisorContext,
+        instance: Actor,
+        ref: Ref[Any],
+        *,
+        bound: int,
+        shutdown: ShutdownTime,
     ) -> None:
-        super().__init__(name, keeper, instance, ref)
+        super().__init__(name, supervisor, instance)
+        self.ref = ref
         self.mail = self.mailbox = Mailbox(bound, asyncio.get_running_loop())
         self.chain = self._base = (self,)
         self._shutdown = 5.0 if isinstance(shutdown, str) else shutdown
@@ -175,7 +183,7 @@ class ActorProcess(TaskProcess):
         return mailbox.ending
 
     async def _answer(self, request: Request) -> None:
-        if request.answer.done() or request.deadline <= self.keeper.clock.monotonic():
+        if request.answer.done() or request.deadline <= self.supervisor.clock.monotonic():
             self.mail.expired += 1
             request.expire()
             return
@@ -238,7 +246,7 @@ class ActorProcess(TaskProcess):
             self._let_die()
             if ending.clean:
                 return Crashed(error)
-            self.keeper.report("hook_failed", self.name, Crashed(error))
+            self.supervisor.report("hook_failed", self.name, Crashed(error))
         return ending
 
     def _leave(self, exit: Exit) -> None:  # noqa: A002 - the field's word

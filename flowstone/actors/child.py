@@ -14,8 +14,7 @@ if TYPE_CHECKING:
 
     from flowstone.actors.actor import Actor
     from flowstone.actors.exits import Exit
-    from flowstone.actors.process import Supervised
-    from flowstone.actors.runnable import Runnable
+    from flowstone.actors.process import Runnable, Supervised
     from flowstone.actors.strategy import AutoShutdown, Restart
 
 __all__ = ["Child", "ChildCount", "check", "shutdown_time", "without_make"]

@@ -1,42 +1,153 @@
-"""Starting and stopping a supervisor's children; what to do when one ends is decided in supervision.py."""
+"""A supervisor's children: where each stands, how it is started and stopped.
+
+What to do when one ends is decided in supervision.py.
+"""
 
 from __future__ import annotations
 
 import asyncio
+import math
 from functools import partial
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, TypeAlias
 
+from flowstone.actors.actor import Actor, ActorProcess
+from flowstone.actors.child import Child, shutdown_time, without_make
 from flowstone.actors.exits import Crashed, Exit, Killed, Shutdown, describe
 from flowstone.actors.messages import Failure
-from flowstone.actors.process import Process, TaskProcess
-from flowstone.actors.slot import Census, Slot
+from flowstone.actors.process import Process, Runnable, RunnableProcess, Supervised, TaskProcess
+from flowstone.actors.ref import Ref
 from flowstone.actors.tree import ProcessInfo
 from flowstone.errors import ActorDown, StartFailed
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
-    from flowstone.actors.child import Child
-    from flowstone.actors.keeper import Keeper
-    from flowstone.actors.ref import Ref
+    from flowstone.actors.spawn import ShutdownTime
+    from flowstone.actors.supervisor_context import SupervisorContext
 
-__all__ = ["Children", "cause", "start_failed"]
+__all__ = ["Children", "Slot", "cause", "start_failed"]
+
+Between: TypeAlias = Literal["stopped", "restarting", "ignored"]
+
+
+class _Census:
+    """How many children of a supervisor run or are being restarted, so that nobody has to count them.
+
+    Attributes:
+        significant: The significant ones.
+        dynamic: Those started with `start_child`.
+    """
+
+    __slots__ = ("dynamic", "significant")
+
+    def __init__(self) -> None:
+        self.significant = 0
+        self.dynamic = 0
+
+
+class Slot:
+    """One child: specification, stable reference, and the incarnation that runs, if any."""
+
+    __slots__ = (
+        "_census",
+        "between",
+        "child",
+        "dynamic",
+        "kind",
+        "previous",
+        "process",
+        "ref",
+        "restarts",
+    )
+
+    def __init__(self, child: Child[Any], census: _Census, *, dynamic: bool) -> None:
+        self.child = child
+        self.dynamic = dynamic
+        self._census = census
+        self.ref: Ref[Any] = Ref(child.name)
+        self.process: Process | None = None
+        self.between: Between = "stopped"
+        self.previous: object = None
+        """The instance that ended, while its place is filled again: `make` must not return it once more."""
+        self.restarts = 0
+        self.kind = "actor"
+
+    @property
+    def active(self) -> bool:
+        """Whether it runs or is being restarted."""
+        return self.process is not None or self.between == "restarting"
+
+    def become(self, process: Process | None, between: Between = "stopped") -> None:
+        """What runs here from now on; if nothing does, in which state that is."""
+        counted = self.dynamic or self.child.significant
+        before = counted and self.active
+        self.process, self.between = process, between
+        if counted and self.active is not before:
+            change = -1 if before else 1
+            self._census.significant += change * self.child.significant
+            self._census.dynamic += change * self.dynamic
+
+    def forget_make(self) -> None:
+        """A temporary child runs: nobody will make another, so what `make` holds may go."""
+        self.child = without_make(self.child)
+
+    @property
+    def shutdown(self) -> ShutdownTime:
+        return shutdown_time(self.child, math.inf if self.kind in {"supervisor", "tasks"} else 5.0)
+
+    def fill(self, made: object, supervisor: SupervisorContext) -> Process:
+        """Make the process for what `make` returned. Raises TypeError for what cannot be supervised."""
+        process = self._process(made, supervisor)
+        self.become(process)
+        self.kind = process.kind
+        self.ref._attach(process)
+        return process
+
+    def _process(self, made: object, supervisor: SupervisorContext) -> Process:
+        child = self.child
+        match made:
+            case Actor():
+                return ActorProcess(
+                    child.name,
+                    supervisor,
+                    made,
+                    self.ref,
+                    bound=child.mailbox,
+                    shutdown=shutdown_time(child, 5.0),
+                )
+            case Supervised():
+                return made._as_child(child.name, supervisor)
+            case Runnable():
+                return RunnableProcess(child.name, supervisor, made)
+            case _:
+                raise TypeError(self._wrong(made))
+
+    def _wrong(self, made: object) -> str:
+        return (
+            f"{self.child.name}: make() returned {type(made).__name__}; it must return an Actor, a Supervisor, "
+            f"a TaskSupervisor, a Runnable (async def run(self, started)) or None."
+        )
+
+    def info(self) -> ProcessInfo:
+        if self.process is not None:
+            return self.process.info(self.restarts)
+        return ProcessInfo(self.child.name, self.kind, self.between, self.restarts)
 
 
 class Children:
     """The slots of one supervisor, in start order. Only the supervisor's own task starts and stops them.
 
     Args:
-        keeper: The supervisor's.
+        own: The supervisor's context.
         heard: Called when a child that had started ends by itself, or after it was stopped.
     """
 
-    def __init__(self, keeper: Keeper, heard: Callable[[Slot, Process], None]) -> None:
+    def __init__(self, own: SupervisorContext, heard: Callable[[Slot, Process], None]) -> None:
         self.slots: dict[str, Slot] = {}
-        self.census = Census()
+        self.census = _Census()
         self.engaged: Slot | None = None
         """The child that the supervisor waits for just now: it starts or stops."""
-        self._keeper = keeper
+        self._own = own
         self._heard = heard
 
     def add(self, child: Child[Any], *, dynamic: bool) -> Slot:
@@ -72,7 +183,7 @@ class Children:
             return Failure(error)
         if not hasattr(made, "__await__"):
             return made
-        making = _Making(slot.child.name, self._keeper, made, slot.ref)
+        making = _Making(slot.child.name, self._own, made)
         if await self._launch(making, slot):
             return making.result
         slot.become(None)
@@ -86,7 +197,7 @@ class Children:
                 raise TypeError(
                     f"{slot.child.name}: make() returned the instance that ended; build a fresh one."
                 )
-            process = slot.fill(made, self._keeper)
+            process = slot.fill(made, self._own)
         except BaseException as error:
             return Failure(error)
         process.on_exit = partial(self._ended, slot)
@@ -103,7 +214,7 @@ class Children:
 
     def _ended(self, slot: Slot, process: Process) -> None:
         if slot.child.on_exit is not None and process.exit is not None:
-            self._keeper.call(slot.child.name, slot.child.on_exit, process.exit)
+            self._own.call(slot.child.name, slot.child.on_exit, process.exit)
         if process.initialised:
             self._heard(slot, process)
 
@@ -124,7 +235,7 @@ class Children:
         slot.become(None)
         meant = ending.clean or (isinstance(ending, Killed) and slot.shutdown == "kill")
         if not meant:
-            self._keeper.report("shutdown_error", slot.child.name, ending)
+            self._own.report("shutdown_error", slot.child.name, ending)
 
     async def terminate_all(self) -> None:
         """Those started dynamically together, then the others in reverse; may be called again."""
@@ -149,8 +260,8 @@ class _Making(TaskProcess):
 
     kind: ClassVar[str] = "make"
 
-    def __init__(self, name: str, keeper: Keeper, making: Awaitable[Any], ref: Ref[Any]) -> None:
-        super().__init__(name, keeper, None, ref)
+    def __init__(self, name: str, supervisor: SupervisorContext, making: Awaitable[Any]) -> None:
+        super().__init__(name, supervisor, None)
         self._making = making
 
     async def _live(self) -> Any:

@@ -12,7 +12,7 @@ from flowstone.actors.limits import LONGEST, delay
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["Clock", "SystemClock", "Timer"]
+__all__ = ["Clock", "OwnClock", "SystemClock", "Timer"]
 
 
 class Timer(Protocol):
@@ -79,3 +79,59 @@ class _LoopTimer:
             self._handle = asyncio.get_running_loop().call_later(min(left, LONGEST), self._fire)
         else:
             self._callback()
+
+
+class OwnClock:
+    """A `Clock` that forgets its timers when it is stopped.
+
+    `sleep` is the tree's own: who awaits it is a task, and ends with the actor or has a reason to go on.
+    """
+
+    __slots__ = ("_clock", "_stopped", "_timers")
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._stopped = False
+        self._timers: set[_OwnTimer] = set()
+
+    def now(self) -> datetime:
+        return self._clock.now()
+
+    def monotonic(self) -> float:
+        return self._clock.monotonic()
+
+    async def sleep(self, seconds: float) -> None:
+        await self._clock.sleep(seconds)
+
+    def call_later(self, seconds: float, callback: Callable[[], object]) -> Timer:
+        """Call `callback()` after so many seconds, unless the incarnation has ended by then."""
+        return _OwnTimer(self, seconds, callback)
+
+    def stop(self) -> None:
+        """The incarnation has ended."""
+        self._stopped = True
+        for timer in tuple(self._timers):
+            timer.cancel()
+
+
+class _OwnTimer:
+    """One timer, known to its clock until it fires or is cancelled."""
+
+    __slots__ = ("_callback", "_clock", "_timer")
+
+    def __init__(self, clock: OwnClock, seconds: float, callback: Callable[[], object]) -> None:
+        self._clock = clock
+        self._callback = callback
+        self._timer: Timer | None = None
+        if not clock._stopped:
+            self._timer = clock._clock.call_later(seconds, self._fire)
+            clock._timers.add(self)
+
+    def cancel(self) -> None:
+        self._clock._timers.discard(self)
+        if self._timer is not None:
+            self._timer.cancel()
+
+    def _fire(self) -> None:
+        self._clock._timers.discard(self)
+        self._callback()

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     import asyncio
 
     from flowstone.actors.exits import Exit
-    from flowstone.actors.process import Process
+    from flowstone.actors.spawn import Driven
 
 __all__ = ["Mailbox", "MailboxStatistics", "Request"]
 
@@ -51,7 +51,7 @@ class Request:
     __slots__ = ("answer", "chain", "deadline", "message")
 
     def __init__(
-        self, message: Any, answer: asyncio.Future[Any], deadline: float, chain: tuple[Process, ...]
+        self, message: Any, answer: asyncio.Future[Any], deadline: float, chain: tuple[Driven, ...]
     ) -> None:
         self.message = message
         self.answer = answer

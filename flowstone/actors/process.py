@@ -3,23 +3,23 @@
 from __future__ import annotations
 
 import asyncio
+import inspect
 from abc import ABC, abstractmethod
-from typing import TYPE_CHECKING, Any, ClassVar, Literal, TypeAlias
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol, TypeAlias, runtime_checkable
 
 from flowstone.actors.affinity import require_loop
 from flowstone.actors.exits import Crashed, Exit, Killed, Normal, Shutdown
-from flowstone.actors.spawn import Driven, ShutdownTime, resolve
-from flowstone.actors.waiters import Waiters
+from flowstone.actors.spawn import Driven, ShutdownTime
+from flowstone.actors.tree import ProcessInfo
+from flowstone.actors.waiters import Waiters, resolve
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
 
-    from flowstone.actors.keeper import Keeper
     from flowstone.actors.mailbox import Mailbox
-    from flowstone.actors.ref import Ref
-    from flowstone.actors.tree import ProcessInfo
+    from flowstone.actors.supervisor_context import SupervisorContext
 
-__all__ = ["Process", "Supervised", "TaskProcess"]
+__all__ = ["Process", "Runnable", "RunnableProcess", "Supervised", "TaskProcess"]
 
 State: TypeAlias = Literal["starting", "running", "stopping", "stopped"]
 
@@ -30,19 +30,18 @@ class Process(ABC):
     kind: ClassVar[str]
     mailbox: Mailbox | None = None
     """Where messages go; only actors have one."""
-    chain: tuple[Process, ...] = ()
+    chain: tuple[Driven, ...] = ()
     """Who waits for the message in hand, outermost first, this actor last."""
 
-    def __init__(self, name: str, keeper: Keeper, instance: Any, ref: Ref[Any]) -> None:
+    def __init__(self, name: str, supervisor: SupervisorContext, instance: Any) -> None:
         self.name = name
-        self.keeper = keeper
+        self.supervisor = supervisor
         self.instance = instance
-        self.ref = ref
         self.state: State = "starting"
         self.exit: Exit | None = None
         self.initialised = False
         self.releases: dict[object, Callable[[Process], None]] = {}
-        """Called before anyone hears of the end: each registry drops here what names it has for this process."""
+        """Called before anyone hears of the end: registries and its `Ref` let go of it."""
         self.on_exit: Callable[[Process], None] | None = None
         """The supervisor's ear."""
         self._waiters: Waiters[Exit] = Waiters()
@@ -71,7 +70,7 @@ class Process(ABC):
         """Wait for its end."""
         if self.exit is not None:
             return self.exit
-        require_loop(self.keeper.loop, self.name)
+        require_loop(self.supervisor.loop, self.name)
         return await self._waiters.wait()
 
     def _started(self) -> None:
@@ -87,7 +86,6 @@ class Process(ABC):
         self.state = "stopped"
         for release in tuple(self.releases.values()):
             release(self)
-        self.ref._detach(self)
         self._waiters.wake(exit)
         if self._ready is not None:
             resolve((self._ready,), None)
@@ -98,9 +96,11 @@ class Process(ABC):
 class TaskProcess(Process, Driven):
     """A process that is one task: an actor, a supervisor, a runnable."""
 
-    def __init__(self, name: str, keeper: Keeper, instance: Any, ref: Ref[Any]) -> None:
-        Process.__init__(self, name, keeper, instance, ref)
-        Driven.__init__(self, name, self._live(), keeper)
+    supervisor: SupervisorContext
+
+    def __init__(self, name: str, supervisor: SupervisorContext, instance: Any) -> None:
+        Process.__init__(self, name, supervisor, instance)
+        Driven.__init__(self, name, self._live(), supervisor)
 
     @abstractmethod
     def _live(self) -> Coroutine[Any, Any, Any]:
@@ -138,5 +138,55 @@ class Supervised(ABC):
     __slots__ = ()
 
     @abstractmethod
-    def _as_child(self, name: str, above: Keeper | None, ref: Ref[Any]) -> Process:
+    def _as_child(self, name: str, above: SupervisorContext | None) -> Process:
         """The process of this object, in the tree under `above`."""
+
+
+@runtime_checkable
+class Runnable(Protocol):
+    """A connection pool, a server, a loop that polls: one coroutine that says when it is ready.
+
+        class Ticker:
+            async def run(self, started):
+                started()                        # its supervisor goes on to the next child
+                while True: ...
+
+    `run` returning is a normal exit, raising a crash; returning before `started()` is a failed start.
+    To stop it, its optional `stop(self)`, a plain function, is called, and `run` has the child's `shutdown`
+    time to return. Without a `stop` it is cancelled, once, and has the same time to clean up.
+    """
+
+    async def run(self, started: Callable[[], None]) -> None: ...
+
+
+class RunnableProcess(TaskProcess):
+    """One incarnation of a runnable."""
+
+    kind: ClassVar[str] = "runnable"
+
+    async def _live(self) -> None:
+        if inspect.iscoroutinefunction(getattr(self.instance, "stop", None)):
+            raise TypeError(f"{self.name}: stop() only asks run() to return; make it a plain function.")
+        await self.instance.run(self._started)
+        if not self.initialised:
+            raise RuntimeError(f"{self.name}: run() returned before it called started().")
+
+    def _ask(self) -> bool:
+        stop: Callable[[], Any] | None = getattr(self.instance, "stop", None)
+        if stop is None or not self.initialised:
+            return False
+        try:
+            stop()
+        except BaseException as error:
+            self.supervisor.report("hook_failed", self.name, Crashed(error))
+            return False
+        return True
+
+    def info(self, restarts: int) -> ProcessInfo:
+        return ProcessInfo(
+            name=self.name,
+            kind=self.kind,
+            state=self.state,
+            restarts=restarts,
+            detail=type(self.instance).__name__,
+        )

@@ -14,6 +14,7 @@ from flowstone.errors import ActorDown, CallCycle, CallTimeout
 
 if TYPE_CHECKING:
     from flowstone.actors.process import Process
+    from flowstone.actors.spawn import Driven
 
 __all__ = ["Ref"]
 
@@ -58,7 +59,7 @@ class Ref(Generic[Instance_co]):
             raise TypeError(f"{type(message).__name__} is no Call: send it to {self.name} with cast().")
         require_loop(mailbox.loop, self.name)
         chain = self._chain(process)
-        clock = process.keeper.clock
+        clock = process.supervisor.clock
         limit = math.inf if timeout is None else timeout
         if limit != limit:  # noqa: PLR0124 - nan, and the fastest way to ask
             raise ValueError(f"{self.name}: timeout is seconds, or None for no limit, not nan.")
@@ -122,6 +123,7 @@ class Ref(Generic[Instance_co]):
     def _attach(self, process: Process) -> None:
         self._process = process
         self._mailbox = process.mailbox
+        process.releases[self] = self._detach
 
     def _close(self) -> None:
         """The incarnation is dying: it takes no more messages."""
@@ -133,13 +135,13 @@ class Ref(Generic[Instance_co]):
         if self._process is process:
             self._process = self._mailbox = None
 
-    def _chain(self, target: Process) -> tuple[Process, ...]:
+    def _chain(self, target: object) -> tuple[Driven, ...]:
         """Who waits for the caller, the caller last; refused if the target is among them."""
         caller = current()
-        chain: tuple[Process, ...] = () if caller is None else getattr(caller, "chain", ())
+        chain: tuple[Driven, ...] = () if caller is None else getattr(caller, "chain", ())
         for position, waiting in enumerate(chain):
             if waiting is target:
-                names = [*(each.name for each in chain[position:]), target.name]
+                names = [*(each.name for each in chain[position:]), self.name]
                 raise CallCycle(
                     f"This call would wait for itself: {' -> '.join(names)}. "
                     f"Make one of them a cast, or answer with Later.",

@@ -10,7 +10,7 @@ from flowstone.errors import ChildError
 if TYPE_CHECKING:
     from collections.abc import Collection
 
-    from flowstone.actors.slot import Slot
+    from flowstone.actors.children import Slot
 
 __all__ = ["already_there", "no_room", "not_found", "not_idle"]
 

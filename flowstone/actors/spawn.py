@@ -19,21 +19,19 @@ task that swallows cancellation, without end.
 from __future__ import annotations
 
 import asyncio
-import gc
 import math
 from abc import abstractmethod
 from collections.abc import Coroutine
 from contextvars import Context, ContextVar
-from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeAlias
+from weakref import ref
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterator
 
-    from flowstone.actors.clock import Timer
-    from flowstone.actors.keeper import Keeper
-    from flowstone.actors.offspring import Offspring
+    from flowstone.actors.clock import Clock, Timer
 
-__all__ = ["GRACE", "OWNER", "Driven", "ShutdownTime", "current", "finish", "leftovers", "resolve"]
+__all__ = ["GRACE", "OWNER", "ChildTasks", "Driven", "ShutdownTime", "Supervising", "current", "finish"]
 
 ShutdownTime: TypeAlias = float | Literal["kill"]
 
@@ -42,6 +40,59 @@ GRACE = 0.05
 
 OWNER: ContextVar[Driven | None] = ContextVar("flowstone_owner", default=None)
 """What this code runs for. Tasks that user code creates inherit it, which is how they are found again."""
+
+
+_FEW = 16
+
+
+class Supervising(Protocol):
+    """What a `Driven` needs of the supervisor above it: the clock of a stop, and care of what is left behind.
+
+    It is a `SupervisorContext`, whose methods say what they do.
+    """
+
+    clock: Clock
+    loop: asyncio.AbstractEventLoop
+
+    @property
+    def root(self) -> object: ...
+
+    def sweep(self, owner: Driven, seconds: float, then: Callable[[], None]) -> None: ...
+
+    def hurry(self, owner: Driven, seconds: float) -> None: ...
+
+    def close_killed(self, coroutine: Coroutine[Any, Any, Any], context: Context | None) -> None: ...
+
+
+class ChildTasks:
+    """The tasks that one owner has started: held weakly, and asked whether they have ended only now and then.
+
+    Rejected: to be called when each of them ends, which is one more turn of the loop for every task.
+    """
+
+    __slots__ = ("_room", "_tasks")
+
+    def __init__(self) -> None:
+        self._tasks: list[ref[asyncio.Task[Any]]] = []
+        self._room = _FEW
+
+    def __len__(self) -> int:
+        """How many are remembered: of those that have ended, at most as many as live and a few."""
+        return len(self._tasks)
+
+    def add(self, task: asyncio.Task[Any]) -> None:
+        """It has just been started."""
+        self._tasks.append(ref(task))
+        if len(self._tasks) > self._room:
+            self._tasks = [ref(living) for living in self.living()]
+            self._room = 2 * len(self._tasks) + _FEW
+
+    def living(self) -> Iterator[asyncio.Task[Any]]:
+        """Those that have not ended."""
+        for each in self._tasks:
+            task = each()
+            if task is not None and not task.done():
+                yield task
 
 
 class _Halt:
@@ -64,16 +115,26 @@ class Driven(Coroutine[Any, Any, None]):
     `send`, `throw` and `close` are the loop's side of it.
     """
 
-    __slots__ = ("context", "coroutine", "error", "halt", "keeper", "name", "offspring", "result", "task")
+    __slots__ = (
+        "child_tasks",
+        "context",
+        "coroutine",
+        "error",
+        "halt",
+        "name",
+        "result",
+        "supervisor",
+        "task",
+    )
 
-    def __init__(self, name: str, coroutine: Coroutine[Any, Any, Any], keeper: Keeper) -> None:
+    def __init__(self, name: str, coroutine: Coroutine[Any, Any, Any], supervisor: Supervising) -> None:
         self.name = name
         self.coroutine: Coroutine[Any, Any, Any] | None = coroutine
-        self.keeper = keeper
+        self.supervisor = supervisor
         self.context: Context | None = None
         self.task: asyncio.Task[None] | None = None
         self.halt: _Halt | None = None
-        self.offspring: Offspring | None = None
+        self.child_tasks: ChildTasks | None = None
         self.result: Any = None
         self.error: BaseException | None = None
 
@@ -144,7 +205,7 @@ class Driven(Coroutine[Any, Any, None]):
         if self.coroutine is None:
             # It has ended; at most its leftovers are still awaited.
             if shutdown == "kill":
-                self.keeper.hurry(self, GRACE)
+                self.supervisor.hurry(self, GRACE)
             return
         if self.halt is not None:
             if shutdown == "kill":
@@ -183,7 +244,7 @@ class Driven(Coroutine[Any, Any, None]):
         halt.killed = True
         self._disarm()
         task.cancel()
-        self.keeper.sweep(self, GRACE, self._over)
+        self.supervisor.sweep(self, GRACE, self._over)
 
     def _limit(self, seconds: float) -> None:
         """It ends by itself, and has this long for it."""
@@ -193,8 +254,8 @@ class Driven(Coroutine[Any, Any, None]):
     def _after(self, seconds: float, action: Callable[[], None]) -> None:
         self._disarm()
         if self.halt is not None and seconds != math.inf:
-            self.halt.due = self.keeper.clock.monotonic() + seconds
-            self.halt.timer = self.keeper.clock.call_later(seconds, action)
+            self.halt.due = self.supervisor.clock.monotonic() + seconds
+            self.halt.timer = self.supervisor.clock.call_later(seconds, action)
 
     def _disarm(self) -> None:
         if self.halt is not None and self.halt.timer is not None:
@@ -215,8 +276,8 @@ class Driven(Coroutine[Any, Any, None]):
                 return
             self._disarm()
         if self._untidy() or (halt is not None and halt.cancelled):
-            left = 0.0 if halt is None else halt.due - self.keeper.clock.monotonic()
-            self.keeper.sweep(self, max(GRACE, left), self._over)
+            left = 0.0 if halt is None else halt.due - self.supervisor.clock.monotonic()
+            self.supervisor.sweep(self, max(GRACE, left), self._over)
         else:
             self._over()
 
@@ -229,7 +290,7 @@ class Driven(Coroutine[Any, Any, None]):
         self._ended()
         coroutine, self.coroutine = self.coroutine, None
         if coroutine is not None:
-            self.keeper.bury(coroutine, self.context)
+            self.supervisor.close_killed(coroutine, self.context)
         self.context = None
 
     @abstractmethod
@@ -256,43 +317,6 @@ def current() -> Driven | None:
     if owner is not None and owner.task is not None and owner.task is asyncio.current_task():
         return owner
     return None
-
-
-def leftovers(chosen: Callable[[Driven], bool]) -> dict[Driven, list[asyncio.Task[Any]]]:
-    """The unfinished tasks that belong to owners for which `chosen(owner)` is true, by owner.
-
-    It looks at each task of the loop, so it is for the end of a tree: see offspring.py for what knows them before.
-    """
-    found: dict[Driven, list[asyncio.Task[Any]]] = {}
-    running = asyncio.current_task()
-    for task in asyncio.all_tasks():
-        owner = _owner_of(task)
-        if owner is not None and task is not running and chosen(owner):
-            found.setdefault(owner, []).append(task)
-    for tasks in found.values():
-        tasks.sort(key=lambda task: task.get_name())
-    return found
-
-
-def _owner_of(task: asyncio.Task[Any]) -> Driven | None:
-    context = _context_of(task)
-    return None if context is None else context.get(OWNER)
-
-
-def _context_of(task: asyncio.Task[Any]) -> Context | None:
-    """The task's context. Before Python 3.12 only the garbage collector knows it: a task shows it first."""
-    get_context = getattr(task, "get_context", None)
-    if get_context is not None:
-        found: Context | None = get_context()
-        return found
-    return next((each for each in gc.get_referents(task) if type(each) is Context), None)
-
-
-def resolve(waiters: Iterable[asyncio.Future[Any]], value: object) -> None:
-    """Wake everyone who still waits."""
-    for waiter in waiters:
-        if not waiter.done():
-            waiter.set_result(value)
 
 
 async def finish(answer: object) -> object:

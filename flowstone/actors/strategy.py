@@ -6,18 +6,45 @@ from collections import deque
 from itertools import takewhile
 from typing import TYPE_CHECKING, Literal, TypeAlias, TypeVar
 
+from flowstone.actors.limits import at_least, check_max_children, whole_at_least
+from flowstone.frozen import frozen
+
 if TYPE_CHECKING:
     from collections.abc import Reversible
 
     from flowstone.actors.exits import Exit
 
-__all__ = ["AutoShutdown", "Intensity", "Restart", "Strategy", "affected", "restarts"]
+__all__ = ["AutoShutdown", "Intensity", "Restart", "Rules", "Strategy", "affected", "restarts"]
 
 Strategy: TypeAlias = Literal["one_for_one", "rest_for_one", "one_for_all"]
 Restart: TypeAlias = Literal["permanent", "transient", "temporary"]
 AutoShutdown: TypeAlias = Literal["never", "any_significant", "all_significant"]
 
 Child = TypeVar("Child")
+
+
+@frozen
+class Rules:
+    """What the arguments of a `Supervisor` say about restarts and ends, checked."""
+
+    strategy: Strategy
+    max_restarts: int
+    within: float
+    max_children: int | None
+    auto_shutdown: AutoShutdown
+
+    def __post_init__(self) -> None:
+        if self.strategy not in {"one_for_one", "rest_for_one", "one_for_all"}:
+            raise ValueError(f"strategy is one_for_one, rest_for_one or one_for_all, not {self.strategy!r}.")
+        if self.auto_shutdown not in {"never", "any_significant", "all_significant"}:
+            raise ValueError(
+                f"auto_shutdown is never, any_significant or all_significant, not {self.auto_shutdown!r}."
+            )
+        if not whole_at_least(0, self.max_restarts):
+            raise ValueError(f"max_restarts is a whole number of at least 0, not {self.max_restarts!r}.")
+        if not at_least(0, self.within) or self.within == 0:
+            raise ValueError(f"within is more than 0 seconds, not {self.within!r}.")
+        check_max_children(self.max_children)
 
 
 def restarts(restart: Restart, how: Exit) -> bool:

@@ -20,24 +20,24 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from flowstone.actors.actor import checkpoint
-from flowstone.actors.children import Children, cause, start_failed
+from flowstone.actors.children import Children, Slot, cause, start_failed
 from flowstone.actors.exits import Crashed, Exit, Shutdown, describe
-from flowstone.actors.keeper import Keeper
 from flowstone.actors.messages import Failure
 from flowstone.actors.process import Process, TaskProcess
 from flowstone.actors.refusals import already_there, no_room, not_found, not_idle
-from flowstone.actors.spawn import GRACE, resolve
+from flowstone.actors.spawn import GRACE
 from flowstone.actors.strategy import Intensity, affected, restarts
 from flowstone.actors.tree import ProcessInfo
+from flowstone.actors.waiters import resolve
 from flowstone.errors import ActorDown, SupervisorGaveUp
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Awaitable, Callable, Sequence
 
     from flowstone.actors.child import Child
     from flowstone.actors.ref import Ref
-    from flowstone.actors.slot import Slot
-    from flowstone.actors.supervisor import Supervisor
+    from flowstone.actors.strategy import Rules
+    from flowstone.actors.supervisor_context import SupervisorContext
 
 __all__ = ["SupervisorProcess"]
 
@@ -70,16 +70,24 @@ class SupervisorProcess(TaskProcess):
     """One incarnation of a supervisor."""
 
     kind: ClassVar[str] = "supervisor"
-    instance: Supervisor
 
-    def __init__(self, name: str, above: Keeper | None, instance: Supervisor, ref: Ref[Any]) -> None:
-        own = Keeper(name, above, instance.clock, instance.on_report)
-        super().__init__(name, above or own, instance, ref)
+    def __init__(
+        self,
+        name: str,
+        supervisor: SupervisorContext,
+        instance: object,
+        own: SupervisorContext,
+        specs: Sequence[Child[Any]],
+        rules: Rules,
+    ) -> None:
+        super().__init__(name, supervisor, instance)
         own.process = self
         self.own = own
         self.children = Children(own, self._heard)
         self.gave_up: SupervisorGaveUp | None = None
-        self._intensity = Intensity(instance.max_restarts, instance.within)
+        self._specs = specs
+        self._rules = rules
+        self._intensity = Intensity(rules.max_restarts, rules.within)
         self._inbox: deque[Exited | TryAgain | Ask] = deque()
         self._waiter: asyncio.Future[None] | None = None
         self._stopping = False
@@ -109,10 +117,7 @@ class SupervisorProcess(TaskProcess):
         return ending
 
     async def _start_all(self) -> None:
-        specs, self.instance.specs = (
-            self.instance.specs,
-            (),
-        )  # It runs once, and what it needs is in the slots.
+        specs, self._specs = self._specs, ()  # It runs once, and what it needs is in the slots.
         slots = [self.children.add(child, dynamic=False) for child in specs]
         del specs
         for slot in slots:
@@ -192,7 +197,7 @@ class SupervisorProcess(TaskProcess):
         return self._auto_shutdown(slot)
 
     def _auto_shutdown(self, ended: Slot) -> Exit | None:
-        mode = self.instance.auto_shutdown
+        mode = self._rules.auto_shutdown
         if not ended.child.significant or mode == "never":
             return None
         if mode == "all_significant" and self.children.census.significant:
@@ -203,7 +208,7 @@ class SupervisorProcess(TaskProcess):
         slot.become(None, "restarting")
         if not self._intensity.allows(self.own.clock.monotonic()):
             return self._give_up(slot, error)
-        group = affected(self.instance.strategy, self.children.slots.values(), slot)
+        group = affected(self._rules.strategy, self.children.slots.values(), slot)
         for other in group:
             if other is not slot:
                 await self.children.terminate(other)
@@ -251,7 +256,7 @@ class SupervisorProcess(TaskProcess):
         return slot.ref
 
     def _room_for(self, name: str) -> None:
-        limit = self.instance.max_children
+        limit = self._rules.max_children
         if limit is not None and self.children.census.dynamic >= limit:
             raise no_room(self.name, name, limit)
 
@@ -345,5 +350,5 @@ class SupervisorProcess(TaskProcess):
             mailbox_depth=len(self._inbox),
             children=tuple(slot.info() for slot in self.children.slots.values()),
             abandoned=self.own.abandoned,
-            detail=self.instance.strategy,
+            detail=self._rules.strategy,
         )

@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING, Any, TypeVar, overload
 from flowstone.actors.affinity import require_loop
 from flowstone.actors.child import Child, ChildCount, check
 from flowstone.actors.exits import Crashed, Exit
-from flowstone.actors.limits import at_least, check_max_children, whole_at_least
 from flowstone.actors.process import Process, Supervised
-from flowstone.actors.ref import Ref
 from flowstone.actors.spawn import current
+from flowstone.actors.strategy import Rules
 from flowstone.actors.supervision import SupervisorProcess
+from flowstone.actors.supervisor_context import SupervisorContext
 from flowstone.actors.tree import ProcessInfo
 from flowstone.errors import ActorDown, CallCycle
 
@@ -25,9 +25,9 @@ if TYPE_CHECKING:
 
     from flowstone.actors.actor import Actor
     from flowstone.actors.clock import Clock
-    from flowstone.actors.keeper import Keeper
+    from flowstone.actors.process import Runnable
+    from flowstone.actors.ref import Ref
     from flowstone.actors.report import OnReport
-    from flowstone.actors.runnable import Runnable
     from flowstone.actors.strategy import AutoShutdown, Strategy
 
 __all__ = ["Supervisor"]
@@ -76,39 +76,15 @@ class Supervisor(Supervised):
     ) -> None:
         if not isinstance(children, Iterable):
             raise TypeError(f"A supervisor's children are a list of Child(name, make), not {children!r}.")
-        self.specs = tuple(children)
-        self.strategy: Strategy = strategy
-        self.max_restarts = max_restarts
-        self.within = within
-        self.max_children = max_children
-        self.auto_shutdown: AutoShutdown = auto_shutdown
         self.name = name
         self.clock = clock
         self.on_report = on_report
+        self.rules = Rules(strategy, max_restarts, within, max_children, auto_shutdown)
+        self._specs = _checked(children, auto_shutdown)
         self._process: SupervisorProcess | None = None
         self._host: asyncio.Task[Any] | None = None
         self._cancels = 0
         self._interrupted = False
-        self._check()
-
-    def _check(self) -> None:
-        if self.strategy not in {"one_for_one", "rest_for_one", "one_for_all"}:
-            raise ValueError(f"strategy is one_for_one, rest_for_one or one_for_all, not {self.strategy!r}.")
-        if self.auto_shutdown not in {"never", "any_significant", "all_significant"}:
-            raise ValueError(
-                f"auto_shutdown is never, any_significant or all_significant, not {self.auto_shutdown!r}."
-            )
-        if not whole_at_least(0, self.max_restarts):
-            raise ValueError(f"max_restarts is a whole number of at least 0, not {self.max_restarts!r}.")
-        if not at_least(0, self.within) or self.within == 0:
-            raise ValueError(f"within is more than 0 seconds, not {self.within!r}.")
-        check_max_children(self.max_children)
-        seen: set[str] = set()
-        for child in self.specs:
-            check(child, self.auto_shutdown)
-            if child.name in seen:
-                raise ValueError(f"Two children are called {child.name}: names are unique in a supervisor.")
-            seen.add(child.name)
 
     # Children -----------------------------------------------------------------------------------------------
 
@@ -126,7 +102,7 @@ class Supervisor(Supervised):
             CallCycle: The caller is itself being started or stopped by this supervisor.
             WrongLoop: The tree lives on another event loop than the caller.
         """
-        check(child, self.auto_shutdown)
+        check(child, self.rules.auto_shutdown)
         process = self._running()
         ref: Ref[Made] = await process.ask(partial(process.start_child, child))
         return ref
@@ -189,7 +165,7 @@ class Supervisor(Supervised):
     def tree(self) -> ProcessInfo:
         """The tree at this instant; its `repr` is a drawing."""
         if self._process is None:
-            return ProcessInfo(self.name, "supervisor", "stopped", detail=self.strategy)
+            return ProcessInfo(self.name, "supervisor", "stopped", detail=self.rules.strategy)
         return self._process.info(0)
 
     async def down(self) -> Exit:
@@ -219,14 +195,14 @@ class Supervisor(Supervised):
                     f"Ask after the start or from another task; to stop yourself, use me.stop().",
                     names,
                 )
-            above = caller.keeper.process
+            above: Any = caller.supervisor.process
             caller = above if above is not caller else None
         return process
 
     # A tree on its own --------------------------------------------------------------------------------------
 
     async def __aenter__(self) -> Self:
-        process = self._as_child(self.name, None, Ref(self.name))
+        process = self._as_child(self.name, None)
         self._host = asyncio.current_task()
         self._cancels = self._host.cancelling() if self._host else 0
         process.launch(asyncio.get_running_loop())
@@ -283,9 +259,22 @@ class Supervisor(Supervised):
 
     # A child of another -------------------------------------------------------------------------------------
 
-    def _as_child(self, name: str, above: Keeper | None, ref: Ref[Any]) -> SupervisorProcess:
+    def _as_child(self, name: str, above: SupervisorContext | None) -> SupervisorProcess:
         if self._process is not None:
             raise RuntimeError(f"{name}: a Supervisor runs once; build a fresh one for each start.")
         self.name = name
-        self._process = SupervisorProcess(name, above, self, ref)
+        own = SupervisorContext(name, above, self.clock, self.on_report)
+        specs, self._specs = self._specs, ()  # What a child's `make` holds may go once the child needs none.
+        self._process = SupervisorProcess(name, above or own, self, own, specs, self.rules)
         return self._process
+
+
+def _checked(children: Iterable[Child[Any]], auto_shutdown: AutoShutdown) -> tuple[Child[Any], ...]:
+    specs = tuple(children)
+    seen: set[str] = set()
+    for child in specs:
+        check(child, auto_shutdown)
+        if child.name in seen:
+            raise ValueError(f"Two children are called {child.name}: names are unique in a supervisor.")
+        seen.add(child.name)
+    return specs

@@ -3,6 +3,10 @@
 Each child is one coroutine in one task: temporary, without a mailbox and without a handshake. What it
 raises is a value (`handle.exit`), it can be stopped whatever it does, and it costs about two microseconds
 more than a bare task.
+
+    TaskHandle       one task and how it ended
+    TaskSupervisor   start; statistics, tree; stop
+    TasksProcess     the same as a child of another supervisor
 """
 
 from __future__ import annotations
@@ -14,14 +18,14 @@ from itertools import islice
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 from flowstone.actors.affinity import require_loop, running_loop, wrong_loop
-from flowstone.actors.exits import Crashed, Exit, Killed, Shutdown
-from flowstone.actors.keeper import Keeper
+from flowstone.actors.exits import Crashed, Exit, Killed, Normal, Shutdown
 from flowstone.actors.limits import at_least, check_max_children
 from flowstone.actors.process import Process, Supervised
 from flowstone.actors.refusals import no_room
-from flowstone.actors.spawn import ShutdownTime, resolve
-from flowstone.actors.task_handle import NORMAL, TaskHandle
+from flowstone.actors.spawn import Driven, ShutdownTime
+from flowstone.actors.supervisor_context import SupervisorContext
 from flowstone.actors.tree import ProcessInfo
+from flowstone.actors.waiters import Waiters, resolve
 from flowstone.errors import ActorDown
 from flowstone.frozen import frozen
 
@@ -30,9 +34,88 @@ if TYPE_CHECKING:
     from contextvars import Context
 
     from flowstone.actors.clock import Clock, Timer
-    from flowstone.actors.ref import Ref
 
-__all__ = ["TaskStatistics", "TaskSupervisor", "TasksProcess"]
+__all__ = ["TaskHandle", "TaskStatistics", "TaskSupervisor", "TasksProcess"]
+
+
+NORMAL = Normal()
+"""The exit of nearly every task: one object for all of them."""
+
+
+class TaskHandle(Driven):
+    """A task of a `TaskSupervisor`. It is also what the loop drives: leave `send`, `throw` and `close` to it.
+
+    Attributes:
+        name: As given to `start`.
+        exit: How it ended, or None while it runs.
+        result: What the coroutine returned.
+    """
+
+    __slots__ = ("_on_exit", "_tasks", "_waiters", "exit")
+
+    supervisor: SupervisorContext
+
+    def __init__(
+        self,
+        name: str,
+        coroutine: Coroutine[Any, Any, Any],
+        tasks: TaskSupervisor,
+        on_exit: Callable[[TaskHandle, Exit], object] | None,
+    ) -> None:
+        super().__init__(name, coroutine, tasks._own)
+        self.exit: Exit | None = None
+        self._tasks = tasks
+        self._on_exit = on_exit
+        self._waiters: Waiters[Exit] | None = None
+
+    def cancel(self) -> None:
+        """Begin to stop it: one cancel, `shutdown` seconds to obey, then it is killed. Does not wait."""
+        require_loop(self.supervisor.loop, self.name)
+        self.begin_stop(self._tasks.shutdown)
+
+    def kill(self) -> None:
+        """Never resume it again, now."""
+        require_loop(self.supervisor.loop, self.name)
+        self.begin_stop("kill")
+
+    @property
+    def cancelled_by_us(self) -> bool:
+        """Whether `cancel`, `kill` or the supervisor's stop came before it ended.
+
+        Judge a cancellation by this and never by an exception's type: a coroutine may raise
+        `CancelledError` by itself (that is `Crashed`), and may return a value although it was cancelled.
+        """
+        return self.halt is not None
+
+    async def down(self) -> Exit:
+        """Wait for its end and say how it was."""
+        if self.exit is not None:
+            return self.exit
+        require_loop(self.supervisor.loop, self.name)
+        if self._waiters is None:
+            self._waiters = Waiters()
+        return await self._waiters.wait()
+
+    def __repr__(self) -> str:
+        return f"<TaskHandle {self.name} {'running' if self.exit is None else self.exit}>"
+
+    def _ended(self) -> None:
+        self.exit = how = self._how()
+        self._tasks._forget(self, how)
+        if self._on_exit is not None:
+            self.supervisor.call(self.name, self._on_exit, self, how)
+            self._on_exit = None
+        if self._waiters is not None:
+            self._waiters.wake(how)
+        self._tasks._maybe_closed()
+
+    def _how(self) -> Exit:
+        if self.halt is not None:
+            if self.halt.killed:
+                return Killed()
+            if isinstance(self.error, asyncio.CancelledError):
+                return Shutdown()
+        return NORMAL if self.error is None else Crashed(self.error)
 
 
 @frozen
@@ -81,7 +164,7 @@ class TaskSupervisor(Supervised):
         self.max_children = max_children
         self.name = name
         self._clock = clock
-        self._keeper: Keeper
+        self._own: SupervisorContext
         self._loop: asyncio.AbstractEventLoop | None = None
         self._running: dict[TaskHandle, None] = {}
         self._closed: list[Callable[[], None]] = []
@@ -137,7 +220,7 @@ class TaskSupervisor(Supervised):
             done=self._done,
             crashed=self._crashed,
             killed=self._killed,
-            abandoned=len(self._keeper.abandoned) if self._loop is not None else 0,
+            abandoned=len(self._own.abandoned) if self._loop is not None else 0,
         )
 
     def tree(self, limit: int = 20) -> ProcessInfo:
@@ -162,27 +245,27 @@ class TaskSupervisor(Supervised):
         await closed
 
     async def __aenter__(self) -> Self:
-        self._begin(Keeper(self.name, None, self._clock), asyncio.get_running_loop())
-        self._keeper.open()
+        self._begin(SupervisorContext(self.name, None, self._clock), asyncio.get_running_loop())
+        self._own.open()
         return self
 
     async def __aexit__(self, *_: object) -> None:
         try:
             await self.stop()
-            await self._keeper.sweep_tree()
+            await self._own.sweep_tree()
         finally:
-            self._keeper.close()
+            self._own.close()
 
     # The supervisor's side ----------------------------------------------------------------------------------
 
-    def _as_child(self, name: str, above: Keeper | None, ref: Ref[Any]) -> TasksProcess:
+    def _as_child(self, name: str, above: SupervisorContext | None) -> TasksProcess:
         if self._loop is not None:
             raise RuntimeError(f"{name}: a TaskSupervisor runs once; build a fresh one for each start.")
         self.name = name
-        return TasksProcess(name, above or Keeper(name, None, self._clock), self, ref)
+        return TasksProcess(name, above or SupervisorContext(name, None, self._clock), self)
 
-    def _begin(self, keeper: Keeper, loop: asyncio.AbstractEventLoop) -> None:
-        self._keeper = keeper
+    def _begin(self, own: SupervisorContext, loop: asyncio.AbstractEventLoop) -> None:
+        self._own = own
         self._loop = loop
         self._open = True
 
@@ -194,7 +277,7 @@ class TaskSupervisor(Supervised):
         if self._deadline is not None:
             self._deadline.cancel()
         if self._running and not isinstance(shutdown, str) and shutdown != math.inf:
-            self._deadline = self._keeper.clock.call_later(shutdown, self._kill_all)
+            self._deadline = self._own.clock.call_later(shutdown, self._kill_all)
         self._maybe_closed()
 
     def _kill_all(self) -> None:
@@ -229,7 +312,7 @@ class TaskSupervisor(Supervised):
             state=state,
             restarts=restarts,
             children=tasks,
-            abandoned=self._keeper.abandoned if self._loop is not None else (),
+            abandoned=self._own.abandoned if self._loop is not None else (),
             detail=f"{statistics.running} running, {statistics.done} done",
         )
 
@@ -246,8 +329,8 @@ class TasksProcess(Process):
     instance: TaskSupervisor
 
     def launch(self, loop: asyncio.AbstractEventLoop) -> None:
-        keeper = Keeper(self.name, self.keeper, self.instance._clock)
-        self.instance._begin(keeper, loop)
+        own = SupervisorContext(self.name, self.supervisor, self.instance._clock)
+        self.instance._begin(own, loop)
         self.instance._closed.append(self._closed)  # Also if its own stop() is called.
         self._started()
 
@@ -258,7 +341,7 @@ class TasksProcess(Process):
 
     def _closed(self) -> None:
         if self.exit is None:
-            self.instance._keeper.retire()
+            self.instance._own.retire()
             self._leave(Shutdown())
 
     def info(self, restarts: int) -> ProcessInfo:

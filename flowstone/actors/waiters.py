@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
-from flowstone.actors.spawn import resolve
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
-__all__ = ["Waiters"]
+__all__ = ["Waiters", "resolve"]
 
 T = TypeVar("T")
 
@@ -36,3 +37,10 @@ class Waiters(Generic[T]):
         """It has happened: wake everyone who still waits."""
         waiting, self._waiting = self._waiting, {}
         resolve(waiting, value)
+
+
+def resolve(waiters: Iterable[asyncio.Future[Any]], value: object) -> None:
+    """Wake everyone who still waits."""
+    for waiter in waiters:
+        if not waiter.done():
+            waiter.set_result(value)

@@ -52,7 +52,7 @@ if TYPE_CHECKING:
     from types import TracebackType
 
     from flowstone.actors import Supervisor
-    from flowstone.actors.offspring import TaskFactory
+    from flowstone.actors.child_tasks import TaskFactory
     from flowstone.assets.partition_view import PartitionView
     from flowstone.assets.pipeline import Pipeline
     from flowstone.io.manager import IOManager

@@ -770,8 +770,8 @@ async def test_a_thousand_tasks_cancelled_at_once_share_one_search(tasks, clock)
     handles = [tasks.start(str(number), forever()) for number in range(1000)]
     await clock.settle()
     looks = []
-    look = tasks._keeper._look
-    tasks._keeper._look = lambda: (looks.append(1), look())
+    look = tasks._own._look
+    tasks._own._look = lambda: (looks.append(1), look())
     for handle in handles:
         handle.cancel()
     for handle in handles:

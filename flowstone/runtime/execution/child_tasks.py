@@ -18,8 +18,9 @@ from collections.abc import Coroutine
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from flowstone.actors.offspring import TaskFactory
-from flowstone.actors.spawn import GRACE, OWNER, resolve
+from flowstone.actors.child_tasks import TaskFactory
+from flowstone.actors.spawn import GRACE, OWNER
+from flowstone.actors.waiters import resolve
 from flowstone.runtime.execution.guard import ExitInTask
 
 if TYPE_CHECKING:
@@ -209,7 +210,7 @@ class _Child(Coroutine[Any, Any, Any]):
         )
 
     def _end(self) -> NoReturn:
-        self._owner.keeper.bury(self._coroutine, None)
+        self._owner.supervisor.close_killed(self._coroutine, None)
         raise asyncio.CancelledError
 
 

@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from enum import Enum, auto
 from typing import TYPE_CHECKING
 
-from flowstone.actors.spawn import resolve
+from flowstone.actors.waiters import resolve
 from flowstone.runtime.execution.guard import describe
 
 if TYPE_CHECKING:

@@ -340,7 +340,7 @@ class Attempt:
             left = await child_tasks.dismiss(self._ctx.clock, self._ctx.settings.cancel_timeout)
             if left:
                 child_tasks.sign(self.name)
-                handle.keeper.abandon(left, None)
+                handle.supervisor.abandon(left, None)
         return outcome
 
     def _catch(self, error: BaseException) -> None:

@@ -7,49 +7,51 @@ import math
 from contextvars import Context
 from typing import TYPE_CHECKING, Any
 
+from flowstone.actors.child_tasks import ChildTaskFactory, child_tasks_of, leftovers, note
 from flowstone.actors.clock import SystemClock
 from flowstone.actors.exits import Crashed
-from flowstone.actors.graveyard import bury
-from flowstone.actors.offspring import OffspringFactory, note, offspring_of
 from flowstone.actors.report import OnReport, Report, log_report
-from flowstone.actors.spawn import GRACE, Driven, leftovers
+from flowstone.actors.spawn import GRACE, Driven
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Coroutine
+    from collections.abc import Callable, Coroutine, Iterator
 
     from flowstone.actors.clock import Clock, Timer
     from flowstone.actors.exits import Exit
-    from flowstone.actors.process import Process
     from flowstone.actors.report import ReportKind
 
-__all__ = ["Keeper"]
+__all__ = ["SupervisorContext"]
 
 
-class Keeper:
-    """One per supervisor. It inherits clock and reports from the keeper above, where none are given."""
+class SupervisorContext:
+    """One per supervisor. It inherits clock and reports from the one above, where none are given."""
 
     def __init__(
-        self, name: str, above: Keeper | None, clock: Clock | None, on_report: OnReport | None = None
+        self,
+        name: str,
+        above: SupervisorContext | None,
+        clock: Clock | None,
+        on_report: OnReport | None = None,
     ) -> None:
         self.path: str = name if above is None else f"{above.path}.{name}"
-        self.root: Keeper = self if above is None else above.root
+        self.root: SupervisorContext = self if above is None else above.root
         self.clock: Clock = clock or (above.clock if above else SystemClock())
         self.on_report: OnReport = on_report or (above.on_report if above else log_report)
         self.loop: asyncio.AbstractEventLoop = above.loop if above else asyncio.get_running_loop()
-        self.process: Process | None = None
+        self.process: Driven | None = None
         """The supervisor's own process; None for one that has none."""
         self._unswept: list[_Sweep] = []
         self._sweeps: dict[Driven, _Sweep] = {}
-        self._factory: OffspringFactory | None = None
+        self._factory: ChildTaskFactory | None = None
         """At the root, while the tree runs: it notes who starts which tasks."""
-        self._given_up: dict[asyncio.Task[Any], Keeper | None] = {}
+        self._given_up: dict[asyncio.Task[Any], SupervisorContext | None] = {}
         """At the root: the abandoned tasks of the tree that still run, and who names them."""
         self._named: dict[asyncio.Task[Any], None] = {}
-        """Of these, the ones that this keeper names."""
+        """Of these, the ones that this one names."""
 
     def open(self) -> None:
         """At the root: the tree begins."""
-        self._factory = OffspringFactory.adopt(self.loop)
+        self._factory = ChildTaskFactory.adopt(self.loop)
 
     def close(self) -> None:
         """At the root: the tree has ended."""
@@ -98,7 +100,7 @@ class Keeper:
     def _left_by(self, owners: set[Driven]) -> dict[Driven, list[asyncio.Task[Any]]]:
         factory = self.root._factory
         if factory is not None and factory.in_place(self.loop):
-            return offspring_of(owners)
+            return child_tasks_of(owners)
         return leftovers(owners.__contains__)  # Somebody has replaced the task factory.
 
     async def sweep_tree(self) -> None:
@@ -106,7 +108,7 @@ class Keeper:
 
         Here every task of the loop is looked at, once: nothing may be left, whoever made it.
         """
-        owners = leftovers(lambda owner: owner.keeper.root is self)
+        owners = leftovers(lambda owner: owner.supervisor.root is self)
         for owner, tasks in owners.items():
             for task in tasks:
                 note(owner, task)  # It may have been made past the factory.
@@ -158,9 +160,9 @@ class Keeper:
             for task in named:
                 self.root._name(task)
 
-    def bury(self, coroutine: Coroutine[Any, Any, Any], context: Context | None) -> None:
+    def close_killed(self, coroutine: Coroutine[Any, Any, Any], context: Context | None) -> None:
         """Close a killed coroutine, and report what it raised."""
-        failed = bury(coroutine, context or Context())
+        failed = _close(coroutine, context or Context())
         if failed is not None:
             self.report("hook_failed", "cleanup", Crashed(failed))
 
@@ -168,14 +170,16 @@ class Keeper:
 class _Sweep:
     """The hunt for one owner's leftovers."""
 
-    __slots__ = ("_over", "_then", "_timer", "_until", "keeper", "owner", "tasks")
+    __slots__ = ("_over", "_then", "_timer", "_until", "context", "owner", "tasks")
 
-    def __init__(self, keeper: Keeper, owner: Driven, seconds: float, then: Callable[[], None]) -> None:
-        self.keeper = keeper
+    def __init__(
+        self, context: SupervisorContext, owner: Driven, seconds: float, then: Callable[[], None]
+    ) -> None:
+        self.context = context
         self.owner = owner
         self.tasks: set[asyncio.Task[Any]] = set()
         self._then = then
-        self._until = keeper.clock.monotonic() + seconds
+        self._until = context.clock.monotonic() + seconds
         self._timer: Timer | None = None
         self._over = False
 
@@ -191,16 +195,16 @@ class _Sweep:
                 task.cancel()
 
     def hurry(self, seconds: float) -> None:
-        self._until = min(self._until, self.keeper.clock.monotonic() + seconds)
+        self._until = min(self._until, self.context.clock.monotonic() + seconds)
         if self.tasks:
             self._arm()
 
     def _arm(self) -> None:
         if self._timer is not None:
             self._timer.cancel()
-        left = self._until - self.keeper.clock.monotonic()
+        left = self._until - self.context.clock.monotonic()
         if left != math.inf:
-            self._timer = self.keeper.clock.call_later(max(0.0, left), self._give_up)
+            self._timer = self.context.clock.call_later(max(0.0, left), self._give_up)
 
     def _gone(self, task: asyncio.Task[Any]) -> None:
         if not task.cancelled():
@@ -212,15 +216,63 @@ class _Sweep:
         if self._timer is not None:
             self._timer.cancel()
         # It may have started others while it was cancelled: look again before it counts as over.
-        self.keeper.sweep(self.owner, self._until - self.keeper.clock.monotonic(), self._then)
+        self.context.sweep(self.owner, self._until - self.context.clock.monotonic(), self._then)
 
     def _give_up(self) -> None:
         self._over = True
         shell = self.owner.task if len(self.tasks) > 1 else None  # Alone, it is all there is to name.
-        self.keeper.abandon(sorted(self.tasks, key=lambda task: task.get_name()), shell)
+        self.context.abandon(sorted(self.tasks, key=lambda task: task.get_name()), shell)
         self._end()
 
     def _end(self) -> None:
-        if self.keeper._sweeps.get(self.owner) is self:
-            del self.keeper._sweeps[self.owner]
+        if self.context._sweeps.get(self.owner) is self:
+            del self.context._sweeps[self.owner]
         self._then()
+
+
+# Killed coroutines ------------------------------------------------------------------------------------------
+#
+# Python closes a suspended coroutine that it throws away, and one that swallows `GeneratorExit` makes it complain.
+# Worse, thrown away when its event loop is gone, every `await` in it fails at once, so that code which swallows
+# whatever it meets and tries again runs round and round, at the latest when the interpreter exits, and holds the
+# exit. So Python must not throw it away: not even then.
+
+
+def _close(coroutine: Coroutine[Any, Any, Any], context: Context) -> BaseException | None:
+    """Close a killed coroutine, so that its `finally` blocks run as far as they need no await.
+
+    Returns what it raised, unless that is how it refused to be closed. An outer coroutine may hide that an inner
+    one refused, so each is looked at.
+    """
+    chain = list(_awaiting(coroutine))
+    failed: BaseException | None = None
+    try:
+        context.run(coroutine.close)
+    except BaseException as error:
+        failed = error
+    undead = [each for each in chain if _alive(each)]
+    for each in undead:
+        _keep_for_ever(each)
+    return None if undead else failed
+
+
+def _awaiting(coroutine: Any) -> Iterator[Any]:
+    """The coroutine, the one it awaits, and so on."""
+    while coroutine is not None and hasattr(coroutine, "close"):
+        yield coroutine
+        coroutine = getattr(coroutine, "cr_await", None) or getattr(coroutine, "gi_yieldfrom", None)
+
+
+def _alive(coroutine: Any) -> bool:
+    """Whether a coroutine or generator could still be resumed, or stands for one that could."""
+    if type(coroutine).__name__.startswith("async_generator_a"):
+        return True  # A step of an async generator: closing it leaves the generator as it is.
+    frame = getattr(coroutine, "cr_frame", None) or getattr(coroutine, "gi_frame", None)
+    return frame is not None
+
+
+def _keep_for_ever(thing: object) -> None:
+    """A reference that nobody gives back: any list of ours is emptied when the interpreter exits."""
+    import ctypes  # noqa: PLC0415 - almost no program ever needs it
+
+    ctypes.pythonapi.Py_IncRef(ctypes.py_object(thing))

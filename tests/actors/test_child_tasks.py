@@ -67,7 +67,7 @@ async def test_tasks_that_have_ended_are_forgotten(tree):
         living = []
         await ref.call(Do(lambda: living.extend(asyncio.create_task(forever()) for _ in range(10))))
         await ref.call(Do(lambda: spawn(1_000)))
-        known = ref._process.offspring
+        known = ref._process.child_tasks
         assert len(known) < 50
         assert set(living) <= set(known.living())
     assert all(task.cancelled() for task in living)
@@ -120,4 +120,4 @@ async def test_tasks_of_another_loop_are_none_of_the_actors(tree):
 
     async with tree([Child("a", Threaded)]) as root:
         await root.child("a").call(Away(), timeout=None)
-        assert root.child("a")._process.offspring is None
+        assert root.child("a")._process.child_tasks is None

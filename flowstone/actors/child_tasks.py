@@ -9,19 +9,18 @@ moment. That search is left as the net below: at the end of a tree, and where so
 from __future__ import annotations
 
 import asyncio
+import gc
+from contextvars import Context
 from typing import TYPE_CHECKING, Any, Self
-from weakref import ref
 
-from flowstone.actors.spawn import OWNER
+from flowstone.actors.spawn import OWNER, ChildTasks
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
     from flowstone.actors.spawn import Driven
 
-__all__ = ["Offspring", "OffspringFactory", "TaskFactory", "note", "offspring_of"]
-
-_FEW = 16
+__all__ = ["ChildTaskFactory", "TaskFactory", "child_tasks_of", "leftovers", "note"]
 
 
 class TaskFactory:
@@ -73,7 +72,7 @@ def _row(loop: asyncio.AbstractEventLoop) -> Iterator[TaskFactory]:
         factory = factory.before
 
 
-class OffspringFactory(TaskFactory):
+class ChildTaskFactory(TaskFactory):
     """Notes with each process of the trees on one loop which tasks it has started."""
 
     def __call__(self, loop: asyncio.AbstractEventLoop, coroutine: Any, **options: Any) -> Any:
@@ -84,56 +83,55 @@ class OffspringFactory(TaskFactory):
         context = options.get("context")
         owner = OWNER.get() if context is None else context.get(OWNER)
         # Of another loop it is where a thread has inherited the context.
-        if owner is not None and owner.keeper.loop is loop:
+        if owner is not None and owner.supervisor.loop is loop:
             note(owner, task)
         return task
 
 
-class Offspring:
-    """The tasks that one owner has started: held weakly, and asked whether they have ended only now and then.
-
-    Rejected: to be called when each of them ends, which is one more turn of the loop for every task.
-    """
-
-    __slots__ = ("_room", "_tasks")
-
-    def __init__(self) -> None:
-        self._tasks: list[ref[asyncio.Task[Any]]] = []
-        self._room = _FEW
-
-    def __len__(self) -> int:
-        """How many are remembered: of those that have ended, at most as many as live and a few."""
-        return len(self._tasks)
-
-    def add(self, task: asyncio.Task[Any]) -> None:
-        """It has just been started."""
-        self._tasks.append(ref(task))
-        if len(self._tasks) > self._room:
-            self._tasks = [ref(living) for living in self.living()]
-            self._room = 2 * len(self._tasks) + _FEW
-
-    def living(self) -> Iterator[asyncio.Task[Any]]:
-        """Those that have not ended."""
-        for each in self._tasks:
-            task = each()
-            if task is not None and not task.done():
-                yield task
-
-
 def note(owner: Driven, task: asyncio.Task[Any]) -> None:
     """This task runs for that owner."""
-    if owner.offspring is None:
-        owner.offspring = Offspring()
-    owner.offspring.add(task)
+    if owner.child_tasks is None:
+        owner.child_tasks = ChildTasks()
+    owner.child_tasks.add(task)
 
 
-def offspring_of(owners: Iterable[Driven]) -> dict[Driven, list[asyncio.Task[Any]]]:
+def child_tasks_of(owners: Iterable[Driven]) -> dict[Driven, list[asyncio.Task[Any]]]:
     """The unfinished tasks of these owners, by name; the owner's own, where it still runs, is among them."""
     return {owner: sorted(set(_tasks_of(owner)), key=lambda task: task.get_name()) for owner in owners}
 
 
 def _tasks_of(owner: Driven) -> Iterator[asyncio.Task[Any]]:
-    if owner.offspring is not None:
-        yield from owner.offspring.living()
+    if owner.child_tasks is not None:
+        yield from owner.child_tasks.living()
     if owner.task is not None and not owner.task.done():
         yield owner.task
+
+
+def leftovers(chosen: Callable[[Driven], bool]) -> dict[Driven, list[asyncio.Task[Any]]]:
+    """The unfinished tasks that belong to owners for which `chosen(owner)` is true, by owner.
+
+    It looks at each task of the loop, so it is for the end of a tree: the factory's notes know them before.
+    """
+    found: dict[Driven, list[asyncio.Task[Any]]] = {}
+    running = asyncio.current_task()
+    for task in asyncio.all_tasks():
+        owner = _owner_of(task)
+        if owner is not None and task is not running and chosen(owner):
+            found.setdefault(owner, []).append(task)
+    for tasks in found.values():
+        tasks.sort(key=lambda task: task.get_name())
+    return found
+
+
+def _owner_of(task: asyncio.Task[Any]) -> Driven | None:
+    context = _context_of(task)
+    return None if context is None else context.get(OWNER)
+
+
+def _context_of(task: asyncio.Task[Any]) -> Context | None:
+    """The task's context. Before Python 3.12 only the garbage collector knows it: a task shows it first."""
+    get_context = getattr(task, "get_context", None)
+    if get_context is not None:
+        found: Context | None = get_context()
+        return found
+    return next((each for each in gc.get_referents(task) if type(each) is Context), None)
