@@ -20,7 +20,7 @@ from flowstone.actors.exits import Crashed, Exit, Killed, Normal, Shutdown
 from flowstone.actors.mailbox import Mailbox, Request
 from flowstone.actors.messages import Cast, Failure, Later
 from flowstone.actors.process import TaskProcess
-from flowstone.actors.spawn import finish
+from flowstone.actors.spawn import Driven, finish
 from flowstone.actors.tree import ProcessInfo
 from flowstone.errors import ActorDown, Rejected
 
@@ -74,23 +74,21 @@ class Me:
     It is of one incarnation, and so are the timers that are set through it.
 
     Attributes:
+        name: The child's name.
         ref: The reference others have to this actor. It leads to later incarnations too.
         clock: The tree's clock: use it for every delay, so that tests can turn it. What `call_later` set here does
             not fire any more when this incarnation has ended.
     """
 
-    __slots__ = ("_own_clock", "_process", "clock", "ref")
+    __slots__ = ("_mail", "_own_clock", "clock", "name", "ref")
 
     def __init__(self, process: ActorProcess) -> None:
-        self._process = process
+        # Not the process itself: it holds the actor, which nearly always keeps this.
+        self._mail = process.mail
+        self.name = process.name
         self.ref: Ref[Any] = process.ref
         self._own_clock = OwnClock(process.supervisor.clock)
         self.clock: Clock = self._own_clock
-
-    @property
-    def name(self) -> str:
-        """The child's name."""
-        return self._process.name
 
     def send_after(self, seconds: float, message: Cast[Any]) -> Timer:
         """Send this actor a message after so many seconds, unless this incarnation ends before; OTP's word.
@@ -99,13 +97,13 @@ class Me:
         """
         if not isinstance(message, Cast):
             raise TypeError(f"{type(message).__name__} is no Cast: nobody would hear the answer.")
-        require_loop(self._process.mail.loop, self.name)
-        return self.clock.call_later(seconds, partial(self._process.mail.remind, message))
+        require_loop(self._mail.loop, self.name)
+        return self.clock.call_later(seconds, partial(self._mail.remind, message))
 
     def stop(self, exit: Exit | None = None) -> None:  # noqa: A002 - the field's word
         """End after the message in hand, with this exit; default `Normal()`."""
-        require_loop(self._process.mail.loop, self.name)
-        self._process.mail.end(Normal() if exit is None else exit)
+        require_loop(self._mail.loop, self.name)
+        self._mail.end(Normal() if exit is None else exit)
 
     def _end(self) -> None:
         self._own_clock.stop()
@@ -129,7 +127,8 @@ class ActorProcess(TaskProcess):
         super().__init__(name, supervisor, instance)
         self.ref = ref
         self.mail = self.mailbox = Mailbox(bound, asyncio.get_running_loop())
-        self.chain = self._base = (self,)
+        self._base: tuple[Driven, ...] = (self,)
+        self.chain = self._base
         self._shutdown = 5.0 if isinstance(shutdown, str) else shutdown
         self._myself: Me | None = None
         self._in_hand: Request | None = None
@@ -254,6 +253,7 @@ class ActorProcess(TaskProcess):
         if self._myself is not None:
             self._myself._end()
             self._myself = None
+        self.chain = self._base = ()
         super()._leave(exit)
 
     def _ask(self) -> bool:

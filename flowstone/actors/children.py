@@ -148,7 +148,7 @@ class Children:
         self.engaged: Slot | None = None
         """The child that the supervisor waits for just now: it starts or stops."""
         self._own = own
-        self._heard = heard
+        self._heard: Callable[[Slot, Process], None] | None = heard
 
     def add(self, child: Child[Any], *, dynamic: bool) -> Slot:
         slot = self.slots[child.name] = Slot(child, self.census, dynamic=dynamic)
@@ -215,7 +215,7 @@ class Children:
     def _ended(self, slot: Slot, process: Process) -> None:
         if slot.child.on_exit is not None and process.exit is not None:
             self._own.call(slot.child.name, slot.child.on_exit, process.exit)
-        if process.initialised:
+        if process.initialised and self._heard is not None:
             self._heard(slot, process)
 
     async def terminate(self, slot: Slot) -> None:
@@ -247,6 +247,10 @@ class Children:
             await self.terminate(slot)
         for slot in reversed(list(self.slots.values())):
             await self.terminate(slot)
+
+    def close(self) -> None:
+        """The supervisor has ended: what becomes of a child that outlives it, nobody hears."""
+        self._heard = None
 
     def hurry(self) -> None:
         """Kill them all."""

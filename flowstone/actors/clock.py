@@ -68,12 +68,15 @@ class _LoopTimer:
     def __init__(self, seconds: float, callback: Callable[[], object]) -> None:
         self._callback = callback
         self._due = time.monotonic() + delay(seconds)
-        self._handle = asyncio.get_running_loop().call_later(min(seconds, LONGEST), self._fire)
+        loop = asyncio.get_running_loop()
+        self._handle: asyncio.TimerHandle | None = loop.call_later(min(seconds, LONGEST), self._fire)
 
     def cancel(self) -> None:
-        self._handle.cancel()
+        if self._handle is not None:
+            self._handle.cancel()
 
     def _fire(self) -> None:
+        self._handle = None  # It leads back here.
         left = self._due - time.monotonic()
         if left > 0:
             self._handle = asyncio.get_running_loop().call_later(min(left, LONGEST), self._fire)
@@ -129,9 +132,11 @@ class _OwnTimer:
 
     def cancel(self) -> None:
         self._clock._timers.discard(self)
-        if self._timer is not None:
-            self._timer.cancel()
+        timer, self._timer = self._timer, None
+        if timer is not None:
+            timer.cancel()
 
     def _fire(self) -> None:
         self._clock._timers.discard(self)
+        self._timer = None  # It leads back here.
         self._callback()

@@ -86,11 +86,13 @@ class Process(ABC):
         self.state = "stopped"
         for release in tuple(self.releases.values()):
             release(self)
+        self.releases.clear()
         self._waiters.wake(exit)
         if self._ready is not None:
             resolve((self._ready,), None)
-        if self.on_exit is not None:
-            self.on_exit(self)
+        on_exit, self.on_exit = self.on_exit, None  # It leads back here: what has ended stands in no cycle.
+        if on_exit is not None:
+            on_exit(self)
 
 
 class TaskProcess(Process, Driven):

@@ -48,6 +48,7 @@ class Exited:
 
     slot: Slot
     process: Process
+    instance: object
 
 
 @dataclass(slots=True, eq=False)
@@ -142,9 +143,9 @@ class SupervisorProcess(TaskProcess):
 
     async def _react(self, event: Exited | TryAgain | Ask) -> Exit | None:
         match event:
-            case Exited(slot, process):
+            case Exited(slot, process, instance):
                 # Stopped by us in the meantime: its end was dealt with there.
-                return await self._exited(slot, process) if slot.process is process else None
+                return await self._exited(slot, process, instance) if slot.process is process else None
             case TryAgain(slot, error):
                 await checkpoint()
                 return await self._restart(slot, error) if slot.between == "restarting" else None
@@ -178,10 +179,13 @@ class SupervisorProcess(TaskProcess):
         if self.own.root is self.own:
             self.own.close()
         super()._leave(exit)
+        # What has ended stands in no cycle; it is still asked for its children and its end.
+        self.own.process = self.instance = None
+        self.children.close()
 
     # Ends and restarts --------------------------------------------------------------------------------------
 
-    async def _exited(self, slot: Slot, process: Process) -> Exit | None:
+    async def _exited(self, slot: Slot, process: Process, instance: object) -> Exit | None:
         how = process.exit
         assert how is not None
         slot.become(None)
@@ -190,7 +194,7 @@ class SupervisorProcess(TaskProcess):
         elif slot.child.restart == "permanent":
             self.own.report("ended", slot.child.name, how)
         if restarts(slot.child.restart, how):
-            slot.previous = process.instance
+            slot.previous = instance
             return await self._restart(slot, cause(process))
         if slot.child.restart == "temporary":
             self.children.remove(slot)
@@ -310,7 +314,7 @@ class SupervisorProcess(TaskProcess):
     # The inbox, and the stop --------------------------------------------------------------------------------
 
     def _heard(self, slot: Slot, process: Process) -> None:
-        self._tell(Exited(slot, process))
+        self._tell(Exited(slot, process, process.instance))
 
     def _tell(self, event: Exited | TryAgain | Ask) -> None:
         self._inbox.append(event)

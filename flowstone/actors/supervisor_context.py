@@ -34,7 +34,7 @@ class SupervisorContext:
         on_report: OnReport | None = None,
     ) -> None:
         self.path: str = name if above is None else f"{above.path}.{name}"
-        self.root: SupervisorContext = self if above is None else above.root
+        self._root = None if above is None else above.root
         self.clock: Clock = clock or (above.clock if above else SystemClock())
         self.on_report: OnReport = on_report or (above.on_report if above else log_report)
         self.loop: asyncio.AbstractEventLoop = above.loop if above else asyncio.get_running_loop()
@@ -48,6 +48,11 @@ class SupervisorContext:
         """At the root: the abandoned tasks of the tree that still run, and who names them."""
         self._named: dict[asyncio.Task[Any], None] = {}
         """Of these, the ones that this one names."""
+
+    @property
+    def root(self) -> SupervisorContext:
+        """That of the whole tree."""
+        return self if self._root is None else self._root
 
     def open(self) -> None:
         """At the root: the tree begins."""

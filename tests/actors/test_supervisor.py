@@ -547,8 +547,8 @@ async def test_a_naughty_child_cannot_hide_its_death(tree, clock):
     class Naughty(Probe):
         def on_start(self, me):
             super().on_start(me)
-            me._process.on_exit = None
-            me._process.releases.clear()
+            me.ref._process.on_exit = None
+            me.ref._process.releases.clear()
 
     async with tree([Child("a", Naughty)]) as root:
         await root.stop_child("a")
