@@ -106,6 +106,9 @@ class Child(Generic[Made_co]):
         def __init__(self, name: str, make: Any, **options: Any) -> None: ...
 
 
+_FIELDS = tuple([field.name for field in fields(Child)])
+
+
 @frozen
 class ChildCount:
     """How many children a supervisor has.
@@ -136,8 +139,8 @@ def check(child: Child[Any], auto_shutdown: AutoShutdown) -> None:
 def without_make(child: Child[Any]) -> Child[Any]:
     """The child, without what `make` holds. It has been checked: `dataclasses.replace` would do that again."""
     copy = object.__new__(Child)
-    for field in fields(child):
-        object.__setattr__(copy, field.name, getattr(child, field.name))
+    for name in _FIELDS:
+        object.__setattr__(copy, name, getattr(child, name))
     object.__setattr__(copy, "make", _made_once)
     return copy
 

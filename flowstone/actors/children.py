@@ -79,11 +79,11 @@ class Slot:
 
     def become(self, process: Process | None, between: Between = "stopped") -> None:
         """What runs here from now on; if nothing does, in which state that is."""
-        counted = self.dynamic or self.child.significant
-        before = counted and self.active
+        before = self.active
         self.process, self.between = process, between
-        if counted and self.active is not before:
-            change = -1 if before else 1
+        after = process is not None or between == "restarting"
+        if after is not before:
+            change = 1 if after else -1
             self._census.significant += change * self.child.significant
             self._census.dynamic += change * self.dynamic
 
@@ -184,6 +184,7 @@ class Children:
         if not hasattr(made, "__await__"):
             return made
         making = _Making(slot.child.name, self._own, made)
+        slot.become(making)
         if await self._launch(making, slot):
             return making.result
         slot.become(None)
@@ -205,7 +206,6 @@ class Children:
         return process
 
     async def _launch(self, process: Process, slot: Slot) -> bool:
-        slot.become(process)
         self.engaged = slot
         process.launch(asyncio.get_running_loop())
         ready = process.initialised or await process.ready()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import field
-from typing import final
+from typing import ClassVar, final
 
 from flowstone.frozen import frozen
 
@@ -17,16 +17,16 @@ class Exit:
 
     __slots__ = ()
 
-    @property
-    def clean(self) -> bool:
-        """True for `Normal` and `Shutdown`: a transient child is not restarted after them."""
-        return isinstance(self, Normal | Shutdown)
+    clean: ClassVar[bool] = False
+    """True for `Normal` and `Shutdown`: a transient child is not restarted after them."""
 
 
 @final
 @frozen
 class Normal(Exit):
     """It finished by itself."""
+
+    clean: ClassVar[bool] = True
 
     def __str__(self) -> str:
         return "normal"
@@ -42,6 +42,7 @@ class Shutdown(Exit):
             Two shutdowns are equal whatever their reasons.
     """
 
+    clean: ClassVar[bool] = True
     reason: object = field(default=None, compare=False)
 
     def __str__(self) -> str:

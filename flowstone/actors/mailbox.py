@@ -144,6 +144,8 @@ class Mailbox:
 
     def pending(self) -> list[Request]:
         """The calls that wait, in order; the mailbox is empty afterwards."""
+        if not self.queue:
+            return []
         calls = [item for item in (*self.queue, *self.line) if type(item) is Request]
         self.queue.clear()
         self.line.clear()

@@ -44,7 +44,7 @@ class Process(ABC):
         """Called before anyone hears of the end: registries and its `Ref` let go of it."""
         self.on_exit: Callable[[Process], None] | None = None
         """The supervisor's ear."""
-        self._waiters: Waiters[Exit] = Waiters()
+        self._waiters: Waiters[Exit] | None = None
         self._ready: asyncio.Future[None] | None = None
 
     @abstractmethod
@@ -71,6 +71,8 @@ class Process(ABC):
         if self.exit is not None:
             return self.exit
         require_loop(self.supervisor.loop, self.name)
+        if self._waiters is None:
+            self._waiters = Waiters()
         return await self._waiters.wait()
 
     def _started(self) -> None:
@@ -78,7 +80,7 @@ class Process(ABC):
         if self.state == "starting":
             self.state = "running"
         if self._ready is not None:
-            resolve((self._ready,), None)
+            resolve(self._ready, None)
 
     def _leave(self, exit: Exit) -> None:  # noqa: A002 - the field's word
         """The end, in OTP's order: names first, then monitors, then the supervisor."""
@@ -87,9 +89,10 @@ class Process(ABC):
         for release in tuple(self.releases.values()):
             release(self)
         self.releases.clear()
-        self._waiters.wake(exit)
+        if self._waiters is not None:
+            self._waiters.wake(exit)
         if self._ready is not None:
-            resolve((self._ready,), None)
+            resolve(self._ready, None)
         on_exit, self.on_exit = self.on_exit, None  # It leads back here: what has ended stands in no cycle.
         if on_exit is not None:
             on_exit(self)

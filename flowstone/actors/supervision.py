@@ -96,7 +96,7 @@ class SupervisorProcess(TaskProcess):
     # Life ---------------------------------------------------------------------------------------------------
 
     def launch(self, loop: asyncio.AbstractEventLoop) -> None:
-        if self.own.root is self.own:
+        if self.own.is_root:
             self.own.open()
         super().launch(loop)
 
@@ -122,13 +122,15 @@ class SupervisorProcess(TaskProcess):
         slots = [self.children.add(child, dynamic=False) for child in specs]
         del specs
         for slot in slots:
-            error = ActorDown(f"{self.name} was stopped while it started.", self.name)
-            failed = error if self._stopping else await self.children.start(slot)
+            failed = self._interrupted() if self._stopping else await self.children.start(slot)
             if failed is not None:
                 self.own.report("start_failed", slot.child.name, Crashed(failed))
                 raise start_failed(slot.child.name, self.name, failed)
             if slot.process is None and slot.child.restart == "temporary":
                 self.children.remove(slot)
+
+    def _interrupted(self) -> BaseException:
+        return ActorDown(f"{self.name} was stopped while it started.", self.name)
 
     async def _loop(self) -> Exit:
         while not self._stopping:
@@ -156,18 +158,19 @@ class SupervisorProcess(TaskProcess):
 
     async def _answer(self, action: Callable[[], Awaitable[Any]], answer: asyncio.Future[Any]) -> None:
         try:
-            resolve((answer,), await action())
+            resolve(answer, await action())
         except Exception as error:
-            resolve((answer,), Failure(error))
+            resolve(answer, Failure(error))
         finally:
-            resolve((answer,), Failure(self._down()))  # Cancelled or killed half way.
+            if not answer.done():
+                resolve(answer, Failure(self._down()))  # Cancelled or killed half way.
 
     async def _stop_all(self) -> None:
         """Stop the children whatever happens to this task meanwhile; each of them has its own bound."""
         while True:
             try:
                 await self.children.terminate_all()
-                if self.own.root is self.own:
+                if self.own.is_root:
                     await self.own.sweep_tree()
             except asyncio.CancelledError:
                 continue
@@ -176,7 +179,7 @@ class SupervisorProcess(TaskProcess):
     def _leave(self, exit: Exit) -> None:  # noqa: A002 - the field's word
         self._refuse()  # Nothing to do but after a kill.
         self.own.retire()
-        if self.own.root is self.own:
+        if self.own.is_root:
             self.own.close()
         super()._leave(exit)
         # What has ended stands in no cycle; it is still asked for its children and its end.
@@ -308,7 +311,7 @@ class SupervisorProcess(TaskProcess):
     def _refuse(self) -> None:
         for event in self._inbox:
             if isinstance(event, Ask):
-                resolve((event.answer,), Failure(self._down()))
+                resolve(event.answer, Failure(self._down()))
         self._inbox.clear()
 
     # The inbox, and the stop --------------------------------------------------------------------------------
@@ -323,7 +326,7 @@ class SupervisorProcess(TaskProcess):
     def _wake(self) -> None:
         waiter, self._waiter = self._waiter, None
         if waiter is not None:
-            resolve((waiter,), None)
+            resolve(waiter, None)
 
     def _ask(self) -> bool:
         self._stopping = True

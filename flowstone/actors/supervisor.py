@@ -187,7 +187,7 @@ class Supervisor(Supervised):
         slots = (children.engaged, None if stops is None else children.slots.get(stops))
         waits_for = {slot.process for slot in slots if slot is not None and slot.process is not None}
         caller: Any = current()
-        while isinstance(caller, Process):
+        while caller is not None and isinstance(caller, Process):
             if caller in waits_for:
                 names = (self.name, caller.name, self.name)
                 raise CallCycle(

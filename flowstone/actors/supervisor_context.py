@@ -34,6 +34,7 @@ class SupervisorContext:
         on_report: OnReport | None = None,
     ) -> None:
         self.path: str = name if above is None else f"{above.path}.{name}"
+        self.is_root = above is None
         self._root = None if above is None else above.root
         self.clock: Clock = clock or (above.clock if above else SystemClock())
         self.on_report: OnReport = on_report or (above.on_report if above else log_report)

@@ -240,7 +240,7 @@ class TaskSupervisor(Supervised):
         if self._loop is not None:
             require_loop(self._loop, self.name)
         closed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._closed.append(partial(resolve, (closed,), None))
+        self._closed.append(partial(resolve, closed, None))
         self._close(shutdown)
         await closed
 

@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Any, Generic, TypeVar
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable
+from typing import Any, Generic, TypeVar
 
 __all__ = ["Waiters", "resolve"]
 
@@ -36,11 +33,11 @@ class Waiters(Generic[T]):
     def wake(self, value: T) -> None:
         """It has happened: wake everyone who still waits."""
         waiting, self._waiting = self._waiting, {}
-        resolve(waiting, value)
+        for waiter in waiting:
+            resolve(waiter, value)
 
 
-def resolve(waiters: Iterable[asyncio.Future[Any]], value: object) -> None:
-    """Wake everyone who still waits."""
-    for waiter in waiters:
-        if not waiter.done():
-            waiter.set_result(value)
+def resolve(waiter: asyncio.Future[Any], value: object) -> None:
+    """Wake who waits for this, unless nobody does any more."""
+    if not waiter.done():
+        waiter.set_result(value)

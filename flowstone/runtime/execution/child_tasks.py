@@ -121,7 +121,7 @@ class ChildTasks:
 
     def _wake(self) -> None:
         if self._waiter is not None:
-            resolve((self._waiter,), None)
+            resolve(self._waiter, None)
 
 
 CHILD_TASKS: ContextVar[ChildTasks | None] = ContextVar("flowstone_brood", default=None)

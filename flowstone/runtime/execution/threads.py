@@ -227,7 +227,7 @@ class Threads:
                 job.lent = False
                 self._alive += 1
                 with suppress(RuntimeError):  # The loop is closed.
-                    place.get_loop().call_soon_threadsafe(resolve, (place,), None)
+                    place.get_loop().call_soon_threadsafe(resolve, place, None)
                 return True
         return False
 
