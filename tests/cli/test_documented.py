@@ -63,3 +63,18 @@ def test_documents_have_the_keys_on_the_page(shop, cli, command, arguments):
     keys = set(cli(command, *arguments, "--json").document)
     listed = documented(command)
     assert keys <= listed
+
+
+@pytest.mark.parametrize(
+    "command",
+    ["graph shop.py", "graph shop.py --format mermaid", "tree shop.py", "materialize shop.py total"],
+)
+def test_sessions_show_what_the_program_shows(tmp_path, monkeypatch, cli, command):
+    """A session on the page whose output is the same each time, with the file that the page has."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("FLOWSTONE_STORE", "memory://")
+    (tmp_path / "shop.py").write_text(PAGE.partition("```python\n")[2].partition("```")[0])
+    session = PAGE.partition(f"$ flowstone {command}\n")[2]
+    shown = re.split(r"^(?:```|\$ )", session, maxsplit=1, flags=re.MULTILINE)[0]
+    result = cli(*command.split())
+    assert (result.stdout + result.stderr).strip() == shown.strip()

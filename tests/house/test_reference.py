@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from flowstone import Run, RunResult, Runtime
+
 DOCS = Path(__file__).parents[2] / "docs"
 NAMESPACES = [
     "flowstone",
@@ -63,3 +65,15 @@ def test_the_site_has_every_page():
     own = {path.relative_to(DOCS).as_posix() for path in DOCS.rglob("*.md")}
     brought = {"readme.md", "contributing.md", "changelog.md", "benchmarks.md"}
     assert sorted(pages(site["nav"])) == sorted(own | brought)
+
+
+def public(kind: type) -> set[str]:
+    """The names of a class that are for its users."""
+    return {name for name in vars(kind) if not name.startswith("_")}
+
+
+def test_every_call_of_a_runtime_is_in_its_guide():
+    """So is what a run and its result offer."""
+    guide = (DOCS / "runtime.md").read_text()
+    offered = public(Runtime) | public(Run) | public(RunResult) - {"of", "record"}
+    assert sorted(name for name in offered if not re.search(rf"\b{name}\b", guide)) == []
