@@ -97,7 +97,7 @@ def _io_managers(ctx: RuntimeContext, io: Mapping[str, IOManager]) -> Supervisor
         [
             Child(
                 name,
-                partial(IOManagerActor, name, manager, ctx.io, ctx.clock, ctx.alarms),
+                partial(IOManagerActor, name, manager, ctx.io, ctx.clock, ctx.random, ctx.alarms),
             )
             for name, manager in io.items()
         ]

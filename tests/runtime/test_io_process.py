@@ -85,6 +85,27 @@ async def test_a_set_up_that_fails_is_tried_again(clock):
     assert bucket.calls[-1] == "teardown"
 
 
+async def test_managers_that_fail_together_are_not_tried_again_together(clock):
+    """Two buckets of one server that is down: their tries drift apart."""
+    tries = {"default": [], "other": []}
+
+    class Down(MemoryIO):
+        __slots__ = ("name",)
+
+        async def setup(self):
+            tries[self.name].append(clock.monotonic())
+            raise ConnectionError("no such server")
+
+    managers = {name: Down() for name in tries}
+    for name, manager in managers.items():
+        manager.name = name
+    async with Runtime(one(), io=managers, clock=clock):
+        await clock.advance(300)
+    first, second = tries.values()
+    assert len(first) > 5
+    assert not set(first[1:]) & set(second[1:])
+
+
 async def test_what_was_never_set_up_is_not_torn_down(clock):
     """Leaving a runtime whose manager never came up is quick and calls nothing."""
     bucket = Bucket()

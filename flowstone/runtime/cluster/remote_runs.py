@@ -11,6 +11,7 @@ import asyncio
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
+from flowstone.backoff import Backoff
 from flowstone.errors import FlowstoneError, RunNotFound, RuntimeStopping, StoreUnavailable
 from flowstone.runs.events import RunCancelRequested, StepProgressed
 from flowstone.runtime.run.closing import cancel_run
@@ -92,16 +93,15 @@ class RemoteRuns:
         self, run_id: str, unfinished: Callable[[RunRecord], Awaitable[None]] | None = None
     ) -> RunRecord:
         """As `ended`; `unfinished` is called with the run at each look at which it has not ended."""
-        patience = _POLL
+        longest = _LONGEST_POLL if self._cluster.listens else _POLL
+        backoff = Backoff(_POLL, longest, self._ctx.random)
         with self._ctx.notifications.end_of(run_id) as woken:
             while (record := await self._look(run_id)) is None or not record.status.terminal:
                 if record is not None and unfinished is not None:
                     await unfinished(record)
-                await woken.wait_or(self._ctx.clock, patience)
+                await woken.wait_or(self._ctx.clock, backoff.pause())
                 if self._ctx.notifications.closed:
                     raise RuntimeStopping(f"The runtime has stopped; run {run_id} may go on in another one.")
-                if self._cluster.listens:
-                    patience = min(_LONGEST_POLL, patience * 2)
             return record
 
     async def cancel(self, run_id: str, reason: CancelReason) -> None:

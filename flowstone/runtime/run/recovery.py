@@ -12,6 +12,7 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING
 
+from flowstone.backoff import Backoff
 from flowstone.errors import FlowstoneError, StoreUnavailable
 from flowstone.runs.records import Status
 from flowstone.runtime.run.closing import close_run
@@ -28,8 +29,8 @@ if TYPE_CHECKING:
 __all__ = ["Recovery"]
 
 _PAGE = 1000
-_FIRST_DELAY = 1.0
-_LONGEST_DELAY = 30.0
+_FIRST_PAUSE = 1.0
+_LONGEST_PAUSE = 30.0
 _OPEN = (Status.QUEUED, Status.RUNNING, Status.WAITING)
 
 
@@ -50,14 +51,13 @@ class Recovery:
     async def run(self, started: Callable[[], None]) -> None:
         started()
         await self._runs.resume_interrupted()
-        delay = _FIRST_DELAY
+        backoff = Backoff(_FIRST_PAUSE, _LONGEST_PAUSE, self._ctx.random)
         while not await self._look():
-            await self._ctx.clock.sleep(delay)
-            delay = min(_LONGEST_DELAY, delay * 2)
+            await self._ctx.clock.sleep(backoff.pause())
         await asyncio.get_running_loop().create_future()
 
     async def _look(self) -> bool:
-        """Deal with every orphan there is. False if the store was down; that is weather, and it passes."""
+        """Deal with every orphan there is. False if the store does not answer at present."""
         before: str | None = None
         orphans: list[RunRecord] = []
         try:

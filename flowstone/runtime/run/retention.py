@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING
 
+from flowstone.backoff import Backoff
 from flowstone.errors import FlowstoneError, StoreUnavailable
 from flowstone.runtime.execution.guard import call_async
 
@@ -31,6 +32,7 @@ class Retention:
         self._stopping = False
         self._due = asyncio.Event()
         self._interval = self._usual_interval()
+        self._backoff = Backoff(2 * self._interval, _LONGEST_INTERVAL, ctx.random)
         self.problem: str | None = None
 
     async def run(self, started: Callable[[], None]) -> None:
@@ -63,10 +65,11 @@ class Retention:
             self.problem = f"retention failed: {error}"
             self._ctx.alarms.set("retention", str(error))
             if isinstance(error, StoreUnavailable):
-                self._back_off()
+                self._interval = self._backoff.pause()
             return
         self.problem = None
         self._interval = self._usual_interval()
+        self._backoff.reset()
         failed = 0
         for record in gone:
             if record.location is not None and not await self._delete(record.io, record.location):
@@ -81,11 +84,6 @@ class Retention:
         if self._ctx.store.cluster is None:
             return _PRUNE_INTERVAL
         return _SHARED_INTERVAL * self._ctx.random.uniform(0.5, 1.5)
-
-    def _back_off(self) -> None:
-        """Ask later and later, and not in step with other processes whose store went away with ours."""
-        spread = self._ctx.random.uniform(1.0, 2.0)
-        self._interval = min(_LONGEST_INTERVAL, self._interval * 1.5 * spread)
 
     async def _delete(self, io: str, location: str) -> bool:
         manager = self._ctx.managers.get(io)

@@ -12,12 +12,14 @@ from typing import TYPE_CHECKING, Any
 
 from flowstone.assets.one_shot import find_one_shot
 from flowstone.assets.partition_labels import step_label
+from flowstone.backoff import Backoff
 from flowstone.errors import IOManagerError
 from flowstone.io.manager import Stored
 from flowstone.runtime.execution.guard import call_async, describe
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from random import Random
 
     from flowstone.actors import Clock
     from flowstone.alarms import Alarms
@@ -26,8 +28,8 @@ if TYPE_CHECKING:
 
 __all__ = ["IOManagerActor", "IOStatistics"]
 
-_FIRST_DELAY = 0.1
-_LONGEST_DELAY = 30.0
+_FIRST_PAUSE = 0.1
+_LONGEST_PAUSE = 30.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +49,7 @@ class IOManagerActor:
         manager: The manager.
         present: The IO managers of the runtime by name; this is among them while it runs.
         clock: Measures the pauses between tries of its set-up.
+        random: Spreads the pauses.
         alarms: Where it says that it does not work.
     """
 
@@ -56,10 +59,12 @@ class IOManagerActor:
         manager: IOManager,
         present: dict[str, IOManagerActor],
         clock: Clock,
+        random: Random,
         alarms: Alarms,
     ) -> None:
         self._present = present
         self._clock = clock
+        self._random = random
         self._alarms = alarms
         self._ready = not hasattr(manager, "setup")
         self._tried = asyncio.Event()
@@ -78,14 +83,13 @@ class IOManagerActor:
         self._present[self.name] = self
         started()
         try:
-            delay = _FIRST_DELAY
+            backoff = Backoff(_FIRST_PAUSE, _LONGEST_PAUSE, self._random)
             while not self._ready:
                 self._ready = await self._call_optional("setup")
                 _leave_if_told_to()
                 self._tried.set()
                 if not self._ready:
-                    await self._clock.sleep(delay)
-                    delay = min(_LONGEST_DELAY, delay * 2)
+                    await self._clock.sleep(backoff.pause())
             await asyncio.get_running_loop().create_future()
         finally:
             self._present.pop(self.name, None)

@@ -11,6 +11,7 @@ import asyncio
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from flowstone.backoff import Backoff
 from flowstone.errors import ResourceUnavailable
 from flowstone.runtime.execution.guard import call_async
 
@@ -25,8 +26,8 @@ if TYPE_CHECKING:
 
 __all__ = ["ResourceActor"]
 
-_FIRST_DELAY = 0.1
-_LONGEST_DELAY = 30.0
+_FIRST_PAUSE = 0.1
+_LONGEST_PAUSE = 30.0
 _HEALTH_INTERVAL = 10.0
 _HEALTH_TIMEOUT = 5.0
 _STRIKES = 3  # Failed health checks in a row after which the resource is torn down and set up anew.
@@ -102,7 +103,7 @@ class ResourceActor:
             await self._tear_down()
 
     async def _set_up(self) -> None:
-        delay = _FIRST_DELAY
+        backoff = Backoff(_FIRST_PAUSE, _LONGEST_PAUSE, self._random)
         while True:
             ok, result = await _guarded(self._provider.setup)
             self._ready = ok
@@ -112,8 +113,7 @@ class ResourceActor:
             self._tell()
             if ok:
                 return
-            await self._clock.sleep(delay * self._random.uniform(0.5, 1.5))
-            delay = min(_LONGEST_DELAY, delay * 2)
+            await self._clock.sleep(backoff.pause())
 
     async def _watch(self) -> None:
         strikes = 0

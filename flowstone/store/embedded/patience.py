@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import time
+from random import Random
 from threading import Event
 from typing import TYPE_CHECKING, Final
 
+from flowstone.backoff import Backoff
 from flowstone.errors import StoreUnavailable
 
 if TYPE_CHECKING:
@@ -13,8 +15,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Patience"]
 
-_SHORTEST: Final = 0.001
-_LONGEST: Final = 0.05  # Seconds between two looks.
+_FIRST: Final = 0.002  # Seconds between two looks.
+_LONGEST: Final = 0.05
 
 
 class Patience:
@@ -35,11 +37,11 @@ class Patience:
         Raises:
             StoreUnavailable: The call was abandoned.
         """
-        pause = 0.0
-        while not self._abandoned.wait(pause):
+        backoff = Backoff(_FIRST, _LONGEST, Random(), factor=1.2)  # noqa: S311 - jitter, not secrets
+        while not self._abandoned.is_set():
             if condition():
                 return True
             if time.monotonic() > self._deadline:
                 return False
-            pause = min(pause * 1.1 + _SHORTEST, _LONGEST)
+            self._abandoned.wait(backoff.pause())
         raise StoreUnavailable("the start of embedded Postgres was called off; start it again")

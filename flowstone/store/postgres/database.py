@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import asyncpg
 
+from flowstone.backoff import Backoff
 from flowstone.errors import StoreUnavailable
 from flowstone.store.postgres.health import DatabaseHealth
 from flowstone.store.postgres.problems import (
@@ -198,7 +199,7 @@ class Database:
         self, ask: Callable[[], Awaitable[T]], failed: Callable[[BaseException], None], deadline: float
     ) -> T:
         loop = asyncio.get_running_loop()
-        pause = _FIRST_PAUSE
+        backoff = self.backoff()
         while True:
             try:
                 with self.health.asking():
@@ -215,11 +216,15 @@ class Database:
             else:
                 self.health.fine()
                 return answer
-            pause = await self.pause(pause)
+            await self.pause(backoff)
 
-    async def pause(self, seconds: float) -> float:
-        """Wait about so long; returns how long to wait next time."""
-        await asyncio.sleep(seconds * self._random.uniform(0.5, 1.5))
+    def backoff(self) -> Backoff:
+        """The pauses between the tries of one question, for `pause`."""
+        return Backoff(_FIRST_PAUSE, _LONGEST_PAUSE, self._random)
+
+    async def pause(self, backoff: Backoff) -> None:
+        """Wait until the next try, and have the database started again where that is ours to do."""
+        await asyncio.sleep(backoff.pause())
         if self._repair is not None and not self._repairing and self.health.problem is not None:
             self._repairing = True
             try:
@@ -228,7 +233,6 @@ class Database:
                 self.health.unrepaired(str(error))
             finally:
                 self._repairing = False
-        return min(_LONGEST_PAUSE, seconds * 2)
 
     async def _fetch(self, text: str, arguments: Sequence[Any]) -> Sequence[Any]:
         if self._pool is None:

@@ -42,7 +42,6 @@ if TYPE_CHECKING:
 
 __all__ = ["Journal"]
 
-_FIRST_PAUSE: Final = 0.05
 _CLOSING: Final = (
     10.0  # Seconds that entries which wait for a store that is away get when the journal closes.
 )
@@ -177,7 +176,7 @@ class Journal:
             return await self._persist(given, failed)
 
     async def _persist(self, given: Sequence[Any], failed: Callable[[BaseException], None]) -> Sequence[Any]:
-        pause = _FIRST_PAUSE
+        backoff = self._database.backoff()
         since: float | None = None
         while True:
             try:
@@ -195,7 +194,7 @@ class Journal:
             else:
                 self._database.health.fine()
                 return rows
-            pause = await self._database.pause(pause)
+            await self._database.pause(backoff)
 
     async def _try(self, given: Sequence[Any]) -> Sequence[Any]:
         if self._connection is None:
