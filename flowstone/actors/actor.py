@@ -47,7 +47,7 @@ class Actor:
     __slots__ = ()
 
     def on_start(self, me: Me) -> Any:
-        """Initialise; the supervisor waits for it. Raise to fail the start."""
+        """Initialise; the supervisor waits for it. Raise to fail the start. `me` belongs to this incarnation."""
 
     def handle_continue(self, me: Me) -> Any:
         """The rest of the initialisation, which the supervisor does not wait for; OTP's hook of that name.
@@ -65,7 +65,10 @@ class Actor:
         raise TypeError(f"{type(self).__name__} has no handle(self, message): write one.")
 
     def on_stop(self, exit: Exit) -> Any:  # noqa: A002 - the field's word
-        """Let go of what you hold. Not called after a kill, so nothing durable may depend on it."""
+        """Release what the actor holds; `exit` says why it stops.
+
+        It is not called after a kill, so nothing durable may depend on it.
+        """
 
 
 class Me:

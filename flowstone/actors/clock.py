@@ -16,27 +16,35 @@ __all__ = ["Clock", "OwnClock", "SystemClock", "Timer"]
 
 
 class Timer(Protocol):
-    """What `Clock.call_later` returns; `cancel()` keeps it from firing and is harmless afterwards."""
+    """What `Clock.call_later` returns."""
 
-    def cancel(self) -> None: ...
+    def cancel(self) -> None:
+        """Keep it from firing; harmless when it has fired or was cancelled."""
 
 
 @runtime_checkable
 class Clock(Protocol):
-    """Where every deadline, window and time stamp comes from. All durations are float seconds.
+    """Where every deadline, window and time stamp comes from. All durations are float seconds."""
 
-    `now()` is the wall clock, aware, in UTC. `monotonic()` are seconds that never run backwards.
-    `call_later(seconds, callback)` calls `callback()` on the loop, and `await sleep(seconds)` returns, once so many
-    seconds have passed by `monotonic()`, never earlier. Both refuse nan with ValueError.
-    """
+    def now(self) -> datetime:
+        """The wall clock: aware, in UTC."""
 
-    def now(self) -> datetime: ...
+    def monotonic(self) -> float:
+        """Seconds since an arbitrary instant; they never run backwards."""
 
-    def monotonic(self) -> float: ...
+    def call_later(self, seconds: float, callback: Callable[[], object]) -> Timer:
+        """Call `callback()` on the loop once `seconds` have passed by `monotonic()`, never earlier.
 
-    def call_later(self, seconds: float, callback: Callable[[], object]) -> Timer: ...
+        Raises:
+            ValueError: `seconds` is nan.
+        """
 
-    async def sleep(self, seconds: float) -> None: ...
+    async def sleep(self, seconds: float) -> None:
+        """Return once `seconds` have passed by `monotonic()`, never earlier.
+
+        Raises:
+            ValueError: `seconds` is nan.
+        """
 
 
 class SystemClock:

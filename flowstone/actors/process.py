@@ -161,7 +161,8 @@ class Runnable(Protocol):
     time to return. Without a `stop` it is cancelled, once, and has the same time to clean up.
     """
 
-    async def run(self, started: Callable[[], None]) -> None: ...
+    async def run(self, started: Callable[[], None]) -> None:
+        """Live. Call `started()` when ready: the supervisor waits for that before it starts the next child."""
 
 
 class RunnableProcess(TaskProcess):

@@ -215,6 +215,7 @@ class TaskSupervisor(Supervised):
         return iter(tuple(self._running))
 
     def statistics(self) -> TaskStatistics:
+        """How many tasks run, and how those that are over have ended."""
         return TaskStatistics(
             running=len(self._running),
             done=self._done,

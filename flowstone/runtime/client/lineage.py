@@ -53,14 +53,23 @@ class Lineage:
         return await self._walk(asset, partition, self._inputs)
 
     async def downstream(self, asset: Any, *, partition: Any = None) -> list[LineageEntry]:
-        """Which current values were computed from this one, nearest first. Raises as `upstream`."""
+        """Which current values were computed from this one, nearest first.
+
+        Raises:
+            AssetNotFound: There is no such asset.
+            PartitionError: The partition is missing or foreign.
+        """
         return await self._walk(asset, partition, self._store.downstream)
 
     async def impact(self, asset: Any, *, partition: Any = None) -> list[LineageEntry]:
         """What would no longer be true if this value changed: every current value downstream of it.
 
         As `downstream`, in the order in which one would compute it again: no entry stands before one that
-        it was computed from. Raises as `upstream`.
+        it was computed from.
+
+        Raises:
+            AssetNotFound: There is no such asset.
+            PartitionError: The partition is missing or foreign.
         """
         entries = await self.downstream(asset, partition=partition)
         rank = (await self._client.view()).graph.order().index
