@@ -2,6 +2,7 @@
 
 The event that ends a step says what the step's record says, so its place holds the record itself and the
 event is made again when somebody reads it. Only an event that differs from its record is kept as it is.
+The start of an attempt may be kept as the tuple of its facts: each step has one, and hardly anybody reads it.
 """
 
 from __future__ import annotations
@@ -9,15 +10,23 @@ from __future__ import annotations
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Final, TypeAlias
 
-from flowstone.runs.events import StepCancelled, StepFailed, StepReused, StepSkipped, StepSucceeded
+from flowstone.runs.events import (
+    StepCancelled,
+    StepFailed,
+    StepReused,
+    StepSkipped,
+    StepStarted,
+    StepSucceeded,
+)
 from flowstone.runs.records import Materialization, Status
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
+    from datetime import datetime
 
     from flowstone.runs.events import Event
 
-__all__ = ["ENDINGS", "EVENTS_KEPT", "Ending", "EventLog", "says_the_same"]
+__all__ = ["ENDINGS", "EVENTS_KEPT", "Ending", "Entry", "EventLog", "Started", "event_of", "says_the_same"]
 
 EVENTS_KEPT: Final = 10_000
 """Events of a finished run that stay readable: the newest ones."""
@@ -37,18 +46,25 @@ _DECIDED: Final[Mapping[Status, type[StepReused | StepSkipped]]] = MappingProxyT
 )
 
 
+Started: TypeAlias = "tuple[datetime, str, str, str | None, int]"
+"""The fields of a `StepStarted`."""
+
+Entry: TypeAlias = "Event | Materialization | Started"
+"""An event, or what it can be made again from."""
+
+
 class EventLog:
     """The events of one run, numbered from 1.
 
     Attributes:
         first: The number of the oldest event kept.
-        entries: Events, or the records that say the same.
+        entries: Events, or what says the same.
     """
 
     __slots__ = ("entries", "first")
 
-    def __init__(self, entries: Iterable[Event | Materialization] = (), first: int = 1) -> None:
-        self.entries = list(entries)
+    def __init__(self, entries: Iterable[Entry] = (), first: int = 1) -> None:
+        self.entries: list[Entry] = list(entries)
         self.first = first
 
     def append(self, event: Event) -> None:
@@ -64,7 +80,7 @@ class EventLog:
         """Events with their numbers, those after number `after`."""
         start = max(0, after + 1 - self.first)
         entries = self.entries[start : start + max(0, limit)]
-        return [(self.first + start + place, _event(entry)) for place, entry in enumerate(entries)]
+        return [(self.first + start + place, event_of(entry)) for place, entry in enumerate(entries)]
 
     def trim(self) -> None:
         """Let go of all but the newest `EVENTS_KEPT`."""
@@ -85,7 +101,10 @@ def says_the_same(event: Ending, record: Materialization) -> bool:
     return event.attempt == record.attempt and _ATTEMPTED.get(record.status) is type(event)
 
 
-def _event(entry: Event | Materialization) -> Event:
+def event_of(entry: Entry) -> Event:
+    """The event that an entry of a log stands for."""
+    if isinstance(entry, tuple):
+        return StepStarted(*entry)
     if not isinstance(entry, Materialization):
         return entry
     at = entry.finished_at

@@ -22,9 +22,9 @@ from flowstone.store.run_log import RunLog
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Sequence
 
-    from flowstone.runs.events import Event
+    from flowstone.runs.events import Event, StepSucceeded
     from flowstone.runs.records import Materialization, RunRecord, Status
-    from flowstone.store.event_log import EventLog
+    from flowstone.store.event_log import EventLog, Started
 
 __all__ = ["History"]
 
@@ -79,6 +79,15 @@ class History:
         run = self._writable(event.run_id)
         run.check(event, epoch)
         self._add(run, event)
+
+    def start(self, started: Started, epoch: int) -> None:
+        """Record the start of an attempt."""
+        self._writable(started[1]).start(started, epoch)
+
+    def succeed(self, event: StepSucceeded, epoch: int) -> None:
+        """Record a success whose record is dated and says what the event says."""
+        self._writable(event.run_id).succeed(event, epoch)
+        self.ledger.record(event.materialization)
 
     def write_many(self, events: Sequence[Event], epoch: int) -> None:
         """Record a batch of one run's events, all or none."""

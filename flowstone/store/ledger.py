@@ -39,15 +39,6 @@ class Timeline:
         """The current materialization, or None."""
         return self.newest if self.valid else None
 
-    def add(self, record: Materialization) -> bool:
-        """File a terminal record; says whether it became current."""
-        self.records.append(record)
-        if record.status is not _SUCCEEDED:
-            return False
-        self.newest = record
-        self.valid = True
-        return True
-
     def discard(self, record: Materialization) -> None:
         """Forget one record that is not a success."""
         for index, candidate in enumerate(self.records):
@@ -57,6 +48,8 @@ class Timeline:
 
     def prune(self, keep: int) -> list[Materialization]:
         """Forget the successes beyond the newest `keep`, but never the current one; returns them."""
+        if len(self.records) <= keep:
+            return []
         successes = [record for record in self.records if record.status is _SUCCEEDED]
         current = self.current
         forgotten = [record for record in successes[: max(0, len(successes) - keep)] if record is not current]
@@ -118,8 +111,9 @@ class Ledger:
 
     def __init__(self) -> None:
         self._timelines: dict[str, dict[str | None, Timeline]] = {}
-        self._consumers = Consumers()
-        # Asset-partitions with a superseded success that no `prune` has looked at: pruning costs what there
+        # Made when somebody asks who uses what, and kept up to date from then on: most processes never ask.
+        self._consumers: Consumers | None = None
+        # Asset-partitions that may have more successes than the last `prune` left: pruning costs what there
         # is to prune, not what there is. It holds for one `keep`; a smaller one has to look at everything.
         self._prunable: dict[StepKey, None] = {}
         self._kept: int | None = None
@@ -134,11 +128,15 @@ class Ledger:
         timeline = timelines.get(partition_key)
         if timeline is None:
             timeline = timelines[partition_key] = Timeline()
-        newest = timeline.newest
-        before = newest if timeline.valid else None
-        if newest is not None and record.status is Status.SUCCEEDED:
+        before = timeline.newest if timeline.valid else None
+        timeline.records.append(record)
+        if record.status is not _SUCCEEDED:
+            return
+        if timeline.newest is not None and len(timeline.records) > (self._kept or 0):
             self._prunable[asset, partition_key] = None
-        if timeline.add(record) and (record.inputs or (before is not None and before.inputs)):
+        timeline.newest = record
+        timeline.valid = True
+        if self._consumers is not None:
             self._consumers.replace(
                 (asset, partition_key), () if before is None else before.inputs, record.inputs
             )
@@ -162,6 +160,12 @@ class Ledger:
                     found[key] = timeline.newest
         return found
 
+    def newest(self, asset: str, partition_key: str | None) -> Materialization | None:
+        """The current materialization of one asset-partition, or None."""
+        timelines = self._timelines.get(asset)
+        timeline = None if timelines is None else timelines.get(partition_key)
+        return timeline.newest if timeline is not None and timeline.valid else None
+
     def current_keys(self, asset: str) -> list[str | None]:
         """The partition keys of an asset that have a current materialization."""
         timelines = self._timelines.get(asset, {})
@@ -176,7 +180,13 @@ class Ledger:
 
     def downstream(self, keys: Iterable[StepKey]) -> dict[StepKey, list[StepKey]]:
         """The direct consumers of each key."""
-        return {key: self._consumers.of(key) for key in keys}
+        consumers = self._consumers
+        if consumers is None:
+            consumers = self._consumers = Consumers()
+            for key, timeline in self.timelines():
+                if timeline.valid and timeline.newest is not None:
+                    consumers.replace(key, (), timeline.newest.inputs)
+        return {key: consumers.of(key) for key in keys}
 
     def invalidate(self, keys: Iterable[StepKey]) -> int:
         """Make the current materialization of each key not current; returns how many were."""
@@ -219,7 +229,8 @@ class Ledger:
         if timeline is None or timeline.newest is None or not timeline.valid:
             return False
         timeline.valid = False
-        self._consumers.replace(key, timeline.newest.inputs, ())
+        if self._consumers is not None:
+            self._consumers.replace(key, timeline.newest.inputs, ())
         self._prunable[key] = None
         return True
 

@@ -37,6 +37,11 @@ class MemoryStore(Store):
     def problem(self) -> str | None:
         return None
 
+    @property
+    def state(self) -> History:
+        """What it remembers: for those in this process who need not wait for anything."""
+        return self._history
+
     async def open(self) -> None: ...
 
     async def close(self) -> None: ...

@@ -3,6 +3,7 @@
 Map of this file
     check, check_all    the fences; they change nothing, so that a batch is refused whole
     claim, add          what changes a run
+    start, succeed      a check and an add in one, for what every step does
     head, step, steps   the questions
 
 The log of an unfinished run is whole, because a run is resumed from it.
@@ -35,11 +36,12 @@ if TYPE_CHECKING:
 
     from flowstone.runs.events import Event, StepEvent
     from flowstone.runs.records import Materialization, RunRecord, StepKey
-    from flowstone.store.event_log import Ending
+    from flowstone.store.event_log import Ending, Entry, Started
 
 __all__ = ["OF_ATTEMPT", "RunLog", "check_together", "dated"]
 
 _OF_RUN: Final = (RunQueued, RunStarted, RunCancelRequested, RunFinished)
+_SUCCEEDED: Final = Status.SUCCEEDED  # To look it up in the enum takes 90 ns.
 # Said by an attempt about itself, so fenced by its number; the other endings are the run's own decision.
 OF_ATTEMPT: Final = (StepStarted, StepSucceeded, StepFailed, StepRetried)
 
@@ -85,7 +87,7 @@ class RunLog:
         self.records: list[Materialization] = []
         self._by_status: dict[Status, list[Materialization]] = {}
         self._steps: dict[str, dict[str | None, Materialization]] = {}
-        self._attempts: dict[StepKey, int] = {}  # Of steps under way.
+        self._attempts: dict[StepKey, int] = {}  # Of steps under way that were tried before.
         self.log = EventLog([_creation(run)])
 
     def created_as(self, run: RunRecord) -> bool:
@@ -114,8 +116,8 @@ class RunLog:
         steps = self._steps.get(event.asset)
         if steps is not None and event.partition_key in steps and not isinstance(event, _OF_RUN):
             raise StaleWrite(refusals.already_recorded(_name(event), self._base.id))
-        latest = self._attempts.get((event.asset, event.partition_key), 0)
-        if latest > 1 and isinstance(event, OF_ATTEMPT) and event.attempt < latest:
+        latest = self._attempts.get((event.asset, event.partition_key), 0) if self._attempts else 0
+        if latest and isinstance(event, OF_ATTEMPT) and event.attempt < latest:
             raise StaleWrite(refusals.overtaken(_name(event), event.attempt, latest))
 
     def check_all(self, events: Sequence[Event], epoch: int) -> None:
@@ -125,6 +127,44 @@ class RunLog:
         check_together(events)
 
     # Changes ------------------------------------------------------------------------------------------------
+
+    def start(self, started: Started, epoch: int) -> None:
+        """`check` and `add` of the start of an attempt, in one and with nothing made that is not kept."""
+        _, _, asset, key, attempt = started
+        steps = self._steps.get(asset)
+        if (
+            attempt > 1
+            or self._attempts
+            or self.finished
+            or epoch < self._epoch
+            or (steps is not None and key in steps)
+        ):
+            event = StepStarted(*started)
+            self.check(event, epoch)
+            self.add(event)
+            return
+        self.log.entries.append(started)
+
+    def succeed(self, event: StepSucceeded, epoch: int) -> None:
+        """`check` and `add` of a success whose record is dated and says the same, in one."""
+        record = event.materialization
+        asset, key = record.asset, record.partition_key
+        steps = self._steps.get(asset)
+        if (
+            self._attempts
+            or self.finished
+            or epoch < self._epoch
+            or steps is None
+            or key in steps
+            or _SUCCEEDED not in self._by_status
+        ):
+            self.check(event, epoch)
+            self.add(event)
+            return
+        steps[key] = record
+        self.records.append(record)
+        self._by_status[_SUCCEEDED].append(record)
+        self.log.entries.append(record)
 
     def claim(self, owner: str, epoch: int) -> RunRecord:
         """Give the run to `owner` if its epoch still is `epoch`, and raise the epoch by one."""
@@ -140,7 +180,8 @@ class RunLog:
         if isinstance(event, ENDINGS):
             return self._end(event)
         if isinstance(event, StepStarted):
-            self._attempts[event.asset, event.partition_key] = event.attempt
+            if event.attempt > 1:
+                self._attempts[event.asset, event.partition_key] = event.attempt
         elif isinstance(event, RunQueued):
             return None  # The creation of the run said that.
         elif isinstance(event, RunStarted):
@@ -157,11 +198,15 @@ class RunLog:
         for record in records:
             self._file(record)
 
-    def restore_log(self, entries: Iterable[Event | Materialization]) -> None:
+    def restore_log(self, entries: Iterable[Entry]) -> None:
         """Take over events of a former life; call it after `restore`."""
         for entry in entries:
             self.log.entries.append(entry)
-            if isinstance(entry, StepStarted) and self.step((entry.asset, entry.partition_key)) is None:
+            if (
+                isinstance(entry, StepStarted)
+                and entry.attempt > 1
+                and self.step((entry.asset, entry.partition_key)) is None
+            ):
                 self._attempts[entry.asset, entry.partition_key] = entry.attempt
 
     def _end(self, event: Ending) -> Materialization:

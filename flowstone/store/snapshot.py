@@ -10,11 +10,12 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from flowstone.runs.records import Materialization
 from flowstone.store.codec import encode_event, encode_materialization, encode_run
+from flowstone.store.event_log import event_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from flowstone.runs.events import Event
+    from flowstone.store.event_log import Entry
     from flowstone.store.history import History
     from flowstone.store.replay import Operation
     from flowstone.store.run_log import RunLog
@@ -62,10 +63,10 @@ def _step(record: Materialization, shared: set[int]) -> Any:
     return [record.asset, record.partition_key] if id(record) in shared else encode_materialization(record)
 
 
-def _entry(entry: Event | Materialization) -> Any:
+def _entry(entry: Entry) -> Any:
     if isinstance(entry, Materialization):
         return [entry.asset, entry.partition_key]
-    return encode_event(entry)
+    return encode_event(event_of(entry))
 
 
 def _chunks(items: list[T]) -> Iterator[list[T]]:
