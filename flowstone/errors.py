@@ -164,7 +164,7 @@ class RunFailed(FlowstoneError):
 class RunCancelled(FlowstoneError):
     """The run you waited for was cancelled before it finished.
 
-    `run_id` is its id, and `result` its `RunResult`, where it was at hand.
+    `run_id` is its id, and `result` its `RunResult`, or None.
     """
 
     def __init__(self, message: str, run_id: str = "", result: Any = None) -> None:
@@ -193,7 +193,7 @@ class IOManagerError(FlowstoneError):
 
 
 class ResourceUnavailable(FlowstoneError):
-    """A resource is not set up or not healthy. `runtime.health()` says why; set-up goes on being retried."""
+    """A resource is not set up or not healthy. `runtime.health()` says why; its set-up is retried."""
 
 
 class StoreUnavailable(FlowstoneError):

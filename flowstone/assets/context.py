@@ -139,8 +139,8 @@ class Context:
     def log(self) -> Any:
         """A structlog logger bound to asset, partition (as people write it), run and attempt.
 
-        What it is told is a record of the standard library's logger `flowstone.asset.NAME`: your handlers, levels
-        and pytest's `caplog` see it, from threads and worker processes as well.
+        Its entries become records of the standard library's logger `flowstone.asset.NAME`, so your handlers, levels
+        and pytest's `caplog` see them, also from threads and worker processes.
         """
         if self._log is None:
             from flowstone.assets.step_log import (  # noqa: PLC0415 - structlog costs more than most assets log

@@ -15,7 +15,7 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class Output(Generic[T]):
-    """A value with facts about it; downstream assets receive the value alone.
+    """A value with facts about it; downstream assets receive only the value.
 
     Args:
         value: The asset's value; None is a value.

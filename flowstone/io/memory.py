@@ -22,7 +22,7 @@ class MemoryIO:
     """Keeps values in a dict of this process, by reference: nothing is copied, encoded or written.
 
     The fastest manager, and the one for tests, notebooks and values that cannot leave the process. What is
-    stored here ends with the process; an asset that changes a value it was given changes it for everybody.
+    stored here ends with the process; an asset that changes a value it received changes it for every other reader.
     """
 
     __slots__ = ("_values",)

@@ -75,7 +75,7 @@ class RunStarted:
 
 @frozen
 class RunCancelRequested:
-    """Somebody asked for the run to stop; `reason` is shown to people.
+    """The run was asked to stop; `reason` is shown to people.
 
     Attributes:
         at: When it happened; aware, in UTC.

@@ -64,11 +64,11 @@ class Failure:
         kind: One of `FailureKind`.
         message: `TypeName: text`, at most 10,000 characters.
         traceback: The formatted traceback, at most 50,000 characters; empty where there is none.
-        retryable: Whether the failure alone would allow another attempt.
+        retryable: Whether another attempt is allowed, as far as this failure is concerned.
         after: Seconds the asset asked to wait before the next attempt, if it did.
         cause: For a skipped step, the step whose failure caused it, as `asset` or `asset[key]`.
         where: `file:line` of the last frame of the user's own code; empty where no such code was running.
-        frames: The traceback of the user's own frames alone, at most 5,000 characters; empty likewise.
+        frames: The traceback of only the user's own frames, at most 5,000 characters; empty likewise.
     """
 
     kind: FailureKind
@@ -155,7 +155,7 @@ class Materialization:
 
 @frozen
 class RunRequest:
-    """What somebody asked for, as data: everything a run needs to be planned again elsewhere.
+    """What was requested, as data: everything that another process needs to plan the run.
 
     Attributes:
         kind: `materialize` (this asset only), `materialize_all` (and everything upstream) or `backfill`.

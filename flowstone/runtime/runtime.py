@@ -223,7 +223,7 @@ class Runtime:
             DependencyNotReady: An upstream has no value; `.missing` lists every one.
             MaterializationFailed: The last attempt failed.
             TimeoutError: `timeout` is over; the run is cancelled.
-            RunCancelled: Somebody cancelled the run.
+            RunCancelled: The run was cancelled.
             RuntimeStopping: The runtime drains.
         """
         ctx = self._started()
@@ -265,7 +265,7 @@ class Runtime:
             PartitionError: The partition is missing or foreign.
             RunFailed: At least one step failed; `.result` has everything.
             TimeoutError: `timeout` is over; the run is cancelled.
-            RunCancelled: Somebody cancelled the run.
+            RunCancelled: The run was cancelled.
             RuntimeStopping: The runtime drains.
         """
         view, request = await self._run_request(
@@ -310,7 +310,7 @@ class Runtime:
             AssetNotFound: There is no such asset.
             PartitionError: A partition is foreign, or the asset has no partitions.
             RunFailed: A step failed and `raise_on_failure` is set.
-            RunCancelled: Somebody cancelled the run.
+            RunCancelled: The run was cancelled.
             RuntimeStopping: The runtime drains.
         """
         view, request = await self._backfill_request(

@@ -67,7 +67,7 @@ class Store(Protocol):
         """Connect. Raises `StoreUnavailable` with a remedy."""
 
     async def close(self) -> None:
-        """Flush what was acknowledged and let go of every resource. Idempotent."""
+        """Flush what was acknowledged and release every resource. Idempotent."""
 
     async def create_run(self, run: RunRecord) -> None:
         """Remember a new run; this is its first event, `RunQueued`, as well.

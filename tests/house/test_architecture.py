@@ -24,3 +24,18 @@ def test_the_first_reading_takes_an_hour():
     files = re.findall(r"`([a-z_/]+\.py)`", order)
     assert len(files) == 8
     assert sum((ROOT / "flowstone" / file).read_text().count("\n") for file in files) <= HOUR
+
+
+def test_the_layers_have_every_part_of_the_package():
+    """Each module and folder at the top of the package is in the list of layers."""
+    layers = PAGE.partition("## Layers\n")[2].partition("\n## ")[0]
+    package = ROOT / "flowstone"
+    modules = {path.name for path in package.glob("*.py") if not path.name.startswith("__")}
+    folders = {f"{path.parent.name}/" for path in package.glob("*/__init__.py")}
+    assert [name for name in sorted(modules | folders) if name not in layers] == []
+
+
+def test_the_runtime_has_no_other_rooms():
+    """Each folder of the runtime is in the table of its rooms."""
+    rooms = {f"`runtime/{path.parent.name}/`" for path in (ROOT / "flowstone/runtime").glob("*/__init__.py")}
+    assert [room for room in sorted(rooms) if room not in PAGE] == []

@@ -25,7 +25,7 @@ class Health:
         resources: Each resource's problem, or None.
         io: Each IO manager's problem, or None.
         store: The store's problem, or None.
-        retried: Runs that this node had to give up and goes on with, by id, and why.
+        retried: Runs that this node had to stop and is retrying, by id, and why.
         abandoned: Steps and threads that could not be stopped and still run, by name.
         runs: Live runs.
         steps: Steps that hold a slot.

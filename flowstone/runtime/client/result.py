@@ -31,7 +31,7 @@ class RunResult:
     They are loaded with the result and answer when the runtime has gone. Of a run in a database at most the
     first 10,000 of each are: their `len()` is exact all the same, `each` and `steps` give the others, and a
     look beyond raises an error that says so. A result is read-only, so that copies are the result itself; pickled,
-    it keeps its records and lets go of store and values.
+    it keeps its records, but not the store and the values.
 
     Attributes:
         run_id: The run's id.
