@@ -1,6 +1,9 @@
-"""Makes names in the docstrings of the reference links: `Runtime` in backticks leads to the entry of that class.
+"""What the reference shows of the code: mkdocstrings loads this extension while the site is built.
 
-mkdocstrings loads this extension while the site is built; `docs/zensical.toml` names it.
+* A name in a docstring is a link: `Runtime` in backticks leads to the entry of that class.
+* A class made by `flowstone.frozen` is shown as the dataclass that it is, with its constructor.
+
+`docs/zensical.toml` names the extension.
 """
 
 from __future__ import annotations
@@ -15,16 +18,22 @@ ENTRY = re.compile(r"^::: (\S+)$", re.MULTILINE)
 NAME = re.compile(r"(?<!\[)`(?P<name>[A-Z]\w+)`(?!\])")
 
 
-class DocstringLinks(griffe.Extension):
-    """Knows the names that have an entry, and links to them."""
+class Reference(griffe.Extension):
+    """Knows the names that have an entry."""
 
     def __init__(self) -> None:
         pages = sorted((Path(__file__).parent / "reference").glob("*.md"))
         paths = [path for page in pages for path in ENTRY.findall(page.read_text(encoding="utf-8"))]
         self._paths = {path.rpartition(".")[2]: path for path in paths}
 
+    def on_class_instance(self, *, cls: griffe.Class, **_: Any) -> None:
+        """Let griffe see a dataclass."""
+        if any(decorator.callable_path == "flowstone.frozen.frozen" for decorator in cls.decorators):
+            known = griffe.ExprName("dataclasses.dataclass")
+            cls.decorators.append(griffe.Decorator(known, lineno=cls.lineno, endlineno=cls.lineno))
+
     def on_object(self, *, obj: griffe.Object, **_: Any) -> None:
-        """Rewrite the docstring of what was loaded."""
+        """Put links into a docstring."""
         if obj.docstring is not None:
             obj.docstring.value = NAME.sub(lambda found: self._link(found, obj), obj.docstring.value)
 
