@@ -17,9 +17,9 @@ from typing import TYPE_CHECKING
 
 from flowstone.errors import FlowstoneError, StoreUnavailable
 from flowstone.runs.records import Failure
+from flowstone.runtime.cluster.poller import Poller
 from flowstone.runtime.run.closing import close_run, given_up
 from flowstone.runtime.run.takeover import take_up
-from flowstone.runtime.services.notifications import Wakeup
 from flowstone.store.protocol import StaleWrite, StoreRefused
 
 if TYPE_CHECKING:
@@ -39,7 +39,7 @@ _JITTER = 0.1  # Seconds over which nodes that see the same orphan spread.
 _MARGIN = 0.02  # Seconds after the end of a lease, as it is known here.
 
 
-class Adoption:
+class Adoption(Poller):
     """Looks for orphans at every look, when a node has left, and when the lease of a silent one ends.
 
     Args:
@@ -49,12 +49,14 @@ class Adoption:
         adopt: Whether to take over what others left; what this node itself gave up is resumed in any case.
     """
 
+    kinds = ("nodes", "look")
+    unanswered = "it does not say which runs were left unfinished"
+
     def __init__(self, ctx: RuntimeContext, runs: LocalRuns, cluster: Cluster, *, adopt: bool) -> None:
-        self._ctx = ctx
+        super().__init__(ctx)
         self._runs = runs
         self._cluster = cluster
         self._adopt = adopt
-        self._wake = Wakeup()
         self._searched_at = ctx.clock.monotonic()
         self._untracked: set[str] = set()
         self._hopeless: set[str] = set()  # Runs of this node whose end the store refuses.
@@ -62,34 +64,22 @@ class Adoption:
     async def run(self, started: Callable[[], None]) -> None:
         started()
         await self._runs.resume_interrupted()
-        with self._ctx.notifications.on(self._wake, "nodes", "look"):
-            self._wake()
-            while True:
-                await self._woken()
-                await self._look()
+        self._wake()
+        await self._keep_polling()
 
-    async def _woken(self) -> None:
-        """Wait for a notice, the next look, or the end of a lease, which need not wait for the next look."""
+    def _patience(self) -> float | None:
+        """Until the end of a lease, which need not wait for the next look."""
         end = self._ctx.peers.next_end()
-        timer = None if end is None else self._ctx.clock.call_later(end + _MARGIN, self._wake)
-        try:
-            await self._wake.wait()
-        finally:
-            if timer is not None:
-                timer.cancel()
+        return None if end is None else end + _MARGIN
 
-    async def _look(self) -> None:
-        try:
-            await self._watch()
-            search = self._is_due()
-            if search:
-                await self._find_untracked()
-            await self._resume_given_up()
-            if self._adopt and self._runs.open and (search or self._orphaned()) and await self._orphans():
-                await self._adopt_orphans()
-        except StoreUnavailable as error:
-            self._ctx.peers.outage()
-            self._ctx.alarms.set("store", f"it does not say which runs were left unfinished: {error}")
+    async def _poll(self) -> None:
+        await self._watch()
+        search = self._is_due()
+        if search:
+            await self._find_untracked()
+        await self._resume_given_up()
+        if self._adopt and self._runs.open and (search or self._orphaned()) and await self._orphans():
+            await self._adopt_orphans()
 
     async def _watch(self) -> None:
         await self._ctx.peers.look(self._cluster, self._ctx.snapshot.names)

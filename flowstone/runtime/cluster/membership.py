@@ -1,8 +1,10 @@
-"""The process through which this node belongs to the cluster.
+"""The processes through which this node belongs to the cluster, whatever it drives or executes.
 
-It learns what the other nodes are, shows its supervision tree to whoever asks, says what it tries again, and
-makes good the loss of its own lease: what it drove may belong to somebody else by then, and is given up. When
-the runtime stops for good, it leaves, so that nobody has to wait for its lease.
+`Cancellations` stops runs of this node which somebody cancelled on another one.
+
+`Membership` learns what the other nodes are, shows its supervision tree to whoever asks, says what it tries
+again, and makes good the loss of its own lease: what it drove may belong to somebody else by then, and is given
+up. When the runtime stops for good, it leaves, so that nobody has to wait for its lease.
 """
 
 from __future__ import annotations
@@ -15,8 +17,8 @@ from typing import TYPE_CHECKING, Any
 
 from flowstone.errors import StoreUnavailable
 from flowstone.runtime.cluster.node_report import node_report
-from flowstone.runtime.run.control import GiveUp
-from flowstone.runtime.services.notifications import Wakeup
+from flowstone.runtime.cluster.poller import Poller
+from flowstone.runtime.run.control import Cancel, GiveUp
 from flowstone.store.cluster import Node, NodeReport
 
 if TYPE_CHECKING:
@@ -27,14 +29,35 @@ if TYPE_CHECKING:
     from flowstone.runtime.run.local_runs import LocalRuns
     from flowstone.store.cluster import Cluster, Notification
 
-__all__ = ["Membership", "tree_as_data"]
+__all__ = ["Cancellations", "Membership", "tree_as_data"]
+
 
 _log = logging.getLogger(__name__)
 
 _TREE_INTERVAL = 30.0  # Seconds between two publications of the tree that nobody asked for.
 
 
-class Membership:
+class Cancellations(Poller):
+    """Asks which runs are to be cancelled, when told to and at every look."""
+
+    kinds = ("cancel", "look")
+    unanswered = "it does not say which runs are to be cancelled"
+
+    def __init__(self, ctx: RuntimeContext, runs: LocalRuns, cluster: Cluster) -> None:
+        super().__init__(ctx)
+        self._runs = runs
+        self._cluster = cluster
+
+    async def _poll(self) -> None:
+        if not self._runs.live:
+            return
+        for run_id in await self._cluster.cancelling(self._ctx.node):
+            run = self._runs.live.get(run_id)
+            if run is not None:
+                run.ask(Cancel("asked"))
+
+
+class Membership(Poller):
     """One node among others. It is the same object for as long as the runtime lives, whatever is restarted.
 
     Args:
@@ -45,6 +68,9 @@ class Membership:
         tree: The runtime's supervision tree, now.
     """
 
+    kinds = ("nodes", "tree", "look")
+    unanswered = "it does not answer to this node"
+
     def __init__(
         self,
         ctx: RuntimeContext,
@@ -54,13 +80,11 @@ class Membership:
         worker: bool,
         tree: Callable[[], ProcessInfo],
     ) -> None:
-        self._ctx = ctx
+        super().__init__(ctx)
         self._runs = runs
         self._cluster = cluster
         self._worker = worker
         self._tree = tree
-        self._wake = Wakeup()
-        self._stopping = False
         self._lost = False
         self._look = False
         self._show = True
@@ -89,12 +113,7 @@ class Membership:
 
     async def run(self, started: Callable[[], None]) -> None:
         self._stopping = False
-        started()
-        with self._ctx.notifications.on(self._heard, "nodes", "tree", "look"):
-            while not self._stopping:
-                await self._wake.wait()
-                if not self._stopping:
-                    await self._work()
+        await super().run(started)
         if not self._runs.open:
             await self._leave()
 
@@ -109,18 +128,18 @@ class Membership:
         self._ctx.peers.outage()
         self._wake()
 
-    def _heard(self, notice: Notification) -> None:
-        if notice.kind == "nodes":
+    def _heard(self, notification: Notification) -> None:
+        if notification.kind == "nodes":
             self._look = True
-        elif notice.kind == "tree":
-            self._show = self._show or notice.subject in {"", self._ctx.node}
+        elif notification.kind == "tree":
+            self._show = self._show or notification.subject in {"", self._ctx.node}
         elif self._ctx.peers.strangers():
             self._look = True
         elif self._ctx.clock.monotonic() - self._shown_at >= _TREE_INTERVAL:
             self._show = True
-        if notice.kind == "look":
+        if notification.kind == "look":
             self._report()
-        if notice.kind == "look" and self._ctx.clock.monotonic() - self._spent_at >= self._interval:
+        if notification.kind == "look" and self._ctx.clock.monotonic() - self._spent_at >= self._interval:
             self._spend = any(run.driven_from is not None for run in self._runs.live.values())
         if self._look or self._show or self._lost or self._spend:
             self._wake()
@@ -132,27 +151,28 @@ class Membership:
             self._said = report
             self._cluster.report(report)
 
-    async def _work(self) -> None:
+    async def _poll(self) -> None:
         """Do what is to be done; what fails because the store is away stays to be done at the next look."""
-        try:
-            if self._lost:
-                await self._reconcile()
-                self._lost = False
-            if self._look:
-                self._look = False
-                self._ctx.peers.saw(await self._ctx.peers.asked(self._cluster.nodes()))
-            if self._spend:
-                self._spend = False
-                await self._say_what_is_spent()
-            if self._show:
-                self._show = False
-                self._shown_at = self._ctx.clock.monotonic()
-                await self._cluster.publish_tree(self._ctx.node, tree_as_data(self._tree()))
-                self._ctx.alarms.clear("store")
-        except StoreUnavailable as error:
-            self._ctx.peers.outage()
-            self._look = True
-            self._ctx.alarms.set("store", f"it does not answer to this node: {error}")
+        if self._stopping:
+            return
+        if self._lost:
+            await self._reconcile()
+            self._lost = False
+        if self._look:
+            self._look = False
+            self._ctx.peers.saw(await self._ctx.peers.asked(self._cluster.nodes()))
+        if self._spend:
+            self._spend = False
+            await self._say_what_is_spent()
+        if self._show:
+            self._show = False
+            self._shown_at = self._ctx.clock.monotonic()
+            await self._cluster.publish_tree(self._ctx.node, tree_as_data(self._tree()))
+            self._ctx.alarms.clear("store")
+
+    def _unavailable(self, error: StoreUnavailable) -> None:
+        self._look = True
+        super()._unavailable(error)
 
     async def _reconcile(self) -> None:
         """Give up the runs that somebody else took while this node did not beat."""

@@ -10,9 +10,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from flowstone.errors import FlowstoneError, StoreUnavailable
+from flowstone.runtime.cluster.poller import Poller
 from flowstone.runtime.cluster.unfit import unfit_runs
 from flowstone.runtime.run.takeover import take_up
-from flowstone.runtime.services.notifications import Wakeup
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -26,14 +26,16 @@ __all__ = ["QueueConsumer"]
 _MOST_AT_ONCE = 32
 
 
-class QueueConsumer:
+class QueueConsumer(Poller):
     """Takes runs of this node's pipelines."""
 
+    kinds = ("queued", "look")
+    unanswered = "it does not say which runs wait"
+
     def __init__(self, ctx: RuntimeContext, runs: LocalRuns, cluster: Cluster) -> None:
-        self._ctx = ctx
+        super().__init__(ctx)
         self._runs = runs
         self._cluster = cluster
-        self._wake = Wakeup()
         self._judged_at = float("-inf")
         self._judged: set[str] = set()  # What was left alone then.
         self._may_wait = (
@@ -41,13 +43,9 @@ class QueueConsumer:
         )
 
     async def run(self, started: Callable[[], None]) -> None:
-        started()
         self._runs.on_gone[self._has_room] = None
         try:
-            with self._ctx.notifications.on(self._wake, "queued", "look"):
-                while True:
-                    await self._wake.wait()
-                    await self._take_all()
+            await super().run(started)
         finally:
             del self._runs.on_gone[self._has_room]
 
@@ -55,15 +53,11 @@ class QueueConsumer:
         if self._may_wait:
             self._wake()
 
-    async def _take_all(self) -> None:
+    async def _poll(self) -> None:
         self._may_wait = True
-        try:
-            while self._may_wait and (room := self._room()) > 0:
-                self._may_wait = await self._take(room)
-            await self._judge()
-        except StoreUnavailable as error:
-            self._ctx.peers.outage()
-            self._ctx.alarms.set("store", f"it does not say which runs wait: {error}")
+        while self._may_wait and (room := self._room()) > 0:
+            self._may_wait = await self._take(room)
+        await self._judge()
 
     async def _take(self, limit: int) -> bool:
         """Take up to so many; whether there may be more."""

@@ -16,15 +16,13 @@ from flowstone.assets.partition_keys import decode_partition
 from flowstone.errors import StoreUnavailable
 from flowstone.runs import endings
 from flowstone.runs.endings import PlannedStep
+from flowstone.runtime.cluster.poller import Poller
 from flowstone.runtime.execution.guard import describe
 from flowstone.runtime.run.attempt import Attempt, AttemptIdentity
 from flowstone.runtime.run.takeover import plan_again
-from flowstone.runtime.services.notifications import Wakeup
 from flowstone.store.protocol import StaleWrite, StoreRefused
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from flowstone.actors import Exit, TaskSupervisor
     from flowstone.runs.endings import AttemptEnd
     from flowstone.runs.plan import RunPlan
@@ -39,7 +37,7 @@ _log = logging.getLogger(__name__)
 _MOST_PLANS = 16
 
 
-class StepExecutor:
+class StepExecutor(Poller):
     """Executes what was lent to this node.
 
     Args:
@@ -49,48 +47,39 @@ class StepExecutor:
         steps: Where attempts run: a sibling, stopped and restarted together with this.
     """
 
+    kinds = ("leases", "look")
+    unanswered = "it does not say which steps this node is to execute"
+
     def __init__(self, ctx: RuntimeContext, runs: LocalRuns, cluster: Cluster, steps: TaskSupervisor) -> None:
-        self._ctx = ctx
+        super().__init__(ctx)
         self._runs = runs
         self._cluster = cluster
         self._steps = steps
-        self._wake = Wakeup()
-        self._stopping = False
         self._begun_before = True  # Leases of the first look may have been begun by an earlier incarnation.
         self._known: dict[AttemptIdentity, Attempt | None] = {}  # None: there is nothing more to do for it.
         self._refused: dict[AttemptIdentity, int] = {}  # Ends that a former epoch was too old for.
         self._unrecorded: list[tuple[AttemptEnd, int]] = []  # Ends to be recorded, with their epochs.
         self._plans: dict[str, RunPlan] = {}
-
-    async def run(self, started: Callable[[], None]) -> None:
-        started()
-        with self._ctx.notifications.on(self._heard, "leases", "look"):
-            self._wake()
-            while not self._stopping:
-                await self._wake.wait()
-                await self._look()
+        self._wake()
 
     def stop(self) -> None:
         """Hand back what has not begun, and return from `run`."""
         self._stopping = True
         self._wake()
 
-    def _heard(self, notice: Notification) -> None:
-        if notice.kind == "look" or notice.subject == self._ctx.node:
+    def _heard(self, notification: Notification) -> None:
+        if notification.kind == "look" or notification.subject == self._ctx.node:
             self._wake()
 
-    async def _look(self) -> None:
-        try:
-            await self._record()
-            held = {_key(lease): lease for lease in await self._cluster.leases(self._ctx.node)}
-            for key in [key for key in self._known if key not in held]:
-                self._drop(key)
-            for key, lease in held.items():
-                await self._see(key, lease)
-            self._begun_before = False
-            await self._record()
-        except StoreUnavailable as error:
-            self._ctx.alarms.set("store", f"it does not say which steps this node is to execute: {error}")
+    async def _poll(self) -> None:
+        await self._record()
+        held = {_key(lease): lease for lease in await self._cluster.leases(self._ctx.node)}
+        for key in [key for key in self._known if key not in held]:
+            self._drop(key)
+        for key, lease in held.items():
+            await self._see(key, lease)
+        self._begun_before = False
+        await self._record()
 
     async def _record(self) -> None:
         """Record the ends of attempts that could not do so themselves."""

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from flowstone.actors import Child, Supervisor, TaskSupervisor
 from flowstone.runtime.cluster.adoption import Adoption
-from flowstone.runtime.cluster.cancellations import Cancellations
+from flowstone.runtime.cluster.membership import Cancellations
 from flowstone.runtime.cluster.queue_consumer import QueueConsumer
 from flowstone.runtime.cluster.step_executor import StepExecutor
 from flowstone.runtime.services.notifications import NoticeBoard

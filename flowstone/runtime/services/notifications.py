@@ -33,8 +33,11 @@ class Wakeup:
         await self._event.wait()
         self._event.clear()
 
-    async def wait_or(self, clock: Clock, seconds: float) -> None:
-        """As `wait`, but for no longer than `seconds`."""
+    async def wait_or(self, clock: Clock, seconds: float | None) -> None:
+        """As `wait`, but for no longer than `seconds`, if that is a number."""
+        if seconds is None:
+            await self.wait()
+            return
         timer = clock.call_later(seconds, self)
         try:
             await self.wait()
