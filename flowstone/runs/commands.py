@@ -21,6 +21,7 @@ __all__ = [
     "Command",
     "FinishRun",
     "HoldStarts",
+    "ParkRun",
     "RecordCancelled",
     "RecordSkipped",
     "RetryDue",
@@ -50,7 +51,7 @@ class StartStep:
 
 @frozen
 class RetryStep:
-    """Wait `delay` seconds, then report `RetryDue`. The step holds no slot meanwhile."""
+    """Report `RetryDue` after `delay` seconds. The step holds no slot meanwhile."""
 
     step: int
     delay: float
@@ -82,7 +83,7 @@ class RecordSkipped:
 
 @frozen
 class RecordCancelled:
-    """Record these steps, which never started or wait to be retried, as cancelled."""
+    """Record these steps, which never started or are between two attempts, as cancelled."""
 
     steps: tuple[int, ...]
 
@@ -94,8 +95,17 @@ class FinishRun:
     status: Status
 
 
+@frozen
+class ParkRun:
+    """Nothing is left but steps that wait for somebody else, and what depends on them.
+
+    The run needs no process until one of them is woken: it may be let go of now, and be replayed then as after a
+    restart. As long as it is not let go of, events may be applied as ever.
+    """
+
+
 Command: TypeAlias = (
-    StartStep | RetryStep | CheckSteps | CancelSteps | RecordSkipped | RecordCancelled | FinishRun
+    StartStep | RetryStep | CheckSteps | CancelSteps | RecordSkipped | RecordCancelled | FinishRun | ParkRun
 )
 
 

@@ -18,6 +18,8 @@ from flowstone.runs.events import (
     StepSkipped,
     StepStarted,
     StepSucceeded,
+    StepWaiting,
+    StepWoken,
 )
 from flowstone.runs.records import Failure, Materialization, Status
 
@@ -26,7 +28,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from flowstone.runs.plan import RunPlan
-    from flowstone.runs.records import Input, RunRecord
+    from flowstone.runs.records import Input, RunRecord, WaitKind
 
 __all__ = [
     "AttemptEnd",
@@ -45,9 +47,11 @@ __all__ = [
     "reused",
     "skipped",
     "succeeded",
+    "waiting",
+    "woken",
 ]
 
-AttemptEnd: TypeAlias = StepSucceeded | StepFailed | StepRetried | StepCancelled
+AttemptEnd: TypeAlias = StepSucceeded | StepFailed | StepRetried | StepWaiting | StepCancelled
 """The events by which an attempt ends."""
 
 
@@ -142,6 +146,18 @@ def failed(step: Step, at: datetime, failure: Failure) -> StepFailed:
 def retried(step: Step, at: datetime, failure: Failure, delay: float) -> StepRetried:
     """Another attempt follows after `delay` seconds."""
     return StepRetried(at, step.run_id, step.asset_name, step.key, step.number, failure, delay)
+
+
+def waiting(
+    step: Step, at: datetime, name: str, waits_for: WaitKind, deadline: datetime | None
+) -> StepWaiting:
+    """It waits for somebody else, until `deadline` if there is one; the step has not ended."""
+    return StepWaiting(at, step.run_id, step.asset_name, step.key, step.number, name, waits_for, deadline)
+
+
+def woken(wait: StepWaiting, at: datetime) -> StepWoken:
+    """What it waited for is there, or its time has come: another attempt follows, which is no retry."""
+    return StepWoken(at, wait.run_id, wait.asset, wait.partition_key, wait.attempt, wait.name)
 
 
 def cancelled(step: Step, at: datetime, failure: Failure | None = None) -> StepCancelled:

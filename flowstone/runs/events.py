@@ -2,6 +2,12 @@
 
 An event is a fact. Step events name their step by asset and partition key, which stays true across
 processes and releases; `RunState` finds the step's number from them.
+
+Map of this file
+    Run...                              what happens to a run as a whole
+    StepStarted, StepProgressed         an attempt is under way
+    StepRetried, StepWaiting, StepWoken an attempt is over, and the step is not
+    StepSucceeded ... StepCancelled     a step has ended: each carries its record
 """
 
 from __future__ import annotations
@@ -13,7 +19,7 @@ from flowstone.frozen import frozen
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from flowstone.runs.records import Failure, Materialization, RunRequest, Status
+    from flowstone.runs.records import Failure, Materialization, RunRequest, Status, WaitKind
 
 __all__ = [
     "Event",
@@ -30,6 +36,8 @@ __all__ = [
     "StepSkipped",
     "StepStarted",
     "StepSucceeded",
+    "StepWaiting",
+    "StepWoken",
 ]
 
 
@@ -182,6 +190,54 @@ class StepRetried:
 
 
 @frozen
+class StepWaiting:
+    """An attempt ended because the step waits for somebody else; nobody's failure.
+
+    Attributes:
+        at: When it happened; aware, in UTC.
+        run_id: The run.
+        asset: The asset's name.
+        partition_key: Its encoded partition key, or None.
+        attempt: The one that ended.
+        name: What the asset calls the wait; its identity within the step.
+        waits_for: An approval, a signal, or an instant (`sleep`).
+        deadline: When the wait is over without an answer (aware, UTC), or None.
+    """
+
+    kind: ClassVar[str] = "step.waiting"
+    at: datetime
+    run_id: str
+    asset: str
+    partition_key: str | None
+    attempt: int
+    name: str
+    waits_for: WaitKind
+    deadline: datetime | None = None
+
+
+@frozen
+class StepWoken:
+    """What the step waited for is there, or its time has come: another attempt follows, which is no retry.
+
+    Attributes:
+        at: When it happened; aware, in UTC.
+        run_id: The run.
+        asset: The asset's name.
+        partition_key: Its encoded partition key, or None.
+        attempt: The one that waited.
+        name: The wait that is over.
+    """
+
+    kind: ClassVar[str] = "step.woken"
+    at: datetime
+    run_id: str
+    asset: str
+    partition_key: str | None
+    attempt: int
+    name: str
+
+
+@frozen
 class StepSucceeded:
     """The value is stored; `materialization` names the exact object.
 
@@ -291,6 +347,8 @@ StepEvent: TypeAlias = (
     StepStarted
     | StepProgressed
     | StepRetried
+    | StepWaiting
+    | StepWoken
     | StepSucceeded
     | StepFailed
     | StepReused

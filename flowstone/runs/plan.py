@@ -70,21 +70,33 @@ class AssetPlan:
         asset: The asset's name.
         index: Its place among the assets of the plan.
         offset: The number of its first step.
+        end: The number after its last step.
         keys: The partition values of its steps, in order; `(None,)` where it has no partition.
         refresh: Which existing values are reused.
         downstream: Places of the assets of the plan that depend on it directly.
+        edges: The dependencies on other assets of the plan.
+        shifts: Where every edge is aligned, how far before a step its counterpart stands, for each edge.
     """
 
-    __slots__ = ("asset", "downstream", "edges", "index", "keys", "offset", "refresh")
+    __slots__ = ("asset", "downstream", "edges", "end", "index", "keys", "offset", "refresh", "shifts")
 
     def __init__(self, asset: str, index: int, offset: int, keys: Sequence[Any], refresh: Refresh) -> None:
         self.asset = asset
         self.index = index
         self.offset = offset
+        self.end = offset + len(keys)
         self.keys = keys
         self.refresh = refresh
         self.downstream: Sequence[int] = ()
         self.edges: Sequence[Edge] = ()
+        self.shifts: Sequence[int] | None = ()
+
+    def upstream(self, position: int) -> Sequence[range]:
+        """The steps of the run that the step at this position depends on."""
+        edges = self.edges
+        if len(edges) == 1:
+            return edges[0].numbers(position, self.keys)
+        return [numbers for edge in edges for numbers in edge.numbers(position, self.keys)]
 
     def position(self, key: Any) -> int | None:
         """Where `key` stands among the keys, or None."""
@@ -115,24 +127,35 @@ class Edge:
         name: The upstream asset's name.
         upstream: The upstream asset's plan, once all plans are made.
         aligned: Whether the steps of both stand in the same order, each needing its counterpart.
+        constant: Whether every step needs the same upstream steps; they are looked up once.
     """
 
-    __slots__ = ("_view", "aligned", "asset", "name", "upstream")
+    __slots__ = ("_found", "_view", "aligned", "asset", "constant", "name", "upstream")
 
     upstream: AssetPlan
 
-    def __init__(self, view: PartitionView, asset: str, name: str, *, aligned: bool) -> None:
+    def __init__(
+        self, view: PartitionView, asset: str, name: str, *, aligned: bool, constant: bool = False
+    ) -> None:
         self._view = view
         self.asset = asset
         self.name = name
         self.aligned = aligned
+        self.constant = constant
+        self._found: Sequence[range] | None = None
 
-    def numbers(self, position: int, keys: Sequence[Any]) -> tuple[range, ...]:
+    def numbers(self, position: int, keys: Sequence[Any]) -> Sequence[range]:
+        """The upstream steps that the step at this position needs."""
         if self.aligned:
             number = self.upstream.offset + position
             return (range(number, number + 1),)
-        key = keys[position]
-        return self.upstream.numbers(self._view.upstream_keys(self.asset, self.name, key).keys)
+        if self._found is not None:
+            return self._found
+        needed = self._view.upstream_keys(self.asset, self.name, keys[position]).keys
+        found = self.upstream.numbers(needed)
+        if self.constant:
+            self._found = found
+        return found
 
 
 class RunPlan:
@@ -153,7 +176,7 @@ class RunPlan:
         self.graph = graph
         self.view = view
         self.assets = assets
-        self.total = sum(len(plan.keys) for plan in assets)
+        self.total = assets[-1].end if assets else 0
         self._offsets = [plan.offset for plan in assets]
         self._by_name = {plan.asset: plan for plan in assets}
 
@@ -187,13 +210,7 @@ class RunPlan:
     def upstream(self, step: int) -> Sequence[range]:
         """The steps of this run that the step depends on."""
         plan = self.of(step)
-        edges = plan.edges
-        if not edges:
-            return ()
-        position = step - plan.offset
-        if len(edges) == 1:
-            return edges[0].numbers(position, plan.keys)
-        return [numbers for edge in edges for numbers in edge.numbers(position, plan.keys)]
+        return plan.upstream(step - plan.offset)
 
 
 def _ranges(numbers: Iterable[int]) -> tuple[range, ...]:

@@ -11,7 +11,13 @@ from typing import TYPE_CHECKING, Any
 
 from flowstone.assets.key_slice import KeySlice
 from flowstone.assets.partition_keys import decode_partition
-from flowstone.assets.partition_mapping import ContainingKey, InnerKeys, SameKey
+from flowstone.assets.partition_mapping import (
+    AllPartitions,
+    ContainingKey,
+    InnerKeys,
+    NoPartition,
+    SameKey,
+)
 from flowstone.assets.time_partitions import TimePartitions
 from flowstone.errors import PartitionError
 from flowstone.runs.plan import AssetPlan, Edge, KeyList, RunPlan
@@ -46,10 +52,13 @@ def plan_run(graph: AssetGraph, view: PartitionView, request: RunRequest) -> Run
     offset = 0
     for asset in order:
         keys = needs.keys[asset]
-        plans[asset] = AssetPlan(asset, len(plans), offset, keys, request.refresh)
-        offset += len(keys)
+        plan = plans[asset] = AssetPlan(asset, len(plans), offset, keys, request.refresh)
+        offset = plan.end
     _connect(plans, needs.edges)
     return RunPlan(request, graph, view, tuple(plans.values()))
+
+
+_CONSTANT = (NoPartition, AllPartitions)  # Mappings that do not look at the key.
 
 
 class _Needs:
@@ -85,7 +94,8 @@ class _Needs:
             same = _same_keys(self.graph, asset, upstream)
             part = keys if same else _upstream_keys(self.view, asset, upstream, keys)
             if len(part):
-                edges.append(Edge(self.view, asset, upstream, aligned=same))
+                constant = type(self.graph.mapping_of(asset, upstream)) in _CONSTANT
+                edges.append(Edge(self.view, asset, upstream, aligned=same, constant=constant))
                 self._need(upstream, part)
         if edges:
             self.edges[asset] = edges
@@ -185,14 +195,18 @@ def _connect(plans: dict[str, AssetPlan], needed: dict[str, list[Edge]]) -> None
     for asset, edges in needed.items():
         plan = plans[asset]
         plan.edges = edges
+        shifts = []
         for edge in edges:
             upstream = edge.upstream = plans[edge.name]
             edge.aligned = edge.aligned and (plan.keys is upstream.keys or plan.keys == upstream.keys)
+            if edge.aligned:
+                shifts.append(plan.offset - upstream.offset)
             places = downstream.get(edge.name)
             if places is None:
                 downstream[edge.name] = [plan.index]
             else:
                 places.append(plan.index)
+        plan.shifts = shifts if len(shifts) == len(edges) else None
     for asset, places in downstream.items():
         places.sort()
         plans[asset].downstream = places

@@ -23,6 +23,7 @@ __all__ = [
     "RunRequest",
     "Status",
     "StepKey",
+    "WaitKind",
 ]
 
 StepKey: TypeAlias = tuple[str, str | None]
@@ -32,6 +33,7 @@ FailureKind: TypeAlias = Literal[
     "error", "timeout", "dependency", "io", "resource", "cancelled_by_asset", "abandoned", "lost", "store"
 ]
 Refresh: TypeAlias = Literal["all", "missing", "stale"]
+WaitKind: TypeAlias = Literal["approval", "signal", "sleep"]
 
 
 class Status(StrEnum):

@@ -1,6 +1,8 @@
 """The states of a step as small integers: a run over a million partitions is a bytearray, not objects.
 
-The order is meaningful: everything from `SUCCEEDED` on is terminal.
+The order is meaningful. Up to `RETRYING` a step is under way, or will be without anybody's help; `WAITING` and
+`DEFERRED` are outside the window until somebody helps; everything from `SUCCEEDED` on is terminal, and what is
+beyond `REUSED` gives no value.
 """
 
 from __future__ import annotations
@@ -13,8 +15,10 @@ __all__ = [
     "BLOCKED",
     "CANCELLED",
     "CHECKING",
+    "DEFERRED",
     "FAILED",
     "READY",
+    "RETRYING",
     "REUSED",
     "RUNNING",
     "SKIPPED",
@@ -27,20 +31,24 @@ __all__ = [
 UNEXAMINED: Final = 0
 """The window has not reached the step."""
 BLOCKED: Final = 1
-"""At least one upstream step is not terminal."""
+"""At least one upstream step is under way."""
 CHECKING: Final = 2
 """Its inputs are there; whether its current value may be reused is being looked up."""
 READY: Final = 3
 """It may start as soon as a slot is free."""
 RUNNING: Final = 4
 """An attempt holds a slot."""
-WAITING: Final = 5
-"""It failed and waits for the delay before its next attempt; it holds nothing."""
-SUCCEEDED: Final = 6
-REUSED: Final = 7
-FAILED: Final = 8
-SKIPPED: Final = 9
-CANCELLED: Final = 10
+RETRYING: Final = 5
+"""It failed, and a delay of ours passes before its next attempt; it holds no slot."""
+WAITING: Final = 6
+"""It waits for somebody else: an approval, a signal, an instant. It has left the window."""
+DEFERRED: Final = 7
+"""At least one upstream step is waiting or deferred itself. It has left the window, or never entered it."""
+SUCCEEDED: Final = 8
+REUSED: Final = 9
+FAILED: Final = 10
+SKIPPED: Final = 11
+CANCELLED: Final = 12
 
 STATUS: Final = (
     Status.QUEUED,
@@ -49,10 +57,12 @@ STATUS: Final = (
     Status.QUEUED,
     Status.RUNNING,
     Status.WAITING,
+    Status.WAITING,
+    Status.QUEUED,
     Status.SUCCEEDED,
     Status.REUSED,
     Status.FAILED,
     Status.SKIPPED,
     Status.CANCELLED,
 )
-"""What each state is called outside, by number."""
+"""What each state is called outside, by number: a step between two attempts waits, whatever it waits for."""

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from contextlib import AbstractContextManager
     from datetime import datetime
 
-    from flowstone.runs.events import StepCancelled, StepFailed, StepRetried, StepSucceeded
+    from flowstone.runs.events import StepCancelled, StepFailed, StepRetried, StepSucceeded, StepWaiting
     from flowstone.runs.records import RunRecord, StepKey
 
 __all__ = [
@@ -312,7 +312,7 @@ class Cluster(Protocol):
 
     async def endings(
         self, run_id: str, attempts: Mapping[StepKey, int]
-    ) -> Sequence[StepSucceeded | StepFailed | StepCancelled | StepRetried]:
+    ) -> Sequence[StepSucceeded | StepFailed | StepCancelled | StepRetried | StepWaiting]:
         """The recorded ends of these attempts, those that have one."""
 
     async def refuse(self, run_id: str, key: StepKey, attempt: int, why: str) -> None:

@@ -258,6 +258,7 @@ _EVENT_FIELDS: Final = MappingProxyType(
         "failure": _Pair(_FAILURE.encode, _FAILURE.decode),
         "materialization": _Pair(_MATERIALIZATION.encode, _MATERIALIZATION.decode),
         "delay": _NUMBER,
+        "deadline": _INSTANT,
         "fraction": _NUMBER,
     }
 )
@@ -272,6 +273,8 @@ _EVENTS: Final[Mapping[str, _Shape[Any]]] = MappingProxyType(
             events.StepStarted,
             events.StepProgressed,
             events.StepRetried,
+            events.StepWaiting,
+            events.StepWoken,
             events.StepSucceeded,
             events.StepFailed,
             events.StepReused,

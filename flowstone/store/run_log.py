@@ -25,6 +25,8 @@ from flowstone.runs.events import (
     StepRetried,
     StepStarted,
     StepSucceeded,
+    StepWaiting,
+    StepWoken,
 )
 from flowstone.runs.records import Status
 from flowstone.store import refusals
@@ -42,8 +44,8 @@ __all__ = ["OF_ATTEMPT", "RunLog", "check_together", "dated"]
 
 _OF_RUN: Final = (RunQueued, RunStarted, RunCancelRequested, RunFinished)
 _SUCCEEDED: Final = Status.SUCCEEDED  # To look it up in the enum takes 90 ns.
-# Said by an attempt about itself, so fenced by its number; the other endings are the run's own decision.
-OF_ATTEMPT: Final = (StepStarted, StepSucceeded, StepFailed, StepRetried)
+# Said by an attempt or about this very one, so fenced by its number; other endings are the run's own decision.
+OF_ATTEMPT: Final = (StepStarted, StepSucceeded, StepFailed, StepRetried, StepWaiting, StepWoken)
 
 
 class RunLog:

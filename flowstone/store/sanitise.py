@@ -10,7 +10,7 @@ from dataclasses import replace
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
-from flowstone.runs.events import RunCancelRequested, RunQueued, StepRetried
+from flowstone.runs.events import RunCancelRequested, RunQueued, StepRetried, StepWaiting, StepWoken
 from flowstone.store.event_log import ENDINGS
 from flowstone.store.json_safe import json_safe, safe_text
 
@@ -82,6 +82,10 @@ def _request(request: RunRequest) -> RunRequest:
     return replace(request, tags=tags)
 
 
+def _named(event: Any) -> Any:
+    return replace(event, name=safe_text(event.name))
+
+
 def _ending(event: Any) -> Any:
     record = _record(event.materialization)
     return event if record is event.materialization else replace(event, materialization=record)
@@ -91,6 +95,8 @@ _CHANGES: Final[Mapping[type[Any], Callable[[Any], Any]]] = MappingProxyType(
     {
         **dict.fromkeys(ENDINGS, _ending),
         StepRetried: lambda event: replace(event, failure=_failure(event.failure)),
+        StepWaiting: _named,
+        StepWoken: _named,
         RunCancelRequested: lambda event: replace(event, reason=safe_text(event.reason)),
         RunQueued: lambda event: replace(event, request=_request(event.request)),
     }

@@ -20,6 +20,7 @@ from flowstone.runs.events import (
     StepReused,
     StepStarted,
     StepSucceeded,
+    StepWaiting,
 )
 from flowstone.runs.records import Failure, Materialization, Status
 
@@ -73,6 +74,13 @@ def test_counts_and_running(tally):
     tally.apply(StepFailed(AT, "r1", "raw", "b", 2, record("b", Status.FAILED)))
     tally.apply(RunFinished(AT, "r1", "raw", Status.FAILED))
     assert (tally.done, tally.status) == (3, Status.FAILED)
+
+
+def test_a_step_that_waits_does_not_run(tally):
+    """It is neither done nor under way."""
+    tally.apply(started("a"))
+    tally.apply(StepWaiting(AT, "r1", "raw", "a", 1, "publish", "approval"))
+    assert (tally.done, tally.retries, tally.running) == (0, 0, {})
 
 
 def test_other_runs_do_not_count(tally):

@@ -15,6 +15,8 @@ from flowstone.runs.events import (
     StepSkipped,
     StepStarted,
     StepSucceeded,
+    StepWaiting,
+    StepWoken,
 )
 from flowstone.runs.plan import AssetPlan
 from flowstone.runs.records import Failure, Materialization, Status
@@ -22,6 +24,31 @@ from flowstone.runs.records import Failure, Materialization, Status
 AT = datetime(2025, 1, 1, tzinfo=UTC)
 FAILURE = Failure("error", "ValueError: no", retryable=True)
 NODE_LEFT = Failure("lost", "the node was shut down", retryable=True)
+
+
+def same(key: int) -> list[int]:
+    """The link of a key to the same key: where both assets have as many, their steps are counterparts."""
+    return [key]
+
+
+class HandEdge:
+    """A dependency that calls a function of the key, which may name keys that the upstream does not have."""
+
+    def __init__(self, plan: AssetPlan, upstream: AssetPlan, choose: Any) -> None:
+        self.upstream = upstream
+        self.aligned = choose is same and len(plan.keys) == len(upstream.keys)
+        self._choose = choose
+
+    def numbers(self, position: int, keys: Any) -> list[range]:
+        chosen = self._choose(keys[position])
+        if isinstance(chosen, range):
+            start, stop = chosen.start, min(chosen.stop, len(self.upstream.keys))
+            return [range(self.upstream.offset + start, self.upstream.offset + stop)]
+        wanted = sorted(key for key in chosen if 0 <= key < len(self.upstream.keys))
+        at = [self.upstream.offset + key for key in wanted]
+        if at and at[-1] - at[0] == len(at) - 1:
+            return [range(at[0], at[-1] + 1)]
+        return [range(number, number + 1) for number in at]
 
 
 @dataclass
@@ -39,21 +66,25 @@ class HandPlan:
             self.assets.append(AssetPlan(name, index, offset, range(size), self.refresh.get(name, "all")))
             offset += size
         self.total = offset
-        names = list(self.sizes)
-        for plan in self.assets:
-            plan.downstream = [
-                names.index(other) for other, links in self.links.items() if plan.asset in links
-            ]
         self.by_name = {plan.asset: plan for plan in self.assets}
+        for plan in self.assets:
+            links = self.links.get(plan.asset, {})
+            edges = [HandEdge(plan, self.by_name[name], choose) for name, choose in links.items()]
+            plan.edges = edges  # type: ignore[assignment]  # structural twin
+            if all(edge.aligned for edge in edges):
+                plan.shifts = [plan.offset - edge.upstream.offset for edge in edges]
+            else:
+                plan.shifts = None
+            plan.downstream = [
+                self.by_name[other].index for other, links in self.links.items() if plan.asset in links
+            ]
+
+    def of(self, step: int) -> AssetPlan:
+        return next(plan for plan in reversed(self.assets) if plan.offset <= step)
 
     def upstream(self, step: int) -> list[range]:
-        plan = next(p for p in reversed(self.assets) if p.offset <= step)
-        found = []
-        for name, choose in self.links.get(plan.asset, {}).items():
-            up = self.by_name[name]
-            keys = sorted(k for k in choose(step - plan.offset) if 0 <= k < len(up.keys))
-            found += [range(up.offset + k, up.offset + k + 1) for k in keys]
-        return found
+        plan = self.of(step)
+        return list(plan.upstream(step - plan.offset))
 
     def upstream_steps(self, step: int) -> list[int]:
         return [number for numbers in self.upstream(step) for number in numbers]
@@ -63,7 +94,7 @@ class HandPlan:
         return None if plan is None or partition_key is None else plan.offset + int(partition_key)
 
     def name(self, step: int) -> tuple[str, str]:
-        plan = next(p for p in reversed(self.assets) if p.offset <= step)
+        plan = self.of(step)
         return plan.asset, str(step - plan.offset)
 
 
@@ -91,6 +122,14 @@ def retried(plan: HandPlan, step: int, attempt: int) -> StepRetried:
 def released(plan: HandPlan, step: int, attempt: int) -> StepRetried:
     """Its node went away in order, and stopped it first."""
     return StepRetried(AT, "run", *plan.name(step), attempt, NODE_LEFT, 0.0)
+
+
+def waiting(plan: HandPlan, step: int, attempt: int) -> StepWaiting:
+    return StepWaiting(AT, "run", *plan.name(step), attempt, "publish", "approval")
+
+
+def woken(plan: HandPlan, step: int, attempt: int) -> StepWoken:
+    return StepWoken(AT, "run", *plan.name(step), attempt, "publish")
 
 
 def cancelled(plan: HandPlan, step: int, attempt: int = 0) -> StepCancelled:

@@ -8,7 +8,15 @@ import pytest
 
 from flowstone.runs import endings
 from flowstone.runs.endings import PlannedStep
-from flowstone.runs.events import StepCancelled, StepFailed, StepRetried, StepStarted, StepSucceeded
+from flowstone.runs.events import (
+    StepCancelled,
+    StepFailed,
+    StepRetried,
+    StepStarted,
+    StepSucceeded,
+    StepWaiting,
+    StepWoken,
+)
 from flowstone.runs.records import Failure, Status
 
 AT = datetime(2026, 1, 2, tzinfo=UTC)
@@ -50,6 +58,13 @@ def test_an_attempt_that_another_one_follows_has_no_record(event):
     """The step goes on."""
     assert isinstance(event, StepRetried)
     assert (event.attempt, event.delay) == (3, 2.0 if event.failure is FAILURE else 0.0)
+
+
+def test_a_wait_and_its_end_name_the_same_attempt():
+    """The step goes on afterwards."""
+    wait = endings.waiting(STEP, BEGAN, "publish", "approval", AT)
+    assert wait == StepWaiting(BEGAN, "run-1", "raw", "a", 3, "publish", "approval", AT)
+    assert endings.woken(wait, AT) == StepWoken(AT, "run-1", "raw", "a", 3, "publish")
 
 
 def test_what_died_is_told_from_its_last_event():

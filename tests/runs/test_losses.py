@@ -254,6 +254,19 @@ def test_what_is_kept_is_cancelled_with_its_run():
     assert state.apply(cancelled(plan, 0, 1)) == [FinishRun(Status.CANCELLED)]
 
 
+def test_a_cancel_on_record_stops_nothing_where_nothing_runs():
+    """What was in flight went with its process: it has only to be recorded."""
+    plan = HandPlan({"a": 2})
+    state = resumed(plan, started(plan, 0, 1), cancel_requested())
+    assert state.begin() == [RecordCancelled((0, 1))]
+
+
+def test_what_is_kept_is_not_stopped_unless_its_run_is_cancelled():
+    """It goes on as if nothing had happened."""
+    plan = HandPlan({"a": 2})
+    assert resumed(plan, started(plan, 0, 1)).begin(kept={0}) == [StartStep(1, 1)]
+
+
 def test_an_attempt_handed_back_before_it_began_has_used_its_number():
     """The next one is told apart from it by the number."""
     plan = HandPlan({"a": 1})

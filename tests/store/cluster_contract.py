@@ -15,7 +15,7 @@ from typing import Protocol
 
 import pytest
 
-from flowstone.runs.events import StepRetried
+from flowstone.runs.events import StepRetried, StepWaiting
 from flowstone.runs.records import Status
 from flowstone.store.cluster import Node, NodeReport, Notification, StepLease
 from flowstone.store.protocol import StaleWrite, Store
@@ -489,15 +489,29 @@ class ClusterContract:
         ]
 
     async def test_the_owner_learns_how_attempts_ended(self, place, owned):
-        """Success, failure, retry and cancel of just these attempts; others' and open ones' are left out."""
+        """Success, failure, retry, cancel and wait of just these attempts; others' and open ones' are left out."""
         first, _ = owned
         retried = StepRetried(at(5), "run-1", "c", None, 1, FAILURE, 2.5)
-        ends = [end("a"), end("b", "k", status=Status.FAILED), retried, end("d", status=Status.CANCELLED)]
+        waits = StepWaiting(at(5), "run-1", "f", None, 1, "publish", "approval")
+        ends = [
+            end("a"),
+            end("b", "k", status=Status.FAILED),
+            retried,
+            end("d", status=Status.CANCELLED),
+            waits,
+        ]
         for event in ends:
             await place.store.write(start(event.asset, event.partition_key), 1)
             await place.store.write(event, 1)
         await place.store.write(start("e"), 1)
-        asked = {("a", None): 1, ("b", "k"): 1, ("c", None): 1, ("d", None): 1, ("e", None): 1}
+        asked = {
+            ("a", None): 1,
+            ("b", "k"): 1,
+            ("c", None): 1,
+            ("d", None): 1,
+            ("e", None): 1,
+            ("f", None): 1,
+        }
         assert sorted(await first.endings("run-1", asked), key=lambda event: event.asset) == ends
         assert list(await first.endings("run-1", {("c", None): 2, ("a", "k"): 1})) == []
         assert list(await first.endings("run-1", {})) == []

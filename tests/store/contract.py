@@ -19,7 +19,15 @@ import pytest
 
 from flowstone import errors
 from flowstone.assets.partition_keys import encode_partition
-from flowstone.runs.events import RunCancelRequested, RunQueued, StepProgressed, StepRetried, StepSucceeded
+from flowstone.runs.events import (
+    RunCancelRequested,
+    RunQueued,
+    StepProgressed,
+    StepRetried,
+    StepSucceeded,
+    StepWaiting,
+    StepWoken,
+)
 from flowstone.runs.records import Status
 from flowstone.store.protocol import KeyTaken, StaleWrite, Store
 from tests.store.facts import FAILURE, at, begun, end, ending, over, record, run, start
@@ -282,7 +290,13 @@ class StoreContract:
             start("a", attempt=1),
             StepRetried(at(2), "run-1", "a", None, 1, FAILURE, 0.5),
             start("a", attempt=2),
-            end("a", attempt=2),
+            StepWaiting(at(2), "run-1", "a", None, 2, "publish", "approval", at(9)),
+            StepWoken(at(2), "run-1", "a", None, 2, "publish"),
+            start("a", attempt=3),
+            StepWaiting(at(2), "run-1", "a", None, 3, "bank", "signal"),
+            StepWoken(at(2), "run-1", "a", None, 3, "bank"),
+            start("a", attempt=4),
+            end("a", attempt=4),
             end("b", "eu", status=Status.REUSED),
             end("c", status=Status.SKIPPED),
             end("d", status=Status.CANCELLED, attempt=0),
@@ -407,13 +421,16 @@ class StoreContract:
         assert len(await store.events("run-1")) == 2
 
     async def test_an_overtaken_attempt_is_refused(self, place):
-        """Once attempt 2 has started, attempt 1 can neither succeed, fail, retry nor start."""
+        """Once attempt 2 has started, attempt 1 can neither succeed, fail, retry, wait, be woken nor start."""
         store = place.store
         await store.create_run(run())
         await store.write(start("a", attempt=1))
         await store.write(start("a", attempt=2))
         retried = StepRetried(at(2), "run-1", "a", None, 1, FAILURE, 0.5)
-        for late in (end("a", attempt=1), end("a", attempt=1, status=Status.FAILED), retried, start("a")):
+        waits = StepWaiting(at(2), "run-1", "a", None, 1, "publish", "approval")
+        woken = StepWoken(at(2), "run-1", "a", None, 1, "publish")
+        failed = end("a", attempt=1, status=Status.FAILED)
+        for late in (end("a", attempt=1), failed, retried, waits, woken, start("a")):
             with pytest.raises(StaleWrite, match="overtaken by attempt 2"):
                 await store.write(late)
         await store.write(end("a", attempt=2))

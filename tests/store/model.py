@@ -12,6 +12,8 @@ from flowstone.runs.events import (
     StepRetried,
     StepStarted,
     StepSucceeded,
+    StepWaiting,
+    StepWoken,
 )
 from flowstone.runs.records import Status
 
@@ -103,7 +105,9 @@ class Model:
         step = (event.asset, event.partition_key)
         if any((record.asset, record.partition_key) == step for record in run.records):
             raise Refused
-        if isinstance(event, StepStarted | StepSucceeded | StepFailed | StepRetried):
+        if isinstance(
+            event, StepStarted | StepSucceeded | StepFailed | StepRetried | StepWaiting | StepWoken
+        ):
             begun = [
                 past.attempt
                 for past in run.events

@@ -22,6 +22,7 @@ from flowstone.runs.events import (
     StepRetried,
     StepStarted,
     StepSucceeded,
+    StepWaiting,
 )
 from flowstone.runs.records import Status
 from flowstone.store.cluster import Beats, NodeReport, Notification, WatchedNode
@@ -31,7 +32,7 @@ from flowstone.store.protocol import StaleWrite
 
 __all__ = ["SharedMemory", "SharedMemoryStore"]
 
-_ENDS = (StepSucceeded, StepFailed, StepCancelled, StepRetried)
+_ENDS = (StepSucceeded, StepFailed, StepCancelled, StepRetried, StepWaiting)
 _LOOK = 1.0
 
 

@@ -123,6 +123,14 @@ any_event = st.one_of(
     st.builds(events.StepStarted, **attempted),
     st.builds(events.StepProgressed, **attempted, fraction=numbers, message=st.none() | names),
     st.builds(events.StepRetried, **attempted, failure=failures, delay=numbers),
+    st.builds(
+        events.StepWaiting,
+        **attempted,
+        name=texts,
+        waits_for=st.sampled_from(["approval", "signal", "sleep"]),
+        deadline=st.none() | instants,
+    ),
+    st.builds(events.StepWoken, **attempted, name=texts),
     st.builds(events.StepSucceeded, **attempted, materialization=materializations()),
     st.builds(events.StepFailed, **attempted, materialization=materializations()),
     st.builds(events.StepCancelled, **attempted, materialization=materializations()),
@@ -198,6 +206,14 @@ TIDY = "a\ufffd"
             events.StepRetried(at(0), "r", "a", None, 1, Failure("io", TIDY, after=inf), inf),
         ),
         (
+            events.StepWaiting(at(0), "r", "a", None, 1, UNTIDY, "sleep", at(9)),
+            events.StepWaiting(at(0), "r", "a", None, 1, TIDY, "sleep", at(9)),
+        ),
+        (
+            events.StepWoken(at(0), "r", "a", None, 1, UNTIDY),
+            events.StepWoken(at(0), "r", "a", None, 1, TIDY),
+        ),
+        (
             events.RunCancelRequested(at(0), "r", "a", UNTIDY),
             events.RunCancelRequested(at(0), "r", "a", TIDY),
         ),
@@ -229,6 +245,8 @@ def test_every_event_has_a_shape():
         events.RunCancelRequested(at(0), "r", "a"),
         events.StepProgressed(at(0), "r", "a", None, 1, 0.5),
         events.StepRetried(at(0), "r", "a", None, 1, FAILURE, 0.5),
+        events.StepWaiting(at(0), "r", "a", None, 1, "publish", "approval"),
+        events.StepWoken(at(0), "r", "a", None, 1, "publish"),
     ]
     assert {encode_event(event)["kind"] for event in made} == kinds
 

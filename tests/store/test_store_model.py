@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
 from flowstone import errors
-from flowstone.runs.events import StepRetried
+from flowstone.runs.events import StepRetried, StepWaiting, StepWoken
 from flowstone.runs.records import Status
 from flowstone.store import FileStore, MemoryStore, StaleWrite, summary
 from flowstone.store import file as file_module
@@ -37,11 +37,14 @@ def run_events(draw, run_id):
     """One event of a run, from a world small enough that events meet."""
     asset, key = draw(keys)
     where = {"run_id": run_id, "second": draw(seconds), "attempt": draw(attempts)}
-    match draw(st.sampled_from(["start", "retry", "end", "end", "end", "begin", "finish"])):
+    match draw(st.sampled_from(["start", "pause", "end", "end", "end", "begin", "finish"])):
         case "start":
             return start(asset, key, **where)
-        case "retry":
-            return StepRetried(at(where["second"]), run_id, asset, key, where["attempt"], FAILURE, 0.5)
+        case "pause":
+            said = (at(where["second"]), run_id, asset, key, where["attempt"])
+            retried = StepRetried(*said, FAILURE, 0.5)
+            waits = StepWaiting(*said, "publish", "approval", at(9))
+            return draw(st.sampled_from([retried, waits, StepWoken(*said, "publish")]))
         case "begin":
             return begun(run_id, total=draw(attempts))
         case "finish":

@@ -18,6 +18,7 @@ from flowstone.runs.events import (
     StepSkipped,
     StepStarted,
     StepSucceeded,
+    StepWaiting,
 )
 
 if TYPE_CHECKING:
@@ -79,6 +80,8 @@ class Tally:
                     self.running[step] = f"{fraction:.0%}" + (f" {message}" if message else "")
             case StepRetried():
                 self.retries += 1
+                self.running.pop(step, None)
+            case StepWaiting():
                 self.running.pop(step, None)
             case RunFinished(status=status):
                 self.status = status

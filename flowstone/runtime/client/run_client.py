@@ -203,8 +203,7 @@ class RunClient:
         live = self._runs.live.get(run_id)
         record = await self.record(run_id)
         if live is not None and live.state is not None and not record.status.terminal:
-            state = live.state
-            return Status.WAITING if state.waiting and not state.running else Status.RUNNING
+            return Status.WAITING if live.state.waits else Status.RUNNING
         return record.status
 
     async def result(self, run_id: str) -> RunResult:

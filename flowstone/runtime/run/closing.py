@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from flowstone.errors import StoreUnavailable
 from flowstone.runs import endings
 from flowstone.runs.endings import PlannedStep
-from flowstone.runs.events import RunFinished, StepRetried, StepStarted
+from flowstone.runs.events import RunFinished, StepRetried, StepStarted, StepWaiting
 from flowstone.runs.records import Failure, Status
 from flowstone.runtime.execution.guard import describe
 from flowstone.store.protocol import StaleWrite, StoreRefused
@@ -90,6 +90,6 @@ async def _in_flight(ctx: RuntimeContext, run_id: str) -> list[StepStarted | Ste
             after = number
             if isinstance(event, StepStarted | StepRetried):
                 open_attempts[event.asset, event.partition_key] = event
-            elif hasattr(event, "materialization"):
+            elif hasattr(event, "materialization") or isinstance(event, StepWaiting):
                 open_attempts.pop((event.asset, event.partition_key), None)
     return list(open_attempts.values())

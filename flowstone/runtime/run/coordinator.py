@@ -26,6 +26,7 @@ from flowstone.runs.commands import (
     Command,
     FinishRun,
     HoldStarts,
+    ParkRun,
     RecordCancelled,
     RecordSkipped,
     RetryDue,
@@ -339,10 +340,11 @@ class RunCoordinator(Actor):
                 case RecordCancelled(steps):
                     self._write([self._cancelled(step) for step in steps], steps)
                 case CancelSteps(steps):
-                    for step in steps:
-                        self._stop_attempt(step)
+                    self._stop_attempts(steps)
                 case FinishRun(status):
                     self._final = status
+                case ParkRun():
+                    pass  # It lives on, and goes on when a step is woken.
                 case _:
                     assert_never(command)
 
@@ -388,6 +390,10 @@ class RunCoordinator(Actor):
     def _attempt_over(self, attempt: Attempt, event: AttemptEnd | None, how: Exit) -> None:
         self._ctx.admission.leave(attempt)
         self._me.ref.cast(StepEnded(attempt, event, how))
+
+    def _stop_attempts(self, steps: Sequence[int]) -> None:
+        for step in steps:
+            self._stop_attempt(step)
 
     def _stop_attempt(self, step: int) -> None:
         attempt = self._attempts.get(step)

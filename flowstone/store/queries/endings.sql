@@ -1,4 +1,4 @@
--- $1: the run, $2: assets, $3: keys, $4: attempts. Records of steps, and retries of just these attempts.
+-- $1: the run, $2: assets, $3: keys, $4: attempts. Records of steps, and what else ended just these attempts.
 select made.number, null as kind, null::timestamptz as at, made.run_id, made.asset, made.key, made.attempt,
     made.details::text, made.event::text, made.status, made.started_at, made.finished_at, made.code_version,
     made.data_version, made.location, made.io, made.size
@@ -12,5 +12,5 @@ select events.number, events.kind, events.at, events.run_id, events.asset, event
 from unnest($2::text[], $3::text[], $4::integer[]) as wanted(asset, key, attempt)
 join flowstone.events
     on events.run_id = $1 and events.asset = wanted.asset and events.key = wanted.key
-        and events.attempt = wanted.attempt and events.kind = 'step.retried'
+        and events.attempt = wanted.attempt and events.kind in ('step.retried', 'step.waiting')
 order by number

@@ -1,0 +1,110 @@
+"""Which of the steps that are ready start next, within the slots of the run.
+
+What an input has just made ready goes first, so that results flow downstream before new sources are opened. A
+step that may have ended a process runs alone, so that its neighbours do not lose an attempt with it: it waits
+until nothing runs, and nothing starts before it is over.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from typing import TYPE_CHECKING
+
+from flowstone.runs.commands import StartStep
+from flowstone.runs.step_states import READY, RUNNING
+
+if TYPE_CHECKING:
+    from flowstone.runs.attempts import Attempts
+    from flowstone.runs.commands import Command
+
+__all__ = ["Starts"]
+
+
+class Starts:
+    """Steps that are ready, and steps that run.
+
+    Args:
+        states: The state of each step.
+        attempts: Their attempts.
+        slots: Steps that may run at a time; at least 1.
+
+    Attributes:
+        running: The steps that run, in the order they were started: iteration must not depend on hashes.
+        held: Whether nothing is to be started any more.
+    """
+
+    __slots__ = (
+        "_alone",
+        "_attempts",
+        "_lone",
+        "_sources",
+        "_states",
+        "_unblocked",
+        "held",
+        "running",
+        "slots",
+    )
+
+    def __init__(self, states: bytearray, attempts: Attempts, slots: int) -> None:
+        self._states = states
+        self._attempts = attempts
+        self._unblocked: deque[int] = deque()
+        self._sources: deque[int] = deque()
+        self._alone: deque[int] = deque()
+        self._lone: int | None = None  # A step that runs alone.
+        self.slots = slots
+        self.held = False
+        self.running: dict[int, None] = {}
+
+    def __len__(self) -> int:
+        return len(self._unblocked) + len(self._sources) + len(self._alone) + len(self.running)
+
+    def unblocked(self, step: int) -> None:
+        """A step is ready that goes before new sources."""
+        self._states[step] = READY
+        self._unblocked.append(step)
+
+    def source(self, step: int) -> None:
+        """A step is ready that goes when there is nothing better to do."""
+        self._states[step] = READY
+        self._sources.append(step)
+
+    def alone(self, step: int) -> None:
+        """A step is ready that must run alone."""
+        self._states[step] = READY
+        self._alone.append(step)
+
+    def over(self, step: int) -> None:
+        """A step runs no more."""
+        del self.running[step]
+        if step == self._lone:
+            self._lone = None
+
+    def drop_ready(self) -> list[int]:
+        """Forget the steps that are ready; returns them."""
+        steps = [*self._unblocked, *self._sources, *self._alone]
+        for queue in (self._unblocked, self._sources, self._alone):
+            queue.clear()
+        return steps
+
+    def order(self, commands: list[Command]) -> None:
+        """Add the starts for which there are slots."""
+        running, numbers = self.running, self._attempts.numbers
+        while len(running) < self.slots:
+            queue = self._unblocked or self._sources
+            if self._alone or self._lone is not None:
+                if running:
+                    return
+                queue = self._alone
+                self._lone = queue[0]
+            if not queue:
+                return
+            step = queue.popleft()
+            running[step] = None
+            self._states[step] = RUNNING
+            if not numbers or step not in numbers:
+                commands.append(StartStep(step, 1))
+            else:
+                attempt = self._attempts.begin(step)
+                alone = queue is self._alone
+                commands.append(StartStep(step, attempt, alone, self._attempts.failures(step)))

@@ -1,0 +1,441 @@
+"""The window of a run: which of its steps are looked at, when, and what each of them waits for.
+
+Map of this file
+    "Looking"       the cursors, and what a step is found to wait for
+    "Ends"          what an end means for those that waited for it
+    "Waiting"       steps that wait for somebody else leave the window, and come back
+    "Lanes"         how far the window has come in each asset's plan
+
+How a run of a million steps stays small
+    A step's state is one byte. Only steps inside the window have anything more: each asset's plan is walked by a
+    cursor, which examines a step once all its upstream steps have been examined themselves. An examined step
+    that has not ended is *live*, and an asset has at most `share` live steps. So the window moves along all
+    assets at once (the first partition's report does not wait for the last partition's raw data) and what is
+    held is bounded by the window, not by the run.
+
+    It cannot get stuck: take the first asset, in topological order, whose cursor is not at its end. Everything
+    upstream of its next step has been examined, so the cursor may move unless the asset has `share` live steps;
+    the topologically first live step is running, ready or being recorded.
+
+    Rejected: a set of remaining dependency counters for all steps (a million objects before the first step
+    starts), and walking partition by partition (meaningless when assets have different partition sets).
+
+What waits for somebody else leaves the window
+    A waiting step is not live, and neither is one that depends on it, however indirectly: that one is *deferred*.
+    Both are a byte again, the cursor goes on to what comes after them, and a blocked step waits for live steps
+    only. When a step is woken, it and whatever was deferred because of it become unexamined and the cursors go
+    back to them: they enter the window as they did the first time. So a hundred thousand steps that are woken
+    at once need no more room than a hundred thousand that were never looked at.
+
+    Rejected: to remember who was deferred because of whom (an entry for every such step). Between assets of the
+    same partitions it is the counterpart; otherwise everything deferred of the asset is examined anew, which
+    costs a look at each.
+"""
+
+from __future__ import annotations
+
+import re
+from bisect import bisect_right
+from collections import deque
+from typing import TYPE_CHECKING, Final
+
+from flowstone.runs.step_states import (
+    BLOCKED,
+    CANCELLED,
+    DEFERRED,
+    FAILED,
+    READY,
+    RETRYING,
+    SKIPPED,
+    SUCCEEDED,
+    UNEXAMINED,
+    WAITING,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from flowstone.runs.plan import AssetPlan, RunPlan
+
+__all__ = ["Window"]
+
+# Among the states of many steps at once: those that end by themselves, need somebody's help, give no value.
+_PENDING: Final = re.compile(b"[%c-%c]" % (BLOCKED, RETRYING))
+_ASIDE: Final = re.compile(b"[%c%c]" % (WAITING, DEFERRED))
+_DROPPED: Final = re.compile(b"[%c-%c]" % (FAILED, CANCELLED))
+
+_EXAMINE_DEFERRED: Final = bytes.maketrans(bytes([DEFERRED]), bytes([UNEXAMINED]))
+_EXAMINE_ALL: Final = bytes.maketrans(bytes([WAITING, DEFERRED]), bytes([UNEXAMINED, UNEXAMINED]))
+
+
+class Window:
+    """Looks at the steps of a plan, few at a time.
+
+    It changes the state of a step to and from `BLOCKED`, `WAITING` and `DEFERRED`; every other state is its
+    user's decision.
+
+    Args:
+        plan: What the run consists of.
+        states: The state of each step.
+        size: Roughly how many steps may be live.
+
+    Attributes:
+        due: Assets whose cursors may be able to move; `walk` moves them.
+        bounded: Whether any asset has more steps than may be live; otherwise live steps are not counted.
+        aside: How many steps have left the window without having ended: waiting ones and deferred ones.
+        deferred: How many of them are deferred.
+    """
+
+    __slots__ = (
+        "_blocked",
+        "_closed",
+        "_lanes",
+        "_offsets",
+        "_share",
+        "_single",
+        "_states",
+        "_waiters",
+        "aside",
+        "bounded",
+        "deferred",
+        "due",
+    )
+
+    def __init__(self, plan: RunPlan, states: bytearray, size: int) -> None:
+        self._states = states
+        self._lanes = [_Lane(asset_plan) for asset_plan in plan.assets]
+        self._offsets = [lane.plan.offset for lane in self._lanes]
+        sizes = [asset_plan.end - asset_plan.offset for asset_plan in plan.assets]
+        wide = len(sizes) - sizes.count(1)
+        self._single = wide == 0  # Then steps have the same numbers as their assets.
+        self._share = max(1, size // max(1, wide))
+        self.bounded = max(sizes, default=0) > self._share
+        self._blocked: dict[int, int] = {}  # Step -> how many upstream steps are under way.
+        self._waiters: dict[int, list[int]] = {}  # Upstream step -> blocked steps it holds up.
+        self._closed = False
+        self.due: deque[_Lane] = deque()
+        self.aside = 0
+        self.deferred = 0
+
+    @property
+    def blocked(self) -> int:
+        """How many live steps wait for upstream steps."""
+        return len(self._blocked)
+
+    # Looking ------------------------------------------------------------------------------------------------
+
+    def open(self, live: Sequence[int]) -> None:
+        """Begin at the beginning, with steps that are live already; what waits is found where it is."""
+        self.aside = self._states.count(WAITING)
+        if self.bounded:
+            for step in live:
+                self._lane_of(step).live += 1
+        self.due.extend(self._lanes)
+
+    def close(self) -> tuple[int, ...]:
+        """The run is cancelled: what is not live passes without a look, what waits or is deferred included.
+
+        Returns:
+            The steps that were blocked; nothing holds them any more.
+        """
+        self._closed = True
+        blocked = tuple(self._blocked)
+        self._blocked.clear()
+        self._waiters.clear()
+        for lane in self._lanes:
+            if self.aside:
+                self._look_again(lane, _EXAMINE_ALL)
+            self._is_due(lane)
+        self.aside = self.deferred = 0
+        return blocked
+
+    def walk(self) -> Iterator[tuple[int, int]]:
+        """Move the cursors as far as they go, also those of assets downstream of one that moved.
+
+        Yields:
+            Each step that is live now and held up by nothing, and what becomes of it: `READY` if its inputs
+            are there, `SKIPPED` if one of them will never be. Its state is to be decided at once.
+        """
+        states, due, share = self._states, self.due, self._share
+        while due:
+            lane = due.popleft()
+            lane.queued = False
+            before = lane.cursor
+            while lane.live < share:
+                step = states.find(UNEXAMINED, lane.cursor, lane.end)
+                if step < 0:
+                    lane.cursor = lane.end
+                    break
+                lane.cursor = step
+                found = READY if self._closed else self._examine(lane.plan, step)
+                if found == UNEXAMINED:
+                    break
+                lane.cursor = step + 1
+                if found == DEFERRED:
+                    self._defer(lane, step)
+                    continue
+                lane.live += self.bounded
+                if found != BLOCKED:
+                    yield step, found
+            if lane.cursor > before:
+                for index in lane.plan.downstream:
+                    follower = self._lanes[index]
+                    if not follower.queued:
+                        self._is_due(follower)
+
+    def dropped_upstream(self, step: int) -> int:
+        """The first upstream step that will never give a value; there is one."""
+        lane = self._lane_of(step)
+        for numbers in lane.plan.upstream(step - lane.plan.offset):
+            found = _DROPPED.search(self._states, numbers.start, numbers.stop)
+            if found is not None:
+                return found.start()
+        raise AssertionError(f"step {step} has all its inputs")
+
+    def failed_upstream(self, step: int) -> int:
+        """A failed step from which a skipped one descends.
+
+        What stands between them may not be examined: of steps that are skipped together, any may be the first
+        on record, and a restart may come before the next.
+        """
+        stack, seen = [step], {step}
+        while stack:
+            at = stack.pop()
+            plan = self._lane_of(at).plan
+            for numbers in plan.upstream(at - plan.offset):
+                found = self._states.find(FAILED, numbers.start, numbers.stop)
+                if found >= 0:
+                    return found
+                between = [
+                    up for up in numbers if self._states[up] in (UNEXAMINED, SKIPPED) and up not in seen
+                ]
+                stack += between
+                seen.update(between)
+        raise AssertionError(f"step {step} is skipped, and nothing upstream of it has failed")
+
+    def _examine(self, plan: AssetPlan, step: int) -> int:
+        """Where a step stands; `UNEXAMINED` while one of its upstream steps has not been examined."""
+        shifts = plan.shifts
+        if shifts is None:
+            return self._examine_ranges(step, plan.upstream(step - plan.offset))
+        if len(shifts) == 1:
+            return self._examine_one(step, step - shifts[0])
+        states = self._states
+        pending = []
+        found = READY
+        for shift in shifts:
+            code = states[step - shift]
+            if code < WAITING:
+                if code == UNEXAMINED:
+                    return UNEXAMINED
+                pending.append(step - shift)
+            elif code >= FAILED:
+                found = SKIPPED
+            elif code < SUCCEEDED and found == READY:
+                found = DEFERRED
+        if pending and found == READY:
+            self._block(step, pending)
+            return BLOCKED
+        return found
+
+    def _examine_one(self, step: int, upstream: int) -> int:
+        code = self._states[upstream]
+        if code < WAITING:
+            if code == UNEXAMINED:
+                return UNEXAMINED
+            self._block(step, (upstream,))
+            return BLOCKED
+        if code < SUCCEEDED:
+            return DEFERRED
+        return READY if code < FAILED else SKIPPED
+
+    def _examine_ranges(self, step: int, ranges: Sequence[range]) -> int:
+        if len(ranges) == 1 and len(ranges[0]) == 1:
+            return self._examine_one(step, ranges[0].start)
+        states = self._states
+        # From the end: a step whose inputs are not all examined is mostly missing the last of them.
+        for numbers in reversed(ranges):
+            if states.find(UNEXAMINED, numbers.start, numbers.stop) >= 0:
+                return UNEXAMINED
+        found = READY
+        for numbers in ranges:
+            if _DROPPED.search(states, numbers.start, numbers.stop):
+                return SKIPPED
+            if _ASIDE.search(states, numbers.start, numbers.stop):
+                found = DEFERRED
+        if found == READY:
+            pending = [
+                match.start()
+                for numbers in ranges
+                for match in _PENDING.finditer(states, numbers.start, numbers.stop)
+            ]
+            if pending:
+                self._block(step, pending)
+                return BLOCKED
+        return found
+
+    def _block(self, step: int, pending: Sequence[int]) -> None:
+        self._states[step] = BLOCKED
+        self._blocked[step] = len(pending)
+        waiters = self._waiters
+        for upstream in pending:
+            waiting = waiters.get(upstream)
+            if waiting is None:
+                waiters[upstream] = [step]
+            else:
+                waiting.append(step)
+
+    # Ends ---------------------------------------------------------------------------------------------------
+
+    def release(self, step: int) -> Sequence[int]:
+        """A step has a value: the steps that waited for nothing else."""
+        waiters = self._waiters.pop(step, None)
+        if waiters is None:
+            return ()
+        blocked = self._blocked
+        free = []
+        for waiter in waiters:
+            left = blocked.get(waiter)
+            if left == 1:
+                del blocked[waiter]
+                free.append(waiter)
+            elif left is not None:  # None: it was dropped.
+                blocked[waiter] = left - 1
+        return free
+
+    def drop(self, step: int) -> Sequence[int]:
+        """A step will never have a value: the steps that waited for it; those it deferred are examined anew."""
+        if self.deferred:
+            self._recall(step)
+        waiters = self._waiters.pop(step, ())
+        return [waiter for waiter in waiters if self._blocked.pop(waiter, None) is not None]
+
+    def leave(self, step: int) -> None:
+        """A live step has ended, and that is recorded; of interest only where the window is bounded."""
+        self._make_room(self._lane_of(step))
+
+    # Waiting ------------------------------------------------------------------------------------------------
+
+    def set_aside(self, step: int) -> None:
+        """A running step waits for somebody else: it leaves the window, and with it all that depends on it."""
+        self._states[step] = WAITING
+        self.aside += 1
+        self._make_room(self._lane_of(step))
+        stack = [step]
+        while stack:
+            for waiter in self._waiters.pop(stack.pop(), ()):
+                left = self._blocked.pop(waiter, None)
+                if left is None:
+                    continue
+                lane = self._lane_of(waiter)
+                if left > 1:
+                    self._let_go(lane.plan, waiter)
+                self._defer(lane, waiter)
+                self._make_room(lane)
+                stack.append(waiter)
+
+    def wake(self, step: int) -> None:
+        """A waiting step goes on: it and what was deferred because of it are examined anew."""
+        self.aside -= 1
+        self._examine_anew(self._lane_of(step), step)
+        if self.deferred:
+            self._recall(step)
+
+    def end_wait(self, step: int) -> None:
+        """A waiting step is about to end without another attempt: it is live until that is recorded."""
+        self.aside -= 1
+        self._lane_of(step).live += self.bounded
+
+    def _defer(self, lane: _Lane, step: int) -> None:
+        self._states[step] = DEFERRED
+        lane.deferred += 1
+        self.deferred += 1
+        self.aside += 1
+
+    def _let_go(self, plan: AssetPlan, waiter: int) -> None:
+        """Take a step that is blocked no more off the lists of the steps it waited for."""
+        for numbers in plan.upstream(waiter - plan.offset):
+            for pending in _PENDING.finditer(self._states, numbers.start, numbers.stop):
+                self._waiters[pending.start()].remove(waiter)
+
+    def _recall(self, step: int) -> None:
+        """Have everything examined anew that may have been deferred because of a step."""
+        stack: list[tuple[_Lane, int | None]] = [(self._lane_of(step), step)]
+        while stack:
+            lane, cause = stack.pop()  # No cause: any step of the asset.
+            for index in lane.plan.downstream:
+                follower = self._lanes[index]
+                if not follower.deferred:
+                    continue
+                counterpart = None if cause is None else follower.counterpart(lane, cause)
+                if counterpart is None:
+                    self.aside -= follower.deferred
+                    self.deferred -= follower.deferred
+                    self._look_again(follower, _EXAMINE_DEFERRED)
+                elif self._states[counterpart] == DEFERRED:
+                    self.aside -= 1
+                    self.deferred -= 1
+                    follower.deferred -= 1
+                    self._examine_anew(follower, counterpart)
+                else:
+                    continue
+                stack.append((follower, counterpart))
+
+    def _look_again(self, lane: _Lane, examine: bytes) -> None:
+        """Have the steps in some states examined anew."""
+        start, end = lane.plan.offset, lane.end
+        self._states[start:end] = self._states[start:end].translate(examine)
+        lane.deferred = 0
+        first = self._states.find(UNEXAMINED, start, end)
+        if first >= 0:
+            lane.cursor = first
+        self._is_due(lane)
+
+    def _examine_anew(self, lane: _Lane, step: int) -> None:
+        self._states[step] = UNEXAMINED
+        lane.cursor = min(lane.cursor, step)
+        self._is_due(lane)
+
+    # Lanes --------------------------------------------------------------------------------------------------
+
+    def _lane_of(self, step: int) -> _Lane:
+        return self._lanes[step if self._single else bisect_right(self._offsets, step) - 1]
+
+    def _make_room(self, lane: _Lane) -> None:
+        lane.live -= self.bounded
+        self._is_due(lane)
+
+    def _is_due(self, lane: _Lane) -> None:
+        if not lane.queued and lane.cursor < lane.end:
+            lane.queued = True
+            self.due.append(lane)
+
+
+class _Lane:
+    """How far the window has come in one asset's plan.
+
+    Attributes:
+        plan: The asset's plan.
+        cursor: All steps before it have been examined.
+        end: The number after the last step.
+        live: How many steps are live.
+        deferred: How many steps are deferred.
+        queued: Whether the cursor is about to be moved; at the beginning all are.
+    """
+
+    __slots__ = ("cursor", "deferred", "end", "live", "plan", "queued")
+
+    def __init__(self, plan: AssetPlan) -> None:
+        self.plan = plan
+        self.cursor = plan.offset
+        self.end = plan.end
+        self.live = 0
+        self.deferred = 0
+        self.queued = True
+
+    def counterpart(self, upstream: _Lane, step: int) -> int | None:
+        """The only step of this lane that may depend on a step of that one; None if there may be several."""
+        for edge in self.plan.edges:
+            if edge.upstream is upstream.plan and edge.aligned:
+                return step - upstream.plan.offset + self.plan.offset
+        return None

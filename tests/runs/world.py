@@ -1,0 +1,266 @@
+"""A world that carries out a run's commands in any order, and checks at each step what must always be true."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import Any
+
+from hypothesis import strategies as st
+
+from flowstone.runs.commands import (
+    AttemptLost,
+    CancelSteps,
+    CheckSteps,
+    FinishRun,
+    ParkRun,
+    RecordCancelled,
+    RecordSkipped,
+    RetryDue,
+    RetryStep,
+    StartStep,
+    StepsNeeded,
+)
+from flowstone.runs.events import StepStarted
+from flowstone.runs.records import Status
+from flowstone.runs.state import RunState
+from tests.runs.plans import (
+    HandPlan,
+    cancel_requested,
+    cancelled,
+    failed,
+    released,
+    retried,
+    reused,
+    same,
+    skipped,
+    started,
+    succeeded,
+    waiting,
+    woken,
+)
+
+__all__ = ["LINKS", "Resumed", "World", "make", "plans"]
+
+
+def make(plan: HandPlan, max_parallel: int = 4, window: int = 100) -> RunState:
+    return RunState(plan, max_parallel=max_parallel, window=window)  # type: ignore[arg-type]  # structural twin
+
+
+LINKS: dict[str, Any] = {
+    "same": same,
+    "all": lambda _key: list(range(6)),
+    "last2": lambda key: [key - 1, key],
+    "first": lambda _key: [0],
+    "ends": lambda key: [key, 0, 5],
+}
+
+
+@st.composite
+def plans(draw: st.DrawFn) -> HandPlan:
+    count = draw(st.integers(1, 5))
+    names = [f"n{i}" for i in range(count)]
+    sizes = {name: draw(st.integers(1, 6)) for name in names}
+    links: dict[str, Any] = {}
+    for i, name in enumerate(names):
+        for up in draw(st.lists(st.sampled_from(names[:i]), unique=True)) if i else []:
+            kind = draw(st.sampled_from(sorted(LINKS)))
+            choose = LINKS[kind]
+            links.setdefault(name, {})[up] = choose
+    refresh = {name: draw(st.sampled_from(["all", "missing"])) for name in names}
+    return HandPlan(sizes, links, refresh)
+
+
+class World:
+    """Carries out commands in whatever order hypothesis picks, and checks the invariants as it goes.
+
+    Args:
+        plan: The plan.
+        max_parallel: Slots.
+        window: The size of the window.
+        patience: Whether waiting steps are woken only when nothing else is left to be done.
+    """
+
+    def __init__(self, plan: HandPlan, max_parallel: int, window: int, *, patience: bool = False) -> None:
+        self.patience = patience
+        self.waiting: dict[int, int] = {}
+        self.parked = 0
+        self.at_rest = False
+        self.plan = plan
+        self.max_parallel = max_parallel
+        self.window = window
+        self.state = make(plan, max_parallel, window)
+        self.log: list[Any] = []
+        self.running: dict[int, int] = {}
+        self.stopping: set[int] = set()
+        self.timers: list[int] = []
+        self.checks: list[tuple[int, ...]] = []
+        self.to_record: list[Any] = []
+        self.ended: dict[int, Status] = {}
+        self.attempts: Counter[int] = Counter()
+        self.alone: int | None = None
+        self.losses: Counter[int] = Counter()
+        self.failures: Counter[int] = Counter()
+        self.finish: Status | None = None
+        self.cancel_asked = False
+        self.take(self.state.begin())
+
+    def take(self, commands: list[Any]) -> None:
+        for command in commands:
+            match command:
+                case StartStep(step, attempt, alone, failures):
+                    assert step not in self.running, "started while it runs"
+                    assert self.alone is None, "started beside one that runs alone"
+                    assert not (alone and self.running), "started alone beside others"
+                    assert failures == self.failures[step]
+                    self.alone = step if alone else None
+                    assert step not in self.ended, "started after its end"
+                    assert attempt == self.attempts[step] + 1, "attempts are numbered without gaps"
+                    assert not alone or self.losses[step], "alone without a reason"
+                    for up in self.plan.upstream_steps(step):
+                        assert self.ended.get(up) in (Status.SUCCEEDED, Status.REUSED), "before its inputs"
+                    self.attempts[step] = attempt
+                    self.running[step] = attempt
+                    self.log.append(started(self.plan, step, attempt))
+                case RetryStep(step, _):
+                    self.timers.append(step)
+                case CheckSteps(steps):
+                    self.checks.append(steps)
+                case CancelSteps(steps):
+                    assert set(steps) == set(self.running)
+                    self.stopping |= set(steps)
+                case RecordSkipped(steps):
+                    for step, cause in steps:
+                        assert self.ended[cause] is Status.FAILED
+                        self.to_record.append(skipped(self.plan, step))
+                case RecordCancelled(steps):
+                    self.to_record += [cancelled(self.plan, step) for step in steps]
+                case ParkRun():
+                    assert not self.at_rest, "parked twice"
+                    self.parked += 1
+                    self.at_rest = True
+                    self.check_parked()
+                case FinishRun(status):
+                    assert self.finish is None
+                    self.finish = status
+        assert len(self.running) <= self.max_parallel
+        assert set(self.state.running) == set(self.running)
+
+    def check_parked(self) -> None:
+        """All that can be done without the answers has been done and recorded."""
+        assert self.waiting
+        assert not any((self.running, self.timers, self.checks, self.to_record))
+        for step in sorted(set(range(self.plan.total)) - set(self.ended) - set(self.waiting)):
+            above = [self.ended.get(up) for up in self.plan.upstream_steps(step)]
+            assert None in above, f"{step} could be done"
+            assert set(above) <= {None, Status.SUCCEEDED, Status.REUSED}, f"{step} could be dropped"
+
+    def event(self, event: Any) -> None:
+        self.log.append(event)
+        step = self.plan.number(event.asset, event.partition_key)
+        assert step is not None
+        if hasattr(event, "materialization"):
+            assert step not in self.ended, "a second terminal record"
+            self.ended[step] = event.materialization.status
+        self.take(self.state.apply(event))
+
+    def begun(self) -> dict[int, int]:
+        """The last attempt of each step that is on record."""
+        return {
+            number: event.attempt
+            for event in self.log
+            if isinstance(event, StepStarted)
+            and (number := self.plan.number(event.asset, event.partition_key)) is not None
+        }
+
+    def moves(self) -> list[tuple[str, Any]]:
+        found: list[tuple[str, Any]] = [("end", step) for step in self.running]
+        found += [("lose", step) for step in self.running if self.attempts[step] < 6]
+        found += [("timer", step) for step in self.timers]
+        found += [("check", steps) for steps in self.checks]
+        found += [("record", event) for event in self.to_record]
+        busy = any((self.running, self.checks, self.to_record, self.cancel_asked))
+        assert self.state.waits == (not busy and any((self.timers, self.waiting)))
+        if not found:
+            assert self.at_rest == bool(self.waiting), "neither parked nor at work"
+        if not found or not self.patience:
+            found += [("wake", step) for step in self.waiting]
+        return found
+
+    def move(self, kind: str, what: Any, draw: Any) -> None:
+        match kind:
+            case "end":
+                attempt = self.leave(what)
+                if what in self.stopping:
+                    options = [cancelled, succeeded]
+                else:
+                    options = [succeeded, succeeded, failed] + (
+                        [retried, released, waiting, waiting] if attempt < 6 else []
+                    )
+                ending = draw(st.sampled_from(options))
+                self.failures[what] += ending is retried
+                if ending is waiting and not self.cancel_asked:
+                    self.waiting[what] = attempt
+                self.event(ending(self.plan, what, attempt))
+            case "wake":
+                self.at_rest = False
+                answer = draw(st.sampled_from([woken, woken, failed]))
+                self.event(answer(self.plan, what, self.waiting.pop(what)))
+            case "lose":
+                attempt = self.leave(what)
+                begun = draw(st.booleans())
+                self.losses[what] += begun
+                if not begun:
+                    self.log.remove(started(self.plan, what, attempt))
+                self.take(self.state.apply(AttemptLost(what, attempt, begun)))
+            case "timer":
+                self.timers.remove(what)
+                self.take(self.state.apply(RetryDue(what)))
+            case "check":
+                self.checks.remove(what)
+                keep = [step for step in what if step not in self.ended]
+                reuse = [step for step in keep if draw(st.booleans())]
+                for step in reuse:
+                    if self.state.status_of(step) is not Status.CANCELLED:
+                        self.event(reused(self.plan, step))
+                self.take(self.state.apply(StepsNeeded(tuple(s for s in what if s not in reuse))))
+            case _:
+                self.to_record.remove(what)
+                self.event(what)
+
+    def leave(self, step: int) -> int:
+        """The step's attempt runs no more; returns its number."""
+        if self.alone == step:
+            self.alone = None
+        return self.running.pop(step)
+
+    def cancel(self) -> None:
+        if not self.cancel_asked and self.finish is None:
+            self.cancel_asked = True
+            event = cancel_requested()
+            self.log.append(event)
+            self.at_rest = False
+            self.waiting.clear()
+            self.take(self.state.apply(event))
+
+
+class Resumed(World):
+    """The world after a restart: nothing runs, what was recorded is recorded."""
+
+    def __init__(self, before: World, state: RunState) -> None:
+        self.plan = before.plan
+        self.patience = before.patience
+        self.waiting = dict(before.waiting)
+        self.parked = 0
+        self.at_rest = False
+        self.max_parallel = before.max_parallel
+        self.state = state
+        self.log = list(before.log)
+        self.running, self.stopping, self.timers, self.checks, self.to_record = {}, set(), [], [], []
+        self.ended = dict(before.ended)
+        self.attempts = Counter(before.begun())
+        self.alone = None
+        self.losses = before.losses + Counter(state.running)
+        self.failures = Counter(before.failures)
+        self.finish = None
+        self.cancel_asked = before.cancel_asked
+        self.take(state.begin())
