@@ -217,3 +217,18 @@ class RunRecord:
     counts: Mapping[str, int] = field(default_factory=dict)
     key: str | None = None
     priority: int = 0
+
+    @property
+    def kind(self) -> Literal["materialize", "materialize_all", "backfill"]:
+        """What was asked for: see `RunRequest`."""
+        return self.request.kind
+
+    @property
+    def asset(self) -> str:
+        """Name of the asset that was asked for."""
+        return self.request.asset
+
+    @property
+    def tags(self) -> Mapping[str, str]:
+        """Its labels."""
+        return self.request.tags

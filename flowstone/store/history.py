@@ -20,7 +20,7 @@ from flowstone.store.protocol import KeyTaken, StaleWrite
 from flowstone.store.run_log import RunLog
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator, Sequence
+    from collections.abc import Collection, Iterator, Mapping, Sequence
 
     from flowstone.runs.events import Event, StepSucceeded
     from flowstone.runs.records import Materialization, RunRecord, Status
@@ -138,11 +138,22 @@ class History:
         run_id = self._keys.get(key)
         return None if run_id is None else self._runs[run_id].head()
 
-    def runs(self, statuses: Collection[Status], limit: int, before: str | None) -> list[RunRecord]:
-        """Heads of runs, newest first; raises `RunNotFound` if it does not know the run `before`."""
+    def runs(
+        self,
+        statuses: Collection[Status],
+        asset: str | None,
+        tags: Mapping[str, str | None],
+        limit: int,
+        before: str | None,
+    ) -> list[RunRecord]:
+        """Heads of runs, newest first; see `Store.runs`."""
         place = len(self._order) if before is None else self._place(self._known(before))
         found = (self._order[index] for index in range(place - 1, -1, -1))
-        fitting = (run.head() for run in found if not statuses or run.status in statuses)
+        fitting = (
+            run.head()
+            for run in found
+            if (not statuses or run.status in statuses) and run.was_asked_for(asset, tags)
+        )
         return list(islice(fitting, max(0, limit)))
 
     def beginning(self, prefix: str, limit: int) -> list[RunRecord]:

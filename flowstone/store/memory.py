@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Final
 
 from flowstone.runs.events import StepSucceeded
 from flowstone.store.history import History
-from flowstone.store.protocol import Store
+from flowstone.store.protocol import NO_TAGS, Store
 from flowstone.store.sanitise import sanitised, sanitised_run
 
 if TYPE_CHECKING:
@@ -60,9 +60,15 @@ class MemoryStore(Store):
         return self._history.with_key(key)
 
     async def runs(
-        self, *, statuses: Collection[Status] = (), limit: int = 100, before: str | None = None
+        self,
+        *,
+        statuses: Collection[Status] = (),
+        asset: str | None = None,
+        tags: Mapping[str, str | None] = NO_TAGS,
+        limit: int = 100,
+        before: str | None = None,
     ) -> Sequence[RunRecord]:
-        return self._history.runs(statuses, limit, before)
+        return self._history.runs(statuses, asset, tags, limit, before)
 
     async def runs_beginning(self, prefix: str, *, limit: int = 2) -> Sequence[RunRecord]:
         return self._history.beginning(prefix, limit)

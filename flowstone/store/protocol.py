@@ -15,7 +15,8 @@ Promises, each stated by the contract suite in `tests/store/contract.py`:
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Protocol
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Final, Protocol
 
 from flowstone.errors import FlowstoneError, StoreUnavailable
 
@@ -26,7 +27,9 @@ if TYPE_CHECKING:
     from flowstone.runs.records import Materialization, RunRecord, Status, StepKey
     from flowstone.store.cluster import Cluster
 
-__all__ = ["KeyTaken", "NoSchema", "StaleWrite", "Store", "StoreRefused"]
+__all__ = ["NO_TAGS", "KeyTaken", "NoSchema", "StaleWrite", "Store", "StoreRefused"]
+
+NO_TAGS: Final[Mapping[str, str | None]] = MappingProxyType({})
 
 
 class StaleWrite(FlowstoneError):
@@ -90,12 +93,25 @@ class Store(Protocol):
         """The head of the unfinished run that has this key, or None."""
 
     async def runs(
-        self, *, statuses: Collection[Status] = (), limit: int = 100, before: str | None = None
+        self,
+        *,
+        statuses: Collection[Status] = (),
+        asset: str | None = None,
+        tags: Mapping[str, str | None] = NO_TAGS,
+        limit: int = 100,
+        before: str | None = None,
     ) -> Sequence[RunRecord]:
         """Runs, newest first: in the reverse of the order in which they were created here.
 
-        `before` is the id of the last run of the previous page. Raises `RunNotFound` if there is no such run
-        any more.
+        Args:
+            statuses: Only runs in one of these; empty: in any.
+            asset: Only runs that were asked for this asset.
+            tags: Only runs that have all of these, each with this value, or with any where it is None.
+            limit: How many at most.
+            before: The id of the last run of the previous page.
+
+        Raises:
+            RunNotFound: There is no run `before` any more.
         """
 
     async def runs_beginning(self, prefix: str, *, limit: int = 2) -> Sequence[RunRecord]:

@@ -34,7 +34,7 @@ from flowstone.store.event_log import ENDINGS, EventLog
 from flowstone.store.protocol import StaleWrite
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from flowstone.runs.events import Event, StepEvent
     from flowstone.runs.records import Materialization, RunRecord, StepKey
@@ -245,6 +245,14 @@ class RunLog:
         self._attempts.clear()
 
     # Questions ----------------------------------------------------------------------------------------------
+
+    def was_asked_for(self, asset: str | None, tags: Mapping[str, str | None]) -> bool:
+        """Whether its request is for this asset and has these tags; None stands for any asset, or any value."""
+        request = self._base.request
+        if asset is not None and request.asset != asset:
+            return False
+        given = request.tags
+        return all(name in given and value in {None, given[name]} for name, value in tags.items())
 
     def head(self) -> RunRecord:
         """The run's record as of now."""

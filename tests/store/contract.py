@@ -50,6 +50,11 @@ async def finished_run(store: Store, run_id: str, *events) -> None:
     await store.write_many([begun(run_id), *events, over(run_id)])
 
 
+def ids(heads) -> list[str]:
+    """The ids of runs."""
+    return [head.id for head in heads]
+
+
 class StoreContract:
     """The promises. Each test gets a fresh, open store.
 
@@ -152,6 +157,45 @@ class StoreContract:
         assert [head.id for head in running] == ["run-5", "run-3"]
         queued = await place.store.runs(statuses=[Status.QUEUED, Status.WAITING])
         assert [head.id for head in queued] == ["run-6", "run-4", "run-2"]
+
+    async def test_runs_are_found_by_the_asset_asked_for(self, place):
+        """Alone and together with statuses, in pages, whatever lies between."""
+        for number in range(1, 9):
+            await place.store.create_run(run(f"run-{number}", asset="ab"[number % 2]))
+            if number > 4:
+                await place.store.write(begun(f"run-{number}"))
+        store = await place.reopen()
+        assert ids(await store.runs(asset="a")) == ["run-8", "run-6", "run-4", "run-2"]
+        assert ids(await store.runs(asset="a", limit=2, before="run-6")) == ["run-4", "run-2"]
+        assert ids(await store.runs(asset="b", statuses=[Status.RUNNING])) == ["run-7", "run-5"]
+        assert ids(await store.runs(asset="b", statuses=[Status.RUNNING, Status.QUEUED], limit=3)) == [
+            "run-7",
+            "run-5",
+            "run-3",
+        ]
+        assert await store.runs(asset="c") == []
+
+    async def test_runs_are_found_by_their_tags(self, place):
+        """By name, by name and value, by several at once; together with asset and statuses, in pages."""
+        tags = [{}, {"team": "core"}, {"team": "web", "why=": "it's \"odd\""}, {"team": "core", "why=": ""}]
+        for number, given in enumerate(tags * 2):
+            request = replace(run().request, asset="ab"[number // 4], tags=given)
+            await place.store.create_run(run(f"run-{number}", request=request))
+        await place.store.write(begun("run-5"))
+        store = await place.reopen()
+        core = ["run-7", "run-5", "run-3", "run-1"]
+        assert ids(await store.runs(tags={"team": None})) == [
+            f"run-{number}" for number in (7, 6, 5, 3, 2, 1)
+        ]
+        assert ids(await store.runs(tags={"team": "core"})) == core
+        assert ids(await store.runs(tags={"team": "core"}, limit=2, before="run-5")) == core[2:]
+        assert ids(await store.runs(tags={"team": "core", "why=": None})) == ["run-7", "run-3"]
+        assert ids(await store.runs(tags={"why=": "it's \"odd\""})) == ["run-6", "run-2"]
+        assert ids(await store.runs(tags={"team": "core"}, asset="b")) == core[:2]
+        assert ids(await store.runs(tags={"team": None}, statuses=[Status.RUNNING])) == ["run-5"]
+        assert await store.runs(tags={"team": "cor"}) == await store.runs(tags={"core": None}) == []
+        with pytest.raises(errors.RunNotFound, match="run-35"):
+            await store.runs(tags={"team": "core"}, before="run-35")
 
     async def test_a_run_keeps_its_key_and_priority(self, place):
         """Both come back with the head, before and after it has finished."""

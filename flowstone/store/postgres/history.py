@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 from flowstone.errors import RunNotFound
 from flowstone.runs.records import Status
 from flowstone.store.postgres.columns import creation_of, event_of, materialization_of, run_of, step_key
-from flowstone.store.postgres.texts import key_of, key_text
+from flowstone.store.postgres.texts import key_of, key_text, to_json
 from flowstone.store.postgres.together import Together
 
 if TYPE_CHECKING:
@@ -20,6 +20,14 @@ if TYPE_CHECKING:
 __all__ = ["History"]
 
 _KEYS: Final = 10_000  # Of one query.
+_OF_RUNS: Final = (
+    Status.QUEUED,
+    Status.RUNNING,
+    Status.WAITING,
+    Status.SUCCEEDED,
+    Status.FAILED,
+    Status.CANCELLED,
+)
 
 
 class History:
@@ -46,13 +54,25 @@ class History:
         rows = await self._database.fetch("run_with_key", key)
         return run_of(rows[0]) if rows else None
 
-    async def runs(self, statuses: Collection[Status], limit: int, before: str | None) -> list[RunRecord]:
-        limit = max(0, limit)
-        if statuses:
-            names = [status.value for status in dict.fromkeys(statuses)]
-            rows = await self._database.fetch("runs_by_status", before, limit, names)
+    async def runs(
+        self,
+        statuses: Collection[Status],
+        asset: str | None,
+        tags: Mapping[str, str | None],
+        limit: int,
+        before: str | None,
+    ) -> list[RunRecord]:
+        page = before, max(0, limit)
+        names = [status.value for status in dict.fromkeys(statuses or _OF_RUNS)]
+        if tags:
+            given = to_json({name: value for name, value in tags.items() if value is not None})
+            rows = await self._database.fetch("runs_tagged", *page, names, asset, list(tags), given)
+        elif asset is not None:
+            rows = await self._database.fetch("runs_of_asset", *page, names, asset)
+        elif statuses:
+            rows = await self._database.fetch("runs_by_status", *page, names)
         else:
-            rows = await self._database.fetch("runs", before, limit)
+            rows = await self._database.fetch("runs", *page)
         if not rows and before is not None and await self.run(before) is None:
             raise RunNotFound(f"no run {before}: its id is mistyped, or retention removed it")
         return [run_of(row) for row in rows]

@@ -23,7 +23,7 @@ from flowstone.store.postgres.journal import Journal
 from flowstone.store.postgres.retention import Retention
 from flowstone.store.postgres.schema import migrate, require, require_writable
 from flowstone.store.postgres.texts import key_text
-from flowstone.store.protocol import StaleWrite, Store
+from flowstone.store.protocol import NO_TAGS, StaleWrite, Store
 from flowstone.store.run_log import check_together, dated
 from flowstone.store.sanitise import sanitised, sanitised_run
 
@@ -229,9 +229,15 @@ class PostgresStore(Store):
         return await self._history.run_with_key(key)
 
     async def runs(
-        self, *, statuses: Collection[Status] = (), limit: int = 100, before: str | None = None
+        self,
+        *,
+        statuses: Collection[Status] = (),
+        asset: str | None = None,
+        tags: Mapping[str, str | None] = NO_TAGS,
+        limit: int = 100,
+        before: str | None = None,
     ) -> Sequence[RunRecord]:
-        return await self._history.runs(statuses, limit, before)
+        return await self._history.runs(statuses, asset, tags, limit, before)
 
     async def runs_beginning(self, prefix: str, *, limit: int = 2) -> Sequence[RunRecord]:
         return await self._history.beginning(prefix, limit)

@@ -24,7 +24,8 @@ BIG = {"runs", "events", "materializations", "current", "inputs", "payloads"}
 FILL = f"""
 insert into flowstone.runs
     (id, pipeline, asset, request, status, created_at, owner, total, submitted, key, finish_order)
-select 'run-' || lpad(n::text, 6, '0'), 'sales', 'a', '{{}}',
+select 'run-' || lpad(n::text, 6, '0'), 'sales', 'a' || n % 10,
+    case when n % 3 = 0 then json_build_object('tags', json_build_object('team', n % 5)) else '{{}}' end,
     case when n < {RUNS - 100} then 'succeeded' else 'running' end, now(), 'node-' || n % 3, 20, true, 'key-' || n,
     case when n < {RUNS - 100} then n end
 from generate_series(0, {RUNS - 1}) n;
@@ -53,6 +54,8 @@ STATEMENTS = {
     "runs": 2,
     "runs_beginning": 2,
     "runs_by_status": 3,
+    "runs_of_asset": 4,
+    "runs_tagged": 6,
     "claim": 3,
     "take": 4,
     "events": 3,
