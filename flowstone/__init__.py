@@ -69,7 +69,9 @@ if TYPE_CHECKING:
     from flowstone.io.postgres import PostgresIO as PostgresIO
     from flowstone.runs.records import Failure as Failure
     from flowstone.runs.records import Materialization as Materialization
+    from flowstone.runs.records import RunRecord as RunRecord
     from flowstone.runs.records import Status as Status
+    from flowstone.runs.running_step import RunningStep as RunningStep
     from flowstone.runtime.client.handle import Run as Run
     from flowstone.runtime.client.progress import Progress as Progress
     from flowstone.runtime.client.result import RunResult as RunResult
@@ -117,7 +119,9 @@ __all__ = [
     "RunCancelled",
     "RunFailed",
     "RunNotFound",
+    "RunRecord",
     "RunResult",
+    "RunningStep",
     "Runtime",
     "RuntimeStopping",
     "SamePart",
@@ -159,7 +163,8 @@ _HOME = {
     "io.manager": ("IOManager", "Stored", "Target"),
     "io.memory": ("MemoryIO",),
     "io.postgres": ("PostgresIO",),
-    "runs.records": ("Failure", "Materialization", "Status"),
+    "runs.records": ("Failure", "Materialization", "RunRecord", "Status"),
+    "runs.running_step": ("RunningStep",),
     "runtime.client.handle": ("Run",),
     "runtime.once": ("materialize",),
     "runtime.client.progress": ("Progress",),

@@ -68,10 +68,7 @@ def _is_embedded(url: str) -> bool:
 
 def directory_of(url: str) -> Path | None:
     """The directory of a `file://` or `embedded://` store; None for any other store."""
-    store = store_of(url)
-    if isinstance(store, FileStore):
-        return store._directory
-    directory: Path | None = getattr(store, "directory", None)
+    directory: Path | None = getattr(store_of(url), "directory", None)
     return directory
 
 
@@ -83,7 +80,7 @@ def values_beside(url: str) -> IOManager:
     """
     store = store_of(url)
     if isinstance(store, FileStore):
-        return FileIO(store._directory / "values")
+        return FileIO(store.directory / "values")
     return MemoryIO() if isinstance(store, MemoryStore) else PostgresIO()
 
 
@@ -134,7 +131,7 @@ def too_late(url: str, limit: float) -> StoreUnavailable:
 def _readable(url: str) -> Store:
     store = store_of(url)
     if isinstance(store, FileStore):
-        directory = store._directory
+        directory = store.directory
         return FileStore(directory, read_only=True) if directory.exists() else MemoryStore()
     if isinstance(store, MemoryStore):
         raise CommandError(

@@ -11,16 +11,17 @@ from flowstone.cli.numbers import whole
 from flowstone.cli.places import no_cluster, shares
 from flowstone.cli.problem import CommandError
 from flowstone.cli.session import open_runtime
-from flowstone.runtime.client.requests import asset_named, checked_key, checked_priority, materialize_request
+from flowstone.runtime.client.requests import checked_key, checked_priority
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
     from flowstone.cli.loading import Loaded
     from flowstone.cli.screen import Screen
+    from flowstone.runtime.client.handle import Run
     from flowstone.runtime.runtime import Runtime
 
-__all__ = ["Key", "Priority", "Submit", "leave_to_nodes", "refuse_unless_submitted", "submit_one"]
+__all__ = ["Key", "Priority", "Submit", "leave_to_nodes", "refuse_unless_submitted"]
 
 Submit: TypeAlias = Annotated[
     bool,
@@ -68,31 +69,20 @@ def refuse_unless_submitted(store: str, key: str | None, priority: int, *, submi
 
 
 def leave_to_nodes(
-    screen: Screen, loaded: Loaded, store: str, key: str | None, ask: Callable[[Runtime], Awaitable[str]]
+    screen: Screen, loaded: Loaded, store: str, key: str | None, ask: Callable[[Runtime], Awaitable[Run]]
 ) -> None:
     """Submit a run and tell its id once it is durable."""
-    run_id, before = run_async(_submit(screen, loaded, store, key, ask))
-    known = run_id == before
+    run = run_async(_submit(screen, loaded, store, ask))
     if screen.json:
-        screen.document({"run_id": run_id, "submitted": not known, "key": key})
-    elif known:
-        screen.show(f"run {run_id} is unfinished and has the key {key!r}: nothing was submitted")
+        screen.document({"run_id": run.id, "submitted": run.submitted, "key": key})
+    elif run.submitted:
+        screen.show(f"run {run.id} is submitted")
     else:
-        screen.show(f"run {run_id} is submitted")
+        screen.show(f"run {run.id} is unfinished and has the key {key!r}: nothing was submitted")
 
 
 async def _submit(
-    screen: Screen, loaded: Loaded, store: str, key: str | None, ask: Callable[[Runtime], Awaitable[str]]
-) -> tuple[str, str | None]:
+    screen: Screen, loaded: Loaded, store: str, ask: Callable[[Runtime], Awaitable[Run]]
+) -> Run:
     async with open_runtime(screen, loaded, store) as runtime:
-        known = None if key is None else await runtime._started().store.run_with_key(key)
-        return await ask(runtime), None if known is None else known.id
-
-
-async def submit_one(runtime: Runtime, asset: str, partition: object, key: str | None, priority: int) -> str:
-    """As `Runtime.submit`, for the asset alone: what `materialize` without `--upstream` would do."""
-    client = runtime._client
-    view = await client.view()
-    request = materialize_request(view, asset_named(view.graph, asset).name, partition, None, {})
-    await client.check_ready(view, request)
-    return await client.submit(view, request, key, priority)
+        return await ask(runtime)

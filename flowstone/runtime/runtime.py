@@ -25,20 +25,24 @@ from flowstone.runtime.client.health import Health, health
 from flowstone.runtime.client.lineage import Lineage
 from flowstone.runtime.client.plan import Plan, preview
 from flowstone.runtime.client.requests import (
+    asset_named,
     asset_to_run,
     backfill_request,
+    checked_count,
     checked_key,
     checked_priority,
     materialize_request,
     run_request,
 )
 from flowstone.runtime.client.run_client import RunClient
+from flowstone.runtime.client.run_filter import wanted_statuses, wanted_tags
 from flowstone.runtime.client.values import Values
 from flowstone.runtime.composition import context_of, membership_of, runs_of
 from flowstone.runtime.configuration import options_from
 from flowstone.runtime.execution.child_tasks import adopt_tasks
 from flowstone.runtime.loop_affinity import not_running
 from flowstone.runtime.options import by_name, given_pipelines
+from flowstone.runtime.run.running_steps import running_steps
 from flowstone.runtime.run.watchman import drain
 from flowstone.runtime.services.managers import attached, named_managers
 from flowstone.runtime.services.providers import as_provider
@@ -47,8 +51,7 @@ from flowstone.runtime.variables import warn_of_misspelt_variables
 from flowstone.store.open import check_store, open_store
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
-    from contextlib import AbstractAsyncContextManager
+    from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
     from types import TracebackType
 
     from flowstone.actors import Supervisor
@@ -56,11 +59,12 @@ if TYPE_CHECKING:
     from flowstone.assets.partition_view import PartitionView
     from flowstone.assets.pipeline import Pipeline
     from flowstone.io.manager import IOManager
-    from flowstone.runs.events import Event
-    from flowstone.runs.records import Materialization, Refresh, RunRequest
+    from flowstone.runs.records import Materialization, Refresh, RunRecord, RunRequest
+    from flowstone.runs.running_step import RunningStep
     from flowstone.runtime.client.progress import Progress
     from flowstone.runtime.client.result import RunResult
     from flowstone.runtime.context import RuntimeContext
+    from flowstone.runtime.services.events import Subscription
     from flowstone.runtime.settings import Settings
     from flowstone.store.protocol import Store
 
@@ -335,6 +339,7 @@ class Runtime:
         asset: Any,
         *,
         partition: Any = None,
+        upstream: bool = True,
         refresh: Refresh = "all",
         max_parallel: int | None = None,
         timeout: float | None = None,
@@ -344,9 +349,12 @@ class Runtime:
     ) -> Run:
         """Start what `materialize_all` would do and return its handle at once; on a store that lasts, durably.
 
+        With `upstream=False` it starts what `materialize` would do: the asset alone.
+
         Args:
             asset: Name, `Asset` or decorated function.
             partition: Which partition of the asset; upstream partitions follow from the mappings.
+            upstream: Whether everything upstream is computed as well.
             refresh: `all` computes everything; `missing` reuses values that exist; `stale` reuses fresh ones.
             max_parallel: Steps at a time. Default: `max_concurrency`.
             timeout: Seconds until the run is cancelled. Default: none.
@@ -360,15 +368,23 @@ class Runtime:
 
         Raises:
             AssetNotFound: There is no such asset.
+            DependencyNotReady: With `upstream=False` and `refresh="all"`: an upstream has no value.
             PartitionError: The partition is missing or foreign.
             ValueError: `key` or `priority` is out of range.
             RuntimeStopping: The runtime drains.
         """
         view, request = await self._run_request(
-            asset, partition=partition, refresh=refresh, max_parallel=max_parallel, timeout=timeout, tags=tags
+            asset,
+            partition=partition,
+            upstream=upstream,
+            refresh=refresh,
+            max_parallel=max_parallel,
+            timeout=timeout,
+            tags=tags,
         )
-        run_id = await self._client.submit(view, request, checked_key(key), checked_priority(priority))
-        return Run(run_id, self._client)
+        if not upstream and refresh == "all":
+            await self._client.check_ready(view, request)
+        return await self._submit(view, request, key, priority)
 
     async def submit_backfill(
         self,
@@ -417,8 +433,7 @@ class Runtime:
             refresh=refresh,
             tags=tags,
         )
-        run_id = await self._client.submit(view, request, checked_key(key), checked_priority(priority))
-        return Run(run_id, self._client)
+        return await self._submit(view, request, key, priority)
 
     async def run(self, run_id: str) -> Run:
         """The handle of a run, after a restart as well.
@@ -432,6 +447,47 @@ class Runtime:
         self._started()
         await self._client.record(run_id)
         return Run(run_id, self._client)
+
+    async def runs(
+        self,
+        status: Status | str | Iterable[Status | str] | None = None,
+        asset: Any = None,
+        tag: str | Mapping[str, str] | None = None,
+        limit: int = 100,
+        before: str | None = None,
+    ) -> Sequence[RunRecord]:
+        """The runs that the store knows, of all its nodes and pipelines, newest first.
+
+        The newest is the one that was recorded last; retention forgets finished ones (`keep_runs`).
+
+        Args:
+            status: Only runs that are `queued`, `running`, `waiting`, `succeeded`, `failed` or `cancelled`, or in
+                one of several of these. Default: any.
+            asset: Only runs that were asked for this asset: name, `Asset` or decorated function. Default: any.
+            tag: Only runs with this tag: its name, `name=value`, or a mapping of names to values, of which a run
+                must have all. Default: any.
+            limit: How many at most.
+            before: Only runs older than the one with this id: the last one of the page before.
+
+        Returns:
+            Their records as of now, with `id`, `kind`, `asset`, `status`, `created_at`, `started_at`,
+            `finished_at`, `total` steps and `counts` of those that ended, by how they ended.
+
+        Raises:
+            AssetNotFound: There is no such asset.
+            RunNotFound: There is no run `before`.
+            ValueError: No run has such a status, or `limit` is no positive whole number.
+            TypeError: `tag` is something else.
+        """
+        ctx = self._started()
+        name = None if asset is None else asset_named(ctx.snapshot.graph, asset).name
+        return await ctx.store.runs(
+            statuses=wanted_statuses(status),
+            asset=name,
+            tags=wanted_tags(tag),
+            limit=checked_count("limit", limit),
+            before=before,
+        )
 
     async def plan(
         self,
@@ -625,7 +681,29 @@ class Runtime:
             raise not_running()
         return self._ctx.affinity.loop
 
-    def subscribe(self, *kinds: str) -> AbstractAsyncContextManager[AsyncIterator[Event]]:
+    @property
+    def node(self) -> str:
+        """The id of this runtime among the nodes of its store: the `owner` of the runs that it drives.
+
+        It is made when the runtime is entered; before that it raises `RuntimeStopping`.
+        """
+        if self._ctx is None:
+            raise not_running()
+        return self._ctx.node
+
+    def live_runs(self) -> tuple[RunRecord, ...]:
+        """The runs that this runtime drives at this instant, each as it was when it was started here."""
+        self._started()
+        return tuple(run.record for run in self._runs.live.values() if not run.over)
+
+    def running_steps(self) -> tuple[RunningStep, ...]:
+        """The steps that run in this process at this instant, and how far they are.
+
+        They are steps of its live runs, and those that it executes for other nodes.
+        """
+        return tuple(running_steps(self._runs, self._started().node))
+
+    def subscribe(self, *kinds: str) -> Subscription:
         """An async context manager that gives an async iterator of events.
 
         Args:
@@ -680,6 +758,11 @@ class Runtime:
             raise StoreUnavailable(
                 f"The store did not open within {limit:g} s: check that it is up, or raise connect_timeout."
             ) from error
+
+    async def _submit(self, view: PartitionView, request: RunRequest, key: str | None, priority: int) -> Run:
+        key, priority = checked_key(key), checked_priority(priority)
+        run_id, submitted = await self._client.submit(view, request, key, priority)
+        return Run(run_id, self._client, submitted=submitted)
 
     async def _run_request(self, asset: Any, **options: Any) -> tuple[PartitionView, RunRequest]:
         self._started()

@@ -84,14 +84,17 @@ class FileStore(MemoryStore):
             Writes raise `StoreUnavailable`.
         mode: Permissions of files that it makes, less what the process's umask takes away. A directory that it
             makes can also be entered by those who may read: 0o700 for 0o600, 0o750 for 0o640.
+
+    Attributes:
+        directory: Where it is, as it was given.
     """
 
     keeps_payloads = False
 
     def __init__(self, directory: str | Path, *, read_only: bool = False, mode: int = PRIVATE) -> None:
         super().__init__()
-        self._directory = Path(directory)
-        self._path = self._directory / "journal.jsonl"
+        self.directory = Path(directory)
+        self._path = self.directory / "journal.jsonl"
         self._mode = checked_mode(mode)
         self._read_only = read_only
         self._open_files: _OpenFiles | None = None
@@ -100,7 +103,7 @@ class FileStore(MemoryStore):
         self._closing = False
 
     def __repr__(self) -> str:
-        return f"FileStore({str(self._directory)!r}{', read_only=True' if self._read_only else ''})"
+        return f"FileStore({str(self.directory)!r}{', read_only=True' if self._read_only else ''})"
 
     @property
     def problem(self) -> str | None:
@@ -113,10 +116,10 @@ class FileStore(MemoryStore):
         if self._open_files is not None:
             return
         # A later change of the working directory does not move what is open.
-        self._path = self._directory.absolute() / "journal.jsonl"
+        self._path = self.directory.absolute() / "journal.jsonl"
         # Beside the journal itself: two directories may have links to one journal.
         lock = FileLock(linked_file(self._path).with_name("journal.lock"), self._mode)
-        files = _OpenFiles(DiskThread(f"flowstone store {self._directory}"), lock)
+        files = _OpenFiles(DiskThread(f"flowstone store {self.directory}"), lock)
         try:
             read = self._look if self._read_only else partial(self._open, files)
             self._history = await files.thread.submit(read)
@@ -157,7 +160,7 @@ class FileStore(MemoryStore):
     async def write(self, event: Event, epoch: int = 0, *, payload: bytes | None = None) -> None:
         if payload is not None:
             raise IOManagerError(
-                f"the store in {self._directory} keeps no values: let the asset use an IO manager that does, "
+                f"the store in {self.directory} keeps no values: let the asset use an IO manager that does, "
                 "such as FileIO"
             )
         if isinstance(event, StepProgressed):
@@ -206,10 +209,10 @@ class FileStore(MemoryStore):
         if self._commit is None or self._closing:
             if self._read_only:
                 raise StoreUnavailable(
-                    f"{self._directory} was opened to be looked at; open it without read_only"
+                    f"{self.directory} was opened to be looked at; open it without read_only"
                 )
             raise StoreUnavailable(
-                f"the store in {self._directory} is not open; open it, or use a running runtime"
+                f"the store in {self.directory} is not open; open it, or use a running runtime"
             )
         result = await self._commit.write(encode_operation(operation), apply)
         if self._compactor is not None:
@@ -247,9 +250,9 @@ class FileStore(MemoryStore):
     def _look(self) -> History:
         replay = Replay()
         try:
-            if not self._directory.is_dir():
+            if not self.directory.is_dir():
                 raise StoreUnavailable(
-                    f"there is no run history in {self._directory}; check the path, or materialize something"
+                    f"there is no run history in {self.directory}; check the path, or materialize something"
                 )
             read_journal(self._path, replay)
         except OSError as error:
@@ -262,6 +265,6 @@ class FileStore(MemoryStore):
         reason = error.strerror or type(error).__name__
         if isinstance(error, PermissionError):
             return (
-                f"cannot {what} the store in {self._directory} ({reason}); allow it, or use another directory"
+                f"cannot {what} the store in {self.directory} ({reason}); allow it, or use another directory"
             )
-        return f"cannot {what} the store in {self._directory} ({reason}); mend that, or use another directory"
+        return f"cannot {what} the store in {self.directory} ({reason}); mend that, or use another directory"

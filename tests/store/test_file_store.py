@@ -46,9 +46,9 @@ def test_a_journal_that_numbered_no_runs_is_read_in_the_order_of_ids():
         replay.apply(["kept", encode_run(run(name)), 1])
     for name in ("run-9", "run-0"):
         replay.apply(["run", encode_run(run(name))])
-    newest = [head.id for head in replay.history.runs((), 9, None)]
+    newest = [head.id for head in replay.history.runs((), None, {}, 9, None)]
     assert newest == ["run-0", "run-9", "run-3", "run-2", "run-1"]
-    assert [head.id for head in replay.history.runs((), 9, "run-3")] == ["run-2", "run-1"]
+    assert [head.id for head in replay.history.runs((), None, {}, 9, "run-3")] == ["run-2", "run-1"]
 
 
 async def test_values_are_not_kept_in_the_journal(store):

@@ -27,7 +27,6 @@ from flowstone.cli.submission import Key, Priority, Submit, leave_to_nodes, refu
 
 if TYPE_CHECKING:
     from flowstone.cli.loading import Loaded
-    from flowstone.runtime.runtime import Runtime
 
 __all__ = ["backfill"]
 
@@ -76,7 +75,9 @@ def backfill(
         }
         if submit:
             about = {**selection, "key": key, "priority": priority}
-            leave_to_nodes(screen, loaded, store, key, lambda runtime: _submit(runtime, asset, about))
+            leave_to_nodes(
+                screen, loaded, store, key, lambda runtime: runtime.submit_backfill(asset, **about)
+            )
         else:
             outcome = compute(screen, loaded, store, lambda runtime: runtime.backfill(asset, **selection))
             show_outcome(screen, outcome)
@@ -89,7 +90,3 @@ def _refuse_without_set(loaded: Loaded, asset: str) -> None:
             f"The asset {asset!r} has no partition set to backfill.",
             "Name its partitions with --partition, or use `flowstone materialize` for its one value.",
         )
-
-
-async def _submit(runtime: Runtime, asset: str, about: dict[str, Any]) -> str:
-    return (await runtime.submit_backfill(asset, **about)).id

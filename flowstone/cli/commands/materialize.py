@@ -30,13 +30,13 @@ from flowstone.cli.submission import (
     Submit,
     leave_to_nodes,
     refuse_unless_submitted,
-    submit_one,
 )
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable
 
     from flowstone.runs.records import Materialization, Refresh
+    from flowstone.runtime.client.handle import Run
     from flowstone.runtime.client.result import RunResult
     from flowstone.runtime.runtime import Runtime
 
@@ -102,15 +102,13 @@ class _Wanted:
             self.asset, partition=self.partition, refresh=self.refresh, max_parallel=self.max_parallel
         )
 
-    async def submit(self, runtime: Runtime, key: str | None, priority: int) -> str:
-        if not self.upstream:
-            return await submit_one(runtime, self.asset, self.partition, key, priority)
-        run = await runtime.submit(
+    def submit(self, runtime: Runtime, key: str | None, priority: int) -> Awaitable[Run]:
+        return runtime.submit(
             self.asset,
             partition=self.partition,
+            upstream=self.upstream,
             refresh=self.refresh,
             max_parallel=self.max_parallel,
             key=key,
             priority=priority,
         )
-        return run.id

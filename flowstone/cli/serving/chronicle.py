@@ -22,7 +22,7 @@ from flowstone.cli.labels import (
     step_label,
     took,
 )
-from flowstone.errors import StoreUnavailable
+from flowstone.errors import RunNotFound, StoreUnavailable
 from flowstone.masking import masked
 from flowstone.runs.events import RunFinished, RunStarted, StepFailed, StepRetried
 
@@ -53,7 +53,7 @@ class Chronicle:
 
     def __init__(self, screen: Screen, runtime: Runtime) -> None:
         self._screen = screen
-        self._ctx = runtime._started()
+        self._runtime = runtime
         self._all_told = asyncio.Event()
         self._known: OrderedDict[str, set[_News]] = (
             OrderedDict()
@@ -99,7 +99,7 @@ class Chronicle:
         run = await self._record(event.run_id)
         if run is None:
             return
-        if run.owner != self._ctx.node:
+        if run.owner != self._runtime.node:
             text = f"run {run.id}: takes steps of {request_label(run)} for the node {run.owner}"
             self.tell("run.shared", text, run_id=run.id, owner=run.owner)
             return
@@ -168,8 +168,8 @@ class Chronicle:
     async def _record(self, run_id: str) -> RunRecord | None:
         """The run, or None if it cannot be had right now: the line is not worth the node."""
         try:
-            return await self._ctx.store.run(run_id)
-        except StoreUnavailable:
+            return await (await self._runtime.run(run_id)).record()
+        except (RunNotFound, StoreUnavailable):
             return None
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from flowstone.cli import environment
 from flowstone.cli.beside import beside
-from flowstone.cli.labels import count, request_label, step_label
+from flowstone.cli.labels import count, request_label
 from flowstone.cli.places import shown
 from flowstone.cli.problem import INTERRUPTED, OK
 from flowstone.cli.serving.chronicle import Chronicle
@@ -16,12 +16,13 @@ from flowstone.cli.serving.lifeline import GRACE, Lifeline
 from flowstone.cli.session import open_runtime
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from flowstone.cli.loading import Loaded
     from flowstone.cli.screen import Screen
+    from flowstone.runs.records import RunRecord
+    from flowstone.runs.running_step import RunningStep
     from flowstone.runtime.options import Options
-    from flowstone.runtime.run.live_run import LiveRun
     from flowstone.runtime.runtime import Runtime
 
 __all__ = ["serve_node"]
@@ -80,25 +81,29 @@ def _settings(given: Mapping[str, Any]) -> Options:
 async def _live(
     screen: Screen, runtime: Runtime, loaded: Loaded, store: str, lifeline: Lifeline, chosen: Options
 ) -> None:
-    ctx = runtime._started()
     chronicle = Chronicle(screen, runtime)
-    async with ctx.stream.subscribe(()) as events, beside(lambda: chronicle.follow(events)):
+    async with (
+        runtime.subscribe() as events,
+        runtime.subscribe("run.finished") as ends,
+        beside(lambda: chronicle.follow(events)),
+    ):
         assets = count(len(loaded.pipeline.assets), "asset")
         chronicle.tell(
             "node.started",
-            f"node {ctx.node} works for {loaded.target} ({assets}) with {shown(store)}; SIGTERM stops it",
-            node=ctx.node,
+            f"node {runtime.node} works for {loaded.target} ({assets}) with {shown(store)}; SIGTERM stops it",
+            node=runtime.node,
             pipeline=loaded.pipeline.name,
             store=shown(store),
         )
         await lifeline.asked.wait()
-        left = tuple(runtime._runs.live.values())
+        ends.taken()
+        left = runtime.live_runs()
         chronicle.tell(
             "node.stopping",
-            _waits_for(left, chosen),
+            _waits_for(left, runtime.running_steps(), chosen),
             "yellow",
-            node=ctx.node,
-            runs=[run.record.id for run in left],
+            node=runtime.node,
+            runs=[run.id for run in left],
             within=chosen.shutdown_timeout,
         )
 
@@ -112,20 +117,20 @@ async def _live(
             await runtime.drain()
         events.close()
         await chronicle.all_told(_TELLING)
-        handed_back = [run.record.id for run in left if run.status is None]
+        ended = {event.run_id for event in ends.taken()}
+        handed_back = [run.id for run in left if run.id not in ended]
         words = f"; {count(len(handed_back), 'run')} left to other nodes" if handed_back else ""
-        chronicle.tell("node.stopped", f"stopped{words}", node=ctx.node, handed_back=handed_back)
+        chronicle.tell("node.stopped", f"stopped{words}", node=runtime.node, handed_back=handed_back)
 
 
-def _waits_for(runs: tuple[LiveRun, ...], chosen: Options) -> str:
+def _waits_for(runs: Sequence[RunRecord], steps: Sequence[RunningStep], chosen: Options) -> str:
     """`stops: waits at most 30 s for 1 run (backfill visits), now at visits[2025-01-01] and 2 more; ...`."""
-    steps = [attempt for run in runs for attempt in run.attempts.values()]
-    if not runs:
+    if not runs and not steps:
         return "stops: takes no more runs, and none runs here"
-    names = [request_label(run.record) for run in runs[:_NAMED]]
+    names = [request_label(run) for run in runs[:_NAMED]]
     more = f" and {len(runs) - _NAMED:,} more" if len(runs) > _NAMED else ""
-    under_way = ", ".join(step_label(attempt.asset.name, attempt.key) for attempt in steps[:_NAMED])
+    under_way = ", ".join(step.name for step in steps[:_NAMED])
     others = f" and {len(steps) - _NAMED:,} more" if len(steps) > _NAMED else ""
     what = f", now at {under_way}{others}" if steps else ""
-    which = f"{count(len(runs), 'run')} ({', '.join(names)}{more})"
+    which = f"{count(len(runs), 'run')} ({', '.join(names)}{more})" if runs else "steps of other nodes' runs"
     return f"stops: waits at most {chosen.shutdown_timeout:g} s for {which}{what}; a second signal stops now"

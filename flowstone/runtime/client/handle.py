@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
     from flowstone.runs.events import Event
-    from flowstone.runs.records import Status
+    from flowstone.runs.records import RunRecord, Status
     from flowstone.runtime.client.result import RunResult
     from flowstone.runtime.client.run_client import RunClient
 
@@ -27,12 +27,15 @@ class Run:
 
     Attributes:
         id: The run's id.
+        submitted: Whether the call that returned this handle submitted the run. It is false of `runtime.run(id)`,
+            and of a `submit` that found an unfinished run with the same key.
     """
 
-    __slots__ = ("_client", "id")
+    __slots__ = ("_client", "id", "submitted")
 
-    def __init__(self, run_id: str, client: RunClient) -> None:
+    def __init__(self, run_id: str, client: RunClient, *, submitted: bool = False) -> None:
         self.id = run_id
+        self.submitted = submitted
         self._client = client
 
     async def wait(self, timeout: float | None = None) -> RunResult:
@@ -59,6 +62,15 @@ class Run:
         """The run's status now."""
         self._client.require_usable()
         return await self._client.run_status(self.id)
+
+    async def record(self) -> RunRecord:
+        """What the store knows of the run as a whole, now: what was asked for, its status, owner, times and counts.
+
+        Raises:
+            RunNotFound: Retention has removed the run.
+        """
+        self._client.require_usable()
+        return await self._client.record(self.id)
 
     async def cancel(self) -> None:
         """Stop the run; returns when it has stopped. Harmless if it has ended."""

@@ -25,6 +25,7 @@ __all__ = [
     "asset_named",
     "asset_to_run",
     "backfill_request",
+    "checked_count",
     "checked_key",
     "checked_priority",
     "encoded",
@@ -118,15 +119,16 @@ def run_request(
     max_parallel: int | None,
     timeout: float | None,
     tags: Mapping[str, str],
+    upstream: bool = True,
 ) -> RunRequest:
-    """The asset and everything upstream."""
+    """The asset and everything upstream, or the asset alone."""
     return RunRequest(
-        kind="materialize_all",
+        kind="materialize_all" if upstream else "materialize",
         asset=asset,
         keys=(encoded(view, asset, partition),),
-        upstream=True,
+        upstream=upstream,
         refresh=_checked_refresh(refresh),
-        max_parallel=_count("max_parallel", max_parallel),
+        max_parallel=None if max_parallel is None else checked_count("max_parallel", max_parallel),
         timeout=_positive("timeout", timeout),
         tags=_checked_tags(tags),
         as_of=view.now.isoformat(),
@@ -157,7 +159,7 @@ def backfill_request(
         span=span,
         upstream=upstream,
         refresh=_checked_refresh(refresh),
-        max_parallel=_count("max_parallel", max_parallel),
+        max_parallel=None if max_parallel is None else checked_count("max_parallel", max_parallel),
         tags=_checked_tags(tags),
         as_of=view.now.isoformat(),
         partitioned=view.graph[asset].partitions is not None,
@@ -251,11 +253,12 @@ def _checked_refresh(refresh: str) -> Refresh:
     raise ValueError(f"refresh={refresh!r:.50} is unknown: use 'all', 'missing' or 'stale'.")
 
 
-def _count(name: str, value: int | None) -> int | None:
+def checked_count(name: str, value: int) -> int:
+    """A number of at least one as the caller wrote it. Raises ValueError if it is none."""
     given: object = value
-    if given is not None and (isinstance(given, bool) or not isinstance(given, int) or given < 1):
+    if isinstance(given, bool) or not isinstance(given, int) or given < 1:
         raise ValueError(f"{name}={value!r:.50} must be a whole number of at least 1.")
-    return value
+    return given
 
 
 def _positive(name: str, value: float | None) -> float | None:

@@ -103,21 +103,23 @@ class RunClient:
 
     async def submit(
         self, view: PartitionView, request: RunRequest, key: str | None = None, priority: int = 0
-    ) -> str:
-        """Plan a request, write it down and start it, unless an unfinished run has its key; the id of the run.
+    ) -> tuple[str, bool]:
+        """Plan a request, write it down and start it, unless a run has its key; the run, and whether it is new.
 
         Where several nodes share the store, the run is put into the queue, and any of them starts it.
         """
         self._runs.refuse_if_closed()
         plan = self._plans.plan(view, request)
         if self._remote is not None:
-            return await self._remote.submit(self._runs.describe(plan, request, key, priority))
+            run = self._runs.describe(plan, request, key, priority)
+            run_id = await self._remote.submit(run)
+            return run_id, run_id == run.id
         while True:
             known = None if key is None else await self._ctx.store.run_with_key(key)
             if known is not None:
-                return known.id
+                return known.id, False
             with suppress(KeyTaken):  # Somebody was faster.
-                return (await self._runs.start(plan, request, key, priority)).record.id
+                return (await self._runs.start(plan, request, key, priority)).record.id, True
 
     async def finished(self, run: LiveRun) -> Status:
         """Wait for a run on behalf of a caller: if the caller is cancelled, so is the run.

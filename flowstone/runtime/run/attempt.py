@@ -56,6 +56,8 @@ __all__ = ["Attempt", "AttemptIdentity"]
 
 _log = logging.getLogger(__name__)
 
+_NO_PROGRESS = (None, None)
+
 AttemptIdentity = tuple[str, str, str | None, int]
 """Run, asset, partition key and number."""
 
@@ -74,6 +76,7 @@ class Attempt:
         over: Set when its task has ended, by whatever means; nothing may be recorded from then on.
         inputs: The upstream values that were loaded for it.
         started_at: When it started, or None.
+        progress: The fraction and the message that its function gave last.
         admitted: Whether it counts against `max_concurrency`: not while it waits for runs of its own.
         thread: The call of its function, if that is synchronous and under way.
         takers: Those of its tasks that wait until it holds a slot again (nesting.py).
@@ -100,6 +103,7 @@ class Attempt:
         "on_over",
         "over",
         "partition",
+        "progress",
         "run_id",
         "slot_waiters",
         "started_at",
@@ -140,6 +144,7 @@ class Attempt:
         self.epoch = epoch
         self._failed_before = failed
         self.started_at: datetime | None = None
+        self.progress: tuple[float | None, str | None] = _NO_PROGRESS
         self.inputs: tuple[Input, ...] = ()
         self._metadata: dict[str, Any] = {}
         self._payload: bytes | None = None
@@ -450,7 +455,8 @@ class Attempt:
         return retry is not None and issubclass(TimeoutError, retry.on)
 
     def _progressed(self, fraction: float, message: str | None) -> None:
-        """Publish what `context.progress` says, from whatever thread; not recorded."""
+        """Keep and publish what `context.progress` says, from whatever thread; not recorded."""
+        self.progress = fraction, message
         handle, stream = self.handle, self._ctx.stream
         if handle is None or handle.task is None or not stream.heard:
             return
