@@ -6,7 +6,8 @@ How the files lie, from the ground up (each imports only from those above it, fo
     affinity, waiters                                 values and pure rules
     messages                                          what actors say to each other
     spawn                                             the one place that makes tasks: drive, guard, stop, kill
-    child_tasks, supervisor_context                   which task was started for whom; leftovers, reports
+    eager, child_tasks                                first steps taken at once; which task was started for whom
+    supervisor_context                                what a supervisor keeps: clock, reports, leftovers
     mailbox, process, ref                             what every process has; how one speaks to it
     actor, child, refusals, tasks                     the kinds of workers, and what is said of one
     children, supervision, supervisor                 supervisors

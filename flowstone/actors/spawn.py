@@ -150,6 +150,8 @@ class Driven(Coroutine[Any, Any, None]):
     def send(self, value: Any) -> Any:
         halt = self.halt
         if self.coroutine is not None and (halt is None or not halt.killed):
+            if self.task is None:
+                self.task = asyncio.current_task()  # Begun eagerly.
             try:
                 return self.coroutine.send(value)
             except StopIteration as stop:

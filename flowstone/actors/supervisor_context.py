@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from flowstone.actors.child_tasks import ChildTaskFactory, child_tasks_of, leftovers, note
 from flowstone.actors.clock import SystemClock
+from flowstone.actors.eager import EagerStarts
 from flowstone.actors.exits import Crashed
 from flowstone.actors.report import OnReport, Report, log_report
 from flowstone.actors.spawn import GRACE, Driven
@@ -39,6 +40,7 @@ class SupervisorContext:
         self.clock: Clock = clock or (above.clock if above else SystemClock())
         self.on_report: OnReport = on_report or (above.on_report if above else log_report)
         self.loop: asyncio.AbstractEventLoop = above.loop if above else asyncio.get_running_loop()
+        self.eager: EagerStarts = above.eager if above else EagerStarts(self.loop)
         self.process: Driven | None = None
         """The supervisor's own process; None for one that has none."""
         self._unswept: list[_Sweep] = []

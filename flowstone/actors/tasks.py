@@ -62,7 +62,11 @@ class TaskHandle(Driven):
         tasks: TaskSupervisor,
         on_exit: Callable[[TaskHandle, Exit], object] | None,
     ) -> None:
-        super().__init__(name, coroutine, tasks._own)
+        # As Driven.__init__ does, whose call is felt here.
+        self.name = name
+        self.coroutine = coroutine
+        self.supervisor = tasks._own
+        self.context = self.task = self.halt = self.child_tasks = self.result = self.error = None
         self.exit: Exit | None = None
         self._tasks = tasks
         self._on_exit = on_exit
@@ -99,15 +103,33 @@ class TaskHandle(Driven):
     def __repr__(self) -> str:
         return f"<TaskHandle {self.name} {'running' if self.exit is None else self.exit}>"
 
+    def _finish(self, result: Any, error: BaseException | None) -> None:
+        if error is not None or self.halt is not None:
+            super()._finish(result, error)
+            return
+        # As there, for nearly all ends: it returned, and nobody had asked it to stop.
+        self.result = result
+        self.coroutine = self.task = self.context = None
+        self._leave(NORMAL)
+
     def _ended(self) -> None:
-        self.exit = how = self._how()
-        self._tasks._forget(self, how)
-        if self._on_exit is not None:
-            self.supervisor.call(self.name, self._on_exit, self, how)
-            self._on_exit = None
+        self._leave(self._how())
+
+    def _leave(self, how: Exit) -> None:
+        self.exit = how
+        tasks = self._tasks
+        del tasks._running[self]
+        tasks._done += 1
+        if how is not NORMAL:
+            tasks._crashed += isinstance(how, Crashed)
+            tasks._killed += isinstance(how, Killed)
+        on_exit, self._on_exit = self._on_exit, None
+        if on_exit is not None:
+            self.supervisor.call(self.name, on_exit, self, how)
         if self._waiters is not None:
             self._waiters.wake(how)
-        self._tasks._maybe_closed()
+        if not tasks._open:
+            tasks._maybe_closed()
 
     def _how(self) -> Exit:
         if self.halt is not None:
@@ -179,6 +201,8 @@ class TaskSupervisor(Supervised):
         on_exit: Callable[[TaskHandle, Exit], object] | None = None,
         *,
         context: Context | None = None,
+        eager: bool = False,
+        on_start: Callable[[TaskHandle], object] | None = None,
     ) -> TaskHandle:
         """Start a task; it runs from the loop's next turn on.
 
@@ -188,6 +212,11 @@ class TaskSupervisor(Supervised):
             on_exit: Called as `on_exit(handle, exit)`, synchronously, when the task is over: finished, killed
                 or abandoned. What it raises is reported.
             context: Context variables the task begins with (a copy is made).
+            eager: Begin now: the coroutine runs up to its first suspension before this returns, and `on_exit` has
+                been called if it ended. It begins in the loop's next turn nevertheless where a `context` is given,
+                within another eager start, and when such starts have taken a millisecond of this turn.
+            on_start: Called as `on_start(handle)` before it begins, for a coroutine that needs its own handle. What
+                it raises is raised here, and nothing is started.
 
         Raises:
             ActorDown: The supervisor has not been started, or stops. The coroutine is closed.
@@ -205,8 +234,15 @@ class TaskSupervisor(Supervised):
             coroutine.close()
             raise no_room(self.name, name, self.max_children)
         handle = TaskHandle(name, coroutine, self, on_exit)
+        if on_start is not None:
+            try:
+                on_start(handle)
+            except BaseException:
+                coroutine.close()
+                raise
         self._running[handle] = None
-        handle.spawn(loop, context)
+        if not eager or context is not None or not self._own.eager.begin(handle):
+            handle.spawn(loop, context)
         return handle
 
     @property
@@ -284,13 +320,6 @@ class TaskSupervisor(Supervised):
     def _kill_all(self) -> None:
         for handle in tuple(self._running):
             handle.begin_stop("kill")
-
-    def _forget(self, handle: TaskHandle, how: Exit) -> None:
-        del self._running[handle]
-        self._done += 1
-        if how is not NORMAL:
-            self._crashed += isinstance(how, Crashed)
-            self._killed += isinstance(how, Killed)
 
     def _maybe_closed(self) -> None:
         if self._open or self._running:

@@ -1,0 +1,181 @@
+"""Eager starts: a coroutine runs up to its first suspension in the turn of whoever starts it.
+
+Begun the usual way, a task waits for the loop's next turn, even if it then ends without suspending, as most short
+tasks do. Begun eagerly it has ended when `start` returns. Two rules keep that from taking too much from others:
+
+* Within one turn of the loop, coroutines are begun for `budget` seconds in all. What is started later begins in the
+  next turn, as usual.
+* What is started within an eager start, by the coroutine or its `on_exit`, begins in the next turn too: a row of
+  tasks of which each starts the next one does not grow the stack.
+
+The coroutine sees no difference: a real task stands for it from the start, `current_task()` is the one that resumes
+it later, and its context is its own. Python 3.12 and later have such tasks (`eager_start=True`). Before that, a
+`_Begun` makes one: a task is created, made the current one (by the functions that asyncio documents for libraries
+with tasks of their own), and the coroutine's first step is taken. If it suspends, the task's own first step hands
+to the loop what the coroutine waits for. If it ended, and nobody can have seen the task, the next coroutine of this
+turn is begun in the same one: creating a task is most of the cost.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from asyncio.tasks import _enter_task, _leave_task  # https://docs.python.org/3/library/asyncio-extending.html
+from collections.abc import Coroutine
+from contextvars import Context
+from sys import getrefcount
+from time import monotonic
+from typing import TYPE_CHECKING, Any
+from weakref import getweakrefcount
+
+from flowstone.actors.spawn import OWNER
+
+if TYPE_CHECKING:
+    from flowstone.actors.spawn import Driven
+
+__all__ = ["EagerStarts"]
+
+BUDGET = 0.001
+
+_NOTHING: Any = object()
+
+
+class EagerStarts:
+    """Begins coroutines at once; one for all the supervisors of a tree.
+
+    Attributes:
+        budget: Seconds of a turn in which it does so.
+    """
+
+    __slots__ = ("_begun", "_inside", "_loop", "_until", "budget")
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self.budget = BUDGET
+        self._loop = loop
+        self._until: float | None = None
+        self._inside = False
+        self._begun: _Begun | None = None
+        """One that may be used once more, in this turn."""
+
+    def begin(self, driven: Driven) -> bool:
+        """Run it up to its first suspension; False if it was not begun and has to wait for the next turn."""
+        if self._inside:
+            return False
+        now = monotonic()
+        if self._until is None:
+            self._until = now + self.budget
+            self._loop.call_soon(self._next_turn)
+        elif now >= self._until:
+            return False
+        self._inside = True
+        try:
+            if sys.version_info >= (3, 12):
+                driven.context = context = Context()
+                context.run(OWNER.set, driven)
+                # Its first step notes the task in `driven`: it may be over before this returns.
+                asyncio.Task(driven, loop=self._loop, name=driven.name, context=context, eager_start=True)
+            else:
+                begun, self._begun = self._begun or _Begun(self._loop), None
+                self._begun = begun if begun.begin(driven, self._loop) else None
+        finally:
+            self._inside = False
+        return True
+
+    def _next_turn(self) -> None:
+        # It was put before the first steps of this turn's tasks, so none that has been resumed is used again.
+        self._until = self._begun = None
+
+
+class _Begun(Coroutine[Any, Any, None]):
+    """What a task runs whose coroutine has been begun before the task's first step."""
+
+    __slots__ = ("_context", "_driven", "_first", "_task")
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._context = Context()
+        self._driven: Driven | None = None
+        self._first: Any = _NOTHING
+        """What the coroutine waits for: the task's first step hands it to the loop."""
+        self._task: asyncio.Task[None] | None = asyncio.Task(self, loop=loop, context=self._context)
+
+    def begin(self, driven: Driven, loop: asyncio.AbstractEventLoop) -> bool:
+        """Take the first step of `driven`; True if this may be used for another one."""
+        task, coroutine = self._task, driven.coroutine
+        assert task is not None
+        assert coroutine is not None
+        references = getrefcount(task)
+        task.set_name(driven.name)
+        driven.task = task
+        driven.context = context = self._context
+        outer = asyncio.current_task(loop)
+        if outer is not None:
+            _leave_task(loop, outer)
+        _enter_task(loop, task)
+        result, error = None, None
+        try:
+            self._first = context.run(_first_step, driven, coroutine)
+            self._driven = driven
+        except StopIteration as stop:
+            result = stop.value
+        except BaseException as raised:
+            # Without our frame here; `_finish` removes the one below.
+            error = raised.with_traceback(raised.__traceback__ and raised.__traceback__.tb_next)
+        finally:
+            _leave_task(loop, task)
+            if outer is not None:
+                _enter_task(loop, outer)
+        if self._driven is None:
+            driven._finish(result, error)
+            if getrefcount(task) == references and self._is_clean(task):
+                return True
+        self._task = None  # It refers to this, by way of the loop.
+        return False
+
+    def _is_clean(self, task: asyncio.Task[None]) -> bool:
+        """Whether the coroutine has left nothing behind: no weak reference, variable, callback or cancel."""
+        return (
+            getweakrefcount(task) == 1  # That of asyncio, which knows all tasks.
+            and len(self._context) == 1
+            and not task.cancelling()
+            and not task._must_cancel  # type: ignore[attr-defined] # a cancel that was taken back, in Python 3.11
+            and not task._callbacks
+        )
+
+    def send(self, value: Any) -> Any:
+        if self._driven is None:
+            self._task = None
+            raise StopIteration
+        first = self._first
+        if first is not _NOTHING:
+            # Also if it is None, a bare `sleep(0)`: what the coroutine has started has its turn first.
+            self._first = _NOTHING
+            return first
+        return self._driven.send(value)
+
+    def throw(self, *error: Any) -> Any:
+        if self._driven is None:
+            self._task = None
+            raise StopIteration
+        first, self._first = self._first, _NOTHING
+        if first is not _NOTHING and getattr(first, "_asyncio_future_blocking", None) and first.cancel():
+            # Cancelled before the task's first step. What it waits for is, as if it had been waiting already.
+            halt = self._driven.halt
+            if halt is None or not halt.killed:
+                return first
+        return self._driven.throw(*error)
+
+    def close(self) -> None:
+        if self._driven is not None:
+            self._driven.close()
+
+    def __await__(self) -> Any:
+        raise RuntimeError("it runs in its own task")
+
+    def __getattr__(self, name: str) -> Any:
+        """The coroutine's frame and the like, for `task.get_stack()` and debuggers."""
+        return getattr(self._driven, name)
+
+
+def _first_step(driven: Driven, coroutine: Coroutine[Any, Any, Any]) -> Any:
+    OWNER.set(driven)
+    return coroutine.send(None)
