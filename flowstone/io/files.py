@@ -11,9 +11,9 @@ from flowstone.errors import IOManagerError
 from flowstone.io.locations import Location, digest_of
 from flowstone.io.manager import Stored
 from flowstone.io.objects import Abandoned, Objects
-from flowstone.io.threads import Threads
 from flowstone.io.translation import decoded, encoded, location_error, named
 from flowstone.permissions import PRIVATE, checked_mode
+from flowstone.threads import Threads
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 __all__ = ["FileIO", "explain"]
 
-
+_IDLE: Final = 10.0  # Seconds that a thread without work stays.
 _MEANINGS: Final[Mapping[int, str]] = {
     errno.ENOSPC: "the disk is full; free some space, or choose a root on a larger disk",
     errno.EDQUOT: "the disk quota is used up; free some space, or choose a root on another disk",
@@ -91,7 +91,7 @@ class FileIO:
         place = str(Path(os.path.abspath(Path(root).expanduser())))  # noqa: PTH100 - keeps links
         self._objects = Objects(place, mode=checked_mode(mode))
         self._codecs = Codecs(codec, models=models, extra=codecs)
-        self._threads = Threads("flowstone-files", limit=max_threads)
+        self._threads = Threads(max_threads, "flowstone-files", idle=_IDLE)
 
     def __repr__(self) -> str:
         return f"FileIO({self._objects.root!r}, codec={self._codecs.name!r})"
@@ -140,7 +140,7 @@ class FileIO:
 
     async def teardown(self) -> None:
         """Let the threads go. The manager may be used again, which starts new ones."""
-        self._threads.retire()
+        self._threads.close()
 
     # On a worker thread -------------------------------------------------------------------------------------
 

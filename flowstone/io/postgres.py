@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING, Final, Protocol, Self
 from flowstone.errors import IOManagerError
 from flowstone.io.locations import Location, digest_of
 from flowstone.io.manager import Stored
-from flowstone.io.threads import Threads
 from flowstone.io.translation import decoded, encoded, location_error, named
+from flowstone.threads import Threads
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -42,6 +42,7 @@ _CLASSES: Final = (
     b'"$enum"',
     b'"$flags"',
 )
+_IDLE: Final = 10.0  # Seconds that a thread without work stays.
 
 
 class PayloadStore(Protocol):
@@ -97,7 +98,7 @@ class PostgresIO:
         self._own_codecs = bool(extra)
         self._is_small = is_small
         self._limit = limit
-        self._threads = Threads("flowstone-values", limit=_THREADS)
+        self._threads = Threads(_THREADS, "flowstone-values", idle=_IDLE)
         self._store: PayloadStore | None = None
 
     def __repr__(self) -> str:
@@ -164,7 +165,7 @@ class PostgresIO:
 
     async def teardown(self) -> None:
         """Let the threads go. The manager may be used again, which starts new ones."""
-        self._threads.retire()
+        self._threads.close()
 
     def _attached(self, doing: str) -> PayloadStore:
         if self._store is None:

@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING
 from flowstone.alarms import Alarms
 from flowstone.runtime.context import RuntimeContext
 from flowstone.runtime.execution.processes import Processes
-from flowstone.runtime.execution.threads import Threads
 from flowstone.runtime.loop_affinity import LoopAffinity
 from flowstone.runtime.run.local_runs import LocalRuns
 from flowstone.runtime.services.admission import Admission
@@ -20,6 +19,7 @@ from flowstone.runtime.services.failure_log import FailureLog
 from flowstone.runtime.services.managers import warn_of_memory
 from flowstone.runtime.services.notifications import Notifications
 from flowstone.runtime.services.peers import Peers
+from flowstone.threads import Threads
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -54,7 +54,7 @@ def context_of(
         store=store,
         stream=EventStream(),
         admission=Admission(settings.max_concurrency),
-        threads=Threads(settings.max_threads),
+        threads=Threads(settings.max_threads, "flowstone-asset"),
         processes=Processes(),
         managers=managers,
         io={},

@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     from flowstone.io.manager import IOManager
     from flowstone.runs.events import Event
     from flowstone.runtime.execution.processes import Processes
-    from flowstone.runtime.execution.threads import Threads
     from flowstone.runtime.loop_affinity import LoopAffinity
     from flowstone.runtime.options import Options
     from flowstone.runtime.services.admission import Admission
@@ -30,6 +29,7 @@ if TYPE_CHECKING:
     from flowstone.runtime.services.peers import Peers
     from flowstone.runtime.services.resource import ResourceActor
     from flowstone.store.protocol import Store
+    from flowstone.threads import Threads
 
 __all__ = ["RuntimeContext"]
 

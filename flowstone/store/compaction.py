@@ -23,10 +23,10 @@ from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from flowstone.errors import StoreUnavailable
-from flowstone.store.disk_thread import DiskThread
 from flowstone.store.journal_draft import Draft, draft_of, open_draft, put_in_place, remove_draft
 from flowstone.store.journal_reader import JournalReader
 from flowstone.store.summary import Stopped, Summary
+from flowstone.threads import Threads
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -56,14 +56,14 @@ class Compactor:
         problem: Why the last attempt failed, or None.
     """
 
-    def __init__(self, path: Path, journal: JournalFile, disk: DiskThread, mode: int) -> None:
+    def __init__(self, path: Path, journal: JournalFile, disk: Threads, mode: int) -> None:
         self.problem: str | None = None
         self._path = path
         self._journal = journal
         self._disk = disk
         self._mode = mode
         self._work: _Work | None = None
-        self._thread: DiskThread | None = None
+        self._thread: Threads | None = None
         self._stopping = False
         self._idle = asyncio.Event()
         self._idle.set()
@@ -90,7 +90,7 @@ class Compactor:
 
     def _begin(self, found: asyncio.Future[JournalEnd]) -> None:
         assert self._work is not None
-        self._thread = DiskThread(f"flowstone compaction {self._path}")
+        self._thread = Threads(1, f"flowstone compaction {self._path}")
         self._thread.submit(partial(self._work.prepare, found.result())).add_done_callback(self._prepared)
 
     def _prepared(self, done: asyncio.Future[bool]) -> None:
@@ -107,7 +107,7 @@ class Compactor:
         if not isinstance(error, Stopped):
             self.problem = None if error is None else self._complaint(error)
         self._thread.submit(self._work.clean).add_done_callback(self._over)
-        self._thread.stop()
+        self._thread.close()
 
     def _over(self, done: asyncio.Future[None]) -> None:
         done.exception()  # To fail to close what nobody uses any more is nobody's concern.

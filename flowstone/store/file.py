@@ -18,7 +18,6 @@ from flowstone.permissions import PRIVATE, checked_mode, make_folders
 from flowstone.runs.events import StepProgressed
 from flowstone.store.codec import encode_event, encode_run
 from flowstone.store.compaction import Compactor
-from flowstone.store.disk_thread import DiskThread
 from flowstone.store.group_commit import GroupCommit
 from flowstone.store.journal_draft import remove_draft, rewrite
 from flowstone.store.journal_file import JournalFile, JournalLost, linked_file
@@ -29,6 +28,7 @@ from flowstone.store.memory import MemoryStore, of_one_run, retention
 from flowstone.store.replay import Replay
 from flowstone.store.sanitise import sanitised, sanitised_run
 from flowstone.store.snapshot import live_facts, snapshot
+from flowstone.threads import Threads
 
 if TYPE_CHECKING:
     import asyncio
@@ -51,7 +51,7 @@ _MUCH: Final = 2  # Compaction pays when fewer than one fact in so many is live.
 class _OpenFiles:
     """What one opening took: a thread, the lock, the journal. Only the thread touches the other two."""
 
-    def __init__(self, thread: DiskThread, lock: FileLock) -> None:
+    def __init__(self, thread: Threads, lock: FileLock) -> None:
         self.thread = thread
         self.lock = lock
         self.journal: JournalFile | None = None
@@ -59,7 +59,7 @@ class _OpenFiles:
     def let_go(self) -> asyncio.Future[None]:
         """Give everything back, after whatever the thread still has to do; done when it is given back."""
         done = self.thread.submit(self._let_go)
-        self.thread.stop()
+        self.thread.close()
         return done
 
     def _let_go(self) -> None:
@@ -119,7 +119,7 @@ class FileStore(MemoryStore):
         self._path = self.directory.absolute() / "journal.jsonl"
         # Beside the journal itself: two directories may have links to one journal.
         lock = FileLock(linked_file(self._path).with_name("journal.lock"), self._mode)
-        files = _OpenFiles(DiskThread(f"flowstone store {self.directory}"), lock)
+        files = _OpenFiles(Threads(1, f"flowstone store {self.directory}"), lock)
         try:
             read = self._look if self._read_only else partial(self._open, files)
             self._history = await files.thread.submit(read)

@@ -24,8 +24,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from flowstone.store.disk_thread import DiskThread
     from flowstone.store.journal_file import JournalFile
+    from flowstone.threads import Threads
 
 __all__ = ["GroupCommit"]
 
@@ -51,7 +51,7 @@ class GroupCommit:
         problem: Why the disk did not take what was last given to it, or None.
     """
 
-    def __init__(self, path: Path, file: JournalFile, thread: DiskThread) -> None:
+    def __init__(self, path: Path, file: JournalFile, thread: Threads) -> None:
         self._path = path
         self._file = file
         self._thread = thread

@@ -228,7 +228,7 @@ async def settled(files):
         # A thread that is back from its work has told the loop, which may answer with more: let it, and look again.
         await asyncio.sleep(0)
         state = threads.statistics()
-        if state.alive == state.idle and not state.queued:
+        if state.threads == threads._spare and not state.queued:
             calm += 1
         else:
             calm = 0
@@ -276,7 +276,8 @@ async def _completed(files, storing):
     """Block the loop until the store's thread is idle again, so that its outcome waits to be delivered."""
     await asyncio.sleep(0)
     deadline = time.monotonic() + 30
-    while (state := files._threads.statistics()).idle != state.alive or state.queued or not state.alive:
+    threads = files._threads
+    while (state := threads.statistics()).threads != threads._spare or state.queued or not state.threads:
         assert time.monotonic() < deadline
         assert not storing.done()
 

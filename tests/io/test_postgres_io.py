@@ -275,7 +275,7 @@ async def test_threads_go_when_it_is_torn_down(root):
     for _ in range(2):
         assert (await values.store(target(), bytes(100_000))).size == 100_000
         await values.teardown()
-        while values._threads.statistics().alive:
+        while values._threads.statistics().threads:
             await asyncio.sleep(0)
 
 

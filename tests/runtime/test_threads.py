@@ -1,4 +1,4 @@
-"""The threads of synchronous assets: limits, queueing, abandonment, and that nothing of it holds the exit."""
+"""Daemon threads: limits, queueing, abandonment, places that are lent, and that nothing of it holds the exit."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from textwrap import dedent
 
 import pytest
 
-from flowstone.runtime.execution.guard import call
-from flowstone.runtime.execution.threads import Threads, ThreadStatistics
+from flowstone.runtime.execution.guard import call, outcome_of
+from flowstone.threads import Threads, ThreadStatistics
 
 pytestmark = pytest.mark.both_loops
 LONG = 20.0
@@ -145,10 +145,13 @@ async def test_an_exception_ends_no_thread(make, error):
         raise error("out of the call itself")
 
     pool = make(1)
-    for work in (broken, partial(call, broken, {}, None)):
-        ok, failure = await pool.start("a", work).wait()
-        assert not ok
-        assert failure.message.startswith(error.__name__)
+    with pytest.raises(
+        RuntimeError if error is StopIteration else error, match=r"out of the call|raised StopIteration"
+    ):
+        await pool.start("a", broken).wait()
+    ok, failure = await outcome_of(pool.start("a", partial(call, broken, {}, None)))
+    assert not ok
+    assert failure.message.startswith(error.__name__)
     assert await pool.start("a", done("alive")).wait() == (True, "alive")
     assert pool.statistics().threads == 1
 
@@ -311,7 +314,9 @@ async def test_without_threads_a_call_fails(make, monkeypatch):
 
     with monkeypatch.context() as patch:
         patch.setattr(threading.Thread, "start", refuse)
-        ok, failure = await pool.start("a", done(1)).wait()
+        with pytest.raises(RuntimeError, match=r"can't start new thread"):
+            await pool.start("a", done(1)).wait()
+        ok, failure = await outcome_of(pool.start("a", done(1)))
         assert not ok
         assert failure.message == "RuntimeError: can't start new thread"
         assert pool.statistics().threads == 0
@@ -332,10 +337,52 @@ async def test_closing_lets_threads_end(make, gate):
     await until(lambda: pool.statistics().threads == 0)
 
 
+async def test_calls_after_closing_are_made(make, gate):
+    """Also those that were started while the last thread had not ended yet."""
+    pool = make(1)
+    first = pool.start("first", held(gate))
+    pool.close()
+    later = [pool.start("later", done(number)) for number in range(3)]
+    gate.set()
+    await first.wait()
+    assert [await each.wait() for each in later] == [(True, number) for number in range(3)]
+
+
+# Futures ----------------------------------------------------------------------------------------------------
+
+
+async def test_one_thread_makes_what_is_submitted_in_order_and_ends_after_it(make, gate):
+    """A future that is cancelled stops nothing, and closing waits for what is queued."""
+    pool = make(1)
+    made = []
+    futures = [pool.submit(lambda: gate.wait(LONG))]
+    futures += [pool.submit(partial(made.append, number)) for number in range(3)]
+    pool.close()
+    futures[2].cancel()
+    gate.set()
+    await asyncio.wait(futures)
+    assert made == [0, 1, 2]
+    await until(lambda: pool.statistics().threads == 0)
+
+
+@pytest.mark.parametrize("error", [StopIteration, SystemExit, asyncio.CancelledError, ValueError])
+async def test_a_future_has_the_error_of_its_call(make, error):
+    """StopIteration as a RuntimeError, because no future takes it."""
+
+    def broken():
+        raise error("out of the call itself")
+
+    pool = make(1)
+    expected = RuntimeError if error is StopIteration else error
+    with pytest.raises(expected):
+        await pool.submit(broken)
+    assert await pool.submit(lambda: "alive") == "alive"
+
+
 def test_a_closed_loop_ends_no_thread():
     """A call that returns when its loop is closed is forgotten quietly."""
     gate = threading.Event()
-    pool = Threads(1)
+    pool = Threads(1, "test")
     entered = threading.Event()
 
     async def leave():
@@ -356,14 +403,14 @@ def test_a_hung_thread_does_not_hold_the_exit():
     """The interpreter exits, with status 0, while a call hangs in its thread."""
     script = dedent("""
         import asyncio, threading
-        from flowstone.runtime.execution.threads import Threads
+        from flowstone.threads import Threads
 
         async def main():
             entered = threading.Event()
             def hang():
                 entered.set()
                 threading.Event().wait()
-            pool = Threads(1)
+            pool = Threads(1, "test")
             pool.start("hung", hang)
             while not entered.is_set():
                 await asyncio.sleep(0.01)

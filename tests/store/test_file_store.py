@@ -104,7 +104,8 @@ async def test_a_forked_child_does_not_hold_the_store(directory):
         from flowstone.store import FileStore
 
         async def main():
-            await FileStore(sys.argv[1]).open()
+            store = FileStore(sys.argv[1])
+            await store.open()
             child = os.fork()
             if child == 0:
                 print(os.getpid(), flush=True)

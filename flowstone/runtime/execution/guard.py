@@ -5,8 +5,7 @@ the event loop and with it every other asset. Formatting is inside the guard as 
 the user's code too: its `__str__` may raise or return 100 MB, its `__class__` may lie, its metaclass may have a
 `__name__` that raises. So nothing here asks the exception what it is; it asks the interpreter.
 
-A thread hands back the same outcome, never an exception: `StopIteration` set on a future hangs its awaiter on
-Python 3.11.
+A thread hands back the same outcome, also where it could not be started at all (`outcome_of`).
 
 And a function may end twice: once more in a process that it has forked off, which ends with it (forks.py).
 """
@@ -36,8 +35,9 @@ if TYPE_CHECKING:
 
     from flowstone.assets.retry import Retry
     from flowstone.runs.records import FailureKind
+    from flowstone.threads import ThreadCall
 
-__all__ = ["ExitInTask", "Outcome", "absorb_cancels", "call", "call_async", "describe"]
+__all__ = ["ExitInTask", "Outcome", "absorb_cancels", "call", "call_async", "describe", "outcome_of"]
 
 Outcome: TypeAlias = tuple[Literal[True], Any] | tuple[Literal[False], Failure]
 """`(True, value)` or `(False, failure)`."""
@@ -138,6 +138,14 @@ def _finished(value: Any) -> Any:
         inner.close()
         raise TypeError("the function returned a coroutine where a value belongs: an `await` is missing.")
     return value
+
+
+async def outcome_of(job: ThreadCall[Outcome], on_cancel: Callable[[], object] | None = None) -> Outcome:
+    """The outcome of a guarded call in a thread. That there is no thread for it is an outcome as well."""
+    try:
+        return await job.wait(on_cancel)
+    except Exception as error:
+        return False, describe(error, None)
 
 
 async def absorb_cancels(task: asyncio.Task[Any]) -> None:

@@ -21,10 +21,11 @@ from typing import TYPE_CHECKING, Any
 
 from flowstone.assets.context import Context
 from flowstone.runs.records import Failure
+from flowstone.runtime.execution.guard import outcome_of
 from flowstone.runtime.execution.subprocess import Worker
 from flowstone.runtime.execution.subprocess_logs import Logged, hear, least_level
 from flowstone.runtime.execution.subprocess_main import Began, Done, Place, Progressed, Request, no_passage
-from flowstone.runtime.execution.threads import Threads
+from flowstone.threads import Threads
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -71,7 +72,7 @@ class Processes:
         work = _Work(self, name, request, context if isinstance(context, Context) else None, on_start)
         job = self._threads.start(name, work.run)
         try:
-            return await job.wait(work.stop)
+            return await outcome_of(job, work.stop)
         finally:
             # Killed, or cancelled while it waited for a place: nothing of it may go on.
             work.stop()

@@ -34,7 +34,7 @@ from flowstone.runs.records import Failure
 from flowstone.runs.retry_policy import next_delay
 from flowstone.runtime.execution.child_tasks import CHILD_TASKS, ChildTasks
 from flowstone.runtime.execution.deadline import Deadline
-from flowstone.runtime.execution.guard import absorb_cancels, call, call_async, describe
+from flowstone.runtime.execution.guard import absorb_cancels, call, call_async, describe, outcome_of
 from flowstone.runtime.run.inputs import load_inputs, needs_of
 from flowstone.store.json_safe import json_safe
 from flowstone.store.protocol import StaleWrite, StoreRefused
@@ -50,7 +50,7 @@ if TYPE_CHECKING:
     from flowstone.runs.records import Input
     from flowstone.runtime.context import RuntimeContext
     from flowstone.runtime.execution.guard import Outcome
-    from flowstone.runtime.execution.threads import ThreadCall
+    from flowstone.threads import ThreadCall
 
 __all__ = ["Attempt", "AttemptIdentity"]
 
@@ -148,7 +148,7 @@ class Attempt:
         self.inputs: tuple[Input, ...] = ()
         self._metadata: dict[str, Any] = {}
         self._payload: bytes | None = None
-        self.thread: ThreadCall | None = None
+        self.thread: ThreadCall[Outcome] | None = None
         self._child_tasks: ChildTasks | None = None
         self._deadline: Deadline | None = None
 
@@ -326,7 +326,7 @@ class Attempt:
         self.thread = self._ctx.threads.start(
             self.name, partial(call, asset.function, arguments, asset.retry, self._catch), on_start
         )
-        outcome = await self.thread.wait()
+        outcome = await outcome_of(self.thread)
         self.thread = None
         return outcome
 

@@ -29,12 +29,11 @@ from types import FunctionType, MethodType
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from flowstone.assets.signature import innermost
-from flowstone.runtime.execution.threads import Threads
+from flowstone.threads import Threads
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from flowstone.runtime.execution.guard import Outcome
 
 __all__ = ["ResourceProvider", "as_provider"]
 
@@ -173,22 +172,8 @@ class _EnteredInThread(ResourceProvider[Any]):
 
     async def _called(self, function: Callable[[], Any]) -> Any:
         """Call it in the thread. What it raises is raised here, for whoever guards the provider."""
-        raised: list[BaseException] = []
-
-        def call() -> Outcome:
-            try:
-                return True, function()
-            except BaseException as error:
-                raised.append(error)
-                return True, None
-
         assert self._thread is not None
-        ok, value = await self._thread.start("resource", call).wait()
-        if raised:
-            raise raised[0]
-        if not ok:
-            raise RuntimeError(value.message)
-        return value
+        return await self._thread.start("resource", function).wait()
 
     def _close(self) -> None:
         thread, self._thread = self._thread, None

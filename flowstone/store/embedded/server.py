@@ -13,7 +13,6 @@ from urllib.parse import quote
 
 from flowstone.errors import StoreUnavailable
 from flowstone.permissions import PRIVATE, make_folders
-from flowstone.store.disk_thread import DiskThread
 from flowstone.store.embedded.account import Account, account_for
 from flowstone.store.embedded.cluster import Cluster
 from flowstone.store.embedded.failure import refused
@@ -23,6 +22,7 @@ from flowstone.store.embedded.layout import Layout
 from flowstone.store.embedded.patience import Patience
 from flowstone.store.embedded.postmaster import PORT
 from flowstone.store.embedded.reaper import ensure_reaper, stop_reaper
+from flowstone.threads import Threads
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -65,7 +65,7 @@ class EmbeddedServer:
     async def open(self) -> str:
         """`start` for coroutines. Cancelled, it first takes back what it has begun."""
         used, abandoned = self._use is not None, Event()
-        thread = DiskThread(f"flowstone start of {self._layout.directory}")
+        thread = Threads(1, f"flowstone start of {self._layout.directory}")
         starting = thread.submit(lambda: self._start(abandoned))
         try:
             return await starting
@@ -76,18 +76,18 @@ class EmbeddedServer:
                 await thread.submit((lambda: None) if used else self.stop)
             raise
         finally:
-            thread.stop()
+            thread.close()
 
     async def close(self) -> None:
         """`stop` for coroutines. Cancelled, it stops the server all the same, and then ends as cancelled."""
-        thread = DiskThread(f"flowstone stop of {self._layout.directory}")
+        thread = Threads(1, f"flowstone stop of {self._layout.directory}")
         try:
             await thread.submit(self.stop)
         except asyncio.CancelledError:
             await thread.submit(lambda: None)  # Behind the stop.
             raise
         finally:
-            thread.stop()
+            thread.close()
 
     def start(self) -> str:
         """Become a user of the server, starting it if need be, and return its URL.

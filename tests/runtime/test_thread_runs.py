@@ -1,3 +1,5 @@
+"""Calls whose caller may leave: their results are undone, and they learn of it."""
+
 from __future__ import annotations
 
 import asyncio
@@ -8,25 +10,25 @@ import weakref
 
 import pytest
 
-from flowstone.io.threads import Threads
+from flowstone.threads import Threads
 
 
 @pytest.fixture
 def threads():
-    pool = Threads("test", limit=3, idle=30)
+    pool = Threads(3, "test", idle=30)
     yield pool
-    pool.retire()
+    pool.close()
 
 
 async def idle(threads):
     """Wait until every thread is back from its work, which is just after its result has arrived."""
-    while (state := threads.statistics()).idle < state.alive:
+    while threads._spare < threads.statistics().threads:
         await asyncio.sleep(0)
 
 
 async def test_runs_work_on_another_thread_and_returns_its_result(threads):
     """The result of the work comes back to the loop it was asked from."""
-    assert await threads.run(lambda _: threading.current_thread().name) == "test-0"
+    assert await threads.run(lambda _: threading.current_thread().name) == "test-1"
 
 
 async def test_its_threads_are_daemons(threads):
@@ -91,8 +93,8 @@ async def test_never_more_threads_than_its_limit(threads):
     names = await asyncio.gather(
         *(threads.run(lambda _: (barrier.wait(30), threading.current_thread().name)[1]) for _ in range(99))
     )
-    assert sorted(set(names)) == ["test-0", "test-1", "test-2"]
-    assert threads.statistics().alive == 3
+    assert sorted(set(names)) == ["test-1", "test-2", "test-3"]
+    assert threads.statistics().threads == 3
 
 
 async def test_work_that_waits_does_not_hold_other_work(threads):
@@ -106,20 +108,20 @@ async def test_work_that_waits_does_not_hold_other_work(threads):
 
 async def test_threads_end_when_idle():
     """A thread without work for the idle time ends, and later work starts another."""
-    pool = Threads("brief", idle=0.001)
+    pool = Threads(8, "brief", idle=0.001)
     thread = await pool.run(lambda _: threading.current_thread())
     await asyncio.to_thread(thread.join, 30)
-    assert pool.statistics().alive == 0
+    assert pool.statistics().threads == 0
     assert await pool.run(lambda _: 1) == 1
-    pool.retire()
+    pool.close()
 
 
-async def test_retired_threads_end_and_later_work_starts_new_ones(threads):
-    """`retire` lets every thread go without making the pool useless."""
+async def test_closed_threads_end_and_later_work_starts_new_ones(threads):
+    """`close` lets every thread go without making the pool useless."""
     thread = await threads.run(lambda _: threading.current_thread())
-    threads.retire()
+    threads.close()
     await asyncio.to_thread(thread.join, 30)
-    assert threads.statistics().alive == 0
+    assert threads.statistics().threads == 0
     assert await threads.run(lambda _: threading.current_thread()) is not thread
 
 
@@ -245,4 +247,4 @@ async def test_with_too_few_threads_work_waits_its_turn(threads, monkeypatch):
 def test_a_pool_needs_a_thread():
     """A limit below one is refused at once."""
     with pytest.raises(ValueError, match=r"at least one thread, not 0"):
-        Threads("none", limit=0)
+        Threads(0, "none")
