@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from flowstone.errors import IOManagerError, ResourceUnavailable
@@ -63,8 +63,11 @@ class RuntimeContext:
     alarms: Alarms
 
     def publish(self, snapshot: Snapshot) -> None:
-        """Make this the current snapshot."""
-        self.snapshot = snapshot
+        """Make this the current snapshot.
+
+        Which pipeline an asset belongs to stays known of those that are gone: a run of one may just be beginning.
+        """
+        self.snapshot = replace(snapshot, pipelines={**self.snapshot.pipelines, **snapshot.pipelines})
 
     async def record(self, event: Event, epoch: int, payload: bytes | None = None) -> None:
         """Write an event down, then tell whoever listens: nobody hears of what may yet be lost."""

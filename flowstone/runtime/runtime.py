@@ -14,7 +14,7 @@ from random import Random
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Self
 
-from flowstone.actors import Clock, ProcessInfo, SystemClock
+from flowstone.actors import Clock, ProcessInfo, Supervisor, SystemClock
 from flowstone.assets.snapshot import Snapshot
 from flowstone.errors import RunCancelled, RuntimeStopping, StoreUnavailable
 from flowstone.runs.planner import plan_run
@@ -24,6 +24,7 @@ from flowstone.runtime.client.handle import Run
 from flowstone.runtime.client.health import Health, health
 from flowstone.runtime.client.lineage import Lineage
 from flowstone.runtime.client.plan import Plan, preview
+from flowstone.runtime.client.reloading import check_equipped
 from flowstone.runtime.client.requests import (
     asset_named,
     asset_to_run,
@@ -44,6 +45,7 @@ from flowstone.runtime.loop_affinity import not_running
 from flowstone.runtime.options import by_name, given_pipelines
 from flowstone.runtime.run.running_steps import running_steps
 from flowstone.runtime.run.watchman import drain
+from flowstone.runtime.services.asset_registry import AssetRegistry, Publish
 from flowstone.runtime.services.managers import attached, named_managers
 from flowstone.runtime.services.providers import as_provider
 from flowstone.runtime.tree import runtime_tree
@@ -54,7 +56,6 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
     from types import TracebackType
 
-    from flowstone.actors import Supervisor
     from flowstone.actors.child_tasks import TaskFactory
     from flowstone.assets.partition_view import PartitionView
     from flowstone.assets.pipeline import Pipeline
@@ -156,7 +157,9 @@ class Runtime:
             self._client = RunClient(ctx, self._runs)
             self._values = Values(ctx, self._client, self._runs)
             self._lineage = Lineage(self._client, store)
-            membership = membership_of(ctx, self._runs, worker=self._worker, tree=self.tree)
+            self._membership = membership = membership_of(
+                ctx, self._runs, worker=self._worker, tree=self.tree
+            )
             self._tree = runtime_tree(
                 ctx, self._runs, managers, self._resources, membership, worker=self._worker
             )
@@ -199,6 +202,34 @@ class Runtime:
         ctx = self._started()
         limit = self._settings.shutdown_timeout if timeout is None else timeout
         return await drain(ctx, self._runs, limit)
+
+    async def reload(self, pipelines: Pipeline | Iterable[Pipeline]) -> None:
+        """Work by other definitions: new runs take these, those that are running finish on theirs.
+
+        They stand in the place of all that the runtime had. Runs that wait in a queue are new: they take the
+        definitions that there are when they start. IO managers and resources stay as they are. Worker processes
+        are replaced when they are idle; what they import, they import anew.
+
+        Args:
+            pipelines: A `Pipeline`, or several.
+
+        Raises:
+            DefinitionError: The pipelines make no valid graph, or name an IO manager or a resource that the
+                runtime does not have. Nothing has changed.
+            TypeError: `pipelines` is something else.
+            RuntimeStopping: The runtime is not running.
+        """
+        ctx = self._started()
+        assert self._tree is not None
+        snapshot = Snapshot.of(given_pipelines(pipelines))
+        check_equipped(snapshot, ctx.snapshot, ctx.managers, self._resources)
+        services = self._tree.child("services", Supervisor).instance
+        if services is None:
+            raise not_running()
+        await services.child("asset_registry", AssetRegistry).call(Publish(snapshot))
+        ctx.processes.renew()
+        if self._membership is not None:
+            self._membership.reloaded()
 
     # Computing ----------------------------------------------------------------------------------------------
 
@@ -739,7 +770,8 @@ class Runtime:
 
     def __repr__(self) -> str:
         state = "running" if self._ctx is not None and self._ctx.affinity.running else "not running"
-        return f"<Runtime {len(self._snapshot.graph)} assets, {state}>"
+        snapshot = self._snapshot if self._ctx is None else self._ctx.snapshot
+        return f"<Runtime {len(snapshot.graph)} assets, {state}>"
 
     # Inside -------------------------------------------------------------------------------------------------
 

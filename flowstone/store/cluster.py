@@ -198,6 +198,9 @@ class Cluster(Protocol):
                 one, by the node's own monotonic clock: somebody else may own what it drove (`owned` tells).
         """
 
+    async def hold(self, node_id: str, pipelines: Sequence[str]) -> None:
+        """Say that this node takes work of these pipelines from now on, and of no others."""
+
     def report(self, report: NodeReport) -> None:
         """Have this process's node say this with its next beat, which comes at once, and with those after it."""
 

@@ -11,6 +11,7 @@ Map of this file
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Protocol
 
 import pytest
@@ -179,6 +180,16 @@ class ClusterContract:
         await place.beat("n1", late=True)
         await place.until(lambda: told)
         assert [each.seems_alive for each in await place.store.cluster.nodes()] == [True]
+
+    async def test_a_node_may_come_to_hold_other_pipelines(self, place, two):
+        """The others see which, also after a beat; nothing else of it changes."""
+        before = (await two[1].nodes())[0].node
+        await two[0].hold("n1", ["shop", "stock"])
+        await place.beat("n1")
+        after = (await two[1].nodes())[0].node
+        assert after == replace(before, pipelines=("shop", "stock"))
+        await two[0].hold("nobody", ["shop"])
+        assert len(await two[1].nodes()) == 2
 
     async def test_a_tree_is_seen_by_others(self, two):
         """What one publishes the other reads, as data."""

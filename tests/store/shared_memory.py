@@ -217,6 +217,13 @@ class SharedMemoryStore(MemoryStore):
         self._schedule_beat(node.lease)
         self.shared.tell(Notification("nodes"))
 
+    async def hold(self, node_id, pipelines):
+        await self._pass("hold")
+        row = self.shared.nodes.get(node_id)
+        if row is not None:
+            row.node = replace(row.node, pipelines=tuple(pipelines))
+            self.shared.tell(Notification("nodes"))
+
     def report(self, report):
         self._report = report
         if self.node is not None and self._broken is None:

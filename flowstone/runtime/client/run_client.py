@@ -2,6 +2,12 @@
 
 Stands between the public `Runtime` and the processes: everything here works by run id and reads the store, so
 it is the same for a run that lives in this process and for one that ended long ago.
+
+Map of this file
+    start, check_ready, submit      from a request to a run
+    finished, ended                 waiting for it
+    cancel, drain                   stopping it
+    record, run_status, result, events      what there is to know of it
 """
 
 from __future__ import annotations
@@ -11,6 +17,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from flowstone.actors.spawn import OWNER
+from flowstone.assets.asset import Asset
 from flowstone.assets.dynamic_partitions import DynamicPartitions
 from flowstone.assets.partition_keys import decode_partition, encode_partition
 from flowstone.assets.partition_view import PartitionView
@@ -270,6 +277,8 @@ def _locator(record: RunRecord, view: PartitionView) -> Callable[[Any, Any], tup
     def locate(asset: Any, partition: Any) -> tuple[str, str | None]:
         if asset is None:
             asset = record.request.asset
+        if isinstance(asset, Asset):
+            asset = asset.name  # The run may have one that the graph does not have any more.
         name = asset if isinstance(asset, str) else asset_named(graph, asset).name
         if partition is None:
             return name, None

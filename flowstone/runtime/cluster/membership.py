@@ -19,7 +19,7 @@ from flowstone.errors import StoreUnavailable
 from flowstone.runtime.cluster.node_report import node_report
 from flowstone.runtime.cluster.poller import Poller
 from flowstone.runtime.run.control import Cancel, GiveUp
-from flowstone.store.cluster import Node, NodeReport
+from flowstone.store.cluster import Node, NodeReport, Notification
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from flowstone.actors import ProcessInfo
     from flowstone.runtime.context import RuntimeContext
     from flowstone.runtime.run.local_runs import LocalRuns
-    from flowstone.store.cluster import Cluster, Notification
+    from flowstone.store.cluster import Cluster
 
 __all__ = ["Cancellations", "Membership", "tree_as_data"]
 
@@ -91,6 +91,7 @@ class Membership(Poller):
         self._shown_at = float("-inf")
         self._spent_at = float("-inf")
         self._spend = False
+        self._held = ctx.snapshot.names
         self._said = NodeReport()
         self._interval = ctx.settings.lease / 2  # So that it is heard once a lease, whatever is late.
 
@@ -110,6 +111,13 @@ class Membership(Poller):
         await self._cluster.join(node, self._on_lost)
         ctx.peers.saw(await self._cluster.nodes())
         await ctx.peers.look(self._cluster, ctx.snapshot.names)
+
+    def reloaded(self) -> None:
+        """The node works by other definitions: the others are to know which pipelines it takes work of now."""
+        self._runs.unfit = {}
+        self._runs.snoozed.clear()
+        self._wake()
+        self._ctx.notifications.heard(Notification("look"))
 
     async def run(self, started: Callable[[], None]) -> None:
         self._stopping = False
@@ -141,7 +149,7 @@ class Membership(Poller):
             self._report()
         if notification.kind == "look" and self._ctx.clock.monotonic() - self._spent_at >= self._interval:
             self._spend = any(run.driven_from is not None for run in self._runs.live.values())
-        if self._look or self._show or self._lost or self._spend:
+        if self._look or self._show or self._lost or self._spend or self._holds_others:
             self._wake()
 
     def _report(self) -> None:
@@ -158,6 +166,10 @@ class Membership(Poller):
         if self._lost:
             await self._reconcile()
             self._lost = False
+        if self._holds_others:
+            names = self._ctx.snapshot.names
+            await self._cluster.hold(self._ctx.node, names)
+            self._held = names
         if self._look:
             self._look = False
             self._ctx.peers.saw(await self._ctx.peers.asked(self._cluster.nodes()))
@@ -173,6 +185,11 @@ class Membership(Poller):
     def _unavailable(self, error: StoreUnavailable) -> None:
         self._look = True
         super()._unavailable(error)
+
+    @property
+    def _holds_others(self) -> bool:
+        """Whether it takes work of other pipelines than the store knows of."""
+        return self._worker and self._held != self._ctx.snapshot.names
 
     async def _reconcile(self) -> None:
         """Give up the runs that somebody else took while this node did not beat."""

@@ -47,6 +47,8 @@ class Processes:
         self._threads = Threads(limit or os.cpu_count() or 1, "flowstone-process")
         self._lock = threading.Lock()
         self._idle: list[Worker] = []
+        self._outdated: set[Worker] = set()  # At work since before the last `renew`.
+        self._working: set[Worker] = set()
         self._closed = False
 
     async def call(
@@ -89,23 +91,48 @@ class Processes:
             worker.bury()
         self._threads.close()
 
+    def renew(self) -> None:
+        """Use no process any more that may have imported assets before; those at work finish their calls."""
+        with self._lock:
+            self._outdated = set(self._working)
+            idle, self._idle = self._idle, []
+        for worker in idle:
+            worker.kill()
+        for worker in idle:
+            worker.bury()
+
     def take(self) -> Worker:
-        """A living process that is nobody else's."""
+        """A living process that is nobody else's. It is given back, or dropped."""
         while True:
             with self._lock:
                 worker = self._idle.pop() if self._idle else None
+                if worker is not None:
+                    self._working.add(worker)
             if worker is None:
-                return Worker()
+                worker = Worker()
+                with self._lock:
+                    self._working.add(worker)
+                return worker
             if worker.alive:
                 return worker
-            worker.bury()
+            self.drop(worker)
 
     def give_back(self, worker: Worker) -> None:
         """It has answered, and may be used again."""
         with self._lock:
-            if not self._closed:
+            usable = not self._closed and worker not in self._outdated
+            self._working.discard(worker)
+            self._outdated.discard(worker)
+            if usable:
                 self._idle.append(worker)
                 return
+        worker.bury()
+
+    def drop(self, worker: Worker) -> None:
+        """It is not to be used again."""
+        with self._lock:
+            self._working.discard(worker)
+            self._outdated.discard(worker)
         worker.bury()
 
 
@@ -167,7 +194,7 @@ class _Work:
             if self._end() and well:
                 self._processes.give_back(worker)
             else:
-                worker.bury()
+                self._processes.drop(worker)
 
     def _begin(self, worker: Worker) -> bool:
         with self._lock:

@@ -1,4 +1,11 @@
-"""The runs this process drives: starting them, finding them, and what becomes of one whose tree fails."""
+"""The runs this process drives: starting them, finding them, and what becomes of one whose tree fails.
+
+Map of this file
+    SnoozedRuns                             runs of the queue that are left alone for a while
+    start, describe, drive                  from a plan to a run that lives
+    stop_all, wait_all, abandon, close      from living runs to none
+    _ended, _what_happened                  a run whose tree is gone
+"""
 
 from __future__ import annotations
 
@@ -39,6 +46,10 @@ class SnoozedRuns:
     def hold(self, run_id: str, seconds: float) -> None:
         """Leave this run alone for so long."""
         self._until[run_id] = self._clock.monotonic() + seconds
+
+    def clear(self) -> None:
+        """Leave none alone any longer."""
+        self._until.clear()
 
     def held(self) -> list[str]:
         """The runs that are left alone now."""

@@ -6,21 +6,20 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, assert_never
 
 from flowstone.actors import Actor, Call
-from flowstone.assets.snapshot import Snapshot
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from flowstone.assets.pipeline import Pipeline
+    from flowstone.assets.snapshot import Snapshot
 
 __all__ = ["AssetRegistry", "Publish"]
 
 
 @dataclass(frozen=True, slots=True)
-class Publish(Call["AssetRegistry", Snapshot]):
-    """Replace the graph by that of these pipelines; runs already planned keep theirs."""
+class Publish(Call["AssetRegistry", None]):
+    """Work by these definitions from now on; runs already planned keep theirs."""
 
-    pipelines: tuple[Pipeline, ...]
+    snapshot: Snapshot
 
 
 class AssetRegistry(Actor):
@@ -33,11 +32,9 @@ class AssetRegistry(Actor):
     def __init__(self, publish: Callable[[Snapshot], None]) -> None:
         self._publish = publish
 
-    async def handle(self, message: Publish) -> Snapshot:
+    async def handle(self, message: Publish) -> None:
         match message:
-            case Publish(pipelines):
-                snapshot = Snapshot.of(pipelines)
+            case Publish(snapshot):
                 self._publish(snapshot)
-                return snapshot
             case _:
                 assert_never(message)

@@ -12,7 +12,7 @@ from __future__ import annotations
 import asyncio
 import time
 from contextlib import suppress
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Any, Final
 
 from flowstone.errors import RunNotFound
@@ -93,6 +93,11 @@ class PostgresCluster(Cluster):
     def _touch(self) -> None:
         if self._heart is not None:
             self._heart.touch()
+
+    async def hold(self, node_id: str, pipelines: Sequence[str]) -> None:
+        if self._heart is not None and self._heart.node.id == node_id:
+            self._heart.node = replace(self._heart.node, pipelines=tuple(pipelines))
+        await self._database.fetch("hold", node_id, list(pipelines))
 
     def report(self, report: NodeReport) -> None:
         if self._heart is not None:

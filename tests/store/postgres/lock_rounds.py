@@ -213,6 +213,7 @@ def transactions(kinds):
         "housekeeping": several(("prune_log", ("0.0", "100")), ("prune_journals", ("0",)), ("prune_nodes",)),
         "join": one("join", node),
         "beat": one("beat", ("'n1'", "0.0", "null"), ("'n2'", "0.0", "null")),
+        "hold": one("hold", ("'n1'", "'{p}'"), ("'n2'", "'{p}'")),
         "leave": one("leave", ("'n1'",), ("'n2'",)),
         "publish_tree": one("publish_tree", ("'n1'", "'{}'"), ("'n2'", "'{}'")),
     }
