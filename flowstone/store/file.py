@@ -23,7 +23,7 @@ from flowstone.store.journal_draft import remove_draft, rewrite
 from flowstone.store.journal_file import JournalFile, JournalLost, linked_file
 from flowstone.store.journal_lines import encode_operation
 from flowstone.store.journal_reader import read_journal
-from flowstone.store.lock import FileLock
+from flowstone.store.lock import OwnerLock
 from flowstone.store.memory import MemoryStore, of_one_run, retention
 from flowstone.store.replay import Replay
 from flowstone.store.sanitise import sanitised, sanitised_run
@@ -51,7 +51,7 @@ _MUCH: Final = 2  # Compaction pays when fewer than one fact in so many is live.
 class _OpenFiles:
     """What one opening took: a thread, the lock, the journal. Only the thread touches the other two."""
 
-    def __init__(self, thread: Threads, lock: FileLock) -> None:
+    def __init__(self, thread: Threads, lock: OwnerLock) -> None:
         self.thread = thread
         self.lock = lock
         self.journal: JournalFile | None = None
@@ -118,7 +118,7 @@ class FileStore(MemoryStore):
         # A later change of the working directory does not move what is open.
         self._path = self.directory.absolute() / "journal.jsonl"
         # Beside the journal itself: two directories may have links to one journal.
-        lock = FileLock(linked_file(self._path).with_name("journal.lock"), self._mode)
+        lock = OwnerLock(linked_file(self._path).with_name("journal.lock"), self._mode)
         files = _OpenFiles(Threads(1, f"flowstone store {self.directory}"), lock)
         try:
             read = self._look if self._read_only else partial(self._open, files)

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from flowstone.store.journal_lines import Chain
-    from flowstone.store.lock import FileLock
+    from flowstone.store.lock import OwnerLock
 
 __all__ = ["JournalFile", "JournalLost", "linked_file", "sync_directory", "write_all"]
 
@@ -50,7 +50,7 @@ class JournalFile:
         length: How long the journal is, in bytes; may be read from any thread.
     """
 
-    def __init__(self, path: Path, end: JournalEnd, lock: FileLock, mode: int, *, closed: bool) -> None:
+    def __init__(self, path: Path, end: JournalEnd, lock: OwnerLock, mode: int, *, closed: bool) -> None:
         assert end.chain is not None  # A journal of version 1 was written anew.
         self._path = path
         self._lock = lock

@@ -1,8 +1,12 @@
-"""One process at a time: a lock file that says who holds it and that no crash can leave locked.
+"""Locks between processes that a crash cannot leave locked: the operating system's, on a file that stays behind.
 
-The lock is the operating system's (flock, or a locked byte on Windows) and goes with its process, so there
-is no stale lock to clean up. The file stays behind, empty; to remove it would let two processes lock two
+flock, or a locked byte on Windows. The kernel lets go of a lock when the last process that has the file open
+ends, and a child process that was given the file has it open as well. So there is no stale lock to clean up, and a
+server that inherits its lock file is alive exactly as long as the file is locked: no process id has to be believed,
+which may be a zombie's, a stranger's or another container's. To remove the file would let two processes lock two
 files of one name.
+
+`FileLock` is such a lock; `OwnerLock` is one that says who holds it.
 """
 
 from __future__ import annotations
@@ -18,14 +22,77 @@ from flowstone.errors import StoreUnavailable
 
 if TYPE_CHECKING:
     from pathlib import Path
+    from typing import Self
 
-__all__ = ["FileLock"]
+__all__ = ["FileLock", "OwnerLock"]
 
 _HELD: Final = (errno.EWOULDBLOCK, errno.EACCES, errno.EDEADLK)
+_NO_LINKS: Final = getattr(os, "O_NOFOLLOW", 0)
 
 
 class FileLock:
-    """An exclusive lock on a file, held from `acquire` until `release` or the end of the process.
+    """A lock file, open from construction until `close`, and locked by none, some or one of those who opened it.
+
+    Args:
+        path: Made if it is missing.
+        mode: Permissions of a file that is made: who may open a file may lock it.
+        links: Whether the path may be a symbolic link.
+    """
+
+    def __init__(self, path: Path, mode: int = 0o600, *, links: bool = False) -> None:
+        flags = os.O_RDWR | os.O_CREAT | getattr(os, "O_CLOEXEC", 0) | (0 if links else _NO_LINKS)
+        self._file: int | None = os.open(path, flags, mode)
+        _close_in_forks(weakref.ref(self))
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def fileno(self) -> int:
+        """The open file. Raises ValueError after `close`."""
+        if self._file is None:
+            raise ValueError("the lock file is closed")
+        return self._file
+
+    @property
+    def closed(self) -> bool:
+        """Whether `close` was called, or this is a forked child of the process that opened it."""
+        return self._file is None
+
+    def share(self) -> bool:
+        """Lock it together with others, now or not at all."""
+        return _try(self.fileno(), shared=True)
+
+    def seize(self) -> bool:
+        """Lock it alone, now or not at all. Who shared the lock before and fails may have lost its share."""
+        return _try(self.fileno())
+
+    def wait_for(self) -> None:
+        """Lock it alone, however long that takes: for a process that has nothing else to do."""
+        _lock(self.fileno(), wait=True)
+
+    def release(self) -> None:
+        """Lock it no more."""
+        _unlock(self.fileno())
+
+    def taken(self) -> bool:
+        """Whether somebody else has locked it; leaves it unlocked by us."""
+        if not self.seize():
+            return True
+        self.release()
+        return False
+
+    def close(self) -> None:
+        """Let go of the lock, unless a child process holds the file too."""
+        file, self._file = self._file, None
+        if file is not None:
+            os.close(file)
+
+
+class OwnerLock:
+    """An exclusive lock on a file that names its owner, held from `acquire` until `release` or the process's end.
 
     Args:
         path: The file; made if it is missing.
@@ -35,40 +102,38 @@ class FileLock:
     def __init__(self, path: Path, mode: int = 0o600) -> None:
         self._path = path
         self._mode = mode
-        self._file: int | None = None
+        self._lock: FileLock | None = None
 
     def acquire(self) -> None:
         """Take the lock at once. Raises `StoreUnavailable` naming the process that holds it, or OSError."""
-        file = os.open(self._path, os.O_RDWR | os.O_CREAT | getattr(os, "O_CLOEXEC", 0), self._mode)
+        lock = FileLock(self._path, self._mode, links=True)
         try:
-            _lock(file)
-        except OSError as error:
-            holder = os.read(file, 20).decode(errors="replace").strip()
-            os.close(file)
-            if error.errno in _HELD:
-                raise StoreUnavailable(self._refusal(holder)) from error
+            if not lock.seize():
+                holder = os.read(lock.fileno(), 20).decode(errors="replace").strip()
+                raise StoreUnavailable(self._refusal(holder))
+        except BaseException:
+            lock.close()
             raise
-        self._file = file
-        _close_in_forks(weakref.ref(self))
+        self._lock = lock
         with suppress(OSError):  # On a full disk; the name of the holder is only a courtesy.
-            os.ftruncate(file, 0)
-            os.write(file, f"{os.getpid()}\n".encode())
+            os.ftruncate(lock.fileno(), 0)
+            os.write(lock.fileno(), f"{os.getpid()}\n".encode())
 
     def release(self) -> None:
         """Let go of the lock; does nothing if it is not held."""
-        if self._file is None:
+        lock, self._lock = self._lock, None
+        if lock is None or lock.closed:
             return
-        file, self._file = self._file, None
         with suppress(OSError):
-            os.ftruncate(file, 0)
-        os.close(file)
+            os.ftruncate(lock.fileno(), 0)
+        lock.close()
 
     def held(self) -> bool:
         """Whether it is held, and on the file that others who want it would meet. Raises OSError."""
-        if self._file is None:
+        if self._lock is None or self._lock.closed:
             return False
         try:
-            return os.path.samestat(os.fstat(self._file), self._path.stat())
+            return os.path.samestat(os.fstat(self._lock.fileno()), self._path.stat())
         except (FileNotFoundError, NotADirectoryError):
             return False
 
@@ -89,26 +154,48 @@ def _close_in_forks(lock: weakref.ref[FileLock]) -> None:
     """
 
     def close() -> None:
-        held = lock()
-        if held is not None and held._file is not None:
-            os.close(held._file)
-            held._file = None
+        if (held := lock()) is not None:
+            held.close()
 
     if hasattr(os, "register_at_fork"):
         os.register_at_fork(after_in_child=close)
 
 
+def _try(file: int, *, shared: bool = False) -> bool:
+    try:
+        _lock(file, shared=shared)
+    except OSError as error:
+        if error.errno in _HELD:
+            return False
+        raise
+    return True
+
+
 if sys.platform == "win32":
     import msvcrt
 
-    def _lock(file: int) -> None:
-        # A byte far behind the text: a locked byte cannot be read, and others shall read who holds it.
-        os.lseek(file, 1 << 20, os.SEEK_SET)
-        msvcrt.locking(file, msvcrt.LK_NBLCK, 1)
+    _BYTE: Final = (
+        1 << 20
+    )  # Far behind the text: a locked byte cannot be read, and others shall read who holds it.
+
+    def _lock(file: int, *, shared: bool = False, wait: bool = False) -> None:
+        if shared or wait:  # Only embedded Postgres asks for that, which is not for Windows.
+            raise OSError(errno.ENOTSUP, "a lock that is shared or waited for")
+        _at(file, msvcrt.LK_NBLCK)
+
+    def _unlock(file: int) -> None:
+        _at(file, msvcrt.LK_UNLCK)
+
+    def _at(file: int, how: int) -> None:
+        os.lseek(file, _BYTE, os.SEEK_SET)
+        msvcrt.locking(file, how, 1)
         os.lseek(file, 0, os.SEEK_SET)
 
 else:
     import fcntl
 
-    def _lock(file: int) -> None:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    def _lock(file: int, *, shared: bool = False, wait: bool = False) -> None:
+        fcntl.flock(file, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | (0 if wait else fcntl.LOCK_NB))
+
+    def _unlock(file: int) -> None:
+        fcntl.flock(file, fcntl.LOCK_UN)

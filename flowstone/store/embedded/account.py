@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from flowstone.errors import StoreUnavailable
+from flowstone.store.lock import FileLock
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -53,6 +54,12 @@ class Account:
         """Make the account own an open file of ours: by number, because a name may be swapped for a link."""
         if self.ids is not None:
             os.fchown(file, *self.ids)
+
+    def lock(self, path: Path) -> FileLock:
+        """A lock file of this account's, open; made, readable by its owner only, if it is missing."""
+        lock = FileLock(path)
+        self.give(lock.fileno())
+        return lock
 
     def make_directory(self, path: Path) -> None:
         """Make a directory that only this account (and root) can enter."""

@@ -18,7 +18,6 @@ from flowstone.errors import StoreUnavailable
 from flowstone.store.embedded.access import restrict_access
 from flowstone.store.embedded.binaries import find_binaries
 from flowstone.store.embedded.failure import failed
-from flowstone.store.embedded.flock import Flock
 from flowstone.store.embedded.patience import Patience
 from flowstone.store.embedded.postmaster import PORT, Postmaster, answers
 from flowstone.store.embedded.sockets import make_socket_directory, remove_socket_directory
@@ -59,7 +58,7 @@ class Cluster:
     def __init__(self, layout: Layout, account: Account) -> None:
         self._layout = layout
         self._account = account
-        self._lock = Flock(layout.server, account)
+        self._lock = account.lock(layout.server)
 
     def close(self) -> None:
         self._lock.close()
@@ -185,7 +184,7 @@ class Cluster:
         )
         try:
             self._account.give(log)
-            with Flock(layout.server, self._account) as lock:
+            with self._account.lock(layout.server) as lock:
                 lock.share()
                 status = self._account.run(
                     command,

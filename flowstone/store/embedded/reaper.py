@@ -23,7 +23,6 @@ from typing import Final
 
 from flowstone.store.embedded.account import Account, account_for
 from flowstone.store.embedded.cluster import Cluster
-from flowstone.store.embedded.flock import Flock
 from flowstone.store.embedded.layout import Layout
 from flowstone.store.embedded.patience import Patience
 
@@ -54,7 +53,7 @@ _PACKAGES: Final = str(Path(__file__).parents[3])
 
 def ensure_reaper(layout: Layout, account: Account) -> None:
     """See that the server has a reaper; for whoever holds `start.lock` and has a server that runs."""
-    with Flock(layout.reaper, account) as lock:
+    with account.lock(layout.reaper) as lock:
         if not lock.seize():
             return
         command = [sys.executable, "-I", "-c", _START, _PACKAGES, str(layout.directory), str(lock.fileno())]
@@ -75,7 +74,7 @@ def stop_reaper(layout: Layout, account: Account) -> None:
     For whoever holds `start.lock`: without that the reaper does not end by itself, so that the process id it has
     written into its lock file is its own for as long as the file is locked.
     """
-    with Flock(layout.reaper, account) as lock:
+    with account.lock(layout.reaper) as lock:
 
         def gone() -> bool:
             if not lock.taken():
@@ -100,7 +99,7 @@ def watch(directory: str, lock: int) -> None:
     # All files are opened now: later on somebody may be removing the directory.
     account = account_for(layout.data)
     cluster = Cluster(layout, account)
-    with Flock(layout.start, account) as start, Flock(layout.presence, account) as presence:
+    with account.lock(layout.start) as start, account.lock(layout.presence) as presence:
         while True:
             presence.wait_for()
             presence.release()

@@ -17,7 +17,6 @@ from flowstone.store.embedded.account import Account, account_for
 from flowstone.store.embedded.cluster import Cluster
 from flowstone.store.embedded.failure import refused
 from flowstone.store.embedded.fitness import barred, refuse_windows
-from flowstone.store.embedded.flock import Flock
 from flowstone.store.embedded.layout import Layout
 from flowstone.store.embedded.patience import Patience
 from flowstone.store.embedded.postmaster import PORT
@@ -26,6 +25,8 @@ from flowstone.threads import Threads
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
+
+    from flowstone.store.lock import FileLock
 
 __all__ = ["EmbeddedServer"]
 
@@ -55,8 +56,8 @@ class EmbeddedServer:
     def __init__(self, directory: str | Path, *, options: Mapping[str, str] = _NO_OPTIONS) -> None:
         self._layout = Layout(Path(os.path.realpath(directory)))
         self._options = dict(options)
-        self._use: Flock | None = None
-        self._presence: Flock | None = None
+        self._use: FileLock | None = None
+        self._presence: FileLock | None = None
         self._turn = Lock()
 
     def __repr__(self) -> str:
@@ -147,9 +148,9 @@ class EmbeddedServer:
     def _join(self, cluster: Cluster, account: Account, patience: Patience) -> str:
         used = self._use is not None
         if self._use is None:
-            self._use = Flock(self._layout.users, account)
+            self._use = account.lock(self._layout.users)
         if self._presence is None:
-            self._presence = Flock(self._layout.presence, account)
+            self._presence = account.lock(self._layout.presence)
         try:
             self._use.share()
             patience.until(self._presence.share)  # The reaper may be looking whether anybody is there.
@@ -181,7 +182,7 @@ class EmbeddedServer:
     @contextmanager
     def _alone(self, account: Account, patience: Patience) -> Iterator[Cluster]:
         """The server, while nobody else starts or stops it."""
-        with Flock(self._layout.start, account) as lock:
+        with account.lock(self._layout.start) as lock:
             if not patience.until(lock.seize):
                 raise StoreUnavailable(
                     f"another process starts or stops the server in {self._layout.directory} "

@@ -12,7 +12,6 @@ import pytest
 from flowstone.errors import StoreUnavailable
 from flowstone.store.embedded import EmbeddedServer, failure, server
 from flowstone.store.embedded.failure import failed
-from flowstone.store.embedded.flock import Flock
 from flowstone.store.embedded.layout import Layout
 from tests.store.embedded.users import query, running
 
@@ -115,7 +114,7 @@ def test_a_disk_too_full_for_a_log(tmp_path, monkeypatch):
 def test_somebody_else_never_finishes(directory, monkeypatch):
     """A process that was stopped within a start holds the others up for a while, not for ever."""
     monkeypatch.setattr(server, "_PATIENCE", 0.05)
-    with Flock(directory / "start.lock", server.account_for(directory / "data")) as lock:
+    with server.account_for(directory / "data").lock(directory / "start.lock") as lock:
         assert lock.seize()
         assert "another process starts or stops the server" in refusal(directory)
 
@@ -123,7 +122,7 @@ def test_somebody_else_never_finishes(directory, monkeypatch):
 def test_a_server_that_neither_answers_nor_ends(directory, monkeypatch):
     """It is not started twice."""
     monkeypatch.setattr(server, "_PATIENCE", 0.05)
-    with Flock(directory / "server.lock", server.account_for(directory / "data")) as lock:
+    with server.account_for(directory / "data").lock(directory / "server.lock") as lock:
         assert lock.share()
         monkeypatch.setattr("flowstone.store.embedded.cluster._TOLD_WITHIN", 0.05)
         assert "neither answers nor ends" in refusal(directory)
