@@ -28,7 +28,7 @@ class MemoryIO:
     __slots__ = ("_values",)
 
     def __init__(self) -> None:
-        self._values: dict[str, object] = {}
+        self._values: dict[str | None, object] = {}
 
     def __len__(self) -> int:
         return len(self._values)
@@ -45,14 +45,27 @@ class MemoryIO:
         found = find_one_shot(value)
         if found is not None:
             raise IOManagerError(f"Cannot store asset {named(target)!r}: {found.told()}.")
-        location = _location(target)
-        if location in self._values:
+        location = self.put(target.asset, target.partition_key, target.run_id, target.attempt, value)
+        if location is None:
             raise IOManagerError(
                 f"Cannot store asset {target.asset!r}: attempt {target.attempt} of run {target.run_id!r} "
                 f"already stored a value, and stored values are never replaced; store it under a new attempt."
             )
-        self._values[location] = value
         return Stored(location)
+
+    def put(
+        self, asset: str, partition_key: str | None, run_id: str, attempt: int, value: object
+    ) -> str | None:
+        """`store` without its questions about the value; returns the location, or None if that is taken."""
+        location = _location(asset, partition_key, run_id, attempt)
+        if location in self._values:
+            return None
+        self._values[location] = value
+        return location
+
+    def get(self, location: str | None, default: object) -> object:
+        """The object that was stored there, or `default`."""
+        return self._values.get(location, default)
 
     async def load(self, location: str) -> object:
         """The very object that was stored. Raises `IOManagerError` if it is not, or no longer, here."""
@@ -73,16 +86,14 @@ class MemoryIO:
         return location in self._values
 
 
-def _location(target: Target) -> str:
+def _location(asset: str, partition_key: str | None, run_id: str, attempt: int) -> str:
     # Names the run as well as the attempt: a record that outlives the process must never find the value of
     # another run, which a plain counter would allow.
-    asset, run_id = target.asset, target.run_id
     if "/" in asset or "/" in run_id or "%" in asset or "%" in run_id:
         asset, run_id = _quoted(asset), _quoted(run_id)
-    if target.partition_key is None:
-        location = f"memory:{asset}/{run_id}/{target.attempt}"
-    else:
-        location = f"memory:{asset}/{run_id}/{target.attempt}/{target.partition_key}"
+    location = f"memory:{asset}/{run_id}/{attempt}"
+    if partition_key is not None:
+        location = f"{location}/{partition_key}"
     return location if len(location) <= _MAX_LOCATION else _hashed(location)
 
 

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from flowstone.runtime.services.notifications import Notifications
     from flowstone.runtime.services.peers import Peers
     from flowstone.runtime.services.resource import ResourceActor
+    from flowstone.store.history import History
     from flowstone.store.protocol import Store
     from flowstone.threads import Threads
 
@@ -40,7 +41,8 @@ class RuntimeContext:
 
     `io` and `resources` hold the processes that run at this moment; each enters and leaves by itself, so a
     restart of any supervisor above it changes nothing for those who look it up. `notifications` and `peers` are
-    silent and empty where no other node shares the store.
+    silent and empty where no other node shares the store. `memory` is what a `MemoryStore`, and no other,
+    remembers: its steps need not wait for it.
     """
 
     node: str
@@ -61,6 +63,7 @@ class RuntimeContext:
     peers: Peers
     failures: FailureLog
     alarms: Alarms
+    memory: History | None = None
 
     def publish(self, snapshot: Snapshot) -> None:
         """Make this the current snapshot.

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 __all__ = ["sanitised", "sanitised_run"]
 
+_TEXTS: Final = frozenset({str, type(None)})
 _E = TypeVar("_E", bound="Event")
 
 
@@ -40,9 +41,9 @@ def _record(record: Materialization) -> Materialization:
     if (
         not record.metadata
         and record.failure is None
-        and _is_text(record.code_version)
-        and _is_text(record.data_version)
-        and _is_text(record.location)
+        and type(record.code_version) in _TEXTS
+        and type(record.data_version) in _TEXTS
+        and type(record.location) in _TEXTS
     ):
         return record  # Nearly always, and to make a record anew takes longer than to encode it.
     return replace(
@@ -55,13 +56,9 @@ def _record(record: Materialization) -> Materialization:
     )
 
 
-def _is_text(value: Any) -> bool:
-    return value is None or type(value) is str
-
-
 def _text(value: Any) -> str | None:
     """Versions and locations come from users' code, where a number or a path may stand for a text."""
-    return value if _is_text(value) else str(json_safe(value))
+    return value if type(value) in _TEXTS else str(json_safe(value))
 
 
 def _failure(failure: Failure) -> Failure:

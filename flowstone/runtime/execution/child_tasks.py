@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Coroutine
+from collections.abc import Set as AbstractSet
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -44,27 +45,30 @@ class ChildTasks:
         killed: Whether none of them is resumed any more.
     """
 
-    __slots__ = ("_late", "_name", "_round", "_waiter", "closed", "killed", "tasks")
-
-    def __init__(self) -> None:
-        self._late = False
-        self._name: str | None = None
-        self.closed = False
-        self.killed = False
-        self.tasks: set[asyncio.Task[Any]] = set()
-        self._round: set[asyncio.Task[Any]] = set()
-        self._waiter: asyncio.Future[None] | None = None
+    # The class's until they change: most functions start no task, and then nothing but the object itself is made.
+    tasks: AbstractSet[asyncio.Task[Any]] = frozenset()
+    closed = False
+    killed = False
+    _late = False
+    _name: str | None = None
+    _waiter: asyncio.Future[None] | None = None
+    _round: set[asyncio.Task[Any]]
 
     def add(self, task: asyncio.Task[Any]) -> None:
         """It has just been started."""
         if self.closed:
             task.cancel()  # Before its first step: nothing of it ever runs.
             return
-        self.tasks.add(task)
+        self._own().add(task)
         task.add_done_callback(self._gone)
         if self._name is not None:
             # Not now: who makes the task with a name of its own gives it that name after us.
             task.get_loop().call_soon(self._sign, task)
+
+    def _own(self) -> set[asyncio.Task[Any]]:
+        tasks = self.tasks if isinstance(self.tasks, set) else set()
+        self.tasks = tasks
+        return tasks
 
     def sign(self, name: str) -> None:
         """Put a name before those of the tasks: if one has to be abandoned, people shall know whose it was."""
@@ -107,7 +111,7 @@ class ChildTasks:
             timer.cancel()
 
     def _gone(self, task: asyncio.Task[Any]) -> None:
-        self.tasks.discard(task)
+        self._own().discard(task)
         if self._waiter is not None:
             if not task.cancelled():
                 task.exception()  # Nobody is left to whom it could go; unretrieved, the loop would report it.

@@ -74,14 +74,15 @@ async def call_async(
     process = os.getpid()
     try:
         value = function(**arguments)
-        if isawaitable(value):
+        if type(value) is CoroutineType or isawaitable(value):
             value = await value
         return True, _finished(value)
     except BaseException as error:  # the guard: see the module docstring
         leave_fork(process, error)
         return False, _failed(error, retry, caught)
     finally:
-        leave_fork(process)
+        if os.getpid() != process:
+            leave_fork(process)
 
 
 def call(

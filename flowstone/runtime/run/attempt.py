@@ -13,6 +13,7 @@ import asyncio
 import logging
 from contextlib import suppress
 from functools import partial
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Literal
 
 from flowstone.actors import Crashed, Normal
@@ -40,7 +41,7 @@ from flowstone.store.json_safe import json_safe
 from flowstone.store.protocol import StaleWrite, StoreRefused
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Coroutine, Mapping
     from datetime import datetime
 
     from flowstone.actors import Exit, TaskHandle
@@ -83,35 +84,23 @@ class Attempt:
         waits: How many runs of its own it waits for (nesting.py).
     """
 
-    __slots__ = (
-        "_child_tasks",
-        "_ctx",
-        "_deadline",
-        "_failed_before",
-        "_metadata",
-        "_payload",
-        "_plan",
-        "admitted",
-        "asset",
-        "caught",
-        "epoch",
-        "exclusive",
-        "handle",
-        "inputs",
-        "key",
-        "number",
-        "on_over",
-        "over",
-        "partition",
-        "progress",
-        "run_id",
-        "slot_waiters",
-        "started_at",
-        "step",
-        "stopping",
-        "thread",
-        "waits",
-    )
+    # The class's until they change: what most attempts never have takes no time of theirs.
+    handle: TaskHandle | None = None
+    stopping: Literal["cancelled", "timeout", "shutdown"] | None = None
+    over = False
+    caught: BaseException | None = None
+    admitted = False
+    waits = 0
+    slot_waiters: tuple[asyncio.Future[None], ...] = ()
+    on_over: Callable[[Attempt, AttemptEnd | None, Exit], None] | None = None
+    started_at: datetime | None = None
+    inputs: tuple[Input, ...] = ()
+    progress: tuple[float | None, str | None] = _NO_PROGRESS
+    thread: ThreadCall[Outcome] | None = None
+    _metadata: Mapping[str, Any] = MappingProxyType({})
+    _payload: bytes | None = None
+    _child_tasks: ChildTasks | None = None
+    _deadline: Deadline | None = None
 
     def __init__(
         self,
@@ -125,32 +114,16 @@ class Attempt:
         exclusive: bool = False,
         failed: int = 0,
     ) -> None:
-        name, self.partition, self.key = plan.step(step)
-        self.asset: Asset[..., Any] = plan.graph.assets[name]
+        self.asset_name, self.partition, self.key = plan.step(step)
+        self.asset: Asset[..., Any] = plan.graph.assets[self.asset_name]
         self.run_id = run_id
+        self.epoch = epoch
         self.step = step
         self.number = number
         self.exclusive = exclusive
-        self.handle: TaskHandle | None = None
-        self.stopping: Literal["cancelled", "timeout", "shutdown"] | None = None
-        self.over = False
-        self.caught: BaseException | None = None
-        self.admitted = False
-        self.waits = 0
-        self.slot_waiters: tuple[asyncio.Future[None], ...] = ()
-        self.on_over: Callable[[Attempt, AttemptEnd | None, Exit], None] | None = None
         self._ctx = ctx
         self._plan = plan
-        self.epoch = epoch
         self._failed_before = failed
-        self.started_at: datetime | None = None
-        self.progress: tuple[float | None, str | None] = _NO_PROGRESS
-        self.inputs: tuple[Input, ...] = ()
-        self._metadata: dict[str, Any] = {}
-        self._payload: bytes | None = None
-        self.thread: ThreadCall[Outcome] | None = None
-        self._child_tasks: ChildTasks | None = None
-        self._deadline: Deadline | None = None
 
     @property
     def name(self) -> str:
@@ -158,10 +131,6 @@ class Attempt:
         return (
             self.asset.name if self.key is None else f"{self.asset.name}[{partition_label(self.partition)}]"
         )
-
-    @property
-    def asset_name(self) -> str:
-        return self.asset.name
 
     @property
     def version(self) -> str | None:
@@ -174,7 +143,7 @@ class Attempt:
     @property
     def metadata(self) -> Any:
         """What the asset noted, as JSON: the record says the same everywhere, whatever the store."""
-        return json_safe(self._metadata)
+        return json_safe(self._metadata) if self._metadata else {}
 
     @property
     def identity(self) -> AttemptIdentity:
@@ -191,22 +160,29 @@ class Attempt:
                 so that whoever goes on with the run makes the attempt again.
         """
         self.started_at = self._ctx.clock.now()
-        result: StepSucceeded | Failure | None = None
+        return await self._conclude(self._begin_and_produce())
+
+    async def _conclude(self, work: Coroutine[Any, Any, StepSucceeded | Failure]) -> AttemptEnd:
+        """Record what comes of `work` as the end."""
+        result: StepSucceeded | Failure | None
         try:
-            await self._ctx.record(
-                StepStarted(self.started_at, self.run_id, self.asset.name, self.key, self.number),
-                self.epoch,
-            )
-            result = await (self._produce() if self.asset.timeout is None else self._produce_in_time())
+            result = await work
         except StoreRefused as error:
             result = self._refused(error)
-        except asyncio.CancelledError:
-            # One of our own awaits was interrupted; inside the guard a cancel is an outcome.
-            if self.stopping is None:
-                raise
-        except GeneratorExit as error:
+        except (asyncio.CancelledError, GeneratorExit) as error:
+            result = self._interrupted(error)
+        return await self._end(result)
+
+    def _interrupted(self, error: asyncio.CancelledError | GeneratorExit) -> Failure | None:
+        """The failure if one of our own awaits was interrupted; inside the guard a cancel is an outcome."""
+        if isinstance(error, GeneratorExit):
             # Raised by something the function awaited, Python closes the function and throws it at us instead.
-            result = describe(error, self.asset.retry)
+            return describe(error, self.asset.retry)
+        if self.stopping is None:
+            raise error
+        return None
+
+    async def _end(self, result: StepSucceeded | Failure | None) -> AttemptEnd:
         if self.over:
             # The task was killed and its coroutine is being closed: recording now would be a zombie's word.
             raise GeneratorExit
@@ -253,6 +229,12 @@ class Attempt:
 
     # The recipe ---------------------------------------------------------------------------------------------
 
+    async def _begin_and_produce(self) -> StepSucceeded | Failure:
+        assert self.started_at is not None
+        event = StepStarted(self.started_at, self.run_id, self.asset_name, self.key, self.number)
+        await self._ctx.record(event, self.epoch)
+        return await self._produce_in_time()
+
     async def _produce(self) -> StepSucceeded | Failure:
         asset, ctx = self.asset, self._ctx
         try:
@@ -277,17 +259,21 @@ class Attempt:
             self._metadata = dict(context.metadata)
         if not ok:
             return result
-        if (
+        return Failure("abandoned", "stopped") if self._unwanted else await self._keep(result)
+
+    @property
+    def _unwanted(self) -> bool:
+        """Whether nobody wants its value any more."""
+        return (
             self.stopping is not None
             or self.over
-            or (self.handle is not None and self.handle.cancelled_by_us)
-        ):
-            return Failure("abandoned", "stopped")
-        return await self._keep(result)
+            or (self.handle is not None and self.handle.halt is not None)
+        )
 
     async def _produce_in_time(self) -> StepSucceeded | Failure:
         limit = self.asset.timeout
-        assert limit is not None
+        if limit is None:
+            return await self._produce()
         self._deadline = deadline = Deadline(self._ctx.clock, limit, partial(self.stop, "timeout"))
         deadline.run()
         try:
@@ -337,16 +323,21 @@ class Attempt:
         outcome = await call_async(self.asset.function, arguments, self.asset.retry, self._catch)
         CHILD_TASKS.set(None)
         handle = self.handle
-        if self.over or handle is None or handle.task is None:
-            return outcome  # Its coroutine is being closed: no more awaits.
-        if handle.task.cancelling():
-            await absorb_cancels(handle.task)
+        if handle is not None and handle.task is not None and (child_tasks.tasks or handle.task.cancelling()):
+            await self._clear_away(handle, handle.task, child_tasks)
+        return outcome
+
+    async def _clear_away(self, handle: TaskHandle, task: asyncio.Task[Any], child_tasks: ChildTasks) -> None:
+        """What the function has left: cancels of its own task, and tasks of its own."""
+        if self.over:
+            return  # Its coroutine is being closed: no more awaits.
+        if task.cancelling():
+            await absorb_cancels(task)
         if child_tasks.tasks:
             left = await child_tasks.dismiss(self._ctx.clock, self._ctx.settings.cancel_timeout)
             if left:
                 child_tasks.sign(self.name)
                 handle.supervisor.abandon(left, None)
-        return outcome
 
     def _catch(self, error: BaseException) -> None:
         """Keep what the function raised, for whoever is raised the failure."""
@@ -355,11 +346,7 @@ class Attempt:
     async def _keep(self, value: Any) -> StepSucceeded | Failure:
         """Store the value; the record of success names the object it became."""
         asset = self.asset
-        version = None
-        if issubclass(type(value), Output):  # isinstance() would ask the value's `__class__`.
-            self._metadata = {**self._metadata, **(value.metadata or {})}
-            version = value.data_version
-            value = value.value
+        value, version = self._unwrapped(value)
         try:
             stored = await self._ctx.io_manager(asset.io).store(
                 Target(asset.name, self.key, self.run_id, self.number), value
@@ -374,6 +361,14 @@ class Attempt:
             location=stored.location,
             size=stored.size,
         )
+
+    def _unwrapped(self, value: Any) -> tuple[Any, str | None]:
+        """The value that the function returned, and its data version if it came with one in an `Output`."""
+        if not issubclass(type(value), Output):  # isinstance() would ask the value's `__class__`.
+            return value, None
+        if value.metadata:
+            self._metadata = {**self._metadata, **value.metadata}
+        return value.value, value.data_version
 
     # The end ------------------------------------------------------------------------------------------------
 

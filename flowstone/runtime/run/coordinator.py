@@ -48,6 +48,7 @@ from flowstone.runs.state import RunState
 from flowstone.runtime.execution.guard import describe
 from flowstone.runtime.run.attempt import Attempt
 from flowstone.runtime.run.control import Cancel, Drain, GiveUp, Release
+from flowstone.runtime.run.memory_attempt import MemoryAttempt
 from flowstone.runtime.run.replay import replay
 from flowstone.runtime.run.reuse import find_reusable
 from flowstone.store.protocol import StaleWrite
@@ -145,6 +146,7 @@ class RunCoordinator(Actor):
         self._releasing = False
         self._remote_steps: RemoteSteps | None = None
         self._kept: dict[int, StepLease] = {}
+        self._attempt = Attempt if ctx.memory is None else MemoryAttempt
         self._looking = 0  # Look-ups of current values under way.
         self._start_to_record: RunStarted | None = None
         self._me: Me
@@ -366,7 +368,7 @@ class RunCoordinator(Actor):
             return
         if self._remote_steps is not None and self._remote_steps.takes(order, len(self._attempts)):
             return
-        attempt = Attempt(
+        attempt = self._attempt(
             self._ctx,
             run.plan,
             run.record.id,

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from flowstone.runs.records import Materialization, StepKey
     from flowstone.runtime.context import RuntimeContext
 
-__all__ = ["Needs", "load_inputs", "needs_of", "not_ready", "unreachable"]
+__all__ = ["Needs", "constants_of", "load_inputs", "needs_of", "not_ready", "unreachable"]
 
 
 class Needs:
@@ -71,6 +71,16 @@ def needs_of(
     return needs
 
 
+def constants_of(graph: AssetGraph, asset: Asset[..., Any]) -> dict[str, Any]:
+    """The arguments that constants are for."""
+    arguments: dict[str, Any] = {}
+    for dependency in asset.dependencies:
+        upstream = graph.assets[dependency.asset]
+        if upstream.is_constant and dependency.parameter is not None:
+            arguments[dependency.parameter] = upstream.value
+    return arguments
+
+
 async def load_inputs(
     ctx: RuntimeContext,
     plan: RunPlan,
@@ -85,11 +95,7 @@ async def load_inputs(
         DependencyNotReady: A value that the step cannot do without is not there.
         IOManagerError: A value cannot be loaded.
     """
-    arguments: dict[str, Any] = {}
-    for dependency in asset.dependencies:
-        upstream = plan.graph.assets[dependency.asset]
-        if upstream.is_constant and dependency.parameter is not None:
-            arguments[dependency.parameter] = upstream.value
+    arguments = constants_of(plan.graph, asset)
     if not needs:
         return arguments, ()
     found = await _find(ctx, plan, asset, partition, needs, run_id)

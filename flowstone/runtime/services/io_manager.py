@@ -15,6 +15,7 @@ from flowstone.assets.partition_labels import step_label
 from flowstone.backoff import Backoff
 from flowstone.errors import IOManagerError
 from flowstone.io.manager import Stored
+from flowstone.io.memory import MemoryIO
 from flowstone.runtime.execution.guard import call_async, describe
 
 if TYPE_CHECKING:
@@ -51,6 +52,10 @@ class IOManagerActor:
         clock: Measures the pauses between tries of its set-up.
         random: Spreads the pauses.
         alarms: Where it says that it does not work.
+
+    Attributes:
+        memory: The manager, if it keeps values in memory: for those who need not wait for it. They count what
+            they `stored` and `loaded`.
     """
 
     def __init__(
@@ -70,9 +75,10 @@ class IOManagerActor:
         self._tried = asyncio.Event()
         self.name = name
         self.manager = manager
+        self.memory = manager if type(manager) is MemoryIO else None
         self.problem: str | None = None
-        self._stored = 0
-        self._loaded = 0
+        self.stored = 0
+        self.loaded = 0
         self._errors = 0
 
     async def run(self, started: Callable[[], None]) -> None:
@@ -115,7 +121,7 @@ class IOManagerActor:
             raise  # The coroutine is being closed.
         except BaseException as error:
             raise self._error(error, f"store {step_label(target.asset, target.partition_key)}") from error
-        self._stored += 1
+        self.stored += 1
         return stored
 
     async def load(self, record: Materialization) -> Any:
@@ -132,7 +138,7 @@ class IOManagerActor:
             raise
         except BaseException as error:
             raise self._error(error, f"load {record.name} from {record.location!r}") from error
-        self._loaded += 1
+        self.loaded += 1
         return value
 
     async def delete(self, location: str) -> None:
@@ -147,7 +153,7 @@ class IOManagerActor:
         return self.problem
 
     def statistics(self) -> IOStatistics:
-        return IOStatistics(self._stored, self._loaded, self._errors)
+        return IOStatistics(self.stored, self.loaded, self._errors)
 
     async def _available(self) -> None:
         """Wait for the first try of its set-up. Raises `IOManagerError` if it is not set up then."""
