@@ -24,10 +24,11 @@ import queue
 import threading
 from collections import deque
 from contextlib import suppress
-from dataclasses import dataclass
 from enum import Enum, auto
 from functools import partial
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
+
+from flowstone.frozen import frozen
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -192,7 +193,7 @@ class ThreadCall(Generic[T]):
                 self._undo(result)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class ThreadStatistics:
     """How busy the threads are.
 

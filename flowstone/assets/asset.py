@@ -8,6 +8,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Generic, Literal, ParamSpec, Self, TypeAlias, TypeVar
 
 from flowstone.assets.type_hints import UNANNOTATED
+from flowstone.frozen import frozen
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -27,7 +28,7 @@ RunIn: TypeAlias = Literal["loop", "thread", "process"]
 _NOTHING: Mapping[str, Any] = MappingProxyType({})
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class SourceLine:
     """Where something is defined; as text `sales.py:12`.
 
@@ -43,7 +44,7 @@ class SourceLine:
         return f"{os.path.basename(self.file)}:{self.line}"  # noqa: PTH119 - a path object for each message is waste
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Dependency:
     """One upstream asset of an asset.
 
@@ -60,7 +61,7 @@ class Dependency:
     annotation: Any = UNANNOTATED
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class ResourceParameter:
     """A parameter that receives a resource.
 

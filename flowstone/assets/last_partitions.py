@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from flowstone.assets.arguments import is_whole
@@ -22,6 +21,7 @@ from flowstone.assets.partition_mapping import (
 )
 from flowstone.assets.time_partitions import TimePartitions
 from flowstone.errors import DefinitionError, PartitionError
+from flowstone.frozen import frozen
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 __all__ = ["LastPartitions"]
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class LastPartitions(Declared):
     """The last `n` keys of the upstream, as `dict[key, value]`.
 
@@ -88,7 +88,7 @@ class LastPartitions(Declared):
         return Aligned(tuple(parts))
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class _Newest(PartitionMapping):
     n: int
 
@@ -101,7 +101,7 @@ class _Newest(PartitionMapping):
         return upstream.latest(self.n)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class _Rolling(PartitionMapping):
     n: int
 

@@ -6,8 +6,6 @@ the default rules (`mapping_rules`) for everything the user did not say.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from flowstone.assets.mapping_rules import default_mapping, relation
 from flowstone.assets.multi_partitions import MultiPartitions
 from flowstone.assets.partition_mapping import (
@@ -21,11 +19,12 @@ from flowstone.assets.partition_mapping import (
 )
 from flowstone.assets.time_partitions import TimePartitions
 from flowstone.errors import PartitionError
+from flowstone.frozen import frozen
 
 __all__ = ["Rollup", "SamePart"]
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Rollup(Declared):
     """The finer upstream keys inside this one, such as all days of a month; a `dict[key, value]`.
 
@@ -49,7 +48,7 @@ class Rollup(Declared):
         return bound
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class SamePart(Declared):
     """One part of a multi-dimensional key, named by its dimension.
 

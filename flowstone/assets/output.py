@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any, Generic, TypeVar
 
 from flowstone.assets.arguments import is_name
+from flowstone.frozen import frozen
 
 __all__ = ["Output"]
 
 T = TypeVar("T")
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Output(Generic[T]):
     """A value with facts about it; downstream assets receive only the value.
 

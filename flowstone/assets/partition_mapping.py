@@ -9,7 +9,6 @@ in.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 from flowstone.assets.calendar_partitions import CalendarPartitions
@@ -18,6 +17,7 @@ from flowstone.assets.multi_partitions import MultiPartitions
 from flowstone.assets.partition_set import PartitionSet
 from flowstone.assets.time_partitions import TimePartitions
 from flowstone.errors import PartitionError
+from flowstone.frozen import frozen
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -104,7 +104,7 @@ def present(keys: Sequence[Any], upstream: Set) -> Sequence[Any]:
     return tuple(key for key in keys if upstream.position_of(key) is not None)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class SameKey(PartitionMapping):
     """The key itself: the default between equal sets, and between assets that declare none."""
 
@@ -112,7 +112,7 @@ class SameKey(PartitionMapping):
         return (key,)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class NoPartition(PartitionMapping):
     """The one value of an upstream without partitions, and of a constant."""
 
@@ -120,7 +120,7 @@ class NoPartition(PartitionMapping):
         return (None,)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class AllPartitions(PartitionMapping):
     """Every key of the upstream set, as of the run; the parameter receives `dict[key, value]`."""
 
@@ -138,7 +138,7 @@ class AllPartitions(PartitionMapping):
         return upstream.keys()
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class AllUnlessGiven(PartitionMapping):
     """For an asset without partitions: the key its step was given, else every key of the upstream."""
 
@@ -156,7 +156,7 @@ class AllUnlessGiven(PartitionMapping):
             return ()
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class ContainingKey(PartitionMapping):
     """Between time sets: the coarser upstream period in which this one begins."""
 
@@ -166,7 +166,7 @@ class ContainingKey(PartitionMapping):
         return KeySlice(upstream, *upstream.numbered(number, number))
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class InnerKeys(PartitionMapping):
     """Between time sets: the finer upstream periods that begin inside this one."""
 
@@ -179,7 +179,7 @@ class InnerKeys(PartitionMapping):
         return KeySlice(upstream, *upstream.numbered(*inner_numbers(key, upstream, downstream)))
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class OnePart(PartitionMapping):
     """From a multi-dimensional key: what a mapping makes of one of its parts."""
 
@@ -195,7 +195,7 @@ class OnePart(PartitionMapping):
         return self.mapping.upstream_keys(key[self.position], upstream, downstream.sets[self.position])
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Aligned(PartitionMapping):
     """To a multi-dimensional upstream: a mapping for each dimension, and every combination of the results.
 

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from flowstone.assets.arguments import is_name
 from flowstone.errors import DefinitionError
+from flowstone.frozen import frozen
 
 __all__ = ["Resource"]
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Resource:
     """Marks a parameter: `Annotated[Pool, Resource]`, or `Annotated[Pool, Resource("warehouse")]`.
 

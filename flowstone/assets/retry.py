@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 
 from flowstone.assets.arguments import is_number, is_whole
 from flowstone.errors import DefinitionError
+from flowstone.frozen import frozen
 
 __all__ = ["Retry"]
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Retry:
     """Try a failed asset again.
 

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import functools
 import inspect
-from dataclasses import dataclass
 from types import FunctionType
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -20,6 +19,7 @@ from flowstone.assets.context import Context
 from flowstone.assets.resource import Resource
 from flowstone.assets.type_hints import UNANNOTATED, Alternative, Unknown, alternatives, evaluate
 from flowstone.errors import DefinitionError
+from flowstone.frozen import frozen
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -40,7 +40,7 @@ class Site(NamedTuple):
         return f"Asset {self.name!r} ({self.source})"
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Signature:
     """What a function's parameters and its return annotation say."""
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from flowstone.assets.dynamic_partitions import DynamicPartitions
 from flowstone.assets.graph import AssetGraph
 from flowstone.assets.multi_partitions import MultiPartitions
+from flowstone.frozen import frozen
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 __all__ = ["Snapshot"]
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Snapshot:
     """An immutable view of what exists.
 

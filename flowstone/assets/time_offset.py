@@ -15,6 +15,7 @@ from flowstone.assets.multi_partitions import MultiPartitions
 from flowstone.assets.partition_mapping import Declared, PartitionMapping, Set
 from flowstone.assets.time_partitions import TimePartitions
 from flowstone.errors import DefinitionError, PartitionError
+from flowstone.frozen import frozen
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -116,7 +117,7 @@ class TimeOffset(Declared):
         return f"TimeOffset({', '.join(f'{unit}={number}' for unit, number in numbers.items() if number)})"
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class _Shifted(PartitionMapping):
     offset: TimeOffset
     position: int | None

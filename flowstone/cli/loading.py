@@ -7,13 +7,14 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 from flowstone.assets import Asset, Pipeline
 from flowstone.cli.importing import import_place
 from flowstone.cli.problem import CommandError
+from flowstone.frozen import frozen
 
 if TYPE_CHECKING:
     from flowstone.io import IOManager
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
 __all__ = ["Loaded", "load"]
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Loaded:
     """A pipeline as the command line found it.
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import errno
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from flowstone.errors import (
@@ -14,6 +14,7 @@ from flowstone.errors import (
     RunNotFound,
     StoreUnavailable,
 )
+from flowstone.frozen import frozen
 from flowstone.masking import masked
 
 if TYPE_CHECKING:
@@ -46,7 +47,7 @@ class CommandError(FlowstoneError):
         self.debug = debug
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Problem:
     """An error on its way to the user; `kind` is the exception's class name."""
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from typing import TYPE_CHECKING, Any
 
 import structlog
@@ -21,6 +21,7 @@ from flowstone.cli.places import remembers, values_beside
 from flowstone.cli.problem import CommandError
 from flowstone.cli.progress import Tally, open_display
 from flowstone.errors import MaterializationFailed, RunCancelled, RunFailed, StoreUnavailable
+from flowstone.frozen import frozen
 from flowstone.runs.records import Materialization, Status
 
 if TYPE_CHECKING:
@@ -46,7 +47,7 @@ def join_structlog() -> None:
         )
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Outcome:
     """What a request came to.
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Literal
+
+from flowstone.frozen import frozen
 
 __all__ = ["Check"]
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Check:
     """One finding.
 

@@ -10,9 +10,9 @@ from __future__ import annotations
 
 import hashlib
 import re
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
+from flowstone.frozen import frozen
 from flowstone.io.file_names import escape, is_safe_name
 
 if TYPE_CHECKING:
@@ -33,7 +33,7 @@ def digest_of(data: bytes) -> str:
     return hashlib.sha256(data).hexdigest()
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Location:
     """A file's folders and name below the root.
 

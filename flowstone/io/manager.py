@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
+
+from flowstone.frozen import frozen
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -11,7 +13,7 @@ if TYPE_CHECKING:
 __all__ = ["IOManager", "Stored", "Target"]
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Target:
     """What a value is stored for: one attempt of one step.
 
@@ -28,7 +30,7 @@ class Target:
     attempt: int
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Stored:
     """Where a value went.
 

@@ -6,10 +6,11 @@ next owner for what died with a process. What is recorded does not depend on who
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from typing import TYPE_CHECKING, Any, Final, Protocol, TypeAlias
 
 from flowstone.assets.partition_keys import decode_partition
+from flowstone.frozen import frozen
 from flowstone.runs.events import (
     StepCancelled,
     StepFailed,
@@ -93,7 +94,7 @@ class Step(Protocol):
     def metadata(self) -> Mapping[str, Any]: ...
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class PlannedStep:
     """A `Step` of which no attempt is at hand."""
 

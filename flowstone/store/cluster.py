@@ -13,8 +13,10 @@ Stores that only one process can hold have no cluster (`Store.cluster` is None).
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import TYPE_CHECKING, Any, Literal, Protocol
+
+from flowstone.frozen import frozen
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping, Sequence
@@ -36,7 +38,7 @@ __all__ = [
 ]
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Node:
     """One runtime of one process, as it introduces itself.
 
@@ -59,7 +61,7 @@ class Node:
     lease: float
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class NodeReport:
     """What a node says of itself with its beats, in words that are fit to be shown.
 
@@ -74,7 +76,7 @@ class NodeReport:
     unfit: Mapping[str, str] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class WatchedNode:
     """A node as the store sees it.
 
@@ -112,7 +114,7 @@ class WatchedNode:
         return not self.gone and 0 <= self.age < self.node.lease
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Beats:
     """How often a node has beaten.
 
@@ -133,7 +135,7 @@ class Beats:
     runs: int
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class StepLease:
     """The right of one node to execute one attempt of one step, given by the owner of the run.
 
@@ -161,7 +163,7 @@ class StepLease:
 NotificationKind = Literal["queued", "cancel", "leases", "steps", "finished", "nodes", "tree", "look"]
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Notification:
     """Something may have changed.
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -31,6 +30,7 @@ from flowstone.cli.submission import (
     leave_to_nodes,
     refuse_unless_submitted,
 )
+from flowstone.frozen import frozen
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable
@@ -85,7 +85,7 @@ def materialize(
             show_outcome(screen, compute(screen, loaded, store, wanted.request))
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class _Wanted:
     """What is to be computed."""
 

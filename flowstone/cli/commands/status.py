@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated
 
@@ -25,6 +25,7 @@ from flowstone.cli.options import (
 from flowstone.cli.places import history, shown
 from flowstone.cli.screen import Screen
 from flowstone.cli.tables import table
+from flowstone.frozen import frozen
 from flowstone.masking import masked
 from flowstone.runs.records import Status
 
@@ -47,7 +48,7 @@ _MOST = 10_000
 _PAGE = 1_000
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class _Standing:
     """What is known of an asset: current values, and what was recorded, newest first."""
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import base64
 import re
-from dataclasses import dataclass
 from datetime import datetime, time, timedelta
 from decimal import Decimal
 from fractions import Fraction
@@ -18,6 +17,7 @@ from typing import TYPE_CHECKING, Any, Final
 from uuid import UUID
 
 from flowstone.assets.exact_dates import REAL, real_kind
+from flowstone.frozen import frozen
 from flowstone.io.codecs.zones import decode_zone, encode_zone
 
 if TYPE_CHECKING:
@@ -35,7 +35,7 @@ _ADDRESSES: Final = (
 )
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Scalar:
     """How one type is written: its tag, to JSON and back."""
 

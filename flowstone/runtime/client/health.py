@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import TYPE_CHECKING
 
+from flowstone.frozen import frozen
 from flowstone.runtime.cluster.node_report import retried_runs
 
 if TYPE_CHECKING:
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
 __all__ = ["Health", "health"]
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Health:
     """A runtime's health. True in a condition if everything works.
 

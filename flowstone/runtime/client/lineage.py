@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from flowstone.assets.partition_keys import decode_partition
+from flowstone.frozen import frozen
 from flowstone.runtime.client.requests import asset_named, encoded
 
 if TYPE_CHECKING:
@@ -19,7 +19,7 @@ _Key = tuple[str, str | None]
 _Next = Callable[[Iterable[_Key]], Awaitable[Mapping[_Key, Sequence[_Key]]]]
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class LineageEntry:
     """One asset-partition related to the one asked about.
 

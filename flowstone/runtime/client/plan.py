@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, overload
 
+from flowstone.frozen import frozen
 from flowstone.runtime.run.inputs import needs_of, unreachable
 from flowstone.runtime.run.reuse import reason_to_run
 
@@ -24,7 +24,7 @@ _Decide = Callable[[int, "StepKey"], tuple[_Action, str]]
 _ALL: tuple[_Action, str] = ("run", "everything is computed again")
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class PlannedStep:
     """What would become of one step.
 

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass
 from inspect import isawaitable
 from typing import TYPE_CHECKING, Any
 
+from flowstone.frozen import frozen
 from flowstone.runs.records import Status
 
 if TYPE_CHECKING:
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 __all__ = ["Progress", "report_progress"]
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Progress:
     """A run at the moment one of its steps ended.
 

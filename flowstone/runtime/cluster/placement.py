@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from flowstone.frozen import frozen
 from flowstone.io.memory import MemoryIO
 
 if TYPE_CHECKING:
@@ -57,7 +57,7 @@ def _add(averages: dict[str, float], asset: str, seconds: float) -> None:
     averages[asset] = seconds if before is None else before + (seconds - before) * _NEWEST
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Candidate:
     """A node that could execute a step.
 

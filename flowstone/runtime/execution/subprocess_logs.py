@@ -11,8 +11,9 @@ import os
 import pickle  # Between processes of one program, see `worker_process.py`.
 import sys
 from contextlib import suppress
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
+
+from flowstone.frozen import frozen
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -22,7 +23,7 @@ __all__ = ["Logged", "forward_logs", "hear", "least_level"]
 _PLAIN: Final = frozenset({str, int, float, bool, type(None)})
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Logged:
     """A record on its way, as the attributes that it has."""
 

@@ -19,7 +19,6 @@ import signal
 import sys
 import threading
 from contextlib import suppress
-from dataclasses import dataclass
 from multiprocessing import spawn
 from typing import TYPE_CHECKING, Any, BinaryIO, TypeAlias
 
@@ -28,6 +27,7 @@ from flowstone.assets.context import Context
 from flowstone.assets.one_shot import find_one_shot
 from flowstone.assets.output import Output
 from flowstone.errors import IOManagerError
+from flowstone.frozen import frozen
 from flowstone.runs.records import Failure
 from flowstone.runtime.execution.guard import call, describe
 from flowstone.runtime.execution.subprocess_logs import forward_logs
@@ -48,7 +48,7 @@ ContextFacts: TypeAlias = tuple[str, Any, str | None, str, int]
 """Asset, partition, partition key, run id, attempt."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Place:
     """Where an asset or a function is defined, so that another process finds the same.
 
@@ -63,7 +63,7 @@ class Place:
     file: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Request:
     """One call, in a frame of its own.
 
@@ -84,12 +84,12 @@ class Request:
     log_level: int
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Began:
     """The function is about to be called: from here on the call may have had effects."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Progressed:
     """What the asset said with `context.progress`."""
 
@@ -97,7 +97,7 @@ class Progressed:
     message: str | None
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Done:
     """The end of a call: its outcome, and what the asset noted in `context.metadata`."""
 

@@ -6,32 +6,33 @@ coordinator that starts anew after a crash hears of all that was asked before.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Literal, TypeAlias
+
+from flowstone.frozen import frozen
 
 __all__ = ["Cancel", "CancelReason", "Control", "Drain", "GiveUp", "Release"]
 
 CancelReason: TypeAlias = Literal["asked", "timeout", "caller", "shutdown"]
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Cancel:
     """Stop every step, and end as cancelled."""
 
     reason: CancelReason
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Drain:
     """Start nothing more, and end as cancelled once the running steps have ended."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class GiveUp:
     """Stop without a word: another node drives the run."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Release:
     """Stop here and go back to the queue: another node is to go on with the run."""
 

@@ -12,13 +12,13 @@ from __future__ import annotations
 
 import logging
 from contextlib import suppress
-from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any, TypeAlias, assert_never
 
 from flowstone.actors import Actor, Cast, Crashed, Normal
 from flowstone.assets.partition_labels import step_label
 from flowstone.errors import RuntimeStopping, StoreUnavailable
+from flowstone.frozen import frozen
 from flowstone.runs import endings
 from flowstone.runs.commands import (
     CancelSteps,
@@ -69,7 +69,7 @@ if TYPE_CHECKING:
 __all__ = ["Asked", "Broken", "Checked", "Message", "Recorded", "RunCoordinator", "Signalled", "StepEnded"]
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class StepEnded(Cast["RunCoordinator"]):
     """An attempt is over: its recorded end, or None if its task did not live to record one."""
 
@@ -78,7 +78,7 @@ class StepEnded(Cast["RunCoordinator"]):
     exit: Exit
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Recorded(Cast["RunCoordinator"]):
     """Events that were recorded by a task beside the attempts, and the steps they end."""
 
@@ -86,7 +86,7 @@ class Recorded(Cast["RunCoordinator"]):
     steps: Sequence[int]
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Checked(Cast["RunCoordinator"]):
     """The look-up of current values is back: recorded reuses by step, and the steps that must run."""
 
@@ -94,21 +94,21 @@ class Checked(Cast["RunCoordinator"]):
     needed: tuple[int, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Signalled(Cast["RunCoordinator"]):
     """A timer fired."""
 
     signal: Signal
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Asked(Cast["RunCoordinator"]):
     """Somebody has asked something of the run."""
 
     request: Control
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Broken(Cast["RunCoordinator"]):
     """A task that had to record something could not."""
 

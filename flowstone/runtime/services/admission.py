@@ -9,8 +9,9 @@ past, there might always be one that runs.
 from __future__ import annotations
 
 from collections import deque
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+
+from flowstone.frozen import frozen
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -33,7 +34,7 @@ class Applicant(Protocol):
 SomeApplicant = TypeVar("SomeApplicant", bound=Applicant)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class AdmissionStatistics:
     """How full the runtime is: slots in all, taken, and steps waiting for one; whether one step has all."""
 

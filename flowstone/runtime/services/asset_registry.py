@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, assert_never
 
 from flowstone.actors import Actor, Call
+from flowstone.frozen import frozen
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 __all__ = ["AssetRegistry", "Publish"]
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Publish(Call["AssetRegistry", None]):
     """Work by these definitions from now on; runs already planned keep theirs."""
 

@@ -10,11 +10,11 @@ from __future__ import annotations
 import asyncio
 import weakref
 from collections import deque
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Self, get_args
 
 from flowstone.actors.affinity import require_loop
 from flowstone.assets.suggest import did_you_mean
+from flowstone.frozen import frozen
 from flowstone.runs.events import Event
 
 if TYPE_CHECKING:
@@ -105,7 +105,7 @@ class Subscription:
             self._waiter.set_result(None)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class StreamStatistics:
     """Who listens.
 

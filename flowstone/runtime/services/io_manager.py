@@ -7,13 +7,13 @@ I/O. What it raises becomes an `IOManagerError` that names the asset, so a step 
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from flowstone.assets.one_shot import find_one_shot
 from flowstone.assets.partition_labels import step_label
 from flowstone.backoff import Backoff
 from flowstone.errors import IOManagerError
+from flowstone.frozen import frozen
 from flowstone.io.manager import Stored
 from flowstone.io.memory import MemoryIO
 from flowstone.runtime.execution.guard import call_async, describe
@@ -33,7 +33,7 @@ _FIRST_PAUSE = 0.1
 _LONGEST_PAUSE = 30.0
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class IOStatistics:
     """What went through an IO manager since it was started: counts of calls that returned, and of errors."""
 

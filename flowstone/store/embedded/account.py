@@ -10,10 +10,10 @@ import os
 import stat
 import subprocess
 from contextlib import suppress
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from flowstone.errors import StoreUnavailable
+from flowstone.frozen import frozen
 from flowstone.store.lock import FileLock
 
 if TYPE_CHECKING:
@@ -27,7 +27,7 @@ _UNPRIVILEGED: Final = ("postgres", "nobody")
 _INHERITED: Final = ("PATH", "LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH", "SYSTEMROOT")
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Account:
     """Whoever runs the server; `ids` is None if that is us, else the user and group that root becomes."""
 

@@ -9,12 +9,12 @@ from __future__ import annotations
 import os
 import re
 import shutil
-from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from flowstone.errors import StoreUnavailable
+from flowstone.frozen import frozen
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -36,7 +36,7 @@ _INSTALL: Final = (
 )
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Binaries:
     """A bin directory whose programs run under the server's account, and the major version they are of."""
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+from flowstone.frozen import frozen
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -11,7 +12,7 @@ if TYPE_CHECKING:
 __all__ = ["Layout"]
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Layout:
     """The files of one embedded server, by name.
 

@@ -6,9 +6,10 @@ import os
 import socket
 import subprocess
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
+
+from flowstone.frozen import frozen
 
 if TYPE_CHECKING:
     import signal
@@ -20,7 +21,7 @@ PORT: Final = 5432  # Of the socket's name; nothing listens on a port.
 _READY: Final = 7  # The line that says so.
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Postmaster:
     """What the file says, true or not: its process may be gone, and the number another's by now."""
 

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import os
 import re
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import TYPE_CHECKING, Final
 from urllib.parse import parse_qs, unquote, urlsplit
 
 from flowstone.errors import StoreUnavailable
+from flowstone.frozen import frozen
 from flowstone.masking import masked
 
 if TYPE_CHECKING:
@@ -20,7 +21,7 @@ _HOST: Final = re.compile(r"(\[[0-9A-Fa-f:.]+(%[\w.-]+)?\]|[^\[\]:\s]*)(:[0-9]{1
 _WRITABLE: Final = ("read-write", "primary", "any")
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Address:
     """Where a database is.
 

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import asyncpg
 
+from flowstone.frozen import frozen
 from flowstone.store.postgres.cluster import watched_node
 from flowstone.store.postgres.problems import unavailable
 from flowstone.store.postgres.schema import LATEST, installed
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 __all__ = ["Backlog", "Diagnosis", "diagnose"]
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Backlog:
     """Runs of one pipeline that nobody drives.
 
@@ -36,7 +36,7 @@ class Backlog:
     seconds: float = 0.0
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Diagnosis:
     """Facts about a database.
 
