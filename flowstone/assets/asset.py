@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 __all__ = ["Asset", "Dependency", "ResourceParameter", "RunIn", "SourceLine"]
 
 P = ParamSpec("P")
-R = TypeVar("R")
+R_co = TypeVar("R_co", covariant=True)
 
 RunIn: TypeAlias = Literal["loop", "thread", "process"]
 """Where an asset's function runs: on the event loop, in a worker thread, or in a worker process."""
@@ -75,7 +75,7 @@ class ResourceParameter:
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class Asset(Generic[P, R]):
+class Asset(Generic[P, R_co]):
     """A named data product and the function that computes it; call it to call the function.
 
     Made by `pipeline.asset` and `pipeline.value`, immutable, equal only to itself. It carries the name,
@@ -105,7 +105,7 @@ class Asset(Generic[P, R]):
     """
 
     name: str
-    function: Callable[P, R]
+    function: Callable[P, R_co]
     source: SourceLine
     dependencies: tuple[Dependency, ...] = ()
     resource_parameters: tuple[ResourceParameter, ...] = ()
@@ -137,7 +137,7 @@ class Asset(Generic[P, R]):
             __doc__=getattr(function, "__doc__", None),
         )
 
-    def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
+    def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R_co:
         """Call the function itself: no partition, no retry, nothing is stored."""
         return self.function(*args, **kwargs)
 

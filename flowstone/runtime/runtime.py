@@ -12,7 +12,7 @@ import asyncio
 from dataclasses import replace
 from random import Random
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Self, TypeVar, overload
 
 from flowstone.actors import Clock, ProcessInfo, Supervisor, SystemClock
 from flowstone.assets.snapshot import Snapshot
@@ -57,6 +57,8 @@ if TYPE_CHECKING:
     from types import TracebackType
 
     from flowstone.actors.child_tasks import TaskFactory
+    from flowstone.assets.asset import Asset
+    from flowstone.assets.output import Output
     from flowstone.assets.partition_view import PartitionView
     from flowstone.assets.pipeline import Pipeline
     from flowstone.io.manager import IOManager
@@ -70,6 +72,8 @@ if TYPE_CHECKING:
     from flowstone.store.protocol import Store
 
 __all__ = ["Runtime"]
+
+T = TypeVar("T")
 
 _NO_TAGS: Mapping[str, str] = MappingProxyType({})
 
@@ -584,6 +588,21 @@ class Runtime:
         return await preview(ctx, plan_run(view.graph, view, request))
 
     # Values -------------------------------------------------------------------------------------------------
+
+    @overload
+    async def load(self, asset: Asset[..., Awaitable[Output[T]]], *, partition: Any = None) -> T: ...
+
+    @overload
+    async def load(self, asset: Asset[..., Output[T]], *, partition: Any = None) -> T: ...
+
+    @overload
+    async def load(self, asset: Asset[..., Awaitable[T]], *, partition: Any = None) -> T: ...
+
+    @overload
+    async def load(self, asset: Asset[..., T], *, partition: Any = None) -> T: ...
+
+    @overload
+    async def load(self, asset: str | Callable[..., Any], *, partition: Any = None) -> Any: ...
 
     async def load(self, asset: Any, *, partition: Any = None) -> Any:
         """The current value: that of the success that was recorded last.

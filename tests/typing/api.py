@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import date, datetime
-from typing import Annotated, Any, assert_type
+from typing import Annotated, Any, Literal, assert_type
 
 from flowstone import (
     Asset,
@@ -30,6 +30,8 @@ from flowstone import (
     Rollup,
     Run,
     RunFailed,
+    RunningStep,
+    RunRecord,
     RunResult,
     Runtime,
     Settings,
@@ -130,6 +132,22 @@ def monthly(total: Mapping[date, int], db: Annotated[Database, Resource("db")]) 
     return sum(total.values())
 
 
+@pipeline.asset
+async def noted() -> Output[str]:
+    return Output("said", metadata={"words": 1})
+
+
+@pipeline.asset
+async def optional() -> int | None:
+    return None
+
+
+@pipeline.asset
+def untyped() -> Any:
+    return 1
+
+
+config = pipeline.value("config", {"depth": 3})
 regions = MultiPartitions(region=StaticPartitions(["eu", "us"]), day=DAYS)
 
 
@@ -141,7 +159,6 @@ async def definitions() -> None:
     assert_type(pipeline.graph.order(), list[str])
     assert_type(pipeline.graph.to_mermaid(), str)
     pipeline.include(Pipeline("other"))
-    pipeline.value("config", {"depth": 3})
     assert_type(len(regions), int)
     assert_type(encode_partition(("eu", date(2025, 1, 1))), str)
     decode_partition("d:2025-01-01")
@@ -173,7 +190,6 @@ async def requests() -> None:
         assert_type(result.status, Status)
         failed: Sequence[Materialization] = result.failed
         assert_type(len(result), int)
-        await result.value(total, partition=date(2025, 1, 15))
         assert_type(await result.steps("failed", offset=10, limit=5), Sequence[Materialization])
         async for step in result.each(Status.SUCCEEDED):
             assert_type(step, Materialization)
@@ -195,7 +211,6 @@ async def requests() -> None:
         assert_type(await runtime.status("raw"), Status)
         assert_type(await runtime.invalidate(raw, downstream=True), int)
         history: Sequence[Materialization] = await runtime.history(total, partition=date(2025, 1, 15))
-        await runtime.load(raw)
         async with runtime.subscribe("step.succeeded", "step.failed") as events:
             async for event in events:
                 assert_type(event.kind, str)
@@ -208,6 +223,41 @@ async def requests() -> None:
             runtime.tree(),
             await runtime.health(),
         )
+
+
+async def values(runtime: Runtime, result: RunResult) -> None:
+    """A value has the type that its asset declares, without `Output` and awaited; by name it may be anything."""
+    assert_type(await runtime.load(raw), list[int])
+    assert_type(await runtime.load(total, partition=date(2025, 1, 15)), int)
+    assert_type(await runtime.load(monthly, partition="2025-01"), int)
+    assert_type(await runtime.load(noted), str)
+    assert_type(await runtime.load(config), dict[str, int])
+    assert_type(await runtime.load(optional), int | None)
+    assert_type(await runtime.load(untyped), Any)
+    assert_type(await runtime.load("raw"), Any)
+    assert_type(await runtime.load(pipeline.assets["raw"]), Any)
+    assert_type(await result.value(total, partition=date(2025, 1, 15)), int)
+    assert_type(await result.value(raw), list[int])
+    assert_type(await result.value("raw"), Any)
+    assert_type(await result.value(), Any)
+
+
+async def inspection(runtime: Runtime) -> None:
+    """What there is to see of runs."""
+    found: Sequence[RunRecord] = await runtime.runs(
+        status=["failed", Status.RUNNING], asset=total, tag="team"
+    )
+    assert_type(found[0].kind, Literal["materialize", "materialize_all", "backfill"])
+    assert_type(found[0].asset, str)
+    await runtime.runs("failed", tag={"team": "core"}, limit=10, before=found[-1].id)
+    assert_type(runtime.node, str)
+    assert_type(runtime.live_runs(), tuple[RunRecord, ...])
+    assert_type(runtime.running_steps(), tuple[RunningStep, ...])
+    assert_type(runtime.running_steps()[0].fraction, float | None)
+    run = await runtime.submit(raw, upstream=False)
+    assert_type(run.submitted, bool)
+    assert_type(await run.record(), RunRecord)
+    await runtime.reload([pipeline])
 
 
 async def one_off() -> None:

@@ -1,8 +1,14 @@
-"""What a run gave: its steps by status, and the values of those that have one."""
+"""What a run gave: its steps by status, and the values of those that have one.
+
+Map of this file
+    RunResult       of, steps, each     its steps, loaded or read page by page
+                    value               the value of one of them
+    _Nowhere        what stands in for the store of a result that was pickled
+"""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, TypeVar, overload
 
 from flowstone.assets.partition_keys import encode_partition
 from flowstone.assets.partition_labels import step_label
@@ -13,11 +19,15 @@ from flowstone.runtime.client.step_list import StepList
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 
+    from flowstone.assets.asset import Asset
+    from flowstone.assets.output import Output
     from flowstone.runs.records import Materialization, RunRecord
     from flowstone.runtime.loop_affinity import LoopAffinity
     from flowstone.store.protocol import Store
 
 __all__ = ["RunResult"]
+
+T = TypeVar("T")
 
 _MOST_LOADED: Final = 10_000  # Records of one status, where they live outside of this process.
 _LONG_PAGE: Final = 10_000  # A database counts its way to each page: few long ones cost less than many short.
@@ -137,6 +147,21 @@ class RunResult:
             offset += len(page)
             for step in page:
                 yield step
+
+    @overload
+    async def value(self, asset: Asset[..., Awaitable[Output[T]]], *, partition: Any = None) -> T: ...
+
+    @overload
+    async def value(self, asset: Asset[..., Output[T]], *, partition: Any = None) -> T: ...
+
+    @overload
+    async def value(self, asset: Asset[..., Awaitable[T]], *, partition: Any = None) -> T: ...
+
+    @overload
+    async def value(self, asset: Asset[..., T], *, partition: Any = None) -> T: ...
+
+    @overload
+    async def value(self, asset: str | Callable[..., Any] | None = None, *, partition: Any = None) -> Any: ...
 
     async def value(self, asset: Any = None, *, partition: Any = None) -> Any:
         """The value a step of this run gave or reused.
