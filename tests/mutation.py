@@ -83,7 +83,8 @@ def mutants(path: Path) -> Iterator[Mutant]:
         before, kept = _words(shown), getattr(node, field)
         setattr(node, field, value)
         after = "nothing" if isinstance(value, list) and shown in kept else _words(shown)
-        yield Mutant(path, shown.lineno, f"{where}: {before} -> {after}", ast.unparse(tree))
+        line = shown.pattern.lineno if isinstance(shown, ast.match_case) else shown.lineno
+        yield Mutant(path, line, f"{where}: {before} -> {after}", ast.unparse(tree))
         setattr(node, field, kept)
 
 
@@ -114,7 +115,7 @@ def _inside(tree: ast.AST, where: str) -> Iterator[Change]:
             case ast.If(test=test) | ast.IfExp(test=test) | ast.While(test=test):
                 yield where, node, node, "test", ast.UnaryOp(ast.Not(), test)
             case ast.match_case(guard=ast.expr() as guard):
-                yield where, guard, node, "guard", ast.UnaryOp(ast.Not(), guard)
+                yield where, node, node, "guard", ast.UnaryOp(ast.Not(), guard)
             case _:
                 pass
         yield from _left_out(node, where)

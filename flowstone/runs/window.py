@@ -90,6 +90,7 @@ class Window:
         "_blocked",
         "_closed",
         "_lanes",
+        "_low",
         "_offsets",
         "_share",
         "_single",
@@ -109,6 +110,7 @@ class Window:
         wide = len(sizes) - sizes.count(1)
         self._single = wide == 0  # Then steps have the same numbers as their assets.
         self._share = max(1, size // max(1, wide))
+        self._low = self._share - max(1, self._share // 16)  # Cursors are moved many steps at a time.
         self.bounded = max(sizes, default=0) > self._share
         self._blocked: dict[int, int] = {}  # Step -> how many upstream steps are under way.
         self._waiters: dict[int, list[int]] = {}  # Upstream step -> blocked steps it holds up.
@@ -403,7 +405,8 @@ class Window:
 
     def _make_room(self, lane: _Lane) -> None:
         lane.live -= self.bounded
-        self._is_due(lane)
+        if lane.live <= self._low:
+            self._is_due(lane)
 
     def _is_due(self, lane: _Lane) -> None:
         if not lane.queued and lane.cursor < lane.end:
