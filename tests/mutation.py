@@ -1,13 +1,13 @@
 """Change the code in small ways, one at a time, and see whether a test notices: `uv run python -m tests.mutation`.
 
-Each change (`<` to `<=`, `and` to `or`, a call left out, ...) is made in memory, in a process of its own that runs
-the tests in the order of how long they take and stops at the first that fails. A change that no test notices is
-printed: either a test is missing, or the changed code means the same, or it is not needed. Those that mean the
-same are listed in `ALIKE`, so that the command fails when there is a new one.
+Each change (`<` to `<=`, `and` to `or`, a call left out, ...) is made to one function in memory, in a process of
+its own that runs the tests in the order of how long they take and stops at the first that fails. A change that no
+test notices is printed: either a test is missing, or the changed code means the same, or it is not needed. Those
+that mean the same are listed in `ALIKE`, so that the command fails when there is a new one.
 
     python -m tests.mutation [FILE...] [--tests DIR] [--jobs N]
 
-Without files it is `flowstone/runs/*.py`, in about half an hour on two cores.
+Without files it is `flowstone/runs/*.py`.
 """
 
 from __future__ import annotations
@@ -15,8 +15,6 @@ from __future__ import annotations
 import argparse
 import ast
 import contextlib
-import importlib.abc
-import importlib.util
 import io
 import os
 import resource
@@ -25,6 +23,7 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from types import CodeType
 from typing import Any
 
 import pytest
@@ -33,9 +32,10 @@ from hypothesis import Phase, settings
 ROOT = Path(__file__).parents[1]
 CPU_SECONDS = 120  # A change may make an endless loop.
 MEMORY = 4 << 30
+NOT_MADE = 2
 
 ALIKE: dict[str, str] = {}
-"""Changes that no test can notice, as they are printed without their line, and why."""
+"""Changes that no test can notice, as they are printed behind the line, and why."""
 
 
 @dataclass(frozen=True)
@@ -43,13 +43,14 @@ class Mutant:
     """One change of one file."""
 
     path: Path
+    where: str
     line: int
     what: str
     source: str
 
     @property
     def name(self) -> str:
-        return f"{self.path.relative_to(ROOT)} {self.what}"
+        return f"{self.where}: {self.what}"
 
 
 # Changes ----------------------------------------------------------------------------------------------------
@@ -84,7 +85,7 @@ def mutants(path: Path) -> Iterator[Mutant]:
         setattr(node, field, value)
         after = "nothing" if isinstance(value, list) and shown in kept else _words(shown)
         line = shown.pattern.lineno if isinstance(shown, ast.match_case) else shown.lineno
-        yield Mutant(path, line, f"{where}: {before} -> {after}", ast.unparse(tree))
+        yield Mutant(path, where, line, f"{before} -> {after}", ast.unparse(tree))
         setattr(node, field, kept)
 
 
@@ -139,48 +140,89 @@ def _left_out(node: ast.AST, where: str) -> Iterator[Change]:
 # Tests ------------------------------------------------------------------------------------------------------
 
 
-class Changed(importlib.abc.MetaPathFinder, importlib.abc.Loader):
-    """Imports one module from a changed source."""
-
-    def __init__(self, mutant: Mutant) -> None:
-        self.mutant = mutant
-        self.module = ".".join(mutant.path.relative_to(ROOT).with_suffix("").parts)
-
-    def find_spec(self, name: str, _path: object = None, _target: object = None) -> Any:
-        return importlib.util.spec_from_loader(name, self) if name == self.module else None
-
-    def exec_module(self, module: Any) -> None:
-        exec(compile(self.mutant.source, str(self.mutant.path), "exec"), module.__dict__)
+def apply(mutant: Mutant) -> None:
+    """Give the changed function its new code; whoever has the function, has it changed."""
+    module = sys.modules[".".join(mutant.path.relative_to(ROOT).with_suffix("").parts)]
+    found: Any = module
+    for name in mutant.where.split("."):
+        found = vars(found)[name]
+    found = getattr(found, "fget", None) or getattr(found, "__func__", found)
+    found.__code__ = _code(compile(mutant.source, str(mutant.path), "exec"), mutant.where)
 
 
-class Timed:
-    """Runs tests in the order of how long they took, and notes how long they take."""
-
-    def __init__(self, seconds: dict[str, float]) -> None:
-        self.seconds = seconds
-
-    def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
-        items.sort(key=lambda item: self.seconds.get(item.nodeid, 0.0))
-
-    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
-        self.seconds[report.nodeid] = self.seconds.get(report.nodeid, 0.0) + report.duration
+def _code(code: CodeType, name: str) -> CodeType:
+    inside = [constant for constant in code.co_consts if isinstance(constant, CodeType)]
+    return next((one for one in inside if one.co_qualname == name), None) or next(
+        found for one in inside if name.startswith(f"{one.co_qualname}.") and (found := _code(one, name))
+    )
 
 
-def run_tests(tests: str, timed: Timed) -> int:
-    """Run them here, quietly; returns pytest's exit status."""
-    settings.register_profile("mutation", database=None, phases=(Phase.explicit, Phase.generate))
-    settings.load_profile("mutation")
-    options = ["-x", "-p", "no:cacheprovider", "-o", "timeout=0", "--hypothesis-seed=0"]
-    options += [
-        "-W",
-        "ignore::pytest.PytestAssertRewriteWarning",
-    ]  # Hypothesis is imported here, before pytest.
-    with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
-        return int(pytest.main([tests, *options], plugins=[timed]))
+class Mutations:
+    """A pytest plugin that runs the tests it collected for each mutant, each time in a copy of this process.
+
+    Args:
+        found: The mutants.
+        jobs: How many at a time.
+        survived: Called with each that no test notices.
+    """
+
+    def __init__(self, found: list[Mutant], jobs: int, survived: Callable[[Mutant], None]) -> None:
+        self.found = found
+        self.jobs = jobs
+        self.survived = survived
+
+    def pytest_runtestloop(self, session: pytest.Session) -> bool:
+        seconds = self._durations(session)
+        session.items.sort(key=lambda item: seconds[item.nodeid])
+        waiting = list(reversed(self.found))
+        under_way: dict[int, Mutant] = {}
+        while waiting or under_way:
+            while waiting and len(under_way) < self.jobs:
+                mutant = waiting.pop()
+                under_way[fork(lambda mutant=mutant: self._notices(session, mutant))] = mutant
+            child, status = os.wait()
+            mutant = under_way.pop(child)
+            if status == 0:
+                self.survived(mutant)
+            elif os.waitstatus_to_exitcode(status) == NOT_MADE:
+                raise SystemExit(f"Cannot make the change {mutant.name}")
+        return True
+
+    def _notices(self, session: pytest.Session, mutant: Mutant) -> int:
+        try:
+            apply(mutant)
+        except Exception:
+            return NOT_MADE
+        for item in session.items:
+            item.ihook.pytest_runtest_protocol(item=item, nextitem=None)
+            if session.testsfailed:
+                return 1
+        return 0
+
+    def _durations(self, session: pytest.Session) -> dict[str, float]:
+        """How long each test takes on the code as it is."""
+        reader, writer = os.pipe()
+
+        def measure() -> int:
+            seconds = {}
+            for item in session.items:
+                began = time.process_time()
+                item.ihook.pytest_runtest_protocol(item=item, nextitem=None)
+                seconds[item.nodeid] = time.process_time() - began
+            os.write(writer, repr(seconds).encode())
+            return min(session.testsfailed, 1)
+
+        child = fork(measure)
+        os.close(writer)
+        with os.fdopen(reader) as lines:
+            text = lines.read()
+        if os.waitpid(child, 0)[1]:
+            raise SystemExit("A test fails without any change: run them with pytest first.")
+        return dict(ast.literal_eval(text))
 
 
 def fork(work: Callable[[], int]) -> int:
-    """Do something in a copy of this process; its status is 0 if that returns 0. Returns its id."""
+    """Do something in a copy of this process, which ends with what that returns, or with 1. Returns its id."""
     child = os.fork()
     if child:
         return child
@@ -192,23 +234,17 @@ def fork(work: Callable[[], int]) -> int:
     os._exit(status)
 
 
-def survivors(found: list[Mutant], tests: str, seconds: dict[str, float], jobs: int) -> Iterator[Mutant]:
-    """The mutants that no test notices, as they turn up."""
-
-    def one(mutant: Mutant) -> int:
-        sys.meta_path.insert(0, Changed(mutant))
-        return run_tests(tests, Timed(seconds))
-
-    waiting = list(reversed(found))
-    under_way: dict[int, Mutant] = {}
-    while waiting or under_way:
-        while waiting and len(under_way) < jobs:
-            mutant = waiting.pop()
-            under_way[fork(lambda mutant=mutant: one(mutant))] = mutant
-        child, status = os.wait()
-        mutant = under_way.pop(child)
-        if status == 0:
-            yield mutant
+def run(found: list[Mutant], tests: str, jobs: int, survived: Callable[[Mutant], None]) -> int:
+    """Run the tests of a folder for each mutant; returns pytest's exit status, 5 because it ran none itself."""
+    settings.register_profile("mutation", database=None, phases=(Phase.explicit, Phase.generate))
+    settings.load_profile("mutation")
+    options = ["-s", "-p", "no:cacheprovider", "-o", "timeout=0", "--hypothesis-seed=0"]
+    options += [
+        "-W",
+        "ignore::pytest.PytestAssertRewriteWarning",
+    ]  # Hypothesis is imported here, before pytest.
+    with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
+        return int(pytest.main([tests, *options], plugins=[Mutations(found, jobs, survived)]))
 
 
 def main() -> int:
@@ -218,39 +254,23 @@ def main() -> int:
     parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1, help="processes at a time")
     options = parser.parse_args()
     os.chdir(ROOT)
+    out = sys.stdout
     began = time.monotonic()
     found = [mutant for path in options.files for mutant in mutants(path.resolve())]
-    seconds = durations(options.tests)
     print(f"{len(found)} changes", flush=True)
-    unnoticed = 0
-    alike = 0
-    for mutant in survivors(found, options.tests, seconds, options.jobs):
-        if mutant.name in ALIKE:
-            alike += 1
-            continue
-        unnoticed += 1
-        print(f"{mutant.path.relative_to(ROOT)}:{mutant.line} {mutant.what}", flush=True)
-    print(f"{unnoticed} unnoticed, {alike} known to mean the same, in {time.monotonic() - began:.0f} s")
+    unnoticed: list[Mutant] = []
+    alike: list[Mutant] = []
+
+    def survived(mutant: Mutant) -> None:
+        (alike if mutant.name in ALIKE else unnoticed).append(mutant)
+        if mutant.name not in ALIKE:
+            where = f"{mutant.path.relative_to(ROOT)}:{mutant.line} {mutant.where}"
+            print(f"{where}: {mutant.what}", file=out, flush=True)
+
+    run(found, options.tests, options.jobs, survived)
+    took = time.monotonic() - began
+    print(f"{len(unnoticed)} unnoticed, {len(alike)} known to mean the same, in {took:.0f} s")
     return 1 if unnoticed else 0
-
-
-def durations(tests: str) -> dict[str, float]:
-    """How long each test takes on the code as it is; in a process of its own, so that nothing is imported here."""
-    reader, writer = os.pipe()
-
-    def measure() -> int:
-        timed = Timed({})
-        status = run_tests(tests, timed)
-        os.write(writer, repr(timed.seconds).encode())
-        return status
-
-    child = fork(measure)
-    os.close(writer)
-    with os.fdopen(reader) as lines:
-        text = lines.read()
-    if os.waitpid(child, 0)[1]:
-        raise SystemExit(f"{tests} fails without any change: run it with pytest first.")
-    return dict(ast.literal_eval(text))
 
 
 if __name__ == "__main__":
