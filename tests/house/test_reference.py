@@ -7,10 +7,12 @@ import re
 import tomllib
 from collections import Counter
 from pathlib import Path
+from typing import get_args
 
 import pytest
 
 from flowstone import Run, RunResult, Runtime
+from flowstone.runs.events import Event
 
 DOCS = Path(__file__).parents[2] / "docs"
 NAMESPACES = [
@@ -77,3 +79,11 @@ def test_every_call_of_a_runtime_is_in_its_guide():
     guide = (DOCS / "runtime.md").read_text()
     offered = public(Runtime) | public(Run) | public(RunResult) - {"of", "record"}
     assert sorted(name for name in offered if not re.search(rf"\b{name}\b", guide)) == []
+
+
+def test_every_event_is_in_the_reference_and_in_the_lifecycle():
+    """Whoever subscribes can look up what comes."""
+    lifecycle = (DOCS / "lifecycle.md").read_text()
+    described = [named(path) for path in entries()]
+    assert [event.__name__ for event in get_args(Event) if event not in described] == []
+    assert [event.kind for event in get_args(Event) if f"`{event.kind}`" not in lifecycle] == []
