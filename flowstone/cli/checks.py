@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import quote
 
 from flowstone.cli import environment
-from flowstone.cli.database_checks import database_checks
+from flowstone.cli.database_checks import Check, database_checks
 from flowstone.cli.default_store import DefaultStore, kept_in_a_file
 from flowstone.cli.labels import count, run_label
 from flowstone.cli.loading import load
@@ -21,7 +21,6 @@ from flowstone.cli.loop import has_uvloop
 from flowstone.cli.places import directory_of, shares, shown, store_of
 from flowstone.cli.problem import CommandError, describe
 from flowstone.cli.session import check_complete
-from flowstone.cli.verdicts import Check
 from flowstone.runtime.variables import misspelt_variables, unknown_variables
 
 if TYPE_CHECKING:

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Literal
 
 from flowstone.cli.default_store import file_instead
 from flowstone.cli.environment import options
 from flowstone.cli.labels import count, duration
 from flowstone.cli.places import directory_of, shown, store_of, too_late
 from flowstone.cli.queued import holders_of, refusals
-from flowstone.cli.verdicts import Check
 from flowstone.errors import StoreUnavailable
+from flowstone.frozen import frozen
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
@@ -20,7 +20,25 @@ if TYPE_CHECKING:
     from flowstone.store.cluster import WatchedNode
     from flowstone.store.postgres.diagnosis import Diagnosis
 
-__all__ = ["database_checks", "judged"]
+__all__ = ["Check", "database_checks", "judged"]
+
+
+@frozen
+class Check:
+    """One finding.
+
+    Attributes:
+        name: What was looked at.
+        verdict: "ok", "note" (works, could be better) or "wrong".
+        found: What is the case.
+        remedy: What to do about it; empty if nothing.
+    """
+
+    name: str
+    verdict: Literal["ok", "note", "wrong"]
+    found: str
+    remedy: str = ""
+
 
 _SKEW: Final = 2.0  # Seconds that clocks may differ before it is worth a note.
 _WRONG_SKEW: Final = 60.0

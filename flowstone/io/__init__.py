@@ -3,7 +3,7 @@
 manager.py      the contract: IOManager, Target, Stored
 memory.py       MemoryIO: values by reference
 postgres.py     PostgresIO: values in the run store
-  smallness.py    what is not worth a thread
+  small_values.py what is not worth a thread
 files.py        FileIO: values as files; below both, from the top down
   translation.py  values to bytes and back, and what is said where that fails
   codecs/         one way to do it each, exactly

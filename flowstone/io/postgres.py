@@ -89,7 +89,7 @@ class PostgresIO:
         limit: int = MAX_SIZE,
     ) -> None:
         from flowstone.io.codecs.selection import Codecs  # noqa: PLC0415 - see the package's docstring
-        from flowstone.io.smallness import is_small  # noqa: PLC0415 - as above
+        from flowstone.io.small_values import is_small  # noqa: PLC0415 - as above
 
         if not 0 < limit <= MAX_SIZE:
             raise ValueError(f"limit is {limit} bytes; give 1 to {MAX_SIZE} (64 MiB), or use FileIO.")

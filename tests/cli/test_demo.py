@@ -12,8 +12,8 @@ from importlib.resources import files
 
 import pytest
 
-from flowstone.cli.demo.figures import rain_bars, year_notes
 from flowstone.cli.demo.pipeline import DAYS, MONTHS, monthly, observations, pipeline, report, weather
+from flowstone.cli.demo.show import rain_bars, year_notes
 
 DIGEST = "62f0609f787158128aa2bd102967173a4953122dd4f872bf1d502cae1037df0b"
 

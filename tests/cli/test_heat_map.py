@@ -10,8 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rich.console import Console
 
-from flowstone.cli.demo.calendar import heat_map
-from flowstone.cli.demo.palette import colour, glyph
+from flowstone.cli.demo.calendar import colour, glyph, heat_map
 
 YEAR = {date(2015, 1, 1) + timedelta(days=number): float(number) for number in range(365)}
 

@@ -11,9 +11,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from flowstone.io.codecs import CodecError
+from flowstone.io.codecs.exact_equality import same_arrow_columns, same_values
 from flowstone.io.codecs.pandas_frames import PandasCodec
 from flowstone.io.codecs.parquet import PolarsCodec, PyarrowCodec
-from flowstone.io.codecs.sameness import same_arrow_columns, same_values
 
 np = pytest.importorskip("numpy")
 pd = pytest.importorskip("pandas")

@@ -1,9 +1,8 @@
 """A node that lives until it is told to stop: `flowstone serve` and `flowstone worker`.
 
-lifeline.py    signals, heard even while the event loop is blocked, and the time limit of a stop
-whereabouts.py who blocks the event loop
-chronicle.py   a line for each thing worth knowing
-node.py        the runtime's life from the first line to the last
+stop_signals.py    signals, heard even while the event loop is blocked, and the time limit of a stop
+node_log.py        a line for each thing worth knowing
+node.py            the runtime's life from the first line to the last
 """
 
 from __future__ import annotations

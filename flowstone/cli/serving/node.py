@@ -11,8 +11,8 @@ from flowstone.cli.beside import beside
 from flowstone.cli.labels import count, request_label
 from flowstone.cli.places import shown
 from flowstone.cli.problem import INTERRUPTED, OK
-from flowstone.cli.serving.chronicle import Chronicle
-from flowstone.cli.serving.lifeline import GRACE, Lifeline
+from flowstone.cli.serving.node_log import NodeLog
+from flowstone.cli.serving.stop_signals import GRACE, StopSignals
 from flowstone.cli.session import open_runtime
 
 if TYPE_CHECKING:
@@ -41,34 +41,34 @@ async def serve_node(screen: Screen, loaded: Loaded, store: str, given: Mapping[
         given: Settings by name; None is not said.
     """
     chosen = _settings(given)
-    lifeline = Lifeline(
+    signals = StopSignals(
         chosen.shutdown_timeout + chosen.cancel_timeout + GRACE,
         chosen.cancel_timeout + GRACE,
         lambda text: (
             screen.line({"event": "node.forced", "message": text}) if screen.json else screen.note(text)
         ),
     )
-    lifeline.attach()
+    signals.attach()
     task = asyncio.current_task()
     assert task is not None, "a coroutine runs in a task"
     open_ = False
 
     async def call_off() -> None:
-        await lifeline.asked.wait()
+        await signals.asked.wait()
         if not open_:
             task.cancel()
 
     try:
         async with beside(call_off), open_runtime(screen, loaded, store, worker=True, **given) as runtime:
             open_ = True
-            await _live(screen, runtime, loaded, store, lifeline, chosen)
+            await _live(screen, runtime, loaded, store, signals, chosen)
     except asyncio.CancelledError:
-        if open_ or not lifeline.signals:
+        if open_ or not signals.count:
             raise
         task.uncancel()
         screen.note("Stopped before the store was open.")
-    status = INTERRUPTED if lifeline.signals > 1 else OK
-    lifeline.done(status)
+    status = INTERRUPTED if signals.count > 1 else OK
+    signals.done(status)
     return status
 
 
@@ -79,26 +79,26 @@ def _settings(given: Mapping[str, Any]) -> Options:
 
 
 async def _live(
-    screen: Screen, runtime: Runtime, loaded: Loaded, store: str, lifeline: Lifeline, chosen: Options
+    screen: Screen, runtime: Runtime, loaded: Loaded, store: str, signals: StopSignals, chosen: Options
 ) -> None:
-    chronicle = Chronicle(screen, runtime)
+    log = NodeLog(screen, runtime)
     async with (
         runtime.subscribe() as events,
         runtime.subscribe("run.finished") as ends,
-        beside(lambda: chronicle.follow(events)),
+        beside(lambda: log.follow(events)),
     ):
         assets = count(len(loaded.pipeline.assets), "asset")
-        chronicle.tell(
+        log.tell(
             "node.started",
             f"node {runtime.node} works for {loaded.target} ({assets}) with {shown(store)}; SIGTERM stops it",
             node=runtime.node,
             pipeline=loaded.pipeline.name,
             store=shown(store),
         )
-        await lifeline.asked.wait()
+        await signals.asked.wait()
         ends.taken()
         left = runtime.live_runs()
-        chronicle.tell(
+        log.tell(
             "node.stopping",
             _waits_for(left, runtime.running_steps(), chosen),
             "yellow",
@@ -108,19 +108,19 @@ async def _live(
         )
 
         async def hurry() -> None:
-            await lifeline.urged.wait()
-            chronicle.tell("node.urged", "stops now: what still runs is cancelled or handed back", "yellow")
+            await signals.urged.wait()
+            log.tell("node.urged", "stops now: what still runs is cancelled or handed back", "yellow")
             with suppress(Exception):  # The polite stop, which waits for the same runs, says what is wrong.
                 await runtime.drain(0)
 
         async with beside(hurry):
             await runtime.drain()
         events.close()
-        await chronicle.all_told(_TELLING)
+        await log.all_told(_TELLING)
         ended = {event.run_id for event in ends.taken()}
         handed_back = [run.id for run in left if run.id not in ended]
         words = f"; {count(len(handed_back), 'run')} left to other nodes" if handed_back else ""
-        chronicle.tell("node.stopped", f"stopped{words}", node=runtime.node, handed_back=handed_back)
+        log.tell("node.stopped", f"stopped{words}", node=runtime.node, handed_back=handed_back)
 
 
 def _waits_for(runs: Sequence[RunRecord], steps: Sequence[RunningStep], chosen: Options) -> str:

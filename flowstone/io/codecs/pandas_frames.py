@@ -17,8 +17,8 @@ from datetime import timedelta, timezone
 from typing import TYPE_CHECKING, Any, Final
 
 from flowstone.io.codecs.codec import CodecError, type_name
+from flowstone.io.codecs.exact_equality import same_values
 from flowstone.io.codecs.parquet import CONVERT, ParquetCodec, require_sizes
-from flowstone.io.codecs.sameness import same_values
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

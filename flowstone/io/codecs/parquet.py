@@ -19,7 +19,7 @@ from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 from flowstone.io.codecs.codec import CodecError, type_name
-from flowstone.io.codecs.sameness import same_arrow_columns
+from flowstone.io.codecs.exact_equality import same_arrow_columns
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -11,7 +11,7 @@ from flowstone.assets.partition_labels import step_label
 from flowstone.errors import PartitionError, ValueNotFound
 from flowstone.runs.records import Status
 from flowstone.runtime.client.requests import asset_named, encoded
-from flowstone.runtime.cluster.under_way import status_elsewhere
+from flowstone.runtime.cluster.remote_runs import status_elsewhere
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

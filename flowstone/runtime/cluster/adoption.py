@@ -59,7 +59,7 @@ class Adoption(Poller):
         self._adopt = adopt
         self._searched_at = ctx.clock.monotonic()
         self._untracked: set[str] = set()
-        self._hopeless: set[str] = set()  # Runs of this node whose end the store refuses.
+        self._cannot_end: set[str] = set()  # Runs of this node whose end the store refuses.
 
     async def run(self, started: Callable[[], None]) -> None:
         started()
@@ -99,8 +99,8 @@ class Adoption(Poller):
         that is not driven here at two looks in a row is one, and not on its way between the store and its tree.
         """
         owned = await self._cluster.owned(self._ctx.node)
-        untracked = set(owned) - set(self._runs.live) - set(self._runs.to_resume) - self._hopeless
-        self._hopeless &= set(owned)
+        untracked = set(owned) - set(self._runs.live) - set(self._runs.to_resume) - self._cannot_end
+        self._cannot_end &= set(owned)
         for run_id in sorted(untracked & self._untracked):
             self._runs.to_resume[run_id] = None
         self._untracked = untracked
@@ -120,7 +120,7 @@ class Adoption(Poller):
             else:
                 await close_run(self._ctx, record, given_up(error))
         except StoreRefused as refusal:
-            self._hopeless.add(record.id)
+            self._cannot_end.add(record.id)
             _log.error("Run %s is left as it is: the store does not let it end: %s", record.id, refusal)
         except StoreUnavailable:
             raise

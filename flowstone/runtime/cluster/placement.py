@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from flowstone.assets.graph import AssetGraph
     from flowstone.io.manager import IOManager
 
-__all__ = ["Candidate", "Turnaround", "place", "travels"]
+__all__ = ["Candidate", "TurnaroundTimes", "place", "travels"]
 
 
 _NEWEST = 0.2  # The weight of the newest of all measurements.
@@ -22,7 +22,7 @@ _WORTH = 2.0  # A shorter one, if it takes no more than so many times as long el
 _PROBE = 64  # Of so many steps that had better stay one is lent.
 
 
-class Turnaround:
+class TurnaroundTimes:
     """Averages of the time from the order to start a step to its known end, by asset.
 
     A lease takes some milliseconds to be given and to be answered. A step that is done in less had better stay.

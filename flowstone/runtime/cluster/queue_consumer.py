@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING
 
 from flowstone.errors import FlowstoneError, StoreUnavailable
 from flowstone.runtime.cluster.poller import Poller
-from flowstone.runtime.cluster.unfit import unfit_runs
-from flowstone.runtime.run.takeover import take_up
+from flowstone.runtime.execution.guard import describe
+from flowstone.runtime.run.planning import dynamic_keys
+from flowstone.runtime.run.takeover import check, take_up, view_for
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 __all__ = ["QueueConsumer"]
 
 _MOST_AT_ONCE = 32
+_MOST_JUDGED = 200  # Runs of the queue that are looked at, the most urgent ones.
 
 
 class QueueConsumer(Poller):
@@ -84,7 +86,7 @@ class QueueConsumer(Poller):
         if held <= self._judged and now - self._judged_at < self._ctx.settings.lease / 2:
             return
         self._judged_at, self._judged = now, held
-        self._runs.unfit = await unfit_runs(self._ctx, self._cluster)
+        self._runs.unfit = await _unfit_runs(self._ctx, self._cluster)
 
     def _room(self) -> int:
         """For how many runs more there is something to do here: free slots, less the runs that have not begun.
@@ -98,3 +100,25 @@ class QueueConsumer(Poller):
         beginning = sum(run.state is None for run in self._runs.live.values())
         free = admission.limit - admission.taken - admission.waiting - beginning
         return min(free, 16 + 4 * admission.limit - len(self._runs.live), _MOST_AT_ONCE)
+
+
+async def _unfit_runs(ctx: RuntimeContext, cluster: Cluster) -> dict[str, str]:
+    """The runs in the queue that this node cannot run by its definitions, each with the reason.
+
+    With room for them it would learn that by taking one. While it is full it says so beforehand, for whoever
+    wonders what they wait for.
+
+    Raises:
+        StoreUnavailable: The store is away.
+    """
+    waiting = await cluster.queued(ctx.snapshot.names, _MOST_JUDGED)
+    if not waiting:
+        return {}
+    dynamic = await dynamic_keys(ctx)
+    unfit = {}
+    for record in waiting:
+        try:
+            check(view_for(ctx, record, dynamic), record)
+        except Exception as error:
+            unfit[record.id] = describe(error, None).message
+    return unfit

@@ -11,9 +11,11 @@ import asyncio
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
+from flowstone.assets.partition_keys import decode_partition
 from flowstone.backoff import Backoff
 from flowstone.errors import FlowstoneError, RunNotFound, RuntimeStopping, StoreUnavailable
 from flowstone.runs.events import RunCancelRequested, StepProgressed
+from flowstone.runs.records import Status
 from flowstone.runtime.run.closing import cancel_run
 from flowstone.store.cluster import Notification
 from flowstone.store.protocol import StaleWrite, StoreRefused
@@ -21,14 +23,16 @@ from flowstone.store.protocol import StaleWrite, StoreRefused
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 
+    from flowstone.assets.partition_view import PartitionView
     from flowstone.runs.events import Event
-    from flowstone.runs.records import RunRecord
+    from flowstone.runs.records import RunRecord, RunRequest, StepKey
     from flowstone.runtime.context import RuntimeContext
     from flowstone.runtime.run.control import CancelReason
     from flowstone.runtime.services.notifications import Wakeup
     from flowstone.store.cluster import Cluster
+    from flowstone.store.protocol import Store
 
-__all__ = ["RemoteRuns"]
+__all__ = ["RemoteRuns", "status_elsewhere"]
 
 _POLL = 0.5  # Seconds until the first look that no notice asked for.
 _LONGEST_POLL = 4.0  # Where notices arrive, they are seldom lost.
@@ -170,3 +174,29 @@ class RemoteRuns:
         if record is None:
             raise RunNotFound(f"There is no run {run_id!r}: it was mistyped, or removed by retention.")
         return record
+
+
+async def status_elsewhere(store: Store, view: PartitionView, key: StepKey) -> Status | None:
+    """`running` if the step has begun in an unfinished run, `queued` if one was asked for it, else None.
+
+    A step upstream of what a run was asked for is not known before it begins: only its owner has the plan.
+    """
+    if store.cluster is None:
+        return None
+    found = await store.cluster.under_way(key)
+    if any(begun for _, begun in found):
+        return Status.RUNNING
+    return Status.QUEUED if any(_asks_for(run.request, view, key) for run, _ in found) else None
+
+
+def _asks_for(request: RunRequest, view: PartitionView, key: StepKey) -> bool:
+    asset, partition_key = key
+    if request.asset != asset:
+        return False
+    if request.span is None or partition_key is None:
+        return partition_key in request.keys
+    keys = view.set_of(asset)
+    if keys is None:
+        return False
+    first, last = (decode_partition(end) for end in request.span)
+    return decode_partition(partition_key) in keys.between(first, last)

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 from flowstone.actors import ActorDown
 from flowstone.runs.commands import AttemptLost
 from flowstone.runs.events import StepRetried
-from flowstone.runtime.cluster.placement import Candidate, Turnaround, place, travels
+from flowstone.runtime.cluster.placement import Candidate, TurnaroundTimes, place, travels
 from flowstone.store.cluster import StepLease
 from flowstone.store.protocol import StoreRefused
 
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
 __all__ = ["StepLeases"]
 
-_SULKING = 60.0  # Seconds in which a node that handed a step back is not given another one.
+_COOLDOWN = 60.0  # Seconds in which a node that handed a step back is not given another one.
 _GRACE = 5.0  # Seconds beyond `cancel_timeout` that another node has to stop an attempt.
 
 
@@ -73,7 +73,7 @@ class StepLeases:
         self._busy: dict[str, int] = {}  # Node -> leases.
         self._refused: dict[str, float] = {}  # Nodes that handed a step back -> when.
         self._travels: dict[str, bool] = {}
-        self._turnaround = Turnaround()
+        self._times = TurnaroundTimes()
         self._since: dict[int, float] = {}  # Step -> when it was ordered to start, here or elsewhere.
         self._to_grant: list[StepLease] = []
         self._to_cancel: list[StepKey] = []
@@ -93,7 +93,7 @@ class StepLeases:
         """Lend a step that is to start, if another node is the better place; it is granted with `flush`."""
         asset, _, key = self._run.plan.step(order.step)
         self._since[order.step] = self._ctx.clock.monotonic()
-        if order.alone or not self._may_travel(asset) or not self._turnaround.worth_lending(asset):
+        if order.alone or not self._may_travel(asset) or not self._times.worth_lending(asset):
             return False
         node = self._place(busy_here)
         if node == self._ctx.node:
@@ -113,7 +113,7 @@ class StepLeases:
         """A step that was not lent has ended."""
         since = self._since.pop(step, None)
         if since is not None:
-            self._turnaround.took_here(asset, self._ctx.clock.monotonic() - since)
+            self._times.took_here(asset, self._ctx.clock.monotonic() - since)
 
     def cancels(self, step: int) -> bool:
         """Have a lent step stopped; False if it is not lent."""
@@ -166,7 +166,7 @@ class StepLeases:
     def _asks(self, node: str) -> bool:
         """Whether a node may be given steps: it has not handed one back, or that is a while ago."""
         refused = self._refused.get(node)
-        return refused is None or self._ctx.clock.monotonic() - refused > _SULKING
+        return refused is None or self._ctx.clock.monotonic() - refused > _COOLDOWN
 
     def _heard(self, notice: Notification) -> None:
         if self._leases and (notice.kind == "look" or notice.subject == self._run.record.id):
@@ -251,7 +251,7 @@ class StepLeases:
             steps.append(step)
             news.append(end)
             if (since := self._since.pop(step, None)) is not None:
-                self._turnaround.took_elsewhere(end.asset, self._ctx.clock.monotonic() - since)
+                self._times.took_elsewhere(end.asset, self._ctx.clock.monotonic() - since)
             if isinstance(end, StepRetried) and end.failure.kind == "lost":
                 self._refused[self._leases[key].node] = self._ctx.clock.monotonic()
             self._forget(key)

@@ -210,7 +210,7 @@ class RunCoordinator(Actor):
         try:
             await self._begin()
         except (StoreUnavailable, StaleWrite) as error:
-            # Weather, or somebody else's run by now; a restart would meet the same.
+            # An outage, or somebody else's run by now; a restart would meet the same.
             self._give_up(error)
             return
         ending = self._settle()

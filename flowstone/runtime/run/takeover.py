@@ -25,8 +25,8 @@ if TYPE_CHECKING:
 
 __all__ = ["check", "plan_again", "plan_or_close", "take_up", "view_for"]
 
-_FOREIGN = 10.0  # Seconds for which a run whose asset is not known here is left alone.
-_ENTANGLED = 1.0  # The same for a run of which something of an earlier time still runs here.
+_UNKNOWN_ASSET = 10.0  # Seconds for which a run whose asset is not known here is left alone.
+_STILL_RUNNING = 1.0  # The same for a run of which something of an earlier time still runs here.
 
 
 async def plan_again(ctx: RuntimeContext, record: RunRecord) -> RunPlan:
@@ -76,13 +76,13 @@ async def take_up(ctx: RuntimeContext, runs: LocalRuns, cluster: Cluster, record
         return
     if (before := runs.live.get(record.id)) is not None:
         before.ask(GiveUp())
-        runs.snoozed.hold(record.id, _ENTANGLED)
+        runs.snoozed.hold(record.id, _STILL_RUNNING)
         await cluster.release(record.id, ctx.node)
         return
     if asset not in ctx.snapshot.graph:
         words = f"it waits for a node that knows the asset {asset!r}: this one does not"
         ctx.alarms.set(f"run {record.id}", words)
-        runs.snoozed.hold(record.id, _FOREIGN)
+        runs.snoozed.hold(record.id, _UNKNOWN_ASSET)
         await cluster.release(record.id, ctx.node)
         return
     plan = await plan_or_close(ctx, record)

@@ -7,7 +7,7 @@ How the files lie, from the ground up (each imports only from those above it):
     database                     connections, and patience when they break
     schema                       migrations
     batch, journal               writes: what fits into one batch, and committing batch after batch
-    together                     reads: many questions of one turn as one query
+    batch_loader                 reads: many questions of one turn as one query
     history, retention           the questions, and what is forgotten
     queue, heartbeat, listener   jobs, the node's lease, notices
     cluster                      the port for several nodes

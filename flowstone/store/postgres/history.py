@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING, Any, Final
 
 from flowstone.errors import RunNotFound
 from flowstone.runs.records import Status
+from flowstone.store.postgres.batch_loader import BatchLoader
 from flowstone.store.postgres.columns import creation_of, event_of, materialization_of, run_of, step_key
 from flowstone.store.postgres.texts import key_of, key_text, to_json
-from flowstone.store.postgres.together import Together
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Coroutine, Iterable, Mapping, Sequence
@@ -40,9 +40,9 @@ class History:
 
     def __init__(self, database: Database, start: Callable[[Coroutine[Any, Any, None]], object]) -> None:
         self._database = database
-        self.current: Together[StepKey, Materialization] = Together(self._current, start)
-        self._step: Together[tuple[str, StepKey], Materialization] = Together(self._steps_of, start)
-        self._payload: Together[str, bytes | None] = Together(self._payloads, start)
+        self.current: BatchLoader[StepKey, Materialization] = BatchLoader(self._current, start)
+        self._step: BatchLoader[tuple[str, StepKey], Materialization] = BatchLoader(self._steps_of, start)
+        self._payload: BatchLoader[str, bytes | None] = BatchLoader(self._payloads, start)
 
     # Runs ---------------------------------------------------------------------------------------------------
 

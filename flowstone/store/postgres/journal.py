@@ -26,9 +26,9 @@ from uuid import UUID
 import asyncpg
 
 from flowstone.errors import StoreUnavailable
-from flowstone.store.postgres.alone import write_alone
 from flowstone.store.postgres.answers import refusal
 from flowstone.store.postgres.batch import Creation, Entry, Write, arguments, gather
+from flowstone.store.postgres.large_payload import write_large
 from flowstone.store.postgres.problems import ERRORS, is_everywhere, is_transient, unavailable
 from flowstone.store.postgres.sql import query
 
@@ -86,7 +86,7 @@ class Journal:
         entry = Write.of(events, epoch, self._future(), payload)
         if payload is not None and len(payload) > _ALONE:
             self._check_open()
-            await write_alone(self._database, self.writer, entry)
+            await write_large(self._database, self.writer, entry)
         else:
             await self._enter(entry)
 

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from flowstone.store.postgres.batch import Write
     from flowstone.store.postgres.database import Database
 
-__all__ = ["write_alone"]
+__all__ = ["write_large"]
 
 
 class _Refused(Exception):
@@ -34,7 +34,7 @@ class _Refused(Exception):
         self.row = row
 
 
-async def write_alone(database: Database, writer: str, entry: Write) -> None:
+async def write_large(database: Database, writer: str, entry: Write) -> None:
     """Record an entry with its payload, however long the database is away. Raises `StaleWrite`."""
     assert entry.payload is not None
     location, content = entry.payload

@@ -23,18 +23,19 @@ import faulthandler
 import os
 import signal
 import socket
+import sys
+import threading
 import time
 from contextlib import suppress
+from pathlib import Path
 from threading import Event, Thread
 from typing import TYPE_CHECKING, Final
-
-from flowstone.cli.serving.whereabouts import blocked_in
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from types import FrameType
 
-__all__ = ["FORCED", "GRACE", "Lifeline"]
+__all__ = ["FORCED", "GRACE", "StopSignals"]
 
 FORCED: Final = 75
 """The exit status of a process that could not stop in time: EX_TEMPFAIL."""
@@ -47,9 +48,11 @@ _STDERR: Final = 2
 _AT_ONCE: Final = 3  # Signals.
 _TURN: Final = 2.0  # Seconds in which an event loop that is not blocked has had a turn.
 _LAST_WORDS: Final = 1.0
+_OURS: Final = str(Path(__file__).parents[2])
+_LIBRARY: Final = str(Path(asyncio.__file__).parents[1])
 
 
-class Lifeline:
+class StopSignals:
     """Hears signals for an event loop, and ends the process if it does not end by itself.
 
     Args:
@@ -84,7 +87,7 @@ class Lifeline:
         for number in _SIGNALS:
             signal.signal(number, _noted)
         _leave_to_children_what_is_theirs()
-        Thread(target=self._listen, args=(heard, written), name="flowstone-lifeline", daemon=True).start()
+        Thread(target=self._listen, args=(heard, written), name="flowstone-signals", daemon=True).start()
 
     def done(self, status: int) -> None:
         """All is done; what is left is the end of the interpreter.
@@ -96,7 +99,7 @@ class Lifeline:
             signal.signal(number, signal.SIG_DFL)
 
     @property
-    def signals(self) -> int:
+    def count(self) -> int:
         """How many were heard."""
         return self._signals
 
@@ -147,7 +150,7 @@ class Lifeline:
         if not self._turn.is_set() and self._deadline is not None:
             self._turn.set()  # Said once.
             left = max(0.0, self._deadline - time.monotonic())
-            self._speak(f"The event loop is blocked by {blocked_in()}; it gets {left:.0f} s more.")
+            self._speak(f"The event loop is blocked by {_blocked_in()}; it gets {left:.0f} s more.")
 
     def _end(self, why: str) -> None:
         """End the process now."""
@@ -166,7 +169,7 @@ class Lifeline:
     def _in_the_way(self) -> str:
         self._turn.clear()
         self._on_loop(self._turn.set)
-        return "" if self._turn.wait(0.25) else f": the main thread is in {blocked_in()}"
+        return "" if self._turn.wait(0.25) else f": the main thread is in {_blocked_in()}"
 
 
 def _noted(_number: int, _frame: FrameType | None) -> None:
@@ -183,3 +186,16 @@ def _leave_to_children_what_is_theirs() -> None:
 
     if hasattr(os, "register_at_fork"):  # Not on Windows.
         os.register_at_fork(after_in_child=release)
+
+
+def _blocked_in() -> str:
+    """`shop.py:12 in visits`: the innermost line of the main thread that is neither ours nor the library's."""
+    ident = threading.main_thread().ident
+    innermost = None if ident is None else sys._current_frames().get(ident)
+    frame: FrameType | None = innermost
+    while frame is not None and frame.f_code.co_filename.startswith((_OURS, _LIBRARY, "<frozen")):
+        frame = frame.f_back
+    frame = frame or innermost
+    if frame is None:
+        return "an unknown place"
+    return f"{frame.f_code.co_filename}:{frame.f_lineno} in {frame.f_code.co_name}"

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from flowstone.runs.records import Failure, RunRecord
     from flowstone.runtime.runtime import Runtime
 
-__all__ = ["Chronicle"]
+__all__ = ["NodeLog"]
 
 _FAILURES: Final = 5  # Told of one run; a broken source fails a thousand partitions in the same words.
 _KNOWN: Final = 10_000  # Runs.
@@ -43,7 +43,7 @@ _News: TypeAlias = tuple[str, str, str]  # How a step ended, the kind of its fai
 _STYLES: Final = {"succeeded": "green", "failed": "bold red", "cancelled": "magenta"}
 
 
-class Chronicle:
+class NodeLog:
     """Tells what happens in a runtime.
 
     Args:

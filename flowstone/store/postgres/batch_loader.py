@@ -15,7 +15,7 @@ from flowstone.errors import StoreUnavailable
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping, Sequence
 
-__all__ = ["Together"]
+__all__ = ["BatchLoader"]
 
 K = TypeVar("K")
 V = TypeVar("V")
@@ -23,7 +23,7 @@ V = TypeVar("V")
 _MOST: Final = 5_000  # Keys of one query.
 
 
-class Together(Generic[K, V]):
+class BatchLoader(Generic[K, V]):
     """One kind of question.
 
     Args:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from flowstone.runtime.cluster.placement import Turnaround
+from flowstone.runtime.cluster.placement import TurnaroundTimes
 
 
 def test_nothing_known_is_worth_a_try():
     """Each asset is lent until both sides have been measured."""
-    times = Turnaround()
+    times = TurnaroundTimes()
     assert times.worth_lending("a")
     times.took_here("a", 0.001)
     assert times.worth_lending("a")
@@ -18,7 +18,7 @@ def test_nothing_known_is_worth_a_try():
 
 def test_long_steps_are_lent():
     """However long a lease takes: the own node may be too busy to hear of their ends."""
-    times = Turnaround()
+    times = TurnaroundTimes()
     times.took_here("a", 0.030)
     times.took_elsewhere("a", 0.100)
     assert times.worth_lending("a")
@@ -26,7 +26,7 @@ def test_long_steps_are_lent():
 
 def test_now_and_then_one_is_lent_to_see():
     """The first steps of another node may have been slow because it had to load everything."""
-    times = Turnaround()
+    times = TurnaroundTimes()
     times.took_here("a", 0.005)
     times.took_elsewhere("a", 1.0)
     lent = [times.worth_lending("a") for _ in range(640)]
@@ -38,7 +38,7 @@ def test_now_and_then_one_is_lent_to_see():
 
 def test_a_node_that_becomes_slow_lends_again():
     """Its own steps wait for each other, which others would not."""
-    times = Turnaround()
+    times = TurnaroundTimes()
     times.took_here("a", 0.005)
     times.took_elsewhere("a", 0.020)
     assert not times.worth_lending("a")

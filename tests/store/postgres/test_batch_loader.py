@@ -8,8 +8,8 @@ import pytest
 
 from flowstone.actors import TaskSupervisor
 from flowstone.errors import StoreUnavailable
-from flowstone.store.postgres import together as module
-from flowstone.store.postgres.together import Together
+from flowstone.store.postgres import batch_loader as module
+from flowstone.store.postgres.batch_loader import BatchLoader
 
 
 class Source:
@@ -20,7 +20,7 @@ class Source:
         self.open = asyncio.Event()
         self.open.set()
         self.error: Exception | None = None
-        self.ask = Together(self.answer, lambda work: tasks.start("ask", work))
+        self.ask = BatchLoader(self.answer, lambda work: tasks.start("ask", work))
 
     async def answer(self, keys):
         self.asked.append(list(keys))
@@ -111,7 +111,7 @@ async def test_who_cannot_ask_is_told_each_time():
         raise StoreUnavailable("not open")
 
     source = Source(None)
-    source.ask = Together(source.answer, refuse)
+    source.ask = BatchLoader(source.answer, refuse)
     for _ in range(2):
         with pytest.raises(StoreUnavailable, match="not open"):
             await source.ask([2])
