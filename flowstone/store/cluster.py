@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
     from flowstone.runs.events import StepCancelled, StepFailed, StepRetried, StepSucceeded, StepWaiting
     from flowstone.runs.records import RunRecord, StepKey
+    from flowstone.runs.running_step import RunningStep
 
 __all__ = [
     "Beats",
@@ -69,11 +70,13 @@ class NodeReport:
         store: What it tries again against the store, since when and why; or None.
         retried: Runs that it had to give up and goes on with, by id, and why.
         unfit: Runs in the queue that it cannot run by its definitions, by id, and why.
+        running: Steps that run on it, and how far they are; the first ones, where there are many.
     """
 
     store: str | None = None
     retried: Mapping[str, str] = field(default_factory=dict)
     unfit: Mapping[str, str] = field(default_factory=dict)
+    running: tuple[RunningStep, ...] = ()
 
 
 @frozen
@@ -203,8 +206,13 @@ class Cluster(Protocol):
     async def hold(self, node_id: str, pipelines: Sequence[str]) -> None:
         """Say that this node takes work of these pipelines from now on, and of no others."""
 
-    def report(self, report: NodeReport) -> None:
-        """Have this process's node say this with its next beat, which comes at once, and with those after it."""
+    def report(self, report: NodeReport, *, at_once: bool = True) -> None:
+        """Have this process's node say this with its next beat, and with those after it.
+
+        Args:
+            report: What it says.
+            at_once: Whether the next beat comes at once.
+        """
 
     async def leave(self, node_id: str) -> None:
         """Stop beating and say so: nobody has to wait for the end of the lease."""

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import re
 from pathlib import Path
 
 import pytest
 
+from flowstone import Pipeline, Retry, Runtime, StaticPartitions
 from flowstone.store import MemoryStore
 
 
@@ -585,3 +587,29 @@ def test_runs_page_by_page(shop, cli):
     done = cli("runs", "--before", ids[2])
     assert (done.status, done.stderr) == (0, f"There are no runs before {ids[2]}.\n")
     assert cli("runs", "--before", "nothing").status == 2
+
+
+async def test_the_steps_that_run_in_a_file_store(shop, cli):
+    """Those whose start is recorded and whose end is not: another process may look while they run."""
+    gate, begun = asyncio.Event(), asyncio.Event()
+    pipeline = Pipeline("gated")
+
+    @pipeline.asset(partitions=StaticPartitions(["a", "b"]), retry=Retry(attempts=2, delay=0))
+    async def letter(context) -> str:
+        if context.partition == "b" and context.attempt == 1:
+            raise ValueError("not yet")
+        if context.partition == "b":
+            begun.set()
+            await gate.wait()
+        return context.partition
+
+    async with Runtime(pipeline, store="file://.flowstone") as runtime:
+        run = await runtime.submit_backfill(letter, max_parallel=1)
+        await begun.wait()
+        running = (await asyncio.to_thread(cli, "run", run.id, "--json")).document["running"]
+        shown = (await asyncio.to_thread(cli, "run", run.id)).stdout
+        gate.set()
+        await run.wait()
+    assert [(step["partition"], step["attempt"], step["fraction"]) for step in running] == [("b", 2, None)]
+    assert "letter[b], attempt 2" in shown
+    assert (await asyncio.to_thread(cli, "run", run.id, "--json")).document["running"] == []

@@ -47,6 +47,7 @@ async def broken() -> int:
 
 @pipeline.asset(partitions=letters)
 async def slow(context) -> str:
+    context.progress(0.5, f"half of {context.partition}")
     begun(context.partition)
     while not Path("open").exists():
         await asyncio.sleep(0.01)
@@ -188,6 +189,31 @@ def test_a_polite_stop_waits_for_what_runs(town):
     assert status == 0
     assert f"run {run_id} succeeded" in err
     assert town.document("run", run_id)["counts"] == {"succeeded": 4}
+
+
+def test_the_steps_that_run_on_any_node(town):
+    """Who looks from another process sees them, and how far they are, a beat later; until they have ended."""
+    town.start("worker", "--lease", "1")
+    run_id = town.submit("slow", "--max-parallel", "2")
+    until = time.monotonic() + 30
+    while len(running := town.document("run", run_id)["running"]) < 2 and time.monotonic() < until:
+        time.sleep(0.05)
+    assert [(step["asset"], step["partition"], step["attempt"]) for step in running] == [
+        ("slow", "a", 1),
+        ("slow", "b", 1),
+    ]
+    assert [(step["fraction"], step["message"]) for step in running] == [
+        (0.5, "half of a"),
+        (0.5, "half of b"),
+    ]
+    assert running[0]["node"] == town.document("run", run_id)["owner"]
+    shown = town.run("run", run_id).stdout
+    assert "slow[a]" in shown
+    assert "50%" in shown
+    town.open()
+    while not town.document("run", run_id)["finished_at"] and time.monotonic() < until:
+        time.sleep(0.05)
+    assert town.document("run", run_id)["running"] == []
 
 
 def test_what_is_left_is_handed_over(town):

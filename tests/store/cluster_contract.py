@@ -18,6 +18,7 @@ import pytest
 
 from flowstone.runs.events import StepRetried, StepWaiting
 from flowstone.runs.records import Status
+from flowstone.runs.running_step import RunningStep
 from flowstone.store.cluster import Node, NodeReport, Notification, StepLease
 from flowstone.store.protocol import StaleWrite, Store
 from tests.store.facts import FAILURE, at, begun, end, over, run, start
@@ -202,8 +203,12 @@ class ClusterContract:
     async def test_what_a_node_says_of_itself_goes_with_its_beats(self, place, two):
         """Others read the last that it said; at first it has said nothing."""
         assert (await two[1].nodes())[0].report == NodeReport()
-        report = NodeReport("it is tried again", {"run-1": "no"}, {"run-2": "no such \u00e4sset"})
-        two[0].report(report)
+        running = (
+            RunningStep("run-3", "a", None, 1, "n1", at(3)),
+            RunningStep("run-3", "b", "d:2025-01-01", 2, "n1", at(4), 0.25, "a qu\u00e4rter"),
+        )
+        report = NodeReport("it is tried again", {"run-1": "no"}, {"run-2": "no such \u00e4sset"}, running)
+        two[0].report(report, at_once=False)
         await said(place, "n1")
         assert [each.report for each in await two[1].nodes()] == [report, NodeReport()]
         two[0].report(NodeReport())

@@ -224,7 +224,7 @@ class SharedMemoryStore(MemoryStore):
             row.node = replace(row.node, pipelines=tuple(pipelines))
             self.shared.tell(Notification("nodes"))
 
-    def report(self, report):
+    def report(self, report, *, at_once=True):
         self._report = report
         if self.node is not None and self._broken is None:
             self.shared.nodes[self.node].report = report

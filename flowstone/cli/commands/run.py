@@ -16,6 +16,7 @@ from flowstone.cli.options import Debug, Json, StoreUrl
 from flowstone.cli.outcome import FAILURES_TOLD, failure_lines, step_table, traceback_hint
 from flowstone.cli.places import history
 from flowstone.cli.queued import why_waiting
+from flowstone.cli.running import running_document, running_steps, running_table
 from flowstone.cli.screen import Screen
 from flowstone.runs.records import Status
 from flowstone.runtime.client.step_list import StepList
@@ -44,7 +45,7 @@ def run(
     json: Json = False,
     debug: Debug = False,
 ) -> None:
-    """Show a run: what was asked for, how it ended, its steps."""
+    """Show a run: what was asked for, how far it is, its steps."""
     with Screen(json=json, debug=debug) as screen:
         run_async(_tell(screen, store, run_id, limit))
 
@@ -53,15 +54,23 @@ async def _tell(screen: Screen, url: str, run_id: str, limit: int) -> None:
     async with history(url) as store:
         record = await find_run(store, run_id, url)
         waits = await why_waiting(store, record)
+        running = await running_steps(store, record)
         if screen.json:
-            head = {**run_document(record), "waits": waits}
+            head = {
+                **run_document(record),
+                "waits": waits,
+                "running": [running_document(step) for step in running],
+            }
             async with contextlib.aclosing(_pages(store, record.id)) as pages:
                 await screen.long_document(head, "steps", _documents(screen, pages))
             return
         failed = await store.steps(record.id, status=Status.FAILED, limit=FAILURES_TOLD)
         steps = await store.steps(record.id, limit=limit)
         number = record.counts.get(Status.FAILED.value, 0)
-        _show(screen, record, StepList(steps, sum(record.counts.values())), StepList(failed, number), waits)
+        _show(screen, record, StepList(failed, number), waits)
+        if running and limit:
+            screen.show("", running_table(screen, running[:limit]))
+        _list(screen, StepList(steps, sum(record.counts.values())))
 
 
 async def _pages(store: Store, run_id: str) -> AsyncGenerator[Sequence[Materialization], None]:
@@ -79,9 +88,7 @@ async def _documents(
             yield record_document(step, debug=screen.debug)
 
 
-def _show(
-    screen: Screen, record: RunRecord, steps: StepList, failed: StepList, waits: str | None = None
-) -> None:
+def _show(screen: Screen, record: RunRecord, failed: StepList, waits: str | None) -> None:
     screen.show(f"run       {record.id}")
     screen.show(f"what      {request_label(record)} of the pipeline {record.pipeline!r}")
     screen.show(f"status    {record.status}")
@@ -94,6 +101,9 @@ def _show(
         screen.show(line)
     if not screen.debug and (hint := traceback_hint(failed.loaded, record.id)) is not None:
         screen.note(hint)
+
+
+def _list(screen: Screen, steps: StepList) -> None:
     if steps.loaded:
         screen.show("", step_table(screen, steps.loaded))
     if not steps.complete:

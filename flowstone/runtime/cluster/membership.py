@@ -12,7 +12,7 @@ from __future__ import annotations
 import logging
 import os
 import socket
-from dataclasses import asdict, is_dataclass
+from dataclasses import asdict, is_dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from flowstone.errors import StoreUnavailable
@@ -153,11 +153,14 @@ class Membership(Poller):
             self._wake()
 
     def _report(self) -> None:
-        """Have the beats say what is tried again and what waits in vain, if that has changed."""
-        report = node_report(self._ctx, self._runs)
-        if report != self._said:
+        """Have the beats say what is tried again, what waits in vain and what runs, if that has changed.
+
+        What runs changes all the time: it waits for the next beat.
+        """
+        report, said = node_report(self._ctx, self._runs), self._said
+        if report != said:
             self._said = report
-            self._cluster.report(report)
+            self._cluster.report(report, at_once=replace(report, running=said.running) != said)
 
     async def _poll(self) -> None:
         """Do what is to be done; what fails because the store is away stays to be done at the next look."""

@@ -1,4 +1,4 @@
-"""What a node says of itself to whoever looks at the store: what it tries again, and what it leaves in the queue.
+"""What a node says of itself to whoever looks at the store: what it does, tries again, and leaves in the queue.
 
 It goes with the beats, so that it costs nothing while there is nothing to say. What it says ends up on somebody's
 screen: reasons are masked, and of limited number and length.
@@ -6,22 +6,28 @@ screen: reasons are masked, and of limited number and length.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import islice
 from typing import TYPE_CHECKING, Final
 
 from flowstone.masking import masked
 from flowstone.printable import one_line
+from flowstone.runtime.run.running_steps import running_steps
 from flowstone.store.cluster import NodeReport
+from flowstone.store.json_safe import json_safe
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from flowstone.runs.running_step import RunningStep
     from flowstone.runtime.context import RuntimeContext
     from flowstone.runtime.run.local_runs import LocalRuns
 
 __all__ = ["node_report", "retried_runs"]
 
 _MOST: Final = 20  # Runs of each kind.
+_MOST_STEPS: Final = 50
+_MOST_READ: Final = 5_000  # Characters of an asset's message, to find secrets in.
 _LONGEST: Final = 500  # Characters of a reason.
 
 
@@ -32,12 +38,20 @@ def node_report(ctx: RuntimeContext, runs: LocalRuns) -> NodeReport:
         store=None if problem is None else _reason(problem),
         retried=_some(retried_runs(runs)),
         unfit=_some(runs.unfit),
+        running=tuple(map(_fit_to_show, islice(running_steps(runs, ctx.node), _MOST_STEPS))),
     )
 
 
 def retried_runs(runs: LocalRuns) -> dict[str, str]:
     """The runs that this node had to give up and goes on with, and why, masked."""
     return {run_id: masked(str(error or "its store was away")) for run_id, error in runs.to_resume.items()}
+
+
+def _fit_to_show(step: RunningStep) -> RunningStep:
+    """Its message is the asset's, so it may be anything, and as long as it likes."""
+    if step.message is None:
+        return step
+    return replace(step, message=_reason(str(json_safe(step.message))[:_MOST_READ]))
 
 
 def _some(reasons: Mapping[str, str]) -> dict[str, str]:

@@ -12,7 +12,7 @@ from __future__ import annotations
 import asyncio
 import time
 from contextlib import suppress
-from dataclasses import asdict, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
 from flowstone.errors import RunNotFound
@@ -23,6 +23,7 @@ from flowstone.store.postgres.columns import event_of, request_text, run_of, ste
 from flowstone.store.postgres.heartbeat import Heartbeat, joining
 from flowstone.store.postgres.listener import Listener
 from flowstone.store.postgres.queue import enqueue
+from flowstone.store.postgres.reports import report_of, report_text
 from flowstone.store.postgres.sql import query
 from flowstone.store.postgres.texts import from_json, key_of, key_text, to_json
 from flowstone.store.protocol import StaleWrite
@@ -99,10 +100,11 @@ class PostgresCluster(Cluster):
             self._heart.node = replace(self._heart.node, pipelines=tuple(pipelines))
         await self._database.fetch("hold", node_id, list(pipelines))
 
-    def report(self, report: NodeReport) -> None:
+    def report(self, report: NodeReport, *, at_once: bool = True) -> None:
         if self._heart is not None:
-            self._heart.report = to_json(asdict(report))
-            self._heart.hurry()
+            self._heart.report = report_text(report)
+            if at_once:
+                self._heart.hurry()
 
     async def leave(self, node_id: str) -> None:
         if self._heart is not None and self._heart.node.id == node_id:
@@ -326,11 +328,5 @@ def watched_node(row: Any) -> WatchedNode:
         row["clock_skew"],
         None if row["tree"] is None else from_json(row["tree"]),
         row["tree_at"],
-        _report(row["report"]),
+        report_of(row["report"], row["id"]),
     )
-
-
-def _report(text: str | None) -> NodeReport:
-    """What a node said of itself, whatever a newer release may have added."""
-    said = {} if text is None else from_json(text)
-    return NodeReport(said.get("store"), said.get("retried", {}), said.get("unfit", {}))

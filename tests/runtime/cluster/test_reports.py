@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from flowstone import Pipeline, RunFailed, StaticPartitions, StoreUnavailable
+from flowstone import Context, Pipeline, RunFailed, StaticPartitions, StoreUnavailable
 from flowstone.runtime.cluster import adoption
 from flowstone.store.cluster import NodeReport
 from tests.runtime.cluster.scene import LEASE
@@ -111,3 +111,55 @@ async def test_what_the_store_refuses_for_now_is_said(town):
     town.stores["first"].trouble = None
     await town.clock.advance(2.0)
     assert report(town, "first") == NodeReport()
+
+
+async def test_the_steps_that_run_on_a_node_are_said_with_their_progress(town):
+    """The first fifty, their messages masked and cut; nothing is said of them any more when they have ended."""
+    gate = town.gates["letter", None] = Gate()
+    letters = Pipeline("town")
+
+    @letters.asset(partitions=StaticPartitions([f"{number:02}" for number in range(60)]))
+    async def letter(context: Context) -> None:
+        if context.partition == "00":
+            context.progress(0.5, "reads postgresql://ada:secret@db/x " + "x" * 1_000)
+        if context.partition == "01":
+            context.progress(1, object)
+        await gate.wait()
+
+    node = await town.node("worker", letters)
+    run = await node.submit_backfill("letter", max_parallel=60)
+    await town.clock.advance(3.0)
+    running = report(town, "worker").running
+    assert [step.partition for step in running] == [f"{number:02}" for number in range(50)]
+    first, second, third = running[:3]
+    assert (first.run_id, first.name, first.attempt, first.node) == (run.id, "letter[00]", 1, node.node)
+    assert (first.fraction, second.fraction, third.fraction) == (0.5, 1.0, None)
+    assert "secret" not in first.message
+    assert len(first.message) == 500
+    assert isinstance(second.message, str)
+    gate.open()
+    await town.outcome(run.wait(), 3)
+    await town.clock.advance(2.0)
+    assert report(town, "worker") == NodeReport()
+
+
+async def test_a_step_that_runs_hurries_no_beat(town):
+    """Steps come and go all the time; what is wrong is said at once."""
+    town.gates["one", None] = Gate()
+    node = await town.node("worker")
+    hurried = []
+    store = town.stores["worker"]
+    told = store.report
+    store.report = lambda report, *, at_once=True: (hurried.append(at_once), told(report, at_once=at_once))
+    run = await node.submit("one")
+    await town.until(town.gates["one", None].entered.is_set, 3)
+    await town.clock.advance(2.0)
+    assert hurried == [False]
+    store.trouble = "it does not answer"
+    await town.clock.advance(2.0)
+    store.trouble = None
+    town.gates["one", None].open()
+    await town.outcome(run.wait(), 3)
+    await town.clock.advance(2.0)
+    assert hurried[:2] == [False, True]
+    assert report(town, "worker") == NodeReport()

@@ -1,0 +1,58 @@
+"""What a node says of itself, as the JSON of a column, and back, whatever a newer release may have added."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from flowstone.assets.exact_dates import REAL
+from flowstone.runs.running_step import RunningStep
+from flowstone.store.cluster import NodeReport
+from flowstone.store.postgres.texts import from_json, to_json
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+__all__ = ["report_of", "report_text"]
+
+
+def report_text(report: NodeReport) -> str:
+    """The text of the column."""
+    return to_json(
+        {
+            "store": report.store,
+            "retried": dict(report.retried),
+            "unfit": dict(report.unfit),
+            "running": [
+                {
+                    "run_id": step.run_id,
+                    "asset": step.asset,
+                    "partition_key": step.partition_key,
+                    "attempt": step.attempt,
+                    "started_at": step.started_at.isoformat(),
+                    "fraction": step.fraction,
+                    "message": step.message,
+                }
+                for step in report.running
+            ],
+        }
+    )
+
+
+def report_of(text: str | None, node: str) -> NodeReport:
+    """The report of this node; an empty one where it has said nothing."""
+    said = {} if text is None else from_json(text)
+    running = tuple(_running(step, node) for step in said.get("running", ()))
+    return NodeReport(said.get("store"), said.get("retried", {}), said.get("unfit", {}), running)
+
+
+def _running(said: Mapping[str, Any], node: str) -> RunningStep:
+    return RunningStep(
+        said["run_id"],
+        said["asset"],
+        said["partition_key"],
+        said["attempt"],
+        node,
+        REAL.datetime.fromisoformat(said["started_at"]),
+        said.get("fraction"),
+        said.get("message"),
+    )
