@@ -19,6 +19,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+from types import MappingProxyType
 from typing import Final
 
 __all__ = ["MAX_NAME_BYTES", "escape", "is_safe_name"]
@@ -52,22 +53,18 @@ def escape(key: str | None, *, limit: int = MAX_NAME_BYTES) -> str:
         return "~empty"
     if len(key) <= limit and _PLAIN.fullmatch(key) and key not in _RESERVED:
         return key
-    tokens = _tokens(key, limit)
-    name = "".join(tokens)
-    return name if len(name) <= limit else _shortened(key, tokens, limit - _HASH_BYTES)
+    if len(key) <= limit:
+        name = key.encode("utf-8", "surrogatepass").decode("latin-1").translate(_NAMES)
+        if key[0] == "-" or key in _RESERVED:
+            name = _as_bytes(key[0]) + name[1:]
+        if len(name) <= limit:
+            return name
+    return _shortened(key, limit)
 
 
 def is_safe_name(name: str) -> bool:
     """Whether `name` can only mean an entry of the folder it is looked up in: no separators, no `..`."""
     return len(name) <= 255 and _SAFE.fullmatch(name) is not None
-
-
-def _tokens(key: str, limit: int) -> list[str]:
-    """The name in indivisible pieces; of a very long key only as many as decide that it is too long."""
-    tokens = [_token(character) for character in key[: limit + 1]]
-    if key[0] == "-" or key in _RESERVED:
-        tokens[0] = _as_bytes(key[0])
-    return tokens
 
 
 def _token(character: str) -> str:
@@ -80,10 +77,19 @@ def _as_bytes(character: str) -> str:
     return "".join(f"%{byte:02x}" for byte in character.encode("utf-8", "surrogatepass"))
 
 
-def _shortened(key: str, tokens: list[str], room: int) -> str:
+def _shortened(key: str, limit: int) -> str:
+    """The name of a key that is too long: as many whole characters as there is room for, and the key's hash."""
+    room = limit - _HASH_BYTES
     prefix = ""
-    for token in tokens:
+    for place, character in enumerate(key):
+        token = _as_bytes(character) if character == "-" and not place else _token(character)
         if len(prefix) + len(token) > room:
             break
         prefix += token
     return f"{prefix}~{hashlib.sha256(key.encode('utf-8', 'surrogatepass')).hexdigest()}"
+
+
+# By byte of the key's UTF-8; all but the first 128 stand for parts of characters.
+_NAMES: Final = MappingProxyType(
+    {byte: _token(chr(byte)) if byte < 128 else f"%{byte:02x}" for byte in range(256)}
+)

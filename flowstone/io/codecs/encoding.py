@@ -43,6 +43,8 @@ MAX_DEPTH: Final = 100
 """Containers inside containers; also what stops a value that contains itself."""
 
 _TEXT: Final = frozenset({str})
+_ENCODE: Final = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode
+_DECODE: Final = json.JSONDecoder().decode
 
 
 def encode_tree(value: object, classes: Classes) -> bytes:
@@ -62,7 +64,8 @@ def decode_tree(data: bytes, classes: Classes) -> object:
         [(tag, content)] = pairs.items()
         return _untagged(tag, content, classes) if tag.startswith("$") else pairs
 
-    return json.loads(data.decode("utf-8"), object_hook=untag)
+    text = data.decode("utf-8")
+    return json.loads(text, object_hook=untag) if '"$' in text else _DECODE(text)
 
 
 def _in_two_passes(value: object, classes: Classes) -> bytes:
@@ -73,7 +76,7 @@ def _in_two_passes(value: object, classes: Classes) -> bytes:
 
 
 def _dump(tree: Any) -> bytes:
-    return json.dumps(tree, ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode("utf-8")
+    return _ENCODE(tree).encode("utf-8")
 
 
 def _untagged(tag: str, content: Any, classes: Classes) -> Any:
