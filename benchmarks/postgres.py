@@ -14,16 +14,16 @@ import asyncpg
 
 from flowstone.store.embedded import EmbeddedServer
 from flowstone.store.postgres import PostgresStore, journal
+from flowstone.store.postgres.batch import Write
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
+    from flowstone.store.postgres.batch import Entry
+
 __all__ = ["Batch", "batches", "database", "place"]
 
-EVENTS = 15  # Where the columns of events begin among the arguments of `flowstone.record` in a batch,
-ENDED = EVENTS + 11  # the one that only endings have,
-INPUTS = EVENTS + 18  # and those of inputs and values.
-VALUES = INPUTS + 6
+KIND_OF_ROW = 1  # The column that only the ends of steps leave empty.
 
 
 @contextmanager
@@ -53,6 +53,7 @@ def database(**options: str) -> Iterator[str]:
 class Batch:
     """How much of what one transaction recorded."""
 
+    starts: int
     events: int
     ended: int
     inputs: int
@@ -65,9 +66,14 @@ class Batches:
 
     sent: list[Batch] = field(default_factory=list)
 
-    def note(self, given: Sequence[Sequence[Any]]) -> None:
-        ended = sum(each is not None for each in given[ENDED])
-        self.sent.append(Batch(len(given[EVENTS]) - ended, ended, len(given[INPUTS]), len(given[VALUES])))
+    def note(self, batch: Sequence[Entry]) -> None:
+        writes = [entry for entry in batch if isinstance(entry, Write)]
+        rows = [row for write in writes for row in write.rows]
+        ended = sum(row[KIND_OF_ROW] is None for row in rows)
+        starts = sum(write.start is not None for write in writes)
+        inputs = sum(len(write.inputs) for write in writes)
+        values = sum(write.payload is not None for write in writes)
+        self.sent.append(Batch(starts, len(rows) - ended, ended, inputs, values))
 
 
 @contextmanager
@@ -76,9 +82,8 @@ def batches() -> Iterator[Batches]:
     original, seen = journal.arguments, Batches()
 
     def watched(batch: Any) -> Any:
-        made = original(batch)
-        seen.note(made[0])
-        return made
+        seen.note(batch)
+        return original(batch)
 
     journal.arguments = watched
     try:
@@ -100,17 +105,23 @@ async def bare(connection: asyncpg.Connection, sent: Sequence[Batch]) -> None:
     run = os.urandom(14).hex()
     number = 0
     for batch in sent:
-        starts = [[run] * batch.events, range(number, number + batch.events), [KIND] * batch.events]
+        number += batch.starts
+        starts = [run, number, batch.starts]
+        events = [[run] * batch.events, range(number, number + batch.events), [KIND] * batch.events]
         number += batch.events
         ends = [[run] * batch.ended, range(number, number + batch.ended), [PLACE] * batch.ended]
         number += batch.ended
-        await connection.execute(INSERT, *starts, *ends, [run] * batch.inputs, [b"2"] * batch.values)
+        inputs, values = [run] * batch.inputs, [b"2"] * batch.values
+        await connection.execute(INSERT, *events, *ends, inputs, values, *starts)
 
 
-KIND = "step.started"
+KIND = "run.started"
 PLACE = "values/report/d%3A2025-01-01/01998e5a0b7c1a2b3c4d5e6f7081/1-5feceb66ffc86f38.json"
 
 BARE = """
+create table bare_starts (
+    run_id text collate "C", number bigint, at timestamptz[], asset text[], key text[],
+    primary key (run_id, number));
 create table bare_events (
     run_id text collate "C", number bigint, kind text, at timestamptz default now(), asset text default 'report',
     key text default 'd:2025-01-01', attempt integer default 1, primary key (run_id, number));
@@ -130,6 +141,10 @@ with events as (
     insert into bare_events (run_id, number, kind) select * from unnest($1::text[], $2::bigint[], $3::text[])),
 ends as (
     insert into bare_ends (run_id, number, location) select * from unnest($4::text[], $5::bigint[], $6::text[])),
-inputs as (insert into bare_inputs (run_id) select * from unnest($7::text[]))
+inputs as (insert into bare_inputs (run_id) select * from unnest($7::text[])),
+starts as (
+    insert into bare_starts select $9, $10, array_fill(now(), array[$11::integer]),
+        array_fill('report'::text, array[$11::integer]), array_fill('d:2025-01-01'::text, array[$11::integer])
+    where $11 > 0)
 insert into bare_values select * from unnest($8::bytea[])
 """

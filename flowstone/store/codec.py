@@ -23,7 +23,7 @@ from flowstone.runs import events
 from flowstone.runs.records import Failure, Input, Materialization, RunRecord, RunRequest, Status
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Mapping
+    from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 
     from flowstone.runs.events import Event
 
@@ -31,11 +31,13 @@ __all__ = [
     "Unreadable",
     "decode_details",
     "decode_event",
+    "decode_inputs",
     "decode_materialization",
     "decode_request",
     "decode_run",
     "encode_details",
     "encode_event",
+    "encode_inputs",
     "encode_materialization",
     "encode_request",
     "encode_run",
@@ -81,6 +83,19 @@ def decode_materialization(data: Mapping[str, Any]) -> Materialization:
 def encode_details(record: Materialization) -> dict[str, Any]:
     """Metadata, failure and inputs of the record as a JSON-able dict."""
     return _DETAILS.encode(record)
+
+
+def encode_inputs(inputs: Iterable[Input]) -> list[Any]:
+    """The inputs as in `encode_details`."""
+    return [[item.asset, item.partition_key, item.run_id, item.attempt, item.data_version] for item in inputs]
+
+
+def decode_inputs(data: Sequence[Sequence[Any]]) -> tuple[Input, ...]:
+    """The inputs of a list made by `encode_inputs`. Raises `Unreadable`."""
+    try:
+        return tuple([Input(*item) for item in data])
+    except TypeError as error:
+        raise Unreadable(f"damaged data for inputs ({error})") from error
 
 
 def decode_details(data: Mapping[str, Any]) -> dict[str, Any]:
@@ -130,19 +145,13 @@ def _write_number(value: float) -> float | str:
     return value if isfinite(value) else str(value)  # JSON has no word for infinity.
 
 
-def _write_input(item: Input) -> list[Any]:
-    return [item.asset, item.partition_key, item.run_id, item.attempt, item.data_version]
-
-
 _STATUSES: Final = MappingProxyType({status.value: status for status in Status})
 _INSTANT: Final = _Pair(REAL.datetime.isoformat, REAL.datetime.fromisoformat)
 _NUMBER: Final = _Pair(_write_number, float)
 _STATUS: Final = _Pair(attrgetter("value"), _STATUSES.__getitem__)
 _MAPPING: Final = _Pair(dict, dict)
 _TUPLE: Final = _Pair(list, tuple)
-_INPUTS: Final = _Pair(
-    lambda inputs: [_write_input(item) for item in inputs], lambda data: tuple(Input(*item) for item in data)
-)
+_INPUTS: Final = _Pair(encode_inputs, decode_inputs)
 
 
 # Shapes -----------------------------------------------------------------------------------------------------

@@ -100,7 +100,7 @@ async def test_a_refused_success_fails_its_step(database, connection, code):
 
 async def test_a_refused_start_fails_its_step(database, connection):
     """An attempt whose start cannot be recorded is not made, and not tried again."""
-    await refuse(connection, "events", "new.asset = 'bad' and new.kind = 'step.started'")
+    await refuse(connection, "starts", "'bad' = any (new.asset)")
     async with entered(database) as runtime:
         with pytest.raises(MaterializationFailed) as caught:
             await runtime.materialize("bad")
@@ -109,14 +109,14 @@ async def test_a_refused_start_fails_its_step(database, connection):
 
 async def test_what_a_node_tries_again_is_seen_by_the_doctor(database, connection):
     """What is refused for now only is tried again, and said in the meantime to whoever looks from outside."""
-    await refuse(connection, "events", "new.asset = 'bad' and new.kind = 'step.started'", "55P03")
+    await refuse(connection, "starts", "'bad' = any (new.asset)", "55P03")
     async with entered(database) as runtime:
         run = await runtime.submit("bad")
         while not (said := await tried_again(database)):
             await asyncio.sleep(0.1)
         assert "not this one" in said[0]
         assert "(tried again since " in said[0]
-        await connection.execute("drop trigger refuse on flowstone.events")
+        await connection.execute("drop trigger refuse on flowstone.starts")
         await run.wait()
         while await tried_again(database):
             await asyncio.sleep(0.1)

@@ -176,6 +176,11 @@ async def test_the_baseline_of_the_durable_benchmarks_records_as_much(database):
             for table in (bare, f"flowstone.{ours}")
         ]
         assert counts[0] == counts[1] > 0
+    starts = [
+        await connection.fetchval(f"select sum(cardinality(at)) from {table}")
+        for table in ("bare_starts", "flowstone.starts")
+    ]
+    assert starts == [15, 15]
     await connection.close()
 
 

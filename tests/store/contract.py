@@ -367,6 +367,24 @@ class StoreContract:
         await place.store.write_many(differing)
         assert await (await place.reopen()).events("run-1", after=1) == list(enumerate(differing, 2))
 
+    async def test_events_that_were_recorded_at_once_are_paged(self, place):
+        """Starts of many steps, between other events: every page has what lies there, wherever it begins."""
+        store = place.store
+        await store.create_run(run())
+        starts = [
+            start(name, key, second=second) for second, name in enumerate("abcde") for key in (None, "x")
+        ]
+        await asyncio.gather(store.write(begun()), *map(store.write, starts))
+        await asyncio.gather(*(store.write(end(event.asset, event.partition_key)) for event in starts))
+        await asyncio.gather(*map(store.write, [start("f", key) for key in "uvw"]))
+        whole = await store.events("run-1")
+        assert [number for number, _ in whole] == list(range(1, 26))
+        assert [event for _, event in whole[2:12]] == starts
+        for limit in (1, 3, 7):
+            for after in range(26):
+                page = await store.events("run-1", after=after, limit=limit)
+                assert page == whole[after : after + limit]
+
     async def test_events_are_paged(self, place):
         """`after` and `limit` choose a page by sequence number."""
         await place.store.create_run(run())

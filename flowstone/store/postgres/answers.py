@@ -45,6 +45,5 @@ def _step(row: Any) -> str:
 
 
 def _attempt(row: Any, entry: Write) -> int:
-    """The attempt that was overtaken; in a row of an entry it follows run, kind, time, asset and key."""
-    of_step = (each[5] for each in entry.rows if each[3] == row["asset"] and each[4] == row["key"])
-    return next((attempt for attempt in of_step if attempt is not None), 0)
+    """The attempt that was overtaken."""
+    return entry.steps.get((entry.run_id, row["asset"], row["key"]), 0)

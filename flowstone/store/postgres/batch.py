@@ -9,19 +9,19 @@ the next batch, and with it everything of its run, so that a run's entries keep 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
-from flowstone.runs.events import RunFinished, RunStarted, StepSucceeded
+from flowstone.runs.events import RunFinished, RunStarted, StepStarted, StepSucceeded
 from flowstone.store.event_log import ENDINGS
 from flowstone.store.memory import location_of_payload
-from flowstone.store.postgres.columns import ending_columns, event_details, request_text, utc
-from flowstone.store.postgres.texts import key_text
+from flowstone.store.postgres.columns import ending_texts, event_details, request_text
+from flowstone.store.postgres.texts import instant_text, joined, key_text
 from flowstone.store.run_log import OF_ATTEMPT
 
 if TYPE_CHECKING:
     import asyncio
     from collections import deque
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from flowstone.runs.events import Event
     from flowstone.runs.records import RunRecord
@@ -34,11 +34,10 @@ _CROWD: Final = 16  # Fewer entries are better off in one transaction than in tw
 
 _NO_RECORD: Final = (None,) * 10
 
+_Step: TypeAlias = tuple[str, str, str]
+"""Run, asset and key as the column has it."""
 
-class _Step(NamedTuple):
-    run_id: str
-    asset: str
-    key: str
+_Row: TypeAlias = tuple[str | None, ...]
 
 
 @dataclass(slots=True, eq=False)
@@ -63,22 +62,24 @@ class Creation(Entry):
 
 @dataclass(slots=True, eq=False)
 class Write(Entry):
-    """Events of one run.
+    """Events of one run, as rows of the arrays that `flowstone.record` is given.
 
     Attributes:
         epoch: Under which the writer holds the run.
-        rows: One tuple per event: the columns `event_run` … `record_details` of `flowstone.record`.
+        steps: The steps it touches, and the last attempt of each that it tells of.
+        start: Columns `start_run` … `start_key`, if it is the start of a first attempt and nothing else.
+        rows: One tuple per event: columns `event_run` … `record_details`.
         inputs: Columns `input_asset` … `input_run`.
-        steps: The steps it touches.
         finishes: Whether it finishes the run.
         payload: Location and bytes of a value to be kept with it.
     """
 
     epoch: int
-    rows: list[tuple[Any, ...]]
-    inputs: list[tuple[Any, ...]]
-    steps: tuple[_Step, ...]
-    finishes: bool
+    steps: Mapping[_Step, int]
+    start: _Row | None = None
+    rows: Sequence[_Row] = ()
+    inputs: Sequence[_Row] = ()
+    finishes: bool = False
     payload: tuple[str, bytes] | None = None
 
     @classmethod
@@ -86,44 +87,42 @@ class Write(Entry):
         cls, events: Sequence[Event], epoch: int, done: asyncio.Future[None], payload: bytes | None = None
     ) -> Write:
         """The entry for some events of one run, which `check_together` let pass."""
-        run_id = events[0].run_id
-        inputs = [
-            (item.asset, key_text(item.partition_key), event.asset, key_text(event.partition_key), run_id)
-            for event in events
-            if isinstance(event, StepSucceeded)
-            for item in event.materialization.inputs
-        ]
-        steps = [
-            _Step(run_id, event.asset, key_text(event.partition_key))
-            for event in events
-            if event.kind.startswith("step.")
-        ]
-        kept = None
-        if payload is not None:
-            kept = (location_of_payload(events[-1]), payload)
-        return cls(
-            run_id,
-            done,
-            epoch,
-            [_row(event) for event in events],
-            inputs,
-            tuple(steps),
-            isinstance(events[-1], RunFinished),
-            kept,
-        )
+        last = events[-1]
+        run_id = last.run_id
+        if type(last) is StepStarted and last.attempt == 1 and len(events) == 1 and payload is None:
+            asset, key = last.asset, key_text(last.partition_key)
+            start = (run_id, instant_text(last.at), asset, key)
+            return cls(run_id, done, epoch, {(run_id, asset, key): 1}, start)
+        steps: dict[_Step, int] = {}
+        rows: list[_Row] = []
+        inputs: list[_Row] = []
+        for event in events:
+            asset, key = event.asset, key_text(event.partition_key)
+            attempt = event.attempt if isinstance(event, OF_ATTEMPT) else None
+            told = None if attempt is None else str(attempt)
+            if isinstance(event, ENDINGS):
+                rows.append((run_id, None, None, asset, key, told, *ending_texts(event)))
+            else:
+                rows.append((run_id, event.kind, instant_text(event.at), asset, key, told, *_rest(event)))
+            if event.kind.startswith("step."):
+                steps[run_id, asset, key] = attempt or 0
+            if type(event) is StepSucceeded:
+                inputs += [
+                    (item.asset, key_text(item.partition_key), asset, key, run_id)
+                    for item in event.materialization.inputs
+                ]
+        kept = None if payload is None else (location_of_payload(last), payload)
+        return cls(run_id, done, epoch, steps, None, rows, inputs, isinstance(last, RunFinished), kept)
 
 
-def _row(event: Event) -> tuple[Any, ...]:
-    attempt = event.attempt if isinstance(event, OF_ATTEMPT) else None
-    head = (event.run_id, event.kind, utc(event.at), event.asset, key_text(event.partition_key), attempt)
-    if isinstance(event, ENDINGS):
-        return head + ending_columns(event)
+def _rest(event: Event) -> _Row:
+    """The columns from `event_details` on, of an event that ends no step."""
     details = event_details(event)
     if isinstance(event, RunFinished):
-        return (*head, details, event.status.value, *_NO_RECORD[1:])
+        return (details, event.status, *_NO_RECORD[1:])
     if isinstance(event, RunStarted):
-        return (*head, details, *_NO_RECORD[:8], event.total, None)
-    return (*head, details, *_NO_RECORD)
+        return (details, *_NO_RECORD[:8], str(event.total), None)
+    return (details, *_NO_RECORD)
 
 
 @dataclass(slots=True)
@@ -177,43 +176,41 @@ def arguments(batch: Sequence[Entry]) -> tuple[tuple[Any, ...], list[Creation], 
     """The arguments of `flowstone.record` after the batch's number, with the entries in its order."""
     creations = [entry for entry in batch if isinstance(entry, Creation)]
     writes = [entry for entry in batch if isinstance(entry, Write)]
-    places = list(enumerate(writes, 1))
+    places = [(str(place), write) for place, write in enumerate(writes, 1)]
+    starts = [(place, *write.start) for place, write in places if write.start is not None]
     events = [(place, *row) for place, write in places for row in write.rows]
     inputs = [(place, *row) for place, write in places for row in write.inputs]
-    payloads = [(place, *write.payload) for place, write in places if write.payload is not None]
-    return (
-        (
-            *_columns([_run_columns(creation.run) for creation in creations], 13),
-            *_columns([(write.run_id, write.epoch) for write in writes], 2),
+    payloads = [(place, write.payload) for place, write in places if write.payload is not None]
+    separator, none, texts = joined(
+        [
+            *_columns([_run_texts(creation.run) for creation in creations], 13),
+            *_columns([(write.run_id, str(write.epoch)) for write in writes], 2),
+            *_columns(starts, 5),
             *_columns(events, 18),
             *_columns(inputs, 6),
-            *_columns(payloads, 3),
-        ),
-        creations,
-        writes,
+            *_columns([(place, location) for place, (location, _) in payloads], 2),
+        ]
     )
+    return (separator, none, *texts, [content for _, (_, content) in payloads]), creations, writes
 
 
-def _columns(rows: Sequence[tuple[Any, ...]], width: int) -> Sequence[Sequence[Any]]:
-    """A column of nothing but NULL is an empty one: `unnest` fills up, and the driver has less to look at."""
-    if not rows:
-        return [()] * width
-    return [() if column.count(None) == len(rows) else column for column in zip(*rows, strict=True)]
+def _columns(rows: Sequence[_Row], width: int) -> Sequence[_Row]:
+    return list(zip(*rows, strict=True)) if rows else [()] * width
 
 
-def _run_columns(run: RunRecord) -> tuple[Any, ...]:
+def _run_texts(run: RunRecord) -> _Row:
     return (
         run.id,
         run.pipeline,
         run.request.asset,
         request_text(run),
-        run.status.value,
-        utc(run.created_at),
-        utc(run.started_at),
-        utc(run.finished_at),
+        run.status,
+        instant_text(run.created_at),
+        instant_text(run.started_at),
+        instant_text(run.finished_at),
         run.owner,
-        run.epoch,
-        run.total,
+        str(run.epoch),
+        str(run.total),
         run.key,
-        run.priority,
+        str(run.priority),
     )

@@ -23,14 +23,16 @@ from flowstone.runs.records import Materialization, RunRecord, Status
 from flowstone.store.codec import (
     decode_details,
     decode_event,
+    decode_inputs,
     decode_request,
     encode_details,
     encode_event,
+    encode_inputs,
     encode_request,
     read_partition,
 )
 from flowstone.store.event_log import says_the_same
-from flowstone.store.postgres.texts import from_json, key_of, to_json
+from flowstone.store.postgres.texts import from_json, instant_text, key_of, to_json
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -42,9 +44,10 @@ if TYPE_CHECKING:
 __all__ = [
     "COUNTED",
     "creation_of",
-    "ending_columns",
+    "ending_texts",
     "event_details",
     "event_of",
+    "events_of",
     "materialization_of",
     "request_text",
     "run_of",
@@ -54,6 +57,8 @@ __all__ = [
 
 COUNTED: Final = (Status.SUCCEEDED, Status.FAILED, Status.SKIPPED, Status.REUSED, Status.CANCELLED)
 _IN_COLUMNS: Final = frozenset({"kind", "at", "run_id", "asset", "partition_key", "attempt"})
+_STATUSES: Final = MappingProxyType({status.value: status for status in Status})
+_ONLY_INPUTS: Final = frozenset({"inputs"})
 _NOTHING: Final[Mapping[str, Any]] = MappingProxyType({})
 _DECIDED: Final[Mapping[Status, type[StepReused | StepSkipped]]] = MappingProxyType(
     {Status.REUSED: StepReused, Status.SKIPPED: StepSkipped}
@@ -82,7 +87,7 @@ def run_of(row: Mapping[str, Any]) -> RunRecord:
         row["id"],
         row["pipeline"],
         decode_request(from_json(row["request"])),
-        Status(row["status"]),
+        _STATUSES[row["status"]],
         row["created_at"],
         row["started_at"],
         row["finished_at"],
@@ -128,6 +133,19 @@ def event_of(row: Mapping[str, Any]) -> Event:
     return decode_event(data)
 
 
+def events_of(row: Mapping[str, Any]) -> list[tuple[int, Event]]:
+    """A row of a run's log as events with their numbers: one, or the starts of first attempts that it holds."""
+    last, assets = row["number"], row["starts_asset"]
+    if assets is None:
+        return [(last, event_of(row))]
+    run_id = row["run_id"]
+    starts = zip(row["starts_at"], assets, row["starts_key"], strict=True)
+    return [
+        (number, StepStarted(at, run_id, asset, key_of(key), 1))
+        for number, (at, asset, key) in enumerate(starts, last - len(assets) + 1)
+    ]
+
+
 def _ending_of(row: Mapping[str, Any]) -> Event:
     if row["event"] is not None:
         return decode_event(from_json(row["event"]))
@@ -143,47 +161,56 @@ def _ending_of(row: Mapping[str, Any]) -> Event:
 # Materializations -------------------------------------------------------------------------------------------
 
 
-def ending_columns(event: Ending) -> tuple[Any, ...]:
-    """The columns of `materializations` from `status` to `details`, and the event where it differs."""
+def ending_texts(event: Ending) -> tuple[str | None, ...]:
+    """The event where it differs from its record; columns `status` … `details` of `materializations`."""
     record = event.materialization
-    details = encode_details(record) if record.metadata or record.failure or record.inputs else None
+    size = record.size
     return (
         None if says_the_same(event, record) else to_json(encode_event(event)),
-        record.status.value,
-        record.attempt,
-        utc(record.started_at),
-        utc(record.finished_at),
+        record.status,
+        str(record.attempt),
+        instant_text(record.started_at),
+        instant_text(record.finished_at),
         record.code_version,
         record.data_version,
         record.location,
         record.io,
-        record.size,
-        None if details is None else to_json(details),
+        None if size is None else str(size),
+        _details_text(record),
     )
+
+
+def _details_text(record: Materialization) -> str | None:
+    if record.metadata or record.failure:
+        return to_json(encode_details(record))
+    return to_json({"inputs": encode_inputs(record.inputs)}) if record.inputs else None
 
 
 def materialization_of(row: Mapping[str, Any]) -> Materialization:
     """A row of `materializations`."""
     key = key_of(row["key"])
-    status = Status(row["status"])
-    details: Mapping[str, Any] = _NOTHING
-    if row["details"] is not None:
-        details = decode_details(from_json(row["details"]))
+    details = row["details"]
+    data: Mapping[str, Any] = _NOTHING if details is None else from_json(details)
+    if data.keys() <= _ONLY_INPUTS:  # Nearly always.
+        inputs, rest = decode_inputs(data.get("inputs", ())), _NOTHING
+    else:
+        rest = decode_details(data)
+        inputs = rest.get("inputs", ())
     return Materialization(
         row["asset"],
         None if key is None else read_partition(key),
         key,
         row["run_id"],
-        status,
+        _STATUSES[row["status"]],
         row["attempt"],
         row["started_at"],
         row["finished_at"],
-        details.get("failure"),
-        details.get("metadata", {}),
+        rest.get("failure"),
+        rest.get("metadata", {}),
         row["code_version"],
         row["data_version"],
         row["location"],
-        details.get("inputs", ()),
+        inputs,
         row["io"],
         row["size"],
     )

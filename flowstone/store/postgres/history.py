@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 from flowstone.errors import RunNotFound
 from flowstone.runs.records import Status
 from flowstone.store.postgres.batch_loader import BatchLoader
-from flowstone.store.postgres.columns import creation_of, event_of, materialization_of, run_of, step_key
+from flowstone.store.postgres.columns import creation_of, events_of, materialization_of, run_of, step_key
 from flowstone.store.postgres.texts import key_of, key_text, to_json
 
 if TYPE_CHECKING:
@@ -92,7 +92,7 @@ class History:
             found.append((1, creation_of(run_of(heads[0]))))
         after = max(after, 1, first - 1)
         rows = await self._database.fetch("events", run_id, after, limit)
-        found += [(row["number"], event_of(row)) for row in rows]
+        found += [told for row in rows for told in events_of(row) if told[0] > after]
         return found[:limit]
 
     # Steps --------------------------------------------------------------------------------------------------

@@ -33,7 +33,7 @@ from flowstone.store.postgres.problems import ERRORS, is_everywhere, is_transien
 from flowstone.store.postgres.sql import query
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Awaitable, Callable, Sequence
     from random import Random
 
     from flowstone.runs.events import Event
@@ -81,21 +81,20 @@ class Journal:
         """Record a new run. Raises `StaleWrite` if another one has its id, `KeyTaken` if one has its key."""
         await self._enter(Creation(run.id, self._future(), run))
 
-    async def write(self, events: Sequence[Event], epoch: int, payload: bytes | None = None) -> None:
-        """Record events of one run, all or none. Raises `StaleWrite`."""
+    def write(self, events: Sequence[Event], epoch: int, payload: bytes | None = None) -> Awaitable[None]:
+        """Record events of one run, all or none; when that is done, what is returned ends. Raises `StaleWrite`."""
         entry = Write.of(events, epoch, self._future(), payload)
         if payload is not None and len(payload) > _ALONE:
             self._check_open()
-            await write_large(self._database, self.writer, entry)
-        else:
-            await self._enter(entry)
+            return write_large(self._database, self.writer, entry)
+        return self._enter(entry)
 
-    async def _enter(self, entry: Entry) -> None:
+    def _enter(self, entry: Entry) -> asyncio.Future[None]:
         self._check_open()
         self._waiting.append(entry)
         if self._woken is not None and not self._woken.done():
             self._woken.set_result(None)
-        await entry.done
+        return entry.done
 
     def _check_open(self) -> None:
         if self._closing:
@@ -145,8 +144,8 @@ class Journal:
     async def _commit(self, batch: Sequence[Entry]) -> None:
         self._committing = batch
         self._number += 1
-        given, creations, writes = arguments(batch)
         try:
+            given, creations, writes = arguments(batch)
             rows = await self._send((self.writer, self._id, self._number, *given))
         except (asyncpg.PostgresError, asyncpg.InterfaceError, ValueError, TypeError, OverflowError) as error:
             await self._divide(batch, error)

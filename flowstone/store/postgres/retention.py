@@ -67,7 +67,8 @@ class Retention:
         """Finished runs keep only their newest events."""
         async with self._database.transaction() as connection:
             for row in await connection.fetch(query("prune_long"), EVENTS_KEPT, _RUNS):
-                await connection.execute(query("prune_old_events"), row["id"], row["first_event"])
+                for name in ("prune_old_starts", "prune_old_events"):
+                    await connection.execute(query(name), row["id"], row["first_event"])
 
     async def _housekeeping(self) -> None:
         async with self._database.transaction() as connection:
@@ -88,8 +89,9 @@ class Retention:
 
 async def _emptied(connection: Connection, run_id: str) -> bool:
     """Take away events and steps of a run, up to a bound; whether nothing is left of them."""
-    deleted: Any = await connection.execute(query("prune_events"), run_id, _ROWS)
-    if int(deleted.rpartition(" ")[2]) >= _ROWS:
-        return False
+    for name in ("prune_starts", "prune_events"):
+        deleted: Any = await connection.execute(query(name), run_id, _ROWS)
+        if int(deleted.rpartition(" ")[2]) >= _ROWS:
+            return False
     steps: int = await connection.fetchval(query("prune_steps"), run_id, _ROWS)
     return steps < _ROWS

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from flowstone.actors import TaskSupervisor
 from flowstone.errors import RunNotFound, StoreUnavailable
-from flowstone.runs.events import RunQueued, StepProgressed
+from flowstone.runs.events import RunFinished, RunQueued, StepProgressed
 from flowstone.store import refusals
 from flowstone.store.event_log import ENDINGS
 from flowstone.store.memory import of_one_run, retention
@@ -47,6 +47,10 @@ if TYPE_CHECKING:
 __all__ = ["PostgresStore"]
 
 _CLOSING: Final = 15.0
+_UNRECORDED: Final = (
+    StepProgressed,
+    RunQueued,
+)  # What the creation of a run says, and what only listeners hear.
 
 
 class PostgresStore(Store):
@@ -187,16 +191,18 @@ class PostgresStore(Store):
         raise StaleWrite(refusals.claim_refused(owner, run_id, moved))
 
     async def write(self, event: Event, epoch: int = 0, *, payload: bytes | None = None) -> None:
-        await self._write([event], epoch, payload)
+        if isinstance(event, _UNRECORDED):
+            return
+        event = _storable(event)
+        if isinstance(event, RunFinished):
+            check_together([event])
+        await self._journal.write([event], epoch, payload)
 
     async def write_many(self, events: Sequence[Event], epoch: int = 0) -> None:
-        await self._write(of_one_run(events), epoch)
-
-    async def _write(self, events: Sequence[Event], epoch: int, payload: bytes | None = None) -> None:
-        told = [_storable(event) for event in events if not isinstance(event, StepProgressed | RunQueued)]
+        told = [_storable(event) for event in of_one_run(events) if not isinstance(event, _UNRECORDED)]
         check_together(told)
         if told:
-            await self._journal.write(told, epoch, payload)
+            await self._journal.write(told, epoch)
 
     async def invalidate(self, keys: Iterable[StepKey]) -> int:
         return await self._count("invalidate", *_columns(keys))

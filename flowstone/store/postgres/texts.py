@@ -1,4 +1,4 @@
-"""What a database column holds for a partition key or a JSON-able value.
+"""What a database column holds for a partition key or a JSON-able value, and many values as one text.
 
 "No partition" is a key of its own and never NULL, which no unique index would hold unique: it is the empty
 text. Encoded keys are never empty; a foreign one that is, or that begins with the escape, is escaped.
@@ -7,11 +7,34 @@ text. Encoded keys are never empty; a foreign one that is, or that begins with t
 from __future__ import annotations
 
 import json
-from typing import Any, Final
+import sys
+from datetime import UTC
+from typing import TYPE_CHECKING, Any, Final
 
-__all__ = ["from_json", "key_of", "key_text", "to_json"]
+from flowstone.assets.exact_dates import REAL
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from datetime import datetime
+
+__all__ = [
+    "from_json",
+    "instant_text",
+    "joined",
+    "key_of",
+    "key_text",
+    "to_json",
+]
+
+# Control characters, which are in no name and in no JSON; where one is after all, others are taken.
+_SEPARATOR: Final = "\x1f"
+_NONE: Final = "\x1e"
+_PRIVATE: Final = (
+    0xE000  # The first of the characters that are nobody's, and behind all halves of surrogate pairs.
+)
 
 _ESCAPE: Final = "\x01"
+_isoformat: Final = REAL.datetime.isoformat
 
 
 def key_text(key: str | None) -> str:
@@ -35,7 +58,45 @@ def to_json(value: Any) -> str:
 
 def from_json(text: str) -> Any:
     """The value of a JSON text."""
-    return json.loads(text)
+    return _decode(text)
+
+
+def instant_text(instant: datetime | None) -> str | None:
+    """An instant; without a zone it is taken as UTC."""
+    if instant is None:
+        return None
+    if instant.tzinfo is not UTC:
+        instant = instant.replace(tzinfo=UTC) if instant.tzinfo is None else instant.astimezone(UTC)
+    return _isoformat(instant)
+
+
+# Columns ----------------------------------------------------------------------------------------------------
+
+
+def joined(columns: Sequence[Sequence[str | None]]) -> tuple[str, str, list[str]]:
+    """Columns of texts, each as one text for `string_to_array`.
+
+    Returns:
+        What comes before each value; what stands for None; and the columns. A column of nothing but None is empty.
+    """
+    texts = [_joined(column, _SEPARATOR, _NONE) for column in columns]
+    found = [text for text in texts if text is not None]
+    if len(found) == len(texts):
+        return _SEPARATOR, _NONE, found
+    used = {character for column in columns for value in column if value is not None for character in value}
+    unused = (chr(code) for code in range(_PRIVATE, sys.maxunicode) if chr(code) not in used)
+    separator, none = next(unused), next(unused)
+    return separator, none, [_joined(column, separator, none) or "" for column in columns]
+
+
+def _joined(column: Sequence[str | None], separator: str, none: str) -> str | None:
+    """The column's text, or None if separator or none are in a value."""
+    absent = column.count(None)
+    if absent == len(column):
+        return ""
+    text = separator + separator.join([none if value is None else value for value in column])
+    return text if text.count(separator) == len(column) and text.count(none) == absent else None
 
 
 _ENCODER: Final = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+_decode: Final = json.JSONDecoder().decode

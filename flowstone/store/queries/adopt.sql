@@ -7,6 +7,7 @@ update flowstone.runs set owner = $2, epoch = runs.epoch + 1, adopted_at = clock
     adoptions = case when exists (
             select from flowstone.events as told where told.run_id = runs.id and told.number > runs.adopted_event
                 and (told.kind like 'step.%' or (told.kind = 'run.started' and not $4::boolean)))
+        or exists (select from flowstone.starts where starts.run_id = runs.id and starts.number > runs.adopted_event)
         or exists (
             select from flowstone.materializations as made
             where made.run_id = runs.id and made.number > runs.adopted_event and made.listed)

@@ -3,7 +3,9 @@ select runs.id, runs.pipeline, runs.asset, runs.request::text, runs.status, runs
     runs.finished_at, runs.owner, runs.epoch, runs.total, runs.key, runs.priority, runs.succeeded, runs.failed,
     runs.skipped, runs.reused, runs.cancelled,
     exists (select from flowstone.events where events.run_id = runs.id and events.asset = $1 and events.key = $2
-        and events.kind = 'step.started') as begun
+        and events.kind = 'step.started')
+    or exists (select from flowstone.starts cross join unnest(starts.asset, starts.key) as begun(asset, key)
+        where starts.run_id = runs.id and begun.asset = $1 and begun.key = $2) as begun
 from flowstone.runs
 where runs.finish_order is null and not exists (
     select from flowstone.materializations as made

@@ -16,7 +16,17 @@ from flowstone.store.postgres.sql import query
 from tests.store.facts import begun, end, over, run, start
 
 TABLE = re.compile(r"flowstone\.(\w+)")
-RECORDED = {"journals", "runs", "events", "materializations", "current", "superseded", "inputs", "payloads"}
+RECORDED = {
+    "journals",
+    "runs",
+    "starts",
+    "events",
+    "materializations",
+    "current",
+    "superseded",
+    "inputs",
+    "payloads",
+}
 RUNS = ["run-1", "run-2", "run-3"]
 DONE = ["done-1", "done-2", "done-3"]
 KEYS = [("a", "1"), ("a", "2"), ("b", "Ä"), ("B", "3")]
@@ -90,6 +100,9 @@ def ends(run_id, pairs, round_id, **options):
 
 RECORDS = {
     "success": lambda i: [ends(RUNS[i], [("a", "1")], "x", payload=b"one")],
+    "first starts": lambda i: [
+        Write.of([start(*key, run_id=each)], 0, None) for each in RUNS[:: 1 - 2 * i] for key in KEYS
+    ],
     "many successes": lambda i: [ends(each, KEYS[:: 1 - 2 * i], "y") for each in RUNS[:: 1 - 2 * i]],
     "new runs": lambda i: [
         Creation(f"new-{n}", None, run(f"new-{n}", key=f"key-{n if i else 3 - n}")) for n in (1, 2)
@@ -98,16 +111,16 @@ RECORDS = {
 }
 
 
-def recording(name, kinds):
+def recording(name):
     variants = []
     for i in (0, 1):
         given = [None, None, None, *batch(*RECORDS[name](i))]
-        variants.append(tuple(literal(each, kind) for each, kind in zip(given, kinds, strict=True)))
+        variants.append(tuple(literal(each, "bytea[]" if isinstance(each, list) else None) for each in given))
     return one("record", *variants)
 
 
-def transactions(kinds):
-    """All of them, by name. `kinds` are the types of the arguments of `flowstone.record`."""
+def transactions():
+    """All of them, by name."""
     enqueued = (
         "enqueue",
         (
@@ -125,10 +138,10 @@ def transactions(kinds):
         for order in (THERE, BACK)
     ]
     return {
-        **{f"record: {name}": recording(name, kinds) for name in RECORDS},
+        **{f"record: {name}": recording(name) for name in RECORDS},
         "a large value": several(
             ("keep_payload", ("'l/z/a/1'", "'\\x00'::bytea")),
-            *((name, *variants) for name, variants in recording("many successes", kinds).statements),
+            *((name, *variants) for name, variants in recording("many successes").statements),
         ),
         "submit": several(
             (
@@ -198,6 +211,7 @@ def transactions(kinds):
                 (name, *(((f"'{each}'", *more)),))
                 for each in DONE
                 for name, more in (
+                    ("prune_starts", ("100",)),
                     ("prune_events", ("100",)),
                     ("prune_steps", ("100",)),
                     ("prune_leases", ()),
@@ -208,7 +222,11 @@ def transactions(kinds):
         "prune_runs": one("prune_runs", ("0", "20"), ("1", "1")),
         "prune versions": one("prune_versions", ("1", "500", "null::text[]"), ("0", "2", texts("a"))),
         "prune long": several(
-            ("prune_long", ("1", "20")), ("prune_old_events", ("'done-1'", "2"), ("'done-2'", "2"))
+            ("prune_long", ("1", "20")),
+            *(
+                (name, ("'done-1'", "2"), ("'done-2'", "2"))
+                for name in ("prune_old_starts", "prune_old_events")
+            ),
         ),
         "housekeeping": several(("prune_log", ("0.0", "100")), ("prune_journals", ("0",)), ("prune_nodes",)),
         "join": one("join", node),
@@ -225,7 +243,7 @@ def text_of(name):
 
 def preparations():
     """Statements for a connection that is to call procedures: plans are made once, as the store's are."""
-    names = {name for transaction in transactions(["text"] * 45).values() for name in transaction.names}
+    names = {name for transaction in transactions().values() for name in transaction.names}
     return [f'prepare "{name}" as {text_of(name)}' for name in sorted(names)]
 
 
@@ -250,7 +268,8 @@ async def fill(store):
     for name in DONE:
         await store.create_run(run(name))
         ended = [end(asset, key, run_id=name, location=f"l/{name}/{asset}/{key}") for asset, key in KEYS]
-        await store.write_many([begun(name), start("a", "1", run_id=name), *ended, over(name)])
+        await store.write(start("a", "1", run_id=name))
+        await store.write_many([begun(name), start("a", "2", run_id=name), *ended, over(name)])
     for name in RUNS:
         await store.cluster.submit(run(name))
     await store.invalidate(KEYS[2:])

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import random
 from collections import deque
 
+import asyncpg
 from hypothesis import given
 from hypothesis import strategies as st
 
 from flowstone.store.postgres.batch import Creation, Write, arguments, gather
+from flowstone.store.postgres.texts import joined
 from tests.store.facts import begun, end, over, run, start
 
 
@@ -82,17 +85,56 @@ def test_arguments_are_columns():
         loop = asyncio.get_running_loop()
         return [
             Creation("run-1", loop.create_future(), run()),
+            write(start("c", "x")),
             write(begun()),
             write(end("a", inputs=[("b", "x")], location="l"), payload=b"v"),
         ]
 
     given_, creations, writes = arguments(asyncio.run(make()))
-    assert len(given_) == 13 + 2 + 18 + 6 + 3
-    assert (len(creations), len(writes)) == (1, 2)
-    assert given_[0] == ("run-1",)
-    assert list(given_[15]) == [1, 2]
-    assert list(given_[15 + 18]) == [2]
-    assert list(given_[-1]) == [b"v"]
+    assert len(given_) == 2 + 13 + 2 + 5 + 18 + 6 + 3
+    assert (len(creations), len(writes)) == (1, 3)
+    columns = [text.split(given_[0])[1:] for text in given_[2:-1]]
+    assert columns[0] == ["run-1"]
+    assert columns[15:20] == [["1"], ["run-1"], ["2025-01-15T00:00:01+00:00"], ["c"], ["x"]]
+    assert columns[20] == ["2", "3"]
+    assert columns[20 + 18] == ["3"]
+    assert columns[-2:] == [["3"], ["l"]]
+    assert given_[-1] == [b"v"]
+
+
+PIECES = [
+    "",
+    "NULL",
+    '"',
+    "\\",
+    "{a,b}",
+    " ",
+    "\n",
+    "\x01",
+    "\x1e",
+    "\x1f",
+    "\x7f",
+    "ü€😀",
+    "\ue000",
+    "\ue001",
+    None,
+]
+
+
+async def test_columns_are_what_was_given(database):
+    """Whatever is in them, separators included, for the database they are the same lists."""
+    connection = await asyncpg.connect(database)
+    chance = random.Random(7)
+    made = [["".join(chance.choices(PIECES[:-1], k=3)) for _ in range(9)] for _ in range(100)]
+    for columns in ([PIECES], [[""]], [[None, ""], ["a", None]], made, *([each] for each in made)):
+        separator, none, texts = joined(columns)
+        for text, column in zip(texts, columns, strict=True):
+            found = await connection.fetchval(
+                "select (string_to_array($1, $2, $3))[2:]", text, separator, none
+            )
+            assert found == column
+    assert joined([[None, None], []])[2] == ["", ""]
+    await connection.close()
 
 
 @given(

@@ -93,12 +93,13 @@ async def check(crowd: Crowd, dsn: str) -> None:
     assert crowd.told <= recorded
     assert len(crowd.told) > WRITERS
     starts = await connection.fetch(
-        "select run_id, asset, key, attempt from flowstone.events where kind = 'step.started'"
+        "select run_id, begun.* from flowstone.starts cross join unnest(asset, key) as begun(asset, key)"
     )
     assert max(Counter(map(tuple, starts)).values()) == 1
     gaps = await connection.fetch(
         """select runs.id from flowstone.runs where runs.last_event - 1 <>
             (select count(*) from flowstone.events where run_id = runs.id)
+            + (select coalesce(sum(cardinality(starts.at)), 0) from flowstone.starts where run_id = runs.id)
             + (select count(*) from flowstone.materializations as made where made.run_id = runs.id)"""
     )
     assert gaps == []

@@ -21,12 +21,6 @@ WRITES = re.compile(
 ALONE = {"create_schema", "note_migration", "drop_queue_trigger", "lock_schema"}
 """Of migrations, which hold a lock that keeps everybody else out."""
 
-TYPES = """
-select array(
-    select format_type(kind, null) from pg_proc, unnest(proargtypes) with ordinality as given(kind, place)
-    where oid = 'flowstone.record'::regproc order by place)
-"""
-
 
 @pytest.fixture(scope="session")
 def template_database(postgres_server):
@@ -37,8 +31,7 @@ def template_database(postgres_server):
         await store.open()
         await fill(store)
         async with store._database.transaction() as connection:
-            kinds = await connection.fetchval(TYPES)
-            for number, transaction in enumerate(transactions(kinds).values()):
+            for number, transaction in enumerate(transactions().values()):
                 await connection.execute(procedure(number, transaction))
         await store.close()
 
@@ -46,11 +39,11 @@ def template_database(postgres_server):
 
 
 def names():
-    """What is in the test: the types of the arguments of `record` matter only where it is run."""
-    return list(transactions(["text"] * 45))
+    """What is in the test."""
+    return list(transactions())
 
 
-TABLES = [each.tables for each in transactions(["text"] * 45).values()]
+TABLES = [each.tables for each in transactions().values()]
 
 
 def test_every_statement_that_writes_is_among_them():
@@ -59,7 +52,7 @@ def test_every_statement_that_writes_is_among_them():
         file.name.removesuffix(".sql") for file in _folder("queries").iterdir() if file.name.endswith(".sql")
     }
     writing = {name for name in files if WRITES.search(query(name))} - ALONE
-    tested = {name for each in transactions(["text"] * 45).values() for name in each.names}
+    tested = {name for each in transactions().values() for name in each.names}
     assert writing - tested == set()
     assert tested - files == {"enqueue"}
 

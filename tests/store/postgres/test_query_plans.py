@@ -19,7 +19,7 @@ from tests.postgres import fresh_database
 
 STEPS = int(os.environ.get("FLOWSTONE_TEST_STEPS", "500000"))
 RUNS = STEPS // 20
-BIG = {"runs", "events", "materializations", "current", "inputs", "payloads"}
+BIG = {"runs", "events", "starts", "materializations", "current", "inputs", "payloads"}
 
 FILL = f"""
 insert into flowstone.runs
@@ -38,6 +38,9 @@ insert into flowstone.current (asset, key, run_id, arrival)
 select asset, key, run_id, arrival from flowstone.materializations;
 insert into flowstone.events (run_id, number, kind, at, asset, key, attempt)
 select run_id, number + 100, 'step.started', now(), asset, key, 1 from flowstone.materializations;
+insert into flowstone.starts (run_id, number, at, asset, key)
+select run_id, 1000, array_agg(now()), array_agg(asset), array_agg(key)
+from flowstone.materializations group by run_id;
 insert into flowstone.inputs (asset, key, consumer, consumer_key, run_id)
 select asset, key, 'x' || asset, key, run_id from flowstone.materializations;
 insert into flowstone.payloads (location, content)
@@ -82,6 +85,8 @@ STATEMENTS = {
     "payload_exists": 1,
     "delete_payload": 1,
     "prune_runs": 2,
+    "prune_starts": 2,
+    "prune_old_starts": 2,
     "prune_events": 2,
     "prune_steps": 2,
     "prune_versions": 3,

@@ -9,11 +9,13 @@ import asyncpg
 import pytest
 
 from flowstone.errors import StoreUnavailable
+from flowstone.runs.events import StepStarted
 from flowstone.store.postgres import PostgresStore, schema
 from flowstone.store.postgres.schema import LATEST
 from flowstone.store.postgres.sql import migrations
+from flowstone.store.protocol import StaleWrite
 from tests.postgres import fresh_database
-from tests.store.facts import end, run
+from tests.store.facts import end, run, start
 
 
 @pytest.fixture
@@ -109,6 +111,47 @@ async def test_an_older_database_is_put_in_order(empty):
     assert {key: found.run_id for key, found in current.items()} == {("a", None): "run-2"}
     await store.write(end("b", run_id="run-0", second=-3600))
     assert (await store.current([("b", None)]))["b", None].run_id == "run-0"
+    await store.close()
+
+
+UNDER_WAY = """
+insert into flowstone.runs (id, pipeline, asset, request, status, created_at, last_event)
+values ('run-1', 'sales', 'report', '{"kind": "materialize_all", "asset": "report"}', 'running', '2025-01-15', 5);
+insert into flowstone.events (run_id, number, kind, at, asset, key, attempt) values
+    ('run-1', 2, 'step.started', '2025-01-15 00:00:01Z', 'a', '', 1),
+    ('run-1', 3, 'step.started', '2025-01-15 00:00:01Z', 'b', '', 1),
+    ('run-1', 5, 'step.started', '2025-01-15 00:00:01Z', 'b', '', 2);
+insert into flowstone.events (run_id, number, kind, at, asset, key, attempt, details) values
+    ('run-1', 4, 'step.retried', '2025-01-15 00:00:02Z', 'b', '', 1,
+        '{"failure": {"kind": "lost", "message": "gone"}, "delay": 0.0}');
+"""
+
+
+async def test_a_run_goes_on_over_an_upgrade(empty):
+    """Starts that an older release recorded are read, looked up and fenced as those that are recorded now."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(schema, "LATEST", 12)
+        patch.setattr(schema, "migrations", lambda: migrations()[:12])
+        await PostgresStore(empty).migrate()
+    await do(empty, UNDER_WAY)
+    store = PostgresStore(empty)
+    await store.open()
+    for asset in ("c", "a", "d"):
+        await store.write(start(asset))
+    with pytest.raises(StaleWrite, match="overtaken"):
+        await store.write(end("b", attempt=1))
+    kept = [event for _, event in await store.events("run-1", after=1)]
+    assert [(event.asset, event.attempt) for event in kept if isinstance(event, StepStarted)] == [
+        ("a", 1),
+        ("b", 1),
+        ("b", 2),
+        ("c", 1),
+        ("a", 1),
+        ("d", 1),
+    ]
+    wanted = {("a", None): 1, ("b", None): 2, ("c", None): 1, ("e", None): 1}
+    assert set(await store.cluster.begun("run-1", wanted)) == {("a", None), ("b", None), ("c", None)}
+    assert [begun for _, begun in await store.cluster.under_way(("d", None))] == [True]
     await store.close()
 
 
