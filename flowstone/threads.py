@@ -281,7 +281,7 @@ class Threads:
         """Queue a call; the future is done when the call is. To cancel the future does not stop the call."""
         call = self.start(self._name, function)
         future: asyncio.Future[T] = asyncio.get_running_loop().create_future()
-        call.when_done(partial(_settle, future))
+        call.when_done(partial(_hand_over, future))
         return future
 
     def withdraw(self, job: ThreadCall[Any]) -> bool:
@@ -464,7 +464,7 @@ def _resolve(place: asyncio.Future[None]) -> None:
         place.set_result(None)
 
 
-def _settle(future: asyncio.Future[T], call: ThreadCall[T]) -> None:
+def _hand_over(future: asyncio.Future[T], call: ThreadCall[T]) -> None:
     if future.done():
         return  # Whoever waited was cancelled.
     try:

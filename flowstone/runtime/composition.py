@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from flowstone.alarms import Alarms
 from flowstone.runtime.context import RuntimeContext
-from flowstone.runtime.execution.processes import Processes
+from flowstone.runtime.execution.process_pool import ProcessPool
 from flowstone.runtime.loop_affinity import LoopAffinity
 from flowstone.runtime.run.local_runs import LocalRuns
 from flowstone.runtime.services.admission import Admission
@@ -56,7 +56,7 @@ def context_of(
         stream=EventStream(),
         admission=Admission(settings.max_concurrency),
         threads=Threads(settings.max_threads, "flowstone-asset"),
-        processes=Processes(),
+        process_pool=ProcessPool(),
         managers=managers,
         io={},
         resources={},

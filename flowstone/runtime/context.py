@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from flowstone.assets.snapshot import Snapshot
     from flowstone.io.manager import IOManager
     from flowstone.runs.events import Event
-    from flowstone.runtime.execution.processes import Processes
+    from flowstone.runtime.execution.process_pool import ProcessPool
     from flowstone.runtime.loop_affinity import LoopAffinity
     from flowstone.runtime.options import Options
     from flowstone.runtime.services.admission import Admission
@@ -55,7 +55,7 @@ class RuntimeContext:
     stream: EventStream
     admission: Admission
     threads: Threads
-    processes: Processes
+    process_pool: ProcessPool
     managers: Mapping[str, IOManager]
     io: dict[str, IOManagerActor]
     resources: dict[str, ResourceActor]
@@ -120,4 +120,4 @@ class RuntimeContext:
             raise ResourceUnavailable(
                 f"There is no resource {name!r}: pass Runtime(resources={{{name!r}: …}}); this runtime has {known}."
             )
-        return await process.lease()
+        return await process.get()

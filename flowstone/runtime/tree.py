@@ -12,13 +12,13 @@
     │     ├─ steps           one task per attempt: user code meets us here
     │     └─ coordinator     significant: drives the pure state machine
     ├─ cluster           rest_for_one; only where several nodes share the store (cluster_tree.py)
-    │  ├─ notices          hears what other nodes say
+    │  ├─ notifications    hears what other nodes say
     │  ├─ membership       joins, watches the other nodes, gives up what was lost, leaves
     │  ├─ cancellations    stops runs that were cancelled on another node
-    │  ├─ lent             one_for_all; only in a worker, as the next
+    │  ├─ leases           one_for_all; only in a worker, as the next
     │  │  ├─ steps           one task per attempt that is executed for another node
     │  │  └─ executor        takes the step leases given to this node
-    │  └─ claimant         takes runs out of the queue
+    │  └─ queue            takes runs out of the queue
     ├─ recovery          adopts runs whose owner died, or closes them
     └─ watchman          last child, so the first to stop: drains
 

@@ -77,7 +77,7 @@ class Compactor:
         self._work = _Work(self._path, self._journal, self._mode)
         self._disk.submit(self._journal.place).add_done_callback(self._begin)
 
-    async def settled(self) -> None:
+    async def idle(self) -> None:
         """Wait until no compaction is under way."""
         await self._idle.wait()
 

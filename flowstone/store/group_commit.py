@@ -93,9 +93,9 @@ class GroupCommit:
     def _flush(self) -> None:
         batch, self._waiting = self._waiting, []
         committed = self._thread.submit(partial(self._file.append, [write.body for write in batch]))
-        committed.add_done_callback(partial(self._settle, batch))
+        committed.add_done_callback(partial(self._resolve, batch))
 
-    def _settle(self, batch: list[_Write[Any]], committed: asyncio.Future[None]) -> None:
+    def _resolve(self, batch: list[_Write[Any]], committed: asyncio.Future[None]) -> None:
         error = committed.exception()
         self.problem = None if error is None else str(self._refusal(error))
         for write in batch:

@@ -92,7 +92,7 @@ async def test_a_living_journal_stays_small(store, directory, eager):
     sizes = []
     for round_ in range(12):
         await live(store, begin=10 * round_, lives=10)
-        await store._compactor.settled()
+        await store._compactor.idle()
         sizes.append(journal(directory).stat().st_size)
     assert max(sizes[6:]) < 2 * max(sizes[:6])
     assert await everything(await reread(directory)) == await everything(store)
@@ -114,7 +114,7 @@ async def test_writers_do_not_wait_for_a_compaction(store, directory, monkeypatc
     await live(store, begin=10, lives=10)
     assert journal(directory).stat().st_ino == before
     gate.open.set()
-    await store._compactor.settled()
+    await store._compactor.idle()
     assert journal(directory).stat().st_ino != before
     assert await everything(await reread(directory)) == await everything(store)
     await store.create_run(run("run-9999"))
@@ -126,7 +126,7 @@ async def test_a_journal_that_is_alive_is_not_written_anew(store, directory, eag
     before = journal(directory).stat().st_ino
     for number in range(100):
         await store.write(end("a", str(number)))
-        await store._compactor.settled()
+        await store._compactor.idle()
     assert journal(directory).stat().st_ino == before
     assert store._compactor._due > journal(directory).stat().st_size
     assert store.problem is None
@@ -138,7 +138,7 @@ async def test_a_compaction_without_room_is_put_off(store, directory, monkeypatc
         Gate(patch, Draft, "sync", error=OSError(28, "No space left on device")).open.set()
         await live(store, begin=0, lives=10)
         look(store)
-        await store._compactor.settled()
+        await store._compactor.idle()
     assert "not compacted" in store.problem
     assert "No space left on device" in store.problem
     assert not (directory / "journal.jsonl.new").exists()
@@ -146,7 +146,7 @@ async def test_a_compaction_without_room_is_put_off(store, directory, monkeypatc
     assert await everything(await reread(directory)) == await everything(store)
     assert store._compactor._due >= 2 * journal(directory).stat().st_size - 2_000
     look(store)
-    await store._compactor.settled()
+    await store._compactor.idle()
     assert store.problem is None
     assert await everything(await reread(directory)) == await everything(store)
 
@@ -165,13 +165,13 @@ async def test_a_process_that_fails_costs_nothing(store, directory, monkeypatch,
         patch.setattr(summary, "_PROGRAM", program)
         await live(store, begin=0, lives=10)
         look(store)
-        await store._compactor.settled()
+        await store._compactor.idle()
     assert says in store.problem
     assert sorted(path.name for path in directory.iterdir()) == ["journal.jsonl", "journal.lock"]
     await store.create_run(run("run-9999"))
     assert await everything(await reread(directory)) == await everything(store)
     look(store)
-    await store._compactor.settled()
+    await store._compactor.idle()
     assert store.problem is None
 
 
@@ -215,7 +215,7 @@ async def test_a_journal_replaced_during_a_compaction_is_left_alone(store, direc
     (directory / "edited").replace(journal(directory))
     before = journal(directory).read_bytes()
     gate.open.set()
-    await store._compactor.settled()
+    await store._compactor.idle()
     with pytest.raises(StoreUnavailable, match="another file"):
         await store.create_run(run("run-9999"))
     assert journal(directory).read_bytes() == before
@@ -230,7 +230,7 @@ async def test_damage_that_a_compaction_meets_is_told(store, directory, monkeypa
         file.seek(200)
         file.write(b"\x00")
     look(store)
-    await store._compactor.settled()
+    await store._compactor.idle()
     assert "journal.jsonl, line 2: " in store.problem
     assert not gate.reached.is_set()
 
@@ -245,7 +245,7 @@ async def test_a_directory_that_does_not_sync_acknowledges_nothing(
     await reached(gate)
     monkeypatch.setattr(disk, "broken", {"fsync"})
     gate.open.set()
-    await store._compactor.settled()
+    await store._compactor.idle()
     with pytest.raises(StoreUnavailable, match="Input/output error"):
         await store.create_run(run("run-9999"))
     disk.broken.clear()
@@ -290,7 +290,7 @@ async def main():
     for number in range(2):
         await store.write(end("x", str(number), run_id="run-1019x"))
         tell(str(number))
-    await store._compactor.settled()
+    await store._compactor.idle()
     await store.write(end("x", "2", run_id="run-1019x"))
     tell("2")
     compacting = False
@@ -365,7 +365,7 @@ async def test_a_link_to_a_journal_stays_a_link(directory, linked):
     await live(store, begin=0, lives=30)
     before = linked.stat().st_ino
     look(store)
-    await store._compactor.settled()
+    await store._compactor.idle()
     assert linked.stat().st_ino != before
     assert journal(directory).readlink() == linked
     await store.create_run(run("run-9999"))

@@ -36,7 +36,7 @@ async def test_a_journal_is_its_owners_alone(directory, monkeypatch, given, file
     inode = (directory / "journal.jsonl").stat().st_ino
     for number in range(5):
         await store.create_run(run(f"run-{number}"))
-    await store._compactor.settled()
+    await store._compactor.idle()
     assert (directory / "journal.jsonl").stat().st_ino != inode
     assert modes(directory) == {"runs": folder, "journal.jsonl": file, "journal.lock": file}
     assert stat.S_IMODE(directory.parent.stat().st_mode) == folder
@@ -52,7 +52,7 @@ async def test_a_journal_keeps_the_permissions_somebody_gave_it(directory, monke
     (directory / "journal.jsonl").chmod(0o644)
     for number in range(5):
         await store.create_run(run(f"run-{number}"))
-    await store._compactor.settled()
+    await store._compactor.idle()
     assert modes(directory)["journal.jsonl"] == 0o644
     await store.close()
 

@@ -150,7 +150,7 @@ class Stores(RuleBasedStateMachine):
         self.file._compactor._due = 0
         self.file._compactor.look()
         if waiting:
-            await self.file._compactor.settled()
+            await self.file._compactor.idle()
             assert self.file.problem is None
 
     @rule(compacting=st.booleans())

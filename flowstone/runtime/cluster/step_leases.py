@@ -168,10 +168,10 @@ class StepLeases:
         refused = self._refused.get(node)
         return refused is None or self._ctx.clock.monotonic() - refused > _COOLDOWN
 
-    def _heard(self, notice: Notification) -> None:
-        if self._leases and (notice.kind == "look" or notice.subject == self._run.record.id):
+    def _heard(self, notification: Notification) -> None:
+        if self._leases and (notification.kind == "look" or notification.subject == self._run.record.id):
             self._to_look = True
-            self._to_ask = self._to_ask or notice.kind == "look"
+            self._to_ask = self._to_ask or notification.kind == "look"
             with suppress(ActorDown):  # The run's tree is stopping.
                 self.flush()
 

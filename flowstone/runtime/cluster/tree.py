@@ -10,7 +10,7 @@ from flowstone.runtime.cluster.adoption import Adoption
 from flowstone.runtime.cluster.membership import Cancellations
 from flowstone.runtime.cluster.queue_consumer import QueueConsumer
 from flowstone.runtime.cluster.step_executor import StepExecutor
-from flowstone.runtime.services.notifications import NoticeBoard
+from flowstone.runtime.services.notifications import NotificationListener
 
 if TYPE_CHECKING:
     from flowstone.runtime.cluster.membership import Membership
@@ -37,13 +37,13 @@ def _cluster(
     ctx: RuntimeContext, runs: LocalRuns, cluster: Cluster, membership: Membership, *, worker: bool
 ) -> Supervisor:
     children: list[Child[Any]] = [
-        Child("notices", partial(NoticeBoard, cluster, ctx.notifications)),
+        Child("notifications", partial(NotificationListener, cluster, ctx.notifications)),
         Child("membership", lambda: membership, shutdown=_LAST_WORDS),
         Child("cancellations", partial(Cancellations, ctx, runs, cluster)),
     ]
     if worker:
-        children.append(Child("lent", partial(_lent, ctx, runs, cluster)))
-        children.append(Child("claimant", partial(QueueConsumer, ctx, runs, cluster)))
+        children.append(Child("leases", partial(_lent, ctx, runs, cluster)))
+        children.append(Child("queue", partial(QueueConsumer, ctx, runs, cluster)))
     return Supervisor(children, strategy="rest_for_one")
 
 

@@ -22,7 +22,7 @@ from flowstone.runtime.execution.reaper import AVAILABLE
 from flowstone.runtime.execution.subprocess_logs import Logged, hear
 from flowstone.runtime.execution.subprocess_main import HEADER
 
-__all__ = ["Worker"]
+__all__ = ["Subprocess"]
 
 _START = """
 import pickle, sys
@@ -52,7 +52,7 @@ _ENDS_WITHIN = 5.0  # Seconds for a process that says nothing more to end by its
 _GROUPS = sys.platform != "win32"
 
 
-class Worker:
+class Subprocess:
     """One process, with a pipe each way. All but `kill` may block: it is for the thread that has the worker."""
 
     def __init__(self) -> None:
@@ -139,7 +139,7 @@ class Worker:
             else:
                 self._process.kill()
 
-    def bury(self) -> None:
+    def reap(self) -> None:
         """End it, and keep nothing of it."""
         self.kill()
         self._process.wait()

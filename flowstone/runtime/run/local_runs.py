@@ -72,10 +72,10 @@ class LocalRuns:
         live: The runs that are not over, by id, in order of start.
         lost: Why runs of this process ended without a status, by id; the last thousand.
         lent: Attempts that run here for other nodes.
-        forsaken: Runs of this node that ended without a status, or were never begun, and why; where several
+        to_resume: Runs of this node that ended without a status, or were never begun, and why; where several
             nodes share the store, they are gone on with.
         on_gone: Called whenever something that ran here is gone.
-        holds: Runs in the queue that this node leaves alone for a while.
+        snoozed: Runs in the queue that this node leaves alone for a while.
         unfit: Runs in the queue that this node cannot run by its definitions, and why.
         open: Whether new runs are taken.
     """

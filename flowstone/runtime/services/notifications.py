@@ -55,7 +55,7 @@ class Notifications:
 
     @contextmanager
     def on(self, heard: Callable[[Notification], None], *kinds: NotificationKind) -> Iterator[None]:
-        """Have `heard` called for each notice of these kinds, until the block ends."""
+        """Have `heard` called for each notification of these kinds, until the block ends."""
         for kind in kinds:
             self._listeners.setdefault(kind, {})[heard] = None
         try:
@@ -64,13 +64,13 @@ class Notifications:
             for kind in kinds:
                 self._listeners[kind].pop(heard, None)
 
-    def heard(self, notice: Notification) -> None:
+    def heard(self, notification: Notification) -> None:
         """Wake those who wait for this."""
-        if notice.kind == "finished":
-            for waker in tuple(self._ends.get(notice.subject, ())):
+        if notification.kind == "finished":
+            for waker in tuple(self._ends.get(notification.subject, ())):
                 waker()
-        for heard in tuple(self._listeners.get(notice.kind, ())):
-            heard(notice)
+        for heard in tuple(self._listeners.get(notification.kind, ())):
+            heard(notification)
 
     @contextmanager
     def end_of(self, run_id: str) -> Iterator[Wakeup]:
@@ -93,7 +93,7 @@ class Notifications:
                 waker()
 
 
-class NoticeBoard:
+class NotificationListener:
     """The process: it listens as long as it runs."""
 
     def __init__(self, cluster: Cluster, notifications: Notifications) -> None:

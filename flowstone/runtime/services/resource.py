@@ -65,7 +65,7 @@ class ResourceActor:
         self._alarms = alarms
         self._tried = asyncio.Event()
 
-    async def lease(self) -> Any:
+    async def get(self) -> Any:
         """The resource, once its first set-up attempt is over.
 
         Raises:

@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import Final
 
 from flowstone.store.embedded.account import Account, account_for
-from flowstone.store.embedded.cluster import Cluster
+from flowstone.store.embedded.data_directory import DataDirectory
 from flowstone.store.embedded.layout import Layout
 from flowstone.store.embedded.patience import Patience
 
@@ -98,7 +98,7 @@ def watch(directory: str, lock: int) -> None:
     layout = Layout(Path(directory))
     # All files are opened now: later on somebody may be removing the directory.
     account = account_for(layout.data)
-    cluster = Cluster(layout, account)
+    data = DataDirectory(layout, account)
     with account.lock(layout.start) as start, account.lock(layout.presence) as presence:
         while True:
             presence.wait_for()
@@ -108,5 +108,5 @@ def watch(directory: str, lock: int) -> None:
                 break
             start.release()  # Somebody has come meanwhile.
         with suppress(OSError):
-            cluster.stop()
+            data.stop()
         os.close(lock)  # Before the others: who starts a server next must not take us for its reaper.

@@ -14,7 +14,7 @@ from urllib.parse import quote
 from flowstone.errors import StoreUnavailable
 from flowstone.permissions import PRIVATE, make_folders
 from flowstone.store.embedded.account import Account, account_for
-from flowstone.store.embedded.cluster import Cluster
+from flowstone.store.embedded.data_directory import DataDirectory
 from flowstone.store.embedded.failure import refused
 from flowstone.store.embedded.fitness import barred, refuse_windows
 from flowstone.store.embedded.layout import Layout
@@ -107,8 +107,8 @@ class EmbeddedServer:
                 return
             try:
                 account = account_for(self._layout.data)
-                with self._alone(account, Patience(_PATIENCE)) as cluster:
-                    self._leave(cluster, account)
+                with self._alone(account, Patience(_PATIENCE)) as data:
+                    self._leave(data, account)
             finally:
                 self._give_up()
 
@@ -117,8 +117,8 @@ class EmbeddedServer:
         patience = Patience(_PATIENCE, abandoned)
         with self._turn, self._as_errors():
             account = self._prepare()
-            with self._alone(account, patience) as cluster:
-                return self._join(cluster, account, patience)
+            with self._alone(account, patience) as data:
+                return self._join(data, account, patience)
 
     def _prepare(self) -> Account:
         """Make the directory, and see that the server's account can enter it."""
@@ -145,7 +145,7 @@ class EmbeddedServer:
         ) in ours:  # Private, but the account has to pass through, whatever our umask or `mkdtemp` thinks.
             each.chmod(each.stat().st_mode | 0o011)
 
-    def _join(self, cluster: Cluster, account: Account, patience: Patience) -> str:
+    def _join(self, data: DataDirectory, account: Account, patience: Patience) -> str:
         used = self._use is not None
         if self._use is None:
             self._use = account.lock(self._layout.users)
@@ -154,20 +154,20 @@ class EmbeddedServer:
         try:
             self._use.share()
             patience.until(self._presence.share)  # The reaper may be looking whether anybody is there.
-            cluster.start(self._options, patience)
+            data.start(self._options, patience)
             ensure_reaper(self._layout, account)
         except BaseException:
             if not used:
-                self._leave(cluster, account)
+                self._leave(data, account)
             raise
-        host = quote(str(cluster.socket), safe="/")
+        host = quote(str(data.socket), safe="/")
         return f"postgresql://postgres@/postgres?host={host}&port={PORT}"
 
-    def _leave(self, cluster: Cluster, account: Account) -> None:
+    def _leave(self, data: DataDirectory, account: Account) -> None:
         try:
             # If nobody shares it now, nobody will until we are done: we hold start.lock.
             if self._use is not None and self._use.seize():
-                cluster.stop()
+                data.stop()
                 stop_reaper(self._layout, account)
         finally:
             self._give_up()
@@ -180,7 +180,7 @@ class EmbeddedServer:
                 lock.close()
 
     @contextmanager
-    def _alone(self, account: Account, patience: Patience) -> Iterator[Cluster]:
+    def _alone(self, account: Account, patience: Patience) -> Iterator[DataDirectory]:
         """The server, while nobody else starts or stops it."""
         with account.lock(self._layout.start) as lock:
             if not patience.until(lock.seize):
@@ -188,11 +188,11 @@ class EmbeddedServer:
                     f"another process starts or stops the server in {self._layout.directory} "
                     f"and has not finished in {_PATIENCE:.0f} s; end it and try again"
                 )
-            cluster = Cluster(self._layout, account)
+            data = DataDirectory(self._layout, account)
             try:
-                yield cluster
+                yield data
             finally:
-                cluster.close()
+                data.close()
 
     @contextmanager
     def _as_errors(self) -> Iterator[None]:

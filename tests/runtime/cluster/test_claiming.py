@@ -177,7 +177,7 @@ async def test_without_a_worker_nothing_is_taken(town):
     assert town.status(run.id) == "queued"
     names = [process.name for process in command.tree().walk()]
     assert "membership" in names
-    assert "claimant" not in names
+    assert "queue" not in names
 
 
 async def test_the_queue_is_not_asked_again_while_it_is_empty(town):

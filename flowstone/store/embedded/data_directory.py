@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from flowstone.store.embedded.binaries import Binaries
     from flowstone.store.embedded.layout import Layout
 
-__all__ = ["Cluster"]
+__all__ = ["DataDirectory"]
 
 _SYNCFS: Final = 17  # The version whose initdb knows it.
 _LOG_SIZE: Final = 1 << 20  # Bytes; a larger log is put aside when the server starts.
@@ -52,8 +52,8 @@ _OPTIONS: Final = {
 _FIXED: Final = {"listen_addresses": "", "port": str(PORT), "unix_socket_permissions": "0700"}
 
 
-class Cluster:
-    """The server of one directory. Open for the length of one start or stop; `close` lets go of its lock file."""
+class DataDirectory:
+    """A directory and its server. Open for the length of one start or stop; `close` lets go of its lock file."""
 
     def __init__(self, layout: Layout, account: Account) -> None:
         self._layout = layout
@@ -80,7 +80,7 @@ class Cluster:
 
     def start(self, options: Mapping[str, str], patience: Patience) -> None:
         """Have a server that takes connections: the running one, or a new one."""
-        self._settle(patience)
+        self._wait_until_known(patience)
         if not self.alive():
             binaries = find_binaries(self._account, self._major())
             self._create(binaries, synced=options.get("fsync") != "off")
@@ -97,7 +97,7 @@ class Cluster:
         if not self.alive() and self._stranger() is None:
             remove_socket_directory(self._layout.socket)
 
-    def _settle(self, patience: Patience) -> None:
+    def _wait_until_known(self, patience: Patience) -> None:
         """Wait for what is alive and not ready: it is starting, stopping, or killed and not gone yet."""
         if not patience.until(lambda: not self.alive() or self.ready()):
             raise StoreUnavailable(
@@ -157,7 +157,7 @@ class Cluster:
         begun = self._log_size()
         what = f"the server in {layout.directory} did not start"
         self._run([binaries / "pg_ctl", "start", "-W", "-s", "-o", flags], layout.data, what)
-        self._settle(patience)
+        self._wait_until_known(patience)
         if not self.alive():
             raise failed(layout, what, self._account.name, begun)
 

@@ -13,7 +13,7 @@ from textwrap import dedent
 import pytest
 
 from flowstone import MaterializationFailed, Pipeline, RunCancelled, RunFailed, Runtime
-from flowstone.runtime.execution.processes import Processes
+from flowstone.runtime.execution.process_pool import ProcessPool
 from tests.runtime.process_assets import pipeline
 
 LONG = 20.0
@@ -81,7 +81,7 @@ async def test_it_runs_in_another_process_which_is_kept(runtime):
 
 async def test_assets_in_processes_run_side_by_side():
     """As many processes work at a time as there may be."""
-    processes = Processes(2)
+    processes = ProcessPool(2)
     asset = pipeline.graph["pid"]
     outcomes = await asyncio.gather(*(processes.call("pid", asset, {}, None) for _ in range(6)))
     processes.close()
@@ -323,7 +323,7 @@ async def test_cancelling_one_leaves_the_others(runtime, tmp_path):
 @pytest.mark.both_loops
 async def test_a_step_that_waits_for_a_process_is_cancelled_at_once(tmp_path):
     """Without a free place there is nothing to kill: the step just leaves the queue."""
-    processes = Processes(1)
+    processes = ProcessPool(1)
     asset = pipeline.graph["hangs"]
     context = {"context": _context("hangs", str(tmp_path / "ids"))}
     busy = asyncio.create_task(processes.call("busy", asset, context, None))
@@ -364,7 +364,7 @@ async def test_leaving_the_runtime_ends_the_processes(tmp_path):
 def test_leaving_the_runtime_wakes_a_reaper_that_was_stopped():
     """It ends the process all the same, and the program does not wait for what cannot hear it."""
     program = (
-        "import asyncio; from tests.runtime.test_processes import stop_and_leave as main; asyncio.run(main())"
+        "import asyncio; from tests.runtime.test_process_pool import stop_and_leave as f; asyncio.run(f())"
     )
     done = subprocess.run(
         [sys.executable, "-c", program], capture_output=True, text=True, timeout=LONG, check=True

@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any
 from flowstone.assets.context import Context
 from flowstone.runs.records import Failure
 from flowstone.runtime.execution.guard import outcome_of
-from flowstone.runtime.execution.subprocess import Worker
+from flowstone.runtime.execution.subprocess import Subprocess
 from flowstone.runtime.execution.subprocess_logs import Logged, hear, least_level
 from flowstone.runtime.execution.subprocess_main import Began, Done, Place, Progressed, Request, no_passage
 from flowstone.threads import Threads
@@ -33,10 +33,10 @@ if TYPE_CHECKING:
     from flowstone.assets.asset import Asset
     from flowstone.runtime.execution.guard import Outcome
 
-__all__ = ["Processes"]
+__all__ = ["ProcessPool"]
 
 
-class Processes:
+class ProcessPool:
     """At most `limit` worker processes at work, started when they are needed and kept for the next call.
 
     Args:
@@ -46,9 +46,9 @@ class Processes:
     def __init__(self, limit: int | None = None) -> None:
         self._threads = Threads(limit or os.cpu_count() or 1, "flowstone-process")
         self._lock = threading.Lock()
-        self._idle: list[Worker] = []
-        self._outdated: set[Worker] = set()  # At work since before the last `renew`.
-        self._working: set[Worker] = set()
+        self._idle: list[Subprocess] = []
+        self._outdated: set[Subprocess] = set()  # At work since before the last `renew`.
+        self._working: set[Subprocess] = set()
         self._closed = False
 
     async def call(
@@ -88,7 +88,7 @@ class Processes:
         for worker in idle:
             worker.kill()
         for worker in idle:
-            worker.bury()
+            worker.reap()
         self._threads.close()
 
     def renew(self) -> None:
@@ -99,9 +99,9 @@ class Processes:
         for worker in idle:
             worker.kill()
         for worker in idle:
-            worker.bury()
+            worker.reap()
 
-    def take(self) -> Worker:
+    def take(self) -> Subprocess:
         """A living process that is nobody else's. It is given back, or dropped."""
         while True:
             with self._lock:
@@ -109,7 +109,7 @@ class Processes:
                 if worker is not None:
                     self._working.add(worker)
             if worker is None:
-                worker = Worker()
+                worker = Subprocess()
                 with self._lock:
                     self._working.add(worker)
                 return worker
@@ -117,7 +117,7 @@ class Processes:
                 return worker
             self.drop(worker)
 
-    def give_back(self, worker: Worker) -> None:
+    def give_back(self, worker: Subprocess) -> None:
         """It has answered, and may be used again."""
         with self._lock:
             usable = not self._closed and worker not in self._outdated
@@ -126,14 +126,14 @@ class Processes:
             if usable:
                 self._idle.append(worker)
                 return
-        worker.bury()
+        worker.reap()
 
-    def drop(self, worker: Worker) -> None:
+    def drop(self, worker: Subprocess) -> None:
         """It is not to be used again."""
         with self._lock:
             self._working.discard(worker)
             self._outdated.discard(worker)
-        worker.bury()
+        worker.reap()
 
 
 class _Work:
@@ -141,20 +141,20 @@ class _Work:
 
     def __init__(
         self,
-        processes: Processes,
+        pool: ProcessPool,
         name: str,
         request: bytes,
         context: Context | None,
         on_start: Callable[[], object] | None,
     ) -> None:
-        self._processes = processes
+        self._pool = pool
         self._name = name
         self._request = request
         self._context = context
         self._on_start = on_start
         self._loop = asyncio.get_running_loop()
         self._lock = threading.Lock()
-        self._worker: Worker | None = None
+        self._worker: Subprocess | None = None
         self._stopped = False
         self._begun = False
 
@@ -179,7 +179,7 @@ class _Work:
         return done.outcome
 
     def _try(self) -> Done | Failure | None:
-        worker = self._processes.take()
+        worker = self._pool.take()
         used = worker.used
         well = False
         try:
@@ -192,11 +192,11 @@ class _Work:
             return None if used and not self._begun else self._died(worker)
         finally:
             if self._end() and well:
-                self._processes.give_back(worker)
+                self._pool.give_back(worker)
             else:
-                self._processes.drop(worker)
+                self._pool.drop(worker)
 
-    def _begin(self, worker: Worker) -> bool:
+    def _begin(self, worker: Subprocess) -> bool:
         with self._lock:
             if not self._stopped:
                 self._worker = worker
@@ -208,7 +208,7 @@ class _Work:
             self._worker = None
             return not self._stopped
 
-    def _converse(self, worker: Worker) -> Done | Failure:
+    def _converse(self, worker: Subprocess) -> Done | Failure:
         problem = worker.prepare(main=b"__main__" in self._request)
         if problem is not None:
             return Failure(
@@ -231,7 +231,7 @@ class _Work:
                 case Progressed(fraction, message) if self._context is not None:
                     self._context.progress(fraction, message)
 
-    def _died(self, worker: Worker) -> Failure:
+    def _died(self, worker: Subprocess) -> Failure:
         status = worker.how_it_ended()
         if status is None:
             message = (
