@@ -15,6 +15,7 @@ from flowstone.cli.commands.graph import graph
 from flowstone.cli.commands.lineage import lineage
 from flowstone.cli.commands.materialize import materialize
 from flowstone.cli.commands.migrate import migrate
+from flowstone.cli.commands.partitions import partitions
 from flowstone.cli.commands.plan import plan
 from flowstone.cli.commands.run import run
 from flowstone.cli.commands.runs import runs
@@ -48,6 +49,7 @@ app.command(rich_help_panel=_START)(demo)
 app.command(rich_help_panel=_START)(doctor)
 app.command(rich_help_panel=_DEFINED)(assets)
 app.command(rich_help_panel=_DEFINED)(graph)
+app.command(rich_help_panel=_DEFINED)(partitions)
 app.command(rich_help_panel=_COMPUTE)(materialize)
 app.command(rich_help_panel=_COMPUTE)(backfill)
 app.command(rich_help_panel=_COMPUTE)(plan)

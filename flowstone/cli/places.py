@@ -35,6 +35,7 @@ __all__ = [
     "store_of",
     "too_late",
     "values_beside",
+    "written",
 ]
 
 
@@ -100,6 +101,31 @@ async def history(url: str, *, to_write: bool = False) -> AsyncIterator[Store]:
 
 
 @contextlib.asynccontextmanager
+async def written(url: str) -> AsyncIterator[Store]:
+    """The store, opened to be written to; made, or brought up to date, as by a command that computes.
+
+    Raises:
+        CommandError: It is a memory store, which would forget what is written.
+        StoreUnavailable: It does not open, such as a file that another process holds.
+    """
+    store = store_of(url)
+    if not remembers(url):
+        raise _forgetful()
+    limit = options().connect_timeout
+    try:
+        async with asyncio.timeout(limit):
+            await store.open()
+    except TimeoutError:
+        raise too_late(url, limit) from None
+    except StoreUnavailable as error:
+        raise file_instead(url, error) from error
+    try:
+        yield store
+    finally:
+        await store.close()
+
+
+@contextlib.asynccontextmanager
 async def _opened(store: Store, url: str) -> AsyncIterator[Store]:
     """A store, opened within `connect_timeout`, and empty if it is a database without our schema.
 
@@ -134,14 +160,18 @@ def _readable(url: str) -> Store:
         directory = store.directory
         return FileStore(directory, read_only=True) if directory.exists() else MemoryStore()
     if isinstance(store, MemoryStore):
-        raise CommandError(
-            "A memory store remembers nothing from one command to the next.",
-            "Name the store that was used with --store, such as file://.flowstone.",
-        )
+        raise _forgetful()
     if not _is_embedded(url):
         return open_store(url, auto_migrate=False)
     place = directory_of(url)
     return store if place is not None and (place / "data").exists() else MemoryStore()
+
+
+def _forgetful() -> CommandError:
+    return CommandError(
+        "A memory store remembers nothing from one command to the next.",
+        "Name the store that was used with --store, such as file://.flowstone.",
+    )
 
 
 def cluster_of(store: Store, url: str) -> Cluster:

@@ -178,6 +178,13 @@ class Ledger:
             return []
         return list(islice(reversed(timeline.records), max(0, offset), max(0, offset) + max(0, limit)))
 
+    def failures(self, asset: str, limit: int | None) -> list[Materialization]:
+        """Where the newest record of one of the asset's partitions is a failure: these, by their keys."""
+        newest = (timeline.records[-1] for timeline in self._timelines.get(asset, {}).values())
+        failed = [record for record in newest if record.status is Status.FAILED]
+        failed.sort(key=lambda record: record.partition_key or "")
+        return failed if limit is None else failed[: max(0, limit)]
+
     def downstream(self, keys: Iterable[StepKey]) -> dict[StepKey, list[StepKey]]:
         """The direct consumers of each key."""
         consumers = self._consumers

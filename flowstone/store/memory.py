@@ -114,6 +114,9 @@ class MemoryStore(Store):
     async def history(self, key: StepKey, *, limit: int = 100, offset: int = 0) -> Sequence[Materialization]:
         return self._history.ledger.history(key, limit, offset)
 
+    async def failures(self, asset: str, *, limit: int | None = None) -> Sequence[Materialization]:
+        return self._history.ledger.failures(asset, limit)
+
     async def downstream(self, keys: Iterable[StepKey]) -> Mapping[StepKey, Sequence[StepKey]]:
         return self._history.ledger.downstream(keys)
 

@@ -161,6 +161,14 @@ class Store(Protocol):
     async def history(self, key: StepKey, *, limit: int = 100, offset: int = 0) -> Sequence[Materialization]:
         """Terminal records of one asset-partition over all runs, the one recorded last first."""
 
+    async def failures(self, asset: str, *, limit: int | None = None) -> Sequence[Materialization]:
+        """Where the newest record of one of the asset's partitions is a failure: these, by their partition keys.
+
+        Args:
+            asset: The asset's name.
+            limit: How many at most; None: all.
+        """
+
     async def downstream(self, keys: Iterable[StepKey]) -> Mapping[StepKey, Sequence[StepKey]]:
         """For each key the asset-partitions whose current materialization has it as a direct input."""
 

@@ -197,6 +197,37 @@ class StoreContract:
         with pytest.raises(errors.RunNotFound, match="run-35"):
             await store.runs(tags={"team": "core"}, before="run-35")
 
+    async def test_the_failures_of_an_asset_are_those_that_nothing_followed(self, place):
+        """By partition key; a later record of whatever kind makes up for one, and so does none of another asset."""
+        store = place.store
+        await finished_run(
+            store,
+            "run-1",
+            *(end("a", key, run_id="run-1", status=Status.FAILED) for key in ("c", "b", "a", None)),
+            end("a", "d", run_id="run-1"),
+            end("b", "a", run_id="run-1", status=Status.FAILED),
+        )
+        await finished_run(
+            store,
+            "run-2",
+            end("a", "b", run_id="run-2"),
+            end("a", "c", run_id="run-2", status=Status.FAILED, second=1),
+            end("a", "d", run_id="run-2", status=Status.FAILED),
+        )
+        store = await place.reopen()
+        failed = await store.failures("a")
+        assert [(each.partition_key, each.run_id) for each in failed] == [
+            (None, "run-1"),
+            ("a", "run-1"),
+            ("c", "run-2"),
+            ("d", "run-2"),
+        ]
+        assert failed[0] == (await store.history(("a", None)))[0]
+        assert await store.failures("a", limit=2) == failed[:2]
+        assert await store.failures("c") == []
+        await finished_run(store, "run-3", end("a", "a", run_id="run-3", status=Status.SKIPPED))
+        assert [each.partition_key for each in await store.failures("a", limit=9)] == [None, "c", "d"]
+
     async def test_a_run_keeps_its_key_and_priority(self, place):
         """Both come back with the head, before and after it has finished."""
         await place.store.create_run(run(key="nightly", priority=7))

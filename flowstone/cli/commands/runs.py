@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated
 
@@ -10,23 +11,55 @@ import typer
 from flowstone.cli.documents import run_document
 from flowstone.cli.finding import find_run
 from flowstone.cli.labels import ago, breakdown, request_label, run_label, took
+from flowstone.cli.likely import likely
 from flowstone.cli.loop import run_async
 from flowstone.cli.numbers import whole
 from flowstone.cli.options import Debug, Json, StoreUrl
 from flowstone.cli.places import history, shown
+from flowstone.cli.problem import CommandError
 from flowstone.cli.screen import Screen
 from flowstone.cli.tables import table
+from flowstone.runtime.client.run_filter import wanted_statuses, wanted_tags
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
     from rich.table import Table
 
-    from flowstone.runs.records import RunRecord
+    from flowstone.runs.records import RunRecord, Status
 
 __all__ = ["runs"]
 
 
 def runs(
     store: StoreUrl,
+    status: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--status",
+            metavar="STATUS",
+            help="Only runs that are queued, running, waiting, succeeded, failed or cancelled; may be repeated.",
+            show_default=False,
+        ),
+    ] = None,
+    asset: Annotated[
+        str | None,
+        typer.Option(
+            "--asset",
+            metavar="ASSET",
+            help="Only runs that were asked for this asset.",
+            show_default=False,
+        ),
+    ] = None,
+    tag: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--tag",
+            metavar="NAME[=VALUE]",
+            help="Only runs with this tag; if repeated, with all of them.",
+            show_default=False,
+        ),
+    ] = None,
     limit: Annotated[
         int, typer.Option("--limit", metavar="N", parser=whole(1), help="How many at most.")
     ] = 20,
@@ -39,25 +72,73 @@ def runs(
 ) -> None:
     """List the newest runs."""
     with Screen(json=json, debug=debug) as screen:
-        found = run_async(_newest(store, limit, before))
+        wanted = _Wanted(_statuses(status), asset, _tags(tag), limit, before)
+        found, hint = run_async(_newest(store, wanted))
         if screen.json:
             screen.document({"runs": [run_document(one) for one in found]})
         elif found:
             screen.show(_table(screen, found))
             if screen.terminal and len(found) == limit:
                 screen.note(f"Older ones: --before {run_label(found[-1].id, short=True)}, or --limit N.")
-        elif before is not None:
-            screen.note(f"There are no runs before {before}.")
         else:
-            screen.note(
-                f"No runs in {shown(store)} yet: `flowstone materialize MODULE:PIPELINE ASSET` makes one."
-            )
+            screen.note(_nothing(store, wanted) + hint)
 
 
-async def _newest(url: str, limit: int, before: str | None) -> list[RunRecord]:
+@dataclass(frozen=True, slots=True)
+class _Wanted:
+    """Which runs are listed."""
+
+    statuses: Sequence[Status]
+    asset: str | None
+    tags: Mapping[str, str | None]
+    limit: int
+    before: str | None
+
+    @property
+    def filtered(self) -> bool:
+        return bool(self.statuses or self.tags) or self.asset is not None
+
+
+def _statuses(words: list[str] | None) -> Sequence[Status]:
+    try:
+        return wanted_statuses(words or None)
+    except ValueError as error:
+        raise CommandError(f"--{error}") from None
+
+
+def _tags(words: list[str] | None) -> Mapping[str, str | None]:
+    tags: dict[str, str | None] = {}
+    for word in words or ():
+        for name, value in wanted_tags(word).items():
+            if tags.get(name) not in {None, value} and value is not None:
+                raise CommandError(f"No run has two values of the tag {name!r}.", "Ask for one of them.")
+            tags[name] = tags.get(name) if value is None else value
+    return tags
+
+
+def _nothing(url: str, wanted: _Wanted) -> str:
+    if wanted.filtered:
+        older = "" if wanted.before is None else f" before {wanted.before}"
+        return f"No run in {shown(url)}{older} is such a one."
+    if wanted.before is not None:
+        return f"There are no runs before {wanted.before}."
+    return f"No runs in {shown(url)} yet: `flowstone materialize MODULE:PIPELINE ASSET` makes one."
+
+
+async def _newest(url: str, wanted: _Wanted) -> tuple[list[RunRecord], str]:
+    """The runs; and if there are none, which asset was meant."""
     async with history(url) as store:
-        older_than = None if before is None else (await find_run(store, before, url)).id
-        return list(await store.runs(limit=limit, before=older_than))
+        before = wanted.before
+        found = await store.runs(
+            statuses=wanted.statuses,
+            asset=wanted.asset,
+            tags=wanted.tags,
+            limit=wanted.limit,
+            before=None if before is None else (await find_run(store, before, url)).id,
+        )
+        if found or wanted.asset is None:
+            return list(found), ""
+        return [], await likely(store, wanted.asset, None)
 
 
 def _table(screen: Screen, found: list[RunRecord]) -> Table:

@@ -15,7 +15,6 @@ from flowstone.cli.likely import likely
 from flowstone.cli.loop import run_async
 from flowstone.cli.numbers import whole
 from flowstone.cli.options import (
-    AssetName,
     Debug,
     Json,
     PartitionKey,
@@ -23,7 +22,9 @@ from flowstone.cli.options import (
     StoreUrl,
 )
 from flowstone.cli.places import history, shown
+from flowstone.cli.problem import CommandError
 from flowstone.cli.screen import Screen
+from flowstone.cli.shortfall import tell_failed, tell_missing
 from flowstone.cli.tables import table
 from flowstone.frozen import frozen
 from flowstone.masking import masked
@@ -75,9 +76,27 @@ class _Standing:
 
 
 def status(
-    asset: AssetName,
+    asset: Annotated[
+        str | None, typer.Argument(metavar="[ASSET]", help="The asset's name.", show_default=False)
+    ] = None,
     *,
     partition: PartitionKey = None,
+    failed: Annotated[
+        bool,
+        typer.Option(
+            "--failed",
+            help="List the partitions that failed last; without ASSET of the whole --pipeline.",
+            show_default=False,
+        ),
+    ] = False,
+    missing: Annotated[
+        bool,
+        typer.Option(
+            "--missing",
+            help="List the partitions of the --pipeline's asset, or of all its assets, that have no value.",
+            show_default=False,
+        ),
+    ] = False,
     pipeline: PipelineOption = None,
     store: StoreUrl,
     limit: Annotated[
@@ -88,6 +107,12 @@ def status(
 ) -> None:
     """Show whether an asset has a value, and its newest records."""
     with Screen(json=json, debug=debug) as screen:
+        _refuse_what_contradicts(asset, partition, failed=failed, missing=missing)
+        if failed or missing:
+            tell = tell_failed if failed else tell_missing
+            run_async(tell(screen, store, pipeline, asset, limit))
+            return
+        assert asset is not None, "without it there is nothing to show"
         standing = run_async(_look(store, pipeline, asset, partition, None if json else limit))
         if screen.json:
             screen.document(
@@ -101,6 +126,21 @@ def status(
             )
         else:
             _show(screen, standing, store, limit)
+
+
+def _refuse_what_contradicts(
+    asset: str | None, partition: str | None, *, failed: bool, missing: bool
+) -> None:
+    if failed and missing:
+        raise CommandError("--failed and --missing are two lists.", "Ask for the one or the other.")
+    if partition is not None and (failed or missing):
+        raise CommandError(
+            "--failed and --missing list partitions.", "Leave out --partition, or show it without them."
+        )
+    if asset is None and not (failed or missing):
+        raise CommandError(
+            "Name an ASSET.", "Or add --failed or --missing, for all assets of a --pipeline MODULE:PIPELINE."
+        )
 
 
 async def _look(url: str, pipeline: str | None, asset: str, text: str | None, limit: int | None) -> _Standing:

@@ -133,6 +133,10 @@ class History:
         rows = await self._database.fetch("history", key[0], key_text(key[1]), *page)
         return [materialization_of(row) for row in rows]
 
+    async def failures(self, asset: str, limit: int | None) -> list[Materialization]:
+        rows = await self._database.fetch("failures", asset, None if limit is None else max(0, limit))
+        return [materialization_of(row) for row in rows]
+
     async def downstream(self, keys: Iterable[StepKey]) -> dict[StepKey, list[StepKey]]:
         found: dict[StepKey, list[StepKey]] = {key: [] for key in keys}
         for part in _parts(list(found)):

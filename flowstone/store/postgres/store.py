@@ -265,6 +265,9 @@ class PostgresStore(Store):
     async def history(self, key: StepKey, *, limit: int = 100, offset: int = 0) -> Sequence[Materialization]:
         return await self._history.history(key, limit, offset)
 
+    async def failures(self, asset: str, *, limit: int | None = None) -> Sequence[Materialization]:
+        return await self._history.failures(asset, limit)
+
     async def downstream(self, keys: Iterable[StepKey]) -> Mapping[StepKey, Sequence[StepKey]]:
         return await self._history.downstream(keys)
 

@@ -68,6 +68,7 @@ STATEMENTS = {
     "step": 3,
     "current": 2,
     "history": 4,
+    "failures": 2,
     "downstream": 2,
     "invalidate": 2,
     "owned": 1,

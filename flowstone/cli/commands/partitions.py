@@ -1,0 +1,120 @@
+"""`flowstone partitions list | add | remove SET`: the keys of a dynamic partition set."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+import typer
+
+from flowstone.assets.dynamic_partitions import DynamicPartitions
+from flowstone.assets.partition_keys import encode_partition
+from flowstone.assets.snapshot import Snapshot
+from flowstone.assets.suggest import did_you_mean
+from flowstone.cli.asset_keys import partition_argument
+from flowstone.cli.labels import count, key_label
+from flowstone.cli.loading import load
+from flowstone.cli.loop import run_async
+from flowstone.cli.options import Debug, Json, StoreUrl
+from flowstone.cli.places import history, shown, written
+from flowstone.cli.problem import CommandError
+from flowstone.cli.screen import Screen
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from flowstone.store import Store
+
+__all__ = ["partitions"]
+
+
+def partitions(
+    action: Annotated[
+        Literal["list", "add", "remove"],
+        typer.Argument(metavar="list|add|remove", help="What to do with the keys.", show_default=False),
+    ],
+    name: Annotated[
+        str, typer.Argument(metavar="SET", help="The name in DynamicPartitions(name).", show_default=False)
+    ],
+    keys: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="[KEY]...", help="The keys to add or remove.", show_default=False),
+    ] = None,
+    *,
+    pipeline: Annotated[
+        str | None,
+        typer.Option(
+            "--pipeline",
+            metavar="MODULE:PIPELINE",
+            help="A pipeline that uses the set: checks the name.",
+            show_default=False,
+        ),
+    ] = None,
+    store: StoreUrl,
+    json: Json = False,
+    debug: Debug = False,
+) -> None:
+    """List, add or remove the keys of a dynamic partition set."""
+    with Screen(json=json, debug=debug) as screen:
+        DynamicPartitions(name)  # Refuses what is no name.
+        if pipeline is not None:
+            _check(pipeline, name)
+        if (action == "list") == bool(keys):
+            raise CommandError(
+                "`partitions list` takes no keys." if keys else f"Name the keys to {action}.",
+                f"Write `flowstone partitions {action} {name}{'' if action == 'list' else ' KEY ...'}`.",
+            )
+        run_async(_list(screen, store, name) if not keys else _change(screen, store, name, action, keys))
+
+
+def _check(pipeline: str, name: str) -> None:
+    known = Snapshot.of((load(pipeline).pipeline,)).dynamic
+    if name not in known:
+        hint = did_you_mean(name, known) or (
+            f"It uses {', '.join(known)}." if known else "It uses no dynamic partition set."
+        )
+        raise CommandError(f"{pipeline} uses no partition set {name!r}.", hint.strip())
+
+
+async def _list(screen: Screen, url: str, name: str) -> None:
+    async with history(url) as store:
+        found = await store.partitions(name)
+    if screen.json:
+        screen.document(
+            {
+                "set": name,
+                "partitions": [{"partition": key_label(key), "partition_key": key} for key in found],
+            }
+        )
+    elif found:
+        screen.show(*map(key_label, found))
+    else:
+        screen.note(
+            f"{name} has no keys in {shown(url)}: `flowstone partitions add {name} KEY ...` adds some."
+        )
+
+
+async def _change(screen: Screen, url: str, name: str, action: str, words: Sequence[str]) -> None:
+    async with written(url) as store:
+        if action == "add":
+            texts = [encode_partition(partition_argument(word)) for word in words]
+            done = await store.add_partitions(name, texts)
+        else:
+            texts = await _known(store, name, words)
+            done = await store.remove_partitions(name, texts)
+        left = len(await store.partitions(name))
+    did = {"add": "added", "remove": "removed"}[action]
+    if screen.json:
+        screen.document({"set": name, did: done, "total": left})
+        return
+    same = len(dict.fromkeys(texts)) - done
+    before = {"add": "there before", "remove": "not there"}[action]
+    others = f", {same:,} {'was' if same == 1 else 'were'} {before}" if same else ""
+    screen.show(f"{name}: {count(done, 'key')} {did}{others}; it has {left:,}")
+
+
+async def _known(store: Store, name: str, words: Sequence[str]) -> list[str]:
+    """The keys that words stand for: as `list` shows them, or exactly."""
+    known = await store.partitions(name)
+    labels: dict[str, Any] = {key_label(key): key for key in known}
+    labels.update((key, key) for key in known)
+    return [labels.get(word) or encode_partition(partition_argument(word)) for word in words]

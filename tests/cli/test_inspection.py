@@ -1,0 +1,194 @@
+"""Lists of runs by status, asset and tag; what failed or is missing; the keys of dynamic partition sets."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from flowstone import Pipeline, Runtime
+
+CRM = """
+from flowstone import DynamicPartitions, Pipeline
+
+pipeline = Pipeline("crm")
+customers = DynamicPartitions("customers")
+
+
+@pipeline.asset(partitions=customers)
+async def mail(context) -> str:
+    return context.partition
+
+
+@pipeline.asset
+async def report(mail: dict[str, str]) -> int:
+    return len(mail)
+"""
+
+
+@pytest.fixture
+def crm(shop):
+    """A pipeline with a dynamic partition set, beside the shop."""
+    (shop / "crm.py").write_text(CRM)
+    return shop
+
+
+def ids(result):
+    """Of the runs in a document."""
+    return [run["id"] for run in result.document["runs"]]
+
+
+def tagged(tags):
+    """A run of the shop's name with these tags, from a program; its id."""
+    pipeline = Pipeline("shop")
+
+    @pipeline.asset
+    async def orders() -> int:
+        return 1
+
+    async def run():
+        async with Runtime(pipeline, store="file://.flowstone") as runtime:
+            return (await runtime.materialize(orders, tags=tags)).run_id
+
+    return asyncio.run(run())
+
+
+def test_runs_are_listed_by_status_asset_and_tag(shop, cli):
+    """Alone and together; of none it says so, and which asset was meant."""
+    failed = cli("backfill", "shop.py", "visits", "--json").document["run_id"]
+    plain = cli("materialize", "shop.py", "orders", "--json").document["run_id"]
+    core = tagged({"team": "core", "by": "ada"})
+    web = tagged({"team": "web"})
+    assert ids(cli("runs", "--status", "failed", "--json")) == [failed]
+    assert ids(cli("runs", "--status", "failed", "--status", "succeeded", "--json")) == [
+        web,
+        core,
+        plain,
+        failed,
+    ]
+    assert ids(cli("runs", "--asset", "orders", "--json")) == [web, core, plain]
+    assert ids(cli("runs", "--tag", "team", "--json")) == [web, core]
+    assert ids(cli("runs", "--tag", "team", "--tag", "team=core", "--tag", "by", "--json")) == [core]
+    assert ids(cli("runs", "--tag", "team", "--before", web, "--limit", "1", "--json")) == [core]
+    nothing = cli("runs", "--asset", "ordres", "--status", "failed")
+    assert nothing.status == 0
+    assert nothing.stderr == "No run in file://.flowstone is such a one. Did you mean 'orders'?\n"
+    assert cli("runs", "--tag", "nobody").stderr == "No run in file://.flowstone is such a one.\n"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["runs", "--status", "skipped"], "none of a run: use queued, running"),
+        (["runs", "--tag", "a=b", "--tag", "a=c"], "two values of the tag 'a'"),
+        (["status"], "Name an ASSET"),
+        (["status", "visits", "--failed", "--missing"], "the one or the other"),
+        (["status", "visits", "--failed", "--partition", "2025-01-05"], "--partition"),
+        (["status", "--failed"], "--pipeline MODULE:PIPELINE"),
+        (["status", "visits", "--missing"], "--pipeline MODULE:PIPELINE"),
+        (["status", "vsits", "--missing", "--pipeline", "shop.py"], "Did you mean 'visits'?"),
+        (["partitions", "show", "customers"], "list"),
+        (["partitions", "list", "customers", "ada"], "takes no keys"),
+        (["partitions", "add", "customers"], "Name the keys to add"),
+        (["partitions", "add", "", "ada"], "takes a name"),
+        (["partitions", "add", "custmers", "ada", "--pipeline", "crm.py"], "Did you mean 'customers'?"),
+        (["partitions", "add", "customers", "ada", "--pipeline", "shop.py"], "no dynamic partition set"),
+        (["partitions", "add", "customers", "ada", "--store", "memory://"], "--store"),
+    ],
+)
+def test_what_makes_no_sense_is_wrong_usage(crm, cli, arguments, words):
+    """One sentence that says what is right, and status 2."""
+    result = cli(*arguments)
+    assert result.status == 2
+    assert words in " ".join(result.stderr.split())
+
+
+def test_what_failed_last(shop, cli):
+    """Of an asset, or of all of a pipeline; not what has succeeded since."""
+    cli("backfill", "shop.py", "visits_doubled", "--upstream")
+    shown = cli("status", "visits", "--failed")
+    assert "visits[2025-01-05]" in shown.stdout
+    assert "ValueError: the counter was broken" in shown.stdout
+    assert shown.stdout.endswith("visits: 1 partition failed last\n")
+    assert cli("status", "orders", "--failed").stdout == "orders: 0 partitions failed last\n"
+    (step,) = cli("status", "--failed", "--pipeline", "shop.py", "--json").document["failed"]
+    assert (step["asset"], step["partition_key"], step["failure"]["kind"]) == (
+        "visits",
+        "d:2025-01-05",
+        "error",
+    )
+    (shop / "shop.py").write_text((shop / "shop.py").read_text().replace("day == 5", "day == 0"))
+    cli("backfill", "shop.py", "visits")
+    assert cli("status", "visits", "--failed", "--json").document == {"failed": []}
+
+
+def test_what_is_missing(shop, cli):
+    """What the pipeline defines and the store has no current value of; one that takes any key is left out."""
+    cli("backfill", "shop.py", "visits", "--end", "2025-01-08")
+    missing = cli("status", "visits", "--missing", "--pipeline", "shop.py")
+    assert missing.stdout.splitlines() == [
+        "visits[2025-01-05]",
+        "visits[2025-01-09]",
+        "visits[2025-01-10]",
+        "visits: 3 of 10 values missing in file://.flowstone",
+    ]
+    short = cli("status", "--missing", "--pipeline", "shop.py", "--limit", "2")
+    assert short.stdout.splitlines()[:2] == ["orders", "total"]
+    assert "15 of 22 values missing" in short.stdout
+    assert "13 more: --limit N or --json shows them." in short.stderr
+    document = cli("status", "visits", "--missing", "--pipeline", "shop.py", "--json").document
+    assert document["missing"][0] == {
+        "asset": "visits",
+        "partition": "2025-01-05",
+        "partition_key": "d:2025-01-05",
+    }
+
+
+def test_the_keys_of_a_dynamic_set(crm, cli):
+    """They are added, listed in that order and removed; a run then has these, and what is missing follows them."""
+    assert cli("partitions", "list", "customers").stderr.startswith("customers has no keys in")
+    added = cli("partitions", "add", "customers", "grace", "ada", "i:7", "ada", "--pipeline", "crm.py")
+    assert added.stdout == "customers: 3 keys added; it has 3\n"
+    again = cli("partitions", "add", "customers", "ada", "eve")
+    assert again.stdout == "customers: 1 key added, 1 was there before; it has 4\n"
+    assert cli("partitions", "list", "customers").stdout == "grace\nada\n7\neve\n"
+    gone = cli("partitions", "remove", "customers", "7", "eve", "nobody")
+    assert gone.stdout == "customers: 2 keys removed, 1 was not there; it has 2\n"
+    assert cli("partitions", "list", "customers", "--json").document == {
+        "set": "customers",
+        "partitions": [
+            {"partition": "grace", "partition_key": "grace"},
+            {"partition": "ada", "partition_key": "ada"},
+        ],
+    }
+    assert cli("partitions", "remove", "customers", "eve", "--json").document == {
+        "set": "customers",
+        "removed": 0,
+        "total": 2,
+    }
+    assert cli("status", "--missing", "--pipeline", "crm.py").stdout.splitlines()[:3] == [
+        "mail[grace]",
+        "mail[ada]",
+        "report",
+    ]
+    assert cli("backfill", "crm.py", "mail", "--json").document["counts"] == {"succeeded": 2}
+    assert cli("status", "mail", "--missing", "--pipeline", "crm.py", "--json").document == {"missing": []}
+
+
+async def test_keys_are_not_written_to_a_store_that_another_process_holds(crm, cli):
+    """It says who holds it; to look is allowed."""
+    async with Runtime(Pipeline("held"), store="file://.flowstone"):
+        result = await asyncio.to_thread(cli, "partitions", "add", "customers", "ada")
+        assert (await asyncio.to_thread(cli, "partitions", "list", "customers")).status == 0
+    assert result.status == 1
+    assert "process" in result.stderr
+
+
+def test_a_database_that_nobody_has_used_yet(crm, cli, database, monkeypatch):
+    """Adding keys makes the schema, as computing does; looking makes nothing."""
+    monkeypatch.setenv("FLOWSTONE_STORE", database)
+    assert cli("partitions", "add", "customers", "ada").status == 0
+    assert cli("partitions", "list", "customers").stdout == "ada\n"
+    assert cli("backfill", "crm.py", "mail", "--json").document["counts"] == {"succeeded": 1}
+    assert cli("status", "--failed", "--pipeline", "crm.py", "--json").document == {"failed": []}
+    assert ids(cli("runs", "--asset", "mail", "--status", "succeeded", "--json"))
