@@ -16,8 +16,10 @@ __all__ = ["home", "misspelt", "options", "settings"]
 
 
 def home() -> Path:
-    """The folder for what the command line keeps: `.flowstone` of the current one, or `FLOWSTONE_HOME`."""
-    return Path(os.environ.get("FLOWSTONE_HOME") or ".flowstone").expanduser()
+    """The setting `home`: the folder of the command line, `.flowstone` of the current one or `FLOWSTONE_HOME`."""
+    from flowstone.runtime.options import Options  # noqa: PLC0415 - `flowstone --help` does without
+
+    return Path(os.environ.get("FLOWSTONE_HOME") or Options.home).expanduser()
 
 
 def settings() -> Settings | None:

@@ -42,7 +42,8 @@ class Settings(BaseSettings):
 
     Attributes:
         store: Where runs are remembered: `memory://`, `file://DIR`, …
-        home: Folder for what the command line keeps.
+        home: Folder of the command line, where its default store is. It goes by `FLOWSTONE_HOME` alone; given in
+            code it changes nothing, because a runtime in code names its store.
         lease: Seconds a node's heartbeat lease lasts.
         shutdown_timeout: Seconds that running work gets to finish when the runtime stops; then it is
             cancelled.
