@@ -133,6 +133,16 @@ def test_cancelling_stops_what_runs_and_records_what_does_not() -> None:
     assert state.apply(cancelled(plan, 3)) == [FinishRun(Status.CANCELLED)]
 
 
+def test_an_attempt_that_would_be_retried_while_the_run_is_cancelled_ends_cancelled() -> None:
+    """No delay is waited for any more."""
+    plan = HandPlan({"a": 1})
+    state = make(plan)
+    state.begin()
+    state.apply(cancel_requested())
+    assert state.apply(retried(plan, 0, 1)) == [RecordCancelled((0,))]
+    assert state.apply(cancelled(plan, 0)) == [FinishRun(Status.CANCELLED)]
+
+
 def test_what_depends_on_a_cancelled_step_is_cancelled_with_it() -> None:
     """Not skipped: nothing failed. Whether it was blocked by that step already, or is examined after it."""
     plan = HandPlan({"a": 1, "b": 1, "c": 1}, {"b": {"a": same}, "c": {"b": same}})

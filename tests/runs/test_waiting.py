@@ -191,7 +191,9 @@ def test_a_parked_run_is_replayed_as_after_a_restart():
     """What waits still waits, and is woken by what was recorded; nothing of it is a suspect."""
     plan = HandPlan({"a": 2, "b": 2}, {"b": {"a": same}})
     log = [started(plan, 0, 1), waiting(plan, 0, 1), started(plan, 1, 1), waiting(plan, 1, 1)]
-    assert resumed(plan, *log).begin() == [ParkRun()]
+    state = resumed(plan, *log)
+    assert state.begin() == [ParkRun()]
+    assert (state.waiting, state.held, state._attempts.numbers) == (2, 0, {})
     state = resumed(plan, *log, woken(plan, 1, 1))
     assert (state.lost(1), state.attempt_of(0), state.attempt_of(1)) == ([], 1, 1)
     assert state.begin() == [StartStep(1, 2)]
