@@ -39,13 +39,13 @@ class StartStep:
     Attributes:
         step: The step.
         attempt: The attempt's number.
-        alone: Whether nothing else may run beside it on its node: an earlier attempt went with its process.
+        exclusive: Whether nothing else may run beside it on its node: an earlier attempt went with its process.
         failed: How many attempts before it failed by themselves; only those count against `Retry.attempts`.
     """
 
     step: int
     attempt: int
-    alone: bool = False
+    exclusive: bool = False
     failed: int = 0
 
 

@@ -34,9 +34,9 @@ class Starts:
     """
 
     __slots__ = (
-        "_alone",
         "_attempts",
-        "_lone",
+        "_exclusive",
+        "_exclusive_step",
         "_sources",
         "_states",
         "_unblocked",
@@ -50,14 +50,14 @@ class Starts:
         self._attempts = attempts
         self._unblocked: deque[int] = deque()
         self._sources: deque[int] = deque()
-        self._alone: deque[int] = deque()
-        self._lone: int | None = None  # A step that runs alone.
+        self._exclusive: deque[int] = deque()
+        self._exclusive_step: int | None = None  # The step that runs with nothing beside it.
         self.slots = slots
         self.held = False
         self.running: dict[int, None] = {}
 
     def __len__(self) -> int:
-        return len(self._unblocked) + len(self._sources) + len(self._alone) + len(self.running)
+        return len(self._unblocked) + len(self._sources) + len(self._exclusive) + len(self.running)
 
     def unblocked(self, step: int) -> None:
         """A step is ready that goes before new sources."""
@@ -69,21 +69,21 @@ class Starts:
         self._states[step] = READY
         self._sources.append(step)
 
-    def alone(self, step: int) -> None:
-        """A step is ready that must run alone."""
+    def exclusive(self, step: int) -> None:
+        """A step is ready that must run with nothing beside it."""
         self._states[step] = READY
-        self._alone.append(step)
+        self._exclusive.append(step)
 
     def over(self, step: int) -> None:
         """A step runs no more."""
         del self.running[step]
-        if step == self._lone:
-            self._lone = None
+        if step == self._exclusive_step:
+            self._exclusive_step = None
 
     def drop_ready(self) -> list[int]:
         """Forget the steps that are ready; returns them."""
-        steps = [*self._unblocked, *self._sources, *self._alone]
-        for queue in (self._unblocked, self._sources, self._alone):
+        steps = [*self._unblocked, *self._sources, *self._exclusive]
+        for queue in (self._unblocked, self._sources, self._exclusive):
             queue.clear()
         return steps
 
@@ -92,11 +92,11 @@ class Starts:
         running, numbers = self.running, self._attempts.numbers
         while len(running) < self.slots:
             queue = self._unblocked or self._sources
-            if self._alone or self._lone is not None:
+            if self._exclusive or self._exclusive_step is not None:
                 if running:
                     return
-                queue = self._alone
-                self._lone = queue[0]
+                queue = self._exclusive
+                self._exclusive_step = queue[0]
             if not queue:
                 return
             step = queue.popleft()
@@ -106,5 +106,5 @@ class Starts:
                 commands.append(StartStep(step, 1))
             else:
                 attempt = self._attempts.begin(step)
-                alone = queue is self._alone
-                commands.append(StartStep(step, attempt, alone, self._attempts.failures(step)))
+                exclusive = queue is self._exclusive
+                commands.append(StartStep(step, attempt, exclusive, self._attempts.failures(step)))

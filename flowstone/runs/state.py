@@ -361,7 +361,7 @@ class RunState:
             return
         if begun:
             self._attempts.lost(step, attempt)
-            self._starts.alone(step)
+            self._starts.exclusive(step)
         else:
             self._attempts.over(step, attempt)
             self._starts.unblocked(step)
@@ -398,7 +398,7 @@ class RunState:
         if self._attempts.numbers and step in self._attempts.numbers:
             if step in self._attempts.suspects:
                 self._attempts.suspects.discard(step)
-                self._starts.alone(step)
+                self._starts.exclusive(step)
             else:
                 self._starts.unblocked(step)
         elif self._reuses and self.plan.of(step).refresh != "all":

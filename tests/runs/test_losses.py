@@ -40,8 +40,8 @@ def test_steps_in_flight_run_alone_one_after_another():
     """Each of them may be what killed the process; the others wait until all of them are done."""
     plan = HandPlan({"a": 4})
     state = resumed(plan, started(plan, 0, 1), started(plan, 2, 1))
-    assert state.begin() == [StartStep(0, 2, alone=True)]
-    assert state.apply(succeeded(plan, 0, 2)) == [StartStep(2, 2, alone=True)]
+    assert state.begin() == [StartStep(0, 2, exclusive=True)]
+    assert state.apply(succeeded(plan, 0, 2)) == [StartStep(2, 2, exclusive=True)]
     assert state.apply(succeeded(plan, 2, 2)) == [StartStep(1, 1), StartStep(3, 1)]
 
 
@@ -49,7 +49,7 @@ def test_a_suspect_that_is_retried_is_one_no_more():
     """It has shown that it fails without ending the process, so its next attempt needs no quarantine."""
     plan = HandPlan({"a": 2})
     state = resumed(plan, started(plan, 0, 1))
-    assert state.begin() == [StartStep(0, 2, alone=True)]
+    assert state.begin() == [StartStep(0, 2, exclusive=True)]
     assert state.apply(retried(plan, 0, 2)) == [RetryStep(0, 1.0), StartStep(1, 1)]
 
 
@@ -84,7 +84,7 @@ def test_a_cancel_reaches_those_that_wait_to_run_alone():
     """They end cancelled without another attempt."""
     plan = HandPlan({"a": 2})
     state = resumed(plan, started(plan, 0, 1), started(plan, 1, 1))
-    assert state.begin() == [StartStep(0, 2, alone=True)]
+    assert state.begin() == [StartStep(0, 2, exclusive=True)]
     orders = state.apply(cancel_requested())
     assert RecordCancelled((1,)) in orders
     state.apply(cancelled(plan, 1))
@@ -99,7 +99,7 @@ def test_an_attempt_lost_while_the_run_goes_on_is_made_again_alone():
     assert state.begin() == [StartStep(0, 1), StartStep(1, 1)]
     assert state.apply(AttemptLost(0, 1)) == []
     assert state.losses(0) == 1
-    assert state.apply(succeeded(plan, 1, 1)) == [StartStep(0, 2, alone=True)]
+    assert state.apply(succeeded(plan, 1, 1)) == [StartStep(0, 2, exclusive=True)]
     assert state.apply(succeeded(plan, 0, 2)) == [StartStep(2, 1)]
 
 
@@ -142,9 +142,9 @@ def test_losses_count_the_same_live_and_replayed():
     """Those of former processes, and those of other nodes while the run went on."""
     plan = HandPlan({"a": 1})
     state = resumed(plan, started(plan, 0, 1))
-    assert state.begin() == [StartStep(0, 2, alone=True)]
+    assert state.begin() == [StartStep(0, 2, exclusive=True)]
     assert state.losses(0) == 1
-    assert state.apply(AttemptLost(0, 2)) == [StartStep(0, 3, alone=True)]
+    assert state.apply(AttemptLost(0, 2)) == [StartStep(0, 3, exclusive=True)]
     assert state.losses(0) == 2
     again = resumed(plan, *(started(plan, 0, attempt) for attempt in (1, 2, 3)))
     assert (again.losses(0), again.lost(3)) == (2, [(0, 3)])
@@ -166,7 +166,7 @@ def test_only_failures_count_against_the_retries_of_an_asset():
     state.begin()
     state.apply(retried(plan, 0, 1))
     assert state.apply(RetryDue(0)) == [StartStep(0, 2, failed=1)]
-    assert state.apply(AttemptLost(0, 2)) == [StartStep(0, 3, alone=True, failed=1)]
+    assert state.apply(AttemptLost(0, 2)) == [StartStep(0, 3, exclusive=True, failed=1)]
     assert state.apply(AttemptLost(0, 3, begun=False)) == [StartStep(0, 4, failed=1)]
     assert state.apply(released(plan, 0, 4)) == [RetryStep(0, 0.0)]
     assert state.apply(RetryDue(0)) == [StartStep(0, 5, failed=1)]
@@ -200,7 +200,7 @@ def test_no_suspect_ever_runs_beside_another_step(data, size, max_parallel):
         for order in orders:
             if isinstance(order, StartStep):
                 running[order.step] = order.attempt
-                assert order.alone == (order.step in suspects)
+                assert order.exclusive == (order.step in suspects)
         if not running:
             break
         assert len(running) <= max_parallel
@@ -223,7 +223,7 @@ def test_what_goes_on_in_another_process_is_kept():
     assert state.begin(kept={0, 2}) == []
     assert state.running == (0, 2)
     assert state.apply(succeeded(plan, 2, 1)) == []
-    assert state.apply(succeeded(plan, 0, 1)) == [StartStep(1, 2, alone=True)]
+    assert state.apply(succeeded(plan, 0, 1)) == [StartStep(1, 2, exclusive=True)]
     assert (state.losses(0), state.losses(1)) == (0, 1)
 
 

@@ -235,7 +235,7 @@ def test_waiting_does_not_clear_past_failures_nor_losses():
     """They still count when the step is woken."""
     plan = HandPlan({"a": 1})
     state = resumed(plan, started(plan, 0, 1))
-    assert state.begin() == [StartStep(0, 2, alone=True)]
+    assert state.begin() == [StartStep(0, 2, exclusive=True)]
     state.apply(waiting(plan, 0, 2))
     assert state.losses(0) == 1
     assert state.apply(woken(plan, 0, 2)) == [StartStep(0, 3)]

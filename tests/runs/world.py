@@ -97,7 +97,7 @@ class World:
         self.to_record: list[Any] = []
         self.ended: dict[int, Status] = {}
         self.attempts: Counter[int] = Counter()
-        self.alone: int | None = None
+        self.exclusive: int | None = None
         self.losses: Counter[int] = Counter()
         self.failures: Counter[int] = Counter()
         self.finish: Status | None = None
@@ -107,15 +107,15 @@ class World:
     def take(self, commands: list[Any]) -> None:
         for command in commands:
             match command:
-                case StartStep(step, attempt, alone, failures):
+                case StartStep(step, attempt, exclusive, failures):
                     assert step not in self.running, "started while it runs"
-                    assert self.alone is None, "started beside one that runs alone"
-                    assert not (alone and self.running), "started alone beside others"
+                    assert self.exclusive is None, "started beside one that must run alone"
+                    assert not (exclusive and self.running), "started beside others though exclusive"
                     assert failures == self.failures[step]
-                    self.alone = step if alone else None
+                    self.exclusive = step if exclusive else None
                     assert step not in self.ended, "started after its end"
                     assert attempt == self.attempts[step] + 1, "attempts are numbered without gaps"
-                    assert not alone or self.losses[step], "alone without a reason"
+                    assert not exclusive or self.losses[step], "exclusive without a reason"
                     for up in self.plan.upstream_steps(step):
                         assert self.ended.get(up) in (Status.SUCCEEDED, Status.REUSED), "before its inputs"
                     self.attempts[step] = attempt
@@ -229,8 +229,8 @@ class World:
 
     def leave(self, step: int) -> int:
         """The step's attempt runs no more; returns its number."""
-        if self.alone == step:
-            self.alone = None
+        if self.exclusive == step:
+            self.exclusive = None
         return self.running.pop(step)
 
     def cancel(self) -> None:
@@ -258,7 +258,7 @@ class Resumed(World):
         self.running, self.stopping, self.timers, self.checks, self.to_record = {}, set(), [], [], []
         self.ended = dict(before.ended)
         self.attempts = Counter(before.begun())
-        self.alone = None
+        self.exclusive = None
         self.losses = before.losses + Counter(state.running)
         self.failures = Counter(before.failures)
         self.finish = None

@@ -93,7 +93,7 @@ class StepLeases:
         """Lend a step that is to start, if another node is the better place; it is granted with `flush`."""
         asset, _, key = self._run.plan.step(order.step)
         self._since[order.step] = self._ctx.clock.monotonic()
-        if order.alone or not self._may_travel(asset) or not self._times.worth_lending(asset):
+        if order.exclusive or not self._may_travel(asset) or not self._times.worth_lending(asset):
             return False
         node = self._place(busy_here)
         if node == self._ctx.node:

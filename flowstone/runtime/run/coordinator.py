@@ -362,7 +362,7 @@ class RunCoordinator(Actor):
 
     def _start(self, order: StartStep) -> None:
         run, step = self._run, order.step
-        if order.alone and self._state.losses(step) >= self._ctx.settings.lost_attempts:
+        if order.exclusive and self._state.losses(step) >= self._ctx.settings.lost_attempts:
             lost = PlannedStep.of(run.record.id, run.plan, step, order.attempt)
             self._write([endings.lost_too_often(lost, self._ctx.clock.now())], [step])
             return
@@ -375,7 +375,7 @@ class RunCoordinator(Actor):
             self._epoch,
             step,
             order.attempt,
-            exclusive=order.alone,
+            exclusive=order.exclusive,
             failed=order.failed,
         )
         self._attempts[step] = attempt
