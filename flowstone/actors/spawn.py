@@ -152,25 +152,30 @@ class Driven(Coroutine[Any, Any, None]):
         if self.coroutine is not None and (halt is None or not halt.killed):
             if self.task is None:
                 self.task = asyncio.current_task()  # Begun eagerly.
+            result, error = None, None
             try:
                 return self.coroutine.send(value)
             except StopIteration as stop:
-                self._finish(stop.value, None)
-            except BaseException as error:
-                self._finish(None, error)
-                del self  # From Python 3.12 on the error's frames keep this one: no cycle through it.
+                result = stop.value
+            except BaseException as raised:
+                error = raised
+            # Not in a handler: what begins in the turn of this end would have the exception for its context.
+            self._finish(result, error)
+            del self, error  # From Python 3.12 on the error's frames keep this one: no cycle through it.
         raise StopIteration
 
     def throw(self, *error: Any) -> Any:
         halt = self.halt
         if self.coroutine is not None and (halt is None or not halt.killed):
+            result, failure = None, None
             try:
                 return self.coroutine.throw(*error)
             except StopIteration as stop:
-                self._finish(stop.value, None)
+                result = stop.value
             except BaseException as raised:
-                self._finish(None, raised)
-                del self  # As in send.
+                failure = raised
+            self._finish(result, failure)  # As in send.
+            del self, failure, error
         raise StopIteration
 
     def close(self) -> None:

@@ -19,12 +19,13 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-__all__ = ["OneShot", "find_one_shot"]
+__all__ = ["PLAIN", "OneShot", "find_one_shot"]
 
 _DEEPEST: Final = 3
 _MOST: Final = 1_000
 
-_PLAIN: Final = frozenset({type(None), bool, int, float, complex, str, bytes, bytearray})
+PLAIN: Final = frozenset({type(None), bool, int, float, complex, str, bytes, bytearray})
+"""The types of values in which there is nothing to look for."""
 _INSTEAD: Final[tuple[tuple[type, str], ...]] = (
     (Iterator, "list(...)"),
     (AsyncIterator, "[item async for item in ...]"),
@@ -79,7 +80,7 @@ def find_one_shot(value: object) -> OneShot | None:
     fields of dataclasses, pydantic models and attrs classes: at the first thousand in all, however large the value
     is. Other objects may own an iterator for purposes of their own, and are not searched.
     """
-    if type(value) in _PLAIN:
+    if type(value) in PLAIN:
         return None
     parts = [_Part(value)]
     harmless: set[type] = set(_CONTAINERS)
@@ -94,7 +95,7 @@ def find_one_shot(value: object) -> OneShot | None:
         if part.depth < _DEEPEST and len(parts) <= _MOST:
             steps = islice(_steps(part.value), _MOST)
             parts += [
-                _Part(item, part.depth + 1, step, part) for step, item in steps if type(item) not in _PLAIN
+                _Part(item, part.depth + 1, step, part) for step, item in steps if type(item) not in PLAIN
             ]
     return None
 
@@ -103,12 +104,12 @@ def _steps(value: Any) -> Iterable[tuple[str, Any]]:
     """Each part of a container with the way to it, by the base's own iterator: subclasses may run anything."""
     kind = type(value)
     if issubclass(kind, dict):
-        if _PLAIN.issuperset(map(type, islice(dict.values(value), _MOST))):
+        if PLAIN.issuperset(map(type, islice(dict.values(value), _MOST))):
             return ()
         return ((f"[{_shown(key)}]", item) for key, item in dict.items(value))
     for base in _ITEMS:
         if issubclass(kind, base):
-            if _PLAIN.issuperset(map(type, islice(base.__iter__(value), _MOST))):
+            if PLAIN.issuperset(map(type, islice(base.__iter__(value), _MOST))):
                 return ()
             return ((f"[{index}]", item) for index, item in enumerate(base.__iter__(value)))
     names = _field_names(kind)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from flowstone.errors import IOManagerError, ResourceUnavailable
@@ -42,7 +42,8 @@ class RuntimeContext:
     `io` and `resources` hold the processes that run at this moment; each enters and leaves by itself, so a
     restart of any supervisor above it changes nothing for those who look it up. `notifications` and `peers` are
     silent and empty where no other node shares the store. `memory` is what a `MemoryStore`, and no other,
-    remembers: its steps need not wait for it.
+    remembers: its steps need not wait for it. `suspending` names the assets whose functions have been seen to wait
+    for something: to begin one of them in the turn of its start gains nothing.
     """
 
     node: str
@@ -64,6 +65,7 @@ class RuntimeContext:
     failures: FailureLog
     alarms: Alarms
     memory: History | None = None
+    suspending: set[str] = field(default_factory=set)
 
     def publish(self, snapshot: Snapshot) -> None:
         """Make this the current snapshot.

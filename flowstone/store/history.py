@@ -82,11 +82,13 @@ class History:
 
     def start(self, started: Started, epoch: int) -> None:
         """Record the start of an attempt."""
-        self._writable(started[1]).start(started, epoch)
+        run = self._runs.get(started[1]) or self._writable(started[1])
+        run.start(started, epoch)
 
     def succeed(self, event: StepSucceeded, epoch: int) -> None:
         """Record a success whose record is dated and says what the event says."""
-        self._writable(event.run_id).succeed(event, epoch)
+        run = self._runs.get(event.run_id) or self._writable(event.run_id)
+        run.succeed(event, epoch)
         self.ledger.record(event.materialization)
 
     def write_many(self, events: Sequence[Event], epoch: int) -> None:

@@ -152,20 +152,15 @@ class RunLog:
         record = event.materialization
         asset, key = record.asset, record.partition_key
         steps = self._steps.get(asset)
-        if (
-            self._attempts
-            or self.finished
-            or epoch < self._epoch
-            or steps is None
-            or key in steps
-            or _SUCCEEDED not in self._by_status
-        ):
+        if self._attempts or self.finished or epoch < self._epoch or (steps is not None and key in steps):
             self.check(event, epoch)
             self.add(event)
             return
+        if steps is None:
+            steps = self._steps[asset] = {}
         steps[key] = record
         self.records.append(record)
-        self._by_status[_SUCCEEDED].append(record)
+        self._by_status.setdefault(_SUCCEEDED, []).append(record)
         self.log.entries.append(record)
 
     def claim(self, owner: str, epoch: int) -> RunRecord:

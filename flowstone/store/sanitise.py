@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from flowstone.runs.events import Event
     from flowstone.runs.records import Failure, Materialization, RunRecord, RunRequest
 
-__all__ = ["sanitised", "sanitised_run"]
+__all__ = ["sanitised", "sanitised_record", "sanitised_run"]
 
 _TEXTS: Final = frozenset({str, type(None)})
 _E = TypeVar("_E", bound="Event")
@@ -37,7 +37,8 @@ def sanitised_run(run: RunRecord) -> RunRecord:
     return replace(run, request=_request(run.request))
 
 
-def _record(record: Materialization) -> Materialization:
+def sanitised_record(record: Materialization) -> Materialization:
+    """The record with storable texts and metadata."""
     if (
         not record.metadata
         and record.failure is None
@@ -84,7 +85,7 @@ def _named(event: Any) -> Any:
 
 
 def _ending(event: Any) -> Any:
-    record = _record(event.materialization)
+    record = sanitised_record(event.materialization)
     return event if record is event.materialization else replace(event, materialization=record)
 
 

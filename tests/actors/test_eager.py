@@ -441,6 +441,28 @@ async def test_a_timeout_strikes_it(start):
     assert handle.result == "late"
 
 
+@pytest.mark.parametrize("error", [None, ValueError("boom"), SystemExit(3)])
+@pytest.mark.parametrize("suspends", [False, True])
+async def test_what_begins_at_its_end_has_not_its_exception_for_a_context(start, suspends, error):
+    """The end of one task is handled outside of every handler: what another one raises there is its own."""
+    raised = []
+
+    async def ends():
+        if suspends:
+            await turns(1)
+        if error is not None:
+            raise error
+
+    def begin_another(*_):
+        try:
+            raise Boom
+        except Boom as boom:
+            raised.append(boom)
+
+    await start(ends(), begin_another).down()
+    assert raised[0].__context__ is None
+
+
 async def test_it_leaves_no_garbage(start):
     """Ended at once, later, or badly."""
 

@@ -29,7 +29,7 @@ async def test_what_is_asked_is_heard_once(run, request_):
     run.ask(Cancel("asked"))
     run.ask(Cancel("timeout"))
     assert heard == [request_] if isinstance(request_, Cancel) else [request_, Cancel("asked")]
-    assert run.asked(type(request_))
+    assert type(request_) in run.requests
     assert run.cancelled == "asked"
 
 

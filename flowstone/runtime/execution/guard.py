@@ -76,7 +76,8 @@ async def call_async(
         value = function(**arguments)
         if type(value) is CoroutineType or isawaitable(value):
             value = await value
-        return True, _finished(value)
+        kind = type(value)
+        return True, _finished(value) if kind is Output or kind is CoroutineType else value
     except BaseException as error:  # the guard: see the module docstring
         leave_fork(process, error)
         return False, _failed(error, retry, caught)

@@ -116,6 +116,8 @@ class Attempt:
     ) -> None:
         self.asset_name, self.partition, self.key = plan.step(step)
         self.asset: Asset[..., Any] = plan.graph.assets[self.asset_name]
+        self.version = self.asset.version
+        self.io = self.asset.io
         self.run_id = run_id
         self.epoch = epoch
         self.step = step
@@ -131,14 +133,6 @@ class Attempt:
         return (
             self.asset.name if self.key is None else f"{self.asset.name}[{partition_label(self.partition)}]"
         )
-
-    @property
-    def version(self) -> str | None:
-        return self.asset.version
-
-    @property
-    def io(self) -> str:
-        return self.asset.io
 
     @property
     def metadata(self) -> Any:
@@ -189,6 +183,10 @@ class Attempt:
         if self.stopping is None and self.handle is not None and self.handle.cancelled_by_us:
             raise asyncio.CancelledError
         return await self._record(self._ending(result))
+
+    def take_handle(self, handle: TaskHandle) -> None:
+        """Its task is about to begin."""
+        self.handle = handle
 
     def stop(self, why: Literal["cancelled", "timeout", "shutdown"]) -> None:
         """Begin to stop it: one cancel, the deadline, then the kill."""
@@ -319,9 +317,9 @@ class Attempt:
     async def _call_on_loop(self, arguments: dict[str, Any]) -> Outcome:
         """Call it here. When it has returned, nothing that it set in motion goes on."""
         self._child_tasks = child_tasks = ChildTasks()
-        CHILD_TASKS.set(child_tasks)
+        outside = CHILD_TASKS.set(child_tasks)
         outcome = await call_async(self.asset.function, arguments, self.asset.retry, self._catch)
-        CHILD_TASKS.set(None)
+        CHILD_TASKS.reset(outside)
         handle = self.handle
         if handle is not None and handle.task is not None and (child_tasks.tasks or handle.task.cancelling()):
             await self._clear_away(handle, handle.task, child_tasks)

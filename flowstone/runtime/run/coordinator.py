@@ -1,8 +1,11 @@
 """The actor that drives one run: it feeds what happens to the pure state machine and carries out its orders.
 
 It owns no decision (those are `RunState`'s) and does no I/O of its own while steps run: attempts record their
-own ends and then tell the coordinator, one message a step; look-ups and batches of records run as tasks beside
-the attempts. So its mailbox is never blocked, and a cancel gets in whatever the store does.
+own ends and then tell the coordinator; look-ups and batches of records run as tasks beside the attempts. So its
+mailbox is never blocked, and a cancel gets in whatever the store does.
+
+The end of an attempt is handled where it happens, as long as nobody has asked anything of the run: at once between
+two messages, within one after it. Otherwise it is a message like every other one, and waits behind what was asked.
 
 After a crash its supervisor stops every attempt and starts a fresh coordinator, which claims the run anew (so
 that nothing of the last incarnation can be recorded any more), replays what is recorded and goes on.
@@ -11,6 +14,7 @@ that nothing of the last incarnation can be recorded any more), replays what is 
 from __future__ import annotations
 
 import logging
+from collections import deque
 from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING, Any, TypeAlias, assert_never
@@ -66,7 +70,17 @@ if TYPE_CHECKING:
     from flowstone.runtime.run.remote_steps import RemoteSteps, Spread
     from flowstone.store.cluster import StepLease
 
-__all__ = ["Asked", "Broken", "Checked", "Message", "Recorded", "RunCoordinator", "Signalled", "StepEnded"]
+__all__ = [
+    "Asked",
+    "Broken",
+    "Checked",
+    "Message",
+    "Recorded",
+    "RunCoordinator",
+    "Settled",
+    "Signalled",
+    "StepEnded",
+]
 
 
 @frozen
@@ -74,7 +88,7 @@ class StepEnded(Cast["RunCoordinator"]):
     """An attempt is over: its recorded end, or None if its task did not live to record one."""
 
     attempt: Attempt
-    event: Event | None
+    event: AttemptEnd | None
     exit: Exit
 
 
@@ -115,7 +129,15 @@ class Broken(Cast["RunCoordinator"]):
     error: BaseException
 
 
-Message: TypeAlias = StepEnded | Recorded | Checked | Signalled | Asked | Broken
+@frozen
+class Settled(Cast["RunCoordinator"]):
+    """What was handled between two messages has brought the run to its end, or an error of ours to light."""
+
+    error: BaseException | None = None
+
+
+_OtherMessage: TypeAlias = Settled | Recorded | Checked | Signalled | Asked | Broken
+Message: TypeAlias = StepEnded | _OtherMessage
 
 
 _log = logging.getLogger(__name__)
@@ -144,6 +166,9 @@ class RunCoordinator(Actor):
         self._state = RunState(run.plan, max_parallel=limit)
         self._final: Status | None = None
         self._releasing = False
+        self._draining = False
+        self._ended: deque[tuple[Attempt, AttemptEnd | None, Exit]] = deque()
+        self._busy = True  # Until it has begun, and whenever it is within a message.
         self._remote_steps: RemoteSteps | None = None
         self._kept: dict[int, StepLease] = {}
         self._attempt = Attempt if ctx.memory is None else MemoryAttempt
@@ -155,14 +180,19 @@ class RunCoordinator(Actor):
         self._me = me
 
     def handle(self, message: Message) -> Coroutine[Any, Any, None] | None:
-        """Plain for the message that comes once a step; only ending a run waits for anything."""
-        self._take(message)
-        return self._settle()
+        """Plain for the messages that come with the steps; only ending a run waits for anything."""
+        self._busy = True
+        if isinstance(message, StepEnded):
+            self._step_ended(message.attempt, message.event, message.exit)
+        else:
+            self._take(message)
+        return self._settled()
 
-    def _take(self, message: Message) -> None:
+    def _take(self, message: _OtherMessage) -> None:
         match message:
-            case StepEnded():
-                self._step_ended(message)
+            case Settled(error):
+                if error is not None:
+                    raise error
             case Checked(reused, needed):
                 self._looked()
                 for step, event in reused:
@@ -185,6 +215,7 @@ class RunCoordinator(Actor):
             case Cancel():
                 self._obey(self._state.apply(self._record_cancel()))
             case Drain():
+                self._draining = True
                 self._obey(self._state.apply(HoldStarts()))
             case GiveUp():
                 self._give_up(StaleWrite(f"run {self._run.record.id} is driven by another node"))
@@ -193,17 +224,43 @@ class RunCoordinator(Actor):
             case _:
                 assert_never(request)
 
-    def _settle(self) -> Coroutine[Any, Any, None] | None:
+    def _settled(self) -> Coroutine[Any, Any, None] | None:
         """After a message: end the run if it has come to its end."""
+        self._handle_ended()
         if self._final is not None:
             return self._finish(self._final)
         if self._releasing and not self._attempts:
             return self._release()
         if self._remote_steps is not None:
             self._remote_steps.flush()
-        if self._run.asked(Drain) and not (self._attempts or self._remote_steps):
+        if self._draining and not (self._attempts or self._remote_steps):
             self._run.ask(Cancel("asked"))
+        self._busy = False
         return None
+
+    def _handle_ended(self) -> None:
+        """Handle the ends that came up meanwhile: those of attempts that ended as soon as they were begun."""
+        while self._ended:
+            attempt, event, how = self._ended.popleft()
+            if self._run.requests:
+                self._me.ref.cast(StepEnded(attempt, event, how))
+            else:
+                self._step_ended(attempt, event, how)
+
+    def _handle_here(self) -> None:
+        """Handle ends between two messages: what a message would come to, in fewer steps."""
+        self._busy = True
+        try:
+            self._handle_ended()
+            if self._final is not None:
+                self._me.ref.cast(Settled())  # The rest waits for the store.
+                return
+            if self._remote_steps is not None:
+                self._remote_steps.flush()
+        except BaseException as error:  # It is the actor that crashes, not the attempt.
+            self._me.ref.cast(Settled(error))
+        else:
+            self._busy = False
 
     async def handle_continue(self, me: Me) -> None:  # noqa: ARG002 - the hook's signature
         """Replay and go on. Not in `on_start`, which must not need the store to answer."""
@@ -213,11 +270,12 @@ class RunCoordinator(Actor):
             # An outage, or somebody else's run by now; a restart would meet the same.
             self._give_up(error)
             return
-        ending = self._settle()
+        ending = self._settled()
         if ending is not None:
             await ending
 
     def on_stop(self, exit: Exit) -> None:  # noqa: A002, ARG002 - the hook's signature
+        self._busy = True
         self._run.listen_no_more()
         if self._remote_steps is not None:
             self._remote_steps.close()
@@ -385,13 +443,30 @@ class RunCoordinator(Actor):
         """A slot is free. False if the attempt is not wanted any more."""
         if self._attempts.get(attempt.step) is not attempt or not self._me.ref.alive:
             return False
-        attempt.handle = self._steps.start(attempt.name, attempt.run(), attempt.task_over)
         attempt.on_over = self._attempt_over
+        ctx = self._ctx
+        if (
+            ctx.memory is None
+            or attempt.asset_name in ctx.suspending
+            or (ctx.stream.heard and ctx.stream.unread)
+        ):
+            attempt.handle = self._steps.start(attempt.name, attempt.run(), attempt.task_over)
+            return True
+        handle = self._steps.start(
+            attempt.name, attempt.run(), attempt.task_over, eager=True, on_start=attempt.take_handle
+        )
+        if handle.exit is None and attempt.started_at is not None:
+            ctx.suspending.add(attempt.asset_name)
         return True
 
     def _attempt_over(self, attempt: Attempt, event: AttemptEnd | None, how: Exit) -> None:
         self._ctx.admission.leave(attempt)
-        self._me.ref.cast(StepEnded(attempt, event, how))
+        if self._run.requests:
+            self._me.ref.cast(StepEnded(attempt, event, how))
+            return
+        self._ended.append((attempt, event, how))
+        if not self._busy and self._me.ref.alive:
+            self._handle_here()
 
     def _stop_attempts(self, steps: Sequence[int]) -> None:
         for step in steps:
@@ -412,21 +487,20 @@ class RunCoordinator(Actor):
                 self._ctx.admission.withdraw(attempt)
             self._write([attempt.withdrawn()], [step])
 
-    def _step_ended(self, message: StepEnded) -> None:
-        attempt = message.attempt
+    def _step_ended(self, attempt: Attempt, event: AttemptEnd | None, how: Exit) -> None:
         if self._attempts.get(attempt.step) is not attempt:
             return
         del self._attempts[attempt.step]
         if self._remote_steps is not None:
             self._remote_steps.stayed(attempt.step, attempt.asset.name)
-        if message.event is not None:
-            if type(message.event) is StepFailed:
+        if event is not None:
+            if type(event) is StepFailed:
                 self._run.step_failed(attempt.caught if attempt.stopping is None else None)
             attempt.caught = None
-            self._obey(self._state.apply(message.event, attempt.step))
+            self._obey(self._state.apply(event, attempt.step))
             return
-        if isinstance(message.exit, Crashed):
-            error = message.exit.error
+        if isinstance(how, Crashed):
+            error = how.error
             if isinstance(error, StaleWrite) and self._ctx.store.cluster is not None:
                 # The step may have ended elsewhere: an attempt that was taken for lost has recorded its end.
                 self._beside(
@@ -436,12 +510,10 @@ class RunCoordinator(Actor):
             if isinstance(error, StoreUnavailable | StaleWrite):
                 self._give_up(error)
                 return
-        ending = attempt.killed(message.exit)
-        if isinstance(message.exit, Crashed):
+        ending = attempt.killed(how)
+        if isinstance(how, Crashed):
             with suppress(BaseException):  # The handlers of a log are the application's.
-                _log.error(
-                    "Attempt of %s crashed: %s", attempt.name, describe(message.exit.error, None).traceback
-                )
+                _log.error("Attempt of %s crashed: %s", attempt.name, describe(how.error, None).traceback)
         self._write([ending], [attempt.step])
 
     def _found(self, step: int, event: Event) -> None:

@@ -39,6 +39,7 @@ class LiveRun:
         former: Steps on record that its plan does not have: it was planned by other definitions then.
         driven_from: When it would have begun, on the monotonic clock, had it been driven without a break; of runs
             with a timeout.
+        requests: What has been asked of it, by kind.
         interrupted: Whether its tree was stopped by a restart above it, and is to be started again.
     """
 
@@ -46,7 +47,7 @@ class LiveRun:
         self.record = record
         self.plan = plan
         self.fresh = fresh
-        self._asked: dict[type[Control], Control] = {}
+        self.requests: dict[type[Control], Control] = {}
         self._listener: Callable[[Control], None] | None = None
         self.status: Status | None = None
         self.error: BaseException | None = None
@@ -87,26 +88,22 @@ class LiveRun:
 
         `wait()` tells when it has come of it.
         """
-        if self.over or type(request) in self._asked:
+        if self.over or type(request) in self.requests:
             return
-        self._asked[type(request)] = request
+        self.requests[type(request)] = request
         if self._listener is not None:
             self._listener(request)
-
-    def asked(self, kind: type[Control]) -> bool:
-        """Whether this has been asked of it."""
-        return kind in self._asked
 
     @property
     def cancelled(self) -> CancelReason | None:
         """Why it is being cancelled, or None."""
-        request = self._asked.get(Cancel)
+        request = self.requests.get(Cancel)
         return request.reason if isinstance(request, Cancel) else None
 
     def listen(self, listener: Callable[[Control], None]) -> tuple[Control, ...]:
         """Have what is asked from now on told to `listener`; what has been asked before is returned."""
         self._listener = listener
-        return tuple(self._asked.values())
+        return tuple(self.requests.values())
 
     def listen_no_more(self) -> None:
         """Nobody drives it: what is asked is kept for the next one who listens."""

@@ -13,15 +13,16 @@ kept, a failure, a cancel. `tests/runtime/test_memory_attempt.py` states that bo
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
-from flowstone.assets.one_shot import find_one_shot
+from flowstone.assets.one_shot import PLAIN, find_one_shot
 from flowstone.runs import endings
 from flowstone.runs.events import StepStarted
 from flowstone.runs.records import Failure, Input
 from flowstone.runtime.run.attempt import Attempt
 from flowstone.runtime.run.inputs import constants_of, needs_of
-from flowstone.store.sanitise import sanitised
+from flowstone.store.sanitise import sanitised_record
 
 if TYPE_CHECKING:
     from flowstone.runs.endings import AttemptEnd
@@ -49,9 +50,9 @@ class MemoryAttempt(Attempt):
         arguments = self._arguments_at_hand(memory)
         if arguments is None:
             return await self._conclude(self._produce_in_time())
-        context = self._context({})
+        context = None
         if self.asset.context_parameter is not None:
-            arguments[self.asset.context_parameter] = context
+            context = arguments[self.asset.context_parameter] = self._context({})
         try:
             ok, value = await self._call_on_loop(arguments)
         except (asyncio.CancelledError, GeneratorExit) as error:
@@ -65,7 +66,9 @@ class MemoryAttempt(Attempt):
         event = self._kept_at_hand(value)
         if event is None:
             return await self._conclude(self._keep(value))
-        memory.succeed(sanitised(event), self.epoch)
+        record = event.materialization
+        safe = sanitised_record(record)
+        memory.succeed(event if safe is record else replace(event, materialization=safe), self.epoch)
         if ctx.stream.heard:
             ctx.stream.publish(event)
         return event
@@ -86,10 +89,11 @@ class MemoryAttempt(Attempt):
         if not asset.dependencies:
             return {}
         plan, run_id, values = self._plan, self.run_id, manager.memory
-        arguments = constants_of(plan.graph, asset)
+        needs = needs_of(plan.graph, plan.view, asset, self.partition, self.key)
+        arguments = {} if len(needs) == len(asset.dependencies) else constants_of(plan.graph, asset)
         inputs: list[Input] = []
         loads = 0
-        for need in needs_of(plan.graph, plan.view, asset, self.partition, self.key):
+        for need in needs:
             loaded: dict[Any, Any] = {}
             for partition, (name, key) in zip(need.values, need.keys, strict=True):
                 record = memory.ledger.newest(name, key)
@@ -113,7 +117,9 @@ class MemoryAttempt(Attempt):
         """Put down the value and say so; None if that needs more than a dict."""
         value, version = self._unwrapped(returned)
         manager = self._ctx.io.get(self.asset.io)
-        if manager is None or manager.memory is None or find_one_shot(value) is not None:
+        if manager is None or manager.memory is None:
+            return None
+        if type(value) not in PLAIN and find_one_shot(value) is not None:
             return None
         location = manager.memory.put(self.asset_name, self.key, self.run_id, self.number, value)
         if location is None:

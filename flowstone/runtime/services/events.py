@@ -121,16 +121,21 @@ class StreamStatistics:
 
 
 class EventStream:
-    """The subscriptions of one runtime, which belong to the loop it was made on."""
+    """The subscriptions of one runtime, which belong to the loop it was made on.
+
+    Attributes:
+        heard: Whether anybody listens; events nobody hears need not be made.
+    """
 
     def __init__(self) -> None:
         self.loop = asyncio.get_running_loop()
         self._subscriptions: tuple[weakref.ref[Subscription], ...] = ()
+        self.heard = False
 
     @property
-    def heard(self) -> bool:
-        """Whether anybody listens; events nobody hears need not be made."""
-        return bool(self._subscriptions)
+    def unread(self) -> bool:
+        """Whether somebody who listens has events to read."""
+        return any(len(each) for each in self._listening())
 
     def publish(self, event: Event) -> None:
         for subscription in self._listening():
@@ -158,13 +163,16 @@ class EventStream:
         """Let it hear what is published from now on, for as long as somebody else keeps it."""
         require_loop(self.loop, "This subscription")
         self._subscriptions = (*self._subscriptions, weakref.ref(subscription, self._forget))
+        self.heard = True
 
     def remove(self, subscription: Subscription) -> None:
         """Let it hear no more."""
         self._subscriptions = tuple(each for each in self._subscriptions if each() is not subscription)
+        self.heard = bool(self._subscriptions)
 
     def _forget(self, gone: weakref.ref[Subscription]) -> None:
         self._subscriptions = tuple(each for each in self._subscriptions if each is not gone)
+        self.heard = bool(self._subscriptions)
 
     def _listening(self) -> list[Subscription]:
         return [found for each in self._subscriptions if (found := each()) is not None]
