@@ -128,14 +128,12 @@ class Asset(Generic[P, R_co]):
     def __post_init__(self) -> None:
         # Kept in the instance, where they win over the class's own: help(), inspect.signature() and
         # documentation tools then show the function.
-        function = self.function
-        self.__dict__.update(
-            __wrapped__=function,
-            __name__=getattr(function, "__name__", self.name),
-            __qualname__=getattr(function, "__qualname__", self.name),
-            __module__=getattr(function, "__module__", __name__),
-            __doc__=getattr(function, "__doc__", None),
-        )
+        function, own = self.function, self.__dict__
+        own["__wrapped__"] = function
+        own["__name__"] = getattr(function, "__name__", self.name)
+        own["__qualname__"] = getattr(function, "__qualname__", self.name)
+        own["__module__"] = getattr(function, "__module__", __name__)
+        own["__doc__"] = getattr(function, "__doc__", None)
 
     def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R_co:
         """Call the function itself: no partition, no retry, nothing is stored."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import math
+import operator
 import re
 import sys
 from collections.abc import Iterable, Mapping
@@ -46,6 +47,9 @@ class Options(NamedTuple):
     description: Any = None
 
 
+_NO_OPTIONS = Options()[1:]
+
+
 def define_asset(function: Any, options: Options, frame: FrameType) -> Asset[..., Any]:
     """The asset that a function and its options define.
 
@@ -67,8 +71,22 @@ def define_asset(function: Any, options: Options, frame: FrameType) -> Asset[...
     name = options.name if options.name is not None else _own_name(function)
     where = _checked_name(name, source)
     signature = read_signature(function, where, frame.f_locals)
-    dependencies = _dependencies(signature.dependencies, options.deps, where)
     asynchronous = is_async(function)
+    if all(map(operator.is_, options[1:], _NO_OPTIONS)):  # As of nearly every asset.
+        return Asset(
+            name,
+            function,
+            source,
+            signature.dependencies,
+            signature.resources,
+            frozenset([each.resource for each in signature.resources]),
+            signature.context,
+            run_in="loop" if asynchronous else "thread",
+            is_async=asynchronous,
+            description=_summary(function),
+            return_type=signature.return_type,
+        )
+    dependencies = _dependencies(signature.dependencies, options.deps, where)
     _check_options(options, where)
     return Asset(
         name=name,

@@ -70,9 +70,17 @@ def read_signature(function: Callable[..., Any], where: Site, local_names: Mappi
     resources: list[ResourceParameter] = []
     context: str | None = None
     for name, optional in _parameters(function, where):
-        annotation = UNANNOTATED
-        if name in annotations:
-            annotation = evaluate(annotations[name], global_names, local_names)
+        annotation = annotations.get(name, UNANNOTATED)
+        if type(annotation) is str:
+            annotation = evaluate(annotation, global_names, local_names)
+        if (
+            (type(annotation) is type or annotation is UNANNOTATED)
+            and annotation is not Context
+            and name != "context"
+        ):
+            # As nearly every parameter is: there is nothing to look for.
+            dependencies.append(Dependency(name, name, optional, annotation))
+            continue
         allowed = tuple(alternatives(annotation, global_names, local_names))
         if (resource := _resource(name, allowed, where)) is not None:
             resources.append(ResourceParameter(name, resource))
@@ -84,8 +92,9 @@ def read_signature(function: Callable[..., Any], where: Site, local_names: Mappi
             context = name
         else:
             dependencies.append(Dependency(name, name, optional, annotation))
-    returned = annotations.get("return", UNANNOTATED)
-    return_type = evaluate(returned, global_names, local_names)
+    return_type = annotations.get("return", UNANNOTATED)
+    if type(return_type) is str:
+        return_type = evaluate(return_type, global_names, local_names)
     return Signature(tuple(dependencies), tuple(resources), context, return_type)
 
 
@@ -113,6 +122,8 @@ def _call_method(function: Any) -> Any:
 
 def is_async(function: Any) -> bool:
     """Whether calling it, as it stands, gives a coroutine."""
+    if type(function) is FunctionType and not function.__dict__:
+        return bool(function.__code__.co_flags & inspect.CO_COROUTINE)
     while isinstance(function, functools.partial):
         function = function.func
     if inspect.iscoroutinefunction(function):

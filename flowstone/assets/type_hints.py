@@ -101,8 +101,8 @@ def evaluate(annotation: Any, global_names: Mapping[str, Any], local_names: Mapp
 
 
 def _meaning(text: str, global_names: Mapping[str, Any], local_names: Mapping[str, Any]) -> Any:
-    if text.isidentifier() and text not in local_names and text in global_names:
-        return global_names[text]
+    if text.isidentifier():
+        return _Names(local_names, global_names, vars(builtins))[text]
     try:
         # The text is source code of the user's own module, which has already been run.
         return eval(_compiled(text), {}, _Names(local_names, global_names, vars(builtins)))  # noqa: S307 - see above
