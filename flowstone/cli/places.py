@@ -108,15 +108,15 @@ async def written(url: str) -> AsyncIterator[Store]:
         CommandError: It is a memory store, which would forget what is written.
         StoreUnavailable: It does not open, such as a file that another process holds.
     """
-    store = store_of(url)
     if not remembers(url):
         raise _forgetful()
-    limit = options().connect_timeout
+    chosen = options()
+    store = open_store(url, auto_migrate=chosen.auto_migrate)
     try:
-        async with asyncio.timeout(limit):
+        async with asyncio.timeout(chosen.connect_timeout):
             await store.open()
     except TimeoutError:
-        raise too_late(url, limit) from None
+        raise too_late(url, chosen.connect_timeout) from None
     except StoreUnavailable as error:
         raise file_instead(url, error) from error
     try:

@@ -15,6 +15,7 @@ from flowstone.cli.places import history, shown
 from flowstone.cli.problem import CommandError
 from flowstone.cli.tables import table
 from flowstone.masking import masked
+from flowstone.printable import one_line
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -123,7 +124,7 @@ def _failures(screen: Screen, failed: Sequence[Materialization]) -> Table:
 
 
 def _of(pipeline: str | None, asset: str | None) -> str:
-    return asset or pipeline or ""
+    return one_line(asset or pipeline or "")
 
 
 def _tell_more(screen: Screen, more: int) -> None:

@@ -187,6 +187,11 @@ async def test_keys_are_not_written_to_a_store_that_another_process_holds(crm, c
 def test_a_database_that_nobody_has_used_yet(crm, cli, database, monkeypatch):
     """Adding keys makes the schema, as computing does; looking makes nothing."""
     monkeypatch.setenv("FLOWSTONE_STORE", database)
+    monkeypatch.setenv("FLOWSTONE_AUTO_MIGRATE", "false")
+    refused = cli("partitions", "add", "customers", "ada")
+    assert refused.status == 1
+    assert "flowstone migrate" in refused.stderr
+    monkeypatch.delenv("FLOWSTONE_AUTO_MIGRATE")
     assert cli("partitions", "add", "customers", "ada").status == 0
     assert cli("partitions", "list", "customers").stdout == "ada\n"
     assert cli("backfill", "crm.py", "mail", "--json").document["counts"] == {"succeeded": 1}

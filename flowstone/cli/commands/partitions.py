@@ -18,6 +18,7 @@ from flowstone.cli.options import Debug, Json, StoreUrl
 from flowstone.cli.places import history, shown, written
 from flowstone.cli.problem import CommandError
 from flowstone.cli.screen import Screen
+from flowstone.printable import one_line
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -61,7 +62,7 @@ def partitions(
         if (action == "list") == bool(keys):
             raise CommandError(
                 "`partitions list` takes no keys." if keys else f"Name the keys to {action}.",
-                f"Write `flowstone partitions {action} {name}{'' if action == 'list' else ' KEY ...'}`.",
+                f"Write `flowstone partitions {action} {one_line(name)}{'' if action == 'list' else ' KEY ...'}`.",
             )
         run_async(_list(screen, store, name) if not keys else _change(screen, store, name, action, keys))
 
@@ -88,8 +89,9 @@ async def _list(screen: Screen, url: str, name: str) -> None:
     elif found:
         screen.show(*map(key_label, found))
     else:
+        label = one_line(name)
         screen.note(
-            f"{name} has no keys in {shown(url)}: `flowstone partitions add {name} KEY ...` adds some."
+            f"{label} has no keys in {shown(url)}: `flowstone partitions add {label} KEY ...` adds some."
         )
 
 
@@ -109,7 +111,7 @@ async def _change(screen: Screen, url: str, name: str, action: str, words: Seque
     same = len(dict.fromkeys(texts)) - done
     before = {"add": "there before", "remove": "not there"}[action]
     others = f", {same:,} {'was' if same == 1 else 'were'} {before}" if same else ""
-    screen.show(f"{name}: {count(done, 'key')} {did}{others}; it has {left:,}")
+    screen.show(f"{one_line(name)}: {count(done, 'key')} {did}{others}; it has {left:,}")
 
 
 async def _known(store: Store, name: str, words: Sequence[str]) -> list[str]:
