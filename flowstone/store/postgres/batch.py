@@ -3,7 +3,8 @@
 An *entry* is what one writer wants recorded, whole or not at all. A batch holds entries that cannot concern each
 other: of one run none that touches a step another one touches, and none behind one that finishes the run; then
 whether one is accepted depends on what is stored and on nothing else in the batch. What does not fit waits for
-the next batch, and with it everything of its run, so that a run's entries keep their order.
+the next batch, and with it everything of its run, so that a run's entries keep their order. `refusal` is what a
+writer is told where the function refuses its entry.
 """
 
 from __future__ import annotations
@@ -11,11 +12,14 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
+from flowstone.assets.partition_labels import step_label
 from flowstone.runs.events import RunFinished, RunStarted, StepStarted, StepSucceeded
+from flowstone.store import refusals
 from flowstone.store.event_log import ENDINGS
 from flowstone.store.memory import location_of_payload
 from flowstone.store.postgres.columns import ending_texts, event_details, request_text
-from flowstone.store.postgres.texts import instant_text, joined, key_text
+from flowstone.store.postgres.texts import instant_text, joined, key_of, key_text
+from flowstone.store.protocol import KeyTaken, StaleWrite
 from flowstone.store.run_log import OF_ATTEMPT
 
 if TYPE_CHECKING:
@@ -26,7 +30,7 @@ if TYPE_CHECKING:
     from flowstone.runs.events import Event
     from flowstone.runs.records import RunRecord
 
-__all__ = ["Creation", "Entry", "Write", "arguments", "gather"]
+__all__ = ["Creation", "Entry", "Write", "arguments", "gather", "refusal"]
 
 _MOST: Final = 1_000  # Entries.
 _MOST_BYTES: Final = 4_000_000  # Of payloads.
@@ -214,3 +218,36 @@ def _run_texts(run: RunRecord) -> _Row:
         run.key,
         str(run.priority),
     )
+
+
+def refusal(row: Any, entry: Entry) -> StaleWrite:
+    """The error for the writer of `entry`."""
+    if isinstance(entry, Write):
+        return StaleWrite(_write_refused(row, entry))
+    assert isinstance(entry, Creation)
+    if row["reason"] == "key":
+        return KeyTaken(refusals.key_taken(row["key"], str(entry.run.key)))
+    return StaleWrite(refusals.id_taken(entry.run_id))
+
+
+def _write_refused(row: Any, entry: Write) -> str:
+    match row["reason"]:
+        case "unknown":
+            return refusals.unknown_run(entry.run_id)
+        case "finished":
+            return refusals.finished(entry.run_id)
+        case "epoch":
+            return refusals.taken_over(entry.run_id, row["number"], entry.epoch)
+        case "ended":
+            return refusals.already_recorded(_step(row), entry.run_id)
+        case _:
+            return refusals.overtaken(_step(row), _attempt(row, entry), row["number"])
+
+
+def _step(row: Any) -> str:
+    return step_label(row["asset"], key_of(row["key"]))
+
+
+def _attempt(row: Any, entry: Write) -> int:
+    """The attempt that was overtaken."""
+    return entry.steps.get((entry.run_id, row["asset"], row["key"]), 0)

@@ -25,7 +25,7 @@ from flowstone.store.postgres.listener import Listener
 from flowstone.store.postgres.queue import enqueue
 from flowstone.store.postgres.reports import report_of, report_text
 from flowstone.store.postgres.sql import query
-from flowstone.store.postgres.texts import from_json, key_of, key_text, to_json
+from flowstone.store.postgres.texts import from_json, key_columns, key_of, key_text, to_json
 from flowstone.store.protocol import StaleWrite
 from flowstone.store.sanitise import sanitised_run
 
@@ -213,18 +213,18 @@ class PostgresCluster(Cluster):
         return [_lease(row) for row in await self._database.fetch("outstanding", run_id)]
 
     async def cancel_leases(self, run_id: str, keys: Collection[StepKey]) -> None:
-        await self._database.fetch("cancel_leases", run_id, *_columns(keys))
+        await self._database.fetch("cancel_leases", run_id, *key_columns(keys))
 
     async def settle(self, run_id: str, keys: Collection[StepKey] | None) -> None:
         if keys is None:
             await self._database.fetch("prune_leases", run_id)
         elif keys:
-            await self._database.fetch("settle", run_id, *_columns(keys))
+            await self._database.fetch("settle", run_id, *key_columns(keys))
 
     async def endings(self, run_id: str, attempts: Mapping[StepKey, int]) -> Sequence[Any]:
         if not attempts:
             return []
-        rows = await self._database.fetch("endings", run_id, *_columns(attempts), list(attempts.values()))
+        rows = await self._database.fetch("endings", run_id, *key_columns(attempts), list(attempts.values()))
         return [event_of(row) for row in rows]
 
     async def refuse(self, run_id: str, key: StepKey, attempt: int, why: str) -> None:
@@ -237,7 +237,7 @@ class PostgresCluster(Cluster):
     async def begun(self, run_id: str, attempts: Mapping[StepKey, int]) -> Collection[StepKey]:
         if not attempts:
             return []
-        rows = await self._database.fetch("begun", run_id, *_columns(attempts), list(attempts.values()))
+        rows = await self._database.fetch("begun", run_id, *key_columns(attempts), list(attempts.values()))
         return [step_key(row) for row in rows]
 
     # Notices ------------------------------------------------------------------------------------------------
@@ -295,10 +295,6 @@ async def _cancel(connection: Connection, run_id: str, reason: str) -> None:
 
 
 # Rows -------------------------------------------------------------------------------------------------------
-
-
-def _columns(keys: Collection[StepKey]) -> tuple[list[str], list[str]]:
-    return [asset for asset, _ in keys], [key_text(key) for _, key in keys]
 
 
 def _lease(row: Any) -> StepLease:

@@ -8,7 +8,7 @@ from flowstone.errors import RunNotFound
 from flowstone.runs.records import Status
 from flowstone.store.postgres.batch_loader import BatchLoader
 from flowstone.store.postgres.columns import creation_of, events_of, materialization_of, run_of, step_key
-from flowstone.store.postgres.texts import key_of, key_text, to_json
+from flowstone.store.postgres.texts import key_columns, key_of, key_text, to_json
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Coroutine, Iterable, Mapping, Sequence
@@ -115,14 +115,14 @@ class History:
     async def _steps_of(
         self, keys: Sequence[tuple[str, StepKey]]
     ) -> Mapping[tuple[str, StepKey], Materialization]:
-        columns = [run_id for run_id, _ in keys], *_columns([key for _, key in keys])
+        columns = [run_id for run_id, _ in keys], *key_columns([key for _, key in keys])
         rows = await self._database.fetch("step", *columns)
         return {(row["run_id"], step_key(row)): materialization_of(row) for row in rows}
 
     # Assets and partitions ----------------------------------------------------------------------------------
 
     async def _current(self, keys: Sequence[StepKey]) -> Mapping[StepKey, Materialization]:
-        rows = await self._database.fetch("current", *_columns(keys))
+        rows = await self._database.fetch("current", *key_columns(keys))
         return {step_key(row): materialization_of(row) for row in rows}
 
     async def current_keys(self, asset: str) -> list[str | None]:
@@ -140,7 +140,7 @@ class History:
     async def downstream(self, keys: Iterable[StepKey]) -> dict[StepKey, list[StepKey]]:
         found: dict[StepKey, list[StepKey]] = {key: [] for key in keys}
         for part in _parts(list(found)):
-            for row in await self._database.fetch("downstream", *_columns(part)):
+            for row in await self._database.fetch("downstream", *key_columns(part)):
                 found[step_key(row)].append((row["consumer"], key_of(row["consumer_key"])))
         return found
 
@@ -159,11 +159,6 @@ class History:
     async def _payloads(self, locations: Sequence[str]) -> Mapping[str, bytes | None]:
         rows = await self._database.fetch("payload", locations)
         return {row["location"]: row["content"] for row in rows}
-
-
-def _columns(keys: Iterable[StepKey]) -> tuple[list[str], list[str]]:
-    keys = list(keys)
-    return [asset for asset, _ in keys], [key_text(key) for _, key in keys]
 
 
 def _parts(keys: Sequence[StepKey]) -> list[Sequence[StepKey]]:

@@ -26,8 +26,7 @@ from uuid import UUID
 import asyncpg
 
 from flowstone.errors import StoreUnavailable
-from flowstone.store.postgres.answers import refusal
-from flowstone.store.postgres.batch import Creation, Entry, Write, arguments, gather
+from flowstone.store.postgres.batch import Creation, Entry, Write, arguments, gather, refusal
 from flowstone.store.postgres.large_payload import write_large
 from flowstone.store.postgres.problems import ERRORS, is_everywhere, is_transient, unavailable
 from flowstone.store.postgres.sql import query
@@ -153,9 +152,9 @@ class Journal:
         self._committing = ()
         refused = {row["entry"]: row for row in rows}
         for place, write in enumerate(writes, 1):
-            _settle(write, refused.get(place))
+            _resolve(write, refused.get(place))
         for place, creation in enumerate(creations, 1):
-            _settle(creation, refused.get(-place))
+            _resolve(creation, refused.get(-place))
 
     async def _divide(self, batch: Sequence[Entry], error: Exception) -> None:
         """The database refuses the batch as it is: find the entry to blame, unless it would refuse any."""
@@ -219,7 +218,7 @@ class Journal:
         self._waiting.clear()
 
 
-def _settle(entry: Entry, row: Any) -> None:
+def _resolve(entry: Entry, row: Any) -> None:
     if entry.done.done():
         return  # Its writer was cancelled.
     if row is None:

@@ -11,8 +11,7 @@ import math
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from flowstone.store.postgres.answers import refusal
-from flowstone.store.postgres.batch import arguments
+from flowstone.store.postgres.batch import arguments, refusal
 from flowstone.store.postgres.sql import query
 
 if TYPE_CHECKING:

@@ -22,7 +22,7 @@ from flowstone.store.postgres.history import History
 from flowstone.store.postgres.journal import Journal
 from flowstone.store.postgres.retention import Retention
 from flowstone.store.postgres.schema import migrate, require, require_writable
-from flowstone.store.postgres.texts import key_text
+from flowstone.store.postgres.texts import key_columns
 from flowstone.store.protocol import NO_TAGS, StaleWrite, Store
 from flowstone.store.run_log import check_together, dated
 from flowstone.store.sanitise import sanitised, sanitised_run
@@ -205,7 +205,7 @@ class PostgresStore(Store):
             await self._journal.write(told, epoch)
 
     async def invalidate(self, keys: Iterable[StepKey]) -> int:
-        return await self._count("invalidate", *_columns(keys))
+        return await self._count("invalidate", *key_columns(keys))
 
     async def add_partitions(self, name: str, keys: Sequence[str]) -> int:
         return await self._count("add_partitions", name, list(keys))
@@ -290,8 +290,3 @@ def _storable(event: Event) -> Event:
         if record.finished_at is None or record.finished_at.tzinfo is None:
             event = dated(event)
     return sanitised(event)
-
-
-def _columns(keys: Iterable[StepKey]) -> tuple[list[str], list[str]]:
-    keys = list(keys)
-    return [asset for asset, _ in keys], [key_text(key) for _, key in keys]

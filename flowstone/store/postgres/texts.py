@@ -14,13 +14,16 @@ from typing import TYPE_CHECKING, Any, Final
 from flowstone.assets.exact_dates import REAL
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
     from datetime import datetime
+
+    from flowstone.runs.records import StepKey
 
 __all__ = [
     "from_json",
     "instant_text",
     "joined",
+    "key_columns",
     "key_of",
     "key_text",
     "to_json",
@@ -49,6 +52,12 @@ def key_of(text: str) -> str | None:
     if not text:
         return None
     return text[1:] if text[0] == _ESCAPE else text
+
+
+def key_columns(keys: Iterable[StepKey]) -> tuple[list[str], list[str]]:
+    """The columns of assets and of partition keys."""
+    keys = list(keys)
+    return [asset for asset, _ in keys], [key_text(key) for _, key in keys]
 
 
 def to_json(value: Any) -> str:
