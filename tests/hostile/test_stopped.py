@@ -11,6 +11,7 @@ import pytest
 
 from flowstone import MaterializationFailed, MemoryIO, Pipeline, Retry, RunCancelled, Runtime
 from flowstone.runs.events import StepCancelled, StepFailed, StepSucceeded
+from flowstone.testing.clock import VirtualClock
 from tests.hostile.misbehaving import ASSETS, Stage
 
 LONG = 20.0
@@ -426,11 +427,12 @@ async def test_time_in_the_queue_is_not_the_assets_time():
     def second():
         return "in time"
 
-    async with Runtime(pipeline, max_threads=1) as runtime:
+    clock = VirtualClock()
+    async with Runtime(pipeline, max_threads=1, clock=clock) as runtime:
         busy = await runtime.submit("first")
         await until(entered.is_set)
         run = await runtime.submit("second")
-        await asyncio.sleep(0.1)
+        await clock.advance(1.0)
         assert await run.status() == "running"
         gate.set()
         await run.wait(LONG)

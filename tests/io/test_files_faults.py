@@ -374,9 +374,10 @@ import asyncio, os, sys, time
 from flowstone.io import FileIO, Target
 
 async def main():
-    os.fsync = lambda fd: time.sleep(600)
+    loop, reached = asyncio.get_running_loop(), asyncio.Event()
+    os.fsync = lambda fd: (loop.call_soon_threadsafe(reached.set), time.sleep(600))
     storing = asyncio.create_task(FileIO(sys.argv[1]).store(Target("orders", None, "run", 1), 1))
-    await asyncio.sleep(0.05)
+    await reached.wait()
     storing.cancel()
 
 asyncio.run(main())
