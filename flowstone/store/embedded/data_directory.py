@@ -2,16 +2,23 @@
 
 Why not `pg_ctl -w`: it looks every 100 ms and believes process ids. We watch the server's own lock instead,
 which it inherits, and so learn at once that it is ready, that it died, or that a killed one is really gone.
+
+Its socket is in a directory that only its account can enter: `socket` beside the data where possible. The name of a
+socket has at most 107 bytes, and settings that list directories give some characters a meaning; for other paths
+`socket` is a link to a short one elsewhere.
 """
 
 from __future__ import annotations
 
 import os
+import re
 import shlex
 import shutil
 import signal
 import sys
+import tempfile
 from contextlib import suppress
+from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from flowstone.errors import StoreUnavailable
@@ -20,11 +27,9 @@ from flowstone.store.embedded.binaries import find_binaries
 from flowstone.store.embedded.failure import failed
 from flowstone.store.embedded.patience import Patience
 from flowstone.store.embedded.postmaster import PORT, Postmaster, answers
-from flowstone.store.embedded.sockets import make_socket_directory, remove_socket_directory
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
-    from pathlib import Path
 
     from flowstone.store.embedded.account import Account
     from flowstone.store.embedded.binaries import Binaries
@@ -35,6 +40,7 @@ __all__ = ["DataDirectory"]
 _SYNCFS: Final = 17  # The version whose initdb knows it.
 _LOG_SIZE: Final = 1 << 20  # Bytes; a larger log is put aside when the server starts.
 _STOPS_WITHIN: Final = 30.0  # Seconds for a checkpoint on a slow disk; then it stops without one.
+_LONGEST_NAME: Final = 103  # Bytes in a socket's name: 107 on Linux, 103 on macOS.
 _TOLD_WITHIN: Final = 3.0  # Seconds for one that was just launched to write down its process id.
 
 # Light, because a pipeline's history is small; durability is PostgreSQL's default (fsync=on).
@@ -95,7 +101,7 @@ class DataDirectory:
             if self._told(how) and Patience(seconds).until(lambda: not self.alive()):
                 break
         if not self.alive() and self._stranger() is None:
-            remove_socket_directory(self._layout.socket)
+            _remove_socket_directory(self._layout.socket)
 
     def _wait_until_known(self, patience: Patience) -> None:
         """Wait for what is alive and not ready: it is starting, stopping, or killed and not gone yet."""
@@ -149,7 +155,7 @@ class DataDirectory:
     def _launch(self, binaries: Binaries, options: Mapping[str, str], patience: Patience) -> None:
         layout = self._layout
         self._forget_the_dead()
-        socket = make_socket_directory(layout.socket, self._account)
+        socket = _make_socket_directory(layout.socket, self._account)
         settings = {**_OPTIONS, **options, **_FIXED, "unix_socket_directories": str(socket)}
         words = [word for each in settings.items() for word in ("-c", "=".join(each))]
         # In `-o`, for pg_ctl gives its own `-D` to a shell with too few quotes; PGDATA is what pg_ctl reads.
@@ -221,3 +227,42 @@ def _sync(directory: Path) -> None:
         os.fsync(file)
     finally:
         os.close(file)
+
+
+# The directory of the socket ------------------------------------------------------------------------------
+
+
+def _make_socket_directory(place: Path, account: Account) -> Path:
+    """Make the directory anew and return its path; `place` is it, or a link to it."""
+    _remove_socket_directory(place)
+    if _fits(place):
+        account.make_directory(place)
+        return place
+    directory = Path(tempfile.mkdtemp(prefix="flowstone-", dir=_base(account)))
+    account.give_directory(directory)
+    place.symlink_to(directory)
+    return directory
+
+
+def _remove_socket_directory(place: Path) -> None:
+    """Remove the directory of a stopped server, wherever it is."""
+    if not place.is_symlink():
+        with suppress(FileNotFoundError):
+            shutil.rmtree(place)
+        return
+    # A copy of a server's directory links to the original's socket, which may be in use.
+    if not answers(directory := place.readlink()):
+        shutil.rmtree(directory, ignore_errors=True)
+    place.unlink()
+
+
+def _fits(place: Path) -> bool:
+    name = f"{place}/.s.PGSQL.{PORT}"
+    return len(os.fsencode(name)) <= _LONGEST_NAME and re.fullmatch(r"[A-Za-z0-9_./+-]+", name) is not None
+
+
+def _base(account: Account) -> Path:
+    # Not XDG_RUNTIME_DIR: it is removed at logout, and a server may go on after that.
+    temporary = Path(tempfile.gettempdir())
+    usual = _fits(temporary / "flowstone-12345678") and account.barred_from(temporary) is None
+    return temporary if usual else Path("/tmp")  # noqa: S108 - mkdtemp makes a name nobody can foresee
