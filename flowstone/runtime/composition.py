@@ -19,6 +19,7 @@ from flowstone.runtime.services.failure_log import FailureLog
 from flowstone.runtime.services.managers import warn_of_memory
 from flowstone.runtime.services.notifications import Notifications
 from flowstone.runtime.services.peers import Peers
+from flowstone.runtime.services.recent_successes import RecentSuccesses
 from flowstone.store.memory import MemoryStore
 from flowstone.threads import Threads
 
@@ -64,6 +65,7 @@ def context_of(
         peers=Peers(clock, settings.lease),
         failures=FailureLog(),
         alarms=Alarms(),
+        recent=RecentSuccesses(),
         memory=store.state if type(store) is MemoryStore else None,
     )
 

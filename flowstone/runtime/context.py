@@ -6,6 +6,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from flowstone.errors import IOManagerError, ResourceUnavailable
+from flowstone.runs.events import StepSucceeded
 from flowstone.runtime.services.failure_log import FAILURES
 
 if TYPE_CHECKING:
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from flowstone.runtime.services.io_manager import IOManagerActor
     from flowstone.runtime.services.notifications import Notifications
     from flowstone.runtime.services.peers import Peers
+    from flowstone.runtime.services.recent_successes import RecentSuccesses
     from flowstone.runtime.services.resource import ResourceActor
     from flowstone.store.history import History
     from flowstone.store.protocol import Store
@@ -64,6 +66,7 @@ class RuntimeContext:
     peers: Peers
     failures: FailureLog
     alarms: Alarms
+    recent: RecentSuccesses
     memory: History | None = None
     suspending: set[str] = field(default_factory=set)
 
@@ -77,6 +80,8 @@ class RuntimeContext:
     async def record(self, event: Event, epoch: int, payload: bytes | None = None) -> None:
         """Write an event down, then tell whoever listens: nobody hears of what may yet be lost."""
         await self.store.write(event, epoch, payload=payload)
+        if type(event) is StepSucceeded and self.memory is None:
+            self.recent.add(event.materialization)
         if self.stream.heard:
             self.stream.publish(event)
         if type(event) in FAILURES:

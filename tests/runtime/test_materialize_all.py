@@ -6,6 +6,7 @@ import asyncio
 import io
 from collections.abc import Sequence
 from datetime import date
+from functools import partial
 
 import pytest
 from rich.console import Console
@@ -692,17 +693,22 @@ async def test_a_store_that_fails_while_a_step_runs_stops_the_step(background):
         assert stopped == [1]
 
 
-@pytest.mark.parametrize("refresh", ["all", "missing", "stale"])
+@pytest.mark.parametrize("refresh", [None, "missing", "stale"])
 async def test_a_store_that_cannot_be_read_fails_the_run(refresh):
     """Looking for inputs or for values to reuse: the caller gets `StoreUnavailable`, and the next call works."""
     store = UnreliableStore()
     async with asyncio.timeout(5), Runtime(diamond([]), store=store) as runtime:
+        again = (
+            partial(runtime.materialize, "d")
+            if refresh is None
+            else partial(runtime.materialize_all, "d", refresh=refresh)
+        )
         await runtime.materialize_all("d")
         store.blind = True
         with pytest.raises(StoreUnavailable):
-            await runtime.materialize_all("d", refresh=refresh)
+            await again()
         store.blind = False
-        assert (await runtime.materialize_all("d", refresh=refresh)).status == "succeeded"
+        assert (await again()).status == "succeeded"
 
 
 async def test_waiting_for_a_run_that_the_store_lost_does_not_hang():

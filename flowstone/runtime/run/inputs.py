@@ -129,15 +129,22 @@ async def _find(
         DependencyNotReady: One that the step cannot do without is not there.
     """
     keys = needs[0].keys if len(needs) == 1 else [key for need in needs for key in need.keys]
-    found = await ctx.store.current(keys)
-    strange = [key for key in keys if key not in found or found[key].run_id != run_id]
-    if strange:
-        found = {**found, **await _of_this_run(ctx, plan, strange, found, run_id)}
+    found = ctx.recent.of(run_id, keys)
+    if len(found) < len(keys):
+        found |= await _look_up(ctx, plan, [key for key in keys if key not in found], run_id)
     if len(found) < len(keys) or not all(need.keys for need in needs):
         problem = not_ready(plan.view, asset, partition, needs, found)
         if problem is not None:
             raise problem
     return found
+
+
+async def _look_up(
+    ctx: RuntimeContext, plan: RunPlan, keys: Sequence[StepKey], run_id: str
+) -> Mapping[StepKey, Materialization]:
+    found = await ctx.store.current(keys)
+    strange = [key for key in keys if key not in found or found[key].run_id != run_id]
+    return {**found, **await _of_this_run(ctx, plan, strange, found, run_id)} if strange else found
 
 
 async def _of_this_run(
