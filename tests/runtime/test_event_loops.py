@@ -33,11 +33,15 @@ CALLS = {
     "Runtime.tree": lambda at: at.runtime.tree(),
     "Runtime.health": lambda at: at.runtime.health(),
     "Runtime.drain": lambda at: at.runtime.drain(0.0),
+    "Runtime.reload": lambda at: at.runtime.reload(at.pipeline),
+    "Runtime.live_runs": lambda at: at.runtime.live_runs(),
+    "Runtime.running_steps": lambda at: at.runtime.running_steps(),
     "Runtime.lineage": lambda at: at.runtime.lineage,
     "Run.wait": lambda at: at.run.wait(),
     "Run.status": lambda at: at.run.status(),
     "Run.cancel": lambda at: at.run.cancel(),
     "Run.drain": lambda at: at.run.drain(),
+    "Run.record": lambda at: at.run.record(),
     "Run.result": lambda at: at.run.result(),
     "Run.events": lambda at: anext(aiter(at.run.events())),
     "Lineage.upstream": lambda at: at.lineage.upstream("leaf"),
@@ -49,6 +53,7 @@ CALLS = {
 
 ANYWHERE = {
     "Runtime.loop": "it is asked for by those who are elsewhere",
+    "Runtime.node": "it never changes",
     "RunResult.steps": "what is loaded is plain data; a look into the store is tested with results",
     "RunResult.each": "as `steps`",
 }
