@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import TYPE_CHECKING, Any, Final
 
-from flowstone.errors import RunNotFound
+from flowstone.errors import RunNotFound, StoreUnavailable
 from flowstone.runs.records import Status
 from flowstone.store.postgres.batch_loader import BatchLoader
 from flowstone.store.postgres.columns import creation_of, events_of, materialization_of, run_of, step_key
@@ -40,6 +41,8 @@ class History:
 
     def __init__(self, database: Database, start: Callable[[Coroutine[Any, Any, None]], object]) -> None:
         self._database = database
+        self._start = start
+        self._loading: dict[str, asyncio.Future[bytes | None]] = {}
         self.current: BatchLoader[StepKey, Materialization] = BatchLoader(self._current, start)
         self._step: BatchLoader[tuple[str, StepKey], Materialization] = BatchLoader(self._steps_of, start)
         self._payload: BatchLoader[str, bytes | None] = BatchLoader(self._payloads, start)
@@ -150,11 +153,35 @@ class History:
         found = await self._payload([location])
         content = found.get(location)
         if content is None and location in found:
-            # Large ones come one at a time: many together would have to be in memory at once.
+            return await self._large_payload(location)
+        return content
+
+    async def _large_payload(self, location: str) -> bytes | None:
+        """A large one, which all who ask for it meanwhile get: they cannot change it."""
+        loading = self._loading.get(location)
+        if loading is None:
+            loading = self._loading[location] = asyncio.get_running_loop().create_future()
+            try:
+                self._start(self._load(location, loading))
+            except BaseException:
+                del self._loading[location]
+                raise
+        return await asyncio.shield(loading)
+
+    async def _load(self, location: str, loading: asyncio.Future[bytes | None]) -> None:
+        # Few at a time: many together would have to be in memory at once.
+        try:
             async with self._database.large:
                 rows = await self._database.fetch("large_payload", location)
-            content = rows[0]["content"] if rows else None
-        return content
+            loading.set_result(rows[0]["content"] if rows else None)
+        except Exception as error:
+            loading.set_exception(error)
+        except BaseException:
+            loading.set_exception(StoreUnavailable("the store was closed while it was asked"))
+            raise
+        finally:
+            del self._loading[location]
+            loading.exception()  # Whoever asked may have been cancelled.
 
     async def _payloads(self, locations: Sequence[str]) -> Mapping[str, bytes | None]:
         rows = await self._database.fetch("payload", locations)

@@ -68,6 +68,52 @@ async def test_large_payloads_of_a_run_go_side_by_side(store, held):
     assert len(await store.steps("run-1")) == 6
 
 
+async def test_a_large_payload_is_loaded_once_for_all_who_ask(store, monkeypatch):
+    """At the same time; later askers load it anew. One who gives up takes it from nobody."""
+    await store.create_run(run())
+    await store.write(large(), payload=LARGE)
+    loads = []
+    fetch, closed = store._database.fetch, asyncio.Event()
+
+    async def counted(name, *given):
+        if name == "large_payload":
+            loads.append(given)
+            await closed.wait()
+        return await fetch(name, *given)
+
+    monkeypatch.setattr(store._database, "fetch", counted)
+    asking = [asyncio.create_task(store.payload("store:a")) for _ in range(31)]
+    while not loads or store._history._payload._busy:  # Until all know that it is a large one.
+        await asyncio.sleep(0)
+    asking[0].cancel()
+    closed.set()
+    first, *others = await asyncio.gather(*asking, return_exceptions=True)
+    assert isinstance(first, asyncio.CancelledError)
+    assert all(other == LARGE for other in others)
+    assert len(loads) == 1
+    assert await store.payload("store:a") == LARGE
+    assert len(loads) == 2
+
+
+async def test_an_error_of_a_shared_load_is_everybodys(store, monkeypatch):
+    """And the next one who asks tries again."""
+    await store.create_run(run())
+    await store.write(large(), payload=LARGE)
+    fetch, failing = store._database.fetch, [True]
+
+    async def failed(name, *given):
+        if name == "large_payload" and failing:
+            raise StoreUnavailable("not now")
+        return await fetch(name, *given)
+
+    monkeypatch.setattr(store._database, "fetch", failed)
+    asking = [store.payload("store:a") for _ in range(3)]
+    told = await asyncio.gather(*asking, return_exceptions=True)
+    assert all(isinstance(each, StoreUnavailable) for each in told)
+    failing.clear()
+    assert await store.payload("store:a") == LARGE
+
+
 class Cut:
     """Cuts the connection of the first `times` transactions, after their commit."""
 
