@@ -48,8 +48,6 @@ class Timeline:
 
     def prune(self, keep: int) -> list[Materialization]:
         """Forget the successes beyond the newest `keep`, but never the current one; returns them."""
-        if len(self.records) <= keep:
-            return []
         successes = [record for record in self.records if record.status is _SUCCEEDED]
         current = self.current
         forgotten = [record for record in successes[: max(0, len(successes) - keep)] if record is not current]
@@ -243,7 +241,7 @@ class Ledger:
 
     def _prune(self, key: StepKey, keep: int) -> list[Materialization]:
         timeline = self._timeline(key)
-        if timeline is None:
+        if timeline is None or len(timeline.records) <= keep:
             return []
         forgotten = timeline.prune(keep)
         self._drop_empty(key, timeline)

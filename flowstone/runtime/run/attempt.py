@@ -257,16 +257,14 @@ class Attempt:
             self._metadata = dict(context.metadata)
         if not ok:
             return result
-        return Failure("abandoned", "stopped") if self._unwanted else await self._keep(result)
+        if self._unwanted():
+            return Failure("abandoned", "stopped")
+        return await self._keep(result)
 
-    @property
     def _unwanted(self) -> bool:
         """Whether nobody wants its value any more."""
-        return (
-            self.stopping is not None
-            or self.over
-            or (self.handle is not None and self.handle.halt is not None)
-        )
+        handle = self.handle
+        return self.stopping is not None or self.over or (handle is not None and handle.halt is not None)
 
     async def _produce_in_time(self) -> StepSucceeded | Failure:
         limit = self.asset.timeout

@@ -17,6 +17,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
 from flowstone.assets.one_shot import PLAIN, find_one_shot
+from flowstone.assets.output import Output
 from flowstone.runs import endings
 from flowstone.runs.events import StepStarted
 from flowstone.runs.records import Failure, Input
@@ -61,7 +62,8 @@ class MemoryAttempt(Attempt):
             self._metadata = dict(context.metadata)
         if not ok:
             return await self._end(value)
-        if self._unwanted:
+        handle = self.handle
+        if self.stopping is not None or self.over or (handle is not None and handle.halt is not None):
             return await self._end(Failure("abandoned", "stopped"))
         event = self._kept_at_hand(value)
         if event is None:
@@ -115,7 +117,9 @@ class MemoryAttempt(Attempt):
 
     def _kept_at_hand(self, returned: Any) -> StepSucceeded | None:
         """Put down the value and say so; None if that needs more than a dict."""
-        value, version = self._unwrapped(returned)
+        value, version = returned, None
+        if issubclass(type(returned), Output):
+            value, version = self._unwrapped(returned)
         manager = self._ctx.io.get(self.asset.io)
         if manager is None or manager.memory is None:
             return None
