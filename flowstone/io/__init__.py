@@ -17,9 +17,23 @@ files.py        FileIO: values as files; below both, from the top down
 
 from __future__ import annotations
 
-from flowstone.io.files import FileIO
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
 from flowstone.io.manager import IOManager, Stored, Target
 from flowstone.io.memory import MemoryIO
-from flowstone.io.postgres import PostgresIO
+
+if TYPE_CHECKING:
+    from flowstone.io.files import FileIO
+    from flowstone.io.postgres import PostgresIO
 
 __all__ = ["FileIO", "IOManager", "MemoryIO", "PostgresIO", "Stored", "Target"]
+
+_LATER = {"FileIO": "flowstone.io.files", "PostgresIO": "flowstone.io.postgres"}
+
+
+def __getattr__(name: str) -> Any:
+    """The managers that encode values load only where one is used, and their codecs with them."""
+    if name not in _LATER:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(_LATER[name]), name)

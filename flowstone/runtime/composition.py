@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING
 
 from flowstone.alarms import Alarms
 from flowstone.runtime.context import RuntimeContext
-from flowstone.runtime.execution.process_pool import ProcessPool
 from flowstone.runtime.loop_affinity import LoopAffinity
 from flowstone.runtime.run.local_runs import LocalRuns
 from flowstone.runtime.services.admission import Admission
@@ -57,7 +56,6 @@ def context_of(
         stream=EventStream(),
         admission=Admission(settings.max_concurrency),
         threads=Threads(settings.max_threads, "flowstone-asset"),
-        process_pool=ProcessPool(),
         managers=managers,
         io={},
         resources={},

@@ -58,7 +58,6 @@ class RuntimeContext:
     stream: EventStream
     admission: Admission
     threads: Threads
-    process_pool: ProcessPool
     managers: Mapping[str, IOManager]
     io: dict[str, IOManagerActor]
     resources: dict[str, ResourceActor]
@@ -69,6 +68,15 @@ class RuntimeContext:
     recent: RecentSuccesses
     memory: History | None = None
     suspending: set[str] = field(default_factory=set)
+    process_pool: ProcessPool | None = None
+
+    def processes(self) -> ProcessPool:
+        """The worker processes; most runtimes never have one, nor load what it takes."""
+        if self.process_pool is None:
+            from flowstone.runtime.execution.process_pool import ProcessPool  # noqa: PLC0415 - see above
+
+            self.process_pool = ProcessPool()
+        return self.process_pool
 
     def publish(self, snapshot: Snapshot) -> None:
         """Make this the current snapshot.

@@ -190,7 +190,8 @@ class Runtime:
             self._factory.release(asyncio.get_running_loop())
             self._runs.close()
             ctx.threads.close()
-            ctx.process_pool.close()
+            if ctx.process_pool is not None:
+                ctx.process_pool.close()
             ctx.notifications.close()
             ctx.stream.close()
 
@@ -231,7 +232,8 @@ class Runtime:
         if services is None:
             raise not_running()
         await services.child("asset_registry", AssetRegistry).call(Publish(snapshot))
-        ctx.process_pool.renew()
+        if ctx.process_pool is not None:
+            ctx.process_pool.renew()
         if self._membership is not None:
             self._membership.reloaded()
 

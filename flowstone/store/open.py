@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 from urllib.parse import quote, unquote
 
 from flowstone.errors import StoreUnavailable
-from flowstone.store.file import FileStore
 from flowstone.store.memory import MemoryStore
 
 if TYPE_CHECKING:
@@ -87,6 +86,8 @@ def _file(rest: str) -> Store:
         raise StoreUnavailable("'file://' names no directory; write 'file://DIR', such as file://.flowstone")
     if os.name == "nt" and re.match(r"/[A-Za-z]:", rest):
         rest = rest[1:]
+    from flowstone.store.file import FileStore  # noqa: PLC0415 - the journal's modules only for those who need them
+
     return FileStore(_home(rest))
 
 

@@ -6,7 +6,6 @@ from dataclasses import field
 from typing import TYPE_CHECKING
 
 from flowstone.frozen import frozen
-from flowstone.runtime.cluster.node_report import retried_runs
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -70,6 +69,8 @@ async def health(
     ctx: RuntimeContext, runs: LocalRuns, tree: ProcessInfo, store_problem: str | None
 ) -> Health:
     """Ask everything that can be asked, now."""
+    from flowstone.runtime.cluster.node_report import retried_runs  # noqa: PLC0415 - only who asks loads it
+
     admission = ctx.admission.statistics()
     abandoned = [name for process in tree.walk() for name in process.abandoned]
     return Health(

@@ -11,7 +11,6 @@ from flowstone.assets.partition_labels import step_label
 from flowstone.errors import PartitionError, ValueNotFound
 from flowstone.runs.records import Status
 from flowstone.runtime.client.requests import asset_named, encoded
-from flowstone.runtime.cluster.remote_runs import status_elsewhere
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -57,7 +56,9 @@ class Values:
         if view.graph[key[0]].is_constant:
             return Status.SUCCEEDED
         live = self._live_status(key)
-        if live is None:
+        if live is None and self._ctx.store.cluster is not None:
+            from flowstone.runtime.cluster.remote_runs import status_elsewhere  # noqa: PLC0415 - few need it
+
             live = await status_elsewhere(self._ctx.store, view, key)
         if live is not None:
             return live

@@ -304,7 +304,7 @@ class Attempt:
             self._deadline.pause()
             on_start = self._deadline.run
         if asset.run_in == "process":
-            return await self._ctx.process_pool.call(self.name, asset, arguments, on_start)
+            return await self._ctx.processes().call(self.name, asset, arguments, on_start)
         self.thread = self._ctx.threads.start(
             self.name, partial(call, asset.function, arguments, asset.retry, self._catch), on_start
         )

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 
 from flowstone.io.manager import IOManager
 from flowstone.io.memory import MemoryIO
-from flowstone.io.postgres import PostgresIO
 from flowstone.runtime.options import by_name
 
 if TYPE_CHECKING:
@@ -65,7 +64,11 @@ def warn_of_memory(io: Mapping[str, IOManager]) -> None:
 
 
 def _default(store: Store) -> IOManager:
-    return MemoryIO() if store.cluster is None else PostgresIO()
+    if store.cluster is None:
+        return MemoryIO()
+    from flowstone.io.postgres import PostgresIO  # noqa: PLC0415 - only where nodes share the store
+
+    return PostgresIO()
 
 
 def _attached(manager: Any, store: Store) -> IOManager:
