@@ -9,6 +9,7 @@ BENCHMARKS = (
     "fan_out",
     "backfill",
     "waiting",
+    "sleeping",
     "latency",
     "startup",
     "mailbox",

@@ -7,7 +7,7 @@ from itertools import pairwise
 
 from benchmarks.figure import Figure
 from benchmarks.functions import function
-from benchmarks.timing import best, seconds
+from benchmarks.timing import best, by_loop, cpu_seconds
 from flowstone import Pipeline, Runtime
 
 
@@ -30,8 +30,9 @@ async def measure(*, quick: bool) -> list[Figure]:
         pipeline.asset(step)
     async with Runtime(pipeline) as runtime:
         times = await best(
-            rounds, lambda: seconds(bare()), lambda: seconds(runtime.materialize_all(names[-1]))
+            rounds, lambda: cpu_seconds(bare()), lambda: cpu_seconds(runtime.materialize_all(names[-1]))
         )
         assert await runtime.load(names[-1]) == await bare() == size
     scale = 1e6 / size
-    return [Figure(f"chain of {size:,}", "µs/step", times.ours * scale, times.bare * scale, None, 4, 2)]
+    limit = by_loop(asyncio_=3, uvloop=4.5)
+    return [Figure(f"chain of {size:,}", "µs/step", times.ours * scale, times.bare * scale, None, limit, 2)]

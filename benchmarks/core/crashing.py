@@ -11,7 +11,7 @@ import gc
 from dataclasses import dataclass
 
 from benchmarks.figure import Figure
-from benchmarks.timing import seconds
+from benchmarks.timing import cpu_seconds
 from flowstone.actors import Actor, Call, Cast, Child, Me, Supervisor
 
 FEW = 100
@@ -55,7 +55,7 @@ async def crashing(children: int, times: int, rounds: int) -> float:
         taken = []
         for _ in range(rounds):
             gc.collect()
-            taken.append(await seconds(crash(root, times)) / times)
+            taken.append(await cpu_seconds(crash(root, times)) / times)
     return min(taken)
 
 

@@ -6,7 +6,7 @@ import asyncio
 
 from benchmarks.figure import Figure
 from benchmarks.functions import function
-from benchmarks.timing import Best, best, seconds
+from benchmarks.timing import Best, best, by_loop, cpu_seconds
 from flowstone import Pipeline, Runtime, StaticPartitions
 
 SOURCE = function("source")
@@ -25,7 +25,9 @@ async def measure(*, quick: bool) -> list[Figure]:
 def figure(name: str, size: int, times: Best) -> Figure:
     """Seconds as a figure per step."""
     scale = 1e6 / (size + 2)
-    return Figure(name, "µs/step", times.ours * scale, times.bare * scale, None, 4, 2)
+    return Figure(
+        name, "µs/step", times.ours * scale, times.bare * scale, None, by_loop(asyncio_=5, uvloop=7), 2
+    )
 
 
 async def over_assets(size: int, rounds: int) -> Best:
@@ -48,7 +50,9 @@ async def over_assets(size: int, rounds: int) -> Best:
     for step in (SOURCE, *leaves, sink):
         pipeline.asset(step)
     async with Runtime(pipeline) as runtime:
-        times = await best(rounds, lambda: seconds(bare()), lambda: seconds(runtime.materialize_all("sink")))
+        times = await best(
+            rounds, lambda: cpu_seconds(bare()), lambda: cpu_seconds(runtime.materialize_all("sink"))
+        )
         assert await runtime.load("sink") == await bare() == 2 * size
     return times
 
@@ -69,6 +73,8 @@ async def over_partitions(size: int, rounds: int) -> Best:
     pipeline.asset(LEAF, partitions=StaticPartitions(keys))
     pipeline.asset(sink)
     async with Runtime(pipeline) as runtime:
-        times = await best(rounds, lambda: seconds(bare()), lambda: seconds(runtime.materialize_all("sink")))
+        times = await best(
+            rounds, lambda: cpu_seconds(bare()), lambda: cpu_seconds(runtime.materialize_all("sink"))
+        )
         assert await runtime.load("sink") == await bare() == 2 * size
     return times

@@ -17,16 +17,17 @@ async def measure(*, quick: bool) -> list[Figure]:
     defined, planned = [], []
     for _ in range(rounds):
         gc.collect()
-        began = time.perf_counter()
+        began = time.process_time()
         pipeline = Pipeline("graph")
         for each in functions:
             pipeline.asset(each)
-        defined.append(time.perf_counter() - began)
+        defined.append(time.process_time() - began)
         gc.collect()
         planned.append(await built_and_planned(pipeline, size))
     return [
         Figure(f"define {size:,} assets", "ms", min(defined) * 1e3),
         Figure(f"{size:,}-asset graph: build, validate, plan", "ms", min(planned) * 1e3, at_most=100),
+        Figure("both, the first time in a process", "ms", (defined[0] + planned[0]) * 1e3, at_most=150),
     ]
 
 
@@ -37,13 +38,13 @@ def upstream(number: int) -> list[str]:
 
 async def built_and_planned(pipeline: Pipeline, size: int) -> float:
     """Seconds from a pipeline's definitions to the plan of everything."""
-    began = time.perf_counter()
+    began = time.process_time()
     graph = pipeline.graph
-    built = time.perf_counter() - began
+    built = time.process_time() - began
     assert len(graph) == size
     async with Runtime(pipeline) as runtime:
-        began = time.perf_counter()
+        began = time.process_time()
         plan = await runtime.plan(f"a{size - 1}")
-        planned = time.perf_counter() - began
+        planned = time.process_time() - began
     assert len(plan) == size
     return built + planned

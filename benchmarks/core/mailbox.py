@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from benchmarks.figure import Figure
-from benchmarks.timing import best, seconds
+from benchmarks.timing import best, cpu_seconds
 from flowstone.actors import Actor, Call, Cast, Child, Supervisor
 
 if TYPE_CHECKING:
@@ -73,13 +73,13 @@ async def measure(*, quick: bool) -> list[Figure]:
         counter = root.child("counter")
         cast = await best(
             rounds,
-            lambda: seconds(casts(batches, lambda: baseline.queue.put_nowait((1, None)), baseline.call)),
-            lambda: seconds(casts(batches, lambda: counter.cast(Add(1)), lambda: counter.call(Total()))),
+            lambda: cpu_seconds(casts(batches, lambda: baseline.queue.put_nowait((1, None)), baseline.call)),
+            lambda: cpu_seconds(casts(batches, lambda: counter.cast(Add(1)), lambda: counter.call(Total()))),
         )
         call = await best(
             rounds,
-            lambda: seconds(calls(batches, baseline.call)),
-            lambda: seconds(calls(batches, lambda: counter.call(Total()))),
+            lambda: cpu_seconds(calls(batches, baseline.call)),
+            lambda: cpu_seconds(calls(batches, lambda: counter.call(Total()))),
         )
     reader.cancel()
     return [

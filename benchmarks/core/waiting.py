@@ -28,4 +28,4 @@ async def measure(*, quick: bool) -> list[Figure]:
     async with Runtime(pipeline, max_concurrency=size) as runtime:
         times = await best(rounds, lambda: seconds(bare()), lambda: seconds(runtime.materialize_all("sink")))
         assert await runtime.load("sink") == size
-    return [Figure(f"{size:,} assets that await 50 ms", "ms", times.ours * 1e3, times.bare * 1e3, 110)]
+    return [Figure(f"{size:,} assets that await 50 ms", "ms", times.ours * 1e3, times.bare * 1e3, 65)]
