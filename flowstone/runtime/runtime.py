@@ -3,6 +3,7 @@
 construction        the graph is built and validated, nothing runs
 async with          the store is opened, then the supervision tree is started
 materialize …       request (requests.py) → plan (runs/) → run (runs.py) → what became of it (handle.py)
+asking              values, history, partitions, health and the tree: inspection.py
 leaving             the tree stops from below: the watchman drains first, the store closes last
 """
 
@@ -12,38 +13,34 @@ import asyncio
 from dataclasses import replace
 from random import Random
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, Self, TypeVar, overload
+from typing import TYPE_CHECKING, Any, Self, TypeVar
 
-from flowstone.actors import Clock, ProcessInfo, Supervisor, SystemClock
+from flowstone.actors import Clock, Supervisor, SystemClock
 from flowstone.assets.snapshot import Snapshot
 from flowstone.errors import RunCancelled, RuntimeStopping, StoreUnavailable
 from flowstone.runs.planner import plan_run
 from flowstone.runs.records import Status
 from flowstone.runtime.client.failure_errors import materialization_failed, raise_unless_succeeded
 from flowstone.runtime.client.handle import Run
-from flowstone.runtime.client.health import Health, health
 from flowstone.runtime.client.lineage import Lineage
 from flowstone.runtime.client.plan import Plan, preview
 from flowstone.runtime.client.reloading import check_equipped
 from flowstone.runtime.client.requests import (
-    asset_named,
     asset_to_run,
     backfill_request,
-    checked_count,
     checked_key,
     checked_priority,
     materialize_request,
     run_request,
 )
 from flowstone.runtime.client.run_client import RunClient
-from flowstone.runtime.client.run_filter import wanted_statuses, wanted_tags
 from flowstone.runtime.client.values import Values
 from flowstone.runtime.composition import context_of, membership_of, runs_of
 from flowstone.runtime.configuration import options_from
 from flowstone.runtime.execution.child_tasks import adopt_tasks
+from flowstone.runtime.inspection import Inspection
 from flowstone.runtime.loop_affinity import not_running
 from flowstone.runtime.options import by_name, given_pipelines
-from flowstone.runtime.run.running_steps import running_steps
 from flowstone.runtime.run.watchman import drain
 from flowstone.runtime.services.asset_registry import AssetRegistry, Publish
 from flowstone.runtime.services.managers import attached, named_managers
@@ -53,21 +50,17 @@ from flowstone.runtime.variables import warn_of_misspelt_variables
 from flowstone.store.open import check_store, open_store
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+    from collections.abc import Awaitable, Callable, Iterable, Mapping
     from types import TracebackType
 
     from flowstone.actors.child_tasks import TaskFactory
-    from flowstone.assets.asset import Asset
-    from flowstone.assets.output import Output
     from flowstone.assets.partition_view import PartitionView
     from flowstone.assets.pipeline import Pipeline
     from flowstone.io.manager import IOManager
-    from flowstone.runs.records import Materialization, Refresh, RunRecord, RunRequest
-    from flowstone.runs.running_step import RunningStep
+    from flowstone.runs.records import Materialization, Refresh, RunRequest
     from flowstone.runtime.client.progress import Progress
     from flowstone.runtime.client.result import RunResult
     from flowstone.runtime.context import RuntimeContext
-    from flowstone.runtime.services.events import Subscription
     from flowstone.runtime.settings import Settings
     from flowstone.store.protocol import Store
 
@@ -78,7 +71,7 @@ T = TypeVar("T")
 _NO_TAGS: Mapping[str, str] = MappingProxyType({})
 
 
-class Runtime:
+class Runtime(Inspection):
     """Computes assets, remembers what it computed, and supervises both. Use it with `async with`.
 
     It shares nothing with other runtimes, and belongs to the event loop that enters it. From other threads and
@@ -472,60 +465,6 @@ class Runtime:
         )
         return await self._submit(view, request, key, priority)
 
-    async def run(self, run_id: str) -> Run:
-        """The handle of a run, after a restart as well.
-
-        Args:
-            run_id: The run's id.
-
-        Raises:
-            RunNotFound: The store knows no such run.
-        """
-        self._started()
-        await self._client.record(run_id)
-        return Run(run_id, self._client)
-
-    async def runs(
-        self,
-        status: Status | str | Iterable[Status | str] | None = None,
-        asset: Any = None,
-        tag: str | Mapping[str, str] | None = None,
-        limit: int = 100,
-        before: str | None = None,
-    ) -> Sequence[RunRecord]:
-        """The runs that the store knows, of all its nodes and pipelines, newest first.
-
-        The newest is the one that was recorded last; retention forgets finished ones (`keep_runs`).
-
-        Args:
-            status: Only runs that are `queued`, `running`, `waiting`, `succeeded`, `failed` or `cancelled`, or in
-                one of several of these. Default: any.
-            asset: Only runs that were asked for this asset: name, `Asset` or decorated function. Default: any.
-            tag: Only runs with this tag: its name, `name=value`, or a mapping of names to values, of which a run
-                must have all. Default: any.
-            limit: How many at most.
-            before: Only runs older than the one with this id: the last one of the page before.
-
-        Returns:
-            Their records as of now, with `id`, `kind`, `asset`, `status`, `created_at`, `started_at`,
-            `finished_at`, `total` steps and `counts` of those that ended, by how they ended.
-
-        Raises:
-            AssetNotFound: There is no such asset.
-            RunNotFound: There is no run `before`.
-            ValueError: No run has such a status, or `limit` is no positive whole number.
-            TypeError: `tag` is something else.
-        """
-        ctx = self._started()
-        name = None if asset is None else asset_named(ctx.snapshot.graph, asset).name
-        return await ctx.store.runs(
-            statuses=wanted_statuses(status),
-            asset=name,
-            tags=wanted_tags(tag),
-            limit=checked_count("limit", limit),
-            before=before,
-        )
-
     async def plan(
         self,
         asset: Any,
@@ -589,218 +528,12 @@ class Runtime:
                 request = replace(request, upstream=False)
         return await preview(ctx, plan_run(view.graph, view, request))
 
-    # Values -------------------------------------------------------------------------------------------------
-
-    @overload
-    async def load(self, asset: Asset[..., Awaitable[Output[T]]], *, partition: Any = None) -> T: ...
-
-    @overload
-    async def load(self, asset: Asset[..., Output[T]], *, partition: Any = None) -> T: ...
-
-    @overload
-    async def load(self, asset: Asset[..., Awaitable[T]], *, partition: Any = None) -> T: ...
-
-    @overload
-    async def load(self, asset: Asset[..., T], *, partition: Any = None) -> T: ...
-
-    @overload
-    async def load(self, asset: str | Callable[..., Any], *, partition: Any = None) -> Any: ...
-
-    async def load(self, asset: Any, *, partition: Any = None) -> Any:
-        """The current value: that of the success that was recorded last.
-
-        Args:
-            asset: Name, `Asset` or decorated function.
-            partition: Which partition; required if the asset has a partition set.
-
-        Raises:
-            AssetNotFound: There is no such asset.
-            PartitionError: The partition is missing or foreign.
-            ValueNotFound: There is no current value.
-            IOManagerError: The value cannot be loaded.
-        """
-        self._started()
-        return await self._values.load(asset, partition)
-
-    async def exists(self, asset: Any, *, partition: Any = None) -> bool:
-        """Whether there is a current value.
-
-        Args:
-            asset: Name, `Asset` or decorated function.
-            partition: Which partition; required if the asset has a partition set.
-
-        Raises:
-            AssetNotFound: There is no such asset.
-            PartitionError: The partition is missing or foreign.
-        """
-        self._started()
-        return await self._values.exists(asset, partition)
-
-    async def status(self, asset: Any, *, partition: Any = None) -> Status:
-        """The state of an asset (at a partition): of its step if a live run has one, else of its records.
-
-        `succeeded` means there is a current value, `failed` that the last attempt to compute one failed, `never`
-        that it was never computed or is invalidated.
-
-        Args:
-            asset: Name, `Asset` or decorated function.
-            partition: Which partition; required if the asset has a partition set.
-
-        Raises:
-            AssetNotFound: There is no such asset.
-            PartitionError: The partition is missing or foreign.
-        """
-        self._started()
-        return await self._values.status(asset, partition)
-
-    async def history(
-        self, asset: Any, *, partition: Any = None, limit: int = 100, offset: int = 0
-    ) -> Sequence[Materialization]:
-        """What became of the asset (at a partition) in all runs, newest first.
-
-        Args:
-            asset: Name, `Asset` or decorated function.
-            partition: Which partition; required if the asset has a partition set.
-            limit: How many records at most; default 100.
-            offset: How many of the newest to leave out; default 0.
-
-        Raises:
-            AssetNotFound: There is no such asset.
-            PartitionError: The partition is missing or foreign.
-        """
-        self._started()
-        return await self._values.history(asset, partition, limit, offset)
-
-    async def invalidate(self, asset: Any, *, partition: Any = None, downstream: bool = False) -> int:
-        """Make current values no longer current; returns how many.
-
-        Args:
-            asset: Name, `Asset` or decorated function.
-            partition: Which partition; default: all that have a value.
-            downstream: Whether everything computed from them is invalidated too.
-
-        Raises:
-            AssetNotFound: There is no such asset.
-            PartitionError: The partition is foreign.
-        """
-        self._started()
-        return await self._values.invalidate(asset, partition, downstream=downstream)
-
-    async def add_partitions(self, name: str, keys: Sequence[Any]) -> int:
-        """Add keys to a dynamic partition set.
-
-        Args:
-            name: The set's name, as in `DynamicPartitions(name)`.
-            keys: Partition keys; those that are there already change nothing.
-
-        Returns:
-            How many were new.
-
-        Raises:
-            PartitionError: One of them cannot be a key; then none is added.
-        """
-        self._started()
-        return await self._values.add_partitions(name, keys)
-
-    async def remove_partitions(self, name: str, keys: Sequence[Any]) -> int:
-        """Remove keys from a dynamic partition set. Values that were computed for them stay.
-
-        Args:
-            name: The set's name, as in `DynamicPartitions(name)`.
-            keys: Partition keys; those that are not there change nothing.
-
-        Returns:
-            How many were there.
-
-        Raises:
-            PartitionError: One of them cannot be a key.
-        """
-        self._started()
-        return await self._values.remove_partitions(name, keys)
-
-    @property
-    def lineage(self) -> Lineage:
-        """Questions about which values came from which."""
-        self._started()
-        return self._lineage
-
-    # Looking at it ------------------------------------------------------------------------------------------
-
-    @property
-    def loop(self) -> asyncio.AbstractEventLoop:
-        """The event loop it belongs to, to be asked for on any thread. Raises `RuntimeStopping` if not running."""
-        if self._ctx is None or not self._ctx.affinity.running:
-            raise not_running()
-        return self._ctx.affinity.loop
-
-    @property
-    def node(self) -> str:
-        """The id of this runtime among the nodes of its store: the `owner` of the runs that it drives.
-
-        It is made when the runtime is entered; before that it raises `RuntimeStopping`.
-        """
-        if self._ctx is None:
-            raise not_running()
-        return self._ctx.node
-
-    def live_runs(self) -> tuple[RunRecord, ...]:
-        """The runs that this runtime drives at this instant, each as it was when it was started here."""
-        self._started()
-        return tuple(run.record for run in self._runs.live.values() if not run.over)
-
-    def running_steps(self) -> tuple[RunningStep, ...]:
-        """The steps that run in this process at this instant, and how far they are.
-
-        They are steps of its live runs, and those that it executes for other nodes.
-        """
-        return tuple(running_steps(self._runs, self._started().node))
-
-    def subscribe(self, *kinds: str) -> Subscription:
-        """An async context manager that gives an async iterator of events.
-
-        Args:
-            kinds: `step.succeeded`, `run.finished`, …, or `step` and `run` for all of theirs. Default: all.
-
-        Raises:
-            ValueError: There is no such kind.
-        """
-        return self._started().stream.subscribe(kinds)
-
-    def tree(self) -> ProcessInfo:
-        """The supervision tree at this instant: every process with state, restarts and mailbox depth."""
-        ctx = self._started()
-        assert self._tree is not None
-        tree = self._tree.tree()
-        busy = ctx.threads.statistics()
-        threads = ProcessInfo(
-            "threads",
-            "threads",
-            "running",
-            abandoned=busy.abandoned,
-            detail=f"{busy.busy} of {busy.limit} busy, {busy.queued} queued",
-        )
-        return replace(tree, children=(*tree.children, threads))
-
-    async def health(self) -> Health:
-        """What works and what does not, asked now."""
-        ctx = self._started()
-        assert self._tree is not None
-        keeper = self._tree.child("store").instance
-        problem = ctx.store.problem or getattr(keeper, "problem", None)
-        return await health(ctx, self._runs, self._tree.tree(), problem)
-
     def __repr__(self) -> str:
         state = "running" if self._ctx is not None and self._ctx.affinity.running else "not running"
         snapshot = self._snapshot if self._ctx is None else self._ctx.snapshot
         return f"<Runtime {len(snapshot.graph)} assets, {state}>"
 
     # Inside -------------------------------------------------------------------------------------------------
-
-    def _started(self) -> RuntimeContext:
-        if self._ctx is None:
-            raise not_running()
-        self._ctx.affinity.require()
-        return self._ctx
 
     async def _within_connect_timeout(self, work: Awaitable[None]) -> None:
         limit = self._settings.connect_timeout

@@ -1,0 +1,313 @@
+"""What can be asked of a runtime that runs, and what can be changed without a run.
+
+runs            one by its id, or a list of them from the store
+values          the current ones, their history, their lineage; invalidating them
+partitions      adding and removing keys of dynamic sets
+looking at it   the node, its live runs and running steps, events, the tree, health
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, TypeVar, overload
+
+from flowstone.actors import ProcessInfo
+from flowstone.runtime.client.handle import Run
+from flowstone.runtime.client.health import Health, health
+from flowstone.runtime.client.requests import asset_named, checked_count
+from flowstone.runtime.client.run_filter import wanted_statuses, wanted_tags
+from flowstone.runtime.loop_affinity import not_running
+from flowstone.runtime.run.running_steps import running_steps
+
+if TYPE_CHECKING:
+    import asyncio
+    from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+
+    from flowstone.actors import Supervisor
+    from flowstone.assets.asset import Asset
+    from flowstone.assets.output import Output
+    from flowstone.runs.records import Materialization, RunRecord, Status
+    from flowstone.runs.running_step import RunningStep
+    from flowstone.runtime.client.lineage import Lineage
+    from flowstone.runtime.client.run_client import RunClient
+    from flowstone.runtime.client.values import Values
+    from flowstone.runtime.context import RuntimeContext
+    from flowstone.runtime.run.local_runs import LocalRuns
+    from flowstone.runtime.services.events import Subscription
+
+__all__ = ["Inspection"]
+
+T = TypeVar("T")
+
+
+class Inspection:
+    """The calls of `Runtime` that start no run. Its parts are there from the moment it is entered."""
+
+    _ctx: RuntimeContext | None
+    _runs: LocalRuns
+    _tree: Supervisor | None
+    _values: Values
+    _lineage: Lineage
+    _client: RunClient
+
+    # Runs ---------------------------------------------------------------------------------------------------
+
+    async def run(self, run_id: str) -> Run:
+        """The handle of a run, after a restart as well.
+
+        Args:
+            run_id: The run's id.
+
+        Raises:
+            RunNotFound: The store knows no such run.
+        """
+        self._started()
+        await self._client.record(run_id)
+        return Run(run_id, self._client)
+
+    async def runs(
+        self,
+        status: Status | str | Iterable[Status | str] | None = None,
+        asset: Any = None,
+        tag: str | Mapping[str, str] | None = None,
+        limit: int = 100,
+        before: str | None = None,
+    ) -> Sequence[RunRecord]:
+        """The runs that the store knows, of all its nodes and pipelines, newest first.
+
+        The newest is the one that was recorded last; retention forgets finished ones (`keep_runs`).
+
+        Args:
+            status: Only runs that are `queued`, `running`, `waiting`, `succeeded`, `failed` or `cancelled`, or in
+                one of several of these. Default: any.
+            asset: Only runs that were asked for this asset: name, `Asset` or decorated function. Default: any.
+            tag: Only runs with this tag: its name, `name=value`, or a mapping of names to values, of which a run
+                must have all. Default: any.
+            limit: How many at most.
+            before: Only runs older than the one with this id: the last one of the page before.
+
+        Returns:
+            Their records as of now, with `id`, `kind`, `asset`, `status`, `created_at`, `started_at`,
+            `finished_at`, `total` steps and `counts` of those that ended, by how they ended.
+
+        Raises:
+            AssetNotFound: There is no such asset.
+            RunNotFound: There is no run `before`.
+            ValueError: No run has such a status, or `limit` is no positive whole number.
+            TypeError: `tag` is something else.
+        """
+        ctx = self._started()
+        name = None if asset is None else asset_named(ctx.snapshot.graph, asset).name
+        return await ctx.store.runs(
+            statuses=wanted_statuses(status),
+            asset=name,
+            tags=wanted_tags(tag),
+            limit=checked_count("limit", limit),
+            before=before,
+        )
+
+    # Values -------------------------------------------------------------------------------------------------
+
+    @overload
+    async def load(self, asset: Asset[..., Awaitable[Output[T]]], *, partition: Any = None) -> T: ...
+
+    @overload
+    async def load(self, asset: Asset[..., Output[T]], *, partition: Any = None) -> T: ...
+
+    @overload
+    async def load(self, asset: Asset[..., Awaitable[T]], *, partition: Any = None) -> T: ...
+
+    @overload
+    async def load(self, asset: Asset[..., T], *, partition: Any = None) -> T: ...
+
+    @overload
+    async def load(self, asset: str | Callable[..., Any], *, partition: Any = None) -> Any: ...
+
+    async def load(self, asset: Any, *, partition: Any = None) -> Any:
+        """The current value: that of the success that was recorded last.
+
+        Args:
+            asset: Name, `Asset` or decorated function.
+            partition: Which partition; required if the asset has a partition set.
+
+        Raises:
+            AssetNotFound: There is no such asset.
+            PartitionError: The partition is missing or foreign.
+            ValueNotFound: There is no current value.
+            IOManagerError: The value cannot be loaded.
+        """
+        self._started()
+        return await self._values.load(asset, partition)
+
+    async def exists(self, asset: Any, *, partition: Any = None) -> bool:
+        """Whether there is a current value.
+
+        Args:
+            asset: Name, `Asset` or decorated function.
+            partition: Which partition; required if the asset has a partition set.
+
+        Raises:
+            AssetNotFound: There is no such asset.
+            PartitionError: The partition is missing or foreign.
+        """
+        self._started()
+        return await self._values.exists(asset, partition)
+
+    async def status(self, asset: Any, *, partition: Any = None) -> Status:
+        """The state of an asset (at a partition): of its step if a live run has one, else of its records.
+
+        `succeeded` means there is a current value, `failed` that the last attempt to compute one failed, `never`
+        that it was never computed or is invalidated.
+
+        Args:
+            asset: Name, `Asset` or decorated function.
+            partition: Which partition; required if the asset has a partition set.
+
+        Raises:
+            AssetNotFound: There is no such asset.
+            PartitionError: The partition is missing or foreign.
+        """
+        self._started()
+        return await self._values.status(asset, partition)
+
+    async def history(
+        self, asset: Any, *, partition: Any = None, limit: int = 100, offset: int = 0
+    ) -> Sequence[Materialization]:
+        """What became of the asset (at a partition) in all runs, newest first.
+
+        Args:
+            asset: Name, `Asset` or decorated function.
+            partition: Which partition; required if the asset has a partition set.
+            limit: How many records at most; default 100.
+            offset: How many of the newest to leave out; default 0.
+
+        Raises:
+            AssetNotFound: There is no such asset.
+            PartitionError: The partition is missing or foreign.
+        """
+        self._started()
+        return await self._values.history(asset, partition, limit, offset)
+
+    async def invalidate(self, asset: Any, *, partition: Any = None, downstream: bool = False) -> int:
+        """Make current values no longer current; returns how many.
+
+        Args:
+            asset: Name, `Asset` or decorated function.
+            partition: Which partition; default: all that have a value.
+            downstream: Whether everything computed from them is invalidated too.
+
+        Raises:
+            AssetNotFound: There is no such asset.
+            PartitionError: The partition is foreign.
+        """
+        self._started()
+        return await self._values.invalidate(asset, partition, downstream=downstream)
+
+    async def add_partitions(self, name: str, keys: Sequence[Any]) -> int:
+        """Add keys to a dynamic partition set.
+
+        Args:
+            name: The set's name, as in `DynamicPartitions(name)`.
+            keys: Partition keys; those that are there already change nothing.
+
+        Returns:
+            How many were new.
+
+        Raises:
+            PartitionError: One of them cannot be a key; then none is added.
+        """
+        self._started()
+        return await self._values.add_partitions(name, keys)
+
+    async def remove_partitions(self, name: str, keys: Sequence[Any]) -> int:
+        """Remove keys from a dynamic partition set. Values that were computed for them stay.
+
+        Args:
+            name: The set's name, as in `DynamicPartitions(name)`.
+            keys: Partition keys; those that are not there change nothing.
+
+        Returns:
+            How many were there.
+
+        Raises:
+            PartitionError: One of them cannot be a key.
+        """
+        self._started()
+        return await self._values.remove_partitions(name, keys)
+
+    @property
+    def lineage(self) -> Lineage:
+        """Questions about which values came from which."""
+        self._started()
+        return self._lineage
+
+    # Looking at it ------------------------------------------------------------------------------------------
+
+    @property
+    def loop(self) -> asyncio.AbstractEventLoop:
+        """The event loop it belongs to, to be asked for on any thread. Raises `RuntimeStopping` if not running."""
+        if self._ctx is None or not self._ctx.affinity.running:
+            raise not_running()
+        return self._ctx.affinity.loop
+
+    @property
+    def node(self) -> str:
+        """The id of this runtime among the nodes of its store: the `owner` of the runs that it drives.
+
+        It is made when the runtime is entered; before that it raises `RuntimeStopping`.
+        """
+        if self._ctx is None:
+            raise not_running()
+        return self._ctx.node
+
+    def live_runs(self) -> tuple[RunRecord, ...]:
+        """The runs that this runtime drives at this instant, each as it was when it was started here."""
+        self._started()
+        return tuple(run.record for run in self._runs.live.values() if not run.over)
+
+    def running_steps(self) -> tuple[RunningStep, ...]:
+        """The steps that run in this process at this instant, and how far they are.
+
+        They are steps of its live runs, and those that it executes for other nodes.
+        """
+        return tuple(running_steps(self._runs, self._started().node))
+
+    def subscribe(self, *kinds: str) -> Subscription:
+        """An async context manager that gives an async iterator of events.
+
+        Args:
+            kinds: `step.succeeded`, `run.finished`, …, or `step` and `run` for all of theirs. Default: all.
+
+        Raises:
+            ValueError: There is no such kind.
+        """
+        return self._started().stream.subscribe(kinds)
+
+    def tree(self) -> ProcessInfo:
+        """The supervision tree at this instant: every process with state, restarts and mailbox depth."""
+        ctx = self._started()
+        assert self._tree is not None
+        tree = self._tree.tree()
+        busy = ctx.threads.statistics()
+        threads = ProcessInfo(
+            "threads",
+            "threads",
+            "running",
+            abandoned=busy.abandoned,
+            detail=f"{busy.busy} of {busy.limit} busy, {busy.queued} queued",
+        )
+        return replace(tree, children=(*tree.children, threads))
+
+    async def health(self) -> Health:
+        """What works and what does not, asked now."""
+        ctx = self._started()
+        assert self._tree is not None
+        keeper = self._tree.child("store").instance
+        problem = ctx.store.problem or getattr(keeper, "problem", None)
+        return await health(ctx, self._runs, self._tree.tree(), problem)
+
+    def _started(self) -> RuntimeContext:
+        if self._ctx is None:
+            raise not_running()
+        self._ctx.affinity.require()
+        return self._ctx
