@@ -60,6 +60,7 @@ if TYPE_CHECKING:
     from flowstone.errors import TypeMismatch as TypeMismatch
     from flowstone.errors import UnknownDependency as UnknownDependency
     from flowstone.errors import ValueNotFound as ValueNotFound
+    from flowstone.errors import Waiting as Waiting
     from flowstone.errors import WrongLoop as WrongLoop
     from flowstone.io.files import FileIO as FileIO
     from flowstone.io.manager import IOManager as IOManager
@@ -135,6 +136,7 @@ __all__ = [
     "TypeMismatch",
     "UnknownDependency",
     "ValueNotFound",
+    "Waiting",
     "WeeklyPartitions",
     "WrongLoop",
     "decode_partition",

@@ -32,6 +32,8 @@
        ├─ StartFailed             .name, .error
        └─ SupervisorGaveUp        .name, .error
 
+    Waiting                       (BaseException) ends an attempt that waits; not to be caught
+
 Each docstring says when you meet the error and what to do about it.
 """
 
@@ -73,6 +75,7 @@ __all__ = [
     "TypeMismatch",
     "UnknownDependency",
     "ValueNotFound",
+    "Waiting",
     "WrongLoop",
 ]
 
@@ -226,6 +229,33 @@ class Retryable(FlowstoneError):
     def __init__(self, message: str = "", *, after: float | None = None) -> None:
         super().__init__(message)
         self.after = after
+
+
+class Waiting(BaseException):
+    """What a step waits for is not there: raised by the calls of `Context` that wait, to end the attempt.
+
+    The step is `waiting` then, and holds nothing; its function runs again from the top when what it waits for is
+    there, and the same call returns at once. Let it pass: it is no `Exception`, so `except Exception` does. An
+    asset that catches it, and returns or raises something else, fails, and is told so.
+
+    Args:
+        name: What the asset calls the wait.
+        kind: What it waits for: `sleep`.
+        deadline: The instant at which the wait is over (aware), or None.
+        timeout: Seconds after which it is over, or None.
+    """
+
+    def __init__(
+        self, name: str, kind: Any = "sleep", deadline: Any = None, timeout: float | None = None
+    ) -> None:
+        super().__init__(name, kind, deadline, timeout)
+        self.name = name
+        self.kind = kind
+        self.deadline = deadline
+        self.timeout = timeout
+
+    def __str__(self) -> str:
+        return f"waits for {self.kind} {self.name!r}"
 
 
 # Actors -----------------------------------------------------------------------------------------------------

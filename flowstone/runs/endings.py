@@ -1,5 +1,10 @@
 """How a step ends: every event that ends an attempt or a step is made here, from plain data.
 
+Map of this file
+    succeeded, failed, retried, cancelled ...   what an attempt says of itself
+    waiting, waits, swallowed, woken            attempts that wait for somebody else
+    died, lost_too_often, handed_over ...       what is said of attempts of which nobody saw the end
+
 Who says that it has ended differs: the attempt itself, the coordinator of its run for steps that never started, the
 next owner for what died with a process. What is recorded does not depend on who says it.
 """
@@ -7,6 +12,7 @@ next owner for what died with a process. What is recorded does not depend on who
 from __future__ import annotations
 
 from dataclasses import field, replace
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Final, Protocol, TypeAlias
 
 from flowstone.assets.partition_keys import decode_partition
@@ -28,6 +34,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from datetime import datetime
 
+    from flowstone.errors import Waiting
     from flowstone.runs.plan import RunPlan
     from flowstone.runs.records import Input, RunRecord, WaitKind
 
@@ -48,7 +55,9 @@ __all__ = [
     "reused",
     "skipped",
     "succeeded",
+    "swallowed",
     "waiting",
+    "waits",
     "woken",
 ]
 
@@ -168,10 +177,42 @@ def retried(step: Step, at: datetime, failure: Failure, delay: float) -> StepRet
 
 
 def waiting(
-    step: Step, at: datetime, name: str, waits_for: WaitKind, deadline: datetime | None
+    step: Step,
+    at: datetime,
+    name: str,
+    waits_for: WaitKind,
+    deadline: datetime | None,
+    timeout: float | None = None,
 ) -> StepWaiting:
-    """It waits for somebody else, until `deadline` if there is one; the step has not ended."""
-    return StepWaiting(at, step.run_id, step.asset_name, step.key, step.number, name, waits_for, deadline)
+    """It waits for somebody else, until `deadline` or for `timeout` seconds if given; the step has not ended."""
+    if timeout is not None:
+        deadline = at + timedelta(seconds=timeout)
+    return StepWaiting(
+        at, step.run_id, step.asset_name, step.key, step.number, name, waits_for, deadline, timeout
+    )
+
+
+def waits(step: Step, at: datetime, wait: Waiting) -> StepWaiting:
+    """It ended with this, as it should."""
+    return waiting(step, at, wait.name, wait.kind, wait.deadline, wait.timeout)
+
+
+def swallowed(name: str, wait: Waiting, failure: Failure | None) -> Failure:
+    """The failure of a function that was to end with `Waiting`, and did not.
+
+    Args:
+        name: The step, as people know it.
+        wait: What it was to end with.
+        failure: What it ended with; None if it returned.
+    """
+    instead = "returned a value" if failure is None else f"raised {failure.message}"
+    words = (
+        f"{name} {wait} and was ended by Waiting, which it did not let pass: it {instead}. Catch Exception instead "
+        f"of BaseException or everything, and let no `finally` return or raise."
+    )
+    if failure is None:
+        return Failure("error", words)
+    return Failure("error", words, failure.traceback, where=failure.where)
 
 
 def woken(wait: StepWaiting, at: datetime) -> StepWoken:

@@ -27,6 +27,7 @@ __all__ = [
     "RunFinished",
     "RunQueued",
     "RunStarted",
+    "RunWaiting",
     "StepCancelled",
     "StepEvent",
     "StepFailed",
@@ -122,6 +123,19 @@ class RunFinished:
 
 
 @frozen
+class RunWaiting:
+    """Only `steps` that wait are left, so nobody drives the run. `timeout`: seconds of its own that are left."""
+
+    kind: ClassVar[str] = "run.waiting"
+    at: datetime
+    run_id: str
+    asset: str
+    steps: int
+    timeout: float | None = None
+    partition_key: str | None = None
+
+
+@frozen
 class StepStarted:
     """An attempt begins.
 
@@ -202,6 +216,7 @@ class StepWaiting:
         name: What the asset calls the wait; its identity within the step.
         waits_for: An approval, a signal, or an instant (`sleep`).
         deadline: When the wait is over without an answer (aware, UTC), or None.
+        timeout: Seconds to the deadline, if they were asked for: the store counts them by its own clock; or None.
     """
 
     kind: ClassVar[str] = "step.waiting"
@@ -213,6 +228,7 @@ class StepWaiting:
     name: str
     waits_for: WaitKind
     deadline: datetime | None = None
+    timeout: float | None = None
 
 
 @frozen
@@ -355,4 +371,4 @@ StepEvent: TypeAlias = (
     | StepSkipped
     | StepCancelled
 )
-Event: TypeAlias = RunQueued | RunStarted | RunCancelRequested | RunFinished | StepEvent
+Event: TypeAlias = RunQueued | RunStarted | RunWaiting | RunCancelRequested | RunFinished | StepEvent

@@ -40,6 +40,7 @@ from flowstone.runs.events import (
     RunFinished,
     RunQueued,
     RunStarted,
+    RunWaiting,
     StepCancelled,
     StepFailed,
     StepProgressed,
@@ -156,7 +157,7 @@ class RunState:
             self._succeeded(event, step)
             return self._commands()
         match event:
-            case StepStarted() | StepProgressed() | RunQueued() | RunStarted():
+            case StepStarted() | StepProgressed() | RunQueued() | RunStarted() | RunWaiting():
                 return []
             case RetryDue() | StepsNeeded() | HoldStarts() | AttemptLost():
                 self._signalled(event)
@@ -174,7 +175,7 @@ class RunState:
     def replay(self, event: Event) -> None:
         """Take in an event recorded earlier, before `begin`: remember its outcome, give no orders."""
         match event:
-            case RunQueued() | RunStarted() | StepProgressed():
+            case RunQueued() | RunStarted() | RunWaiting() | StepProgressed():
                 pass
             case RunCancelRequested():
                 self.cancelling = True

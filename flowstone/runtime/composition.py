@@ -68,14 +68,14 @@ def context_of(
     )
 
 
-def runs_of(ctx: RuntimeContext) -> LocalRuns:
+def runs_of(ctx: RuntimeContext, *, worker: bool) -> LocalRuns:
     """The runs it drives; other nodes may execute steps of them where the store is shared."""
     cluster = ctx.store.cluster
     if cluster is None:
-        return LocalRuns(ctx, None)
+        return LocalRuns(ctx, None, worker=worker)
     from flowstone.runtime.cluster.step_leases import StepLeases  # noqa: PLC0415 - few runtimes need it
 
-    return LocalRuns(ctx, partial(StepLeases, ctx, cluster))
+    return LocalRuns(ctx, partial(StepLeases, ctx, cluster), worker=worker)
 
 
 def membership_of(

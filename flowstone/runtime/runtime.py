@@ -150,7 +150,7 @@ class Runtime(Inspection):
             self._ctx = ctx = context_of(
                 store, managers, self._snapshot, self._settings, self._clock, self._random
             )
-            self._runs = runs_of(ctx)
+            self._runs = runs_of(ctx, worker=self._worker)
             self._client = RunClient(ctx, self._runs)
             self._values = Values(ctx, self._client, self._runs)
             self._lineage = Lineage(self._client, store)

@@ -15,11 +15,13 @@
     │  ├─ notifications    hears what other nodes say
     │  ├─ membership       joins, watches the other nodes, gives up what was lost, leaves
     │  ├─ cancellations    stops runs that were cancelled on another node
+    │  ├─ wake_ups         tells runs that steps of theirs were woken
+    │  ├─ timekeeper       wakes what waits for an instant, on one node for all
     │  ├─ leases           one_for_all; only in a worker, as the next
     │  │  ├─ steps           one task per attempt that is executed for another node
     │  │  └─ executor        takes the step leases given to this node
     │  └─ queue            takes runs out of the queue
-    ├─ recovery          adopts runs whose owner died, or closes them
+    ├─ recovery          adopts runs whose owner died, or closes them; goes on with parked runs
     └─ watchman          last child, so the first to stop: drains
 
 Children start from top to bottom and stop from bottom to top. Rest_for_one, because what stands below uses what

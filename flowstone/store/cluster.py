@@ -163,7 +163,9 @@ class StepLease:
     cancelled: bool = False
 
 
-NotificationKind = Literal["queued", "cancel", "leases", "steps", "finished", "nodes", "tree", "look"]
+NotificationKind = Literal[
+    "queued", "cancel", "leases", "steps", "woken", "deadline", "finished", "nodes", "tree", "look"
+]
 
 
 @frozen
@@ -173,7 +175,9 @@ class Notification:
     Attributes:
         kind: `queued` (a run waits, subject: its pipeline), `cancel` (a run is to be cancelled, subject: the
             run), `leases` (subject: the node that was given leases, or whose leases were cancelled), `steps`
-            (a step that another node executed has ended, subject: the run), `finished` (subject: the run),
+            (a step that another node executed has ended, subject: the run), `woken` (a step that waited is to go
+            on, subject: the run), `deadline` (something waits until an instant before all others), `finished`
+            (subject: the run),
             `nodes` (a node joined or left), `tree` (somebody wants to see trees; subject: a node, or empty
             for all), `look` (notices may have been lost: look at everything).
         subject: What it is about.
@@ -243,6 +247,15 @@ class Cluster(Protocol):
         run whose status is still `queued` has no events but its creation.
         """
 
+    async def take_back(self, run_id: str, node_id: str) -> RunRecord | None:
+        """Take a run that was begun and that nobody drives, wherever it queues; None if somebody else has it.
+
+        An answer that was lost is not known again: the run is the node's then, which finds out (`owned`).
+        """
+
+    async def take_duty(self, duty: str, node_id: str, gone: str | None) -> str:
+        """Take a duty that one node has for all, if nobody has it, or the node that is `gone`; who has it now."""
+
     async def queued(self, pipelines: Collection[str], limit: int) -> Sequence[RunRecord]:
         """Runs of these pipelines in the queue, as many, in the order in which they are taken."""
 
@@ -297,7 +310,8 @@ class Cluster(Protocol):
     async def request_cancel(self, run_id: str, reason: str) -> None:
         """Record that the run is to be cancelled, and tell its owner.
 
-        A run that nobody owns and that never started is cancelled at once. Harmless when it has finished.
+        A run that nobody owns, because it never started or is parked, is cancelled at once. Harmless when it has
+        finished.
         """
 
     async def cancelling(self, node_id: str) -> Sequence[str]:

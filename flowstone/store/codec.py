@@ -21,6 +21,7 @@ from flowstone.assets.partition_keys import decode_partition
 from flowstone.errors import PartitionError
 from flowstone.runs import events
 from flowstone.runs.records import Failure, Input, Materialization, RunRecord, RunRequest, Status
+from flowstone.runs.waits import Wait
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
@@ -35,12 +36,14 @@ __all__ = [
     "decode_materialization",
     "decode_request",
     "decode_run",
+    "decode_wait",
     "encode_details",
     "encode_event",
     "encode_inputs",
     "encode_materialization",
     "encode_request",
     "encode_run",
+    "encode_wait",
     "read_partition",
 ]
 
@@ -111,6 +114,16 @@ def encode_run(run: RunRecord) -> dict[str, Any]:
 def decode_run(data: Mapping[str, Any]) -> RunRecord:
     """The head of a dict made by `encode_run`. Raises `Unreadable`."""
     return _RUN.decode(data)
+
+
+def encode_wait(wait: Wait) -> dict[str, Any]:
+    """The wait as a JSON-able dict."""
+    return _WAIT.encode(wait)
+
+
+def decode_wait(data: Mapping[str, Any]) -> Wait:
+    """The wait of a dict made by `encode_wait`. Raises `Unreadable`."""
+    return _WAIT.decode(data)
 
 
 def encode_request(request: RunRequest) -> dict[str, Any]:
@@ -259,6 +272,7 @@ _RUN: Final = _Shape(
         "counts": _MAPPING,
     },
 )
+_WAIT: Final = _Shape(Wait, {"asked_at": _INSTANT, "deadline": _INSTANT, "answered_at": _INSTANT})
 _EVENT_FIELDS: Final = MappingProxyType(
     {
         "at": _INSTANT,
@@ -268,6 +282,7 @@ _EVENT_FIELDS: Final = MappingProxyType(
         "materialization": _Pair(_MATERIALIZATION.encode, _MATERIALIZATION.decode),
         "delay": _NUMBER,
         "deadline": _INSTANT,
+        "timeout": _NUMBER,
         "fraction": _NUMBER,
     }
 )
@@ -277,6 +292,7 @@ _EVENTS: Final[Mapping[str, _Shape[Any]]] = MappingProxyType(
         for made in (
             events.RunQueued,
             events.RunStarted,
+            events.RunWaiting,
             events.RunCancelRequested,
             events.RunFinished,
             events.StepStarted,

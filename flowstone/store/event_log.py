@@ -17,6 +17,7 @@ from flowstone.runs.events import (
     StepSkipped,
     StepStarted,
     StepSucceeded,
+    StepWoken,
 )
 from flowstone.runs.records import Materialization, Status
 
@@ -81,6 +82,15 @@ class EventLog:
         start = max(0, after + 1 - self.first)
         entries = self.entries[start : start + max(0, limit)]
         return [(self.first + start + place, event_of(entry)) for place, entry in enumerate(entries)]
+
+    def woken(self, after: int) -> list[tuple[int, StepWoken]]:
+        """Those events that woke a step, with their numbers, after number `after`."""
+        start = max(0, after + 1 - self.first)
+        return [
+            (self.first + start + place, entry)
+            for place, entry in enumerate(self.entries[start:])
+            if type(entry) is StepWoken
+        ]
 
     def trim(self) -> None:
         """Let go of all but the newest `EVENTS_KEPT`."""

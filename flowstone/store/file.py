@@ -205,6 +205,9 @@ class FileStore(MemoryStore):
             return []
         return await self._record(["prune", *limits], lambda: self._history.prune(*limits))
 
+    async def _change(self, operation: Operation, apply: Callable[[], T]) -> T:
+        return await self._record(operation, apply)
+
     async def _record(self, operation: Operation, apply: Callable[[], T]) -> T:
         if self._commit is None or self._closing:
             if self._read_only:

@@ -9,21 +9,25 @@ from __future__ import annotations
 
 from bisect import bisect_left, insort
 from collections import deque
+from datetime import timedelta
 from itertools import islice
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Final
 
 from flowstone.errors import RunNotFound
-from flowstone.runs.events import StepProgressed
+from flowstone.runs.events import RunCancelRequested, RunWaiting, StepProgressed, StepWaiting, StepWoken
 from flowstone.store import refusals
 from flowstone.store.ledger import Ledger
 from flowstone.store.protocol import KeyTaken, StaleWrite
 from flowstone.store.run_log import RunLog
+from flowstone.store.wait_ledger import WaitLedger
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping, Sequence
+    from datetime import datetime
 
     from flowstone.runs.events import Event, StepSucceeded
-    from flowstone.runs.records import Materialization, RunRecord, Status
+    from flowstone.runs.records import Materialization, RunRecord, Status, StepKey
+    from flowstone.runs.waits import Wait
     from flowstone.store.event_log import EventLog, Started
 
 __all__ = ["History"]
@@ -35,11 +39,13 @@ class History:
     Attributes:
         ledger: The asset-partitions.
         partitions: Dynamic partition sets: name to encoded keys, in the order they were added.
+        waits: What steps of unfinished runs wait for.
     """
 
     def __init__(self) -> None:
         self.ledger = Ledger()
         self.partitions: dict[str, dict[str, None]] = {}
+        self.waits = WaitLedger()
         self._runs: dict[str, RunLog] = {}
         self._keys: dict[str, str] = {}  # Key to id, of the unfinished runs that have one.
         self._order: list[RunLog] = []  # By arrival.
@@ -67,6 +73,11 @@ class History:
         restored = RunLog(run, arrival)
         restored.log = log
         self._admit(restored)
+
+    def restore_waits(self, run_id: str, waits: Sequence[Wait], timeout: datetime | None) -> None:
+        """Take over what a run waited for in a former life, and when its timeout is over, if it is parked."""
+        self.waits.restore(waits)
+        self.waits.park(run_id, timeout)
 
     def claim(self, run_id: str, owner: str, epoch: int) -> RunRecord:
         """Give a run to another owner; see `Store.claim`."""
@@ -100,6 +111,28 @@ class History:
         run.check_all(events, epoch)
         for event in events:
             self._add(run, event)
+
+    def answer(self, run_id: str, step: StepKey, name: str, answer: Any, now: datetime) -> Wait:
+        """Answer an open wait and wake its step; see `Waits.answer`."""
+        run = self._writable(run_id)
+        wait = self.waits.open_one(run_id, step, name, now)
+        self._wake(run, wait, now)
+        return self.waits.settle(wait, "answered", answer, now)
+
+    def expire(self, now: datetime, runs: Collection[str] | None) -> list[Event]:
+        """End the waits whose deadline has passed, and have parked runs cancelled whose timeout is over."""
+        due, overdue = self.waits.take_due(now, runs)
+        told: list[Event] = []
+        for wait in due:
+            told.append(self._wake(self._runs[wait.run_id], wait, now))
+            self.waits.settle(wait, "answered" if wait.kind == "sleep" else "expired", None, now)
+        for run_id in overdue:
+            run = self._runs[run_id]
+            if run.unpark():
+                told.append(RunCancelRequested(now, run_id, run.head().request.asset, "timeout"))
+                run.add(told[-1])
+            self.waits.unpark(run_id)
+        return told
 
     def add_partitions(self, name: str, keys: Sequence[str]) -> int:
         """Add keys to a dynamic set; returns how many were new."""
@@ -208,8 +241,34 @@ class History:
             self.ledger.record(record)
         elif run.finished:
             self._finished.append(event.run_id)
+            self.waits.forget(event.run_id)
             if run.key is not None:
                 del self._keys[run.key]
+        elif type(event) in _ABOUT_WAITS:
+            self._waits(run, event)
+
+    def _waits(self, run: RunLog, event: Event) -> None:
+        match event:
+            case StepWaiting():
+                self.waits.ask(event)
+            case StepWoken():
+                self.waits.woke(event)
+            case RunWaiting() if self.waits.open_in(run.id) == event.steps:
+                run.park()
+                timeout = event.timeout
+                self.waits.park(run.id, None if timeout is None else event.at + timedelta(seconds=timeout))
+            case _:
+                pass  # A step was woken meanwhile: the run goes on.
+
+    def _wake(self, run: RunLog, wait: Wait, now: datetime) -> StepWoken:
+        event = StepWoken(now, run.id, *wait.step, wait.attempt, wait.name)
+        run.add(event)
+        if run.unpark():
+            self.waits.unpark(run.id)
+        return event
+
+
+_ABOUT_WAITS: Final = frozenset({StepWaiting, StepWoken, RunWaiting})
 
 
 def _by_arrival(run: RunLog) -> tuple[int, str]:

@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from flowstone.runs.events import StepSucceeded
 from flowstone.store.history import History
+from flowstone.store.memory_waits import MemoryWaits
 from flowstone.store.protocol import NO_TAGS, Store
 from flowstone.store.sanitise import sanitised, sanitised_run
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Mapping, Sequence
+    from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 
     from flowstone.runs.events import Event
     from flowstone.runs.records import Materialization, RunRecord, Status, StepKey
     from flowstone.store.cluster import Cluster
+    from flowstone.store.waits import Waits
 
 __all__ = ["MemoryStore"]
+
+T = TypeVar("T")
 
 
 class MemoryStore(Store):
@@ -32,6 +36,11 @@ class MemoryStore(Store):
     def __init__(self) -> None:
         self._history = History()
         self._payloads: dict[str, bytes] = {}
+        self._waits = MemoryWaits(lambda: self._history, self._change)
+
+    @property
+    def waits(self) -> Waits:
+        return self._waits
 
     @property
     def problem(self) -> str | None:
@@ -146,6 +155,9 @@ class MemoryStore(Store):
         for record in gone:
             self._payloads.pop(record.location or "", None)
         return gone
+
+    async def _change(self, operation: list[Any], apply: Callable[[], T]) -> T:  # noqa: ARG002 - for a journal
+        return apply()
 
 
 def of_one_run(events: Sequence[Event]) -> Sequence[Event]:

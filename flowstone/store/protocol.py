@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from flowstone.runs.events import Event
     from flowstone.runs.records import Materialization, RunRecord, Status, StepKey
     from flowstone.store.cluster import Cluster
+    from flowstone.store.waits import Waits
 
 __all__ = ["NO_TAGS", "KeyTaken", "NoSchema", "StaleWrite", "Store", "StoreRefused"]
 
@@ -57,6 +58,10 @@ class Store(Protocol):
     @property
     def cluster(self) -> Cluster | None:
         """What several nodes share through this store; None where only one process can hold it."""
+
+    @property
+    def waits(self) -> Waits:
+        """What steps wait for; while the store is open."""
 
     @property
     def problem(self) -> str | None:
@@ -124,9 +129,9 @@ class Store(Protocol):
         record names. A store that keeps none, or none so large, raises `IOManagerError` and records nothing.
 
         A step event with a `materialization` becomes the step's record; `StepSucceeded` may make it current.
-        `RunStarted` and `RunFinished` change the run's head. `StepProgressed` is not recorded, and
-        `RunQueued` adds nothing to what `create_run` said. An attempt that a later one overtook (a higher
-        number has started) is refused, whatever its epoch.
+        `RunStarted`, `RunWaiting` and `RunFinished` change the run's head; what waits do, `Waits` says.
+        `StepProgressed` is not recorded, and `RunQueued` adds nothing to what `create_run` said. An attempt that a
+        later one overtook (a higher number has started) is refused, whatever its epoch.
         """
 
     async def write_many(self, events: Sequence[Event], epoch: int = 0) -> None:

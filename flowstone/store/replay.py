@@ -10,6 +10,8 @@ time what comes of it: what was refused when it was asked is refused again when 
     ["add", set name, [key, ...]]           add_partitions
     ["remove", set name, [key, ...]]        remove_partitions
     ["prune", versions, runs]               prune
+    ["answer", run id, asset, key, name, answer, now]   answer
+    ["expire", now, [run id, ...] or null]  expire
 
     ["closed"]                              close; so that a line that was last is missed when it is removed
 
@@ -19,17 +21,25 @@ Compaction replaces them by what is left of their effects, a summary that is tru
     ["kept", run, number, arrival]                      a run, the number of the first event kept, and its place
     ["steps", run id, [record or [asset, key], ...]]    its records; a pair means the one in that timeline
     ["log", run id, [event or [asset, key], ...]]       its events; a pair means what the step's record says
+    ["waits", run id, deadline or null, [wait, ...]]    what it waits for, and when its timeout is over
     ["summary"]                                         all of it has been read
 """
 
 from __future__ import annotations
 
 from contextlib import suppress
+from datetime import datetime
 from functools import partial
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
-from flowstone.store.codec import Unreadable, decode_event, decode_materialization, decode_run
+from flowstone.store.codec import (
+    Unreadable,
+    decode_event,
+    decode_materialization,
+    decode_run,
+    decode_wait,
+)
 from flowstone.store.event_log import EventLog
 from flowstone.store.history import History
 
@@ -115,6 +125,14 @@ class Replay:
         self.facts += 1
         return partial(self.history.prune, versions, runs)
 
+    def _answer(self, run_id: str, asset: str, key: str | None, name: str, answer: Any, now: str) -> _Command:
+        self.facts += 1
+        return partial(self.history.answer, run_id, (asset, key), name, answer, datetime.fromisoformat(now))
+
+    def _expire(self, now: str, runs: list[str] | None) -> _Command:
+        self.facts += 1
+        return partial(self.history.expire, datetime.fromisoformat(now), runs)
+
     def _restore_timeline(self, asset: str, key: str | None, valid: bool, records: list[Any]) -> _Command:
         self.facts += len(records)
         decoded = [decode_materialization(data) for data in records]
@@ -132,6 +150,11 @@ class Replay:
         self.facts += len(entries)
         run = self._run(run_id)
         return partial(run.restore_log, [self._entry(run, entry) for entry in entries])
+
+    def _restore_waits(self, run_id: str, deadline: str | None, waits: list[Any]) -> _Command:
+        self.facts += len(waits)
+        timeout = None if deadline is None else datetime.fromisoformat(deadline)
+        return partial(self.history.restore_waits, run_id, [decode_wait(data) for data in waits], timeout)
 
     def _mark(self) -> _Command:
         return _nothing
@@ -162,7 +185,7 @@ def _nothing() -> None:
     """What a mark changes."""
 
 
-_RESTORING: Final = frozenset({"timeline", "kept", "steps", "log"})
+_RESTORING: Final = frozenset({"timeline", "kept", "steps", "log", "waits"})
 _PREPARE: Final[Mapping[str, Callable[..., _Command]]] = MappingProxyType(
     {
         "events": Replay._write,
@@ -172,10 +195,13 @@ _PREPARE: Final[Mapping[str, Callable[..., _Command]]] = MappingProxyType(
         "add": Replay._add,
         "remove": Replay._remove,
         "prune": Replay._prune,
+        "answer": Replay._answer,
+        "expire": Replay._expire,
         "timeline": Replay._restore_timeline,
         "kept": Replay._restore_run,
         "steps": Replay._restore_steps,
         "log": Replay._restore_log,
+        "waits": Replay._restore_waits,
         "summary": Replay._mark,
         "closed": Replay._mark,
     }

@@ -21,6 +21,7 @@ from flowstone.runs.events import (
     RunFinished,
     RunQueued,
     RunStarted,
+    RunWaiting,
     StepFailed,
     StepRetried,
     StepStarted,
@@ -42,7 +43,7 @@ if TYPE_CHECKING:
 
 __all__ = ["OF_ATTEMPT", "RunLog", "check_together", "dated"]
 
-_OF_RUN: Final = (RunQueued, RunStarted, RunCancelRequested, RunFinished)
+_OF_RUN: Final = (RunQueued, RunStarted, RunWaiting, RunCancelRequested, RunFinished)
 _SUCCEEDED: Final = Status.SUCCEEDED  # To look it up in the enum takes 90 ns.
 # Said by an attempt or about this very one, so fenced by its number; other endings are the run's own decision.
 OF_ATTEMPT: Final = (StepStarted, StepSucceeded, StepFailed, StepRetried, StepWaiting, StepWoken)
@@ -171,6 +172,17 @@ class RunLog:
         self._epoch += 1
         self._owner = owner
         return self.head()
+
+    def park(self) -> None:
+        """Nobody drives it until a step of it is woken."""
+        self.status, self._owner = Status.WAITING, None
+
+    def unpark(self) -> bool:
+        """Let it be taken up; whether it was parked."""
+        parked = self.status is Status.WAITING
+        if parked:
+            self.status = Status.RUNNING
+        return parked
 
     def add(self, event: Event) -> Materialization | None:
         """Add an event that `check` let pass; returns the record it carries, if it ends a step."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from flowstone.runs.records import Materialization
-from flowstone.store.codec import encode_event, encode_materialization, encode_run
+from flowstone.store.codec import encode_event, encode_materialization, encode_run, encode_wait
 from flowstone.store.event_log import event_of
 
 if TYPE_CHECKING:
@@ -31,6 +31,7 @@ def live_facts(history: History) -> int:
     """How many facts a snapshot of this state would hold, to compare with `Replay.facts`."""
     records = sum(len(timeline.records) for _, timeline in history.ledger.timelines())
     events = sum(1 + len(run.log.entries) for run in history.all_runs())
+    events += sum(1 for run in history.all_runs() for _ in history.waits.of_run(run.id))
     return records + events + len(history.partitions)
 
 
@@ -45,6 +46,7 @@ def snapshot(history: History) -> Iterator[Operation]:
             yield ["timeline", asset, key, valid, [encode_materialization(record) for record in records]]
     for run in history.all_runs():
         yield from _run(run, shared)
+        yield from _waits(history, run.id)
     for name, keys in history.partitions.items():
         yield ["add", name, list(keys)]
     yield ["summary"]
@@ -57,6 +59,14 @@ def _run(run: RunLog, shared: set[int]) -> Iterator[Operation]:
         yield ["steps", head.id, [_step(record, shared) for record in records]]
     for entries in _chunks(run.log.entries):
         yield ["log", head.id, [_entry(entry) for entry in entries]]
+
+
+def _waits(history: History, run_id: str) -> Iterator[Operation]:
+    timeout = history.waits.timeout_of(run_id)
+    deadline = None if timeout is None else timeout.isoformat()
+    for waits in _chunks(list(history.waits.of_run(run_id))):
+        yield ["waits", run_id, deadline, [encode_wait(wait) for wait in waits]]
+        deadline = None
 
 
 def _step(record: Materialization, shared: set[int]) -> Any:

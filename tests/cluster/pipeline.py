@@ -41,6 +41,16 @@ def blocking() -> int:
     return os.getpid()
 
 
+@pipeline.asset(partitions=StaticPartitions(PARTS))
+async def rested(context: Context) -> str:
+    """Sleeps twice, and holds nothing meanwhile."""
+    await asyncio.sleep(0.02)
+    context.sleep("nap", 0.5)
+    await asyncio.sleep(0.02)
+    context.sleep("another", 0.5)
+    return f"{os.getpid()}:{context.attempt}"
+
+
 @pipeline.asset
 async def quick() -> int:
     """Who made it."""

@@ -64,6 +64,7 @@ FLOWSTONE = [
     "TypeMismatch",
     "UnknownDependency",
     "ValueNotFound",
+    "Waiting",
     "WeeklyPartitions",
     "WrongLoop",
     "decode_partition",

@@ -15,8 +15,12 @@ from dataclasses import dataclass, field, replace
 from datetime import timedelta
 
 from flowstone.errors import StoreUnavailable
+from flowstone.runs import endings
+from flowstone.runs.endings import PlannedStep
 from flowstone.runs.events import (
+    RunCancelRequested,
     RunFinished,
+    RunWaiting,
     StepCancelled,
     StepFailed,
     StepRetried,
@@ -28,7 +32,9 @@ from flowstone.runs.records import Status
 from flowstone.store.cluster import Beats, NodeReport, Notification, WatchedNode
 from flowstone.store.history import History
 from flowstone.store.memory import MemoryStore
+from flowstone.store.memory_waits import MemoryWaits
 from flowstone.store.protocol import StaleWrite
+from flowstone.store.waits import Expired
 
 __all__ = ["SharedMemory", "SharedMemoryStore"]
 
@@ -70,6 +76,8 @@ class SharedMemory:
         self.payloads = {}
         self.nodes = {}
         self.queue = {}  # Run ids, who came first.
+        self.duties = {}
+        self.parked = {}  # Run id -> since when.
         self.cancels = {}  # Run id -> reason.
         self.leases = {}
         self.refused = {}  # As leases: attempt, why.
@@ -104,6 +112,36 @@ class SharedMemory:
         return None if log is None or log.finished else log
 
 
+class SharedWaits(MemoryWaits):
+    """The waits of one connection, by the database's clock: what is woken is told, and goes into the queue."""
+
+    def __init__(self, store):
+        super().__init__(lambda: store.shared.history, store._change)
+        self._store = store
+
+    async def answer(self, run_id, step, name, answer, *, now):
+        await self._store._pass("answer")
+        log = self._store.shared.log(run_id)
+        parked = log is not None and log.status is Status.WAITING
+        wait = await super().answer(run_id, step, name, answer, now=self._store.shared.now())
+        self._store._woken(run_id, parked)
+        return wait
+
+    async def expire(self, *, now, runs=None):
+        await self._store._pass("expire")
+        shared = self._store.shared
+        parked = {log.id for log in shared.unfinished() if log.status is Status.WAITING}
+        expired = await super().expire(now=shared.now())
+        for run_id in dict.fromkeys(event.run_id for event in expired.woken):
+            if any(
+                isinstance(event, RunCancelRequested) for event in expired.woken if event.run_id == run_id
+            ):
+                self._store._end_parked(run_id)
+            else:
+                self._store._woken(run_id, run_id in parked)
+        return Expired((), expired.next)
+
+
 class SharedMemoryStore(MemoryStore):
     """One node's connection.
 
@@ -118,6 +156,7 @@ class SharedMemoryStore(MemoryStore):
     def __init__(self, shared):
         super().__init__()
         self.shared = shared
+        self._waits = SharedWaits(self)
         self._history = shared.history
         self._payloads = shared.payloads
         self.cluster = self
@@ -196,6 +235,10 @@ class SharedMemoryStore(MemoryStore):
         self._stop_beating()
 
     def _written(self, event):
+        if isinstance(event, StepWaiting) and event.deadline is not None:
+            self.shared.tell(Notification("deadline"))
+        if isinstance(event, RunWaiting) and self.shared.log(event.run_id).status is Status.WAITING:
+            self.shared.parked[event.run_id] = self.shared.clock.monotonic()
         if isinstance(event, RunFinished):
             self.shared.tell(Notification("finished", event.run_id))
             return
@@ -327,6 +370,8 @@ class SharedMemoryStore(MemoryStore):
         return sorted(found, key=lambda head: -head.priority)[:limit]
 
     def _orphaned(self, head, gone):
+        if head.status is Status.WAITING:
+            return False
         return head.id not in self.shared.queue if head.owner is None else head.owner in gone
 
     async def adopt(self, run_id, node_id, *, epoch, given_up=False):
@@ -364,6 +409,39 @@ class SharedMemoryStore(MemoryStore):
             log._owner = None
             self._enqueue(run_id, log.head().pipeline)
 
+    async def take_back(self, run_id, node_id):
+        await self._pass("take_back")
+        log = self.shared.log(run_id)
+        if log is None or log.head().owner is not None or log.status is not Status.RUNNING:
+            return None
+        self.shared.queue.pop(run_id, None)
+        return self._history.claim(run_id, node_id, log.head().epoch)
+
+    async def take_duty(self, duty, node_id, gone):
+        await self._pass("take_duty")
+        if self.shared.duties.get(duty) in (None, gone):
+            self.shared.duties[duty] = node_id
+        return self.shared.duties[duty]
+
+    def _woken(self, run_id, parked):
+        self.shared.tell(Notification("woken", run_id))
+        if parked:
+            head = self.shared.log(run_id).head()
+            spent = self.shared.spent.get(run_id, 0.0)
+            since = self.shared.parked.pop(run_id)
+            self.shared.spent[run_id] = spent + self.shared.clock.monotonic() - since
+            self._enqueue(run_id, head.pipeline)
+
+    def _end_parked(self, run_id):
+        head = self.shared.log(run_id).head()
+        at = self.shared.now()
+        for wait in list(self._history.waits.of_run(run_id)):
+            if wait.status == "open":
+                step = PlannedStep(run_id, wait.asset, None, wait.partition_key)
+                self._history.write(endings.cancelled(step, at), head.epoch)
+        self._history.write(RunFinished(at, run_id, head.request.asset, Status.CANCELLED), head.epoch)
+        self.shared.tell(Notification("finished", run_id))
+
     def _enqueue(self, run_id, pipeline):
         self.shared.queue[run_id] = None
         self.shared.tell(Notification("queued", pipeline))
@@ -379,6 +457,11 @@ class SharedMemoryStore(MemoryStore):
             at = self.shared.now()
             self._history.write(RunFinished(at, run_id, head.request.asset, Status.CANCELLED), head.epoch)
             self.shared.tell(Notification("finished", run_id))
+            return
+        if head.owner is None and head.status is Status.WAITING:
+            at = self.shared.now()
+            self._history.write(RunCancelRequested(at, run_id, head.request.asset, reason), head.epoch)
+            self._end_parked(run_id)
             return
         self.shared.cancels[run_id] = reason
         self.shared.tell(Notification("cancel", run_id))

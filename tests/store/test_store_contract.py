@@ -7,6 +7,7 @@ import pytest
 from flowstone.store import FileStore, MemoryStore
 from flowstone.store import file as file_module
 from tests.store.contract import StoreContract
+from tests.store.waits_contract import WaitsContract
 
 
 class MemoryPlace:
@@ -46,7 +47,7 @@ class CompactingPlace(FilePlace):
         return await super().reopen()
 
 
-class TestMemoryStore(StoreContract):
+class TestMemoryStore(WaitsContract, StoreContract):
     """The memory store keeps the contract."""
 
     @pytest.fixture
@@ -57,7 +58,7 @@ class TestMemoryStore(StoreContract):
         await place.store.close()
 
 
-class TestFileStore(StoreContract):
+class TestFileStore(WaitsContract, StoreContract):
     """The file store keeps the contract, compacted or not."""
 
     keeps_payloads = False

@@ -66,7 +66,7 @@ async def report_progress(events: Subscription, run: LiveRun, on_progress: Calla
             tally[record.status] += 1
             await _call(on_progress, _progress(run, tally, record))
     state = run.state
-    if state is not None and sum(tally.values()) != sum(state.counts.values()):
+    if state is not None and not run.parked and sum(tally.values()) != sum(state.counts.values()):
         await _call(on_progress, _progress(run, Counter(state.counts), None))
 
 

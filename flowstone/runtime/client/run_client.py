@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import suppress
+from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from flowstone.actors.spawn import OWNER
@@ -22,14 +23,17 @@ from flowstone.assets.dynamic_partitions import DynamicPartitions
 from flowstone.assets.partition_keys import decode_partition, encode_partition
 from flowstone.assets.partition_view import PartitionView
 from flowstone.errors import PartitionError, RunNotFound
+from flowstone.runs.events import RunCancelRequested
 from flowstone.runs.records import Status
 from flowstone.runtime.client.progress import report_progress
 from flowstone.runtime.client.requests import asset_named
 from flowstone.runtime.client.result import RunResult
+from flowstone.runtime.run.closing import cancel_run
 from flowstone.runtime.run.control import Cancel, Drain
 from flowstone.runtime.run.inputs import needs_of, not_ready
 from flowstone.runtime.run.nesting import without_slot
 from flowstone.runtime.run.planning import PlanCache, dynamic_keys
+from flowstone.runtime.run.takeover import resume
 from flowstone.store.protocol import KeyTaken
 
 if TYPE_CHECKING:
@@ -59,6 +63,7 @@ class RunClient:
         self._runs = runs
         self._plans = PlanCache()
         self._remote = _remote(ctx)
+        runs.cancel_parked = partial(self.cancel, reason="caller")
 
     def require_usable(self) -> None:
         """Raise unless the runtime runs, and the caller is on its loop."""
@@ -149,14 +154,46 @@ class RunClient:
 
     async def _outcome(self, run: LiveRun) -> tuple[Status, bool]:
         """How a run ended, here or, if this node had to give it up, elsewhere; and whether its time was over."""
+        first = run
         await run.wait()
+        while run.parked and self._remote is None:
+            resumed = await self._runs.resumed(run.record.id)
+            if resumed is None:
+                record = await self.record(run.record.id)
+                return record.status, await self._overdue(record)
+            run = resumed
+            await run.wait()
+            first.caught_by(run)
+        if run.parked and self._remote is not None:
+            return await self._elsewhere(run.record.id, self._remote)
         if run.error is None:
             assert run.status is not None
-            return run.status, run.status is Status.CANCELLED and run.cancelled == "timeout"
+            cancelled = run.status is Status.CANCELLED
+            return run.status, cancelled and (run.cancelled == "timeout" or await self._overdue(run.record))
         if self._remote is None or not self._remote.goes_on(run.error):
             raise run.error
-        record = await self._remote.ended(run.record.id)
-        return record.status, record.status is Status.CANCELLED and await self._remote.overdue(record)
+        return await self._elsewhere(run.record.id, self._remote)
+
+    async def _elsewhere(self, run_id: str, remote: RemoteRuns) -> tuple[Status, bool]:
+        take_back = None if self._runs.worker else self._take_back
+        record = await remote.ended(run_id, take_back)
+        return record.status, record.status is Status.CANCELLED and await remote.overdue(record)
+
+    async def _take_back(self, record: RunRecord) -> None:
+        assert self._remote is not None
+        await self._remote.take_back(record, self._runs)
+
+    async def _overdue(self, record: RunRecord) -> bool:
+        """Whether a cancelled run was cancelled because its time was over: the first reason on record counts."""
+        after = 0
+        while record.request.timeout is not None and (
+            page := await self._ctx.store.events(record.id, after=after)
+        ):
+            after = page[-1][0]
+            for _, event in page:
+                if isinstance(event, RunCancelRequested):
+                    return event.reason == "timeout"
+        return False
 
     async def _abandon(self, run: LiveRun) -> None:
         """The caller was cancelled: so is the run, wherever it is."""
@@ -174,9 +211,12 @@ class RunClient:
         if self._remote is not None:
             await self._aside(self._remote.ended(run_id))
             return None
-        while not (await self.record(run_id)).status.terminal:
+        while not (record := await self.record(run_id)).status.terminal:
             if (error := self._runs.lost.get(run_id)) is not None:
                 raise error
+            if record.status is Status.WAITING and (resumed := await self._runs.resumed(run_id)) is not None:
+                await self._aside(self._outcome(resumed))
+                return resumed.take_caught()
             await self._ctx.clock.sleep(_POLL)
         return None
 
@@ -186,11 +226,21 @@ class RunClient:
         if live is not None:
             live.ask(Cancel(reason))
             await live.wait()
-            if self._remote is None or not self._remote.goes_on(live.error):
+            if not live.parked and (self._remote is None or not self._remote.goes_on(live.error)):
                 return
         record = await self.record(run_id)
         if self._remote is not None and not record.status.terminal:
             await self._remote.cancel(run_id, reason)
+        elif record.status is Status.WAITING:
+            await self._cancel_parked(record, reason)
+
+    async def _cancel_parked(self, record: RunRecord, reason: CancelReason) -> None:
+        """End a run as cancelled that nobody drives, without starting anything of it."""
+        run = await resume(self._ctx, self._runs, record, reason)
+        if run is not None:
+            await run.wait()
+        elif not (await self.record(record.id)).status.terminal:
+            await cancel_run(self._ctx, record)  # By somebody who does not know what it consists of.
 
     async def drain(self, run_id: str) -> None:
         """Let a run's running steps finish, start no others, and return when it has stopped."""
@@ -242,7 +292,9 @@ class RunClient:
                     after = number
                     seen.add(_identity(event))
                     yield event
-            if record.status.terminal or driven is None:
+            if driven is None and record.status is Status.WAITING:
+                self._runs.follow_parked(run_id, live)
+            elif record.status.terminal or driven is None:
                 return
             async for event in live:
                 if _identity(event) not in seen:

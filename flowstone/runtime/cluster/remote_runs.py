@@ -17,6 +17,7 @@ from flowstone.errors import FlowstoneError, RunNotFound, RuntimeStopping, Store
 from flowstone.runs.events import RunCancelRequested, StepProgressed
 from flowstone.runs.records import Status
 from flowstone.runtime.run.closing import cancel_run
+from flowstone.runtime.run.takeover import take_up
 from flowstone.store.cluster import Notification
 from flowstone.store.protocol import StaleWrite, StoreRefused
 
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from flowstone.runs.records import RunRecord, RunRequest, StepKey
     from flowstone.runtime.context import RuntimeContext
     from flowstone.runtime.run.control import CancelReason
+    from flowstone.runtime.run.local_runs import LocalRuns
     from flowstone.runtime.services.notifications import Wakeup
     from flowstone.store.cluster import Cluster
     from flowstone.store.protocol import Store
@@ -35,6 +37,7 @@ if TYPE_CHECKING:
 __all__ = ["RemoteRuns", "status_elsewhere"]
 
 _POLL = 0.5  # Seconds until the first look that no notice asked for.
+_MOST_PARKED = 1000  # That are looked through for a step.
 _LONGEST_POLL = 4.0  # Where notices arrive, they are seldom lost.
 
 
@@ -83,20 +86,20 @@ class RemoteRuns:
             if (await self._cluster.submit(run)).id == run.id:
                 await self._cluster.request_cancel(run.id, "caller")
 
-    async def ended(self, run_id: str) -> RunRecord:
+    async def ended(
+        self, run_id: str, unfinished: Callable[[RunRecord], Awaitable[None]] | None = None
+    ) -> RunRecord:
         """Return the run when it has ended, whoever drives it by then.
+
+        Args:
+            run_id: The run.
+            unfinished: Called with the run at each look at which it has not ended.
 
         Raises:
             RunNotFound: There is no such run, or retention has removed it.
             RuntimeStopping: This runtime has stopped; the run may go on.
             StoreUnavailable: The store refuses for good to be read: what becomes of the run cannot be known.
         """
-        return await self._wait(run_id)
-
-    async def _wait(
-        self, run_id: str, unfinished: Callable[[RunRecord], Awaitable[None]] | None = None
-    ) -> RunRecord:
-        """As `ended`; `unfinished` is called with the run at each look at which it has not ended."""
         longest = _LONGEST_POLL if self._cluster.listens else _POLL
         backoff = Backoff(_POLL, longest, self._ctx.random)
         with self._ctx.notifications.end_of(run_id) as woken:
@@ -108,10 +111,19 @@ class RemoteRuns:
                     raise RuntimeStopping(f"The runtime has stopped; run {run_id} may go on in another one.")
             return record
 
+    async def take_back(self, run: RunRecord, runs: LocalRuns) -> None:
+        """Go on here with a parked run that was woken, though this node takes no work: its caller waits here."""
+        if run.owner is not None or run.status is not Status.RUNNING:
+            return
+        with suppress(StoreUnavailable):  # The next look will do it.
+            taken = await self._cluster.take_back(run.id, self._ctx.node)
+            if taken is not None:
+                await take_up(self._ctx, runs, self._cluster, taken)
+
     async def cancel(self, run_id: str, reason: CancelReason) -> None:
         """Have its owner stop it, and return when it has stopped; stop it here if nobody is there to do that."""
         await self._cluster.request_cancel(run_id, reason)
-        await self._wait(run_id, self._cancel_if_left)
+        await self.ended(run_id, self._cancel_if_left)
 
     async def _cancel_if_left(self, run: RunRecord) -> None:
         """A run whose owner is gone, while no node lives that would take it over, would wait for ever."""
@@ -177,13 +189,18 @@ class RemoteRuns:
 
 
 async def status_elsewhere(store: Store, view: PartitionView, key: StepKey) -> Status | None:
-    """`running` if the step has begun in an unfinished run, `queued` if one was asked for it, else None.
+    """`waiting`, or `running` if it has begun in an unfinished run, or `queued` if one was asked for it; else None.
 
     A step upstream of what a run was asked for is not known before it begins: only its owner has the plan.
     """
-    if store.cluster is None:
-        return None
-    found = await store.cluster.under_way(key)
+    if await store.waits.waiting(key):
+        return Status.WAITING
+    found: Sequence[tuple[RunRecord, bool]] = ()
+    if store.cluster is not None:
+        found = await store.cluster.under_way(key)
+    elif await store.waits.waiting():
+        parked = await store.runs(statuses=(Status.WAITING,), limit=_MOST_PARKED)
+        found = [(run, False) for run in parked if await store.step(run.id, key) is None]
     if any(begun for _, begun in found):
         return Status.RUNNING
     return Status.QUEUED if any(_asks_for(run.request, view, key) for run, _ in found) else None

@@ -10,6 +10,7 @@ from flowstone.runtime.cluster.adoption import Adoption
 from flowstone.runtime.cluster.membership import Cancellations
 from flowstone.runtime.cluster.queue_consumer import QueueConsumer
 from flowstone.runtime.cluster.step_executor import StepExecutor
+from flowstone.runtime.cluster.timekeeper import Timekeeper, WakeUps
 from flowstone.runtime.services.notifications import NotificationListener
 
 if TYPE_CHECKING:
@@ -40,6 +41,8 @@ def _cluster(
         Child("notifications", partial(NotificationListener, cluster, ctx.notifications)),
         Child("membership", lambda: membership, shutdown=_LAST_WORDS),
         Child("cancellations", partial(Cancellations, ctx, runs, cluster)),
+        Child("wake_ups", partial(WakeUps, ctx, runs)),
+        Child("timekeeper", partial(Timekeeper, ctx, cluster)),
     ]
     if worker:
         children.append(Child("leases", partial(_lent, ctx, runs, cluster)))

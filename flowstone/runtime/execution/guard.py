@@ -23,7 +23,7 @@ from types import CoroutineType
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 from flowstone.assets.output import Output
-from flowstone.errors import Retryable
+from flowstone.errors import Retryable, Waiting
 from flowstone.masking import masked
 from flowstone.runs.records import Failure
 from flowstone.runs.retry_policy import is_retryable
@@ -37,10 +37,22 @@ if TYPE_CHECKING:
     from flowstone.runs.records import FailureKind
     from flowstone.threads import ThreadCall
 
-__all__ = ["ExitInTask", "Outcome", "absorb_cancels", "call", "call_async", "describe", "outcome_of"]
+__all__ = [
+    "WAITING",
+    "ExitInTask",
+    "Outcome",
+    "absorb_cancels",
+    "call",
+    "call_async",
+    "describe",
+    "outcome_of",
+]
 
 Outcome: TypeAlias = tuple[Literal[True], Any] | tuple[Literal[False], Failure]
 """`(True, value)` or `(False, failure)`."""
+
+WAITING = Failure("error", "Waiting was raised by something else than the context of this attempt.")
+"""What a function amounts to that ended with `Waiting`; whether it was right to, its context knows."""
 
 _MESSAGE_LIMIT = 10_000
 _TRACEBACK_LIMIT = 50_000
@@ -125,12 +137,24 @@ async def _outcome_of(
 def _failed(
     error: BaseException, retry: Retry | None, caught: Callable[[BaseException], object] | None
 ) -> Failure:
+    if _is_waiting(error):
+        return WAITING
     failure = describe(error, retry)
     if caught is not None and not failure.traceback.startswith(_UNREADABLE):
         # Our frames hold the inputs, and tell nobody anything.
         without_our_frames(error)
         caught(error)
     return failure
+
+
+def _is_waiting(error: BaseException) -> bool:
+    """Whether it is `Waiting`, or a group of nothing else, as a task group raises it."""
+    while _is(error, BaseExceptionGroup):
+        members = _members_of(error)
+        if any(member is not members[0] for member in members):
+            return False
+        error = members[0]
+    return type(error) is Waiting
 
 
 def _finished(value: Any) -> Any:

@@ -176,6 +176,7 @@ class _Work:
             return False, done
         if self._context is not None:
             self._context.metadata.update(done.metadata)
+            self._context.waits_for = done.waits_for
         return done.outcome
 
     def _try(self) -> Done | Failure | None:
@@ -250,7 +251,14 @@ def _request(asset: Asset[..., Any], arguments: dict[str, Any]) -> Request:
     given = arguments.get(asset.context_parameter or "")
     context = None
     if isinstance(given, Context):
-        facts = (given.asset, given.partition, given.partition_key, given.run_id, given.attempt)
+        facts = (
+            given.asset,
+            given.partition,
+            given.partition_key,
+            given.run_id,
+            given.attempt,
+            given.answers,
+        )
         context = (asset.context_parameter or "", facts)
     others = {name: value for name, value in arguments.items() if name != asset.context_parameter}
     return Request(asset.name, _portable(asset), others, context, asset.retry, least_level())

@@ -33,9 +33,10 @@ from flowstone.runtime.execution.guard import call, describe
 from flowstone.runtime.execution.subprocess_logs import forward_logs
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from flowstone.assets.retry import Retry
+    from flowstone.errors import Waiting
     from flowstone.runtime.execution.guard import Outcome
 
 __all__ = ["HEADER", "Began", "Done", "Place", "Progressed", "Request", "main", "no_passage"]
@@ -44,8 +45,8 @@ HEADER = 8
 """Bytes of a frame's length, big end first."""
 
 
-ContextFacts: TypeAlias = tuple[str, Any, str | None, str, int]
-"""Asset, partition, partition key, run id, attempt."""
+ContextFacts: TypeAlias = "tuple[str, Any, str | None, str, int, Mapping[str, Any] | None]"
+"""Asset, partition, partition key, run id, attempt, answers."""
 
 
 @frozen
@@ -99,10 +100,11 @@ class Progressed:
 
 @frozen
 class Done:
-    """The end of a call: its outcome, and what the asset noted in `context.metadata`."""
+    """The end of a call: its outcome, what the asset noted in `context.metadata`, and what it has to wait for."""
 
     outcome: Outcome
     metadata: dict[str, Any]
+    waits_for: Waiting | None = None
 
 
 def _write_frame(stream: BinaryIO, data: bytes) -> None:
@@ -202,7 +204,7 @@ def _answer(data: bytes, reply: Callable[[bytes], None]) -> bytes:
         function, arguments, context = _call_of(request, reply)
         reply(pickle.dumps(Began()))
         outcome = _lasting(name, call(function, arguments, request.retry), request.retry)
-        done = Done(outcome, {} if context is None else context.metadata)
+        done = Done(outcome, {}) if context is None else Done(outcome, context.metadata, context.waits_for)
     except BaseException as error:
         problem = f"Asset {name!r} or its arguments cannot be read in a worker process"
         return pickle.dumps(Done((False, no_passage(problem, error)), {}))
@@ -238,11 +240,16 @@ def _call_of(
     function = _find(request.function) if isinstance(request.function, Place) else request.function
     if request.context is None:
         return function, request.arguments, None
-    parameter, facts = request.context
+    parameter, (asset, partition, key, run_id, attempt, answers) = request.context
     context = Context(
-        *facts,
+        asset,
+        partition,
+        key,
+        run_id,
+        attempt,
         None,  # Resources live in the runtime's process.
         lambda fraction, message: reply(pickle.dumps(Progressed(fraction, message))),
+        answers,
     )
     return function, {**request.arguments, parameter: context}, context
 

@@ -4,7 +4,7 @@
 
 The value is durable before the record says success, and the record names the very object. Whatever goes wrong
 on the way becomes a failure with a kind; only the end of the attempt is an event. An attempt that is told to
-stop ends as *stopped*, whatever its function makes of the cancellation: cancelled means stopped.
+stop ends as *stopped*, whatever its function makes of that: cancelled means stopped. One that waits ends as that.
 """
 
 from __future__ import annotations
@@ -30,13 +30,22 @@ from flowstone.runs.events import (
     StepRetried,
     StepStarted,
     StepSucceeded,
+    StepWaiting,
 )
 from flowstone.runs.records import Failure
 from flowstone.runs.retry_policy import next_delay
 from flowstone.runtime.execution.child_tasks import CHILD_TASKS, ChildTasks
 from flowstone.runtime.execution.deadline import Deadline
-from flowstone.runtime.execution.guard import absorb_cancels, call, call_async, describe, outcome_of
+from flowstone.runtime.execution.guard import (
+    WAITING,
+    absorb_cancels,
+    call,
+    call_async,
+    describe,
+    outcome_of,
+)
 from flowstone.runtime.run.inputs import load_inputs, needs_of
+from flowstone.store.cluster import Notification
 from flowstone.store.json_safe import json_safe
 from flowstone.store.protocol import StaleWrite, StoreRefused
 
@@ -156,9 +165,9 @@ class Attempt:
         self.started_at = self._ctx.clock.now()
         return await self._conclude(self._begin_and_produce())
 
-    async def _conclude(self, work: Coroutine[Any, Any, StepSucceeded | Failure]) -> AttemptEnd:
+    async def _conclude(self, work: Coroutine[Any, Any, StepSucceeded | StepWaiting | Failure]) -> AttemptEnd:
         """Record what comes of `work` as the end."""
-        result: StepSucceeded | Failure | None
+        result: StepSucceeded | StepWaiting | Failure | None
         try:
             result = await work
         except StoreRefused as error:
@@ -176,7 +185,7 @@ class Attempt:
             raise error
         return None
 
-    async def _end(self, result: StepSucceeded | Failure | None) -> AttemptEnd:
+    async def _end(self, result: StepSucceeded | StepWaiting | Failure | None) -> AttemptEnd:
         if self.over:
             # The task was killed and its coroutine is being closed: recording now would be a zombie's word.
             raise GeneratorExit
@@ -227,13 +236,13 @@ class Attempt:
 
     # The recipe ---------------------------------------------------------------------------------------------
 
-    async def _begin_and_produce(self) -> StepSucceeded | Failure:
+    async def _begin_and_produce(self) -> StepSucceeded | StepWaiting | Failure:
         assert self.started_at is not None
         event = StepStarted(self.started_at, self.run_id, self.asset_name, self.key, self.number)
         await self._ctx.record(event, self.epoch)
         return await self._produce_in_time()
 
-    async def _produce(self) -> StepSucceeded | Failure:
+    async def _produce(self) -> StepSucceeded | StepWaiting | Failure:
         asset, ctx = self.asset, self._ctx
         try:
             required = sorted(asset.requires) if asset.requires else ()
@@ -248,13 +257,12 @@ class Attempt:
             return describe(error, asset.retry, "io")
         for given in asset.resource_parameters:
             arguments[given.parameter] = resources[given.resource]
-        context = self._context(resources)
+        context = self._context(resources, await self._answers())
         if asset.context_parameter is not None:
             arguments[asset.context_parameter] = context
         ok, result = await self._call(arguments)
         if context is not None:
-            # A copy, also of a failure's: what the asset's own tasks note later is not part of the record.
-            self._metadata = dict(context.metadata)
+            ok, result = self._noted(context, (ok, result))
         if not ok:
             return result
         if self._unwanted():
@@ -266,7 +274,7 @@ class Attempt:
         handle = self.handle
         return self.stopping is not None or self.over or (handle is not None and handle.halt is not None)
 
-    async def _produce_in_time(self) -> StepSucceeded | Failure:
+    async def _produce_in_time(self) -> StepSucceeded | StepWaiting | Failure:
         limit = self.asset.timeout
         if limit is None:
             return await self._produce()
@@ -285,12 +293,36 @@ class Attempt:
         arguments, self.inputs = await load_inputs(self._ctx, plan, asset, self.partition, needs, self.run_id)
         return arguments
 
-    def _context(self, resources: dict[str, Any]) -> Context | None:
+    async def _answers(self) -> Mapping[str, Any] | None:
+        """What waits of the step were answered with; nothing of it can have waited before its first attempt."""
+        if self.number == 1 or self.asset.context_parameter is None:
+            return None
+        return await self._ctx.store.waits.answers(self.run_id, (self.asset_name, self.key))
+
+    def _context(self, resources: dict[str, Any], answers: Mapping[str, Any] | None) -> Context | None:
         if self.asset.context_parameter is None:
             return None
         return Context(
-            self.asset.name, self.partition, self.key, self.run_id, self.number, resources, self._progressed
+            self.asset.name,
+            self.partition,
+            self.key,
+            self.run_id,
+            self.number,
+            resources,
+            self._progressed,
+            answers,
         )
+
+    def _noted(self, context: Context, outcome: tuple[bool, Any]) -> tuple[bool, Any]:
+        """The outcome, with what the function noted and asked for through its context."""
+        # A copy, also of a failure's: what the asset's own tasks note later is not part of the record.
+        self._metadata = dict(context.metadata)
+        if context.waits_for is None:
+            return outcome
+        ok, result = outcome
+        if ok or result != WAITING:
+            return False, endings.swallowed(self.name, context.waits_for, None if ok else result)
+        return False, endings.waits(self, self._ctx.clock.now(), context.waits_for)
 
     async def _call(self, arguments: dict[str, Any]) -> Outcome:
         asset = self.asset
@@ -368,12 +400,12 @@ class Attempt:
 
     # The end ------------------------------------------------------------------------------------------------
 
-    def _ending(self, result: StepSucceeded | Failure | None) -> AttemptEnd:
+    def _ending(self, result: StepSucceeded | StepWaiting | Failure | None) -> AttemptEnd:
         if self.stopping == "cancelled":
             return self._cancelled(None)
         if self.stopping == "timeout":
             return self._failed(Failure("timeout", self._timed_out(), retryable=self._retries_timeouts()))
-        if self.stopping == "shutdown" and type(result) is not StepSucceeded:
+        if self.stopping == "shutdown" and not isinstance(result, StepSucceeded | StepWaiting):
             return self.handed_over()
         assert result is not None
         return self._failed(result) if isinstance(result, Failure) else result
@@ -407,6 +439,8 @@ class Attempt:
         payload = self._payload if type(event) is StepSucceeded else None
         try:
             await self._ctx.record(event, self.epoch, payload)
+            if type(event) is StepWaiting:
+                self._ctx.notifications.heard(Notification("deadline"))
         except IOManagerError as error:
             # The store does not take the value that the IO manager left to it.
             return await self._record(self._failed(describe(error, self.asset.retry, "io")))

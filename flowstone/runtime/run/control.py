@@ -10,7 +10,7 @@ from typing import Literal, TypeAlias
 
 from flowstone.frozen import frozen
 
-__all__ = ["Cancel", "CancelReason", "Control", "Drain", "GiveUp", "Release"]
+__all__ = ["Cancel", "CancelReason", "Control", "Drain", "GiveUp", "Look", "Release"]
 
 CancelReason: TypeAlias = Literal["asked", "timeout", "caller", "shutdown"]
 
@@ -37,4 +37,9 @@ class Release:
     """Stop here and go back to the queue: another node is to go on with the run."""
 
 
-Control: TypeAlias = Cancel | Drain | GiveUp | Release
+@frozen
+class Look:
+    """Look which steps were woken that waited for somebody else. Not remembered: a replay knows them."""
+
+
+Control: TypeAlias = Cancel | Drain | GiveUp | Release | Look

@@ -51,8 +51,9 @@ from flowstone.runs.records import Status
 from flowstone.runs.state import RunState
 from flowstone.runtime.execution.guard import describe
 from flowstone.runtime.run.attempt import Attempt
-from flowstone.runtime.run.control import Cancel, Drain, GiveUp, Release
+from flowstone.runtime.run.control import Cancel, Drain, GiveUp, Look, Release
 from flowstone.runtime.run.memory_attempt import MemoryAttempt
+from flowstone.runtime.run.parking import Parking
 from flowstone.runtime.run.replay import replay
 from flowstone.runtime.run.reuse import find_reusable
 from flowstone.store.protocol import StaleWrite
@@ -63,7 +64,7 @@ if TYPE_CHECKING:
     from flowstone.actors import Exit, Me, TaskHandle, TaskSupervisor
     from flowstone.runs.commands import Signal
     from flowstone.runs.endings import AttemptEnd
-    from flowstone.runs.events import Event, StepReused
+    from flowstone.runs.events import Event, StepReused, StepWoken
     from flowstone.runtime.context import RuntimeContext
     from flowstone.runtime.run.control import Control
     from flowstone.runtime.run.live_run import LiveRun
@@ -169,6 +170,7 @@ class RunCoordinator(Actor):
         self._draining = False
         self._ended: deque[tuple[Attempt, AttemptEnd | None, Exit]] = deque()
         self._busy = True  # Until it has begun, and whenever it is within a message.
+        self._parking = Parking(ctx, run, self._state)
         self._remote_steps: RemoteSteps | None = None
         self._kept: dict[int, StepLease] = {}
         self._attempt = Attempt if ctx.memory is None else MemoryAttempt
@@ -221,6 +223,8 @@ class RunCoordinator(Actor):
                 self._give_up(StaleWrite(f"run {self._run.record.id} is driven by another node"))
             case Release():
                 self._begin_release()
+            case Look():
+                self._look_for_woken()
             case _:
                 assert_never(request)
 
@@ -235,6 +239,8 @@ class RunCoordinator(Actor):
             self._remote_steps.flush()
         if self._draining and not (self._attempts or self._remote_steps):
             self._run.ask(Cancel("asked"))
+        elif self._parking.due:
+            return self._park()
         self._busy = False
         return None
 
@@ -252,7 +258,7 @@ class RunCoordinator(Actor):
         self._busy = True
         try:
             self._handle_ended()
-            if self._final is not None:
+            if self._final is not None or self._parking.due:
                 self._me.ref.cast(Settled())  # The rest waits for the store.
                 return
             if self._remote_steps is not None:
@@ -317,6 +323,7 @@ class RunCoordinator(Actor):
         if not any(type(order) is CheckSteps for order in orders):
             self._record_start()
         self._obey(orders)
+        self._look_for_woken()
 
     async def _say_started(self) -> None:
         run, ctx = self._run, self._ctx
@@ -372,7 +379,7 @@ class RunCoordinator(Actor):
         return self._spread(
             self._run,
             start=lambda work: self._beside("steps on other nodes", work, lambda _: None),
-            ended=lambda events, steps: self._me.ref.cast(Recorded(events, steps)),
+            ended=self._recorded,
             lost=self._signal,
             refused=lambda error: self._me.ref.cast(Broken(error)),
         )
@@ -392,7 +399,7 @@ class RunCoordinator(Actor):
                     self._start(command)
                 case CheckSteps(steps):
                     self._looking += 1
-                    self._beside("look up current values", self._check(steps), self._answered)
+                    self._beside("look up current values", self._check(steps), self._me.ref.cast)
                 case RetryStep(step, delay):
                     self._me.clock.call_later(delay, partial(self._signal, RetryDue(step)))
                 case RecordSkipped(steps):
@@ -404,7 +411,7 @@ class RunCoordinator(Actor):
                 case FinishRun(status):
                     self._final = status
                 case ParkRun():
-                    pass  # It lives on, and goes on when a step is woken.
+                    self._parking.due = True
                 case _:
                     assert_never(command)
 
@@ -518,7 +525,7 @@ class RunCoordinator(Actor):
 
     def _found(self, step: int, event: Event) -> None:
         self._ctx.learn([event])
-        self._me.ref.cast(Recorded([event], [step]))
+        self._recorded([event], [step])
 
     async def _check(self, steps: tuple[int, ...]) -> Checked:
         return Checked(*await find_reusable(self._ctx, self._run, self._epoch, steps))
@@ -536,14 +543,22 @@ class RunCoordinator(Actor):
 
         self._steps.start(name, work, over)
 
-    def _answered(self, message: Checked) -> None:
-        self._me.ref.cast(message)
+    def _look_for_woken(self) -> None:
+        question = self._parking.question()
+        if question is not None:
+            self._beside("look what was woken", question, self._found_woken)
+
+    def _found_woken(self, found: Sequence[tuple[int, StepWoken]]) -> None:
+        self._recorded(*self._parking.taken(found))
+        if self._parking.ask_again:
+            self._look_for_woken()
 
     def _write(self, events: Sequence[Event], steps: Sequence[int]) -> None:
-        def written(recorded: Sequence[Event]) -> None:
-            self._me.ref.cast(Recorded(recorded, steps))
+        told = partial(self._recorded, steps=steps)
+        self._beside(f"record {len(events)} steps", self._write_all(events), told)
 
-        self._beside(f"record {len(events)} steps", self._write_all(events), written)
+    def _recorded(self, events: Sequence[Event], steps: Sequence[int]) -> None:
+        self._me.ref.cast(Recorded(events, steps))
 
     async def _write_all(self, events: Sequence[Event]) -> Sequence[Event]:
         await self._ctx.record_many(events, self._epoch)
@@ -576,6 +591,20 @@ class RunCoordinator(Actor):
             with suppress(StoreUnavailable):  # What is left over is in nobody's way.
                 await self._remote_steps.clear()
         self._me.stop()
+
+    async def _park(self) -> None:
+        """Let go of the run until a step of it is woken; if one was by now, go on."""
+        try:
+            parked = await self._parking.park(self._epoch)
+        except (StoreUnavailable, StaleWrite) as error:
+            self._give_up(error)
+            return
+        self._busy = parked
+        if parked:
+            self._run.park(moves=self._ctx.store.cluster is not None)
+            self._me.stop()
+        else:
+            self._look_for_woken()
 
     def _begin_release(self) -> None:
         """Stop what runs here, as nobody's failure; the run goes back to the queue when it has stopped."""

@@ -6,7 +6,7 @@ import weakref
 from typing import TYPE_CHECKING
 
 from flowstone.actors.waiters import Waiters
-from flowstone.runtime.run.control import Cancel
+from flowstone.runtime.run.control import Cancel, Look
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -40,6 +40,7 @@ class LiveRun:
         driven_from: When it would have begun, on the monotonic clock, had it been driven without a break; of runs
             with a timeout.
         requests: What has been asked of it, by kind.
+        parked: Whether it is driven no more because all that is left of it waits for somebody else.
         interrupted: Whether its tree was stopped by a restart above it, and is to be started again.
     """
 
@@ -51,6 +52,7 @@ class LiveRun:
         self._listener: Callable[[Control], None] | None = None
         self.status: Status | None = None
         self.error: BaseException | None = None
+        self.parked = False
         self.state: RunState | None = None
         self.attempts: Mapping[int, Attempt] = {}
         self.claimed = False
@@ -61,13 +63,14 @@ class LiveRun:
         self.raises = False
         self._caught: BaseException | None = None
         self._failures = 0
+        self._closed = False  # To followers.
         self._followers: weakref.WeakSet[Subscription] | None = None
         self._waiters: Waiters[None] = Waiters()
 
     @property
     def over(self) -> bool:
-        """Whether it has ended, either way."""
-        return self.status is not None or self.error is not None
+        """Whether it has ended, either way, or is parked: another `LiveRun` goes on with it, or another node."""
+        return self.status is not None or self.error is not None or self.parked
 
     async def wait(self) -> None:
         """Return when it is over."""
@@ -76,7 +79,7 @@ class LiveRun:
 
     def followed_by(self, subscription: Subscription) -> None:
         """End a subscription with the run, unless its reader has dropped it by then."""
-        if self.over:
+        if self._closed:
             subscription.close()
             return
         if self._followers is None:
@@ -93,6 +96,11 @@ class LiveRun:
         self.requests[type(request)] = request
         if self._listener is not None:
             self._listener(request)
+
+    def look(self) -> None:
+        """Have it look which of its steps were woken."""
+        if not self.over and self._listener is not None:
+            self._listener(Look())
 
     @property
     def cancelled(self) -> CancelReason | None:
@@ -122,6 +130,10 @@ class LiveRun:
         caught, self._caught = self._caught, None
         return caught
 
+    def caught_by(self, other: LiveRun) -> None:
+        """Whoever waited for this run while it was parked is raised what steps of its next life raised."""
+        self._caught = other.take_caught()
+
     def finish(self, status: Status) -> None:
         """It ended, and its status is recorded."""
         if not self.over:
@@ -134,7 +146,24 @@ class LiveRun:
             self.error = error
             self._wake()
 
+    def park(self, *, moves: bool) -> None:
+        """Nobody drives it until a step is woken; whoever follows it is let go if it may move elsewhere then."""
+        if not self.over:
+            self.parked = True
+            self._waiters.wake(None)
+            if moves:
+                self._close_followers()
+
+    def take_followers(self) -> weakref.WeakSet[Subscription] | None:
+        """Those who follow it, for the next one who drives it."""
+        followers, self._followers = self._followers, None
+        return followers
+
     def _wake(self) -> None:
         self._waiters.wake(None)
+        self._close_followers()
+
+    def _close_followers(self) -> None:
+        self._closed = True
         for subscription in tuple(self._followers or ()):
             subscription.close()

@@ -14,16 +14,19 @@ from contextlib import suppress
 from functools import partial
 from itertools import chain
 from typing import TYPE_CHECKING
+from weakref import WeakSet
 
 from flowstone.actors import ActorDown, Child, Crashed, Shutdown, Supervisor
+from flowstone.actors.waiters import Waiters
 from flowstone.errors import FlowstoneError, RuntimeStopping, SupervisorGaveUp
 from flowstone.runs.records import RunRecord, Status
 from flowstone.runtime.run.control import Cancel, Release
 from flowstone.runtime.run.live_run import LiveRun
 from flowstone.runtime.run.tree import run_tree
+from flowstone.store.cluster import Notification
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Awaitable, Callable
 
     from flowstone.actors import Clock, Exit
     from flowstone.actors.spawn import Driven
@@ -32,6 +35,7 @@ if TYPE_CHECKING:
     from flowstone.runtime.context import RuntimeContext
     from flowstone.runtime.run.attempt import Attempt, AttemptIdentity
     from flowstone.runtime.run.remote_steps import Spread
+    from flowstone.runtime.services.events import Subscription
 
 __all__ = ["LocalRuns", "SnoozedRuns"]
 
@@ -67,6 +71,7 @@ class LocalRuns:
     Args:
         ctx: What the runtime offers.
         spread: What lets other nodes execute steps, if there may be other nodes.
+        worker: Whether runs are taken that somebody else left or put in the queue.
 
     Attributes:
         live: The runs that are not over, by id, in order of start.
@@ -78,9 +83,12 @@ class LocalRuns:
         snoozed: Runs in the queue that this node leaves alone for a while.
         unfit: Runs in the queue that this node cannot run by its definitions, and why.
         open: Whether new runs are taken.
+        worker: Whether runs are taken that somebody else left or put in the queue.
+        cancel_parked: Cancels a run that is parked, for a caller who was cancelled.
+        parked: The runs that were parked here and not gone on with; None in a worker, which goes on with any.
     """
 
-    def __init__(self, ctx: RuntimeContext, spread: Spread | None) -> None:
+    def __init__(self, ctx: RuntimeContext, spread: Spread | None, *, worker: bool) -> None:
         self._ctx = ctx
         self._spread = spread
         self.live: dict[str, LiveRun] = {}
@@ -91,6 +99,13 @@ class LocalRuns:
         self.snoozed = SnoozedRuns(ctx.clock)
         self.unfit: dict[str, str] = {}
         self.open = True
+        self.worker = worker
+        self.cancel_parked: Callable[[str], Awaitable[None]] | None = None
+        self.parked: dict[str, None] | None = None if worker else {}
+        self._resumed: dict[str, Waiters[LiveRun | None]] = {}
+        self._followers: dict[
+            str, WeakSet[Subscription]
+        ] = {}  # Of parked runs that this process goes on with.
         self._gone = asyncio.Event()
         self._supervisor: Supervisor | None = None
         ctx.failures.awaited = self._is_awaited
@@ -157,6 +172,7 @@ class LocalRuns:
     async def drive(self, run: LiveRun) -> LiveRun:
         """Start the tree of a run that is written down, new or adopted."""
         self.live[run.record.id] = run
+        self._resume_waiters(run)
         begun = False
 
         def make() -> Supervisor:
@@ -183,6 +199,42 @@ class LocalRuns:
             run.fail(RuntimeStopping("The runtime has stopped, or is stopping: it takes no new runs."))
             raise RuntimeStopping("The runtime has stopped, or is stopping: it takes no new runs.") from error
         return run
+
+    def _resume_waiters(self, run: LiveRun) -> None:
+        """A run that was parked lives again: so do those who wait for it, and those who follow it."""
+        if self.parked is not None:
+            self.parked.pop(run.record.id, None)
+        for follower in self._followers.pop(run.record.id, ()):
+            run.followed_by(follower)
+        if (waiters := self._resumed.pop(run.record.id, None)) is not None and len(waiters):
+            run.awaited = run.raises = True
+            waiters.wake(run)
+
+    async def resumed(self, run_id: str) -> LiveRun | None:
+        """Wait until somebody goes on here with a run that is parked; None if it has ended.
+
+        Raises:
+            RuntimeStopping: The runtime has stopped; whoever opens the store next goes on with the run.
+        """
+        waiters = self._resumed.setdefault(run_id, Waiters())
+        try:
+            live = self.live.get(run_id)
+            if live is not None and not live.parked:
+                return live
+            record = await self._ctx.store.run(run_id)
+            if record is None or record.status.terminal:
+                return None
+            live = await waiters.wait()
+        finally:
+            if not len(waiters) and self._resumed.get(run_id) is waiters:
+                del self._resumed[run_id]
+        if live is None:
+            raise RuntimeStopping(f"The runtime has stopped while run {run_id} waited.")
+        return live
+
+    def follow_parked(self, run_id: str, subscription: Subscription) -> None:
+        """End a subscription with a run that is parked, once that has been gone on with here."""
+        self._followers.setdefault(run_id, WeakSet()).add(subscription)
 
     async def resume_interrupted(self) -> None:
         """Go on with the runs whose trees were stopped by a restart above them."""
@@ -215,6 +267,13 @@ class LocalRuns:
             self._gone.clear()
             await self._gone.wait()
 
+    async def alive(self, run_id: str) -> LiveRun | None:
+        """The run, if it is driven here; once the tree of its former life is gone, if that was parked."""
+        while (run := self.live.get(run_id)) is not None and run.parked:
+            self._gone.clear()
+            await self._gone.wait()
+        return run
+
     def look_again(self) -> None:
         """Have whoever waits for all runs look again."""
         self._gone.set()
@@ -232,6 +291,8 @@ class LocalRuns:
             if unstarted:
                 await self.drive(run)
             await run.wait()
+            if run.parked and self.cancel_parked is not None:
+                await self.cancel_parked(run.record.id)
 
     async def _withdraw(self, run: LiveRun) -> None:
         """The caller was cancelled while the run was written, which may or may not have been done.
@@ -253,10 +314,26 @@ class LocalRuns:
         for run in tuple(self.live.values()):
             self._forget(run)
             run.fail(self._what_happened(run, Shutdown()))
+        for waiters in tuple(self._resumed.values()):
+            waiters.wake(None)
+        for follower in chain.from_iterable(tuple(followers) for followers in self._followers.values()):
+            follower.close()
 
     def _forget(self, run: LiveRun) -> None:
         self.live.pop(run.record.id, None)
+        if run.parked:
+            self._keep_place(run)
         self.gone()
+
+    def _keep_place(self, run: LiveRun) -> None:
+        """Of a parked run only what somebody waits for is kept; it may have a deadline, which is to be heard of."""
+        self._ctx.notifications.heard(Notification("deadline"))
+        if self._ctx.store.cluster is not None:
+            return
+        if self.parked is not None:
+            self.parked[run.record.id] = None
+        for follower in run.take_followers() or ():
+            self.follow_parked(run.record.id, follower)
 
     def gone(self) -> None:
         """Something that ran here is gone."""

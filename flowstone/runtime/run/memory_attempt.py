@@ -53,13 +53,15 @@ class MemoryAttempt(Attempt):
             return await self._conclude(self._produce_in_time())
         context = None
         if self.asset.context_parameter is not None:
-            context = arguments[self.asset.context_parameter] = self._context({})
+            step = self.asset_name, self.key
+            answers = None if self.number == 1 else memory.waits.answers(self.run_id, step)
+            context = arguments[self.asset.context_parameter] = self._context({}, answers)
         try:
             ok, value = await self._call_on_loop(arguments)
         except (asyncio.CancelledError, GeneratorExit) as error:
             return await self._end(self._interrupted(error))
         if context is not None:
-            self._metadata = dict(context.metadata)
+            ok, value = self._noted(context, (ok, value))
         if not ok:
             return await self._end(value)
         handle = self.handle

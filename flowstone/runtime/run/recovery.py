@@ -5,19 +5,21 @@ own pipelines: same path as a new run, after a replay. One that is not (a single
 must not start yesterday's backfill behind the user's back, and must not leave it `running` for ever either: with
 a store that only one process can hold the owner is certainly dead, so such runs are closed, their attempts in
 flight as failed with the kind `lost`. Where several nodes share a store, `adoption.py` stands in this one's place.
+
+A run that is parked is no orphan: nobody drives it until a step of it is woken. Then it is gone on with by the same
+path. Deadlines wake steps by one timer, for the next one. A runtime that is no worker keeps those of its own runs.
 """
 
 from __future__ import annotations
 
-import asyncio
 from typing import TYPE_CHECKING
 
 from flowstone.backoff import Backoff
 from flowstone.errors import FlowstoneError, StoreUnavailable
 from flowstone.runs.records import Status
 from flowstone.runtime.run.closing import close_run
-from flowstone.runtime.run.live_run import LiveRun
-from flowstone.runtime.run.takeover import plan_or_close
+from flowstone.runtime.run.takeover import resume
+from flowstone.runtime.services.notifications import Wakeup
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -25,13 +27,14 @@ if TYPE_CHECKING:
     from flowstone.runs.records import RunRecord
     from flowstone.runtime.context import RuntimeContext
     from flowstone.runtime.run.local_runs import LocalRuns
+    from flowstone.store.cluster import Notification
 
 __all__ = ["Recovery"]
 
 _PAGE = 1000
 _FIRST_PAUSE = 1.0
 _LONGEST_PAUSE = 30.0
-_OPEN = (Status.QUEUED, Status.RUNNING, Status.WAITING)
+_OPEN = (Status.QUEUED, Status.RUNNING)
 
 
 class Recovery:
@@ -47,6 +50,8 @@ class Recovery:
         self._ctx = ctx
         self._runs = runs
         self._adopt = adopt
+        self._wake = Wakeup()
+        self._woken: dict[str, None] = {}  # Runs to be gone on with.
 
     async def run(self, started: Callable[[], None]) -> None:
         started()
@@ -54,7 +59,7 @@ class Recovery:
         backoff = Backoff(_FIRST_PAUSE, _LONGEST_PAUSE, self._ctx.random)
         while not await self._look():
             await self._ctx.clock.sleep(backoff.pause())
-        await asyncio.get_running_loop().create_future()
+        await self._keep_time()
 
     async def _look(self) -> bool:
         """Deal with every orphan there is. False if the store does not answer at present."""
@@ -75,15 +80,59 @@ class Recovery:
 
     async def _recover(self, record: RunRecord) -> None:
         try:
-            await (self._resume(record) if self._adopt else close_run(self._ctx, record))
+            if self._adopt:
+                await resume(self._ctx, self._runs, record)
+            else:
+                await close_run(self._ctx, record)
         except StoreUnavailable:
             raise
         except FlowstoneError as error:
             self._ctx.alarms.set(f"run {record.id}", f"it could not be recovered: {error}")
 
-    async def _resume(self, record: RunRecord) -> None:
-        snapshot = self._ctx.snapshot
-        if record.request.asset in snapshot.graph or record.pipeline in snapshot.names:
-            plan = await plan_or_close(self._ctx, record)
-            if plan is not None:
-                await self._runs.drive(LiveRun(record, plan, fresh=False))
+    # Parked runs --------------------------------------------------------------------------------------------
+
+    async def _keep_time(self) -> None:
+        """Wake what waits for an instant, for as long as the runtime lives."""
+        with self._ctx.notifications.on(self._heard, "deadline", "woken"):
+            while True:
+                pause = await self._look_at_waits()
+                await self._wake.wait_or(self._ctx.clock, pause)
+
+    def _heard(self, notification: Notification) -> None:
+        if notification.kind == "woken":
+            self._woken[notification.subject] = None
+        self._wake()
+
+    async def _look_at_waits(self) -> float | None:
+        """Wake what is due, and go on with what was woken; seconds until the next look is due."""
+        ctx, runs = self._ctx, self._runs
+        if not runs.open:
+            return None
+        try:
+            own = None if runs.parked is None else [*runs.parked, *runs.live]
+            expired = await ctx.store.waits.expire(now=ctx.clock.now(), runs=own)
+            ctx.learn(expired.woken)
+            self._woken.update(dict.fromkeys(event.run_id for event in expired.woken))
+            for run_id in tuple(self._woken):
+                await self._go_on(run_id)
+                del self._woken[run_id]
+        except StoreUnavailable as error:
+            ctx.alarms.set("store", f"it does not say which steps are to be woken: {error}")
+            return _FIRST_PAUSE
+        # A clock that was set meanwhile is noticed before long.
+        return None if expired.next is None else min(expired.next, ctx.settings.lease)
+
+    async def _go_on(self, run_id: str) -> None:
+        live = self._runs.live.get(run_id)
+        if live is not None and not live.parked:
+            live.look()
+            return
+        record = await self._ctx.store.run(run_id)
+        if record is None or record.status is not Status.RUNNING or record.owner is not None:
+            return
+        try:
+            await resume(self._ctx, self._runs, record)
+        except StoreUnavailable:
+            raise
+        except FlowstoneError as error:
+            self._ctx.alarms.set(f"run {record.id}", f"it could not be gone on with: {error}")

@@ -11,7 +11,7 @@ from flowstone.runs.planner import plan_run
 from flowstone.runs.records import Status
 from flowstone.runtime.execution.guard import describe
 from flowstone.runtime.run.closing import close_run
-from flowstone.runtime.run.control import GiveUp
+from flowstone.runtime.run.control import Cancel, GiveUp
 from flowstone.runtime.run.live_run import LiveRun
 from flowstone.runtime.run.planning import dynamic_keys
 from flowstone.runtime.run.redefinition import check_known, check_request
@@ -20,10 +20,11 @@ if TYPE_CHECKING:
     from flowstone.runs.plan import RunPlan
     from flowstone.runs.records import RunRecord
     from flowstone.runtime.context import RuntimeContext
+    from flowstone.runtime.run.control import CancelReason
     from flowstone.runtime.run.local_runs import LocalRuns
     from flowstone.store.cluster import Cluster
 
-__all__ = ["check", "plan_again", "plan_or_close", "take_up", "view_for"]
+__all__ = ["check", "plan_again", "plan_or_close", "resume", "take_up", "view_for"]
 
 _UNKNOWN_ASSET = 10.0  # Seconds for which a run whose asset is not known here is left alone.
 _STILL_RUNNING = 1.0  # The same for a run of which something of an earlier time still runs here.
@@ -64,6 +65,26 @@ async def plan_or_close(ctx: RuntimeContext, record: RunRecord) -> RunPlan | Non
         return None
 
 
+async def resume(
+    ctx: RuntimeContext, runs: LocalRuns, record: RunRecord, cancel: CancelReason | None = None
+) -> LiveRun | None:
+    """Go on with a run of a store that nobody else holds, or end it as cancelled; None if this runtime cannot.
+
+    Raises:
+        StoreUnavailable: The store is away.
+    """
+    if record.request.asset not in ctx.snapshot.graph and record.pipeline not in ctx.snapshot.names:
+        return None
+    plan = await plan_or_close(ctx, record)
+    if plan is None:
+        return None
+    before = await runs.alive(record.id)  # Somebody was faster, perhaps.
+    run = LiveRun(record, plan, fresh=False) if before is None else before
+    if cancel is not None:
+        run.ask(Cancel(cancel))
+    return await runs.drive(run) if before is None else run
+
+
 async def take_up(ctx: RuntimeContext, runs: LocalRuns, cluster: Cluster, record: RunRecord) -> None:
     """Drive a run that this node owns, or let go of it: hand back what it cannot run, fail what nobody can plan.
 
@@ -74,7 +95,7 @@ async def take_up(ctx: RuntimeContext, runs: LocalRuns, cluster: Cluster, record
     if not runs.open:
         await cluster.release(record.id, ctx.node)
         return
-    if (before := runs.live.get(record.id)) is not None:
+    if (before := await runs.alive(record.id)) is not None:
         before.ask(GiveUp())
         runs.snoozed.hold(record.id, _STILL_RUNNING)
         await cluster.release(record.id, ctx.node)

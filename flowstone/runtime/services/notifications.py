@@ -66,7 +66,7 @@ class Notifications:
 
     def heard(self, notification: Notification) -> None:
         """Wake those who wait for this."""
-        if notification.kind == "finished":
+        if notification.kind in {"finished", "woken"}:
             for waker in tuple(self._ends.get(notification.subject, ())):
                 waker()
         for heard in tuple(self._listeners.get(notification.kind, ())):
@@ -74,7 +74,7 @@ class Notifications:
 
     @contextmanager
     def end_of(self, run_id: str) -> Iterator[Wakeup]:
-        """Something to wait for: it is called when the run is said to have finished, and by `close`."""
+        """Something to wait for: called when the run is said to have finished or to go on, and by `close`."""
         waker = Wakeup()
         waiting = self._ends.setdefault(run_id, {})
         waiting[waker] = None

@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from flowstone.store.postgres.database import Connection, Database
     from flowstone.store.postgres.journal import Journal
 
-__all__ = ["PostgresCluster", "watched_node"]
+__all__ = ["PostgresCluster", "cancel", "watched_node"]
 
 _BEATS: Final = ("id", "beats", "lease", "gone", "age", "runs")
 
@@ -126,7 +126,7 @@ class PostgresCluster(Cluster):
     async def submit(self, run: RunRecord) -> RunRecord:
         run = sanitised_run(run)
         while True:
-            if await self._transact("submitting a run", lambda connection: _submit(connection, run)):
+            if await self._database.transact("submitting a run", lambda connection: _submit(connection, run)):
                 return run
             rows = await self._database.fetch("run", run.id)
             if not rows and run.key is not None:
@@ -142,6 +142,15 @@ class PostgresCluster(Cluster):
             return []
         rows = await self._database.fetch("take", node_id, list(pipelines), limit, list(but))
         return [run_of(row) for row in rows]
+
+    async def take_back(self, run_id: str, node_id: str) -> RunRecord | None:
+        rows = await self._database.fetch("take_one", node_id, run_id)
+        return run_of(rows[0]) if rows else None
+
+    async def take_duty(self, duty: str, node_id: str, gone: str | None) -> str:
+        rows = await self._database.fetch("take_duty", duty, node_id, gone)
+        holder: str = rows[0]["node"]
+        return holder
 
     async def queued(self, pipelines: Collection[str], limit: int) -> Sequence[RunRecord]:
         return [run_of(row) for row in await self._database.fetch("queued", list(pipelines), limit)]
@@ -178,14 +187,18 @@ class PostgresCluster(Cluster):
         return float(rows[0]["spent"]) if rows else 0.0
 
     async def release(self, run_id: str, node_id: str) -> None:
-        await self._transact("handing a run back", lambda connection: _release(connection, run_id, node_id))
+        await self._database.transact(
+            "handing a run back", lambda connection: _release(connection, run_id, node_id)
+        )
 
     async def under_way(self, key: StepKey) -> Sequence[tuple[RunRecord, bool]]:
         rows = await self._database.fetch("under_way", key[0], key_text(key[1]))
         return [(run_of(row), row["begun"]) for row in rows]
 
     async def request_cancel(self, run_id: str, reason: str) -> None:
-        await self._transact("cancelling a run", lambda connection: _cancel(connection, run_id, reason))
+        await self._database.transact(
+            "cancelling a run", lambda connection: cancel(connection, run_id, reason)
+        )
 
     async def cancelling(self, node_id: str) -> Sequence[str]:
         return [row["id"] for row in await self._database.fetch("cancelling", node_id)]
@@ -252,15 +265,6 @@ class PostgresCluster(Cluster):
     async def tell(self, notice: Notification) -> None:
         await self._database.fetch("tell", f"{notice.kind}:{notice.subject}")
 
-    async def _transact(self, what: str, work: Callable[[Connection], Coroutine[Any, Any, Any]]) -> Any:
-        """One transaction, again until it works: whatever it does is safe to repeat."""
-
-        async def once() -> Any:
-            async with self._database.transaction() as connection:
-                return await work(connection)
-
-        return await self._database.patiently(once, what)
-
 
 # Transactions -----------------------------------------------------------------------------------------------
 
@@ -282,7 +286,8 @@ async def _release(connection: Connection, run_id: str, node_id: str) -> None:
         await connection.execute(query("tell"), f"queued:{row['pipeline']}")
 
 
-async def _cancel(connection: Connection, run_id: str, reason: str) -> None:
+async def cancel(connection: Connection, run_id: str, reason: str) -> None:
+    """Have a run cancelled, within the caller's transaction; one that nobody drives has ended with that."""
     run = await connection.fetchrow(query("lock_run"), run_id)
     if run is None or run["finished"]:
         return
@@ -292,6 +297,8 @@ async def _cancel(connection: Connection, run_id: str, reason: str) -> None:
         await connection.execute(query("ask_to_cancel"), run_id, to_json({"reason": reason}))
     if run["owner"] is None and run["status"] == "queued":
         await connection.execute(query("cancel_unstarted"), run_id)
+    elif run["owner"] is None and run["status"] == "waiting":
+        await connection.execute(query("cancel_parked"), run_id)
 
 
 # Rows -------------------------------------------------------------------------------------------------------

@@ -160,6 +160,15 @@ class Database:
         async with self._pool.acquire() as connection, connection.transaction():
             yield connection
 
+    async def transact(self, what: str, work: Callable[[Connection], Awaitable[T]]) -> T:
+        """One transaction, again until it works: whatever it does is safe to repeat. Raises as `fetch`."""
+
+        async def once() -> T:
+            async with self.transaction() as connection:
+                return await work(connection)
+
+        return await self.patiently(once, what)
+
     async def fetch(self, name: str, *arguments: Any) -> Sequence[Any]:
         """The rows of the statement of that name. Safe to repeat, or it must not be asked for here.
 

@@ -1,4 +1,10 @@
-"""Run history in a Postgres database, for any number of processes at once."""
+"""Run history in a Postgres database, for any number of processes at once.
+
+Map of this file
+    Life        opening, migrating, closing
+    Writing     through the journal, or a statement of its own
+    Reading     through the history
+"""
 
 from __future__ import annotations
 
@@ -23,6 +29,7 @@ from flowstone.store.postgres.journal import Journal
 from flowstone.store.postgres.retention import Retention
 from flowstone.store.postgres.schema import migrate, require, require_writable
 from flowstone.store.postgres.texts import key_columns
+from flowstone.store.postgres.waits import PostgresWaits
 from flowstone.store.protocol import NO_TAGS, StaleWrite, Store
 from flowstone.store.run_log import check_together, dated
 from flowstone.store.sanitise import sanitised, sanitised_run
@@ -43,6 +50,7 @@ if TYPE_CHECKING:
     from flowstone.runs.records import Materialization, RunRecord, Status, StepKey
     from flowstone.store.cluster import Cluster
     from flowstone.store.postgres.diagnosis import Diagnosis
+    from flowstone.store.waits import Waits
 
 __all__ = ["PostgresStore"]
 
@@ -80,6 +88,7 @@ class PostgresStore(Store):
         self._journal = Journal(self._database, self._random)
         self._history = History(self._database, self._start)
         self._retention = Retention(self._database)
+        self._waits = PostgresWaits(self._database, self._random)
         self._cluster: PostgresCluster | None = None
 
     keeps_payloads = True
@@ -98,6 +107,11 @@ class PostgresStore(Store):
     def problem(self) -> str | None:
         """Why the database does not answer at present, what is tried again and since when; or None."""
         return self._database.health.problem
+
+    @property
+    def waits(self) -> Waits:
+        """What steps wait for."""
+        return self._waits
 
     @property
     def cluster(self) -> Cluster | None:

@@ -10,10 +10,11 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
+from flowstone.runs.events import RunWaiting, StepWaiting
 from flowstone.store.postgres.batch import Creation, Write, arguments
 from flowstone.store.postgres.queue import _builders
 from flowstone.store.postgres.sql import query
-from tests.store.facts import begun, end, over, run, start
+from tests.store.facts import at, begun, end, over, run, start
 
 TABLE = re.compile(r"flowstone\.(\w+)")
 RECORDED = {
@@ -26,6 +27,7 @@ RECORDED = {
     "superseded",
     "inputs",
     "payloads",
+    "waits",
 }
 RUNS = ["run-1", "run-2", "run-3"]
 DONE = ["done-1", "done-2", "done-3"]
@@ -98,6 +100,14 @@ def ends(run_id, pairs, round_id, **options):
     )
 
 
+def asks(run_id):
+    return StepWaiting(at(1), run_id, "a", None, 1, "new", "sleep", None, 60.0)
+
+
+def parks(run_id):
+    return RunWaiting(at(2), run_id, "a", 1 + (run_id != "run-3"), 60.0)
+
+
 RECORDS = {
     "success": lambda i: [ends(RUNS[i], [("a", "1")], "x", payload=b"one")],
     "first starts": lambda i: [
@@ -107,6 +117,7 @@ RECORDS = {
     "new runs": lambda i: [
         Creation(f"new-{n}", None, run(f"new-{n}", key=f"key-{n if i else 3 - n}")) for n in (1, 2)
     ],
+    "waits": lambda i: [Write.of([asks(each), parks(each)], 0, None) for each in RUNS[:: 1 - 2 * i]],
     "run ends": lambda i: [Write.of([begun(each), over(each)], 0, None) for each in RUNS[:: 1 - 2 * i]],
 }
 
@@ -172,6 +183,36 @@ def transactions():
             enqueued,
             ("tell", ("'queued:sales'",)),
         ),
+        "answer": several(
+            ("lock_run", (RUN_1,), (RUN_2,)),
+            (
+                "answer_wait",
+                (RUN_1, "'a'", "''", "'nap'", "'1'", "'x'"),
+                (RUN_2, "'a'", "''", "'nap'", "'1'", "'x'"),
+            ),
+            ("wake", *((texts(each), texts("a"), texts(""), "'{1}'", texts("nap")) for each in RUNS[:2])),
+            enqueued,
+        ),
+        "expire": several(
+            ("lock_runs", (texts("run-1", "run-2"),), (texts("run-2", "run-1"),)),
+            ("expire_waits", (texts("run-1", "run-2"),), (texts("run-2", "run-1"),)),
+            (
+                "wake",
+                *(
+                    (texts(*each), texts("a", "a"), texts("", ""), "'{1,1}'", texts("nap", "nap"))
+                    for each in (RUNS[:2], RUNS[1::-1])
+                ),
+            ),
+            enqueued,
+        ),
+        "cancel what is parked": several(
+            *(
+                (name, (RUN_1, *more), (RUN_2, *more))
+                for name, more in (("lock_run", ()), ("ask_to_cancel", ("'{}'",)), ("cancel_parked", ()))
+            ),
+        ),
+        "take one": one("take_one", ("'n1'", RUN_1), ("'n2'", RUN_2)),
+        "take a duty": one("take_duty", ("'timekeeper'", "'n1'", "null"), ("'timekeeper'", "'n2'", "'n1'")),
         "take": one(
             "take",
             ("'n1'", texts("sales"), "2", "array[]::text[]"),
@@ -215,6 +256,7 @@ def transactions():
                     ("prune_events", ("100",)),
                     ("prune_steps", ("100",)),
                     ("prune_leases", ()),
+                    ("prune_waits", ()),
                     ("prune_run", ()),
                 )
             ),
@@ -263,6 +305,13 @@ def procedure(number, transaction):
     )
 
 
+WAITING = """
+insert into flowstone.waits (run_id, asset, key, name, kind, attempt, deadline)
+select 'run-' || n, 'a', '', 'nap', 'sleep', 1, case when n = 2 then 'epoch'::timestamptz end
+from generate_series(1, 2) as n
+"""
+
+
 async def fill(store):
     """Runs that go on and runs that are done, values with several versions, leases, partitions, nodes."""
     for name in DONE:
@@ -284,6 +333,7 @@ async def fill(store):
         "insert into flowstone.step_leases select 'run-1', asset, key, 1, 0, 'n1' from flowstone.current",
         "update flowstone.runs set long = true where finish_order is not null",
         "insert into flowstone.journals select gen_random_uuid(), 1, null, 'epoch' from generate_series(1, 9)",
+        WAITING,
         "update flowstone.queue_log set created = 'epoch'",
     ):
         await store._database._pool.execute(statement)

@@ -6,6 +6,7 @@ import pytest
 
 from flowstone.store.postgres import PostgresStore
 from tests.store.contract import StoreContract
+from tests.store.waits_contract import WaitsContract
 
 
 class PostgresPlace:
@@ -22,7 +23,7 @@ class PostgresPlace:
         return self.store
 
 
-class TestPostgresStore(StoreContract):
+class TestPostgresStore(WaitsContract, StoreContract):
     """The Postgres store keeps the contract."""
 
     @pytest.fixture

@@ -1,0 +1,87 @@
+"""What a coordinator does about steps that wait for somebody else: hear that they were woken, let go of the run.
+
+Who answers writes to the store, and tells nobody for certain. So the coordinator asks the store which steps were
+woken: when it is told to look, and when it has begun, because what came after its replay was told to nobody. When
+nothing else is left it parks the run: the store takes it back, unless a step was woken meanwhile.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from flowstone.runs.events import RunWaiting
+
+if TYPE_CHECKING:
+    from collections.abc import Coroutine, Sequence
+
+    from flowstone.runs.events import StepWoken
+    from flowstone.runs.state import RunState
+    from flowstone.runtime.context import RuntimeContext
+    from flowstone.runtime.run.live_run import LiveRun
+
+__all__ = ["Parking"]
+
+
+class Parking:
+    """The waiting steps of one run, for one incarnation of its coordinator.
+
+    Args:
+        ctx: What the runtime offers.
+        run: The run.
+        state: Where it stands.
+
+    Attributes:
+        due: Whether the run is to be parked.
+        ask_again: Whether somebody wanted to know what was woken while that was asked.
+    """
+
+    def __init__(self, ctx: RuntimeContext, run: LiveRun, state: RunState) -> None:
+        self.due = False
+        self.ask_again = False
+        self._ctx = ctx
+        self._run = run
+        self._state = state
+        self._after = 0  # The number of the last event known here that woke a step.
+        self._asking = False
+
+    def question(self) -> Coroutine[Any, Any, Sequence[tuple[int, StepWoken]]] | None:
+        """Asks the store which steps were woken, if one can have been; one question at a time."""
+        if not self._state.waiting:
+            return None
+        self.ask_again = self._asking
+        if self._asking:
+            return None
+        self._asking = True
+        return self._ctx.store.waits.woken(self._run.record.id, after=self._after)
+
+    def taken(self, found: Sequence[tuple[int, StepWoken]]) -> tuple[Sequence[StepWoken], Sequence[int]]:
+        """The answer: what is to be applied to the state, with the numbers of the steps."""
+        self._asking = False
+        if found:
+            self._after = found[-1][0]
+        if self._ctx.store.cluster is not None:  # Else whoever woke them was in this process, and told.
+            self._ctx.learn([event for _, event in found])
+        steps = [self._run.plan.number(event.asset, event.partition_key) for _, event in found]
+        known = [(event, step) for (_, event), step in zip(found, steps, strict=True) if step is not None]
+        return [event for event, _ in known], [step for _, step in known]
+
+    async def park(self, epoch: int) -> bool:
+        """Say that nothing is left but waiting steps; whether the store agrees, and the run is nobody's now.
+
+        Raises:
+            StaleWrite: The run is somebody else's.
+            StoreUnavailable: The store is away.
+        """
+        run, ctx = self._run, self._ctx
+        self.due = False
+        left = None
+        if run.driven_from is not None and run.record.request.timeout is not None:
+            spent = ctx.clock.monotonic() - run.driven_from
+            left = max(0.0, run.record.request.timeout - spent)
+            if ctx.store.cluster is not None:
+                await ctx.store.cluster.spend(ctx.node, {run.record.id: spent})
+        asset = run.record.request.asset
+        event = RunWaiting(ctx.clock.now(), run.record.id, asset, self._state.waiting, left)
+        await ctx.record(event, epoch)
+        head = await ctx.store.run(run.record.id)
+        return head is not None and head.owner is None

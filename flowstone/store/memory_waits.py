@@ -1,0 +1,63 @@
+"""What steps wait for, where one process holds the store."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from flowstone.store.json_safe import json_safe
+from flowstone.store.waits import Expired, Waits
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection, Coroutine, Mapping, Sequence
+    from datetime import datetime
+
+    from flowstone.runs.events import Event, StepWoken
+    from flowstone.runs.records import StepKey
+    from flowstone.runs.waits import Wait
+    from flowstone.store.history import History
+
+__all__ = ["MemoryWaits"]
+
+
+class MemoryWaits(Waits):
+    """The waits of a `MemoryStore`, or of a store that is one.
+
+    Args:
+        history: The state, now.
+        change: Makes a change: given the operation of the journal that says it, and what applies it.
+    """
+
+    def __init__(
+        self,
+        history: Callable[[], History],
+        change: Callable[[list[Any], Callable[[], Any]], Coroutine[Any, Any, Any]],
+    ) -> None:
+        self._history = history
+        self._change = change
+
+    async def answer(self, run_id: str, step: StepKey, name: str, answer: Any, *, now: datetime) -> Wait:
+        answer = json_safe(answer)
+        operation = ["answer", run_id, *step, name, answer, now.isoformat()]
+        wait: Wait = await self._change(
+            operation, lambda: self._history().answer(run_id, step, name, answer, now)
+        )
+        return wait
+
+    async def answers(self, run_id: str, step: StepKey) -> Mapping[str, Any]:
+        return self._history().waits.answers(run_id, step)
+
+    async def woken(self, run_id: str, *, after: int) -> Sequence[tuple[int, StepWoken]]:
+        found = self._history().find(run_id)
+        return [] if found is None else found.log.woken(after)
+
+    async def waiting(self, step: StepKey | None = None) -> bool:
+        return self._history().waits.waiting(step)
+
+    async def expire(self, *, now: datetime, runs: Collection[str] | None = None) -> Expired:
+        woken: Sequence[Event] = ()
+        first = self._history().waits.next_deadline(runs)
+        if first is not None and first <= now:
+            operation = ["expire", now.isoformat(), None if runs is None else list(runs)]
+            woken = await self._change(operation, lambda: self._history().expire(now, runs))
+            first = self._history().waits.next_deadline(runs)
+        return Expired(woken, None if first is None else max(0.0, (first - now).total_seconds()))

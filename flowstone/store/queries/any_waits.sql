@@ -1,0 +1,1 @@
+select exists (select from flowstone.waits where waits.status = 'open' and waits.asset >= '') as waiting

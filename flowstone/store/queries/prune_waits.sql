@@ -1,0 +1,1 @@
+delete from flowstone.waits where waits.run_id = $1

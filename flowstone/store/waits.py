@@ -1,0 +1,80 @@
+"""The port to what steps wait for: asked by an attempt, answered by somebody else, once.
+
+A wait comes into being with the event that says so (`StepWaiting`), and is closed with its run. Of several who
+answer it one succeeds: the store compares and sets. The answer, the event that wakes the step (`StepWoken`) and,
+where nobody drives the run, the return of the run to where runs are taken up are one write: all of it or nothing.
+
+A run of which nothing is left but such steps is *parked* by `RunWaiting`: its status is `waiting` and nobody owns
+it. If a step was woken meanwhile, that event changes nothing, and the run's owner goes on.
+
+Deadlines are instants of the store's clock. A store in a process of its own has the one that is handed in; a
+database has its own, and takes no notice of that.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Protocol
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Mapping, Sequence
+    from datetime import datetime
+
+    from flowstone.runs.events import Event, StepWoken
+    from flowstone.runs.records import StepKey
+    from flowstone.runs.waits import Wait
+
+__all__ = ["Expired", "Waits"]
+
+
+@dataclass(frozen=True, slots=True)
+class Expired:
+    """What came of deadlines that have passed.
+
+    Attributes:
+        woken: What woke their steps, in as far as the runs are to be gone on with in this process; and what asks to
+            cancel parked runs whose own timeout is over.
+        next: Seconds until the next deadline, 0 if there are more that have passed, or None.
+    """
+
+    woken: Sequence[Event] = ()
+    next: float | None = None
+
+
+class Waits(Protocol):
+    """What steps wait for. Every call may raise `StoreUnavailable`; each is safe to repeat."""
+
+    async def answer(self, run_id: str, step: StepKey, name: str, answer: Any, *, now: datetime) -> Wait:
+        """Answer an open wait, and wake its step.
+
+        Args:
+            run_id: The run.
+            step: The step.
+            name: The wait's name.
+            answer: The answer, as JSON has it.
+            now: The instant, for a store without a clock of its own.
+
+        Returns:
+            The wait, answered.
+
+        Raises:
+            StaleWrite: It is not open: it was answered before, its time is over, its run has finished, or there is
+                no such wait.
+        """
+
+    async def answers(self, run_id: str, step: StepKey) -> Mapping[str, Any]:
+        """What the waits of a step of a run were answered with, by name: those that are over, not the open one."""
+
+    async def woken(self, run_id: str, *, after: int) -> Sequence[tuple[int, StepWoken]]:
+        """The events of a run that woke steps, with their numbers, those after `after`, in order."""
+
+    async def waiting(self, step: StepKey | None = None) -> bool:
+        """Whether the step waits, in any run; or, without one, whether any step does."""
+
+    async def expire(self, *, now: datetime, runs: Collection[str] | None = None) -> Expired:
+        """End the waits whose deadline has passed, and wake their steps; a bounded number at a time.
+
+        Args:
+            now: The instant, for a store without a clock of its own.
+            runs: Look at these alone; None: at all. Where one process holds the store.
+        """

@@ -1,0 +1,149 @@
+"""Runs that only wait, where several nodes share a store: nobody's until they are woken, then anybody's."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from flowstone import Context, Pipeline, RunCancelled, StaticPartitions
+
+
+def naps(town, node, seconds=60.0):
+    """A pipeline whose asset sleeps; what it did is among the town's starts."""
+    pipeline = Pipeline("naps")
+
+    @pipeline.asset
+    async def rested(context: Context) -> str:
+        town.starts.append((node, "rested", None, context.attempt))
+        context.sleep("nap", seconds)
+        return node
+
+    @pipeline.asset(partitions=StaticPartitions(["a", "b"]))
+    async def parts(context: Context) -> str:
+        if context.partition == "a":
+            context.sleep("nap", seconds)
+        elif ("parts", "b") in town.gates:
+            await town.gates["parts", "b"].wait()
+        return node
+
+    return pipeline
+
+
+async def node(town, name, **options):
+    return await town.node(name, naps(town, name), **options)
+
+
+async def parked(town, run_id):
+    await town.until(lambda: town.status(run_id) == "waiting", 2.0, 0.01)
+    assert town.owner(run_id) is None
+
+
+async def test_a_parked_run_is_gone_on_with_by_whoever_is_there(town):
+    """Its node may have left meanwhile; another one keeps its deadline."""
+    first = await node(town, "first")
+    run = await first.submit("rested")
+    await parked(town, run.id)
+    await node(town, "second")
+    await town.leave("first")
+    await town.clock.advance(50.0)
+    assert town.status(run.id) == "waiting"
+    await town.until(lambda: town.status(run.id) == "succeeded", 15.0)
+    assert town.starts == [("first", "rested", None, 1), ("second", "rested", None, 2)]
+
+
+async def test_the_timekeeper_may_die(town):
+    """Another node takes its duty over within the lease; the caller, on a third one, is told the result."""
+    await node(town, "first")
+    await node(town, "second")
+    command = await node(town, "command", worker=False)
+    waiting = asyncio.create_task(command.materialize("rested"))
+    await town.until(lambda: town.shared.history.waits.waiting(None), 2.0, 0.01)
+    assert town.shared.duties == {"timekeeper": town.stores["first"].node}
+    await town.die("first")
+    record = await town.outcome(waiting, 60.0)
+    assert record.attempt == 2
+    assert town.shared.duties["timekeeper"] != town.stores["first"].node
+
+
+async def test_a_command_that_nobody_helps_goes_on_with_its_own_run(town):
+    """It takes no work, but its caller waits."""
+    command = await node(town, "command", worker=False)
+    record = await town.outcome(command.materialize("rested"), 61.0)
+    assert (record.attempt, [start[0] for start in town.starts]) == (2, ["command", "command"])
+    assert not town.shared.queue
+
+
+async def test_nothing_is_asked_of_the_store_for_parked_runs(town):
+    """Not for one, so not for a hundred thousand: as without them, but for the deadline once a lease."""
+    first = await node(town, "first")
+    before = await calls(town, "first")
+    for _ in range(5):
+        run = await first.submit("rested")
+        await parked(town, run.id)
+    after = await calls(town, "first")
+    assert after.pop("expire", 0) <= 3
+    assert before.pop("expire", 0) <= 3
+    assert {
+        name: after[name] - before.get(name, 0) for name in after if after[name] > before.get(name, 0) + 1
+    } == {}
+
+
+async def calls(town, name):
+    """What a node asks in two leases."""
+    seen = dict(town.stores[name].calls)
+    await town.clock.advance(30.0)
+    return {call: count - seen.get(call, 0) for call, count in town.stores[name].calls.items()}
+
+
+async def test_a_parked_run_is_cancelled_without_being_started(town):
+    """Whoever asks for it, and at once."""
+    first = await node(town, "first")
+    command = await node(town, "command", worker=False)
+    run = await first.submit("rested")
+    waiting = asyncio.create_task(run.wait())
+    await parked(town, run.id)
+    await town.outcome((await command.run(run.id)).cancel(), 0.5, 0.01)
+    with pytest.raises(RunCancelled):
+        await town.outcome(waiting, 1.0)
+    assert [each.asset for each in (await run.result()).cancelled] == ["rested"]
+    assert len(town.starts) == 1
+    assert not town.shared.history.waits.waiting(None)
+
+
+async def test_the_timeout_of_a_run_counts_while_it_is_parked(town):
+    """Before, meanwhile and after."""
+    first = await node(town, "first")
+    waiting = asyncio.create_task(first.materialize("rested", timeout=50.0))
+    await town.until(lambda: town.shared.history.waits.waiting(None), 2.0, 0.01)
+    with pytest.raises(TimeoutError):
+        await town.outcome(waiting, 52.0)
+    assert len(town.starts) == 1
+
+
+async def test_a_step_of_a_live_run_is_woken_there(town):
+    """Its run need not be parked for that; another step of it is under way."""
+    gate = town.gates["parts", "b"] = asyncio.Event()
+    gate.open = gate.set
+    first = await node(town, "first")
+    run = await first.submit_backfill("parts")
+    await town.until(lambda: town.shared.history.waits.waiting(None), 2.0, 0.01)
+    await town.until(lambda: len(town.successes(run.id)) == 1, 65.0)
+    assert town.successes(run.id) == {("parts", "a"): 1}
+    gate.set()
+    result = await town.outcome(run.wait(), 2.0)
+    assert len(result.succeeded) == 2
+
+
+async def test_an_owner_that_dies_before_it_parks_loses_nothing(town):
+    """The wait is on record; who takes the run over parks it."""
+    first = await node(town, "first")
+    gate = town.gates["parts", "b"] = asyncio.Event()
+    gate.open = gate.set
+    run = await first.submit_backfill("parts")
+    await town.until(lambda: town.shared.history.waits.waiting(None), 2.0, 0.01)
+    await node(town, "second")
+    gate.set()
+    await town.die("first")
+    await town.until(lambda: town.status(run.id) == "succeeded", 90.0)
+    assert set(town.successes(run.id).values()) == {1}
