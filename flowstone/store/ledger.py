@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from itertools import chain, islice
+from itertools import islice
 from typing import TYPE_CHECKING, Final
 
 from flowstone.runs.records import Status
@@ -215,7 +215,13 @@ class Ledger:
         keys = [key for key, _ in self.timelines()] if self._tightens(keep) else list(self._prunable)
         self._prunable.clear()
         self._kept = keep
-        return list(chain.from_iterable(self._prune(key, keep) for key in keys))
+        gone: list[Materialization] = []
+        for key in keys:
+            timeline = self._timeline(key)
+            if timeline is not None and len(timeline.records) > keep:
+                gone += timeline.prune(keep)
+                self._drop_empty(key, timeline)
+        return gone
 
     def timelines(self) -> Iterator[tuple[StepKey, Timeline]]:
         """Every timeline with its key."""
@@ -238,14 +244,6 @@ class Ledger:
             self._consumers.replace(key, timeline.newest.inputs, ())
         self._prunable[key] = None
         return True
-
-    def _prune(self, key: StepKey, keep: int) -> list[Materialization]:
-        timeline = self._timeline(key)
-        if timeline is None or len(timeline.records) <= keep:
-            return []
-        forgotten = timeline.prune(keep)
-        self._drop_empty(key, timeline)
-        return forgotten
 
     def _drop_empty(self, key: StepKey, timeline: Timeline) -> None:
         if not timeline.records:

@@ -34,7 +34,8 @@ def sanitised(event: _E) -> _E:
 
 def sanitised_run(run: RunRecord) -> RunRecord:
     """The run with storable tags."""
-    return replace(run, request=_request(run.request))
+    request = _request(run.request)
+    return run if request is run.request else replace(run, request=request)
 
 
 def sanitised_record(record: Materialization) -> Materialization:

@@ -460,7 +460,11 @@ class RunCoordinator(Actor):
             attempt.handle = self._steps.start(attempt.name, attempt.run(), attempt.task_over)
             return True
         handle = self._steps.start(
-            attempt.name, attempt.run(), attempt.task_over, eager=True, on_start=attempt.take_handle
+            attempt.asset_name if attempt.key is None else attempt.name,
+            attempt.run(),
+            attempt.task_over,
+            eager=True,
+            on_start=attempt.take_handle,
         )
         if handle.exit is None and attempt.started_at is not None:
             ctx.suspending.add(attempt.asset_name)
