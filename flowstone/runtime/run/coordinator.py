@@ -55,7 +55,7 @@ from flowstone.runtime.run.control import Cancel, Drain, GiveUp, Look, Release
 from flowstone.runtime.run.memory_attempt import MemoryAttempt
 from flowstone.runtime.run.parking import Parking
 from flowstone.runtime.run.replay import replay
-from flowstone.runtime.run.reuse import find_reusable
+from flowstone.runtime.run.reuse import find_reusable, known_to_be_needed
 from flowstone.store.protocol import StaleWrite
 
 if TYPE_CHECKING:
@@ -169,6 +169,7 @@ class RunCoordinator(Actor):
         self._releasing = False
         self._draining = False
         self._ended: deque[tuple[Attempt, AttemptEnd | None, Exit]] = deque()
+        self._needed: list[int] = []  # Steps of which it is known that they must run.
         self._busy = True  # Until it has begun, and whenever it is within a message.
         self._parking = Parking(ctx, run, self._state)
         self._remote_steps: RemoteSteps | None = None
@@ -246,7 +247,11 @@ class RunCoordinator(Actor):
 
     def _handle_ended(self) -> None:
         """Handle the ends that came up meanwhile: those of attempts that ended as soon as they were begun."""
-        while self._ended:
+        while self._ended or self._needed:
+            if self._needed:
+                needed, self._needed = tuple(self._needed), []
+                self._obey(self._state.apply(StepsNeeded(needed)))
+                continue
             attempt, event, how = self._ended.popleft()
             if self._run.requests:
                 self._me.ref.cast(StepEnded(attempt, event, how))
@@ -398,8 +403,7 @@ class RunCoordinator(Actor):
                 case StartStep():
                     self._start(command)
                 case CheckSteps(steps):
-                    self._looking += 1
-                    self._beside("look up current values", self._check(steps), self._me.ref.cast)
+                    self._look_up(steps)
                 case RetryStep(step, delay):
                     self._me.clock.call_later(delay, partial(self._signal, RetryDue(step)))
                 case RecordSkipped(steps):
@@ -414,6 +418,16 @@ class RunCoordinator(Actor):
                     self._parking.due = True
                 case _:
                     assert_never(command)
+
+    def _look_up(self, steps: Sequence[int]) -> None:
+        """Look which steps need not run; of some that is known at once."""
+        needed = known_to_be_needed(self._ctx, self._run.plan, steps)
+        if needed:
+            self._needed += needed
+            steps = tuple(set(steps).difference(needed))
+        if steps:
+            self._looking += 1
+            self._beside("look up current values", self._check(tuple(sorted(steps))), self._me.ref.cast)
 
     def _skipped(self, step: int, cause: int) -> StepSkipped:
         asset, _, key = self._run.plan.step(cause)

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from flowstone.runtime.context import RuntimeContext
     from flowstone.runtime.run.live_run import LiveRun
 
-__all__ = ["find_reusable", "reason_to_run"]
+__all__ = ["find_reusable", "known_to_be_needed", "reason_to_run"]
 
 
 async def find_reusable(
@@ -39,6 +39,14 @@ async def find_reusable(
     if reused:
         await ctx.record_many([event for _, event in reused], epoch)
     return reused, tuple(needed)
+
+
+def known_to_be_needed(ctx: RuntimeContext, plan: RunPlan, steps: Sequence[int]) -> list[int]:
+    """Those of the steps that have no value at all, where all values are in memory; none where they are not."""
+    if ctx.memory is None:
+        return []
+    newest = ctx.memory.ledger.newest
+    return [step for step in steps if newest(*_key(plan, step)) is None]
 
 
 async def reason_to_run(
