@@ -27,7 +27,6 @@ print(*sys.modules)
 NOT_USED = (
     "flowstone.store.file",
     "flowstone.store.codec",
-    "flowstone.store.cluster",
     "flowstone.store.postgres",
     "flowstone.io.files",
     "flowstone.io.postgres",
