@@ -24,6 +24,13 @@ pipeline = Pipeline("processes")
 
 
 @pipeline.asset(run_in="process")
+def rested(context: Context) -> int:
+    """Waits, and says which attempt it is."""
+    context.sleep("nap", 60.0)
+    return context.attempt
+
+
+@pipeline.asset(run_in="process")
 def pid() -> int:
     """Which process this is."""
     return os.getpid()

@@ -27,6 +27,7 @@ from flowstone.runs.events import RunWaiting, StepWaiting, StepWoken
 from flowstone.runtime.run.live_run import LiveRun
 from flowstone.store.file import FileStore
 from flowstone.store.memory import MemoryStore
+from tests.runtime.process_assets import pipeline as processes
 
 
 class Naps:
@@ -169,6 +170,16 @@ async def test_sync_assets_and_sleep_until_wait_alike(clock, background):
         await clock.advance(3600.0)
         record = await waiting
         assert (record.attempt, calls) == (3, [1, 2, 3])
+
+
+async def test_an_asset_in_a_process_waits_alike(clock, background):
+    """Its context is another object there, and says the same."""
+    async with asyncio.timeout(20), Runtime(processes, clock=clock) as runtime:
+        waiting = background(runtime.materialize("rested"))
+        await parked(runtime._ctx.store)
+        await clock.advance(61.0)
+        await waiting
+        assert await runtime.load("rested") == 2
 
 
 async def test_a_wait_is_no_attempt_of_retry_and_counts_against_no_timeout(clock, background):
