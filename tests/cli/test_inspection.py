@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 
-from flowstone import Pipeline, Runtime
+from flowstone import Context, Pipeline, Runtime
 
 CRM = """
 from flowstone import DynamicPartitions, Pipeline
@@ -142,6 +142,34 @@ def test_what_is_missing(shop, cli):
         "partition": "2025-01-05",
         "partition_key": "d:2025-01-05",
     }
+
+
+def asleep(asset):
+    """A run whose only step sleeps, left by the program that began it; its id."""
+    pipeline = Pipeline("naps")
+
+    async def function(context: Context) -> int:
+        context.sleep("nap", 86_400.0)
+        return 1
+
+    pipeline.asset(name=asset)(function)
+
+    async def leave():
+        async with Runtime(pipeline, store="file://runs") as runtime:
+            run = await runtime.submit(asset)
+            while await run.status() != "waiting":
+                await asyncio.sleep(0)
+            return run.id
+
+    return asyncio.run(leave())
+
+
+def test_what_waits(shop, cli):
+    """Its run is listed as waiting, and so is the step."""
+    run = asleep("nap")
+    assert ids(cli("runs", "--store", "file://runs", "--status", "waiting", "--json")) == [run]
+    assert cli("status", "nap", "--store", "file://runs", "--json").document["status"] == "waiting"
+    assert cli("status", "nap", "--store", "file://runs").stdout == "nap: waiting\n"
 
 
 def test_the_keys_of_a_dynamic_set(crm, cli):

@@ -57,11 +57,14 @@ class _Standing:
     current: Sequence[Materialization]
     recent: Sequence[Materialization]
     partitions: int  # That have a current value; not all of them need be in `current`.
+    waits: bool = False  # Whether it waits for somebody else, in an unfinished run.
     hint: str = ""  # What was meant, if nothing is known of it.
 
     @property
     def status(self) -> Status:
         """How the newest record ended; retention may have left nothing but what is current."""
+        if self.waits:
+            return Status.WAITING
         if self.recent:
             return self.recent[0].status
         return Status.SUCCEEDED if self.partitions else Status.NEVER
@@ -149,6 +152,8 @@ async def _look(url: str, pipeline: str | None, asset: str, text: str | None, li
     async with history(url) as store:
         key = defined or await step_key(store, asset, text)
         standing = await _standing(store, key, limit, every=text is None)
+        if await store.waits.waiting(key):
+            return replace(standing, waits=True)
         if not standing.recent and not standing.partitions:
             return replace(standing, hint=await likely(store, asset, text))
         return standing
@@ -192,6 +197,8 @@ def _show(screen: Screen, standing: _Standing, store: str, limit: int) -> None:
     label = step_label(*standing.key)
     screen.show(f"{label}: {_summary(standing)}")
     if not standing.recent and not standing.partitions:
+        if standing.waits:
+            return
         screen.note(
             f"{shown(store)} has no record of {label}: materialize it, or name another store with --store."
             f"{standing.hint}"

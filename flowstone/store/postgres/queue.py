@@ -21,9 +21,11 @@ from typing import TYPE_CHECKING, Any
 from flowstone.store.postgres.sql import query
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from flowstone.store.postgres.database import Connection
 
-__all__ = ["enqueue", "install_queue"]
+__all__ = ["enqueue", "enqueue_all", "install_queue"]
 
 
 async def install_queue(connection: Connection) -> None:
@@ -37,6 +39,17 @@ async def enqueue(connection: Connection, run_id: str, pipeline: str, priority: 
     """Put a run in the queue, within the caller's transaction; one that is in it already stays as it is."""
     await _queries(connection).enqueue(
         pipeline, run_id.encode(), priority, dedupe_key=run_id, on_conflict="skip"
+    )
+
+
+async def enqueue_all(connection: Connection, runs: Sequence[tuple[str, str, int]]) -> None:
+    """As `enqueue`, for several runs, each with its pipeline and priority."""
+    await _queries(connection).enqueue(
+        [pipeline for _, pipeline, _ in runs],
+        [run_id.encode() for run_id, _, _ in runs],
+        [priority for _, _, priority in runs],
+        dedupe_key=[run_id for run_id, _, _ in runs],
+        on_conflict="skip",
     )
 
 

@@ -13,7 +13,7 @@ from flowstone.runs.waits import Wait
 from flowstone.store.json_safe import json_safe
 from flowstone.store.postgres.cluster import cancel
 from flowstone.store.postgres.columns import event_of
-from flowstone.store.postgres.queue import enqueue
+from flowstone.store.postgres.queue import enqueue_all
 from flowstone.store.postgres.sql import query
 from flowstone.store.postgres.texts import from_json, key_of, key_text, to_json
 from flowstone.store.protocol import StaleWrite
@@ -114,10 +114,10 @@ async def _wake(connection: Connection, waits: Sequence[Any]) -> None:
         return
     names = ("run_id", "asset", "key", "attempt", "name")
     woken = await connection.fetch(query("wake"), *([row[name] for row in waits] for name in names))
-    parked = [row for row in woken if row["parked"]]
-    for row in sorted(parked, key=lambda row: row["id"]):
-        await enqueue(connection, row["id"], row["pipeline"], row["priority"])
-    for pipeline in dict.fromkeys(row["pipeline"] for row in parked):
+    parked = sorted((row["id"], row["pipeline"], row["priority"]) for row in woken if row["parked"])
+    if parked:
+        await enqueue_all(connection, parked)
+    for pipeline in dict.fromkeys(pipeline for _, pipeline, _ in parked):
         await connection.execute(query("tell"), f"queued:{pipeline}")
 
 
