@@ -118,6 +118,7 @@ attempted = {**where, "attempt": st.integers(0, 99)}
 any_event = st.one_of(
     st.builds(events.RunQueued, **where, request=requests),
     st.builds(events.RunStarted, **where, total=st.integers(0)),
+    st.builds(events.RunWaiting, **where, steps=st.integers(1), timeout=st.none() | numbers),
     st.builds(events.RunCancelRequested, **where, reason=texts),
     st.builds(events.RunFinished, **where, status=st.sampled_from(Status)),
     st.builds(events.StepStarted, **attempted),
@@ -129,6 +130,7 @@ any_event = st.one_of(
         name=texts,
         waits_for=st.sampled_from(["approval", "signal", "sleep"]),
         deadline=st.none() | instants,
+        timeout=st.none() | numbers,
     ),
     st.builds(events.StepWoken, **attempted, name=texts),
     st.builds(events.StepSucceeded, **attempted, materialization=materializations()),
@@ -242,6 +244,7 @@ def test_every_event_has_a_shape():
     made += [end(status=Status.CANCELLED), end(status=Status.FAILED), end()]
     made += [
         events.RunQueued(at(0), "r", "a", run().request),
+        events.RunWaiting(at(0), "r", "a", 2, 0.5),
         events.RunCancelRequested(at(0), "r", "a"),
         events.StepProgressed(at(0), "r", "a", None, 1, 0.5),
         events.StepRetried(at(0), "r", "a", None, 1, FAILURE, 0.5),

@@ -44,6 +44,7 @@ def test_no_call_suspends(store):
         store.step("run-1", ("a", None)),
         store.current([("a", None)]),
         store.history(("a", None)),
+        store.failures("a"),
         store.downstream([("a", None)]),
         store.current_keys("a"),
         store.invalidate([("a", None)]),
