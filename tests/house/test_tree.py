@@ -12,6 +12,7 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 MAX_FILE, MAX_FUNCTION = 300, 50
+LONGEST_FILE = 600
 FORBIDDEN_NAMES = {"utils.py", "util.py", "helpers.py", "helper.py", "base.py", "common.py", "misc.py"}
 
 
@@ -53,6 +54,12 @@ def test_every_module_says_what_it_is_for():
 def test_no_file_is_a_drawer():
     """No file is named after nothing in particular."""
     assert [str(path) for path in tracked() if path.name in FORBIDDEN_NAMES] == []
+
+
+def test_no_file_is_longer_than_an_idea():
+    """At 600 lines a file of the package holds more than one."""
+    long = [path for path in sources("flowstone") if path.read_text().count("\n") > LONGEST_FILE]
+    assert [str(path.relative_to(ROOT)) for path in long] == []
 
 
 def test_long_files_open_with_a_map():

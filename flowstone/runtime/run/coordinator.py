@@ -17,12 +17,11 @@ import logging
 from collections import deque
 from contextlib import suppress
 from functools import partial
-from typing import TYPE_CHECKING, Any, TypeAlias, assert_never
+from typing import TYPE_CHECKING, Any, assert_never
 
-from flowstone.actors import Actor, Cast, Crashed, Normal
+from flowstone.actors import Crashed, Normal
 from flowstone.assets.partition_labels import step_label
 from flowstone.errors import RuntimeStopping, StoreUnavailable
-from flowstone.frozen import frozen
 from flowstone.runs import endings
 from flowstone.runs.commands import (
     CancelSteps,
@@ -53,8 +52,18 @@ from flowstone.runtime.execution.guard import describe
 from flowstone.runtime.run.attempt import Attempt
 from flowstone.runtime.run.control import Cancel, Drain, GiveUp, Look, Release
 from flowstone.runtime.run.memory_attempt import MemoryAttempt
+from flowstone.runtime.run.messages import (
+    Asked,
+    Broken,
+    Checked,
+    Driver,
+    Recorded,
+    Settled,
+    Signalled,
+    StepEnded,
+)
 from flowstone.runtime.run.parking import Parking
-from flowstone.runtime.run.replay import replay
+from flowstone.runtime.run.replay import replay, seconds_spent
 from flowstone.runtime.run.reuse import find_reusable, known_to_be_needed
 from flowstone.store.protocol import StaleWrite
 
@@ -64,87 +73,21 @@ if TYPE_CHECKING:
     from flowstone.actors import Exit, Me, TaskHandle, TaskSupervisor
     from flowstone.runs.commands import Signal
     from flowstone.runs.endings import AttemptEnd
-    from flowstone.runs.events import Event, StepReused, StepWoken
+    from flowstone.runs.events import Event, StepWoken
     from flowstone.runtime.context import RuntimeContext
     from flowstone.runtime.run.control import Control
     from flowstone.runtime.run.live_run import LiveRun
+    from flowstone.runtime.run.messages import Message, OtherMessage
     from flowstone.runtime.run.remote_steps import RemoteSteps, Spread
     from flowstone.store.cluster import StepLease
 
-__all__ = [
-    "Asked",
-    "Broken",
-    "Checked",
-    "Message",
-    "Recorded",
-    "RunCoordinator",
-    "Settled",
-    "Signalled",
-    "StepEnded",
-]
-
-
-@frozen
-class StepEnded(Cast["RunCoordinator"]):
-    """An attempt is over: its recorded end, or None if its task did not live to record one."""
-
-    attempt: Attempt
-    event: AttemptEnd | None
-    exit: Exit
-
-
-@frozen
-class Recorded(Cast["RunCoordinator"]):
-    """Events that were recorded by a task beside the attempts, and the steps they end."""
-
-    events: Sequence[Event]
-    steps: Sequence[int]
-
-
-@frozen
-class Checked(Cast["RunCoordinator"]):
-    """The look-up of current values is back: recorded reuses by step, and the steps that must run."""
-
-    reused: Sequence[tuple[int, StepReused]]
-    needed: tuple[int, ...]
-
-
-@frozen
-class Signalled(Cast["RunCoordinator"]):
-    """A timer fired."""
-
-    signal: Signal
-
-
-@frozen
-class Asked(Cast["RunCoordinator"]):
-    """Somebody has asked something of the run."""
-
-    request: Control
-
-
-@frozen
-class Broken(Cast["RunCoordinator"]):
-    """A task that had to record something could not."""
-
-    error: BaseException
-
-
-@frozen
-class Settled(Cast["RunCoordinator"]):
-    """What was handled between two messages has brought the run to its end, or an error of ours to light."""
-
-    error: BaseException | None = None
-
-
-_OtherMessage: TypeAlias = Settled | Recorded | Checked | Signalled | Asked | Broken
-Message: TypeAlias = StepEnded | _OtherMessage
+__all__ = ["RunCoordinator"]
 
 
 _log = logging.getLogger(__name__)
 
 
-class RunCoordinator(Actor):
+class RunCoordinator(Driver):
     """Drives one run from its plan to its final status.
 
     Args:
@@ -191,7 +134,7 @@ class RunCoordinator(Actor):
             self._take(message)
         return self._settled()
 
-    def _take(self, message: _OtherMessage) -> None:
+    def _take(self, message: OtherMessage) -> None:
         match message:
             case Settled(error):
                 if error is not None:
@@ -302,7 +245,7 @@ class RunCoordinator(Actor):
         if run.fresh:
             run.fresh = False
         else:
-            spent = await self._spent()
+            spent = await seconds_spent(self._ctx, run)
             self._kept = await replay(self._ctx, run, self._state)
         self._epoch = run.record.epoch
         self._remote_steps = self._make_remote_steps()
@@ -359,23 +302,6 @@ class RunCoordinator(Actor):
         self._looking -= 1
         if not self._looking:
             self._record_start()
-
-    async def _spent(self) -> float:
-        """Seconds of the run's timeout that are over.
-
-        Its owners measured them, on clocks that nobody can step, and said so once a lease; the time in which nobody
-        drove it does not count. Where only one process can hold the store nobody says so, and the time since the
-        run began is all there is.
-        """
-        run, cluster = self._run, self._ctx.store.cluster
-        if run.record.request.timeout is None:
-            return 0.0
-        if run.driven_from is not None:
-            return self._ctx.clock.monotonic() - run.driven_from
-        if cluster is not None:
-            return await cluster.spent(run.record.id)
-        now = self._ctx.clock.now()
-        return max(0.0, (now - (run.record.started_at or now)).total_seconds())
 
     def _make_remote_steps(self) -> RemoteSteps | None:
         """Only backfills spread: other runs are over before another node has heard of them."""

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from flowstone.runtime.run.live_run import LiveRun
     from flowstone.store.cluster import Cluster, StepLease
 
-__all__ = ["replay"]
+__all__ = ["replay", "seconds_spent"]
 
 
 async def replay(ctx: RuntimeContext, run: LiveRun, state: RunState) -> dict[int, StepLease]:
@@ -75,3 +75,21 @@ async def _keep_lent(
     if ended:
         await cluster.settle(run.record.id, ended)
     return kept
+
+
+async def seconds_spent(ctx: RuntimeContext, run: LiveRun) -> float:
+    """Seconds of the run's timeout that are over; 0 if it has none.
+
+    Its owners measured them, on clocks that nobody can step, and said so once a lease; the time in which nobody
+    drove it does not count. Where only one process can hold the store nobody says so, and the time since the run
+    began is all there is.
+    """
+    cluster = ctx.store.cluster
+    if run.record.request.timeout is None:
+        return 0.0
+    if run.driven_from is not None:
+        return ctx.clock.monotonic() - run.driven_from
+    if cluster is not None:
+        return await cluster.spent(run.record.id)
+    now = ctx.clock.now()
+    return max(0.0, (now - (run.record.started_at or now)).total_seconds())
