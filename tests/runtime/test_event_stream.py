@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from datetime import UTC, datetime
 
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from flowstone.runs.events import RunStarted, StepStarted
@@ -85,6 +85,7 @@ async def act(deed, what, stream, shared, alone):
 
 
 @given(st.lists(deeds, max_size=60))
+@example([("enter", 0), ("publish", RunStarted(AT, "one", "a", 1)), ("leave", 0), ("enter", 0)])
 def test_who_shares_a_channel_hears_what_it_would_hear_alone(steps):
     """Whoever else listens, reads, is slow or leaves: the same events, the same losses."""
 

@@ -294,6 +294,7 @@ class EventStream:
         self._choices[subscription.place] = choice
         subscription.listen_to(channel)
         self.heard = True
+        self._maybe_unread = True  # It may have left with events unread, and come back.
 
     def remove(self, subscription: Subscription) -> None:
         """Let it hear no more."""
