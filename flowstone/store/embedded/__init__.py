@@ -1,4 +1,4 @@
-"""A PostgreSQL server of our own: started in a directory by whoever comes first, stopped by whoever leaves last."""
+"""A PostgreSQL server of our own in a directory: started by the first user, stopped after the last one has left."""
 
 from __future__ import annotations
 

@@ -22,11 +22,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from flowstone.errors import StoreUnavailable
+from flowstone.frozen import frozen
 from flowstone.store.embedded.access import restrict_access
 from flowstone.store.embedded.binaries import find_binaries
 from flowstone.store.embedded.failure import failed
 from flowstone.store.embedded.patience import Patience
 from flowstone.store.embedded.postmaster import PORT, Postmaster, answers
+from flowstone.store.lock import FileLock
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -35,7 +37,7 @@ if TYPE_CHECKING:
     from flowstone.store.embedded.binaries import Binaries
     from flowstone.store.embedded.layout import Layout
 
-__all__ = ["DataDirectory"]
+__all__ = ["DataDirectory", "Held"]
 
 _SYNCFS: Final = 17  # The version whose initdb knows it.
 _LOG_SIZE: Final = 1 << 20  # Bytes; a larger log is put aside when the server starts.
@@ -58,16 +60,51 @@ _OPTIONS: Final = {
 _FIXED: Final = {"listen_addresses": "", "port": str(PORT), "unix_socket_permissions": "0700"}
 
 
-class DataDirectory:
-    """A directory and its server. Open for the length of one start or stop; `close` lets go of its lock file."""
+@frozen
+class Held:
+    """What is known of a server that runs, whatever becomes of its path.
 
-    def __init__(self, layout: Layout, account: Account) -> None:
+    Args:
+        socket: The directory of its socket.
+        lock: The open file of `server.lock`.
+        data: The open data directory.
+        pid: Its process id.
+    """
+
+    socket: Path
+    lock: int
+    data: int
+    pid: int
+
+
+class DataDirectory:
+    """A directory and its server. Open for the length of one start or stop; `close` lets go of its files.
+
+    Args:
+        layout: Where everything is.
+        account: Whoever runs the server.
+        held: The files of a server that runs, by which it can be stopped after its directory was moved or removed.
+    """
+
+    def __init__(self, layout: Layout, account: Account, held: Held | None = None) -> None:
         self._layout = layout
         self._account = account
-        self._lock = account.lock(layout.server)
+        self._lock = account.lock(layout.server) if held is None else FileLock(held.lock)
+        self._held = None if held is None else held.data
+        self._last = None if held is None else Postmaster(layout.data, held.pid, ready=True, held=held.data)
+        # Where it is not in our directory, the socket's has a name that no other server has.
+        self._elsewhere = held.socket if held is not None and held.socket != layout.socket else None
 
     def close(self) -> None:
         self._lock.close()
+        held, self._held = self._held, None
+        if held is not None:
+            os.close(held)
+
+    def in_place(self) -> bool:
+        """Whether the directory that is held is at its path, with the file of a server that runs."""
+        self._last = self._postmaster()
+        return self._at_its_path() and (self._layout.data / "postmaster.pid").exists()
 
     @property
     def socket(self) -> Path:
@@ -97,11 +134,15 @@ class DataDirectory:
 
     def stop(self) -> None:
         """Stop the server and wait for its end; a server that is not there is stopped."""
-        for how, seconds in ((signal.SIGINT, _STOPS_WITHIN), (signal.SIGQUIT, 5.0)):
+        ways = [(signal.SIGINT, _STOPS_WITHIN), (signal.SIGQUIT, 5.0)]
+        # A directory that was moved or is being removed gets no last checkpoint. PostgreSQL writes `pg_control` by
+        # its full path, where a new database may be by now, and new files would be in the way of the removal.
+        gone = self._held is not None and not self.in_place()
+        for how, seconds in ways[1:] if gone else ways:
             if self._told(how) and Patience(seconds).until(lambda: not self.alive()):
                 break
-        if not self.alive() and self._stranger() is None:
-            _remove_socket_directory(self._layout.socket)
+        if not self.alive():
+            self._clear_socket()
 
     def _wait_until_known(self, patience: Patience) -> None:
         """Wait for what is alive and not ready: it is starting, stopping, or killed and not gone yet."""
@@ -115,10 +156,30 @@ class DataDirectory:
         """Tell the postmaster to stop; waits a moment for one that has only just been launched."""
 
         def told() -> bool:
-            postmaster = Postmaster.of(self._layout.data)
+            postmaster = self._postmaster()
             return not self.alive() or (postmaster is not None and postmaster.tell(how))
 
         return Patience(_TOLD_WITHIN).until(told)
+
+    def _postmaster(self) -> Postmaster | None:
+        """What `postmaster.pid` says; of a directory that is held what it said last."""
+        found = Postmaster.of(self._layout.data, self._held)
+        return found if found is not None or self._held is None else self._last
+
+    def _at_its_path(self) -> bool:
+        if self._held is None:
+            return True
+        with suppress(OSError):
+            return os.path.samestat(self._layout.data.stat(), os.fstat(self._held))
+        return False
+
+    def _clear_socket(self) -> None:
+        """Remove the socket's directory of a server that has ended."""
+        if not self._at_its_path():  # What is at the path now may be another server's.
+            if self._elsewhere is not None and not answers(self._elsewhere):
+                shutil.rmtree(self._elsewhere, ignore_errors=True)
+        elif self._stranger() is None:
+            _remove_socket_directory(self._layout.socket)
 
     # The data directory -------------------------------------------------------------------------------------
 

@@ -28,13 +28,19 @@ class Postmaster:
     data: Path
     pid: int
     ready: bool
+    held: int | None = None
 
     @classmethod
-    def of(cls, data: Path) -> Self | None:
-        """The postmaster of a data directory, None if there is no (readable) file."""
+    def of(cls, data: Path, held: int | None = None) -> Self | None:
+        """The postmaster of a data directory, None if there is no (readable) file.
+
+        Args:
+            data: The directory's path.
+            held: The open directory, by which it is known wherever it was moved to.
+        """
         with suppress(OSError, ValueError, IndexError):
-            lines = (data / "postmaster.pid").read_text(errors="replace").splitlines()
-            return cls(data, int(lines[0]), len(lines) > _READY and lines[_READY].strip() == "ready")
+            lines = _text(data, held).splitlines()
+            return cls(data, int(lines[0]), len(lines) > _READY and lines[_READY].strip() == "ready", held)
         return None
 
     def lives(self) -> bool:
@@ -42,7 +48,8 @@ class Postmaster:
         if not Path("/proc/self").exists():
             return self._is_named()
         with suppress(OSError):
-            return Path(f"/proc/{self.pid}/cwd").samefile(self.data)
+            place = self.data.stat() if self.held is None else os.fstat(self.held)
+            return os.path.samestat(Path(f"/proc/{self.pid}/cwd").stat(), place)
         return False
 
     def _is_named(self) -> bool:
@@ -59,6 +66,14 @@ class Postmaster:
             os.kill(self.pid, what)
             return True
         return False
+
+
+def _text(data: Path, held: int | None) -> str:
+    if held is None:
+        return (data / "postmaster.pid").read_text(errors="replace")
+    file = os.open("postmaster.pid", os.O_RDONLY | os.O_CLOEXEC, dir_fd=held)
+    with open(file, errors="replace") as text:  # noqa: PTH123 - an open file has no path
+        return text.read()
 
 
 def answers(directory: Path) -> bool:

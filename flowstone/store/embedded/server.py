@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import os
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -20,7 +21,7 @@ from flowstone.store.embedded.fitness import barred, refuse_windows
 from flowstone.store.embedded.layout import Layout
 from flowstone.store.embedded.patience import Patience
 from flowstone.store.embedded.postmaster import PORT
-from flowstone.store.embedded.reaper import ensure_reaper, stop_reaper
+from flowstone.store.embedded.reaper import announce, ensure_reaper, stop_reaper
 from flowstone.threads import Threads
 
 if TYPE_CHECKING:
@@ -35,11 +36,11 @@ _NO_OPTIONS: Final[Mapping[str, str]] = MappingProxyType({})
 
 
 class EmbeddedServer:
-    """A PostgreSQL server in a directory: the first user starts it, the last one stops it.
+    """A PostgreSQL server in a directory: the first user starts it, and it stops after the last one has left.
 
     Users are objects of this class that have started and not stopped, in any number of processes. A process
     that ends without `stop`, by a signal or a crash, counts no more: if it was the last one, a process that
-    guards the server stops it a moment later. After a kill -9 of users, of the server, or of all of them, `start`
+    guards the server stops it after `linger`. After a kill -9 of users, of the server, or of all of them, `start`
     repairs what it finds; call it again to get back a server that was killed in use.
 
     The server listens on no port. Its socket is in a directory that only the account it runs under can enter, and
@@ -51,11 +52,22 @@ class EmbeddedServer:
             server stopped, removes all of it.
         options: Settings of PostgreSQL for when this object is the one that starts the server, such as
             `{"fsync": "off"}` for tests.
+        linger: Seconds that the server goes on without users after the last one has left or was killed; whoever
+            comes within that time need not start it. Of several users, the one that came or left last decides.
+            `stop` does not wait for it. If the directory is moved or removed meanwhile, the server stops.
+
+    Raises:
+        ValueError: `linger` is negative or not finite.
     """
 
-    def __init__(self, directory: str | Path, *, options: Mapping[str, str] = _NO_OPTIONS) -> None:
+    def __init__(
+        self, directory: str | Path, *, options: Mapping[str, str] = _NO_OPTIONS, linger: float = 0.0
+    ) -> None:
+        if not (math.isfinite(linger) and linger >= 0):
+            raise ValueError(f"linger is a number of seconds from 0 on, not {linger!r}")
         self._layout = Layout(Path(os.path.realpath(directory)))
         self._options = dict(options)
+        self._lingers = linger
         self._use: FileLock | None = None
         self._presence: FileLock | None = None
         self._turn = Lock()
@@ -79,11 +91,15 @@ class EmbeddedServer:
         finally:
             thread.close()
 
-    async def close(self) -> None:
-        """`stop` for coroutines. Cancelled, it stops the server all the same, and then ends as cancelled."""
+    async def close(self, *, at_once: bool = False) -> None:
+        """`leave` for coroutines, or `stop`. Cancelled, it does so all the same, and then ends as cancelled.
+
+        Args:
+            at_once: Whether the server, if nobody else uses it, stops without lingering.
+        """
         thread = Threads(1, f"flowstone stop of {self._layout.directory}")
         try:
-            await thread.submit(self.stop)
+            await thread.submit(self.stop if at_once else self.leave)
         except asyncio.CancelledError:
             await thread.submit(lambda: None)  # Behind the stop.
             raise
@@ -102,13 +118,24 @@ class EmbeddedServer:
 
     def stop(self) -> None:
         """Cease to be a user; the last one stops the server. Does nothing if not started. Blocks for a moment."""
+        self._end(lingers=False)
+
+    def leave(self) -> None:
+        """Cease to be a user; unused for `linger`, the server stops. Does nothing if not started."""
+        self._end(lingers=self._lingers > 0)
+
+    def _end(self, *, lingers: bool) -> None:
         with self._turn, self._as_errors():
             if self._use is None:
                 return
             try:
                 account = account_for(self._layout.data)
                 with self._alone(account, Patience(_PATIENCE)) as data:
-                    self._leave(data, account)
+                    # Without a reaper nobody would stop it.
+                    if lingers and self._presence is not None and ensure_reaper(self._layout, account):
+                        announce(self._presence, self._lingers)
+                    else:
+                        self._leave(data, account)
             finally:
                 self._give_up()
 
@@ -154,6 +181,7 @@ class EmbeddedServer:
         try:
             self._use.share()
             patience.until(self._presence.share)  # The reaper may be looking whether anybody is there.
+            announce(self._presence, self._lingers)
             data.start(self._options, patience)
             ensure_reaper(self._layout, account)
         except BaseException:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from flowstone.store.embedded.server import EmbeddedServer
 from flowstone.store.postgres import PostgresStore
@@ -15,22 +15,35 @@ if TYPE_CHECKING:
 
     from flowstone.store.postgres.database import Database
 
-__all__ = ["EmbeddedStore"]
+__all__ = ["LINGER", "EmbeddedStore"]
+
+LINGER: Final = 10.0
+"""Seconds that a store's server goes on after its last user, unless its URL says otherwise."""
 
 
 class EmbeddedStore(PostgresStore):
-    """Starts the server, or joins the one that another process started; the last one to close it stops it.
+    """Starts the server, or joins the one that runs; it stops when nobody has used it for a while.
 
     Args:
         directory: Where the database lives.
+        linger: Seconds that the server goes on after the last store that used it was closed, or its process
+            killed: whoever opens it within that time need not start it. `migrate` and `diagnose` of a store
+            that is not open leave no server behind.
         auto_migrate: As for `PostgresStore`.
         random: As for `PostgresStore`.
     """
 
-    def __init__(self, directory: Path, *, auto_migrate: bool = True, random: Random | None = None) -> None:
+    def __init__(
+        self,
+        directory: Path,
+        *,
+        linger: float = LINGER,
+        auto_migrate: bool = True,
+        random: Random | None = None,
+    ) -> None:
         super().__init__("postgresql://", auto_migrate=auto_migrate, random=random)
         self.directory = directory
-        self._server = EmbeddedServer(directory)
+        self._server = EmbeddedServer(directory, linger=linger)
 
     async def open(self) -> None:
         if self.is_open:
@@ -52,7 +65,7 @@ class EmbeddedStore(PostgresStore):
                 yield database
         finally:
             if started:
-                await self._server.close()
+                await self._server.close(at_once=True)
 
     async def close(self) -> None:
         try:

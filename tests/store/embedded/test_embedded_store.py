@@ -16,7 +16,7 @@ from tests.store.facts import begun, end, run
 @pytest.fixture
 def url(directory):
     """The URL of a store whose directory does not exist yet."""
-    return f"embedded://{directory}"
+    return f"embedded://{directory}?linger=0"
 
 
 async def test_it_remembers(url):

@@ -15,20 +15,20 @@ from flowstone.store.embedded.postmaster import Postmaster
 
 ROOT = Path(__file__).parents[3]
 
-# Says the URL, or the refusal; goes on at each line: `again` starts again, the end of the input stops.
+# Says the URL, or the refusal; goes on at each line: `again` starts again, the end of the input leaves.
 # Imports come first: another user may not be able to enter the directory of this Python.
 PROGRAM = """
 import os, pwd, sys
 from flowstone.errors import StoreUnavailable
 from flowstone.store.embedded import EmbeddedServer
 
-directory, user = sys.argv[1:]
+directory, user, linger = sys.argv[1:]
 if user:
     entry = pwd.getpwnam(user)
     os.setgroups([])
     os.setgid(entry.pw_gid)
     os.setuid(entry.pw_uid)
-server = EmbeddedServer(directory)
+server = EmbeddedServer(directory, linger=float(linger))
 
 def start():
     try:
@@ -39,16 +39,18 @@ def start():
 start()
 for line in sys.stdin:
     start()
-server.stop()
+server.leave()
 """
 
 
 class User:
     """A process that starts the server of a directory, as another user if one is named."""
 
-    def __init__(self, directory: Path, *, user: str = "", env: dict[str, str] | None = None) -> None:
+    def __init__(
+        self, directory: Path, *, user: str = "", linger: float = 0, env: dict[str, str] | None = None
+    ) -> None:
         self.process = subprocess.Popen(
-            [sys.executable, "-c", PROGRAM, directory, user],
+            [sys.executable, "-c", PROGRAM, directory, user, str(linger)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
@@ -67,7 +69,7 @@ class User:
         return self.answer()
 
     def stop(self) -> None:
-        """Have it stop and end."""
+        """Have it leave and end."""
         self.process.communicate()
         assert self.process.returncode == 0
 
