@@ -21,7 +21,7 @@ from __future__ import annotations
 import asyncio
 import sys
 from asyncio.tasks import _enter_task, _leave_task  # https://docs.python.org/3/library/asyncio-extending.html
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Generator
 from contextvars import Context
 from sys import getrefcount
 from time import monotonic
@@ -47,7 +47,7 @@ class EagerStarts:
         budget: Seconds of a turn in which it does so.
     """
 
-    __slots__ = ("_begun", "_inside", "_loop", "_until", "budget")
+    __slots__ = ("_begun", "_inside", "_loop", "_tasks", "_until", "budget")
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self.budget = BUDGET
@@ -56,6 +56,7 @@ class EagerStarts:
         self._inside = False
         self._begun: _Begun | None = None
         """One that may be used once more, in this turn."""
+        self._tasks: Generator[None, Driven, None] | None = None
 
     def begin(self, driven: Driven) -> bool:
         """Run it up to its first suspension; False if it was not begun and has to wait for the next turn."""
@@ -70,10 +71,12 @@ class EagerStarts:
         self._inside = True
         try:
             if sys.version_info >= (3, 12):
-                driven.context = context = Context()
-                context.run(OWNER.set, driven)
-                # Its first step notes the task in `driven`: it may be over before this returns.
-                asyncio.Task(driven, loop=self._loop, name=driven.name, context=context, eager_start=True)
+                tasks, self._tasks = self._tasks, None  # One that is left by an exception has ended.
+                if tasks is None:
+                    tasks = _eager_tasks(self._loop)
+                    next(tasks)
+                tasks.send(driven)
+                self._tasks = tasks
             else:
                 begun, self._begun = self._begun or _Begun(self._loop), None
                 self._begun = begun if begun.begin(driven, self._loop) else None
@@ -84,6 +87,24 @@ class EagerStarts:
     def _next_turn(self) -> None:
         # It was put before the first steps of this turn's tasks, so none that has been resumed is used again.
         self._until = self._begun = None
+
+
+if sys.version_info >= (3, 12):
+
+    def _eager_tasks(loop: asyncio.AbstractEventLoop) -> Generator[None, Driven, None]:
+        """Makes an eager task of each `Driven` that is sent to it.
+
+        What a coroutine raises keeps the frame of its caller here, that of the caller's caller, and so on, although
+        they are not in the traceback. One of them knows the task's handle, which knows the error: a cycle. Callers
+        of a generator are not kept once it has yielded.
+        """
+        while True:
+            driven = yield
+            driven.context = context = Context()
+            context.run(OWNER.set, driven)
+            # Its first step notes the task in `driven`: it may be over before this returns.
+            asyncio.Task(driven, loop=loop, name=driven.name, context=context, eager_start=True)
+            del driven, context
 
 
 class _Begun(Coroutine[Any, Any, None]):

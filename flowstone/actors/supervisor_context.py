@@ -1,10 +1,18 @@
-"""What a supervisor keeps for its children beside their list: clock, reports, leftovers."""
+"""What a supervisor keeps for its children beside their list: clock, reports, leftovers.
+
+* `SupervisorContext`: one per supervisor; what it has of the one above, and what each `Driven` asks of it.
+* `_Sweep`: ends the tasks that one owner has left, and abandons by name those that do not end.
+* `_close`: closes a killed coroutine. What refuses to be closed is kept for ever: freed, it would run again.
+* `_awaiting`, `_generator_of`, `_alive`: which coroutines and generators wait in it, and which of them refused.
+"""
 
 from __future__ import annotations
 
 import asyncio
+import gc
 import math
 from contextvars import Context
+from types import AsyncGeneratorType
 from typing import TYPE_CHECKING, Any
 
 from flowstone.actors.child_tasks import ChildTaskFactory, child_tasks_of, leftovers, note
@@ -22,6 +30,9 @@ if TYPE_CHECKING:
     from flowstone.actors.report import ReportKind
 
 __all__ = ["SupervisorContext"]
+
+_STEPS = {"async_generator_asend", "async_generator_athrow", "anext_awaitable"}
+"""What is awaited for the next value of an async generator."""
 
 
 class SupervisorContext:
@@ -265,18 +276,34 @@ def _close(coroutine: Coroutine[Any, Any, Any], context: Context) -> BaseExcepti
 
 
 def _awaiting(coroutine: Any) -> Iterator[Any]:
-    """The coroutine, the one it awaits, and so on."""
-    while coroutine is not None and hasattr(coroutine, "close"):
+    """The coroutine, the one it awaits, and so on; after a step of an async generator, the generator."""
+    while coroutine is not None and (
+        hasattr(coroutine, "close") or isinstance(coroutine, AsyncGeneratorType)
+    ):
         yield coroutine
-        coroutine = getattr(coroutine, "cr_await", None) or getattr(coroutine, "gi_yieldfrom", None)
+        if type(coroutine).__name__ in _STEPS:
+            coroutine = _generator_of(coroutine)
+        else:
+            awaited = (getattr(coroutine, name, None) for name in ("cr_await", "gi_yieldfrom", "ag_await"))
+            coroutine = next((each for each in awaited if each is not None), None)
+
+
+def _generator_of(step: object) -> AsyncGeneratorType[Any, Any] | None:
+    """The async generator of which this is a step. Only the garbage collector knows it."""
+    for each in gc.get_referents(step):
+        if isinstance(each, AsyncGeneratorType):
+            return each
+        if type(each).__name__ in _STEPS:
+            return _generator_of(each)
+    return None
 
 
 def _alive(coroutine: Any) -> bool:
-    """Whether a coroutine or generator could still be resumed, or stands for one that could."""
-    if type(coroutine).__name__.startswith("async_generator_a"):
-        return True  # A step of an async generator: closing it leaves the generator as it is.
-    frame = getattr(coroutine, "cr_frame", None) or getattr(coroutine, "gi_frame", None)
-    return frame is not None
+    """Whether a coroutine or generator could still be resumed.
+
+    To close a step of an async generator closes the generator from Python 3.13 on, and leaves it as it is before.
+    """
+    return any(getattr(coroutine, name, None) is not None for name in ("cr_frame", "gi_frame", "ag_frame"))
 
 
 def _keep_for_ever(thing: object) -> None:
