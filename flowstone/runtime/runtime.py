@@ -47,6 +47,7 @@ from flowstone.runtime.services.managers import attached, named_managers
 from flowstone.runtime.services.providers import as_provider
 from flowstone.runtime.tree import runtime_tree
 from flowstone.runtime.variables import warn_of_misspelt_variables
+from flowstone.store.cluster import Notification
 from flowstone.store.open import check_store, open_store
 
 if TYPE_CHECKING:
@@ -229,6 +230,7 @@ class Runtime(Inspection):
             ctx.process_pool.renew()
         if self._membership is not None:
             self._membership.reloaded()
+        ctx.notifications.heard(Notification("look"))
 
     # Computing ----------------------------------------------------------------------------------------------
 

@@ -338,6 +338,81 @@ async def test_a_caller_that_is_cancelled_cancels_the_run_that_is_parked(clock, 
         assert (await store.run(record.id)).status == "cancelled"
 
 
+def shop(name="shop"):
+    """A pipeline that has no asset of `Naps`."""
+    pipeline = Pipeline(name)
+
+    @pipeline.asset
+    def other() -> int:
+        return 1
+
+    return pipeline
+
+
+async def test_who_waits_for_a_parked_run_hears_that_its_asset_is_gone(clock, background, store):
+    """It fails when it is woken, and the caller, who waits for its next life, is told; so are followers."""
+    naps = Naps()
+    async with asyncio.timeout(20), Runtime(naps.pipeline, store=store, clock=clock) as runtime:
+        waiting = background(runtime.materialize_all("report"))
+        (record,) = await parked(store)
+        run = await runtime.run(record.id)
+        watching = background(run.wait())
+        following = background(kinds_of(run))
+        await asleep(clock, 1.0)
+        await runtime.reload(shop("naps"))
+        await asleep(clock, 61.0)
+        with pytest.raises(RunFailed, match="no asset 'report' any more"):
+            await waiting
+        with pytest.raises(RunFailed):
+            await watching
+        assert (await following)[-1] == "run.finished"
+
+
+async def kinds_of(run):
+    """What happens to a run until it has ended."""
+    return [event.kind async for event in run.events()]
+
+
+async def test_a_parked_run_whose_asset_is_gone_ends_as_cancelled_if_it_is_cancelled(
+    clock, background, store
+):
+    """Not as failed: nothing of it was to be made any more."""
+    naps = Naps()
+    async with asyncio.timeout(20), Runtime(naps.pipeline, store=store, clock=clock) as runtime:
+        waiting = background(runtime.materialize_all("report"))
+        (record,) = await parked(store)
+        await runtime.reload(shop("naps"))
+        await (await runtime.run(record.id)).cancel()
+        with pytest.raises(RunCancelled):
+            await waiting
+        assert (await store.run(record.id)).status == "cancelled"
+
+
+@pytest.mark.parametrize("comes_back", [True, False])
+async def test_a_run_that_was_woken_waits_for_its_pipeline_to_come_back(
+    clock, background, store, caplog, comes_back
+):
+    """As runs of other pipelines wait; an alarm says so, and it can be cancelled."""
+    naps = Naps()
+    async with asyncio.timeout(20), Runtime(naps.pipeline, store=store, clock=clock) as runtime:
+        waiting = background(runtime.materialize_all("report"))
+        (record,) = await parked(store)
+        await runtime.reload(shop())
+        await asleep(clock, 61.0)
+        assert not waiting.done()
+        assert "waits for a pipeline 'naps'" in caplog.text
+        if comes_back:
+            await runtime.reload([shop(), naps.pipeline])
+            assert await (await waiting).value("report") == 20
+        else:
+            await (await runtime.run(record.id)).cancel()
+            with pytest.raises(RunCancelled):
+                await waiting
+            await runtime.reload(shop())
+            await asyncio.sleep(0.05)
+        assert ("it goes on" if comes_back else "it is over") in caplog.text
+
+
 async def test_the_timeout_of_a_run_goes_on_while_it_is_parked(clock, background, store):
     """Then it is cancelled, and whoever waits is raised TimeoutError."""
     naps = Naps(seconds=3600.0)

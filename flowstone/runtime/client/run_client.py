@@ -231,7 +231,7 @@ class RunClient:
         record = await self.record(run_id)
         if self._remote is not None and not record.status.terminal:
             await self._remote.cancel(run_id, reason)
-        elif record.status is Status.WAITING:
+        elif record.owner is None and not record.status.terminal:
             await self._cancel_parked(record, reason)
 
     async def _cancel_parked(self, record: RunRecord, reason: CancelReason) -> None:
@@ -241,6 +241,7 @@ class RunClient:
             await run.wait()
         elif not (await self.record(record.id)).status.terminal:
             await cancel_run(self._ctx, record)  # By somebody who does not know what it consists of.
+            self._runs.ended_parked(record.id)
 
     async def drain(self, run_id: str) -> None:
         """Let a run's running steps finish, start no others, and return when it has stopped."""

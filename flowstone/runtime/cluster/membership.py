@@ -117,7 +117,6 @@ class Membership(Poller):
         self._runs.unfit = {}
         self._runs.snoozed.clear()
         self._wake()
-        self._ctx.notifications.heard(Notification("look"))
 
     async def run(self, started: Callable[[], None]) -> None:
         self._stopping = False

@@ -106,6 +106,7 @@ class LocalRuns:
         self._followers: dict[
             str, WeakSet[Subscription]
         ] = {}  # Of parked runs that this process goes on with.
+        self._closed = False
         self._gone = asyncio.Event()
         self._supervisor: Supervisor | None = None
         ctx.failures.awaited = self._is_awaited
@@ -216,25 +217,38 @@ class LocalRuns:
         Raises:
             RuntimeStopping: The runtime has stopped; whoever opens the store next goes on with the run.
         """
-        waiters = self._resumed.setdefault(run_id, Waiters())
+        waiters: Waiters[LiveRun | None] | None = None
         try:
-            live = self.live.get(run_id)
-            if live is not None and not live.parked:
-                return live
-            record = await self._ctx.store.run(run_id)
-            if record is None or record.status.terminal:
-                return None
+            while (
+                waiters is None or self._resumed.get(run_id) is not waiters
+            ):  # It was woken while we looked.
+                live = self.live.get(run_id)
+                if live is not None and not live.parked:
+                    return live
+                waiters = self._resumed.setdefault(run_id, Waiters())
+                record = await self._ctx.store.run(run_id)
+                if record is None or record.status.terminal:
+                    return None
             live = await waiters.wait()
         finally:
-            if not len(waiters) and self._resumed.get(run_id) is waiters:
+            if waiters is not None and not len(waiters) and self._resumed.get(run_id) is waiters:
                 del self._resumed[run_id]
-        if live is None:
+        if live is None and self._closed:
             raise RuntimeStopping(f"The runtime has stopped while run {run_id} waited.")
         return live
 
     def follow_parked(self, run_id: str, subscription: Subscription) -> None:
         """End a subscription with a run that is parked, once that has been gone on with here."""
         self._followers.setdefault(run_id, WeakSet()).add(subscription)
+
+    def ended_parked(self, run_id: str) -> None:
+        """A run that was parked has ended without being gone on with: tell those who wait for it or follow it."""
+        if self.parked is not None:
+            self.parked.pop(run_id, None)
+        for follower in self._followers.pop(run_id, ()):
+            follower.close()
+        if (waiters := self._resumed.pop(run_id, None)) is not None:
+            waiters.wake(None)
 
     async def resume_interrupted(self) -> None:
         """Go on with the runs whose trees were stopped by a restart above them."""
@@ -311,6 +325,7 @@ class LocalRuns:
 
     def close(self) -> None:
         """The tree is gone, and nothing will go on with what it left."""
+        self._closed = True
         for run in tuple(self.live.values()):
             self._forget(run)
             run.fail(self._what_happened(run, Shutdown()))

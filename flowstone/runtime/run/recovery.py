@@ -18,7 +18,7 @@ from flowstone.backoff import Backoff
 from flowstone.errors import FlowstoneError, StoreUnavailable
 from flowstone.runs.records import Status
 from flowstone.runtime.run.closing import close_run
-from flowstone.runtime.run.takeover import resume
+from flowstone.runtime.run.takeover import is_known, resume
 from flowstone.runtime.services.notifications import Wakeup
 
 if TYPE_CHECKING:
@@ -93,7 +93,7 @@ class Recovery:
 
     async def _keep_time(self) -> None:
         """Wake what waits for an instant, for as long as the runtime lives."""
-        with self._ctx.notifications.on(self._heard, "deadline", "woken"):
+        with self._ctx.notifications.on(self._heard, "deadline", "woken", "look"):
             while True:
                 pause = await self._look_at_waits()
                 await self._wake.wait_or(self._ctx.clock, pause)
@@ -114,25 +114,34 @@ class Recovery:
             ctx.learn(expired.woken)
             self._woken.update(dict.fromkeys(event.run_id for event in expired.woken))
             for run_id in tuple(self._woken):
-                await self._go_on(run_id)
-                del self._woken[run_id]
+                if await self._go_on(run_id):
+                    del self._woken[run_id]
         except StoreUnavailable as error:
             ctx.alarms.set("store", f"it does not say which steps are to be woken: {error}")
             return _FIRST_PAUSE
         # A clock that was set meanwhile is noticed before long.
         return None if expired.next is None else min(expired.next, ctx.settings.lease)
 
-    async def _go_on(self, run_id: str) -> None:
+    async def _go_on(self, run_id: str) -> bool:
+        """Go on with a run that was woken; False if that has to wait until its pipeline is there again."""
         live = self._runs.live.get(run_id)
         if live is not None and not live.parked:
             live.look()
-            return
+            return True
         record = await self._ctx.store.run(run_id)
+        alarm = f"run {run_id}"
         if record is None or record.status is not Status.RUNNING or record.owner is not None:
-            return
+            self._ctx.alarms.clear(alarm, "it is over")
+            return True
+        if not is_known(self._ctx, record):
+            words = f"it was woken, and waits for a pipeline {record.pipeline!r}, which is not there any more"
+            self._ctx.alarms.set(alarm, words)
+            return False
+        self._ctx.alarms.clear(alarm, "it goes on")
         try:
             await resume(self._ctx, self._runs, record)
         except StoreUnavailable:
             raise
         except FlowstoneError as error:
-            self._ctx.alarms.set(f"run {record.id}", f"it could not be gone on with: {error}")
+            self._ctx.alarms.set(alarm, f"it could not be gone on with: {error}")
+        return True

@@ -10,7 +10,7 @@ from flowstone.errors import StoreUnavailable
 from flowstone.runs.planner import plan_run
 from flowstone.runs.records import Status
 from flowstone.runtime.execution.guard import describe
-from flowstone.runtime.run.closing import close_run
+from flowstone.runtime.run.closing import cancel_run, close_run
 from flowstone.runtime.run.control import Cancel, GiveUp
 from flowstone.runtime.run.live_run import LiveRun
 from flowstone.runtime.run.planning import dynamic_keys
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from flowstone.runtime.run.local_runs import LocalRuns
     from flowstone.store.cluster import Cluster
 
-__all__ = ["check", "plan_again", "plan_or_close", "resume", "take_up", "view_for"]
+__all__ = ["check", "is_known", "plan_again", "plan_or_close", "resume", "take_up", "view_for"]
 
 _UNKNOWN_ASSET = 10.0  # Seconds for which a run whose asset is not known here is left alone.
 _STILL_RUNNING = 1.0  # The same for a run of which something of an earlier time still runs here.
@@ -50,8 +50,12 @@ def check(view: PartitionView, record: RunRecord) -> None:
     check_request(view, record.request)
 
 
-async def plan_or_close(ctx: RuntimeContext, record: RunRecord) -> RunPlan | None:
-    """The plan of such a run; None if today's definitions have none for it, and the run has failed with the reason.
+async def plan_or_close(
+    ctx: RuntimeContext, record: RunRecord, cancel: CancelReason | None = None
+) -> RunPlan | None:
+    """The plan of such a run; None if today's definitions have none for it.
+
+    Then the run has failed with the reason, or has ended as cancelled if it is to be cancelled.
 
     Raises:
         StoreUnavailable: The store is away.
@@ -61,8 +65,16 @@ async def plan_or_close(ctx: RuntimeContext, record: RunRecord) -> RunPlan | Non
     except StoreUnavailable:
         raise
     except Exception as error:
-        await close_run(ctx, record, describe(error, None))
+        if cancel is None:
+            await close_run(ctx, record, describe(error, None))
+        else:
+            await cancel_run(ctx, record)
         return None
+
+
+def is_known(ctx: RuntimeContext, record: RunRecord) -> bool:
+    """Whether a run is one of the pipelines that there are."""
+    return record.request.asset in ctx.snapshot.graph or record.pipeline in ctx.snapshot.names
 
 
 async def resume(
@@ -73,10 +85,11 @@ async def resume(
     Raises:
         StoreUnavailable: The store is away.
     """
-    if record.request.asset not in ctx.snapshot.graph and record.pipeline not in ctx.snapshot.names:
+    if not is_known(ctx, record):
         return None
-    plan = await plan_or_close(ctx, record)
+    plan = await plan_or_close(ctx, record, cancel)
     if plan is None:
+        runs.ended_parked(record.id)
         return None
     before = await runs.alive(record.id)  # Somebody was faster, perhaps.
     run = LiveRun(record, plan, fresh=False) if before is None else before
