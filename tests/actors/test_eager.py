@@ -337,6 +337,7 @@ async def test_a_supervisor_stops_those_that_have_only_begun(clock):
     """Its end waits for them; none is left on the loop."""
     before = asyncio.all_tasks()
     async with TaskSupervisor(clock=clock) as tasks:
+        tasks._own.eager.budget = 3600.0
         handles = [tasks.start("task", forever(), eager=True) for _ in range(3)]
         handles += [tasks.start("task", turns(0), eager=True) for _ in range(3)]
     assert [handle.exit for handle in handles] == [Shutdown()] * 3 + [Normal()] * 3
