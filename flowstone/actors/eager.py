@@ -133,12 +133,14 @@ class _Begun(Coroutine[Any, Any, None]):
             _leave_task(loop, outer)
         _enter_task(loop, task)
         result, error = None, None
+        self._driven = driven  # Also while it begins: it may look at its own task.
         try:
             self._first = context.run(_first_step, driven, coroutine)
-            self._driven = driven
         except StopIteration as stop:
+            self._driven = None
             result = stop.value
         except BaseException as raised:
+            self._driven = None
             # Without our frame here; `_finish` removes the one below.
             error = raised.with_traceback(raised.__traceback__ and raised.__traceback__.tb_next)
         finally:
@@ -178,7 +180,11 @@ class _Begun(Coroutine[Any, Any, None]):
             self._task = None
             raise StopIteration
         first, self._first = self._first, _NOTHING
-        if first is not _NOTHING and getattr(first, "_asyncio_future_blocking", None) and first.cancel():
+        if (
+            first is not _NOTHING
+            and getattr(first, "_asyncio_future_blocking", None)
+            and first.cancel(msg=_message(*error))
+        ):
             # Cancelled before the task's first step. What it waits for is, as if it had been waiting already.
             halt = self._driven.halt
             if halt is None or not halt.killed:
@@ -193,8 +199,16 @@ class _Begun(Coroutine[Any, Any, None]):
         raise RuntimeError("it runs in its own task")
 
     def __getattr__(self, name: str) -> Any:
-        """The coroutine's frame and the like, for `task.get_stack()` and debuggers."""
+        """The coroutine's frame and the like, for `task.get_stack()`, `inspect` and debuggers."""
+        if self._driven is None and name.startswith("cr_"):
+            return None  # It has ended.
         return getattr(self._driven, name)
+
+
+def _message(error: object, *_: object) -> Any:
+    """What a task was cancelled with: whose cancel it is, for some libraries."""
+    arguments = getattr(error, "args", ())
+    return arguments[0] if isinstance(error, BaseException) and arguments else None
 
 
 def _first_step(driven: Driven, coroutine: Coroutine[Any, Any, Any]) -> Any:

@@ -203,6 +203,10 @@ class Driven(Coroutine[Any, Any, None]):
     def cr_running(self) -> bool:
         return bool(getattr(self.coroutine, "cr_running", False))
 
+    @property
+    def cr_suspended(self) -> bool:
+        return bool(getattr(self.coroutine, "cr_suspended", False))
+
     # Stopping -----------------------------------------------------------------------------------------------
 
     def begin_stop(self, shutdown: ShutdownTime) -> None:

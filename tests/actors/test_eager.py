@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import inspect
 import weakref
 from contextlib import suppress
 from contextvars import ContextVar, copy_context
@@ -440,6 +441,50 @@ async def test_a_timeout_strikes_it(start):
     handle = start(work())
     await handle.down()
     assert handle.result == "late"
+
+
+async def test_the_state_of_its_coroutine_can_be_asked(start):
+    """As libraries do that look whether a task has begun: in its first step, while it waits, and at its end."""
+    tasks = []
+
+    async def work():
+        tasks.append(asyncio.current_task())
+        first = inspect.getcoroutinestate(tasks[0].get_coro())
+        await asyncio.sleep(0)
+        return first
+
+    handle = start(work())
+    assert inspect.getcoroutinestate(tasks[0].get_coro()) == inspect.CORO_SUSPENDED
+    await handle.down()
+    assert handle.result == inspect.CORO_RUNNING
+    assert inspect.getcoroutinestate(tasks[0].get_coro()) == inspect.CORO_CLOSED
+
+
+async def test_the_state_of_a_coroutine_that_has_ended_can_be_asked(start):
+    """Also if it never suspended."""
+    tasks = []
+
+    async def work():
+        tasks.append(asyncio.current_task())
+
+    await start(work()).down()
+    coroutine = tasks[0].get_coro()
+    assert coroutine is None or inspect.getcoroutinestate(coroutine) == inspect.CORO_CLOSED
+
+
+async def test_a_cancel_in_its_first_step_keeps_its_message(start):
+    """By it libraries tell their own cancels from others'."""
+
+    async def work():
+        asyncio.current_task().cancel("by me")
+        try:
+            await forever()
+        except asyncio.CancelledError as error:
+            return error.args
+
+    handle = start(work())
+    await handle.down()
+    assert handle.result == ("by me",)
 
 
 @pytest.mark.parametrize("error", [None, ValueError("boom"), SystemExit(3)])
