@@ -6,7 +6,7 @@ and the view of the resources come into being when they are first asked for.
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final
 
 from flowstone.assets.arguments import is_number
@@ -22,6 +22,8 @@ _LONGEST: Final = (
     100 * 366 * 86_400.0
 )  # Seconds of a wait; beyond it an instant cannot be counted on to exist.
 _LONGEST_NAME: Final = 200
+_FIRST: Final = datetime(1970, 1, 1, tzinfo=UTC)
+_LAST: Final = datetime(9999, 12, 31, tzinfo=UTC)
 
 
 class Resources:
@@ -221,12 +223,13 @@ class Context:
             ValueError: The name is none, or the instant has no time zone.
         """
         given: object = instant
-        if not isinstance(given, datetime) or given.utcoffset() is None:
+        offset = given.utcoffset() if isinstance(given, datetime) else None
+        if offset is None:
             raise ValueError(
                 f"sleep_until({name!r}, {instant!r:.100}): give a datetime with a time zone, such as "
                 "datetime(2025, 1, 15, 9, tzinfo=UTC)."
             )
-        self._answer(name, Waiting(_name(name), "sleep", instant, None))
+        self._answer(name, Waiting(_name(name), "sleep", _in_utc(instant, offset), None))
 
     def _answer(self, name: str, wait: Waiting) -> Any:
         """What the wait was answered with. Raises `Waiting` if it was not; of several waits the first one."""
@@ -235,6 +238,25 @@ class Context:
         if self.waits_for is None:
             self.waits_for = wait
         raise self.waits_for
+
+
+def _in_utc(instant: datetime, offset: timedelta) -> datetime:
+    """The same instant as a plain datetime: a time zone or a class of the caller's own runs in no store.
+
+    What is earlier or later than any clock says is moved to where every store can compare and keep it.
+    """
+    day = datetime(instant.year, instant.month, instant.day, tzinfo=UTC)
+    time = timedelta(
+        hours=instant.hour,
+        minutes=instant.minute,
+        seconds=instant.second,
+        microseconds=instant.microsecond,
+    )
+    try:
+        found = day + (time - offset)
+    except OverflowError:
+        return _FIRST if offset > timedelta() else _LAST
+    return min(max(found, _FIRST), _LAST)
 
 
 def _name(name: object) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import gc
 from contextlib import suppress
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta, timezone, tzinfo
 
 import pytest
 
@@ -307,6 +307,46 @@ def test_a_wait_has_a_name_and_an_instant_a_time_zone(clock):
             Context("asset").sleep(name, 1)
     with pytest.raises(ValueError, match="time zone"):
         Context("asset").sleep_until("nap", clock.now().replace(tzinfo=None))
+
+
+class Elsewhere(tzinfo):
+    """A caller's time zone that can be asked once."""
+
+    def __init__(self):
+        self.asked = 0
+
+    def utcoffset(self, _):
+        self.asked += 1
+        if self.asked > 1:
+            raise OSError("the zone's file is gone")
+        return timedelta(hours=1)
+
+
+class Moment(datetime):
+    """A caller's datetime, which does not like to be compared."""
+
+    def __lt__(self, _):
+        raise OSError("not comparable")
+
+    __le__ = __gt__ = __ge__ = __lt__
+
+
+@pytest.mark.parametrize(
+    ("given", "kept"),
+    [
+        (datetime(2030, 1, 1, 12, 30, 5, 7, Elsewhere()), datetime(2030, 1, 1, 11, 30, 5, 7, UTC)),
+        (Moment(2030, 1, 1, tzinfo=UTC), datetime(2030, 1, 1, tzinfo=UTC)),
+        (datetime.max.replace(tzinfo=timezone(timedelta(hours=-14))), datetime(9999, 12, 31, tzinfo=UTC)),
+        (datetime.max.replace(tzinfo=UTC), datetime(9999, 12, 31, tzinfo=UTC)),
+        (datetime.min.replace(tzinfo=timezone(timedelta(hours=14))), datetime(1970, 1, 1, tzinfo=UTC)),
+    ],
+)
+def test_an_instant_is_kept_as_every_store_can_compare_it(given, kept):
+    """Nothing of the caller's runs when the store looks which wait is due."""
+    with pytest.raises(Waiting) as raised:
+        Context("asset").sleep_until("nap", given)
+    deadline = raised.value.deadline
+    assert (deadline, type(deadline), deadline.tzinfo) == (kept, datetime, UTC)
 
 
 async def test_cancelling_a_parked_run_ends_it_without_starting_anything(clock, background, store):
