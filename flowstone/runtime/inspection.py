@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, overload
 from flowstone.actors import ProcessInfo
 from flowstone.runtime.client.handle import Run
 from flowstone.runtime.client.health import Health, health
-from flowstone.runtime.client.requests import asset_named, checked_count
+from flowstone.runtime.client.requests import asset_named, bounded_count, checked_count
 from flowstone.runtime.client.run_filter import wanted_statuses, wanted_tags
 from flowstone.runtime.loop_affinity import not_running
 from flowstone.runtime.run.running_steps import running_steps
@@ -102,7 +102,7 @@ class Inspection:
             statuses=wanted_statuses(status),
             asset=name,
             tags=wanted_tags(tag),
-            limit=checked_count("limit", limit),
+            limit=bounded_count(checked_count("limit", limit)),
             before=before,
         )
 
@@ -186,7 +186,7 @@ class Inspection:
             PartitionError: The partition is missing or foreign.
         """
         self._started()
-        return await self._values.history(asset, partition, limit, offset)
+        return await self._values.history(asset, partition, bounded_count(limit), bounded_count(offset))
 
     async def invalidate(self, asset: Any, *, partition: Any = None, downstream: bool = False) -> int:
         """Make current values no longer current; returns how many.

@@ -171,3 +171,15 @@ def test_a_runtime_is_a_node_once_it_is_entered():
     """Before that it has no name yet."""
     with pytest.raises(RuntimeStopping):
         _ = Runtime(pipeline).node
+
+
+@pytest.mark.parametrize("limit", [2**31, 2**63, 10**30])
+async def test_a_limit_may_be_any_number(limit):
+    """What no store can count is all there is."""
+    async with Runtime(pipeline) as runtime:
+        result = await runtime.materialize_all(orders)
+        assert await ids(runtime, limit=limit) == [result.run_id]
+        assert len(await runtime.history(orders, limit=limit)) == 1
+        assert await runtime.history(orders, limit=limit, offset=limit) == []
+        assert len(await result.steps("succeeded", limit=limit)) == 1
+        assert list(await result.steps("succeeded", offset=limit, limit=limit)) == []

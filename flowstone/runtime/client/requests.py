@@ -25,6 +25,7 @@ __all__ = [
     "asset_named",
     "asset_to_run",
     "backfill_request",
+    "bounded_count",
     "checked_count",
     "checked_key",
     "checked_priority",
@@ -36,6 +37,7 @@ __all__ = [
 _log = logging.getLogger(__name__)
 
 _LONGEST_KEY = 200
+_MOST = 2**31 - 1
 _HIGHEST_PRIORITY = 2**31 - 1  # What a column of a database holds.
 
 
@@ -259,6 +261,11 @@ def checked_count(name: str, value: int) -> int:
     if isinstance(given, bool) or not isinstance(given, int) or given < 1:
         raise ValueError(f"{name}={value!r:.50} must be a whole number of at least 1.")
     return given
+
+
+def bounded_count(value: int) -> int:
+    """At most what every store can count: no store has as many records as that."""
+    return min(value, _MOST)
 
 
 def _positive(name: str, value: float | None) -> float | None:

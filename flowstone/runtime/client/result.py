@@ -14,6 +14,7 @@ from flowstone.assets.partition_keys import encode_partition
 from flowstone.assets.partition_labels import step_label
 from flowstone.errors import AssetNotFound, PartitionError, StoreUnavailable, ValueNotFound
 from flowstone.runs.records import Status
+from flowstone.runtime.client.requests import bounded_count
 from flowstone.runtime.client.step_list import StepList
 
 if TYPE_CHECKING:
@@ -133,6 +134,7 @@ class RunResult:
             ValueError: No step ends in that status.
             StoreUnavailable: They are not loaded, and the runtime has gone or its store does not answer.
         """
+        offset, limit = bounded_count(offset), bounded_count(limit)
         listed = self._listed(status)
         end = min(offset + limit, len(listed))
         if listed.complete or end <= len(listed.loaded):
