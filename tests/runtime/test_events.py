@@ -193,6 +193,15 @@ async def test_leaving_a_subscription_ends_it():
         await runtime.materialize("a")
 
 
+async def test_several_may_read_one_subscription(background):
+    """Each event goes to one of them, and none waits while there is one to read."""
+    async with asyncio.timeout(20), Runtime(simple()) as runtime, runtime.subscribe() as events:
+        readers = [background(anext(events)) for _ in range(3)]
+        await asyncio.sleep(0)
+        await runtime.materialize("a")
+        assert len({(await reader).kind for reader in readers}) == 3
+
+
 async def test_a_subscription_can_be_narrowed_to_one_run():
     """Events of other runs leave the buffer, and none come in any more."""
     stream = EventStream()

@@ -19,6 +19,7 @@ from itertools import islice
 from typing import TYPE_CHECKING, Final, Self, TypeAlias, get_args
 
 from flowstone.actors.affinity import require_loop
+from flowstone.actors.waiters import Waiters
 from flowstone.assets.suggest import did_you_mean
 from flowstone.frozen import frozen
 from flowstone.runs.events import Event
@@ -58,7 +59,7 @@ class Subscription:
         self._taken: deque[Event] = deque()  # Read from a channel, not yet given to anybody.
         self._dropped = 0
         self._closed = False
-        self._waiter: asyncio.Future[None] | None = None
+        self._readers: Waiters[None] = Waiters()
         self._on_offer: Callable[[], None] | None = None
 
     async def __aenter__(self) -> Self:
@@ -80,13 +81,9 @@ class Subscription:
                 return self._taken.popleft()
             if self._closed:
                 raise StopAsyncIteration
-            self._waiter = asyncio.get_running_loop().create_future()
             if self._channel is not None:
                 self._channel.waiting[self.place] = None
-            try:
-                await self._waiter
-            finally:
-                self._waiter = None
+            await self._readers.wait()
 
     def __len__(self) -> int:
         return len(self._taken) + self._unread - self._surplus
@@ -139,8 +136,7 @@ class Subscription:
         """An event has come, or the end. Says whether it has to be told of the next one whoever waits."""
         if self._on_offer is not None:
             self._on_offer()
-        if self._waiter is not None and not self._waiter.done():
-            self._waiter.set_result(None)
+        self._readers.wake(None)
         return self._on_offer is not None
 
     @property
