@@ -202,6 +202,37 @@ async def test_several_may_read_one_subscription(background):
         assert len({(await reader).kind for reader in readers}) == 3
 
 
+async def test_iteration_ends_when_its_subscription_is_left(background):
+    """Also for a reader who waits in another task; what was heard is read first."""
+    async with asyncio.timeout(20), Runtime(simple()) as runtime:
+        events = runtime.subscribe("run.finished")
+        async with events:
+            await runtime.materialize("a")
+            reading = background(kinds(events))
+            await asyncio.sleep(0)
+        assert await reading == ["run.finished"]
+        async with events:
+            await runtime.materialize("a")
+            assert (await anext(events)).kind == "run.finished"
+        assert await kinds(events) == []
+
+
+async def kinds(events):
+    """What is heard until the end."""
+    return [event.kind async for event in events]
+
+
+async def test_a_subscription_that_does_not_listen_says_so():
+    """Instead of waiting for ever; entered after the end of its runtime, it ends at once."""
+    async with asyncio.timeout(20):
+        async with Runtime(simple()) as runtime:
+            events = runtime.subscribe()
+            with pytest.raises(RuntimeError, match="async with"):
+                await anext(events)
+        async with events:
+            assert await kinds(events) == []
+
+
 async def test_a_subscription_can_be_narrowed_to_one_run():
     """Events of other runs leave the buffer, and none come in any more."""
     stream = EventStream()

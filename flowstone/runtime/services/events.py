@@ -59,6 +59,7 @@ class Subscription:
         self._taken: deque[Event] = deque()  # Read from a channel, not yet given to anybody.
         self._dropped = 0
         self._closed = False
+        self._left = False
         self._readers: Waiters[None] = Waiters()
         self._on_offer: Callable[[], None] | None = None
 
@@ -73,16 +74,24 @@ class Subscription:
         return self
 
     async def __anext__(self) -> Event:
-        """The next event. Raises `WrongLoop` on another event loop than its runtime's."""
+        """The next event.
+
+        Raises:
+            WrongLoop: It is another event loop than its runtime's.
+            RuntimeError: It does not listen yet: it is read outside of `async with`.
+        """
         require_loop(self._stream.loop, "This subscription")
         while True:
             self._take()
             if self._taken:
                 return self._taken.popleft()
-            if self._closed:
+            if self._closed or self._left:
                 raise StopAsyncIteration
-            if self._channel is not None:
-                self._channel.waiting[self.place] = None
+            if self._channel is None:
+                raise RuntimeError(
+                    "It does not listen yet: write `async with runtime.subscribe() as events:` around the loop."
+                )
+            self._channel.waiting[self.place] = None
             await self._readers.wait()
 
     def __len__(self) -> int:
@@ -127,9 +136,11 @@ class Subscription:
         self.wake()
 
     def listen_to(self, channel: _Channel | None) -> None:
-        """Hear what comes in this channel from now on."""
+        """Hear what comes in this channel from now on; without one, the iteration ends once the buffer is read."""
         self._take()
         self._channel = channel
+        self._left = channel is None
+        self._readers.wake(None)
         self._next = 0 if channel is None else channel.published
 
     def wake(self) -> bool:
@@ -250,6 +261,7 @@ class EventStream:
         self._channels: dict[_Choice, _Channel] = {}
         self._of_run: dict[str | None, tuple[_Channel, ...]] = {}  # None: of all runs.
         self._maybe_unread = False
+        self._closed = False
 
     @property
     def unread(self) -> bool:
@@ -291,6 +303,8 @@ class EventStream:
         subscription.listen_to(channel)
         self.heard = True
         self._maybe_unread = True  # It may have left with events unread, and come back.
+        if self._closed:
+            subscription.close()
 
     def remove(self, subscription: Subscription) -> None:
         """Let it hear no more."""
@@ -316,7 +330,8 @@ class EventStream:
         return [found for each in self._choices if (found := each()) is not None]
 
     def close(self) -> None:
-        """End every subscription."""
+        """End every subscription, also those that come later."""
+        self._closed = True
         for subscription in self._listening():
             subscription.close()
 
