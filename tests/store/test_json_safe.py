@@ -215,7 +215,7 @@ pa = pytest.importorskip("pyarrow")
         (np.bool_(True), True), (np.int8(3), 3), (np.uint64(2**64 - 1), 2**64 - 1), (np.float32(0.5), 0.5),
         (np.longdouble(1.5), 1.5), (np.float64("nan"), "nan"), (np.str_("x"), "x"), (np.bytes_(b""), "base64:"),
         (np.complex128(1j), "1j"), (np.datetime64("2025-01-01T12:00"), "2025-01-01T12:00"),
-        (np.datetime64("NaT"), None), (np.timedelta64(5, "ns"), "5 nanoseconds"), (np.array([1, 2]), [1, 2]),
+        (np.datetime64("NaT", "s"), None), (np.timedelta64(5, "ns"), "5 nanoseconds"), (np.array([1, 2]), [1, 2]),
         (np.array([[True], [False]]), [[True], [False]]), (np.array(5), 5), (np.array([]), []),
         (np.array(["2025-01-01"], "M8[D]"), ["2025-01-01"]), (np.array([None, {"a": (1,)}]), [None, {"a": [1]}]),
         (np.ma.array([1, 2], mask=[0, 1]), [1, None]), (pd.Timestamp("2025-01-01"), "2025-01-01T00:00:00"),
