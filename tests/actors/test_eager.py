@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import inspect
+import sys
 import weakref
 from contextlib import suppress
 from contextvars import ContextVar, copy_context
@@ -460,6 +461,9 @@ async def test_the_state_of_its_coroutine_can_be_asked(start):
     assert inspect.getcoroutinestate(tasks[0].get_coro()) == inspect.CORO_CLOSED
 
 
+@pytest.mark.skipif(
+    sys.version_info >= (3, 12), reason="the task is Python's own; get_coro() crashes in 3.12.1"
+)
 async def test_the_state_of_a_coroutine_that_has_ended_can_be_asked(start):
     """Also if it never suspended."""
     tasks = []
@@ -468,8 +472,7 @@ async def test_the_state_of_a_coroutine_that_has_ended_can_be_asked(start):
         tasks.append(asyncio.current_task())
 
     await start(work()).down()
-    coroutine = tasks[0].get_coro()
-    assert coroutine is None or inspect.getcoroutinestate(coroutine) == inspect.CORO_CLOSED
+    assert inspect.getcoroutinestate(tasks[0].get_coro()) == inspect.CORO_CLOSED
 
 
 async def test_a_cancel_in_its_first_step_keeps_its_message(start):
