@@ -163,8 +163,13 @@ class StopSignals:
     def _speak(self, words: str) -> None:
         """In a thread of its own, because a pipe that nobody reads must not hold up the limit."""
         speaker = Thread(target=self._say, args=(words,), daemon=True)
-        speaker.start()
-        speaker.join(_LAST_WORDS)
+        try:
+            speaker.start()
+        except RuntimeError:
+            # The interpreter is ending, and Python 3.12 starts no thread then. `faulthandler` keeps the limit.
+            self._say(words)
+        else:
+            speaker.join(_LAST_WORDS)
 
     def _in_the_way(self) -> str:
         self._turn.clear()
