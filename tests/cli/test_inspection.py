@@ -72,14 +72,14 @@ def test_runs_are_listed_by_status_asset_and_tag(shop, cli):
     assert ids(cli("runs", "--tag", "team", "--before", web, "--limit", "1", "--json")) == [core]
     nothing = cli("runs", "--asset", "ordres", "--status", "failed")
     assert nothing.status == 0
-    assert nothing.stderr == "No run in file://.flowstone is such a one. Did you mean 'orders'?\n"
-    assert cli("runs", "--tag", "nobody").stderr == "No run in file://.flowstone is such a one.\n"
+    assert nothing.stderr == "No run in file://.flowstone matches. Did you mean 'orders'?\n"
+    assert cli("runs", "--tag", "nobody").stderr == "No run in file://.flowstone matches.\n"
 
 
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (["runs", "--status", "skipped"], "none of a run: use queued, running"),
+        (["runs", "--status", "skipped"], "no status of a run: use queued, running"),
         (["runs", "--tag", "a=b", "--tag", "a=c"], "two values of the tag 'a'"),
         (["status"], "Name an ASSET"),
         (["status", "visits", "--failed", "--missing"], "the one or the other"),

@@ -119,7 +119,7 @@ def _tags(words: list[str] | None) -> Mapping[str, str | None]:
 def _nothing(url: str, wanted: _Wanted) -> str:
     if wanted.filtered:
         older = "" if wanted.before is None else f" before {wanted.before}"
-        return f"No run in {shown(url)}{older} is such a one."
+        return f"No run in {shown(url)}{older} matches."
     if wanted.before is not None:
         return f"There are no runs before {wanted.before}."
     return f"No runs in {shown(url)} yet: `flowstone materialize MODULE:PIPELINE ASSET` makes one."
