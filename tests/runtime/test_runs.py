@@ -89,7 +89,7 @@ async def test_runs_are_found_by_status_asset_and_tag():
     [
         ({"status": "skipped"}, ValueError, "no status of a run: use queued, running"),
         ({"status": []}, ValueError, "names no status"),
-        ({"status": 3}, ValueError, "'3' is none"),
+        ({"status": 3}, ValueError, "'3' is no status"),
         ({"limit": 0}, ValueError, "limit=0"),
         ({"limit": None}, ValueError, "limit=None"),
         ({"tag": ["by"]}, TypeError, "must be a name"),
