@@ -12,6 +12,7 @@ Map of this file
 
 from __future__ import annotations
 
+from dataclasses import field
 from typing import TYPE_CHECKING, ClassVar, TypeAlias
 
 from flowstone.frozen import frozen
@@ -43,176 +44,147 @@ __all__ = [
 
 
 @frozen
-class RunQueued:
-    """The run was written down.
+class _OfRun:
+    """What every event of a run has.
 
     Attributes:
         at: When it happened; aware, in UTC.
         run_id: The run.
         asset: The target asset's name.
         partition_key: The target's encoded partition key, or None.
-        request: What was asked for.
     """
 
-    kind: ClassVar[str] = "run.queued"
     at: datetime
     run_id: str
     asset: str
-    request: RunRequest
-    partition_key: str | None = None
+    partition_key: str | None = field(default=None, kw_only=True)
 
 
 @frozen
-class RunStarted:
-    """A node drives the run: `total` steps are planned.
-
-    Attributes:
-        at: When it happened; aware, in UTC.
-        run_id: The run.
-        asset: The target asset's name.
-        partition_key: The target's encoded partition key, or None.
-        total: Steps of its plan.
-    """
-
-    kind: ClassVar[str] = "run.started"
-    at: datetime
-    run_id: str
-    asset: str
-    total: int
-    partition_key: str | None = None
-
-
-@frozen
-class RunCancelRequested:
-    """The run was asked to stop; `reason` is shown to people.
-
-    Attributes:
-        at: When it happened; aware, in UTC.
-        run_id: The run.
-        asset: The target asset's name.
-        partition_key: The target's encoded partition key, or None.
-        reason: For people; may be empty.
-    """
-
-    kind: ClassVar[str] = "run.cancel_requested"
-    at: datetime
-    run_id: str
-    asset: str
-    reason: str = ""
-    partition_key: str | None = None
-
-
-@frozen
-class RunFinished:
-    """Every step is terminal and recorded: the run's final status.
-
-    Attributes:
-        at: When it happened; aware, in UTC.
-        run_id: The run.
-        asset: The target asset's name.
-        partition_key: The target's encoded partition key, or None.
-        status: `succeeded`, `failed` or `cancelled`.
-    """
-
-    kind: ClassVar[str] = "run.finished"
-    at: datetime
-    run_id: str
-    asset: str
-    status: Status
-    partition_key: str | None = None
-
-
-@frozen
-class RunWaiting:
-    """Only `steps` that wait are left, so nobody drives the run. `timeout`: seconds of its own that are left."""
-
-    kind: ClassVar[str] = "run.waiting"
-    at: datetime
-    run_id: str
-    asset: str
-    steps: int
-    timeout: float | None = None
-    partition_key: str | None = None
-
-
-@frozen
-class StepStarted:
-    """An attempt begins.
+class _OfStep:
+    """What every event of a step has.
 
     Attributes:
         at: When it happened; aware, in UTC.
         run_id: The run.
         asset: The asset's name.
         partition_key: Its encoded partition key, or None.
-        attempt: 1 for the first attempt.
     """
 
-    kind: ClassVar[str] = "step.started"
     at: datetime
     run_id: str
     asset: str
     partition_key: str | None
+
+
+@frozen
+class _OfAttempt(_OfStep):
+    """What every event of an attempt has; the steps that were reused or skipped had none.
+
+    Attributes:
+        attempt: 1 for the first attempt.
+    """
+
     attempt: int
 
 
 @frozen
-class StepProgressed:
+class RunQueued(_OfRun):
+    """The run was written down.
+
+    Attributes:
+        request: What was asked for.
+    """
+
+    kind: ClassVar[str] = "run.queued"
+    request: RunRequest
+
+
+@frozen
+class RunStarted(_OfRun):
+    """A node drives the run: `total` steps are planned.
+
+    Attributes:
+        total: Steps of its plan.
+    """
+
+    kind: ClassVar[str] = "run.started"
+    total: int
+
+
+@frozen
+class RunCancelRequested(_OfRun):
+    """The run was asked to stop; `reason` is shown to people.
+
+    Attributes:
+        reason: For people; may be empty.
+    """
+
+    kind: ClassVar[str] = "run.cancel_requested"
+    reason: str = ""
+
+
+@frozen
+class RunFinished(_OfRun):
+    """Every step is terminal and recorded: the run's final status.
+
+    Attributes:
+        status: `succeeded`, `failed` or `cancelled`.
+    """
+
+    kind: ClassVar[str] = "run.finished"
+    status: Status
+
+
+@frozen
+class RunWaiting(_OfRun):
+    """Only `steps` that wait are left, so nobody drives the run. `timeout`: seconds of its own that are left."""
+
+    kind: ClassVar[str] = "run.waiting"
+    steps: int
+    timeout: float | None = None
+
+
+@frozen
+class StepStarted(_OfAttempt):
+    """An attempt begins."""
+
+    kind: ClassVar[str] = "step.started"
+
+
+@frozen
+class StepProgressed(_OfAttempt):
     """The asset said how far it is (`context.progress`); not recorded, only published.
 
     Attributes:
-        at: When it happened; aware, in UTC.
-        run_id: The run.
-        asset: The asset's name.
-        partition_key: Its encoded partition key, or None.
-        attempt: 1 for the first attempt.
         fraction: From 0.0 to 1.0.
         message: What is going on, or None.
     """
 
     kind: ClassVar[str] = "step.progressed"
-    at: datetime
-    run_id: str
-    asset: str
-    partition_key: str | None
-    attempt: int
     fraction: float
     message: str | None = None
 
 
 @frozen
-class StepRetried:
+class StepRetried(_OfAttempt):
     """An attempt failed and another one follows after `delay` seconds.
 
     Attributes:
-        at: When it happened; aware, in UTC.
-        run_id: The run.
-        asset: The asset's name.
-        partition_key: Its encoded partition key, or None.
-        attempt: The one that failed.
         failure: Why.
         delay: Seconds until the next attempt.
     """
 
     kind: ClassVar[str] = "step.retried"
-    at: datetime
-    run_id: str
-    asset: str
-    partition_key: str | None
-    attempt: int
     failure: Failure
     delay: float
 
 
 @frozen
-class StepWaiting:
+class StepWaiting(_OfAttempt):
     """An attempt ended because the step waits for somebody else; nobody's failure.
 
     Attributes:
-        at: When it happened; aware, in UTC.
-        run_id: The run.
-        asset: The asset's name.
-        partition_key: Its encoded partition key, or None.
-        attempt: The one that ended.
         name: What the asset calls the wait; its identity within the step.
         waits_for: An approval, a signal, or an instant (`sleep`).
         deadline: When the wait is over without an answer (aware, UTC), or None.
@@ -220,11 +192,6 @@ class StepWaiting:
     """
 
     kind: ClassVar[str] = "step.waiting"
-    at: datetime
-    run_id: str
-    asset: str
-    partition_key: str | None
-    attempt: int
     name: str
     waits_for: WaitKind
     deadline: datetime | None = None
@@ -232,130 +199,54 @@ class StepWaiting:
 
 
 @frozen
-class StepWoken:
+class StepWoken(_OfAttempt):
     """What the step waited for is there, or its time has come: another attempt follows, which is no retry.
 
     Attributes:
-        at: When it happened; aware, in UTC.
-        run_id: The run.
-        asset: The asset's name.
-        partition_key: Its encoded partition key, or None.
-        attempt: The one that waited.
         name: The wait that is over.
     """
 
     kind: ClassVar[str] = "step.woken"
-    at: datetime
-    run_id: str
-    asset: str
-    partition_key: str | None
-    attempt: int
     name: str
 
 
 @frozen
-class StepSucceeded:
-    """The value is stored; `materialization` names the exact object.
-
-    Attributes:
-        at: When it happened; aware, in UTC.
-        run_id: The run.
-        asset: The asset's name.
-        partition_key: Its encoded partition key, or None.
-        attempt: The one that succeeded.
-        materialization: The record of the step.
-    """
+class StepSucceeded(_OfAttempt):
+    """The value is stored; `materialization` names the exact object."""
 
     kind: ClassVar[str] = "step.succeeded"
-    at: datetime
-    run_id: str
-    asset: str
-    partition_key: str | None
-    attempt: int
     materialization: Materialization
 
 
 @frozen
-class StepFailed:
-    """The last attempt failed.
-
-    Attributes:
-        at: When it happened; aware, in UTC.
-        run_id: The run.
-        asset: The asset's name.
-        partition_key: Its encoded partition key, or None.
-        attempt: The last one.
-        materialization: The record of the step; its `failure` says why.
-    """
+class StepFailed(_OfAttempt):
+    """The last attempt failed; the `failure` of `materialization` says why."""
 
     kind: ClassVar[str] = "step.failed"
-    at: datetime
-    run_id: str
-    asset: str
-    partition_key: str | None
-    attempt: int
     materialization: Materialization
 
 
 @frozen
-class StepReused:
-    """A current value was good enough; nothing ran. `materialization` has the status `reused`.
-
-    Attributes:
-        at: When it happened; aware, in UTC.
-        run_id: The run.
-        asset: The asset's name.
-        partition_key: Its encoded partition key, or None.
-        materialization: The record of the step: the current value, with the status `reused`.
-    """
+class StepReused(_OfStep):
+    """A current value was good enough; nothing ran. `materialization` has the status `reused`."""
 
     kind: ClassVar[str] = "step.reused"
-    at: datetime
-    run_id: str
-    asset: str
-    partition_key: str | None
     materialization: Materialization
 
 
 @frozen
-class StepSkipped:
-    """An upstream step failed, so this one never ran; the failure's `cause` names it.
-
-    Attributes:
-        at: When it happened; aware, in UTC.
-        run_id: The run.
-        asset: The asset's name.
-        partition_key: Its encoded partition key, or None.
-        materialization: The record of the step; the `cause` of its `failure` names the step that failed.
-    """
+class StepSkipped(_OfStep):
+    """An upstream step failed, so this one never ran; the failure's `cause` names it."""
 
     kind: ClassVar[str] = "step.skipped"
-    at: datetime
-    run_id: str
-    asset: str
-    partition_key: str | None
     materialization: Materialization
 
 
 @frozen
-class StepCancelled:
-    """The run was cancelled before or while this step ran.
-
-    Attributes:
-        at: When it happened; aware, in UTC.
-        run_id: The run.
-        asset: The asset's name.
-        partition_key: Its encoded partition key, or None.
-        attempt: The one that was stopped; 0 if none had begun.
-        materialization: The record of the step.
-    """
+class StepCancelled(_OfAttempt):
+    """The run was cancelled before or while this step ran. `attempt` is 0 if none had begun."""
 
     kind: ClassVar[str] = "step.cancelled"
-    at: datetime
-    run_id: str
-    asset: str
-    partition_key: str | None
-    attempt: int
     materialization: Materialization
 
 

@@ -319,7 +319,11 @@ def check_together(events: Sequence[Event]) -> None:
 def _creation(run: RunRecord) -> RunQueued:
     keys = run.request.keys
     return RunQueued(
-        run.created_at, run.id, run.request.asset, run.request, keys[0] if len(keys) == 1 else None
+        run.created_at,
+        run.id,
+        run.request.asset,
+        run.request,
+        partition_key=keys[0] if len(keys) == 1 else None,
     )
 
 

@@ -104,7 +104,7 @@ def creation_of(run: RunRecord) -> RunQueued:
     """The first event of a run, which its row says."""
     keys = run.request.keys
     key = keys[0] if len(keys) == 1 else None
-    return RunQueued(run.created_at, run.id, run.request.asset, run.request, key)
+    return RunQueued(run.created_at, run.id, run.request.asset, run.request, partition_key=key)
 
 
 # Events -----------------------------------------------------------------------------------------------------
