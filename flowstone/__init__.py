@@ -36,8 +36,8 @@ if TYPE_CHECKING:
     from flowstone.assets.partition_keys import encode_partition as encode_partition
     from flowstone.assets.partition_mapping import AllPartitions as AllPartitions
     from flowstone.assets.pipeline import Pipeline as Pipeline
-    from flowstone.assets.resource import Resource as Resource
     from flowstone.assets.retry import Retry as Retry
+    from flowstone.assets.signature import Resource as Resource
     from flowstone.assets.static_partitions import StaticPartitions as StaticPartitions
     from flowstone.assets.time_offset import TimeOffset as TimeOffset
     from flowstone.errors import AssetNotFound as AssetNotFound
@@ -157,7 +157,7 @@ _HOME = {
     "assets.partition_keys": ("decode_partition", "encode_partition"),
     "assets.partition_mapping": ("AllPartitions",),
     "assets.pipeline": ("Pipeline",),
-    "assets.resource": ("Resource",),
+    "assets.signature": ("Resource",),
     "assets.retry": ("Retry",),
     "assets.static_partitions": ("StaticPartitions",),
     "assets.time_offset": ("TimeOffset",),

@@ -11,7 +11,7 @@
     partition_keys                                       a key as text and back
 
 `partition_view` puts the last three together for one instant: it is what planning and running ask.
-Nothing here does I/O, and the clock is read in `present` alone.
+Nothing here does I/O, and only `partition_set.utc_now` reads the clock.
 """
 
 from __future__ import annotations
@@ -32,8 +32,8 @@ from flowstone.assets.partition_mapping import AllPartitions, PartitionMapping, 
 from flowstone.assets.partition_set import PartitionSet
 from flowstone.assets.partition_view import PartitionView
 from flowstone.assets.pipeline import Pipeline
-from flowstone.assets.resource import Resource
 from flowstone.assets.retry import Retry
+from flowstone.assets.signature import Resource
 from flowstone.assets.static_partitions import StaticPartitions
 from flowstone.assets.suggest import did_you_mean, suggest
 from flowstone.assets.time_offset import TimeOffset

@@ -1,7 +1,15 @@
-"""The graph of assets: immutable, checked when it is built, and the answer to every question about order."""
+"""The graph of assets: immutable, checked when it is built, and the answer to every question about order.
+
+Map of this file
+    merge                 assets together by name, or a refusal
+    AssetGraph            order, ancestors, descendants, pictures
+    AssetGraph._linked    ... _bound: what is refused when one is built
+    _unknown_dependency   the sentence about a dependency on what does not exist
+"""
 
 from __future__ import annotations
 
+import inspect
 from collections import deque
 from heapq import heapify, heappop, heappush
 from types import MappingProxyType
@@ -12,8 +20,8 @@ from flowstone.assets.drawing import to_ascii, to_dot, to_mermaid
 from flowstone.assets.mapping_rules import default_mapping
 from flowstone.assets.partition_mapping import NoPartition, SameKey
 from flowstone.assets.suggest import did_you_mean
+from flowstone.assets.type_hints import unknown_names
 from flowstone.assets.typecheck import check_types
-from flowstone.assets.unknown_dependency import unknown_dependency
 from flowstone.errors import (
     AssetNotFound,
     CycleError,
@@ -32,6 +40,8 @@ if TYPE_CHECKING:
 __all__ = ["AssetGraph", "merge"]
 
 AnyAsset: TypeAlias = Asset[..., Any]
+
+_LONGEST_DEFAULT = 40  # Characters of a default that a message repeats.
 
 
 def merge(into: dict[str, AnyAsset], assets: Iterable[AnyAsset]) -> None:
@@ -191,7 +201,7 @@ class AssetGraph:
         for name, asset in self._assets.items():
             for dependency in asset.dependencies:
                 if dependency.asset not in dependents:
-                    raise UnknownDependency(unknown_dependency(asset, dependency, self._assets))
+                    raise UnknownDependency(_unknown_dependency(asset, dependency, self._assets))
                 dependents[dependency.asset].append(name)
         return dependents
 
@@ -294,3 +304,43 @@ def _partitioned(asset: AnyAsset) -> str:
 def _few(names: Sequence[str]) -> str:
     """The first names of many."""
     return ", ".join(names[:10]) + (f" and {len(names) - 10:,} more" if len(names) > 10 else "")
+
+
+def _unknown_dependency(asset: AnyAsset, dependency: Dependency, names: Iterable[str]) -> str:
+    """The sentence about a dependency that names none of the assets, and what to do."""
+    way = "deps=" if dependency.parameter is None else "its parameter"
+    hint = did_you_mean(dependency.asset, (name for name in names if name != asset.name))
+    remedy = (
+        "" if hint else " Define it, include its pipeline, or annotate a resource Annotated[…, Resource]."
+    )
+    # A default makes an input optional, where many expect that it makes the parameter a setting.
+    setting = ""
+    if dependency.optional:
+        value = f'pipeline.value("{dependency.asset}", {_default(asset, dependency)})'
+        setting = f" If it is a setting, define its value: {value}."
+    unresolved = "" if hint else _unresolved(dependency.annotation)
+    return (
+        f"Asset {asset.name!r} ({asset.source}) depends through {way} on {dependency.asset!r}, but there is no "
+        f"such asset.{hint}{unresolved}{setting}{remedy}"
+    )
+
+
+def _unresolved(annotation: Any) -> str:
+    """What to say of an annotation that cannot be resolved: it may have meant no asset at all."""
+    names = " or ".join(dict.fromkeys(unknown_names(annotation)))
+    if not names:
+        return ""
+    return (
+        f" Its annotation could not be resolved: at run time there is no {names}, as after an import under "
+        f"`if TYPE_CHECKING:`. If it stands for Context or a resource, import it at run time."
+    )
+
+
+def _default(asset: AnyAsset, dependency: Dependency) -> str:
+    """The default of the dependency's parameter as it is written, if that is short."""
+    parameter = inspect.signature(asset.function).parameters[dependency.parameter or dependency.asset]
+    try:
+        shown = repr(parameter.default)
+    except Exception:
+        return "…"
+    return shown if len(shown) <= _LONGEST_DEFAULT and shown.isprintable() else "…"

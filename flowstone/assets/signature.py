@@ -14,9 +14,9 @@ import inspect
 from types import FunctionType
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from flowstone.assets.arguments import is_name
 from flowstone.assets.asset import Dependency, ResourceParameter, SourceLine
 from flowstone.assets.context import Context
-from flowstone.assets.resource import Resource
 from flowstone.assets.type_hints import UNANNOTATED, Alternative, Unknown, alternatives, evaluate
 from flowstone.errors import DefinitionError
 from flowstone.frozen import frozen
@@ -24,7 +24,26 @@ from flowstone.frozen import frozen
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
-__all__ = ["Signature", "Site", "innermost", "is_async", "read_signature"]
+__all__ = ["Resource", "Signature", "Site", "innermost", "is_async", "read_signature"]
+
+
+@frozen
+class Resource:
+    """Marks a parameter: `Annotated[Pool, Resource]`, or `Annotated[Pool, Resource("warehouse")]`.
+
+    Args:
+        name: The resource's name in `Runtime(resources={…})`; default: the name of the parameter.
+
+    Raises:
+        DefinitionError: `name` is empty or no text.
+    """
+
+    name: str | None = None
+
+    def __post_init__(self) -> None:
+        if self.name is not None and not is_name(self.name):
+            raise DefinitionError(f"Resource({self.name!r}) takes the name of a resource, a non-empty str.")
+
 
 _GENERATOR = inspect.CO_GENERATOR | inspect.CO_ASYNC_GENERATOR
 _VARIADIC = inspect.CO_VARARGS | inspect.CO_VARKEYWORDS

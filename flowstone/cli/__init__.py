@@ -6,7 +6,6 @@
     session.py     a runtime for one command: store, values, event loop, interruption
     serving/       a node that lives until it is told to stop: signals, time limits, a line for each thing it does
     progress/      how far a run is: counting, the live display, plain lines
-    usage.py       what the argument parser says of wrong words
     screen.py      where output goes: results on stdout, everything else on stderr, errors as one sentence
     demo/          `flowstone demo`: real data, an example pipeline and its picture
 

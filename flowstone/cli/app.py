@@ -1,10 +1,12 @@
-"""The commands of `flowstone`, in the order its help lists them."""
+"""The commands of `flowstone`, in the order its help lists them, and how wrong usage is shown."""
 
 from __future__ import annotations
 
-from typing import Annotated
+import contextlib
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+from typer.core import TyperGroup
 
 from flowstone.cli.commands.assets import assets
 from flowstone.cli.commands.backfill import backfill
@@ -23,9 +25,40 @@ from flowstone.cli.commands.serve import serve
 from flowstone.cli.commands.status import status
 from flowstone.cli.commands.tree import tree
 from flowstone.cli.commands.worker import worker
-from flowstone.cli.usage import CarefulGroup
+from flowstone.masking import masked
+from flowstone.printable import printable
 
-__all__ = ["app"]
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+
+__all__ = ["CarefulGroup", "app"]
+
+
+class CarefulGroup(TyperGroup):
+    """The commands. An argument may come from a script, with a password or with control sequences in it."""
+
+    def make_context(self, *arguments: Any, **options: Any) -> Any:
+        with _shown():
+            return super().make_context(*arguments, **options)
+
+    def invoke(self, ctx: Any) -> Any:
+        with _shown():
+            return super().invoke(ctx)
+
+
+@contextlib.contextmanager
+def _shown() -> Iterator[None]:
+    try:
+        yield
+    except Exception as error:
+        # The parser's errors: typer has brought its own since it carries its parser with it.
+        message = getattr(error, "message", None)
+        if hasattr(error, "format_message") and isinstance(message, str):
+            # What parses the line may be built on pydantic, whose own words are not for this screen.
+            error.message = printable(masked(message.removeprefix("Value error, ")))  # type: ignore[attr-defined] # as above
+        raise
+
 
 app = typer.Typer(
     name="flowstone",

@@ -21,7 +21,7 @@ from flowstone.cli.loop import has_uvloop
 from flowstone.cli.places import directory_of, shares, shown, store_of
 from flowstone.cli.problem import CommandError, describe
 from flowstone.cli.session import check_complete
-from flowstone.runtime.variables import misspelt_variables, unknown_variables
+from flowstone.runtime.configuration import misspelt_variables, unknown_variables
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator

@@ -42,7 +42,7 @@ def settings() -> Settings | None:
 
 def misspelt() -> list[str]:
     """A sentence for each variable that is nearly a setting."""
-    from flowstone.runtime.variables import misspelt_variables  # noqa: PLC0415 - as above
+    from flowstone.runtime.configuration import misspelt_variables  # noqa: PLC0415 - as above
 
     return misspelt_variables()
 

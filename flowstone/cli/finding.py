@@ -1,9 +1,12 @@
-"""A run by its id, or by how the id begins."""
+"""What was meant by words typed: a run by how its id begins, an asset or a partition by the nearest known name."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from itertools import islice
+from typing import TYPE_CHECKING, Final
 
+from flowstone.assets.suggest import did_you_mean
+from flowstone.cli.labels import key_label
 from flowstone.cli.places import shown
 from flowstone.errors import RunNotFound
 
@@ -11,7 +14,11 @@ if TYPE_CHECKING:
     from flowstone.runs.records import RunRecord
     from flowstone.store import Store
 
-__all__ = ["find_run"]
+__all__ = ["find_run", "likely"]
+
+_RUNS: Final = 200  # The newest, of which the assets that were asked for are known.
+_WITH_STEPS: Final = 20  # Of the newest of them, what they computed beside that.
+_MOST: Final = 1_000  # Steps of one run, and partitions.
 
 
 async def find_run(store: Store, beginning: str, url: str) -> RunRecord:
@@ -29,3 +36,29 @@ async def find_run(store: Store, beginning: str, url: str) -> RunRecord:
     if not found:
         raise RunNotFound(f"{shown(url)} knows no run {beginning!r}: `flowstone runs` lists them.")
     return found[0]
+
+
+async def likely(store: Store, asset: str, partition: str | None) -> str:
+    """A question with a leading space, such as " Did you mean 'total'?"; empty if nothing is near enough.
+
+    Args:
+        store: The run history, open.
+        asset: The asset as it was typed.
+        partition: Its partition as it was typed, or None.
+    """
+    current = await store.current_keys(asset)
+    known = await _assets(store)
+    if not current and asset not in known:
+        return did_you_mean(asset, known)
+    if partition is None:
+        return ""
+    return did_you_mean(partition, (key_label(key) for key in islice(current, _MOST) if key is not None))
+
+
+async def _assets(store: Store) -> list[str]:
+    """Names of assets in the newest runs, the newest first."""
+    runs = await store.runs(limit=_RUNS)
+    found = dict.fromkeys(run.request.asset for run in runs)
+    for run in [run for run in runs if run.request.upstream][:_WITH_STEPS]:
+        found |= dict.fromkeys(step.asset for step in await store.steps(run.id, limit=_MOST))
+    return list(found)

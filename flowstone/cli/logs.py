@@ -17,9 +17,9 @@ from typing import TYPE_CHECKING, Final
 
 from flowstone.masking import masked
 from flowstone.printable import indented, one_line, printable
+from flowstone.runtime.configuration import VARIABLES
 from flowstone.runtime.execution.own_code import is_own
 from flowstone.runtime.services.failure_log import STEPS
-from flowstone.runtime.variables import VARIABLES
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

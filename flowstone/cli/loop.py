@@ -1,16 +1,19 @@
-"""The event loop of one command: uvloop where there is one."""
+"""The event loop of one command (uvloop where there is one), and work beside a block of it."""
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import importlib
 import importlib.util
 from typing import TYPE_CHECKING, Any, TypeVar
 
-if TYPE_CHECKING:
-    from collections.abc import Callable, Coroutine
+import anyio
 
-__all__ = ["has_uvloop", "run_async"]
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable, Coroutine
+
+__all__ = ["beside", "has_uvloop", "run_async"]
 
 T = TypeVar("T")
 
@@ -27,3 +30,23 @@ def run_async(main: Coroutine[Any, Any, T]) -> T:
         factory = importlib.import_module("uvloop").new_event_loop
     with asyncio.Runner(loop_factory=factory) as runner:
         return runner.run(main)
+
+
+@contextlib.asynccontextmanager
+async def beside(*works: Callable[[], Coroutine[Any, Any, None]]) -> AsyncIterator[None]:
+    """Run `works` while the block runs.
+
+    A task group alone would wrap the block's exception in an `ExceptionGroup`, so `except RunFailed` around
+    it would not see a failed run. If one of the works fails, the block is cancelled and the failure raised.
+    """
+    raised: BaseException | None = None
+    async with anyio.create_task_group() as group:
+        for work in works:
+            group.start_soon(work)
+        try:
+            yield
+        except BaseException as error:
+            raised = error
+        group.cancel_scope.cancel()
+    if raised is not None:
+        raise raised

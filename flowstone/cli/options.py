@@ -1,26 +1,68 @@
-"""The arguments and options that commands share, so that one word means one thing everywhere."""
+"""The arguments and options that commands share, so that one word means one thing everywhere.
+
+What an option takes is said in one sentence, whatever parses the line.
+"""
 
 from __future__ import annotations
 
-from typing import Annotated, Literal, TypeAlias
+import math
+from typing import TYPE_CHECKING, Annotated, Literal, TypeAlias, TypeVar
 
 import typer
 
 from flowstone.cli.default_store import DefaultStore, default_store
-from flowstone.cli.numbers import whole
+from flowstone.cli.problem import CommandError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
 
 __all__ = [
     "AssetName",
     "Debug",
+    "End",
     "Json",
     "LogLevel",
     "MaxParallel",
     "PartitionKey",
+    "Partitions",
     "PipelineOption",
     "RefreshChoice",
+    "Start",
     "StoreUrl",
     "Target",
+    "refuse_both",
+    "seconds",
+    "whole",
 ]
+
+
+N = TypeVar("N", int, float)
+
+
+def whole(least: int | None = None) -> Callable[[str], int]:
+    """The parser of an option that takes a whole number, of at least `least` if that is given."""
+    return _parser(int, "a whole number", least)
+
+
+def seconds(least: float) -> Callable[[str], float]:
+    """The parser of an option that takes a number of seconds."""
+    return _parser(float, "a number of seconds", least)
+
+
+def _parser(read: Callable[[str], N], what: str, least: N | None) -> Callable[[str], N]:
+    takes = what if least is None else f"{what} of at least {least}"
+
+    def parse(text: str) -> N:
+        try:
+            value = read(text)
+        except ValueError:
+            value = None
+        if value is None or not math.isfinite(value) or (least is not None and value < least):
+            raise typer.BadParameter(f"it takes {takes}, not {str(text)!r:.100}.")
+        return value
+
+    return parse
 
 
 def _chosen(context: typer.Context, parameter: typer.CallbackParam, value: str) -> str:
@@ -95,3 +137,29 @@ LogLevel: TypeAlias = Annotated[
         show_default=False,
     ),
 ]
+
+
+Start: TypeAlias = Annotated[
+    str | None,
+    typer.Option(
+        "--start", metavar="KEY", help="The first partition; default: the set's.", show_default=False
+    ),
+]
+End: TypeAlias = Annotated[
+    str | None,
+    typer.Option(
+        "--end", metavar="KEY", help="The last partition, included; default: the set's.", show_default=False
+    ),
+]
+Partitions: TypeAlias = Annotated[
+    list[str] | None,
+    typer.Option("--partition", metavar="KEY", help="A partition; may be repeated.", show_default=False),
+]
+
+
+def refuse_both(partitions: list[str] | None, start: str | None, end: str | None) -> None:
+    """Raise `CommandError` if partitions are named one by one and by a range."""
+    if partitions and (start is not None or end is not None):
+        raise CommandError(
+            "--partition names partitions one by one and --start/--end a range.", "Use the one or the other."
+        )

@@ -12,11 +12,10 @@ import structlog
 
 from flowstone.assets.step_log import PROCESSORS
 from flowstone.cli import environment
-from flowstone.cli.beside import beside
 from flowstone.cli.default_store import file_instead, remark_once
 from flowstone.cli.interruption import Interruption, listening
 from flowstone.cli.labels import count
-from flowstone.cli.loop import run_async
+from flowstone.cli.loop import beside, run_async
 from flowstone.cli.places import remembers, values_beside
 from flowstone.cli.problem import CommandError
 from flowstone.cli.progress import Tally, open_display

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, TypeAlias
 import typer
 
 from flowstone.cli.loop import run_async
-from flowstone.cli.numbers import whole
+from flowstone.cli.options import whole
 from flowstone.cli.places import no_cluster, shares
 from flowstone.cli.problem import CommandError
 from flowstone.cli.session import open_runtime

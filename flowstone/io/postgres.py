@@ -11,8 +11,12 @@ runtime attaches its own. Rejected: setting it on the manager that the user made
 from __future__ import annotations
 
 from copy import copy
+from datetime import timedelta
+from decimal import Decimal
 from typing import TYPE_CHECKING, Final, Protocol, Self
+from uuid import UUID
 
+from flowstone.assets.exact_dates import REAL
 from flowstone.errors import IOManagerError
 from flowstone.io.locations import Location, digest_of
 from flowstone.io.manager import Stored
@@ -25,7 +29,7 @@ if TYPE_CHECKING:
     from flowstone.io.codecs import Codec
     from flowstone.io.manager import Target
 
-__all__ = ["MAX_SIZE", "PayloadStore", "PostgresIO"]
+__all__ = ["MAX_SIZE", "PayloadStore", "PostgresIO", "is_small"]
 
 MAX_SIZE: Final = 64 * 1024 * 1024
 """Bytes of the largest value: what a database takes in one piece without trouble."""
@@ -43,6 +47,11 @@ _CLASSES: Final = (
     b'"$flags"',
 )
 _IDLE: Final = 10.0  # Seconds that a thread without work stays.
+_MOST: Final = 400  # Parts; of text and bytes each so many characters count as one.
+_CHARACTERS: Final = 32
+_TEXT: Final = frozenset({str, bytes, bytearray})
+_ATOMS: Final = frozenset({type(None), bool, float, REAL.date, timedelta, Decimal, UUID})
+_ITEMS: Final = frozenset({list, tuple, set, frozenset})
 
 
 class PayloadStore(Protocol):
@@ -89,7 +98,6 @@ class PostgresIO:
         limit: int = MAX_SIZE,
     ) -> None:
         from flowstone.io.codecs.selection import Codecs  # noqa: PLC0415 - see the package's docstring
-        from flowstone.io.small_values import is_small  # noqa: PLC0415 - as above
 
         if not 0 < limit <= MAX_SIZE:
             raise ValueError(f"limit is {limit} bytes; give 1 to {MAX_SIZE} (64 MiB), or use FileIO.")
@@ -199,3 +207,35 @@ class PostgresIO:
         if len(data) > _SMALL or place.suffix not in _BUILT_IN or self._own_codecs:
             return False
         return place.suffix != "json" or b'"$' not in data or not any(name in data for name in _CLASSES)
+
+
+def is_small(value: object) -> bool:
+    """Whether `value` is a tree of a few hundred plain built-in values: encoded sooner than handed to a thread.
+
+    Instances of other classes never are: what their encoding does, and for how long, is their own affair. It looks
+    at no more than those few hundred, however large the value, or round in circles.
+    """
+    left = _MOST
+    waiting = [value]
+    while waiting:
+        item = waiting.pop()
+        kind = type(item)
+        left -= 1
+        if kind in _TEXT:
+            left -= len(item) // _CHARACTERS  # type: ignore[arg-type]  # what is in _TEXT has a length
+        elif isinstance(item, int) and kind is int:
+            left -= item.bit_length() // 256
+        elif isinstance(item, dict) and kind is dict:
+            if len(item) > left:
+                return False
+            waiting += item
+            waiting += item.values()
+        elif kind in _ITEMS:
+            if len(item) > left:  # type: ignore[arg-type]  # what is in _ITEMS has a length
+                return False
+            waiting += item  # type: ignore[arg-type]  # and items
+        elif kind not in _ATOMS:
+            return False
+        if left < 0:
+            return False
+    return True

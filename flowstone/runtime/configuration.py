@@ -2,19 +2,43 @@
 
 `Settings` reads and checks it; it is made of pydantic, which takes longer to import than the rest of FlowStone
 together. Where nobody said anything there is nothing to check, so a plain runtime starts without it.
+
+A variable of the environment that begins with `FLOWSTONE_` and is no setting is not refused: Kubernetes sets
+`FLOWSTONE_PORT` and others for a service of that name, and a pipeline may read what it likes. Only one that is
+nearly a setting is warned of.
 """
 
 from __future__ import annotations
 
+import logging
 import os
-from typing import TYPE_CHECKING, Any
+from contextlib import suppress
+from dataclasses import fields
+from typing import TYPE_CHECKING, Any, Final
 
+from flowstone.assets.suggest import suggest
 from flowstone.runtime.options import Options
 
 if TYPE_CHECKING:
     from flowstone.runtime.settings import Settings
 
-__all__ = ["environment_speaks", "options_from"]
+__all__ = [
+    "VARIABLES",
+    "environment_speaks",
+    "misspelt_variables",
+    "options_from",
+    "unknown_variables",
+    "warn_of_misspelt_variables",
+]
+
+VARIABLES: Final = "flowstone.variables"
+"""The log that warns of misspelt variables."""
+
+_PREFIX: Final = "FLOWSTONE_"
+_OWN: Final = "FLOWSTONE_TEST_"  # Of tests.
+_SETTINGS: Final = tuple(field.name.upper() for field in fields(Options))
+
+_log = logging.getLogger(VARIABLES)
 
 
 def options_from(settings: Settings | None, given: dict[str, Any]) -> Options:
@@ -36,4 +60,32 @@ def options_from(settings: Settings | None, given: dict[str, Any]) -> Options:
 
 def environment_speaks() -> bool:
     """Whether any variable is meant for FlowStone."""
-    return any(name.upper().startswith("FLOWSTONE_") for name in os.environ)
+    return any(name.upper().startswith(_PREFIX) for name in os.environ)
+
+
+def unknown_variables() -> list[str]:
+    """The names of variables that begin with `FLOWSTONE_` and are no setting."""
+    return sorted(
+        name
+        for name in os.environ
+        if (upper := name.upper()).startswith(_PREFIX)
+        and upper.removeprefix(_PREFIX) not in _SETTINGS
+        and not upper.startswith(_OWN)
+    )
+
+
+def misspelt_variables() -> list[str]:
+    """A sentence for each of them that is nearly a setting, with the name that was meant; never a value."""
+    near = ((name, suggest(name.upper().removeprefix(_PREFIX), _SETTINGS)) for name in unknown_variables())
+    return [
+        f"{name} is no setting, so it changes nothing. Did you mean {_PREFIX}{meant}?"
+        for name, meant in near
+        if meant is not None
+    ]
+
+
+def warn_of_misspelt_variables() -> None:
+    """Say it in the log."""
+    for sentence in misspelt_variables():
+        with suppress(BaseException):  # The handlers of a log are the application's.
+            _log.warning("%s", sentence)

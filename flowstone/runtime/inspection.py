@@ -16,8 +16,8 @@ from flowstone.runtime.client.handle import Run
 from flowstone.runtime.client.health import Health, health
 from flowstone.runtime.client.requests import asset_named, bounded_count, checked_count
 from flowstone.runtime.client.run_filter import wanted_statuses, wanted_tags
+from flowstone.runtime.cluster.node_report import running_steps
 from flowstone.runtime.loop_affinity import not_running
-from flowstone.runtime.run.running_steps import running_steps
 
 if TYPE_CHECKING:
     import asyncio

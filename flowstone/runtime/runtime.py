@@ -24,7 +24,6 @@ from flowstone.runtime.client.failure_errors import materialization_failed, rais
 from flowstone.runtime.client.handle import Run
 from flowstone.runtime.client.lineage import Lineage
 from flowstone.runtime.client.plan import Plan, preview
-from flowstone.runtime.client.reloading import check_equipped
 from flowstone.runtime.client.requests import (
     asset_to_run,
     backfill_request,
@@ -36,17 +35,16 @@ from flowstone.runtime.client.requests import (
 from flowstone.runtime.client.run_client import RunClient
 from flowstone.runtime.client.values import Values
 from flowstone.runtime.composition import context_of, membership_of, runs_of
-from flowstone.runtime.configuration import options_from
+from flowstone.runtime.configuration import options_from, warn_of_misspelt_variables
 from flowstone.runtime.execution.child_tasks import adopt_tasks
 from flowstone.runtime.inspection import Inspection
 from flowstone.runtime.loop_affinity import not_running
 from flowstone.runtime.options import by_name, given_pipelines
 from flowstone.runtime.run.watchman import drain
-from flowstone.runtime.services.asset_registry import AssetRegistry, Publish
+from flowstone.runtime.services.asset_registry import AssetRegistry, Publish, check_equipped
 from flowstone.runtime.services.managers import attached, named_managers
 from flowstone.runtime.services.providers import as_provider
 from flowstone.runtime.tree import runtime_tree
-from flowstone.runtime.variables import warn_of_misspelt_variables
 from flowstone.store.cluster import Notification
 from flowstone.store.open import check_store, open_store
 

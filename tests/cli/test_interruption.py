@@ -9,9 +9,8 @@ import signal
 import anyio
 import pytest
 
-from flowstone.cli.beside import beside
 from flowstone.cli.interruption import Interruption, listening
-from flowstone.cli.loop import has_uvloop, run_async
+from flowstone.cli.loop import beside, has_uvloop, run_async
 from flowstone.errors import RunFailed
 
 

@@ -9,8 +9,8 @@ import pytest
 from rich.console import Console
 
 from flowstone.cli.progress import Tally
+from flowstone.cli.progress.display import PlainLines
 from flowstone.cli.progress.live import LiveBar, picture
-from flowstone.cli.progress.plain import PlainLines
 from flowstone.runs.events import (
     RunFinished,
     RunStarted,

@@ -39,3 +39,11 @@ def test_the_runtime_has_no_other_rooms():
     """Each folder of the runtime is in the table of its rooms."""
     rooms = {f"`runtime/{path.parent.name}/`" for path in (ROOT / "flowstone/runtime").glob("*/__init__.py")}
     assert [room for room in sorted(rooms) if room not in PAGE] == []
+
+
+def test_every_file_that_a_package_lists_exists():
+    """A package's docstring may be its map: the files and folders at the beginning of its lines."""
+    for package in (ROOT / "flowstone").rglob("__init__.py"):
+        text = package.read_text(encoding="utf-8").split('"""')[1]
+        named = re.findall(r"^ *([a-z_]+\.py|[a-z_]+/)(?= )", text, re.MULTILINE)
+        assert [name for name in named if not (package.parent / name).exists()] == [], package

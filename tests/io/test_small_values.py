@@ -11,7 +11,7 @@ from hypothesis import given
 
 from flowstone.io.codecs.classes import Classes
 from flowstone.io.codecs.encoding import encode_tree
-from flowstone.io.small_values import is_small
+from flowstone.io.postgres import is_small
 from tests.io.test_codecs_json import trees
 
 

@@ -8,20 +8,23 @@ import typer
 
 from flowstone.cli.asset_keys import check_names, partition_argument
 from flowstone.cli.loading import load
-from flowstone.cli.numbers import whole
 from flowstone.cli.options import (
     AssetName,
     Debug,
+    End,
     Json,
     LogLevel,
+    Partitions,
     RefreshChoice,
+    Start,
     StoreUrl,
     Target,
+    refuse_both,
+    whole,
 )
 from flowstone.cli.outcome import show_outcome
 from flowstone.cli.problem import CommandError
 from flowstone.cli.screen import Screen
-from flowstone.cli.selection import End, Partitions, Start, refuse_both
 from flowstone.cli.session import compute
 from flowstone.cli.submission import Key, Priority, Submit, leave_to_nodes, refuse_unless_submitted
 

@@ -6,8 +6,8 @@ from collections import defaultdict
 from typing import TYPE_CHECKING, Any
 
 from flowstone.cli.asset_keys import defined_key, step_key
+from flowstone.cli.finding import likely
 from flowstone.cli.labels import count, key_label, step_label
-from flowstone.cli.likely import likely
 from flowstone.cli.loop import run_async
 from flowstone.cli.options import (
     AssetName,

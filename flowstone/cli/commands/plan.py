@@ -10,17 +10,20 @@ from flowstone.cli.asset_keys import check_names, partition_argument
 from flowstone.cli.labels import count, key_label, step_label
 from flowstone.cli.loading import load
 from flowstone.cli.loop import run_async
-from flowstone.cli.numbers import whole
 from flowstone.cli.options import (
     AssetName,
     Debug,
+    End,
     Json,
+    Partitions,
     RefreshChoice,
+    Start,
     StoreUrl,
     Target,
+    refuse_both,
+    whole,
 )
 from flowstone.cli.screen import Screen
-from flowstone.cli.selection import End, Partitions, Start, refuse_both
 from flowstone.cli.session import open_runtime
 from flowstone.cli.tables import table
 

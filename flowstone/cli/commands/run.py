@@ -11,8 +11,7 @@ from flowstone.cli.documents import record_document, run_document
 from flowstone.cli.finding import find_run
 from flowstone.cli.labels import breakdown, count, request_label, took
 from flowstone.cli.loop import run_async
-from flowstone.cli.numbers import whole
-from flowstone.cli.options import Debug, Json, StoreUrl
+from flowstone.cli.options import Debug, Json, StoreUrl, whole
 from flowstone.cli.outcome import FAILURES_TOLD, failure_lines, step_table, traceback_hint
 from flowstone.cli.places import history
 from flowstone.cli.queued import why_waiting

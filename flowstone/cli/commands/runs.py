@@ -9,12 +9,10 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from flowstone.cli.documents import run_document
-from flowstone.cli.finding import find_run
+from flowstone.cli.finding import find_run, likely
 from flowstone.cli.labels import ago, breakdown, request_label, run_label, took
-from flowstone.cli.likely import likely
 from flowstone.cli.loop import run_async
-from flowstone.cli.numbers import whole
-from flowstone.cli.options import Debug, Json, StoreUrl
+from flowstone.cli.options import Debug, Json, StoreUrl, whole
 from flowstone.cli.places import history, shown
 from flowstone.cli.problem import CommandError
 from flowstone.cli.screen import Screen

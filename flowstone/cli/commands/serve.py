@@ -9,8 +9,7 @@ import typer
 from flowstone.cli.commands.worker import Lease, MaxConcurrency, MaxThreads, ShutdownTimeout, given
 from flowstone.cli.loading import load
 from flowstone.cli.loop import run_async
-from flowstone.cli.numbers import whole
-from flowstone.cli.options import Debug, Json, LogLevel, StoreUrl, Target
+from flowstone.cli.options import Debug, Json, LogLevel, StoreUrl, Target, whole
 from flowstone.cli.places import remembers, shares, shown
 from flowstone.cli.problem import CommandError
 from flowstone.cli.screen import Screen

@@ -10,16 +10,16 @@ import typer
 
 from flowstone.cli.asset_keys import defined_key, step_key
 from flowstone.cli.documents import record_document
+from flowstone.cli.finding import likely
 from flowstone.cli.labels import ago, count, duration, record_label, step_label
-from flowstone.cli.likely import likely
 from flowstone.cli.loop import run_async
-from flowstone.cli.numbers import whole
 from flowstone.cli.options import (
     Debug,
     Json,
     PartitionKey,
     PipelineOption,
     StoreUrl,
+    whole,
 )
 from flowstone.cli.places import history, shown
 from flowstone.cli.problem import CommandError

@@ -8,8 +8,7 @@ import typer
 
 from flowstone.cli.loading import load
 from flowstone.cli.loop import run_async
-from flowstone.cli.numbers import seconds, whole
-from flowstone.cli.options import Debug, Json, LogLevel, StoreUrl, Target
+from flowstone.cli.options import Debug, Json, LogLevel, StoreUrl, Target, seconds, whole
 from flowstone.cli.places import no_cluster, shares
 from flowstone.cli.screen import Screen
 from flowstone.cli.serving import serve_node

@@ -1,4 +1,4 @@
-"""How far a run is, while it runs: `tally.py` counts events, `live.py` and `plain.py` show the count."""
+"""How far a run is, while it runs: `tally.py` counts events, `display.py` and `live.py` show the count."""
 
 from __future__ import annotations
 

@@ -7,8 +7,8 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from flowstone.cli import environment
-from flowstone.cli.beside import beside
 from flowstone.cli.labels import count, request_label
+from flowstone.cli.loop import beside
 from flowstone.cli.places import shown
 from flowstone.cli.problem import INTERRUPTED, OK
 from flowstone.cli.serving.node_log import NodeLog

@@ -7,23 +7,23 @@ screen: reasons are masked, and of limited number and length.
 from __future__ import annotations
 
 from dataclasses import replace
-from itertools import islice
+from itertools import chain, islice
 from typing import TYPE_CHECKING, Final
 
 from flowstone.masking import masked
 from flowstone.printable import one_line
-from flowstone.runtime.run.running_steps import running_steps
+from flowstone.runs.running_step import RunningStep
 from flowstone.store.cluster import NodeReport
 from flowstone.store.json_safe import json_safe
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
 
-    from flowstone.runs.running_step import RunningStep
     from flowstone.runtime.context import RuntimeContext
     from flowstone.runtime.run.local_runs import LocalRuns
 
-__all__ = ["node_report", "retried_runs"]
+__all__ = ["node_report", "retried_runs", "running_steps"]
+
 
 _MOST: Final = 20  # Runs of each kind.
 _MOST_STEPS: Final = 50
@@ -60,3 +60,21 @@ def _some(reasons: Mapping[str, str]) -> dict[str, str]:
 
 def _reason(text: str) -> str:
     return one_line(masked(text))[:_LONGEST]
+
+
+def running_steps(runs: LocalRuns, node: str) -> Iterator[RunningStep]:
+    """The steps that run in this process now: those of the runs that it drives, then those of other nodes."""
+    own = (attempt for run in runs.live.values() for attempt in run.attempts.values())
+    for attempt in chain(own, runs.lent.values()):
+        if attempt.started_at is not None and not attempt.over:
+            fraction, message = attempt.progress
+            yield RunningStep(
+                attempt.run_id,
+                attempt.asset.name,
+                attempt.key,
+                attempt.number,
+                node,
+                attempt.started_at,
+                fraction,
+                message,
+            )
