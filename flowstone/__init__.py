@@ -61,6 +61,7 @@ if TYPE_CHECKING:
     from flowstone.errors import UnknownDependency as UnknownDependency
     from flowstone.errors import ValueNotFound as ValueNotFound
     from flowstone.errors import Waiting as Waiting
+    from flowstone.errors import WaitsForItself as WaitsForItself
     from flowstone.errors import WrongLoop as WrongLoop
     from flowstone.io.files import FileIO as FileIO
     from flowstone.io.manager import IOManager as IOManager
@@ -137,6 +138,7 @@ __all__ = [
     "UnknownDependency",
     "ValueNotFound",
     "Waiting",
+    "WaitsForItself",
     "WeeklyPartitions",
     "WrongLoop",
     "decode_partition",

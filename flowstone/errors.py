@@ -15,6 +15,7 @@
     ├─ RunNotFound                (LookupError)
     ├─ RuntimeStopping
     ├─ ValueNotFound              (LookupError)
+    ├─ WaitsForItself             (RuntimeError)
     ├─ IOManagerError
     ├─ ResourceUnavailable
     ├─ StoreUnavailable
@@ -76,6 +77,7 @@ __all__ = [
     "UnknownDependency",
     "ValueNotFound",
     "Waiting",
+    "WaitsForItself",
     "WrongLoop",
 ]
 
@@ -186,6 +188,13 @@ class RuntimeStopping(FlowstoneError):
 
 class ValueNotFound(FlowstoneError, LookupError):
     """The asset (at that partition) has no current value. Materialize it first."""
+
+
+class WaitsForItself(FlowstoneError, RuntimeError):
+    """An asset waits for the end of its own run, or ends its own runtime: neither can end before the asset does.
+
+    Return instead; what comes after the run is the business of whoever started it.
+    """
 
 
 # Edges ------------------------------------------------------------------------------------------------------

@@ -223,6 +223,11 @@ class RunState:
         return self._window.aside - self._window.deferred
 
     @property
+    def parked(self) -> bool:
+        """Whether nothing has been left to be done since `ParkRun` was ordered."""
+        return self._parked
+
+    @property
     def waits(self) -> bool:
         """Whether every step that has not ended waits: for a delay, for somebody else, or for one that does."""
         idle = not (len(self._starts) or self._batches.busy)
@@ -467,6 +472,7 @@ class RunState:
         if self.cancelling or self.finished is not None:
             return
         self.cancelling = True
+        self._parked = False
         ended = [
             *self._window.close(),
             *self._starts.drop_ready(),

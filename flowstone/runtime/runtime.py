@@ -174,6 +174,7 @@ class Runtime(Inspection):
     ) -> bool | None:
         ctx = self._started()
         assert self._tree is not None
+        self._client.refuse_within_step()
         self._runs.open = False
         try:
             return await self._tree.__aexit__(kind, error, trace)

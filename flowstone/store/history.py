@@ -119,9 +119,9 @@ class History:
         self._wake(run, wait, now)
         return self.waits.settle(wait, "answered", answer, now)
 
-    def expire(self, now: datetime, runs: Collection[str] | None) -> list[Event]:
-        """End the waits whose deadline has passed, and have parked runs cancelled whose timeout is over."""
-        due, overdue = self.waits.take_due(now, runs)
+    def expire(self, now: datetime, runs: Collection[str] | None, limit: int) -> list[Event]:
+        """End waits whose deadline has passed, and have parked runs cancelled whose timeout is over; so many."""
+        due, overdue = self.waits.take_due(now, runs, limit)
         told: list[Event] = []
         for wait in due:
             told.append(self._wake(self._runs[wait.run_id], wait, now))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from flowstone.store.json_safe import json_safe
 from flowstone.store.waits import Expired, Waits
@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from flowstone.store.history import History
 
 __all__ = ["MemoryWaits"]
+
+_MOST: Final = 1_000  # Waits that end in one change.
 
 
 class MemoryWaits(Waits):
@@ -57,7 +59,7 @@ class MemoryWaits(Waits):
         woken: Sequence[Event] = ()
         first = self._history().waits.next_deadline(runs)
         if first is not None and first <= now:
-            operation = ["expire", now.isoformat(), None if runs is None else list(runs)]
-            woken = await self._change(operation, lambda: self._history().expire(now, runs))
+            operation = ["expire", now.isoformat(), None if runs is None else list(runs), _MOST]
+            woken = await self._change(operation, lambda: self._history().expire(now, runs, _MOST))
             first = self._history().waits.next_deadline(runs)
         return Expired(woken, None if first is None else max(0.0, (first - now).total_seconds()))

@@ -11,7 +11,7 @@ time what comes of it: what was refused when it was asked is refused again when 
     ["remove", set name, [key, ...]]        remove_partitions
     ["prune", versions, runs]               prune
     ["answer", run id, asset, key, name, answer, now]   answer
-    ["expire", now, [run id, ...] or null]  expire
+    ["expire", now, [run id, ...] or null, how many]    expire
 
     ["closed"]                              close; so that a line that was last is missed when it is removed
 
@@ -56,6 +56,7 @@ Operation: TypeAlias = list[Any]
 """A name and its arguments, JSON-able."""
 
 _Command: TypeAlias = "Callable[[], object]"
+_ALL: Final = 1 << 60
 
 
 class Replay:
@@ -129,9 +130,9 @@ class Replay:
         self.facts += 1
         return partial(self.history.answer, run_id, (asset, key), name, answer, datetime.fromisoformat(now))
 
-    def _expire(self, now: str, runs: list[str] | None) -> _Command:
+    def _expire(self, now: str, runs: list[str] | None, limit: int = _ALL) -> _Command:
         self.facts += 1
-        return partial(self.history.expire, datetime.fromisoformat(now), runs)
+        return partial(self.history.expire, datetime.fromisoformat(now), runs, limit)
 
     def _restore_timeline(self, asset: str, key: str | None, valid: bool, records: list[Any]) -> _Command:
         self.facts += len(records)

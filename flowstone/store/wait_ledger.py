@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from heapq import heappop, heappush
+from itertools import islice
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from flowstone.assets.partition_labels import step_label
@@ -82,18 +83,25 @@ class WaitLedger:
         for wait in waits:
             self._add(wait)
 
-    def take_due(self, now: datetime, runs: Collection[str] | None) -> tuple[list[Wait], list[str]]:
+    def take_due(
+        self, now: datetime, runs: Collection[str] | None, limit: int
+    ) -> tuple[list[Wait], list[str]]:
         """The open waits whose deadline has passed, and the parked runs whose timeout has.
 
         Args:
             now: The instant.
             runs: Look at these alone; None: at all.
+            limit: How many of them.
         """
         if runs is not None:
-            return self._due_of(now, runs)
+            return self._due_of(now, runs, limit)
         waits: list[Wait] = []
         overdue: list[str] = []
-        while (deadline := self.next_deadline(None)) is not None and deadline <= now:
+        while (
+            len(waits) + len(overdue) < limit
+            and (deadline := self.next_deadline(None)) is not None
+            and deadline <= now
+        ):
             _, _, run_id, place = heappop(self._deadlines)
             if place is None:
                 overdue.append(run_id)
@@ -112,15 +120,17 @@ class WaitLedger:
             heappop(self._deadlines)
         return None
 
-    def _due_of(self, now: datetime, runs: Collection[str]) -> tuple[list[Wait], list[str]]:
-        waits = [
+    def _due_of(self, now: datetime, runs: Collection[str], limit: int) -> tuple[list[Wait], list[str]]:
+        due = (
             wait
             for run_id in runs
             for wait in self.of_run(run_id)
             if wait.status == "open" and wait.deadline is not None and wait.deadline <= now
-        ]
+        )
+        waits = list(islice(due, limit))
         timeouts = ((run_id, self._timeouts.get(run_id)) for run_id in runs)
-        return waits, [run_id for run_id, at in timeouts if at is not None and at <= now]
+        overdue = (run_id for run_id, at in timeouts if at is not None and at <= now)
+        return waits, list(islice(overdue, limit - len(waits)))
 
     def _deadlines_of(self, run_id: str) -> Iterator[datetime]:
         for wait in self.of_run(run_id):

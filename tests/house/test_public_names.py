@@ -65,6 +65,7 @@ FLOWSTONE = [
     "UnknownDependency",
     "ValueNotFound",
     "Waiting",
+    "WaitsForItself",
     "WeeklyPartitions",
     "WrongLoop",
     "decode_partition",

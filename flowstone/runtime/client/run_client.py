@@ -22,7 +22,7 @@ from flowstone.assets.asset import Asset
 from flowstone.assets.dynamic_partitions import DynamicPartitions
 from flowstone.assets.partition_keys import decode_partition, encode_partition
 from flowstone.assets.partition_view import PartitionView
-from flowstone.errors import PartitionError, RunNotFound
+from flowstone.errors import PartitionError, RunNotFound, WaitsForItself
 from flowstone.runs.events import RunCancelRequested
 from flowstone.runs.records import Status
 from flowstone.runtime.client.progress import report_progress
@@ -44,6 +44,7 @@ if TYPE_CHECKING:
     from flowstone.runtime.client.progress import Progress
     from flowstone.runtime.cluster.remote_runs import RemoteRuns
     from flowstone.runtime.context import RuntimeContext
+    from flowstone.runtime.run.attempt import Attempt
     from flowstone.runtime.run.control import CancelReason
     from flowstone.runtime.run.live_run import LiveRun
     from flowstone.runtime.run.local_runs import LocalRuns
@@ -139,9 +140,11 @@ class RunClient:
         Raises:
             TimeoutError: The run's own timeout cancelled it.
             CancelledError: The caller was cancelled, and the run has stopped.
+            WaitsForItself: A step of the run waits for the run of the caller.
         """
+        self._refuse_circle(run.record.id, "wait for the end of")
         try:
-            status, timed_out = await self._aside(self._outcome(run))
+            status, timed_out = await self._aside(self._outcome(run), run.record.id)
         except asyncio.CancelledError:
             await self._abandon(run)
             raise
@@ -165,18 +168,22 @@ class RunClient:
             await run.wait()
             first.caught_by(run)
         if run.parked and self._remote is not None:
-            return await self._elsewhere(run.record.id, self._remote)
+            return await self._elsewhere(first, self._remote)
         if run.error is None:
             assert run.status is not None
             cancelled = run.status is Status.CANCELLED
             return run.status, cancelled and (run.cancelled == "timeout" or await self._overdue(run.record))
         if self._remote is None or not self._remote.goes_on(run.error):
             raise run.error
-        return await self._elsewhere(run.record.id, self._remote)
+        return await self._elsewhere(first, self._remote)
 
-    async def _elsewhere(self, run_id: str, remote: RemoteRuns) -> tuple[Status, bool]:
+    async def _elsewhere(self, run: LiveRun, remote: RemoteRuns) -> tuple[Status, bool]:
+        """As `_outcome`, of a run that is not driven here now; whoever goes on with it here knows who waits."""
         take_back = None if self._runs.worker else self._take_back
-        record = await remote.ended(run_id, take_back)
+        with self._runs.awaited(run.record.id) as awaited:
+            record = await remote.ended(run.record.id, take_back)
+        if awaited.run is not None:
+            run.caught_by(awaited.run)
         return record.status, record.status is Status.CANCELLED and await remote.overdue(record)
 
     async def _take_back(self, record: RunRecord) -> None:
@@ -203,19 +210,21 @@ class RunClient:
 
     async def ended(self, run_id: str) -> BaseException | None:
         """Return when a run has ended, whoever drives it; with what its only failed step raised, if at hand."""
+        self._refuse_circle(run_id, "wait for the end of")
         live = self._runs.live.get(run_id)
         if live is not None:
             live.awaited = live.raises = True
-            await self._aside(self._outcome(live))
+            await self._aside(self._outcome(live), run_id)
             return live.take_caught()
         if self._remote is not None:
-            await self._aside(self._remote.ended(run_id))
-            return None
+            with self._runs.awaited(run_id) as awaited:
+                await self._aside(self._remote.ended(run_id), run_id)
+            return awaited.take_caught()
         while not (record := await self.record(run_id)).status.terminal:
             if (error := self._runs.lost.get(run_id)) is not None:
                 raise error
             if record.status is Status.WAITING and (resumed := await self._runs.resumed(run_id)) is not None:
-                await self._aside(self._outcome(resumed))
+                await self._aside(self._outcome(resumed), run_id)
                 return resumed.take_caught()
             await self._ctx.clock.sleep(_POLL)
         return None
@@ -245,6 +254,7 @@ class RunClient:
 
     async def drain(self, run_id: str) -> None:
         """Let a run's running steps finish, start no others, and return when it has stopped."""
+        self._refuse_circle(run_id, "drain and wait for")
         live = self._runs.live.get(run_id)
         if live is None:
             await self.cancel(run_id)
@@ -304,16 +314,37 @@ class RunClient:
     async def _cancelling(self, run: LiveRun, work: Awaitable[None]) -> None:
         """Do something on the side of a run: if it is cancelled, or fails, so is the run."""
         try:
-            await self._aside(work)
+            await self._aside(work, run.record.id)
         except BaseException:
             await self._abandon(run)
             raise
 
-    def _aside(self, work: Awaitable[T]) -> Awaitable[T]:
+    def _aside(self, work: Awaitable[T], run_id: str) -> Awaitable[T]:
         """Something that waits for a run; if an asset does so, it gives its slot back meanwhile."""
+        attempt = self._own_attempt()
+        return work if attempt is None else without_slot(attempt, self._ctx, work, run_id)
+
+    def _own_attempt(self) -> Attempt | None:
+        """The attempt whose function calls, if one does."""
         owner = OWNER.get()
-        attempt = None if owner is None else self._runs.attempt_of(owner)
-        return work if attempt is None else without_slot(attempt, self._ctx, work)
+        return None if owner is None else self._runs.attempt_of(owner)
+
+    def _refuse_circle(self, run_id: str, what: str) -> None:
+        attempt = self._own_attempt()
+        if attempt is not None and self._runs.is_held_up_by(run_id, attempt.run_id):
+            raise WaitsForItself(
+                f"{attempt.name} would {what} run {run_id}, which cannot end before {attempt.name} does: let the "
+                "asset return, and wait outside of it."
+            )
+
+    def refuse_within_step(self) -> None:
+        """Raise `WaitsForItself` where an asset of this runtime is about to end it."""
+        attempt = self._own_attempt()
+        if attempt is not None:
+            raise WaitsForItself(
+                f"{attempt.name} would end the runtime that runs it, which waits for {attempt.name}: let the asset "
+                "return, and end the runtime outside of it."
+            )
 
     async def _value(self, record: Materialization) -> Any:
         """A value of a result, which may be asked for when the runtime has ended."""

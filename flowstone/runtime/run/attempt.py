@@ -90,7 +90,7 @@ class Attempt:
         admitted: Whether it counts against `max_concurrency`: not while it waits for runs of its own.
         thread: The call of its function, if that is synchronous and under way.
         takers: Those of its tasks that wait until it holds a slot again (nesting.py).
-        waits: How many runs of its own it waits for (nesting.py).
+        awaits: The runs whose ends it waits for (nesting.py).
     """
 
     # The class's until they change: what most attempts never have takes no time of theirs.
@@ -99,7 +99,7 @@ class Attempt:
     over = False
     caught: BaseException | None = None
     admitted = False
-    waits = 0
+    awaits: tuple[str, ...] = ()
     slot_waiters: tuple[asyncio.Future[None], ...] = ()
     on_over: Callable[[Attempt, AttemptEnd | None, Exit], None] | None = None
     started_at: datetime | None = None

@@ -341,7 +341,7 @@ class RunCoordinator(Driver):
                 case FinishRun(status):
                     self._final = status
                 case ParkRun():
-                    self._parking.due = True
+                    self._parking.request(self._me.clock, partial(self._me.ref.cast, Settled()))
                 case _:
                     assert_never(command)
 

@@ -39,6 +39,7 @@ class LiveRun:
         former: Steps on record that its plan does not have: it was planned by other definitions then.
         driven_from: When it would have begun, on the monotonic clock, had it been driven without a break; of runs
             with a timeout.
+        replayed: The number of the last event that was replayed when it was last taken up.
         requests: What has been asked of it, by kind.
         parked: Whether it is driven no more because all that is left of it waits for somebody else.
         interrupted: Whether its tree was stopped by a restart above it, and is to be started again.
@@ -57,6 +58,7 @@ class LiveRun:
         self.attempts: Mapping[int, Attempt] = {}
         self.claimed = False
         self.former = 0
+        self.replayed = 0
         self.driven_from: float | None = None
         self.interrupted = False
         self.awaited = False

@@ -2,6 +2,7 @@
 
 Map of this file
     SnoozedRuns                             runs of the queue that are left alone for a while
+    AwaitedRun                              a run that somebody here waits for, wherever it is driven
     start, describe, drive                  from a plan to a run that lives
     stop_all, wait_all, abandon, close      from living runs to none
     _ended, _what_happened                  a run whose tree is gone
@@ -10,7 +11,7 @@ Map of this file
 from __future__ import annotations
 
 import asyncio
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from functools import partial
 from itertools import chain
 from typing import TYPE_CHECKING
@@ -26,7 +27,7 @@ from flowstone.runtime.run.tree import run_tree
 from flowstone.store.cluster import Notification
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Awaitable, Callable, Iterator
 
     from flowstone.actors import Clock, Exit
     from flowstone.actors.spawn import Driven
@@ -37,7 +38,7 @@ if TYPE_CHECKING:
     from flowstone.runtime.run.remote_steps import Spread
     from flowstone.runtime.services.events import Subscription
 
-__all__ = ["LocalRuns", "SnoozedRuns"]
+__all__ = ["AwaitedRun", "LocalRuns", "SnoozedRuns"]
 
 
 class SnoozedRuns:
@@ -60,6 +61,23 @@ class SnoozedRuns:
         now = self._clock.monotonic()
         self._until = {run_id: until for run_id, until in self._until.items() if until > now}
         return list(self._until)
+
+
+class AwaitedRun:
+    """A run that callers in this process wait for while it is driven elsewhere, or by nobody.
+
+    Attributes:
+        callers: How many.
+        run: Its last life here, if it came to be driven here, for those who are raised what its steps raised.
+    """
+
+    def __init__(self) -> None:
+        self.callers = 0
+        self.run: LiveRun | None = None
+
+    def take_caught(self) -> BaseException | None:
+        """What the only failed step raised, if that is at hand."""
+        return None if self.run is None else self.run.take_caught()
 
 
 _MOST_LOST = 1000
@@ -103,6 +121,7 @@ class LocalRuns:
         self.cancel_parked: Callable[[str], Awaitable[None]] | None = None
         self.parked: dict[str, None] | None = None if worker else {}
         self._resumed: dict[str, Waiters[LiveRun | None]] = {}
+        self._awaited: dict[str, AwaitedRun] = {}
         self._followers: dict[
             str, WeakSet[Subscription]
         ] = {}  # Of parked runs that this process goes on with.
@@ -201,12 +220,40 @@ class LocalRuns:
             raise RuntimeStopping("The runtime has stopped, or is stopping: it takes no new runs.") from error
         return run
 
+    @contextmanager
+    def awaited(self, run_id: str) -> Iterator[AwaitedRun]:
+        """Somebody here waits for a run: if it comes to be driven here, within the block, it knows."""
+        awaited = self._awaited.setdefault(run_id, AwaitedRun())
+        awaited.callers += 1
+        try:
+            yield awaited
+        finally:
+            awaited.callers -= 1
+            if not awaited.callers:
+                del self._awaited[run_id]
+
+    def is_held_up_by(self, run_id: str, other: str) -> bool:
+        """Whether a run cannot end before another one has: it is that one, or a step of it waits for that one."""
+        seen: set[str] = set()
+        found = [run_id]
+        for each in found:  # It grows while it is read.
+            if each == other:
+                return True
+            live = self.live.get(each)
+            if live is not None and each not in seen:
+                seen.add(each)
+                found += [awaited for attempt in live.attempts.values() for awaited in attempt.awaits]
+        return False
+
     def _resume_waiters(self, run: LiveRun) -> None:
         """A run that was parked lives again: so do those who wait for it, and those who follow it."""
         if self.parked is not None:
             self.parked.pop(run.record.id, None)
         for follower in self._followers.pop(run.record.id, ()):
             run.followed_by(follower)
+        if (awaited := self._awaited.get(run.record.id)) is not None:
+            run.awaited = run.raises = True
+            awaited.run = run
         if (waiters := self._resumed.pop(run.record.id, None)) is not None and len(waiters):
             run.awaited = run.raises = True
             waiters.wake(run)
@@ -337,6 +384,8 @@ class LocalRuns:
     def _forget(self, run: LiveRun) -> None:
         self.live.pop(run.record.id, None)
         if run.parked:
+            if (awaited := self._awaited.get(run.record.id)) is not None:
+                awaited.run = None  # Nothing of a parked run is kept.
             self._keep_place(run)
         self.gone()
 
@@ -388,7 +437,7 @@ class LocalRuns:
 
     def _is_awaited(self, run_id: str) -> bool:
         run = self.live.get(run_id)
-        return run is not None and run.awaited
+        return run_id in self._awaited or (run is not None and run.awaited)
 
     def attempt_of(self, task: Driven) -> Attempt | None:
         """The attempt that runs in this task, if it is one of this runtime's."""

@@ -25,21 +25,23 @@ __all__ = ["without_slot"]
 T = TypeVar("T")
 
 
-async def without_slot(attempt: Attempt, ctx: RuntimeContext, work: Awaitable[T]) -> T:
-    """Await `work` on behalf of an attempt's function; it has a slot again when this returns.
+async def without_slot(attempt: Attempt, ctx: RuntimeContext, work: Awaitable[T], run_id: str) -> T:
+    """Await `work`, the end of a run, on behalf of an attempt's function; it has a slot again when this returns.
 
     It may wait for several runs at a time: the first wait gives the slot back, the last one takes one. An
     attempt that is being stopped takes none, because what it still does is cleaning up.
     """
-    attempt.waits += 1
+    attempt.awaits = (*attempt.awaits, run_id)
     ctx.admission.leave(attempt)
     if attempt.thread is not None:
         ctx.threads.lend(attempt.thread)
     try:
         return await work
     finally:
-        attempt.waits -= 1
-        if not (attempt.waits or attempt.over or attempt.stopping):
+        awaits = list(attempt.awaits)
+        awaits.remove(run_id)
+        attempt.awaits = tuple(awaits)
+        if not (awaits or attempt.over or attempt.stopping):
             await _take(attempt, ctx.admission)
             if attempt.thread is not None:
                 await ctx.threads.take_back(attempt.thread)
@@ -61,7 +63,7 @@ class _Return:
 
     def begin(self, _: _Return) -> bool:
         attempt = self.attempt
-        wanted = not (attempt.over or attempt.waits or attempt.admitted or self.taken.done())
+        wanted = not (attempt.over or attempt.awaits or attempt.admitted or self.taken.done())
         attempt.admitted = attempt.admitted or wanted
         for taker in attempt.slot_waiters if wanted else (self.taken,):
             if not taker.done():

@@ -1,5 +1,9 @@
 """What a coordinator does about steps that wait for somebody else: hear that they were woken, let go of the run.
 
+To take a run up again costs as much as it has events. So a run with many of them is kept for about as long as that
+took before it is parked again: steps that are woken one after the other meanwhile join it, instead of having all of
+it replayed each time. It is parked at once the first time, when nothing was replayed.
+
 Who answers writes to the store, and tells nobody for certain. So the coordinator asks the store which steps were
 woken: when it is told to look, and when it has begun, because what came after its replay was told to nobody. When
 nothing else is left it parks the run: the store takes it back, unless a step was woken meanwhile.
@@ -7,19 +11,25 @@ nothing else is left it parks the run: the store takes it back, unless a step wa
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from functools import partial
+from typing import TYPE_CHECKING, Any, Final
 
 from flowstone.runs.events import RunWaiting
 
 if TYPE_CHECKING:
-    from collections.abc import Coroutine, Sequence
+    from collections.abc import Callable, Coroutine, Sequence
 
+    from flowstone.actors import Clock
     from flowstone.runs.events import StepWoken
     from flowstone.runs.state import RunState
     from flowstone.runtime.context import RuntimeContext
     from flowstone.runtime.run.live_run import LiveRun
 
 __all__ = ["Parking"]
+
+_PER_EVENT: Final = 0.0001  # Seconds for which a run is kept, for each event that was replayed.
+_SHORTEST: Final = 0.05
+_LONGEST: Final = 2.0
 
 
 class Parking:
@@ -42,7 +52,27 @@ class Parking:
         self._run = run
         self._state = state
         self._after = 0  # The number of the last event known here that woke a step.
+        self._requests = 0
         self._asking = False
+
+    def request(self, clock: Clock, wake: Callable[[], object]) -> None:
+        """Nothing is left but waiting steps: have the run parked, now or when it was kept for long enough.
+
+        Args:
+            clock: Measures that time.
+            wake: Called if `due` is set later.
+        """
+        self._requests += 1
+        pause = min(self._run.replayed * _PER_EVENT, _LONGEST)
+        if pause < _SHORTEST:
+            self.due = True
+        else:
+            clock.call_later(pause, partial(self._kept_long_enough, self._requests, wake))
+
+    def _kept_long_enough(self, request: int, wake: Callable[[], object]) -> None:
+        if request == self._requests and self._state.parked:
+            self.due = True
+            wake()
 
     def question(self) -> Coroutine[Any, Any, Sequence[tuple[int, StepWoken]]] | None:
         """Asks the store which steps were woken, if one can have been; one question at a time."""
@@ -52,7 +82,7 @@ class Parking:
         if self._asking:
             return None
         self._asking = True
-        return self._ctx.store.waits.woken(self._run.record.id, after=self._after)
+        return self._ctx.store.waits.woken(self._run.record.id, after=max(self._after, self._run.replayed))
 
     def taken(self, found: Sequence[tuple[int, StepWoken]]) -> tuple[Sequence[StepWoken], Sequence[int]]:
         """The answer: what is to be applied to the state, with the numbers of the steps."""

@@ -51,6 +51,7 @@ class Recovery:
         self._runs = runs
         self._adopt = adopt
         self._wake = Wakeup()
+        self._reloaded = False  # Runs may be known by now that were not.
         self._woken: dict[str, None] = {}  # Runs to be gone on with.
 
     async def run(self, started: Callable[[], None]) -> None:
@@ -95,12 +96,16 @@ class Recovery:
         """Wake what waits for an instant, for as long as the runtime lives."""
         with self._ctx.notifications.on(self._heard, "deadline", "woken", "look"):
             while True:
-                pause = await self._look_at_waits()
+                if self._reloaded:
+                    self._reloaded = not await self._look()
+                pause = _FIRST_PAUSE if self._reloaded else await self._look_at_waits()
                 await self._wake.wait_or(self._ctx.clock, pause)
 
     def _heard(self, notification: Notification) -> None:
         if notification.kind == "woken":
             self._woken[notification.subject] = None
+        elif notification.kind == "look":
+            self._reloaded = self._adopt
         self._wake()
 
     async def _look_at_waits(self) -> float | None:
@@ -124,12 +129,13 @@ class Recovery:
 
     async def _go_on(self, run_id: str) -> bool:
         """Go on with a run that was woken; False if that has to wait until its pipeline is there again."""
+        alarm = f"run {run_id}"
         live = self._runs.live.get(run_id)
         if live is not None and not live.parked:
+            self._ctx.alarms.clear(alarm, "it goes on")
             live.look()
             return True
         record = await self._ctx.store.run(run_id)
-        alarm = f"run {run_id}"
         if record is None or record.status is not Status.RUNNING or record.owner is not None:
             self._ctx.alarms.clear(alarm, "it is over")
             return True

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from flowstone.runs import endings
 from flowstone.runs.endings import PlannedStep
@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from flowstone.store.cluster import Cluster, StepLease
 
 __all__ = ["replay", "seconds_spent"]
+
+_PAGE: Final = 1_000
 
 
 async def replay(ctx: RuntimeContext, run: LiveRun, state: RunState) -> dict[int, StepLease]:
@@ -30,7 +32,9 @@ async def replay(ctx: RuntimeContext, run: LiveRun, state: RunState) -> dict[int
     run.record = await store.claim(run.record.id, ctx.node, epoch=run.record.epoch)
     after = 0
     former: set[StepKey] = set()
-    while page := await store.events(run.record.id, after=after):
+    more = True
+    while more and (page := await store.events(run.record.id, after=after, limit=_PAGE)):
+        more = len(page) >= _PAGE
         after = page[-1][0]
         for _, event in page:
             state.replay(event)
@@ -40,6 +44,7 @@ async def replay(ctx: RuntimeContext, run: LiveRun, state: RunState) -> dict[int
             ):
                 former.add((event.asset, event.partition_key))
     run.former = len(former)
+    run.replayed = after
     kept = {} if store.cluster is None else await _keep_lent(ctx, store.cluster, run, state)
     too_many = state.lost(ctx.settings.lost_attempts, kept)
     if too_many:

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 __all__ = ["PostgresWaits"]
 
-_MOST: Final = 500  # Waits that end in one transaction, if they are of as many runs.
+_MOST: Final = 500  # Waits that end in one transaction.
 
 
 class PostgresWaits(Waits):
@@ -101,7 +101,7 @@ async def _answer(connection: Connection, wait: tuple[str, str, str, str], answe
 
 async def _expire(connection: Connection, due: Sequence[str]) -> None:
     await connection.fetch(query("lock_runs"), due)
-    ended = await connection.fetch(query("expire_waits"), due)
+    ended = await connection.fetch(query("expire_waits"), due, _MOST)
     overdue = dict.fromkeys(row["run_id"] for row in ended if row["kind"] == "timeout")
     await _wake(connection, [row for row in ended if row["run_id"] not in overdue])
     for run_id in overdue:
