@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from flowstone.assets.calendar_partitions import DailyPartitions as DailyPartitions
     from flowstone.assets.calendar_partitions import MonthlyPartitions as MonthlyPartitions
     from flowstone.assets.calendar_partitions import WeeklyPartitions as WeeklyPartitions
+    from flowstone.assets.config import Config as Config
     from flowstone.assets.context import Context as Context
     from flowstone.assets.dynamic_partitions import DynamicPartitions as DynamicPartitions
     from flowstone.assets.hourly_partitions import HourlyPartitions as HourlyPartitions
@@ -41,6 +42,7 @@ if TYPE_CHECKING:
     from flowstone.assets.static_partitions import StaticPartitions as StaticPartitions
     from flowstone.assets.time_offset import TimeOffset as TimeOffset
     from flowstone.errors import AssetNotFound as AssetNotFound
+    from flowstone.errors import ConfigError as ConfigError
     from flowstone.errors import CycleError as CycleError
     from flowstone.errors import DefinitionError as DefinitionError
     from flowstone.errors import DependencyNotReady as DependencyNotReady
@@ -86,6 +88,8 @@ __all__ = [
     "AllPartitions",
     "Asset",
     "AssetNotFound",
+    "Config",
+    "ConfigError",
     "Context",
     "CycleError",
     "DailyPartitions",
@@ -149,6 +153,7 @@ __all__ = [
 _HOME = {
     "assets.asset": ("Asset",),
     "assets.calendar_partitions": ("DailyPartitions", "MonthlyPartitions", "WeeklyPartitions"),
+    "assets.config": ("Config",),
     "assets.context": ("Context",),
     "assets.dynamic_partitions": ("DynamicPartitions",),
     "assets.hourly_partitions": ("HourlyPartitions",),

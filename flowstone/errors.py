@@ -8,6 +8,7 @@
     │  └─ TypeMismatch
     ├─ AssetNotFound              (LookupError)
     ├─ PartitionError             (ValueError)
+    ├─ ConfigError                (ValueError) .asset, .field
     ├─ DependencyNotReady         .missing
     ├─ MaterializationFailed      .materialization, .failure
     ├─ RunFailed                  .result, .failures
@@ -52,6 +53,7 @@ __all__ = [
     "CallCycle",
     "CallTimeout",
     "ChildError",
+    "ConfigError",
     "CycleError",
     "DefinitionError",
     "DependencyNotReady",
@@ -122,6 +124,19 @@ class AssetNotFound(FlowstoneError, LookupError):
 
 class PartitionError(FlowstoneError, ValueError):
     """A partition is missing, foreign to the asset's set, of an unsupported type, or unreadable text."""
+
+
+class ConfigError(FlowstoneError, ValueError):
+    """What was passed as `config=` does not fit, or a required field is missing; nothing was started.
+
+    `asset` is the name of the asset, and `field` that of the first field that is to blame (`limits.high` inside
+    another), or None.
+    """
+
+    def __init__(self, message: str, asset: str = "", field: str | None = None) -> None:
+        super().__init__(message)
+        self.asset = asset
+        self.field = field
 
 
 class DependencyNotReady(FlowstoneError):

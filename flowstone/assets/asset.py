@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from flowstone.assets.partition_set import PartitionSet
     from flowstone.assets.retry import Retry
 
-__all__ = ["Asset", "Dependency", "ResourceParameter", "RunIn", "SourceLine"]
+__all__ = ["Asset", "ConfigParameter", "Configured", "Dependency", "ResourceParameter", "RunIn", "SourceLine"]
 
 P = ParamSpec("P")
 R_co = TypeVar("R_co", covariant=True)
@@ -74,6 +74,25 @@ class ResourceParameter:
     resource: str
 
 
+class Configured:
+    """What marks `Config` and its subclasses: the class itself is pydantic's, which only those load who use it."""
+
+    __slots__ = ()
+
+
+@frozen
+class ConfigParameter:
+    """The parameter that takes an asset's config.
+
+    Attributes:
+        parameter: The parameter's name.
+        model: The subclass of `Config` that it is annotated with.
+    """
+
+    parameter: str
+    model: type[Any]
+
+
 @dataclass(frozen=True, eq=False, repr=False)
 class Asset(Generic[P, R_co]):
     """A named data product and the function that computes it; call it to call the function.
@@ -88,6 +107,7 @@ class Asset(Generic[P, R_co]):
         resource_parameters: Parameters that receive resources.
         requires: Names of all resources the asset needs.
         context_parameter: The parameter that receives the `Context`, or None.
+        config_parameter: The parameter that takes the config and its class, or None.
         partitions: The asset's partition set, or None.
         mappings: Explicit partition mappings, by upstream name.
         io: Name of the IO manager that keeps its value.
@@ -111,6 +131,7 @@ class Asset(Generic[P, R_co]):
     resource_parameters: tuple[ResourceParameter, ...] = ()
     requires: frozenset[str] = frozenset()
     context_parameter: str | None = None
+    config_parameter: ConfigParameter | None = None
     partitions: PartitionSet[Any] | None = None
     mappings: Mapping[str, PartitionMapping] = field(default_factory=lambda: _NOTHING)
     io: str = "default"

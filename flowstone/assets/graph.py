@@ -77,6 +77,10 @@ class AssetGraph:
     Args:
         assets: The assets; their order decides wherever dependencies do not.
 
+    Attributes:
+        assets: The assets by name.
+        configured: The names of those that take a config.
+
     Raises:
         DuplicateAsset: Two assets have one name.
         UnknownDependency: A dependency names no asset.
@@ -85,9 +89,10 @@ class AssetGraph:
         DefinitionError: The partitions of two assets have no mapping between them.
     """
 
-    __slots__ = ("_assets", "_dependents", "_mappings", "_order", "_rank", "assets")
+    __slots__ = ("_assets", "_dependents", "_mappings", "_order", "_rank", "assets", "configured")
 
     assets: Mapping[str, AnyAsset]
+    configured: tuple[str, ...]
 
     def __init__(self, assets: Iterable[AnyAsset]) -> None:
         self._assets: dict[str, AnyAsset] = {}
@@ -97,6 +102,9 @@ class AssetGraph:
         self._order = self._sorted()
         self._rank = {name: rank for rank, name in enumerate(self._order)}
         self._mappings = self._mapped()
+        self.configured = tuple(
+            [name for name in self._order if self._assets[name].config_parameter is not None]
+        )
         check_types(self._assets, self.mapping_of)
 
     @classmethod

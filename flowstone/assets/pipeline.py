@@ -91,7 +91,8 @@ class Pipeline:
         """Define an asset by the function that computes it: `@pipeline.asset` or `@pipeline.asset(…)`.
 
         A parameter called `context` or annotated `Context` receives the context, one annotated
-        `Annotated[T, Resource]` a resource; every other one is a dependency, optional if it has a default.
+        `Annotated[T, Resource]` a resource, one annotated with a subclass of `Config` the config; every other one
+        is a dependency, optional if it has a default.
 
         A cell of a notebook that is run again replaces the asset it has defined, here and in the pipelines that
         include this one. A runtime that is open goes on with what it has, and refuses to run a newer one.

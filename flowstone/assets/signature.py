@@ -1,9 +1,9 @@
 """Reads what an asset needs from the parameters of its function.
 
-A parameter called `context` or annotated `Context` receives the context, one annotated `Annotated[T,
-Resource]` a resource, and every other one is a dependency on the asset of that name. It says so also as one
-side of a union, as in `Context | None`, and behind an alias. Functions by `def` are
-read from their code object, which is ten times faster than `inspect.signature`; everything else that can be
+A parameter called `context` or annotated `Context` receives the context, one annotated `Annotated[T, Resource]` a
+resource, one annotated with a subclass of `Config` the config, and every other one is a dependency on the asset of
+that name. It says so also as one side of a union, as in `Context | None`, and behind an alias. Functions by `def`
+are read from their code object, which is ten times faster than `inspect.signature`; everything else that can be
 called goes there.
 """
 
@@ -15,7 +15,7 @@ from types import FunctionType
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from flowstone.assets.arguments import is_name
-from flowstone.assets.asset import Dependency, ResourceParameter, SourceLine
+from flowstone.assets.asset import ConfigParameter, Configured, Dependency, ResourceParameter, SourceLine
 from flowstone.assets.context import Context
 from flowstone.assets.type_hints import UNANNOTATED, Alternative, Unknown, alternatives, evaluate
 from flowstone.errors import DefinitionError
@@ -66,6 +66,7 @@ class Signature:
     dependencies: tuple[Dependency, ...]
     resources: tuple[ResourceParameter, ...]
     context: str | None
+    config: ConfigParameter | None
     return_type: Any
 
 
@@ -78,8 +79,8 @@ def read_signature(function: Callable[..., Any], where: Site, local_names: Mappi
         local_names: The local names where it is defined, which annotations may use.
 
     Raises:
-        DefinitionError: A parameter cannot be passed by keyword, two receive the context, or the function is
-            a generator.
+        DefinitionError: A parameter cannot be passed by keyword, two receive the context or the config, or the
+            function is a generator.
     """
     _refuse_generator(function, where)
     inner = innermost(function)
@@ -88,6 +89,7 @@ def read_signature(function: Callable[..., Any], where: Site, local_names: Mappi
     dependencies: list[Dependency] = []
     resources: list[ResourceParameter] = []
     context: str | None = None
+    config: ConfigParameter | None = None
     for name, optional in _parameters(function, where):
         annotation = annotations.get(name, UNANNOTATED)
         if type(annotation) is str:
@@ -109,12 +111,18 @@ def read_signature(function: Callable[..., Any], where: Site, local_names: Mappi
                     f"{where}: {context!r} and {name!r} both receive the context; drop one."
                 )
             context = name
+        elif (found := _config(name, allowed, where, has_default=optional)) is not None:
+            if config is not None:
+                raise DefinitionError(
+                    f"{where}: {config.parameter!r} and {name!r} both take a config; make one class of the two."
+                )
+            config = found
         else:
             dependencies.append(Dependency(name, name, optional, annotation))
     return_type = annotations.get("return", UNANNOTATED)
     if type(return_type) is str:
         return_type = evaluate(return_type, global_names, local_names)
-    return Signature(tuple(dependencies), tuple(resources), context, return_type)
+    return Signature(tuple(dependencies), tuple(resources), context, config, return_type)
 
 
 def innermost(function: Any) -> Any:
@@ -234,3 +242,35 @@ def _is_context(each: Alternative) -> bool:
     if isinstance(each.type, Unknown):
         return each.type.name == "Context"
     return each.type is Context
+
+
+def _config(
+    name: str, allowed: Sequence[Alternative], where: Site, *, has_default: bool
+) -> ConfigParameter | None:
+    """The parameter as one that takes the config, or None if it takes something else.
+
+    Raises:
+        DefinitionError: It may take something else as well, or no class says which fields it has.
+    """
+    models = [
+        each.type for each in allowed if isinstance(each.type, type) and issubclass(each.type, Configured)
+    ]
+    if not models:
+        return None
+    model: Any = models[0]
+    if len(allowed) > 1:
+        raise DefinitionError(
+            f"{where}: the parameter {name!r} takes a config or something else, but a config is always given: "
+            f"annotate it {name}: {model.__name__}, and give the fields defaults."
+        )
+    if Configured in model.__bases__:
+        raise DefinitionError(
+            f"{where}: the parameter {name!r} is annotated {model.__name__}, which has no fields: annotate "
+            f"it with a subclass of your own."
+        )
+    if has_default:
+        raise DefinitionError(
+            f"{where}: the parameter {name!r} takes the config, which is always given, so its default would never "
+            f"be used: remove it, and give the fields of {model.__name__} defaults."
+        )
+    return ConfigParameter(name, model)

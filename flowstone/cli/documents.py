@@ -13,7 +13,7 @@ from flowstone.masking import masked
 if TYPE_CHECKING:
     from flowstone.runs.records import Failure, Materialization, RunRecord
 
-__all__ = ["json_value", "record_document", "run_document"]
+__all__ = ["json_value", "record_document", "run_document", "without_secrets"]
 
 _MAX_DEPTH = 50
 
@@ -37,6 +37,7 @@ def record_document(record: Materialization, *, debug: bool = False) -> dict[str
         "io": record.io,
         "location": record.location,
         "size": record.size,
+        "config": None if record.config is None else without_secrets(record.config),
     }
 
 
@@ -67,6 +68,7 @@ def run_document(run: RunRecord) -> dict[str, Any]:
         "upstream": request.upstream,
         "refresh": request.refresh,
         "tags": dict(request.tags),
+        "config": without_secrets(request.config),
         "created_at": json_value(run.created_at),
         "started_at": json_value(run.started_at),
         "finished_at": json_value(run.finished_at),
@@ -74,6 +76,23 @@ def run_document(run: RunRecord) -> dict[str, Any]:
         "total": run.total,
         "counts": {str(status): number for status, number in run.counts.items()},
     }
+
+
+def without_secrets(config: Mapping[str, Any]) -> Any:
+    """The fields of a config, with stars for what looks like a password: a URL may have one."""
+    return _without_secrets(json_value(config), "")
+
+
+def _without_secrets(value: Any, name: str) -> Any:
+    match value:
+        case str():
+            return masked(f"{name}={value}")[len(name) + 1 :]
+        case dict():
+            return {key: _without_secrets(each, key) for key, each in value.items()}
+        case list():
+            return [_without_secrets(each, name) for each in value]
+        case _:
+            return value
 
 
 def json_value(value: Any, depth: int = 0) -> Any:

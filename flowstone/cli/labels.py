@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from flowstone.assets.partition_labels import key_label, partition_label, step_label
 from flowstone.masking import masked
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 __all__ = [
     "ago",
     "breakdown",
+    "config_label",
     "count",
     "duration",
     "failure_label",
@@ -109,3 +111,10 @@ def request_label(run: RunRecord) -> str:
         only = request.keys[0]
         return f"{words} {request.asset}" + ("" if only is None else f"[{key_label(only)}]")
     return f"{words} {request.asset}, {count(len(request.keys), 'partition')}"
+
+
+def config_label(fields: Mapping[str, Any]) -> str:
+    """`threshold=5, label="new"`: fields of a config as JSON."""
+    return printable(
+        ", ".join(f"{name}={json.dumps(each, ensure_ascii=False)}" for name, each in fields.items())
+    )

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from flowstone.errors import (
     AssetNotFound,
+    ConfigError,
     DefinitionError,
     FlowstoneError,
     PartitionError,
@@ -61,7 +62,7 @@ class Problem:
         return {"error": {"kind": self.kind, "message": self.message, "remedy": self.remedy}}
 
 
-_USAGE = (AssetNotFound, DefinitionError, PartitionError, RunNotFound)
+_USAGE = (AssetNotFound, ConfigError, DefinitionError, PartitionError, RunNotFound)
 
 _DISK = {
     errno.ENOSPC: "Free some space, or name another place with --store file://DIR.",

@@ -79,6 +79,7 @@ class Step(Protocol):
         io: The name of the IO manager of the asset.
         inputs: The upstream values it was computed from.
         metadata: What the asset noted, JSON-like.
+        config: All fields of its config, as JSON, or None.
     """
 
     @property
@@ -101,6 +102,8 @@ class Step(Protocol):
     def inputs(self) -> tuple[Input, ...]: ...
     @property
     def metadata(self) -> Mapping[str, Any]: ...
+    @property
+    def config(self) -> Mapping[str, Any] | None: ...
 
 
 @frozen
@@ -117,6 +120,7 @@ class PlannedStep:
     io: str = "default"
     inputs: tuple[Input, ...] = ()
     metadata: Mapping[str, Any] = field(default_factory=dict)
+    config: Mapping[str, Any] | None = None
 
     @classmethod
     def of(cls, run_id: str, plan: RunPlan, step: int, attempt: int = 0) -> PlannedStep:
@@ -161,6 +165,7 @@ def succeeded(
         step.inputs,
         step.io,
         size,
+        step.config,
     )
     return StepSucceeded(at, run_id, asset, key, number, record)
 
@@ -323,6 +328,7 @@ def _record(
         step.version,
         inputs=step.inputs,
         io=step.io,
+        config=step.config,
     )
 
 

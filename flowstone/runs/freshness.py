@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from flowstone.assets.partition_labels import step_label
+from flowstone.runs.run_config import changed_config
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -18,6 +19,7 @@ def stale_reason(
     current: Materialization,
     code_version: str | None,
     upstream: Mapping[tuple[str, str | None], Materialization | None],
+    config: Mapping[str, Any] | None = None,
 ) -> str | None:
     """Why `current` is stale, or None if it is fresh.
 
@@ -25,13 +27,16 @@ def stale_reason(
         current: The current materialization.
         code_version: The version the asset declares now.
         upstream: The current materialization of each upstream step, None where there is none.
+        config: The config it would be computed with, as JSON.
 
-    A value is fresh if the asset's declared version is the one it was computed with, and each upstream value
-    is the one it was computed from: the same data version where both have one, else the very same
+    A value is fresh if the asset's declared version and its config are those it was computed with, and each
+    upstream value is the one it was computed from: the same data version where both have one, else the very same
     materialization. That the upstream is fresh itself is the caller's affair: it looks upstream first.
     """
     if current.code_version != code_version:
         return f"code version changed from {current.code_version} to {code_version}"
+    if (changed := changed_config(current.config, config)) is not None:
+        return changed
     used = {(entry.asset, entry.partition_key): entry for entry in current.inputs}
     for key, now in upstream.items():
         name = step_label(*key)

@@ -9,17 +9,20 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Sequence
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, overload
 
 from flowstone.assets.partition_keys import decode_partition, encode_partition
 from flowstone.errors import PartitionError
+from flowstone.runs.run_config import resolve
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
 
     from flowstone.assets.graph import AssetGraph
     from flowstone.assets.partition_view import PartitionView
     from flowstone.runs.records import Refresh, RunRequest
+    from flowstone.runs.run_config import AssetConfig
 
 __all__ = ["AssetPlan", "KeyList", "RunPlan"]
 
@@ -167,7 +170,10 @@ class RunPlan:
         view: The partition sets as they were at that instant.
         assets: One `AssetPlan` per asset, upstream before downstream.
         total: The number of steps.
+        configs: What those of its assets take that take a config.
     """
+
+    configs: Mapping[str, AssetConfig] = MappingProxyType({})
 
     def __init__(
         self, request: RunRequest, graph: AssetGraph, view: PartitionView, assets: tuple[AssetPlan, ...]
@@ -179,6 +185,8 @@ class RunPlan:
         self.total = assets[-1].end if assets else 0
         self._offsets = [plan.offset for plan in assets]
         self._by_name = {plan.asset: plan for plan in assets}
+        if graph.configured or request.config:
+            self.configs = resolve(graph, self._by_name, request.config)
 
     def again(self, request: RunRequest, view: PartitionView) -> RunPlan:
         """The same steps for another request. Only for plans without partitions, which no view can change."""
@@ -186,6 +194,8 @@ class RunPlan:
         plan.request, plan.graph, plan.view = request, self.graph, view
         plan.assets, plan.total = self.assets, self.total
         plan._offsets, plan._by_name = self._offsets, self._by_name
+        if plan.graph.configured or request.config:
+            plan.configs = resolve(plan.graph, plan._by_name, request.config)
         return plan
 
     def of(self, step: int) -> AssetPlan:

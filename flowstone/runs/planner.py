@@ -39,6 +39,7 @@ def plan_run(graph: AssetGraph, view: PartitionView, request: RunRequest) -> Run
     Raises:
         AssetNotFound: The target is not in the graph.
         PartitionError: A key is foreign to the target's set.
+        ConfigError: An asset lacks a required field, or is given a config and is no part of the run.
     """
     target = graph[request.asset].name
     needs = _Needs(graph, view)

@@ -123,6 +123,7 @@ class Materialization:
         inputs: The upstream values it was computed from.
         io: The name of the IO manager that holds the value.
         size: Bytes of the stored value, where the IO manager knows.
+        config: All fields of the config it was computed with, as JSON, or None if its asset takes none.
     """
 
     asset: str
@@ -141,6 +142,7 @@ class Materialization:
     inputs: tuple[Input, ...] = ()
     io: str = "default"
     size: int | None = None
+    config: Mapping[str, Any] | None = None
 
     @property
     def duration(self) -> float | None:
@@ -171,6 +173,7 @@ class RunRequest:
         tags: Free labels.
         as_of: The instant that closes open-ended partition sets (ISO 8601, UTC).
         partitioned: Whether the target had a partition set then: an asset without one takes any key.
+        config: The fields that were passed, as JSON, by asset.
     """
 
     kind: Literal["materialize", "materialize_all", "backfill"]
@@ -184,6 +187,7 @@ class RunRequest:
     tags: Mapping[str, str] = field(default_factory=dict)
     as_of: str | None = None
     partitioned: bool = False
+    config: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
 
 @frozen
@@ -232,3 +236,8 @@ class RunRecord:
     def tags(self) -> Mapping[str, str]:
         """Its labels."""
         return self.request.tags
+
+    @property
+    def config(self) -> Mapping[str, Mapping[str, Any]]:
+        """The fields that were passed, by asset."""
+        return self.request.config

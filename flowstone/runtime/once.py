@@ -8,7 +8,10 @@ from flowstone.errors import AssetNotFound
 from flowstone.runtime.runtime import Runtime
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from flowstone.assets.asset import Asset
+    from flowstone.assets.config import Config
     from flowstone.assets.pipeline import Pipeline
     from flowstone.runtime.client.result import RunResult
 
@@ -22,6 +25,7 @@ async def materialize(
     partition: Any = None,
     max_parallel: int | None = None,
     timeout: float | None = None,
+    config: Mapping[str, Any] | Config | None = None,
     **options: Any,
 ) -> RunResult:
     """Compute an asset and everything upstream of it in a runtime of its own, in memory.
@@ -32,6 +36,7 @@ async def materialize(
         partition: Which partition of the asset.
         max_parallel: Steps at a time. Default: `max_concurrency`.
         timeout: Seconds until the run is cancelled. Default: none.
+        config: Fields of the asset's config, or a `Config`; by asset as soon as a key names one.
         options: Anything `Runtime` takes, such as `resources` or `io`.
 
     Returns:
@@ -39,6 +44,7 @@ async def materialize(
 
     Raises:
         AssetNotFound: A name without a pipeline, or an asset that no pipeline defines.
+        ConfigError: The config does not fit, or a required field is missing.
         PartitionError: The partition is missing or foreign.
         RunFailed: At least one step failed; `.result` has everything.
         RunCancelled: The run was cancelled.
@@ -49,5 +55,5 @@ async def materialize(
         raise AssetNotFound(f"{asset!r:.200}: pass the decorated function, or a name and pipeline=.")
     async with Runtime(owner, store="memory://", **options) as runtime:
         return await runtime.materialize_all(
-            asset, partition=partition, max_parallel=max_parallel, timeout=timeout
+            asset, partition=partition, max_parallel=max_parallel, timeout=timeout, config=config
         )

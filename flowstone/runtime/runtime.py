@@ -53,6 +53,7 @@ if TYPE_CHECKING:
     from types import TracebackType
 
     from flowstone.actors.child_tasks import TaskFactory
+    from flowstone.assets.config import Config
     from flowstone.assets.partition_view import PartitionView
     from flowstone.assets.pipeline import Pipeline
     from flowstone.io.manager import IOManager
@@ -239,6 +240,7 @@ class Runtime(Inspection):
         *,
         partition: Any = None,
         timeout: float | None = None,
+        config: Mapping[str, Any] | Config | None = None,
         tags: Mapping[str, str] = _NO_TAGS,
     ) -> Materialization:
         """Compute this asset only.
@@ -247,6 +249,7 @@ class Runtime(Inspection):
             asset: Name, `Asset` or decorated function.
             partition: Which partition; required if the asset has a partition set.
             timeout: Seconds until the run is cancelled. Default: none.
+            config: Fields of the asset's config, or a `Config`; by asset as soon as a key names one.
             tags: Labels of the run.
 
         Returns:
@@ -254,6 +257,7 @@ class Runtime(Inspection):
 
         Raises:
             AssetNotFound: There is no such asset.
+            ConfigError: The config does not fit, or a required field is missing.
             PartitionError: The partition is missing or foreign.
             DependencyNotReady: An upstream has no value; `.missing` lists every one.
             MaterializationFailed: The last attempt failed.
@@ -264,7 +268,7 @@ class Runtime(Inspection):
         ctx = self._started()
         view = await self._client.view()
         target = asset_to_run(view.graph, asset)
-        request = materialize_request(view, target.name, partition, timeout, tags)
+        request = materialize_request(view, target.name, partition, timeout, tags, config)
         await self._client.check_ready(view, request)
         run = await self._client.start(view, request)
         status = await self._client.finished(run)
@@ -283,6 +287,7 @@ class Runtime(Inspection):
         refresh: Refresh = "all",
         max_parallel: int | None = None,
         timeout: float | None = None,
+        config: Mapping[str, Any] | Config | None = None,
         tags: Mapping[str, str] = _NO_TAGS,
     ) -> RunResult:
         """Compute the asset and everything upstream of it, each step once, in parallel where independent.
@@ -293,10 +298,12 @@ class Runtime(Inspection):
             refresh: `all` computes everything; `missing` reuses values that exist; `stale` reuses fresh ones.
             max_parallel: Steps at a time. Default: `max_concurrency`.
             timeout: Seconds until the run is cancelled. Default: none.
+            config: Fields of the asset's config, or a `Config`; by asset as soon as a key names one.
             tags: Labels of the run.
 
         Raises:
             AssetNotFound: There is no such asset.
+            ConfigError: The config does not fit, or a required field is missing.
             PartitionError: The partition is missing or foreign.
             RunFailed: At least one step failed; `.result` has everything.
             TimeoutError: `timeout` is over; the run is cancelled.
@@ -304,7 +311,13 @@ class Runtime(Inspection):
             RuntimeStopping: The runtime drains.
         """
         view, request = await self._run_request(
-            asset, partition=partition, refresh=refresh, max_parallel=max_parallel, timeout=timeout, tags=tags
+            asset,
+            partition=partition,
+            refresh=refresh,
+            max_parallel=max_parallel,
+            timeout=timeout,
+            config=config,
+            tags=tags,
         )
         run = await self._client.start(view, request)
         await self._client.finished(run)
@@ -324,6 +337,7 @@ class Runtime(Inspection):
         refresh: Refresh = "missing",
         on_progress: Callable[[Progress], Any] | None = None,
         raise_on_failure: bool = False,
+        config: Mapping[str, Any] | Config | None = None,
         tags: Mapping[str, str] = _NO_TAGS,
     ) -> RunResult:
         """Compute many partitions of an asset in one run. One that fails does not stop the others.
@@ -339,10 +353,12 @@ class Runtime(Inspection):
                 `stale` what is fresh, `all` nothing.
             on_progress: Called (or awaited) with a `Progress` for each step that ends.
             raise_on_failure: Whether to raise `RunFailed` instead of returning a result with failures.
+            config: Fields of the asset's config, or a `Config`; by asset as soon as a key names one.
             tags: Labels of the run.
 
         Raises:
             AssetNotFound: There is no such asset.
+            ConfigError: The config does not fit, or a required field is missing.
             PartitionError: A partition is foreign, or the asset has no partitions.
             RunFailed: A step failed and `raise_on_failure` is set.
             RunCancelled: The run was cancelled.
@@ -356,6 +372,7 @@ class Runtime(Inspection):
             max_parallel=max_parallel,
             upstream=upstream,
             refresh=refresh,
+            config=config,
             tags=tags,
         )
         run = await self._client.start(view, request, raises=raise_on_failure, on_progress=on_progress)
@@ -374,6 +391,7 @@ class Runtime(Inspection):
         refresh: Refresh = "all",
         max_parallel: int | None = None,
         timeout: float | None = None,
+        config: Mapping[str, Any] | Config | None = None,
         tags: Mapping[str, str] = _NO_TAGS,
         key: str | None = None,
         priority: int = 0,
@@ -389,6 +407,7 @@ class Runtime(Inspection):
             refresh: `all` computes everything; `missing` reuses values that exist; `stale` reuses fresh ones.
             max_parallel: Steps at a time. Default: `max_concurrency`.
             timeout: Seconds until the run is cancelled. Default: none.
+            config: Fields of the asset's config, or a `Config`; by asset as soon as a key names one.
             tags: Labels of the run.
             key: Text of at most 200 characters. While an unfinished run has the same key no other one is started:
                 the handle of that run is returned, whatever else is asked for. Default: none.
@@ -399,6 +418,7 @@ class Runtime(Inspection):
 
         Raises:
             AssetNotFound: There is no such asset.
+            ConfigError: The config does not fit, or a required field is missing.
             DependencyNotReady: With `upstream=False` and `refresh="all"`: an upstream has no value.
             PartitionError: The partition is missing or foreign.
             ValueError: `key` or `priority` is out of range.
@@ -411,6 +431,7 @@ class Runtime(Inspection):
             refresh=refresh,
             max_parallel=max_parallel,
             timeout=timeout,
+            config=config,
             tags=tags,
         )
         if not upstream and refresh == "all":
@@ -427,6 +448,7 @@ class Runtime(Inspection):
         max_parallel: int | None = 4,
         upstream: bool = False,
         refresh: Refresh = "missing",
+        config: Mapping[str, Any] | Config | None = None,
         tags: Mapping[str, str] = _NO_TAGS,
         key: str | None = None,
         priority: int = 0,
@@ -441,6 +463,7 @@ class Runtime(Inspection):
             max_parallel: Steps at a time, on all nodes together. None: `max_concurrency`.
             upstream: Whether upstream assets are computed as well.
             refresh: Which existing values are reused, as in `backfill`.
+            config: Fields of the asset's config, or a `Config`; by asset as soon as a key names one.
             tags: Labels of the run.
             key: As in `submit`.
             priority: As in `submit`.
@@ -450,6 +473,7 @@ class Runtime(Inspection):
 
         Raises:
             AssetNotFound: There is no such asset.
+            ConfigError: The config does not fit, or a required field is missing.
             PartitionError: A partition is foreign, or the asset has no partitions.
             ValueError: `key` or `priority` is out of range.
             RuntimeStopping: The runtime drains.
@@ -462,6 +486,7 @@ class Runtime(Inspection):
             max_parallel=max_parallel,
             upstream=upstream,
             refresh=refresh,
+            config=config,
             tags=tags,
         )
         return await self._submit(view, request, key, priority)
@@ -476,6 +501,7 @@ class Runtime(Inspection):
         end: Any = None,
         upstream: bool | None = None,
         refresh: Refresh | None = None,
+        config: Mapping[str, Any] | Config | None = None,
     ) -> Plan:
         """What would run and why; nothing is executed.
 
@@ -491,12 +517,14 @@ class Runtime(Inspection):
             end: Last partition of a range, inclusive. Default: the set's last.
             upstream: Whether upstream assets are part of it.
             refresh: Which existing values are reused: `missing`, `stale` or `all`.
+            config: As in `materialize`.
 
         Returns:
             A sequence of planned steps, computed as they are read.
 
         Raises:
             AssetNotFound: There is no such asset.
+            ConfigError: The config does not fit, or a required field is missing.
             PartitionError: A partition is missing or foreign.
         """
         ctx = self._started()
@@ -513,6 +541,7 @@ class Runtime(Inspection):
                 max_parallel=None,
                 upstream=bool(upstream),
                 refresh=refresh or "missing",
+                config=config,
                 tags=_NO_TAGS,
             )
         else:
@@ -523,6 +552,7 @@ class Runtime(Inspection):
                 refresh=refresh or "all",
                 max_parallel=None,
                 timeout=None,
+                config=config,
                 tags=_NO_TAGS,
             )
             if upstream is False:

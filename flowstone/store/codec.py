@@ -84,7 +84,7 @@ def decode_materialization(data: Mapping[str, Any]) -> Materialization:
 
 
 def encode_details(record: Materialization) -> dict[str, Any]:
-    """Metadata, failure and inputs of the record as a JSON-able dict."""
+    """Metadata, failure, inputs and config of the record as a JSON-able dict."""
     return _DETAILS.encode(record)
 
 
@@ -254,13 +254,18 @@ _MATERIALIZATION_FIELDS: Final = MappingProxyType(
         "failure": _Pair(_FAILURE.encode, _FAILURE.decode),
         "metadata": _MAPPING,
         "inputs": _INPUTS,
+        "config": _MAPPING,
     }
 )
 _MATERIALIZATION: Final = _Shape(
     Materialization, _MATERIALIZATION_FIELDS, derived={"partition": ("partition_key", read_partition)}
 )
-_DETAILS: Final = _Shape(Materialization, _MATERIALIZATION_FIELDS, only=("metadata", "failure", "inputs"))
-_REQUEST: Final = _Shape(RunRequest, {"keys": _TUPLE, "span": _TUPLE, "timeout": _NUMBER, "tags": _MAPPING})
+_DETAILS: Final = _Shape(
+    Materialization, _MATERIALIZATION_FIELDS, only=("metadata", "failure", "inputs", "config")
+)
+_REQUEST: Final = _Shape(
+    RunRequest, {"keys": _TUPLE, "span": _TUPLE, "timeout": _NUMBER, "tags": _MAPPING, "config": _MAPPING}
+)
 _RUN: Final = _Shape(
     RunRecord,
     {

@@ -13,6 +13,8 @@ FLOWSTONE = [
     "AllPartitions",
     "Asset",
     "AssetNotFound",
+    "Config",
+    "ConfigError",
     "Context",
     "CycleError",
     "DailyPartitions",

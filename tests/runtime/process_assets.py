@@ -16,7 +16,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Annotated
 
-from flowstone import Context, Output, Pipeline, Resource, Retry, Retryable
+from flowstone import Config, Context, Output, Pipeline, Resource, Retry, Retryable
 
 __all__ = ["pipeline", "undecorated"]
 
@@ -228,3 +228,15 @@ def added(left: int, right: int) -> int:
 
 pipeline.asset(name="by_function", run_in="process")(undecorated)
 pipeline.asset(name="by_partial", run_in="process")(functools.partial(added, 40, 1))
+
+
+class ProcessConfig(Config):
+    """What a worker process is given."""
+
+    factor: int = 1
+
+
+@pipeline.asset(run_in="process")
+def configured(config: ProcessConfig) -> int:
+    """Only what it was given."""
+    return config.factor

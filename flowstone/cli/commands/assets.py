@@ -79,6 +79,7 @@ def _asset_document(asset: Asset[Any, Any]) -> dict[str, Any]:
             for one in asset.dependencies
         ],
         "resources": sorted(asset.requires),
+        "config": None if asset.config_parameter is None else list(asset.config_parameter.model.model_fields),
         "io": asset.io,
         "run_in": asset.run_in,
         "constant": asset.is_constant,

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from flowstone.cli.asset_keys import check_names, partition_argument
+from flowstone.cli.config_options import ConfigOption, config_argument
 from flowstone.cli.loading import load
 from flowstone.cli.options import (
     AssetName,
@@ -50,6 +51,7 @@ def backfill(
     refresh: Annotated[
         RefreshChoice, typer.Option("--refresh", help="Which existing values to compute again.")
     ] = "missing",
+    config: ConfigOption = None,
     submit: Submit = False,
     key: Key = None,
     priority: Priority = 0,
@@ -64,8 +66,7 @@ def backfill(
         refuse_unless_submitted(store, key, priority, submit=submit)
         loaded = load(target)
         keys = [partition_argument(text) for text in partition or ()] or None
-        if keys is None:
-            _refuse_without_set(loaded, asset)
+        _refuse_without_set(loaded, asset, keys)
         first, last = partition_argument(start), partition_argument(end)
         check_names(loaded, asset, keys or (), start=first, end=last)
         selection: dict[str, Any] = {
@@ -75,6 +76,7 @@ def backfill(
             "max_parallel": max_parallel,
             "upstream": upstream,
             "refresh": refresh,
+            "config": config_argument(loaded, asset, config),
         }
         if submit:
             about = {**selection, "key": key, "priority": priority}
@@ -86,9 +88,9 @@ def backfill(
             show_outcome(screen, outcome)
 
 
-def _refuse_without_set(loaded: Loaded, asset: str) -> None:
+def _refuse_without_set(loaded: Loaded, asset: str, keys: list[Any] | None) -> None:
     defined = loaded.pipeline.assets.get(asset)
-    if defined is not None and defined.partitions is None:
+    if keys is None and defined is not None and defined.partitions is None:
         raise CommandError(
             f"The asset {asset!r} has no partition set to backfill.",
             "Name its partitions with --partition, or use `flowstone materialize` for its one value.",

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from flowstone.cli.asset_keys import check_names, partition_argument
+from flowstone.cli.config_options import ConfigOption, config_argument
 from flowstone.cli.loading import load
 from flowstone.cli.options import (
     AssetName,
@@ -33,7 +34,7 @@ from flowstone.cli.submission import (
 from flowstone.frozen import frozen
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable
+    from collections.abc import Awaitable, Mapping
 
     from flowstone.runs.records import Materialization, Refresh
     from flowstone.runtime.client.handle import Run
@@ -60,6 +61,7 @@ def materialize(
         ),
     ] = None,
     max_parallel: MaxParallel = None,
+    config: ConfigOption = None,
     submit: Submit = False,
     key: Key = None,
     priority: Priority = 0,
@@ -77,8 +79,10 @@ def materialize(
             )
         refuse_unless_submitted(store, key, priority, submit=submit)
         loaded = load(target)
-        wanted = _Wanted(asset, partition_argument(partition), upstream, refresh or "all", max_parallel)
-        check_names(loaded, asset, [wanted.partition])
+        key_given = partition_argument(partition)
+        check_names(loaded, asset, [key_given])
+        fields = config_argument(loaded, asset, config)
+        wanted = _Wanted(asset, key_given, upstream, refresh or "all", max_parallel, fields)
         if submit:
             leave_to_nodes(screen, loaded, store, key, lambda runtime: wanted.submit(runtime, key, priority))
         else:
@@ -94,12 +98,17 @@ class _Wanted:
     upstream: bool
     refresh: Refresh
     max_parallel: int | None
+    config: Mapping[str, Any] | None
 
     def request(self, runtime: Runtime) -> Awaitable[RunResult | Materialization]:
         if not self.upstream:
-            return runtime.materialize(self.asset, partition=self.partition)
+            return runtime.materialize(self.asset, partition=self.partition, config=self.config)
         return runtime.materialize_all(
-            self.asset, partition=self.partition, refresh=self.refresh, max_parallel=self.max_parallel
+            self.asset,
+            partition=self.partition,
+            refresh=self.refresh,
+            max_parallel=self.max_parallel,
+            config=self.config,
         )
 
     def submit(self, runtime: Runtime, key: str | None, priority: int) -> Awaitable[Run]:
@@ -109,6 +118,7 @@ class _Wanted:
             upstream=self.upstream,
             refresh=self.refresh,
             max_parallel=self.max_parallel,
+            config=self.config,
             key=key,
             priority=priority,
         )

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from flowstone.cli.asset_keys import check_names, partition_argument
+from flowstone.cli.config_options import ConfigOption, config_argument
 from flowstone.cli.labels import count, key_label, step_label
 from flowstone.cli.loading import load
 from flowstone.cli.loop import run_async
@@ -48,6 +49,7 @@ def plan(
         RefreshChoice | None,
         typer.Option("--refresh", help="Which existing values would be computed again.", show_default=False),
     ] = None,
+    config: ConfigOption = None,
     limit: Annotated[
         int, typer.Option("--limit", metavar="N", parser=whole(0), help="How many steps to list.")
     ] = 50,
@@ -73,6 +75,7 @@ def plan(
         }
         loaded = load(target)
         check_names(loaded, asset, keys, start=selection["start"], end=selection["end"])
+        selection["config"] = config_argument(loaded, asset, config)
         planned = run_async(_ask(screen, loaded, store, asset, selection))
         if screen.json:
             screen.document(_document(planned))

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, Literal, overload
 
 from flowstone.frozen import frozen
+from flowstone.runs.run_config import changed_config
 from flowstone.runtime.run.inputs import needs_of, unreachable
 from flowstone.runtime.run.reuse import reason_to_run
 
@@ -22,6 +23,7 @@ _Action = Literal["run", "reuse"]
 _Decide = Callable[[int, "StepKey"], tuple[_Action, str]]
 
 _ALL: tuple[_Action, str] = ("run", "everything is computed again")
+_LOOKED_UP = 1_000  # Records at a time.
 
 
 @frozen
@@ -122,18 +124,35 @@ async def preview(ctx: RuntimeContext, plan: RunPlan) -> Plan:
 
 
 async def _missing(ctx: RuntimeContext, plan: RunPlan) -> Plan:
-    current = {
-        asset_plan.asset: frozenset(await ctx.store.current_keys(asset_plan.asset))
-        for asset_plan in plan.assets
-    }
+    current = {each.asset: frozenset(await ctx.store.current_keys(each.asset)) for each in plan.assets}
+    changed: dict[StepKey, str] = {}
+    for asset in plan.request.config:
+        other = await _of_other_config(ctx, plan, asset, current[asset])
+        current[asset] -= {key for _, key in other}
+        changed |= other
     reused = sum(plan.number(asset, key) is not None for asset, keys in current.items() for key in keys)
 
     def decide(_number: int, key: StepKey) -> tuple[_Action, str]:
         if key[1] in current[key[0]]:
             return "reuse", "it has a current value"
-        return "run", "it has no current value"
+        return "run", changed.get(key, "it has no current value")
 
     return Plan(plan, reused, decide)
+
+
+async def _of_other_config(
+    ctx: RuntimeContext, plan: RunPlan, asset: str, keys: frozenset[str | None]
+) -> dict[StepKey, str]:
+    """The steps whose values were computed with another config than the one that the run is given, and how."""
+    now = plan.configs[asset].record
+    wanted = [(asset, key) for key in keys if plan.number(asset, key) is not None]
+    changed: dict[StepKey, str] = {}
+    for first in range(0, len(wanted), _LOOKED_UP):
+        found = await ctx.store.current(wanted[first : first + _LOOKED_UP])
+        for key, record in found.items():
+            if (how := changed_config(record.config, now)) is not None:
+                changed[key] = how
+    return changed
 
 
 async def _stale(ctx: RuntimeContext, plan: RunPlan) -> Plan:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import logging
-from typing import TYPE_CHECKING, Any, get_args
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, Final, get_args
 
 from flowstone.assets.asset import Asset
 from flowstone.assets.dynamic_partitions import DynamicPartitions
@@ -13,6 +14,7 @@ from flowstone.assets.partition_keys import encode_partition
 from flowstone.assets.signature import innermost
 from flowstone.errors import AssetNotFound, PartitionError
 from flowstone.runs.records import Refresh, RunRequest
+from flowstone.runs.run_config import given
 from flowstone.store.json_safe import safe_text
 
 if TYPE_CHECKING:
@@ -36,6 +38,7 @@ __all__ = [
 
 _log = logging.getLogger(__name__)
 
+_NO_CONFIG: Final[Mapping[str, Mapping[str, Any]]] = MappingProxyType({})
 _LONGEST_KEY = 200
 _MOST = 2**31 - 1
 _HIGHEST_PRIORITY = 2**31 - 1  # What a column of a database holds.
@@ -99,7 +102,12 @@ def encoded(view: PartitionView, asset: str, partition: object) -> str | None:
 
 
 def materialize_request(
-    view: PartitionView, asset: str, partition: object, timeout: float | None, tags: Mapping[str, str]
+    view: PartitionView,
+    asset: str,
+    partition: object,
+    timeout: float | None,
+    tags: Mapping[str, str],
+    config: object = None,
 ) -> RunRequest:
     """This asset only."""
     return RunRequest(
@@ -109,6 +117,7 @@ def materialize_request(
         timeout=_positive("timeout", timeout),
         tags=_checked_tags(tags),
         partitioned=view.graph[asset].partitions is not None,
+        config=_NO_CONFIG if config is None else given(view.graph, asset, config),
     )
 
 
@@ -122,6 +131,7 @@ def run_request(
     timeout: float | None,
     tags: Mapping[str, str],
     upstream: bool = True,
+    config: object = None,
 ) -> RunRequest:
     """The asset and everything upstream, or the asset alone."""
     return RunRequest(
@@ -135,6 +145,7 @@ def run_request(
         tags=_checked_tags(tags),
         as_of=view.now.isoformat(),
         partitioned=view.graph[asset].partitions is not None,
+        config=_NO_CONFIG if config is None else given(view.graph, asset, config),
     )
 
 
@@ -149,6 +160,7 @@ def backfill_request(
     upstream: bool,
     refresh: Refresh,
     tags: Mapping[str, str],
+    config: object = None,
 ) -> RunRequest:
     """Many partitions of one asset, with or without its upstream."""
     keys, span = _selection(view, asset, partitions, start, end)
@@ -165,6 +177,7 @@ def backfill_request(
         tags=_checked_tags(tags),
         as_of=view.now.isoformat(),
         partitioned=view.graph[asset].partitions is not None,
+        config=_NO_CONFIG if config is None else given(view.graph, asset, config),
     )
 
 

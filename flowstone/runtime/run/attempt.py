@@ -86,6 +86,7 @@ class Attempt:
         over: Set when its task has ended, by whatever means; nothing may be recorded from then on.
         inputs: The upstream values that were loaded for it.
         started_at: When it started, or None.
+        config: All fields of the config that its function takes, as JSON, or None.
         progress: The fraction and the message that its function gave last.
         admitted: Whether it counts against `max_concurrency`: not while it waits for runs of its own.
         thread: The call of its function, if that is synchronous and under way.
@@ -103,6 +104,7 @@ class Attempt:
     slot_waiters: tuple[asyncio.Future[None], ...] = ()
     on_over: Callable[[Attempt, AttemptEnd | None, Exit], None] | None = None
     started_at: datetime | None = None
+    config: Mapping[str, Any] | None = None
     inputs: tuple[Input, ...] = ()
     progress: tuple[float | None, str | None] = _NO_PROGRESS
     thread: ThreadCall[Outcome] | None = None
@@ -135,6 +137,8 @@ class Attempt:
         self._ctx = ctx
         self._plan = plan
         self._failed_before = failed
+        if self.asset.config_parameter is not None:
+            self.config = plan.configs[self.asset_name].record
 
     @property
     def name(self) -> str:
@@ -257,6 +261,8 @@ class Attempt:
             return describe(error, asset.retry, "io")
         for given in asset.resource_parameters:
             arguments[given.parameter] = resources[given.resource]
+        if asset.config_parameter is not None:
+            arguments[asset.config_parameter.parameter] = self._plan.configs[asset.name].value
         context = self._context(resources, await self._answers())
         if asset.context_parameter is not None:
             arguments[asset.context_parameter] = context

@@ -86,6 +86,7 @@ class MemoryAttempt(Attempt):
             or asset.timeout is not None
             or asset.requires
             or asset.is_constant
+            or asset.config_parameter is not None
             or manager is None
             or manager.memory is None
         ):

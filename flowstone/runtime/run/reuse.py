@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from flowstone.assets.partition_labels import step_label
 from flowstone.runs import endings
 from flowstone.runs.freshness import stale_reason
+from flowstone.runs.run_config import changed_config
 from flowstone.runtime.run.inputs import needs_of
 
 if TYPE_CHECKING:
@@ -68,8 +69,12 @@ async def reason_to_run(
     asset_plan = plan.of(step)
     if current is None:
         return "it has no current value"
+    config = plan.configs.get(asset_plan.asset) if plan.configs else None
+    recorded = None if config is None else config.record
     if asset_plan.refresh == "missing":
-        return None
+        # Of a config that the run was given, there is a value only if it was computed with that one.
+        given = asset_plan.asset in plan.request.config
+        return changed_config(current.config, recorded) if given else None
     if asset_plan.refresh == "all":
         return "everything is computed again"
     asset = plan.graph.assets[asset_plan.asset]
@@ -80,7 +85,7 @@ async def reason_to_run(
             if key in pending:
                 return f"upstream {step_label(*key)} will be computed again"
     upstream = await ctx.store.current(keys) if keys else {}
-    return stale_reason(current, asset.version, {key: upstream.get(key) for key in keys})
+    return stale_reason(current, asset.version, {key: upstream.get(key) for key in keys}, recorded)
 
 
 def _key(plan: RunPlan, step: int) -> StepKey:

@@ -1,7 +1,7 @@
 """Rows of the database as records, and records as the columns of a row.
 
-A materialization has a column for what people search by; metadata, failure and inputs share one JSON column that
-is NULL where there is nothing to say, which is nearly always. Times without a zone are taken as UTC.
+A materialization has a column for what people search by; metadata, failure, inputs and config share one JSON
+column that is NULL where there is nothing to say, which is nearly always. Times without a zone are taken as UTC.
 """
 
 from __future__ import annotations
@@ -181,7 +181,7 @@ def ending_texts(event: Ending) -> tuple[str | None, ...]:
 
 
 def _details_text(record: Materialization) -> str | None:
-    if record.metadata or record.failure:
+    if record.metadata or record.failure or record.config is not None:
         return to_json(encode_details(record))
     return to_json({"inputs": encode_inputs(record.inputs)}) if record.inputs else None
 
@@ -213,6 +213,7 @@ def materialization_of(row: Mapping[str, Any]) -> Materialization:
         inputs,
         row["io"],
         row["size"],
+        rest.get("config"),
     )
 
 
