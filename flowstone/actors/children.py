@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from flowstone.actors.spawn import ShutdownTime
     from flowstone.actors.supervisor_context import SupervisorContext
 
-__all__ = ["Children", "Slot", "cause", "start_failed"]
+__all__ = ["Children", "Entry", "cause", "start_failed"]
 
 Between: TypeAlias = Literal["stopped", "restarting", "ignored"]
 
@@ -45,8 +45,8 @@ class _Census:
         self.dynamic = 0
 
 
-class Slot:
-    """One child: specification, stable reference, and the incarnation that runs, if any."""
+class Entry:
+    """One child of a supervisor: specification, stable reference, and the incarnation that runs, if any."""
 
     __slots__ = (
         "_census",
@@ -135,118 +135,118 @@ class Slot:
 
 
 class Children:
-    """The slots of one supervisor, in start order. Only the supervisor's own task starts and stops them.
+    """The entries of one supervisor, in start order. Only the supervisor's own task starts and stops them.
 
     Args:
         own: The supervisor's context.
         heard: Called when a child that had started ends by itself, or after it was stopped.
     """
 
-    def __init__(self, own: SupervisorContext, heard: Callable[[Slot, Process], None]) -> None:
-        self.slots: dict[str, Slot] = {}
+    def __init__(self, own: SupervisorContext, heard: Callable[[Entry, Process], None]) -> None:
+        self.entries: dict[str, Entry] = {}
         self.census = _Census()
-        self.engaged: Slot | None = None
+        self.engaged: Entry | None = None
         """The child that the supervisor waits for just now: it starts or stops."""
         self._own = own
-        self._heard: Callable[[Slot, Process], None] | None = heard
+        self._heard: Callable[[Entry, Process], None] | None = heard
 
-    def add(self, child: Child[Any], *, dynamic: bool) -> Slot:
-        slot = self.slots[child.name] = Slot(child, self.census, dynamic=dynamic)
-        return slot
+    def add(self, child: Child[Any], *, dynamic: bool) -> Entry:
+        entry = self.entries[child.name] = Entry(child, self.census, dynamic=dynamic)
+        return entry
 
-    def remove(self, slot: Slot) -> None:
-        slot.become(None)
-        if self.slots.get(slot.child.name) is slot:
-            del self.slots[slot.child.name]
+    def remove(self, entry: Entry) -> None:
+        entry.become(None)
+        if self.entries.get(entry.child.name) is entry:
+            del self.entries[entry.child.name]
 
-    async def start(self, slot: Slot) -> BaseException | None:
+    async def start(self, entry: Entry) -> BaseException | None:
         """Start a child and wait until it is ready; what went wrong is returned."""
-        made = await self._make(slot)
+        made = await self._make(entry)
         if made is None:
-            slot.become(None, "ignored")
+            entry.become(None, "ignored")
             return None
-        process = self._fill(slot, made)
+        process = self._fill(entry, made)
         if isinstance(process, Failure):
             return process.error
-        if await self._launch(process, slot):
-            if slot.child.restart == "temporary":
-                slot.forget_make()
+        if await self._launch(process, entry):
+            if entry.child.restart == "temporary":
+                entry.forget_make()
             return None
-        slot.become(None)
+        entry.become(None)
         return cause(process)
 
-    async def _make(self, slot: Slot) -> object:
+    async def _make(self, entry: Entry) -> object:
         """What `make` returns, awaited if need be, or a Failure."""
         try:
-            made: Any = slot.child.make()
+            made: Any = entry.child.make()
         except BaseException as error:
             return Failure(error)
         if not hasattr(made, "__await__"):
             return made
-        making = _Making(slot.child.name, self._own, made)
-        slot.become(making)
-        if await self._launch(making, slot):
+        making = _Making(entry.child.name, self._own, made)
+        entry.become(making)
+        if await self._launch(making, entry):
             return making.result
-        slot.become(None)
+        entry.become(None)
         return Failure(cause(making))
 
-    def _fill(self, slot: Slot, made: object) -> Process | Failure:
+    def _fill(self, entry: Entry, made: object) -> Process | Failure:
         if isinstance(made, Failure):
             return made
         try:
-            if made is slot.previous:
+            if made is entry.previous:
                 raise TypeError(
-                    f"{slot.child.name}: make() returned the instance that ended; build a fresh one."
+                    f"{entry.child.name}: make() returned the instance that ended; build a fresh one."
                 )
-            process = slot.fill(made, self._own)
+            process = entry.fill(made, self._own)
         except BaseException as error:
             return Failure(error)
-        process.on_exit = partial(self._ended, slot)
-        slot.previous = None
+        process.on_exit = partial(self._ended, entry)
+        entry.previous = None
         return process
 
-    async def _launch(self, process: Process, slot: Slot) -> bool:
-        self.engaged = slot
+    async def _launch(self, process: Process, entry: Entry) -> bool:
+        self.engaged = entry
         process.launch(asyncio.get_running_loop())
         ready = process.initialised or await process.ready()
         self.engaged = None
         return ready
 
-    def _ended(self, slot: Slot, process: Process) -> None:
-        if slot.child.on_exit is not None and process.exit is not None:
-            self._own.call(slot.child.name, slot.child.on_exit, process.exit)
+    def _ended(self, entry: Entry, process: Process) -> None:
+        if entry.child.on_exit is not None and process.exit is not None:
+            self._own.call(entry.child.name, entry.child.on_exit, process.exit)
         if process.initialised and self._heard is not None:
-            self._heard(slot, process)
+            self._heard(entry, process)
 
-    async def terminate(self, slot: Slot) -> None:
+    async def terminate(self, entry: Entry) -> None:
         """Stop a child, if it runs, and wait for its end. A temporary one is gone from the list then."""
-        process = slot.process
-        slot.become(process)
+        process = entry.process
+        entry.become(process)
         if process is not None:
-            self.engaged = slot
-            process.begin_stop(slot.shutdown)
+            self.engaged = entry
+            process.begin_stop(entry.shutdown)
             ending = process.exit or await process.down()
             self.engaged = None
-            self._stopped(slot, ending)
-        if slot.child.restart == "temporary":
-            self.remove(slot)
+            self._stopped(entry, ending)
+        if entry.child.restart == "temporary":
+            self.remove(entry)
 
-    def _stopped(self, slot: Slot, ending: Exit) -> None:
-        slot.become(None)
-        meant = ending.clean or (isinstance(ending, Killed) and slot.shutdown == "kill")
+    def _stopped(self, entry: Entry, ending: Exit) -> None:
+        entry.become(None)
+        meant = ending.clean or (isinstance(ending, Killed) and entry.shutdown == "kill")
         if not meant:
-            self._own.report("shutdown_error", slot.child.name, ending)
+            self._own.report("shutdown_error", entry.child.name, ending)
 
     async def terminate_all(self) -> None:
         """Those started dynamically together, then the others in reverse; may be called again."""
-        together = [slot for slot in self.slots.values() if slot.dynamic and slot.process is not None]
-        for slot in together:
-            if slot.process is not None:
-                slot.process.begin_stop(slot.shutdown)
-        for slot in together:
-            await self.terminate(slot)
-        for slot in reversed(list(self.slots.values())):
-            await self.terminate(slot)
+        together = [entry for entry in self.entries.values() if entry.dynamic and entry.process is not None]
+        for entry in together:
+            if entry.process is not None:
+                entry.process.begin_stop(entry.shutdown)
+        for entry in together:
+            await self.terminate(entry)
+        for entry in reversed(list(self.entries.values())):
+            await self.terminate(entry)
 
     def close(self) -> None:
         """The supervisor has ended: what becomes of a child that outlives it, nobody hears."""
@@ -254,9 +254,9 @@ class Children:
 
     def hurry(self) -> None:
         """Kill them all."""
-        for slot in self.slots.values():
-            if slot.process is not None:
-                slot.process.begin_stop("kill")
+        for entry in self.entries.values():
+            if entry.process is not None:
+                entry.process.begin_stop("kill")
 
 
 class _Making(TaskProcess):

@@ -10,7 +10,7 @@ from flowstone.errors import ChildError
 if TYPE_CHECKING:
     from collections.abc import Collection
 
-    from flowstone.actors.children import Slot
+    from flowstone.actors.children import Entry
 
 __all__ = ["already_there", "no_room", "not_found", "not_idle"]
 
@@ -18,14 +18,14 @@ _SHOWN = 20
 """Names in one sentence; a supervisor may have ten thousand."""
 
 
-def already_there(supervisor: str, slot: Slot) -> ChildError:
+def already_there(supervisor: str, entry: Entry) -> ChildError:
     """Started again under a name that is taken: by one that runs, or by one that does not, if only for a moment."""
-    name = slot.child.name
-    if slot.process is not None:
+    name = entry.child.name
+    if entry.process is not None:
         return ChildError(
             f"{supervisor} has a child {name} already: use another name.", name, "already_started"
         )
-    if slot.active:
+    if entry.active:
         remedy = "which is being restarted: wait for it, or stop_child() and delete_child() it first"
     else:
         remedy = "which does not run: restart_child() it, or delete_child() it first"
@@ -49,9 +49,9 @@ def not_found(supervisor: str, name: str, names: Collection[str]) -> ChildError:
     return ChildError(f"{supervisor} has no child {name}; it has: {shown}{more}.", name, "not_found")
 
 
-def not_idle(slot: Slot) -> ChildError:
+def not_idle(entry: Entry) -> ChildError:
     """It runs, or is about to."""
-    name = slot.child.name
-    if slot.process is not None:
+    name = entry.child.name
+    if entry.process is not None:
         return ChildError(f"{name} is running: stop_child() it first.", name, "running")
     return ChildError(f"{name} is being restarted: stop_child() it first.", name, "restarting")

@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from flowstone.actors.actor import checkpoint
-from flowstone.actors.children import Children, Slot, cause, start_failed
+from flowstone.actors.children import Children, Entry, cause, start_failed
 from flowstone.actors.exits import Crashed, Exit, Shutdown, describe
 from flowstone.actors.messages import Failure
 from flowstone.actors.process import Process, TaskProcess
@@ -46,7 +46,7 @@ __all__ = ["SupervisorProcess"]
 class Exited:
     """A child ended by itself, or was heard of late."""
 
-    slot: Slot
+    entry: Entry
     process: Process
     instance: object
 
@@ -55,7 +55,7 @@ class Exited:
 class TryAgain:
     """A start failed during a restart."""
 
-    slot: Slot
+    entry: Entry
     error: BaseException
 
 
@@ -118,16 +118,16 @@ class SupervisorProcess(TaskProcess):
         return ending
 
     async def _start_all(self) -> None:
-        specs, self._specs = self._specs, ()  # It runs once, and what it needs is in the slots.
-        slots = [self.children.add(child, dynamic=False) for child in specs]
+        specs, self._specs = self._specs, ()  # It runs once, and what it needs is in the entries.
+        entries = [self.children.add(child, dynamic=False) for child in specs]
         del specs
-        for slot in slots:
-            failed = self._interrupted() if self._stopping else await self.children.start(slot)
+        for entry in entries:
+            failed = self._interrupted() if self._stopping else await self.children.start(entry)
             if failed is not None:
-                self.own.report("start_failed", slot.child.name, Crashed(failed))
-                raise start_failed(slot.child.name, self.name, failed)
-            if slot.process is None and slot.child.restart == "temporary":
-                self.children.remove(slot)
+                self.own.report("start_failed", entry.child.name, Crashed(failed))
+                raise start_failed(entry.child.name, self.name, failed)
+            if entry.process is None and entry.child.restart == "temporary":
+                self.children.remove(entry)
 
     def _interrupted(self) -> BaseException:
         return ActorDown(f"{self.name} was stopped while it started.", self.name)
@@ -145,12 +145,12 @@ class SupervisorProcess(TaskProcess):
 
     async def _react(self, event: Exited | TryAgain | Ask) -> Exit | None:
         match event:
-            case Exited(slot, process, instance):
+            case Exited(entry, process, instance):
                 # Stopped by us in the meantime: its end was dealt with there.
-                return await self._exited(slot, process, instance) if slot.process is process else None
-            case TryAgain(slot, error):
+                return await self._exited(entry, process, instance) if entry.process is process else None
+            case TryAgain(entry, error):
                 await checkpoint()
-                return await self._restart(slot, error) if slot.between == "restarting" else None
+                return await self._restart(entry, error) if entry.between == "restarting" else None
             case Ask(action, answer):
                 if not answer.done():
                     await self._answer(action, answer)
@@ -188,22 +188,22 @@ class SupervisorProcess(TaskProcess):
 
     # Ends and restarts --------------------------------------------------------------------------------------
 
-    async def _exited(self, slot: Slot, process: Process, instance: object) -> Exit | None:
+    async def _exited(self, entry: Entry, process: Process, instance: object) -> Exit | None:
         how = process.exit
         assert how is not None
-        slot.become(None)
+        entry.become(None)
         if not how.clean:
-            self.own.report("crashed", slot.child.name, how)
-        elif slot.child.restart == "permanent":
-            self.own.report("ended", slot.child.name, how)
-        if restarts(slot.child.restart, how):
-            slot.previous = instance
-            return await self._restart(slot, cause(process))
-        if slot.child.restart == "temporary":
-            self.children.remove(slot)
-        return self._auto_shutdown(slot)
+            self.own.report("crashed", entry.child.name, how)
+        elif entry.child.restart == "permanent":
+            self.own.report("ended", entry.child.name, how)
+        if restarts(entry.child.restart, how):
+            entry.previous = instance
+            return await self._restart(entry, cause(process))
+        if entry.child.restart == "temporary":
+            self.children.remove(entry)
+        return self._auto_shutdown(entry)
 
-    def _auto_shutdown(self, ended: Slot) -> Exit | None:
+    def _auto_shutdown(self, ended: Entry) -> Exit | None:
         mode = self._rules.auto_shutdown
         if not ended.child.significant or mode == "never":
             return None
@@ -211,18 +211,18 @@ class SupervisorProcess(TaskProcess):
             return None
         return Shutdown()
 
-    async def _restart(self, slot: Slot, error: BaseException) -> Exit | None:
-        slot.become(None, "restarting")
+    async def _restart(self, entry: Entry, error: BaseException) -> Exit | None:
+        entry.become(None, "restarting")
         if not self._intensity.allows(self.own.clock.monotonic()):
-            return self._give_up(slot, error)
-        group = affected(self._rules.strategy, self.children.slots.values(), slot)
+            return self._give_up(entry, error)
+        group = affected(self._rules.strategy, self.children.entries.values(), entry)
         for other in group:
-            if other is not slot:
+            if other is not entry:
                 await self.children.terminate(other)
         for each in reversed(group):
             if self._stopping:
                 return None
-            if self.children.slots.get(each.child.name) is not each:
+            if self.children.entries.get(each.child.name) is not each:
                 continue  # Temporary: gone with the group.
             failed = await self.children.start(each)
             if failed is not None:
@@ -233,34 +233,34 @@ class SupervisorProcess(TaskProcess):
             each.restarts += each.process is not None
         return None
 
-    def _give_up(self, slot: Slot, error: BaseException) -> Exit:
+    def _give_up(self, entry: Entry, error: BaseException) -> Exit:
         limits = f"max_restarts={self._intensity.max_restarts} within={self._intensity.within} s"
         self.gave_up = SupervisorGaveUp(
-            f"{self.own.path} gave up: {slot.child.name} failed too often ({limits}); "
+            f"{self.own.path} gave up: {entry.child.name} failed too often ({limits}); "
             f"last: {describe(error)}.",
             self.name,
             error,
         )
         self.gave_up.__cause__ = error
-        self.own.report("gave_up", slot.child.name, Crashed(error))
-        self.children.remove(slot)
+        self.own.report("gave_up", entry.child.name, Crashed(error))
+        self.children.remove(entry)
         return Shutdown(self.gave_up)
 
     # Requests -----------------------------------------------------------------------------------------------
 
     async def start_child(self, child: Child[Any]) -> Ref[Any]:
-        known = self.children.slots.get(child.name)
+        known = self.children.entries.get(child.name)
         if known is not None:
             raise already_there(self.name, known)
         self._room_for(child.name)
-        slot = self.children.add(child, dynamic=True)
-        failed = await self.children.start(slot)
+        entry = self.children.add(child, dynamic=True)
+        failed = await self.children.start(entry)
         if failed is not None:
-            self.children.remove(slot)
+            self.children.remove(entry)
             raise start_failed(child.name, self.name, failed)
-        if slot.process is None and child.restart == "temporary":
-            self.children.remove(slot)
-        return slot.ref
+        if entry.process is None and child.restart == "temporary":
+            self.children.remove(entry)
+        return entry.ref
 
     def _room_for(self, name: str) -> None:
         limit = self._rules.max_children
@@ -268,31 +268,31 @@ class SupervisorProcess(TaskProcess):
             raise no_room(self.name, name, limit)
 
     async def stop_child(self, name: str) -> None:
-        await self.children.terminate(self.slot(name))
+        await self.children.terminate(self.entry(name))
 
     async def restart_child(self, name: str) -> Ref[Any]:
-        slot = self._idle(name)
-        if slot.dynamic:
+        entry = self._idle(name)
+        if entry.dynamic:
             self._room_for(name)
-        failed = await self.children.start(slot)
+        failed = await self.children.start(entry)
         if failed is not None:
             raise start_failed(name, self.name, failed)
-        return slot.ref
+        return entry.ref
 
     async def delete_child(self, name: str) -> None:
         self.children.remove(self._idle(name))
 
-    def slot(self, name: str) -> Slot:
-        found = self.children.slots.get(name)
+    def entry(self, name: str) -> Entry:
+        found = self.children.entries.get(name)
         if found is None:
-            raise not_found(self.name, name, self.children.slots)
+            raise not_found(self.name, name, self.children.entries)
         return found
 
-    def _idle(self, name: str) -> Slot:
-        slot = self.slot(name)
-        if slot.active:
-            raise not_idle(slot)
-        return slot
+    def _idle(self, name: str) -> Entry:
+        entry = self.entry(name)
+        if entry.active:
+            raise not_idle(entry)
+        return entry
 
     async def ask(self, action: Callable[[], Awaitable[Any]]) -> Any:
         """Have the supervisor's task do something and wait for the answer."""
@@ -316,8 +316,8 @@ class SupervisorProcess(TaskProcess):
 
     # The inbox, and the stop --------------------------------------------------------------------------------
 
-    def _heard(self, slot: Slot, process: Process) -> None:
-        self._tell(Exited(slot, process, process.instance))
+    def _heard(self, entry: Entry, process: Process) -> None:
+        self._tell(Exited(entry, process, process.instance))
 
     def _tell(self, event: Exited | TryAgain | Ask) -> None:
         self._inbox.append(event)
@@ -330,9 +330,9 @@ class SupervisorProcess(TaskProcess):
 
     def _ask(self) -> bool:
         self._stopping = True
-        slot = self.children.engaged
-        if slot is not None and slot.process is not None and not slot.process.initialised:
-            slot.process.begin_stop(slot.shutdown)
+        entry = self.children.engaged
+        if entry is not None and entry.process is not None and not entry.process.initialised:
+            entry.process.begin_stop(entry.shutdown)
         self._wake()
         return True
 
@@ -355,7 +355,7 @@ class SupervisorProcess(TaskProcess):
             state=self.state,
             restarts=restarts,
             mailbox_depth=len(self._inbox),
-            children=tuple(slot.info() for slot in self.children.slots.values()),
+            children=tuple(entry.info() for entry in self.children.entries.values()),
             abandoned=self.own.abandoned,
             detail=self._rules.strategy,
         )

@@ -149,17 +149,17 @@ class Supervisor(Supervised):
             ChildError: `not_found`.
             ActorDown: The supervisor has not been started.
         """
-        return self._started().slot(name).ref
+        return self._started().entry(name).ref
 
     def count_children(self) -> ChildCount:
         """How many children there are, and of what sort."""
-        slots = () if self._process is None else tuple(self._process.children.slots.values())
-        supervisors = sum(slot.kind in {"supervisor", "tasks"} for slot in slots)
+        entries = () if self._process is None else tuple(self._process.children.entries.values())
+        supervisors = sum(entry.kind in {"supervisor", "tasks"} for entry in entries)
         return ChildCount(
-            specs=len(slots),
-            active=sum(slot.process is not None for slot in slots),
+            specs=len(entries),
+            active=sum(entry.process is not None for entry in entries),
             supervisors=supervisors,
-            workers=len(slots) - supervisors,
+            workers=len(entries) - supervisors,
         )
 
     def tree(self) -> ProcessInfo:
@@ -184,8 +184,8 @@ class Supervisor(Supervised):
         process = self._started()
         require_loop(process.own.loop, self.name)
         children = process.children
-        slots = (children.engaged, None if stops is None else children.slots.get(stops))
-        waits_for = {slot.process for slot in slots if slot is not None and slot.process is not None}
+        entries = (children.engaged, None if stops is None else children.entries.get(stops))
+        waits_for = {entry.process for entry in entries if entry is not None and entry.process is not None}
         caller: Any = current()
         while caller is not None and isinstance(caller, Process):
             if caller in waits_for:

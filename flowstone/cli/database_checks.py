@@ -138,12 +138,12 @@ def _durability(facts: Diagnosis) -> Iterator[Check]:
 def _notifications(facts: Diagnosis) -> Check:
     if facts.pooled:
         return Check(
-            "notices",
+            "notifications",
             "note",
             "a pooler stands between and LISTEN does not work: nodes look twice a second instead",
             "Connect to the server itself, or pool by session, if half a second matters.",
         )
-    return Check("notices", "ok", "arrive at once")
+    return Check("notifications", "ok", "arrive at once")
 
 
 def _clock(facts: Diagnosis) -> Check:

@@ -308,7 +308,7 @@ class RunState:
             case StepReused() if self._states[step] == CHECKING and self._batches.checked(step):
                 self._finish_step(step, REUSED)
             case StepSkipped() | StepCancelled() if self._batches.recorded(step):
-                self._settle(step)
+                self._close(step)
             case StepFailed() | StepCancelled() | StepRetried() | StepWaiting() | StepWoken():
                 if event.attempt == self._attempts.of(step):
                     self._attempt_changed(event, step)
@@ -428,7 +428,7 @@ class RunState:
                 self._inputs_ready(waiter, self._starts.unblocked)
         else:
             self._drop_waiters(step)
-        self._settle(step)
+        self._close(step)
 
     def _drop_waiters(self, cause: int) -> None:
         """What waits for a failed step is skipped, for a cancelled one cancelled, and so on downstream."""
@@ -460,7 +460,7 @@ class RunState:
         self._attempts.forget(step)
         self._batches.to_cancel.append(step)
 
-    def _settle(self, step: int) -> None:
+    def _close(self, step: int) -> None:
         self._open -= 1
         window = self._window
         if window.bounded:

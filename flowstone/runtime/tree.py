@@ -7,17 +7,17 @@
     │  ├─ io_managers      one_for_one: one process per IO manager
     │  ├─ resources        one_for_one: one process per resource; torn down in reverse order
     │  └─ events           fan-out to subscribers
-    ├─ runs              dynamic: one supervisor per run (run_tree.py), temporary
+    ├─ runs              dynamic: one supervisor per run (run/tree.py), temporary
     │  └─ <run id>         one_for_all
     │     ├─ steps           one task per attempt: user code meets us here
     │     └─ coordinator     significant: drives the pure state machine
-    ├─ cluster           rest_for_one; only where several nodes share the store (cluster_tree.py)
+    ├─ cluster           rest_for_one; only where several nodes share the store (cluster/tree.py)
     │  ├─ notifications    hears what other nodes say
     │  ├─ membership       joins, watches the other nodes, gives up what was lost, leaves
     │  ├─ cancellations    stops runs that were cancelled on another node
     │  ├─ wake_ups         tells runs that steps of theirs were woken
     │  ├─ timekeeper       wakes what waits for an instant, on one node for all
-    │  ├─ leases           one_for_all; only in a worker, as the next
+    │  ├─ leases           one_for_all; only with `worker=True`, as the next
     │  │  ├─ steps           one task per attempt that is executed for another node
     │  │  └─ executor        takes the step leases given to this node
     │  └─ queue            takes runs out of the queue

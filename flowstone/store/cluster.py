@@ -5,8 +5,8 @@ watches that number has seen none for the lease's length on a monotonic clock of
 be stepped has a say in who lives (`flowstone.runtime.ctx.peers`). A run has one owner, a node; each change of
 owner raises the run's `epoch`, and every write carries the epoch it was made under, so a former owner can record
 nothing. A *step lease* lets another node execute one attempt of one step; the owner decides, the other node
-only executes. A *notice* wakes somebody up. It carries no facts: a notice that is lost costs time, never truth,
-because everything a notice is about can also be found by looking (`Cluster.watch` says how often).
+only executes. A *notification* wakes somebody up. It carries no facts: one that is lost costs time, never truth,
+because everything it is about can also be found by looking (`Cluster.watch` says how often).
 
 Stores that only one process can hold have no cluster (`Store.cluster` is None).
 """
@@ -179,7 +179,7 @@ class Notification:
             on, subject: the run), `deadline` (something waits until an instant before all others), `finished`
             (subject: the run),
             `nodes` (a node joined or left), `tree` (somebody wants to see trees; subject: a node, or empty
-            for all), `look` (notices may have been lost: look at everything).
+            for all), `look` (notifications may have been lost: look at everything).
         subject: What it is about.
     """
 
@@ -192,7 +192,7 @@ class Cluster(Protocol):
 
     @property
     def listens(self) -> bool:
-        """Whether notices arrive at once. If not (a pooler in the way), only `look` arrives, twice a second."""
+        """Whether notifications arrive at once. If not (behind a pooler), only `look` arrives, twice a second."""
 
     # Nodes --------------------------------------------------------------------------------------------------
 
@@ -325,16 +325,16 @@ class Cluster(Protocol):
     async def leases(self, node_id: str) -> Sequence[StepLease]:
         """The leases this node holds, oldest first.
 
-        A lease whose attempt has ended is among them until the owner of the run settles it.
+        A lease whose attempt has ended is among them until the owner of the run deletes it.
         """
 
     async def outstanding(self, run_id: str) -> Sequence[StepLease]:
-        """The leases of a run that nobody has settled, also those given by its former owners."""
+        """The leases that a run has, also those given by its former owners."""
 
     async def cancel_leases(self, run_id: str, keys: Collection[StepKey]) -> None:
         """Ask the nodes that execute these steps of a run to stop them."""
 
-    async def settle(self, run_id: str, keys: Collection[StepKey] | None) -> None:
+    async def delete_leases(self, run_id: str, keys: Collection[StepKey] | None) -> None:
         """Delete the leases of steps that have ended or were given up; None for all of the run."""
 
     async def endings(
@@ -351,14 +351,14 @@ class Cluster(Protocol):
     async def begun(self, run_id: str, attempts: Mapping[StepKey, int]) -> Collection[StepKey]:
         """Which of these attempts have a recorded start."""
 
-    # Notices ------------------------------------------------------------------------------------------------
+    # Notifications ------------------------------------------------------------------------------------------
 
     def watch(self, heard: Callable[[Notification], None]) -> AbstractContextManager[None]:
-        """Have `heard` called on this event loop for each notice, until the block ends.
+        """Have `heard` called on this event loop for each notification, until the block ends.
 
-        `Notice("look")` comes when the connection was lost and is back, and otherwise once a second
+        `Notification("look")` comes when the connection was lost and is back, and otherwise once a second
         (twice where `listens` is False): whoever looks then at everything misses nothing.
         """
 
-    async def tell(self, notice: Notification) -> None:
-        """Send a notice to every node."""
+    async def tell(self, notification: Notification) -> None:
+        """Send a notification to every node."""

@@ -117,7 +117,7 @@ class History:
         run = self._writable(run_id)
         wait = self.waits.open_one(run_id, step, name, now)
         self._wake(run, wait, now)
-        return self.waits.settle(wait, "answered", answer, now)
+        return self.waits.close(wait, "answered", answer, now)
 
     def expire(self, now: datetime, runs: Collection[str] | None, limit: int) -> list[Event]:
         """End waits whose deadline has passed, and have parked runs cancelled whose timeout is over; so many."""
@@ -125,7 +125,7 @@ class History:
         told: list[Event] = []
         for wait in due:
             told.append(self._wake(self._runs[wait.run_id], wait, now))
-            self.waits.settle(wait, "answered" if wait.kind == "sleep" else "expired", None, now)
+            self.waits.close(wait, "answered" if wait.kind == "sleep" else "expired", None, now)
         for run_id in overdue:
             run = self._runs[run_id]
             if run.unpark():

@@ -47,16 +47,16 @@ class WaitLedger:
         """A step was woken otherwise than by an answer to its wait."""
         wait = self.find(event.run_id, (event.asset, event.partition_key), event.name)
         if wait is not None and wait.status == "open":
-            self.settle(wait, "answered", None, event.at)
+            self.close(wait, "answered", None, event.at)
 
-    def settle(self, wait: Wait, status: WaitStatus, answer: Any, at: datetime) -> Wait:
+    def close(self, wait: Wait, status: WaitStatus, answer: Any, at: datetime) -> Wait:
         """End an open wait."""
         place = (wait.run_id, *wait.step, wait.name)
-        settled = Wait(*place, wait.kind, wait.attempt, wait.asked_at, wait.deadline, status, answer, at)
-        self._of_run[wait.run_id][wait.step][wait.name] = settled
+        closed = Wait(*place, wait.kind, wait.attempt, wait.asked_at, wait.deadline, status, answer, at)
+        self._of_run[wait.run_id][wait.step][wait.name] = closed
         self._open[wait.run_id] -= 1
         self._leave(wait)
-        return settled
+        return closed
 
     def park(self, run_id: str, deadline: datetime | None) -> None:
         """A run is parked, and its timeout is over at this instant."""

@@ -65,9 +65,9 @@ class World:
     def counted(self):
         """What the supervisor counts as it goes must be what there is."""
         children = self.root._process.children
-        active = [slot for slot in children.slots.values() if slot.active]
-        assert children.census.dynamic == sum(slot.dynamic for slot in active)
-        assert children.census.significant == sum(slot.child.significant for slot in active)
+        active = [entry for entry in children.entries.values() if entry.active]
+        assert children.census.dynamic == sum(entry.dynamic for entry in active)
+        assert children.census.significant == sum(entry.child.significant for entry in active)
 
     async def act(self, step):
         """One thing happens; what a user would be told is no failure."""

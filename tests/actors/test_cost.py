@@ -148,8 +148,8 @@ async def cost(action, strategy, others):
     async with Supervisor(children, clock=clock, on_report=str, **options) as root:
         for _ in range(others):
             root.child("tasks").instance.start("sleeper", asyncio.sleep(10_000))
-        slots = root._process.children.slots = Watched(root._process.children.slots)
-        assert len(slots) == others + 5
+        entries = root._process.children.entries = Watched(root._process.children.entries)
+        assert len(entries) == others + 5
         await clock.settle()
         await action(root, clock)  # Whatever happens the first time only.
         with counted() as calls:

@@ -25,22 +25,22 @@ __all__ = ["FAULTS", "LONG"]
 LEASE: float = OPTIONS["lease"]
 
 
-async def kill_worker(world: World) -> None:
-    """One worker is killed; another process takes its place."""
-    worker = world.random.choice(world.workers)
-    worker.kill()
+async def kill_node(world: World) -> None:
+    """One node is killed; another process takes its place."""
+    node = world.random.choice(world.nodes)
+    node.kill()
     await asyncio.sleep(world.random.uniform(0, 2))
-    await worker.start()
+    await node.start()
 
 
-async def freeze_worker(world: World) -> None:
-    """SIGSTOP of a worker beyond its lease: it wakes up as a zombie."""
-    worker = world.random.choice(world.workers)
-    worker.send(signal.SIGSTOP)
+async def freeze_node(world: World) -> None:
+    """SIGSTOP of a node beyond its lease: it wakes up as a zombie."""
+    node = world.random.choice(world.nodes)
+    node.send(signal.SIGSTOP)
     try:
         await asyncio.sleep(LEASE * world.random.uniform(1.2, 2.5))
     finally:
-        worker.send(signal.SIGCONT)
+        node.send(signal.SIGCONT)
 
 
 async def kill_server(world: World) -> None:
@@ -61,7 +61,7 @@ async def end_connections(world: World) -> None:
 
 
 async def cut_wires(world: World) -> None:
-    """For a while, connections of some workers are cut at random bytes: of statements, of answers, of commits."""
+    """For a while, connections of some nodes are cut at random bytes: of statements, of answers, of commits."""
     world.proxy.cutting = True
     try:
         await asyncio.sleep(world.random.uniform(0.5, 2))
@@ -70,7 +70,7 @@ async def cut_wires(world: World) -> None:
 
 
 async def dead_wires(world: World) -> None:
-    """The connections of some workers go dead without a word, beyond their lease."""
+    """The connections of some nodes go dead without a word, beyond their lease."""
     world.proxy.hold()
     try:
         await asyncio.sleep(LEASE * world.random.uniform(1.2, 3))
@@ -96,9 +96,9 @@ async def outage(world: World, seconds: float) -> None:
         world.freeze(signal.SIGCONT)
 
 
-async def step_worker_clock(world: World) -> None:
-    """The wall clock of one worker is off for a while, by half a minute or by an hour."""
-    await _off(world, world.random.choice(world.workers).clock)
+async def step_node_clock(world: World) -> None:
+    """The wall clock of one node is off for a while, by half a minute or by an hour."""
+    await _off(world, world.random.choice(world.nodes).clock)
 
 
 async def step_database_clock(world: World) -> None:
@@ -116,14 +116,14 @@ async def _off(world: World, clock: Path) -> None:
 
 FAULTS: Mapping[str, Callable[[World], Awaitable[None]]] = MappingProxyType(
     {
-        "kill -9 of a worker": kill_worker,
-        "SIGSTOP of a worker past its lease": freeze_worker,
+        "kill -9 of a node": kill_node,
+        "SIGSTOP of a node past its lease": freeze_node,
         "kill -9 of the postmaster": kill_server,
         "terminated backends": end_connections,
         "connections cut at random bytes": cut_wires,
         "connections dead past the lease": dead_wires,
         "database silent past the lease": freeze_server,
-        "step of a worker's clock": step_worker_clock,
+        "step of a node's clock": step_node_clock,
     }
     | ({} if libfaketime() is None else {"step of the database's clock": step_database_clock})
 )

@@ -1,4 +1,4 @@
-"""A wire between a worker and Postgres that can be cut at any byte, or go dead without a word."""
+"""A wire between a node and Postgres that can be cut at any byte, or go dead without a word."""
 
 from __future__ import annotations
 

@@ -63,17 +63,17 @@ async def test_nothing_is_acknowledged_into_files_that_are_gone(fault):
 
 @pytest.mark.timeout(600)
 async def test_a_planted_bug_is_found():
-    """Values that come after their records do not load when a worker was killed in between."""
+    """Values that come after their records do not load when a node was killed in between."""
     report = Report()
     async with World(seed=1, mutant="values come after records") as world:
-        # How soon a worker has something to lose depends on the machine.
+        # How soon a node has something to lose depends on the machine.
         for spread in itertools.islice(itertools.cycle((0.8, 1.6, 3.2)), 24):
-            await one_round(world, report, ["kill -9 of a worker"] * 3, spread=spread, most=60)
+            await one_round(world, report, ["kill -9 of a node"] * 3, spread=spread, most=60)
             if report.broken:
                 break
     assert "does not load" in report.broken[0]
 
 
 def test_mutants_are_known():
-    """Each is of the database or of the workers."""
+    """Each is of the database or of the nodes."""
     assert len(MUTANTS) == len(set(MUTANTS)) >= 4

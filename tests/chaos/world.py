@@ -1,4 +1,4 @@
-"""One durable Postgres, worker processes on it, most of them behind a wire that can be cut, and a client."""
+"""One durable Postgres, nodes on it, most of them behind a wire that can be cut, and a client."""
 
 from __future__ import annotations
 
@@ -28,17 +28,17 @@ from tests.chaos.pipeline import OPTIONS, io_managers, make
 from tests.chaos.proxy import Proxy
 from tests.postgres import REAPER
 
-__all__ = ["Worker", "World"]
+__all__ = ["Node", "World"]
 
 ROOT = Path(__file__).parents[2]
 
 
-class Worker:
-    """A worker process, or its successor after a kill."""
+class Node:
+    """A node, or its successor after a kill."""
 
     def __init__(self, url: str, place: Path, number: int, mutant: str | None) -> None:
         self.clock = place / f"clock-{number}"
-        self._command = [sys.executable, "-m", "tests.chaos.worker", url, str(place), str(self.clock)]
+        self._command = [sys.executable, "-m", "tests.chaos.node", url, str(place), str(self.clock)]
         if mutant in IN_WORKERS:
             self._command.append(str(mutant))
         self._log = place / "log"
@@ -85,7 +85,7 @@ class World:
         self.place = Path(tempfile.mkdtemp(prefix="flowstone-chaos-"))
         self.place.chmod(0o755)
         self.server = EmbeddedServer(self.place / "pg")
-        self.workers: list[Worker] = []
+        self.nodes: list[Node] = []
 
     async def __aenter__(self) -> Self:
         async with (
@@ -128,12 +128,12 @@ class World:
         )
         await stack.enter_async_context(self.client)
         wire = self.url.replace(str(socket), str(self.proxy.place))
-        self.workers = [
-            Worker(url, self.place, number, self.mutant) for number, url in enumerate((wire, wire, self.url))
+        self.nodes = [
+            Node(url, self.place, number, self.mutant) for number, url in enumerate((wire, wire, self.url))
         ]
-        for worker in self.workers:
-            stack.callback(worker.kill)
-        await asyncio.gather(*(worker.start() for worker in self.workers))
+        for node in self.nodes:
+            stack.callback(node.kill)
+        await asyncio.gather(*(node.start() for node in self.nodes))
 
     async def _plant(self) -> None:
         connection = await asyncpg.connect(self.url)
@@ -170,7 +170,7 @@ class World:
                     os.kill(pid, number)
 
     async def restart_server(self) -> None:
-        """Nobody else would do it: workers use a plain URL."""
+        """Nobody else would do it: nodes use a plain URL."""
         await self.server.open()
 
 

@@ -62,7 +62,7 @@ def test_all_is_well():
         ({"settings": {**WELL.settings, "fsync": "off"}}, "durability", "wrong", "Turn fsync on"),
         ({"settings": {**WELL.settings, "synchronous_commit": "off"}}, "durability", "note", "Turn it on"),
         ({"settings": {**WELL.settings, "autovacuum": "off"}}, "vacuum", "wrong", "Turn it on"),
-        ({"pooled": True}, "notices", "note", "Connect to the server itself"),
+        ({"pooled": True}, "notifications", "note", "Connect to the server itself"),
         ({"clock_skew": -3.0}, "db clock", "note", "NTP"),
         ({"clock_skew": 300.0}, "db clock", "wrong", "NTP"),
         ({"connections": 80}, "connections", "note", "max_connections"),

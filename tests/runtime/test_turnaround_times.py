@@ -1,4 +1,4 @@
-"""When lending a step is worth the time that its lease takes."""
+"""When leasing a step is worth the time that its lease takes."""
 
 from __future__ import annotations
 
@@ -6,14 +6,14 @@ from flowstone.runtime.cluster.placement import TurnaroundTimes
 
 
 def test_nothing_known_is_worth_a_try():
-    """Each asset is lent until both sides have been measured."""
+    """Each asset is leased until both sides have been measured."""
     times = TurnaroundTimes()
-    assert times.worth_lending("a")
+    assert times.worth_leasing("a")
     times.took_here("a", 0.001)
-    assert times.worth_lending("a")
+    assert times.worth_leasing("a")
     times.took_elsewhere("a", 0.020)
-    assert not times.worth_lending("a")
-    assert times.worth_lending("b")
+    assert not times.worth_leasing("a")
+    assert times.worth_leasing("b")
 
 
 def test_long_steps_are_lent():
@@ -21,7 +21,7 @@ def test_long_steps_are_lent():
     times = TurnaroundTimes()
     times.took_here("a", 0.030)
     times.took_elsewhere("a", 0.100)
-    assert times.worth_lending("a")
+    assert times.worth_leasing("a")
 
 
 def test_now_and_then_one_is_lent_to_see():
@@ -29,11 +29,11 @@ def test_now_and_then_one_is_lent_to_see():
     times = TurnaroundTimes()
     times.took_here("a", 0.005)
     times.took_elsewhere("a", 1.0)
-    lent = [times.worth_lending("a") for _ in range(640)]
-    assert sum(lent) == 10
+    leased = [times.worth_leasing("a") for _ in range(640)]
+    assert sum(leased) == 10
     for _ in range(40):
         times.took_elsewhere("a", 0.009)
-    assert all(times.worth_lending("a") for _ in range(640))
+    assert all(times.worth_leasing("a") for _ in range(640))
 
 
 def test_a_node_that_becomes_slow_lends_again():
@@ -41,7 +41,7 @@ def test_a_node_that_becomes_slow_lends_again():
     times = TurnaroundTimes()
     times.took_here("a", 0.005)
     times.took_elsewhere("a", 0.020)
-    assert not times.worth_lending("a")
+    assert not times.worth_leasing("a")
     for _ in range(5):
         times.took_here("a", 0.050)
-    assert times.worth_lending("a")
+    assert times.worth_leasing("a")

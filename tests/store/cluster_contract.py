@@ -6,7 +6,7 @@ Map of this file
     ownership       orphans, what a node owns
     cancelling
     step leases     giving, cancelling, settling, what became of an attempt
-    notices
+    notifications
 """
 
 from __future__ import annotations
@@ -80,8 +80,8 @@ class Heard:
     def __init__(self) -> None:
         self.notifications: list[Notification] = []
 
-    def __contains__(self, notice: Notification) -> bool:
-        return notice in self.notifications
+    def __contains__(self, notification: Notification) -> bool:
+        return notification in self.notifications
 
     def of(self, store):
         return store.cluster.watch(self.notifications.append)
@@ -458,20 +458,20 @@ class ClusterContract:
         await first.grant([lease("a", attempt=2)])
         assert await first.refused("run-1") == {}
         await second.refuse("run-1", ("a", None), 2, "too long")
-        await first.settle("run-1", [("a", None)])
+        await first.delete_leases("run-1", [("a", None)])
         assert await first.refused("run-1") == {}
 
     async def test_a_node_sees_its_leases(self, owned):
-        """Those given to it, oldest first, until they are settled."""
+        """Those given to it, oldest first, until they are deleted."""
         first, second = owned
         await first.grant([lease("a"), lease("b", "k"), lease("c", to="n1")])
         await first.grant([lease("d")])
         assert list(await second.leases("n2")) == [lease("a"), lease("b", "k"), lease("d")]
         assert list(await second.leases("n1")) == [lease("c", to="n1")]
-        await first.settle("run-1", [("b", "k"), ("d", None), ("unknown", None)])
+        await first.delete_leases("run-1", [("b", "k"), ("d", None), ("unknown", None)])
         assert list(await second.leases("n2")) == [lease("a")]
         assert {each.asset for each in await second.outstanding("run-1")} == {"a", "c"}
-        await first.settle("run-1", None)
+        await first.delete_leases("run-1", None)
         assert list(await second.outstanding("run-1")) == []
 
     async def test_granting_again_replaces(self, owned):
@@ -495,7 +495,7 @@ class ClusterContract:
             await second.grant([lease("b", epoch=2, to="n1")])
 
     async def test_a_lease_is_cancelled(self, owned):
-        """It stays, marked, until its attempt has ended and it is settled."""
+        """It stays, marked, until its attempt has ended and it is deleted."""
         first, second = owned
         await first.grant([lease("a"), lease("b")])
         await first.cancel_leases("run-1", [("a", None), ("unknown", None)])
@@ -541,7 +541,7 @@ class ClusterContract:
         assert set(await first.begun("run-1", asked)) == {("a", "k")}
         assert set(await first.begun("run-1", {("b", None): 2})) == {("b", None)}
 
-    # Notices ------------------------------------------------------------------------------------------------
+    # Notifications ------------------------------------------------------------------------------------------
 
     async def test_a_queued_run_is_heard_of(self, place, two):
         """Everybody hears which pipeline has a run to be taken."""
@@ -587,7 +587,9 @@ class ClusterContract:
             await two[1].tell(Notification("tree", "n1"))
             await place.until(lambda: Notification("tree", "n1") in heard)
             await two[1].leave("n2")
-            await place.until(lambda: any(notice.kind == "nodes" for notice in heard.notifications))
+            await place.until(
+                lambda: any(notification.kind == "nodes" for notification in heard.notifications)
+            )
 
     async def test_after_the_block_nothing_is_heard(self, place, two):
         """`watch` ends with its block."""

@@ -64,7 +64,7 @@ class SharedMemory:
         clock: Whose time passes for all.
         ahead: Seconds its own wall clock is ahead of that; a test steps it.
         leases: Every step lease, by run, asset and partition key.
-        most_leases: The largest number of unsettled leases there was.
+        most_leases: The largest number of leases there was.
     """
 
     def __init__(self, clock):
@@ -88,10 +88,10 @@ class SharedMemory:
         """Another node's store."""
         return SharedMemoryStore(self)
 
-    def tell(self, notice):
-        """Send a notice to every connection that works."""
+    def tell(self, notification):
+        """Send a notification to every connection that works."""
         for connection in self.connections:
-            connection.hear(notice)
+            connection.hear(notification)
 
     def now(self):
         """Its wall clock."""
@@ -148,7 +148,7 @@ class SharedMemoryStore(MemoryStore):
     Attributes:
         shared: The database.
         cluster: The store itself: it is both ports.
-        listens: Whether notices arrive at once.
+        listens: Whether notifications arrive at once.
         calls: How often each call was made.
         trouble: What its health says is wrong.
     """
@@ -381,8 +381,8 @@ class SharedMemoryStore(MemoryStore):
         before, count = self.shared.adoptions.get(run_id, (0, 0))
         news = [event.kind for event in told[before:]]
         steps = any(kind.startswith("step.") for kind in news)
-        lent = any(at[0] == run_id and held.epoch == epoch for at, held in self.shared.leases.items())
-        count = 1 if steps or lent or (not given_up and "run.started" in news) else count + 1
+        leased = any(at[0] == run_id and held.epoch == epoch for at, held in self.shared.leases.items())
+        count = 1 if steps or leased or (not given_up and "run.started" in news) else count + 1
         self.shared.adoptions[run_id] = (len(told), count)
         return record, count
 
@@ -503,8 +503,8 @@ class SharedMemoryStore(MemoryStore):
                 self.shared.leases[run_id, asset, partition_key] = replace(lease, cancelled=True)
                 self.shared.tell(Notification("leases", lease.node))
 
-    async def settle(self, run_id, keys):
-        await self._pass("settle")
+    async def delete_leases(self, run_id, keys):
+        await self._pass("delete_leases")
         for at in tuple(self.shared.leases):
             if at[0] == run_id and (keys is None or at[1:] in keys):
                 lease = self.shared.leases.pop(at)
@@ -553,7 +553,7 @@ class SharedMemoryStore(MemoryStore):
             and attempts.get((event.asset, event.partition_key)) == event.attempt
         ]
 
-    # Notices ------------------------------------------------------------------------------------------------
+    # Notifications ------------------------------------------------------------------------------------------
 
     @contextmanager
     def watch(self, heard):
@@ -572,12 +572,12 @@ class SharedMemoryStore(MemoryStore):
             timer[0].cancel()
             self._watchers.remove(heard)
 
-    async def tell(self, notice):
+    async def tell(self, notification):
         await self._pass("tell")
-        self.shared.tell(notice)
+        self.shared.tell(notification)
 
-    def hear(self, notice):
-        """Pass a notice on, in the loop's next turn."""
+    def hear(self, notification):
+        """Pass a notification on, in the loop's next turn."""
         if self._broken is None and self.listens:
             for heard in tuple(self._watchers):
-                asyncio.get_running_loop().call_soon(heard, notice)
+                asyncio.get_running_loop().call_soon(heard, notification)

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 __all__ = ["cancel"]
 
 _POLL = 0.5
-"""Seconds between two looks; a notice that the run has ended comes sooner."""
+"""Seconds between two looks; a notification that the run has ended comes sooner."""
 
 
 def cancel(
@@ -85,8 +85,8 @@ async def _stopped(screen: Screen, store: Store, cluster: Cluster, run: RunRecor
         return run
     woken = asyncio.Event()
 
-    def heard(notice: Notification) -> None:
-        if notice.kind == "look" or notice.subject == run.id:
+    def heard(notification: Notification) -> None:
+        if notification.kind == "look" or notification.subject == run.id:
             woken.set()
 
     told = ""

@@ -57,7 +57,7 @@ async def _all(store: str, target: str | None) -> Sequence[Check]:
 
 def _line(check: Check) -> Text:
     verdict = Text(f"{check.verdict:<6}", style=_STYLES[check.verdict])
-    line = Text.assemble(verdict, f"{check.name:<12}{check.found}")
+    line = Text.assemble(verdict, f"{check.name:<14}{check.found}")
     if check.remedy:
-        line.append(f"\n{'':<18}{check.remedy}", style="bold")
+        line.append(f"\n{'':<20}{check.remedy}", style="bold")
     return line

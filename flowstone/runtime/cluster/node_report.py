@@ -65,7 +65,7 @@ def _reason(text: str) -> str:
 def running_steps(runs: LocalRuns, node: str) -> Iterator[RunningStep]:
     """The steps that run in this process now: those of the runs that it drives, then those of other nodes."""
     own = (attempt for run in runs.live.values() for attempt in run.attempts.values())
-    for attempt in chain(own, runs.lent.values()):
+    for attempt in chain(own, runs.leased.values()):
         if attempt.started_at is not None and not attempt.over:
             fraction, message = attempt.progress
             yield RunningStep(

@@ -17,17 +17,17 @@ __all__ = ["Candidate", "TurnaroundTimes", "place", "travels"]
 
 
 _NEWEST = 0.2  # The weight of the newest of all measurements.
-_LONG = 0.020  # Seconds; a step that takes longer is lent whatever its lease takes.
+_LONG = 0.020  # Seconds; a step that takes longer is leased whatever its lease takes.
 _WORTH = 2.0  # A shorter one, if it takes no more than so many times as long elsewhere.
-_PROBE = 64  # Of so many steps that had better stay one is lent.
+_PROBE = 64  # Of so many steps that had better stay one is leased.
 
 
 class TurnaroundTimes:
     """Averages of the time from the order to start a step to its known end, by asset.
 
     A lease takes some milliseconds to be given and to be answered. A step that is done in less had better stay.
-    When the own node is overloaded its steps take longer, and lending them is worth it again. Now and then one is
-    lent all the same, because the other node may have been slow only at first.
+    When the own node is overloaded its steps take longer, and leasing them is worth it again. Now and then one is
+    leased all the same, because the other node may have been slow only at first.
     """
 
     def __init__(self) -> None:
@@ -40,10 +40,10 @@ class TurnaroundTimes:
         _add(self._here, asset, seconds)
 
     def took_elsewhere(self, asset: str, seconds: float) -> None:
-        """A step that was lent has ended."""
+        """A step that was leased has ended."""
         _add(self._remote, asset, seconds)
 
-    def worth_lending(self, asset: str) -> bool:
+    def worth_leasing(self, asset: str) -> bool:
         """Whether another node is quick enough, or it is time to see; called once a step."""
         here, elsewhere = self._here.get(asset), self._remote.get(asset)
         if here is None or elsewhere is None or here >= _LONG or elsewhere <= here * _WORTH:

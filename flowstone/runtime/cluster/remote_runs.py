@@ -1,6 +1,6 @@
 """Runs that another node drives: wait for one, follow what happens in it, stop it.
 
-All of it goes through the store. A notice wakes whoever waits; because notices may be lost, everybody also looks
+All of it goes through the store. A notification wakes whoever waits; because it may be lost, everybody also looks
 now and then. An outage of the store is waited out, and so is a change of the run's owner; a store that
 refuses for good to be read is nobody's to wait for.
 """
@@ -36,9 +36,9 @@ if TYPE_CHECKING:
 
 __all__ = ["RemoteRuns", "status_elsewhere"]
 
-_POLL = 0.5  # Seconds until the first look that no notice asked for.
+_POLL = 0.5  # Seconds until the first look that no notification asked for.
 _MOST_PARKED = 1000  # That are looked through for a step.
-_LONGEST_POLL = 4.0  # Where notices arrive, they are seldom lost.
+_LONGEST_POLL = 4.0  # Where notifications arrive, they are seldom lost.
 
 
 class RemoteRuns:

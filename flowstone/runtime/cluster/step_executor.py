@@ -38,7 +38,7 @@ _MOST_PLANS = 16
 
 
 class StepExecutor(Poller):
-    """Executes what was lent to this node.
+    """Executes what was leased to this node.
 
     Args:
         ctx: What the runtime offers.
@@ -137,7 +137,7 @@ class StepExecutor(Poller):
             self._hand_back(lease, "the node is being shut down")
 
     def _drop(self, key: AttemptIdentity) -> None:
-        """Its lease is gone: whoever gave it has given it up, or its end is recorded and settled."""
+        """Its lease is gone: whoever gave it has given it up, or its end is recorded."""
         attempt = self._known.pop(key)
         self._refused.pop(key, None)
         if attempt is not None and attempt.handle is not None:
@@ -195,13 +195,13 @@ class StepExecutor(Poller):
             return False
         attempt.on_over = self._over
         attempt.handle = self._steps.start(attempt.name, attempt.run(), attempt.task_over)
-        self._runs.lent[attempt.identity] = attempt
+        self._runs.leased[attempt.identity] = attempt
         return True
 
     def _over(self, attempt: Attempt, event: AttemptEnd | None, how: Exit) -> None:
         self._ctx.admission.leave(attempt)
         attempt.caught = None  # Whoever is raised the failure is in another process.
-        self._runs.lent.pop(attempt.identity, None)
+        self._runs.leased.pop(attempt.identity, None)
         self._runs.gone()
         if self._known.get(attempt.identity) is attempt:
             self._known[attempt.identity] = None

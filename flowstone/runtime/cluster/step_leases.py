@@ -1,9 +1,8 @@
 """The steps of one run that other nodes execute, as the run's owner sees them.
 
-The owner decides where a step runs and keeps count of what it lent: `max_parallel` is the run's, wherever its steps
-run. A lease names one attempt. Its end is recorded by the node that executes it, and learned from the store; if the
-node dies first, the attempt is lost, and the number of the next one keeps what is left of it from recording
-anything.
+The owner decides where a step runs and counts its leases: `max_parallel` is the run's, wherever its steps run. A
+lease names one attempt. Its end is recorded by the node that executes it, and learned from the store; if the node
+dies first, the attempt is lost, and the number of the next one keeps what is left of it from recording anything.
 
 What is to be done with the store (give leases, cancel them, look how they ended, delete them) is done by one task
 at a time, so that a cancel never overtakes its lease.
@@ -38,7 +37,7 @@ _GRACE = 5.0  # Seconds beyond `cancel_timeout` that another node has to stop an
 
 
 class StepLeases:
-    """What one coordinator has lent.
+    """What one coordinator has leased.
 
     Args:
         ctx: What the runtime offers.
@@ -77,7 +76,7 @@ class StepLeases:
         self._since: dict[int, float] = {}  # Step -> when it was ordered to start, here or elsewhere.
         self._to_grant: list[StepLease] = []
         self._to_cancel: list[StepKey] = []
-        self._to_settle: list[StepKey] = []
+        self._to_delete: list[StepKey] = []
         self._stop_by: dict[StepKey, float] = {}  # Cancelled leases -> when they are given up.
         self._to_look = False
         self._to_ask = False  # Whether all ends can be recorded: seldom, for it is seldom otherwise.
@@ -90,10 +89,10 @@ class StepLeases:
     # What the coordinator says ------------------------------------------------------------------------------
 
     def takes(self, order: StartStep, busy_here: int) -> bool:
-        """Lend a step that is to start, if another node is the better place; it is granted with `flush`."""
+        """Lease a step that is to start, if another node is the better place; it is granted with `flush`."""
         asset, _, key = self._run.plan.step(order.step)
         self._since[order.step] = self._ctx.clock.monotonic()
-        if order.exclusive or not self._may_travel(asset) or not self._times.worth_lending(asset):
+        if order.exclusive or not self._may_travel(asset) or not self._times.worth_leasing(asset):
             return False
         node = self._place(busy_here)
         if node == self._ctx.node:
@@ -105,18 +104,18 @@ class StepLeases:
         return True
 
     def keep(self, lease: StepLease, step: int) -> None:
-        """Take over what a former owner lent, and has been granted again."""
+        """Take over what a former owner leased, and has been granted again."""
         self._note(lease, step)
         self._to_look = True  # It may have ended before this owner listened.
 
     def stayed(self, step: int, asset: str) -> None:
-        """A step that was not lent has ended."""
+        """A step that was not leased has ended."""
         since = self._since.pop(step, None)
         if since is not None:
             self._times.took_here(asset, self._ctx.clock.monotonic() - since)
 
     def cancels(self, step: int) -> bool:
-        """Have a lent step stopped; False if it is not lent."""
+        """Have a leased step stopped; False if it is not leased."""
         asset, _, key = self._run.plan.step(step)
         if (asset, key) not in self._leases:
             return False
@@ -127,14 +126,14 @@ class StepLeases:
 
     def flush(self) -> None:
         """Do what has come up, unless that is being done."""
-        if not self._working and (self._to_grant or self._to_cancel or self._to_settle or self._to_look):
+        if not self._working and (self._to_grant or self._to_cancel or self._to_delete or self._to_look):
             self._working = True
             self._start(self._work())
 
     async def clear(self) -> None:
         """Delete what is left of leases at the end of the run."""
         if self._busy:
-            await self._cluster.settle(self._run.record.id, None)
+            await self._cluster.delete_leases(self._run.record.id, None)
 
     def close(self) -> None:
         """Hear nothing more."""
@@ -190,9 +189,9 @@ class StepLeases:
         while True:
             if self._to_grant:
                 leases, self._to_grant = self._to_grant, []
-                # A step lent again overwrites its last lease; settled after that, the new one would be gone.
+                # A lease of the same step overwrites its last one; deleted after that, the new one would be gone.
                 again = {(lease.asset, lease.partition_key) for lease in leases}
-                self._to_settle = [key for key in self._to_settle if key not in again]
+                self._to_delete = [key for key in self._to_delete if key not in again]
                 await self._cluster.grant(leases)
             elif self._to_cancel:
                 keys, self._to_cancel = self._to_cancel, []
@@ -200,15 +199,15 @@ class StepLeases:
             elif self._to_look:
                 self._to_look = False
                 await self._look()
-            elif self._to_settle:
-                keys, self._to_settle = self._to_settle, []
-                await self._cluster.settle(run_id, keys)
+            elif self._to_delete:
+                keys, self._to_delete = self._to_delete, []
+                await self._cluster.delete_leases(run_id, keys)
             else:
                 break
         self._working = False
 
     async def _look(self) -> None:
-        """See how lent attempts ended. Who is dead is decided first: what it recorded in its last moment counts."""
+        """See how leased attempts ended. Who is dead is decided first: what it recorded before counts."""
         leases = {key: lease for key, lease in self._leases.items() if lease not in self._to_grant}
         gone = [key for key, lease in leases.items() if self._gone(key, lease)]
         run_id = self._run.record.id
@@ -263,6 +262,6 @@ class StepLeases:
         del self._steps[key]
         self._stop_by.pop(key, None)
         self._busy[lease.node] -= 1
-        self._to_settle.append(key)
+        self._to_delete.append(key)
         if not self._leases:
             self._listening.close()

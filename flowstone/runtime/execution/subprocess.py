@@ -1,6 +1,6 @@
 """One worker process as its program sees it: started, told what to be like, spoken to, killed.
 
-See `worker_process.py` for the other end of the pipes and for what goes through them.
+See `subprocess_main.py` for the other end of the pipes and for what goes through them.
 """
 
 from __future__ import annotations

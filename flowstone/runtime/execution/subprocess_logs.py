@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 import os
-import pickle  # Between processes of one program, see `worker_process.py`.
+import pickle  # Between processes of one program, see `subprocess_main.py`.
 import sys
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final

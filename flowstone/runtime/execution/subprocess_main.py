@@ -1,4 +1,4 @@
-"""The other end of `processes.py`: what runs in a worker process.
+"""The other end of `process_pool.py`: what runs in a worker process.
 
 It reads calls from its standard input, one after the other, and writes what became of them to its standard
 output; the asset's own `print` and its children get `/dev/null` and standard error instead, so that nothing

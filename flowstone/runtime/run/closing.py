@@ -48,7 +48,7 @@ async def close_run(ctx: RuntimeContext, record: RunRecord, why: Failure | None 
     except (StoreRefused, StaleWrite):
         # One of the steps has its record, or the store will not have it; the run ends even so.
         await ctx.record(end, record.epoch)
-    await _settle(ctx, record)
+    await _delete_leases(ctx, record)
     if why is not None:
         _log.error("Run %s has failed: %s", record.id, why.message)
 
@@ -66,14 +66,14 @@ async def cancel_run(ctx: RuntimeContext, record: RunRecord) -> None:
     stopped = [endings.cancelled(PlannedStep.last(last), now) for last in await _in_flight(ctx, record.id)]
     end = RunFinished(now, record.id, record.request.asset, Status.CANCELLED)
     await ctx.record_many([*stopped, end], record.epoch)
-    await _settle(ctx, record)
+    await _delete_leases(ctx, record)
 
 
-async def _settle(ctx: RuntimeContext, record: RunRecord) -> None:
-    """Take back what was lent of a run that is over, so that nobody goes on with it."""
+async def _delete_leases(ctx: RuntimeContext, record: RunRecord) -> None:
+    """Delete the step leases of a run that is over, so that nobody goes on with it."""
     if ctx.store.cluster is not None:
         with suppress(StoreUnavailable):  # It goes with the run, when retention forgets that.
-            await ctx.store.cluster.settle(record.id, None)
+            await ctx.store.cluster.delete_leases(record.id, None)
 
 
 def given_up(error: BaseException) -> Failure:

@@ -57,8 +57,8 @@ from flowstone.runtime.run.messages import (
     Broken,
     Checked,
     Driver,
+    HandledHere,
     Recorded,
-    Settled,
     Signalled,
     StepEnded,
 )
@@ -132,11 +132,11 @@ class RunCoordinator(Driver):
             self._step_ended(message.attempt, message.event, message.exit)
         else:
             self._take(message)
-        return self._settled()
+        return self._after_message()
 
     def _take(self, message: OtherMessage) -> None:
         match message:
-            case Settled(error):
+            case HandledHere(error):
                 if error is not None:
                     raise error
             case Checked(reused, needed):
@@ -172,7 +172,7 @@ class RunCoordinator(Driver):
             case _:
                 assert_never(request)
 
-    def _settled(self) -> Coroutine[Any, Any, None] | None:
+    def _after_message(self) -> Coroutine[Any, Any, None] | None:
         """After a message: end the run if it has come to its end."""
         self._handle_ended()
         if self._final is not None:
@@ -207,12 +207,12 @@ class RunCoordinator(Driver):
         try:
             self._handle_ended()
             if self._final is not None or self._parking.due:
-                self._me.ref.cast(Settled())  # The rest waits for the store.
+                self._me.ref.cast(HandledHere())  # The rest waits for the store.
                 return
             if self._remote_steps is not None:
                 self._remote_steps.flush()
         except BaseException as error:  # It is the actor that crashes, not the attempt.
-            self._me.ref.cast(Settled(error))
+            self._me.ref.cast(HandledHere(error))
         else:
             self._busy = False
 
@@ -224,7 +224,7 @@ class RunCoordinator(Driver):
             # An outage, or somebody else's run by now; a restart would meet the same.
             self._give_up(error)
             return
-        ending = self._settled()
+        ending = self._after_message()
         if ending is not None:
             await ending
 
@@ -341,7 +341,7 @@ class RunCoordinator(Driver):
                 case FinishRun(status):
                     self._final = status
                 case ParkRun():
-                    self._parking.request(self._me.clock, partial(self._me.ref.cast, Settled()))
+                    self._parking.request(self._me.clock, partial(self._me.ref.cast, HandledHere()))
                 case _:
                     assert_never(command)
 

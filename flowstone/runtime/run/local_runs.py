@@ -94,7 +94,7 @@ class LocalRuns:
     Attributes:
         live: The runs that are not over, by id, in order of start.
         lost: Why runs of this process ended without a status, by id; the last thousand.
-        lent: Attempts that run here for other nodes.
+        leased: Attempts that run here for other nodes.
         to_resume: Runs of this node that ended without a status, or were never begun, and why; where several
             nodes share the store, they are gone on with.
         on_gone: Called whenever something that ran here is gone.
@@ -103,7 +103,7 @@ class LocalRuns:
         open: Whether new runs are taken.
         worker: Whether runs are taken that somebody else left or put in the queue.
         cancel_parked: Cancels a run that is parked, for a caller who was cancelled.
-        parked: The runs that were parked here and not gone on with; None in a worker, which goes on with any.
+        parked: The runs that were parked here and not gone on with; None where `worker` is set: it takes any.
     """
 
     def __init__(self, ctx: RuntimeContext, spread: Spread | None, *, worker: bool) -> None:
@@ -112,7 +112,7 @@ class LocalRuns:
         self.live: dict[str, LiveRun] = {}
         self.lost: dict[str, BaseException] = {}
         self.to_resume: dict[str, BaseException | None] = {}
-        self.lent: dict[AttemptIdentity, Attempt] = {}
+        self.leased: dict[AttemptIdentity, Attempt] = {}
         self.on_gone: dict[Callable[[], None], None] = {}
         self.snoozed = SnoozedRuns(ctx.clock)
         self.unfit: dict[str, str] = {}
@@ -311,7 +311,7 @@ class LocalRuns:
 
     def stop_all(self) -> None:
         """Hand back what was taken from others or is executed for them, and cancel the rest."""
-        for attempt in tuple(self.lent.values()):
+        for attempt in tuple(self.leased.values()):
             attempt.stop("shutdown")
         for run in tuple(self.live.values()):
             if run.claimed:
@@ -324,7 +324,7 @@ class LocalRuns:
 
         A run is over a few turns of the loop before its tree is gone, so this waits for the tree.
         """
-        while (self.live or self.lent) and not enough():
+        while (self.live or self.leased) and not enough():
             self._gone.clear()
             await self._gone.wait()
 
@@ -442,7 +442,7 @@ class LocalRuns:
     def attempt_of(self, task: Driven) -> Attempt | None:
         """The attempt that runs in this task, if it is one of this runtime's."""
         own = (attempt for run in self.live.values() for attempt in run.attempts.values())
-        return next((each for each in chain(own, self.lent.values()) if each.handle is task), None)
+        return next((each for each in chain(own, self.leased.values()) if each.handle is task), None)
 
     def _new_id(self, now: float) -> str:
         """Unique by chance, and readable as an instant: 44 bits of milliseconds, then 68 random ones."""

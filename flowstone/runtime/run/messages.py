@@ -22,10 +22,10 @@ __all__ = [
     "Broken",
     "Checked",
     "Driver",
+    "HandledHere",
     "Message",
     "OtherMessage",
     "Recorded",
-    "Settled",
     "Signalled",
     "StepEnded",
 ]
@@ -82,11 +82,11 @@ class Broken(Cast[Driver]):
 
 
 @frozen
-class Settled(Cast[Driver]):
+class HandledHere(Cast[Driver]):
     """What was handled between two messages has brought the run to its end, or an error of ours to light."""
 
     error: BaseException | None = None
 
 
-OtherMessage: TypeAlias = Settled | Recorded | Checked | Signalled | Asked | Broken
+OtherMessage: TypeAlias = HandledHere | Recorded | Checked | Signalled | Asked | Broken
 Message: TypeAlias = StepEnded | OtherMessage

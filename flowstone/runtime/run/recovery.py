@@ -1,13 +1,13 @@
 """Runs that somebody left unfinished: adopt them and go on, or close them as lost.
 
-The store of this process may hold runs whose owner died. A runtime that is a worker adopts those of its
+The store of this process may hold runs whose owner died. A runtime with `worker=True` adopts those of its
 own pipelines: same path as a new run, after a replay. One that is not (a single command on the command line)
 must not start yesterday's backfill behind the user's back, and must not leave it `running` for ever either: with
 a store that only one process can hold the owner is certainly dead, so such runs are closed, their attempts in
 flight as failed with the kind `lost`. Where several nodes share a store, `adoption.py` stands in this one's place.
 
 A run that is parked is no orphan: nobody drives it until a step of it is woken. Then it is gone on with by the same
-path. Deadlines wake steps by one timer, for the next one. A runtime that is no worker keeps those of its own runs.
+path. Deadlines wake steps by one timer, for the next one. With `worker=False` it keeps those of its own runs.
 """
 
 from __future__ import annotations

@@ -28,7 +28,7 @@ class RemoteSteps(Protocol):
         """Whether another node executes the step that is to start."""
 
     def keep(self, lease: StepLease, step: int) -> None:
-        """Take over what a former owner of the run lent."""
+        """Take over what a former owner of the run leased."""
 
     def stayed(self, step: int, asset: str) -> None:
         """A step that was executed here has ended."""

@@ -60,10 +60,10 @@ async def replay(ctx: RuntimeContext, run: LiveRun, state: RunState) -> dict[int
 async def _keep_lent(
     ctx: RuntimeContext, cluster: Cluster, run: LiveRun, state: RunState
 ) -> dict[int, StepLease]:
-    """Go on with the steps that a former owner lent to nodes that live; end its other leases.
+    """Go on with the steps that a former owner leased to nodes that live; end its other leases.
 
     They did not end with the owner's process, so they are no suspects. Under its epoch they could record
-    nothing more, so they are lent again under the new one.
+    nothing more, so they are leased again under the new one.
     """
     running = set(state.running)
     alive = {watched.node.id for watched in ctx.peers.all_alive()}
@@ -78,7 +78,7 @@ async def _keep_lent(
     if kept:
         await cluster.grant(list(kept.values()))
     if ended:
-        await cluster.settle(run.record.id, ended)
+        await cluster.delete_leases(run.record.id, ended)
     return kept
 
 

@@ -9,7 +9,7 @@ How the files lie, from the ground up (each imports only from those above it):
     batch, journal               writes: what fits into one batch, and committing batch after batch
     batch_loader                 reads: many questions of one turn as one query
     history, retention           the questions, and what is forgotten
-    queue, heartbeat, listener   jobs, the node's lease, notices
+    queue, heartbeat, listener   jobs, the node's lease, notifications
     cluster                      the port for several nodes
     diagnosis                    facts for the doctor
     store                        all of it as a `Store`

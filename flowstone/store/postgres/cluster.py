@@ -4,7 +4,7 @@ Map of this file
     Nodes         join, leave, look at each other
     Runs          the queue, ownership, cancelling
     Step leases   giving, taking back, what became of them
-    Notices       hearing and telling
+    Notifications hearing and telling
 """
 
 from __future__ import annotations
@@ -228,11 +228,11 @@ class PostgresCluster(Cluster):
     async def cancel_leases(self, run_id: str, keys: Collection[StepKey]) -> None:
         await self._database.fetch("cancel_leases", run_id, *key_columns(keys))
 
-    async def settle(self, run_id: str, keys: Collection[StepKey] | None) -> None:
+    async def delete_leases(self, run_id: str, keys: Collection[StepKey] | None) -> None:
         if keys is None:
             await self._database.fetch("prune_leases", run_id)
         elif keys:
-            await self._database.fetch("settle", run_id, *key_columns(keys))
+            await self._database.fetch("delete_leases", run_id, *key_columns(keys))
 
     async def endings(self, run_id: str, attempts: Mapping[StepKey, int]) -> Sequence[Any]:
         if not attempts:
@@ -253,7 +253,7 @@ class PostgresCluster(Cluster):
         rows = await self._database.fetch("begun", run_id, *key_columns(attempts), list(attempts.values()))
         return [step_key(row) for row in rows]
 
-    # Notices ------------------------------------------------------------------------------------------------
+    # Notifications ------------------------------------------------------------------------------------------
 
     @property
     def listens(self) -> bool:
@@ -262,8 +262,8 @@ class PostgresCluster(Cluster):
     def watch(self, heard: Callable[[Notification], None]) -> AbstractContextManager[None]:
         return self._listener.watch(heard)
 
-    async def tell(self, notice: Notification) -> None:
-        await self._database.fetch("tell", f"{notice.kind}:{notice.subject}")
+    async def tell(self, notification: Notification) -> None:
+        await self._database.fetch("tell", f"{notification.kind}:{notification.subject}")
 
 
 # Transactions -----------------------------------------------------------------------------------------------

@@ -1,7 +1,7 @@
-"""Notices: a connection that listens, and a look at everything once a second in case it does not.
+"""Notifications: a connection that listens, and a look at everything once a second in case it does not.
 
-A notification is lost when the connection is, and never arrives through a pooler. So a notice is only ever a
-reason to look, and `look` is the notice that says: look at everything.
+A notification is lost when the connection is, and never arrives through a pooler. So a notification is only ever a
+reason to look, and `look` is the notification that says: look at everything.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ _LOOKING: Final = Notification("look")
 
 
 class Listener:
-    """Hands notices to whoever watches; listens only while somebody does.
+    """Hands notifications to whoever watches; listens only while somebody does.
 
     Args:
         database: Where to listen.
@@ -121,11 +121,11 @@ class Listener:
             if kind == known:
                 self._hand_out(Notification(known, subject))
 
-    def _hand_out(self, notice: Notification) -> None:
-        if notice is _LOOKING:
+    def _hand_out(self, notification: Notification) -> None:
+        if notification is _LOOKING:
             self._tick()
         for heard in tuple(self._watchers.values()):
-            heard(notice)
+            heard(notification)
 
 
 def _nobody(_notice: Notification) -> None:

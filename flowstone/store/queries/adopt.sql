@@ -1,5 +1,5 @@
 -- $1: the run, $2: its new owner, $3: its epoch, $4: whether its last owner gave it up, rather than being gone. As claim,
--- and counts how often that was done since the run got anywhere: a step was recorded, its last owner has lent one, or
+-- and counts how often that was done since the run got anywhere: a step was recorded, its last owner has leased one, or
 -- an owner that is gone had begun with it, which it says when all that is left is to wait for steps. One that only
 -- waited there for a slot did not end its node.
 update flowstone.runs set owner = $2, epoch = runs.epoch + 1, adopted_at = clock_timestamp(),

@@ -34,7 +34,7 @@ def started_by(town):
     return Counter(start[0] for start in town.starts)
 
 
-async def lent(town, *, max_parallel=4, peers=("second",), owner="first", **options):
+async def leased(town, *, max_parallel=4, peers=("second",), owner="first", **options):
     """A backfill of `raw` that `owner` drives, as many of its steps waiting at their gates as may run."""
     gate_all(town)
     for name in peers:
@@ -53,7 +53,7 @@ def events(town, run_id, kind):
 
 async def test_a_backfill_spreads_over_the_nodes(town):
     """Evenly, never more at a time than `max_parallel` says, and each step once."""
-    task, run_id = await lent(town, max_parallel=6, peers=("second", "third"))
+    task, run_id = await leased(town, max_parallel=6, peers=("second", "third"))
     assert started_by(town) == {"first": 2, "second": 2, "third": 2}
     assert len(town.shared.leases) == 4
     open_all(town)
@@ -67,7 +67,7 @@ async def test_a_backfill_spreads_over_the_nodes(town):
 
 async def test_max_parallel_is_of_all_nodes_together(town):
     """A step on another node takes one of the run's places, until its end is known."""
-    task, _ = await lent(town, max_parallel=3, peers=("second", "third"))
+    task, _ = await leased(town, max_parallel=3, peers=("second", "third"))
     await town.clock.advance(5)
     assert len(town.starts) == 3
     open_all(town)
@@ -187,7 +187,7 @@ async def test_a_failure_elsewhere_is_a_failure(town):
 
 async def test_steps_of_a_dead_node_are_run_again(town):
     """Numbered anew; each alone, because one of them may have ended the process; each succeeds once."""
-    task, run_id = await lent(town)
+    task, run_id = await leased(town)
     mine = [day for node, _, day, _ in town.starts if node == "second"]
     assert len(mine) == 2
     await town.die("second")
@@ -226,7 +226,7 @@ async def test_a_step_that_had_not_begun_is_no_suspect(town):
 
 async def test_a_node_that_comes_back_finds_its_lease_gone(town):
     """Stopped past its lease and resumed, its attempts are stopped, and what they say is refused."""
-    task, run_id = await lent(town)
+    task, run_id = await leased(town)
     mine = [day for node, _, day, _ in town.starts if node == "second"]
     town.stores["second"].freeze()
     await town.clock.advance(LEASE + 2)
@@ -247,7 +247,7 @@ async def test_a_node_that_comes_back_finds_its_lease_gone(town):
 
 async def test_a_node_that_comes_back_may_be_just_in_time(town, monkeypatch):
     """What it records before the next attempt has started is the step's end; the run goes on with it."""
-    task, run_id = await lent(town)
+    task, run_id = await leased(town)
     mine = [day for node, _, day, _ in town.starts if node == "second"]
     held, write = Gate(), town.stores["first"].write
 
@@ -325,13 +325,13 @@ async def test_steps_on_other_nodes_outlive_a_restart_of_their_owner(town):
     await town.until(lambda: len(town.starts) == 4, 3)
     owner = town.owner(run.id)
     other = {"first": "second", "second": "first"}[owner]
-    lent = {day for node, _, day, _ in town.starts if node == other}
+    leased = {day for node, _, day, _ in town.starts if node == other}
     await town.leave(owner)
     await town.until(lambda: town.owner(run.id) == other, 3)
     open_all(town)
     result = await town.outcome((await town.runtimes[other].run(run.id)).wait(), 20)
-    assert {record.partition.day for record in result.succeeded if record.attempt == 1} >= lent
-    assert len([start for start in town.starts if start[2] in lent]) == len(lent)
+    assert {record.partition.day for record in result.succeeded if record.attempt == 1} >= leased
+    assert len([start for start in town.starts if start[2] in leased]) == len(leased)
 
 
 async def test_a_lent_step_that_ends_between_two_owners_is_not_lost(town):
@@ -372,14 +372,14 @@ async def test_a_lent_step_whose_end_the_store_will_not_have_ends_its_run(town, 
     run = await command.submit_backfill("raw", max_parallel=6)
     await town.until(lambda: len(town.starts) == 6, 3)
     owner = town.owner(run.id)
-    lent = next(day for node, _, day, _ in town.starts if node != owner)
+    leased = next(day for node, _, day, _ in town.starts if node != owner)
     revoked = not told_at_once
     for store in town.stores.values():
         write, refuse = store.write, store.refuse
 
         async def refusing(event, epoch=0, *, payload=None, write=write):
             made = getattr(event, "materialization", None)
-            if made is not None and made.partition.day == lent:
+            if made is not None and made.partition.day == leased:
                 raise StoreRefused("not this one")
             await write(event, epoch, payload=payload)
 
@@ -420,7 +420,7 @@ async def test_a_cancel_reaches_steps_that_outlived_their_owner(town):
 
 async def test_an_outage_of_the_store_loses_no_lent_step(town):
     """All leases run out; nobody is called dead before all had time to beat."""
-    task, _ = await lent(town)
+    task, _ = await leased(town)
     for store in town.stores.values():
         store.freeze()
     await town.clock.advance(2 * LEASE)
@@ -437,7 +437,7 @@ async def test_an_outage_of_the_store_loses_no_lent_step(town):
 
 async def test_a_cancel_stops_steps_on_other_nodes(town):
     """They end cancelled, and the run with them."""
-    task, run_id = await lent(town)
+    task, run_id = await leased(town)
     run = await town.runtimes["first"].run(run_id)
     await town.outcome(run.cancel(), 2)
     assert (await town.runtimes["second"].health()).steps == 0
@@ -450,7 +450,7 @@ async def test_a_cancel_stops_steps_on_other_nodes(town):
 
 async def test_a_cancel_does_not_wait_for_a_node_that_does_not_answer(town):
     """After the time an attempt has to stop, and a grace, the run ends without it."""
-    task, run_id = await lent(town)
+    task, run_id = await leased(town)
     town.stores["second"].freeze()
     run = await town.runtimes["first"].run(run_id)
     began = town.clock.monotonic()
@@ -465,7 +465,7 @@ async def test_a_cancel_does_not_wait_for_a_node_that_does_not_answer(town):
 
 async def test_a_node_that_stops_hands_its_steps_back(town):
     """Nobody's failure and no loss; the owner goes on without it."""
-    task, run_id = await lent(town)
+    task, run_id = await leased(town)
     mine = {day for node, _, day, _ in town.starts if node == "second"}
     await town.leave("second")
     handed = events(town, run_id, StepRetried)
@@ -508,7 +508,7 @@ async def test_a_hostile_step_cannot_hold_the_node_that_executes_it(town):
 
 async def test_a_node_that_stops_lets_its_steps_finish(town, background):
     """For `shutdown_timeout`, as its own."""
-    task, _ = await lent(town, shutdown_timeout=30.0)
+    task, _ = await leased(town, shutdown_timeout=30.0)
     mine = {day for node, _, day, _ in town.starts if node == "second"}
     leaving = background(town.leaving("second"))
     await town.clock.advance(5)
@@ -593,7 +593,7 @@ async def test_a_node_that_handed_back_is_asked_again_after_a_while(town):
 
 async def test_an_attempt_that_says_twice_that_it_is_retried_is_retried_once(town):
     """Interrupted while it recorded a failure, it may have recorded it, and records that it was handed over."""
-    task, run_id = await lent(town)
+    task, run_id = await leased(town)
     store = town.stores["first"]
 
     async def twice(run_id, attempts, endings=store.endings):
@@ -613,7 +613,7 @@ async def test_an_executor_that_crashes_starts_over(town, monkeypatch):
     see, crashes = StepExecutor._see, []
 
     async def crash_once(self, key, lease):
-        if town.starts and not crashes and self._runs.lent:
+        if town.starts and not crashes and self._runs.leased:
             crashes.append(key)
             raise RuntimeError("injected")
         await see(self, key, lease)

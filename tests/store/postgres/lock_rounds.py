@@ -235,7 +235,7 @@ def transactions():
             ("'n1'", texts("run-2", "run-1"), "'{2,2}'"),
         ),
         "refuse": one("refuse", (RUN_1, "'a'", "'1'", "1", "'why'"), (RUN_1, "'b'", "'1'", "1", "'why'")),
-        "settle": one("settle", (RUN_1, *THERE), (RUN_1, *BACK)),
+        "delete_leases": one("delete_leases", (RUN_1, *THERE), (RUN_1, *BACK)),
         "prune_leases": one("prune_leases", (RUN_1,)),
         "invalidate": one("invalidate", THERE, BACK),
         "add_partitions": one(

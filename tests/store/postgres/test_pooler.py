@@ -123,15 +123,15 @@ async def test_a_diagnosis_through_a_pooler(pooled):
 
 
 async def test_a_node_behind_a_pooler_looks(pooled):
-    """It joins, beats, takes runs and hears `look`, and no notice."""
+    """It joins, beats, takes runs and hears `look`, and no notification."""
     store = PostgresStore(pooled)
     await store.open()
     cluster = store.cluster
     heard = Heard()
     looked = asyncio.Event()
 
-    def hear(notice) -> None:
-        heard.notifications.append(notice)
+    def hear(notification) -> None:
+        heard.notifications.append(notification)
         looked.set()
 
     await cluster.join(node("n1"), nothing)

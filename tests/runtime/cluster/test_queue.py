@@ -39,7 +39,7 @@ async def test_a_node_starts_what_it_submits_without_waiting(town):
 
 
 async def test_without_a_notice_the_next_look_finds_the_run(town):
-    """Notices may be lost; it only takes longer."""
+    """Notifications may be lost; it only takes longer."""
     command = await town.node("command", worker=False)
     await town.node("worker")
     town.stores["worker"].listens = False

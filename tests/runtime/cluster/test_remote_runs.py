@@ -24,7 +24,7 @@ async def busy(town):
 
 @pytest.mark.parametrize("listens", [True, False])
 async def test_a_cancel_reaches_the_owner(town, busy, listens):
-    """Within two seconds, whether notices arrive or not; `cancel` returns when the run has stopped."""
+    """Within two seconds, whether notifications arrive or not; `cancel` returns when the run has stopped."""
     for store in town.stores.values():
         store.listens = listens
     await town.outcome(busy.cancel(), 2.0)

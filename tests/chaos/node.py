@@ -1,4 +1,4 @@
-"""A worker process: `python -m tests.chaos.worker URL DIRECTORY CLOCK [MUTANT]`, until killed or stdin closes."""
+"""A node: `python -m tests.chaos.node URL DIRECTORY CLOCK [MUTANT]`, until killed or stdin closes."""
 
 from __future__ import annotations
 

@@ -15,7 +15,7 @@ KEY = ("raw", "a")
 
 
 class Leases:
-    """The part of a cluster that Lending uses: what is granted, and one end, told at the first look."""
+    """The part of a cluster that StepLeases uses: what is granted, and one end, told at the first look."""
 
     def __init__(self):
         self.held = {}
@@ -37,7 +37,7 @@ class Leases:
 
 
 async def test_a_step_that_is_lent_again_keeps_its_new_lease():
-    """Also when there is more to look at before the old lease is settled: the new one has taken its place."""
+    """Also when there is more to look at before the old lease is deleted: the new one has taken its place."""
     cluster, tasks = Leases(), []
     run = SimpleNamespace(
         record=SimpleNamespace(id="run-1", epoch=0, pipeline="p"),
@@ -53,11 +53,11 @@ async def test_a_step_that_is_lent_again_keeps_its_new_lease():
     )
 
     def lend_again(events, steps):
-        assert lending.takes(StartStep(0, 2), 0)
-        lending._to_look = True  # A notice came in.
-        lending.flush()
+        assert leases.takes(StartStep(0, 2), 0)
+        leases._to_look = True  # A notification came in.
+        leases.flush()
 
-    lending = StepLeases(
+    leases = StepLeases(
         ctx,
         cluster,
         run,
@@ -66,11 +66,11 @@ async def test_a_step_that_is_lent_again_keeps_its_new_lease():
         lost=None,
         refused=None,
     )
-    lending._may_travel = lambda _: True
-    lending._place = lambda _: "other"
-    assert lending.takes(StartStep(0, 1), 0)
-    lending._to_look = True
-    lending.flush()
+    leases._may_travel = lambda _: True
+    leases._place = lambda _: "other"
+    assert leases.takes(StartStep(0, 1), 0)
+    leases._to_look = True
+    leases.flush()
     await asyncio.gather(*tasks)
     assert cluster.asked == 2
     assert cluster.held[KEY].attempt == 2
