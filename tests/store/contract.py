@@ -635,6 +635,9 @@ class StoreContract:
             )
             for key in keys
         ]
+        made.append(record("c", config={"threshold": 5, "limits": {"high": 1.5}, "names": ["ü"]}))
+        made.append(record("d", config={}))
+        keys += [None, None]
         await place.store.create_run(run())
         await place.store.write_many([ending(one) for one in made])
         store = await place.reopen()

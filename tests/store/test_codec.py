@@ -43,6 +43,9 @@ metadata = st.dictionaries(
         scalars, lambda inner: st.lists(inner, max_size=3) | st.dictionaries(texts, inner, max_size=3)
     ),
 )
+configs = st.dictionaries(
+    names, st.none() | st.booleans() | st.integers() | names | st.lists(names, max_size=2)
+)
 plain_keys = st.text(max_size=10) | st.integers() | st.dates() | instants
 partitions = st.recursive(plain_keys, lambda inner: st.tuples(inner, inner), max_leaves=4)
 failures = st.builds(
@@ -80,6 +83,7 @@ def materializations(draw):
             inputs=st.lists(inputs, max_size=3).map(tuple),
             io=names,
             size=st.none() | st.integers(0),
+            config=st.none() | configs,
         )
     )
 
@@ -96,6 +100,7 @@ requests = st.builds(
     timeout=st.none() | st.floats(allow_nan=False) | st.just(inf),
     tags=st.dictionaries(texts, texts, max_size=3),
     as_of=st.none() | names,
+    config=st.dictionaries(names, configs, max_size=2),
 )
 runs = st.builds(
     RunRecord,

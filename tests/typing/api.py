@@ -10,6 +10,7 @@ from typing import Annotated, Any, Literal, assert_type
 
 from flowstone import (
     Asset,
+    Config,
     Context,
     DailyPartitions,
     Failure,
@@ -258,6 +259,30 @@ async def inspection(runtime: Runtime) -> None:
     assert_type(run.submitted, bool)
     assert_type(await run.record(), RunRecord)
     await runtime.reload([pipeline])
+
+
+class TotalConfig(Config):
+    """Settings of an asset."""
+
+    threshold: int = 3
+    label: str = ""
+
+
+@pipeline.asset
+async def configured(raw: list[int], config: TotalConfig) -> int:
+    """An asset with a config."""
+    assert_type(config.threshold, int)
+    return len(raw) + config.threshold
+
+
+async def configs(runtime: Runtime) -> None:
+    """A config is passed as fields or as an instance; what is recorded is data."""
+    record = await runtime.materialize(configured, config={"threshold": 5})
+    assert_type(record.config, Mapping[str, Any] | None)
+    await runtime.backfill(configured, config=TotalConfig(threshold=5))
+    await runtime.submit(configured, config={"configured": TotalConfig(), "raw": {"size": 3}})
+    assert_type((await runtime.runs())[0].config, Mapping[str, Mapping[str, Any]])
+    TotalConfig(threshold="5")  # type: ignore[arg-type]  # A field has its type.
 
 
 async def one_off() -> None:

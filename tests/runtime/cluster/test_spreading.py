@@ -7,7 +7,7 @@ from collections import Counter
 
 import pytest
 
-from flowstone import Context, DailyPartitions, MemoryIO, Pipeline, Retry, RunFailed, Status
+from flowstone import Config, Context, DailyPartitions, MemoryIO, Pipeline, Retry, RunFailed, Status
 from flowstone.runs.events import StepRetried, StepStarted
 from flowstone.runtime.cluster import step_executor
 from flowstone.runtime.cluster.step_executor import StepExecutor
@@ -49,6 +49,39 @@ async def leased(town, *, max_parallel=4, peers=("second",), owner="first", **op
 def events(town, run_id, kind):
     log = town.shared.history.find(run_id).log.page(0, 10_000)
     return [event for _, event in log if isinstance(event, kind)]
+
+
+class Share(Config):
+    """What a run may change."""
+
+    part: int = 1
+
+
+async def test_every_node_computes_with_the_config_of_the_run(town):
+    """Each reads it from the run; so does what it records."""
+    seen = []
+
+    def pipeline(node):
+        made = Pipeline("town")
+
+        @made.asset(partitions=DailyPartitions("2025-01-01", "2025-01-07"))
+        async def share(context: Context, config: Share) -> int:
+            seen.append((node, config.part))
+            await town.gates["share"].wait()
+            return config.part
+
+        return made
+
+    town.gates["share"] = Gate()
+    await town.node("second", pipeline("second"))
+    first = await town.node("first", pipeline("first"), worker=False)
+    task = asyncio.create_task(first.backfill("share", max_parallel=4, config={"part": 5}))
+    await town.until(lambda: len(seen) == 4, 3)
+    town.gates["share"].open()
+    result = await town.outcome(task, 5)
+    assert {node for node, _ in seen} == {"first", "second"}
+    assert {part for _, part in seen} == {5}
+    assert [record.config for record in result.succeeded] == [{"part": 5}] * 7
 
 
 async def test_a_backfill_spreads_over_the_nodes(town):
