@@ -84,6 +84,11 @@ class EagerStarts:
             self._inside = False
         return True
 
+    @property
+    def spent(self) -> bool:
+        """Whether nothing more is begun in this turn."""
+        return self._until is not None and monotonic() >= self._until
+
     def _next_turn(self) -> None:
         # It was put before the first steps of this turn's tasks, so none that has been resumed is used again.
         self._until = self._begun = None

@@ -192,6 +192,7 @@ class TaskSupervisor(Supervised):
         self._closed: list[Callable[[], None]] = []
         self._deadline: Timer | None = None
         self._open = False
+        self._early = False  # Begun before it is a child.
         self._done = self._crashed = self._killed = 0
 
     def start(
@@ -296,10 +297,15 @@ class TaskSupervisor(Supervised):
     # The supervisor's side ----------------------------------------------------------------------------------
 
     def _as_child(self, name: str, above: SupervisorContext | None) -> TasksProcess:
-        if self._loop is not None:
+        if self._loop is not None and not self._early:
             raise RuntimeError(f"{name}: a TaskSupervisor runs once; build a fresh one for each start.")
+        self._early = False
         self.name = name
         return TasksProcess(name, above or SupervisorContext(name, None, self._clock), self)
+
+    def _begin_early(self, own: SupervisorContext) -> None:
+        self._early = True
+        self._begin(own, own.loop)
 
     def _begin(self, own: SupervisorContext, loop: asyncio.AbstractEventLoop) -> None:
         self._own = own
@@ -359,8 +365,9 @@ class TasksProcess(Process):
     instance: TaskSupervisor
 
     def launch(self, loop: asyncio.AbstractEventLoop) -> None:
-        own = SupervisorContext(self.name, self.supervisor, self.instance._clock)
-        self.instance._begin(own, loop)
+        if self.instance._loop is None:
+            own = SupervisorContext(self.name, self.supervisor, self.instance._clock)
+            self.instance._begin(own, loop)
         self.instance._closed.append(self._closed)  # Also if its own stop() is called.
         self._started()
 

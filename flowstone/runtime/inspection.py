@@ -287,7 +287,7 @@ class Inspection:
         """The supervision tree at this instant: every process with state, restarts and mailbox depth."""
         ctx = self._started()
         assert self._tree is not None
-        tree = self._tree.tree()
+        tree = self._runs.shown(self._tree.tree())
         busy = ctx.threads.statistics()
         threads = ProcessInfo(
             "threads",

@@ -91,7 +91,7 @@ class RunClient:
         self._runs.refuse_if_closed()
         plan = self._plans.plan(view, request)
         if on_progress is None:
-            return await self._runs.start(plan, request, awaited=True, raises=raises)
+            return await self._runs.start(plan, request, awaited=True, raises=raises, at_once=True)
         async with self._ctx.stream.subscribe(("step",)) as events:
             run = await self._runs.start(plan, request, awaited=True, raises=raises)
             await self._cancelling(run, report_progress(events, run, on_progress))

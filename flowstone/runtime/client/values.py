@@ -56,7 +56,7 @@ class Values:
         if view.graph[key[0]].is_constant:
             return Status.SUCCEEDED
         live = self._live_status(key)
-        if live is None and self._ctx.store.cluster is not None:
+        if live is None and (self._ctx.store.cluster is not None or await self._ctx.store.waits.waiting()):
             from flowstone.runtime.cluster.remote_runs import status_elsewhere  # noqa: PLC0415 - few need it
 
             live = await status_elsewhere(self._ctx.store, view, key)

@@ -76,6 +76,7 @@ if TYPE_CHECKING:
     from flowstone.runs.events import Event, StepWoken
     from flowstone.runtime.context import RuntimeContext
     from flowstone.runtime.run.control import Control
+    from flowstone.runtime.run.early import EarlyMe
     from flowstone.runtime.run.live_run import LiveRun
     from flowstone.runtime.run.messages import Message, OtherMessage
     from flowstone.runtime.run.remote_steps import RemoteSteps, Spread
@@ -120,10 +121,13 @@ class RunCoordinator(Driver):
         self._attempt = Attempt if ctx.memory is None else MemoryAttempt
         self._looking = 0  # Look-ups of current values under way.
         self._start_to_record: RunStarted | None = None
-        self._me: Me
+        self._me: Me | EarlyMe
+        self._early: EarlyMe | None = None  # If it has been begun before it is started.
 
     def on_start(self, me: Me) -> None:
         self._me = me
+        if self._early is not None:
+            self._early.become(me)
 
     def handle(self, message: Message) -> Coroutine[Any, Any, None] | None:
         """Plain for the messages that come with the steps; only ending a run waits for anything."""
@@ -216,8 +220,20 @@ class RunCoordinator(Driver):
         else:
             self._busy = False
 
+    async def begin(self, me: EarlyMe) -> None:
+        """Begin before this is an actor: in the turn of whoever asks for the run."""
+        self._me = self._early = me
+        await self._go_on()
+
     async def handle_continue(self, me: Me) -> None:  # noqa: ARG002 - the hook's signature
         """Replay and go on. Not in `on_start`, which must not need the store to answer."""
+        early, self._early = self._early, None
+        if early is None:
+            await self._go_on()
+        else:
+            early.raise_error()
+
+    async def _go_on(self) -> None:
         try:
             await self._begin()
         except (StoreUnavailable, StaleWrite) as error:

@@ -12,24 +12,26 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import contextmanager, suppress
+from dataclasses import replace
 from functools import partial
 from itertools import chain
 from typing import TYPE_CHECKING
 from weakref import WeakSet
 
-from flowstone.actors import ActorDown, Child, Crashed, Shutdown, Supervisor
+from flowstone.actors import ActorDown, Child, Crashed, Normal, Shutdown, Supervisor
+from flowstone.actors.actor import checkpoint
 from flowstone.actors.waiters import Waiters
-from flowstone.errors import FlowstoneError, RuntimeStopping, SupervisorGaveUp
+from flowstone.errors import FlowstoneError, RuntimeStopping, StartFailed, SupervisorGaveUp
 from flowstone.runs.records import RunRecord, Status
 from flowstone.runtime.run.control import Cancel, Release
 from flowstone.runtime.run.live_run import LiveRun
-from flowstone.runtime.run.tree import run_tree
+from flowstone.runtime.run.tree import FirstTurn, run_tree
 from flowstone.store.cluster import Notification
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterator
 
-    from flowstone.actors import Clock, Exit
+    from flowstone.actors import Clock, Exit, ProcessInfo
     from flowstone.actors.spawn import Driven
     from flowstone.runs.plan import RunPlan
     from flowstone.runs.records import RunRequest
@@ -125,6 +127,7 @@ class LocalRuns:
         self._followers: dict[
             str, WeakSet[Subscription]
         ] = {}  # Of parked runs that this process goes on with.
+        self._first_turns: dict[str, FirstTurn] = {}  # Of runs that have no tree yet.
         self._closed = False
         self._gone = asyncio.Event()
         self._supervisor: Supervisor | None = None
@@ -144,14 +147,19 @@ class LocalRuns:
         *,
         awaited: bool = False,
         raises: bool = False,
+        at_once: bool = False,
     ) -> LiveRun:
         """Write a new run down and start it; `awaited` and `raises` are what `LiveRun` says.
+
+        With `at_once` it takes its first turn in that of the caller, and may be over when this returns.
 
         Raises:
             RuntimeStopping: The runtime drains.
             KeyTaken: An unfinished run has the key.
             StoreUnavailable: The run could not be written down.
         """
+        if at_once and self._supervisor is not None and self._supervisor.hurried:
+            await checkpoint()  # In the next turn it may be over at once.
         self.refuse_if_closed()
         ctx = self._ctx
         record = self.describe(plan, request, key, priority, owner=ctx.node)
@@ -163,7 +171,7 @@ class LocalRuns:
         except asyncio.CancelledError:
             await self._withdraw(run)
             raise
-        return await self.drive(run)
+        return await self.drive(run, at_once=at_once)
 
     def describe(
         self,
@@ -189,16 +197,18 @@ class LocalRuns:
             priority=priority,
         )
 
-    async def drive(self, run: LiveRun) -> LiveRun:
-        """Start the tree of a run that is written down, new or adopted."""
+    async def drive(self, run: LiveRun, *, at_once: bool = False) -> LiveRun:
+        """Start a run that is written down, new or adopted: in a tree of its own, unless it ends in its first turn."""
         self.live[run.record.id] = run
         self._resume_waiters(run)
+        if at_once and self._ctx.memory is not None and self._ends_at_once(run):
+            return run
         begun = False
 
         def make() -> Supervisor:
             nonlocal begun
             begun = True
-            return run_tree(self._ctx, run, self._spread)
+            return run_tree(self._ctx, run, self._spread, self._first_turns)
 
         child = Child(
             run.record.id,
@@ -217,7 +227,11 @@ class LocalRuns:
         except ActorDown as error:
             self._forget(run)
             run.fail(RuntimeStopping("The runtime has stopped, or is stopping: it takes no new runs."))
+            await self._drop_first_turn(run)
             raise RuntimeStopping("The runtime has stopped, or is stopping: it takes no new runs.") from error
+        except StartFailed:  # It was stopped while it was started.
+            await self._drop_first_turn(run)
+            raise
         return run
 
     @contextmanager
@@ -244,6 +258,35 @@ class LocalRuns:
                 seen.add(each)
                 found += [awaited for attempt in live.attempts.values() for awaited in attempt.awaits]
         return False
+
+    def _ends_at_once(self, run: LiveRun) -> bool:
+        """Take the first turn of a run here and now; whether that was all of it."""
+        assert self._supervisor is not None, "runs are driven from within the tree"
+        first = self._first_turns[run.record.id] = FirstTurn(self._ctx, run)
+        if not first.take(self._supervisor):
+            return False
+        del self._first_turns[run.record.id]
+        self._ended(run, Normal())
+        return True
+
+    async def _drop_first_turn(self, run: LiveRun) -> None:
+        """There will be no tree for it: stop what it has begun."""
+        first = self._first_turns.pop(run.record.id, None)
+        if first is not None:
+            await first.steps.stop()
+
+    def shown(self, tree: ProcessInfo) -> ProcessInfo:
+        """The runtime's tree, with the runs in it that have none of their own yet."""
+        if not self._first_turns:
+            return tree
+        first_turns = {run_id: first.info() for run_id, first in self._first_turns.items()}
+
+        def with_first_turns(runs: ProcessInfo) -> ProcessInfo:
+            others = {run.name: run for run in runs.children}
+            return replace(runs, children=tuple((others | first_turns).values()))
+
+        children = (with_first_turns(each) if each.name == "runs" else each for each in tree.children)
+        return replace(tree, children=tuple(children))
 
     def _resume_waiters(self, run: LiveRun) -> None:
         """A run that was parked lives again: so do those who wait for it, and those who follow it."""

@@ -2,37 +2,101 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from contextvars import Context
+from typing import TYPE_CHECKING, Any
 
-from flowstone.actors import Child, Supervisor, TaskSupervisor
+from flowstone.actors import Child, Normal, ProcessInfo, Supervisor, TaskSupervisor
 from flowstone.runtime.run.coordinator import RunCoordinator
+from flowstone.runtime.run.early import EarlyMe
 
 if TYPE_CHECKING:
+    from collections.abc import Coroutine
+
     from flowstone.runtime.context import RuntimeContext
     from flowstone.runtime.run.live_run import LiveRun
     from flowstone.runtime.run.remote_steps import Spread
 
-__all__ = ["run_tree"]
+__all__ = ["FirstTurn", "run_tree"]
 
 
-def run_tree(ctx: RuntimeContext, run: LiveRun, spread: Spread | None) -> Supervisor:
+class FirstTurn:
+    """The first turn of a run, before it has a tree: many a run of a few steps is over when it ends.
+
+    Coordinator and attempts are the very objects that the tree would be made of. If anything of the run is left
+    after the turn (an attempt that waits, a retry, an error of ours), they become the first children of its tree,
+    and all goes on as if they had been there from the beginning.
+
+    A tree costs two tasks, three processes and four turns of the loop: twice as much as a step. What nobody can see
+    or stop while it runs needs no supervisor; a turn of the loop is such a thing.
+    """
+
+    def __init__(self, ctx: RuntimeContext, run: LiveRun) -> None:
+        self.steps = TaskSupervisor(shutdown=ctx.settings.cancel_timeout)
+        self.coordinator = RunCoordinator(ctx, run, self.steps)
+        self._me = EarlyMe(ctx.clock)
+        self._id = run.record.id
+
+    def take(self, runs: Supervisor) -> bool:
+        """Take it, below the supervisor of the runs; whether the run is over, and needs no tree."""
+        if not runs.begin(self.steps, f"{self._id}.steps"):
+            return False
+        me = self._me
+        try:
+            # In a context of its own, as an actor.
+            Context().run(_run_through, self.coordinator.begin(me))
+        except BaseException as error:
+            me.error = error
+        if not me.stopped or me.error is not None or self.steps.statistics().running:
+            return False
+        self.coordinator.on_stop(Normal())
+        return True
+
+    def info(self) -> ProcessInfo:
+        """The run in `tree()`, as long as it has none of its own."""
+        coordinator = ProcessInfo("coordinator", "actor", "running")
+        return ProcessInfo(self._id, "supervisor", "running", children=(self.steps.tree(), coordinator))
+
+
+def _run_through(coroutine: Coroutine[Any, Any, None]) -> None:
+    try:
+        coroutine.send(None)
+    except StopIteration:
+        return
+    coroutine.close()
+    raise RuntimeError("the first turn of a run in memory has nothing to wait for, and did")
+
+
+def run_tree(
+    ctx: RuntimeContext, run: LiveRun, spread: Spread | None, begun: dict[str, FirstTurn]
+) -> Supervisor:
     """One_for_all: a coordinator that crashed must not meet attempts of its last incarnation.
 
     The coordinator is significant: when it ends, the run's tree ends. Three crashes a minute are bugs that a
     fourth start would not cure.
+
+    Args:
+        ctx: What the runtime offers.
+        run: The run.
+        spread: What lets other nodes execute steps, if there may be other nodes.
+        begun: The runs that have taken their first turn, by id. The first start takes this run out of it.
     """
     steps: list[TaskSupervisor] = []
 
     def make_steps() -> TaskSupervisor:
-        steps[:] = [TaskSupervisor(shutdown=ctx.settings.cancel_timeout)]
+        first = begun.get(run.record.id)
+        steps[:] = [TaskSupervisor(shutdown=ctx.settings.cancel_timeout) if first is None else first.steps]
         return steps[0]
+
+    def make_coordinator() -> RunCoordinator:
+        first = begun.pop(run.record.id, None)
+        return RunCoordinator(ctx, run, steps[0], spread) if first is None else first.coordinator
 
     return Supervisor(
         [
             Child("steps", make_steps),
             Child(
                 "coordinator",
-                lambda: RunCoordinator(ctx, run, steps[0], spread),
+                make_coordinator,
                 restart="transient",
                 shutdown=ctx.settings.cancel_timeout,
                 significant=True,
