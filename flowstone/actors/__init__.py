@@ -11,6 +11,7 @@ How the files lie, from the ground up (each imports only from those above it, fo
     mailbox, process, ref                             what every process has; how one speaks to it
     actor, child, refusals, tasks                     the kinds of workers, and what is said of one
     children, supervision, supervisor                 supervisors
+    early                                             to begin a part of the tree before it is made
     registry                                          names for ids known at run time
 """
 

@@ -29,7 +29,6 @@ if TYPE_CHECKING:
     from flowstone.actors.ref import Ref
     from flowstone.actors.report import OnReport
     from flowstone.actors.strategy import AutoShutdown, Strategy
-    from flowstone.actors.tasks import TaskSupervisor
 
 __all__ = ["Supervisor"]
 
@@ -136,29 +135,6 @@ class Supervisor(Supervised):
         """
         process = self._running()
         await process.ask(partial(process.delete_child, name))
-
-    def begin(self, tasks: TaskSupervisor, name: str) -> bool:
-        """Have `tasks` take tasks before they are a child: for a part of the tree that is made only if it is needed.
-
-        They must be made a child then, somewhere below this supervisor, unless none of them runs.
-
-        Args:
-            tasks: A fresh one.
-            name: Its name in reports: the path of the child that it will be, from here.
-
-        Returns:
-            Whether that was done: this supervisor runs.
-        """
-        process = self._process
-        if process is None or process.state != "running":
-            return False
-        tasks._begin_early(SupervisorContext(name, process.own, tasks._clock))
-        return True
-
-    @property
-    def hurried(self) -> bool:
-        """Whether eager starts in this tree have taken their share of this turn of the loop."""
-        return self._process is not None and self._process.own.eager.spent
 
     @overload
     def child(self, name: str) -> Ref[Any]: ...

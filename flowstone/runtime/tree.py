@@ -7,7 +7,7 @@
     │  ├─ io_managers      one_for_one: one process per IO manager
     │  ├─ resources        one_for_one: one process per resource; torn down in reverse order
     │  └─ events           fan-out to subscribers
-    ├─ runs              dynamic: one supervisor per run (run/tree.py), temporary
+    ├─ runs              dynamic: one supervisor per run that outlives its first turn (run/tree.py), temporary
     │  └─ <run id>         one_for_all
     │     ├─ steps           one task per attempt: user code meets us here
     │     └─ coordinator     significant: drives the pure state machine

@@ -71,12 +71,12 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Sequence
 
     from flowstone.actors import Exit, Me, TaskHandle, TaskSupervisor
+    from flowstone.actors.early import EarlyMe
     from flowstone.runs.commands import Signal
     from flowstone.runs.endings import AttemptEnd
     from flowstone.runs.events import Event, StepWoken
     from flowstone.runtime.context import RuntimeContext
     from flowstone.runtime.run.control import Control
-    from flowstone.runtime.run.early import EarlyMe
     from flowstone.runtime.run.live_run import LiveRun
     from flowstone.runtime.run.messages import Message, OtherMessage
     from flowstone.runtime.run.remote_steps import RemoteSteps, Spread

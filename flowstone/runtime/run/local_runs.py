@@ -20,6 +20,7 @@ from weakref import WeakSet
 
 from flowstone.actors import ActorDown, Child, Crashed, Normal, Shutdown, Supervisor
 from flowstone.actors.actor import checkpoint
+from flowstone.actors.early import turn_is_spent
 from flowstone.actors.waiters import Waiters
 from flowstone.errors import FlowstoneError, RuntimeStopping, StartFailed, SupervisorGaveUp
 from flowstone.runs.records import RunRecord, Status
@@ -158,7 +159,7 @@ class LocalRuns:
             KeyTaken: An unfinished run has the key.
             StoreUnavailable: The run could not be written down.
         """
-        if at_once and self._supervisor is not None and self._supervisor.hurried:
+        if at_once and self._supervisor is not None and turn_is_spent(self._supervisor):
             await checkpoint()  # In the next turn it may be over at once.
         self.refuse_if_closed()
         ctx = self._ctx
@@ -198,7 +199,10 @@ class LocalRuns:
         )
 
     async def drive(self, run: LiveRun, *, at_once: bool = False) -> LiveRun:
-        """Start a run that is written down, new or adopted: in a tree of its own, unless it ends in its first turn."""
+        """Start a run that is written down, new or adopted, in a tree of its own.
+
+        With `at_once` it takes its first turn before it has one, and needs none if that was all.
+        """
         self.live[run.record.id] = run
         self._resume_waiters(run)
         if at_once and self._ctx.memory is not None and self._ends_at_once(run):

@@ -6,8 +6,8 @@ from contextvars import Context
 from typing import TYPE_CHECKING, Any
 
 from flowstone.actors import Child, Normal, ProcessInfo, Supervisor, TaskSupervisor
+from flowstone.actors.early import EarlyMe, begin_early
 from flowstone.runtime.run.coordinator import RunCoordinator
-from flowstone.runtime.run.early import EarlyMe
 
 if TYPE_CHECKING:
     from collections.abc import Coroutine
@@ -31,14 +31,14 @@ class FirstTurn:
     """
 
     def __init__(self, ctx: RuntimeContext, run: LiveRun) -> None:
-        self.steps = TaskSupervisor(shutdown=ctx.settings.cancel_timeout)
+        self.steps = TaskSupervisor(shutdown=ctx.settings.cancel_timeout, name="steps")
         self.coordinator = RunCoordinator(ctx, run, self.steps)
         self._me = EarlyMe(ctx.clock)
         self._id = run.record.id
 
     def take(self, runs: Supervisor) -> bool:
         """Take it, below the supervisor of the runs; whether the run is over, and needs no tree."""
-        if not runs.begin(self.steps, f"{self._id}.steps"):
+        if not begin_early(self.steps, runs, f"{self._id}.steps"):
             return False
         me = self._me
         try:
