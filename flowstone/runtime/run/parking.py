@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Sequence
 
     from flowstone.actors import Clock
+    from flowstone.actors.early import EarlyMe
     from flowstone.runs.events import StepWoken
     from flowstone.runs.state import RunState
     from flowstone.runtime.context import RuntimeContext
@@ -55,7 +56,7 @@ class Parking:
         self._requests = 0
         self._asking = False
 
-    def request(self, clock: Clock, wake: Callable[[], object]) -> None:
+    def request(self, clock: Clock | EarlyMe, wake: Callable[[], object]) -> None:
         """Nothing is left but waiting steps: have the run parked, now or when it was kept for long enough.
 
         Args:
