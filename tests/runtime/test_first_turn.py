@@ -311,7 +311,7 @@ async def test_a_timeout_of_the_run_counts_from_the_first_turn(clock, background
 
 
 @pytest.mark.both_loops
-@pytest.mark.parametrize("moment", ["_begin", "_settled", "_finish"])
+@pytest.mark.parametrize("moment", ["_begin", "_after_message", "_finish"])
 async def test_an_error_of_ours_is_a_crash_of_the_coordinator(moment, monkeypatch, trees, caplog):
     """The run is given a tree, whose supervisor reports the crash and goes on with a fresh coordinator."""
     calls, crashes = [], []
