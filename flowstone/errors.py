@@ -123,13 +123,13 @@ class AssetNotFound(FlowstoneError, LookupError):
 
 
 class PartitionError(FlowstoneError, ValueError):
-    """A partition is missing, foreign to the asset's set, of an unsupported type, or unreadable text."""
+    """A partition is missing, not in the asset's set, of an unsupported type, or text that cannot be read."""
 
 
 class ConfigError(FlowstoneError, ValueError):
     """What was passed as `config=` does not fit, or a required field is missing; nothing was started.
 
-    `asset` is the name of the asset, and `field` that of the first field that is to blame (`limits.high` inside
+    `asset` is the name of the asset, and `field` that of the first wrong field (`limits.high` inside
     another), or None.
     """
 
@@ -155,7 +155,7 @@ class MaterializationFailed(FlowstoneError):
     """The asset's function failed on its last attempt; `failure` says how, `materialization` is the record.
 
     The message has the `file:line` of the last frame of your own code and `__notes__` the frames of your code. The
-    exception itself is the cause (`__cause__`) where the step ran in this process, but for worker processes.
+    exception itself is the cause (`__cause__`) where the step ran in this process (not in a worker process).
     """
 
     def __init__(self, message: str, materialization: Any = None) -> None:
@@ -172,7 +172,8 @@ class RunFailed(FlowstoneError):
     here; `result.failed` has all of them. `__notes__` show the frames of your own code, of the first three. If one
     step failed and ran in this process, what it raised is the cause (`__cause__`).
 
-    No `ExceptionGroup`: the steps of a run are no tasks of the caller's, and `except RunFailed` is all it takes.
+    It is not an `ExceptionGroup`, because the steps of a run are not tasks of the caller: `except RunFailed` is
+    all it takes.
     """
 
     def __init__(self, message: str, failures: Sequence[Any] = (), result: Any = None) -> None:
@@ -259,7 +260,7 @@ class Waiting(BaseException):
     """What a step waits for is not there: raised by the calls of `Context` that wait, to end the attempt.
 
     The step is `waiting` then, and holds nothing; its function runs again from the top when what it waits for is
-    there, and the same call returns at once. Let it pass: it is no `Exception`, so `except Exception` does. An
+    there, and the same call returns at once. Let it pass: it is not an `Exception`, so `except Exception` does. An
     asset that catches it, and returns or raises something else, fails, and is told so.
 
     Args:
@@ -292,7 +293,7 @@ class ActorError(FlowstoneError):
 class ActorDown(ActorError):
     """The actor you called is not running, or died before it answered; `name` is its name, `exit` how it ended.
 
-    Whether it did the work is unknown. The reference stays good: its supervisor may already have restarted it.
+    Whether it did the work is unknown. The reference stays valid: its supervisor may already have restarted it.
     """
 
     def __init__(self, message: str, name: str = "", exit: Any = None) -> None:  # noqa: A002 - the field's word
@@ -327,7 +328,7 @@ class ChildError(ActorError):
 
 
 class MailboxFull(ActorError):
-    """A cast met the full mailbox of the actor `name`. Slow down, or use `call`, which waits for room."""
+    """The mailbox of the actor `name` is full, so a cast was refused. Slow down, or use `call`, which waits."""
 
     def __init__(self, message: str, name: str = "") -> None:
         super().__init__(message)

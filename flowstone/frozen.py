@@ -46,7 +46,7 @@ def frozen(cls: type[T]) -> type[T]:
     made.__init__ = _compiled_init(made, listed)
     made.__setattr__ = _refuse_to_set
     made.__delattr__ = _refuse_to_delete
-    return made  # type: ignore[no-any-return] # the class that the decorator was given, made anew with slots
+    return made  # type: ignore[no-any-return] # the class that the decorator was given, made again with slots
 
 
 def _refuse_to_set(_: object, name: str, value: object) -> NoReturn:  # noqa: ARG001 - the protocol's arguments

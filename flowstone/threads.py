@@ -121,7 +121,7 @@ class ThreadCall(Generic[T]):
         return self.result()
 
     async def wait_or_leave(self) -> T:
-        """As `wait`, but cancelled it leaves at once: a result that nobody hears of any more is undone."""
+        """As `wait`, but cancelled it leaves at once: a result that nobody will receive any more is undone."""
         received = False
         try:
             await self._done
@@ -186,7 +186,7 @@ class ThreadCall(Generic[T]):
             self._pool.start(self.name, self._undo_result)
 
     def _undo_result(self) -> None:
-        """Tidy up after a call whose waiter has left: nobody is there to hear of a failure."""
+        """Tidy up after a call whose waiter has left: nobody is there to be told of a failure."""
         with suppress(BaseException):
             result = self.result()
             if self._undo is not None:

@@ -6,7 +6,7 @@ How the files lie, from the ground up (each imports only from those above it, fo
     affinity, waiters                                 values and pure rules
     messages                                          what actors say to each other
     spawn                                             the one place that makes tasks: drive, guard, stop, kill
-    eager, child_tasks                                first steps taken at once; which task was started for whom
+    eager, child_tasks                                first steps taken at once; the owner of each task
     supervisor_context                                what a supervisor keeps: clock, reports, leftovers
     mailbox, process, ref                             what every process has; how one speaks to it
     actor, child, refusals, tasks                     the kinds of workers, and what is said of one

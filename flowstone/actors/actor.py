@@ -99,7 +99,7 @@ class Me:
         Room is made for it in a full mailbox. `cancel()` the timer to take it back.
         """
         if not isinstance(message, Cast):
-            raise TypeError(f"{type(message).__name__} is no Cast: nobody would hear the answer.")
+            raise TypeError(f"{type(message).__name__} is not a Cast: nobody would receive the answer.")
         require_loop(self._mail.loop, self.name)
         return self.clock.call_later(seconds, partial(self._mail.remind, message))
 
@@ -223,7 +223,7 @@ class ActorProcess(TaskProcess):
         later._bind(deliver)
 
     def _refuse(self, ending: Exit) -> None:
-        """Whoever waits for an answer hears at once that there will be none."""
+        """Whoever waits for an answer learns at once that there will be none."""
         self.ref._close()
         in_hand = [] if self._in_hand is None else [self._in_hand]
         for request in (*in_hand, *self._owed.values(), *self.mail.pending()):

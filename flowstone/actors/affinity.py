@@ -1,6 +1,6 @@
 """Which event loop something belongs to. Used from another one it would wait for ever, so it says so instead.
 
-A future wakes its waiter through the loop it was made on, and a loop does not hear what other threads put into
+A future wakes its waiter through the loop it was made on, and a loop does not notice what other threads put into
 it. asyncio notices little of that, and only in its debug mode.
 """
 

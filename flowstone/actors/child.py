@@ -40,7 +40,7 @@ class Child(Generic[Made_co]):
 
     Raises:
         TypeError: The name is no text, or `make` cannot be called: it is a class or a function, not what they make.
-        ValueError: A value that none of these can have, nan among them; or a significant permanent child.
+        ValueError: A value is out of range, or nan; or the child is significant and permanent.
     """
 
     name: str

@@ -1,4 +1,4 @@
-"""Which tasks user code has started, and for whom: the loop's task factory notes it.
+"""Which tasks user code has started, and for which owner: the loop's task factory notes it.
 
 A task that user code creates inherits the context of its creator, and with it `OWNER`. The factory reads that once,
 when the task is made, so that the end of one owner costs what that owner has left behind and no more. Rejected:

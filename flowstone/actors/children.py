@@ -249,7 +249,7 @@ class Children:
             await self.terminate(entry)
 
     def close(self) -> None:
-        """The supervisor has ended: what becomes of a child that outlives it, nobody hears."""
+        """The supervisor has ended: what becomes of a child that outlives it is reported to nobody."""
         self._heard = None
 
     def hurry(self) -> None:

@@ -1,4 +1,4 @@
-"""What everything in the tree has in common: a name, a start, an end that others hear of."""
+"""What everything in the tree has in common: a name, a start, an end that others are told of."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ class Process(ABC):
         self.exit: Exit | None = None
         self.initialised = False
         self.releases: dict[object, Callable[[Process], None]] = {}
-        """Called before anyone hears of the end: registries and its `Ref` let go of it."""
+        """Called before anyone is told of the end: registries and its `Ref` let go of it."""
         self.on_exit: Callable[[Process], None] | None = None
         """The supervisor's ear."""
         self._waiters: Waiters[Exit] | None = None

@@ -56,7 +56,7 @@ class Ref(Generic[Instance_co]):
         if process is None or mailbox is None:
             raise self._down()
         if not isinstance(message, Call):
-            raise TypeError(f"{type(message).__name__} is no Call: send it to {self.name} with cast().")
+            raise TypeError(f"{type(message).__name__} is not a Call: send it to {self.name} with cast().")
         require_loop(mailbox.loop, self.name)
         chain = self._chain(process)
         clock = process.supervisor.clock
@@ -89,7 +89,9 @@ class Ref(Generic[Instance_co]):
             WrongLoop: As `call`.
         """
         if not isinstance(message, Cast):
-            raise TypeError(f"{type(message).__name__} is no Cast: send it to {self.name} with await call().")
+            raise TypeError(
+                f"{type(message).__name__} is not a Cast: send it to {self.name} with await call()."
+            )
         mailbox = self._mailbox
         if mailbox is not None:
             if running_loop() is not mailbox.loop:

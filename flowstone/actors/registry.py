@@ -27,7 +27,7 @@ class _Entry(NamedTuple):
 class Registry:
     """Unique keys to references. A plain object: make one, pass it to whoever needs it.
 
-    A key belongs to one incarnation. It is free again when that ends, before monitors and supervisors hear
+    A key belongs to one incarnation. It is free again when that ends, before monitors and supervisors learn
     of the end, so that a restarted actor can register under the same key in its `on_start`.
 
     Keys are compared by value and type, within tuples and frozensets as well: 1, True and 1.0 are three keys.

@@ -169,7 +169,7 @@ class TaskSupervisor(Supervised):
         clock: Default: that of the supervisor above, else the system's.
 
     Raises:
-        ValueError: `shutdown` or `max_children` is none of these, nan for one.
+        ValueError: `shutdown` or `max_children` is out of range, or nan.
     """
 
     def __init__(

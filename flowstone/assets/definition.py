@@ -164,7 +164,7 @@ def _checked_name(name: object, source: SourceLine) -> Site:
     if isinstance(name, str) and len(name) <= 200 and _NAME.fullmatch(name):
         return Site(name, source)
     raise DefinitionError(
-        f"{source}: {name!r:.250} is no name for an asset: pass name= with letters, digits and underscores, "
+        f"{source}: {name!r:.250} is not a name for an asset: pass name= with letters, digits and underscores, "
         f"not starting with a digit, at most 200 characters."
     )
 
@@ -212,7 +212,9 @@ def _mappings(
         name = key.name if isinstance(key, Asset) else key
         if name not in names:
             hint = did_you_mean(str(name), names) or f" It depends on {', '.join(names) or 'nothing'}."
-            raise DefinitionError(f"{where}: mappings= names {name!r}, which is no dependency of it.{hint}")
+            raise DefinitionError(
+                f"{where}: mappings= names {name!r}, which is not a dependency of it.{hint}"
+            )
         if not isinstance(mapping, PartitionMapping):
             called = f"{mapping.__name__}()" if inspect.isclass(mapping) else "AllPartitions()"
             raise DefinitionError(

@@ -238,7 +238,7 @@ class AssetGraph:
         return order
 
     def _cycle(self, stuck: set[str]) -> CycleError:
-        """The error for assets that wait for each other, with one whole circle among them."""
+        """The error for assets that wait for each other, with one whole circle of them."""
         name = next(name for name in self._assets if name in stuck)
         path: list[str] = []
         seen: dict[str, int] = {}

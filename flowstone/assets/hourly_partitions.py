@@ -138,7 +138,7 @@ class HourlyPartitions(TimePartitions[datetime]):
             return super()._refusal(partition)
         shown, _ = self._first_shown(moment)
         return (
-            f"{partition!r:.200} is no {self.unit} of {self!r}: clocks in {self.timezone} skip it, "
+            f"{partition!r:.200} is not a valid {self.unit} of {self!r}: clocks in {self.timezone} skip it, "
             f"and go on at {_local_text(shown)}."
         )
 

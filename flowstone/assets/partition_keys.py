@@ -172,7 +172,7 @@ def _decode_tagged(text: str) -> Any:  # noqa: PLR0911 - one line a tag
 
 def _tupled(parts: object) -> tuple[Any, ...]:
     if not isinstance(parts, list):
-        raise PartitionError(f"{parts!r:.200} is no list of key parts.")
+        raise PartitionError(f"{parts!r:.200} is not a list of key parts.")
     return tuple(decode_partition(part) if isinstance(part, str) else _tupled(part) for part in parts)
 
 
@@ -180,7 +180,7 @@ def _to_base64(text: str) -> str:
     try:
         return urlsafe_b64encode(text.encode()).decode().rstrip("=")
     except UnicodeEncodeError as error:
-        raise PartitionError(f"{text!r:.200} holds half of a surrogate pair, which is no text.") from error
+        raise PartitionError(f"{text!r:.200} holds half of a surrogate pair, which is not text.") from error
 
 
 def _from_base64(text: str) -> str:

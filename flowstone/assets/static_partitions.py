@@ -104,7 +104,7 @@ class KeyList:
         return self._hash
 
     def __reduce__(self) -> tuple[Any, ...]:
-        # Built anew, because the hash of a text differs from process to process.
+        # Built again, because the hash of a text differs from process to process.
         return KeyList, (self.keys, "")
 
     def shown(self) -> str:

@@ -30,7 +30,9 @@ def read_zone(zone: object) -> zoneinfo.ZoneInfo:
         return zone
     name = "UTC" if zone is UTC else zone
     if not isinstance(name, str):
-        raise PartitionError(f"timezone={zone!r} is no name of a time zone: write it like 'Europe/Berlin'.")
+        raise PartitionError(
+            f"timezone={zone!r} is not the name of a time zone: write it like 'Europe/Berlin'."
+        )
     try:
         return zoneinfo.ZoneInfo(name)
     except (zoneinfo.ZoneInfoNotFoundError, ValueError, OSError):
@@ -82,7 +84,7 @@ def _parsed(text: str) -> date | tuple[date, date]:
             return datetime.fromisoformat(text)
     except ValueError as error:
         raise PartitionError(
-            f"{text!r:.200} is no ISO date or time: write it like '2025-01-15' or '2025-01-15T08:00'."
+            f"{text!r:.200} is not an ISO date or time: write it like '2025-01-15' or '2025-01-15T08:00'."
         ) from error
 
 

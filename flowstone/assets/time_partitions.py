@@ -182,11 +182,10 @@ class TimePartitions(PartitionSet[K]):
 
     def _refusal(self, partition: object) -> str:
         if isinstance(partition, str) and self.number_of(self._read(partition)) is None:
-            return f"{partition!r:.200} is no {self.unit} of {self!r}: {self._form}."
+            return f"{partition!r:.200} is not a valid {self.unit} of {self!r}: {self._form}."
         if not isinstance(partition, str) and self.number_of(partition) is None:
-            return (
-                f"{partition!r:.200} is no {self.unit} of {self!r}: {self._form}, or pass {self._key_words}."
-            )
+            known = f"{self._form}, or pass {self._key_words}"
+            return f"{partition!r:.200} is not a valid {self.unit} of {self!r}: {known}."
         return super()._refusal(partition)
 
     _key_words: ClassVar[str]

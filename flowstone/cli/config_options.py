@@ -100,7 +100,7 @@ def _file(name: str) -> dict[str, Any]:
     except OSError as error:
         raise CommandError(f"--config {name!r} cannot be read: {error.strerror or error}.", remedy) from None
     except ValueError as error:
-        raise CommandError(f"--config {name!r} is no JSON: {error}.", remedy) from None
+        raise CommandError(f"--config {name!r} is not valid JSON: {error}.", remedy) from None
     if not isinstance(found, dict):
         raise CommandError(f"--config {name!r} holds no JSON object.", remedy)
     return found

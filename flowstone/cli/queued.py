@@ -18,7 +18,7 @@ __all__ = ["holders_of", "refusals", "why_waiting"]
 
 
 async def why_waiting(store: Store, run: RunRecord) -> str | None:
-    """For whom a run waits, and what to do; None for one that is not in the queue of a store that nodes share."""
+    """What a run waits for, and what to do; None for one that is not in the queue of a store that nodes share."""
     waits = run.status is Status.QUEUED or (run.owner is None and not run.status.terminal)
     if not waits or store.cluster is None:
         return None

@@ -31,7 +31,7 @@ def table(screen: Screen, *columns: str, right: tuple[str, ...] = (), fold: str 
         screen: Where it will be printed.
         columns: The headings.
         right: Headings of columns aligned to the right: numbers.
-        fold: Heading of the column that gives way on a narrow terminal; default: the last one.
+        fold: Heading of the column that is folded on a narrow terminal; default: the last one.
     """
     terminal = screen.terminal
     made = _PrintableTable(

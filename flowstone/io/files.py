@@ -121,7 +121,7 @@ class FileIO:
         return await self._threads.run(lambda _: self._load(location))
 
     async def delete(self, location: str) -> None:
-        """Remove a value's file; deleting what is not there is no error. Raises `IOManagerError`."""
+        """Remove a value's file; deleting what is not there is not an error. Raises `IOManagerError`."""
         place = _parsed(location, "delete")
         await self._threads.run(lambda _: self._delete(place))
 

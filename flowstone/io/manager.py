@@ -79,7 +79,7 @@ class IOManager(Protocol):
         """
 
     async def delete(self, location: str) -> None:
-        """Remove the value under `location`; one that is gone already is no error.
+        """Remove the value under `location`; one that is gone already is not an error.
 
         Raises:
             IOManagerError: It cannot be removed.

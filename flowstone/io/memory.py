@@ -78,7 +78,7 @@ class MemoryIO:
             ) from None
 
     async def delete(self, location: str) -> None:
-        """Forget the value; deleting what is not there is no error."""
+        """Forget the value; deleting what is not there is not an error."""
         self._values.pop(location, None)
 
     async def exists(self, location: str) -> bool:

@@ -83,7 +83,7 @@ class Objects:
             return chain[-1].read(name)
 
     def remove(self, folders: Sequence[str], name: str) -> None:
-        """Remove a file; one that is not there is no error."""
+        """Remove a file; one that is not there is not an error."""
         try:
             with self._opened(folders) as chain:
                 if chain[-1].remove(name):

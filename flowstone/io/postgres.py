@@ -160,7 +160,7 @@ class PostgresIO:
         return await self._threads.run(lambda _: self._decode(place, data))
 
     async def delete(self, location: str) -> None:
-        """Remove a value; deleting what is not there is no error."""
+        """Remove a value; deleting what is not there is not an error."""
         if Location.parse(location) is None:
             raise location_error("delete", location, "PostgresIO")
         await self._attached(f"delete {location!r}").delete_payload(location)

@@ -272,7 +272,7 @@ def handed_over(step: Step, at: datetime) -> StepRetried:
 
 
 def handed_back(step: Step, at: datetime, why: str) -> StepRetried:
-    """The node that was to make the attempt does not, and the run's owner decides anew."""
+    """The node that was to make the attempt does not, and the run's owner decides again."""
     words = f"It was handed back to the run's owner: {why}."
     return retried(step, at, Failure("lost", words, retryable=True), 0.0)
 

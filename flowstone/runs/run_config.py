@@ -131,7 +131,7 @@ def resolve(
     for name in config:
         if name not in assets:
             raise ConfigError(
-                f"config= has fields for the asset {name!r}, which is no part of this run: leave them out, or "
+                f"config= has fields for the asset {name!r}, which is not part of this run: leave them out, or "
                 f"materialize it too (upstream=True).",
                 name,
             )

@@ -119,7 +119,7 @@ class RunState:
     # Entries ------------------------------------------------------------------------------------------------
 
     def begin(self, kept: Collection[int] = ()) -> list[Command]:
-        """Start, or go on after `replay`: attempts that were in flight are made again, numbered anew.
+        """Start, or go on after `replay`: attempts that were in flight are retried, with new numbers.
 
         Each of them runs alone, because one of them may be what ended the process: then its neighbours do
         not lose an attempt to it again and again.

@@ -28,7 +28,7 @@ What waits for somebody else leaves the window
     at once need no more room than a hundred thousand that were never looked at.
 
     Rejected: to remember who was deferred because of whom (an entry for every such step). Between assets of the
-    same partitions it is the counterpart; otherwise everything deferred of the asset is examined anew, which
+    same partitions it is the counterpart; otherwise everything deferred of the asset is examined again, which
     costs a look at each.
 """
 
@@ -306,7 +306,7 @@ class Window:
         return free
 
     def drop(self, step: int) -> Sequence[int]:
-        """A step will never have a value: the steps that waited for it; those it deferred are examined anew."""
+        """A step will never have a value: the steps that waited for it; those it deferred are examined again."""
         if self.deferred:
             self._recall(step)
         waiters = self._waiters.pop(step, ())
@@ -337,7 +337,7 @@ class Window:
                 stack.append(waiter)
 
     def wake(self, step: int) -> None:
-        """A waiting step goes on: it and what was deferred because of it are examined anew."""
+        """A waiting step goes on: it and what was deferred because of it are examined again."""
         self.aside -= 1
         self._examine_anew(self._lane_of(step), step)
         if self.deferred:
@@ -361,7 +361,7 @@ class Window:
                 self._waiters[pending.start()].remove(waiter)
 
     def _recall(self, step: int) -> None:
-        """Have everything examined anew that may have been deferred because of a step."""
+        """Have everything examined again that may have been deferred because of a step."""
         stack: list[tuple[_Lane, int | None]] = [(self._lane_of(step), step)]
         while stack:
             lane, cause = stack.pop()  # No cause: any step of the asset.
@@ -384,7 +384,7 @@ class Window:
                 stack.append((follower, counterpart))
 
     def _look_again(self, lane: _Lane, examine: bytes) -> None:
-        """Have the steps in some states examined anew."""
+        """Have the steps in some states examined again."""
         start, end = lane.plan.offset, lane.end
         self._states[start:end] = self._states[start:end].translate(examine)
         lane.deferred = 0

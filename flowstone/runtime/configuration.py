@@ -78,7 +78,7 @@ def misspelt_variables() -> list[str]:
     """A sentence for each of them that is nearly a setting, with the name that was meant; never a value."""
     near = ((name, suggest(name.upper().removeprefix(_PREFIX), _SETTINGS)) for name in unknown_variables())
     return [
-        f"{name} is no setting, so it changes nothing. Did you mean {_PREFIX}{meant}?"
+        f"{name} is not a setting, so it changes nothing. Did you mean {_PREFIX}{meant}?"
         for name, meant in near
         if meant is not None
     ]

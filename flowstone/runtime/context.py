@@ -86,7 +86,7 @@ class RuntimeContext:
         self.snapshot = replace(snapshot, pipelines={**self.snapshot.pipelines, **snapshot.pipelines})
 
     async def record(self, event: Event, epoch: int, payload: bytes | None = None) -> None:
-        """Write an event down, then tell whoever listens: nobody hears of what may yet be lost."""
+        """Write an event down, then tell whoever listens: nobody is told of what may yet be lost."""
         await self.store.write(event, epoch, payload=payload)
         if type(event) is StepSucceeded and self.memory is None:
             self.recent.add(event.materialization)

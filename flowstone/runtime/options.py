@@ -48,7 +48,7 @@ def given_pipelines(given: object) -> tuple[Pipeline, ...]:
     for each in found:
         if not isinstance(each, Pipeline):
             raise TypeError(
-                f"Runtime takes a Pipeline or several, and {_kind(each)} is none: pass the pipelines themselves."
+                f"Runtime takes a Pipeline or several, and {_kind(each)} is not one: pass the pipelines themselves."
             )
     return found
 
@@ -79,5 +79,5 @@ def by_name(option: str, given: object) -> dict[str, Any]:
         )
     for name in given:
         if not isinstance(name, str):
-            raise TypeError(f"Runtime({option}=…) takes a dict by name, and {name!r} is no name.")
+            raise TypeError(f"Runtime({option}=…) takes a dict by name, and {name!r} is not a str.")
     return dict(given)

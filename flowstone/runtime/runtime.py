@@ -207,7 +207,7 @@ class Runtime(Inspection):
 
         They stand in the place of all that the runtime had. Runs that wait in a queue are new: they take the
         definitions that there are when they start. IO managers and resources stay as they are. Worker processes
-        are replaced when they are idle; what they import, they import anew.
+        are replaced when they are idle; what they import, they import again.
 
         Args:
             pipelines: A `Pipeline`, or several.

@@ -12,7 +12,7 @@
     │     ├─ steps           one task per attempt: user code meets us here
     │     └─ coordinator     significant: drives the pure state machine
     ├─ cluster           rest_for_one; only where several nodes share the store (cluster/tree.py)
-    │  ├─ notifications    hears what other nodes say
+    │  ├─ notifications    receives what other nodes say
     │  ├─ membership       joins, watches the other nodes, gives up what was lost, leaves
     │  ├─ cancellations    stops runs that were cancelled on another node
     │  ├─ wake_ups         tells runs that steps of theirs were woken

@@ -1,7 +1,7 @@
 """A run's events, without keeping any fact twice.
 
 The event that ends a step says what the step's record says, so its place holds the record itself and the
-event is made again when somebody reads it. Only an event that differs from its record is kept as it is.
+event is rebuilt when somebody reads it. Only an event that differs from its record is kept as it is.
 The start of an attempt may be kept as the tuple of its facts: each step has one, and hardly anybody reads it.
 """
 
@@ -51,7 +51,7 @@ Started: TypeAlias = "tuple[datetime, str, str, str | None, int]"
 """The fields of a `StepStarted`."""
 
 Entry: TypeAlias = "Event | Materialization | Started"
-"""An event, or what it can be made again from."""
+"""An event, or what it can be rebuilt from."""
 
 
 class EventLog:
@@ -101,7 +101,7 @@ class EventLog:
 
 
 def says_the_same(event: Ending, record: Materialization) -> bool:
-    """Whether the event can be made again from the record it carries."""
+    """Whether the event can be rebuilt from the record it carries."""
     if event.at != record.finished_at:
         return False
     if type(event) is StepSucceeded:  # Nearly always.

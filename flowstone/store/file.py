@@ -237,7 +237,7 @@ class FileStore(MemoryStore):
         return replay.history
 
     def _compacted(self, end: JournalEnd, replay: Replay) -> JournalEnd:
-        """The end of the journal, which is written anew if most of it is dead or its format is an old one."""
+        """The end of the journal, which is rewritten if most of it is dead or its format is an old one."""
         dead = replay.facts > max(_FEW, _MUCH * live_facts(replay.history))
         if not dead and end.chain is not None:
             return end
@@ -270,4 +270,4 @@ class FileStore(MemoryStore):
             return (
                 f"cannot {what} the store in {self.directory} ({reason}); allow it, or use another directory"
             )
-        return f"cannot {what} the store in {self.directory} ({reason}); mend that, or use another directory"
+        return f"cannot {what} the store in {self.directory} ({reason}); fix that, or use another directory"

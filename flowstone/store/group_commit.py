@@ -120,7 +120,7 @@ class GroupCommit:
                 (error.strerror if isinstance(error, OSError) else None) or str(error) or type(error).__name__
             )
             refusal = StoreUnavailable(
-                f"cannot write {self._path} ({reason}), so this was not recorded; free space or mend the disk, "
+                f"cannot write {self._path} ({reason}), so this was not recorded; free space or fix the disk, "
                 "then try again: the store goes on by itself"
             )
         refusal.__cause__ = error

@@ -1,4 +1,4 @@
-"""A journal written anew beside the one in use, and put in its place by a rename: all or nothing.
+"""A new journal, written beside the one in use, and put in its place by a rename: all or nothing.
 
 Until the rename the journal is the old file, whole; after it the new one, whole and on the disk. A process that
 dies in between leaves a draft that nobody reads and the next opening removes.

@@ -51,7 +51,7 @@ class JournalFile:
     """
 
     def __init__(self, path: Path, end: JournalEnd, lock: OwnerLock, mode: int, *, closed: bool) -> None:
-        assert end.chain is not None  # A journal of version 1 was written anew.
+        assert end.chain is not None  # A journal of version 1 was rewritten.
         self._path = path
         self._lock = lock
         self._lost: JournalLost | None = None

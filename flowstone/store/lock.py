@@ -148,7 +148,7 @@ class OwnerLock:
 
 
 def _close_in_forks(lock: weakref.ref[FileLock]) -> None:
-    """A forked child, such as a worker of a process pool, shall not hold the lock beyond its parent's death.
+    """A forked child, such as a worker of a process pool, must not hold the lock beyond its parent's death.
 
     To close its copy does not unlock the file; to keep it would, for as long as the child outlives a kill -9.
     """
@@ -176,7 +176,7 @@ if sys.platform == "win32":
 
     _BYTE: Final = (
         1 << 20
-    )  # Far behind the text: a locked byte cannot be read, and others shall read who holds it.
+    )  # Far behind the text: a locked byte cannot be read, and others need to read who holds it.
 
     def _lock(file: int, *, shared: bool = False, wait: bool = False) -> None:
         if shared or wait:  # Only embedded Postgres asks for that, which is not for Windows.

@@ -44,7 +44,7 @@ class KeyTaken(StaleWrite):
 class StoreRefused(StoreUnavailable):
     """The store answered, and refused for good what was asked: asking again gets the same answer.
 
-    A `StoreUnavailable` that is none of these may pass by itself, and whoever can waits for that.
+    Any other `StoreUnavailable` may pass by itself, and whoever can waits for that.
     """
 
 

@@ -47,7 +47,7 @@ def sanitised_record(record: Materialization) -> Materialization:
         and type(record.data_version) in _TEXTS
         and type(record.location) in _TEXTS
     ):
-        return record  # Nearly always, and to make a record anew takes longer than to encode it.
+        return record  # Nearly always, and to make a new record takes longer than to encode it.
     return replace(
         record,
         metadata=json_safe(record.metadata),

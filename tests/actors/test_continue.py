@@ -228,5 +228,5 @@ async def test_timers_that_are_over_are_forgotten(tree, clock):
 async def test_only_a_cast_is_sent_after_a_while(tree):
     """Nobody would hear the answer to a call."""
     async with tree([Child("a", Probe)]) as root:
-        with pytest.raises(TypeError, match="Get is no Cast: nobody would hear the answer"):
+        with pytest.raises(TypeError, match="Get is not a Cast: nobody would receive the answer"):
             root.child("a", Probe).instance.me.send_after(1.0, Get())

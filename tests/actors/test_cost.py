@@ -87,7 +87,7 @@ async def quit_for_good(root, clock):
 
 
 async def stop_and_start(root, clock):
-    """A child is stopped, started, stopped, deleted and started anew by name; somebody waits for its end."""
+    """A child is stopped, started, stopped, deleted and started again by name; somebody waits for its end."""
     await root.stop_child("main")
     await root.restart_child("main")
     watching = asyncio.create_task(root.child("main").down())
@@ -107,7 +107,7 @@ async def come_and_go(root, clock):
 
 
 async def give_up(root, clock):
-    """A supervisor below gives up and is made anew."""
+    """A supervisor below gives up and is made again."""
     root.child("inner").instance.child("leaf").cast(Crash())
     await clock.settle()
     assert root.child("inner").instance.child("leaf").alive

@@ -292,9 +292,9 @@ async def test_timers_of_answered_calls_are_cancelled(a, clock):
 
 async def test_a_call_cannot_be_cast_nor_a_cast_called(a):
     """Type checkers say so first."""
-    with pytest.raises(TypeError, match="Add is no Call: send it to a with cast"):
+    with pytest.raises(TypeError, match="Add is not a Call: send it to a with cast"):
         await a.call(Add())
-    with pytest.raises(TypeError, match="Get is no Cast: send it to a with await call"):
+    with pytest.raises(TypeError, match="Get is not a Cast: send it to a with await call"):
         a.cast(Get())
 
 

@@ -650,7 +650,7 @@ async def test_no_children_may_be_the_limit(tree):
 @pytest.mark.parametrize("given", ["to the supervisor", "later"])
 @pytest.mark.parametrize("restart", ["temporary", "permanent"])
 async def test_what_starts_a_temporary_child_is_let_go_once_it_runs(restart, given, tree, clock):
-    """Nobody will start it again, and what `make` holds may be large; the others must be made anew."""
+    """Nobody will start it again, and what `make` holds may be large; the others must be made again."""
 
     class Cargo:
         """Something large."""

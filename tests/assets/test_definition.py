@@ -404,17 +404,17 @@ async def async_generator(orders):
 
 
 REFUSED = [
-    (lambda p: p.asset(lambda: 1), "'<lambda>' is no name"),
-    (lambda p: p.asset(name="1st")(both), "'1st' is no name"),
-    (lambda p: p.asset(name="a-b")(both), "'a-b' is no name"),
-    (lambda p: p.asset(name="ä")(both), "'ä' is no name"),
-    (lambda p: p.asset(name="a\n")(both), "is no name"),
-    (lambda p: p.asset(name="")(both), "'' is no name"),
-    (lambda p: p.asset(name=3)(both), "3 is no name"),
+    (lambda p: p.asset(lambda: 1), "'<lambda>' is not a name"),
+    (lambda p: p.asset(name="1st")(both), "'1st' is not a name"),
+    (lambda p: p.asset(name="a-b")(both), "'a-b' is not a name"),
+    (lambda p: p.asset(name="ä")(both), "'ä' is not a name"),
+    (lambda p: p.asset(name="a\n")(both), "is not a name"),
+    (lambda p: p.asset(name="")(both), "'' is not a name"),
+    (lambda p: p.asset(name=3)(both), "3 is not a name"),
     (lambda p: p.asset(name="a" * 201)(both), "at most 200 characters"),
     (lambda p: p.asset("report"), "takes a function, not 'report'"),
     (lambda p: p.asset(Database), "takes a function"),
-    (lambda p: p.asset(lambda *args: 1), "no name"),
+    (lambda p: p.asset(lambda *args: 1), "not a name"),
     (lambda p: p.asset(name="x")(lambda *args: 1), r"'x'.*\*args names no asset"),
     (lambda p: p.asset(name="x")(lambda **kw: 1), r"'x'.*\*\*kw names no asset"),
     (lambda p: p.asset(name="x")(lambda a, /: 1), r"'x'.*'a' is positional-only"),
@@ -430,7 +430,7 @@ REFUSED = [
     (lambda p: p.asset(partitions=["eu"])(both), "takes a partition set"),
     (lambda p: p.asset(partitions=DailyPartitions)(both), "takes a partition set"),
     (lambda p: p.asset(mappings=AllPartitions())(both), "takes a dict"),
-    (lambda p: p.asset(mappings={"order": AllPartitions()})(both), "no dependency.*Did you mean 'orders'"),
+    (lambda p: p.asset(mappings={"order": AllPartitions()})(both), "not a dependency.*Did you mean 'orders'"),
     (
         lambda p: p.asset(mappings={"zzz": AllPartitions()})(both),
         "depends on orders, customers, limit, rates",
@@ -451,7 +451,7 @@ REFUSED = [
     (lambda p: p.asset(tags={"a": 1})(both), "dict of str to str"),
     (lambda p: p.asset(tags=["a"])(both), "dict of str to str"),
     (lambda p: p.asset(description=1)(both), "description"),
-    (lambda p: p.value("not a name", 1), "is no name"),
+    (lambda p: p.value("not a name", 1), "is not a name"),
 ]
 
 

@@ -359,7 +359,7 @@ def graph(returns, takes, *, upstream=None, downstream=None, mapping=None) -> No
 
 
 def test_a_mismatch_names_both_assets_lines_and_types():
-    """Everything needed to find and mend it."""
+    """Everything needed to find and fix it."""
     with pytest.raises(TypeMismatch) as caught:
         graph(list[int], dict[str, int])
     message = str(caught.value)

@@ -118,7 +118,7 @@ def test_assets_lists_the_fields_of_a_config(sales, cli):
         ("names=5", "names: Input should be a valid list"),
         ("other.threshold=5", "there is no field 'other'"),
         ("nothing.json", "'nothing.json' cannot be read: No such file or directory"),
-        ("broken.json", "'broken.json' is no JSON"),
+        ("broken.json", "'broken.json' is not valid JSON"),
         ("list.json", "'list.json' holds no JSON object"),
         ("=5", "'=5' names no field"),
         ("report..x=5", "names no field"),

@@ -108,7 +108,7 @@ COMMANDS = [("runs",), ("materialize", "shop.py", "orders"), ("migrate",)]
             "refuses the user 'trusted' (role \"trusted\" does not exist); correct",
         ),
         ("unwanted", "mine", "secret", "pg_hba.conf rejects"),
-        ("bob", "mine", "secret", 'no connection to spare (too many connections for role "bob"); raise'),
+        ("bob", "mine", "secret", 'no free connection (too many connections for role "bob"); raise'),
         ("ada", "none", "secret", "there is no such database; create it (createdb none)"),
     ],
 )

@@ -184,7 +184,7 @@ REFUSED = [
     ({"report": {}, "threshold": 5}, "report", "threshold", "every key of it must name one"),
     ({"reprot": {"threshold": 5}}, "report", "reprot", "Did you mean 'report'?"),
     ({"plain": {"size": 5}}, "plain", None, "takes no config: annotate a parameter"),
-    ({"daily": {"threshold": 5}}, "daily", None, "is no part of this run"),
+    ({"daily": {"threshold": 5}}, "daily", None, "is not part of this run"),
     (RawConfig(), "report", None, "it takes ReportConfig, not RawConfig"),
     (5, "report", None, "takes a dict of fields"),
     ("threshold=5", "report", None, "takes a dict of fields"),
@@ -214,7 +214,7 @@ async def test_a_backfill_and_one_asset_alone_are_refused_in_the_same_way():
                 await call("daily", config={"threshold": None})
         assert await runtime.runs() == []
         await runtime.materialize("raw")
-        with pytest.raises(ConfigError, match="no part of this run"):
+        with pytest.raises(ConfigError, match="not part of this run"):
             await runtime.materialize("report", config={"raw": {"size": 1}})
         assert len(await runtime.runs()) == 1
 

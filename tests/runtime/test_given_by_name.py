@@ -21,7 +21,7 @@ def test_what_has_no_names_is_refused(option, given):
 @pytest.mark.parametrize("option", ["io", "resources"])
 def test_a_name_is_text(option):
     """A key that is no text is named in the error."""
-    with pytest.raises(TypeError, match="1 is no name"):
+    with pytest.raises(TypeError, match="1 is not a str"):
         Runtime(Pipeline("shop"), **{option: {1: MemoryIO()}})
 
 
@@ -50,8 +50,8 @@ def test_what_is_of_another_kind_is_refused(option, given):
         ("mod:p", "not the text 'mod:p': import its module and pass the pipeline itself."),
         (None, "not None: pass the pipeline that defines your assets."),
         (3, "not an int: pass the pipeline that defines your assets."),
-        (["mod:p"], "and a str is none: pass the pipelines themselves."),
-        ({"shop": Pipeline("shop")}, "and a str is none: pass the pipelines themselves."),
+        (["mod:p"], "and a str is not one: pass the pipelines themselves."),
+        ({"shop": Pipeline("shop")}, "and a str is not one: pass the pipelines themselves."),
     ],
 )
 def test_what_is_no_pipeline_is_refused(given, told):

@@ -457,7 +457,7 @@ def interrupted(gate):
 
 
 async def test_a_run_uses_the_values_of_its_own(background):
-    """If another run computes an upstream anew meanwhile, the steps of this one still fit together."""
+    """If another run computes an upstream again meanwhile, the steps of this one still fit together."""
     gate = Gate()
     async with Runtime(interrupted(gate)) as runtime:
         call = background(runtime.materialize_all("end"))

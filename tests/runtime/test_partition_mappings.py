@@ -262,7 +262,7 @@ async def test_dynamic_partitions():
         ("customers", ["x" * 2_700], "1,024 is the most"),
         ("c" * 5_000, ["acme"], "at most 200 characters"),
         ("", ["acme"], "takes a name"),
-        (7, ["acme"], "no name of a dynamic partition set"),
+        (7, ["acme"], "not the name of a dynamic partition set"),
     ],
 )
 async def test_partitions_that_cannot_be_added(name, keys, says):

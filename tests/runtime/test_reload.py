@@ -166,7 +166,7 @@ async def test_an_asset_may_reload_the_runtime_that_computes_it():
 
 
 async def test_worker_processes_are_replaced():
-    """What they import, they import anew; one that works finishes its call."""
+    """What they import, they import again; one that works finishes its call."""
     async with Runtime(processes) as runtime:
         before = await (await runtime.materialize_all("pid")).value()
         assert await (await runtime.materialize_all("pid")).value() == before

@@ -169,7 +169,9 @@ async def test_a_misspelt_variable_is_logged(monkeypatch, caplog):
     async with Runtime(Pipeline()):
         pass
     warned = [record.getMessage() for record in caplog.records if record.name == "flowstone.variables"]
-    assert warned == ["FLOWSTONE_LEESE is no setting, so it changes nothing. Did you mean FLOWSTONE_LEASE?"]
+    assert warned == [
+        "FLOWSTONE_LEESE is not a setting, so it changes nothing. Did you mean FLOWSTONE_LEASE?"
+    ]
 
 
 def test_settings_are_frozen():

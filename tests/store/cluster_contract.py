@@ -340,7 +340,7 @@ class ClusterContract:
         assert (await second.adopt("run-1", "n2", epoch=7))[1] == 2
 
     async def test_adoptions_without_a_step_in_between_are_counted(self, place, owned):
-        """A step's record begins the count anew; a run that has moved on is refused, as by a claim."""
+        """A step's record begins the count again; a run that has moved on is refused, as by a claim."""
         _, second = owned
         adopted, times = await second.adopt("run-1", "n2", epoch=1, given_up=True)
         assert (adopted.owner, adopted.epoch, times) == ("n2", 2, 1)

@@ -44,7 +44,7 @@ async def test_a_journal_is_its_owners_alone(directory, monkeypatch, given, file
 
 
 async def test_a_journal_keeps_the_permissions_somebody_gave_it(directory, monkeypatch):
-    """What was let in by hand stays in when the journal is written anew."""
+    """What was let in by hand stays in when the journal is written again."""
     monkeypatch.setattr(compaction, "_LEAST", 0)
     monkeypatch.setattr(summary, "_MOST", 100.0)
     store = FileStore(directory)

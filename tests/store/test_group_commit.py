@@ -124,7 +124,7 @@ async def test_a_full_disk_records_nothing_and_recovers(store, disk, directory, 
 
 
 async def test_a_failing_fsync_records_nothing_and_recovers(store, disk, directory):
-    """Bytes that may or may not have reached the disk are cut off and written anew."""
+    """Bytes that may or may not have reached the disk are cut off and written again."""
     disk.broken = {"fsync"}
     await unchanged_by_failure(store, directory, "Input/output error")
     disk.broken.clear()

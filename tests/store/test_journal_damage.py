@@ -40,7 +40,7 @@ async def test_a_line_torn_at_any_byte_was_never_acknowledged(directory, written
 
 
 async def test_a_header_torn_at_any_byte_is_an_empty_journal(directory, written):
-    """A process that died while it made the file recorded nothing, and the next one begins it anew."""
+    """A process that died while it made the file recorded nothing, and the next one begins it again."""
     header = written.splitlines(keepends=True)[0]
     for length in range(len(header)):
         journal(directory).write_bytes(header[:length])

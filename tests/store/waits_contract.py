@@ -44,7 +44,7 @@ class WaitsContract:
     """Waits are asked for once and answered once; runs that only wait are nobody's."""
 
     async def test_a_run_that_only_waits_is_parked(self, place):
-        """Nobody owns it, and its status says so; it is found by that, also after the store was opened anew."""
+        """Nobody owns it, and its status says so; it is found by that, also after the store was opened again."""
         record = await waiting_run(place.store)
         assert (record.status, record.owner) == ("waiting", None)
         store = await place.reopen()

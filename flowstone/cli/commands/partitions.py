@@ -56,7 +56,7 @@ def partitions(
 ) -> None:
     """List, add or remove the keys of a dynamic partition set."""
     with Screen(json=json, debug=debug) as screen:
-        DynamicPartitions(name)  # Refuses what is no name.
+        DynamicPartitions(name)  # Refuses what is not a str.
         if pipeline is not None:
             _check(pipeline, name)
         if (action == "list") == bool(keys):

@@ -48,7 +48,7 @@ class Tally:
         run_id: Of the run that is counted: the first one that starts.
         total: Its steps, 0 until it has started.
         counts: Steps per ending.
-        retries: Attempts that failed and were made again.
+        retries: Attempts that failed and were retried.
         running: Steps under way in order of start, each with what it last said of itself.
         status: How the run ended, or None.
     """

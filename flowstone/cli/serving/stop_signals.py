@@ -2,7 +2,7 @@
 
 A signal's Python handler runs between two bytecodes of the main thread, and a callback on the loop when the loop is
 free. An asset that blocks the loop delays the second; one that waits inside a library may delay the first as well.
-The wake-up descriptor is written by the C handler itself, so a thread that reads it hears at once.
+The wake-up descriptor is written by the C handler itself, so a thread that reads it knows at once.
 
 | signal | means |
 |---|---|
@@ -125,7 +125,7 @@ class StopSignals:
                     self._signalled()
 
     def _pass_on(self, numbers: bytes) -> None:
-        """To whoever listened before: the event loop, for signals that are not ours to hear."""
+        """To whoever listened before: the event loop, for signals that are not ours."""
         if self._descriptor >= 0:
             with suppress(OSError):
                 os.write(self._descriptor, numbers)

@@ -80,7 +80,7 @@ def _encode_enum(value: Enum, classes: Classes) -> dict[str, Any]:
         names, rest = _named_flags(value)
         if _combined(cls, names, rest) is value:
             return {"$flags": [classes.name(cls), names, rest]}
-    raise CodecError(f"it contains {value!r}, which is no member of its class", "store its value")
+    raise CodecError(f"it contains {value!r}, which is not a member of its class", "store its value")
 
 
 def _named_flags(value: Flag) -> tuple[list[str], int]:

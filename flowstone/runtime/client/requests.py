@@ -60,7 +60,9 @@ def asset_named(graph: AssetGraph, given: object) -> Asset[..., Any]:
         return found
     name = getattr(given, "__name__", None)
     if not isinstance(name, str):
-        raise AssetNotFound(f"{given!r:.200} is no asset: pass a name, an Asset, or the decorated function.")
+        raise AssetNotFound(
+            f"{given!r:.200} is not an asset: pass a name, an Asset, or the decorated function."
+        )
     return graph[name]
 
 
@@ -81,7 +83,7 @@ def asset_to_run(graph: AssetGraph, given: object) -> Asset[..., Any]:
 
 
 def _is_same(function: object, given: object) -> bool:
-    """Whether both are one function, or one that the same lines have made again from nothing but their names."""
+    """Whether both are one function, or one that the same lines have defined again from nothing but their names."""
     one, other = innermost(function), innermost(given)
     if one is other:
         return True

@@ -41,7 +41,7 @@ def wanted_statuses(given: object) -> Sequence[Status]:
 def _status(given: object) -> Status:
     found = next((status for status in _OF_RUNS if status == given), None)
     if found is None:
-        raise ValueError(f"status={str(given)!r:.50} is no status of a run: use {', '.join(_OF_RUNS)}.")
+        raise ValueError(f"status={str(given)!r:.50} is not a status of a run: use {', '.join(_OF_RUNS)}.")
     return found
 
 

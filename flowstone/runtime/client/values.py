@@ -126,7 +126,7 @@ def _set_named(name: object) -> str:
     if isinstance(name, DynamicPartitions):
         return name.name
     if not isinstance(name, str):
-        raise PartitionError(f"{name!r:.100} is no name of a dynamic partition set: pass a str.")
+        raise PartitionError(f"{name!r:.100} is not the name of a dynamic partition set: pass a str.")
     return DynamicPartitions(name).name
 
 

@@ -152,7 +152,7 @@ class Membership(Poller):
             self._wake()
 
     def _report(self) -> None:
-        """Have the beats say what is tried again, what waits in vain and what runs, if that has changed.
+        """Have the beats say what is tried again, what cannot be started and what runs, if that has changed.
 
         What runs changes all the time: it waits for the next beat.
         """
@@ -216,7 +216,7 @@ class Membership(Poller):
         try:
             await self._cluster.leave(self._ctx.node)
         except StoreUnavailable as error:
-            _log.warning("The store does not hear that this node leaves; its lease runs out: %s", error)
+            _log.warning("The store could not be told that this node leaves; its lease runs out: %s", error)
 
 
 def tree_as_data(process: ProcessInfo) -> Mapping[str, Any]:

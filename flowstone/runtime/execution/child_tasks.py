@@ -71,7 +71,7 @@ class ChildTasks:
         return tasks
 
     def sign(self, name: str) -> None:
-        """Put a name before those of the tasks: if one has to be abandoned, people shall know whose it was."""
+        """Put a name before those of the tasks: if one has to be abandoned, people should know whose it was."""
         if self._name is None:
             self._name = name
             for task in self.tasks:
@@ -114,7 +114,7 @@ class ChildTasks:
         self._own().discard(task)
         if self._waiter is not None:
             if not task.cancelled():
-                task.exception()  # Nobody is left to whom it could go; unretrieved, the loop would report it.
+                task.exception()  # Nobody is left to receive it; unretrieved, the loop would report it.
             self._round.discard(task)
             if not self._round:
                 self._wake()

@@ -430,7 +430,7 @@ class Attempt:
         return endings.handed_over(self, self._ctx.clock.now())
 
     def refused(self, error: StoreRefused) -> AttemptEnd:
-        """The event for an attempt whose end the store would not have, whatever it was: it is not made again."""
+        """The event for an attempt whose end the store would not have, whatever it was: it is not retried."""
         return self._failed(self._refused(error))
 
     def withdrawn(self) -> StepCancelled:

@@ -1,7 +1,7 @@
 """What may be asked of a run that is driven: one channel, `LiveRun.ask`, for everything.
 
 A request is remembered by its kind, and the first of a kind counts, so that asking again is harmless and a
-coordinator that starts anew after a crash hears of all that was asked before.
+coordinator that starts again after a crash receives all that was asked before.
 """
 
 from __future__ import annotations

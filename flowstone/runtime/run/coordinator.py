@@ -7,7 +7,7 @@ mailbox is never blocked, and a cancel gets in whatever the store does.
 The end of an attempt is handled where it happens, as long as nobody has asked anything of the run: at once between
 two messages, within one after it. Otherwise it is a message like every other one, and waits behind what was asked.
 
-After a crash its supervisor stops every attempt and starts a fresh coordinator, which claims the run anew (so
+After a crash its supervisor stops every attempt and starts a fresh coordinator, which claims the run again (so
 that nothing of the last incarnation can be recorded any more), replays what is recorded and goes on.
 """
 

@@ -135,7 +135,7 @@ class LocalRuns:
         ctx.failures.awaited = self._is_awaited
 
     def make_supervisor(self) -> Supervisor:
-        """The dynamic supervisor of the runs' trees; made anew when the part of the tree above it is restarted."""
+        """The dynamic supervisor of the runs' trees; made again when the part of the tree above it is restarted."""
         self._supervisor = Supervisor([])
         return self._supervisor
 

@@ -1,4 +1,4 @@
-"""What a coordinator does about steps that wait for somebody else: hear that they were woken, let go of the run.
+"""What a coordinator does about steps that wait for somebody else: learn that they were woken, release the run.
 
 To take a run up again costs as much as it has events. So a run with many of them is kept for about as long as that
 took before it is parked again: steps that are woken one after the other meanwhile join it, instead of having all of

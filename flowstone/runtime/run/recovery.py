@@ -124,7 +124,7 @@ class Recovery:
         except StoreUnavailable as error:
             ctx.alarms.set("store", f"it does not say which steps are to be woken: {error}")
             return _FIRST_PAUSE
-        # A clock that was set meanwhile is noticed before long.
+        # A clock that was set meanwhile is noticed soon.
         return None if expired.next is None else min(expired.next, ctx.settings.lease)
 
     async def _go_on(self, run_id: str) -> bool:

@@ -49,7 +49,7 @@ def check_equipped(
 ) -> None:
     """Check that the runtime has every IO manager and resource that the new definitions name.
 
-    What the old definitions named in vain already is left to fail where it is used, as it did.
+    What the old definitions already named without the runtime having it still fails where it is used.
 
     Raises:
         DefinitionError: It lacks one; the message names the asset, its source line and what is missing.

@@ -46,7 +46,7 @@ class Subscription:
     """An async iterator of events; ends when the runtime stops. It listens inside of `async with`.
 
     Attributes:
-        choice: What it wants to hear.
+        choice: The kinds that it receives.
         place: Itself, as it is known to those who do not keep it.
     """
 
@@ -251,7 +251,7 @@ class EventStream:
     """The subscriptions of one runtime, which belong to the loop it was made on.
 
     Attributes:
-        heard: Whether anybody listens; events nobody hears need not be made.
+        heard: Whether anybody listens; events nobody receives need not be made.
     """
 
     def __init__(self) -> None:
@@ -290,7 +290,7 @@ class EventStream:
         return Subscription(self, frozenset(wanted), run_id)
 
     def add(self, subscription: Subscription) -> None:
-        """Let it hear what is published from now on, for as long as somebody else keeps it."""
+        """Let it receive what is published from now on, for as long as somebody else keeps it."""
         require_loop(self.loop, "This subscription")
         choice = subscription.choice
         channel = self._channels.get(choice)
@@ -307,7 +307,7 @@ class EventStream:
             subscription.close()
 
     def remove(self, subscription: Subscription) -> None:
-        """Let it hear no more."""
+        """Let it receive no more."""
         subscription.listen_to(None)
         self.forget(subscription.place)
 

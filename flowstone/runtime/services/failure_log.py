@@ -1,6 +1,6 @@
 """What the application's log says of failed steps: one record each, with where in the user's code it was.
 
-A run that was submitted has nobody whom its failures are raised to, so they are errors in the log of the node that
+The failures of a run that was submitted are raised to nobody, so they are errors in the log of the node that
 ran the step. Where somebody waits in this process, the failure is raised or returned anyway, and is here at
 "debug" only. A source that is broken fails a thousand partitions in the same words: of one run the first twenty
 are errors, and of what one broken resource fails the first.
@@ -53,7 +53,7 @@ class FailureLog:
         )  # What was told of one run for all its steps.
 
     def tell(self, event: Event) -> None:
-        """Log an event if a step failed by it; an attempt that is made again is worth a line at "info"."""
+        """Log an event if a step failed by it; an attempt that is retried is worth a line at "info"."""
         awaited = self.awaited(event.run_id)
         if isinstance(event, StepFailed) and event.materialization.failure is not None:
             failure = event.materialization.failure

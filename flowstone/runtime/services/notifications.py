@@ -1,4 +1,4 @@
-"""The process that hears what other nodes say, and wakes whoever waits for it.
+"""The process that receives what other nodes say, and wakes whoever waits for it.
 
 One subscription for the whole runtime, however many runs and callers wait. What is heard carries no facts: who is
 woken looks at the store. On a store without a cluster nothing is ever heard, and nothing of this is in the tree.
@@ -46,7 +46,7 @@ class Wakeup:
 
 
 class Notifications:
-    """Who wants to be woken by what. Outlives the process that hears, so nobody has to subscribe again."""
+    """Who wants to be woken by what. Outlives the process that receives, so nobody has to subscribe again."""
 
     def __init__(self) -> None:
         self._listeners: dict[NotificationKind, dict[Callable[[Notification], None], None]] = {}

@@ -10,7 +10,7 @@ says how long ago the beat was; that is believed only as far as it lies between 
 beat and the one that did. A step of the store's clock therefore moves what is known of a beat by no more than
 the time between two looks.
 
-While the store was away nobody could beat. So a silence that an outage interrupted begins anew after it, and so
+While the store was away nobody could beat. So a silence that an outage interrupted starts again after it, and so
 does one during which this process itself was stopped.
 
 Rejected: leases that end at an instant of the database's clock. A step of that clock ends them all at once, or

@@ -30,7 +30,7 @@ _FIRST_PAUSE = 0.1
 _LONGEST_PAUSE = 30.0
 _HEALTH_INTERVAL = 10.0
 _HEALTH_TIMEOUT = 5.0
-_STRIKES = 3  # Failed health checks in a row after which the resource is torn down and set up anew.
+_STRIKES = 3  # Failed health checks in a row after which the resource is torn down and set up again.
 
 
 class ResourceActor:

@@ -193,7 +193,7 @@ class DataDirectory:
         except (FileNotFoundError, ValueError) as error:
             raise StoreUnavailable(
                 f"{data} is not a data directory of PostgreSQL, or is damaged (PG_VERSION is unreadable); "
-                "restore it from a backup, or move it away to begin anew"
+                "restore it from a backup, or move it away to start with an empty one"
             ) from error
 
     def _create(self, binaries: Binaries, *, synced: bool) -> None:
@@ -294,7 +294,7 @@ def _sync(directory: Path) -> None:
 
 
 def _make_socket_directory(place: Path, account: Account) -> Path:
-    """Make the directory anew and return its path; `place` is it, or a link to it."""
+    """Make a new directory and return its path; `place` is it, or a link to it."""
     _remove_socket_directory(place)
     if _fits(place):
         account.make_directory(place)

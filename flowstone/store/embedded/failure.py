@@ -30,7 +30,9 @@ _REMEDIES: Final = (
         "its files must belong to {account} with mode 0700; give them back, or use another directory",
     ),
 )
-_OTHER: Final = "mend what the log says, restore {directory} from a backup, or remove it to begin anew"
+_OTHER: Final = (
+    "fix what the log says, restore {directory} from a backup, or remove it to start with an empty one"
+)
 
 
 def failed(layout: Layout, what: str, account: str, since: int) -> StoreUnavailable:
@@ -51,7 +53,7 @@ def refused(layout: Layout, error: OSError) -> StoreUnavailable:
     place = error.filename or layout.directory
     if isinstance(error, FileExistsError | NotADirectoryError):
         return StoreUnavailable(f"{place} is not a directory; give embedded Postgres a directory of its own")
-    remedy = "allow it" if isinstance(error, PermissionError) else "mend that"
+    remedy = "allow it" if isinstance(error, PermissionError) else "fix that"
     return StoreUnavailable(
         f"embedded Postgres cannot use {place} ({reason}); {remedy}, or use another directory"
     )

@@ -44,4 +44,4 @@ class Patience:
             if time.monotonic() > self._deadline:
                 return False
             self._abandoned.wait(backoff.pause())
-        raise StoreUnavailable("the start of embedded Postgres was called off; start it again")
+        raise StoreUnavailable("the start of embedded Postgres was abandoned; start it again")

@@ -61,7 +61,7 @@ _PACKAGES: Final = str(Path(__file__).parents[3])
 
 
 def announce(presence: FileLock, linger: float) -> None:
-    """Say for how many seconds the server shall go on without users, as one that comes or leaves."""
+    """Say for how many seconds the server goes on without users, as one that comes or leaves."""
     word = f"{linger} {time.monotonic_ns()}\n".encode().ljust(_WORD)
     with suppress(OSError):  # On a full disk the word before counts.
         os.pwrite(presence.fileno(), word, 0)

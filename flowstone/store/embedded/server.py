@@ -44,7 +44,7 @@ class EmbeddedServer:
     repairs what it finds; call it again to get back a server that was killed in use.
 
     The server listens on no port. Its socket is in a directory that only the account it runs under can enter, and
-    it lets in nobody but that account and root, whom the kernel names to it: there is no password. Started by
+    it lets in nobody but that account and root, which the kernel names to it: there is no password. Started by
     root it runs as `postgres` or `nobody`.
 
     Args:

@@ -61,7 +61,7 @@ def is_transient(error: BaseException) -> bool:
     """Whether trying again later may help. All else is permanent."""
     if isinstance(error, pg.PostgresError):
         if isinstance(error, pg.InvalidCachedStatementError):
-            return True  # A migration has changed a table; the statement is prepared anew.
+            return True  # A migration has changed a table; the statement is prepared again.
         state = error.sqlstate or ""
         return state not in _PERMANENT and _named(_TRANSIENT, state)
     if isinstance(error, ValueError):
@@ -97,7 +97,9 @@ def sentence(address: Address, error: BaseException) -> str:
 
 def _words(address: Address, error: BaseException) -> str:
     if isinstance(error, ConnectionError) and "SSL" in str(error):
-        return f"{address} is no Postgres or does not speak TLS; correct host and port, or the URL's sslmode"
+        return (
+            f"{address} is not Postgres, or does not speak TLS; correct host and port, or the URL's sslmode"
+        )
     for kind, words in _SENTENCES:
         if isinstance(error, kind):
             return words.format(
@@ -165,7 +167,7 @@ _SENTENCES: Final[tuple[tuple[type[BaseException] | tuple[type[BaseException], .
     ),
     (
         pg.TooManyConnectionsError,
-        "{address} has no connection to spare ({error}); raise that limit, or run fewer processes",
+        "{address} has no free connection ({error}); raise that limit, or run fewer processes",
     ),
     (
         (pg.CannotConnectNowError, pg.AdminShutdownError, pg.CrashShutdownError),

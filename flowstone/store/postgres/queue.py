@@ -31,7 +31,7 @@ __all__ = ["enqueue", "enqueue_all", "install_queue"]
 async def install_queue(connection: Connection) -> None:
     """Make the queue's tables, within the caller's transaction."""
     await _queries(connection).install(create_schema=False)
-    # Its trigger tells the whole database of every change of the table; we wake whom it concerns ourselves.
+    # Its trigger tells the whole database of every change of the table; we wake those it concerns ourselves.
     await connection.execute(query("drop_queue_trigger"))
 
 

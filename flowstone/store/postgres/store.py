@@ -58,7 +58,7 @@ _CLOSING: Final = 15.0
 _UNRECORDED: Final = (
     StepProgressed,
     RunQueued,
-)  # What the creation of a run says, and what only listeners hear.
+)  # What the creation of a run says, and what only listeners receive.
 
 
 class PostgresStore(Store):

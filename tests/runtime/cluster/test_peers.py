@@ -115,7 +115,7 @@ def test_a_beat_counts_from_when_it_was_as_far_as_that_is_certain(sky):
 
 
 def test_an_outage_is_nobodys_death(sky):
-    """Who lives has had no chance to beat: its silence begins anew; who was gone before stays so."""
+    """Who lives has had no chance to beat: its silence begins again; who was gone before stays so."""
     sky.look(5)
     sky.time.seconds += LEASE - 1.0
     sky.peers.outage()

@@ -219,7 +219,7 @@ async def test_a_failure_elsewhere_is_a_failure(town):
 
 
 async def test_steps_of_a_dead_node_are_run_again(town):
-    """Numbered anew; each alone, because one of them may have ended the process; each succeeds once."""
+    """Numbered again; each alone, because one of them may have ended the process; each succeeds once."""
     task, run_id = await leased(town)
     mine = [day for node, _, day, _ in town.starts if node == "second"]
     assert len(mine) == 2

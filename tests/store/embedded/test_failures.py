@@ -29,8 +29,8 @@ async def test_a_damaged_directory(directory):
     control.rename(control.with_name("hidden"))
     said = refusal(directory)
     assert said.startswith(
-        f"the server in {directory} did not start: mend what the log says, restore {directory} from a backup, or "
-        f"remove it to begin anew; the end of {directory}/server.log:\n"
+        f"the server in {directory} did not start: fix what the log says, restore {directory} from a backup, or "
+        f"remove it to start with an empty one; the end of {directory}/server.log:\n"
     )
     assert "could not find the database system" in said
     control.with_name("hidden").rename(control)
@@ -52,7 +52,7 @@ def test_data_that_is_none(directory):
     (directory / "data" / "PG_VERSION").unlink()
     assert refusal(directory) == (
         f"{directory}/data is not a data directory of PostgreSQL, or is damaged (PG_VERSION is unreadable); "
-        "restore it from a backup, or move it away to begin anew"
+        "restore it from a backup, or move it away to start with an empty one"
     )
 
 

@@ -77,7 +77,7 @@ async def test_five_processes_race_for_a_new_directory(place, use):
 
 
 def test_coming_and_going_never_meets_a_server_that_stops(directory, use):
-    """Users that come while the last one leaves wait, and start it anew."""
+    """Users that come while the last one leaves wait, and start it again."""
     for _ in range(5):
         leaving, coming = EmbeddedServer(directory), EmbeddedServer(directory)
         leaving.start()
@@ -127,7 +127,7 @@ async def test_an_open_cancelled_while_the_server_starts_stops_it(directory):
 
 
 async def test_a_cancelled_open_stops_waiting_for_others(directory):
-    """A start that waits for another process is called off, not waited out."""
+    """A start that waits for another process is abandoned, not waited out."""
     patience = Event()
     with EmbeddedServer(directory)._alone(module.account_for(directory / "data"), Patience(5, patience)):
         opening = asyncio.create_task(EmbeddedServer(directory).open())

@@ -88,7 +88,7 @@ RUN_1, RUN_2 = "'run-1'", "'run-2'"
 
 
 def batch(*entries):
-    """The arguments of `record`, as SQL; its number is none, so that each round records anew."""
+    """The arguments of `record`, as SQL; its number is none, so that each round records again."""
     given, *_ = arguments(entries)
     return given
 

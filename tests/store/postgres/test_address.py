@@ -78,7 +78,7 @@ async def test_a_role_that_may_not_connect(postgres_server):
     [
         (asyncpg.InvalidPasswordError("no"), False, "refuses the user 'ada' or the password"),
         (asyncpg.DiskFullError("no"), True, "disk of .* is full; free some space"),
-        (asyncpg.TooManyConnectionsError("no"), True, "no connection to spare"),
+        (asyncpg.TooManyConnectionsError("no"), True, "no free connection"),
         (asyncpg.CannotConnectNowError("no"), True, "starting up or shutting down"),
         (asyncpg.AdminShutdownError("no"), True, "starting up or shutting down"),
         (asyncpg.ReadOnlySQLTransactionError("no"), True, "is read-only"),
@@ -144,5 +144,5 @@ def test_what_passes_by_itself_is_known_by_its_code(state):
 
 
 def test_a_statement_that_a_migration_made_old_is_asked_again():
-    """It is prepared anew then."""
+    """It is prepared again then."""
     assert is_transient(asyncpg.InvalidCachedStatementError("cached plan must not change result type"))

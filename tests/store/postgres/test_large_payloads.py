@@ -69,7 +69,7 @@ async def test_large_payloads_of_a_run_go_side_by_side(store, held):
 
 
 async def test_a_large_payload_is_loaded_once_for_all_who_ask(store, monkeypatch):
-    """At the same time; later askers load it anew. One who gives up takes it from nobody."""
+    """At the same time; later askers load it again. One who gives up takes it from nobody."""
     await store.create_run(run())
     await store.write(large(), payload=LARGE)
     loads = []
