@@ -1,30 +1,19 @@
-"""The commands of `flowstone`, in the order its help lists them, and how wrong usage is shown."""
+"""The commands of `flowstone`, in the order its help lists them, and how wrong usage is shown.
+
+A command is imported when it is used. `--version` and a mistyped name need none of them, and most of them need
+little of what the others do.
+"""
 
 from __future__ import annotations
 
 import contextlib
-from typing import TYPE_CHECKING, Annotated, Any
+from collections.abc import Mapping
+from importlib import import_module
+from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 from typer.core import TyperGroup
 
-from flowstone.cli.commands.assets import assets
-from flowstone.cli.commands.backfill import backfill
-from flowstone.cli.commands.cancel import cancel
-from flowstone.cli.commands.demo import demo
-from flowstone.cli.commands.doctor import doctor
-from flowstone.cli.commands.graph import graph
-from flowstone.cli.commands.lineage import lineage
-from flowstone.cli.commands.materialize import materialize
-from flowstone.cli.commands.migrate import migrate
-from flowstone.cli.commands.partitions import partitions
-from flowstone.cli.commands.plan import plan
-from flowstone.cli.commands.run import run
-from flowstone.cli.commands.runs import runs
-from flowstone.cli.commands.serve import serve
-from flowstone.cli.commands.status import status
-from flowstone.cli.commands.tree import tree
-from flowstone.cli.commands.worker import worker
 from flowstone.masking import masked
 from flowstone.printable import printable
 
@@ -35,8 +24,65 @@ if TYPE_CHECKING:
 __all__ = ["CarefulGroup", "app"]
 
 
+_START = "Start here"
+_DEFINED = "What is defined"
+_COMPUTE = "Compute"
+_REMEMBERED = "What happened"
+_OPERATE = "Operate"
+
+_COMMANDS: Final = {
+    "demo": _START,
+    "doctor": _START,
+    "assets": _DEFINED,
+    "graph": _DEFINED,
+    "partitions": _DEFINED,
+    "materialize": _COMPUTE,
+    "backfill": _COMPUTE,
+    "plan": _COMPUTE,
+    "runs": _REMEMBERED,
+    "run": _REMEMBERED,
+    "status": _REMEMBERED,
+    "lineage": _REMEMBERED,
+    "serve": _OPERATE,
+    "worker": _OPERATE,
+    "cancel": _OPERATE,
+    "tree": _OPERATE,
+    "migrate": _OPERATE,
+}
+"""The part of the help in which each is listed. Its module, its function and the command have one name."""
+
+
+class _Commands(Mapping[str, Any]):
+    """The commands by name, each made when it is asked for."""
+
+    def __init__(self) -> None:
+        self._made: dict[str, Any] = {}
+
+    def __getitem__(self, name: str) -> Any:
+        panel = _COMMANDS[name]
+        if name not in self._made:
+            alone = typer.Typer(add_completion=False, rich_markup_mode="rich", pretty_exceptions_enable=False)
+            function = getattr(import_module(f"flowstone.cli.commands.{name}"), name)
+            alone.command(name, rich_help_panel=panel)(function)
+            self._made[name] = typer.main.get_command(alone)
+        return self._made[name]
+
+    def __contains__(self, name: object) -> bool:
+        return name in _COMMANDS
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(_COMMANDS)
+
+    def __len__(self) -> int:
+        return len(_COMMANDS)
+
+
 class CarefulGroup(TyperGroup):
     """The commands. An argument may come from a script, with a password or with control sequences in it."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**options)
+        self.commands = _Commands()  # type: ignore[assignment] # none is ever added
 
     def make_context(self, *arguments: Any, **options: Any) -> Any:
         with _shown():
@@ -71,30 +117,6 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-
-_START = "Start here"
-_DEFINED = "What is defined"
-_COMPUTE = "Compute"
-_REMEMBERED = "What happened"
-_OPERATE = "Operate"
-
-app.command(rich_help_panel=_START)(demo)
-app.command(rich_help_panel=_START)(doctor)
-app.command(rich_help_panel=_DEFINED)(assets)
-app.command(rich_help_panel=_DEFINED)(graph)
-app.command(rich_help_panel=_DEFINED)(partitions)
-app.command(rich_help_panel=_COMPUTE)(materialize)
-app.command(rich_help_panel=_COMPUTE)(backfill)
-app.command(rich_help_panel=_COMPUTE)(plan)
-app.command(rich_help_panel=_REMEMBERED)(runs)
-app.command(rich_help_panel=_REMEMBERED)(run)
-app.command(rich_help_panel=_REMEMBERED)(status)
-app.command(rich_help_panel=_REMEMBERED)(lineage)
-app.command(rich_help_panel=_OPERATE)(serve)
-app.command(rich_help_panel=_OPERATE)(worker)
-app.command(rich_help_panel=_OPERATE)(cancel)
-app.command(rich_help_panel=_OPERATE)(tree)
-app.command(rich_help_panel=_OPERATE)(migrate)
 
 
 def _version(asked: bool) -> None:

@@ -142,6 +142,8 @@ class RunClient:
             CancelledError: The caller was cancelled, and the run has stopped.
             WaitsForItself: A step of the run waits for the run of the caller.
         """
+        if run.status is not None and run.status is not Status.CANCELLED:
+            return run.status  # It was over in its first turn.
         self._refuse_circle(run.record.id, "wait for the end of")
         try:
             status, timed_out = await self._aside(self._outcome(run), run.record.id)

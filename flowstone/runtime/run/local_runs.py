@@ -18,9 +18,10 @@ from itertools import chain
 from typing import TYPE_CHECKING
 from weakref import WeakSet
 
-from flowstone.actors import ActorDown, Child, Crashed, Normal, Shutdown, Supervisor
+from flowstone.actors import ActorDown, Child, Crashed, Shutdown, Supervisor
 from flowstone.actors.actor import checkpoint
 from flowstone.actors.early import turn_is_spent
+from flowstone.actors.tasks import NORMAL
 from flowstone.actors.waiters import Waiters
 from flowstone.errors import FlowstoneError, RuntimeStopping, StartFailed, SupervisorGaveUp
 from flowstone.runs.records import RunRecord, Status
@@ -270,7 +271,7 @@ class LocalRuns:
         if not first.take(self._supervisor):
             return False
         del self._first_turns[run.record.id]
-        self._ended(run, Normal())
+        self._ended(run, NORMAL)
         return True
 
     async def _drop_first_turn(self, run: LiveRun) -> None:

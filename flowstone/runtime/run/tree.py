@@ -5,8 +5,9 @@ from __future__ import annotations
 from contextvars import Context
 from typing import TYPE_CHECKING, Any
 
-from flowstone.actors import Child, Normal, ProcessInfo, Supervisor, TaskSupervisor
+from flowstone.actors import Child, ProcessInfo, Supervisor, TaskSupervisor
 from flowstone.actors.early import EarlyMe, begin_early
+from flowstone.actors.tasks import NORMAL
 from flowstone.runtime.run.coordinator import RunCoordinator
 
 if TYPE_CHECKING:
@@ -46,9 +47,9 @@ class FirstTurn:
             Context().run(_run_through, self.coordinator.begin(me))
         except BaseException as error:
             me.error = error
-        if not me.stopped or me.error is not None or self.steps.statistics().running:
+        if not me.stopped or me.error is not None or next(self.steps.running, None) is not None:
             return False
-        self.coordinator.on_stop(Normal())
+        self.coordinator.on_stop(NORMAL)
         return True
 
     def info(self) -> ProcessInfo:
