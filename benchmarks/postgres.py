@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Batch", "batches", "database", "place"]
 
-KIND_OF_ROW = 1  # The column that only the ends of steps leave empty.
+OF_EVENT = 7  # Columns of an event that ends no step.
 
 
 @contextmanager
@@ -69,7 +69,7 @@ class Batches:
     def note(self, batch: Sequence[Entry]) -> None:
         writes = [entry for entry in batch if isinstance(entry, Write)]
         rows = [row for write in writes for row in write.rows]
-        ended = sum(row[KIND_OF_ROW] is None for row in rows)
+        ended = sum(len(row) > OF_EVENT for row in rows)
         starts = sum(write.start is not None for write in writes)
         inputs = sum(len(write.inputs) for write in writes)
         values = sum(write.payload is not None for write in writes)

@@ -3,8 +3,9 @@
 An *entry* is what one writer wants recorded, whole or not at all. A batch holds entries that cannot concern each
 other: of one run none that touches a step another one touches, and none behind one that finishes the run; then
 whether one is accepted depends on what is stored and on nothing else in the batch. What does not fit waits for
-the next batch, and with it everything of its run, so that a run's entries keep their order. `refusal` is what a
-writer is told where the function refuses its entry.
+the next batch, and with it everything of its run, so that a run's entries keep their order. The places of events in
+their runs are counted here, for all entries: if one is refused, the others are sent again without it. `refusal` is
+what a writer is told where the function refuses its entry.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from flowstone.assets.partition_labels import step_label
-from flowstone.runs.events import RunFinished, RunStarted, StepStarted, StepSucceeded
+from flowstone.runs.events import RunCancelRequested, RunFinished, RunStarted, StepStarted, StepSucceeded
 from flowstone.store import refusals
 from flowstone.store.event_log import ENDINGS
 from flowstone.store.memory import location_of_payload
@@ -36,7 +37,11 @@ _MOST: Final = 1_000  # Entries.
 _MOST_BYTES: Final = 4_000_000  # Of payloads.
 _CROWD: Final = 16  # Fewer entries are better off in one transaction than in two.
 
-_NO_RECORD: Final = (None,) * 10
+_NO_HEAD: Final = (None,) * 5
+_FINAL: Final = 2
+_OF_END: Final = 15  # Columns of a row of an event that ends a step.
+_STATUS: Final = 5
+_STATUSES: Final = ("succeeded", "failed", "skipped", "reused", "cancelled")
 
 _Step: TypeAlias = tuple[str, str, str]
 """Run, asset and key as the column has it."""
@@ -72,9 +77,9 @@ class Write(Entry):
         epoch: Under which the writer holds the run.
         steps: The steps it touches, and the last attempt of each that it tells of.
         start: Columns `start_run` … `start_key`, if it is the start of a first attempt and nothing else.
-        rows: One tuple per event: columns `event_run` … `record_details`.
+        rows: One tuple per event: columns `event_run` … `event_details`, or `end_run` … `end_details`.
         inputs: Columns `input_asset` … `input_run`.
-        finishes: Whether it finishes the run.
+        head: What it changes of the run itself: columns `run_started_at` … `run_cancelling`.
         payload: Location and bytes of a value to be kept with it.
     """
 
@@ -83,7 +88,7 @@ class Write(Entry):
     start: _Row | None = None
     rows: Sequence[_Row] = ()
     inputs: Sequence[_Row] = ()
-    finishes: bool = False
+    head: _Row | None = None
     payload: tuple[str, bytes] | None = None
 
     @classmethod
@@ -105,28 +110,41 @@ class Write(Entry):
             attempt = event.attempt if isinstance(event, OF_ATTEMPT) else None
             told = None if attempt is None else str(attempt)
             if isinstance(event, ENDINGS):
-                rows.append((run_id, None, None, asset, key, told, *ending_texts(event)))
+                rows.append((run_id, asset, key, told, *ending_texts(event)))
             else:
-                rows.append((run_id, event.kind, instant_text(event.at), asset, key, told, *_rest(event)))
+                rows.append(
+                    (run_id, event.kind, instant_text(event.at), asset, key, told, event_details(event))
+                )
             if event.kind.startswith("step."):
                 steps[run_id, asset, key] = attempt or 0
-            if type(event) is StepSucceeded:
-                inputs += [
+            if type(event) is StepSucceeded and event.materialization.inputs:
+                inputs += dict.fromkeys(
                     (item.asset, key_text(item.partition_key), asset, key, run_id)
                     for item in event.materialization.inputs
-                ]
+                )
         kept = None if payload is None else (location_of_payload(last), payload)
-        return cls(run_id, done, epoch, steps, None, rows, inputs, isinstance(last, RunFinished), kept)
+        return cls(run_id, done, epoch, steps, None, rows, inputs, _head(events), kept)
+
+    @property
+    def finishes(self) -> bool:
+        """Whether it finishes the run."""
+        return self.head is not None and self.head[_FINAL] is not None
 
 
-def _rest(event: Event) -> _Row:
-    """The columns from `event_details` on, of an event that ends no step."""
-    details = event_details(event)
-    if isinstance(event, RunFinished):
-        return (details, event.status, *_NO_RECORD[1:])
-    if isinstance(event, RunStarted):
-        return (details, *_NO_RECORD[:8], str(event.total), None)
-    return (details, *_NO_RECORD)
+def _head(events: Sequence[Event]) -> _Row | None:
+    """What events change of their run itself."""
+    began: _Row = (None, None)
+    over: _Row = (None, None)
+    cancelling = None
+    for event in events:
+        if isinstance(event, RunStarted):
+            began = (began[0] or instant_text(event.at), str(event.total))
+        elif isinstance(event, RunFinished):
+            over = (event.status, instant_text(event.at))
+        elif isinstance(event, RunCancelRequested):
+            cancelling = "true"
+    head = (*began, *over, cancelling)
+    return None if head == _NO_HEAD else head
 
 
 @dataclass(slots=True)
@@ -176,26 +194,98 @@ def gather(waiting: deque[Entry], *, half: bool = False) -> list[Entry]:
     return batch
 
 
+@dataclass(slots=True)
+class _Part:
+    """What a batch has of one run.
+
+    Attributes:
+        events: How many.
+        starts: Those of first attempts, with their entries; they follow one another, at the place of the first.
+        starts_place: The place of the last one.
+        head: As that of a write.
+        statuses: Of the steps that end.
+    """
+
+    events: int = 0
+    starts: list[_Row] = field(default_factory=list)
+    starts_place: int | None = None
+    head: _Row = _NO_HEAD
+    statuses: list[str | None] = field(default_factory=list)
+
+    def changes(self, head: _Row) -> None:
+        began, total, *rest = head
+        first, *others = self.head
+        newest = [old if new is None else new for old, new in zip(others, (total, *rest), strict=True)]
+        self.head = (began if first is None else first, *newest)
+
+    def row(self, run_id: str, starts_before: int) -> _Row:
+        """Columns `run_id` … `run_starts_to`."""
+        counts = [str(self.statuses.count(status)) for status in _STATUSES]
+        starts: _Row = (None, None, None)
+        if self.starts:
+            starts = (
+                str(self.starts_place),
+                str(starts_before + 1),
+                str(starts_before + len(self.starts)),
+            )
+        return (run_id, str(self.events), *self.head, *counts, *starts)
+
+
 def arguments(batch: Sequence[Entry]) -> tuple[tuple[Any, ...], list[Creation], list[Write]]:
     """The arguments of `flowstone.record` after the batch's number, with the entries in its order."""
     creations = [entry for entry in batch if isinstance(entry, Creation)]
     writes = [entry for entry in batch if isinstance(entry, Write)]
-    places = [(str(place), write) for place, write in enumerate(writes, 1)]
-    starts = [(place, *write.start) for place, write in places if write.start is not None]
-    events = [(place, *row) for place, write in places for row in write.rows]
-    inputs = [(place, *row) for place, write in places for row in write.inputs]
-    payloads = [(place, write.payload) for place, write in places if write.payload is not None]
+    parts: dict[str, _Part] = {}
+    for place, write in enumerate(writes, 1):
+        part = parts.get(write.run_id)
+        if part is None:
+            part = parts[write.run_id] = _Part()
+        if write.start is not None:
+            part.starts.append((str(place), *write.start))
+        elif write.head is not None:
+            part.changes(write.head)
+    events, ends = _placed(writes, parts)
+    runs: list[_Row] = []
+    starts: list[_Row] = []
+    for run_id, part in parts.items():
+        runs.append(part.row(run_id, len(starts)))
+        starts += part.starts
+    payloads = sorted(write.payload for write in writes if write.payload is not None)
     separator, none, texts = joined(
         [
             *_columns([_run_texts(creation.run) for creation in creations], 13),
             *_columns([(write.run_id, str(write.epoch)) for write in writes], 2),
+            *_columns(runs, 15),
             *_columns(starts, 5),
-            *_columns(events, 18),
-            *_columns(inputs, 6),
-            *_columns([(place, location) for place, (location, _) in payloads], 2),
+            *_columns(events, 9),
+            *_columns(ends, 2 + _OF_END),
+            *_columns([row for write in writes for row in write.inputs], 5),
+            [location for location, _ in payloads],
         ]
     )
-    return (separator, none, *texts, [content for _, (_, content) in payloads]), creations, writes
+    return (separator, none, *texts, [content for _, content in payloads]), creations, writes
+
+
+def _placed(writes: Sequence[Write], parts: Mapping[str, _Part]) -> tuple[list[_Row], list[_Row]]:
+    """The rows of events that end no step, and of those that do, with their entries and their places in the run."""
+    events: list[_Row] = []
+    ends: list[_Row] = []
+    for entry, write in enumerate(writes, 1):
+        part = parts[write.run_id]
+        if write.start is not None:
+            if part.starts_place is None:
+                part.events += len(part.starts)
+                part.starts_place = part.events
+            continue
+        for row in write.rows:
+            part.events += 1
+            placed = (str(entry), str(part.events), *row)
+            if len(row) == _OF_END:
+                part.statuses.append(row[_STATUS])
+                ends.append(placed)
+            else:
+                events.append(placed)
+    return events, ends
 
 
 def _columns(rows: Sequence[_Row], width: int) -> Sequence[_Row]:

@@ -6,9 +6,10 @@ column that is NULL where there is nothing to say, which is nearly always. Times
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import UTC
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, overload
 
 from flowstone.runs.events import (
     RunQueued,
@@ -43,6 +44,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "COUNTED",
+    "StepRows",
     "creation_of",
     "ending_texts",
     "event_details",
@@ -215,6 +217,41 @@ def materialization_of(row: Mapping[str, Any]) -> Materialization:
         row["size"],
         rest.get("config"),
     )
+
+
+class StepRows(Sequence[Materialization]):
+    """Rows of `materializations` as records, each made when it is first looked at: of many, few ever are."""
+
+    __slots__ = ("_rows",)
+
+    def __init__(self, rows: Sequence[Any]) -> None:
+        self._rows = list(rows)
+
+    @overload
+    def __getitem__(self, index: int) -> Materialization: ...
+    @overload
+    def __getitem__(self, index: slice) -> StepRows: ...
+    def __getitem__(self, index: int | slice) -> Materialization | StepRows:
+        if isinstance(index, slice):
+            return StepRows(self._rows[index])
+        row = self._rows[index]
+        if not isinstance(row, Materialization):
+            row = self._rows[index] = materialization_of(row)
+        return row
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+    def __eq__(self, other: object) -> bool:
+        return list(self) == list(other) if isinstance(other, StepRows | list) else NotImplemented
+
+    __hash__ = None  # type: ignore[assignment]  # compared like a list, hashed like one
+
+    def __repr__(self) -> str:
+        return repr(list(self))
+
+    def __reduce__(self) -> tuple[type[list[Any]], tuple[list[Materialization]]]:
+        return list, (list(self),)  # A row of the driver cannot be pickled.
 
 
 def step_key(row: Mapping[str, Any]) -> tuple[str, str | None]:

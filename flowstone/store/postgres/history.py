@@ -8,7 +8,15 @@ from typing import TYPE_CHECKING, Any, Final
 from flowstone.errors import RunNotFound, StoreUnavailable
 from flowstone.runs.records import Status
 from flowstone.store.postgres.batch_loader import BatchLoader
-from flowstone.store.postgres.columns import creation_of, events_of, materialization_of, run_of, step_key
+from flowstone.store.postgres.columns import (
+    StepRows,
+    creation_of,
+    events_of,
+    materialization_of,
+    run_of,
+    step_key,
+)
+from flowstone.store.postgres.recent_payloads import RecentPayloads
 from flowstone.store.postgres.texts import key_columns, key_of, key_text, to_json
 
 if TYPE_CHECKING:
@@ -37,11 +45,15 @@ class History:
     Args:
         database: Where.
         start: Starts a task that nobody's cancel reaches; questions of one turn share it.
+
+    Attributes:
+        recent: Values that this process has just recorded, which need no look-up.
     """
 
     def __init__(self, database: Database, start: Callable[[Coroutine[Any, Any, None]], object]) -> None:
         self._database = database
         self._start = start
+        self.recent = RecentPayloads()
         self._loading: dict[str, asyncio.Future[bytes | None]] = {}
         self.current: BatchLoader[StepKey, Materialization] = BatchLoader(self._current, start)
         self._step: BatchLoader[tuple[str, StepKey], Materialization] = BatchLoader(self._steps_of, start)
@@ -102,7 +114,7 @@ class History:
 
     async def steps(
         self, run_id: str, status: Status | None, offset: int, limit: int | None
-    ) -> list[Materialization]:
+    ) -> Sequence[Materialization]:
         page = (run_id, max(0, offset), None if limit is None else max(0, limit))
         if status is None:
             rows = await self._database.fetch("steps", *page)
@@ -110,7 +122,7 @@ class History:
             rows = await self._database.fetch("steps_succeeded", *page)
         else:
             rows = await self._database.fetch("steps_unusual", *page, status.value)
-        return [materialization_of(row) for row in rows]
+        return StepRows(rows)
 
     async def step(self, run_id: str, key: StepKey) -> Materialization | None:
         return (await self._step([(run_id, key)])).get((run_id, key))
@@ -150,6 +162,9 @@ class History:
     # Values -------------------------------------------------------------------------------------------------
 
     async def payload(self, location: str) -> bytes | None:
+        recent = self.recent.of(location)
+        if recent is not None:
+            return recent
         found = await self._payload([location])
         content = found.get(location)
         if content is None and location in found:

@@ -3,8 +3,8 @@
 A writer leaves its entry and waits. While one batch commits, the next one gathers; so a batch is as large as the
 database is slow, and acknowledged means committed. A journal that was idle begins with half of a large crowd,
 so that from then on the two halves take turns: one computes while the other one's entries commit. Each writer gets
-its own answer: fences are per entry, and a batch that the database cannot take because of one entry is halved until
-that one is alone.
+its own answer: fences are per entry. A batch of which one entry is refused is sent again without it, and one that
+the database cannot take because of one entry is halved until that one is alone.
 
 Nobody's cancel reaches a commit, because the journal's own task does it. When the connection breaks in the
 middle, it cannot be known whether the batch was recorded. So batches are numbered, the number is stored in the
@@ -32,7 +32,7 @@ from flowstone.store.postgres.problems import ERRORS, is_everywhere, is_transien
 from flowstone.store.postgres.sql import query
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Sequence
+    from collections.abc import Awaitable, Callable, Mapping, Sequence
     from random import Random
 
     from flowstone.runs.events import Event
@@ -150,11 +150,9 @@ class Journal:
             await self._divide(batch, error)
             return
         self._committing = ()
-        refused = {row["entry"]: row for row in rows}
-        for place, write in enumerate(writes, 1):
-            _resolve(write, refused.get(place))
-        for place, creation in enumerate(creations, 1):
-            _resolve(creation, refused.get(-place))
+        left = _answer(creations, writes, {row["entry"]: row for row in rows})
+        if left:
+            await self._commit(left)
 
     async def _divide(self, batch: Sequence[Entry], error: Exception) -> None:
         """The database refuses the batch as it is: find the entry to blame, unless it would refuse any."""
@@ -216,6 +214,25 @@ class Journal:
             if not entry.done.done():
                 entry.done.set_exception(error)
         self._waiting.clear()
+
+
+def _answer(
+    creations: Sequence[Creation], writes: Sequence[Write], refused: Mapping[int, Any]
+) -> Sequence[Entry]:
+    """Tell the writers; returns those that are to be sent again, because others were refused."""
+    for place, creation in enumerate(creations, 1):
+        _resolve(creation, refused.get(-place))
+    if any(entry > 0 for entry in refused):
+        left = []
+        for place, write in enumerate(writes, 1):
+            if place in refused:
+                _resolve(write, refused[place])
+            else:
+                left.append(write)
+        return left
+    for write in writes:
+        _resolve(write, None)
+    return ()
 
 
 def _resolve(entry: Entry, row: Any) -> None:

@@ -18,7 +18,7 @@ from flowstone.errors import RunNotFound, StoreUnavailable
 from flowstone.runs.events import RunFinished, RunQueued, StepProgressed
 from flowstone.store import refusals
 from flowstone.store.event_log import ENDINGS
-from flowstone.store.memory import of_one_run, retention
+from flowstone.store.memory import location_of_payload, of_one_run, retention
 from flowstone.store.postgres.address import Address
 from flowstone.store.postgres.cluster import PostgresCluster
 from flowstone.store.postgres.columns import run_of
@@ -211,6 +211,8 @@ class PostgresStore(Store):
         if isinstance(event, RunFinished):
             check_together([event])
         await self._journal.write([event], epoch, payload)
+        if payload is not None:
+            self._history.recent.add(location_of_payload(event), payload)
 
     async def write_many(self, events: Sequence[Event], epoch: int = 0) -> None:
         told = [_storable(event) for event in of_one_run(events) if not isinstance(event, _UNRECORDED)]
@@ -228,11 +230,13 @@ class PostgresStore(Store):
         return await self._count("remove_partitions", name, list(keys))
 
     async def delete_payload(self, location: str) -> None:
+        self._history.recent.clear()
         await self._database.fetch("delete_payload", location)
 
     async def prune(
         self, *, keep_versions: int, keep_runs: int, assets: Collection[str] | None = None
     ) -> Sequence[Materialization]:
+        self._history.recent.clear()
         return await self._retention.prune(*retention(keep_versions, keep_runs), assets)
 
     async def _count(self, name: str, *arguments: Any) -> int:

@@ -91,15 +91,37 @@ def test_arguments_are_columns():
         ]
 
     given_, creations, writes = arguments(asyncio.run(make()))
-    assert len(given_) == 2 + 13 + 2 + 5 + 18 + 6 + 3
+    assert len(given_) == 2 + 13 + 2 + 15 + 5 + 9 + 17 + 5 + 2
     assert (len(creations), len(writes)) == (1, 3)
     columns = [text.split(given_[0])[1:] for text in given_[2:-1]]
     assert columns[0] == ["run-1"]
-    assert columns[15:20] == [["1"], ["run-1"], ["2025-01-15T00:00:01+00:00"], ["c"], ["x"]]
-    assert columns[20] == ["2", "3"]
-    assert columns[20 + 18] == ["3"]
-    assert columns[-2:] == [["3"], ["l"]]
+    runs, starts, events, ends = columns[15:30], columns[30:35], columns[35:44], columns[44:61]
+    assert runs[:2] == [["run-1"], ["3"]]
+    assert runs[7:12] == [["1"], ["0"], ["0"], ["0"], ["0"]]
+    assert starts == [["1"], ["run-1"], ["2025-01-15T00:00:01+00:00"], ["c"], ["x"]]
+    assert events[:4] == [["2"], ["2"], ["run-1"], ["run.started"]]
+    assert ends[:4] == [["3"], ["3"], ["run-1"], ["a"]]
+    assert columns[61] == ["b"]
+    assert columns[-1] == ["l"]
     assert given_[-1] == [b"v"]
+
+
+def test_starts_follow_one_another():
+    """Those of a run are in one row, at the place of the first; what comes behind it comes behind them all."""
+    entries = [
+        write(start("z", run_id="run-2")),
+        write(begun()),
+        write(start("a")),
+        write(end("b")),
+        write(start("c")),
+    ]
+    given_, *_ = arguments(entries)
+    columns = [text.split(given_[0])[1:] for text in given_[2:-1]]
+    assert columns[15:17] == [["run-2", "run-1"], ["1", "4"]]
+    assert columns[27:30] == [["1", "3"], ["1", "2"], ["1", "3"]]
+    assert columns[30:32] == [["1", "3", "5"], ["run-2", "run-1", "run-1"]]
+    assert columns[36] == ["1"]
+    assert columns[45] == ["4"]
 
 
 PIECES = [
