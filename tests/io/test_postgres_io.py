@@ -15,6 +15,7 @@ from flowstone.errors import IOManagerError
 from flowstone.io import FileIO, PostgresIO
 from flowstone.io.postgres import MAX_SIZE
 from flowstone.store import FileStore, MemoryStore
+from flowstone.store.postgres import PostgresStore
 from tests.io.contract import HOSTILE_KEYS, IOManagerContract, target
 from tests.io.exactness import assert_same
 from tests.io.recorded import Recorded
@@ -176,13 +177,17 @@ async def test_pickle_is_loaded_only_by_who_asked_for_it(run_store):
 
 
 async def test_damaged_bytes_are_no_value(values, database):
-    """Bytes that somebody changed in the database are an error, not a wrong value."""
+    """Bytes that somebody changed in the database are an error to whoever reads them, never a wrong value."""
     stored = await values.store(target(), {"rows": 3})
     connection = await asyncpg.connect(database)
     await connection.execute("update flowstone.payloads set content = '{\"rows\":4}'")
     await connection.close()
+    assert await values.load(stored.location) == {"rows": 3}  # Recorded here just now, and still at hand.
+    elsewhere = PostgresStore(database)
+    await elsewhere.open()
     with pytest.raises(IOManagerError, match=r"damaged.*materialize the asset again"):
-        await values.load(stored.location)
+        await PostgresIO().attach(elsewhere).load(stored.location)
+    await elsewhere.close()
 
 
 async def test_a_class_that_is_not_there_is_named(run_store):
