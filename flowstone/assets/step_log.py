@@ -39,7 +39,7 @@ def step_log(asset: str, partition: str | None, run_id: str, attempt: int) -> An
 
 
 def _to_record(
-    _logger: object, _method: str, entry: MutableMapping[str, Any]
+    logger: logging.Logger, _method: str, entry: MutableMapping[str, Any]
 ) -> tuple[tuple[str], dict[str, Any]]:
     """The arguments of the standard library's logger."""
     fields = dict(entry)
@@ -47,7 +47,7 @@ def _to_record(
     passed: dict[str, Any] = {name: fields.pop(name) for name in _PASSED if name in fields}
     spoken = "".join(f" {name}={_shown(value)}" for name, value in fields.items() if name not in _ATTEMPT)
     extra = {f"{name}_" if name in _TAKEN else name: value for name, value in fields.items()}
-    return (event + spoken,), {**passed, "extra": extra, "stacklevel": _distance()}
+    return (event + spoken,), {**passed, "extra": extra, "stacklevel": _distance(logger)}
 
 
 def _shown(value: object) -> str:
@@ -55,8 +55,14 @@ def _shown(value: object) -> str:
     return text if text and not any(map(str.isspace, text)) else repr(value)
 
 
-def _distance() -> int:
-    """How far above the caller of the standard library's logger the user's line is, for its record to name it."""
+def _distance(logger: logging.Logger) -> int:
+    """How far above the caller of the logger the user's line is, for its record to name it.
+
+    Loggers that were made after an application configured structlog's `LoggerFactory` pass over structlog's frames
+    by themselves.
+    """
+    if type(logger).findCaller.__module__.partition(".")[0] == "structlog":
+        return 1
     frame = sys._getframe(3)
     level = 1
     while frame.f_back is not None and str(frame.f_globals.get("__name__")).partition(".")[0] == "structlog":

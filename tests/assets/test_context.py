@@ -8,6 +8,7 @@ import sys
 from datetime import date
 
 import pytest
+import structlog
 
 from flowstone.assets import Context, Output, Resource, Retry
 from flowstone.errors import DefinitionError, ResourceUnavailable
@@ -109,6 +110,19 @@ def test_the_log_is_bound_to_the_attempt(caplog):
     assert (record.asset, record.partition, record.run_id, record.attempt) == ("report", "eu", "r1", 2)
     assert (record.rows, record.name_) == (3, "ann lee")
     assert (record.filename, record.funcName) == ("test_context.py", "test_the_log_is_bound_to_the_attempt")
+
+
+@pytest.mark.parametrize("kind", [logging.Logger, structlog.stdlib._FixedFindCallerLogger])
+def test_the_log_names_the_line_whatever_class_a_logger_has(caplog, kind):
+    """Also where an application has configured structlog, whose loggers look for the caller in their own way."""
+    before = logging.getLoggerClass()
+    logging.setLoggerClass(kind)
+    try:
+        context(asset=f"made_by_{kind.__name__}").log.warning("late")
+    finally:
+        logging.setLoggerClass(before)
+    assert type(logging.getLogger(f"flowstone.asset.made_by_{kind.__name__}")) is kind
+    assert [record.filename for record in caplog.records] == ["test_context.py"]
 
 
 def test_a_partition_is_logged_as_people_write_it(caplog):
