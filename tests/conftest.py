@@ -1,10 +1,13 @@
-"""What no test may leave behind: a task that still runs, or an error that only the event loop has seen."""
+"""How many processes run the tests, and what none may leave behind: a running task, an error nobody has seen."""
 
 from __future__ import annotations
 
 import asyncio
+import gc
 import inspect
+import os
 import signal
+from pathlib import Path
 
 import pytest
 from hypothesis import settings
@@ -17,6 +20,23 @@ pytest_plugins = ["tests.postgres"]  # `database` and the server behind it, one 
 
 TURNS = 50
 """Turns of the loop that a test's last tasks get to finish."""
+
+MANY = 30
+"""Test files from which on more processes are worth their start."""
+
+
+def pytest_xdist_auto_num_workers(config):
+    """As many as there are cores for a large part of the suite, and none beside this one for a few files."""
+    places = [Path(config.invocation_params.dir, argument.partition("::")[0]) for argument in config.args]
+    files = sum(1 if place.is_file() else len([*place.rglob("test_*.py")]) for place in places)
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return cores if files >= MANY and cores > 1 else 0
+
+
+def pytest_collection_finish():
+    """What is there before the first test stays, so the garbage collector need not look at it in each."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -15,8 +15,9 @@ async def garbage_of(action: Callable[[], Awaitable[object]], times: int = 5) ->
     It runs before that as well, so that what is made once and kept is there.
     """
     await action()
-    gc.collect()
     gc.disable()
+    gc.collect()
+    gc.freeze()  # What is there by now is of no interest, and need not be looked at again.
     gc.set_debug(gc.DEBUG_SAVEALL)
     try:
         for _ in range(times):

@@ -19,6 +19,7 @@ from tests.chaos.world import World
 from tests.postgres import FAST, place_for_servers
 
 
+@pytest.mark.long
 @pytest.mark.timeout(400)  # Half a minute on a quiet machine; these worlds are six processes each.
 async def test_whatever_dies_nothing_is_lost_and_nothing_doubled():
     """Two rounds with each fault once: every acknowledged run ends well, and everything about it agrees."""
@@ -33,6 +34,7 @@ async def test_whatever_dies_nothing_is_lost_and_nothing_doubled():
     assert sum(report.faults.values()) == len(FAULTS)
 
 
+@pytest.mark.long
 @pytest.mark.skipif(libfaketime() is None, reason="libfaketime is not installed")
 async def test_the_clock_of_the_database_can_be_stepped(monkeypatch):
     """A fault that does nothing would prove nothing."""
@@ -51,6 +53,7 @@ async def test_the_clock_of_the_database_can_be_stepped(monkeypatch):
     assert (after - before).total_seconds() > 3500
 
 
+@pytest.mark.long
 @pytest.mark.timeout(300)
 @pytest.mark.parametrize("fault", FILE_FAULTS)
 async def test_nothing_is_acknowledged_into_files_that_are_gone(fault):
@@ -61,6 +64,7 @@ async def test_nothing_is_acknowledged_into_files_that_are_gone(fault):
     assert report.acknowledged > 0 == report.late == report.lost
 
 
+@pytest.mark.long
 @pytest.mark.timeout(600)
 async def test_a_planted_bug_is_found():
     """Values that come after their records do not load when a node was killed in between."""

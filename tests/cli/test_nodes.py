@@ -191,6 +191,7 @@ def test_a_polite_stop_waits_for_what_runs(town):
     assert town.document("run", run_id)["counts"] == {"succeeded": 4}
 
 
+@pytest.mark.long
 def test_the_steps_that_run_on_any_node(town):
     """Who looks from another process sees them, and how far they are, a beat later; until they have ended."""
     town.start("worker", "--lease", "1")
@@ -255,7 +256,7 @@ def test_another_node_goes_on_after_a_kill(town):
     assert town.document("run", run_id)["counts"] == {"succeeded": 4}
 
 
-@pytest.mark.parametrize("asset", ["deaf", "hanging"])
+@pytest.mark.parametrize("asset", ["deaf", pytest.param("hanging", marks=pytest.mark.long)])
 def test_assets_that_will_not_stop(town, asset):
     """An asset that swallows its cancel, or hangs in a thread, is left behind: the node ends politely, in time."""
     worker = town.start("worker", "--shutdown-timeout", "0.2")
@@ -265,6 +266,7 @@ def test_assets_that_will_not_stop(town, asset):
     assert (status, "1 run left to other nodes" in err) == (0, True)
 
 
+@pytest.mark.long
 def test_a_blocked_loop(town):
     """An asset that blocks the event loop is named, and cannot keep the process beyond its limit."""
     worker = town.start("worker", "--shutdown-timeout", "0.1")
@@ -279,6 +281,7 @@ def test_a_blocked_loop(town):
     )
 
 
+@pytest.mark.long
 def test_a_thread_that_outlives_everything(town):
     """A thread that a library left behind cannot keep the interpreter: all is done, so the status says so."""
     worker = town.start("worker", "--shutdown-timeout", "0")
@@ -290,6 +293,7 @@ def test_a_thread_that_outlives_everything(town):
     assert err.splitlines()[-1].startswith("Ended by force")
 
 
+@pytest.mark.long
 def test_nodes_help_each_other(town):
     """A backfill spreads over two nodes, and the one that helps says whom."""
     nodes = [town.start("worker", "--max-concurrency", "2") for _ in range(2)]
@@ -319,6 +323,7 @@ def _lines_until(process: subprocess.Popen[str], words: str) -> str:
     raise AssertionError(f"the command ended without saying {words!r}")
 
 
+@pytest.mark.long
 def test_the_third_signal_ends_at_once(town):
     """Even with the loop blocked, and with a long time to stop."""
     worker = town.start("serve")
@@ -359,6 +364,7 @@ def test_a_run_is_cancelled_from_another_process(town):
     assert (again.status, again.stdout) == (0, f"run {run_id} had ended already: cancelled\n")
 
 
+@pytest.mark.long
 def test_cancelling_what_nobody_drives(town):
     """What has not begun ends at once; what a dead node left is stopped by the next one."""
     waiting = town.submit("slow", "--key", "k")
@@ -380,6 +386,7 @@ def test_cancelling_what_nobody_drives(town):
     assert town.document("cancel", left, "--no-wait")["status"] == "cancelled"
 
 
+@pytest.mark.long
 def test_the_trees_of_all_nodes(town):
     """`tree` shows what every node does at this moment, for people and for programs."""
     assert town.document("tree") == {"nodes": []}

@@ -92,6 +92,7 @@ def test_second_signal_stops_now(folder):
     assert run["counts"] == {"cancelled": 6}
 
 
+@pytest.mark.long
 def test_third_signal_breaks_a_blocked_loop(folder):
     """An asset that blocks the event loop cannot make Ctrl-C dead: the third one ends the program."""
     with started(folder, "backfill", "gated.py", "stubborn") as process:

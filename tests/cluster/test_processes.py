@@ -55,6 +55,7 @@ async def test_the_owner_is_killed(works, busy):
     await check(works, busy, at_most_again=6)
 
 
+@pytest.mark.long
 async def test_a_node_that_executes_steps_is_killed(works, busy):
     """The owner runs them again."""
     owner = await works.owner(busy.id)
@@ -63,6 +64,7 @@ async def test_a_node_that_executes_steps_is_killed(works, busy):
     assert await works.owner(busy.id) is owner
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("victim", ["owner", "other"])
 async def test_a_node_is_stopped_past_its_lease_and_resumed(works, busy, victim):
     """It records nothing of what others have taken over, and is a node like any other afterwards."""
@@ -84,6 +86,7 @@ async def test_a_worker_stops_politely(works, busy):
     await check(works, busy, at_most_again=6)
 
 
+@pytest.mark.long
 async def test_an_asset_that_blocks_its_node_is_not_a_death(works):
     """The node beats from a thread: nobody takes its run, and the asset runs once."""
     await asyncio.gather(works.worker(), works.worker())
@@ -107,6 +110,7 @@ async def deaths(works, run, *deadly):
     return died
 
 
+@pytest.mark.long
 async def test_an_io_manager_that_ends_its_process_is_given_up(works):
     """As an asset that does so, because its step has begun: after three processes."""
     async with works.node(worker=False) as command:
@@ -117,6 +121,7 @@ async def test_an_io_manager_that_ends_its_process_is_given_up(works):
         assert [record.failure.kind for record in caught.value.result.failed] == ["lost"]
 
 
+@pytest.mark.long
 async def test_a_run_that_ends_its_process_before_a_step_begins_is_closed(works):
     """Three adoptions without a record after the death of its first owner, and its reason is said."""
     async with works.node(worker=False) as command:

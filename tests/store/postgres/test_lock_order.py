@@ -13,7 +13,8 @@ from flowstone.store.postgres.sql import _folder, query
 from tests.postgres import make_template
 from tests.store.postgres.lock_rounds import fill, preparations, procedure, transactions
 
-ROUNDS = 200
+FEW, MANY = 20, 200
+"""Rounds for each pair: always, and in the long run."""
 
 WRITES = re.compile(
     r"(insert into|update|delete from) flowstone\.|\bfor (update|share)\b|flowstone\.record\("
@@ -68,16 +69,17 @@ async def pair(database):
         await connection.close()
 
 
+@pytest.mark.parametrize("rounds", [FEW, pytest.param(MANY, marks=pytest.mark.long)])
 @pytest.mark.parametrize("first", range(len(names())), ids=names())
-async def test_no_pair_of_transactions_deadlocks(pair, first):
-    """In 200 rounds each, both on the same rows, in whatever order they are named."""
+async def test_no_pair_of_transactions_deadlocks(pair, first, rounds):
+    """In so many rounds each, both on the same rows, in whatever order they are named."""
     blamed = []
     for second in range(first, len(names())):
         if TABLES[first].isdisjoint(TABLES[second]):
             continue
         told = await asyncio.gather(
-            pair[0].execute(f"call rounds_{first}({ROUNDS}, 0)"),
-            pair[1].execute(f"call rounds_{second}({ROUNDS}, 1)"),
+            pair[0].execute(f"call rounds_{first}({rounds}, 0)"),
+            pair[1].execute(f"call rounds_{second}({rounds}, 1)"),
             return_exceptions=True,
         )
         for each in told:
