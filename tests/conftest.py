@@ -54,6 +54,16 @@ def signals_are_heard():
         signal.signal(number, handler)
 
 
+@pytest.fixture(scope="session", autouse=True)
+def programs_are_compiled_once(tmp_path_factory):
+    """Where Python may not write what it compiles beside the source, the programs that tests start share a folder."""
+    with pytest.MonkeyPatch.context() as patch:
+        if os.environ.get("PYTHONDONTWRITEBYTECODE"):
+            patch.delenv("PYTHONDONTWRITEBYTECODE")
+            patch.setenv("PYTHONPYCACHEPREFIX", str(tmp_path_factory.mktemp("compiled")))
+        yield
+
+
 @pytest.fixture(autouse=True)
 def nothing_left_behind(request):
     """Watch the loop of each asynchronous test."""
