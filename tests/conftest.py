@@ -33,12 +33,6 @@ def pytest_xdist_auto_num_workers(config):
     return cores if files >= MANY and cores > 1 else 0
 
 
-def pytest_collection_finish():
-    """What is there before the first test stays, so the garbage collector need not look at it in each."""
-    gc.collect()
-    gc.freeze()
-
-
 @pytest.fixture(scope="session", autouse=True)
 def signals_are_heard():
     """Processes started in the background, or by nohup, ignore these, and so would whatever a test signals."""
@@ -52,6 +46,13 @@ def signals_are_heard():
     yield
     for number, handler in before.items():
         signal.signal(number, handler)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def little_for_the_garbage_collector():
+    """What is there before the first test of a file stays, pytest's own as well: the tests need not look at it."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture(scope="session", autouse=True)

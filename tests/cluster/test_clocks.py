@@ -18,7 +18,7 @@ async def database(database):
     return database
 
 
-@pytest.mark.parametrize("step", [AN_HOUR, -AN_HOUR])
+@pytest.mark.parametrize("step", [-AN_HOUR, pytest.param(AN_HOUR, marks=pytest.mark.long)])
 async def test_a_step_costs_no_owner_its_run(works, step):
     """A run that is queued while the clock is wrong is taken at once, and stays its owner's when that is mended."""
     for _ in range(2):
@@ -36,7 +36,7 @@ async def test_a_step_costs_no_owner_its_run(works, step):
         assert await works.each_once(run.id)
 
 
-@pytest.mark.parametrize("step", [AN_HOUR, -AN_HOUR])
+@pytest.mark.parametrize("step", [-AN_HOUR, pytest.param(AN_HOUR, marks=pytest.mark.long)])
 async def test_a_run_queued_by_a_wrong_clock_is_due(works, step):
     """What was queued before the clock was mended is taken by whoever comes next, and not an hour later."""
     async with works.node(worker=False) as command:
@@ -47,7 +47,7 @@ async def test_a_run_queued_by_a_wrong_clock_is_due(works, step):
         await works.until(lambda: begun(works, run.id))
 
 
-@pytest.mark.parametrize("step", [AN_HOUR, -AN_HOUR])
+@pytest.mark.parametrize("step", [-AN_HOUR, pytest.param(AN_HOUR, marks=pytest.mark.long)])
 async def test_a_node_that_dies_when_the_clock_is_stepped_is_found(works, step):
     """Its run is taken over within the lease and some looks, and each step succeeds once."""
     for _ in range(2):

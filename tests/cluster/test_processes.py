@@ -132,6 +132,7 @@ async def test_a_run_that_ends_its_process_before_a_step_begins_is_closed(works)
         assert "taken over 3 times" in caught.value.result.failed[0].failure.message
 
 
+@pytest.mark.long
 async def test_an_asset_that_ends_its_process_is_given_up(works):
     """After three processes; its neighbours are done, wherever they ran."""
     async with works.node(worker=False) as command:

@@ -17,7 +17,8 @@ from flowstone.store.postgres import PostgresStore
 from flowstone.store.protocol import StaleWrite
 from tests.cluster.pipeline import PARTS
 
-ROUNDS = 300
+FEW, MANY = 60, 300
+"""Rounds: always, and in the long run."""
 STEP = ("asked", None)
 
 
@@ -46,15 +47,16 @@ async def answered(store, run_id, answer):
     return True
 
 
-async def test_of_answers_a_cancel_and_a_deadline_one_wins(database):
-    """Several hundred rounds from four processes' connections, each round at the instant of its deadline."""
+@pytest.mark.parametrize("rounds", [FEW, pytest.param(MANY, marks=pytest.mark.long)])
+async def test_of_answers_a_cancel_and_a_deadline_one_wins(database, rounds):
+    """Many rounds from four processes' connections, each round at the instant of its deadline."""
     stores = [PostgresStore(database) for _ in range(4)]
     for store in stores:
         await store.open()
     start = datetime.now(UTC) + timedelta(seconds=1)
     runs = [
         await parked(stores[0], n, None if n % 3 == 0 else start + timedelta(milliseconds=15 * n))
-        for n in range(ROUNDS)
+        for n in range(rounds)
     ]
     outcomes = Counter()
     for number, run_id in enumerate(runs):
@@ -84,10 +86,10 @@ async def test_of_answers_a_cancel_and_a_deadline_one_wins(database):
         await store.close()
     assert outcomes["answer"]
     assert outcomes["cancel"]
-    assert outcomes.total() == ROUNDS
+    assert outcomes.total() == rounds
 
 
-@pytest.mark.parametrize("seed", range(2))
+@pytest.mark.parametrize("seed", [0, pytest.param(1, marks=pytest.mark.long)])
 async def test_processes_die_while_steps_wait(works, seed):
     """Nothing is lost, each step has one success, and each of its waits ended once."""
     random = Random(seed)

@@ -215,7 +215,7 @@ def comparable(answer):
 
 TestStores = Stores.TestCase
 TestStores.settings = settings(
-    max_examples=80,
+    max_examples=30,
     stateful_step_count=25,
     deadline=None,
     suppress_health_check=[HealthCheck.too_slow],

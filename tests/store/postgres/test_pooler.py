@@ -89,6 +89,7 @@ async def pooled(database, pooler):
     return f"postgresql://postgres@/{name}?host={pooler}&port=6432"
 
 
+@pytest.mark.long
 class TestPooledStore(StoreContract):
     """The store behind a pooler keeps the contract."""
 

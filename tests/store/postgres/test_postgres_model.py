@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 
 import asyncpg
+import pytest
 from hypothesis import HealthCheck, Phase, settings
 from hypothesis.stateful import RuleBasedStateMachine, run_state_machine_as_test
 
@@ -59,7 +60,8 @@ async def empty(dsn) -> None:
     await connection.close()
 
 
-def test_postgres_answers_as_the_model(postgres_server, template_database):
+@pytest.mark.parametrize("worlds", [5, pytest.param(30, marks=pytest.mark.long)])
+def test_postgres_answers_as_the_model(postgres_server, template_database, worlds):
     """Random worlds of runs, fences, values and retention."""
 
     async def world(stack):
@@ -72,7 +74,7 @@ def test_postgres_answers_as_the_model(postgres_server, template_database):
         run_state_machine_as_test(
             machine(dsn),
             settings=settings(
-                max_examples=15,
+                max_examples=worlds,
                 phases=[Phase.explicit, Phase.reuse, Phase.generate],
                 stateful_step_count=20,
                 deadline=None,
