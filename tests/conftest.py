@@ -57,7 +57,7 @@ def little_for_the_garbage_collector():
 
 @pytest.fixture(scope="session", autouse=True)
 def programs_are_compiled_once(tmp_path_factory):
-    """Where Python may not write what it compiles beside the source, the programs that tests start share a folder."""
+    """Where Python may not write what it compiles beside the source, programs that tests start share a folder."""
     with pytest.MonkeyPatch.context() as patch:
         if os.environ.get("PYTHONDONTWRITEBYTECODE"):
             patch.delenv("PYTHONDONTWRITEBYTECODE")

@@ -66,7 +66,7 @@ class Model:
             return
         if run.key is not None and self.with_key(run.key):
             raise Refused
-        queued = RunQueued(run.created_at, run.id, run.request.asset, run.request, None)
+        queued = RunQueued(run.created_at, run.id, run.request.asset, run.request)
         self.runs[run.id] = ModelRun(run, events=[queued])
 
     def with_key(self, key):

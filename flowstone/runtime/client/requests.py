@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import logging
-from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, Final, get_args
+from typing import TYPE_CHECKING, Any, get_args
 
 from flowstone.assets.asset import Asset
 from flowstone.assets.dynamic_partitions import DynamicPartitions
@@ -38,7 +37,6 @@ __all__ = [
 
 _log = logging.getLogger(__name__)
 
-_NO_CONFIG: Final[Mapping[str, Mapping[str, Any]]] = MappingProxyType({})
 _LONGEST_KEY = 200
 _MOST = 2**31 - 1
 _HIGHEST_PRIORITY = 2**31 - 1  # What a column of a database holds.
@@ -119,7 +117,7 @@ def materialize_request(
         timeout=_positive("timeout", timeout),
         tags=_checked_tags(tags),
         partitioned=view.graph[asset].partitions is not None,
-        config=_NO_CONFIG if config is None else given(view.graph, asset, config),
+        config={} if config is None else given(view.graph, asset, config),
     )
 
 
@@ -147,7 +145,7 @@ def run_request(
         tags=_checked_tags(tags),
         as_of=view.now.isoformat(),
         partitioned=view.graph[asset].partitions is not None,
-        config=_NO_CONFIG if config is None else given(view.graph, asset, config),
+        config={} if config is None else given(view.graph, asset, config),
     )
 
 
@@ -179,7 +177,7 @@ def backfill_request(
         tags=_checked_tags(tags),
         as_of=view.now.isoformat(),
         partitioned=view.graph[asset].partitions is not None,
-        config=_NO_CONFIG if config is None else given(view.graph, asset, config),
+        config={} if config is None else given(view.graph, asset, config),
     )
 
 

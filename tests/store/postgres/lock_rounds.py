@@ -195,7 +195,7 @@ def transactions():
         ),
         "expire": several(
             ("lock_runs", (texts("run-1", "run-2"),), (texts("run-2", "run-1"),)),
-            ("expire_waits", (texts("run-1", "run-2"),), (texts("run-2", "run-1"),)),
+            ("expire_waits", (texts("run-1", "run-2"), "1000"), (texts("run-2", "run-1"), "1000")),
             (
                 "wake",
                 *(

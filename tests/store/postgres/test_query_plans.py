@@ -89,7 +89,7 @@ STATEMENTS = {
     "next_deadline": 0,
     "due_waits": 1,
     "answer_wait": 6,
-    "expire_waits": 1,
+    "expire_waits": 2,
     "wake": 5,
     "cancel_parked": 1,
     "take_one": 2,
