@@ -10,7 +10,7 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections.abc import Sequence
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, overload
+from typing import TYPE_CHECKING, Any, NamedTuple, overload
 
 from flowstone.assets.partition_keys import decode_partition, encode_partition
 from flowstone.errors import PartitionError
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from flowstone.runs.records import Refresh, RunRequest
     from flowstone.runs.run_config import AssetConfig
 
-__all__ = ["AssetPlan", "KeyList", "RunPlan"]
+__all__ = ["AssetPlan", "KeyList", "Opening", "RunPlan"]
 
 
 class KeyList(Sequence[Any]):
@@ -79,9 +79,21 @@ class AssetPlan:
         downstream: Places of the assets of the plan that depend on it directly.
         edges: The dependencies on other assets of the plan.
         shifts: Where every edge is aligned, how far before a step its counterpart stands, for each edge.
+        unpartitioned: Whether its only step has no partition.
     """
 
-    __slots__ = ("asset", "downstream", "edges", "end", "index", "keys", "offset", "refresh", "shifts")
+    __slots__ = (
+        "asset",
+        "downstream",
+        "edges",
+        "end",
+        "index",
+        "keys",
+        "offset",
+        "refresh",
+        "shifts",
+        "unpartitioned",
+    )
 
     def __init__(self, asset: str, index: int, offset: int, keys: Sequence[Any], refresh: Refresh) -> None:
         self.asset = asset
@@ -93,6 +105,7 @@ class AssetPlan:
         self.downstream: Sequence[int] = ()
         self.edges: Sequence[Edge] = ()
         self.shifts: Sequence[int] | None = ()
+        self.unpartitioned = len(keys) == 1 and keys[0] is None
 
     def upstream(self, position: int) -> Sequence[range]:
         """The steps of the run that the step at this position depends on."""
@@ -161,6 +174,22 @@ class Edge:
         return found
 
 
+class Opening(NamedTuple):
+    """What the first walk of every fresh run of a plan comes to, where no asset has more steps than may be live.
+
+    Attributes:
+        states: The state of each step.
+        ready: The steps that nothing holds up.
+        blocked: How many upstream steps each of the others waits for.
+        waiters: By upstream step, those that wait for it.
+    """
+
+    states: bytes
+    ready: Sequence[int]
+    blocked: Mapping[int, int]
+    waiters: Mapping[int, Sequence[int]]
+
+
 class RunPlan:
     """The steps of a run and how they depend on each other.
 
@@ -171,9 +200,17 @@ class RunPlan:
         assets: One `AssetPlan` per asset, upstream before downstream.
         total: The number of steps.
         configs: What those of its assets take that take a config.
+        offsets: The number of the first step of each asset.
+        wide: How many assets have another number of steps than one.
+        widest: The number of steps of the asset that has most.
+        reuses: Whether any value is reused.
+        template: The plan that this one repeats.
+        opening: What its runs begin with, as far as it is known: the window's (`window.py`).
     """
 
     configs: Mapping[str, AssetConfig] = MappingProxyType({})
+    template: RunPlan | None = None
+    opening: Opening | None = None
 
     def __init__(
         self, request: RunRequest, graph: AssetGraph, view: PartitionView, assets: tuple[AssetPlan, ...]
@@ -183,7 +220,11 @@ class RunPlan:
         self.view = view
         self.assets = assets
         self.total = assets[-1].end if assets else 0
-        self._offsets = [plan.offset for plan in assets]
+        self.offsets = [plan.offset for plan in assets]
+        sizes = [plan.end - plan.offset for plan in assets]
+        self.wide = len(sizes) - sizes.count(1)
+        self.widest = max(sizes, default=0)
+        self.reuses = any(plan.refresh != "all" for plan in assets)
         self._by_name = {plan.asset: plan for plan in assets}
         if graph.configured or request.config:
             self.configs = resolve(graph, self._by_name, request.config)
@@ -191,20 +232,22 @@ class RunPlan:
     def again(self, request: RunRequest, view: PartitionView) -> RunPlan:
         """The same steps for another request. Only for plans without partitions, which no view can change."""
         plan = RunPlan.__new__(RunPlan)
-        plan.request, plan.graph, plan.view = request, self.graph, view
-        plan.assets, plan.total = self.assets, self.total
-        plan._offsets, plan._by_name = self._offsets, self._by_name
+        plan.__dict__.update(self.__dict__)
+        plan.request, plan.view = request, view
+        plan.template = self
         if plan.graph.configured or request.config:
             plan.configs = resolve(plan.graph, plan._by_name, request.config)
         return plan
 
     def of(self, step: int) -> AssetPlan:
         """The asset's plan that holds the step."""
-        return self.assets[bisect_right(self._offsets, step) - 1]
+        return self.assets[bisect_right(self.offsets, step) - 1 if self.wide else step]
 
     def step(self, number: int) -> tuple[str, Any, str | None]:
         """The step's asset name, partition value and encoded partition key."""
         plan = self.of(number)
+        if plan.unpartitioned:
+            return plan.asset, None, None
         value = plan.keys[number - plan.offset]
         return plan.asset, value, None if value is None else encode_partition(value)
 

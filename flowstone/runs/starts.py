@@ -14,6 +14,8 @@ from flowstone.runs.commands import StartStep
 from flowstone.runs.step_states import READY, RUNNING
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from flowstone.runs.attempts import Attempts
     from flowstone.runs.commands import Command
 
@@ -63,6 +65,12 @@ class Starts:
         """A step is ready that goes before new sources."""
         self._states[step] = READY
         self._unblocked.append(step)
+
+    def unblock(self, steps: Sequence[int]) -> None:
+        """`unblocked` for several steps."""
+        for step in steps:
+            self._states[step] = READY
+        self._unblocked.extend(steps)
 
     def source(self, step: int) -> None:
         """A step is ready that goes when there is nothing better to do."""

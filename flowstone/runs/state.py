@@ -104,7 +104,7 @@ class RunState:
         self._states = bytearray(plan.total)
         self._window = Window(plan, self._states, window)
         self._attempts = Attempts(self._states)
-        self._reuses = any(asset_plan.refresh != "all" for asset_plan in plan.assets)
+        self._reuses = plan.reuses
         self._starts = Starts(self._states, self._attempts, max_parallel)
         self._retrying: dict[int, None] = {}
         self._causes: dict[int, int] = {}  # Skipped step -> the failed step at the root of it.
@@ -137,7 +137,7 @@ class RunState:
         for step in [*interrupted, *self._retrying]:
             self._states[step] = UNEXAMINED
         self._retrying.clear()
-        self._window.open(self.running)
+        self._window.open(self.running, closing=self.cancelling)
         if self.cancelling:
             self._window.close()
             if running:
@@ -154,8 +154,7 @@ class RunState:
             step: The step's number where the caller knows it; found from the event otherwise.
         """
         if type(event) is StepSucceeded and step is not None:  # Nearly always.
-            self._succeeded(event, step)
-            return self._commands()
+            return self.succeeded(step, event.attempt)
         match event:
             case StepStarted() | StepProgressed() | RunQueued() | RunStarted() | RunWaiting():
                 return []
@@ -170,6 +169,11 @@ class RunState:
                 number = self._number(event) if step is None else step
                 if number is not None:
                     self._step_changed(event, number)
+        return self._commands()
+
+    def succeeded(self, step: int, attempt: int) -> list[Command]:
+        """What `apply` does of a `StepSucceeded`, of which this is all that matters here."""
+        self._succeeded(step, attempt)
         return self._commands()
 
     def replay(self, event: Event) -> None:
@@ -296,15 +300,15 @@ class RunState:
                 self._end(step, _CODE[type(event)])
                 self._open -= 1
 
-    def _succeeded(self, event: StepSucceeded, step: int) -> None:
-        if self._states[step] == RUNNING and event.attempt == self._attempts.numbers.get(step, 1):
+    def _succeeded(self, step: int, attempt: int) -> None:
+        if self._states[step] == RUNNING and attempt == self._attempts.numbers.get(step, 1):
             self._starts.over(step)
             self._finish_step(step, SUCCEEDED)
 
     def _step_changed(self, event: StepRetried | StepWaiting | StepWoken | _Ending, step: int) -> None:
         match event:
             case StepSucceeded():
-                self._succeeded(event, step)
+                self._succeeded(step, event.attempt)
             case StepReused() if self._states[step] == CHECKING and self._batches.checked(step):
                 self._finish_step(step, REUSED)
             case StepSkipped() | StepCancelled() if self._batches.recorded(step):
@@ -424,8 +428,12 @@ class RunState:
         if self._attempts.numbers:
             self._attempts.forget(step)
         if code < FAILED:
-            for waiter in self._window.release(step):
-                self._inputs_ready(waiter, self._starts.unblocked)
+            released = self._window.release(step)
+            if not self._reuses and not self._attempts.numbers:
+                self._starts.unblock(released)
+            else:
+                for waiter in released:
+                    self._inputs_ready(waiter, self._starts.unblocked)
         else:
             self._drop_waiters(step)
         self._close(step)

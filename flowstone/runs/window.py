@@ -39,6 +39,7 @@ from bisect import bisect_right
 from collections import deque
 from typing import TYPE_CHECKING, Final
 
+from flowstone.runs.plan import Opening
 from flowstone.runs.step_states import (
     BLOCKED,
     CANCELLED,
@@ -63,6 +64,10 @@ __all__ = ["Window"]
 _PENDING: Final = re.compile(b"[%c-%c]" % (BLOCKED, RETRYING))
 _ASIDE: Final = re.compile(b"[%c%c]" % (WAITING, DEFERRED))
 _DROPPED: Final = re.compile(b"[%c-%c]" % (FAILED, CANCELLED))
+
+# The first of many steps that are in such a state.
+_UNEXAMINED_ROW: Final = re.compile(b"%c*" % UNEXAMINED)
+_PENDING_ROW: Final = re.compile(b"[%c-%c]*" % (BLOCKED, RETRYING))
 
 _EXAMINE_DEFERRED: Final = bytes.maketrans(bytes([DEFERRED]), bytes([UNEXAMINED]))
 _EXAMINE_ALL: Final = bytes.maketrans(bytes([WAITING, DEFERRED]), bytes([UNEXAMINED, UNEXAMINED]))
@@ -91,11 +96,12 @@ class Window:
         "_closed",
         "_lanes",
         "_low",
-        "_offsets",
+        "_opened",
+        "_plan",
         "_share",
-        "_single",
         "_states",
         "_waiters",
+        "_walked",
         "aside",
         "bounded",
         "deferred",
@@ -103,15 +109,16 @@ class Window:
     )
 
     def __init__(self, plan: RunPlan, states: bytearray, size: int) -> None:
+        self._plan = plan
         self._states = states
-        self._lanes = [_Lane(asset_plan) for asset_plan in plan.assets]
-        self._offsets = [lane.plan.offset for lane in self._lanes]
-        sizes = [asset_plan.end - asset_plan.offset for asset_plan in plan.assets]
-        wide = len(sizes) - sizes.count(1)
-        self._single = wide == 0  # Then steps have the same numbers as their assets.
-        self._share = max(1, size // max(1, wide))
+        self._lanes: list[
+            _Lane
+        ] = []  # One for each asset; most runs that open as one before never need them.
+        self._walked = False  # Whether it did.
+        self._opened: Opening | None = None  # What was found at once, and is not walked.
+        self._share = max(1, size // max(1, plan.wide))
         self._low = self._share - max(1, self._share // 16)  # Cursors are moved many steps at a time.
-        self.bounded = max(sizes, default=0) > self._share
+        self.bounded = plan.widest > self._share
         self._blocked: dict[int, int] = {}  # Step -> how many upstream steps are under way.
         self._waiters: dict[int, list[int]] = {}  # Upstream step -> blocked steps it holds up.
         self._closed = False
@@ -126,13 +133,42 @@ class Window:
 
     # Looking ------------------------------------------------------------------------------------------------
 
-    def open(self, live: Sequence[int]) -> None:
-        """Begin at the beginning, with steps that are live already; what waits is found where it is."""
+    def open(self, live: Sequence[int], *, closing: bool = False) -> None:
+        """Begin at the beginning, with steps that are live already; what waits is found where it is.
+
+        Args:
+            live: These steps.
+            closing: Whether `close` follows, so that nothing needs to be looked at.
+        """
+        template = self._plan.template
+        if template is not None and not closing and not self.bounded and not any(self._states):
+            if template.opening is None:
+                template.opening = self._find_opening()
+            self._open_as_before(template.opening)
+            return
+        self._make_lanes()
         self.aside = self._states.count(WAITING)
         if self.bounded:
             for step in live:
                 self._lane_of(step).live += 1
         self.due.extend(self._lanes)
+
+    def _find_opening(self) -> Opening:
+        """What the first walk of a fresh run finds."""
+        self._make_lanes()
+        self.due.extend(self._lanes)
+        ready = []
+        for step, _ in self.walk():
+            self._states[step] = READY
+            ready.append(step)
+        waiters = {step: tuple(waiting) for step, waiting in self._waiters.items()}
+        return Opening(bytes(self._states), tuple(ready), self._blocked, waiters)
+
+    def _open_as_before(self, opening: Opening) -> None:
+        self._opened, self._walked = opening, True
+        self._states[:] = opening.states
+        self._blocked = dict(opening.blocked)
+        self._waiters = {step: [*waiting] for step, waiting in opening.waiters.items()}
 
     def close(self) -> tuple[int, ...]:
         """The run is cancelled: what is not live passes without a look, what waits or is deferred included.
@@ -140,6 +176,7 @@ class Window:
         Returns:
             The steps that were blocked; nothing holds them any more.
         """
+        self._make_lanes(walked=self._walked)
         self._closed = True
         blocked = tuple(self._blocked)
         self._blocked.clear()
@@ -158,32 +195,42 @@ class Window:
             Each step that is live now and held up by nothing, and what becomes of it: `READY` if its inputs
             are there, `SKIPPED` if one of them will never be. Its state is to be decided at once.
         """
-        states, due, share = self._states, self.due, self._share
+        due = self.due
+        if self._opened is not None:
+            ready, self._opened = self._opened.ready, None
+            for step in ready:
+                yield step, READY
         while due:
             lane = due.popleft()
             lane.queued = False
             before = lane.cursor
-            while lane.live < share:
-                step = states.find(UNEXAMINED, lane.cursor, lane.end)
-                if step < 0:
-                    lane.cursor = lane.end
-                    break
-                lane.cursor = step
-                found = READY if self._closed else self._examine(lane.plan, step)
-                if found == UNEXAMINED:
-                    break
-                lane.cursor = step + 1
-                if found == DEFERRED:
-                    self._defer(lane, step)
-                    continue
-                lane.live += self.bounded
-                if found != BLOCKED:
-                    yield step, found
+            yield from self._walk_lane(lane)
             if lane.cursor > before:
                 for index in lane.plan.downstream:
                     follower = self._lanes[index]
                     if not follower.queued:
                         self._is_due(follower)
+
+    def _walk_lane(self, lane: _Lane) -> Iterator[tuple[int, int]]:
+        states, share = self._states, self._share
+        while lane.live < share:
+            step = states.find(UNEXAMINED, lane.cursor, lane.end)
+            if step < 0:
+                lane.cursor = lane.end
+                return
+            lane.cursor = step
+            if lane.end - step > 1 and lane.plan.shifts and self._block_row(lane, step):
+                continue
+            found = READY if self._closed else self._examine(lane.plan, step)
+            if found == UNEXAMINED:
+                return
+            lane.cursor = step + 1
+            if found == DEFERRED:
+                self._defer(lane, step)
+                continue
+            lane.live += self.bounded
+            if found != BLOCKED:
+                yield step, found
 
     def dropped_upstream(self, step: int) -> int:
         """The first upstream step that will never give a value; there is one."""
@@ -276,6 +323,26 @@ class Window:
                 return BLOCKED
         return found
 
+    def _block_row(self, lane: _Lane, step: int) -> int:
+        """Block this step and those after it that wait for all their inputs; returns how many."""
+        if self._closed:
+            return 0
+        states, shifts = self._states, lane.plan.shifts
+        assert shifts is not None
+        stop = _end(_UNEXAMINED_ROW, states, step, min(lane.end, step + self._share - lane.live))
+        for shift in shifts:
+            stop = shift + _end(_PENDING_ROW, states, step - shift, stop - shift)
+        count = stop - step
+        states[step:stop] = bytes([BLOCKED]) * count
+        self._blocked.update(dict.fromkeys(range(step, stop), len(shifts)))
+        for shift in shifts:
+            for waiter in range(step, stop):
+                self._waiters.setdefault(waiter - shift, []).append(waiter)
+        lane.cursor = stop
+        if self.bounded:
+            lane.live += count
+        return count
+
     def _block(self, step: int, pending: Sequence[int]) -> None:
         self._states[step] = BLOCKED
         self._blocked[step] = len(pending)
@@ -320,6 +387,7 @@ class Window:
 
     def set_aside(self, step: int) -> None:
         """A running step waits for somebody else: it leaves the window, and with it all that depends on it."""
+        self._make_lanes(walked=True)  # It was looked at, so if there are none, all were opened as before.
         self._states[step] = WAITING
         self.aside += 1
         self._make_room(self._lane_of(step))
@@ -400,8 +468,13 @@ class Window:
 
     # Lanes --------------------------------------------------------------------------------------------------
 
+    def _make_lanes(self, *, walked: bool = False) -> None:
+        if not self._lanes:
+            self._lanes = [_Lane(plan, walked=walked) for plan in self._plan.assets]
+
     def _lane_of(self, step: int) -> _Lane:
-        return self._lanes[step if self._single else bisect_right(self._offsets, step) - 1]
+        plan = self._plan
+        return self._lanes[bisect_right(plan.offsets, step) - 1 if plan.wide else step]
 
     def _make_room(self, lane: _Lane) -> None:
         lane.live -= self.bounded
@@ -428,13 +501,13 @@ class _Lane:
 
     __slots__ = ("cursor", "deferred", "end", "live", "plan", "queued")
 
-    def __init__(self, plan: AssetPlan) -> None:
+    def __init__(self, plan: AssetPlan, *, walked: bool) -> None:
         self.plan = plan
-        self.cursor = plan.offset
+        self.cursor = plan.end if walked else plan.offset
         self.end = plan.end
         self.live = 0
         self.deferred = 0
-        self.queued = True
+        self.queued = not walked
 
     def counterpart(self, upstream: _Lane, step: int) -> int | None:
         """The only step of this lane that may depend on a step of that one; None if there may be several."""
@@ -442,3 +515,9 @@ class _Lane:
             if edge.upstream is upstream.plan and edge.aligned:
                 return step - upstream.plan.offset + self.plan.offset
         return None
+
+
+def _end(row: re.Pattern[bytes], states: bytearray, start: int, stop: int) -> int:
+    found = row.match(states, start, max(start, stop))
+    assert found is not None
+    return found.end()

@@ -18,7 +18,7 @@ from flowstone.runs.events import (
     StepWaiting,
     StepWoken,
 )
-from flowstone.runs.plan import AssetPlan
+from flowstone.runs.plan import AssetPlan, Opening
 from flowstone.runs.records import Failure, Materialization, Status
 
 AT = datetime(2025, 1, 1, tzinfo=UTC)
@@ -58,6 +58,8 @@ class HandPlan:
     sizes: dict[str, int]
     links: dict[str, Any] = field(default_factory=dict)
     refresh: dict[str, str] = field(default_factory=dict)
+    template: HandPlan | None = None
+    opening: Opening | None = None
 
     def __post_init__(self) -> None:
         self.assets: list[AssetPlan] = []
@@ -66,6 +68,11 @@ class HandPlan:
             self.assets.append(AssetPlan(name, index, offset, range(size), self.refresh.get(name, "all")))
             offset += size
         self.total = offset
+        self.offsets = [plan.offset for plan in self.assets]
+        sizes = list(self.sizes.values())
+        self.wide = len(sizes) - sizes.count(1)
+        self.widest = max(sizes, default=0)
+        self.reuses = any(plan.refresh != "all" for plan in self.assets)
         self.by_name = {plan.asset: plan for plan in self.assets}
         for plan in self.assets:
             links = self.links.get(plan.asset, {})

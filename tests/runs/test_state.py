@@ -199,6 +199,20 @@ def test_an_empty_run_finishes_at_once() -> None:
     assert make(HandPlan({})).begin() == [FinishRun(Status.SUCCEEDED)]
 
 
+@given(plan=plans(), window=st.integers(1, 100))
+def test_a_plan_that_is_run_again_opens_as_the_first_time(plan, window):
+    plan.template = None
+    first = make(plan, window=window)
+    orders = first.begin()
+    plan.template = plan
+    for again in (make(plan, window=window), make(plan, window=window)):
+        assert again.begin() == orders
+        assert again.held == first.held
+        assert [again.status_of(step) for step in range(plan.total)] == [
+            first.status_of(step) for step in range(plan.total)
+        ]
+
+
 def test_downstream_goes_first_so_that_results_flow() -> None:
     """With one slot, the first partition is finished before the second source is opened."""
     plan = HandPlan({"a": 3, "b": 3}, {"b": {"a": same}})

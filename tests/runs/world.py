@@ -67,7 +67,10 @@ def plans(draw: st.DrawFn) -> HandPlan:
             choose = LINKS[kind]
             links.setdefault(name, {})[up] = choose
     refresh = {name: draw(st.sampled_from(["all", "missing"])) for name in names}
-    return HandPlan(sizes, links, refresh)
+    plan = HandPlan(sizes, links, refresh)
+    if draw(st.booleans()):
+        plan.template = plan  # Every run of it opens as the first one.
+    return plan
 
 
 class World:
