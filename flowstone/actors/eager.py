@@ -30,6 +30,9 @@ from weakref import getweakrefcount
 
 from flowstone.actors.spawn import OWNER
 
+if sys.version_info < (3, 12):
+    from asyncio.tasks import _current_tasks  # type: ignore[attr-defined] # `current_task()` is slower, in Python
+
 if TYPE_CHECKING:
     from flowstone.actors.spawn import Driven
 
@@ -133,41 +136,38 @@ class _Begun(Coroutine[Any, Any, None]):
         task.set_name(driven.name)
         driven.task = task
         driven.context = context = self._context
-        outer = asyncio.current_task(loop)
+        context.run(OWNER.set, driven)
+        outer = _current_tasks.get(loop)
         if outer is not None:
             _leave_task(loop, outer)
         _enter_task(loop, task)
         result, error = None, None
         self._driven = driven  # Also while it begins: it may look at its own task.
         try:
-            self._first = context.run(_first_step, driven, coroutine)
+            self._first = context.run(coroutine.send, None)
         except StopIteration as stop:
             self._driven = None
             result = stop.value
         except BaseException as raised:
             self._driven = None
-            # Without our frame here; `_finish` removes the one below.
-            error = raised.with_traceback(raised.__traceback__ and raised.__traceback__.tb_next)
+            error = raised
         finally:
             _leave_task(loop, task)
             if outer is not None:
                 _enter_task(loop, outer)
         if self._driven is None:
             driven._finish(result, error)
-            if getrefcount(task) == references and self._is_clean(task):
+            if (  # It has left nothing behind: no reference, variable, callback or cancel.
+                getrefcount(task) == references
+                and getweakrefcount(task) == 1  # That of asyncio, which knows all tasks.
+                and len(context) == 1
+                and not task.cancelling()
+                and not task._must_cancel  # type: ignore[attr-defined] # a cancel that was taken back
+                and not task._callbacks
+            ):
                 return True
         self._task = None  # It refers to this, by way of the loop.
         return False
-
-    def _is_clean(self, task: asyncio.Task[None]) -> bool:
-        """Whether the coroutine has left nothing behind: no weak reference, variable, callback or cancel."""
-        return (
-            getweakrefcount(task) == 1  # That of asyncio, which knows all tasks.
-            and len(self._context) == 1
-            and not task.cancelling()
-            and not task._must_cancel  # type: ignore[attr-defined] # a cancel that was taken back, in Python 3.11
-            and not task._callbacks
-        )
 
     def send(self, value: Any) -> Any:
         if self._driven is None:
@@ -214,8 +214,3 @@ def _message(error: object, *_: object) -> Any:
     """What a task was cancelled with: whose cancel it is, for some libraries."""
     arguments = getattr(error, "args", ())
     return arguments[0] if isinstance(error, BaseException) and arguments else None
-
-
-def _first_step(driven: Driven, coroutine: Coroutine[Any, Any, Any]) -> Any:
-    OWNER.set(driven)
-    return coroutine.send(None)

@@ -72,6 +72,13 @@ class TaskHandle(Driven):
         self._on_exit = on_exit
         self._waiters: Waiters[Exit] | None = None
 
+    def call_on_exit(self, on_exit: Callable[[TaskHandle, Exit], object]) -> None:
+        """As if `on_exit` had been given to `start`; at once, in the caller's context, if it is over."""
+        if self.exit is None:
+            self._on_exit = on_exit
+        else:
+            on_exit(self, self.exit)
+
     def cancel(self) -> None:
         """Begin to stop it: one cancel, `shutdown` seconds to obey, then it is killed. Does not wait."""
         require_loop(self.supervisor.loop, self.name)
@@ -203,7 +210,6 @@ class TaskSupervisor(Supervised):
         *,
         context: Context | None = None,
         eager: bool = False,
-        on_start: Callable[[TaskHandle], object] | None = None,
     ) -> TaskHandle:
         """Start a task; it runs from the loop's next turn on.
 
@@ -216,8 +222,6 @@ class TaskSupervisor(Supervised):
             eager: Begin now: the coroutine runs up to its first suspension before this returns, and `on_exit` has
                 been called if it ended. It begins in the loop's next turn nevertheless where a `context` is given,
                 within another eager start, and when such starts have taken a millisecond of this turn.
-            on_start: Called as `on_start(handle)` before it begins, for a coroutine that needs its own handle. What
-                it raises is raised here, and nothing is started.
 
         Raises:
             ActorDown: The supervisor has not been started, or stops. The coroutine is closed.
@@ -235,12 +239,6 @@ class TaskSupervisor(Supervised):
             coroutine.close()
             raise no_room(self.name, name, self.max_children)
         handle = TaskHandle(name, coroutine, self, on_exit)
-        if on_start is not None:
-            try:
-                on_start(handle)
-            except BaseException:
-                coroutine.close()
-                raise
         self._running[handle] = None
         if not eager or context is not None or not self._own.eager.begin(handle):
             handle.spawn(loop, context)

@@ -23,18 +23,21 @@ class MemoryIO:
 
     The fastest manager, and the one for tests, notebooks and values that cannot leave the process. What is
     stored here ends with the process; an asset that changes a value it received changes it for every other reader.
+
+    Attributes:
+        values: The values by their locations, for those in this process who need not wait for them.
     """
 
-    __slots__ = ("_values",)
+    __slots__ = ("values",)
 
     def __init__(self) -> None:
-        self._values: dict[str | None, object] = {}
+        self.values: dict[str | None, object] = {}
 
     def __len__(self) -> int:
-        return len(self._values)
+        return len(self.values)
 
     def __repr__(self) -> str:
-        return f"MemoryIO({len(self._values)} values)"
+        return f"MemoryIO({len(self.values)} values)"
 
     async def store(self, target: Target, value: object) -> Stored:
         """Keep `value`.
@@ -57,20 +60,24 @@ class MemoryIO:
         self, asset: str, partition_key: str | None, run_id: str, attempt: int, value: object
     ) -> str | None:
         """`store` without its questions about the value; returns the location, or None if that is taken."""
-        location = _location(asset, partition_key, run_id, attempt)
-        if location in self._values:
+        # Names the run as well as the attempt: a record that outlives the process must never find the value of
+        # another run, which a plain counter would allow.
+        if "/" in asset or "/" in run_id or "%" in asset or "%" in run_id:
+            asset, run_id = _quoted(asset), _quoted(run_id)
+        location = f"memory:{asset}/{run_id}/{attempt}"
+        if partition_key is not None:
+            location = f"{location}/{partition_key}"
+        if len(location) > _MAX_LOCATION:
+            location = _hashed(location)
+        if location in self.values:
             return None
-        self._values[location] = value
+        self.values[location] = value
         return location
-
-    def get(self, location: str | None, default: object) -> object:
-        """The object that was stored there, or `default`."""
-        return self._values.get(location, default)
 
     async def load(self, location: str) -> object:
         """The very object that was stored. Raises `IOManagerError` if it is not, or no longer, here."""
         try:
-            return self._values[location]
+            return self.values[location]
         except KeyError:
             raise IOManagerError(
                 f"Cannot load {location!r}: this MemoryIO does not hold it; it was deleted, or stored by "
@@ -79,22 +86,11 @@ class MemoryIO:
 
     async def delete(self, location: str) -> None:
         """Forget the value; deleting what is not there is not an error."""
-        self._values.pop(location, None)
+        self.values.pop(location, None)
 
     async def exists(self, location: str) -> bool:
         """Whether `load` would find the value."""
-        return location in self._values
-
-
-def _location(asset: str, partition_key: str | None, run_id: str, attempt: int) -> str:
-    # Names the run as well as the attempt: a record that outlives the process must never find the value of
-    # another run, which a plain counter would allow.
-    if "/" in asset or "/" in run_id or "%" in asset or "%" in run_id:
-        asset, run_id = _quoted(asset), _quoted(run_id)
-    location = f"memory:{asset}/{run_id}/{attempt}"
-    if partition_key is not None:
-        location = f"{location}/{partition_key}"
-    return location if len(location) <= _MAX_LOCATION else _hashed(location)
+        return location in self.values
 
 
 def _quoted(text: str) -> str:

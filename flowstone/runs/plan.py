@@ -80,6 +80,8 @@ class AssetPlan:
         edges: The dependencies on other assets of the plan.
         shifts: Where every edge is aligned, how far before a step its counterpart stands, for each edge.
         unpartitioned: Whether its only step has no partition.
+        recipe: How its steps are made in memory, once one was: what follows from plan and definition alone
+            (`runtime/run/memory_attempt.py`).
     """
 
     __slots__ = (
@@ -90,6 +92,7 @@ class AssetPlan:
         "index",
         "keys",
         "offset",
+        "recipe",
         "refresh",
         "shifts",
         "unpartitioned",
@@ -106,6 +109,14 @@ class AssetPlan:
         self.edges: Sequence[Edge] = ()
         self.shifts: Sequence[int] | None = ()
         self.unpartitioned = len(keys) == 1 and keys[0] is None
+        self.recipe: Any = None
+
+    def step(self, number: int) -> tuple[str, Any, str | None]:
+        """What `RunPlan.step` says of one of its steps."""
+        if self.unpartitioned:
+            return self.asset, None, None
+        value = self.keys[number - self.offset]
+        return self.asset, value, None if value is None else encode_partition(value)
 
     def upstream(self, position: int) -> Sequence[range]:
         """The steps of the run that the step at this position depends on."""
@@ -245,11 +256,7 @@ class RunPlan:
 
     def step(self, number: int) -> tuple[str, Any, str | None]:
         """The step's asset name, partition value and encoded partition key."""
-        plan = self.of(number)
-        if plan.unpartitioned:
-            return plan.asset, None, None
-        value = plan.keys[number - plan.offset]
-        return plan.asset, value, None if value is None else encode_partition(value)
+        return self.of(number).step(number)
 
     def number(self, asset: str, partition_key: str | None) -> int | None:
         """The number of a step, or None if it is not part of this run."""

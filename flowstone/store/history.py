@@ -25,10 +25,10 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping, Sequence
     from datetime import datetime
 
-    from flowstone.runs.events import Event, StepSucceeded
+    from flowstone.runs.events import Event
     from flowstone.runs.records import Materialization, RunRecord, Status, StepKey
     from flowstone.runs.waits import Wait
-    from flowstone.store.event_log import EventLog, Started
+    from flowstone.store.event_log import EventLog
 
 __all__ = ["History"]
 
@@ -91,16 +91,9 @@ class History:
         run.check(event, epoch)
         self._add(run, event)
 
-    def start(self, started: Started, epoch: int) -> None:
-        """Record the start of an attempt."""
-        run = self._runs.get(started[1]) or self._writable(started[1])
-        run.start(started, epoch)
-
-    def succeed(self, event: StepSucceeded, epoch: int) -> None:
-        """Record a success whose record is dated and says what the event says."""
-        run = self._runs.get(event.run_id) or self._writable(event.run_id)
-        run.succeed(event, epoch)
-        self.ledger.record(event.materialization)
+    def log_of(self, run_id: str) -> RunLog:
+        """The log of a run: for starts, and for successes if `ledger.record` follows. Raises `StaleWrite`."""
+        return self._runs.get(run_id) or self._writable(run_id)
 
     def write_many(self, events: Sequence[Event], epoch: int) -> None:
         """Record a batch of one run's events, all or none."""

@@ -31,7 +31,7 @@ from flowstone.runs.events import (
 )
 from flowstone.runs.records import Status
 from flowstone.store import refusals
-from flowstone.store.event_log import ENDINGS, EventLog
+from flowstone.store.event_log import ENDINGS, EventLog, event_of
 from flowstone.store.protocol import StaleWrite
 
 if TYPE_CHECKING:
@@ -148,12 +148,12 @@ class RunLog:
             return
         self.log.entries.append(started)
 
-    def succeed(self, event: StepSucceeded, epoch: int) -> None:
-        """`check` and `add` of a success whose record is dated and says the same, in one."""
-        record = event.materialization
+    def succeed(self, record: Materialization, epoch: int) -> None:
+        """`check` and `add` of a success, told by its record, in one."""
         asset, key = record.asset, record.partition_key
         steps = self._steps.get(asset)
         if self._attempts or self.finished or epoch < self._epoch or (steps is not None and key in steps):
+            event = event_of(record)
             self.check(event, epoch)
             self.add(event)
             return

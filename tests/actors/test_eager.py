@@ -12,6 +12,7 @@ from contextvars import ContextVar, copy_context
 import pytest
 
 from flowstone.actors import Actor, Call, Child, Crashed, Killed, Normal, Shutdown, Supervisor, TaskSupervisor
+from flowstone.actors.spawn import OWNER
 from tests.actors.probes import Boom, Tenacious
 from tests.garbage import garbage_of
 
@@ -228,19 +229,30 @@ async def test_a_task_that_somebody_has_seen_is_of_one_coroutine_only(start, tra
     assert len(called) == (trace == "callback")
 
 
-async def test_a_handle_is_given_to_the_coroutine_before_it_begins(start):
-    """By `on_start`; what that raises is raised by `start`, which has started nothing."""
-    given, seen = [], []
+async def test_a_coroutine_finds_its_own_handle_before_start_has_returned_it(start):
+    seen = []
 
     async def work():
-        seen.append(given[0].task is asyncio.current_task())
+        seen.append(OWNER.get())
+        assert seen[0].task is asyncio.current_task()
 
-    handle = start(work(), on_start=given.append)
-    assert given == [handle]
-    assert seen == [True]
-    with pytest.raises(ZeroDivisionError):
-        start(work(), on_start=lambda handle: 1 / 0)
-    assert len(seen) == 1
+    assert seen == [start(work())]
+
+
+@pytest.mark.parametrize("awaits", [False, True])
+async def test_it_may_be_said_later_what_is_called_when_it_is_over(start, awaits):
+    """At once if it is over."""
+    ends = []
+
+    async def work():
+        if awaits:
+            await asyncio.sleep(0)
+
+    handle = start(work())
+    handle.call_on_exit(lambda handle, how: ends.append((handle, how)))
+    assert bool(ends) is not awaits
+    await handle.down()
+    assert ends == [(handle, Normal())]
 
 
 # Stopping ---------------------------------------------------------------------------------------------------
@@ -317,15 +329,15 @@ async def test_a_kill_ends_it_and_what_it_has_started(start, when, clock):
 @pytest.mark.parametrize("awaits", [False, True])
 async def test_it_may_stop_itself_in_its_first_step(start, stop, awaits):
     """It ends at its next await, or with its last step, once."""
-    given, ends, steps = [], [], []
+    ends, steps = [], []
 
     async def work():
-        getattr(given[0], stop)()
+        getattr(OWNER.get(), stop)()
         if awaits:
             await forever()
         steps.append("went on")
 
-    handle = start(work(), lambda handle, how: ends.append(how), on_start=given.append)
+    handle = start(work(), lambda handle, how: ends.append(how))
     ending = await handle.down()
     assert ends == [ending]
     if stop == "kill":

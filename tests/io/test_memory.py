@@ -6,7 +6,6 @@ from hypothesis import strategies as st
 
 from flowstone.errors import IOManagerError
 from flowstone.io import MemoryIO, Target
-from flowstone.io.memory import _location
 from tests.io.contract import IOManagerContract, target
 
 
@@ -58,7 +57,8 @@ targets = st.builds(
 def test_locations_are_injective(one, other):
     """Two targets have one location only if they are equal, slashes in any part notwithstanding."""
     locations = [
-        _location(each.asset, each.partition_key, each.run_id, each.attempt) for each in (one, other)
+        MemoryIO().put(each.asset, each.partition_key, each.run_id, each.attempt, None)
+        for each in (one, other)
     ]
     assert (locations[0] == locations[1]) == (one == other)
     assert len(locations[0]) <= 2000

@@ -21,6 +21,7 @@ from flowstone.actors import Supervisor
 from flowstone.runtime.run import local_runs
 from flowstone.runtime.run.control import Cancel
 from flowstone.runtime.run.coordinator import RunCoordinator
+from flowstone.store.run_log import RunLog
 
 
 @pytest.fixture(autouse=True)
@@ -386,15 +387,14 @@ async def test_an_outage_in_the_first_turn_ends_the_run_as_ever(monkeypatch):
         return 1
 
     async with Runtime(pipeline) as runtime:
-        sound = runtime._ctx.memory.succeed
 
         def away(*_):
             raise StoreUnavailable("the disk is full")
 
-        runtime._ctx.memory.succeed = away
-        with pytest.raises(StoreUnavailable, match="the disk is full"):
-            await runtime.materialize_all("both")
-        runtime._ctx.memory.succeed = sound
+        with monkeypatch.context() as outage:
+            outage.setattr(RunLog, "succeed", away)
+            with pytest.raises(StoreUnavailable, match="the disk is full"):
+                await runtime.materialize_all("both")
         while runtime._runs.live:
             await asyncio.sleep(0)
         assert ended == [True]

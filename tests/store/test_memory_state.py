@@ -45,12 +45,16 @@ def write(history: History, fact: Fact, at: datetime, *, short: bool) -> None:
     if kind == "start":
         started = (at, "r", asset, key, attempt)
         if short:
-            history.start(started, epoch)
+            history.log_of("r").start(started, epoch)
         else:
             history.write(StepStarted(*started), epoch)
     elif kind == "succeed":
-        event = StepSucceeded(at, "r", asset, key, attempt, record(asset, key, attempt, Status.SUCCEEDED, at))
-        (history.succeed if short else history.write)(event, epoch)
+        succeeded = record(asset, key, attempt, Status.SUCCEEDED, at)
+        if short:
+            history.log_of("r").succeed(succeeded, epoch)
+            history.ledger.record(succeeded)
+        else:
+            history.write(StepSucceeded(at, "r", asset, key, attempt, succeeded), epoch)
     elif kind == "fail":
         failed = record(asset, key, attempt, Status.FAILED, at)
         history.write(StepFailed(at, "r", asset, key, attempt, failed), epoch)

@@ -125,7 +125,8 @@ class Attempt:
         exclusive: bool = False,
         failed: int = 0,
     ) -> None:
-        self.asset_name, self.partition, self.key = plan.step(step)
+        self._asset_plan = asset_plan = plan.of(step)
+        self.asset_name, self.partition, self.key = asset_plan.step(step)
         self.asset: Asset[..., Any] = plan.graph.assets[self.asset_name]
         self.version = self.asset.version
         self.io = self.asset.io
@@ -196,10 +197,6 @@ class Attempt:
         if self.stopping is None and self.handle is not None and self.handle.cancelled_by_us:
             raise asyncio.CancelledError
         return await self._record(self._ending(result))
-
-    def take_handle(self, handle: TaskHandle) -> None:
-        """Its task is about to begin."""
-        self.handle = handle
 
     def stop(self, why: Literal["cancelled", "timeout", "shutdown"]) -> None:
         """Begin to stop it: one cancel, the deadline, then the kill."""

@@ -418,12 +418,12 @@ class RunCoordinator(Driver):
         handle = self._steps.start(
             attempt.asset_name if attempt.key is None else attempt.name,
             attempt.run(),
-            attempt.task_over,
             eager=True,
-            on_start=attempt.take_handle,
         )
+        attempt.handle = handle
         if handle.exit is None and attempt.started_at is not None:
             ctx.suspending.add(attempt.asset_name)
+        handle.call_on_exit(attempt.task_over)
         return True
 
     def _attempt_over(self, attempt: Attempt, event: AttemptEnd | None, how: Exit) -> None:

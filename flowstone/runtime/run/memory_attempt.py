@@ -13,9 +13,9 @@ kept, a failure, a cancel. `tests/runtime/test_memory_attempt.py` states that bo
 from __future__ import annotations
 
 import asyncio
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
+from flowstone.actors.spawn import OWNER
 from flowstone.assets.one_shot import PLAIN, find_one_shot
 from flowstone.assets.output import Output
 from flowstone.runs import endings
@@ -26,9 +26,16 @@ from flowstone.runtime.run.inputs import constants_of, needs_of
 from flowstone.store.sanitise import sanitised_record
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from flowstone.assets.asset import Asset
+    from flowstone.io.memory import MemoryIO
     from flowstone.runs.endings import AttemptEnd
     from flowstone.runs.events import StepSucceeded
+    from flowstone.runs.plan import AssetPlan, RunPlan
+    from flowstone.runtime.services.io_manager import IOManagerActor
     from flowstone.store.history import History
+    from flowstone.store.run_log import RunLog
 
 __all__ = ["MemoryAttempt"]
 
@@ -43,9 +50,13 @@ class MemoryAttempt(Attempt):
         ctx = self._ctx
         memory = ctx.memory
         assert memory is not None
+        if self.handle is None:  # Begun before whoever began it knows the handle.
+            handle: Any = OWNER.get()
+            self.handle = handle
         self.started_at = ctx.clock.now()
         started = (self.started_at, self.run_id, self.asset_name, self.key, self.number)
-        memory.start(started, self.epoch)
+        log = memory.log_of(self.run_id)
+        log.start(started, self.epoch)
         if ctx.stream.heard:
             ctx.stream.publish(StepStarted(*started))
         arguments = self._arguments_at_hand(memory)
@@ -70,30 +81,51 @@ class MemoryAttempt(Attempt):
         event = self._kept_at_hand(value)
         if event is None:
             return await self._conclude(self._keep(value))
-        record = event.materialization
-        safe = sanitised_record(record)
-        memory.succeed(event if safe is record else replace(event, materialization=safe), self.epoch)
-        if ctx.stream.heard:
-            ctx.stream.publish(event)
+        self._succeed(event, memory, log)
         return event
+
+    def _succeed(self, event: StepSucceeded, memory: History, log: RunLog) -> None:
+        record = event.materialization
+        if record.metadata or record.code_version is not None or record.data_version is not None:
+            record = sanitised_record(record)
+        log.succeed(record, self.epoch)
+        memory.ledger.record(record)
+        if self._ctx.stream.heard:
+            self._ctx.stream.publish(event)
 
     def _arguments_at_hand(self, memory: History) -> dict[str, Any] | None:
         """The arguments, if all of this attempt is in memory; None if it is not, and nothing has been done then."""
-        asset, ctx = self.asset, self._ctx
-        manager = ctx.io.get(asset.io)
-        if (
-            asset.run_in != "loop"
-            or asset.timeout is not None
-            or asset.requires
-            or asset.is_constant
-            or asset.config_parameter is not None
-            or manager is None
-            or manager.memory is None
-        ):
+        plan = self._asset_plan
+        recipe: _Recipe | None = plan.recipe
+        if recipe is None:
+            recipe = plan.recipe = _Recipe(self._plan, plan)
+        manager = self._ctx.io.get(self.asset.io)
+        if not recipe.plain or manager is None or manager.memory is None:
             return None
-        if not asset.dependencies:
-            return {}
-        plan, run_id, values = self._plan, self.run_id, manager.memory
+        if recipe.counterparts is None:
+            return self._arguments_by_mapping(memory, manager, manager.memory)
+        run_id, key, values = self.run_id, self.key, manager.memory.values
+        arguments = {**recipe.constants}
+        inputs: list[Input] = []
+        for name, parameter in recipe.counterparts:
+            record = memory.ledger.newest(name, key)
+            if record is None or (record.run_id != run_id and self._plan.number(name, key) is not None):
+                return None
+            value = values.get(record.location, _ABSENT)
+            if value is _ABSENT:
+                return None  # It is another manager's, or gone.
+            inputs.append(Input(name, key, record.run_id, record.attempt, record.data_version))
+            if parameter is not None:
+                arguments[parameter] = value
+        self.inputs = tuple(inputs)
+        manager.loaded += recipe.loads
+        return arguments
+
+    def _arguments_by_mapping(
+        self, memory: History, manager: IOManagerActor, kept: MemoryIO
+    ) -> dict[str, Any] | None:
+        """The same where a step needs other partitions than its own of an upstream asset, or many."""
+        plan, run_id, values, asset = self._plan, self.run_id, kept.values, self.asset
         needs = needs_of(plan.graph, plan.view, asset, self.partition, self.key)
         arguments = {} if len(needs) == len(asset.dependencies) else constants_of(plan.graph, asset)
         inputs: list[Input] = []
@@ -106,7 +138,7 @@ class MemoryAttempt(Attempt):
                     return None
                 value = loaded[partition] = values.get(record.location, _ABSENT)
                 if value is _ABSENT:
-                    return None  # It is another manager's, or gone.
+                    return None
                 inputs.append(Input(name, key, record.run_id, record.attempt, record.data_version))
             parameter = need.dependency.parameter
             if not loaded:
@@ -134,3 +166,46 @@ class MemoryAttempt(Attempt):
         manager.stored += 1
         now = self._ctx.clock.now()
         return endings.succeeded(self, now, data_version=version, location=location, size=None)
+
+
+class _Recipe:
+    """What is the same for each step of an asset in a plan.
+
+    Attributes:
+        plain: Whether nothing has to be waited for but the function, if the values are in memory.
+        constants: The arguments that constants are for.
+        counterparts: The upstream assets of which a step needs the value of its own partition, and the parameters
+            they are for; None if it needs others of any.
+        loads: How many values are loaded for them.
+    """
+
+    __slots__ = ("constants", "counterparts", "loads", "plain")
+
+    def __init__(self, run_plan: RunPlan, plan: AssetPlan) -> None:
+        asset = run_plan.graph.assets[plan.asset]
+        self.plain = (
+            asset.run_in == "loop"
+            and asset.timeout is None
+            and asset.config_parameter is None
+            and not asset.requires
+            and not asset.is_constant
+        )
+        self.constants = constants_of(run_plan.graph, asset)
+        self.counterparts = _counterparts(run_plan, plan, asset)
+        self.loads = sum(parameter is not None for _, parameter in self.counterparts or ())
+
+
+def _counterparts(
+    run_plan: RunPlan, plan: AssetPlan, asset: Asset[..., Any]
+) -> Sequence[tuple[str, str | None]] | None:
+    assets = run_plan.graph.assets
+    aligned = {edge.name for edge in plan.edges if edge.aligned}
+    found = []
+    for dependency in asset.dependencies:
+        upstream = assets[dependency.asset]
+        if upstream.is_constant:
+            continue
+        if upstream.name not in aligned and not (asset.partitions is upstream.partitions is None):
+            return None
+        found.append((upstream.name, dependency.parameter))
+    return tuple(found)
