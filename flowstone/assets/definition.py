@@ -221,7 +221,19 @@ def _mappings(
                 f"{where}: mappings={{{name!r}: {mapping!r:.100}}} takes partition mappings such as {called}."
             )
         checked[name] = mapping
+    if where.name in checked:
+        _check_first_key(dependencies, where)
     return MappingProxyType(checked)
+
+
+def _check_first_key(dependencies: tuple[Dependency, ...], where: Site) -> None:
+    """Refuse a parameter for the asset's own earlier value without a default: the first key has no earlier one."""
+    own = next(each for each in dependencies if each.asset == where.name)
+    if own.parameter is not None and not own.optional:
+        raise DefinitionError(
+            f"{where}: it depends on its own earlier partitions, and the first one has none: give the parameter "
+            f"{own.parameter!r} a default, which the first one receives."
+        )
 
 
 def _tags(tags: Any, where: Site) -> Mapping[str, str]:

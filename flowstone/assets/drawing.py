@@ -71,9 +71,10 @@ def to_ascii(graph: Mapping[str, Sequence[Dependency]]) -> str:
     children: dict[str | None, list[str]] = {None: []}
     beside: dict[str, list[str]] = {}
     for name in rank:
-        upstream = sorted((dependency.asset for dependency in graph[name]), key=rank.__getitem__)
+        needs = {dependency.asset for dependency in graph[name]}
+        upstream = sorted(needs - {name}, key=rank.__getitem__)
         children.setdefault(upstream[-1] if upstream else None, []).append(name)
-        beside[name] = upstream[:-1]
+        beside[name] = upstream[:-1] + ["its own past"] * (name in needs)
     lines: list[str] = []
     # A stack instead of recursion: a chain of thousands of assets is a legal graph.
     stack = [(name, "", "") for name in reversed(children[None])]

@@ -20,6 +20,7 @@ from flowstone.assets.drawing import to_ascii, to_dot, to_mermaid
 from flowstone.assets.mapping_rules import default_mapping
 from flowstone.assets.partition_mapping import NoPartition, SameKey
 from flowstone.assets.suggest import did_you_mean
+from flowstone.assets.time_offset import Shifted
 from flowstone.assets.type_hints import unknown_names
 from flowstone.assets.typecheck import check_types
 from flowstone.errors import (
@@ -84,7 +85,7 @@ class AssetGraph:
     Raises:
         DuplicateAsset: Two assets have one name.
         UnknownDependency: A dependency names no asset.
-        CycleError: Assets depend on each other in a circle.
+        CycleError: Assets depend on each other in a circle; on its own earlier partitions an asset may depend.
         TypeMismatch: A value can never be what the parameter that receives it is annotated as.
         DefinitionError: The partitions of two assets have no mapping between them.
     """
@@ -210,7 +211,8 @@ class AssetGraph:
             for dependency in asset.dependencies:
                 if dependency.asset not in dependents:
                     raise UnknownDependency(_unknown_dependency(asset, dependency, self._assets))
-                dependents[dependency.asset].append(name)
+                if dependency.asset != name:
+                    dependents[dependency.asset].append(name)
         return dependents
 
     def _sorted(self) -> list[str]:
@@ -221,7 +223,7 @@ class AssetGraph:
         # Nearly every pipeline defines what it uses first; then the order of definition is the answer.
         if all(position[each.asset] < i for i, some in enumerate(needs) if some for each in some):
             return names
-        waiting = [len(some) for some in needs]
+        waiting = [sum(position[each.asset] != i for each in some) for i, some in enumerate(needs)]
         ready = [i for i, count in enumerate(waiting) if not count]
         heapify(ready)
         order = []
@@ -246,7 +248,8 @@ class AssetGraph:
         while name not in seen:
             seen[name] = len(path)
             path.append(name)
-            name = next(each.asset for each in self._assets[name].dependencies if each.asset in stuck)
+            needs = (each.asset for each in self._assets[name].dependencies)
+            name = next(each for each in needs if each in stuck and each != name)
         circle = [*path[seen[name] :], name]
         places = ", ".join(f"{each} at {self._assets[each].source}" for each in circle[:-1][:20])
         return CycleError(
@@ -261,10 +264,12 @@ class AssetGraph:
         for asset in self._assets.values():
             for dependency in asset.dependencies:
                 upstream = self._assets[dependency.asset]
-                plain = not (asset.mappings or upstream.is_constant)
+                plain = not (asset.mappings or upstream.is_constant or upstream is asset)
                 if plain and upstream.partitions is None and asset.partitions is None:
                     continue
                 mapping = self._bound(asset, upstream)
+                if upstream is asset and not (isinstance(mapping, Shifted) and mapping.offset.looks_back):
+                    raise _needs_itself(asset)
                 if mapping is not _SAME_KEY:
                     mappings[asset.name, upstream.name] = mapping
         return mappings
@@ -295,13 +300,23 @@ class AssetGraph:
         queue = deque([name])
         while queue:
             for each in neighbours(queue.popleft()):
-                if each not in found:
+                if each not in found and each != name:
                     found.add(each)
                     queue.append(each)
         return sorted(found, key=self._rank.__getitem__)
 
 
 _SAME_KEY = SameKey()
+
+
+def _needs_itself(asset: AnyAsset) -> CycleError:
+    name = asset.name
+    return CycleError(
+        f"Assets depend on each other in a circle: {name} -> {name} ({name} at {asset.source}). An asset may "
+        f"depend on its own earlier partitions, by a TimeOffset that looks back: "
+        f"mappings={{{name!r}: TimeOffset(days=-1)}}.",
+        (name, name),
+    )
 
 
 def _partitioned(asset: AnyAsset) -> str:

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from flowstone.assets.partition_set import PartitionSet
 
-__all__ = ["TimeOffset"]
+__all__ = ["Shifted", "TimeOffset"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,7 +67,7 @@ class TimeOffset(Declared):
         if not isinstance(shifted, TimePartitions):
             raise PartitionError("TimeOffset() needs an asset that is partitioned by time")
         self._check_unit(shifted)
-        return _Shifted(self, place, relation(upstream, downstream))
+        return Shifted(self, place, relation(upstream, downstream))
 
     def _check_unit(self, keys: TimePartitions[Any]) -> None:
         wrong = {
@@ -88,6 +88,26 @@ class TimeOffset(Declared):
         if not isinstance(keys, HourlyPartitions):
             return self._shift_date(key)
         return keys.key_of(keys.number_at(self._shift_instant(key, keys.zone)))
+
+    @property
+    def looks_back(self) -> bool:
+        """Whether it leads to earlier keys alone: only so may an asset depend on itself."""
+        return max(self.months, self.weeks, self.days, self.hours) <= 0
+
+    def stride(self, keys: PartitionSet[Any] | None) -> int | None:
+        """How many keys of a set lie between a key and the shifted one, where that is always the same number."""
+        if not isinstance(keys, TimePartitions):
+            return None
+        days = -(self.days + 7 * self.weeks)
+        match keys.unit:
+            case "month":
+                return -self.months
+            case "week":
+                return days // 7
+            case "day":
+                return None if self.months else days
+            case _:  # Days of an hourly set may have 23 hours.
+                return None if self.months or days else -self.hours
 
     def _shift_instant(self, instant: datetime, zone: ZoneInfo) -> datetime:
         local = instant.astimezone(zone)
@@ -118,7 +138,15 @@ class TimeOffset(Declared):
 
 
 @frozen
-class _Shifted(PartitionMapping):
+class Shifted(PartitionMapping):
+    """What `TimeOffset` is between two sets.
+
+    Args:
+        offset: How far the key is moved.
+        position: Which dimension of the key is moved; None for a key of one dimension.
+        mapping: What leads from the moved key to the upstream.
+    """
+
     offset: TimeOffset
     position: int | None
     mapping: PartitionMapping

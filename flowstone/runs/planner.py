@@ -20,6 +20,7 @@ from flowstone.assets.partition_mapping import (
 )
 from flowstone.assets.time_partitions import TimePartitions
 from flowstone.errors import PartitionError
+from flowstone.runs.own_past import with_earlier
 from flowstone.runs.plan import AssetPlan, Edge, KeyList, RunPlan
 
 if TYPE_CHECKING:
@@ -49,6 +50,8 @@ def plan_run(graph: AssetGraph, view: PartitionView, request: RunRequest) -> Run
         upstream = graph.upstream(target)
         needs.walk([target, *reversed(upstream)])
         order = [asset for asset in (*upstream, target) if asset in needs.keys]
+    elif needs.needs_itself(target):
+        needs.look_back(target, closed=True)
     plans: dict[str, AssetPlan] = {}
     offset = 0
     for asset in order:
@@ -83,14 +86,28 @@ class _Needs:
             if asset in self._parts:
                 self.keys[asset] = _union(self._parts.pop(asset))
             if asset in self.keys:
+                if self.needs_itself(asset):
+                    self.look_back(asset, closed=False)
                 self._look_upstream(asset, self.keys[asset])
+
+    def needs_itself(self, asset: str) -> bool:
+        """Whether it depends on its own earlier keys: only by a mapping can it."""
+        return asset in self.graph.assets[asset].mappings
+
+    def look_back(self, asset: str, *, closed: bool) -> None:
+        """Put the keys of an asset that needs itself into the order of its set; unless closed, with earlier ones.
+
+        Steps are looked at in the order of the plan, so a key must come after the ones it needs.
+        """
+        self.keys[asset] = with_earlier(self.view, asset, self.keys[asset], closed=closed)
+        self.edges[asset] = [Edge(self.view, asset, asset, aligned=False)]
 
     def _look_upstream(self, asset: str, keys: Sequence[Any]) -> None:
         known = self.graph.assets
-        edges: list[Edge] = []
+        edges: list[Edge] = self.edges.get(asset, [])  # It may depend on itself.
         for dependency in known[asset].dependencies:
             upstream = dependency.asset
-            if known[upstream].is_constant:
+            if known[upstream].is_constant or upstream == asset:
                 continue
             same = _same_keys(self.graph, asset, upstream)
             part = keys if same else _upstream_keys(self.view, asset, upstream, keys)

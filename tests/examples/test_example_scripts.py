@@ -60,3 +60,13 @@ def test_shades_go_from_green_to_red(example):
     shade = example("nyc_flights").shade
     assert "rgb(0,200,90)" in shade(-3)
     assert "rgb(255,73,90)" in shade(500)
+
+
+def test_account_balance_goes_on_after_the_statement_is_corrected(run_example):
+    """The days after the broken one are skipped because of it, then all balances are right."""
+    assert run_example("account_balance").splitlines() == [
+        "1 failed, 4 skipped",
+        "Skipped because payments[checking|2025-03-04] failed.",
+        "checking 159.35",
+        "savings 600.00",
+    ]

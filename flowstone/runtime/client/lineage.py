@@ -72,8 +72,17 @@ class Lineage:
             PartitionError: The partition is missing or foreign.
         """
         entries = await self.downstream(asset, partition=partition)
-        rank = (await self._client.view()).graph.order().index
-        return sorted(entries, key=lambda entry: (rank(entry.asset), entry.depth))
+        view = await self._client.view()
+        rank = view.graph.order().index
+        # The values of an asset that depends on itself come one after the other.
+        own = {name: view.set_of(name) for name, asset in view.graph.assets.items() if name in asset.mappings}
+
+        def place(entry: LineageEntry) -> tuple[int, int]:
+            keys = own.get(entry.asset)
+            position = None if keys is None else keys.position_of(entry.partition)
+            return rank(entry.asset), entry.depth if position is None else position
+
+        return sorted(entries, key=place)
 
     async def _inputs(self, keys: Iterable[_Key]) -> dict[_Key, list[_Key]]:
         current = await self._store.current(keys)

@@ -10,7 +10,7 @@ from flowstone.errors import DependencyNotReady
 from flowstone.runs.records import Input, Status
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from flowstone.assets.asset import Asset, Dependency
     from flowstone.assets.graph import AssetGraph
@@ -25,26 +25,42 @@ __all__ = ["Needs", "constants_of", "load_inputs", "needs_of", "not_ready", "unr
 class Needs:
     """What one step needs of one upstream asset."""
 
-    __slots__ = ("dependency", "keys", "many", "values")
+    __slots__ = ("dependency", "keys", "many", "own", "values")
 
     def __init__(
-        self, dependency: Dependency, values: Sequence[Any], keys: list[StepKey], *, many: bool
+        self,
+        dependency: Dependency,
+        values: Sequence[Any],
+        keys: list[StepKey],
+        *,
+        many: bool,
+        own: bool = False,
     ) -> None:
         self.dependency = dependency
         self.values = values
         self.keys = keys
         self.many = many
+        self.own = own  # Whether they are earlier values of the asset itself.
 
     @property
     def unreachable(self) -> bool:
         """Whether the mapping leads to no partition at all where one value is wanted, and must be there."""
-        return not self.keys and not self.many and not self.dependency.optional
+        return not (self.keys or self.many or self.dependency.optional or self.own)
 
-    def missing(self, found: Mapping[StepKey, Materialization]) -> list[str]:
-        """What has no value, as people write it; empty if the step can do without."""
-        if self.dependency.optional:
+    def missing(
+        self, found: Mapping[StepKey, Materialization], planned: Callable[[StepKey], bool] | None = None
+    ) -> list[str]:
+        """What has no value, as people write it; empty if the step can do without.
+
+        The default of an asset's own past is for the first key. To take it for a later one, whose earlier value is
+        merely not there, would begin a running total anew; unless that was part of the run, and had its chance.
+        """
+        if self.dependency.optional and not self.own:
             return []
-        return [step_label(*key) for key in self.keys if key not in found]
+        lacking = (key for key in self.keys if key not in found)
+        return [
+            step_label(*key) for key in lacking if not (self.own and planned is not None and planned(key))
+        ]
 
 
 def needs_of(
@@ -67,7 +83,7 @@ def needs_of(
             keys = [(name, key)]
         else:
             keys = [(name, None if value is None else encode_partition(value)) for value in values]
-        needs.append(Needs(dependency, values, keys, many=many))
+        needs.append(Needs(dependency, values, keys, many=many, own=name == asset.name))
     return needs
 
 
@@ -133,7 +149,9 @@ async def _find(
     if len(found) < len(keys):
         found |= await _look_up(ctx, plan, [key for key in keys if key not in found], run_id)
     if len(found) < len(keys) or not all(need.keys for need in needs):
-        problem = not_ready(plan.view, asset, partition, needs, found)
+        problem = not_ready(
+            plan.view, asset, partition, needs, found, lambda key: plan.number(*key) is not None
+        )
         if problem is not None:
             raise problem
     return found
@@ -170,9 +188,10 @@ def not_ready(
     partition: Any,
     needs: Sequence[Needs],
     found: Mapping[StepKey, Materialization],
+    planned: Callable[[StepKey], bool] | None = None,
 ) -> DependencyNotReady | None:
     """What a step lacks of what it cannot do without; None if nothing."""
-    missing = [name for need in needs for name in need.missing(found)]
+    missing = [name for need in needs for name in need.missing(found, planned)]
     nowhere = [need for need in needs if need.unreachable]
     if not missing and not nowhere:
         return None
