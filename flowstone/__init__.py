@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     from flowstone.assets.config import Config as Config
     from flowstone.assets.context import Context as Context
     from flowstone.assets.dynamic_partitions import DynamicPartitions as DynamicPartitions
+    from flowstone.assets.each import Batch as Batch
+    from flowstone.assets.each import Each as Each
     from flowstone.assets.hourly_partitions import HourlyPartitions as HourlyPartitions
     from flowstone.assets.last_partitions import LastPartitions as LastPartitions
     from flowstone.assets.mappings import Rollup as Rollup
@@ -88,6 +90,7 @@ __all__ = [
     "AllPartitions",
     "Asset",
     "AssetNotFound",
+    "Batch",
     "Config",
     "ConfigError",
     "Context",
@@ -97,6 +100,7 @@ __all__ = [
     "DependencyNotReady",
     "DuplicateAsset",
     "DynamicPartitions",
+    "Each",
     "Failure",
     "FileIO",
     "FlowstoneError",
@@ -156,6 +160,7 @@ _HOME = {
     "assets.config": ("Config",),
     "assets.context": ("Context",),
     "assets.dynamic_partitions": ("DynamicPartitions",),
+    "assets.each": ("Batch", "Each"),
     "assets.hourly_partitions": ("HourlyPartitions",),
     "assets.last_partitions": ("LastPartitions",),
     "assets.mappings": ("Rollup", "SamePart"),

@@ -13,6 +13,7 @@ from flowstone.frozen import frozen
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
+    from flowstone.assets.each import Each
     from flowstone.assets.partition_mapping import PartitionMapping
     from flowstone.assets.partition_set import PartitionSet
     from flowstone.assets.retry import Retry
@@ -122,6 +123,7 @@ class Asset(Generic[P, R_co]):
         return_type: The declared type of the value; an `Unknown` if there is none or it cannot be resolved.
         is_constant: Whether it was made by `pipeline.value`.
         value: The value of a constant.
+        each: How it goes through the items of an upstream asset, if it does.
     """
 
     name: str
@@ -145,6 +147,7 @@ class Asset(Generic[P, R_co]):
     return_type: Any = UNANNOTATED
     is_constant: bool = False
     value: Any = None
+    each: Each | None = None
 
     def __post_init__(self) -> None:
         # Kept in the instance, where they win over the class's own: help(), inspect.signature() and

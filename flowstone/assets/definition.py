@@ -1,4 +1,10 @@
-"""Makes an asset of a function and its options, or refuses with the line that is to blame."""
+"""Makes an asset of a function and its options, or refuses with the line that is to blame.
+
+Map of this file
+    Options                         what was said about the function
+    define_asset, define_constant   the two ways to an asset
+    _source ... _check_timeout      each option, read and checked
+"""
 
 from __future__ import annotations
 
@@ -13,6 +19,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, cast, get_args
 
 from flowstone.assets.arguments import is_name, is_number
 from flowstone.assets.asset import Asset, Dependency, RunIn, SourceLine
+from flowstone.assets.each import Each
 from flowstone.assets.one_shot import find_one_shot
 from flowstone.assets.partition_mapping import PartitionMapping
 from flowstone.assets.partition_set import PartitionSet
@@ -45,6 +52,7 @@ class Options(NamedTuple):
     version: Any = None
     tags: Any = None
     description: Any = None
+    each: Any = None
 
 
 _NO_OPTIONS = Options()[1:]
@@ -61,9 +69,7 @@ def define_asset(function: Any, options: Options, frame: FrameType) -> Asset[...
     Raises:
         DefinitionError: Something about it cannot work; the message names the asset, the line and the remedy.
     """
-    if isinstance(
-        function, Asset
-    ):  # One function, defined once more: in another pipeline, or with other options.
+    if isinstance(function, Asset):  # Defined once more: in another pipeline, or with other options.
         function = function.function
     source = _source(function, frame)
     if not callable(function) or inspect.isclass(function):
@@ -87,12 +93,13 @@ def define_asset(function: Any, options: Options, frame: FrameType) -> Asset[...
             description=_summary(function),
             return_type=signature.return_type,
         )
-    dependencies = _dependencies(signature.dependencies, options.deps, where)
     _check_options(options, where)
+    dependencies = _dependencies(signature.dependencies, options.deps, where)
+    each = _each(options.each, signature.dependencies, where)
     return Asset(
-        name=name,
-        function=function,
-        source=source,
+        name,
+        function,
+        source,
         dependencies=dependencies,
         resource_parameters=signature.resources,
         requires=_requires(options.requires, where).union(each.resource for each in signature.resources),
@@ -101,7 +108,7 @@ def define_asset(function: Any, options: Options, frame: FrameType) -> Asset[...
         partitions=options.partitions,
         mappings=_mappings(options.mappings, dependencies, where),
         io=options.io,
-        retry=options.retry,
+        retry=options.retry if each is None or each.retry is None else each.retry,
         timeout=None if options.timeout is None else float(options.timeout),
         run_in=options.run_in or ("loop" if asynchronous else "thread"),
         is_async=asynchronous,
@@ -109,6 +116,7 @@ def define_asset(function: Any, options: Options, frame: FrameType) -> Asset[...
         tags=_tags(options.tags, where),
         description=options.description if options.description is not None else _summary(function),
         return_type=signature.return_type,
+        each=each,
     )
 
 
@@ -234,6 +242,29 @@ def _check_first_key(dependencies: tuple[Dependency, ...], where: Site) -> None:
             f"{where}: it depends on its own earlier partitions, and the first one has none: give the parameter "
             f"{own.parameter!r} a default, which the first one receives."
         )
+
+
+def _each(given: Any, parameters: tuple[Dependency, ...], where: Site) -> Each | None:
+    if given is None:
+        return None
+    if not isinstance(given, Each | str | Asset):
+        raise DefinitionError(
+            f"{where}: each={given!r:.100} takes the name of one upstream asset, or Each(name, …)."
+        )
+    each = given if isinstance(given, Each) else Each(given if isinstance(given, str) else given.name)
+    names = [dependency.asset for dependency in parameters]
+    if each.source not in names:
+        hint = did_you_mean(each.source, names) or f" It has {', '.join(names) or 'none'}."
+        raise DefinitionError(
+            f"{where}: each={each.source!r:.250} names no parameter of it, and that parameter takes the item: add "
+            f"one of this name.{hint}"
+        )
+    if next(dependency.optional for dependency in parameters if dependency.asset == each.source):
+        raise DefinitionError(
+            f"{where}: the parameter {each.source!r} takes one item after the other, so it has no default: "
+            f"remove it."
+        )
+    return each
 
 
 def _tags(tags: Any, where: Site) -> Mapping[str, str]:

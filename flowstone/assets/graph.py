@@ -90,10 +90,12 @@ class AssetGraph:
         DefinitionError: The partitions of two assets have no mapping between them.
     """
 
-    __slots__ = ("_assets", "_dependents", "_mappings", "_order", "_rank", "assets", "configured")
+    __slots__ = ("_assets", "_dependents", "_mappings", "_order", "_rank", "assets", "configured", "scatters")
 
     assets: Mapping[str, AnyAsset]
     configured: tuple[str, ...]
+    scatters: frozenset[str]
+    """The assets that go through the items of another one, and those that take their values."""
 
     def __init__(self, assets: Iterable[AnyAsset]) -> None:
         self._assets: dict[str, AnyAsset] = {}
@@ -106,6 +108,7 @@ class AssetGraph:
         self.configured = tuple(
             [name for name in self._order if self._assets[name].config_parameter is not None]
         )
+        self.scatters = self._scattering()
         check_types(self._assets, self.mapping_of)
 
     @classmethod
@@ -273,6 +276,19 @@ class AssetGraph:
                 if mapping is not _SAME_KEY:
                     mappings[asset.name, upstream.name] = mapping
         return mappings
+
+    def _scattering(self) -> frozenset[str]:
+        found = [asset for asset in self._assets.values() if asset.each is not None]
+        for asset in found:
+            assert asset.each is not None
+            source = self._assets[asset.each.source]
+            if source.each is not None:
+                raise DefinitionError(
+                    f"Asset {asset.name!r} ({asset.source}) goes through the items of {source.name!r} "
+                    f"({source.source}), which goes through those of {source.each.source!r} itself: do both in one "
+                    f"function, or put an asset between them that returns a list."
+                )
+        return frozenset(name for asset in found for name in (asset.name, *self._dependents[asset.name]))
 
     def _bound(self, asset: AnyAsset, upstream: AnyAsset) -> PartitionMapping:
         declared = asset.mappings.get(upstream.name)

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from types import FrameType
 
     from flowstone.assets.asset import Asset, RunIn
+    from flowstone.assets.each import Each
     from flowstone.assets.partition_mapping import PartitionMapping
     from flowstone.assets.partition_set import PartitionSet
     from flowstone.assets.retry import Retry
@@ -68,6 +69,7 @@ class Pipeline:
         version: str | None = None,
         tags: Mapping[str, str] | None = None,
         description: str | None = None,
+        each: str | Asset[..., Any] | Each | None = None,
     ) -> Callable[[Callable[P, R]], Asset[P, R]]: ...
 
     def asset(
@@ -87,6 +89,7 @@ class Pipeline:
         version: str | None = None,
         tags: Mapping[str, str] | None = None,
         description: str | None = None,
+        each: str | Asset[..., Any] | Each | None = None,
     ) -> Any:
         """Define an asset by the function that computes it: `@pipeline.asset` or `@pipeline.asset(…)`.
 
@@ -111,12 +114,25 @@ class Pipeline:
             version: Version of the code; change it when the meaning of the value changes.
             tags: Free labels.
             description: Default: the first line of the docstring.
+            each: The upstream asset of which the function takes one item at a time, or an `Each` that says more.
 
         Raises:
             DefinitionError: The definition cannot work; the message names the asset and its line.
         """
         options = Options(
-            name, deps, partitions, mappings, io, requires, retry, timeout, run_in, version, tags, description
+            name,
+            deps,
+            partitions,
+            mappings,
+            io,
+            requires,
+            retry,
+            timeout,
+            run_in,
+            version,
+            tags,
+            description,
+            each,
         )
         if function is not None:
             return self._define(function, options, sys._getframe(1))

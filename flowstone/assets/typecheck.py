@@ -23,6 +23,13 @@ if TYPE_CHECKING:
 
 __all__ = ["check_types", "returned_value"]
 
+_SEQUENCES = (list, collections.abc.Sequence, collections.abc.Iterator, collections.abc.AsyncIterable)
+# What an asset that goes through items can be taken as: all of them, or one after the other.
+_GATHERED: tuple[Any, ...] = (
+    list,
+    collections.abc.Iterator,
+    collections.abc.AsyncIterator,
+)
 _AWAITABLES = (collections.abc.Awaitable, collections.abc.Coroutine)
 
 
@@ -49,25 +56,80 @@ def check_types(
             if returned is UNANNOTATED:
                 continue
             many = mapping_of(asset.name, dependency.asset).many
-            if many is not False or returned != annotation:
+            if asset.each is not None and asset.each.source == upstream.name:
+                _check_item(asset, upstream, dependency, many=many)
+            elif many is not False or returned != annotation or upstream.each is not None:
                 _check(asset, upstream, dependency, many=many)
 
 
 def _check(
     asset: Asset[..., Any], upstream: Asset[..., Any], dependency: Dependency, *, many: bool | None
 ) -> None:
-    value = returned_value(upstream.return_type)
-    key_type = Any if upstream.partitions is None else upstream.partitions.key_type
-    mapping = types.GenericAlias(dict, (key_type, value))
-    # A dependency that is a dict or a single value, as the step's key decides, has two chances.
-    given = [mapping] * (many is not False) + [value] * (many is not True)
+    given = _given(upstream, many=many)
     if not any(can_satisfy(each, dependency.annotation) is not False for each in given):
-        shown = " or ".join(_shown(each) for each in given)
+        raise _mismatch(asset, upstream, dependency, given)
+
+
+def _check_item(
+    asset: Asset[..., Any], upstream: Asset[..., Any], dependency: Dependency, *, many: bool | None
+) -> None:
+    """The parameter that takes one item of the upstream's value, or a list of some."""
+    assert asset.each is not None
+    found = [item for each in _given(upstream, many=many) for item in _items_of(each)]
+    given = [types.GenericAlias(list, (item,)) for item in found] if asset.each.batch is not None else found
+    if not given:
         raise TypeMismatch(
-            f"Asset {asset.name!r} ({asset.source}) takes {dependency.parameter}: "
-            f"{_shown(dependency.annotation)}, but asset {upstream.name!r} ({upstream.source}) gives "
-            f"{shown}: change one of the two annotations."
+            f"Asset {asset.name!r} ({asset.source}) goes through the items of {upstream.name!r} "
+            f"({upstream.source}), which gives {_shown(returned_value(upstream.return_type))}: let it return a "
+            f"list, a tuple or a dict, or take its value whole, without each=."
         )
+    if not any(can_satisfy(each, dependency.annotation) is not False for each in given):
+        raise _mismatch(asset, upstream, dependency, given)
+
+
+def _given(upstream: Asset[..., Any], *, many: bool | None) -> list[Any]:
+    """What the parameter for an asset may be given."""
+    value = returned_value(upstream.return_type)
+    values = [value] if upstream.each is None else _gathered(value)
+    key_type = Any if upstream.partitions is None else upstream.partitions.key_type
+    mappings = [types.GenericAlias(dict, (key_type, each)) for each in values]
+    # A dependency that is a dict or a single value, as the step's key decides, has two chances.
+    return mappings * (many is not False) + values * (many is not True)
+
+
+def _gathered(value: Any) -> list[Any]:
+    """What all results of an asset that goes through items are, in the forms in which they can be taken."""
+    return [*(form[value] for form in _GATHERED), types.GenericAlias(dict, (Any, value))]
+
+
+def _items_of(value: Any) -> tuple[Any, ...]:
+    """The types that items of a value may have; none if it has no items to go through."""
+    value = unwrapped(value)
+    origin, arguments = get_origin(value) or value, get_args(value)
+    if origin in (Union, types.UnionType):
+        return tuple(item for each in arguments for item in _items_of(each))
+    if not isinstance(origin, type) or issubclass(origin, str | bytes):
+        return () if isinstance(origin, type) else (Any,)
+    if issubclass(origin, collections.abc.Mapping):
+        return (arguments[1] if len(arguments) == 2 else Any,)
+    if issubclass(origin, tuple):
+        return tuple(each for each in arguments if each is not ...) or (Any,)
+    if issubclass(list, origin) or issubclass(origin, _SEQUENCES):
+        return (arguments[0] if arguments else Any,)
+    return ()
+
+
+def _mismatch(
+    asset: Asset[..., Any], upstream: Asset[..., Any], dependency: Dependency, given: list[Any]
+) -> TypeMismatch:
+    shown = " or ".join(dict.fromkeys(_shown(each) for each in given))
+    if upstream.each is not None:
+        shown = " or ".join(dict.fromkeys(_shown(each) for each in given[:1]))
+    return TypeMismatch(
+        f"Asset {asset.name!r} ({asset.source}) takes {dependency.parameter}: "
+        f"{_shown(dependency.annotation)}, but asset {upstream.name!r} ({upstream.source}) gives "
+        f"{shown}: change one of the two annotations."
+    )
 
 
 def returned_value(annotation: Any) -> Any:

@@ -17,6 +17,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Literal
 
 from flowstone.actors import Crashed, Normal
+from flowstone.actors.spawn import OWNER
 from flowstone.assets.context import Context
 from flowstone.assets.output import Output
 from flowstone.assets.partition_labels import partition_label
@@ -78,6 +79,7 @@ class Attempt:
     Attributes:
         caught: What the function raised, if it can be shown to people.
         exclusive: Whether no other step of this process may run beside it.
+        needs_slot: Whether it starts only when there is a slot for it.
         epoch: The epoch of its run, under which it records what happens; raised if the run changes its owner
             while another node, this one, goes on with the attempt.
         stopping: Why it was told to stop: the run is being `cancelled`, its `timeout` is over, or its node's
@@ -98,6 +100,7 @@ class Attempt:
     handle: TaskHandle | None = None
     stopping: Literal["cancelled", "timeout", "shutdown"] | None = None
     over = False
+    needs_slot = True
     caught: BaseException | None = None
     admitted = False
     awaits: tuple[str, ...] = ()
@@ -167,8 +170,15 @@ class Attempt:
             CancelledError: The whole run is being stopped or restarted, not this step: nothing is recorded,
                 so that whoever goes on with the run makes the attempt again.
         """
+        self._know_handle()
         self.started_at = self._ctx.clock.now()
         return await self._conclude(self._begin_and_produce())
+
+    def _know_handle(self) -> None:
+        """Begun eagerly, it runs before whoever began it knows the handle."""
+        if self.handle is None:
+            handle: Any = OWNER.get()
+            self.handle = handle
 
     async def _conclude(self, work: Coroutine[Any, Any, StepSucceeded | StepWaiting | Failure]) -> AttemptEnd:
         """Record what comes of `work` as the end."""

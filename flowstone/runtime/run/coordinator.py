@@ -49,9 +49,8 @@ from flowstone.runs.events import (
 from flowstone.runs.records import Status
 from flowstone.runs.state import RunState
 from flowstone.runtime.execution.guard import describe
-from flowstone.runtime.run.attempt import Attempt
 from flowstone.runtime.run.control import Cancel, Drain, GiveUp, Look, Release
-from flowstone.runtime.run.memory_attempt import MemoryAttempt
+from flowstone.runtime.run.kinds import attempt_maker
 from flowstone.runtime.run.messages import (
     Asked,
     Broken,
@@ -76,6 +75,7 @@ if TYPE_CHECKING:
     from flowstone.runs.endings import AttemptEnd
     from flowstone.runs.events import Event, StepWoken
     from flowstone.runtime.context import RuntimeContext
+    from flowstone.runtime.run.attempt import Attempt
     from flowstone.runtime.run.control import Control
     from flowstone.runtime.run.live_run import LiveRun
     from flowstone.runtime.run.messages import Message, OtherMessage
@@ -118,7 +118,7 @@ class RunCoordinator(Driver):
         self._parking = Parking(ctx, run, self._state)
         self._remote_steps: RemoteSteps | None = None
         self._kept: dict[int, StepLease] = {}
-        self._attempt = Attempt if ctx.memory is None else MemoryAttempt
+        self._attempt = attempt_maker(ctx, run.plan, steps)
         self._looking = 0  # Look-ups of current values under way.
         self._start_to_record: RunStarted | None = None
         self._me: Me | EarlyMe
@@ -400,7 +400,10 @@ class RunCoordinator(Driver):
             failed=order.failed,
         )
         self._attempts[step] = attempt
-        self._ctx.admission.admit(attempt, self._launch)
+        if attempt.needs_slot:
+            self._ctx.admission.admit(attempt, self._launch)
+        else:
+            self._launch(attempt)
 
     def _launch(self, attempt: Attempt) -> bool:
         """A slot is free. False if the attempt is not wanted any more."""

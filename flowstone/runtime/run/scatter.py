@@ -1,0 +1,323 @@
+"""The attempt of a step that goes through the items of an upstream asset: it drives a window over them.
+
+It is an ordinary attempt of an ordinary step, whose body is not a call of the function but a window: at most
+`max_parallel` attempts of items are live, each in a task of its own, and the next one starts where one ends. It
+holds no slot itself: its items take theirs through `Admission`, one by one. If the driver held it, the only slot of
+a runtime with `max_concurrency=1` would never be free for an item.
+
+Map of this file
+    Life            stopping it, and what its end takes along
+    The recipe      inputs, the window, the value
+    The window      starting items, as many as may run
+    Ends of items   success, retry, failure, and what is tolerated
+
+A unit is what the function is called with: an item, or a batch of them (`runs/units.py`).
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from functools import partial
+from typing import TYPE_CHECKING, Any, Final, Literal
+
+from flowstone.assets.one_shot import PLAIN, find_one_shot
+from flowstone.errors import ActorDown, IOManagerError
+from flowstone.runs.item_values import PackedValues
+from flowstone.runs.items import ENDED, ItemTable
+from flowstone.runs.packed import Packed
+from flowstone.runs.records import Failure, Status
+from flowstone.runs.units import END, LATER, Unit, UnitError, Units, source_problem
+from flowstone.runtime.run.attempt import Attempt
+from flowstone.runtime.run.item_attempt import ItemAttempt, Kept
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from flowstone.actors import Exit, TaskHandle, TaskSupervisor
+    from flowstone.assets.context import Context
+    from flowstone.assets.each import Each
+    from flowstone.runs.events import StepSucceeded, StepWaiting
+    from flowstone.runtime.run.item_attempt import ItemEnd
+
+__all__ = ["Scatter"]
+
+_BURST: Final = 64  # Items that start before the loop turns.
+_TOLD: Final = 3  # Failed items that the failure of the step names.
+_MOST_RETRYING: Final = 1_000  # Items that wait for their next attempt before no further ones are begun.
+_SAMPLE: Final = 1_000  # Of so many items of a source still being read, no more than half may fail.
+_SUCCEEDED: Final = ENDED[Status.SUCCEEDED]
+_FAILED: Final = ENDED[Status.FAILED]
+
+
+class Scatter(Attempt):
+    """Drives the items of one step.
+
+    Attributes:
+        template: What attempts of its items have in common; `shared`, `parameter` and `resources` likewise.
+    """
+
+    needs_slot = False
+    _driving = False
+
+    def drives(self, steps: TaskSupervisor) -> Scatter:
+        """Say where its items run. Returns itself."""
+        assert self.asset.each is not None
+        self._steps = steps
+        self._each: Each = self.asset.each
+        self.parameter = self._each.source
+        self.shared: dict[str, Any] = {}
+        self.resources: dict[str, Any] = {}
+        self.template: dict[str, Any] = {}
+        self._live: dict[int, ItemAttempt] = {}
+        self._again: deque[tuple[Unit, int]] = (
+            deque()
+        )  # Units to be attempted again, with the number of the attempt.
+        self._retrying = 0
+        self._units: Units
+        self._read = False  # Whether the source is at its end.
+        self._filling = False
+        self._failure: Failure | None = None  # Why the step fails.
+        self._first_failures: list[str] = []
+        self._succeeded = self._failed_items = 0
+        self._waker: asyncio.Future[None] | None = None
+        self._table = ItemTable()
+        return self
+
+    # Life ---------------------------------------------------------------------------------------------------
+
+    def stop(self, why: Literal["cancelled", "timeout", "shutdown"]) -> None:
+        """Begin to stop it. While items run it ends when they have, each of which has its own deadline."""
+        if not self._driving:
+            super().stop(why)
+        elif self.stopping is None:
+            self.stopping = why
+            self._stop_items()
+
+    def task_over(self, handle: TaskHandle, how: Exit) -> None:
+        """Its task has ended. If that was not by itself, nobody waits for its items any more."""
+        live, self._live = self._live, {}
+        for item in live.values():
+            if item.handle is not None:
+                item.handle.cancel()
+        super().task_over(handle, how)
+
+    def _stop_items(self) -> None:
+        """Stop all that run, and forget those that wait for a slot."""
+        for item in tuple(self._live.values()):
+            if item.handle is not None:
+                item.stop("shutdown" if self.stopping == "shutdown" else "cancelled")
+            else:
+                del self._live[item.position]
+                if item.exclusive:
+                    self._ctx.admission.withdraw(item)
+        self._wake()
+
+    # The recipe ---------------------------------------------------------------------------------------------
+
+    async def _produce_in_time(self) -> StepSucceeded | StepWaiting | Failure:
+        return await self._produce()  # The timeout is that of each item.
+
+    def _context(self, resources: dict[str, Any], answers: Mapping[str, Any] | None) -> Context | None:
+        del answers
+        self.resources = resources  # Each item has a context of its own.
+        return None
+
+    async def _call(self, arguments: dict[str, Any]) -> Any:
+        """In place of the function: go through the items."""
+        source = arguments.pop(self.parameter)
+        if self.asset.context_parameter is not None:
+            del arguments[self.asset.context_parameter]
+        problem = source_problem(self.parameter, source)
+        if problem is not None:
+            return False, Failure("error", f"TypeError: {problem}")
+        self.shared = arguments
+        self._units = Units.of(self._each, source)
+        failure = await self._drive()
+        if failure is not None:
+            return False, failure
+        return True, self._value(source)
+
+    async def _drive(self) -> Failure | None:
+        """Run the window to its end; why the step fails, if it does."""
+        names = ("asset_name", "partition", "key", "asset", "version", "io", "run_id", "epoch", "step")
+        own = ("_ctx", "_plan")
+        self.template = {name: getattr(self, name) for name in (*names, *own)}
+        self.template["on_over"] = self._item_over
+        self._table.values = Packed()
+        self._driving = True
+        try:
+            self._fill()
+            while not self._over():
+                await self._woken()
+                self._fill()
+        finally:
+            self._driving = False
+        if self.stopping is not None:
+            return Failure("abandoned", "stopped")
+        return self._failure
+
+    def _value(self, source: Any) -> Any:
+        """What the function returned for each item that succeeded."""
+        table = self._table
+        assert table.values is not None
+        table.values.pack()
+        if isinstance(source, dict) and self._each.batch is None:
+            values, states = table.values, table.states
+            return {name: values[at] for at, name in enumerate(source) if states[at] == _SUCCEEDED}
+        return PackedValues(table)
+
+    async def keep(self, attempt: ItemAttempt, value: Any) -> Any:
+        """Keep what the function returned for an item. Raises `IOManagerError` if that cannot be kept."""
+        if type(value) not in PLAIN:
+            found = find_one_shot(value)
+            if found is not None:
+                raise IOManagerError(f"Cannot store {attempt.name}: {found.told()}.")
+        return value
+
+    # The window ---------------------------------------------------------------------------------------------
+
+    def _over(self) -> bool:
+        if self._live:
+            return False
+        if self.stopping is not None or self._failure is not None:
+            return True
+        return self._read and not (self._again or self._retrying)
+
+    async def _woken(self) -> None:
+        self._waker = asyncio.get_running_loop().create_future()
+        try:
+            await self._waker
+        finally:
+            self._waker = None
+
+    def _wake(self) -> None:
+        if self._waker is not None and not self._waker.done():
+            self._waker.set_result(None)
+
+    def _fill(self) -> None:
+        """Start items while there are any and they may run."""
+        if self._filling:
+            return
+        self._filling = True
+        live, most = self._live, self._each.max_parallel
+        begun = 0
+        while len(live) < most and self.stopping is None and self._failure is None:
+            if begun == _BURST:
+                # Those that end at once would go on like this until the last one.
+                asyncio.get_running_loop().call_soon(self._wake)
+                break
+            unit, number = self._next()
+            if unit is None:
+                break
+            begun += 1
+            item = live[unit.position] = ItemAttempt(self, unit, number)
+            self._ctx.admission.admit(item, self._launch)
+        self._filling = False
+        if self._over():
+            self._wake()
+
+    def _next(self) -> tuple[Unit | None, int]:
+        """The next unit to start, and the number of its attempt; None if there is none now."""
+        if self._again:
+            return self._again.popleft()
+        if self._read or self._retrying >= _MOST_RETRYING:
+            return None, 0
+        try:
+            unit = self._units.next()
+        except UnitError as error:
+            self._fail(Failure("error", str(error)))
+            return None, 0
+        if isinstance(unit, Unit):
+            return unit, 1
+        if unit is not LATER:
+            assert unit is END
+            self._read = True
+            self._check_tolerance()
+        return None, 0
+
+    def _launch(self, item: ItemAttempt) -> bool:
+        """A slot is free. False if the item is not wanted any more."""
+        if self._live.get(item.position) is not item:
+            return False
+        suspending = self._ctx.suspending
+        eager = self.asset_name not in suspending
+        try:
+            item.handle = handle = self._steps.start(
+                f"{self.asset_name} {item.position}", item.run(), eager=eager
+            )
+        except ActorDown:  # The run's tree is stopping, and this with it.
+            del self._live[item.position]
+            return False
+        if eager and handle.exit is None:
+            suspending.add(self.asset_name)
+        handle.call_on_exit(item.task_over)
+        return True
+
+    # Ends of items ------------------------------------------------------------------------------------------
+
+    def _item_over(self, item: ItemAttempt, end: ItemEnd | None, how: Exit) -> None:
+        self._ctx.admission.leave(item)
+        if self._live.get(item.position) is not item:
+            return
+        del self._live[item.position]
+        if end is None:
+            end = item.ending(how)
+        if type(end) is Kept:
+            self._succeeded += 1
+            self._note(item, end.value)
+        elif type(end) is Failure and self.stopping is None and self._failure is None:
+            delay = item.retry_delay(end)
+            if delay is None:
+                self._note_failure(item, end)
+            else:
+                self._retrying += 1
+                self._ctx.clock.call_later(delay, partial(self._retry, item.unit, item.number + 1))
+        if not self._filling:
+            self._fill()
+
+    def _note(self, item: ItemAttempt, value: Any) -> None:
+        table = self._table
+        table.end(item.position, _SUCCEEDED, item.number)
+        assert table.values is not None
+        table.values.put(item.position, value)
+
+    def _note_failure(self, item: ItemAttempt, failure: Failure) -> None:
+        self._failed_items += 1
+        self._table.fail(item.position, _FAILED, item.number, failure)
+        if len(self._first_failures) < _TOLD:
+            named = f"{item.position:,}" if item.unit.key is None else f"{item.unit.key!r:.100}"
+            place = f" ({failure.where})" if failure.where else ""
+            self._first_failures.append(f"item {named}: {failure.message.partition(chr(10))[0]:.300}{place}")
+        self._check_tolerance()
+
+    def _retry(self, unit: Unit, number: int) -> None:
+        self._retrying -= 1
+        if self._driving:
+            self._again.append((unit, number))
+            self._fill()
+
+    def _check_tolerance(self) -> None:
+        """Fail at once when more items have failed than may."""
+        failed, each, total = self._failed_items, self._each, self._units.total
+        if not failed or self._failure is not None:
+            return
+        if total is not None or not isinstance(each.tolerate, float):
+            if failed <= each.tolerated(total or 0):
+                return
+        elif each.tolerate == 1.0 or failed <= max(_SAMPLE, self._succeeded + failed) * max(
+            0.5, each.tolerate
+        ):
+            return  # The share is that of all items, and nobody knows yet how many there are.
+        among = f"{failed:,} of {self._units.position if total is None else total:,} items failed"
+        allowed = "" if not each.tolerate else f", more than tolerate={each.tolerate!r} allows"
+        told = "; ".join(self._first_failures)
+        more = (
+            f"; and {failed - len(self._first_failures):,} more" if failed > len(self._first_failures) else ""
+        )
+        self._fail(Failure("error", f"{among}{allowed}: {told}{more}."))
+
+    def _fail(self, failure: Failure) -> None:
+        if self._failure is None:
+            self._failure = failure
+            self._stop_items()
