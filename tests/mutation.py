@@ -242,7 +242,7 @@ def run(found: list[Mutant], tests: str, jobs: int, survived: Callable[[Mutant],
     """Run the tests of a folder for each mutant; returns pytest's exit status, 5 because it ran none itself."""
     settings.register_profile("mutation", database=None, phases=(Phase.explicit, Phase.generate))
     settings.load_profile("mutation")
-    options = ["-s", "-p", "no:cacheprovider", "-o", "timeout=0", "--hypothesis-seed=0"]
+    options = ["-s", "-n0", "-p", "no:cacheprovider", "-o", "timeout=0", "--hypothesis-seed=0"]
     options += [
         "-W",
         "ignore::pytest.PytestAssertRewriteWarning",
