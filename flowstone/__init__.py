@@ -43,6 +43,9 @@ if TYPE_CHECKING:
     from flowstone.assets.signature import Resource as Resource
     from flowstone.assets.static_partitions import StaticPartitions as StaticPartitions
     from flowstone.assets.time_offset import TimeOffset as TimeOffset
+    from flowstone.assets.waiting import Decision as Decision
+    from flowstone.errors import AlreadyDecided as AlreadyDecided
+    from flowstone.errors import ApprovalNotFound as ApprovalNotFound
     from flowstone.errors import AssetNotFound as AssetNotFound
     from flowstone.errors import ConfigError as ConfigError
     from flowstone.errors import CycleError as CycleError
@@ -61,6 +64,9 @@ if TYPE_CHECKING:
     from flowstone.errors import RunNotFound as RunNotFound
     from flowstone.errors import RuntimeStopping as RuntimeStopping
     from flowstone.errors import StoreUnavailable as StoreUnavailable
+    from flowstone.errors import TokenExpired as TokenExpired
+    from flowstone.errors import TokenUnknown as TokenUnknown
+    from flowstone.errors import TokenUsed as TokenUsed
     from flowstone.errors import TypeMismatch as TypeMismatch
     from flowstone.errors import UnknownDependency as UnknownDependency
     from flowstone.errors import ValueNotFound as ValueNotFound
@@ -78,6 +84,7 @@ if TYPE_CHECKING:
     from flowstone.runs.records import RunRecord as RunRecord
     from flowstone.runs.records import Status as Status
     from flowstone.runs.running_step import RunningStep as RunningStep
+    from flowstone.runs.waits import Approval as Approval
     from flowstone.runtime.client.handle import Run as Run
     from flowstone.runtime.client.progress import Progress as Progress
     from flowstone.runtime.client.result import RunResult as RunResult
@@ -88,6 +95,9 @@ if TYPE_CHECKING:
 
 __all__ = [
     "AllPartitions",
+    "AlreadyDecided",
+    "Approval",
+    "ApprovalNotFound",
     "Asset",
     "AssetNotFound",
     "Batch",
@@ -96,6 +106,7 @@ __all__ = [
     "Context",
     "CycleError",
     "DailyPartitions",
+    "Decision",
     "DefinitionError",
     "DependencyNotReady",
     "DuplicateAsset",
@@ -142,6 +153,9 @@ __all__ = [
     "Stored",
     "Target",
     "TimeOffset",
+    "TokenExpired",
+    "TokenUnknown",
+    "TokenUsed",
     "TypeMismatch",
     "UnknownDependency",
     "ValueNotFound",
@@ -173,12 +187,14 @@ _HOME = {
     "assets.retry": ("Retry",),
     "assets.static_partitions": ("StaticPartitions",),
     "assets.time_offset": ("TimeOffset",),
+    "assets.waiting": ("Decision",),
     "io.files": ("FileIO",),
     "io.manager": ("IOManager", "Stored", "Target"),
     "io.memory": ("MemoryIO",),
     "io.postgres": ("PostgresIO",),
     "runs.records": ("Failure", "Materialization", "RunRecord", "Status"),
     "runs.running_step": ("RunningStep",),
+    "runs.waits": ("Approval",),
     "runtime.client.handle": ("Run",),
     "runtime.once": ("materialize",),
     "runtime.client.progress": ("Progress",),

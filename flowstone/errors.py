@@ -16,6 +16,11 @@
     ├─ RunNotFound                (LookupError)
     ├─ RuntimeStopping
     ├─ ValueNotFound              (LookupError)
+    ├─ ApprovalNotFound           (LookupError)
+    ├─ AlreadyDecided             .approval
+    ├─ TokenUnknown               (LookupError)
+    ├─ TokenUsed
+    ├─ TokenExpired
     ├─ WaitsForItself             (RuntimeError)
     ├─ IOManagerError
     ├─ ResourceUnavailable
@@ -49,6 +54,8 @@ if TYPE_CHECKING:
 __all__ = [
     "ActorDown",
     "ActorError",
+    "AlreadyDecided",
+    "ApprovalNotFound",
     "AssetNotFound",
     "CallCycle",
     "CallTimeout",
@@ -75,6 +82,9 @@ __all__ = [
     "StartFailed",
     "StoreUnavailable",
     "SupervisorGaveUp",
+    "TokenExpired",
+    "TokenUnknown",
+    "TokenUsed",
     "TypeMismatch",
     "UnknownDependency",
     "ValueNotFound",
@@ -206,6 +216,33 @@ class ValueNotFound(FlowstoneError, LookupError):
     """The asset (at that partition) has no current value. Materialize it first."""
 
 
+class ApprovalNotFound(FlowstoneError, LookupError):
+    """Nobody asked for an approval of that id: it was mistyped, or removed by retention with its run."""
+
+
+class AlreadyDecided(FlowstoneError):
+    """The approval is not pending any more: the first decision stands, or nobody decided in time.
+
+    `approval` is what became of it.
+    """
+
+    def __init__(self, message: str, approval: Any = None) -> None:
+        super().__init__(message)
+        self.approval = approval
+
+
+class TokenUnknown(FlowstoneError, LookupError):
+    """No step handed out this token: it was mistyped or forged, or removed by retention with its run."""
+
+
+class TokenUsed(FlowstoneError):
+    """The signal of this token has come before: by this token, or by another one of the same signal."""
+
+
+class TokenExpired(FlowstoneError):
+    """The token came too late: its step waits for the signal no more, or its run has ended."""
+
+
 class WaitsForItself(FlowstoneError, RuntimeError):
     """An asset waits for the end of its own run, or ends its own runtime: neither can end before the asset does.
 
@@ -265,19 +302,26 @@ class Waiting(BaseException):
 
     Args:
         name: What the asset calls the wait.
-        kind: What it waits for: `sleep`.
+        kind: What it waits for: `sleep`, `approval` or `signal`.
         deadline: The instant at which the wait is over (aware), or None.
         timeout: Seconds after which it is over, or None.
+        about: What whoever answers it is shown, as JSON has it, or None.
     """
 
     def __init__(
-        self, name: str, kind: Any = "sleep", deadline: Any = None, timeout: float | None = None
+        self,
+        name: str,
+        kind: Any = "sleep",
+        deadline: Any = None,
+        timeout: float | None = None,
+        about: Any = None,
     ) -> None:
-        super().__init__(name, kind, deadline, timeout)
+        super().__init__(name, kind, deadline, timeout, about)
         self.name = name
         self.kind = kind
         self.deadline = deadline
         self.timeout = timeout
+        self.about = about
 
     def __str__(self) -> str:
         return f"waits for {self.kind} {self.name!r}"

@@ -46,10 +46,17 @@ _COMMANDS: Final = {
     "serve": _OPERATE,
     "worker": _OPERATE,
     "cancel": _OPERATE,
+    "approvals": _OPERATE,
+    "approve": _OPERATE,
+    "reject": _OPERATE,
+    "signal": _OPERATE,
     "tree": _OPERATE,
     "migrate": _OPERATE,
 }
 """The part of the help in which each is listed. Its module, its function and the command have one name."""
+
+_ELSEWHERE: Final = {"approve": "approvals", "reject": "approvals", "signal": "approvals"}
+"""Those whose module has another one, because it has several of them."""
 
 
 class _Commands(Mapping[str, Any]):
@@ -62,7 +69,8 @@ class _Commands(Mapping[str, Any]):
         panel = _COMMANDS[name]
         if name not in self._made:
             alone = typer.Typer(add_completion=False, rich_markup_mode="rich", pretty_exceptions_enable=False)
-            function = getattr(import_module(f"flowstone.cli.commands.{name}"), name)
+            module = import_module(f"flowstone.cli.commands.{_ELSEWHERE.get(name, name)}")
+            function = getattr(module, name)
             alone.command(name, rich_help_panel=panel)(function)
             self._made[name] = typer.main.get_command(alone)
         return self._made[name]

@@ -2,7 +2,7 @@
 
 Map of this file
     succeeded, failed, retried, cancelled ...   what an attempt says of itself
-    waiting, waits, swallowed, woken            attempts that wait for somebody else
+    waiting, waits, swallowed, woken, denied    attempts that wait for somebody else
     died, lost_too_often, handed_over ...       what is said of attempts of which nobody saw the end
 
 Who says that it has ended differs: the attempt itself, the coordinator of its run for steps that never started, the
@@ -29,6 +29,7 @@ from flowstone.runs.events import (
     StepWoken,
 )
 from flowstone.runs.records import Failure, Materialization, Status
+from flowstone.runs.waits import wait_id
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
     from flowstone.errors import Waiting
     from flowstone.runs.plan import RunPlan
     from flowstone.runs.records import Input, RunRecord, WaitKind
+    from flowstone.runs.waits import Wait
 
 __all__ = [
     "AttemptEnd",
@@ -44,6 +46,7 @@ __all__ = [
     "Step",
     "as_recorded",
     "cancelled",
+    "denied",
     "died",
     "failed",
     "handed_back",
@@ -135,7 +138,12 @@ class PlannedStep:
         return cls(run.id, run.request.asset, _value(key), key)
 
     @classmethod
-    def last(cls, event: StepStarted | StepRetried) -> PlannedStep:
+    def of_wait(cls, wait: Wait) -> PlannedStep:
+        """A step that waits."""
+        return cls(wait.run_id, wait.asset, _value(wait.partition_key), wait.partition_key, wait.attempt)
+
+    @classmethod
+    def last(cls, event: StepStarted | StepRetried | StepWaiting | StepWoken) -> PlannedStep:
         """The step of an attempt of which this is the last that is recorded."""
         began = event.at if isinstance(event, StepStarted) else None
         return cls(
@@ -188,18 +196,19 @@ def waiting(
     waits_for: WaitKind,
     deadline: datetime | None,
     timeout: float | None = None,
+    about: Mapping[str, Any] | None = None,
 ) -> StepWaiting:
     """It waits for somebody else, until `deadline` or for `timeout` seconds if given; the step has not ended."""
     if timeout is not None:
         deadline = at + timedelta(seconds=timeout)
-    return StepWaiting(
-        at, step.run_id, step.asset_name, step.key, step.number, name, waits_for, deadline, timeout
-    )
+    place = (step.run_id, step.asset_name, step.key)
+    known_by = wait_id(*place, name) if waits_for == "approval" else ""
+    return StepWaiting(at, *place, step.number, name, waits_for, deadline, timeout, known_by, about)
 
 
 def waits(step: Step, at: datetime, wait: Waiting) -> StepWaiting:
     """It ended with this, as it should."""
-    return waiting(step, at, wait.name, wait.kind, wait.deadline, wait.timeout)
+    return waiting(step, at, wait.name, wait.kind, wait.deadline, wait.timeout, wait.about)
 
 
 def swallowed(name: str, wait: Waiting, failure: Failure | None) -> Failure:
@@ -225,6 +234,21 @@ def woken(wait: StepWaiting, at: datetime) -> StepWoken:
     return StepWoken(at, wait.run_id, wait.asset, wait.partition_key, wait.attempt, wait.name)
 
 
+def denied(wait: Wait, at: datetime) -> StepFailed:
+    """What it waited for was denied to it, or did not come in time: it fails, and its function is not run again."""
+    decision = wait.answer or {}
+    if wait.status == "rejected":
+        by, reason = decision.get("by"), decision.get("reason")
+        who = "nobody decided in time" if by is None else f"rejected by {by}"
+        words = f"approval {wait.name!r}: {who}" + (f": {reason}" if reason else "")
+        failure = Failure("rejected", words)
+    else:
+        what = "nobody decided" if wait.kind == "approval" else "no signal came"
+        until = "" if wait.deadline is None else f" until {wait.deadline:%Y-%m-%d %H:%M:%S} UTC"
+        failure = Failure("expired", f"{wait.kind} {wait.name!r}: {what}{until}")
+    return failed(PlannedStep.of_wait(wait), at, failure)
+
+
 def cancelled(step: Step, at: datetime, failure: Failure | None = None) -> StepCancelled:
     """It was stopped with its run, or never started; `failure` says if it did not stop when it was told to."""
     record = _record(step, Status.CANCELLED, at, failure)
@@ -247,7 +271,9 @@ def reused(current: Materialization, run_id: str, at: datetime) -> StepReused:
 # Ends that nobody saw ---------------------------------------------------------------------------------------
 
 
-def died(last: StepStarted | StepRetried, at: datetime, why: Failure | None = None) -> StepFailed:
+def died(
+    last: StepStarted | StepRetried | StepWaiting | StepWoken, at: datetime, why: Failure | None = None
+) -> StepFailed:
     """Its attempt died with its process, or nobody makes the next one.
 
     Args:

@@ -7,17 +7,19 @@ Map of this file
     Run...                              what happens to a run as a whole
     StepStarted, StepProgressed         an attempt is under way
     StepRetried, StepWaiting, StepWoken an attempt is over, and the step is not
+    StepKept, StepTokenIssued           what a function put on record in the middle of an attempt
     StepSucceeded ... StepCancelled     a step has ended: each carries its record
 """
 
 from __future__ import annotations
 
 from dataclasses import field
-from typing import TYPE_CHECKING, ClassVar, TypeAlias
+from typing import TYPE_CHECKING, Any, ClassVar, TypeAlias
 
 from flowstone.frozen import frozen
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from datetime import datetime
 
     from flowstone.runs.records import Failure, Materialization, RunRequest, Status, WaitKind
@@ -32,12 +34,14 @@ __all__ = [
     "StepCancelled",
     "StepEvent",
     "StepFailed",
+    "StepKept",
     "StepProgressed",
     "StepRetried",
     "StepReused",
     "StepSkipped",
     "StepStarted",
     "StepSucceeded",
+    "StepTokenIssued",
     "StepWaiting",
     "StepWoken",
 ]
@@ -189,6 +193,8 @@ class StepWaiting(_OfAttempt):
         waits_for: An approval, a signal, or an instant (`sleep`).
         deadline: When the wait is over without an answer (aware, UTC), or None.
         timeout: Seconds to the deadline, if they were asked for: the store counts them by its own clock; or None.
+        id: What an approval is decided by; empty for what nobody decides.
+        about: Of an approval its `message`, `data` and `on_timeout`; or None.
     """
 
     kind: ClassVar[str] = "step.waiting"
@@ -196,6 +202,8 @@ class StepWaiting(_OfAttempt):
     waits_for: WaitKind
     deadline: datetime | None = None
     timeout: float | None = None
+    id: str = ""
+    about: Mapping[str, Any] | None = None
 
 
 @frozen
@@ -204,10 +212,40 @@ class StepWoken(_OfAttempt):
 
     Attributes:
         name: The wait that is over.
+        by: Who approved it, or None.
     """
 
     kind: ClassVar[str] = "step.woken"
     name: str
+    by: str | None = None
+
+
+@frozen
+class StepKept(_OfAttempt):
+    """The result of a `context.once` is on record: its function is not called again.
+
+    Attributes:
+        name: Its name.
+        value: The result, as JSON has it; None where the event is read back, because it is kept with the step.
+    """
+
+    kind: ClassVar[str] = "step.kept"
+    name: str
+    value: Any = None
+
+
+@frozen
+class StepTokenIssued(_OfAttempt):
+    """Somebody may send the step a signal by a token.
+
+    Attributes:
+        name: The signal's name.
+        hash: The SHA-256 of the token, in hexadecimal digits.
+    """
+
+    kind: ClassVar[str] = "step.token_issued"
+    name: str
+    hash: str
 
 
 @frozen
@@ -256,6 +294,8 @@ StepEvent: TypeAlias = (
     | StepRetried
     | StepWaiting
     | StepWoken
+    | StepKept
+    | StepTokenIssued
     | StepSucceeded
     | StepFailed
     | StepReused

@@ -30,10 +30,21 @@ StepKey: TypeAlias = tuple[str, str | None]
 """Asset name and encoded partition key (None: no partition)."""
 
 FailureKind: TypeAlias = Literal[
-    "error", "timeout", "dependency", "io", "resource", "cancelled_by_asset", "abandoned", "lost", "store"
+    "error",
+    "timeout",
+    "dependency",
+    "io",
+    "resource",
+    "cancelled_by_asset",
+    "abandoned",
+    "lost",
+    "store",
+    "rejected",
+    "expired",
 ]
 Refresh: TypeAlias = Literal["all", "missing", "stale"]
-WaitKind: TypeAlias = Literal["approval", "signal", "sleep"]
+WaitKind: TypeAlias = Literal["approval", "signal", "sleep", "once"]
+"""`once` is no wait: what a function did once is kept as an answer that it need not wait for."""
 
 
 class Status(StrEnum):

@@ -43,12 +43,14 @@ from flowstone.runs.events import (
     RunWaiting,
     StepCancelled,
     StepFailed,
+    StepKept,
     StepProgressed,
     StepRetried,
     StepReused,
     StepSkipped,
     StepStarted,
     StepSucceeded,
+    StepTokenIssued,
     StepWaiting,
     StepWoken,
 )
@@ -158,6 +160,8 @@ class RunState:
         match event:
             case StepStarted() | StepProgressed() | RunQueued() | RunStarted() | RunWaiting():
                 return []
+            case StepKept() | StepTokenIssued():
+                return []  # Of the middle of an attempt, and no matter of the run.
             case RetryDue() | StepsNeeded() | HoldStarts() | AttemptLost():
                 self._signalled(event)
             case RunCancelRequested():
@@ -179,7 +183,9 @@ class RunState:
     def replay(self, event: Event) -> None:
         """Take in an event recorded earlier, before `begin`: remember its outcome, give no orders."""
         match event:
-            case RunQueued() | RunStarted() | RunWaiting() | StepProgressed():
+            case (
+                RunQueued() | RunStarted() | RunWaiting() | StepProgressed() | StepKept() | StepTokenIssued()
+            ):
                 pass
             case RunCancelRequested():
                 self.cancelling = True

@@ -103,11 +103,20 @@ class RuntimeContext:
             if type(event) in FAILURES:
                 self.failures.tell(event)
 
-    def learn(self, events: Sequence[Event]) -> None:
-        """Tell whoever listens of what has been recorded by somebody else, who has logged its failures."""
+    def learn(self, events: Sequence[Event], *, denied: bool = False) -> None:
+        """Tell whoever listens of what has been recorded by somebody else, who has logged its failures.
+
+        Args:
+            events: What has been recorded.
+            denied: Whether it was a store that recorded it, of steps that waited: failures are logged here.
+        """
         if self.stream.heard:
             for event in events:
                 self.stream.publish(event)
+        if denied:
+            for event in events:
+                if type(event) in FAILURES:
+                    self.failures.tell(event)
 
     def io_manager(self, name: str) -> IOManagerActor:
         """The IO manager of that name.

@@ -4,6 +4,7 @@ construction        the graph is built and validated, nothing runs
 async with          the store is opened, then the supervision tree is started
 materialize …       request (requests.py) → plan (runs/) → run (runs.py) → what became of it (handle.py)
 asking              values, history, partitions, health and the tree: inspection.py
+answering           approvals and signals: decisions.py
 leaving             the tree stops from below: the watchman drains first, the store closes last
 """
 
@@ -36,8 +37,8 @@ from flowstone.runtime.client.run_client import RunClient
 from flowstone.runtime.client.values import Values
 from flowstone.runtime.composition import context_of, membership_of, runs_of
 from flowstone.runtime.configuration import options_from, warn_of_misspelt_variables
+from flowstone.runtime.decisions import Decisions
 from flowstone.runtime.execution.child_tasks import adopt_tasks
-from flowstone.runtime.inspection import Inspection
 from flowstone.runtime.loop_affinity import not_running
 from flowstone.runtime.options import by_name, given_pipelines
 from flowstone.runtime.run.watchman import drain
@@ -71,7 +72,7 @@ T = TypeVar("T")
 _NO_TAGS: Mapping[str, str] = MappingProxyType({})
 
 
-class Runtime(Inspection):
+class Runtime(Decisions):
     """Computes assets, remembers what it computed, and supervises both. Use it with `async with`.
 
     It shares nothing with other runtimes, and belongs to the event loop that enters it. From other threads and

@@ -277,7 +277,9 @@ _RUN: Final = _Shape(
         "counts": _MAPPING,
     },
 )
-_WAIT: Final = _Shape(Wait, {"asked_at": _INSTANT, "deadline": _INSTANT, "answered_at": _INSTANT})
+_WAIT: Final = _Shape(
+    Wait, {"asked_at": _INSTANT, "deadline": _INSTANT, "answered_at": _INSTANT, "about": _MAPPING}
+)
 _EVENT_FIELDS: Final = MappingProxyType(
     {
         "at": _INSTANT,
@@ -305,6 +307,8 @@ _EVENTS: Final[Mapping[str, _Shape[Any]]] = MappingProxyType(
             events.StepRetried,
             events.StepWaiting,
             events.StepWoken,
+            events.StepKept,
+            events.StepTokenIssued,
             events.StepSucceeded,
             events.StepFailed,
             events.StepReused,

@@ -7,6 +7,7 @@ The start of an attempt may be kept as the tuple of its facts: each step has one
 
 from __future__ import annotations
 
+from itertools import islice
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Final, TypeAlias
 
@@ -27,13 +28,26 @@ if TYPE_CHECKING:
 
     from flowstone.runs.events import Event
 
-__all__ = ["ENDINGS", "EVENTS_KEPT", "Ending", "Entry", "EventLog", "Started", "event_of", "says_the_same"]
+__all__ = [
+    "DENIED",
+    "ENDINGS",
+    "EVENTS_KEPT",
+    "Ending",
+    "Entry",
+    "EventLog",
+    "Started",
+    "event_of",
+    "says_the_same",
+]
 
 EVENTS_KEPT: Final = 10_000
 """Events of a finished run that stay readable: the newest ones."""
 
 Ending: TypeAlias = StepSucceeded | StepFailed | StepReused | StepSkipped | StepCancelled
 """An event that makes a step terminal and carries its record."""
+
+DENIED: Final = frozenset({"rejected", "expired"})
+"""Kinds of failures of steps that waited."""
 
 ENDINGS: Final = (StepSucceeded, StepFailed, StepReused, StepSkipped, StepCancelled)
 """The same for `isinstance`, which takes half a microsecond longer to look through a union."""
@@ -83,14 +97,22 @@ class EventLog:
         entries = self.entries[start : start + max(0, limit)]
         return [(self.first + start + place, event_of(entry)) for place, entry in enumerate(entries)]
 
-    def woken(self, after: int) -> list[tuple[int, StepWoken]]:
-        """Those events that woke a step, with their numbers, after number `after`."""
+    def after_waits(self, after: int) -> list[tuple[int, StepWoken | StepFailed]]:
+        """What became of steps that waited, with the numbers of the events, after number `after`."""
         start = max(0, after + 1 - self.first)
-        return [
-            (self.first + start + place, entry)
-            for place, entry in enumerate(self.entries[start:])
-            if type(entry) is StepWoken
-        ]
+        found: list[tuple[int, StepWoken | StepFailed]] = []
+        for place, entry in enumerate(islice(self.entries, start, None), self.first + start):
+            if type(entry) is StepWoken:
+                found.append((place, entry))
+            elif (
+                isinstance(entry, Materialization)
+                and entry.failure is not None
+                and entry.failure.kind in DENIED
+            ):
+                event = event_of(entry)
+                assert isinstance(event, StepFailed)
+                found.append((place, event))
+        return found
 
     def trim(self) -> None:
         """Let go of all but the newest `EVENTS_KEPT`."""

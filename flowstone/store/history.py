@@ -3,18 +3,34 @@
 Plain synchronous state that neither waits nor fails half-way. A command that raises has changed nothing, and
 the same commands in the same order give the same state: that is what lets the file store keep a journal of
 commands and replay it.
+
+Map of this file
+    create_run ... prune        commands
+    find ... all_runs           questions
+    "Parts"                     what an event changes beside its run: the ledger, keys, waits
 """
 
 from __future__ import annotations
 
 from bisect import bisect_left, insort
 from collections import deque
+from dataclasses import replace
 from datetime import timedelta
 from itertools import islice
 from typing import TYPE_CHECKING, Any, Final
 
 from flowstone.errors import RunNotFound
-from flowstone.runs.events import RunCancelRequested, RunWaiting, StepProgressed, StepWaiting, StepWoken
+from flowstone.runs.endings import denied
+from flowstone.runs.events import (
+    RunCancelRequested,
+    RunWaiting,
+    StepKept,
+    StepProgressed,
+    StepTokenIssued,
+    StepWaiting,
+    StepWoken,
+)
+from flowstone.runs.waits import status_when_over
 from flowstone.store import refusals
 from flowstone.store.ledger import Ledger
 from flowstone.store.protocol import KeyTaken, StaleWrite
@@ -27,7 +43,7 @@ if TYPE_CHECKING:
 
     from flowstone.runs.events import Event
     from flowstone.runs.records import Materialization, RunRecord, Status, StepKey
-    from flowstone.runs.waits import Wait
+    from flowstone.runs.waits import Wait, WaitStatus
     from flowstone.store.event_log import EventLog
 
 __all__ = ["History"]
@@ -74,9 +90,18 @@ class History:
         restored.log = log
         self._admit(restored)
 
-    def restore_waits(self, run_id: str, waits: Sequence[Wait], timeout: datetime | None) -> None:
-        """Take over what a run waited for in a former life, and when its timeout is over, if it is parked."""
-        self.waits.restore(waits)
+    def restore_waits(
+        self,
+        run_id: str,
+        waits: Sequence[Wait],
+        timeout: datetime | None,
+        tokens: Sequence[tuple[str, str | None, str, str]] = (),
+    ) -> None:
+        """Take over what a run waited for in a former life, and when its timeout is over, if it is parked.
+
+        Of a token asset, key and name of the wait are given, and the hash.
+        """
+        self.waits.restore(run_id, waits, tokens)
         self.waits.park(run_id, timeout)
 
     def claim(self, run_id: str, owner: str, epoch: int) -> RunRecord:
@@ -105,25 +130,29 @@ class History:
         for event in events:
             self._add(run, event)
 
-    def answer(self, run_id: str, step: StepKey, name: str, answer: Any, now: datetime) -> Wait:
-        """Answer an open wait and wake its step; see `Waits.answer`."""
+    def answer(
+        self, run_id: str, step: StepKey, name: str, answer: Any, now: datetime, status: WaitStatus
+    ) -> tuple[Wait, Event | None]:
+        """Answer an open wait, and wake its step or have it fail; see `Waits.answer`."""
         run = self._writable(run_id)
-        wait = self.waits.open_one(run_id, step, name, now)
-        self._wake(run, wait, now)
-        return self.waits.close(wait, "answered", answer, now)
+        wait = self.waits.answerable(run_id, step, name, now)
+        if run.step(step) is not None:
+            raise StaleWrite(f"the step of the wait {name!r} in run {run_id} is over")
+        closed = self.waits.close(wait, status, answer, now)
+        return closed, self._go_on(run, closed, now) if wait.status == "open" else None
 
     def expire(self, now: datetime, runs: Collection[str] | None, limit: int) -> list[Event]:
         """End waits whose deadline has passed, and have parked runs cancelled whose timeout is over; so many."""
         due, overdue = self.waits.take_due(now, runs, limit)
         told: list[Event] = []
         for wait in due:
-            told.append(self._wake(self._runs[wait.run_id], wait, now))
-            self.waits.close(wait, "answered" if wait.kind == "sleep" else "expired", None, now)
+            closed = self.waits.close(wait, status_when_over(wait.kind, wait.about), None, now)
+            told.append(self._go_on(self._runs[wait.run_id], closed, now))
         for run_id in overdue:
             run = self._runs[run_id]
             if run.unpark():
                 told.append(RunCancelRequested(now, run_id, run.head().request.asset, "timeout"))
-                run.add(told[-1])
+                self._add(run, told[-1])
             self.waits.unpark(run_id)
         return told
 
@@ -152,6 +181,7 @@ class History:
             run_id = self._finished.popleft()
             run = self._runs.pop(run_id)
             self.ledger.forget(run.outcomes())
+            self.waits.forget(run_id)
             del self._order[self._place(run)]
         return self.ledger.prune(keep_versions)
 
@@ -229,12 +259,15 @@ class History:
         return run
 
     def _add(self, run: RunLog, event: Event) -> None:
+        if type(event) is StepKept:
+            self.waits.keep(event)
+            event = replace(event, value=None)
         record = run.add(event)
         if record is not None:
             self.ledger.record(record)
         elif run.finished:
             self._finished.append(event.run_id)
-            self.waits.forget(event.run_id)
+            self.waits.finish(event.run_id, event.at)
             if run.key is not None:
                 del self._keys[run.key]
         elif type(event) in _ABOUT_WAITS:
@@ -243,9 +276,15 @@ class History:
     def _waits(self, run: RunLog, event: Event) -> None:
         match event:
             case StepWaiting():
-                self.waits.ask(event)
+                wait = self.waits.ask(event)
+                if wait.status == "answered":  # Before the step came to wait for it.
+                    self._go_on(run, replace(wait, attempt=event.attempt), event.at)
             case StepWoken():
                 self.waits.woke(event)
+            case StepTokenIssued():
+                self.waits.issue(event)
+            case RunCancelRequested():
+                self.waits.close_all(run.id, event.at)
             case RunWaiting() if self.waits.open_in(run.id) == event.steps:
                 run.park()
                 timeout = event.timeout
@@ -253,15 +292,22 @@ class History:
             case _:
                 pass  # A step was woken meanwhile: the run goes on.
 
-    def _wake(self, run: RunLog, wait: Wait, now: datetime) -> StepWoken:
-        event = StepWoken(now, run.id, *wait.step, wait.attempt, wait.name)
-        run.add(event)
+    def _go_on(self, run: RunLog, wait: Wait, now: datetime) -> Event:
+        """What becomes of a step whose wait is over, and of its run if that is parked."""
+        event: Event
+        if wait.status == "answered":
+            by = wait.answer.get("by") if wait.kind == "approval" and wait.answer else None
+            event = StepWoken(now, run.id, *wait.step, wait.attempt, wait.name, by)
+            run.add(event)
+        else:
+            event = denied(wait, now)
+            self._add(run, event)
         if run.unpark():
             self.waits.unpark(run.id)
         return event
 
 
-_ABOUT_WAITS: Final = frozenset({StepWaiting, StepWoken, RunWaiting})
+_ABOUT_WAITS: Final = frozenset({StepWaiting, StepWoken, StepTokenIssued, RunWaiting, RunCancelRequested})
 
 
 def _by_arrival(run: RunLog) -> tuple[int, str]:

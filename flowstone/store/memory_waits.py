@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from flowstone.store.json_safe import json_safe
-from flowstone.store.waits import Expired, Waits
+from flowstone.store.waits import Answered, Expired, Waits
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Coroutine, Mapping, Sequence
+    from collections.abc import Callable, Collection, Coroutine, Sequence
     from datetime import datetime
 
-    from flowstone.runs.events import Event, StepWoken
+    from flowstone.assets.waiting import Answers
+    from flowstone.runs.events import Event, StepFailed, StepWoken
     from flowstone.runs.records import StepKey
-    from flowstone.runs.waits import Wait
+    from flowstone.runs.waits import Wait, WaitStatus
     from flowstone.store.history import History
 
 __all__ = ["MemoryWaits"]
@@ -37,20 +37,28 @@ class MemoryWaits(Waits):
         self._history = history
         self._change = change
 
-    async def answer(self, run_id: str, step: StepKey, name: str, answer: Any, *, now: datetime) -> Wait:
-        answer = json_safe(answer)
-        operation = ["answer", run_id, *step, name, answer, now.isoformat()]
-        wait: Wait = await self._change(
-            operation, lambda: self._history().answer(run_id, step, name, answer, now)
+    async def answer(
+        self,
+        run_id: str,
+        step: StepKey,
+        name: str,
+        answer: Any,
+        *,
+        now: datetime,
+        status: WaitStatus = "answered",
+    ) -> Answered:
+        operation = ["answer", run_id, *step, name, answer, now.isoformat(), status]
+        wait, event = await self._change(
+            operation, lambda: self._history().answer(run_id, step, name, answer, now, status)
         )
-        return wait
+        return Answered(wait, event)
 
-    async def answers(self, run_id: str, step: StepKey) -> Mapping[str, Any]:
+    async def answers(self, run_id: str, step: StepKey) -> Answers:
         return self._history().waits.answers(run_id, step)
 
-    async def woken(self, run_id: str, *, after: int) -> Sequence[tuple[int, StepWoken]]:
+    async def woken(self, run_id: str, *, after: int) -> Sequence[tuple[int, StepWoken | StepFailed]]:
         found = self._history().find(run_id)
-        return [] if found is None else found.log.woken(after)
+        return [] if found is None else found.log.after_waits(after)
 
     async def waiting(self, step: StepKey | None = None) -> bool:
         return self._history().waits.waiting(step)
@@ -63,3 +71,14 @@ class MemoryWaits(Waits):
             woken = await self._change(operation, lambda: self._history().expire(now, runs, _MOST))
             first = self._history().waits.next_deadline(runs)
         return Expired(woken, None if first is None else max(0.0, (first - now).total_seconds()))
+
+    async def approval(self, id: str) -> Wait | None:  # noqa: A002 - the public word
+        return self._history().waits.approval(id)
+
+    async def approvals(
+        self, statuses: Collection[WaitStatus] = (), *, asset: str | None = None, limit: int = 100
+    ) -> Sequence[Wait]:
+        return self._history().waits.approvals(statuses, asset, limit)
+
+    async def of_token(self, hashed: str) -> Wait | None:
+        return self._history().waits.of_token(hashed)

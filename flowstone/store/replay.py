@@ -10,7 +10,7 @@ time what comes of it: what was refused when it was asked is refused again when 
     ["add", set name, [key, ...]]           add_partitions
     ["remove", set name, [key, ...]]        remove_partitions
     ["prune", versions, runs]               prune
-    ["answer", run id, asset, key, name, answer, now]   answer
+    ["answer", run id, asset, key, name, answer, now, status]   answer
     ["expire", now, [run id, ...] or null, how many]    expire
 
     ["closed"]                              close; so that a line that was last is missed when it is removed
@@ -21,7 +21,8 @@ Compaction replaces them by what is left of their effects, a summary that is tru
     ["kept", run, number, arrival]                      a run, the number of the first event kept, and its place
     ["steps", run id, [record or [asset, key], ...]]    its records; a pair means the one in that timeline
     ["log", run id, [event or [asset, key], ...]]       its events; a pair means what the step's record says
-    ["waits", run id, deadline or null, [wait, ...]]    what it waits for, and when its timeout is over
+    ["waits", run id, deadline or null, [wait, ...], [[asset, key, name, hash], ...]]
+                                        what it waits for, when its timeout is over, and the tokens of signals
     ["summary"]                                         all of it has been read
 """
 
@@ -48,6 +49,7 @@ if TYPE_CHECKING:
 
     from flowstone.runs.events import Event
     from flowstone.runs.records import Materialization
+    from flowstone.runs.waits import WaitStatus
     from flowstone.store.run_log import RunLog
 
 __all__ = ["Operation", "Replay"]
@@ -126,9 +128,19 @@ class Replay:
         self.facts += 1
         return partial(self.history.prune, versions, runs)
 
-    def _answer(self, run_id: str, asset: str, key: str | None, name: str, answer: Any, now: str) -> _Command:
+    def _answer(
+        self,
+        run_id: str,
+        asset: str,
+        key: str | None,
+        name: str,
+        answer: Any,
+        now: str,
+        status: WaitStatus = "answered",
+    ) -> _Command:
         self.facts += 1
-        return partial(self.history.answer, run_id, (asset, key), name, answer, datetime.fromisoformat(now))
+        at = datetime.fromisoformat(now)
+        return partial(self.history.answer, run_id, (asset, key), name, answer, at, status)
 
     def _expire(self, now: str, runs: list[str] | None, limit: int = _ALL) -> _Command:
         self.facts += 1
@@ -152,10 +164,15 @@ class Replay:
         run = self._run(run_id)
         return partial(run.restore_log, [self._entry(run, entry) for entry in entries])
 
-    def _restore_waits(self, run_id: str, deadline: str | None, waits: list[Any]) -> _Command:
+    def _restore_waits(
+        self, run_id: str, deadline: str | None, waits: list[Any], tokens: list[Any] | None = None
+    ) -> _Command:
         self.facts += len(waits)
         timeout = None if deadline is None else datetime.fromisoformat(deadline)
-        return partial(self.history.restore_waits, run_id, [decode_wait(data) for data in waits], timeout)
+        given = [(asset, key, name, hashed) for asset, key, name, hashed in tokens or ()]
+        return partial(
+            self.history.restore_waits, run_id, [decode_wait(data) for data in waits], timeout, given
+        )
 
     def _mark(self) -> _Command:
         return _nothing

@@ -23,9 +23,11 @@ from flowstone.runs.events import (
     RunStarted,
     RunWaiting,
     StepFailed,
+    StepKept,
     StepRetried,
     StepStarted,
     StepSucceeded,
+    StepTokenIssued,
     StepWaiting,
     StepWoken,
 )
@@ -46,7 +48,16 @@ __all__ = ["OF_ATTEMPT", "RunLog", "check_together", "dated"]
 _OF_RUN: Final = (RunQueued, RunStarted, RunWaiting, RunCancelRequested, RunFinished)
 _SUCCEEDED: Final = Status.SUCCEEDED  # To look it up in the enum takes 90 ns.
 # Said by an attempt or about this very one, so fenced by its number; other endings are the run's own decision.
-OF_ATTEMPT: Final = (StepStarted, StepSucceeded, StepFailed, StepRetried, StepWaiting, StepWoken)
+OF_ATTEMPT: Final = (
+    StepStarted,
+    StepSucceeded,
+    StepFailed,
+    StepRetried,
+    StepWaiting,
+    StepWoken,
+    StepKept,
+    StepTokenIssued,
+)
 
 
 class RunLog:

@@ -10,7 +10,15 @@ from dataclasses import replace
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
-from flowstone.runs.events import RunCancelRequested, RunQueued, StepRetried, StepWaiting, StepWoken
+from flowstone.runs.events import (
+    RunCancelRequested,
+    RunQueued,
+    StepKept,
+    StepRetried,
+    StepTokenIssued,
+    StepWaiting,
+    StepWoken,
+)
 from flowstone.store.event_log import ENDINGS
 from flowstone.store.json_safe import json_safe, safe_text
 
@@ -96,6 +104,8 @@ _CHANGES: Final[Mapping[type[Any], Callable[[Any], Any]]] = MappingProxyType(
         StepRetried: lambda event: replace(event, failure=_failure(event.failure)),
         StepWaiting: _named,
         StepWoken: _named,
+        StepKept: _named,
+        StepTokenIssued: _named,
         RunCancelRequested: lambda event: replace(event, reason=safe_text(event.reason)),
         RunQueued: lambda event: replace(event, request=_request(event.request)),
     }

@@ -64,9 +64,10 @@ def _run(run: RunLog, shared: set[int]) -> Iterator[Operation]:
 def _waits(history: History, run_id: str) -> Iterator[Operation]:
     timeout = history.waits.timeout_of(run_id)
     deadline = None if timeout is None else timeout.isoformat()
+    tokens = [list(token) for token in history.waits.tokens_of(run_id)]
     for waits in _chunks(list(history.waits.of_run(run_id))):
-        yield ["waits", run_id, deadline, [encode_wait(wait) for wait in waits]]
-        deadline = None
+        yield ["waits", run_id, deadline, [encode_wait(wait) for wait in waits], tokens]
+        deadline, tokens = None, []
 
 
 def _step(record: Materialization, shared: set[int]) -> Any:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from heapq import heappop, heappush
+from dataclasses import replace
+from heapq import heappop, heappush, nlargest
 from itertools import islice
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from flowstone.assets.partition_labels import step_label
 from flowstone.runs.waits import Wait
@@ -14,19 +15,27 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator
     from datetime import datetime
 
-    from flowstone.runs.events import StepWaiting, StepWoken
+    from flowstone.runs.events import StepKept, StepTokenIssued, StepWaiting, StepWoken
     from flowstone.runs.records import StepKey
     from flowstone.runs.waits import WaitStatus
 
 __all__ = ["WaitLedger"]
 
 _Place: TypeAlias = "tuple[StepKey, str]"  # What a run's waits are told apart by.
+_LEFT: Final = frozenset({"open", "early"})  # For somebody to answer.
+_SHOWN: Final = frozenset({"approval", "signal"})  # Also when their run is over.
 
 
 class WaitLedger:
-    """The waits of unfinished runs, and when the timeouts of parked runs are over."""
+    """The waits of unfinished runs, and when the timeouts of parked runs are over.
+
+    Approvals and signals of finished runs stay until the run is forgotten, for whoever asks what became of them.
+    """
 
     def __init__(self) -> None:
+        self._approvals: dict[str, tuple[str, _Place]] = {}  # By id.
+        self._tokens: dict[str, tuple[str, _Place]] = {}  # By hash.
+        self._issued: dict[str, list[str]] = {}  # Run -> hashes of its tokens.
         self._of_run: dict[str, dict[StepKey, dict[str, Wait]]] = {}
         self._open: dict[str, int] = {}  # Run -> open waits.
         self._steps: dict[StepKey, int] = {}  # Step -> open waits, in whichever runs.
@@ -37,11 +46,29 @@ class WaitLedger:
 
     # Changes ------------------------------------------------------------------------------------------------
 
-    def ask(self, event: StepWaiting) -> None:
-        """An attempt waits; the same wait, asked for again, stays as it is."""
+    def ask(self, event: StepWaiting) -> Wait:
+        """An attempt waits; the same wait, asked for again, stays as it is, as does one that was answered early."""
+        place = (event.run_id, event.asset, event.partition_key, event.name)
+        known = self.find(event.run_id, (event.asset, event.partition_key), event.name)
+        if known is not None and known.status != "early":
+            return known
+        wait = Wait(*place, event.waits_for, event.attempt, event.at, event.deadline, about=event.about)
+        self._add(wait)
+        return wait
+
+    def keep(self, event: StepKept) -> None:
+        """A function did something once; what it was called first is what it stays."""
+        place = (event.run_id, event.asset, event.partition_key, event.name)
         if self.find(event.run_id, (event.asset, event.partition_key), event.name) is None:
-            place = (event.run_id, event.asset, event.partition_key, event.name)
-            self._add(Wait(*place, event.waits_for, event.attempt, event.at, event.deadline))
+            self._add(Wait(*place, "once", event.attempt, event.at, None, "answered", event.value, event.at))
+
+    def issue(self, event: StepTokenIssued) -> None:
+        """A token was handed out, by which a step will be, or is, or was to be sent a signal."""
+        step = (event.asset, event.partition_key)
+        if self.find(event.run_id, step, event.name) is None:
+            place = (event.run_id, *step, event.name)
+            self._add(Wait(*place, "signal", event.attempt, event.at, status="early"))
+        self._issue(event.run_id, step, event.name, event.hash)
 
     def woke(self, event: StepWoken) -> None:
         """A step was woken otherwise than by an answer to its wait."""
@@ -50,13 +77,18 @@ class WaitLedger:
             self.close(wait, "answered", None, event.at)
 
     def close(self, wait: Wait, status: WaitStatus, answer: Any, at: datetime) -> Wait:
-        """End an open wait."""
-        place = (wait.run_id, *wait.step, wait.name)
-        closed = Wait(*place, wait.kind, wait.attempt, wait.asked_at, wait.deadline, status, answer, at)
+        """End a wait."""
+        closed = replace(wait, status=status, answer=answer, answered_at=at)
         self._of_run[wait.run_id][wait.step][wait.name] = closed
-        self._open[wait.run_id] -= 1
-        self._leave(wait)
+        if wait.status == "open":
+            self._open[wait.run_id] -= 1
+            self._leave(wait)
         return closed
+
+    def close_all(self, run_id: str, at: datetime) -> None:
+        """A run is to stop: nobody answers what is left of its waits."""
+        for wait in [wait for wait in self.of_run(run_id) if wait.status in _LEFT]:
+            self.close(wait, "cancelled", None, at)
 
     def park(self, run_id: str, deadline: datetime | None) -> None:
         """A run is parked, and its timeout is over at this instant."""
@@ -68,20 +100,40 @@ class WaitLedger:
         """A run is parked no more."""
         self._timeouts.pop(run_id, None)
 
-    def forget(self, run_id: str) -> None:
+    def finish(self, run_id: str, at: datetime) -> None:
         """A run has finished: nobody will wait for anything in it."""
-        if run_id in self._of_run:
-            for wait in self.of_run(run_id):
-                if wait.status == "open":
-                    self._leave(wait)
+        if run_id not in self._of_run:
+            return
+        self.close_all(run_id, at)
+        kept = {
+            step: shown
+            for step, waits in self._of_run[run_id].items()
+            if (shown := {name: wait for name, wait in waits.items() if wait.kind in _SHOWN})
+        }
+        if kept:
+            self._of_run[run_id] = kept
+        else:
             del self._of_run[run_id]
-            self._open.pop(run_id, None)
-            self._timeouts.pop(run_id, None)
+        self._open.pop(run_id, None)
+        self._timeouts.pop(run_id, None)
 
-    def restore(self, waits: Iterable[Wait]) -> None:
-        """Take over waits of a former life."""
+    def forget(self, run_id: str) -> None:
+        """Nobody asks for a finished run any more."""
+        for waits in self._of_run.pop(run_id, {}).values():
+            for wait in waits.values():
+                if wait.kind == "approval":
+                    del self._approvals[wait.id]
+        for hashed in self._issued.pop(run_id, ()):
+            del self._tokens[hashed]
+
+    def restore(
+        self, run_id: str, waits: Iterable[Wait], tokens: Iterable[tuple[str, str | None, str, str]]
+    ) -> None:
+        """Take over waits of a run's former life, and tokens: asset, key and name of the wait, and the hash."""
         for wait in waits:
             self._add(wait)
+        for asset, key, name, hashed in tokens:
+            self._issue(run_id, (asset, key), name, hashed)
 
     def take_due(
         self, now: datetime, runs: Collection[str] | None, limit: int
@@ -145,10 +197,10 @@ class WaitLedger:
         """One wait, or None."""
         return self._of_run.get(run_id, {}).get(step, {}).get(name)
 
-    def open_one(self, run_id: str, step: StepKey, name: str, now: datetime) -> Wait:
-        """An open wait that may be answered. Raises `StaleWrite` if there is none."""
+    def answerable(self, run_id: str, step: StepKey, name: str, now: datetime) -> Wait:
+        """A wait that may be answered. Raises `StaleWrite` if there is none."""
         wait = self.find(run_id, step, name)
-        if wait is None or wait.status != "open":
+        if wait is None or wait.status not in _LEFT:
             state = "is not there" if wait is None else f"is {wait.status}"
             raise StaleWrite(f"the wait {name!r} of {step_label(*step)} in run {run_id} {state}")
         if wait.deadline is not None and wait.deadline <= now:
@@ -170,10 +222,36 @@ class WaitLedger:
         """When the timeout of a parked run is over."""
         return self._timeouts.get(run_id)
 
-    def answers(self, run_id: str, step: StepKey) -> dict[str, Any]:
-        """The answers that a step has, by name."""
+    def answers(self, run_id: str, step: StepKey) -> dict[str, tuple[str, Any]]:
+        """The answers that a step has, by name, each with the kind of its wait."""
         waits = self._of_run.get(run_id, {}).get(step, {})
-        return {name: wait.answer for name, wait in waits.items() if wait.status != "open"}
+        return {name: (wait.kind, wait.result) for name, wait in waits.items() if wait.status == "answered"}
+
+    def approval(self, id: str) -> Wait | None:  # noqa: A002 - the public word
+        """The wait of an approval, or None."""
+        return self._placed(self._approvals.get(id))
+
+    def approvals(self, statuses: Collection[WaitStatus], asset: str | None, limit: int) -> list[Wait]:
+        """Waits for approval, the newest first."""
+        waits = (self._placed(place) for place in reversed(self._approvals.values()))
+        found = (
+            wait
+            for wait in waits
+            if wait is not None
+            and (not statuses or wait.status in statuses)
+            and (asset is None or wait.asset == asset)
+        )
+        return nlargest(limit, found, key=lambda wait: wait.asked_at)
+
+    def of_token(self, hashed: str) -> Wait | None:
+        """The wait that a token is for, or None."""
+        return self._placed(self._tokens.get(hashed))
+
+    def tokens_of(self, run_id: str) -> Iterator[tuple[str, str | None, str, str]]:
+        """The tokens of a run: asset, key and name of the wait, and the hash."""
+        for hashed in self._issued.get(run_id, ()):
+            _, ((asset, key), name) = self._tokens[hashed]
+            yield asset, key, name, hashed
 
     def waiting(self, step: StepKey | None) -> bool:
         """Whether the step waits, in any run; or, without one, whether any step does."""
@@ -181,7 +259,16 @@ class WaitLedger:
 
     # Parts --------------------------------------------------------------------------------------------------
 
+    def _issue(self, run_id: str, step: StepKey, name: str, hashed: str) -> None:
+        self._tokens[hashed] = run_id, (step, name)
+        self._issued.setdefault(run_id, []).append(hashed)
+
+    def _placed(self, place: tuple[str, _Place] | None) -> Wait | None:
+        return None if place is None else self.find(place[0], *place[1])
+
     def _add(self, wait: Wait) -> None:
+        if wait.kind == "approval":
+            self._approvals[wait.id] = wait.run_id, (wait.step, wait.name)
         self._of_run.setdefault(wait.run_id, {}).setdefault(wait.step, {})[wait.name] = wait
         if wait.status == "open":
             self._open[wait.run_id] = self._open.get(wait.run_id, 0) + 1

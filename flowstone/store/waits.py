@@ -1,8 +1,13 @@
 """The port to what steps wait for: asked by an attempt, answered by somebody else, once.
 
-A wait comes into being with the event that says so (`StepWaiting`), and is closed with its run. Of several who
-answer it one succeeds: the store compares and sets. The answer, the event that wakes the step (`StepWoken`) and,
-where nobody drives the run, the return of the run to where runs are taken up are one write: all of it or nothing.
+A wait comes into being with the event that says so (`StepWaiting`), and is closed with its run, or when that is to
+be cancelled. Of several who answer it one succeeds: the store compares and sets. The answer, the event that wakes
+the step (`StepWoken`) or ends it (`StepFailed`) and, where nobody drives the run, the return of the run to where
+runs are taken up are one write: all of it or nothing.
+
+By a token (`StepTokenIssued`) a signal may come before its step waits for it. It is kept: the event by which the
+step comes to wait for it wakes the step in the same write. What a function did once (`StepKept`) is kept as an
+answer as well.
 
 A run of which nothing is left but such steps is *parked* by `RunWaiting`: its status is `waiting` and nobody owns
 it. If a step was woken meanwhile, that event changes nothing, and the run's owner goes on.
@@ -17,14 +22,29 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping, Sequence
+    from collections.abc import Collection, Sequence
     from datetime import datetime
 
-    from flowstone.runs.events import Event, StepWoken
+    from flowstone.assets.waiting import Answers
+    from flowstone.runs.events import Event, StepFailed, StepWoken
     from flowstone.runs.records import StepKey
-    from flowstone.runs.waits import Wait
+    from flowstone.runs.waits import Wait, WaitStatus
 
-__all__ = ["Expired", "Waits"]
+__all__ = ["Answered", "Expired", "Waits"]
+
+
+@dataclass(frozen=True, slots=True)
+class Answered:
+    """What came of an answer.
+
+    Attributes:
+        wait: The wait, over.
+        event: What woke the step or ended it, if the run is to be gone on with in this process; None if the step
+            did not wait yet.
+    """
+
+    wait: Wait
+    event: Event | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,8 +64,17 @@ class Expired:
 class Waits(Protocol):
     """What steps wait for. Every call may raise `StoreUnavailable`; each is safe to repeat."""
 
-    async def answer(self, run_id: str, step: StepKey, name: str, answer: Any, *, now: datetime) -> Wait:
-        """Answer an open wait, and wake its step.
+    async def answer(
+        self,
+        run_id: str,
+        step: StepKey,
+        name: str,
+        answer: Any,
+        *,
+        now: datetime,
+        status: WaitStatus = "answered",
+    ) -> Answered:
+        """Answer a wait that is open, and wake its step, or have it fail; or one to which a signal comes early.
 
         Args:
             run_id: The run.
@@ -53,20 +82,18 @@ class Waits(Protocol):
             name: The wait's name.
             answer: The answer, as JSON has it.
             now: The instant, for a store without a clock of its own.
-
-        Returns:
-            The wait, answered.
+            status: `answered`, or `rejected`, by which the step fails.
 
         Raises:
             StaleWrite: It is not open: it was answered before, its time is over, its run has finished, or there is
                 no such wait.
         """
 
-    async def answers(self, run_id: str, step: StepKey) -> Mapping[str, Any]:
-        """What the waits of a step of a run were answered with, by name: those that are over, not the open one."""
+    async def answers(self, run_id: str, step: StepKey) -> Answers:
+        """What a step of a run has: the answers to its waits, and what it did once."""
 
-    async def woken(self, run_id: str, *, after: int) -> Sequence[tuple[int, StepWoken]]:
-        """The events of a run that woke steps, with their numbers, those after `after`, in order."""
+    async def woken(self, run_id: str, *, after: int) -> Sequence[tuple[int, StepWoken | StepFailed]]:
+        """What became of steps of a run that waited: the events, with their numbers, after `after`, in order."""
 
     async def waiting(self, step: StepKey | None = None) -> bool:
         """Whether the step waits, in any run; or, without one, whether any step does."""
@@ -78,3 +105,14 @@ class Waits(Protocol):
             now: The instant, for a store without a clock of its own.
             runs: Look at these alone; None: at all. Where one process holds the store.
         """
+
+    async def approval(self, id: str) -> Wait | None:  # noqa: A002 - the public word
+        """The wait for an approval, whatever became of it; None if there is none."""
+
+    async def approvals(
+        self, statuses: Collection[WaitStatus] = (), *, asset: str | None = None, limit: int = 100
+    ) -> Sequence[Wait]:
+        """Waits for approval, the newest first; of these statuses, or of any."""
+
+    async def of_token(self, hashed: str) -> Wait | None:
+        """The wait that the token of this hash is for; None if there is no such token."""

@@ -79,7 +79,9 @@ async def test_of_answers_a_cancel_and_a_deadline_one_wins(database, rounds):
         assert (record.status is Status.CANCELLED) == bool(ended)
         if one or two:
             assert woken
-            assert await stores[3].waits.answers(run_id, STEP) == {"signal": "one" if one else "two"}
+            assert await stores[3].waits.answers(run_id, STEP) == {
+                "signal": ("signal", "one" if one else "two")
+            }
         outcomes["answer" if one or two else "cancel" if ended else "deadline"] += 1
     assert await stores[0].waits.waiting() is False
     for store in stores:

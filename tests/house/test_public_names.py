@@ -11,6 +11,9 @@ import pytest
 
 FLOWSTONE = [
     "AllPartitions",
+    "AlreadyDecided",
+    "Approval",
+    "ApprovalNotFound",
     "Asset",
     "AssetNotFound",
     "Batch",
@@ -19,6 +22,7 @@ FLOWSTONE = [
     "Context",
     "CycleError",
     "DailyPartitions",
+    "Decision",
     "DefinitionError",
     "DependencyNotReady",
     "DuplicateAsset",
@@ -65,6 +69,9 @@ FLOWSTONE = [
     "Stored",
     "Target",
     "TimeOffset",
+    "TokenExpired",
+    "TokenUnknown",
+    "TokenUsed",
     "TypeMismatch",
     "UnknownDependency",
     "ValueNotFound",

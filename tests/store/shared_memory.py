@@ -15,8 +15,6 @@ from dataclasses import dataclass, field, replace
 from datetime import timedelta
 
 from flowstone.errors import StoreUnavailable
-from flowstone.runs import endings
-from flowstone.runs.endings import PlannedStep
 from flowstone.runs.events import (
     RunCancelRequested,
     RunFinished,
@@ -34,7 +32,7 @@ from flowstone.store.history import History
 from flowstone.store.memory import MemoryStore
 from flowstone.store.memory_waits import MemoryWaits
 from flowstone.store.protocol import StaleWrite
-from flowstone.store.waits import Expired
+from flowstone.store.waits import Answered, Expired
 
 __all__ = ["SharedMemory", "SharedMemoryStore"]
 
@@ -119,13 +117,15 @@ class SharedWaits(MemoryWaits):
         super().__init__(lambda: store.shared.history, store._change)
         self._store = store
 
-    async def answer(self, run_id, step, name, answer, *, now):
+    async def answer(self, run_id, step, name, answer, *, now, status="answered"):
         await self._store._pass("answer")
         log = self._store.shared.log(run_id)
         parked = log is not None and log.status is Status.WAITING
-        wait = await super().answer(run_id, step, name, answer, now=self._store.shared.now())
-        self._store._woken(run_id, parked)
-        return wait
+        now = self._store.shared.now()
+        answered = await super().answer(run_id, step, name, answer, now=now, status=status)
+        if answered.event is not None:
+            self._store._woken(run_id, parked)
+        return Answered(answered.wait)
 
     async def expire(self, *, now, runs=None):
         await self._store._pass("expire")
@@ -133,12 +133,7 @@ class SharedWaits(MemoryWaits):
         parked = {log.id for log in shared.unfinished() if log.status is Status.WAITING}
         expired = await super().expire(now=shared.now())
         for run_id in dict.fromkeys(event.run_id for event in expired.woken):
-            if any(
-                isinstance(event, RunCancelRequested) for event in expired.woken if event.run_id == run_id
-            ):
-                self._store._end_parked(run_id)
-            else:
-                self._store._woken(run_id, run_id in parked)
+            self._store._woken(run_id, run_id in parked)
         return Expired((), expired.next)
 
 
@@ -432,16 +427,6 @@ class SharedMemoryStore(MemoryStore):
             self.shared.spent[run_id] = spent + self.shared.clock.monotonic() - since
             self._enqueue(run_id, head.pipeline)
 
-    def _end_parked(self, run_id):
-        head = self.shared.log(run_id).head()
-        at = self.shared.now()
-        for wait in list(self._history.waits.of_run(run_id)):
-            if wait.status == "open":
-                step = PlannedStep(run_id, wait.asset, None, wait.partition_key)
-                self._history.write(endings.cancelled(step, at), head.epoch)
-        self._history.write(RunFinished(at, run_id, head.request.asset, Status.CANCELLED), head.epoch)
-        self.shared.tell(Notification("finished", run_id))
-
     def _enqueue(self, run_id, pipeline):
         self.shared.queue[run_id] = None
         self.shared.tell(Notification("queued", pipeline))
@@ -461,7 +446,9 @@ class SharedMemoryStore(MemoryStore):
         if head.owner is None and head.status is Status.WAITING:
             at = self.shared.now()
             self._history.write(RunCancelRequested(at, run_id, head.request.asset, reason), head.epoch)
-            self._end_parked(run_id)
+            log.unpark()
+            self._history.waits.unpark(run_id)
+            self._woken(run_id, True)
             return
         self.shared.cancels[run_id] = reason
         self.shared.tell(Notification("cancel", run_id))

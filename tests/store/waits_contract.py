@@ -6,8 +6,18 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from flowstone.runs.events import RunCancelRequested, RunStarted, RunWaiting, StepWaiting, StepWoken
+from flowstone.runs.events import (
+    RunCancelRequested,
+    RunStarted,
+    RunWaiting,
+    StepFailed,
+    StepKept,
+    StepTokenIssued,
+    StepWaiting,
+    StepWoken,
+)
 from flowstone.runs.records import Status
+from flowstone.runs.waits import wait_id
 from flowstone.store.protocol import StaleWrite
 from tests.store.facts import end, over, run, start
 
@@ -20,9 +30,20 @@ def now():
     return datetime.now(UTC)
 
 
-def asks(name="nap", *, run_id="run-1", step=STEP, attempt=1, kind="sleep", deadline=None, timeout=None):
+def asks(
+    name="nap",
+    *,
+    run_id="run-1",
+    step=STEP,
+    attempt=1,
+    kind="sleep",
+    deadline=None,
+    timeout=None,
+    about=None,
+):
     """An attempt waits."""
-    return StepWaiting(now(), run_id, *step, attempt, name, kind, deadline, timeout)
+    known_by = wait_id(run_id, *step, name) if kind == "approval" else ""
+    return StepWaiting(now(), run_id, *step, attempt, name, kind, deadline, timeout, known_by, about)
 
 
 def waits(run_id="run-1", steps=1, timeout=None):
@@ -58,10 +79,10 @@ class WaitsContract:
         await waiting_run(place.store)
         before = await place.store.events("run-1")
         answer = {"by": "Ä", "n": [1, None]}
-        wait = await place.store.waits.answer("run-1", STEP, "nap", answer, now=now())
+        wait = (await place.store.waits.answer("run-1", STEP, "nap", answer, now=now())).wait
         assert (wait.status, wait.answer, wait.kind, wait.attempt) == ("answered", answer, "sleep", 1)
         store = await place.reopen()
-        assert await store.waits.answers("run-1", STEP) == {"nap": answer}
+        assert await store.waits.answers("run-1", STEP) == {"nap": ("sleep", answer)}
         assert not await store.waits.waiting()
         record = await store.run("run-1")
         assert (record.status, record.owner) == ("running", None)
@@ -78,7 +99,7 @@ class WaitsContract:
         for name, run_id in (("nap", "run-1"), ("nip", "run-1"), ("nap", "run-9")):
             with pytest.raises(StaleWrite):
                 await place.store.waits.answer(run_id, STEP, name, 2, now=now())
-        assert await place.store.waits.answers("run-1", STEP) == {"nap": 1}
+        assert await place.store.waits.answers("run-1", STEP) == {"nap": ("sleep", 1)}
         assert len(await place.store.waits.woken("run-1", after=0)) == 1
 
     async def test_a_step_may_wait_for_one_thing_after_the_other(self, place):
@@ -91,7 +112,7 @@ class WaitsContract:
         assert (await place.store.run("run-1")).status == "waiting"
         await place.store.waits.answer("run-1", STEP, "other", 5, now=now())
         store = await place.reopen()
-        assert await store.waits.answers("run-1", STEP) == {"nap": None, "other": 5}
+        assert await store.waits.answers("run-1", STEP) == {"nap": ("sleep", None), "other": ("sleep", 5)}
         assert await store.waits.answers("run-1", ("report", "s:1")) == {}
 
     async def test_a_run_of_which_a_step_was_woken_meanwhile_is_not_parked(self, place):
@@ -116,7 +137,7 @@ class WaitsContract:
             "waiting",
             "waiting",
         ]
-        assert await place.store.waits.answers("run-1", STEP) == {"nap": None}
+        assert await place.store.waits.answers("run-1", STEP) == {"nap": ("sleep", None)}
         store = await place.reopen()
         assert 3500 < (await store.waits.expire(now=now())).next <= 3600
         assert len(await store.waits.woken("run-1", after=0)) == 1
@@ -161,6 +182,128 @@ class WaitsContract:
         assert [event.reason for event in asked] == ["timeout"]
         assert (await store.run("run-1")).status in ("running", "cancelled")
         assert (await store.run("run-2")).status == "waiting"
+
+    async def test_a_rejected_approval_ends_its_step(self, place):
+        """In one write: the step has failed, the run is to be gone on with, and nobody decides it again."""
+        await waiting_run(place.store, kind="approval", about={"message": "go?"})
+        answer = {"by": "ada", "reason": "no", "data": None}
+        answered = await place.store.waits.answer("run-1", STEP, "nap", answer, now=now(), status="rejected")
+        assert (answered.wait.status, answered.wait.about) == ("rejected", {"message": "go?"})
+        with pytest.raises(StaleWrite):
+            await place.store.waits.answer("run-1", STEP, "nap", answer, now=now())
+        store = await place.reopen()
+        record = await store.step("run-1", STEP)
+        assert (record.status, record.failure.kind, record.attempt) == ("failed", "rejected", 1)
+        assert record.failure.message == "approval 'nap': rejected by ada: no"
+        head = await store.run("run-1")
+        assert (head.status, head.owner, head.counts) == ("running", None, {"failed": 1})
+        ((_, ended),) = await store.waits.woken("run-1", after=0)
+        assert isinstance(ended, StepFailed)
+        assert await store.waits.answers("run-1", STEP) == {}
+        (wait,) = await store.waits.approvals(["rejected"])
+        assert (wait.answer["by"], (await store.waits.approval(wait.id)).status) == ("ada", "rejected")
+
+    @pytest.mark.parametrize(
+        ("kind", "chosen", "status", "failure"),
+        [
+            ("approval", "fail", "expired", "expired"),
+            ("approval", "reject", "rejected", "rejected"),
+            ("approval", "approve", "answered", None),
+            ("signal", None, "expired", "expired"),
+        ],
+    )
+    async def test_what_nobody_answers_in_time_is_over(self, place, kind, chosen, status, failure):
+        """The step fails, unless the approval says otherwise; a late answer is refused."""
+        about = None if chosen is None else {"on_timeout": chosen}
+        await waiting_run(place.store, kind=kind, deadline=now() - HOUR, about=about)
+        await place.store.waits.expire(now=now())
+        with pytest.raises(StaleWrite):
+            await place.store.waits.answer("run-1", STEP, "nap", 1, now=now())
+        store = await place.reopen()
+        record = await store.step("run-1", STEP)
+        assert (None if record is None else record.failure.kind) == failure
+        assert ("nap" in await store.waits.answers("run-1", STEP)) == (status == "answered")
+        if kind == "approval":
+            assert [wait.status for wait in await store.waits.approvals()] == [status]
+        assert (await store.run("run-1")).status == "running"
+        assert len(await store.waits.woken("run-1", after=0)) == 1
+
+    async def test_what_is_done_once_is_kept_with_the_step(self, place):
+        """The event says only that it is; an attempt that was overtaken says nothing more."""
+        await place.store.create_run(run(owner="node", status=Status.RUNNING))
+        await place.store.write(start())
+        value = {"url": "s3://Ä", "n": [1, None, {"deep": True}]}
+        await place.store.write(StepKept(now(), "run-1", *STEP, 1, "draft", value))
+        assert await place.store.waits.answers("run-1", STEP) == {"draft": ("once", value)}
+        store = await place.reopen()
+        assert await store.waits.answers("run-1", STEP) == {"draft": ("once", value)}
+        kept = [event for _, event in await store.events("run-1") if isinstance(event, StepKept)]
+        assert [(event.name, event.value) for event in kept] == [("draft", None)]
+        await store.write(start(attempt=2))
+        with pytest.raises(StaleWrite):
+            await store.write(StepKept(now(), "run-1", *STEP, 1, "late", 1))
+        await store.write(StepKept(now(), "run-1", *STEP, 2, "draft", "another"))
+        assert await store.waits.answers("run-1", STEP) == {"draft": ("once", value)}
+
+    async def test_a_signal_may_come_before_its_step_waits(self, place):
+        """It is kept, and the step goes on as soon as it comes to wait for it."""
+        await place.store.create_run(run(owner="node", status=Status.RUNNING))
+        await place.store.write(start())
+        await place.store.write(StepTokenIssued(now(), "run-1", *STEP, 1, "bank", "ab" * 32))
+        assert await place.store.waits.of_token("cd" * 32) is None
+        wait = await place.store.waits.of_token("ab" * 32)
+        assert (wait.run_id, wait.step, wait.name, wait.status) == ("run-1", STEP, "bank", "early")
+        answered = await place.store.waits.answer("run-1", STEP, "bank", {"id": 7}, now=now())
+        assert answered.event is None
+        store = await place.reopen()
+        assert (await store.waits.of_token("ab" * 32)).status == "answered"
+        assert await store.waits.woken("run-1", after=0) == []
+        await store.write(start(attempt=2))
+        await store.write(asks("bank", attempt=2, kind="signal", timeout=60.0))
+        await store.write(waits())
+        record = await store.run("run-1")
+        assert (record.owner, record.status == "waiting") == ("node", False)
+        ((_, woken),) = await store.waits.woken("run-1", after=0)
+        assert (woken.name, woken.attempt) == ("bank", 2)
+        assert await store.waits.answers("run-1", STEP) == {"bank": ("signal", {"id": 7})}
+
+    async def test_a_run_that_is_to_be_cancelled_takes_no_answers(self, place):
+        """From the moment that is on record, whoever drives it; nor does a step that has ended."""
+        await waiting_run(place.store, "run-1", kind="approval", about={})
+        await place.store.write(RunCancelRequested(now(), "run-1", "report", "asked"))
+        await place.store.create_run(run("run-2", owner="node", status=Status.RUNNING))
+        await place.store.write(start(run_id="run-2"))
+        await place.store.write(StepTokenIssued(now(), "run-2", *STEP, 1, "bank", "ab" * 32))
+        await place.store.write(end(run_id="run-2", attempt=1))
+        for run_id, name in (("run-1", "nap"), ("run-2", "bank")):
+            with pytest.raises(StaleWrite):
+                await place.store.waits.answer(run_id, STEP, name, 1, now=now())
+        assert [wait.status for wait in await place.store.waits.approvals()] == ["cancelled"]
+
+    async def test_approvals_are_found(self, place):
+        """By status and asset, the newest first; after their run has ended, until that is forgotten."""
+        for number in range(1, 4):
+            await waiting_run(place.store, f"run-{number}", kind="approval", about={"message": f"{number}"})
+        answer = {"by": "ada", "reason": None, "data": 5}
+        await place.store.waits.answer("run-2", STEP, "nap", answer, now=now())
+        await place.store.write(over("run-2"), 0)
+        await place.store.write(over("run-3", status=Status.CANCELLED), 0)
+        store = await place.reopen()
+        found = await store.waits.approvals()
+        assert [(wait.about["message"], wait.status) for wait in found] == [
+            ("3", "cancelled"),
+            ("2", "answered"),
+            ("1", "open"),
+        ]
+        assert [wait.run_id for wait in await store.waits.approvals(["open"])] == ["run-1"]
+        assert [wait.run_id for wait in await store.waits.approvals(limit=1)] == ["run-3"]
+        assert await store.waits.approvals(asset="other") == []
+        assert len(await store.waits.approvals(["open"], asset="report")) == 1
+        assert found[1].result["by"] == "ada"
+        assert found[1].result["data"] == 5
+        await store.prune(keep_versions=0, keep_runs=0)
+        assert [wait.run_id for wait in await store.waits.approvals()] == ["run-1"]
+        assert await store.waits.approval(found[0].id) is None
 
     async def test_retention_does_not_forget_what_waits(self, place):
         """However old it is; with a finished run its answers go."""

@@ -208,7 +208,7 @@ class RunClient:
         """The caller was cancelled: so is the run, wherever it is."""
         await self._runs.abandon(run)
         if self._remote is not None and run.status is None and self._remote.goes_on(run.error):
-            await self._remote.abandon(run.record.id)
+            await self._remote.abandon(run.record.id, self._runs)
 
     async def ended(self, run_id: str) -> BaseException | None:
         """Return when a run has ended, whoever drives it; with what its only failed step raised, if at hand."""
@@ -241,7 +241,7 @@ class RunClient:
                 return
         record = await self.record(run_id)
         if self._remote is not None and not record.status.terminal:
-            await self._remote.cancel(run_id, reason)
+            await self._remote.cancel(run_id, reason, self._runs)
         elif record.owner is None and not record.status.terminal:
             await self._cancel_parked(record, reason)
 

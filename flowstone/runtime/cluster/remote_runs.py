@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import suppress
+from functools import partial
 from typing import TYPE_CHECKING
 
 from flowstone.assets.partition_keys import decode_partition
@@ -120,28 +121,31 @@ class RemoteRuns:
             if taken is not None:
                 await take_up(self._ctx, runs, self._cluster, taken)
 
-    async def cancel(self, run_id: str, reason: CancelReason) -> None:
+    async def cancel(self, run_id: str, reason: CancelReason, runs: LocalRuns) -> None:
         """Have its owner stop it, and return when it has stopped; stop it here if nobody is there to do that."""
         await self._cluster.request_cancel(run_id, reason)
-        await self.ended(run_id, self._cancel_if_left)
+        await self.ended(run_id, partial(self._cancel_if_left, runs))
 
-    async def _cancel_if_left(self, run: RunRecord) -> None:
+    async def _cancel_if_left(self, runs: LocalRuns, run: RunRecord) -> None:
         """A run whose owner is gone, while no node lives that would take it over, would wait for ever."""
         peers = self._ctx.peers
         if run.owner is not None and not peers.gone(run.owner):
             return
         if any(run.pipeline in watched.node.pipelines for watched in peers.all_alive()):
             return
+        if run.owner is None and runs.open and run.request.asset in self._ctx.snapshot.graph:
+            await self.take_back(run, runs)  # It was parked, and ends as one that is driven here.
+            return
         with suppress(StaleWrite, StoreUnavailable):  # Somebody came to take it; or the next look will do it.
             await cancel_run(self._ctx, run)
 
-    async def abandon(self, run_id: str) -> None:
+    async def abandon(self, run_id: str, runs: LocalRuns) -> None:
         """Cancel a run whose caller was cancelled, and wait until it has stopped, but not for ever."""
         import anyio  # noqa: PLC0415 - only a cancelled caller needs it
 
         limit = self._ctx.settings.cancel_timeout + 2.0
         with anyio.CancelScope(shield=True), anyio.move_on_after(limit), suppress(FlowstoneError):
-            await self.cancel(run_id, "caller")
+            await self.cancel(run_id, "caller", runs)
 
     async def events(self, run_id: str) -> AsyncIterator[Event]:
         """What is recorded of the run, in order, until it has ended; and its progress, if it lives here."""

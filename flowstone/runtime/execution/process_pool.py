@@ -21,16 +21,25 @@ from typing import TYPE_CHECKING, Any
 
 from flowstone.assets.context import Context
 from flowstone.runs.records import Failure
-from flowstone.runtime.execution.guard import outcome_of
+from flowstone.runtime.execution.guard import describe, outcome_of
 from flowstone.runtime.execution.subprocess import Subprocess
 from flowstone.runtime.execution.subprocess_logs import Logged, hear, least_level
-from flowstone.runtime.execution.subprocess_main import Began, Done, Place, Progressed, Request, no_passage
+from flowstone.runtime.execution.subprocess_main import (
+    Began,
+    Done,
+    Noted,
+    Place,
+    Progressed,
+    Request,
+    no_passage,
+)
 from flowstone.threads import Threads
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from flowstone.assets.asset import Asset
+    from flowstone.assets.waiting import Note
     from flowstone.runtime.execution.guard import Outcome
 
 __all__ = ["ProcessPool"]
@@ -229,6 +238,8 @@ class _Work:
                     self._begun = True
                     if self._on_start is not None:
                         self._loop.call_soon_threadsafe(self._on_start)
+                case Noted(note) if self._context is not None:
+                    worker.send(pickle.dumps(_put_down(self._context, note)))
                 case Progressed(fraction, message) if self._context is not None:
                     self._context.progress(fraction, message)
 
@@ -245,6 +256,15 @@ class _Work:
                 f"code ended it."
             )
         return Failure("error", message, retryable=True)
+
+
+def _put_down(context: Context, note: Note) -> str | None:
+    """Put on record what the asset notes; why that failed, if it did."""
+    try:
+        context.put_down(note)
+    except Exception as error:
+        return describe(error, None).message
+    return None
 
 
 def _request(asset: Asset[..., Any], arguments: dict[str, Any]) -> Request:

@@ -26,26 +26,28 @@ from flowstone.assets.asset import Asset
 from flowstone.assets.context import Context
 from flowstone.assets.one_shot import find_one_shot
 from flowstone.assets.output import Output
-from flowstone.errors import IOManagerError
+from flowstone.errors import FlowstoneError, IOManagerError
 from flowstone.frozen import frozen
 from flowstone.runs.records import Failure
 from flowstone.runtime.execution.guard import call, describe
+from flowstone.runtime.execution.note_locks import NoteLocks
 from flowstone.runtime.execution.subprocess_logs import forward_logs
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable
 
     from flowstone.assets.retry import Retry
+    from flowstone.assets.waiting import Answers, Note
     from flowstone.errors import Waiting
     from flowstone.runtime.execution.guard import Outcome
 
-__all__ = ["HEADER", "Began", "Done", "Place", "Progressed", "Request", "main", "no_passage"]
+__all__ = ["HEADER", "Began", "Done", "Noted", "Place", "Progressed", "Request", "main", "no_passage"]
 
 HEADER = 8
 """Bytes of a frame's length, big end first."""
 
 
-ContextFacts: TypeAlias = "tuple[str, Any, str | None, str, int, Mapping[str, Any] | None]"
+ContextFacts: TypeAlias = "tuple[str, Any, str | None, str, int, Answers | None]"
 """Asset, partition, partition key, run id, attempt, answers."""
 
 
@@ -99,6 +101,13 @@ class Progressed:
 
 
 @frozen
+class Noted:
+    """What the asset puts on record; answered by None, or by why that failed."""
+
+    note: Note
+
+
+@frozen
 class Done:
     """The end of a call: its outcome, what the asset noted in `context.metadata`, and what it has to wait for."""
 
@@ -130,8 +139,8 @@ def main() -> None:
     """Serve calls until the other end is gone.
 
     The first frame out is empty and says that the streams are taken. A frame in is a `Request`, answered by
-    `Began`, any number of `Progressed` and `Logged`, and one `Done`; or what `multiprocessing` has to say about the
-    program it belongs to, answered by None or by why that could not be followed.
+    `Began`, any number of `Progressed`, `Logged` and `Noted`, and one `Done`; or what `multiprocessing` has to say
+    about the program it belongs to, answered by None or by why that could not be followed.
     """
     calls, replies = _take_streams()
     lock = threading.Lock()
@@ -161,7 +170,7 @@ def _serve_next(
     if request is None:
         return False
     idle.clear()
-    data = _answer(request, reply)
+    data = _answer(request, reply, requests)
     idle.set()
     with suppress(BrokenPipeError):  # Nobody waits any more; `_listen` ends us.
         reply(data)
@@ -192,7 +201,33 @@ def _listen(calls: BinaryIO, requests: queue.SimpleQueue[bytes | None], idle: th
             os._exit(1)
 
 
-def _answer(data: bytes, reply: Callable[[bytes], None]) -> bytes:
+class _Notes(NoteLocks):
+    """Puts on record by way of the program what the asset notes: it waits on its thread for the answer."""
+
+    on_loop = False
+
+    def __init__(self, reply: Callable[[bytes], None], answers: queue.SimpleQueue[bytes | None]) -> None:
+        super().__init__()
+        self._reply = reply
+        self._answers = answers
+        self._lock = threading.Lock()
+
+    async def write(self, note: Note) -> None:
+        self.write_now(note)
+
+    def write_soon(self, note: Note) -> None:
+        self.write_now(note)
+
+    def write_now(self, note: Note) -> None:
+        with self._lock:
+            self._reply(pickle.dumps(Noted(note)))
+            answer = self._answers.get()  # It takes no other call before this one has ended.
+        problem = "the program is gone" if answer is None else pickle.loads(answer)  # noqa: S301 - as below
+        if problem is not None:
+            raise FlowstoneError(problem)
+
+
+def _answer(data: bytes, reply: Callable[[bytes], None], requests: queue.SimpleQueue[bytes | None]) -> bytes:
     """Make the call. Whatever is wrong with it, what comes back is a frame that can be read."""
     name = "?"
     try:
@@ -201,7 +236,7 @@ def _answer(data: bytes, reply: Callable[[bytes], None]) -> bytes:
             return pickle.dumps(_prepare(request))
         name = request.name
         logging.getLogger().setLevel(request.log_level)
-        function, arguments, context = _call_of(request, reply)
+        function, arguments, context = _call_of(request, reply, requests)
         reply(pickle.dumps(Began()))
         outcome = _lasting(name, call(function, arguments, request.retry), request.retry)
         done = Done(outcome, {}) if context is None else Done(outcome, context.metadata, context.waits_for)
@@ -235,7 +270,7 @@ def _lasting(name: str, outcome: Outcome, retry: Retry | None) -> Outcome:
 
 
 def _call_of(
-    request: Request, reply: Callable[[bytes], None]
+    request: Request, reply: Callable[[bytes], None], requests: queue.SimpleQueue[bytes | None]
 ) -> tuple[Callable[..., Any], dict[str, Any], Context | None]:
     function = _find(request.function) if isinstance(request.function, Place) else request.function
     if request.context is None:
@@ -250,6 +285,7 @@ def _call_of(
         None,  # Resources live in the runtime's process.
         lambda fraction, message: reply(pickle.dumps(Progressed(fraction, message))),
         answers,
+        lambda: _Notes(reply, requests),
     )
     return function, {**request.arguments, parameter: context}, context
 

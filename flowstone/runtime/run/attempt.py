@@ -46,6 +46,7 @@ from flowstone.runtime.execution.guard import (
     outcome_of,
 )
 from flowstone.runtime.run.inputs import load_inputs, needs_of
+from flowstone.runtime.run.notes import AttemptNotes
 from flowstone.store.cluster import Notification
 from flowstone.store.json_safe import json_safe
 from flowstone.store.protocol import StaleWrite, StoreRefused
@@ -56,6 +57,7 @@ if TYPE_CHECKING:
 
     from flowstone.actors import Exit, TaskHandle
     from flowstone.assets.asset import Asset
+    from flowstone.assets.waiting import Answers
     from flowstone.runs.endings import AttemptEnd
     from flowstone.runs.plan import RunPlan
     from flowstone.runs.records import Input
@@ -115,6 +117,7 @@ class Attempt:
     _payload: bytes | None = None
     _child_tasks: ChildTasks | None = None
     _deadline: Deadline | None = None
+    _notes: AttemptNotes | None = None
 
     def __init__(
         self,
@@ -274,10 +277,20 @@ class Attempt:
         if asset.context_parameter is not None:
             arguments[asset.context_parameter] = context
         ok, result = await self._call(arguments)
+        return await self._produced(context, (ok, result))
+
+    async def _produced(
+        self, context: Context | None, outcome: tuple[bool, Any]
+    ) -> StepSucceeded | StepWaiting | Failure:
+        """What came of the function, whose value is stored."""
+        ok, result = outcome
         if context is not None:
-            ok, result = self._noted(context, (ok, result))
+            if self._notes is not None:
+                await self._notes.written()
+            ok, result = self._noted(context, outcome)
         if not ok:
-            return result
+            ended: Failure | StepWaiting = result
+            return ended
         if self._unwanted():
             return Failure("abandoned", "stopped")
         return await self._keep(result)
@@ -306,13 +319,13 @@ class Attempt:
         arguments, self.inputs = await load_inputs(self._ctx, plan, asset, self.partition, needs, self.run_id)
         return arguments
 
-    async def _answers(self) -> Mapping[str, Any] | None:
-        """What waits of the step were answered with; nothing of it can have waited before its first attempt."""
+    async def _answers(self) -> Answers | None:
+        """What the step has of its waits; it can have nothing before its first attempt."""
         if self.number == 1 or self.asset.context_parameter is None:
             return None
         return await self._ctx.store.waits.answers(self.run_id, (self.asset_name, self.key))
 
-    def _context(self, resources: dict[str, Any], answers: Mapping[str, Any] | None) -> Context | None:
+    def _context(self, resources: dict[str, Any], answers: Answers | None) -> Context | None:
         if self.asset.context_parameter is None:
             return None
         return Context(
@@ -324,7 +337,12 @@ class Attempt:
             resources,
             self._progressed,
             answers,
+            self._make_notes,
         )
+
+    def _make_notes(self) -> AttemptNotes:
+        self._notes = AttemptNotes(self._ctx, self)
+        return self._notes
 
     def _noted(self, context: Context, outcome: tuple[bool, Any]) -> tuple[bool, Any]:
         """The outcome, with what the function noted and asked for through its context."""

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import logging
 from contextlib import suppress
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final, TypeAlias
 
 from flowstone.errors import StoreUnavailable
 from flowstone.runs import endings
 from flowstone.runs.endings import PlannedStep
-from flowstone.runs.events import RunFinished, StepRetried, StepStarted, StepWaiting
+from flowstone.runs.events import RunFinished, StepRetried, StepStarted, StepWaiting, StepWoken
 from flowstone.runs.records import Failure, Status
 from flowstone.runtime.execution.guard import describe
 from flowstone.store.protocol import StaleWrite, StoreRefused
@@ -22,6 +22,10 @@ if TYPE_CHECKING:
 __all__ = ["cancel_run", "close_run", "given_up"]
 
 _log = logging.getLogger(__name__)
+
+_Last: TypeAlias = StepStarted | StepRetried | StepWaiting | StepWoken
+_BEGAN: Final = (StepStarted, StepRetried)
+_WAITED: Final = (StepStarted, StepRetried, StepWaiting, StepWoken)
 
 
 async def close_run(ctx: RuntimeContext, record: RunRecord, why: Failure | None = None) -> None:
@@ -63,7 +67,8 @@ async def cancel_run(ctx: RuntimeContext, record: RunRecord) -> None:
     store = ctx.store
     record = await store.claim(record.id, ctx.node, epoch=record.epoch)
     now = ctx.clock.now()
-    stopped = [endings.cancelled(PlannedStep.last(last), now) for last in await _in_flight(ctx, record.id)]
+    left = await _in_flight(ctx, record.id, waiting=True)
+    stopped = [endings.cancelled(PlannedStep.last(last), now) for last in left]
     end = RunFinished(now, record.id, record.request.asset, Status.CANCELLED)
     await ctx.record_many([*stopped, end], record.epoch)
     await _delete_leases(ctx, record)
@@ -81,14 +86,21 @@ def given_up(error: BaseException) -> Failure:
     return Failure("store", str(error)) if isinstance(error, StoreRefused) else describe(error, None)
 
 
-async def _in_flight(ctx: RuntimeContext, run_id: str) -> list[StepStarted | StepRetried]:
-    """The attempts that began and have no end on record, and those that were to be followed by another one."""
-    open_attempts: dict[tuple[str, str | None], StepStarted | StepRetried] = {}
+async def _in_flight(ctx: RuntimeContext, run_id: str, *, waiting: bool = False) -> list[_Last]:
+    """The attempts that began and have no end on record, and those that were to be followed by another one.
+
+    Args:
+        ctx: What the runtime offers.
+        run_id: The run.
+        waiting: Whether steps that wait, or were woken, are among them.
+    """
+    kinds = _WAITED if waiting else _BEGAN
+    open_attempts: dict[tuple[str, str | None], _Last] = {}
     after = 0
     while page := await ctx.store.events(run_id, after=after):
         for number, event in page:
             after = number
-            if isinstance(event, StepStarted | StepRetried):
+            if isinstance(event, kinds):
                 open_attempts[event.asset, event.partition_key] = event
             elif hasattr(event, "materialization") or isinstance(event, StepWaiting):
                 open_attempts.pop((event.asset, event.partition_key), None)

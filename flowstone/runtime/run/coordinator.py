@@ -45,6 +45,7 @@ from flowstone.runs.events import (
     StepCancelled,
     StepFailed,
     StepSkipped,
+    StepWaiting,
 )
 from flowstone.runs.records import Status
 from flowstone.runs.state import RunState
@@ -468,6 +469,8 @@ class RunCoordinator(Driver):
                 self._run.step_failed(attempt.caught if attempt.stopping is None else None)
             attempt.caught = None
             self._obey(self._state.apply(event, attempt.step))
+            if type(event) is StepWaiting and event.waits_for == "signal":
+                self._look_for_woken()  # It may have been there before.
             return
         if isinstance(how, Crashed):
             error = how.error
@@ -511,7 +514,7 @@ class RunCoordinator(Driver):
         if question is not None:
             self._beside("look what was woken", question, self._found_woken)
 
-    def _found_woken(self, found: Sequence[tuple[int, StepWoken]]) -> None:
+    def _found_woken(self, found: Sequence[tuple[int, StepWoken | StepFailed]]) -> None:
         self._recorded(*self._parking.taken(found))
         if self._parking.ask_again:
             self._look_for_woken()

@@ -71,10 +71,10 @@ class MemoryAttempt(Attempt):
             ok, value = await self._call_on_loop(arguments)
         except (asyncio.CancelledError, GeneratorExit) as error:
             return await self._end(self._interrupted(error))
+        if not ok or self._notes is not None or (context is not None and context.waits_for is not None):
+            return await self._conclude(self._produced(context, (ok, value)))
         if context is not None:
-            ok, value = self._noted(context, (ok, value))
-        if not ok:
-            return await self._end(value)
+            self._metadata = dict(context.metadata)
         handle = self.handle
         if self.stopping is not None or self.over or (handle is not None and handle.halt is not None):
             return await self._end(Failure("abandoned", "stopped"))

@@ -14,7 +14,7 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
-from flowstone.runs.events import RunWaiting
+from flowstone.runs.events import RunWaiting, StepFailed
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Sequence
@@ -75,8 +75,8 @@ class Parking:
             self.due = True
             wake()
 
-    def question(self) -> Coroutine[Any, Any, Sequence[tuple[int, StepWoken]]] | None:
-        """Asks the store which steps were woken, if one can have been; one question at a time."""
+    def question(self) -> Coroutine[Any, Any, Sequence[tuple[int, StepWoken | StepFailed]]] | None:
+        """Asks the store which steps wait no more, if one can have waited; one question at a time."""
         if not self._state.waiting:
             return None
         self.ask_again = self._asking
@@ -85,13 +85,18 @@ class Parking:
         self._asking = True
         return self._ctx.store.waits.woken(self._run.record.id, after=max(self._after, self._run.replayed))
 
-    def taken(self, found: Sequence[tuple[int, StepWoken]]) -> tuple[Sequence[StepWoken], Sequence[int]]:
+    def taken(
+        self, found: Sequence[tuple[int, StepWoken | StepFailed]]
+    ) -> tuple[Sequence[StepWoken | StepFailed], Sequence[int]]:
         """The answer: what is to be applied to the state, with the numbers of the steps."""
         self._asking = False
         if found:
             self._after = found[-1][0]
         if self._ctx.store.cluster is not None:  # Else whoever woke them was in this process, and told.
-            self._ctx.learn([event for _, event in found])
+            self._ctx.learn([event for _, event in found], denied=True)
+        for _, event in found:
+            if type(event) is StepFailed:
+                self._run.step_failed(None)
         steps = [self._run.plan.number(event.asset, event.partition_key) for _, event in found]
         known = [(event, step) for (_, event), step in zip(found, steps, strict=True) if step is not None]
         return [event for event, _ in known], [step for _, step in known]

@@ -83,8 +83,9 @@ class Recovery:
         try:
             if self._adopt:
                 await resume(self._ctx, self._runs, record)
-            else:
+            elif record.owner is not None or record.status is not Status.RUNNING:
                 await close_run(self._ctx, record)
+            # Else it was parked, and woken by somebody who does not go on with it: it waits for a worker.
         except StoreUnavailable:
             raise
         except FlowstoneError as error:
@@ -103,7 +104,9 @@ class Recovery:
 
     def _heard(self, notification: Notification) -> None:
         if notification.kind == "woken":
-            self._woken[notification.subject] = None
+            parked = self._runs.parked
+            if parked is None or notification.subject in parked or notification.subject in self._runs.live:
+                self._woken[notification.subject] = None
         elif notification.kind == "look":
             self._reloaded = self._adopt
         self._wake()
@@ -116,7 +119,7 @@ class Recovery:
         try:
             own = None if runs.parked is None else [*runs.parked, *runs.live]
             expired = await ctx.store.waits.expire(now=ctx.clock.now(), runs=own)
-            ctx.learn(expired.woken)
+            ctx.learn(expired.woken, denied=True)
             self._woken.update(dict.fromkeys(event.run_id for event in expired.woken))
             for run_id in tuple(self._woken):
                 if await self._go_on(run_id):

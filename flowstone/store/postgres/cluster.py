@@ -287,7 +287,7 @@ async def _release(connection: Connection, run_id: str, node_id: str) -> None:
 
 
 async def cancel(connection: Connection, run_id: str, reason: str) -> None:
-    """Have a run cancelled, within the caller's transaction; one that nobody drives has ended with that."""
+    """Have a run cancelled, within the caller's transaction; one that was not begun has ended with that."""
     run = await connection.fetchrow(query("lock_run"), run_id)
     if run is None or run["finished"]:
         return
@@ -298,7 +298,11 @@ async def cancel(connection: Connection, run_id: str, reason: str) -> None:
     if run["owner"] is None and run["status"] == "queued":
         await connection.execute(query("cancel_unstarted"), run_id)
     elif run["owner"] is None and run["status"] == "waiting":
-        await connection.execute(query("cancel_parked"), run_id)
+        # Which steps it consists of, only its plan says: whoever takes it up next records them as cancelled.
+        row = await connection.fetchrow(query("unpark"), run_id)
+        await enqueue(connection, run_id, row["pipeline"], row["priority"])
+        await connection.execute(query("tell"), f"queued:{row['pipeline']}")
+        await connection.execute(query("tell"), f"woken:{run_id}")
 
 
 # Rows -------------------------------------------------------------------------------------------------------

@@ -6,25 +6,30 @@ cancel and the parking of the run come one after the other, whoever says them.
 
 from __future__ import annotations
 
+import asyncio
 from typing import TYPE_CHECKING, Any, Final
 
 from flowstone.assets.partition_labels import step_label
+from flowstone.runs import endings
 from flowstone.runs.waits import Wait
-from flowstone.store.json_safe import json_safe
+from flowstone.store.postgres.batch import Write, arguments, refusal
 from flowstone.store.postgres.cluster import cancel
 from flowstone.store.postgres.columns import event_of
 from flowstone.store.postgres.queue import enqueue_all
 from flowstone.store.postgres.sql import query
 from flowstone.store.postgres.texts import from_json, key_of, key_text, to_json
 from flowstone.store.protocol import StaleWrite
-from flowstone.store.waits import Expired, Waits
+from flowstone.store.sanitise import sanitised
+from flowstone.store.waits import Answered, Expired, Waits
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping, Sequence
+    from collections.abc import Collection, Sequence
     from datetime import datetime
     from random import Random
 
+    from flowstone.assets.waiting import Answers
     from flowstone.runs.records import StepKey
+    from flowstone.runs.waits import WaitStatus
     from flowstone.store.postgres.database import Connection, Database
 
 __all__ = ["PostgresWaits"]
@@ -44,30 +49,56 @@ class PostgresWaits(Waits):
         self._database = database
         self._random = random
 
-    async def answer(self, run_id: str, step: StepKey, name: str, answer: Any, *, now: datetime) -> Wait:
+    async def answer(
+        self,
+        run_id: str,
+        step: StepKey,
+        name: str,
+        answer: Any,
+        *,
+        now: datetime,
+        status: WaitStatus = "answered",
+    ) -> Answered:
         del now  # The database has a clock.
         request = f"{self._random.getrandbits(128):032x}"
         wait = (run_id, step[0], key_text(step[1]), name)
-        text = to_json(json_safe(answer))
         row = await self._database.transact(
-            "answer a wait", lambda connection: _answer(connection, wait, text, request)
+            "answer a wait", lambda connection: _answer(connection, wait, to_json(answer), request, status)
         )
         if row is None:
             (row,) = await self._database.fetch("wait", *wait) or (None,)
             if row is None or row["answered_by"] != request:
                 state = "is not there" if row is None else f"is {row['status']}"
-                if row is not None and row["status"] == "open":
-                    state = f"is over since {row['deadline']}, or its run is"
+                if row is not None and row["status"] in {"open", "early"}:
+                    state = f"is over since {row['deadline']}, or its step or its run is"
                 raise StaleWrite(f"the wait {name!r} of {step_label(*step)} in run {run_id} {state}")
-        return _wait(row)
+        return Answered(_wait(row))
 
-    async def answers(self, run_id: str, step: StepKey) -> Mapping[str, Any]:
+    async def answers(self, run_id: str, step: StepKey) -> Answers:
         rows = await self._database.fetch("wait_answers", run_id, step[0], key_text(step[1]))
-        return {row["name"]: _value(row["answer"]) for row in rows}
+        waits = [_wait(row) for row in rows]
+        return {wait.name: (wait.kind, wait.result) for wait in waits}
 
     async def woken(self, run_id: str, *, after: int) -> Sequence[tuple[int, Any]]:
         rows = await self._database.fetch("woken", run_id, after)
         return [(row["number"], event_of(row)) for row in rows]
+
+    async def approval(self, id: str) -> Wait | None:  # noqa: A002 - the public word
+        rows = await self._database.fetch("approval", id)
+        return _wait(rows[0]) if rows else None
+
+    async def approvals(
+        self, statuses: Collection[WaitStatus] = (), *, asset: str | None = None, limit: int = 100
+    ) -> Sequence[Wait]:
+        if tuple(statuses) == ("open",):
+            rows = await self._database.fetch("pending_approvals", asset, max(0, limit))
+        else:
+            rows = await self._database.fetch("approvals", list(statuses), asset, max(0, limit))
+        return [_wait(row) for row in rows]
+
+    async def of_token(self, hashed: str) -> Wait | None:
+        rows = await self._database.fetch("wait_of_token", hashed)
+        return _wait(rows[0]) if rows else None
 
     async def waiting(self, step: StepKey | None = None) -> bool:
         if step is None:
@@ -89,13 +120,15 @@ class PostgresWaits(Waits):
 # Transactions -----------------------------------------------------------------------------------------------
 
 
-async def _answer(connection: Connection, wait: tuple[str, str, str, str], answer: str, request: str) -> Any:
+async def _answer(
+    connection: Connection, wait: tuple[str, str, str, str], answer: str, request: str, status: WaitStatus
+) -> Any:
     run = await connection.fetchrow(query("lock_run"), wait[0])
     if run is None or run["finished"]:
         return None
-    row = await connection.fetchrow(query("answer_wait"), *wait, answer, request)
-    if row is not None:
-        await _wake(connection, [row])
+    row = await connection.fetchrow(query("answer_wait"), *wait, answer, request, status)
+    if row is not None and row["before"] == "open":
+        await _go_on(connection, [_wait(row)])
     return row
 
 
@@ -103,22 +136,50 @@ async def _expire(connection: Connection, due: Sequence[str]) -> None:
     await connection.fetch(query("lock_runs"), due)
     ended = await connection.fetch(query("expire_waits"), due, _MOST)
     overdue = dict.fromkeys(row["run_id"] for row in ended if row["kind"] == "timeout")
-    await _wake(connection, [row for row in ended if row["run_id"] not in overdue])
+    await _go_on(connection, [_wait(row) for row in ended if row["run_id"] not in overdue])
     for run_id in overdue:
         await cancel(connection, run_id, "timeout")
 
 
-async def _wake(connection: Connection, waits: Sequence[Any]) -> None:
-    """The steps of these waits go on, and runs that are parked no more are put in the queue."""
+async def _go_on(connection: Connection, waits: Sequence[Wait]) -> None:
+    """What becomes of steps whose waits are over; runs that are parked no more are put in the queue.
+
+    A step goes on, or has failed with that. All is written by the transaction in which the waits ended.
+    """
     if not waits:
         return
-    names = ("run_id", "asset", "key", "attempt", "name")
-    woken = await connection.fetch(query("wake"), *([row[name] for row in waits] for name in names))
+    for wait in waits:
+        if wait.status != "answered":
+            await _deny(connection, wait)
+    rows = [
+        (
+            wait.run_id,
+            wait.asset,
+            key_text(wait.partition_key),
+            wait.attempt,
+            wait.name,
+            wait.answer.get("by") if wait.kind == "approval" and wait.answer else None,
+            wait.status == "answered",
+        )
+        for wait in waits
+    ]
+    woken = await connection.fetch(query("wake"), *map(list, zip(*rows, strict=True)))
     parked = sorted((row["id"], row["pipeline"], row["priority"]) for row in woken if row["parked"])
     if parked:
         await enqueue_all(connection, parked)
     for pipeline in dict.fromkeys(pipeline for _, pipeline, _ in parked):
         await connection.execute(query("tell"), f"queued:{pipeline}")
+
+
+async def _deny(connection: Connection, wait: Wait) -> None:
+    """Record that a step has failed because of what became of its wait."""
+    assert wait.answered_at is not None
+    event = endings.denied(wait, wait.answered_at)
+    epoch = await connection.fetchval(query("epoch"), wait.run_id)
+    entry = Write.of([sanitised(event)], epoch, asyncio.get_running_loop().create_future())
+    given, *_ = arguments([entry])
+    for row in await connection.fetch(query("record"), "", None, None, *given):
+        raise refusal(row, entry)
 
 
 # Rows -------------------------------------------------------------------------------------------------------
@@ -141,4 +202,5 @@ def _wait(row: Any) -> Wait:
         row["status"],
         _value(row["answer"]),
         row["answered_at"],
+        _value(row["about"]),
     )

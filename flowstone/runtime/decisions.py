@@ -1,0 +1,132 @@
+"""What people and other systems say to steps that wait: approvals and signals."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from flowstone.runtime.client.requests import asset_named, bounded_count, checked_count
+from flowstone.runtime.inspection import Inspection
+from flowstone.store import decisions
+from flowstone.store.cluster import Notification
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from flowstone.runs.waits import Approval, ApprovalStatus
+    from flowstone.store.waits import Answered
+
+__all__ = ["Decisions"]
+
+
+class Decisions(Inspection):
+    """The calls of `Runtime` that answer what steps wait for."""
+
+    async def approvals(
+        self, status: ApprovalStatus | None = "pending", asset: Any = None, limit: int = 100
+    ) -> Sequence[Approval]:
+        """What somebody is to approve, the newest first.
+
+        Args:
+            status: Only those that are `pending`, `approved`, `rejected`, `expired` or `cancelled`; None: all.
+            asset: Only those of this asset: name, `Asset` or decorated function. Default: any.
+            limit: How many at most.
+
+        Raises:
+            AssetNotFound: There is no such asset.
+            ValueError: There is no such status, or `limit` is no positive whole number.
+        """
+        ctx = self._started()
+        name = None if asset is None else asset_named(ctx.snapshot.graph, asset).name
+        most = bounded_count(checked_count("limit", limit))
+        return await decisions.approvals(ctx.store, status, asset=name, limit=most)
+
+    async def approve(
+        self,
+        id: str,  # noqa: A002 - the public word
+        *,
+        by: str,
+        reason: str | None = None,
+        data: Any = None,
+    ) -> Approval:
+        """Approve what a step waits for: it goes on, on whatever node.
+
+        Args:
+            id: The approval's id.
+            by: Who approves.
+            reason: Why, or None.
+            data: What the step is given along, JSON of at most a megabyte.
+
+        Returns:
+            The approval, decided.
+
+        Raises:
+            ApprovalNotFound: There is none of that id.
+            AlreadyDecided: Somebody was faster, or it has expired, or was cancelled with its run.
+            ValueError: `by` is empty, or what is given cannot be kept.
+        """
+        return await self._decide(id, approve=True, by=by, reason=reason, data=data)
+
+    async def reject(
+        self,
+        id: str,  # noqa: A002 - the public word
+        *,
+        by: str,
+        reason: str | None = None,
+    ) -> Approval:
+        """Reject what a step waits for: the step fails with the kind `rejected`.
+
+        Args:
+            id: The approval's id.
+            by: Who rejects.
+            reason: Why, or None.
+
+        Returns:
+            The approval, decided.
+
+        Raises:
+            ApprovalNotFound: There is none of that id.
+            AlreadyDecided: Somebody was faster, or it has expired, or was cancelled with its run.
+            ValueError: `by` is empty, or what is given cannot be kept.
+        """
+        return await self._decide(id, approve=False, by=by, reason=reason, data=None)
+
+    async def signal(self, token: str, payload: Any = None) -> None:
+        """Send a step the signal for which it handed out a token; what comes early is kept.
+
+        Args:
+            token: What `context.signal_token` gave.
+            payload: What `context.signal` returns, JSON of at most a megabyte.
+
+        Raises:
+            TokenUnknown: No step handed it out.
+            TokenUsed: The signal has come before.
+            TokenExpired: The step waits for it no more, or its run has ended.
+            ValueError: The payload cannot be kept.
+        """
+        ctx = self._started()
+        now = ctx.clock.now()
+        self._answered(await decisions.send_signal(ctx.store, token, payload, now=now, sleep=ctx.clock.sleep))
+
+    async def _decide(
+        self,
+        id: str,  # noqa: A002 - as above
+        *,
+        approve: bool,
+        by: str,
+        reason: str | None,
+        data: Any,
+    ) -> Approval:
+        ctx = self._started()
+        now = ctx.clock.now()
+        answered = await decisions.decide(
+            ctx.store, id, approve=approve, by=by, reason=reason, data=data, now=now
+        )
+        self._answered(answered)
+        return decisions.approval_of(answered.wait)
+
+    def _answered(self, answered: Answered) -> None:
+        """Where no other process shares the store, nobody else tells who is to go on."""
+        ctx = self._started()
+        if answered.event is not None and ctx.store.cluster is None:
+            ctx.learn([answered.event], denied=True)
+            ctx.notifications.heard(Notification("woken", answered.wait.run_id))
