@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import time
+from pathlib import Path
 
 from flowstone import Context, Pipeline, StaticPartitions
 
@@ -49,6 +50,30 @@ async def rested(context: Context) -> str:
     await asyncio.sleep(0.02)
     context.sleep("another", 0.5)
     return f"{os.getpid()}:{context.attempt}"
+
+
+def did(what: str) -> None:
+    """Note something where every process finds it."""
+    with Path(os.environ["FLOWSTONE_TEST_DONE"]).open("a") as file:
+        file.write(f"{what}\n")
+
+
+@pipeline.asset(partitions=StaticPartitions(PARTS))
+async def reviewed(context: Context) -> dict:
+    """Does something once, and waits for an approval."""
+    step = f"{context.run_id} {context.partition}"
+
+    async def order() -> int:
+        did(f"calls {step}")
+        await asyncio.sleep(0.02)
+        return os.getpid()
+
+    await context.once("order", order)
+    did(f"acknowledged {step}")
+    await asyncio.sleep(0.02)
+    decision = context.approval("publish")
+    await asyncio.sleep(0.02)
+    return {"data": decision.data, "by": decision.by}
 
 
 @pipeline.asset

@@ -3,92 +3,97 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import signal
+import subprocess
+import sys
 from collections import Counter
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from random import Random
 
 import pytest
 
-from flowstone import Status
-from flowstone.runs.events import RunFinished, RunStarted, RunWaiting, StepStarted, StepWaiting, StepWoken
+from flowstone import AlreadyDecided, Status
+from flowstone.runs.events import RunStarted, RunWaiting, StepStarted, StepWaiting, StepWoken
 from flowstone.runs.records import RunRecord, RunRequest
+from flowstone.runs.waits import wait_id
 from flowstone.store.postgres import PostgresStore
-from flowstone.store.protocol import StaleWrite
 from tests.cluster.pipeline import PARTS
+from tests.cluster.racer import GAP, run_id
 
-FEW, MANY = 60, 300
+FEW, MANY = 100, 2_000
 """Rounds: always, and in the long run."""
 STEP = ("asked", None)
 
 
 async def parked(store, number, deadline):
-    """A run that waits for a signal."""
-    run_id = f"run-{number:04}"
+    """A run that waits for an approval."""
+    run = run_id(number)
     now = datetime.now(UTC)
     request = RunRequest(kind="materialize", asset="asked")
-    await store.create_run(RunRecord(run_id, "works", request, Status.RUNNING, now, owner="nobody"))
+    await store.create_run(RunRecord(run, "works", request, Status.RUNNING, now, owner="nobody"))
+    known_by = wait_id(run, *STEP, "publish")
     await store.write_many(
         [
-            RunStarted(now, run_id, "asked", 1),
-            StepStarted(now, run_id, *STEP, 1),
-            StepWaiting(now, run_id, *STEP, 1, "signal", "signal", deadline),
-            RunWaiting(now, run_id, "asked", 1),
+            RunStarted(now, run, "asked", 1),
+            StepStarted(now, run, *STEP, 1),
+            StepWaiting(now, run, *STEP, 1, "publish", "approval", deadline, None, known_by, {}),
+            RunWaiting(now, run, "asked", 1),
         ]
     )
-    return run_id
 
 
-async def answered(store, run_id, answer):
-    try:
-        await store.waits.answer(run_id, STEP, "signal", answer, now=datetime.now(UTC))
-    except StaleWrite:
-        return False
-    return True
+def racing(*arguments):
+    """A process that races."""
+    command = [sys.executable, "-m", "tests.cluster.racer", *arguments]
+    return subprocess.Popen(command, cwd=Path(__file__).parents[2], stdout=subprocess.PIPE)
+
+
+async def outcomes_of(racers):
+    """What each process that races says of its rounds."""
+    outputs = await asyncio.gather(*(asyncio.to_thread(racer.communicate, None, 300) for racer in racers))
+    return [json.loads(output.splitlines()[-1]) for output, _ in outputs]
 
 
 @pytest.mark.parametrize("rounds", [FEW, pytest.param(MANY, marks=pytest.mark.long)])
-async def test_of_answers_a_cancel_and_a_deadline_one_wins(database, rounds):
-    """Many rounds from four processes' connections, each round at the instant of its deadline."""
-    stores = [PostgresStore(database) for _ in range(4)]
-    for store in stores:
-        await store.open()
-    start = datetime.now(UTC) + timedelta(seconds=1)
-    runs = [
-        await parked(stores[0], n, None if n % 3 == 0 else start + timedelta(milliseconds=15 * n))
-        for n in range(rounds)
-    ]
+async def test_of_four_who_decide_at_once_one_wins(database, rounds):
+    """Approve, reject, expire and cancel come from four processes in the same milliseconds, in each round."""
+    store = PostgresStore(database)
+    await store.open()
+    start = datetime.now(UTC) + timedelta(seconds=6 + rounds * 0.012)
+    for number in range(rounds):
+        due = start + timedelta(seconds=GAP * number)
+        await parked(store, number, None if number % 4 == 0 else due)
+    roles = ("approve", "reject", "expire", "cancel")
+    racers = [racing(database, role, f"{rounds}", start.isoformat()) for role in roles]
+    try:
+        approved, rejected, *_ = await outcomes_of(racers)
+    finally:
+        for racer in racers:
+            racer.kill()
+            racer.wait()
+            racer.stdout.close()
+    await store.waits.expire(now=datetime.now(UTC))
     outcomes = Counter()
-    for number, run_id in enumerate(runs):
-        due = start + timedelta(milliseconds=15 * number - 5)
-        await asyncio.sleep(max(0.0, (due - datetime.now(UTC)).total_seconds()))
-        calls = [
-            answered(stores[0], run_id, "one"),
-            answered(stores[1], run_id, "two"),
-            stores[2].waits.expire(now=datetime.now(UTC)),
-            stores[3].cluster.request_cancel(run_id, "asked"),
-        ]
-        shift = number % 4
-        rotated = await asyncio.gather(*calls[shift:], *calls[:shift])
-        one, two, *_ = rotated[4 - shift :] + rotated[: 4 - shift]
-        woken = await stores[0].waits.woken(run_id, after=0)
-        ended = [event for _, event in await stores[0].events(run_id) if isinstance(event, RunFinished)]
-        record = await stores[0].run(run_id)
-        assert not (one and two)
-        assert len(woken) + len(ended) == 1, (one, two, woken, ended)
-        assert (record.status is Status.CANCELLED) == bool(ended)
-        if one or two:
-            assert woken
-            assert await stores[3].waits.answers(run_id, STEP) == {
-                "signal": ("signal", "one" if one else "two")
-            }
-        outcomes["answer" if one or two else "cancel" if ended else "deadline"] += 1
-    assert await stores[0].waits.waiting() is False
-    for store in stores:
-        await store.close()
-    assert outcomes["answer"]
-    assert outcomes["cancel"]
+    for number in range(rounds):
+        wait = await store.waits.approval(wait_id(run_id(number), *STEP, "publish"))
+        events = [event for _, event in await store.waits.woken(run_id(number), after=0)]
+        record = await store.step(run_id(number), STEP)
+        assert approved[number] == (wait.status == "answered")
+        assert rejected[number] == (wait.status == "rejected")
+        assert len(events) == (wait.status != "cancelled")
+        failed = record.failure.kind if record is not None else None
+        assert failed == (wait.status if wait.status in {"rejected", "expired"} else None)
+        if approved[number] or rejected[number]:
+            assert wait.answer["by"] == ("approve" if approved[number] else "reject")
+        outcomes[wait.status] += 1
+    assert await store.waits.waiting() is False
+    await store.close()
     assert outcomes.total() == rounds
+    assert {"open", "early"}.isdisjoint(outcomes)
+    assert len(outcomes) >= 3, outcomes  # Each of them had its chance.
 
 
 @pytest.mark.parametrize("seed", [0, pytest.param(1, marks=pytest.mark.long)])
@@ -131,3 +136,53 @@ async def test_a_parked_run_wakes_on_a_node_that_was_not_there(works):
         first.send(signal.SIGKILL)
         await works.worker()
         assert (await run.wait(timeout=30)).succeeded[0].attempt >= 3
+
+
+@pytest.mark.parametrize("seed", [0, pytest.param(1, marks=pytest.mark.long)])
+async def test_processes_die_between_asking_deciding_and_waking(works, tmp_path, monkeypatch, seed):
+    """No decision is lost or made twice, and what was done once and acknowledged is never done again."""
+    done = tmp_path / "done"
+    done.touch()
+    monkeypatch.setenv("FLOWSTONE_TEST_DONE", str(done))
+    random = Random(seed)
+    decided = {}
+    await asyncio.gather(works.worker(), works.worker())
+    async with works.node(worker=False) as command:
+        runs = [await command.submit("reviewed", partition=part) for part in PARTS[:8]]
+        runs.append(await command.submit_backfill("reviewed", max_parallel=6))
+
+        async def decide():
+            while True:
+                for approval in await command.approvals():
+                    with suppress(AlreadyDecided):
+                        await command.approve(approval.id, by="ada", data=len(decided))
+                        assert approval.id not in decided
+                        decided[approval.id] = len(decided)
+                await asyncio.sleep(0.05)
+
+        deciding = asyncio.create_task(decide())
+        for _ in range(5):
+            await asyncio.sleep(random.uniform(0.2, 0.8))
+            victim = works.workers[-1 - random.randrange(2)]
+            victim.send(signal.SIGKILL)
+            works.workers.remove(victim)
+            works.workers.insert(0, victim)
+            await works.worker()
+        results = [await run.wait(timeout=90) for run in runs]
+        deciding.cancel()
+        with suppress(asyncio.CancelledError):
+            await deciding
+        values = [await command.load("reviewed", partition=part) for part in PARTS[8:]]
+    assert [len(result.succeeded) for result in results] == [1] * 8 + [len(PARTS)]
+    assert len(decided) == 8 + len(PARTS)
+    assert all(value["data"] in decided.values() for value in values)
+    # A call is followed by the line of its acknowledgement; after that there is none of the same step.
+    acknowledged = set()
+    for line in done.read_text().splitlines():
+        what, *step = line.split()
+        assert not (what == "calls" and tuple(step) in acknowledged), line
+        if what == "acknowledged":
+            acknowledged.add(tuple(step))
+    assert len(acknowledged) == 8 + len(PARTS)
+    for run in runs:
+        assert await works.each_once(run.id)
