@@ -1,6 +1,7 @@
 """A process that says one thing of each of many waits, each at its instant.
 
-`python -m tests.cluster.racer DSN ROLE ROUNDS START`. ROLE is what it says: `approve`, `reject`, `expire` or `cancel`. It prints for which it was first.
+`python -m tests.cluster.racer DSN ROLE ROUNDS START`. ROLE is what it says: `approve`,
+`reject`, `expire` or `cancel`. It prints for which it was first.
 """
 
 from __future__ import annotations
