@@ -11,7 +11,7 @@ from contextlib import contextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
-from flowstone import HourlyPartitions, Pipeline, Run, RunCancelled, Runtime
+from flowstone import Context, HourlyPartitions, Pipeline, Run, RunCancelled, Runtime
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterator
@@ -32,6 +32,12 @@ def pipeline() -> Pipeline:
     @made.asset
     async def stamp() -> float:
         return time.time()
+
+    @made.asset
+    async def approved(context: Context) -> float:
+        began = time.time()
+        context.approval("publish")
+        return began
 
     @made.asset(partitions=hours)
     async def sleeping() -> None:

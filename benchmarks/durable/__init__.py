@@ -10,9 +10,10 @@ BENCHMARKS = (
     "latency",
     "submitting",
     "workers",
+    "waking",
     "adoption",
     "embedded",
     "size",
     "million",
 )
-LOOPLESS = frozenset({"submitting", "workers", "adoption", "embedded", "size", "million"})
+LOOPLESS = frozenset({"submitting", "workers", "waking", "adoption", "embedded", "size", "million"})

@@ -16,6 +16,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Final, Protocol, TypeAlias
 
 from flowstone.assets.partition_keys import decode_partition
+from flowstone.errors import PartitionError
 from flowstone.frozen import frozen
 from flowstone.runs.events import (
     StepCancelled,
@@ -140,7 +141,12 @@ class PlannedStep:
     @classmethod
     def of_wait(cls, wait: Wait) -> PlannedStep:
         """A step that waits."""
-        return cls(wait.run_id, wait.asset, _value(wait.partition_key), wait.partition_key, wait.attempt)
+        key = wait.partition_key
+        try:
+            partition = _value(key)
+        except PartitionError:  # It was made in another way. What waits is to end even so.
+            partition = key
+        return cls(wait.run_id, wait.asset, partition, key, wait.attempt)
 
     @classmethod
     def last(cls, event: StepStarted | StepRetried | StepWaiting | StepWoken) -> PlannedStep:

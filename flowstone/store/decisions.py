@@ -8,13 +8,21 @@ from __future__ import annotations
 
 import asyncio
 import re
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final, get_args
 
 from flowstone.assets.json_values import exact_json
+from flowstone.assets.partition_keys import decode_partition
 from flowstone.assets.waiting import token_hash
-from flowstone.errors import AlreadyDecided, ApprovalNotFound, TokenExpired, TokenUnknown, TokenUsed
+from flowstone.errors import (
+    AlreadyDecided,
+    ApprovalNotFound,
+    PartitionError,
+    TokenExpired,
+    TokenUnknown,
+    TokenUsed,
+)
 from flowstone.runs.waits import Approval, ApprovalStatus
-from flowstone.store.codec import read_partition
 from flowstone.store.protocol import StaleWrite
 
 if TYPE_CHECKING:
@@ -55,7 +63,11 @@ async def approvals(
 def approval_of(wait: Wait) -> Approval:
     """A wait for approval, as people see it."""
     key = wait.partition_key
-    return Approval.of(wait, None if key is None else read_partition(key))
+    partition: Any = key
+    if key is not None:
+        with suppress(PartitionError):  # It was made in another way: then it is all there is to show.
+            partition = decode_partition(key)
+    return Approval.of(wait, partition)
 
 
 async def decide(

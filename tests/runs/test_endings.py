@@ -18,6 +18,7 @@ from flowstone.runs.events import (
     StepWoken,
 )
 from flowstone.runs.records import Failure, Status
+from flowstone.runs.waits import Wait, wait_id
 
 AT = datetime(2026, 1, 2, tzinfo=UTC)
 BEGAN = datetime(2026, 1, 1, tzinfo=UTC)
@@ -62,8 +63,8 @@ def test_an_attempt_that_another_one_follows_has_no_record(event):
 
 def test_a_wait_and_its_end_name_the_same_attempt():
     """The step goes on afterwards."""
-    wait = endings.waiting(STEP, BEGAN, "publish", "approval", AT)
-    assert wait == StepWaiting(BEGAN, "run-1", "raw", "a", 3, "publish", "approval", AT)
+    wait = endings.waiting(STEP, BEGAN, "publish", "signal", AT)
+    assert wait == StepWaiting(BEGAN, "run-1", "raw", "a", 3, "publish", "signal", AT)
     assert endings.woken(wait, AT) == StepWoken(AT, "run-1", "raw", "a", 3, "publish")
 
 
@@ -102,3 +103,30 @@ def test_a_step_under_way_has_no_end():
     """Its record has no instant at which it ended."""
     running = endings.failed(STEP, None, FAILURE).materialization
     assert endings.as_recorded(running, 3) is None
+
+
+def test_an_approval_is_known_by_the_same_id_wherever_it_is_asked_for():
+    """Another step, name or run has another one."""
+    known = endings.waiting(STEP, BEGAN, "publish", "approval", AT, about={"message": "?"})
+    assert known.id == wait_id("run-1", "raw", "a", "publish")
+    assert (
+        len({known.id, *(wait_id("run-1", "raw", *each) for each in [(None, "a"), ("a", "b"), ("", "a")])})
+        == 4
+    )
+
+
+@pytest.mark.parametrize(
+    ("status", "answer", "kind", "words"),
+    [
+        ("rejected", {"by": "ada", "reason": "no"}, "rejected", "approval 'publish': rejected by ada: no"),
+        ("rejected", {"by": "ada", "reason": None}, "rejected", "approval 'publish': rejected by ada"),
+        ("rejected", None, "rejected", "approval 'publish': nobody decided in time"),
+        ("expired", None, "expired", "approval 'publish': nobody decided until 2026-01-02 00:00:00 UTC"),
+    ],
+)
+def test_a_step_that_is_denied_what_it_waits_for_says_by_whom(status, answer, kind, words):
+    """Or that nobody did."""
+    wait = Wait("run-1", "raw", "s:a", "publish", "approval", 2, BEGAN, AT, status, answer, AT)
+    event = endings.denied(wait, AT)
+    failure = event.materialization.failure
+    assert (event.attempt, failure.kind, failure.message, failure.retryable) == (2, kind, words, False)

@@ -187,10 +187,16 @@ def transactions():
             ("lock_run", (RUN_1,), (RUN_2,)),
             (
                 "answer_wait",
-                (RUN_1, "'a'", "''", "'nap'", "'1'", "'x'"),
-                (RUN_2, "'a'", "''", "'nap'", "'1'", "'x'"),
+                (RUN_1, "'a'", "''", "'nap'", "'1'", "'x'", "'answered'"),
+                (RUN_2, "'a'", "''", "'nap'", "'1'", "'x'", "'answered'"),
             ),
-            ("wake", *((texts(each), texts("a"), texts(""), "'{1}'", texts("nap")) for each in RUNS[:2])),
+            (
+                "wake",
+                *(
+                    (texts(each), texts("a"), texts(""), "'{1}'", texts("nap"), texts("x"), "'{true}'")
+                    for each in RUNS[:2]
+                ),
+            ),
             enqueued,
         ),
         "expire": several(
@@ -199,7 +205,15 @@ def transactions():
             (
                 "wake",
                 *(
-                    (texts(*each), texts("a", "a"), texts("", ""), "'{1,1}'", texts("nap", "nap"))
+                    (
+                        texts(*each),
+                        texts("a", "a"),
+                        texts("", ""),
+                        "'{1,1}'",
+                        texts("nap", "nap"),
+                        texts("x", "x"),
+                        "'{true,true}'",
+                    )
                     for each in (RUNS[:2], RUNS[1::-1])
                 ),
             ),
@@ -208,7 +222,7 @@ def transactions():
         "cancel what is parked": several(
             *(
                 (name, (RUN_1, *more), (RUN_2, *more))
-                for name, more in (("lock_run", ()), ("ask_to_cancel", ("'{}'",)), ("cancel_parked", ()))
+                for name, more in (("lock_run", ()), ("ask_to_cancel", ("'{}'",)), ("unpark", ()))
             ),
         ),
         "take one": one("take_one", ("'n1'", RUN_1), ("'n2'", RUN_2)),
