@@ -255,6 +255,8 @@ def test_every_event_has_a_shape():
         events.StepRetried(at(0), "r", "a", None, 1, FAILURE, 0.5),
         events.StepWaiting(at(0), "r", "a", None, 1, "publish", "approval"),
         events.StepWoken(at(0), "r", "a", None, 1, "publish"),
+        events.StepKept(at(0), "r", "a", None, 1, "draft", {"n": [1, None]}),
+        events.StepTokenIssued(at(0), "r", "a", None, 1, "bank", "ab" * 32),
     ]
     assert {encode_event(event)["kind"] for event in made} == kinds
 
