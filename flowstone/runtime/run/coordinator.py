@@ -561,11 +561,10 @@ class RunCoordinator(Driver):
     async def _park(self) -> None:
         """Let go of the run until a step of it is woken; if one was by now, go on."""
         try:
-            parked = await self._parking.park(self._epoch)
+            self._busy = parked = await self._parking.park(self._epoch)
         except (StoreUnavailable, StaleWrite) as error:
             self._give_up(error)
             return
-        self._busy = parked
         if parked:
             self._run.park(moves=self._ctx.store.cluster is not None)
             self._me.stop()
