@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from flowstone.runs.step_states import RUNNING, SUCCEEDED
+from flowstone.runs.step_states import CANCELLED, READY, RUNNING, SUCCEEDED
 from flowstone.runs.window import Window
 from tests.runs.plans import HandPlan, same
 
@@ -67,6 +67,36 @@ def test_more_steps_are_looked_for_when_there_is_room_for_several():
     ended(window, states, 1)
     assert window.due
     assert started(window, states) == [32, 33]
+
+
+def test_an_asset_that_has_moved_at_all_moves_those_downstream():
+    """Although its window is full with one step."""
+    window, states = opened(HandPlan({"a": 3, "b": 3}, {"b": {"a": same}}), 2)
+    assert started(window, states) == [0]
+    assert window.blocked == 1
+    assert ended(window, states, 0) == [3]
+    assert started(window, states) == [1]
+
+
+def test_a_cancelled_run_passes_what_is_not_live_at_once():
+    """Whatever it would have waited for, and what waits or is deferred as well."""
+    window, states = opened(HandPlan({"a": 8, "b": 8}, {"b": {"a": same}}), 8)
+    assert started(window, states) == [0, 1, 2, 3]
+    window.set_aside(3)
+    assert started(window, states) == [4]
+    blocked = window.close()
+    assert sorted(blocked) == [8, 9, 10, 12]
+    assert (window.aside, window.deferred, window.blocked) == (0, 0, 0)
+    for step in [0, 1, 2, 4, *blocked]:
+        states[step] = CANCELLED
+        window.leave(step)
+    passed = []
+    for step, found in window.walk():
+        assert found == READY
+        states[step] = CANCELLED
+        window.leave(step)
+        passed.append(step)
+    assert sorted(passed) == [3, 5, 6, 7, 11, 13, 14, 15]
 
 
 def test_a_step_that_waits_makes_room():
