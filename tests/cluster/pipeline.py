@@ -76,6 +76,12 @@ async def reviewed(context: Context) -> dict:
     return {"data": decision.data, "by": decision.by}
 
 
+@pipeline.asset(partitions=StaticPartitions(PARTS))
+async def reviewed_in_time(context: Context) -> str | None:
+    """Waits for an approval, for less than an hour."""
+    return context.approval("publish", timeout=1800.0).by
+
+
 @pipeline.asset
 async def quick() -> int:
     """Who made it."""

@@ -6,6 +6,8 @@ import signal
 
 import pytest
 
+from flowstone import RunFailed
+from tests.cluster.pipeline import PARTS
 from tests.stepped import make_steppable, step_clock
 
 AN_HOUR = 3600.0
@@ -66,6 +68,29 @@ async def test_a_node_that_dies_when_the_clock_is_stepped_is_found(works, step):
         result = await run.wait(timeout=40)
         assert len(result.failed) == 0
         assert await works.each_once(run.id)
+
+
+async def test_deadlines_are_those_of_the_clock_as_it_is(works):
+    """Set forward, what has passed by it is over within the lease; set back, it is not, and can be decided."""
+    await works.worker()
+    async with works.node(worker=False) as command:
+        first = await command.submit("reviewed_in_time", partition=PARTS[0])
+        await works.until(lambda: asked(command, 1))
+        await step_clock(works.dsn, AN_HOUR)
+        with pytest.raises(RunFailed, match="nobody decided"):
+            await first.wait(timeout=20)
+        second = await command.submit("reviewed_in_time", partition=PARTS[1])
+        await works.until(lambda: asked(command, 1))
+        await step_clock(works.dsn, -2 * AN_HOUR)
+        (approval,) = await command.approvals()
+        await command.approve(approval.id, by="ada")
+        assert len((await second.wait(timeout=20)).succeeded) == 1
+        assert [each.status for each in await command.approvals(None)] == ["approved", "expired"]
+
+
+async def asked(command, count):
+    """Whether so many approvals are pending."""
+    return len(await command.approvals()) == count
 
 
 async def begun(works, run_id, steps=1):

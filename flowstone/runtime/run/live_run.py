@@ -34,6 +34,7 @@ class LiveRun:
         attempts: Its attempts under way, by step; to look at, not to touch.
         error: Why it ended without one: the store failed, or its supervisor gave up.
         claimed: Whether it was taken from others, and may be handed back: nobody in this process started it.
+        taken: Whether this node has just become its owner: its first incarnation need not claim it.
         awaited: Whether somebody in this process waits for it.
         raises: Whether somebody waits who is raised what its steps raise; only then is an exception kept.
         former: Steps on record that its plan does not have: it was planned by other definitions then.
@@ -57,6 +58,7 @@ class LiveRun:
         self.state: RunState | None = None
         self.attempts: Mapping[int, Attempt] = {}
         self.claimed = False
+        self.taken = False
         self.former = 0
         self.replayed = 0
         self.driven_from: float | None = None

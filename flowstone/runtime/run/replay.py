@@ -29,7 +29,10 @@ async def replay(ctx: RuntimeContext, run: LiveRun, state: RunState) -> dict[int
         The leases, by step, of those that other nodes still execute.
     """
     store = ctx.store
-    run.record = await store.claim(run.record.id, ctx.node, epoch=run.record.epoch)
+    if run.taken:
+        run.taken = False  # With its epoch, so that no incarnation before this one has the same.
+    else:
+        run.record = await store.claim(run.record.id, ctx.node, epoch=run.record.epoch)
     after = 0
     former: set[StepKey] = set()
     more = True
@@ -45,7 +48,8 @@ async def replay(ctx: RuntimeContext, run: LiveRun, state: RunState) -> dict[int
                 former.add((event.asset, event.partition_key))
     run.former = len(former)
     run.replayed = after
-    kept = {} if store.cluster is None else await _keep_lent(ctx, store.cluster, run, state)
+    lends = store.cluster is not None and run.record.request.kind == "backfill"
+    kept = await _keep_lent(ctx, store.cluster, run, state) if lends and store.cluster is not None else {}
     too_many = state.lost(ctx.settings.lost_attempts, kept)
     if too_many:
         now = ctx.clock.now()

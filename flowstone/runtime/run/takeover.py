@@ -123,5 +123,5 @@ async def take_up(ctx: RuntimeContext, runs: LocalRuns, cluster: Cluster, record
     if plan is None:
         return
     run = LiveRun(record, plan, fresh=record.status is Status.QUEUED)
-    run.claimed = True
+    run.claimed = run.taken = True
     await runs.drive(run)

@@ -115,3 +115,31 @@ $function$;
 
 create trigger keep_result before insert on flowstone.events for each row
 when (new.kind = 'step.kept') execute function flowstone.keep_result();
+
+-- An answer is given by whoever holds the lock on the row of the run, in one round trip. Each statement sees what the
+-- lock let through.
+
+create function flowstone.answer_wait(
+    of_run text, of_asset text, of_key text, of_name text, given text, request text, outcome text
+) returns table (wait flowstone.waits, before text) language plpgsql as $function$
+declare
+    state text;
+begin
+    perform from flowstone.runs where runs.id = of_run and runs.finish_order is null for update;
+    if not found then
+        return;
+    end if;
+    select waits.status into state from flowstone.waits
+    where waits.run_id = of_run and waits.asset = of_asset and waits.key = of_key and waits.name = of_name;
+    return query
+        update flowstone.waits set status = outcome, answer = given::json, answered_at = clock_timestamp(),
+            answered_by = request
+        where waits.run_id = of_run and waits.asset = of_asset and waits.key = of_key and waits.name = of_name
+            and waits.kind <> 'timeout' and waits.status in ('open', 'early')
+            and (waits.deadline is null or waits.deadline > clock_timestamp())
+            and not exists (
+                select from flowstone.materializations as ended
+                where ended.run_id = of_run and ended.asset = of_asset and ended.key = of_key)
+        returning waits, state;
+end
+$function$;

@@ -123,9 +123,6 @@ class PostgresWaits(Waits):
 async def _answer(
     connection: Connection, wait: tuple[str, str, str, str], answer: str, request: str, status: WaitStatus
 ) -> Any:
-    run = await connection.fetchrow(query("lock_run"), wait[0])
-    if run is None or run["finished"]:
-        return None
     row = await connection.fetchrow(query("answer_wait"), *wait, answer, request, status)
     if row is not None and row["before"] == "open":
         await _go_on(connection, [_wait(row)])
@@ -142,7 +139,7 @@ async def _expire(connection: Connection, due: Sequence[str]) -> None:
 
 
 async def _go_on(connection: Connection, waits: Sequence[Wait]) -> None:
-    """What becomes of steps whose waits are over; runs that are parked no more are put in the queue.
+    """What becomes of steps whose waits are over; runs that are parked no more are put in the queue, and told of.
 
     A step goes on, or has failed with that. All is written by the transaction in which the waits ended.
     """
@@ -167,8 +164,6 @@ async def _go_on(connection: Connection, waits: Sequence[Wait]) -> None:
     parked = sorted((row["id"], row["pipeline"], row["priority"]) for row in woken if row["parked"])
     if parked:
         await enqueue_all(connection, parked)
-    for pipeline in dict.fromkeys(pipeline for _, pipeline, _ in parked):
-        await connection.execute(query("tell"), f"queued:{pipeline}")
 
 
 async def _deny(connection: Connection, wait: Wait) -> None:

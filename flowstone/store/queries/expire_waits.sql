@@ -2,7 +2,7 @@
 -- answer by that; what becomes of an approval, it says itself.
 with due as materialized (
     select waits.run_id, waits.asset, waits.key, waits.name from flowstone.waits
-    where waits.run_id = any ($1::text[]) and waits.status = 'open' and waits.deadline <= statement_timestamp()
+    where waits.run_id = any ($1::text[]) and waits.status = 'open' and waits.deadline <= now()
     order by waits.deadline limit $2
 )
 update flowstone.waits set answered_at = clock_timestamp(), status = case

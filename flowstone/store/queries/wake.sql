@@ -23,4 +23,6 @@ with given as materialized (
     where runs.id = counted.run_id
     returning runs.id, runs.pipeline, runs.priority, before.status = 'waiting' as parked
 )
-select woken.id, woken.pipeline, woken.priority, woken.parked, pg_notify('flowstone', 'woken:' || woken.id) from woken
+select woken.id, woken.pipeline, woken.priority, woken.parked, pg_notify('flowstone', 'woken:' || woken.id),
+    case when woken.parked then pg_notify('flowstone', 'queued:' || woken.pipeline) end
+from woken

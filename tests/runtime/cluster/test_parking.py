@@ -7,6 +7,7 @@ import asyncio
 import pytest
 
 from flowstone import Context, Pipeline, RunCancelled, StaticPartitions
+from tests.runtime.cluster.scene import LEASE
 
 
 def naps(town, node, seconds=60.0):
@@ -147,3 +148,55 @@ async def test_an_owner_that_dies_before_it_parks_loses_nothing(town):
     await town.die("first")
     await town.until(lambda: town.status(run.id) == "succeeded", 90.0)
     assert set(town.successes(run.id).values()) == {1}
+
+
+async def test_a_clock_that_is_set_forward_ends_a_sleep_within_the_lease(town):
+    """Once: when it is set back, nobody sleeps again."""
+    await node(town, "first")
+    command = await node(town, "command", worker=False)
+    run = await command.submit("rested")
+    await parked(town, run.id)
+    town.shared.ahead += 3600.0
+    await town.until(lambda: town.status(run.id) == "succeeded", LEASE + 2.0)
+    town.shared.ahead -= 3600.0
+    await town.clock.advance(100.0)
+    assert town.starts == [("first", "rested", None, 1), ("first", "rested", None, 2)]
+
+
+async def test_a_clock_that_is_set_back_lets_a_sleep_go_on(town):
+    """It ends when the clock says so, and no run is lost."""
+    await node(town, "first")
+    command = await node(town, "command", worker=False)
+    run = await command.submit("rested")
+    await parked(town, run.id)
+    town.shared.ahead -= 100.0
+    await town.clock.advance(100.0)
+    assert town.status(run.id) == "waiting"
+    await town.until(lambda: town.status(run.id) == "succeeded", 65.0)
+
+
+@pytest.mark.parametrize("way", ["leave", "die"])
+async def test_nodes_that_go_while_many_steps_wait_and_wake_lose_none(town, way):
+    """Runs are handed back, or adopted, whether they are parked just then, woken, or driven."""
+    for name in ("one", "two"):
+        await node(town, name)
+    command = await node(town, "command", worker=False)
+    runs = []
+    for number in range(30):
+        runs.append(await command.submit("rested"))
+        await town.clock.advance(0.7 + number % 3)
+        if number % 10 == 9:
+            name = f"more{number}"
+            await node(town, name)
+            first = next(each for each in town.runtimes if each not in {"command", name, *gone(town)})
+            await (town.leave(first) if way == "leave" else town.die(first))
+    await town.until(lambda: all(town.status(run.id) == "succeeded" for run in runs), 200.0)
+    for run in runs:
+        assert town.successes(run.id) == {("rested", None): 1}
+        woken = [event for _, event in town.shared.history.find(run.id).log.after_waits(0)]
+        assert len(woken) == 1
+
+
+def gone(town):
+    """The nodes that have left or died."""
+    return [name for name, store in town.stores.items() if not town.shared.alive(store.node)]
