@@ -79,6 +79,7 @@ if TYPE_CHECKING:
     from flowstone.io.manager import Target as Target
     from flowstone.io.memory import MemoryIO as MemoryIO
     from flowstone.io.postgres import PostgresIO as PostgresIO
+    from flowstone.runs.items import Item as Item
     from flowstone.runs.records import Failure as Failure
     from flowstone.runs.records import Materialization as Materialization
     from flowstone.runs.records import RunRecord as RunRecord
@@ -118,6 +119,7 @@ __all__ = [
     "HourlyPartitions",
     "IOManager",
     "IOManagerError",
+    "Item",
     "LastPartitions",
     "Materialization",
     "MaterializationFailed",
@@ -192,6 +194,7 @@ _HOME = {
     "io.manager": ("IOManager", "Stored", "Target"),
     "io.memory": ("MemoryIO",),
     "io.postgres": ("PostgresIO",),
+    "runs.items": ("Item",),
     "runs.records": ("Failure", "Materialization", "RunRecord", "Status"),
     "runs.running_step": ("RunningStep",),
     "runs.waits": ("Approval",),

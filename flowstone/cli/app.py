@@ -41,6 +41,7 @@ _COMMANDS: Final = {
     "plan": _COMPUTE,
     "runs": _REMEMBERED,
     "run": _REMEMBERED,
+    "items": _REMEMBERED,
     "status": _REMEMBERED,
     "lineage": _REMEMBERED,
     "serve": _OPERATE,

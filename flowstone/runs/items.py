@@ -132,10 +132,10 @@ class ItemTable:
             None if self._locations is None else self._locations[position],
         )
 
-    def rows(self, code: int | None, offset: int, limit: int | None) -> list[ItemRow]:
-        """Items that have ended, or have ended so, in their order."""
+    def rows(self, code: int | None, after: int, offset: int, limit: int | None) -> list[ItemRow]:
+        """Items that have ended, or have ended so, in their order; see `store/items.py`."""
         stop = None if limit is None else offset + limit
-        return [self.row(position) for position in islice(self.positions(code), offset, stop)]
+        return [self.row(position) for position in islice(self.positions(code, after + 1), offset, stop)]
 
     def positions(self, code: int | None = None, start: int = 0) -> Iterator[int]:
         """The positions of items that have ended, or have ended so."""
@@ -151,6 +151,11 @@ class ItemTable:
     def count(self, code: int) -> int:
         """How many items have ended so."""
         return self.states.count(code)
+
+    @property
+    def ended(self) -> int:
+        """How many items have ended."""
+        return len(self.states) - self.states.count(0)
 
     @property
     def failures(self) -> Mapping[int, Failure]:

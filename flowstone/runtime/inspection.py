@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from flowstone.actors import Supervisor
     from flowstone.assets.asset import Asset
     from flowstone.assets.output import Output
+    from flowstone.runs.items import Item
     from flowstone.runs.records import Materialization, RunRecord, Status
     from flowstone.runs.running_step import RunningStep
     from flowstone.runtime.client.lineage import Lineage
@@ -187,6 +188,36 @@ class Inspection:
         """
         self._started()
         return await self._values.history(asset, partition, bounded_count(limit), bounded_count(offset))
+
+    async def items(
+        self,
+        run_id: str,
+        asset: Any,
+        partition: Any = None,
+        status: Status | str | None = None,
+        limit: int = 100,
+        offset: int = 0,
+    ) -> Sequence[Item]:
+        """What became of the items that a step of a run went through, in their order; those that have ended.
+
+        Args:
+            run_id: The run's id.
+            asset: Name, `Asset` or decorated function of what went through them (`each=`).
+            partition: At which partition.
+            status: Only those that `succeeded`, `failed`, or were `skipped`.
+            limit: How many at most; default 100.
+            offset: How many to leave out; default 0.
+
+        Raises:
+            RunNotFound: There is no such run.
+            AssetNotFound: There is no such asset.
+            PartitionError: The partition is foreign to the asset.
+            ValueError: There is no such status of an item.
+        """
+        await self.run(run_id)
+        return await self._values.items(
+            run_id, asset, partition, status, bounded_count(limit), bounded_count(offset)
+        )
 
     async def invalidate(self, asset: Any, *, partition: Any = None, downstream: bool = False) -> int:
         """Make current values no longer current; returns how many.

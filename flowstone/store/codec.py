@@ -20,6 +20,7 @@ from flowstone.assets.exact_dates import REAL
 from flowstone.assets.partition_keys import decode_partition
 from flowstone.errors import PartitionError
 from flowstone.runs import events
+from flowstone.runs.items import ItemRow
 from flowstone.runs.records import Failure, Input, Materialization, RunRecord, RunRequest, Status
 from flowstone.runs.waits import Wait
 
@@ -33,6 +34,7 @@ __all__ = [
     "decode_details",
     "decode_event",
     "decode_inputs",
+    "decode_item",
     "decode_materialization",
     "decode_request",
     "decode_run",
@@ -40,6 +42,7 @@ __all__ = [
     "encode_details",
     "encode_event",
     "encode_inputs",
+    "encode_item",
     "encode_materialization",
     "encode_request",
     "encode_run",
@@ -124,6 +127,20 @@ def encode_wait(wait: Wait) -> dict[str, Any]:
 def decode_wait(data: Mapping[str, Any]) -> Wait:
     """The wait of a dict made by `encode_wait`. Raises `Unreadable`."""
     return _WAIT.decode(data)
+
+
+def encode_item(row: ItemRow) -> list[Any]:
+    """What became of an item as a JSON-able list."""
+    failure = row.failure
+    return [*row[:4], None if failure is None else _FAILURE.encode(failure), row.location]
+
+
+def decode_item(data: Sequence[Any]) -> ItemRow:
+    """Raises `Unreadable`."""
+    position, code, attempt, key, failure, location = data
+    return ItemRow(
+        position, code, attempt, key, None if failure is None else _FAILURE.decode(failure), location
+    )
 
 
 def encode_request(request: RunRequest) -> dict[str, Any]:

@@ -12,6 +12,7 @@ Map of this file
 
 from __future__ import annotations
 
+import sys
 from bisect import bisect_left, insort
 from collections import deque
 from dataclasses import replace
@@ -30,6 +31,7 @@ from flowstone.runs.events import (
     StepWaiting,
     StepWoken,
 )
+from flowstone.runs.items import ItemTable
 from flowstone.runs.waits import status_when_over
 from flowstone.store import refusals
 from flowstone.store.ledger import Ledger
@@ -42,6 +44,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from flowstone.runs.events import Event
+    from flowstone.runs.items import ItemRow
     from flowstone.runs.records import Materialization, RunRecord, Status, StepKey
     from flowstone.runs.waits import Wait, WaitStatus
     from flowstone.store.event_log import EventLog
@@ -56,12 +59,14 @@ class History:
         ledger: The asset-partitions.
         partitions: Dynamic partition sets: name to encoded keys, in the order they were added.
         waits: What steps of unfinished runs wait for.
+        items: What became of the items that steps went through: by run, asset and partition key.
     """
 
     def __init__(self) -> None:
         self.ledger = Ledger()
         self.partitions: dict[str, dict[str, None]] = {}
         self.waits = WaitLedger()
+        self.items: dict[tuple[str, str, str | None], ItemTable] = {}
         self._runs: dict[str, RunLog] = {}
         self._keys: dict[str, str] = {}  # Key to id, of the unfinished runs that have one.
         self._order: list[RunLog] = []  # By arrival.
@@ -156,6 +161,19 @@ class History:
             self.waits.unpark(run_id)
         return told
 
+    def record_items(self, run_id: str, step: StepKey, epoch: int, rows: Sequence[ItemRow]) -> None:
+        """Record how items ended; see `Items.record`."""
+        self._writable(run_id).check_open(epoch)
+        self.items_of(run_id, step).record(rows)
+
+    def items_of(self, run_id: str, step: StepKey) -> ItemTable:
+        """The items of a step, to be added to."""
+        return self.items.setdefault((run_id, *step), ItemTable())
+
+    def forget_items(self, run_id: str, step: StepKey) -> None:
+        """Forget the items of a step."""
+        self.items.pop((run_id, *step), None)
+
     def add_partitions(self, name: str, keys: Sequence[str]) -> int:
         """Add keys to a dynamic set; returns how many were new."""
         known = self.partitions.setdefault(name, {})
@@ -183,7 +201,17 @@ class History:
             self.ledger.forget(run.outcomes())
             self.waits.forget(run_id)
             del self._order[self._place(run)]
-        return self.ledger.prune(keep_versions)
+        gone = self.ledger.prune(keep_versions)
+        if self.items:
+            self._forget_items(gone)
+        return gone
+
+    def _forget_items(self, gone: Sequence[Materialization]) -> None:
+        """Forget items of forgotten runs whose steps have no value. Those of a value go when that is deleted."""
+        going = {(record.run_id, record.asset, record.partition_key) for record in gone}
+        for key in [key for key in self.items if key[0] not in self._runs and key not in going]:
+            if all(record.run_id != key[0] for record in self.ledger.history(key[1:], sys.maxsize, 0)):
+                del self.items[key]
 
     # Questions ----------------------------------------------------------------------------------------------
 

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from flowstone.runs.events import StepSucceeded
 from flowstone.store.history import History
+from flowstone.store.memory_items import MemoryItems
 from flowstone.store.memory_waits import MemoryWaits
 from flowstone.store.protocol import NO_TAGS, Store
 from flowstone.store.sanitise import sanitised, sanitised_run
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from flowstone.runs.events import Event
     from flowstone.runs.records import Materialization, RunRecord, Status, StepKey
     from flowstone.store.cluster import Cluster
+    from flowstone.store.items import Items
     from flowstone.store.waits import Waits
 
 __all__ = ["MemoryStore"]
@@ -37,10 +39,15 @@ class MemoryStore(Store):
         self._history = History()
         self._payloads: dict[str, bytes] = {}
         self._waits = MemoryWaits(lambda: self._history, self._change)
+        self._items = MemoryItems(lambda: self._history, self._change, lambda: self._payloads)
 
     @property
     def waits(self) -> Waits:
         return self._waits
+
+    @property
+    def items(self) -> Items:
+        return self._items
 
     @property
     def problem(self) -> str | None:

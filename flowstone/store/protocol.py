@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from flowstone.runs.events import Event
     from flowstone.runs.records import Materialization, RunRecord, Status, StepKey
     from flowstone.store.cluster import Cluster
+    from flowstone.store.items import Items
     from flowstone.store.waits import Waits
 
 __all__ = ["NO_TAGS", "KeyTaken", "NoSchema", "StaleWrite", "Store", "StoreRefused"]
@@ -62,6 +63,10 @@ class Store(Protocol):
     @property
     def waits(self) -> Waits:
         """What steps wait for; while the store is open."""
+
+    @property
+    def items(self) -> Items:
+        """What became of items that steps go through; while the store is open."""
 
     @property
     def problem(self) -> str | None:

@@ -12,6 +12,8 @@ time what comes of it: what was refused when it was asked is refused again when 
     ["prune", versions, runs]               prune
     ["answer", run id, asset, key, name, answer, now, status]   answer
     ["expire", now, [run id, ...] or null, how many]    expire
+    ["items", run id, asset, key, epoch, [item, ...]]   items.record
+    ["forget_items", run id, asset, key]    items.forget
 
     ["closed"]                              close; so that a line that was last is missed when it is removed
 
@@ -23,6 +25,7 @@ Compaction replaces them by what is left of their effects, a summary that is tru
     ["log", run id, [event or [asset, key], ...]]       its events; a pair means what the step's record says
     ["waits", run id, deadline or null, [wait, ...], [[asset, key, name, hash], ...]]
                                         what it waits for, when its timeout is over, and the tokens of signals
+    ["kept_items", run id, asset, key, [item, ...]]     what became of items of a step
     ["summary"]                                         all of it has been read
 """
 
@@ -37,6 +40,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeAlias
 from flowstone.store.codec import (
     Unreadable,
     decode_event,
+    decode_item,
     decode_materialization,
     decode_run,
     decode_wait,
@@ -146,6 +150,21 @@ class Replay:
         self.facts += 1
         return partial(self.history.expire, datetime.fromisoformat(now), runs, limit)
 
+    def _items(self, run_id: str, asset: str, key: str | None, epoch: int, rows: list[Any]) -> _Command:
+        self.facts += len(rows)
+        return partial(
+            self.history.record_items, run_id, (asset, key), epoch, [decode_item(row) for row in rows]
+        )
+
+    def _forget_items(self, run_id: str, asset: str, key: str | None) -> _Command:
+        self.facts += 1
+        return partial(self.history.forget_items, run_id, (asset, key))
+
+    def _restore_items(self, run_id: str, asset: str, key: str | None, rows: list[Any]) -> _Command:
+        self.facts += len(rows)
+        decoded = [decode_item(row) for row in rows]
+        return lambda: self.history.items_of(run_id, (asset, key)).record(decoded)
+
     def _restore_timeline(self, asset: str, key: str | None, valid: bool, records: list[Any]) -> _Command:
         self.facts += len(records)
         decoded = [decode_materialization(data) for data in records]
@@ -203,7 +222,7 @@ def _nothing() -> None:
     """What a mark changes."""
 
 
-_RESTORING: Final = frozenset({"timeline", "kept", "steps", "log", "waits"})
+_RESTORING: Final = frozenset({"timeline", "kept", "steps", "log", "waits", "kept_items"})
 _PREPARE: Final[Mapping[str, Callable[..., _Command]]] = MappingProxyType(
     {
         "events": Replay._write,
@@ -215,6 +234,9 @@ _PREPARE: Final[Mapping[str, Callable[..., _Command]]] = MappingProxyType(
         "prune": Replay._prune,
         "answer": Replay._answer,
         "expire": Replay._expire,
+        "items": Replay._items,
+        "forget_items": Replay._forget_items,
+        "kept_items": Replay._restore_items,
         "timeline": Replay._restore_timeline,
         "kept": Replay._restore_run,
         "steps": Replay._restore_steps,

@@ -122,10 +122,8 @@ class RunLog:
 
     def check(self, event: Event, epoch: int) -> None:
         """Refuse what a former owner or an overtaken attempt says, and what comes after the end."""
-        if self.finished:
-            raise StaleWrite(refusals.finished(self._base.id))
-        if epoch < self._epoch:
-            raise StaleWrite(refusals.taken_over(self._base.id, self._epoch, epoch))
+        if self.finished or epoch < self._epoch:
+            self.check_open(epoch)
         # Nearly every event passes, so what only a refusal needs to know is asked last.
         steps = self._steps.get(event.asset)
         if steps is not None and event.partition_key in steps and not isinstance(event, _OF_RUN):
@@ -133,6 +131,13 @@ class RunLog:
         latest = self._attempts.get((event.asset, event.partition_key), 0) if self._attempts else 0
         if latest and isinstance(event, OF_ATTEMPT) and event.attempt < latest:
             raise StaleWrite(refusals.overtaken(_name(event), event.attempt, latest))
+
+    def check_open(self, epoch: int) -> None:
+        """Refuse what a former owner says, and what comes after the end."""
+        if self.finished:
+            raise StaleWrite(refusals.finished(self._base.id))
+        if epoch < self._epoch:
+            raise StaleWrite(refusals.taken_over(self._base.id, self._epoch, epoch))
 
     def check_all(self, events: Sequence[Event], epoch: int) -> None:
         """`check` for a batch, each event as if those before it had been added."""

@@ -26,9 +26,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from flowstone.runs.events import Event
+    from flowstone.runs.items import ItemRow
     from flowstone.runs.records import Failure, Materialization, RunRecord, RunRequest
 
-__all__ = ["sanitised", "sanitised_record", "sanitised_run"]
+__all__ = ["sanitised", "sanitised_item", "sanitised_record", "sanitised_run"]
 
 _TEXTS: Final = frozenset({str, type(None)})
 _E = TypeVar("_E", bound="Event")
@@ -44,6 +45,16 @@ def sanitised_run(run: RunRecord) -> RunRecord:
     """The run with storable tags."""
     request = _request(run.request)
     return run if request is run.request else replace(run, request=request)
+
+
+def sanitised_item(row: ItemRow) -> ItemRow:
+    """What became of an item, with storable texts."""
+    if row.failure is None and row.key is None:
+        return row
+    return row._replace(
+        key=None if row.key is None else safe_text(row.key),
+        failure=None if row.failure is None else _failure(row.failure),
+    )
 
 
 def sanitised_record(record: Materialization) -> Materialization:

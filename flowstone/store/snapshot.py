@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from flowstone.runs.records import Materialization
-from flowstone.store.codec import encode_event, encode_materialization, encode_run, encode_wait
+from flowstone.store.codec import encode_event, encode_item, encode_materialization, encode_run, encode_wait
 from flowstone.store.event_log import event_of
 
 if TYPE_CHECKING:
@@ -32,6 +32,7 @@ def live_facts(history: History) -> int:
     records = sum(len(timeline.records) for _, timeline in history.ledger.timelines())
     events = sum(1 + len(run.log.entries) for run in history.all_runs())
     events += sum(1 for run in history.all_runs() for _ in history.waits.of_run(run.id))
+    events += sum(table.ended for table in history.items.values())
     return records + events + len(history.partitions)
 
 
@@ -47,6 +48,9 @@ def snapshot(history: History) -> Iterator[Operation]:
     for run in history.all_runs():
         yield from _run(run, shared)
         yield from _waits(history, run.id)
+    for (run_id, asset, key), table in history.items.items():
+        for rows in _chunks(table.rows(None, -1, 0, None)):
+            yield ["kept_items", run_id, asset, key, [encode_item(row) for row in rows]]
     for name, keys in history.partitions.items():
         yield ["add", name, list(keys)]
     yield ["summary"]

@@ -34,6 +34,7 @@ FLOWSTONE = [
     "HourlyPartitions",
     "IOManager",
     "IOManagerError",
+    "Item",
     "LastPartitions",
     "Materialization",
     "MaterializationFailed",

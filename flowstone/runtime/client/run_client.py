@@ -34,6 +34,7 @@ from flowstone.runtime.run.inputs import needs_of, not_ready
 from flowstone.runtime.run.nesting import without_slot
 from flowstone.runtime.run.planning import PlanCache, dynamic_keys
 from flowstone.runtime.run.takeover import resume
+from flowstone.runtime.run.values import load_value
 from flowstone.store.protocol import KeyTaken
 
 if TYPE_CHECKING:
@@ -350,10 +351,7 @@ class RunClient:
 
     async def _value(self, record: Materialization) -> Any:
         """A value of a result, which may be asked for when the runtime has ended."""
-        ctx = self._ctx
-        if record.io not in ctx.io and record.io in ctx.managers and record.location is not None:
-            return await ctx.managers[record.io].load(record.location)
-        return await ctx.io_manager(record.io).load(record)
+        return await load_value(self._ctx, record)
 
 
 def _locator(record: RunRecord, view: PartitionView) -> Callable[[Any, Any], tuple[str, str | None]]:

@@ -9,13 +9,16 @@ from flowstone.assets.dynamic_partitions import DynamicPartitions
 from flowstone.assets.partition_keys import encode_partition
 from flowstone.assets.partition_labels import step_label
 from flowstone.errors import PartitionError, ValueNotFound
+from flowstone.runs.items import ENDED, item_of
 from flowstone.runs.records import Status
 from flowstone.runtime.client.requests import asset_named, encoded
+from flowstone.runtime.run.values import load_value
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from flowstone.assets.partition_view import PartitionView
+    from flowstone.runs.items import Item
     from flowstone.runs.records import Materialization, StepKey
     from flowstone.runtime.client.run_client import RunClient
     from flowstone.runtime.context import RuntimeContext
@@ -42,7 +45,7 @@ class Values:
         record = (await self._ctx.store.current([key])).get(key)
         if record is None:
             raise ValueNotFound(f"{step_label(*key)} has no current value: materialize it first.")
-        return await self._ctx.io_manager(record.io).load(record)
+        return await load_value(self._ctx, record)
 
     async def exists(self, asset: Any, partition: Any) -> bool:
         view, key = await self._key(asset, partition)
@@ -75,6 +78,18 @@ class Values:
     async def history(self, asset: Any, partition: Any, limit: int, offset: int) -> Sequence[Materialization]:
         _, key = await self._key(asset, partition)
         return await self._ctx.store.history(key, limit=limit, offset=offset)
+
+    async def items(
+        self, run_id: str, asset: Any, partition: Any, status: str | None, limit: int, offset: int
+    ) -> Sequence[Item]:
+        if status is not None and status not in ENDED:
+            raise ValueError(
+                f"status={status!r:.50}: an item is one of {', '.join(ENDED)}, or has not ended."
+            )
+        code = None if status is None else ENDED[Status(status)]
+        _, key = await self._key(asset, partition)
+        rows = await self._ctx.store.items.rows(run_id, key, code=code, offset=offset, limit=limit)
+        return [item_of(row) for row in rows]
 
     async def invalidate(self, asset: Any, partition: Any, *, downstream: bool) -> int:
         """Without a partition, all current partitions of a partitioned asset."""

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from flowstone.assets.type_hints import Unknown, alternatives
 from flowstone.runs.item_values import ItemValues
+from flowstone.runtime.run.values import StoredValues
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterable, Mapping
@@ -21,11 +22,14 @@ if TYPE_CHECKING:
 __all__ = ["gathered"]
 
 
-def gathered(asset: Asset[..., Any], dependency: Dependency, value: Any) -> Any:
+async def gathered(asset: Asset[..., Any], dependency: Dependency, value: Any) -> Any:
     """What an asset is given of a value that came of items."""
     if not isinstance(value, ItemValues | dict):
         return value
     form = _form(dependency.annotation)
+    on_loop = asset.run_in != "thread"  # Then nothing can be loaded while the function goes through them.
+    if isinstance(value, StoredValues) and (form in (list, tuple) or (form is not _one_by_one and on_loop)):
+        await value.all()
     if form is not None:
         return form(value.values() if isinstance(value, dict) else value)
     if asset.run_in == "process" and isinstance(value, ItemValues):

@@ -9,6 +9,7 @@ from flowstone.assets.partition_labels import partition_label, step_label
 from flowstone.errors import DependencyNotReady
 from flowstone.runs.records import Input, Status
 from flowstone.runtime.run.gathering import gathered
+from flowstone.runtime.run.values import load_value
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -126,9 +127,9 @@ async def load_inputs(
                 continue
             inputs.append(Input(key[0], key[1], record.run_id, record.attempt, record.data_version))
             if parameter is not None:
-                loaded[value] = await ctx.io_manager(record.io).load(record)
+                loaded[value] = await load_value(ctx, record)
                 if plan.graph.assets[key[0]].each is not None:
-                    loaded[value] = gathered(asset, need.dependency, loaded[value])
+                    loaded[value] = await gathered(asset, need.dependency, loaded[value])
         if parameter is not None and (loaded or (need.many and not need.dependency.optional)):
             arguments[parameter] = loaded if need.many else loaded[need.values[0]]
     return arguments, tuple(inputs)

@@ -11,16 +11,19 @@ from typing import TYPE_CHECKING
 from flowstone.backoff import Backoff
 from flowstone.errors import FlowstoneError, StoreUnavailable
 from flowstone.runtime.execution.guard import call_async
+from flowstone.runtime.run.values import ITEMS
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from flowstone.runs.records import Materialization
     from flowstone.runtime.context import RuntimeContext
 
 __all__ = ["Retention"]
 
 _PRUNE_INTERVAL = 1.0
 _SHARED_INTERVAL = 10.0  # Where several nodes share the store and each of them asks.
+_ITEMS_AT_A_TIME = 1_000
 _LONGEST_INTERVAL = 60.0  # While the store does not answer.
 
 
@@ -72,7 +75,7 @@ class Retention:
         self._backoff.reset()
         failed = 0
         for record in gone:
-            if record.location is not None and not await self._delete(record.io, record.location):
+            if record.location is not None and not await self._forget(record, record.location):
                 failed += 1
         if failed:
             # The records are gone, so nobody will look for these values again: it is only wasted space.
@@ -84,6 +87,19 @@ class Retention:
         if self._ctx.store.cluster is None:
             return _PRUNE_INTERVAL
         return _SHARED_INTERVAL * self._ctx.random.uniform(0.5, 1.5)
+
+    async def _forget(self, record: Materialization, location: str) -> bool:
+        """Delete a value; one that is made up of items with all of them."""
+        if not location.startswith(ITEMS):
+            return await self._delete(record.io, location)
+        items, step = self._ctx.store.items, (record.asset, record.partition_key)
+        after, done = -1, True
+        while rows := await items.rows(record.run_id, step, after=after, limit=_ITEMS_AT_A_TIME):
+            for row in rows:
+                after = row.position
+                done = (row.location is None or await self._delete(record.io, row.location)) and done
+        await items.forget(record.run_id, step)
+        return done
 
     async def _delete(self, io: str, location: str) -> bool:
         manager = self._ctx.managers.get(io)

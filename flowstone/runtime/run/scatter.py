@@ -10,6 +10,12 @@ Map of this file
     The recipe      inputs, the window, the value
     The window      starting items, as many as may run
     Ends of items   success, retry, failure, and what is tolerated
+    Recording       what became of items, many at once
+
+What became of an item is recorded by the driver, in batches: the next one gathers while one is written. Until then
+an item counts as not done, and is called again if the process dies; what is recorded never is. Where history and
+values are in this process's memory there is nothing to wait for: the rows and the values are packed into a table
+(`runs/items.py`), a few bytes for each item.
 
 A unit is what the function is called with: an item, or a batch of them (`runs/units.py`).
 """
@@ -22,14 +28,18 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Final, Literal
 
 from flowstone.assets.one_shot import PLAIN, find_one_shot
+from flowstone.assets.partition_keys import encode_partition
 from flowstone.errors import ActorDown, IOManagerError
+from flowstone.io.manager import Target
+from flowstone.runs import endings
 from flowstone.runs.item_values import PackedValues
-from flowstone.runs.items import ENDED, ItemTable
+from flowstone.runs.items import ENDED, ItemRow, ItemTable
 from flowstone.runs.packed import Packed
 from flowstone.runs.records import Failure, Status
 from flowstone.runs.units import END, LATER, Unit, UnitError, Units, source_problem
 from flowstone.runtime.run.attempt import Attempt
 from flowstone.runtime.run.item_attempt import ItemAttempt, Kept
+from flowstone.runtime.run.values import ITEMS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -46,6 +56,10 @@ _BURST: Final = 64  # Items that start before the loop turns.
 _TOLD: Final = 3  # Failed items that the failure of the step names.
 _MOST_RETRYING: Final = 1_000  # Items that wait for their next attempt before no further ones are begun.
 _SAMPLE: Final = 1_000  # Of so many items of a source still being read, no more than half may fail.
+_BATCH: Final = 1_000  # Items recorded at once.
+_MOST_ROWS: Final = 5_000  # Items that wait to be recorded before no further ones are begun.
+_OF_ITEMS: Final = object()
+"""The value is made up of those that are kept of each item."""
 _SUCCEEDED: Final = ENDED[Status.SUCCEEDED]
 _FAILED: Final = ENDED[Status.FAILED]
 
@@ -59,6 +73,7 @@ class Scatter(Attempt):
 
     needs_slot = False
     _driving = False
+    _in_memory = False
 
     def drives(self, steps: TaskSupervisor) -> Scatter:
         """Say where its items run. Returns itself."""
@@ -82,6 +97,9 @@ class Scatter(Attempt):
         self._succeeded = self._failed_items = 0
         self._waker: asyncio.Future[None] | None = None
         self._table = ItemTable()
+        self._done: bytes | bytearray = b""  # How items ended that an earlier attempt has recorded.
+        self._rows: list[ItemRow] = []  # To be recorded.
+        self._payloads: list[tuple[str, bytes]] = []
         return self
 
     # Life ---------------------------------------------------------------------------------------------------
@@ -136,7 +154,7 @@ class Scatter(Attempt):
         failure = await self._drive()
         if failure is not None:
             return False, failure
-        return True, self._value(source)
+        return True, await self._value(source)
 
     async def _drive(self) -> Failure | None:
         """Run the window to its end; why the step fails, if it does."""
@@ -144,12 +162,12 @@ class Scatter(Attempt):
         own = ("_ctx", "_plan")
         self.template = {name: getattr(self, name) for name in (*names, *own)}
         self.template["on_over"] = self._item_over
-        self._table.values = Packed()
+        await self._resume()
         self._driving = True
         try:
             self._fill()
             while not self._over():
-                await self._woken()
+                await (self._record_items() if self._rows else self._woken())
                 self._fill()
         finally:
             self._driving = False
@@ -157,18 +175,52 @@ class Scatter(Attempt):
             return Failure("abandoned", "stopped")
         return self._failure
 
-    def _value(self, source: Any) -> Any:
+    async def _resume(self) -> None:
+        """Find what an earlier attempt of the step has done."""
+        ctx, step = self._ctx, (self.asset_name, self.key)
+        self._in_memory = ctx.memory is not None and ctx.io_manager(self.io).memory is not None
+        if self._in_memory:
+            assert ctx.memory is not None
+            self._table = ctx.memory.items_of(self.run_id, step)
+            self._table.values = self._table.values or Packed()
+            self._done = self._table.states
+        elif self.number > 1:
+            self._done = await ctx.store.items.states(self.run_id, step)
+        if self.number > 1:
+            self._succeeded = self._done.count(_SUCCEEDED)
+            self._failed_items = self._done.count(_FAILED)
+
+    async def _value(self, source: Any) -> Any:
         """What the function returned for each item that succeeded."""
-        table = self._table
-        assert table.values is not None
-        table.values.pack()
-        if isinstance(source, dict) and self._each.batch is None:
+        named = isinstance(source, dict) and self._each.batch is None
+        if self._in_memory:
+            table = self._table
+            assert table.values is not None
+            table.values.pack()
+            if not named:
+                return PackedValues(table)
             values, states = table.values, table.states
             return {name: values[at] for at, name in enumerate(source) if states[at] == _SUCCEEDED}
-        return PackedValues(table)
+        if not named:
+            return _OF_ITEMS
+        manager, names = self._ctx.io_manager(self.io).manager, list(source)
+        rows = await self._ctx.store.items.rows(self.run_id, (self.asset_name, self.key), code=_SUCCEEDED)
+        return {names[row.position]: await manager.load(str(row.location)) for row in rows}
+
+    async def _keep(self, value: Any) -> StepSucceeded | Failure:
+        if value is not _OF_ITEMS:
+            return await super()._keep(value)
+        location = f"{ITEMS}{self.run_id}"
+        return endings.succeeded(self, self._ctx.clock.now(), data_version=None, location=location, size=None)
 
     async def keep(self, attempt: ItemAttempt, value: Any) -> Any:
         """Keep what the function returned for an item. Raises `IOManagerError` if that cannot be kept."""
+        if not self._in_memory:
+            # No other attempt has this key, so that none of two that are stored is taken for the other.
+            name = f"item-{self.number}-{attempt.position}"
+            key = name if self.key is None else encode_partition((self.partition, name))
+            target = Target(self.asset_name, key, self.run_id, attempt.number)
+            return await self._ctx.io_manager(self.io).store(target, value)
         if type(value) not in PLAIN:
             found = find_one_shot(value)
             if found is not None:
@@ -178,7 +230,7 @@ class Scatter(Attempt):
     # The window ---------------------------------------------------------------------------------------------
 
     def _over(self) -> bool:
-        if self._live:
+        if self._live or self._rows:
             return False
         if self.stopping is not None or self._failure is not None:
             return True
@@ -202,15 +254,22 @@ class Scatter(Attempt):
         self._filling = True
         live, most = self._live, self._each.max_parallel
         begun = 0
-        while len(live) < most and self.stopping is None and self._failure is None:
+        while (
+            len(live) < most
+            and self.stopping is None
+            and self._failure is None
+            and len(self._rows) < _MOST_ROWS
+        ):
             if begun == _BURST:
                 # Those that end at once would go on like this until the last one.
                 asyncio.get_running_loop().call_soon(self._wake)
                 break
             unit, number = self._next()
-            if unit is None:
-                break
             begun += 1
+            if unit is None:
+                if number:
+                    continue  # It is done.
+                break
             item = live[unit.position] = ItemAttempt(self, unit, number)
             self._ctx.admission.admit(item, self._launch)
         self._filling = False
@@ -229,6 +288,8 @@ class Scatter(Attempt):
             self._fail(Failure("error", str(error)))
             return None, 0
         if isinstance(unit, Unit):
+            if unit.position < len(self._done) and self._done[unit.position]:
+                return None, 1
             return unit, 1
         if unit is not LATER:
             assert unit is END
@@ -277,14 +338,27 @@ class Scatter(Attempt):
             self._fill()
 
     def _note(self, item: ItemAttempt, value: Any) -> None:
-        table = self._table
-        table.end(item.position, _SUCCEEDED, item.number)
+        table, position, key = self._table, item.position, item.unit.key
+        if not self._in_memory:
+            self._rows.append(ItemRow(position, _SUCCEEDED, item.number, key, None, value.location))
+            if value.payload is not None:
+                self._payloads.append((value.location, value.payload))
+            self._wake()
+            return
+        table.end(position, _SUCCEEDED, item.number)
+        if key is not None:
+            table.name(position, key)
         assert table.values is not None
-        table.values.put(item.position, value)
+        table.values.put(position, value)
 
     def _note_failure(self, item: ItemAttempt, failure: Failure) -> None:
         self._failed_items += 1
-        self._table.fail(item.position, _FAILED, item.number, failure)
+        row = ItemRow(item.position, _FAILED, item.number, item.unit.key, failure)
+        if self._in_memory:
+            self._table.record([row])
+        else:
+            self._rows.append(row)
+            self._wake()
         if len(self._first_failures) < _TOLD:
             named = f"{item.position:,}" if item.unit.key is None else f"{item.unit.key!r:.100}"
             place = f" ({failure.where})" if failure.where else ""
@@ -321,3 +395,20 @@ class Scatter(Attempt):
         if self._failure is None:
             self._failure = failure
             self._stop_items()
+
+    # Recording ----------------------------------------------------------------------------------------------
+
+    async def _record_items(self) -> None:
+        """Record what has gathered."""
+        rows, self._rows = self._rows[:_BATCH], self._rows[_BATCH:]
+        payloads, self._payloads = self._payloads[:_BATCH], self._payloads[_BATCH:]
+        step = (self.asset_name, self.key)
+        await self._ctx.store.items.record(self.run_id, step, self.epoch, rows, payloads)
+        self._tell()
+
+    def _tell(self) -> None:
+        """Say how far it has come, to whoever listens."""
+        done, total = self._succeeded + self._failed_items, self._units.total
+        if total and self._ctx.stream.heard:
+            failed = f", {self._failed_items:,} failed" if self._failed_items else ""
+            self._progressed(done / total, f"{done:,} of {total:,} items{failed}")

@@ -60,6 +60,7 @@ class Retention:
                 for run_id in small:
                     await connection.execute(query("prune_leases"), run_id)
                     await connection.execute(query("prune_waits"), run_id)
+                    await connection.execute(query("prune_items"), run_id)
                     await connection.execute(query("prune_run"), run_id)
             if not rows:
                 return

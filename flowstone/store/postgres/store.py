@@ -25,6 +25,7 @@ from flowstone.store.postgres.columns import run_of
 from flowstone.store.postgres.database import Database
 from flowstone.store.postgres.diagnosis import diagnose
 from flowstone.store.postgres.history import History
+from flowstone.store.postgres.items import PostgresItems
 from flowstone.store.postgres.journal import Journal
 from flowstone.store.postgres.retention import Retention
 from flowstone.store.postgres.schema import migrate, require, require_writable
@@ -49,6 +50,7 @@ if TYPE_CHECKING:
     from flowstone.runs.events import Event
     from flowstone.runs.records import Materialization, RunRecord, Status, StepKey
     from flowstone.store.cluster import Cluster
+    from flowstone.store.items import Items
     from flowstone.store.postgres.diagnosis import Diagnosis
     from flowstone.store.waits import Waits
 
@@ -89,6 +91,7 @@ class PostgresStore(Store):
         self._history = History(self._database, self._start)
         self._retention = Retention(self._database)
         self._waits = PostgresWaits(self._database, self._random)
+        self._items = PostgresItems(self._database)
         self._cluster: PostgresCluster | None = None
 
     keeps_payloads = True
@@ -112,6 +115,11 @@ class PostgresStore(Store):
     def waits(self) -> Waits:
         """What steps wait for."""
         return self._waits
+
+    @property
+    def items(self) -> Items:
+        """What became of items."""
+        return self._items
 
     @property
     def cluster(self) -> Cluster | None:

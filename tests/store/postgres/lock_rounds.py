@@ -100,6 +100,27 @@ def ends(run_id, pairs, round_id, **options):
     )
 
 
+def items(run_id, *positions):
+    """The arguments of `record_items`, as SQL."""
+    numbers = ", ".join(positions)
+    places = texts(*(f"l/item-{position}" for position in positions))
+    two = "array[1, 1]::{}[]"
+    return (
+        run_id,
+        "'a'",
+        "'1'",
+        "1",
+        f"array[{numbers}]::bigint[]",
+        two.format("smallint"),
+        two.format("integer"),
+        "array[null, null]::text[]",
+        places,
+        "array[null, null]::text[]",
+        places,
+        "array['\\x00', '\\x01']::bytea[]",
+    )
+
+
 def asks(run_id):
     return StepWaiting(at(1), run_id, "a", None, 1, "new", "sleep", None, 60.0)
 
@@ -258,6 +279,8 @@ def transactions():
         "remove_partitions": one(
             "remove_partitions", ("'s'", texts("k1", "k2", "k3")), ("'s'", texts("k3", "k2"))
         ),
+        "record_items": one("record_items", items(RUN_1, "1", "2"), items(RUN_1, "2", "1")),
+        "forget_items": one("forget_items", (RUN_1, "'a'", "'1'"), (RUN_2, "'a'", "'1'")),
         "delete_payload": one("delete_payload", ("'l/1'",), ("'l/2'",)),
         "prune runs": several(
             # Which runs a node gets, it does not choose; here each waits for all of them.
@@ -271,6 +294,7 @@ def transactions():
                     ("prune_steps", ("100",)),
                     ("prune_leases", ()),
                     ("prune_waits", ()),
+                    ("prune_items", ()),
                     ("prune_run", ()),
                 )
             ),

@@ -1,0 +1,102 @@
+"""`flowstone items RUN ASSET`: what became of the items that a step went through."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from flowstone.assets.partition_keys import encode_partition
+from flowstone.cli.asset_keys import partition_argument
+from flowstone.cli.finding import find_run
+from flowstone.cli.loop import run_async
+from flowstone.cli.options import Debug, Json, StoreUrl, whole
+from flowstone.cli.places import history
+from flowstone.cli.problem import CommandError
+from flowstone.cli.screen import Screen
+from flowstone.printable import one_line
+from flowstone.runs.items import ENDED, item_of
+from flowstone.runs.records import Status
+
+if TYPE_CHECKING:
+    from flowstone.runs.items import Item
+
+__all__ = ["items"]
+
+
+def items(
+    run_id: Annotated[
+        str, typer.Argument(metavar="RUN", help="The run's id, or how it begins.", show_default=False)
+    ],
+    asset: Annotated[
+        str, typer.Argument(metavar="ASSET", help="The asset that went through items.", show_default=False)
+    ],
+    store: StoreUrl,
+    partition: Annotated[
+        str | None,
+        typer.Option("--partition", metavar="KEY", help="At this partition.", show_default=False),
+    ] = None,
+    status: Annotated[
+        str | None,
+        typer.Option(
+            "--status", metavar="STATUS", help="Only those: succeeded, failed, skipped.", show_default=False
+        ),
+    ] = None,
+    limit: Annotated[
+        int, typer.Option("--limit", metavar="N", parser=whole(0), help="How many to list.")
+    ] = 20,
+    offset: Annotated[
+        int, typer.Option("--offset", metavar="N", parser=whole(0), help="How many to leave out.")
+    ] = 0,
+    json: Json = False,
+    debug: Debug = False,
+) -> None:
+    """Show the items of a step, and why some of them failed."""
+    with Screen(json=json, debug=debug) as screen:
+        if status is not None and status not in ENDED:
+            raise CommandError(
+                f"No item is ever {one_line(status)!r}.", f"Write --status with one of {', '.join(ENDED)}."
+            )
+        code = None if status is None else ENDED[Status(status)]
+        key = None if partition is None else encode_partition(partition_argument(partition))
+        run_async(_tell(screen, store, run_id, (asset, key), (code, limit, offset)))
+
+
+async def _tell(
+    screen: Screen,
+    url: str,
+    run_id: str,
+    step: tuple[str, str | None],
+    which: tuple[int | None, int, int],
+) -> None:
+    code, limit, offset = which
+    async with history(url) as store:
+        record = await find_run(store, run_id, url)
+        rows = await store.items.rows(record.id, step, code=code, offset=offset, limit=limit)
+    found = [item_of(row) for row in rows]
+    if screen.json:
+        screen.document({"run": record.id, "asset": step[0], "items": [_document(item) for item in found]})
+    elif found:
+        screen.show(*(_line(item) for item in found))
+        if len(found) == limit:
+            screen.note(f"--offset {offset + limit} shows what follows.")
+    else:
+        screen.note(f"Run {record.id} has recorded no such items of {one_line(step[0])}.")
+
+
+def _line(item: Item) -> str:
+    why = "" if item.failure is None else f"  {one_line(item.failure.message)}"
+    again = f"  attempt {item.attempt}" if item.attempt > 1 else ""
+    name = "" if item.key == str(item.position) else f"  {one_line(item.key)}"
+    return f"{item.position:>9,}{name}  {item.status}{again}{why}"
+
+
+def _document(item: Item) -> dict[str, Any]:
+    return {
+        "position": item.position,
+        "key": item.key,
+        "status": str(item.status),
+        "attempt": item.attempt,
+        "failure": None if item.failure is None else item.failure.message,
+        "location": item.location,
+    }

@@ -1,0 +1,77 @@
+"""What is remembered of items, where one process holds the store."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from flowstone.store.codec import encode_item
+from flowstone.store.items import Items
+from flowstone.store.sanitise import sanitised_item
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Coroutine, Sequence
+
+    from flowstone.runs.items import ItemRow
+    from flowstone.runs.records import StepKey
+    from flowstone.store.history import History
+
+__all__ = ["MemoryItems"]
+
+
+class MemoryItems(Items):
+    """The items of a `MemoryStore`, or of a store that is one.
+
+    Args:
+        history: The state, now.
+        change: Makes a change: given the operation of the journal that says it, and what applies it.
+        payloads: The bytes that the store keeps, by location.
+    """
+
+    def __init__(
+        self,
+        history: Callable[[], History],
+        change: Callable[[list[Any], Callable[[], Any]], Coroutine[Any, Any, Any]],
+        payloads: Callable[[], dict[str, bytes]],
+    ) -> None:
+        self._history = history
+        self._change = change
+        self._payloads = payloads
+
+    async def record(
+        self,
+        run_id: str,
+        step: StepKey,
+        epoch: int,
+        rows: Sequence[ItemRow],
+        payloads: Sequence[tuple[str, bytes]] = (),
+    ) -> None:
+        safe = [sanitised_item(row) for row in rows]
+        operation = ["items", run_id, *step, epoch, [encode_item(row) for row in safe]]
+        await self._change(operation, lambda: self._history().record_items(run_id, step, epoch, safe))
+        if payloads:
+            self._payloads().update(payloads)
+
+    async def states(self, run_id: str, step: StepKey) -> bytearray:
+        table = self._history().items.get((run_id, *step))
+        return bytearray() if table is None else bytearray(table.states)
+
+    async def rows(
+        self,
+        run_id: str,
+        step: StepKey,
+        *,
+        code: int | None = None,
+        after: int = -1,
+        offset: int = 0,
+        limit: int | None = None,
+    ) -> Sequence[ItemRow]:
+        table = self._history().items.get((run_id, *step))
+        return [] if table is None else table.rows(code, after, offset, limit)
+
+    async def forget(self, run_id: str, step: StepKey) -> None:
+        table = self._history().items.get((run_id, *step))
+        if table is not None:
+            for row in table.rows(None, -1, 0, None):
+                self._payloads().pop(row.location or "", None)
+            operation = ["forget_items", run_id, *step]
+            await self._change(operation, lambda: self._history().forget_items(run_id, step))

@@ -1,0 +1,96 @@
+"""What became of items, in Postgres. See `flowstone.store.items` for what each call promises."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+from flowstone.store import refusals
+from flowstone.store.codec import decode_item, encode_item
+from flowstone.store.items import Items
+from flowstone.store.postgres.texts import from_json, key_text, to_json
+from flowstone.store.protocol import StaleWrite
+from flowstone.store.sanitise import sanitised_item
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from flowstone.runs.items import ItemRow
+    from flowstone.runs.records import StepKey
+    from flowstone.store.postgres.database import Database
+
+__all__ = ["PostgresItems"]
+
+_PAGE: Final = 50_000  # Rows in one answer.
+
+
+class PostgresItems(Items):
+    """The items of one database."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def record(
+        self,
+        run_id: str,
+        step: StepKey,
+        epoch: int,
+        rows: Sequence[ItemRow],
+        payloads: Sequence[tuple[str, bytes]] = (),
+    ) -> None:
+        columns: list[Sequence[Any]] = [[], [], [], [], [], []]
+        if rows:
+            safe = [sanitised_item(row) for row in rows]
+            position, code, attempt, key, _, location = zip(*safe, strict=True)
+            failure = [None if row.failure is None else to_json(encode_item(row)[4]) for row in safe]
+            columns = [position, code, attempt, key, location, failure]
+        locations, contents = [place for place, _ in payloads], [content for _, content in payloads]
+        asset, text = step[0], key_text(step[1])
+        recorded = await self._database.fetch(
+            "record_items", run_id, asset, text, epoch, *columns, locations, contents
+        )
+        if recorded:
+            return
+        runs = await self._database.fetch("run", run_id)
+        if not runs:
+            raise StaleWrite(refusals.unknown_run(run_id))
+        if runs[0]["epoch"] > epoch:
+            raise StaleWrite(refusals.taken_over(run_id, runs[0]["epoch"], epoch))
+        raise StaleWrite(refusals.finished(run_id))
+
+    async def states(self, run_id: str, step: StepKey) -> bytearray:
+        states = bytearray()
+        after = -1
+        while True:
+            rows = await self._database.fetch("item_states", run_id, step[0], key_text(step[1]), after, _PAGE)
+            for row in rows:
+                after = row["position"]
+                states.extend(bytes(max(0, after + 1 - len(states))))
+                states[after] = row["status"]
+            if len(rows) < _PAGE:
+                return states
+
+    async def rows(
+        self,
+        run_id: str,
+        step: StepKey,
+        *,
+        code: int | None = None,
+        after: int = -1,
+        offset: int = 0,
+        limit: int | None = None,
+    ) -> Sequence[ItemRow]:
+        given = (run_id, step[0], key_text(step[1]), after, offset, limit)
+        if code is None:
+            rows = await self._database.fetch("items", *given)
+        else:
+            rows = await self._database.fetch("items_ended", *given, code)
+        return [_row(row) for row in rows]
+
+    async def forget(self, run_id: str, step: StepKey) -> None:
+        await self._database.fetch("forget_items", run_id, step[0], key_text(step[1]))
+
+
+def _row(row: Any) -> ItemRow:
+    position, code, attempt, name, location, failure = row
+    told = None if failure is None else from_json(failure)
+    return decode_item((position, code, attempt, name, told, location))

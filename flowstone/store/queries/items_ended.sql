@@ -1,0 +1,5 @@
+select items.position, items.status, items.attempt, items.name, items.location, items.failure::text
+from flowstone.item_sets join flowstone.items on items.set_id = item_sets.id
+where item_sets.run_id = $1 and item_sets.asset = $2 and item_sets.key = $3 and items.position > $4
+    and items.status = $7
+order by items.position offset $5 limit $6

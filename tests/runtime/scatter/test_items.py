@@ -1,0 +1,165 @@
+"""What is remembered of items, on every store; and that those which were done are not called again."""
+
+from __future__ import annotations
+
+import asyncio
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from flowstone import Each, Pipeline, Retry, RunFailed, RunNotFound, Runtime
+from tests.runtime.doubles import Gate
+from tests.runtime.scatter.resumed import pipeline_of
+
+
+def pipeline_with(function, items=(), **each):
+    """`files`, which has the items, and `page`, which goes through them."""
+    pipeline = Pipeline("scatter")
+    pipeline.asset(lambda: items, name="files")
+    pipeline.asset(name="page", each=Each("files", **each))(function)
+    return pipeline
+
+
+async def test_items_are_listed_with_what_became_of_them(kept):
+    """By position, name and status."""
+
+    def page(files, context):
+        if files == "b" or (files == "d" and context.attempt == 1):
+            raise ValueError(f"no {files}")
+        return files.upper()
+
+    retry = Retry(attempts=2, delay=0.0)
+    pipeline = pipeline_with(
+        page, ["a", "b", "c", "d"], tolerate=1, key=lambda item: f"key {item}", retry=retry
+    )
+    async with asyncio.timeout(30), Runtime(pipeline, **kept) as runtime:
+        result = await runtime.materialize_all("page")
+        assert await result.value("page") == ["A", "C", "D"]
+        assert await runtime.load("page") == ["A", "C", "D"]
+        items = await runtime.items(result.run_id, "page")
+        assert [(item.position, item.key, item.status, item.attempt) for item in items] == [
+            (0, "key a", "succeeded", 1),
+            (1, "key b", "failed", 2),
+            (2, "key c", "succeeded", 1),
+            (3, "key d", "succeeded", 2),
+        ]
+        assert items[1].failure.message == "ValueError: no b"
+        assert await runtime.items(result.run_id, "page", status="failed") == [items[1]]
+        assert await runtime.items(result.run_id, "page", status="succeeded", limit=1, offset=1) == [items[2]]
+        with pytest.raises(ValueError, match="an item is one of"):
+            await runtime.items(result.run_id, "page", status="running")
+        with pytest.raises(RunNotFound):
+            await runtime.items("nobody", "page")
+
+
+async def test_many_items_are_recorded_and_loaded(kept):
+    """More than go into a page or a batch."""
+
+    async def page(files):
+        return files
+
+    pipeline = pipeline_with(page, list(range(2500)))
+
+    @pipeline.asset
+    def summary(page: list[int]) -> int:
+        assert type(page) is list
+        return sum(page)
+
+    async with asyncio.timeout(60), Runtime(pipeline, **kept) as runtime:
+        result = await runtime.materialize_all("summary")
+        assert await result.value("summary") == sum(range(2500))
+        assert await runtime.load("page") == list(range(2500))
+        assert len(await runtime.items(result.run_id, "page", limit=5000)) == 2500
+
+
+async def test_a_dict_comes_back_as_a_dict_with_its_own_keys(kept):
+    """Whatever its keys are."""
+
+    async def page(files):
+        return files * 2
+
+    async with asyncio.timeout(30), Runtime(pipeline_with(page, {1: 10, 2: 20}), **kept) as runtime:
+        result = await runtime.materialize_all("page")
+        assert await runtime.load("page") == {1: 20, 2: 40}
+        assert [item.key for item in await runtime.items(result.run_id, "page")] == ["1", "2"]
+
+
+async def test_what_cannot_be_stored_fails_its_item_alone(kept):
+    """As an IO failure of that item."""
+    if "memory" in str(kept["io"]["default"]).lower():
+        pytest.skip("memory takes anything")
+
+    async def page(files):
+        return object() if files == 1 else files
+
+    async with asyncio.timeout(30), Runtime(pipeline_with(page, [0, 1, 2], tolerate=1), **kept) as runtime:
+        result = await runtime.materialize_all("page")
+        assert await runtime.load("page") == [0, 2]
+        (failed,) = await runtime.items(result.run_id, "page", status="failed")
+        assert failed.failure.kind == "io"
+
+
+async def test_items_of_a_step_that_failed_are_listed(kept):
+    """What was done, and what failed."""
+
+    def page(files):
+        return 1 // files
+
+    async with asyncio.timeout(30), Runtime(pipeline_with(page, [1, 0], max_parallel=1), **kept) as runtime:
+        with pytest.raises(RunFailed) as raised:
+            await runtime.materialize_all("page")
+        items = await runtime.items(raised.value.result.run_id, "page")
+        assert [str(item.status) for item in items] == ["succeeded", "failed"]
+
+
+async def test_a_partition_has_items_of_its_own(kept):
+    """Listed by the partition."""
+
+    async def page(files, context):
+        return context.partition * files
+
+    async with asyncio.timeout(30), Runtime(pipeline_with(page, [1, 2]), **kept) as runtime:
+        result = await runtime.materialize_all("page", partition=5)
+        assert await runtime.load("page", partition=5) == [5, 10]
+        assert len(await runtime.items(result.run_id, "page", 5)) == 2
+        assert await runtime.items(result.run_id, "page", 6) == []
+
+
+async def test_a_cancel_keeps_what_was_recorded(kept):
+    """And records nothing of what was stopped."""
+    gate = Gate()
+
+    async def page(files):
+        if files:
+            await gate.wait()
+        return files
+
+    pipeline = pipeline_with(page, [0, 1], max_parallel=1)
+    async with asyncio.timeout(30), Runtime(pipeline, **kept) as runtime:
+        run = await runtime.submit("page")
+        await gate.entered.wait()
+        await run.cancel()
+        assert [item.position for item in await runtime.items(run.id, "page")] == [0]
+
+
+async def test_after_a_kill_only_unfinished_items_are_called_again(lasting, tmp_path):
+    """Each is recorded once, and the value is whole."""
+    command = [sys.executable, "-m", "tests.runtime.scatter.resumed", lasting, str(tmp_path)]
+    killed = await asyncio.to_thread(subprocess.run, command, cwd=Path(__file__).parents[3], check=False)
+    assert killed.returncode == 9
+    log = tmp_path / "calls"
+    before = log.read_text().split()
+    pipeline, options = pipeline_of(lasting, tmp_path, kill=False)
+    async with asyncio.timeout(60), Runtime(pipeline, **options) as runtime:
+        (record,) = await runtime.runs()
+        done = {item.position for item in await runtime.items(record.id, "page", limit=1000)}
+        run = await runtime.run(record.id)
+        result = await run.wait()
+        assert await result.value("page") == list(range(200))
+        again = {int(each) for each in log.read_text().split()[len(before) :]}
+        assert done
+        assert not again & done
+        assert done | again == set(range(200))
+        assert len(await runtime.items(record.id, "page", limit=1000)) == 200
