@@ -72,6 +72,12 @@ class TaskHandle(Driven):
         self._on_exit = on_exit
         self._waiters: Waiters[Exit] | None = None
 
+    def rename(self, name: str) -> None:
+        """Give another name to it, and to its asyncio task."""
+        self.name = name
+        if self.task is not None:
+            self.task.set_name(name)
+
     def call_on_exit(self, on_exit: Callable[[TaskHandle, Exit], object]) -> None:
         """As if `on_exit` had been given to `start`; at once, in the caller's context, if it is over."""
         if self.exit is None:

@@ -81,4 +81,8 @@ class Batches:
 
 
 def _take(queue: deque[_Item]) -> tuple[_Item, ...]:
-    return tuple(queue.popleft() for _ in range(min(_MOST, len(queue))))
+    if len(queue) > _MOST:
+        return tuple(queue.popleft() for _ in range(_MOST))
+    items = tuple(queue)
+    queue.clear()
+    return items

@@ -155,8 +155,11 @@ class RunState:
                 attempt that was given up) changes nothing.
             step: The step's number where the caller knows it; found from the event otherwise.
         """
-        if type(event) is StepSucceeded and step is not None:  # Nearly always.
-            return self.succeeded(step, event.attempt)
+        if type(event) is StepSucceeded:  # Nearly always.
+            number = self._number(event) if step is None else step
+            if number is not None:
+                self._succeeded(number, event.attempt)
+            return self._commands()
         match event:
             case StepStarted() | StepProgressed() | RunQueued() | RunStarted() | RunWaiting():
                 return []
@@ -173,11 +176,6 @@ class RunState:
                 number = self._number(event) if step is None else step
                 if number is not None:
                     self._step_changed(event, number)
-        return self._commands()
-
-    def succeeded(self, step: int, attempt: int) -> list[Command]:
-        """What `apply` does of a `StepSucceeded`, of which this is all that matters here."""
-        self._succeeded(step, attempt)
         return self._commands()
 
     def replay(self, event: Event) -> None:
@@ -313,8 +311,6 @@ class RunState:
 
     def _step_changed(self, event: StepRetried | StepWaiting | StepWoken | _Ending, step: int) -> None:
         match event:
-            case StepSucceeded():
-                self._succeeded(step, event.attempt)
             case StepReused() if self._states[step] == CHECKING and self._batches.checked(step):
                 self._finish_step(step, REUSED)
             case StepSkipped() | StepCancelled() if self._batches.recorded(step):

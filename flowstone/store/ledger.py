@@ -158,6 +158,10 @@ class Ledger:
                     found[key] = timeline.newest
         return found
 
+    def knows(self, asset: str) -> bool:
+        """Whether there is a record of the asset, at any partition."""
+        return asset in self._timelines
+
     def newest(self, asset: str, partition_key: str | None) -> Materialization | None:
         """The current materialization of one asset-partition, or None."""
         timelines = self._timelines.get(asset)

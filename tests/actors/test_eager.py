@@ -239,6 +239,13 @@ async def test_a_coroutine_finds_its_own_handle_before_start_has_returned_it(sta
     assert seen == [start(work())]
 
 
+async def test_it_may_be_named_when_it_goes_on(start):
+    handle = start(asyncio.sleep(0))
+    handle.rename("slow")
+    assert handle.name == handle.task.get_name() == "slow"
+    await handle.down()
+
+
 @pytest.mark.parametrize("awaits", [False, True])
 async def test_it_may_be_said_later_what_is_called_when_it_is_over(start, awaits):
     """At once if it is over."""

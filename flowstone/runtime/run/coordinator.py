@@ -52,12 +52,14 @@ from flowstone.runs.state import RunState
 from flowstone.runtime.execution.guard import describe
 from flowstone.runtime.run.control import Cancel, Drain, GiveUp, Look, Release
 from flowstone.runtime.run.kinds import attempt_maker
+from flowstone.runtime.run.launches import Launches
 from flowstone.runtime.run.messages import (
     Asked,
     Broken,
     Checked,
     Driver,
     HandledHere,
+    NextTurn,
     Recorded,
     Signalled,
     StepEnded,
@@ -108,6 +110,7 @@ class RunCoordinator(Driver):
         self._steps = steps
         self._epoch = run.record.epoch
         self._attempts: dict[int, Attempt] = {}
+        self._launches = Launches(ctx, steps, self._attempts)
         limit = run.record.request.max_parallel or ctx.settings.max_concurrency
         self._state = RunState(run.plan, max_parallel=limit)
         self._final: Status | None = None
@@ -126,7 +129,7 @@ class RunCoordinator(Driver):
         self._early: EarlyMe | None = None  # If it has been begun before it is started.
 
     def on_start(self, me: Me) -> None:
-        self._me = me
+        self._me = self._launches.me = me
         if self._early is not None:
             self._early.become(me)
 
@@ -135,6 +138,8 @@ class RunCoordinator(Driver):
         self._busy = True
         if isinstance(message, StepEnded):
             self._step_ended(message.attempt, message.event, message.exit)
+        elif isinstance(message, NextTurn):
+            self._launches.go_on()
         else:
             self._take(message)
         return self._after_message()
@@ -223,7 +228,7 @@ class RunCoordinator(Driver):
 
     async def begin(self, me: EarlyMe) -> None:
         """Begin before this is an actor: in the turn of whoever asks for the run."""
-        self._me = self._early = me
+        self._me = self._launches.me = self._early = me
         await self._go_on()
 
     async def handle_continue(self, me: Me) -> None:  # noqa: ARG002 - the hook's signature
@@ -400,35 +405,9 @@ class RunCoordinator(Driver):
             exclusive=order.exclusive,
             failed=order.failed,
         )
-        self._attempts[step] = attempt
-        if attempt.needs_slot:
-            self._ctx.admission.admit(attempt, self._launch)
-        else:
-            self._launch(attempt)
-
-    def _launch(self, attempt: Attempt) -> bool:
-        """A slot is free. False if the attempt is not wanted any more."""
-        if self._attempts.get(attempt.step) is not attempt or not self._me.ref.alive:
-            return False
         attempt.on_over = self._attempt_over
-        ctx = self._ctx
-        if (
-            ctx.memory is None
-            or attempt.asset_name in ctx.suspending
-            or (ctx.stream.heard and ctx.stream.unread)
-        ):
-            attempt.handle = self._steps.start(attempt.name, attempt.run(), attempt.task_over)
-            return True
-        handle = self._steps.start(
-            attempt.asset_name if attempt.key is None else attempt.name,
-            attempt.run(),
-            eager=True,
-        )
-        attempt.handle = handle
-        if handle.exit is None and attempt.started_at is not None:
-            ctx.suspending.add(attempt.asset_name)
-        handle.call_on_exit(attempt.task_over)
-        return True
+        self._attempts[step] = attempt
+        self._launches.add(attempt)
 
     def _attempt_over(self, attempt: Attempt, event: AttemptEnd | None, how: Exit) -> None:
         self._ctx.admission.leave(attempt)

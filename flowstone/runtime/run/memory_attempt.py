@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, Final
 from flowstone.actors.spawn import OWNER
 from flowstone.assets.one_shot import PLAIN, find_one_shot
 from flowstone.assets.output import Output
+from flowstone.assets.partition_mapping import NoPartition
 from flowstone.runs import endings
 from flowstone.runs.events import StepStarted
 from flowstone.runs.records import Failure, Input
@@ -104,10 +105,11 @@ class MemoryAttempt(Attempt):
             return None
         if recipe.counterparts is None:
             return self._arguments_by_mapping(memory, manager, manager.memory)
-        run_id, key, values = self.run_id, self.key, manager.memory.values
+        run_id, values = self.run_id, manager.memory.values
         arguments = {**recipe.constants}
         inputs: list[Input] = []
-        for name, parameter in recipe.counterparts:
+        for name, parameter, own in recipe.counterparts:
+            key = self.key if own else None
             record = memory.ledger.newest(name, key)
             if record is None or (record.run_id != run_id and self._plan.number(name, key) is not None):
                 return None
@@ -174,8 +176,8 @@ class _Recipe:
     Attributes:
         plain: Whether nothing has to be waited for but the function, if the values are in memory.
         constants: The arguments that constants are for.
-        counterparts: The upstream assets of which a step needs the value of its own partition, and the parameters
-            they are for; None if it needs others of any.
+        counterparts: The upstream assets of which a step needs one value, the parameters these are for, and whether
+            it is that of its own partition: otherwise the asset has none. None if it needs others of any asset.
         loads: How many values are loaded for them.
     """
 
@@ -192,12 +194,12 @@ class _Recipe:
         )
         self.constants = constants_of(run_plan.graph, asset)
         self.counterparts = _counterparts(run_plan, plan, asset)
-        self.loads = sum(parameter is not None for _, parameter in self.counterparts or ())
+        self.loads = sum(parameter is not None for _, parameter, _ in self.counterparts or ())
 
 
 def _counterparts(
     run_plan: RunPlan, plan: AssetPlan, asset: Asset[..., Any]
-) -> Sequence[tuple[str, str | None]] | None:
+) -> Sequence[tuple[str, str | None, bool]] | None:
     assets = run_plan.graph.assets
     aligned = {edge.name for edge in plan.edges if edge.aligned}
     found = []
@@ -205,7 +207,9 @@ def _counterparts(
         upstream = assets[dependency.asset]
         if upstream.is_constant:
             continue
-        if upstream.name not in aligned and not (asset.partitions is upstream.partitions is None):
+        own = upstream.name in aligned or asset.partitions is upstream.partitions is None
+        mapping = run_plan.graph.mapping_of(asset.name, upstream.name)
+        if not own and (upstream.partitions is not None or type(mapping) is not NoPartition):
             return None
-        found.append((upstream.name, dependency.parameter))
+        found.append((upstream.name, dependency.parameter, own))
     return tuple(found)

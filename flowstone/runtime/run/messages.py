@@ -24,6 +24,7 @@ __all__ = [
     "Driver",
     "HandledHere",
     "Message",
+    "NextTurn",
     "OtherMessage",
     "Recorded",
     "Signalled",
@@ -82,6 +83,11 @@ class Broken(Cast[Driver]):
 
 
 @frozen
+class NextTurn(Cast[Driver]):
+    """The loop has taken another turn: there is time again to begin attempts at once."""
+
+
+@frozen
 class HandledHere(Cast[Driver]):
     """What was handled between two messages has brought the run to its end, or an error of ours to light."""
 
@@ -89,4 +95,4 @@ class HandledHere(Cast[Driver]):
 
 
 OtherMessage: TypeAlias = HandledHere | Recorded | Checked | Signalled | Asked | Broken
-Message: TypeAlias = StepEnded | OtherMessage
+Message: TypeAlias = StepEnded | NextTurn | OtherMessage

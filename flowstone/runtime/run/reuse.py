@@ -46,8 +46,12 @@ def known_to_be_needed(ctx: RuntimeContext, plan: RunPlan, steps: Sequence[int])
     """Those of the steps that have no value at all, where all values are in memory; none where they are not."""
     if ctx.memory is None:
         return []
-    newest = ctx.memory.ledger.newest
-    return [step for step in steps if newest(*_key(plan, step)) is None]
+    ledger = ctx.memory.ledger
+    return [
+        step
+        for step in steps
+        if not ledger.knows(plan.of(step).asset) or ledger.newest(*_key(plan, step)) is None
+    ]
 
 
 async def reason_to_run(

@@ -1,0 +1,105 @@
+"""Getting the attempts of a run going: each has to have a slot, and most begin in the turn that orders them.
+
+An attempt in memory that is begun eagerly costs half of what one in a task of its own costs, if it does not
+suspend. A turn of the loop has time for about a millisecond of them (`actors/eager.py`). The first one for which
+there is no time begins in the next turn, in a task of its own. Those ordered after it ask for a slot when that turn
+comes, and then they are begun eagerly as well, a turn's worth of them at a time. In between others have theirs.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from typing import TYPE_CHECKING
+
+from flowstone.runtime.run.messages import NextTurn
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from flowstone.actors import Me, TaskSupervisor
+    from flowstone.actors.early import EarlyMe
+    from flowstone.runtime.context import RuntimeContext
+    from flowstone.runtime.run.attempt import Attempt
+
+__all__ = ["Launches"]
+
+
+class Launches:
+    """Begins attempts.
+
+    Args:
+        ctx: What the runtime offers.
+        steps: Where they run.
+        attempts: The attempts that are wanted, by step.
+
+    Attributes:
+        me: The coordinator's; nothing is begun for one that is not alive.
+    """
+
+    me: Me | EarlyMe
+
+    def __init__(self, ctx: RuntimeContext, steps: TaskSupervisor, attempts: Mapping[int, Attempt]) -> None:
+        self._ctx = ctx
+        self._steps = steps
+        self._attempts = attempts
+        self._delayed: Attempt | None = None  # The first one for which the last turn had no time.
+        self._later: deque[Attempt] = deque()
+
+    def add(self, attempt: Attempt) -> None:
+        """Begin an attempt when there are a slot and time for it."""
+        if self._later:
+            self._later.append(attempt)
+        elif self._delayed is not None and self._delayed.started_at is None:
+            self._later.append(attempt)
+            asyncio.get_running_loop().call_soon(self._tell_of_turn)
+        else:
+            self._delayed = None
+            self._apply(attempt)
+
+    def go_on(self) -> None:
+        """The next turn has come."""
+        later, self._later = self._later, deque()
+        self._delayed = None
+        while later and self._delayed is None:
+            attempt = later.popleft()
+            if self._attempts.get(attempt.step) is attempt:
+                self._apply(attempt)
+        if later:
+            self._later = later
+            asyncio.get_running_loop().call_soon(self._tell_of_turn)
+
+    def _tell_of_turn(self) -> None:
+        self.me.ref.cast(NextTurn())
+
+    def _apply(self, attempt: Attempt) -> None:
+        if attempt.needs_slot:
+            self._ctx.admission.admit(attempt, self._launch)
+        else:
+            self._launch(attempt)
+
+    def _launch(self, attempt: Attempt) -> bool:
+        """A slot is free. False if the attempt is not wanted any more."""
+        if self._attempts.get(attempt.step) is not attempt or not self.me.ref.alive:
+            return False
+        ctx = self._ctx
+        if (
+            ctx.memory is None
+            or attempt.asset_name in ctx.suspending
+            or (ctx.stream.heard and ctx.stream.unread)
+        ):
+            attempt.handle = self._steps.start(attempt.name, attempt.run(), attempt.task_over)
+        else:
+            self._launch_eagerly(attempt)
+        return True
+
+    def _launch_eagerly(self, attempt: Attempt) -> None:
+        # Its full name is made if it goes on: nearly all that have a partition end before anybody could read it.
+        attempt.handle = handle = self._steps.start(attempt.asset_name, attempt.run(), eager=True)
+        if handle.exit is None:
+            handle.rename(attempt.name)
+            if attempt.started_at is not None:
+                self._ctx.suspending.add(attempt.asset_name)
+            elif self._delayed is None:
+                self._delayed = attempt
+        handle.call_on_exit(attempt.task_over)
