@@ -80,6 +80,7 @@ def show(report: Report, seed: int) -> None:
     print(f"{'submits acknowledged / lost':45} {report.acknowledged:5} / {report.lost}")
     print(f"{'submits refused while the store was away':45} {report.refused:5}")
     print(f"{'steps recorded / doubled':45} {report.steps:5} / {report.doubled}")
+    print(f"{'approvals decided':45} {report.decided:5}")
     print(f"{'short runs, submitted and mostly cancelled':45} {report.short:5}")
     print(f"{'deadlocks logged':45} {report.deadlocks:5}")
     print(f"{'executions':45} {report.executions:5}")

@@ -1,4 +1,6 @@
-"""What the nodes compute: two assets over many partitions, a mark for each execution, and an asset for short runs.
+"""What the nodes compute: two assets over many partitions, a mark for each execution, and assets of other runs.
+
+One of these does something once and waits for an approval, the other one is for short runs.
 
 One keeps its values in the database and the other in files, so that both kinds of "the value is there before the
 record says so" are tried.
@@ -51,6 +53,25 @@ def make(place: Path) -> Pipeline:
     async def clean(context: Context, raw: dict[str, Any]) -> list[Any]:
         await work(context)
         return [raw["part"], context.run_id, context.attempt]
+
+    @pipeline.asset(partitions=parts)
+    async def reviewed(context: Context) -> str:
+        async def order() -> int:
+            mark(
+                place / "done", Mark(context.run_id, "calls", str(context.partition_key), context.attempt, 0)
+            )
+            await asyncio.sleep(random.uniform(0.0, 0.05))
+            return context.attempt
+
+        await context.once("order", order)
+        mark(
+            place / "done",
+            Mark(context.run_id, "acknowledged", str(context.partition_key), context.attempt, 0),
+        )
+        await asyncio.sleep(random.uniform(0.0, 0.05))
+        decision = context.approval("publish")
+        await asyncio.sleep(random.uniform(0.0, 0.05))
+        return str(decision.by)
 
     @pipeline.asset(partitions=StaticPartitions(SCRAPS))
     async def scrap(context: Context) -> dict[str, Any]:

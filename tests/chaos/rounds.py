@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from flowstone.errors import FlowstoneError, StoreUnavailable
 from tests.chaos.checks import Findings, check
+from tests.chaos.decided_runs import DecidedRuns
 from tests.chaos.nemesis import FAULTS, LONG
 from tests.chaos.pipeline import PARTS
 from tests.chaos.short_runs import ShortRuns, deadlocks
@@ -36,6 +37,7 @@ class Report:
     doubled: int = 0
     executions: int = 0
     short: int = 0
+    decided: int = 0
     deadlocks: int = 0
     longest: float = 0.0
     refused: int = 0
@@ -64,9 +66,9 @@ async def one_round(
         spread: Seconds over which they begin.
         most: Partitions of the largest backfill.
     """
-    random, short = world.random, ShortRuns(world)
+    random, short, decided = world.random, ShortRuns(world), DecidedRuns(world)
     began: set[str] = set()
-    beside = asyncio.create_task(short.run())
+    beside = asyncio.gather(short.run(), decided.run())
     waiting = [
         asyncio.create_task(
             _client(world, report, began, random.uniform(0, spread * 0.7), random.randint(most // 4, most))
@@ -83,7 +85,8 @@ async def one_round(
         quiet = time.monotonic()
         short.stop()
         async with asyncio.timeout(QUIET):
-            await asyncio.gather(*waiting, beside)
+            await asyncio.gather(*waiting, decided.stopped())
+            await beside
     except TimeoutError:
         report.broken.append(f"runs had not ended {QUIET:g} s after the last fault")
     finally:
@@ -94,6 +97,8 @@ async def one_round(
     await _settled(world)
     report.add(await check(world, began), taken)
     await _add_short(world, report, short)
+    report.decided += len(decided.decided)
+    report.broken += await decided.check()
 
 
 async def _add_short(world: World, report: Report, short: ShortRuns) -> None:

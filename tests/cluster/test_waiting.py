@@ -57,6 +57,7 @@ async def outcomes_of(racers):
     return [json.loads(output.splitlines()[-1]) for output, _ in outputs]
 
 
+@pytest.mark.timeout(400)
 @pytest.mark.parametrize("rounds", [FEW, pytest.param(MANY, marks=pytest.mark.long)])
 async def test_of_four_who_decide_at_once_one_wins(database, rounds):
     """Approve, reject, expire and cancel come from four processes in the same milliseconds, in each round."""
@@ -94,6 +95,7 @@ async def test_of_four_who_decide_at_once_one_wins(database, rounds):
     assert outcomes.total() == rounds
     assert {"open", "early"}.isdisjoint(outcomes)
     assert len(outcomes) >= 3, outcomes  # Each of them had its chance.
+    print(dict(outcomes))
 
 
 @pytest.mark.parametrize("seed", [0, pytest.param(1, marks=pytest.mark.long)])
