@@ -95,7 +95,6 @@ async def test_of_four_who_decide_at_once_one_wins(database, rounds):
     assert outcomes.total() == rounds
     assert {"open", "early"}.isdisjoint(outcomes)
     assert len(outcomes) >= 3, outcomes  # Each of them had its chance.
-    print(dict(outcomes))
 
 
 @pytest.mark.parametrize("seed", [0, pytest.param(1, marks=pytest.mark.long)])
