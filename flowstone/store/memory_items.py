@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from flowstone.store.codec import encode_item
 from flowstone.store.items import Items
 from flowstone.store.sanitise import sanitised_item
 
@@ -45,6 +44,8 @@ class MemoryItems(Items):
         rows: Sequence[ItemRow],
         payloads: Sequence[tuple[str, bytes]] = (),
     ) -> None:
+        from flowstone.store.codec import encode_item  # noqa: PLC0415 - few runtimes in memory need it
+
         safe = [sanitised_item(row) for row in rows]
         operation = ["items", run_id, *step, epoch, [encode_item(row) for row in safe]]
         await self._change(operation, lambda: self._history().record_items(run_id, step, epoch, safe))
