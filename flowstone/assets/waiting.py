@@ -73,6 +73,9 @@ class Notes(Protocol):
     def write_soon(self, note: Note) -> None:
         """Have it on record before anything else is recorded of the attempt; on the loop."""
 
+    async def written(self) -> None:
+        """Return when all that is to be on record soon is."""
+
     @property
     def on_loop(self) -> bool:
         """Whether the caller is on the loop of the runtime."""
@@ -222,7 +225,8 @@ class WaitingCalls:
 
         It has 256 random bits, and the store keeps nothing but its hash, so whoever has it may send the signal and
         nobody else. An attempt has one token a name; those that former attempts handed out stay good. In a
-        synchronous asset it is on record when the call returns, in an async one before anything that follows is.
+        synchronous asset it is on record when the call returns. In an async one it is soon, and before a function
+        is called by `once` after that: so `await context.once("ask", ask_bank, context.signal_token("bank"))`.
 
         Args:
             name: The name that `signal` is called with.
@@ -270,6 +274,7 @@ class WaitingCalls:
         async with notes.lock(_name(name)):
             if (found := self._known(name)) is not None:
                 return found[0]  # type: ignore[no-any-return] # as it was recorded
+            await notes.written()
             result = function(*args)
             if isawaitable(result):
                 result = await result

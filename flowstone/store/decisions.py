@@ -178,5 +178,5 @@ async def _of_token(store: Store, token: str, sleep: Callable[[float], Awaitable
 def _text(what: str, value: object) -> str:
     if not isinstance(value, str) or not value.strip() or len(value) > _LONGEST:
         raise ValueError(f"{what}={value!r:.100}: give a text of 1 to {_LONGEST:,} characters.")
-    exact_json(value, what)
-    return value
+    text: str = exact_json(value, what)
+    return text

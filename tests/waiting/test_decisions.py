@@ -23,6 +23,7 @@ from flowstone import (
     TokenUnknown,
     TokenUsed,
 )
+from flowstone.assets.waiting import token_hash
 
 
 class Desk:
@@ -327,3 +328,27 @@ async def test_a_signal_comes_too_late(place, background):
             await waiting
         with pytest.raises(TokenExpired, match="cancelled"):
             await runtime.signal(desk.tokens[0], {"id": 1})
+
+
+async def test_a_token_is_on_record_before_once_hands_it_out(place, background):
+    """So whoever has it can use it, whatever dies then; a new attempt does not hand out another one."""
+    pipeline = Pipeline("bank")
+    known, handed = [], []
+
+    @pipeline.asset
+    async def paid(context: Context) -> int:
+        async def ask(token):
+            handed.append(token)
+            wait = await runtime._ctx.store.waits.of_token(token_hash(token))
+            known.append(wait.status)
+
+        await context.once("ask", ask, context.signal_token("bank"))
+        return context.signal("bank")
+
+    async with asyncio.timeout(30), place.runtime(pipeline) as runtime:
+        waiting = background(runtime.materialize("paid"))
+        await parked(runtime)
+        await runtime.signal(handed[0], 42)
+        await waiting
+        assert await runtime.load("paid") == 42
+    assert known == ["early"]

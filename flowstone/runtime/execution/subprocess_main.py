@@ -218,6 +218,8 @@ class _Notes(NoteLocks):
     def write_soon(self, note: Note) -> None:
         self.write_now(note)
 
+    async def written(self) -> None: ...
+
     def write_now(self, note: Note) -> None:
         with self._lock:
             self._reply(pickle.dumps(Noted(note)))
