@@ -18,6 +18,7 @@ from flowstone import (
     Status,
     WaitsForItself,
 )
+from flowstone.runs.events import StepWaiting
 from flowstone.runtime.run import coordinator
 from flowstone.runtime.services.failure_log import STEPS
 from flowstone.store.file import FileStore
@@ -261,3 +262,42 @@ async def town_of_sleepers(clock):
 
     async with Town(clock) as town:
         yield town, await town.node("first", pipeline)
+
+
+class SlowToSay(MemoryStore):
+    """A store that has recorded a wait long before it says so."""
+
+    def __init__(self):
+        super().__init__()
+        self.says_so = asyncio.Event()
+
+    async def write(self, event, epoch=0, *, payload=None):
+        await super().write(event, epoch, payload=payload)
+        if isinstance(event, StepWaiting):
+            await self.says_so.wait()
+
+
+async def test_a_step_that_is_answered_before_its_run_knows_that_it_waits_goes_on(background):
+    """Whoever told the run to look came too early, and does not come again."""
+    pipeline = Pipeline("quick")
+    gate = asyncio.Event()
+
+    @pipeline.asset(partitions=StaticPartitions(["asks", "works"]))
+    async def part(context: Context) -> str | None:
+        if context.partition == "works":
+            await gate.wait()
+            return None
+        decision = context.approval("publish")
+        gate.set()
+        return decision.by
+
+    store = SlowToSay()
+    async with asyncio.timeout(20), Runtime(pipeline, store=store) as runtime:
+        waiting = background(runtime.backfill("part"))
+        while not (asked := await runtime.approvals()):
+            await asyncio.sleep(0)
+        await runtime.approve(asked[0].id, by="ada")
+        for _ in range(20):
+            await asyncio.sleep(0)
+        store.says_so.set()
+        assert len((await waiting).succeeded) == 2

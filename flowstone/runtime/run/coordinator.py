@@ -157,6 +157,7 @@ class RunCoordinator(Driver):
             case Recorded(events, steps):
                 for recorded, step in zip(events, steps, strict=True):
                     self._obey(self._state.apply(recorded, step))
+                self._look_after(events)
             case Signalled(signal):
                 self._obey(self._state.apply(signal))
             case Asked(request):
@@ -448,8 +449,8 @@ class RunCoordinator(Driver):
                 self._run.step_failed(attempt.caught if attempt.stopping is None else None)
             attempt.caught = None
             self._obey(self._state.apply(event, attempt.step))
-            if type(event) is StepWaiting and event.waits_for == "signal":
-                self._look_for_woken()  # It may have been there before.
+            if type(event) is StepWaiting:
+                self._look_after([event])
             return
         if isinstance(how, Crashed):
             error = how.error
@@ -487,6 +488,11 @@ class RunCoordinator(Driver):
                 self._me.ref.cast(Broken(how.error))
 
         self._steps.start(name, work, over)
+
+    def _look_after(self, events: Sequence[Event]) -> None:
+        """Look whether a step that has just come to wait was answered before."""
+        if any(type(event) is StepWaiting and self._parking.may_be_woken(event) for event in events):
+            self._look_for_woken()
 
     def _look_for_woken(self) -> None:
         question = self._parking.question()

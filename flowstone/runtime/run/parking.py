@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from flowstone.actors import Clock
     from flowstone.actors.early import EarlyMe
-    from flowstone.runs.events import StepWoken
+    from flowstone.runs.events import StepWaiting, StepWoken
     from flowstone.runs.state import RunState
     from flowstone.runtime.context import RuntimeContext
     from flowstone.runtime.run.live_run import LiveRun
@@ -54,6 +54,7 @@ class Parking:
         self._state = state
         self._after = 0  # The number of the last event known here that woke a step.
         self._requests = 0
+        self._asked_early = False  # Whether it was told to look when nothing was known to wait yet.
         self._asking = False
 
     def request(self, clock: Clock | EarlyMe, wake: Callable[[], object]) -> None:
@@ -78,12 +79,18 @@ class Parking:
     def question(self) -> Coroutine[Any, Any, Sequence[tuple[int, StepWoken | StepFailed]]] | None:
         """Asks the store which steps wait no more, if one can have waited; one question at a time."""
         if not self._state.waiting:
+            self._asked_early = True
             return None
         self.ask_again = self._asking
         if self._asking:
             return None
         self._asking = True
         return self._ctx.store.waits.woken(self._run.record.id, after=max(self._after, self._run.replayed))
+
+    def may_be_woken(self, event: StepWaiting) -> bool:
+        """Whether a step that has just come to wait may have its answer, and nobody will say so again."""
+        early, self._asked_early = self._asked_early, False
+        return early or event.waits_for == "signal"
 
     def taken(
         self, found: Sequence[tuple[int, StepWoken | StepFailed]]
