@@ -80,6 +80,7 @@ if TYPE_CHECKING:
     from flowstone.io.memory import MemoryIO as MemoryIO
     from flowstone.io.postgres import PostgresIO as PostgresIO
     from flowstone.runs.items import Item as Item
+    from flowstone.runs.pools import Pool as Pool
     from flowstone.runs.records import Failure as Failure
     from flowstone.runs.records import Materialization as Materialization
     from flowstone.runs.records import RunRecord as RunRecord
@@ -130,6 +131,7 @@ __all__ = [
     "PartitionError",
     "Permanent",
     "Pipeline",
+    "Pool",
     "PostgresIO",
     "Progress",
     "Resource",
@@ -197,6 +199,7 @@ _HOME = {
     "runs.items": ("Item",),
     "runs.records": ("Failure", "Materialization", "RunRecord", "Status"),
     "runs.running_step": ("RunningStep",),
+    "runs.pools": ("Pool",),
     "runs.waits": ("Approval",),
     "runtime.client.handle": ("Run",),
     "runtime.once": ("materialize",),

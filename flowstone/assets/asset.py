@@ -124,6 +124,7 @@ class Asset(Generic[P, R_co]):
         is_constant: Whether it was made by `pipeline.value`.
         value: The value of a constant.
         each: How it goes through the items of an upstream asset, if it does.
+        pools: The slots it takes while it runs: names of pools, in order, and numbers.
     """
 
     name: str
@@ -148,6 +149,7 @@ class Asset(Generic[P, R_co]):
     is_constant: bool = False
     value: Any = None
     each: Each | None = None
+    pools: tuple[tuple[str, int], ...] = ()
 
     def __post_init__(self) -> None:
         # Kept in the instance, where they win over the class's own: help(), inspect.signature() and

@@ -23,6 +23,7 @@ from flowstone.assets.each import Each
 from flowstone.assets.one_shot import find_one_shot
 from flowstone.assets.partition_mapping import PartitionMapping
 from flowstone.assets.partition_set import PartitionSet
+from flowstone.assets.pool import slots_asked
 from flowstone.assets.retry import Retry
 from flowstone.assets.signature import Site, innermost, is_async, read_signature
 from flowstone.assets.suggest import did_you_mean
@@ -30,6 +31,8 @@ from flowstone.errors import DefinitionError
 
 if TYPE_CHECKING:
     from types import FrameType
+
+    from flowstone.assets.pool import DefinedPool
 
 __all__ = ["Options", "define_asset", "define_constant"]
 
@@ -53,27 +56,27 @@ class Options(NamedTuple):
     tags: Any = None
     description: Any = None
     each: Any = None
+    pool: Any = None
 
 
 _NO_OPTIONS = Options()[1:]
 
 
-def define_asset(function: Any, options: Options, frame: FrameType) -> Asset[..., Any]:
+def define_asset(
+    function: Any, options: Options, frame: FrameType, pools: Mapping[str, DefinedPool] = _NOTHING
+) -> Asset[..., Any]:
     """The asset that a function and its options define.
 
     Args:
         function: What computes the value.
         options: Everything else that was said about it.
         frame: The frame of the definition, for its line and its local names.
+        pools: The pools it may take slots of.
 
     Raises:
         DefinitionError: Something about it cannot work; the message names the asset, the line and the remedy.
     """
-    if isinstance(function, Asset):  # Defined once more: in another pipeline, or with other options.
-        function = function.function
-    source = _source(function, frame)
-    if not callable(function) or inspect.isclass(function):
-        raise DefinitionError(f"{source}: pipeline.asset takes a function, not {function!r:.100}.")
+    function, source = _checked_function(function, frame)
     name = options.name if options.name is not None else _own_name(function)
     where = _checked_name(name, source)
     signature = read_signature(function, where, frame.f_locals)
@@ -117,6 +120,7 @@ def define_asset(function: Any, options: Options, frame: FrameType) -> Asset[...
         description=options.description if options.description is not None else _summary(function),
         return_type=signature.return_type,
         each=each,
+        pools=() if options.pool is None else slots_asked(options.pool, pools, where),
     )
 
 
@@ -155,6 +159,15 @@ def define_constant(
         is_constant=True,
         value=value,
     )
+
+
+def _checked_function(function: Any, frame: FrameType) -> tuple[Any, SourceLine]:
+    if isinstance(function, Asset):  # Defined once more: in another pipeline, or with other options.
+        function = function.function
+    source = _source(function, frame)
+    if not callable(function) or inspect.isclass(function):
+        raise DefinitionError(f"{source}: pipeline.asset takes a function, not {function!r:.100}.")
+    return function, source
 
 
 def _source(function: Any, frame: FrameType) -> SourceLine:

@@ -7,9 +7,11 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar, overload
 
 from flowstone.assets.arguments import is_stored_name
+from flowstone.assets.asset import SourceLine
 from flowstone.assets.definition import Options, define_asset, define_constant
 from flowstone.assets.graph import AssetGraph, merge
 from flowstone.assets.interactive import Cell
+from flowstone.assets.pool import define_pool, merge_pools
 from flowstone.errors import DefinitionError
 
 if TYPE_CHECKING:
@@ -20,6 +22,7 @@ if TYPE_CHECKING:
     from flowstone.assets.each import Each
     from flowstone.assets.partition_mapping import PartitionMapping
     from flowstone.assets.partition_set import PartitionSet
+    from flowstone.assets.pool import DefinedPool
     from flowstone.assets.retry import Retry
 
 __all__ = ["Pipeline"]
@@ -48,6 +51,7 @@ class Pipeline:
         self._graph: AssetGraph | None = None
         self._cells: dict[str, Cell] = {}
         self._included_in: list[Pipeline] = []
+        self._pools: dict[str, DefinedPool] = {}
 
     @overload
     def asset(self, function: Callable[P, R], /) -> Asset[P, R]: ...
@@ -70,6 +74,7 @@ class Pipeline:
         tags: Mapping[str, str] | None = None,
         description: str | None = None,
         each: str | Asset[..., Any] | Each | None = None,
+        pool: str | Mapping[str, int] | None = None,
     ) -> Callable[[Callable[P, R]], Asset[P, R]]: ...
 
     def asset(
@@ -90,6 +95,7 @@ class Pipeline:
         tags: Mapping[str, str] | None = None,
         description: str | None = None,
         each: str | Asset[..., Any] | Each | None = None,
+        pool: str | Mapping[str, int] | None = None,
     ) -> Any:
         """Define an asset by the function that computes it: `@pipeline.asset` or `@pipeline.asset(…)`.
 
@@ -115,6 +121,7 @@ class Pipeline:
             tags: Free labels.
             description: Default: the first line of the docstring.
             each: The upstream asset of which the function takes one item at a time, or an `Each` that says more.
+            pool: The pool of which it takes a slot while it runs, or how many slots it takes of each of several.
 
         Raises:
             DefinitionError: The definition cannot work; the message names the asset and its line.
@@ -133,6 +140,7 @@ class Pipeline:
             tags,
             description,
             each,
+            pool,
         )
         if function is not None:
             return self._define(function, options, sys._getframe(1))
@@ -157,16 +165,37 @@ class Pipeline:
         self._take(asset, frame)
         return asset
 
+    def pool(self, name: str, *, slots: int) -> None:
+        """Define a pool: assets with `pool=name` run at most so many at a time, in all runs together.
+
+        Define it before the assets that take slots of it. Its slots can be set while a runtime runs:
+        `Runtime.set_pool`.
+
+        Args:
+            name: The pool's name.
+            slots: How many slots it has, at least 1.
+
+        Raises:
+            DefinitionError: The name is no name, there are no slots, or the pool has been defined with another
+                number of them.
+        """
+        frame = sys._getframe(1)
+        pool = define_pool(name, slots, SourceLine(frame.f_code.co_filename, frame.f_lineno))
+        merge_pools(self._pools, {pool.name: pool})
+
     def include(self, other: Pipeline) -> None:
-        """Add the assets that another pipeline has now; an asset that is here already stays once.
+        """Add the assets and pools that another pipeline has now; an asset that is here already stays once.
 
         Raises:
             DuplicateAsset: Another asset here has the name of one there.
-            DefinitionError: `other` is no pipeline.
+            DefinitionError: `other` is no pipeline, or has a pool of another size than the one here of its name.
         """
         if not isinstance(other, Pipeline):
             raise DefinitionError(f"include() takes a Pipeline, not {type(other).__name__}.")
+        pools = dict(self._pools)
+        merge_pools(pools, other._pools)
         self._add(other._assets.values())
+        self._pools = pools
         if not any(pipeline is self for pipeline in other._included_in):
             other._included_in.append(self)
 
@@ -174,6 +203,11 @@ class Pipeline:
     def assets(self) -> Mapping[str, Asset[..., Any]]:
         """The assets by name, in the order of definition; a read-only view."""
         return MappingProxyType(self._assets)
+
+    @property
+    def pools(self) -> Mapping[str, DefinedPool]:
+        """The pools by name; a read-only view."""
+        return MappingProxyType(self._pools)
 
     @property
     def graph(self) -> AssetGraph:
@@ -203,7 +237,7 @@ class Pipeline:
         return f"Pipeline({self.name!r}, {len(self._assets)} assets)"
 
     def _define(self, function: Callable[..., Any], options: Options, frame: FrameType) -> Asset[..., Any]:
-        asset = define_asset(function, options, frame)
+        asset = define_asset(function, options, frame, self._pools)
         self._take(asset, frame)
         return asset
 

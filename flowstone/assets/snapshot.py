@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from flowstone.assets.dynamic_partitions import DynamicPartitions
 from flowstone.assets.graph import AssetGraph
 from flowstone.assets.multi_partitions import MultiPartitions
+from flowstone.assets.pool import merge_pools
 from flowstone.frozen import frozen
 
 if TYPE_CHECKING:
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
 
     from flowstone.assets.partition_set import PartitionSet
     from flowstone.assets.pipeline import Pipeline
+    from flowstone.assets.pool import DefinedPool
 
 __all__ = ["Snapshot"]
 
@@ -27,12 +29,14 @@ class Snapshot:
         pipelines: Name of the pipeline that each asset was found in.
         dynamic: Names of the dynamic partition sets that its assets use.
         names: Names of the pipelines, each once.
+        pools: Their pools, each with its slots.
     """
 
     graph: AssetGraph
     pipelines: dict[str, str]
     dynamic: tuple[str, ...]
     names: tuple[str, ...] = ()
+    pools: tuple[tuple[str, int], ...] = ()
 
     @classmethod
     def of(cls, pipelines: Sequence[Pipeline]) -> Snapshot:
@@ -41,7 +45,11 @@ class Snapshot:
         names = {name: pipeline.name for pipeline in reversed(pipelines) for name in pipeline.assets}
         sets = (asset.partitions for asset in graph.assets.values())
         dynamic = dict.fromkeys(name for keys in sets for name in _dynamic_names(keys))
-        return cls(graph, names, tuple(dynamic), tuple(dict.fromkeys(names.values())))
+        pools: dict[str, DefinedPool] = {}
+        for pipeline in pipelines:
+            merge_pools(pools, pipeline.pools)
+        slots = tuple((name, pool.slots) for name, pool in pools.items())
+        return cls(graph, names, tuple(dynamic), tuple(dict.fromkeys(names.values())), slots)
 
 
 def _dynamic_names(keys: PartitionSet[Any] | None) -> Iterator[str]:

@@ -45,6 +45,8 @@ def context_of(
     random: Random,
 ) -> RuntimeContext:
     """The services of a runtime that is being entered, on the event loop that runs."""
+    admission = Admission(settings.max_concurrency)
+    admission.pools.define(snapshot.pools)
     return RuntimeContext(
         affinity=LoopAffinity(asyncio.get_running_loop()),
         node=f"{socket.gethostname()}-{os.getpid()}-{random.getrandbits(32):08x}",
@@ -54,7 +56,7 @@ def context_of(
         random=random,
         store=store,
         stream=EventStream(),
-        admission=Admission(settings.max_concurrency),
+        admission=admission,
         threads=Threads(settings.max_threads, "flowstone-asset"),
         managers=managers,
         io={},

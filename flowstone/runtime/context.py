@@ -83,6 +83,7 @@ class RuntimeContext:
 
         Which pipeline an asset belongs to stays known of those that are gone: a run of one may just be beginning.
         """
+        self.admission.pools.define(snapshot.pools)
         self.snapshot = replace(snapshot, pipelines={**self.snapshot.pipelines, **snapshot.pipelines})
 
     async def record(self, event: Event, epoch: int, payload: bytes | None = None) -> None:

@@ -37,8 +37,8 @@ from flowstone.runtime.client.run_client import RunClient
 from flowstone.runtime.client.values import Values
 from flowstone.runtime.composition import context_of, membership_of, runs_of
 from flowstone.runtime.configuration import options_from, warn_of_misspelt_variables
-from flowstone.runtime.decisions import Decisions
 from flowstone.runtime.execution.child_tasks import adopt_tasks
+from flowstone.runtime.limits import Limits
 from flowstone.runtime.loop_affinity import not_running
 from flowstone.runtime.options import by_name, given_pipelines
 from flowstone.runtime.run.watchman import drain
@@ -72,7 +72,7 @@ T = TypeVar("T")
 _NO_TAGS: Mapping[str, str] = MappingProxyType({})
 
 
-class Runtime(Decisions):
+class Runtime(Limits):
     """Computes assets, remembers what it computed, and supervises both. Use it with `async with`.
 
     It shares nothing with other runtimes, and belongs to the event loop that enters it. From other threads and

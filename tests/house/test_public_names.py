@@ -46,6 +46,7 @@ FLOWSTONE = [
     "Permanent",
     "Pipeline",
     "PostgresIO",
+    "Pool",
     "Progress",
     "Resource",
     "ResourceProvider",

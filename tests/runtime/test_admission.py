@@ -17,6 +17,9 @@ class Item:
         self.exclusive = exclusive
         self.willing = willing
         self.admitted = False
+        self.pools = ()
+        self.pooled = False
+        self.priority = 0
 
 
 class Line:

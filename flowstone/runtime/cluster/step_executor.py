@@ -129,18 +129,24 @@ class StepExecutor(Poller):
         waits = attempt.handle is None
         if lease.cancelled and waits:
             self._known[key] = None
+            self._ctx.admission.withdraw(attempt)
             self._unrecorded.append((attempt.withdrawn(), lease.epoch))
         elif lease.cancelled:
             attempt.stop("cancelled")
         elif waits and not self._runs.open:
             self._known[key] = None
+            self._ctx.admission.withdraw(attempt)
             self._hand_back(lease, "the node is being shut down")
 
     def _drop(self, key: AttemptIdentity) -> None:
         """Its lease is gone: whoever gave it has given it up, or its end is recorded."""
         attempt = self._known.pop(key)
         self._refused.pop(key, None)
-        if attempt is not None and attempt.handle is not None:
+        if attempt is None:
+            return
+        if attempt.handle is None:
+            self._ctx.admission.withdraw(attempt)
+        else:
             attempt.handle.cancel()
 
     async def _attempt(self, lease: StepLease) -> Attempt | None:

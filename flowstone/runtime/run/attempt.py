@@ -93,6 +93,9 @@ class Attempt:
         config: All fields of the config that its function takes, as JSON, or None.
         progress: The fraction and the message that its function gave last.
         admitted: Whether it counts against `max_concurrency`: not while it waits for runs of its own.
+        pools: The slots of pools it takes while it runs.
+        pooled: Whether it holds them.
+        priority: That of its run.
         thread: The call of its function, if that is synchronous and under way.
         takers: Those of its tasks that wait until it holds a slot again (nesting.py).
         awaits: The runs whose ends it waits for (nesting.py).
@@ -105,6 +108,9 @@ class Attempt:
     needs_slot = True
     caught: BaseException | None = None
     admitted = False
+    pools: tuple[tuple[str, int], ...] = ()
+    pooled = False
+    priority = 0
     awaits: tuple[str, ...] = ()
     slot_waiters: tuple[asyncio.Future[None], ...] = ()
     on_over: Callable[[Attempt, AttemptEnd | None, Exit], None] | None = None
@@ -144,6 +150,8 @@ class Attempt:
         self._ctx = ctx
         self._plan = plan
         self._failed_before = failed
+        if self.asset.pools:
+            self.pools = self.asset.pools
         if self.asset.config_parameter is not None:
             self.config = plan.configs[self.asset_name].record
 

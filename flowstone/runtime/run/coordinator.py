@@ -87,7 +87,6 @@ if TYPE_CHECKING:
 
 __all__ = ["RunCoordinator"]
 
-
 _log = logging.getLogger(__name__)
 
 
@@ -110,7 +109,7 @@ class RunCoordinator(Driver):
         self._steps = steps
         self._epoch = run.record.epoch
         self._attempts: dict[int, Attempt] = {}
-        self._launches = Launches(ctx, steps, self._attempts)
+        self._launches = Launches(ctx, steps, self._attempts, run.record.priority)
         limit = run.record.request.max_parallel or ctx.settings.max_concurrency
         self._state = RunState(run.plan, max_parallel=limit)
         self._final: Status | None = None
@@ -257,7 +256,7 @@ class RunCoordinator(Driver):
         if self._remote_steps is not None:
             self._remote_steps.close()
         for attempt in self._attempts.values():
-            if attempt.exclusive and attempt.handle is None:
+            if attempt.handle is None and (attempt.exclusive or attempt.pools):
                 self._ctx.admission.withdraw(attempt)
 
     # Beginning ----------------------------------------------------------------------------------------------
@@ -431,10 +430,9 @@ class RunCoordinator(Driver):
             return
         if attempt.handle is not None:
             attempt.stop("cancelled")
-        else:
-            # It waits for a slot and never began.
+        else:  # It waits for a slot and never began.
             del self._attempts[step]
-            if attempt.exclusive:
+            if attempt.exclusive or attempt.pools:
                 self._ctx.admission.withdraw(attempt)
             self._write([attempt.withdrawn()], [step])
 

@@ -32,6 +32,7 @@ class Launches:
         ctx: What the runtime offers.
         steps: Where they run.
         attempts: The attempts that are wanted, by step.
+        priority: The run's, for attempts that wait for a pool.
 
     Attributes:
         me: The coordinator's; nothing is begun for one that is not alive.
@@ -39,7 +40,10 @@ class Launches:
 
     me: Me | EarlyMe
 
-    def __init__(self, ctx: RuntimeContext, steps: TaskSupervisor, attempts: Mapping[int, Attempt]) -> None:
+    def __init__(
+        self, ctx: RuntimeContext, steps: TaskSupervisor, attempts: Mapping[int, Attempt], priority: int
+    ) -> None:
+        self._priority = priority
         self._ctx = ctx
         self._steps = steps
         self._attempts = attempts
@@ -73,6 +77,8 @@ class Launches:
         self.me.ref.cast(NextTurn())
 
     def _apply(self, attempt: Attempt) -> None:
+        if attempt.pools:
+            attempt.priority = self._priority
         if attempt.needs_slot:
             self._ctx.admission.admit(attempt, self._launch)
         else:

@@ -32,7 +32,7 @@ async def without_slot(attempt: Attempt, ctx: RuntimeContext, work: Awaitable[T]
     attempt that is being stopped takes none, because what it still does is cleaning up.
     """
     attempt.awaits = (*attempt.awaits, run_id)
-    ctx.admission.leave(attempt)
+    ctx.admission.lend(attempt)
     if attempt.thread is not None:
         ctx.threads.lend(attempt.thread)
     try:
@@ -53,12 +53,15 @@ class _Return:
     Several of its tasks may want that, and all have it once one of them has: it never waits for itself.
     """
 
-    __slots__ = ("admitted", "attempt", "exclusive", "taken")
+    __slots__ = ("admitted", "attempt", "exclusive", "pooled", "pools", "priority", "taken")
 
     def __init__(self, attempt: Attempt) -> None:
         self.admitted = False
         self.attempt = attempt
         self.exclusive = attempt.exclusive
+        self.pools: tuple[tuple[str, int], ...] = ()  # It has kept those.
+        self.pooled = False
+        self.priority = 0
         self.taken: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
     def begin(self, _: _Return) -> bool:

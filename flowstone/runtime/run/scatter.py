@@ -127,7 +127,7 @@ class Scatter(Attempt):
                 item.stop("shutdown" if self.stopping == "shutdown" else "cancelled")
             else:
                 del self._live[item.position]
-                if item.exclusive:
+                if item.exclusive or item.pools:
                     self._ctx.admission.withdraw(item)
         self._wake()
 
@@ -159,7 +159,7 @@ class Scatter(Attempt):
     async def _drive(self) -> Failure | None:
         """Run the window to its end; why the step fails, if it does."""
         names = ("asset_name", "partition", "key", "asset", "version", "io", "run_id", "epoch", "step")
-        own = ("_ctx", "_plan")
+        own = ("pools", "priority", "_ctx", "_plan")
         self.template = {name: getattr(self, name) for name in (*names, *own)}
         self.template["on_over"] = self._item_over
         await self._resume()

@@ -4,14 +4,19 @@ What it needs is a slot: the limit on steps that run at a time is the runtime's,
 first served. A step may need to run *exclusively*: it starts when no other step of this process runs, and none
 starts until it is done. It waits its turn like every other one, and those behind it wait as well: were they let
 past, there might always be one that runs.
+
+It may need slots of *pools* as well (pools.py). Those come first and the slot last, so that a step that waits for a
+pool takes nothing from others meanwhile.
 """
 
 from __future__ import annotations
 
 from collections import deque
+from functools import partial
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from flowstone.frozen import frozen
+from flowstone.runtime.services.pools import Pools, PoolUser
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -19,7 +24,7 @@ if TYPE_CHECKING:
 __all__ = ["Admission", "AdmissionStatistics", "Applicant"]
 
 
-class Applicant(Protocol):
+class Applicant(PoolUser, Protocol):
     """What is to be admitted.
 
     Attributes:
@@ -51,10 +56,14 @@ class Admission:
 
     Args:
         limit: How many may be admitted at a time.
+
+    Attributes:
+        pools: The pools of the runtime.
     """
 
     def __init__(self, limit: int) -> None:
         self.limit = limit
+        self.pools = Pools()
         self._taken = 0
         self._exclusive = False  # Who holds the one slot that is taken runs exclusively.
         self._waiting: deque[tuple[Callable[[Any], bool], Any]] = deque()
@@ -66,6 +75,9 @@ class Admission:
             applicant: Who applies.
             start: Called once, unless `withdraw(applicant)` comes first.
         """
+        if applicant.pools and not applicant.pooled:
+            self.pools.ask(applicant, partial(self.admit, applicant, start))
+            return
         if self._taken < self.limit and not (applicant.exclusive or self._waiting or self._exclusive):
             self._taken += 1
             applicant.admitted = True
@@ -77,6 +89,8 @@ class Admission:
 
     def leave(self, applicant: Applicant) -> None:
         """Give back what it holds, if it holds anything; that goes to whoever waits longest."""
+        if applicant.pooled:
+            self.pools.release(applicant)
         if not applicant.admitted:
             return
         applicant.admitted = False
@@ -85,8 +99,19 @@ class Admission:
         if self._waiting:
             self._serve()
 
+    def lend(self, applicant: Applicant) -> None:
+        """Give back the slot alone, to have one again later: what a pool guards may still be in use."""
+        if applicant.pooled:
+            applicant.pooled = False
+            self.leave(applicant)
+            applicant.pooled = True
+        else:
+            self.leave(applicant)
+
     def withdraw(self, applicant: Applicant) -> None:
-        """It does not wait any more. Without this it keeps its place, and an exclusive one the others."""
+        """It does not wait any more. Without this it keeps its place, and may keep the others from theirs."""
+        if applicant.pools:
+            self.pools.withdraw(applicant)
         kept = [waiting for waiting in self._waiting if waiting[1] is not applicant]
         if len(kept) < len(self._waiting):
             self._waiting = deque(kept)
@@ -109,3 +134,5 @@ class Admission:
                 applicant.admitted = False
                 self._taken -= 1
                 self._exclusive = False
+                if applicant.pooled:
+                    self.pools.release(applicant)

@@ -1,0 +1,66 @@
+"""What limits how many steps run at a time, as callers see and set it: pools."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from flowstone.assets.pool import is_slots
+from flowstone.assets.suggest import did_you_mean
+from flowstone.runtime.decisions import Decisions
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from flowstone.runs.pools import Pool
+
+__all__ = ["Limits"]
+
+
+class Limits(Decisions):
+    """The calls of `Runtime` about pools."""
+
+    async def pools(self) -> Sequence[Pool]:
+        """The pools of the pipelines, by name, with who holds their slots and how many steps wait.
+
+        Raises:
+            RuntimeStopping: The runtime is not running.
+        """
+        ctx = self._started()
+        return ctx.admission.pools.show(sorted(dict(ctx.snapshot.pools)), _label)
+
+    async def set_pool(self, name: str, *, slots: int) -> Pool:
+        """Give a pool another number of slots, from now on. Whoever holds one keeps it.
+
+        Args:
+            name: The pool's name.
+            slots: How many slots it has, at least as many as any asset asks for.
+
+        Returns:
+            The pool as it is now.
+
+        Raises:
+            ValueError: There is no such pool, or it would have too few slots.
+            RuntimeStopping: The runtime is not running.
+        """
+        ctx = self._started()
+        known = dict(ctx.snapshot.pools)
+        if name not in known:
+            hint = did_you_mean(str(name), known)
+            raise ValueError(
+                f"There is no pool {name!r:.250}.{hint} Define it: pipeline.pool({name!r:.250}, slots=…)."
+            )
+        if not is_slots(slots):
+            raise ValueError(f"set_pool({name!r}, slots={slots!r:.100}) takes a whole number, at least 1.")
+        for asset in ctx.snapshot.graph.assets.values():
+            asked = dict(asset.pools).get(name, 0)
+            if asked > slots:
+                raise ValueError(
+                    f"The pool {name!r} cannot have {slots:,} slots: asset {asset.name!r} ({asset.source}) "
+                    f"asks for {asked:,} and could never run."
+                )
+        ctx.admission.pools.set(name, slots)
+        return ctx.admission.pools.show([name], _label)[0]
+
+
+def _label(user: Any) -> str:
+    return f"{user.name} of run {user.run_id}"

@@ -1,0 +1,129 @@
+"""Pools: slots with a name, which steps of all runs take while they run.
+
+Whoever asks gets all it asks for or nothing, so two that ask for the same pools never wait for each other. Waiters
+are served by priority, then in the order they came. One that cannot be served yet keeps those behind it out of the
+pools it asks for, or one that needs several slots would wait for ever; they pass it in every other pool.
+"""
+
+from __future__ import annotations
+
+from bisect import insort
+from itertools import count
+from operator import itemgetter
+from typing import TYPE_CHECKING, Protocol
+
+from flowstone.runs.pools import Pool
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Sequence
+
+__all__ = ["PoolUser", "Pools"]
+
+
+class PoolUser(Protocol):
+    """What takes slots of pools.
+
+    Attributes:
+        pools: Which, and how many of each.
+        pooled: Whether it holds them; set by `Pools` alone.
+        priority: Higher ones are served first.
+    """
+
+    pools: tuple[tuple[str, int], ...]
+    pooled: bool
+    priority: int
+
+
+class Pools:
+    """The pools of one runtime, and who holds slots of them."""
+
+    def __init__(self) -> None:
+        self._defined: dict[str, int] = {}
+        self._set: dict[str, int] = {}
+        self._taken: dict[str, int] = {}
+        self._holders: dict[int, PoolUser] = {}
+        self._waiting: list[tuple[tuple[int, int], PoolUser, Callable[[], None]]] = []
+        self._arrivals = count()
+        self._serving = False
+
+    def define(self, slots: Iterable[tuple[str, int]]) -> None:
+        """Have these pools. Those that were there stay: runs that were planned before take slots of them."""
+        self._defined.update(slots)
+        self._serve()
+
+    def set(self, name: str, slots: int) -> None:
+        """Give a pool another number of slots. Whoever holds one keeps it."""
+        self._set[name] = slots
+        self._serve()
+
+    def slots(self, name: str) -> int:
+        """How many slots a pool has."""
+        return self._set.get(name) or self._defined.get(name, 0)
+
+    def ask(self, user: PoolUser, granted: Callable[[], None]) -> None:
+        """Call `granted()` when it holds what it asks for, now or later, unless it withdraws before."""
+        insort(self._waiting, ((-user.priority, next(self._arrivals)), user, granted), key=itemgetter(0))
+        self._serve()
+
+    def release(self, user: PoolUser) -> None:
+        """It needs them no more; they go to whoever is next."""
+        if self._holders.pop(id(user), None) is None:
+            return
+        user.pooled = False
+        for name, slots in user.pools:
+            self._taken[name] -= slots
+        self._serve()
+
+    def withdraw(self, user: PoolUser) -> None:
+        """It does not want them any more, whether it holds them or waits."""
+        if user.pooled:
+            self.release(user)
+            return
+        kept = [waiter for waiter in self._waiting if waiter[1] is not user]
+        if len(kept) < len(self._waiting):
+            self._waiting = kept
+            self._serve()
+
+    def show(self, names: Sequence[str], label: Callable[[PoolUser], str]) -> Sequence[Pool]:
+        """Pools as they are now.
+
+        Args:
+            names: Which.
+            label: What people call a holder.
+        """
+        return [self._shown(name, label) for name in names]
+
+    def _shown(self, name: str, label: Callable[[PoolUser], str]) -> Pool:
+        holders = [label(user) for user in self._holders.values() if name in dict(user.pools)]
+        waiting = sum(name in dict(user.pools) for _, user, _ in self._waiting)
+        return Pool(name, self.slots(name), self._taken.get(name, 0), waiting, tuple(holders))
+
+    def _serve(self) -> None:
+        """Give what is free to those whose turn it is."""
+        if self._serving:
+            return  # Whoever is being served has given something back: the loop below sees it.
+        self._serving = True
+        try:
+            while (position := self._next()) is not None:
+                _, user, granted = self._waiting.pop(position)
+                user.pooled = True
+                self._holders[id(user)] = user
+                for name, slots in user.pools:
+                    self._taken[name] = self._taken.get(name, 0) + slots
+                granted()
+        finally:
+            self._serving = False
+
+    def _next(self) -> int | None:
+        """Where the first one waits that can be served; None if there is none."""
+        kept_out: set[str] = set()
+        for position, (_, user, _) in enumerate(self._waiting):
+            names = [name for name, _ in user.pools]
+            if kept_out.isdisjoint(names) and all(
+                self._taken.get(name, 0) + slots <= self.slots(name) for name, slots in user.pools
+            ):
+                return position
+            kept_out.update(names)
+            if len(kept_out) >= len(self._defined):
+                return None
+        return None
