@@ -112,7 +112,9 @@ class Journal:
                 idle = False
                 while self._waiting or not self._closing:
                     if self._waiting:
-                        await self._commit(gather(self._waiting, half=idle))
+                        self._committing = gather(self._waiting, half=idle)
+                        await self._commit(self._committing)
+                        self._committing = ()
                         idle = False
                     else:
                         await self._sleep()
@@ -141,7 +143,6 @@ class Journal:
                 self._woken.set_result(None)
 
     async def _commit(self, batch: Sequence[Entry]) -> None:
-        self._committing = batch
         self._number += 1
         try:
             given, creations, writes = arguments(batch)
@@ -149,7 +150,6 @@ class Journal:
         except (asyncpg.PostgresError, asyncpg.InterfaceError, ValueError, TypeError, OverflowError) as error:
             await self._divide(batch, error)
             return
-        self._committing = ()
         left = _answer(creations, writes, {row["entry"]: row for row in rows})
         if left:
             await self._commit(left)
@@ -157,7 +157,6 @@ class Journal:
     async def _divide(self, batch: Sequence[Entry], error: Exception) -> None:
         """The database refuses the batch as it is: find the entry to blame, unless it would refuse any."""
         if len(batch) == 1 or is_everywhere(error):
-            self._committing = ()
             for entry in batch:
                 if not entry.done.done():
                     entry.done.set_exception(unavailable(self._database.address, error))

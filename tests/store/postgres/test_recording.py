@@ -5,9 +5,12 @@ from __future__ import annotations
 import asyncio
 import pickle
 
+import asyncpg
 import pytest
 
+from flowstone.errors import StoreUnavailable
 from flowstone.runs.events import StepStarted
+from flowstone.store.postgres.journal import _GaveUp
 from flowstone.store.postgres.recent_payloads import RecentPayloads
 from flowstone.store.protocol import KeyTaken, StaleWrite
 from tests.store.facts import begun, end, over, run, start
@@ -71,6 +74,21 @@ async def test_a_run_that_is_refused_holds_up_no_write(store, monkeypatch):
     assert [type(each) for each in told] == [KeyTaken, type(None)]
     assert sizes == [2]
     assert await numbers(store) == ([1, 2, 3], ["b"], {"succeeded": 1})
+
+
+async def test_a_journal_that_gives_up_within_a_divided_batch_answers_all_of_it(store, monkeypatch):
+    """Those whose half was not sent yet are told as well."""
+    await store.create_run(run())
+    journal, sizes = store._journal, []
+
+    async def send(given):
+        sizes.append(len(sizes))
+        raise asyncpg.DataError("somebody's row") if len(sizes) == 1 else _GaveUp
+
+    monkeypatch.setattr(journal, "_send", send)
+    told = await asyncio.gather(*(store.write(end(asset)) for asset in "abcd"), return_exceptions=True)
+    assert [type(each) for each in told] == [StoreUnavailable] * 4
+    assert sizes == [0, 1]
 
 
 async def test_starts_and_events_of_several_runs_in_one_batch(store, monkeypatch):
