@@ -31,7 +31,17 @@ if TYPE_CHECKING:
 
     from flowstone.actors.clock import Clock, Timer
 
-__all__ = ["GRACE", "OWNER", "ChildTasks", "Driven", "ShutdownTime", "Supervising", "current", "finish"]
+__all__ = [
+    "GRACE",
+    "OWNER",
+    "ChildTasks",
+    "Driven",
+    "ShutdownTime",
+    "Supervising",
+    "current",
+    "finish",
+    "was_told_to_stop",
+]
 
 ShutdownTime: TypeAlias = float | Literal["kill"]
 
@@ -328,6 +338,22 @@ def current() -> Driven | None:
     if owner is not None and owner.task is not None and owner.task is asyncio.current_task():
         return owner
     return None
+
+
+def was_told_to_stop(error: BaseException | None = None) -> bool:
+    """Whether the task that runs was asked to stop; for code that catches what a user's function raises.
+
+    `Task.cancelling()` alone does not say it: before Python 3.13 it still counts the cancel by which a task group
+    of which a task failed woke its owner.
+
+    Args:
+        error: What was caught. In a task of the user's only that tells: it is a `CancelledError`.
+    """
+    driven = current()
+    if driven is not None and driven._was_cancelled:
+        return True
+    task = asyncio.current_task()
+    return isinstance(error, asyncio.CancelledError) and task is not None and task.cancelling() > 0
 
 
 async def finish(answer: object) -> object:

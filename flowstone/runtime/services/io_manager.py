@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Any
 
+from flowstone.actors.spawn import was_told_to_stop
 from flowstone.assets.one_shot import find_one_shot
 from flowstone.assets.partition_labels import step_label
 from flowstone.backoff import Backoff
@@ -92,7 +93,6 @@ class IOManagerActor:
             backoff = Backoff(_FIRST_PAUSE, _LONGEST_PAUSE, self._random)
             while not self._ready:
                 self._ready = await self._call_optional("setup")
-                _leave_if_told_to()
                 self._tried.set()
                 if not self._ready:
                     await self._clock.sleep(backoff.pause())
@@ -100,7 +100,7 @@ class IOManagerActor:
         finally:
             self._present.pop(self.name, None)
             if self._ready:
-                await self._call_optional("teardown")
+                await self._call_optional("teardown", stopping=True)
 
     async def store(self, target: Target, value: object) -> Stored:
         """Store a value. Raises `IOManagerError`, whatever the manager raises, and if it can be read only once."""
@@ -164,16 +164,20 @@ class IOManagerActor:
 
     def _error(self, error: BaseException, what: str) -> IOManagerError:
         """What to raise for what the manager raised: anything but a cancel of ours is its own failure."""
-        _leave_if_told_to()
+        if was_told_to_stop(error):
+            raise asyncio.CancelledError
         self._errors += 1
         return IOManagerError(f"IO manager {self.name!r} could not {what}: {describe(error, None).message}")
 
-    async def _call_optional(self, method: str) -> bool:
-        """Call one of the methods a manager may have; whether that went well."""
+    async def _call_optional(self, method: str, *, stopping: bool = False) -> bool:
+        """Call a method that a manager may have; whether that went well. Raises a cancel that is meant for us."""
         function = getattr(self.manager, method, None)
         if function is None:
             return True
-        ok, result = await call_async(function, {}, None)
+        caught: list[BaseException] = []
+        ok, result = await call_async(function, {}, None, caught.append)
+        if not stopping and was_told_to_stop(*caught):
+            raise asyncio.CancelledError
         self.problem = None if ok else f"{method} failed: {result.message}"
         subject = f"IO manager {self.name!r}"
         if self.problem is None:
@@ -181,10 +185,3 @@ class IOManagerActor:
         else:
             self._alarms.set(subject, self.problem)
         return ok
-
-
-def _leave_if_told_to() -> None:
-    """Raise `CancelledError` if somebody has asked this very task to stop."""
-    task = asyncio.current_task()
-    if task is not None and task.cancelling():
-        raise asyncio.CancelledError

@@ -11,6 +11,7 @@ import asyncio
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from flowstone.actors.spawn import was_told_to_stop
 from flowstone.backoff import Backoff
 from flowstone.errors import ResourceUnavailable
 from flowstone.runtime.execution.guard import call_async
@@ -141,8 +142,8 @@ class ResourceActor:
 
 async def _guarded(function: Callable[..., Any], *arguments: Any, stopping: bool = False) -> Outcome:
     """Await a provider's method; whatever it raises is an outcome, except a cancel that is meant for us."""
-    outcome = await call_async(partial(function, *arguments), {}, None)
-    task = asyncio.current_task()
-    if not stopping and task is not None and task.cancelling():
+    caught: list[BaseException] = []
+    outcome = await call_async(partial(function, *arguments), {}, None, caught.append)
+    if not stopping and was_told_to_stop(*caught):
         raise asyncio.CancelledError
     return outcome
