@@ -55,12 +55,9 @@ class EarlyMe:
     Attributes:
         stopped: Whether the actor has ended itself.
         error: What its first turn raised; the actor crashes with it when it is started.
-        alive: As `Ref.alive`.
     """
 
     __slots__ = ("_clock", "_me", "_messages", "_timers", "error", "stopped")
-
-    alive = True
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
@@ -74,6 +71,11 @@ class EarlyMe:
     def ref(self) -> EarlyMe:
         """What takes its messages."""
         return self
+
+    @property
+    def alive(self) -> bool:
+        """As `Ref.alive`."""
+        return not self.stopped
 
     @property
     def clock(self) -> EarlyMe:

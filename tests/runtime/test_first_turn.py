@@ -428,3 +428,40 @@ async def test_a_supervisor_that_starts_nothing_any_more_leaves_no_attempt_behin
             await runtime.materialize("it")
         assert ended == [True]
         assert below_runs(runtime) == ()
+
+
+async def test_what_waits_for_a_slot_is_forgotten_when_there_will_be_no_tree(monkeypatch, background):
+    """The slot goes to whoever comes after it, and the run that gives it back notices nothing."""
+    gate, calls = asyncio.Event(), []
+    pipeline = Pipeline("two")
+
+    @pipeline.asset
+    async def first():
+        await gate.wait()
+
+    @pipeline.asset
+    async def second():
+        calls.append("second")
+
+    async with asyncio.timeout(20), Runtime(pipeline, max_concurrency=1, shutdown_timeout=0) as runtime:
+        holding = background(runtime.materialize("first"))
+        while not runtime.tree().find("first"):
+            await asyncio.sleep(0)
+        refused = Supervisor.start_child
+
+        async def refuse(self, child):
+            self._process._stopping = True
+            try:
+                return await refused(self, child)
+            finally:
+                self._process._stopping = False
+
+        with monkeypatch.context() as stopping:
+            stopping.setattr(Supervisor, "start_child", refuse)
+            with pytest.raises(RuntimeStopping):
+                await runtime.materialize("second")
+        gate.set()
+        assert (await holding).status == "succeeded"
+        assert calls == []
+        assert (await runtime.materialize("second")).status == "succeeded"
+        assert calls == ["second"]

@@ -275,10 +275,9 @@ class LocalRuns:
         return True
 
     async def _drop_first_turn(self, run: LiveRun) -> None:
-        """There will be no tree for it: stop what it has begun."""
         first = self._first_turns.pop(run.record.id, None)
         if first is not None:
-            await first.steps.stop()
+            await first.drop()
 
     def shown(self, tree: ProcessInfo) -> ProcessInfo:
         """The runtime's tree, with the runs in it that have none of their own yet."""

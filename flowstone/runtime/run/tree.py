@@ -52,6 +52,12 @@ class FirstTurn:
         self.coordinator.on_stop(NORMAL)
         return True
 
+    async def drop(self) -> None:
+        """There will be no tree for it: begin nothing more, and stop what has begun."""
+        self._me.stop()
+        self.coordinator.on_stop(NORMAL)
+        await self.steps.stop()
+
     def info(self) -> ProcessInfo:
         """The run in `tree()`, as long as it has none of its own."""
         coordinator = ProcessInfo("coordinator", "actor", "running")
