@@ -25,6 +25,7 @@ from flowstone import (
 )
 from flowstone.runs.events import RunWaiting, StepWaiting, StepWoken
 from flowstone.runtime.run.live_run import LiveRun
+from flowstone.runtime.run.parking import Parking
 from flowstone.store.file import FileStore
 from flowstone.store.memory import MemoryStore
 from tests.runtime.process_assets import pipeline as processes
@@ -364,6 +365,28 @@ async def test_cancelling_a_parked_run_ends_it_without_starting_anything(clock, 
         await asleep(clock, 100.0)
         assert naps.calls == ["raw", "rested 1"]
         assert {each.asset for each in (await run.result()).cancelled} == {"rested", "report"}
+
+
+async def test_a_run_that_is_drained_while_it_is_being_parked_ends(clock, background, monkeypatch):
+    """Nobody hears the request by then; the caller sees to it."""
+    naps, draining = Naps(), []
+    sound = Parking.park
+
+    async def park(self, epoch):
+        parked = await sound(self, epoch)
+        draining.append(background(run.drain()))
+        while not self._run.requests:
+            await asyncio.sleep(0)
+        return parked
+
+    monkeypatch.setattr(Parking, "park", park)
+    async with asyncio.timeout(20), Runtime(naps.pipeline, clock=clock) as runtime:
+        run = await runtime.submit("report")
+        while not draining:
+            await asyncio.sleep(0)
+        await draining[0]
+        assert await run.status() == "cancelled"
+        assert naps.calls == ["raw", "rested 1"]
 
 
 async def test_a_caller_that_is_cancelled_cancels_the_run_that_is_parked(clock, background, store):

@@ -264,6 +264,8 @@ class RunClient:
             return
         live.ask(Drain())
         await live.wait()
+        if live.parked:  # It was being parked, and did not hear of it.
+            await self.cancel(run_id)
 
     async def record(self, run_id: str) -> RunRecord:
         """The run's head. Raises `RunNotFound`."""
