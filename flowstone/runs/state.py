@@ -257,10 +257,6 @@ class RunState:
         """How many attempts of a live step failed by themselves, and were followed or will be by another one."""
         return self._attempts.failures(step)
 
-    def cause_of(self, step: int) -> int:
-        """The failed step because of which this one is skipped."""
-        return self._causes[step]
-
     def snapshot(self) -> tuple[bytes, tuple[tuple[int, int], ...], bool]:
         """What replay must reproduce: terminal states, attempts begun by unfinished steps, cancelling."""
         terminal = bytes(code if code >= SUCCEEDED else UNEXAMINED for code in self._states)

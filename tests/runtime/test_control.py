@@ -7,7 +7,7 @@ from types import SimpleNamespace
 import pytest
 
 from flowstone.runs.records import Status
-from flowstone.runtime.run.control import Cancel, Drain, GiveUp, Release
+from flowstone.runtime.run.control import Cancel, Drain, GiveUp, Look, Release
 from flowstone.runtime.run.live_run import LiveRun
 
 REQUESTS = [Cancel("asked"), Drain(), GiveUp(), Release()]
@@ -28,7 +28,7 @@ async def test_what_is_asked_is_heard_once(run, request_):
     run.ask(request_)
     run.ask(Cancel("asked"))
     run.ask(Cancel("timeout"))
-    assert heard == [request_] if isinstance(request_, Cancel) else [request_, Cancel("asked")]
+    assert heard == ([request_] if isinstance(request_, Cancel) else [request_, Cancel("asked")])
     assert type(request_) in run.requests
     assert run.cancelled == "asked"
 
@@ -42,6 +42,15 @@ async def test_a_coordinator_that_starts_anew_is_told_what_was_asked_before(run)
     run.ask(Cancel("caller"))
     assert heard == [Drain()]
     assert run.listen(heard.append) == (Drain(), Cancel("caller"))
+
+
+async def test_every_look_is_heard_and_none_is_remembered(run):
+    """Each may be about another step; whoever drives the run next replays what it would have found."""
+    heard = []
+    run.listen(heard.append)
+    run.ask(Look())
+    run.ask(Look())
+    assert (heard, run.requests) == ([Look(), Look()], {})
 
 
 async def test_a_run_that_is_over_hears_nothing(run):

@@ -11,6 +11,7 @@ import asyncio
 from typing import TYPE_CHECKING
 
 from flowstone.runtime.cluster.poller import Poller
+from flowstone.runtime.run.control import Look
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -80,8 +81,8 @@ class WakeUps:
     def _heard(self, notification: Notification) -> None:
         if notification.kind == "look":
             for run in tuple(self._runs.live.values()):
-                run.look()
+                run.ask(Look())
             return
         live = self._runs.live.get(notification.subject)
         if live is not None:
-            live.look()
+            live.ask(Look())

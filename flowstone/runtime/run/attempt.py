@@ -97,7 +97,7 @@ class Attempt:
         pooled: Whether it holds them.
         priority: That of its run.
         thread: The call of its function, if that is synchronous and under way.
-        takers: Those of its tasks that wait until it holds a slot again (nesting.py).
+        slot_waiters: Those of its tasks that wait until it holds a slot again (nesting.py).
         awaits: The runs whose ends it waits for (nesting.py).
     """
 

@@ -1,7 +1,7 @@
 """What may be asked of a run that is driven: one channel, `LiveRun.ask`, for everything.
 
 A request is remembered by its kind, and the first of a kind counts, so that asking again is harmless and a
-coordinator that starts again after a crash receives all that was asked before.
+coordinator that starts again after a crash receives all that was asked before. Only `Look` is not remembered.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ class Release:
 
 @frozen
 class Look:
-    """Look which steps were woken that waited for somebody else. Not remembered: a replay knows them."""
+    """Look which steps were woken that waited for somebody else; a replay knows them without being asked."""
 
 
 Control: TypeAlias = Cancel | Drain | GiveUp | Release | Look

@@ -91,20 +91,16 @@ class LiveRun:
         self._followers.add(subscription)
 
     def ask(self, request: Control) -> None:
-        """Ask something of it; the first request of each kind counts. Harmless when it is over.
+        """Ask something of it; the first request of each kind counts, but of `Look` each. Harmless when it is over.
 
         `wait()` tells when it has come of it.
         """
         if self.over or type(request) in self.requests:
             return
-        self.requests[type(request)] = request
+        if type(request) is not Look:
+            self.requests[type(request)] = request
         if self._listener is not None:
             self._listener(request)
-
-    def look(self) -> None:
-        """Have it look which of its steps were woken."""
-        if not self.over and self._listener is not None:
-            self._listener(Look())
 
     @property
     def cancelled(self) -> CancelReason | None:

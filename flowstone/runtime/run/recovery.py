@@ -18,6 +18,7 @@ from flowstone.backoff import Backoff
 from flowstone.errors import FlowstoneError, StoreUnavailable
 from flowstone.runs.records import Status
 from flowstone.runtime.run.closing import close_run
+from flowstone.runtime.run.control import Look
 from flowstone.runtime.run.takeover import is_known, resume
 from flowstone.runtime.services.notifications import Wakeup
 
@@ -136,7 +137,7 @@ class Recovery:
         live = self._runs.live.get(run_id)
         if live is not None and not live.parked:
             self._ctx.alarms.clear(alarm, "it goes on")
-            live.look()
+            live.ask(Look())
             return True
         record = await self._ctx.store.run(run_id)
         if record is None or record.status is not Status.RUNNING or record.owner is not None:
