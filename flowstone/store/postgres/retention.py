@@ -59,7 +59,6 @@ class Retention:
                 ]
                 for run_id in small:
                     await connection.execute(query("prune_leases"), run_id)
-                    await connection.execute(query("prune_waits"), run_id)
                     await connection.execute(query("prune_items"), run_id)
                     await connection.execute(query("prune_run"), run_id)
             if not rows:
@@ -90,8 +89,8 @@ class Retention:
 
 
 async def _emptied(connection: Connection, run_id: str) -> bool:
-    """Take away events and steps of a run, up to a bound; whether nothing is left of them."""
-    for name in ("prune_starts", "prune_events"):
+    """Take away events, waits and steps of a run, up to a bound; whether nothing is left of them."""
+    for name in ("prune_starts", "prune_events", "prune_tokens", "prune_waits"):
         deleted: Any = await connection.execute(query(name), run_id, _ROWS)
         if int(deleted.rpartition(" ")[2]) >= _ROWS:
             return False

@@ -1,4 +1,3 @@
-with tokens as (
-    delete from flowstone.tokens where tokens.run_id = $1
-)
-delete from flowstone.waits where waits.run_id = $1
+-- $1: a run, $2: how many rows.
+delete from flowstone.waits where (run_id, asset, key, name) in (
+    select run_id, asset, key, name from flowstone.waits where run_id = $1 limit $2)

@@ -291,9 +291,10 @@ def transactions():
                 for name, more in (
                     ("prune_starts", ("100",)),
                     ("prune_events", ("100",)),
+                    ("prune_tokens", ("100",)),
+                    ("prune_waits", ("100",)),
                     ("prune_steps", ("100",)),
                     ("prune_leases", ()),
-                    ("prune_waits", ()),
                     ("prune_items", ()),
                     ("prune_run", ()),
                 )

@@ -7,9 +7,10 @@ import asyncio
 import asyncpg
 import pytest
 
+from flowstone.runs.events import StepKept, StepTokenIssued
 from flowstone.store.postgres import PostgresStore, retention
 from tests.store.contract import finished_run
-from tests.store.facts import end, over, run, start
+from tests.store.facts import at, end, over, run, start
 
 
 async def test_a_node_forgets_values_of_its_own_assets(store):
@@ -54,6 +55,42 @@ async def test_a_large_run_is_forgotten_in_parts(store, monkeypatch):
     assert await store.run("run-1") is None
     assert await store.steps("run-1") == []
     assert len(await store.current_keys("a")) == 40
+
+
+NO_MORE_THAN_7 = """
+create function flowstone.no_more_than_7() returns trigger language plpgsql as $$ begin
+    if (select count(*) from gone) > 7 then raise 'too many rows at once'; end if;
+    return null;
+end $$;
+create trigger few after delete on flowstone.waits referencing old table as gone
+    for each statement execute function flowstone.no_more_than_7();
+create trigger few after delete on flowstone.tokens referencing old table as gone
+    for each statement execute function flowstone.no_more_than_7();
+"""
+
+
+async def test_the_waits_of_a_run_are_forgotten_in_parts(store, database, monkeypatch):
+    """A hundred thousand steps may have waited, each with a token."""
+    monkeypatch.setattr(retention, "_ROWS", 7)
+    attempt = (at(1), "run-1", "a", None, 1)
+    await finished_run(
+        store,
+        "run-1",
+        start("a"),
+        *(StepKept(*attempt, f"kept {number}", number) for number in range(20)),
+        *(StepTokenIssued(*attempt, f"bank {number}", f"hash {number}") for number in range(20)),
+        end("a"),
+    )
+    await finished_run(store, "run-2")
+    connection = await asyncpg.connect(database)
+    try:
+        await connection.execute(NO_MORE_THAN_7)
+        await store.prune(keep_versions=1, keep_runs=1)
+        for table in ("waits", "tokens"):
+            assert await connection.fetchval(f"select count(*) from flowstone.{table}") == 0
+    finally:
+        await connection.close()
+    assert await store.run("run-1") is None
 
 
 async def test_a_long_log_is_cut(store):
