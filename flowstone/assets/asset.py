@@ -125,6 +125,7 @@ class Asset(Generic[P, R_co]):
         value: The value of a constant.
         each: How it goes through the items of an upstream asset, if it does.
         pools: The slots it takes while it runs: names of pools, in order, and numbers.
+        is_reader: Whether its function is a generator: its value is what that yields.
     """
 
     name: str
@@ -150,6 +151,7 @@ class Asset(Generic[P, R_co]):
     value: Any = None
     each: Each | None = None
     pools: tuple[tuple[str, int], ...] = ()
+    is_reader: bool = False
 
     def __post_init__(self) -> None:
         # Kept in the instance, where they win over the class's own: help(), inspect.signature() and
@@ -160,6 +162,11 @@ class Asset(Generic[P, R_co]):
         own["__qualname__"] = getattr(function, "__qualname__", self.name)
         own["__module__"] = getattr(function, "__module__", __name__)
         own["__doc__"] = getattr(function, "__doc__", None)
+
+    @property
+    def has_items(self) -> bool:
+        """Whether its value is a sequence of items that are recorded one by one."""
+        return self.each is not None or self.is_reader
 
     def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R_co:
         """Call the function itself: no partition, no retry, nothing is stored."""

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from flowstone.assets.arguments import is_number
 from flowstone.assets.partition_labels import key_label, step_label
 from flowstone.assets.waiting import WaitingCalls
-from flowstone.errors import ResourceUnavailable
+from flowstone.errors import FlowstoneError, ResourceUnavailable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -74,6 +74,8 @@ class Context(WaitingCalls):
         partition_key: The same as text (`encode_partition`), or None.
         run_id: The run this attempt belongs to.
         attempt: 1 for the first attempt.
+        cursor: In a reader, where to go on: what an earlier attempt gave to `checkpoint` last; else None.
+        on_checkpoint: What `checkpoint` calls.
     """
 
     __slots__ = (
@@ -83,6 +85,8 @@ class Context(WaitingCalls):
         "_resources",
         "asset",
         "attempt",
+        "cursor",
+        "on_checkpoint",
         "partition",
         "partition_key",
         "run_id",
@@ -122,7 +126,29 @@ class Context(WaitingCalls):
         self._on_progress = on_progress
         self._metadata: dict[str, Any] | None = None
         self._log: Any = None
+        self.cursor: Any = None
+        self.on_checkpoint: Callable[[Any], None] | None = None
         WaitingCalls.__init__(self, answers, notes)
+
+    def checkpoint(self, cursor: Any) -> None:
+        """In a reader: everything that was yielded so far is behind this cursor.
+
+        If the process dies, the next attempt finds the newest one that was recorded in `context.cursor`, and is to
+        yield what comes after it.
+
+        Args:
+            cursor: Where to go on, as JSON has it.
+
+        Raises:
+            ValueError: It is nothing that JSON has.
+            FlowstoneError: The asset is no reader.
+        """
+        if self.on_checkpoint is None:
+            raise FlowstoneError(
+                f"context.checkpoint() marks how far a reader has come, and {self.asset!r} yields nothing: use it "
+                "in a generator, between its items."
+            )
+        self.on_checkpoint(cursor)
 
     @property
     def resources(self) -> Resources:

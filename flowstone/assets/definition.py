@@ -25,7 +25,7 @@ from flowstone.assets.partition_mapping import PartitionMapping
 from flowstone.assets.partition_set import PartitionSet
 from flowstone.assets.pool import slots_asked
 from flowstone.assets.retry import Retry
-from flowstone.assets.signature import Site, innermost, is_async, read_signature
+from flowstone.assets.signature import Signature, Site, generator_kind, innermost, is_async, read_signature
 from flowstone.assets.suggest import did_you_mean
 from flowstone.errors import DefinitionError
 
@@ -80,22 +80,10 @@ def define_asset(
     name = options.name if options.name is not None else _own_name(function)
     where = _checked_name(name, source)
     signature = read_signature(function, where, frame.f_locals)
-    asynchronous = is_async(function)
     if all(map(operator.is_, options[1:], _NO_OPTIONS)):  # As of nearly every asset.
-        return Asset(
-            name,
-            function,
-            source,
-            signature.dependencies,
-            signature.resources,
-            frozenset([each.resource for each in signature.resources]),
-            signature.context,
-            signature.config,
-            run_in="loop" if asynchronous else "thread",
-            is_async=asynchronous,
-            description=_summary(function),
-            return_type=signature.return_type,
-        )
+        return _plain(where, function, signature)
+    generator = generator_kind(function)
+    asynchronous = is_async(function) or generator == "loop"
     _check_options(options, where)
     dependencies = _dependencies(signature.dependencies, options.deps, where)
     each = _each(options.each, signature.dependencies, where)
@@ -121,6 +109,28 @@ def define_asset(
         return_type=signature.return_type,
         each=each,
         pools=() if options.pool is None else slots_asked(options.pool, pools, where),
+        is_reader=_is_reader(generator, options, where),
+    )
+
+
+def _plain(where: Site, function: Any, signature: Signature) -> Asset[..., Any]:
+    """The asset of a function of which nothing else was said."""
+    generator = generator_kind(function)
+    asynchronous = is_async(function) or generator == "loop"
+    return Asset(
+        where.name,
+        function,
+        where.source,
+        signature.dependencies,
+        signature.resources,
+        frozenset([each.resource for each in signature.resources]),
+        signature.context,
+        signature.config,
+        run_in="loop" if asynchronous else "thread",
+        is_async=asynchronous,
+        description=_summary(function),
+        return_type=signature.return_type,
+        is_reader=generator is not None,
     )
 
 
@@ -255,6 +265,23 @@ def _check_first_key(dependencies: tuple[Dependency, ...], where: Site) -> None:
             f"{where}: it depends on its own earlier partitions, and the first one has none: give the parameter "
             f"{own.parameter!r} a default, which the first one receives."
         )
+
+
+def _is_reader(generator: str | None, options: Options, where: Site) -> bool:
+    """Whether it is a reader, which can be no more than that."""
+    if generator is None:
+        return False
+    if options.each is not None:
+        raise DefinitionError(
+            f"{where}: it yields items and takes those of another asset (each=): let it return a list for each "
+            f"item, and let an asset after it put these together."
+        )
+    if options.run_in not in (None, generator):
+        raise DefinitionError(
+            f"{where}: run_in={options.run_in!r} is not where a generator can run: leave it out, and one by `async "
+            f"def` runs on the loop, another one in a thread."
+        )
+    return True
 
 
 def _each(given: Any, parameters: tuple[Dependency, ...], where: Site) -> Each | None:

@@ -288,6 +288,7 @@ class AssetGraph:
                     f"({source.source}), which goes through those of {source.each.source!r} itself: do both in one "
                     f"function, or put an asset between them that returns a list."
                 )
+        found += [asset for asset in self._assets.values() if asset.is_reader]
         return frozenset(name for asset in found for name in (asset.name, *self._dependents[asset.name]))
 
     def _bound(self, asset: AnyAsset, upstream: AnyAsset) -> PartitionMapping:

@@ -82,7 +82,6 @@ def read_signature(function: Callable[..., Any], where: Site, local_names: Mappi
         DefinitionError: A parameter cannot be passed by keyword, two receive the context or the config, or the
             function is a generator.
     """
-    _refuse_generator(function, where)
     inner = innermost(function)
     annotations = getattr(inner, "__annotations__", {})
     global_names = getattr(inner, "__globals__", {})
@@ -211,12 +210,12 @@ def _bound_keywords(function: Any) -> set[str]:
             return bound
 
 
-def _refuse_generator(function: Any, where: Site) -> None:
+def generator_kind(function: Any) -> str | None:
+    """Where a generator function runs: one by `async def` on the `loop`, another in a `thread`; None for others."""
     code = getattr(innermost(function), "__code__", None)
-    if code is not None and code.co_flags & _GENERATOR:
-        raise DefinitionError(
-            f"{where}: it uses yield, but an asset has one value; collect the items and return them."
-        )
+    if code is None or not code.co_flags & _GENERATOR:
+        return None
+    return "loop" if code.co_flags & inspect.CO_ASYNC_GENERATOR else "thread"
 
 
 def _resource(parameter: str, allowed: Sequence[Alternative], where: Site) -> str | None:

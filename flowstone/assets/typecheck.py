@@ -58,7 +58,7 @@ def check_types(
             many = mapping_of(asset.name, dependency.asset).many
             if asset.each is not None and asset.each.source == upstream.name:
                 _check_item(asset, upstream, dependency, many=many)
-            elif many is not False or returned != annotation or upstream.each is not None:
+            elif many is not False or returned != annotation or upstream.has_items:
                 _check(asset, upstream, dependency, many=many)
 
 
@@ -90,7 +90,11 @@ def _check_item(
 def _given(upstream: Asset[..., Any], *, many: bool | None) -> list[Any]:
     """What the parameter for an asset may be given."""
     value = returned_value(upstream.return_type)
-    values = [value] if upstream.each is None else _gathered(value)
+    values = [value]
+    if upstream.is_reader:
+        values = [form for item in _items_of(value) or (Any,) for form in _gathered(item)]
+    elif upstream.each is not None:
+        values = _gathered(value)
     key_type = Any if upstream.partitions is None else upstream.partitions.key_type
     mappings = [types.GenericAlias(dict, (key_type, each)) for each in values]
     # A dependency that is a dict or a single value, as the step's key decides, has two chances.
@@ -123,7 +127,7 @@ def _mismatch(
     asset: Asset[..., Any], upstream: Asset[..., Any], dependency: Dependency, given: list[Any]
 ) -> TypeMismatch:
     shown = " or ".join(dict.fromkeys(_shown(each) for each in given))
-    if upstream.each is not None:
+    if upstream.has_items:
         shown = " or ".join(dict.fromkeys(_shown(each) for each in given[:1]))
     return TypeMismatch(
         f"Asset {asset.name!r} ({asset.source}) takes {dependency.parameter}: "

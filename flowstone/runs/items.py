@@ -7,18 +7,18 @@ the step, and here are such rows by position, packed so that a million of them f
 from __future__ import annotations
 
 from itertools import islice
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from flowstone.frozen import frozen
 from flowstone.runs.packed import PAGE, Packed
 from flowstone.runs.records import Status
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from flowstone.runs.records import Failure
 
-__all__ = ["ENDED", "Item", "ItemRow", "ItemTable", "item_of"]
+__all__ = ["ENDED", "Item", "ItemRow", "ItemTable", "item_of", "items_of_pages"]
 
 ENDED: Final[Mapping[Status, int]] = {Status.SUCCEEDED: 1, Status.FAILED: 2, Status.SKIPPED: 3}
 """How an item may end, and the byte that says so; 0: it has not."""
@@ -48,7 +48,11 @@ class Item:
 
 
 class ItemRow(NamedTuple):
-    """As an item is recorded. `code`: see `ENDED`. `key` is None where it is the position."""
+    """As an item is recorded. `code`: see `ENDED`. `key` is None where it is the position.
+
+    What a reader yields is recorded a page at a time: a row is a page, `attempt` the number of its items (0 at the
+    end of the source), and `key` the cursor, as JSON, with the number of items that are behind it.
+    """
 
     position: int
     code: int
@@ -64,6 +68,12 @@ def item_of(row: ItemRow) -> Item:
     return Item(position, str(position) if key is None else key, _STATUS[code], attempt, failure, location)
 
 
+def items_of_pages(rows: Iterable[ItemRow], offset: int, limit: int) -> list[Item]:
+    """The items of pages, as they are shown."""
+    positions = (position for row in rows for position in range(row.position, row.position + row.attempt))
+    return [Item(at, str(at), Status.SUCCEEDED, 1) for at in islice(positions, offset, offset + limit)]
+
+
 class ItemTable:
     """The rows of one step's items, by position.
 
@@ -71,14 +81,16 @@ class ItemTable:
         states: How each item has ended, see `ENDED`; 0 where it has not.
         values: What the function returned for each, where values stay in memory; else None.
         names: What names each item, where that is not its position; else None.
+        cursor: Of a reader: its last checkpoint, and how many items are behind it.
     """
 
-    __slots__ = ("_attempts", "_failures", "_locations", "_retried", "names", "states", "values")
+    __slots__ = ("_failures", "_locations", "_retried", "cursor", "names", "states", "values")
 
     def __init__(self) -> None:
         self.states = bytearray()
         self.values: Packed | None = None
         self.names: Packed | None = None
+        self.cursor: tuple[Any, int] | None = None
         self._locations: Packed | None = None
         self._failures: dict[int, Failure] = {}
         self._retried: dict[int, int] = {}  # Items whose last attempt was not the first -> its number.

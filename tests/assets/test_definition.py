@@ -395,14 +395,6 @@ def test_callable_objects_need_a_name(pipeline):
 # Refusals ---------------------------------------------------------------------------------------------------
 
 
-def generator(orders):
-    yield orders
-
-
-async def async_generator(orders):
-    yield orders
-
-
 REFUSED = [
     (lambda p: p.asset(lambda: 1), "'<lambda>' is not a name"),
     (lambda p: p.asset(name="1st")(both), "'1st' is not a name"),
@@ -418,9 +410,6 @@ REFUSED = [
     (lambda p: p.asset(name="x")(lambda *args: 1), r"'x'.*\*args names no asset"),
     (lambda p: p.asset(name="x")(lambda **kw: 1), r"'x'.*\*\*kw names no asset"),
     (lambda p: p.asset(name="x")(lambda a, /: 1), r"'x'.*'a' is positional-only"),
-    (lambda p: p.asset(generator), "'generator'.*yield"),
-    (lambda p: p.asset(async_generator), "'async_generator'.*yield"),
-    (lambda p: p.asset(wrapped(generator)), "'generator'.*yield"),
     (lambda p: p.asset(deps="raw")(both), r"'both'.*deps=\[…\]"),
     (lambda p: p.asset(deps=raw)(both), r"'both'.*deps=\[…\]"),
     (lambda p: p.asset(deps=[1])(both), "names of assets"),

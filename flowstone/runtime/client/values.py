@@ -9,7 +9,7 @@ from flowstone.assets.dynamic_partitions import DynamicPartitions
 from flowstone.assets.partition_keys import encode_partition
 from flowstone.assets.partition_labels import step_label
 from flowstone.errors import PartitionError, ValueNotFound
-from flowstone.runs.items import ENDED, item_of
+from flowstone.runs.items import ENDED, item_of, items_of_pages
 from flowstone.runs.records import Status
 from flowstone.runtime.client.requests import asset_named, encoded
 from flowstone.runtime.run.values import load_value
@@ -87,7 +87,14 @@ class Values:
                 f"status={status!r:.50}: an item is one of {', '.join(ENDED)}, or has not ended."
             )
         code = None if status is None else ENDED[Status(status)]
-        _, key = await self._key(asset, partition)
+        view, key = await self._key(asset, partition)
+        if view.graph[key[0]].is_reader:
+            read = (
+                []
+                if status not in (None, Status.SUCCEEDED)
+                else await self._ctx.store.items.rows(run_id, key)
+            )
+            return items_of_pages(read, offset, limit)
         rows = await self._ctx.store.items.rows(run_id, key, code=code, offset=offset, limit=limit)
         return [item_of(row) for row in rows]
 

@@ -88,8 +88,11 @@ def place(own: Candidate, peers: Iterable[Candidate]) -> str:
 def travels(graph: AssetGraph, asset: str, managers: Mapping[str, IOManager]) -> bool:
     """Whether steps of an asset may be executed by another node.
 
-    Not if its value, or that of an upstream asset, stays in the memory of the process that computed it.
+    Not if it goes through items, or reads them; not if its value, or that of an upstream asset, stays in the memory
+    of the process that computed it.
     """
+    if graph[asset].has_items:
+        return False  # It is driven by the process that drives its run.
     names = [asset, *(dependency.asset for dependency in graph[asset].dependencies)]
     stores = (graph[name].io for name in names if not graph[name].is_constant)
     return not any(isinstance(managers.get(store), MemoryIO) for store in stores)

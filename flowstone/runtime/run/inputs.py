@@ -128,7 +128,7 @@ async def load_inputs(
             inputs.append(Input(key[0], key[1], record.run_id, record.attempt, record.data_version))
             if parameter is not None:
                 loaded[value] = await load_value(ctx, record)
-                if plan.graph.assets[key[0]].each is not None:
+                if plan.graph.assets[key[0]].has_items:
                     loaded[value] = await gathered(asset, need.dependency, loaded[value])
         if parameter is not None and (loaded or (need.many and not need.dependency.optional)):
             arguments[parameter] = loaded if need.many else loaded[need.values[0]]

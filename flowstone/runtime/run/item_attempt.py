@@ -11,7 +11,7 @@ import asyncio
 from typing import TYPE_CHECKING, Any, Protocol
 
 from flowstone.actors import Crashed
-from flowstone.errors import IOManagerError
+from flowstone.errors import FlowstoneError, IOManagerError
 from flowstone.runs.records import Failure
 from flowstone.runs.retry_policy import next_delay
 from flowstone.runtime.execution.guard import describe
@@ -120,6 +120,12 @@ class ItemAttempt(Attempt):
             return Kept(await items.keep(self, self._unwrapped(value)[0]))
         except IOManagerError as error:
             return describe(error, asset.retry, "io")
+
+    def _make_notes(self) -> Any:
+        raise FlowstoneError(
+            f"{self.name} cannot remember anything by name: all items of {self.asset_name!r} are one step. Let an "
+            "asset before it do that once."
+        )
 
     def _noted(self, context: Context, outcome: tuple[bool, Any]) -> tuple[bool, Any]:
         if context.waits_for is None:

@@ -35,6 +35,10 @@ def attempt_maker(ctx: RuntimeContext, plan: RunPlan, steps: TaskSupervisor) -> 
         ctx: RuntimeContext, plan: RunPlan, run_id: str, epoch: int, step: int, number: int, **options: Any
     ) -> Attempt:
         name = plan.of(step).asset
+        if plan.graph.assets[name].is_reader:
+            from flowstone.runtime.run.reader import Reader  # noqa: PLC0415 - as above
+
+            return Reader(ctx, plan, run_id, epoch, step, number, **options).reads(steps)
         if plan.graph.assets[name].each is not None:
             return Scatter(ctx, plan, run_id, epoch, step, number, **options).drives(steps)
         # What is given to those that take the value of such an asset takes more than a look-up.

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from flowstone.backoff import Backoff
 from flowstone.errors import FlowstoneError, StoreUnavailable
 from flowstone.runtime.execution.guard import call_async
-from flowstone.runtime.run.values import ITEMS
+from flowstone.runtime.run.values import ITEMS, PAGES
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -90,7 +90,7 @@ class Retention:
 
     async def _forget(self, record: Materialization, location: str) -> bool:
         """Delete a value; one that is made up of items with all of them."""
-        if not location.startswith(ITEMS):
+        if not location.startswith((ITEMS, PAGES)):
             return await self._delete(record.io, location)
         items, step = self._ctx.store.items, (record.asset, record.partition_key)
         after, done = -1, True

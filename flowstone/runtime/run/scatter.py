@@ -39,7 +39,7 @@ from flowstone.runs.records import Failure, Status
 from flowstone.runs.units import END, LATER, Unit, UnitError, Units, source_problem
 from flowstone.runtime.run.attempt import Attempt
 from flowstone.runtime.run.item_attempt import ItemAttempt, Kept
-from flowstone.runtime.run.values import ITEMS
+from flowstone.runtime.run.values import ITEMS, StoredValues
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -100,6 +100,7 @@ class Scatter(Attempt):
         self._done: bytes | bytearray = b""  # How items ended that an earlier attempt has recorded.
         self._rows: list[ItemRow] = []  # To be recorded.
         self._payloads: list[tuple[str, bytes]] = []
+        self._name = f"{self._ctx.random.getrandbits(32):08x}"
         return self
 
     # Life ---------------------------------------------------------------------------------------------------
@@ -146,11 +147,11 @@ class Scatter(Attempt):
         source = arguments.pop(self.parameter)
         if self.asset.context_parameter is not None:
             del arguments[self.asset.context_parameter]
-        problem = source_problem(self.parameter, source)
-        if problem is not None:
-            return False, Failure("error", f"TypeError: {problem}")
         self.shared = arguments
-        self._units = Units.of(self._each, source)
+        units = await self._made_units(source)
+        if isinstance(units, Failure):
+            return False, units
+        self._units = units
         failure = await self._drive()
         if failure is not None:
             return False, failure
@@ -162,7 +163,6 @@ class Scatter(Attempt):
         own = ("pools", "priority", "_ctx", "_plan")
         self.template = {name: getattr(self, name) for name in (*names, *own)}
         self.template["on_over"] = self._item_over
-        await self._resume()
         self._driving = True
         try:
             self._fill()
@@ -175,6 +175,24 @@ class Scatter(Attempt):
             return Failure("abandoned", "stopped")
         return self._failure
 
+    async def _made_units(self, source: Any) -> Units | Failure:
+        """What there is to be done; nothing if all of it is done."""
+        problem = source_problem(self.parameter, source)
+        if problem is not None:
+            return Failure("error", f"TypeError: {problem}")
+        await self._resume()
+        done = len(self._done) - self._done.count(0)
+        if self._each.batch is None and done >= len(source):
+            self._read = True
+            units = Units(self._each, iter(()), len(source))
+        else:
+            if isinstance(source, StoredValues):
+                await source.all()
+            units = Units.of(self._each, source)
+        self._units = units
+        self._check_tolerance()
+        return units
+
     async def _resume(self) -> None:
         """Find what an earlier attempt of the step has done."""
         ctx, step = self._ctx, (self.asset_name, self.key)
@@ -184,11 +202,14 @@ class Scatter(Attempt):
             self._table = ctx.memory.items_of(self.run_id, step)
             self._table.values = self._table.values or Packed()
             self._done = self._table.states
-        elif self.number > 1:
+        elif self.number > 1 or self._plan.graph.assets[self.parameter].is_reader:
             self._done = await ctx.store.items.states(self.run_id, step)
-        if self.number > 1:
-            self._succeeded = self._done.count(_SUCCEEDED)
-            self._failed_items = self._done.count(_FAILED)
+        self._succeeded = self._done.count(_SUCCEEDED)
+        self._failed_items = self._done.count(_FAILED)
+        if self._failed_items:
+            for row in await ctx.store.items.rows(self.run_id, step, code=_FAILED, limit=_TOLD):
+                assert row.failure is not None
+                self._remember(row.position, row.key, row.failure)
 
     async def _value(self, source: Any) -> Any:
         """What the function returned for each item that succeeded."""
@@ -217,7 +238,7 @@ class Scatter(Attempt):
         """Keep what the function returned for an item. Raises `IOManagerError` if that cannot be kept."""
         if not self._in_memory:
             # No other attempt has this key, so that none of two that are stored is taken for the other.
-            name = f"item-{self.number}-{attempt.position}"
+            name = f"item-{self._name}-{attempt.position}"
             key = name if self.key is None else encode_partition((self.partition, name))
             target = Target(self.asset_name, key, self.run_id, attempt.number)
             return await self._ctx.io_manager(self.io).store(target, value)
@@ -359,11 +380,15 @@ class Scatter(Attempt):
         else:
             self._rows.append(row)
             self._wake()
+        self._remember(item.position, item.unit.key, failure)
+        self._check_tolerance()
+
+    def _remember(self, position: int, key: str | None, failure: Failure) -> None:
+        """Keep what to say of the first items that failed."""
         if len(self._first_failures) < _TOLD:
-            named = f"{item.position:,}" if item.unit.key is None else f"{item.unit.key!r:.100}"
+            named = f"{position:,}" if key is None else f"{key!r:.100}"
             place = f" ({failure.where})" if failure.where else ""
             self._first_failures.append(f"item {named}: {failure.message.partition(chr(10))[0]:.300}{place}")
-        self._check_tolerance()
 
     def _retry(self, unit: Unit, number: int) -> None:
         self._retrying -= 1

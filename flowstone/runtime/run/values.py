@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+from bisect import bisect_right
+from itertools import accumulate
 from typing import TYPE_CHECKING, Any, Final, TypeVar, overload
 
 from flowstone.errors import FlowstoneError
@@ -14,15 +16,19 @@ from flowstone.runs.records import Status
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 
+    from flowstone.runs.items import ItemRow
     from flowstone.runs.records import Materialization
     from flowstone.runtime.context import RuntimeContext
 
-__all__ = ["ITEMS", "StoredValues", "load_value"]
+__all__ = ["ITEMS", "PAGES", "PagedValues", "StoredValues", "load_pages", "load_value"]
 
 T = TypeVar("T")
 
 ITEMS: Final = "items:"
 """How the location of a value begins that is made up of items: the store has theirs."""
+
+PAGES: Final = "pages:"
+"""The same, of a value that was read, and is kept page by page."""
 
 _FEW: Final = 10_000  # Items that are loaded with the value: it can then be used like any list.
 _TOGETHER: Final = 32  # Items that are loaded at a time.
@@ -36,12 +42,18 @@ async def load_value(ctx: RuntimeContext, record: Materialization) -> Any:
         IOManagerError: It cannot be loaded.
         StoreUnavailable: The store does not answer.
     """
-    if record.location is None or not record.location.startswith(ITEMS):
+    if record.location is None or not record.location.startswith((ITEMS, PAGES)):
         if record.io not in ctx.io and record.io in ctx.managers and record.location is not None:
             return await ctx.managers[record.io].load(record.location)  # The runtime has ended.
         return await ctx.io_manager(record.io).load(record)
-    locations, count, after = Packed(), 0, -1
     step = (record.asset, record.partition_key)
+    manager = ctx.managers[record.io] if record.io not in ctx.io else ctx.io_manager(record.io).manager
+    if record.location.startswith(PAGES):
+        pages: PagedValues[Any] = PagedValues(await ctx.store.items.rows(record.run_id, step), manager.load)
+        if len(pages) <= _FEW:
+            await pages.all()
+        return pages
+    locations, count, after = Packed(), 0, -1
     while True:
         rows = await ctx.store.items.rows(record.run_id, step, code=_SUCCEEDED, after=after, limit=_FEW)
         for row in rows:
@@ -51,11 +63,19 @@ async def load_value(ctx: RuntimeContext, record: Materialization) -> Any:
         if len(rows) < _FEW:
             break
     locations.pack()
-    manager = ctx.managers[record.io] if record.io not in ctx.io else ctx.io_manager(record.io).manager
     values: StoredValues[Any] = StoredValues(locations, count, manager.load)
     if count <= _FEW:
         await values.all()
     return values
+
+
+async def load_pages(ctx: RuntimeContext, io: str, rows: Sequence[ItemRow]) -> AsyncIterator[list[Any]]:
+    """What a reader has recorded, page by page."""
+    manager = ctx.io_manager(io)
+    for row in rows:
+        if row.location is not None:
+            page: Any = await manager.manager.load(row.location)
+            yield page
 
 
 class StoredValues(ItemValues[T]):
@@ -93,7 +113,7 @@ class StoredValues(ItemValues[T]):
         place = index + self._count if index < 0 else index
         if not 0 <= place < self._count:
             raise IndexError(f"there are {self._count:,} items, so none at {index}")
-        number, at = divmod(place, PAGE)
+        number, at = self._find(place)
         if number != self._number:
             self._page = self._fetch(number)
             self._number = number
@@ -111,7 +131,7 @@ class StoredValues(ItemValues[T]):
             for value in self._loaded:
                 yield value
             return
-        for number in range(-(-self._count // PAGE)):
+        for number in range(self._pages):
             for value in await self._load_page(number):
                 yield value
 
@@ -120,6 +140,14 @@ class StoredValues(ItemValues[T]):
         if self._loaded is None:
             self._loaded = [value async for value in self]
         return self._loaded
+
+    @property
+    def _pages(self) -> int:
+        return -(-self._count // PAGE)
+
+    def _find(self, place: int) -> tuple[int, int]:
+        """The page of an item, and its place there."""
+        return divmod(place, PAGE)
 
     def _fetch(self, number: int) -> list[T]:
         try:
@@ -140,3 +168,28 @@ class StoredValues(ItemValues[T]):
         for at in range(0, len(names), _TOGETHER):
             page += await asyncio.gather(*(self._load(name) for name in names[at : at + _TOGETHER]))
         return page
+
+
+class PagedValues(StoredValues[T]):
+    """Values that a reader has yielded, of which an IO manager keeps many as one."""
+
+    __slots__ = ("_before", "_rows")
+
+    def __init__(self, rows: Sequence[ItemRow], load: Callable[[str], Awaitable[Any]]) -> None:
+        self._rows = [row for row in rows if row.location is not None]
+        self._before = [0, *accumulate(row.attempt for row in self._rows)]
+        super().__init__(Packed(), self._before[-1], load)
+
+    @property
+    def _pages(self) -> int:
+        return len(self._rows)
+
+    def _find(self, place: int) -> tuple[int, int]:
+        number = bisect_right(self._before, place) - 1
+        return number, place - self._before[number]
+
+    async def _load_page(self, number: int) -> list[T]:
+        location = self._rows[number].location
+        assert location is not None
+        page: Any = await self._load(location)
+        return list(page)

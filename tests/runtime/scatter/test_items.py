@@ -151,7 +151,7 @@ async def test_after_a_kill_only_unfinished_items_are_called_again(lasting, tmp_
     assert killed.returncode == 9
     log = tmp_path / "calls"
     before = log.read_text().split()
-    pipeline, options = pipeline_of(lasting, tmp_path, kill=False)
+    pipeline, options = pipeline_of(lasting, tmp_path)
     async with asyncio.timeout(60), Runtime(pipeline, **options) as runtime:
         (record,) = await runtime.runs()
         done = {item.position for item in await runtime.items(record.id, "page", limit=1000)}

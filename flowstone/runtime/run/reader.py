@@ -1,0 +1,470 @@
+"""The attempt of a reader: an asset whose function is a generator, and whose value is what it yields.
+
+Items are recorded a page at a time while the generator goes on, with the cursor that it has marked last, so that
+another attempt begins where this one was. What takes the items one by one need not wait for the last of them. The
+reader's own attempt drives such a step ahead (`ScatterAhead`): its items run while the reader still reads, and are
+recorded as items of their own step. When all are done the reader has ended, the step that goes through them starts
+as every other one when its inputs are there, and finds them done.
+
+Why so, and not by an edge of the plan that is satisfied when the reader has started: the state machine then has
+nothing to know of it. No step runs before its inputs, a reader that fails for good skips what depends on it, a
+cancel stops the reader and with it whatever it drives, and no slot of the run is needed twice, so that
+`max_parallel=1` cannot be a deadlock. The price is that the reader ends only when its items are done.
+
+A reader holds no slot: it is held back by those that take its items, who need them. It is never further ahead of
+them than a window.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections import deque
+from contextlib import suppress
+from dataclasses import replace
+from functools import partial
+from typing import TYPE_CHECKING, Any, Final, Literal
+
+from flowstone.actors import Crashed
+from flowstone.assets.json_values import exact_json
+from flowstone.assets.one_shot import PLAIN, find_one_shot
+from flowstone.assets.partition_keys import encode_partition
+from flowstone.errors import IOManagerError
+from flowstone.io.manager import Target
+from flowstone.runs import endings
+from flowstone.runs.item_values import PackedValues
+from flowstone.runs.items import ENDED, ItemRow, ItemTable
+from flowstone.runs.packed import PAGE, Packed
+from flowstone.runs.records import Failure, Status
+from flowstone.runs.units import LATER, Units
+from flowstone.runtime.execution.guard import call, describe, outcome_of
+from flowstone.runtime.run.attempt import Attempt
+from flowstone.runtime.run.inputs import load_inputs, needs_of
+from flowstone.runtime.run.scatter import Scatter
+from flowstone.runtime.run.values import PAGES, load_pages
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from flowstone.actors import Exit, TaskHandle, TaskSupervisor
+    from flowstone.assets.context import Context
+    from flowstone.assets.waiting import Answers
+    from flowstone.runs.events import StepSucceeded
+    from flowstone.runtime.execution.guard import Outcome
+
+__all__ = ["Reader"]
+
+_TURN: Final = 64  # Items after which a generator lets others run.
+_SUCCEEDED: Final = ENDED[Status.SUCCEEDED]
+_KEPT: Final = object()
+"""The value is made up of the pages that are recorded."""
+
+
+class _Stopped(BaseException):
+    """Ends a generator whose items cannot be recorded."""
+
+
+class Feed:
+    """Items on their way from a reader to one step that takes them.
+
+    Attributes:
+        window: So many are not to be exceeded by much.
+        ended: Whether nothing more will come.
+        open: Whether anybody takes them.
+    """
+
+    def __init__(self, window: int) -> None:
+        self.window = window
+        self.ended = False
+        self.open = True
+        self._items: deque[Any] = deque()
+
+    def __len__(self) -> int:
+        return len(self._items) if self.open else 0
+
+    def put(self, item: Any) -> None:
+        if self.open:
+            self._items.append(item)
+
+    def close(self) -> None:
+        self.open = False
+        self._items.clear()
+
+    def __iter__(self) -> Iterator[Any]:
+        return self
+
+    def __next__(self) -> Any:
+        if self._items:
+            return self._items.popleft()
+        if self.ended:
+            raise StopIteration
+        return LATER
+
+
+class ScatterAhead(Scatter):
+    """Drives the items of a step whose reader still reads; recorded as those of that step, which starts later."""
+
+    def fed(self, feed: Feed, taken: Any) -> ScatterAhead:
+        """Say where its items come from, and whom to tell that some were taken. Returns itself."""
+        self._feed = feed
+        self._taken = taken
+        return self
+
+    async def run(self) -> Any:
+        """Drive them; why the step is going to fail, if it is."""
+        self._know_handle()
+        try:
+            return await self._produce()
+        finally:
+            self._feed.close()
+            self._taken()
+
+    def more(self) -> None:
+        """There is something in the feed, or nothing more will come."""
+        if self._driving:
+            self._fill()
+            if len(self._feed) <= self._feed.window // 2:
+                self._taken()
+
+    async def _load(self) -> dict[str, Any]:
+        plan, asset = self._plan, self.asset
+        needs = needs_of(plan.graph, plan.view, asset, self.partition, self.key)
+        others = [need for need in needs if need.dependency.asset != self.parameter]
+        arguments, _ = await load_inputs(self._ctx, plan, asset, self.partition, others, self.run_id)
+        return {**arguments, self.parameter: self._feed}
+
+    async def _made_units(self, source: Any) -> Units | Failure:
+        await self._resume()
+        return Units(self._each, source, None)
+
+    def _item_over(self, item: Any, end: Any, how: Exit) -> None:
+        super()._item_over(item, end, how)
+        if len(self._feed) <= self._feed.window // 2:
+            self._taken()
+
+    async def _value(self, source: Any) -> Any:
+        del source
+        return _KEPT
+
+    async def _keep(self, value: Any) -> StepSucceeded | Failure:
+        del value
+        return Failure("error", "")  # Nobody records it: the step has not begun.
+
+
+class Reader(Attempt):
+    """Reads a generator to its end, and drives what takes its items one by one."""
+
+    needs_slot = False
+
+    def reads(self, steps: TaskSupervisor) -> Reader:
+        """Say where its helpers run. Returns itself."""
+        self._steps = steps
+        self._table = ItemTable()
+        self._page: list[Any] = []  # P2: items that are not recorded yet.
+        self._first = 0  # The position of the first of them.
+        self._count = 0  # Items so far.
+        self._skip = 0  # Items that come again, because the cursor was marked before them.
+        self._cursor: Any = None
+        self._marked = 0  # How many items are behind the cursor.
+        self._at_end = False
+        self._trouble: BaseException | None = None
+        self._ahead: list[tuple[ScatterAhead, Feed, TaskHandle]] = []
+        self._room_made: asyncio.Future[None] | None = None
+        self._telling = False
+        self._draining = False
+        self._loop = asyncio.get_running_loop()
+        return self
+
+    # Life ---------------------------------------------------------------------------------------------------
+
+    def stop(self, why: Literal["cancelled", "timeout", "shutdown"]) -> None:
+        """Begin to stop it, and what it drives."""
+        self._stop_ahead("shutdown" if why == "shutdown" else "cancelled")
+        if self._draining:
+            self.stopping = self.stopping or why  # It ends with them.
+        else:
+            super().stop(why)
+
+    def _stop_ahead(self, why: Literal["cancelled", "shutdown"] = "shutdown") -> None:
+        for ahead, _, handle in self._ahead:
+            if handle.exit is None:
+                ahead.stop(why)
+
+    def task_over(self, handle: TaskHandle, how: Exit) -> None:
+        """Its task has ended, and nobody drives what it drove."""
+        for _, _, driven in self._ahead:
+            if driven.exit is None:
+                driven.cancel()
+        super().task_over(handle, how)
+
+    # The recipe ---------------------------------------------------------------------------------------------
+
+    async def _load(self) -> dict[str, Any]:
+        await self._recall()
+        return await super()._load()
+
+    def _context(self, resources: dict[str, Any], answers: Answers | None) -> Context | None:
+        context = super()._context(resources, answers)
+        if context is not None:
+            context.cursor = self._cursor
+            context.on_checkpoint = self._checkpoint
+        return context
+
+    async def _call(self, arguments: dict[str, Any]) -> Outcome:
+        self._begin_ahead()
+        ok = True
+        result: Any = None
+        try:
+            await self._feed_recorded()
+            if not self._at_end:
+                ok, result = await self._read(arguments)
+                if self._trouble is not None:
+                    raise self._trouble
+                await self._record_page(end=ok and self.stopping is None)
+            for ahead, feed, _ in self._ahead:
+                feed.ended = True
+                ahead.more()
+        except IOManagerError as error:
+            ok, result = False, describe(error, self.asset.retry, "io")
+        finally:
+            if not ok or self.stopping is not None or self._trouble is not None:
+                self._stop_ahead()
+        self._draining = True
+        if self._deadline is not None:
+            self._deadline.pause()  # What others do with the items is not its own time.
+        for _, _, handle in self._ahead:
+            how = await handle.down()
+            if isinstance(how, Crashed) and self.stopping is None:
+                raise how.error
+        return (True, self._value()) if ok else (False, result)
+
+    async def _read(self, arguments: dict[str, Any]) -> Outcome:
+        """Run the generator to its end."""
+        function = self.asset.function
+        if self.asset.run_in == "thread":
+            work = partial(_read_in_thread, function, self._accept_from_thread, self._room_from_thread)
+            self.thread = self._ctx.threads.start(
+                self.name, partial(call, work, arguments, self.asset.retry, self._catch)
+            )
+            outcome = await outcome_of(self.thread)
+            self.thread = None
+            return outcome
+
+        async def read(**given: Any) -> None:
+            generator = function(**given)
+            try:
+                async for item in generator:
+                    self._accept(item)
+                    if self._count % _TURN == 0 or self._is_full():
+                        await self._make_room()
+            finally:
+                with suppress(AttributeError):
+                    await generator.aclose()
+
+        self.asset = replace(self.asset, function=read)
+        return await self._call_on_loop(arguments)
+
+    def _value(self) -> Any:
+        if not self._in_memory:
+            return _KEPT
+        assert self._table.values is not None
+        self._table.values.pack()
+        return PackedValues(self._table)
+
+    async def _keep(self, value: Any) -> StepSucceeded | Failure:
+        if value is not _KEPT:
+            return await super()._keep(value)
+        location = f"{PAGES}{self.run_id}"
+        return endings.succeeded(self, self._ctx.clock.now(), data_version=None, location=location, size=None)
+
+    # Items --------------------------------------------------------------------------------------------------
+
+    def _accept(self, item: Any) -> None:
+        """The generator has yielded an item."""
+        if self._skip:
+            self._skip -= 1  # It is recorded, and keeps what it was.
+            return
+        if type(item) not in PLAIN and (found := find_one_shot(item)) is not None:
+            raise IOManagerError(f"{self.name} yielded what cannot be kept: {found.told('yield')}.")
+        if self._in_memory:
+            self._table.end(self._count, _SUCCEEDED, 1)
+            assert self._table.values is not None
+            self._table.values.put(self._count, item)
+        else:
+            self._page.append(item)
+        self._count += 1
+        self._hand_on(item)
+
+    def _hand_on(self, item: Any) -> None:
+        for _, feed, _ in self._ahead:
+            feed.put(item)
+        if self._ahead and not self._telling:
+            self._telling = True
+            self._loop.call_soon(self._tell_more)
+
+    def _tell_more(self) -> None:
+        self._telling = False
+        for ahead, _, _ in self._ahead:
+            ahead.more()
+
+    def _accept_from_thread(self, item: Any) -> None:
+        self._loop.call_soon_threadsafe(self._accept_here, item)
+
+    def _accept_here(self, item: Any) -> None:
+        try:
+            self._accept(item)
+        except IOManagerError as error:
+            self._trouble = self._trouble or error
+
+    def _is_full(self) -> bool:
+        return len(self._page) >= PAGE or self._held_back()
+
+    def _held_back(self) -> bool:
+        return any(len(feed) >= feed.window for _, feed, _ in self._ahead)
+
+    async def _make_room(self) -> None:
+        """Record what has gathered, let others run, and wait while those that take the items are behind."""
+        try:
+            if len(self._page) >= PAGE:
+                await self._record_page()
+            await asyncio.sleep(0)
+            if self._held_back():
+                if self._deadline is not None:
+                    self._deadline.pause()
+                while self._held_back():
+                    self._room_made = self._loop.create_future()
+                    await self._room_made
+                if self._deadline is not None:
+                    self._deadline.run()
+        except asyncio.CancelledError:
+            raise
+        except BaseException as error:  # Ours, not the generator's: told when that has ended.
+            self._trouble = error
+            raise _Stopped from error
+
+    async def _room(self) -> bool:
+        """As `_make_room`, for a generator in a thread; whether it is to go on."""
+        if self._trouble is None and self.stopping is None:
+            with suppress(_Stopped):
+                await self._make_room()
+        return self._trouble is None and self.stopping is None and not self.over
+
+    def _room_from_thread(self) -> bool:
+        return asyncio.run_coroutine_threadsafe(self._room(), self._loop).result()
+
+    def _taken(self) -> None:
+        """Somebody has taken items, or takes none any more."""
+        waiting = self._room_made
+        if waiting is not None and not waiting.done() and not self._held_back():
+            waiting.set_result(None)
+
+    # Records ------------------------------------------------------------------------------------------------
+
+    def _checkpoint(self, cursor: Any) -> None:
+        """What was yielded so far is behind this cursor."""
+        cursor = exact_json(cursor, "context.checkpoint(...)")
+        if self.asset.run_in == "thread":
+            self._loop.call_soon_threadsafe(self._mark, cursor)  # Behind the items that are on their way.
+        else:
+            self._mark(cursor)
+
+    def _mark(self, cursor: Any) -> None:
+        self._cursor, self._marked = cursor, self._count - self._skip
+        if self._in_memory:
+            self._table.cursor = (cursor, self._marked)
+
+    async def _recall(self) -> None:
+        """What earlier attempts have read."""
+        ctx, step = self._ctx, (self.asset_name, self.key)
+        self._in_memory = ctx.memory is not None and ctx.io_manager(self.io).memory is not None
+        self._recorded: list[ItemRow] = []
+        if self._in_memory:
+            assert ctx.memory is not None
+            self._table = ctx.memory.items_of(self.run_id, step)
+            self._table.values = self._table.values or Packed()
+            self._count = self._table.ended
+            self._cursor, self._marked = self._table.cursor or (None, 0)
+        elif self.number > 1:
+            self._recorded = list(await ctx.store.items.rows(self.run_id, step))
+            for row in self._recorded:
+                self._count = row.position + row.attempt
+                self._at_end = self._at_end or row.attempt == 0
+                if row.key is not None:
+                    self._cursor, self._marked = json.loads(row.key)
+        self._first = self._count
+        self._skip = self._count - self._marked
+
+    async def _feed_recorded(self) -> None:
+        """Hand on what was read before."""
+        if not self._ahead:
+            return
+        if self._in_memory:
+            assert self._table.values is not None
+            for position in range(self._count):
+                self._hand_on(self._table.values[position])
+                if position % _TURN == 0 or self._held_back():
+                    await self._make_room()
+            return
+        async for page in load_pages(self._ctx, self.io, self._recorded):
+            for item in page:
+                self._hand_on(item)
+                if self._held_back():
+                    await self._make_room()
+
+    async def _record_page(self, *, end: bool = False) -> None:
+        """Store what has gathered as one object, and record it with the cursor."""
+        if self._in_memory:
+            return
+        rows: list[ItemRow] = []
+        payloads: list[tuple[str, bytes]] = []
+        items, self._page = self._page, []
+        cursor = None if not self._marked else json.dumps((self._cursor, self._marked))
+        if items:
+            name = f"page-{self.number}-{self._first}"
+            key = name if self.key is None else encode_partition((self.partition, name))
+            target = Target(self.asset_name, key, self.run_id, self.number)
+            stored = await self._ctx.io_manager(self.io).store(target, items)
+            rows.append(ItemRow(self._first, _SUCCEEDED, len(items), cursor, None, stored.location))
+            if stored.payload is not None:
+                payloads.append((stored.location, stored.payload))
+            self._first += len(items)
+        if end:
+            rows.append(ItemRow(self._first, _SUCCEEDED, 0, cursor))
+        if rows:
+            step = (self.asset_name, self.key)
+            await self._ctx.store.items.record(self.run_id, step, self.epoch, rows, payloads)
+
+    # What takes the items -----------------------------------------------------------------------------------
+
+    def _begin_ahead(self) -> None:
+        """Begin to drive the steps that take its items one by one, and need nothing else of this run."""
+        plan, graph = self._plan, self._plan.graph
+        for name in graph.dependents(self.asset_name):
+            each = graph.assets[name].each
+            number = (
+                plan.number(name, self.key) if each is not None and each.source == self.asset_name else None
+            )
+            if each is None or number is None or plan.of(number).refresh != "all":
+                continue
+            if [each_step for steps in plan.upstream(number) for each_step in steps] != [self.step]:
+                continue
+            feed = Feed(max(64, 4 * each.max_parallel))
+            ahead = ScatterAhead(self._ctx, plan, self.run_id, self.epoch, number, 1)
+            ahead.drives(self._steps)
+            ahead.fed(feed, self._taken)
+            handle = self._steps.start(f"{ahead.name} ahead", ahead.run(), ahead.task_over)
+            ahead.handle = handle
+            self._ahead.append((ahead, feed, handle))
+
+
+def _read_in_thread(function: Any, accept: Any, room: Any, **arguments: Any) -> None:
+    """Run a plain generator, and hand its items to the loop."""
+    generator = function(**arguments)
+    try:
+        for number, item in enumerate(generator, 1):
+            accept(item)
+            if number % _TURN == 0 and not room():
+                return
+    finally:
+        with suppress(AttributeError):
+            generator.close()

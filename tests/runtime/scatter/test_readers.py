@@ -1,0 +1,319 @@
+"""Assets that yield their items, and those that go through them while they come."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Iterator
+
+import pytest
+
+from flowstone import DefinitionError, Each, Pipeline, Retry, RunFailed, Runtime, TypeMismatch
+from tests.runtime.doubles import Gate
+
+
+def reading(files, page=None, **each):
+    """A pipeline of a reader and what goes through its items."""
+    pipeline = Pipeline("readers")
+    pipeline.asset(files)
+    if page is not None:
+        pipeline.asset(each=Each("files", **each))(page)
+    return pipeline
+
+
+@pytest.mark.parametrize("count", [0, 1, 2500])
+@pytest.mark.parametrize("asynchronous", [True, False])
+async def test_the_value_of_a_reader_is_what_it_yields(kept, count, asynchronous):
+    """In that order, whoever takes it and in whatever form."""
+    if asynchronous:
+
+        async def files():
+            for number in range(count):
+                yield number
+    else:
+
+        def files():
+            yield from range(count)
+
+    async def page(files):
+        return files + 1
+
+    pipeline = reading(files, page)
+
+    @pipeline.asset
+    def both(files: list[int], page: list[int]) -> list[int]:
+        return [len(files), sum(page)]
+
+    async with asyncio.timeout(60), Runtime(pipeline, **kept) as runtime:
+        result = await runtime.materialize_all("both")
+        assert await result.value("both") == [count, sum(range(1, count + 1))]
+        assert await runtime.load("files") == list(range(count))
+        assert await runtime.load("page") == list(range(1, count + 1))
+        items = await runtime.items(result.run_id, "files", limit=5000)
+        assert [item.position for item in items] == list(range(count))
+        assert len(await runtime.items(result.run_id, "page", limit=5000)) == count
+
+
+async def test_items_start_while_the_reader_still_reads(kept):
+    """The reader here waits for the first item to have been done."""
+    done = asyncio.Event()
+
+    async def files():
+        yield 1
+        await done.wait()
+        yield 2
+
+    async def page(files):
+        done.set()
+        return files
+
+    async with asyncio.timeout(30), Runtime(reading(files, page), **kept) as runtime:
+        result = await runtime.materialize_all("page", max_parallel=1)
+        assert await result.value("page") == [1, 2]
+
+
+@pytest.mark.parametrize("asynchronous", [True, False])
+async def test_the_reader_is_held_back_by_those_that_take_its_items(asynchronous):
+    """It is never ahead of them by more than a window, and holds no slot that they need."""
+    read, gate = [], Gate()
+
+    def some():
+        for number in range(10_000):
+            read.append(number)
+            yield number
+
+    async def some_async():
+        for number in range(10_000):
+            read.append(number)
+            yield number
+
+    async def page(files):
+        await gate.wait()
+        return files
+
+    function = some_async if asynchronous else some
+    function.__name__ = "files"
+    pipeline = reading(function, page)
+    async with asyncio.timeout(30), Runtime(pipeline, max_concurrency=1) as runtime:
+        run = await runtime.submit("page", max_parallel=1)
+        await gate.entered.wait()
+        while len(read) < 64:
+            await asyncio.sleep(0.001)
+        for _ in range(100):
+            await asyncio.sleep(0)
+        assert len(read) < 300
+        gate.open()
+        assert len(await (await run.wait()).value("page")) == 10_000
+
+
+async def test_a_reader_goes_on_at_its_cursor(kept):
+    """Another attempt begins where the last checkpoint was, and no item is taken twice."""
+    begun, called = [], []
+
+    async def files(context):
+        begun.append(context.cursor)
+        for number in range(context.cursor or 0, 10):
+            if number == 7 and context.attempt == 1:
+                raise OSError("gone")
+            yield number
+            if number % 2:
+                context.checkpoint(number + 1)
+
+    async def page(files):
+        called.append(files)
+        return files
+
+    pipeline = Pipeline("readers")
+    pipeline.asset(retry=Retry(attempts=2, delay=0.0))(files)
+    pipeline.asset(each="files")(page)
+    async with asyncio.timeout(30), Runtime(pipeline, **kept) as runtime:
+        result = await runtime.materialize_all("page")
+        assert await result.value("page") == list(range(10))
+        assert await result.value("files") == list(range(10))
+    assert begun == [None, 6]
+
+
+async def test_a_reader_that_fails_for_good_skips_what_goes_through_its_items():
+    """Which is told the cause, and nothing goes on."""
+    gate = Gate()
+
+    async def files():
+        yield 1
+        await gate.entered.wait()
+        raise OSError("gone")
+
+    async def page(files):
+        await gate.wait()
+
+    async with asyncio.timeout(30), Runtime(reading(files, page)) as runtime:
+        with pytest.raises(RunFailed) as raised:
+            await runtime.materialize_all("page")
+        result = raised.value.result
+        assert [record.asset for record in result.failed] == ["files"]
+        assert "OSError: gone" in result.failed[0].failure.message
+        assert [record.failure.cause for record in result.skipped] == ["files"]
+
+
+@pytest.mark.parametrize("asynchronous", [True, False])
+async def test_a_cancel_stops_the_reader_and_its_items(asynchronous):
+    """Both, before the run has ended."""
+    gate, stopped = Gate(), []
+
+    async def slow():
+        try:
+            yield 1
+            await asyncio.Event().wait()
+        finally:
+            stopped.append("reader")
+
+    def endless():
+        try:
+            while True:
+                yield 1
+        finally:
+            stopped.append("reader")
+
+    async def page(files):
+        try:
+            await gate.wait()
+        finally:
+            stopped.append("item")
+
+    function = slow if asynchronous else endless
+    function.__name__ = "files"
+    async with asyncio.timeout(30), Runtime(reading(function, page, max_parallel=1)) as runtime:
+        run = await runtime.submit("page")
+        await gate.entered.wait()
+        await run.cancel()
+        assert sorted(stopped) == ["item", "reader"]
+        assert await run.status() == "cancelled"
+
+
+async def test_too_many_failed_items_fail_the_step_that_goes_through_them(kept):
+    """The reader's own value is whole."""
+
+    async def files():
+        for number in range(5):
+            yield number
+
+    def page(files):
+        if files in {1, 3}:
+            raise ValueError(files)
+        return files
+
+    async with asyncio.timeout(30), Runtime(reading(files, page, tolerate=1), **kept) as runtime:
+        with pytest.raises(RunFailed) as raised:
+            await runtime.materialize_all("page")
+        (failed,) = raised.value.result.failed
+        assert failed.asset == "page"
+        assert (
+            "2 of 5 items failed, more than tolerate=1 allows: item 1: ValueError: 1"
+            in failed.failure.message
+        )
+        assert await runtime.load("files") == list(range(5))
+
+
+async def test_batches_and_keys_of_what_is_read(kept):
+    """As of a list."""
+
+    async def files():
+        for number in range(7):
+            yield number
+
+    async def page(files):
+        return sum(files)
+
+    async with asyncio.timeout(30), Runtime(reading(files, page, batch=3, key=str), **kept) as runtime:
+        result = await runtime.materialize_all("page")
+        assert await result.value("page") == [3, 12, 6]
+        assert [item.key for item in await runtime.items(result.run_id, "page")] == [
+            "[0, 1, 2]",
+            "[3, 4, 5]",
+            "[6]",
+        ]
+
+
+async def test_what_a_store_cannot_keep_fails_the_reader(kept):
+    """With kind io, and a remedy."""
+    if "memory" in str(kept["io"]["default"]).lower():
+        pytest.skip("memory takes anything")
+
+    async def files():
+        yield object()
+
+    async with asyncio.timeout(30), Runtime(reading(files), **kept) as runtime:
+        with pytest.raises(RunFailed) as raised:
+            await runtime.materialize_all("files")
+        assert raised.value.failures[0].failure.kind == "io"
+
+
+async def test_an_item_that_can_be_read_only_once_fails_the_reader():
+    """An iterator is no item."""
+
+    async def files():
+        yield iter([1])
+
+    async with asyncio.timeout(30), Runtime(reading(files)) as runtime:
+        with pytest.raises(RunFailed) as raised:
+            await runtime.materialize_all("files")
+        assert "can be read only once" in raised.value.failures[0].failure.message
+
+
+async def test_a_checkpoint_is_json_and_a_readers():
+    """Said where it is given."""
+
+    async def files(context):
+        context.checkpoint({1, 2})
+        yield 1
+
+    def page(context):
+        context.checkpoint(1)
+
+    pipeline = reading(files)
+    pipeline.asset(page)
+    async with asyncio.timeout(30), Runtime(pipeline) as runtime:
+        with pytest.raises(RunFailed) as raised:
+            await runtime.materialize_all("files")
+        assert "cannot be kept as JSON" in raised.value.failures[0].failure.message
+        with pytest.raises(RunFailed) as raised:
+            await runtime.materialize_all("page")
+        assert "yields nothing" in raised.value.failures[0].failure.message
+
+
+def test_a_generator_is_no_scatter_and_runs_in_no_process():
+    """Both are refused where they are defined."""
+
+    async def page(files):
+        yield files
+
+    with pytest.raises(DefinitionError, match="let it return a list for each item"):
+        Pipeline().asset(each="files")(page)
+    with pytest.raises(DefinitionError, match="is not where a generator can run"):
+        Pipeline().asset(run_in="process")(page)
+
+
+def test_items_of_a_reader_are_checked_against_what_takes_them():
+    """By the annotations."""
+
+    async def files() -> AsyncIterator[str]:
+        yield ""
+
+    def words() -> Iterator[str]:
+        yield ""
+
+    def page(files: str) -> int:
+        return 0
+
+    def other(words: int) -> int:
+        return 0
+
+    def summary(files: list[str], words: list[str], page: list[int]) -> int:
+        return 0
+
+    pipeline = Pipeline()
+    for function in (files, words, summary):
+        pipeline.asset(function)
+    pipeline.asset(each="files")(page)
+    assert len(pipeline.graph) == 4
+    pipeline.asset(each="words")(other)
+    with pytest.raises(TypeMismatch, match="other"):
+        assert pipeline.graph
