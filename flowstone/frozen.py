@@ -39,9 +39,8 @@ def frozen(cls: type[T]) -> type[T]:
     made: Any = dataclass(init=False, repr=False, eq=False, slots=True)(cls)
     listed = fields(made)
     for name, method in _methods(listed).items():
-        if (
-            vars(made).get(name) is None
-        ):  # The class has none of its own; `None` is what `__eq__` makes of `__hash__`.
+        # The class has none of its own; `None` is what `__eq__` makes of `__hash__`.
+        if vars(made).get(name) is None:
             setattr(made, name, method)
     made.__init__ = _compiled_init(made, listed)
     made.__setattr__ = _refuse_to_set
@@ -177,6 +176,5 @@ def _values_of(names: Sequence[str]) -> Callable[[object], tuple[Any, ...]]:
     """A function that returns these attributes of an object."""
     if len(names) > 1:
         return attrgetter(*names)
-    return lambda record: tuple(
-        [getattr(record, name) for name in names]
-    )  # Of one name, the other makes no tuple.
+    # Of one name, the other makes no tuple.
+    return lambda record: tuple([getattr(record, name) for name in names])

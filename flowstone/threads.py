@@ -229,9 +229,8 @@ class Threads:
         self._idle = idle
         self._calls: queue.SimpleQueue[ThreadCall[Any] | None] = queue.SimpleQueue()
         self._alive = 0
-        self._spare = (
-            0  # Threads that wait or are about to, minus entries of the queue; so it may be negative.
-        )
+        # Threads that wait or are about to, minus entries of the queue; so it may be negative.
+        self._spare = 0
         self._queued = 0
         self._busy: dict[int, ThreadCall[Any]] = {}
         self._abandoned: dict[int, ThreadCall[Any]] = {}
@@ -324,9 +323,8 @@ class Threads:
             if not job.lent or job.state is not CallState.RUNNING:
                 return
             if self._alive < self.limit or self._spare > 0:
-                if (
-                    self._alive >= self.limit
-                ):  # All that is queued has a thread, and one more is idle: it ends.
+                # All that is queued has a thread, and one more is idle: it ends.
+                if self._alive >= self.limit:
                     self._spare -= 1
                     self._calls.put(None)
                 self._alive += 1

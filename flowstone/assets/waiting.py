@@ -27,9 +27,8 @@ __all__ = ["Answers", "Decision", "Note", "Notes", "WaitingCalls", "token_hash"]
 
 T = TypeVar("T")
 
-_LONGEST: Final = (
-    100 * 366 * 86_400.0
-)  # Seconds of a wait; beyond it an instant cannot be counted on to exist.
+# Seconds of a wait; beyond it an instant cannot be counted on to exist.
+_LONGEST: Final = 100 * 366 * 86_400.0
 _LONGEST_NAME: Final = 200
 _LONGEST_MESSAGE: Final = 10_000
 _FIRST: Final = datetime(1970, 1, 1, tzinfo=UTC)

@@ -23,9 +23,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Draft", "draft_of", "open_draft", "put_in_place", "remove_draft", "rewrite"]
 
-_PORTION: Final = (
-    256 * 1024
-)  # Bytes made durable at a time, so that no fsync of others waits for all of them.
+# Bytes made durable at a time, so that no fsync of others waits for all of them.
+_PORTION: Final = 256 * 1024
 _FLAGS: Final = os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND | getattr(os, "O_BINARY", 0)
 
 

@@ -174,9 +174,8 @@ def _try(file: int, *, shared: bool = False) -> bool:
 if sys.platform == "win32":
     import msvcrt
 
-    _BYTE: Final = (
-        1 << 20
-    )  # Far behind the text: a locked byte cannot be read, and others need to read who holds it.
+    # Far behind the text: a locked byte cannot be read, and others need to read who holds it.
+    _BYTE: Final = 1 << 20
 
     def _lock(file: int, *, shared: bool = False, wait: bool = False) -> None:
         if shared or wait:  # Only embedded Postgres asks for that, which is not for Windows.

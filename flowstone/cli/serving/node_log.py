@@ -55,9 +55,8 @@ class NodeLog:
         self._screen = screen
         self._runtime = runtime
         self._all_told = asyncio.Event()
-        self._known: OrderedDict[str, set[_News]] = (
-            OrderedDict()
-        )  # Runs told of, with the failures told of each.
+        # Runs told of, with the failures told of each.
+        self._known: OrderedDict[str, set[_News]] = OrderedDict()
 
     def tell(self, event: str, text: str, style: str = "", /, **facts: Any) -> None:
         """One line."""

@@ -106,9 +106,8 @@ class StopSignals:
     # In the thread ------------------------------------------------------------------------------------------
 
     def _listen(self, heard: socket.socket, written: socket.socket) -> None:
-        del (
-            written
-        )  # Held by the arguments of the thread: closed, the descriptor would become somebody else's.
+        # Held by the arguments of the thread: closed, the descriptor would become somebody else's.
+        del written
         while True:
             left = None if self._deadline is None else self._deadline - time.monotonic()
             if left is not None and left <= 0:

@@ -36,9 +36,8 @@ class Classes:
         self._stored: WeakValueDictionary[str, type] = WeakValueDictionary()
         self._shapes: WeakKeyDictionary[type, str] = WeakKeyDictionary()
         self._slots: WeakKeyDictionary[type, Slots] = WeakKeyDictionary()
-        self._adapters: dict[
-            type, TypeAdapter[Any]
-        ] = {}  # As many as there are such types; each holds its own.
+        # As many as there are such types; each holds its own.
+        self._adapters: dict[type, TypeAdapter[Any]] = {}
         self._type_names: WeakKeyDictionary[Any, TypeName] = WeakKeyDictionary()
 
     def name(self, cls: type) -> str:

@@ -40,9 +40,8 @@ class QueueConsumer(Poller):
         self._cluster = cluster
         self._judged_at = float("-inf")
         self._judged: set[str] = set()  # What was left alone then.
-        self._may_wait = (
-            True  # Whether the queue was not seen empty, so that room that comes free is for somebody.
-        )
+        # Whether the queue was not seen empty, so that room that comes free is for somebody.
+        self._may_wait = True
 
     async def run(self, started: Callable[[], None]) -> None:
         self._runs.on_gone[self._has_room] = None

@@ -73,9 +73,8 @@ class RemoteRuns:
         except asyncio.CancelledError:
             await self._withdraw(run)
             raise
-        self._ctx.notifications.heard(
-            Notification("queued", run.pipeline)
-        )  # This node need not wait for the message.
+        # This node need not wait for the message.
+        self._ctx.notifications.heard(Notification("queued", run.pipeline))
         return submitted.id
 
     async def _withdraw(self, run: RunRecord) -> None:

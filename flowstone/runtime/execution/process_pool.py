@@ -177,9 +177,8 @@ class _Work:
     def run(self) -> Outcome:
         """Make the call."""
         done = self._try()
-        while (
-            done is None
-        ):  # Its process had died while it waited for work: before anything of this call began.
+        # Its process had died while it waited for work: before anything of this call began.
+        while done is None:
             done = self._try()
         if isinstance(done, Failure):
             return False, done

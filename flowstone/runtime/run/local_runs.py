@@ -126,9 +126,8 @@ class LocalRuns:
         self.parked: dict[str, None] | None = None if worker else {}
         self._resumed: dict[str, Waiters[LiveRun | None]] = {}
         self._awaited: dict[str, AwaitedRun] = {}
-        self._followers: dict[
-            str, WeakSet[Subscription]
-        ] = {}  # Of parked runs that this process goes on with.
+        # Of parked runs that this process goes on with.
+        self._followers: dict[str, WeakSet[Subscription]] = {}
         self._first_turns: dict[str, FirstTurn] = {}  # Of runs that have no tree yet.
         self._closed = False
         self._gone = asyncio.Event()
@@ -313,9 +312,8 @@ class LocalRuns:
         """
         waiters: Waiters[LiveRun | None] | None = None
         try:
-            while (
-                waiters is None or self._resumed.get(run_id) is not waiters
-            ):  # It was woken while we looked.
+            # It was woken while we looked.
+            while waiters is None or self._resumed.get(run_id) is not waiters:
                 live = self.live.get(run_id)
                 if live is not None and not live.parked:
                     return live

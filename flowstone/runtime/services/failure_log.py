@@ -48,9 +48,8 @@ class FailureLog:
     def __init__(self) -> None:
         self.awaited: Callable[[str], bool] = lambda _run_id: False
         self._told: OrderedDict[str, int] = OrderedDict()
-        self._shared: OrderedDict[tuple[str, str], None] = (
-            OrderedDict()
-        )  # What was told of one run for all its steps.
+        # What was told of one run for all its steps.
+        self._shared: OrderedDict[tuple[str, str], None] = OrderedDict()
 
     def tell(self, event: Event) -> None:
         """Log an event if a step failed by it; an attempt that is retried is worth a line at "info"."""

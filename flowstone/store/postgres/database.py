@@ -39,9 +39,8 @@ Connection = Any
 
 _FIRST_PAUSE: Final = 0.05
 _LONGEST_PAUSE: Final = 2.0
-_PATIENCE: Final = (
-    60.0  # Seconds a question waits for the database; writes wait as long as it takes (journal.py).
-)
+# Seconds a question waits for the database; writes wait as long as it takes (journal.py).
+_PATIENCE: Final = 60.0
 _ANSWER: Final = 20.0  # Seconds for one statement, before another connection is tried.
 _CONNECT: Final = 10.0
 # Milliseconds between two statements of a transaction. A process that is stopped, or a machine that is gone, in the

@@ -41,9 +41,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Journal"]
 
-_CLOSING: Final = (
-    10.0  # Seconds that entries which wait for a store that is away get when the journal closes.
-)
+# Seconds that entries which wait for a store that is away get when the journal closes.
+_CLOSING: Final = 10.0
 _ALONE: Final = 1_000_000  # A payload of more bytes is not held up by the others, nor they by it.
 
 

@@ -32,9 +32,8 @@ __all__ = [
 # Control characters, which are in no name and in no JSON; where one is after all, others are taken.
 _SEPARATOR: Final = "\x1f"
 _NONE: Final = "\x1e"
-_PRIVATE: Final = (
-    0xE000  # The first of the characters that are nobody's, and behind all halves of surrogate pairs.
-)
+# The first of the characters that are nobody's, and behind all halves of surrogate pairs.
+_PRIVATE: Final = 0xE000
 
 _ESCAPE: Final = "\x01"
 _isoformat: Final = REAL.datetime.isoformat
