@@ -133,7 +133,7 @@ class RuntimeContext:
             )
         return manager
 
-    async def lease(self, name: str) -> Any:
+    async def resource(self, name: str) -> Any:
         """A resource, set up.
 
         Raises:

@@ -1,6 +1,6 @@
 """One attempt of one step: the place where user code runs.
 
-    start recorded → resources leased → inputs loaded → function called → value stored → end recorded
+    start recorded → resources set up → inputs loaded → function called → value stored → end recorded
 
 The value is durable before the record says success, and the record names the very object. Whatever goes wrong
 on the way becomes a failure with a kind; only the end of the attempt is an event. An attempt that is told to
@@ -268,7 +268,7 @@ class Attempt:
         asset, ctx = self.asset, self._ctx
         try:
             required = sorted(asset.requires) if asset.requires else ()
-            resources = {name: await ctx.lease(name) for name in required}
+            resources = {name: await ctx.resource(name) for name in required}
         except ResourceUnavailable as error:
             return Failure("resource", str(error), retryable=True)
         try:
