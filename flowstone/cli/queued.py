@@ -1,4 +1,4 @@
-"""What keeps a queued run from being taken, as far as the store and the nodes say."""
+"""What a run waits for: to be taken out of the queue, as far as the store and the nodes say, or for its steps."""
 
 from __future__ import annotations
 
@@ -14,22 +14,20 @@ if TYPE_CHECKING:
     from flowstone.store import Store
     from flowstone.store.cluster import WatchedNode
 
-__all__ = ["holders_of", "refusals", "why_waiting"]
+__all__ = ["holders_of", "refusals", "why_waiting", "without_node"]
 
 
 async def why_waiting(store: Store, run: RunRecord) -> str | None:
-    """What a run waits for, and what to do; None for one that is not in the queue of a store that nodes share."""
+    """What a run waits for, and what to do; None if it is neither parked nor in the queue of a shared store."""
+    if run.status is Status.WAITING:
+        return "for its steps, which sleep or wait for an answer: `flowstone approvals` lists what to approve"
     waits = run.status is Status.QUEUED or (run.owner is None and not run.status.terminal)
     if not waits or store.cluster is None:
         return None
     nodes = await store.cluster.nodes()
-    alive = [watched for watched in nodes if watched.seems_alive]
     holders = holders_of(nodes, run.pipeline)
-    if not alive:
-        return "for a node, and none is alive: start `flowstone worker MODULE:PIPELINE`"
     if not holders:
-        others = f"{count(len(alive), 'other node')} alive, of other pipelines"
-        return f"for a node that holds {run.pipeline!r} ({others}): start `flowstone worker MODULE:PIPELINE`"
+        return _missing_node(nodes, run.pipeline)
     said = refusals(holders, run.id)
     if len(said) == len(holders):
         return (
@@ -39,6 +37,22 @@ async def why_waiting(store: Store, run: RunRecord) -> str | None:
     others = f"; {count(len(said), 'other node')} cannot run it: {said[0]}" if said else ""
     room = f"for room on {count(len(holders) - len(said), 'node')} holding {run.pipeline!r}"
     return f"{room}: `flowstone tree` shows what they do{others}"
+
+
+async def without_node(store: Store, run: RunRecord) -> str | None:
+    """As `why_waiting`, of a queued run that no living node would take; None for every other one."""
+    if run.status is not Status.QUEUED or store.cluster is None:
+        return None
+    nodes = await store.cluster.nodes()
+    return None if holders_of(nodes, run.pipeline) else _missing_node(nodes, run.pipeline)
+
+
+def _missing_node(nodes: Iterable[WatchedNode], pipeline: str) -> str:
+    alive = sum(watched.seems_alive for watched in nodes)
+    if not alive:
+        return "for a node, and none is alive: start `flowstone worker MODULE:PIPELINE`"
+    others = f"{count(alive, 'other node')} alive, of other pipelines"
+    return f"for a node that holds {pipeline!r} ({others}): start `flowstone worker MODULE:PIPELINE`"
 
 
 def holders_of(nodes: Iterable[WatchedNode], pipeline: str) -> list[WatchedNode]:

@@ -8,8 +8,9 @@ import typer
 
 from flowstone.cli.loop import run_async
 from flowstone.cli.options import whole
-from flowstone.cli.places import no_cluster, shares
+from flowstone.cli.places import history, no_cluster, shares
 from flowstone.cli.problem import CommandError
+from flowstone.cli.queued import without_node
 from flowstone.cli.session import open_runtime
 from flowstone.runtime.client.requests import checked_key, checked_priority
 
@@ -72,17 +73,23 @@ def leave_to_nodes(
     screen: Screen, loaded: Loaded, store: str, key: str | None, ask: Callable[[Runtime], Awaitable[Run]]
 ) -> None:
     """Submit a run and tell its id once it is durable."""
-    run = run_async(_submit(screen, loaded, store, ask))
+    run, waits = run_async(_submit(screen, loaded, store, ask))
     if screen.json:
         screen.document({"run_id": run.id, "submitted": run.submitted, "key": key})
     elif run.submitted:
         screen.show(f"run {run.id} is submitted")
     else:
         screen.show(f"run {run.id} is unfinished and has the key {key!r}: nothing was submitted")
+    if waits is not None:
+        screen.note(f"It waits {waits}.")
 
 
 async def _submit(
     screen: Screen, loaded: Loaded, store: str, ask: Callable[[Runtime], Awaitable[Run]]
-) -> Run:
+) -> tuple[Run, str | None]:
+    """The run, and what it waits for if no node would take it: whoever starts none waits for ever."""
     async with open_runtime(screen, loaded, store) as runtime:
-        return await ask(runtime)
+        run = await ask(runtime)
+    async with history(store) as kept:
+        record = await kept.run(run.id)
+        return run, None if record is None else await without_node(kept, record)

@@ -364,6 +364,14 @@ def test_a_run_is_cancelled_from_another_process(town):
     assert (again.status, again.stdout) == (0, f"run {run_id} had ended already: cancelled\n")
 
 
+def test_what_is_submitted_where_no_node_works_says_so(town):
+    """Else whoever has started none waits for ever."""
+    done = town.run("backfill", "gated.py", "slow", "--submit")
+    assert done.status == 0
+    assert done.stdout.endswith("is submitted\n")
+    assert "It waits for a node, and none is alive: start `flowstone worker" in done.stderr
+
+
 @pytest.mark.long
 def test_cancelling_what_nobody_drives(town):
     """What has not begun ends at once; what a dead node left is stopped by the next one."""

@@ -1,4 +1,4 @@
-"""What is said of a run that waits for a node."""
+"""What is said of a run that waits for a node, or for its steps."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from flowstone.cli.queued import why_waiting
+from flowstone.cli.queued import why_waiting, without_node
 from flowstone.runs.records import RunRecord, RunRequest, Status
 from flowstone.store.cluster import Node, NodeReport, WatchedNode
 
@@ -56,6 +56,23 @@ async def test_a_queued_run_says_for_whom_it_waits(nodes, said):
     """No node, none of its pipeline, none that can run it, or room on one; also when it was handed back."""
     assert said in await why_waiting(Queue(*nodes), run())
     assert said in await why_waiting(Queue(*nodes), run(Status.RUNNING))
+
+
+async def test_only_of_a_queued_run_that_no_node_would_take_it_is_said_at_once():
+    """What is submitted is told so; with a node that holds the pipeline, or when one has taken it, nothing."""
+    assert "none is alive" in await without_node(Queue(), run())
+    assert "for a node that holds 'shop'" in await without_node(Queue(node("other")), run())
+    assert await without_node(Queue(node("shop")), run()) is None
+    assert await without_node(Queue(), run(Status.RUNNING, "n")) is None
+
+
+async def test_a_parked_run_waits_for_its_steps_and_not_for_a_node():
+    """Whatever the nodes are, and in a store of a single process as well."""
+    for nodes in ((), (node("other"),), (node("shop"),)):
+        assert "`flowstone approvals`" in await why_waiting(Queue(*nodes), run(Status.WAITING))
+    alone = Queue()
+    alone.cluster = None
+    assert "`flowstone approvals`" in await why_waiting(alone, run(Status.WAITING))
 
 
 async def test_other_runs_wait_for_nobody():

@@ -54,6 +54,18 @@ def chain(fail=()):
     return pipeline
 
 
+async def test_without_a_value_a_runtime_in_memory_says_that_a_store_may_have_it(tmp_path):
+    """Whoever has computed on the command line may forget that a runtime's default is another store."""
+    async with Runtime(chain()) as runtime:
+        with pytest.raises(
+            ValueNotFound, match=r"materialize it first, or, .* \(memory://\), give it a store that has it\.$"
+        ):
+            await runtime.load("a")
+    async with Runtime(chain(), store=f"file://{tmp_path}") as runtime:
+        with pytest.raises(ValueNotFound, match=r"materialize it first\.$"):
+            await runtime.load("a")
+
+
 async def test_without_a_value():
     """Nothing loads, nothing exists, the status is `never`, the history is empty."""
     async with Runtime(chain()) as runtime:

@@ -44,8 +44,16 @@ class Values:
             return constant.value
         record = (await self._ctx.store.current([key])).get(key)
         if record is None:
-            raise ValueNotFound(f"{step_label(*key)} has no current value: materialize it first.")
+            raise ValueNotFound(
+                f"{step_label(*key)} has no current value: materialize it first{self._elsewhere()}."
+            )
         return await load_value(self._ctx, record)
+
+    def _elsewhere(self) -> str:
+        """What else may be meant: the command line keeps values in a folder, and a runtime in memory by default."""
+        if self._ctx.memory is None:
+            return ""
+        return ", or, as this runtime knows only what it computed itself (memory://), give it a store that has it"
 
     async def exists(self, asset: Any, partition: Any) -> bool:
         view, key = await self._key(asset, partition)

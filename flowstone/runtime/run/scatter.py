@@ -414,7 +414,7 @@ class Scatter(Attempt):
         more = (
             f"; and {failed - len(self._first_failures):,} more" if failed > len(self._first_failures) else ""
         )
-        self._fail(Failure("error", f"{among}{allowed}: {told}{more}."))
+        self._fail(Failure("error", f"{among}{allowed}: {told}{more}".removesuffix(".") + "."))
 
     def _fail(self, failure: Failure) -> None:
         if self._failure is None:

@@ -307,7 +307,9 @@ async def test_an_item_cannot_wait():
 
     with pytest.raises(RunFailed) as raised:
         await result_of(scattering([1], page))
-    assert "an item cannot wait" in raised.value.failures[0].failure.message
+    message = raised.value.failures[0].failure.message
+    assert "an item cannot wait" in message
+    assert message.endswith("or after it.")
 
 
 async def test_what_can_be_read_only_once_fails_its_item():
