@@ -63,6 +63,7 @@ if TYPE_CHECKING:
     from flowstone.errors import RunFailed as RunFailed
     from flowstone.errors import RunNotFound as RunNotFound
     from flowstone.errors import RuntimeStopping as RuntimeStopping
+    from flowstone.errors import Skip as Skip
     from flowstone.errors import StoreUnavailable as StoreUnavailable
     from flowstone.errors import TokenExpired as TokenExpired
     from flowstone.errors import TokenUnknown as TokenUnknown
@@ -151,6 +152,7 @@ __all__ = [
     "RuntimeStopping",
     "SamePart",
     "Settings",
+    "Skip",
     "StaticPartitions",
     "Status",
     "StoreUnavailable",

@@ -28,6 +28,7 @@
     ├─ WrongLoop                  (RuntimeError)
     ├─ Permanent                  raised by assets: never retried
     ├─ Retryable                  raised by assets: retried within the attempts; .after
+    ├─ Skip                       raised by assets: nothing to do, and no failure
     └─ ActorError                 flowstone.actors
        ├─ ActorDown               .name, .exit
        ├─ CallTimeout             (TimeoutError)
@@ -79,6 +80,7 @@ __all__ = [
     "RunFailed",
     "RunNotFound",
     "RuntimeStopping",
+    "Skip",
     "StartFailed",
     "StoreUnavailable",
     "SupervisorGaveUp",
@@ -291,6 +293,20 @@ class Retryable(FlowstoneError):
     def __init__(self, message: str = "", *, after: float | None = None) -> None:
         super().__init__(message)
         self.after = after
+
+
+class Skip(FlowstoneError):
+    """Raise it in an asset that has nothing to do: its step is `skipped` by choice, which is no failure.
+
+    Assets that need its value are skipped as well; parameters with a default take that. The run goes on, and
+    succeeds if nothing else fails. An `except Exception` around it must let it pass.
+
+    Args:
+        reason: Why, for people: `raise Skip("no data today")`.
+    """
+
+    def __init__(self, reason: str = "") -> None:
+        super().__init__(reason)
 
 
 class Waiting(BaseException):

@@ -18,13 +18,25 @@ if TYPE_CHECKING:
     from flowstone.assets.partition_set import PartitionSet
     from flowstone.assets.retry import Retry
 
-__all__ = ["Asset", "ConfigParameter", "Configured", "Dependency", "ResourceParameter", "RunIn", "SourceLine"]
+__all__ = [
+    "Asset",
+    "ConfigParameter",
+    "Configured",
+    "Dependency",
+    "ResourceParameter",
+    "RunIn",
+    "SourceLine",
+    "Takes",
+]
 
 P = ParamSpec("P")
 R_co = TypeVar("R_co", covariant=True)
 
 RunIn: TypeAlias = Literal["loop", "thread", "process"]
 """Where an asset's function runs: on the event loop, in a worker thread, or in a worker process."""
+
+Takes: TypeAlias = Literal["value", "outcome", "choice"]
+"""What an asset takes of another one: its value, whatever became of it, or being chosen by it, a route."""
 
 _NOTHING: Mapping[str, Any] = MappingProxyType({})
 
@@ -53,13 +65,16 @@ class Dependency:
         asset: The name of the upstream asset.
         parameter: The parameter that receives its value; None for a `deps=` entry, whose value is not loaded.
         optional: Whether the parameter has a default, to be used when the upstream has no value.
-        annotation: The parameter's type; an `Unknown` where it has none or it cannot be resolved.
+        annotation: The parameter's type; an `Unknown` where it has none or it cannot be resolved. Of an
+            `Outcome[T]` it is `T`.
+        takes: What is taken of the upstream asset.
     """
 
     asset: str
     parameter: str | None
     optional: bool = False
     annotation: Any = UNANNOTATED
+    takes: Takes = "value"
 
 
 @frozen

@@ -90,9 +90,21 @@ class AssetGraph:
         DefinitionError: The partitions of two assets have no mapping between them.
     """
 
-    __slots__ = ("_assets", "_dependents", "_mappings", "_order", "_rank", "assets", "configured", "scatters")
+    __slots__ = (
+        "_assets",
+        "_dependents",
+        "_mappings",
+        "_order",
+        "_rank",
+        "assets",
+        "chooses",
+        "configured",
+        "scatters",
+    )
 
     assets: Mapping[str, AnyAsset]
+    chooses: bool
+    """Whether any asset takes something else of another one than its value."""
     configured: tuple[str, ...]
     scatters: frozenset[str]
     """The assets that go through the items of another one, and those that take their values."""
@@ -109,6 +121,9 @@ class AssetGraph:
             [name for name in self._order if self._assets[name].config_parameter is not None]
         )
         self.scatters = self._scattering()
+        self.chooses = any(
+            each.takes != "value" for asset in self._assets.values() for each in asset.dependencies
+        )
         check_types(self._assets, self.mapping_of)
 
     @classmethod

@@ -9,6 +9,7 @@ from flowstone.cli.labels import breakdown, count, duration, failure_label, reco
 from flowstone.cli.problem import FAILED, INTERRUPTED
 from flowstone.cli.tables import table
 from flowstone.masking import masked
+from flowstone.runs.choices import is_by_choice
 from flowstone.runs.failure_text import alike
 from flowstone.runs.records import Status
 from flowstone.runtime.client.step_list import StepList
@@ -53,7 +54,11 @@ def skipped_line(skipped: Sequence[Materialization]) -> str | None:
     if not skipped:
         return None
     first = skipped[0]
-    because = f" because {first.failure.cause} failed" if first.failure and first.failure.cause else ""
+    because = ""
+    if first.failure is not None and is_by_choice(first):
+        because = f" by choice: {failure_label(first.failure)}"
+    elif first.failure is not None and first.failure.cause:
+        because = f" because {first.failure.cause} failed"
     if len(skipped) == 1:
         return f"{record_label(first)} was skipped{because}"
     return f"{count(len(skipped), 'step')} were skipped, such as {record_label(first)}{because}"

@@ -26,7 +26,7 @@ class Batches:
 
     Attributes:
         to_check: Steps whose current values are to be looked up.
-        to_skip: Skipped steps, each with the failed step that caused it.
+        to_skip: Skipped steps, each with the step whose failure or choice caused it.
         to_cancel: Cancelled steps.
     """
 

@@ -76,7 +76,7 @@ class CancelSteps:
 
 @frozen
 class RecordSkipped:
-    """Record these steps as skipped; each is paired with the failed step that caused it."""
+    """Record these steps as skipped; each is paired with the step whose failure or choice caused it."""
 
     steps: tuple[tuple[int, int], ...]
 

@@ -33,7 +33,7 @@ from flowstone.runs.records import Failure, Materialization, Status
 from flowstone.runs.waits import wait_id
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
     from datetime import datetime
 
     from flowstone.errors import Waiting
@@ -47,6 +47,7 @@ __all__ = [
     "Step",
     "as_recorded",
     "cancelled",
+    "declined",
     "denied",
     "died",
     "failed",
@@ -65,7 +66,7 @@ __all__ = [
     "woken",
 ]
 
-AttemptEnd: TypeAlias = StepSucceeded | StepFailed | StepRetried | StepWaiting | StepCancelled
+AttemptEnd: TypeAlias = StepSucceeded | StepFailed | StepSkipped | StepRetried | StepWaiting | StepCancelled
 """The events by which an attempt ends."""
 
 
@@ -263,7 +264,36 @@ def cancelled(step: Step, at: datetime, failure: Failure | None = None) -> StepC
 
 def skipped(step: Step, at: datetime, cause: str) -> StepSkipped:
     """It never starts, because `cause` (`asset` or `asset[key]`) failed."""
-    failure = Failure("dependency", f"Skipped because {cause} failed.", cause=cause)
+    return _skipped(step, at, Failure("dependency", f"Skipped because {cause} failed.", cause=cause))
+
+
+def declined(
+    step: Step,
+    at: datetime,
+    choice: Failure | None = None,
+    *,
+    cause: str = "",
+    chosen: Sequence[str] | None = None,
+) -> StepSkipped:
+    """It is skipped by choice.
+
+    Args:
+        step: The step.
+        at: Now.
+        choice: What its function said, if the choice is its own.
+        cause: Whose choice it is otherwise, as `asset` or `asset[key]`.
+        chosen: What that one chose, if it is a route.
+    """
+    if choice is None:
+        if chosen is None:
+            why = f"Skipped because {cause} was skipped by choice."
+        else:
+            why = f"Skipped because the route {cause} chose {', '.join(chosen) or 'nothing'}."
+        choice = Failure("skip", why, cause=cause)
+    return _skipped(step, at, choice)
+
+
+def _skipped(step: Step, at: datetime, failure: Failure) -> StepSkipped:
     record = _record(step, Status.SKIPPED, at, failure)
     return StepSkipped(at, step.run_id, step.asset_name, step.key, record)
 
@@ -327,6 +357,8 @@ def as_recorded(record: Materialization, attempt: int) -> AttemptEnd | None:
     """The end of an attempt as the record of its step tells it; None if the step has not ended."""
     if record.finished_at is None:
         return None
+    if record.status is Status.SKIPPED:
+        return StepSkipped(record.finished_at, record.run_id, record.asset, record.partition_key, record)
     kind: type[StepSucceeded | StepFailed | StepCancelled] = StepCancelled
     if record.status is Status.SUCCEEDED:
         kind = StepSucceeded

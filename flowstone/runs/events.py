@@ -274,10 +274,15 @@ class StepReused(_OfStep):
 
 @frozen
 class StepSkipped(_OfStep):
-    """An upstream step failed, so this one never ran; the failure's `cause` names it."""
+    """An upstream step failed, so this one never ran; or it is skipped by choice. The failure says why."""
 
     kind: ClassVar[str] = "step.skipped"
     materialization: Materialization
+
+    @property
+    def attempt(self) -> int:
+        """The attempt whose function chose to skip the step; 0 if it never ran."""
+        return self.materialization.attempt
 
 
 @frozen

@@ -19,6 +19,7 @@ from flowstone.runs.run_config import resolve
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
+    from flowstone.assets.asset import Takes
     from flowstone.assets.graph import AssetGraph
     from flowstone.assets.partition_view import PartitionView
     from flowstone.runs.records import Refresh, RunRequest
@@ -155,16 +156,28 @@ class Edge:
         upstream: The upstream asset's plan, once all plans are made.
         aligned: Whether the steps of both stand in the same order, each needing its counterpart.
         constant: Whether every step needs the same upstream steps; they are looked up once.
+        takes: What the step takes of the upstream step: its `value`, its `outcome`, or a `choice`.
+        optional: Whether it does without a value that was skipped by choice.
     """
 
-    __slots__ = ("_found", "_view", "aligned", "asset", "constant", "name", "upstream")
+    __slots__ = ("_found", "_view", "aligned", "asset", "constant", "name", "optional", "takes", "upstream")
 
     upstream: AssetPlan
 
     def __init__(
-        self, view: PartitionView, asset: str, name: str, *, aligned: bool, constant: bool = False
+        self,
+        view: PartitionView,
+        asset: str,
+        name: str,
+        *,
+        aligned: bool,
+        constant: bool = False,
+        takes: Takes = "value",
+        optional: bool = False,
     ) -> None:
         self._view = view
+        self.takes = takes
+        self.optional = optional
         self.asset = asset
         self.name = name
         self.aligned = aligned
@@ -215,6 +228,7 @@ class RunPlan:
         wide: How many assets have another number of steps than one.
         widest: The number of steps of the asset that has most.
         reuses: Whether any value is reused.
+        chooses: Whether any step of the graph takes something else than values.
         template: The plan that this one repeats.
         opening: What its runs begin with, as far as it is known: the window's (`window.py`).
     """
@@ -236,6 +250,7 @@ class RunPlan:
         self.wide = len(sizes) - sizes.count(1)
         self.widest = max(sizes, default=0)
         self.reuses = any(plan.refresh != "all" for plan in assets)
+        self.chooses = graph.chooses
         self._by_name = {plan.asset: plan for plan in assets}
         if graph.configured or request.config:
             self.configs = resolve(graph, self._by_name, request.config)

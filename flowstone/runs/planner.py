@@ -100,7 +100,10 @@ class _Needs:
         Steps are looked at in the order of the plan, so a key must come after the ones it needs.
         """
         self.keys[asset] = with_earlier(self.view, asset, self.keys[asset], closed=closed)
-        self.edges[asset] = [Edge(self.view, asset, asset, aligned=False)]
+        optional = next(
+            each.optional for each in self.graph.assets[asset].dependencies if each.asset == asset
+        )
+        self.edges[asset] = [Edge(self.view, asset, asset, aligned=False, optional=optional)]
 
     def _look_upstream(self, asset: str, keys: Sequence[Any]) -> None:
         known = self.graph.assets
@@ -113,7 +116,17 @@ class _Needs:
             part = keys if same else _upstream_keys(self.view, asset, upstream, keys)
             if len(part):
                 constant = type(self.graph.mapping_of(asset, upstream)) in _CONSTANT
-                edges.append(Edge(self.view, asset, upstream, aligned=same, constant=constant))
+                edges.append(
+                    Edge(
+                        self.view,
+                        asset,
+                        upstream,
+                        aligned=same,
+                        constant=constant,
+                        takes=dependency.takes,
+                        optional=dependency.optional,
+                    )
+                )
                 self._need(upstream, part)
         if edges:
             self.edges[asset] = edges

@@ -41,6 +41,7 @@ FailureKind: TypeAlias = Literal[
     "store",
     "rejected",
     "expired",
+    "skip",
 ]
 Refresh: TypeAlias = Literal["all", "missing", "stale"]
 WaitKind: TypeAlias = Literal["approval", "signal", "sleep", "once"]
@@ -74,12 +75,13 @@ class Failure:
     """Why a step failed, as text: nothing of the exception object itself is kept.
 
     Attributes:
-        kind: One of `FailureKind`.
+        kind: One of `FailureKind`; `skip` of a step that was skipped by choice, which is no failure.
         message: `TypeName: text`, at most 10,000 characters.
         traceback: The formatted traceback, at most 50,000 characters; empty where there is none.
         retryable: Whether another attempt is allowed, as far as this failure is concerned.
         after: Seconds the asset asked to wait before the next attempt, if it did.
-        cause: For a skipped step, the step whose failure caused it, as `asset` or `asset[key]`.
+        cause: For a skipped step, the step whose failure or choice caused it, as `asset` or `asset[key]`; None if
+            it chose to be skipped itself.
         where: `file:line` of the last frame of the user's own code; empty where no such code was running.
         frames: The traceback of only the user's own frames, at most 5,000 characters; empty likewise.
     """

@@ -7,8 +7,9 @@ Map of this file
     "Commands"                          what is to be done now
 
 Which steps are looked at, and what they wait for, is the window's matter (`window.py`); how often they were
-attempted, that of `attempts.py`; what is recorded or looked up for many at once, that of `batches.py`. Here is
-decided what becomes of each; `starts.py` says which ready step starts next.
+attempted, that of `attempts.py`; what upstream steps without a value mean, that of `choices.py`; what is recorded
+or looked up for many at once, that of `batches.py`. Here is decided what becomes of each; `starts.py` says which
+ready step starts next.
 
 Invariants, stated by `tests/runs`: no step starts before its inputs are there, nor while it runs; at most
 `max_parallel` hold a slot; one that may have ended a process runs alone; terminal states absorb whatever comes
@@ -18,10 +19,11 @@ the state that recorded them.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final, TypeAlias, assert_never
+from typing import TYPE_CHECKING, TypeAlias, assert_never
 
 from flowstone.runs.attempts import Attempts
 from flowstone.runs.batches import Batches
+from flowstone.runs.choices import ended_as, is_by_choice
 from flowstone.runs.commands import (
     AttemptLost,
     CancelSteps,
@@ -59,6 +61,7 @@ from flowstone.runs.starts import Starts
 from flowstone.runs.step_states import (
     CANCELLED,
     CHECKING,
+    DECLINED,
     FAILED,
     READY,
     RETRYING,
@@ -73,21 +76,13 @@ from flowstone.runs.step_states import (
 from flowstone.runs.window import Window
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Mapping
+    from collections.abc import Callable, Collection, Mapping, Sequence
 
     from flowstone.runs.plan import RunPlan
 
 __all__ = ["RunState"]
 
 _Ending: TypeAlias = StepSucceeded | StepFailed | StepCancelled | StepReused | StepSkipped
-
-_CODE: Final = {
-    StepSucceeded: SUCCEEDED,
-    StepFailed: FAILED,
-    StepCancelled: CANCELLED,
-    StepReused: REUSED,
-    StepSkipped: SKIPPED,
-}
 
 
 class RunState:
@@ -107,9 +102,11 @@ class RunState:
         self._window = Window(plan, self._states, window)
         self._attempts = Attempts(self._states)
         self._reuses = plan.reuses
+        self._chooses = plan.chooses
+        self._looks = plan.reuses or plan.chooses  # Whether not all that waits for nothing any more is ready.
         self._starts = Starts(self._states, self._attempts, max_parallel)
         self._retrying: dict[int, None] = {}
-        self._causes: dict[int, int] = {}  # Skipped step -> the failed step at the root of it.
+        self._causes: dict[int, int] = {}  # Skipped step -> the step at the root of it.
         self._batches = Batches()
         self._orders: list[Command] = []
         self._open = plan.total  # Steps that have not ended, or whose end is not recorded.
@@ -158,6 +155,8 @@ class RunState:
         if type(event) is StepSucceeded:  # Nearly always.
             number = self._number(event) if step is None else step
             if number is not None:
+                if self._chooses:
+                    self._note_choice(event, number)
                 self._succeeded(number, event.attempt)
             return self._commands()
         match event:
@@ -213,7 +212,9 @@ class RunState:
     def counts(self) -> Mapping[Status, int]:
         """Steps per terminal status, recorded or about to be."""
         terminal = (SUCCEEDED, REUSED, FAILED, SKIPPED, CANCELLED)
-        return {STATUS[code]: self._counts[code] for code in terminal}
+        counts = {STATUS[code]: self._counts[code] for code in terminal}
+        counts[Status.SKIPPED] += self._counts[DECLINED]
+        return counts
 
     @property
     def running(self) -> tuple[int, ...]:
@@ -257,6 +258,10 @@ class RunState:
         """How many attempts of a live step failed by themselves, and were followed or will be by another one."""
         return self._attempts.failures(step)
 
+    def chosen_by(self, step: int) -> tuple[str, ...] | None:
+        """The assets that a route chose; None if the step is not of a route, or did not come to choose."""
+        return None if self._window.choices is None else self._window.choices.chosen.get(step)
+
     def snapshot(self) -> tuple[bytes, tuple[tuple[int, int], ...], bool]:
         """What replay must reproduce: terminal states, attempts begun by unfinished steps, cancelling."""
         terminal = bytes(code if code >= SUCCEEDED else UNEXAMINED for code in self._states)
@@ -297,7 +302,8 @@ class RunState:
             case _:
                 self._retrying.pop(step, None)
                 self._attempts.forget(step)
-                self._end(step, _CODE[type(event)])
+                self._note_choice(event, step)
+                self._end(step, ended_as(event))
                 self._open -= 1
 
     def _succeeded(self, step: int, attempt: int) -> None:
@@ -308,17 +314,21 @@ class RunState:
     def _step_changed(self, event: StepRetried | StepWaiting | StepWoken | _Ending, step: int) -> None:
         match event:
             case StepReused() if self._states[step] == CHECKING and self._batches.checked(step):
+                self._note_choice(event, step)
                 self._finish_step(step, REUSED)
             case StepSkipped() | StepCancelled() if self._batches.recorded(step):
+                self._skip_recorded(step)
                 self._close(step)
-            case StepFailed() | StepCancelled() | StepRetried() | StepWaiting() | StepWoken():
+            case StepFailed() | StepSkipped() | StepCancelled() | StepRetried() | StepWaiting() | StepWoken():
                 if event.attempt == self._attempts.of(step):
                     self._attempt_changed(event, step)
             case _:
                 pass  # A terminal state absorbs it.
 
     def _attempt_changed(
-        self, event: StepFailed | StepCancelled | StepRetried | StepWaiting | StepWoken, step: int
+        self,
+        event: StepFailed | StepSkipped | StepCancelled | StepRetried | StepWaiting | StepWoken,
+        step: int,
     ) -> None:
         """Something is said of the last attempt of a step; if that is over, it changes nothing."""
         state = self._states[step]
@@ -338,9 +348,10 @@ class RunState:
             case StepWaiting() if state == RUNNING:
                 self._starts.over(step)
                 self._wait(step)
-            case StepFailed() | StepCancelled() if state == RUNNING:
+            case StepFailed() | StepSkipped() | StepCancelled() if state == RUNNING:
                 self._starts.over(step)
-                self._finish_step(step, _CODE[type(event)])
+                self._note_choice(event, step)
+                self._finish_step(step, ended_as(event))
             case _:
                 pass
 
@@ -400,7 +411,7 @@ class RunState:
             elif found == READY:
                 self._inputs_ready(step, self._starts.source)
             else:
-                self._drop(step, self._window.dropped_upstream(step))
+                self._drop(step, self._window.hindrance(step))
 
     def _inputs_ready(self, step: int, ready: Callable[[int], None]) -> None:
         if self._attempts.numbers and step in self._attempts.numbers:
@@ -425,41 +436,66 @@ class RunState:
         self._counts[code] += 1
         if self._attempts.numbers:
             self._attempts.forget(step)
-        if code < FAILED:
-            released = self._window.release(step)
-            if not self._reuses and not self._attempts.numbers:
-                self._starts.unblock(released)
-            else:
-                for waiter in released:
-                    self._inputs_ready(waiter, self._starts.unblocked)
+        if code < DECLINED and not self._looks and not self._attempts.numbers:
+            self._starts.unblock(self._window.release(step))
         else:
-            self._drop_waiters(step)
+            self._follow(step)
         self._close(step)
 
-    def _drop_waiters(self, cause: int) -> None:
-        """What waits for a failed step is skipped, for a cancelled one cancelled, and so on downstream."""
-        stack = [cause]
+    def _follow(self, ended: int) -> None:
+        """What waits for a step that has ended goes on, or is skipped or cancelled as well, and so downstream."""
+        window = self._window
+        stack = [ended]
         while stack:
-            for waiter in self._window.drop(stack.pop()):
+            step = stack.pop()
+            free, lost = window.end(step)
+            stack += self._go_on(free)
+            for waiter in lost:
+                self._drop(waiter, step)
                 stack.append(waiter)
-                self._drop(waiter, cause)
+
+    def _skip_recorded(self, step: int) -> None:
+        """Who takes the outcome of a skipped step, and so its record, goes on now."""
+        if self._chooses:
+            for declined in self._go_on(self._window.recorded(step)):
+                self._follow(declined)
+
+    def _go_on(self, steps: Sequence[int]) -> list[int]:
+        """Steps wait for nothing any more: start those that may; return the others, skipped by choice."""
+        declined = []
+        for step in steps:
+            if self._window.weigh(step) == READY:
+                self._inputs_ready(step, self._starts.unblocked)
+            else:
+                self._drop(step, self._window.hindrance(step))
+                declined.append(step)
+        return declined
 
     def _drop(self, step: int, cause: int) -> None:
-        """The step will never have its inputs: one upstream step has failed, or was skipped or cancelled."""
-        if self._states[cause] == CANCELLED:
+        """The step will never run: an upstream step has failed, was skipped or cancelled, or chose others."""
+        state = self._states[cause]
+        if state == CANCELLED:
             self._finish_unstarted(step)
             return
-        cause = self._root(cause)
-        self._causes[step] = cause
-        self._end(step, SKIPPED)
-        self._batches.to_skip.append((step, cause))
+        self._causes[step] = root = self._root(cause)
+        self._end(step, SKIPPED if state >= FAILED else DECLINED)
+        self._batches.to_skip.append((step, root))
+        if self._chooses:
+            self._window.choose().unrecorded[step] = None
 
     def _root(self, step: int) -> int:
-        """The failed step at the root of a failed or skipped one; looked up again after a restart."""
-        if self._states[step] == FAILED:
+        """The step at the root of one that failed, was skipped or chose others; looked up again after a restart."""
+        if self._states[step] not in (SKIPPED, DECLINED):
             return step
         known = self._causes.get(step)
-        return self._window.failed_upstream(step) if known is None else known
+        return self._window.origin(step, self._causes) if known is None else known
+
+    def _note_choice(self, event: StepRetried | StepWaiting | StepWoken | _Ending, step: int) -> None:
+        """Remember what a route chose, or that a step chose to be skipped."""
+        if self._chooses or (isinstance(event, StepSkipped) and is_by_choice(event.materialization)):
+            if self._window.choose().note(event, step):
+                self._causes[step] = step
+            self._looks = True
 
     def _finish_unstarted(self, step: int) -> None:
         self._end(step, CANCELLED)

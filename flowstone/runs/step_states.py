@@ -1,22 +1,27 @@
 """The states of a step as small integers: a run over a million partitions is a bytearray, not objects.
 
 The order is meaningful. Up to `RETRYING` a step is under way, or will be without anybody's help; `WAITING` and
-`DEFERRED` are outside the window until somebody helps; everything from `SUCCEEDED` on is terminal, and what is
-beyond `REUSED` gives no value.
+`DEFERRED` are outside the window until somebody helps; everything from `SUCCEEDED` on is terminal, what is beyond
+`REUSED` gives no value, and what is beyond `DECLINED` ends most of what is downstream of it.
 """
 
 from __future__ import annotations
 
+import re
 from typing import Final
 
 from flowstone.runs.records import Status
 
 __all__ = [
+    "ASIDE",
     "BLOCKED",
     "CANCELLED",
     "CHECKING",
+    "DECLINED",
     "DEFERRED",
+    "DROPPED",
     "FAILED",
+    "PENDING",
     "READY",
     "RETRYING",
     "REUSED",
@@ -46,9 +51,17 @@ DEFERRED: Final = 7
 """At least one upstream step is waiting or deferred itself. It has left the window, or never entered it."""
 SUCCEEDED: Final = 8
 REUSED: Final = 9
-FAILED: Final = 10
-SKIPPED: Final = 11
-CANCELLED: Final = 12
+DECLINED: Final = 10
+"""It is skipped by choice: its own, a route's, or that of a step upstream of it. That is no failure."""
+FAILED: Final = 11
+SKIPPED: Final = 12
+"""It is skipped because a step upstream of it has failed."""
+CANCELLED: Final = 13
+
+# Among the states of many steps at once: those that end by themselves, need somebody's help, give no value.
+PENDING: Final = re.compile(b"[%c-%c]" % (BLOCKED, RETRYING))
+ASIDE: Final = re.compile(b"[%c%c]" % (WAITING, DEFERRED))
+DROPPED: Final = re.compile(b"[%c-%c]" % (FAILED, CANCELLED))
 
 STATUS: Final = (
     Status.QUEUED,
@@ -61,6 +74,7 @@ STATUS: Final = (
     Status.QUEUED,
     Status.SUCCEEDED,
     Status.REUSED,
+    Status.SKIPPED,
     Status.FAILED,
     Status.SKIPPED,
     Status.CANCELLED,

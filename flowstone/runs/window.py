@@ -39,12 +39,15 @@ from bisect import bisect_right
 from collections import deque
 from typing import TYPE_CHECKING, Final
 
+from flowstone.runs.choices import Choices
 from flowstone.runs.plan import Opening
 from flowstone.runs.step_states import (
+    ASIDE,
     BLOCKED,
-    CANCELLED,
     DEFERRED,
+    DROPPED,
     FAILED,
+    PENDING,
     READY,
     RETRYING,
     SKIPPED,
@@ -54,16 +57,11 @@ from flowstone.runs.step_states import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from flowstone.runs.plan import AssetPlan, RunPlan
 
 __all__ = ["Window"]
-
-# Among the states of many steps at once: those that end by themselves, need somebody's help, give no value.
-_PENDING: Final = re.compile(b"[%c-%c]" % (BLOCKED, RETRYING))
-_ASIDE: Final = re.compile(b"[%c%c]" % (WAITING, DEFERRED))
-_DROPPED: Final = re.compile(b"[%c-%c]" % (FAILED, CANCELLED))
 
 # The first of many steps that are in such a state.
 _UNEXAMINED_ROW: Final = re.compile(b"%c*" % UNEXAMINED)
@@ -89,6 +87,7 @@ class Window:
         bounded: Whether any asset has more steps than may be live; otherwise live steps are not counted.
         aside: How many steps have left the window without having ended: waiting ones and deferred ones.
         deferred: How many of them are deferred.
+        choices: What decides where upstream steps may end in other ways than most, once that matters.
     """
 
     __slots__ = (
@@ -104,6 +103,7 @@ class Window:
         "_walked",
         "aside",
         "bounded",
+        "choices",
         "deferred",
         "due",
     )
@@ -125,6 +125,7 @@ class Window:
         self.due: deque[_Lane] = deque()
         self.aside = 0
         self.deferred = 0
+        self.choices = Choices(plan, states) if plan.chooses else None
 
     @property
     def blocked(self) -> int:
@@ -193,7 +194,8 @@ class Window:
 
         Yields:
             Each step that is live now and held up by nothing, and what becomes of it: `READY` if its inputs
-            are there, `SKIPPED` if one of them will never be. Its state is to be decided at once.
+            are there, `SKIPPED` if one of them will never be, `DECLINED` if that is by choice. Its state is to be
+            decided at once.
         """
         due = self.due
         if self._opened is not None:
@@ -232,38 +234,35 @@ class Window:
             if found != BLOCKED:
                 yield step, found
 
-    def dropped_upstream(self, step: int) -> int:
-        """The first upstream step that will never give a value; there is one."""
+    def choose(self) -> Choices:
+        """From here on, steps are skipped by choice."""
+        if self.choices is None:
+            self.choices = Choices(self._plan, self._states)
+        return self.choices
+
+    def weigh(self, step: int) -> int:
+        """What becomes of a step that waits for nothing any more: `READY` or `DECLINED`."""
+        return READY if self.choices is None else self.choices.weigh(self._plan.of(step), step)
+
+    def origin(self, step: int, known: Mapping[int, int]) -> int:
+        """The step at the root of why another one is skipped."""
+        return (self.choices or Choices(self._plan, self._states)).origin(step, known)
+
+    def hindrance(self, step: int) -> int:
+        """The first upstream step because of which this one never runs; there is one."""
+        if self.choices is not None:
+            return self.choices.hindrance(self._plan.of(step), step)
         lane = self._lane_of(step)
         for numbers in lane.plan.upstream(step - lane.plan.offset):
-            found = _DROPPED.search(self._states, numbers.start, numbers.stop)
+            found = DROPPED.search(self._states, numbers.start, numbers.stop)
             if found is not None:
                 return found.start()
         raise AssertionError(f"step {step} has all its inputs")
 
-    def failed_upstream(self, step: int) -> int:
-        """A failed step from which a skipped one descends.
-
-        What stands between them may not be examined: of steps that are skipped together, any may be the first
-        on record, and a restart may come before the next.
-        """
-        stack, seen = [step], {step}
-        while stack:
-            at = stack.pop()
-            plan = self._lane_of(at).plan
-            for numbers in plan.upstream(at - plan.offset):
-                found = self._states.find(FAILED, numbers.start, numbers.stop)
-                if found >= 0:
-                    return found
-                between = [
-                    up for up in numbers if self._states[up] in (UNEXAMINED, SKIPPED) and up not in seen
-                ]
-                stack += between
-                seen.update(between)
-        raise AssertionError(f"step {step} is skipped, and nothing upstream of it has failed")
-
     def _examine(self, plan: AssetPlan, step: int) -> int:
         """Where a step stands; `UNEXAMINED` while one of its upstream steps has not been examined."""
+        if self.choices is not None:
+            return self._examine_closely(self.choices, plan, step)
         shifts = plan.shifts
         if shifts is None:
             return self._examine_ranges(step, plan.upstream(step - plan.offset))
@@ -287,6 +286,12 @@ class Window:
             return BLOCKED
         return found
 
+    def _examine_closely(self, choices: Choices, plan: AssetPlan, step: int) -> int:
+        found, waits_for = choices.look(plan, step)
+        if found == BLOCKED:
+            self._block(step, waits_for)
+        return found
+
     def _examine_one(self, step: int, upstream: int) -> int:
         code = self._states[upstream]
         if code < WAITING:
@@ -308,15 +313,15 @@ class Window:
                 return UNEXAMINED
         found = READY
         for numbers in ranges:
-            if _DROPPED.search(states, numbers.start, numbers.stop):
+            if DROPPED.search(states, numbers.start, numbers.stop):
                 return SKIPPED
-            if _ASIDE.search(states, numbers.start, numbers.stop):
+            if ASIDE.search(states, numbers.start, numbers.stop):
                 found = DEFERRED
         if found == READY:
             pending = [
                 match.start()
                 for numbers in ranges
-                for match in _PENDING.finditer(states, numbers.start, numbers.stop)
+                for match in PENDING.finditer(states, numbers.start, numbers.stop)
             ]
             if pending:
                 self._block(step, pending)
@@ -372,12 +377,41 @@ class Window:
                 blocked[waiter] = left - 1
         return free
 
-    def drop(self, step: int) -> Sequence[int]:
-        """A step will never have a value: the steps that waited for it; those it deferred are examined again."""
-        if self.deferred:
+    def end(self, step: int) -> tuple[Sequence[int], Sequence[int]]:
+        """A step has ended, in whatever way; if it gives no value, those it deferred are examined again.
+
+        Returns:
+            Of the steps that waited for it, those that wait for nothing else, and those that end with it.
+        """
+        failed = self._states[step] >= FAILED
+        if failed and self.deferred:
             self._recall(step)
-        waiters = self._waiters.pop(step, ())
-        return [waiter for waiter in waiters if self._blocked.pop(waiter, None) is not None]
+        tolerant: list[int] = []
+        if self._plan.chooses and step in self._waiters:
+            tolerant = self._part_tolerant(step)
+        free, lost = () if failed else self.release(step), self._waiters.pop(step, ()) if failed else ()
+        if tolerant:
+            self._waiters[step] = tolerant
+            assert self.choices is not None
+            if step not in self.choices.unrecorded:
+                free = [*free, *self.release(step)]
+        return free, [waiter for waiter in lost if self._blocked.pop(waiter, None) is not None]
+
+    def recorded(self, step: int) -> Sequence[int]:
+        """That a step was skipped is recorded: the steps that waited for nothing else."""
+        if self.choices is not None:
+            self.choices.unrecorded.pop(step, None)
+        return self.release(step)
+
+    def _part_tolerant(self, step: int) -> list[int]:
+        """Take those off the list of a step's waiters that take whatever becomes of it."""
+        assert self.choices is not None
+        tolerates, of = self.choices.tolerates, self._plan.of
+        waiters = self._waiters[step]
+        tolerant = [waiter for waiter in waiters if tolerates(of(waiter), step)]
+        if tolerant:
+            self._waiters[step] = [waiter for waiter in waiters if waiter not in set(tolerant)]
+        return tolerant
 
     def leave(self, step: int) -> None:
         """A live step has ended, and that is recorded; of interest only where the window is bounded."""
@@ -425,7 +459,7 @@ class Window:
     def _let_go(self, plan: AssetPlan, waiter: int) -> None:
         """Take a step that is blocked no more off the lists of the steps it waited for."""
         for numbers in plan.upstream(waiter - plan.offset):
-            for pending in _PENDING.finditer(self._states, numbers.start, numbers.stop):
+            for pending in PENDING.finditer(self._states, numbers.start, numbers.stop):
                 self._waiters[pending.start()].remove(waiter)
 
     def _recall(self, step: int) -> None:

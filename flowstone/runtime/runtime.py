@@ -254,7 +254,7 @@ class Runtime(Limits):
             tags: Labels of the run.
 
         Returns:
-            The record of the success.
+            The record of the success; or of a step that was `skipped` by choice, with the reason in its `failure`.
 
         Raises:
             AssetNotFound: There is no such asset.
@@ -276,7 +276,7 @@ class Runtime(Limits):
         record = await ctx.store.step(run.record.id, (target.name, request.keys[0]))
         if status is Status.CANCELLED or record is None:
             raise RunCancelled(f"Run {run.record.id} of {target.name!r} was cancelled.", run.record.id)
-        if record.failure is not None:
+        if record.failure is not None and record.status is not Status.SKIPPED:
             raise materialization_failed(record) from run.take_caught()
         return record
 

@@ -25,6 +25,7 @@ from flowstone.runs.events import (
     StepFailed,
     StepKept,
     StepRetried,
+    StepSkipped,
     StepStarted,
     StepSucceeded,
     StepTokenIssued,
@@ -43,12 +44,12 @@ if TYPE_CHECKING:
     from flowstone.runs.records import Materialization, RunRecord, StepKey
     from flowstone.store.event_log import Ending, Entry, Started
 
-__all__ = ["OF_ATTEMPT", "RunLog", "check_together", "dated"]
+__all__ = ["RunLog", "attempt_told", "check_together", "dated"]
 
 _OF_RUN: Final = (RunQueued, RunStarted, RunWaiting, RunCancelRequested, RunFinished)
 _SUCCEEDED: Final = Status.SUCCEEDED  # To look it up in the enum takes 90 ns.
 # Said by an attempt or about this very one, so fenced by its number; other endings are the run's own decision.
-OF_ATTEMPT: Final = (
+_OF_ATTEMPT: Final = (
     StepStarted,
     StepSucceeded,
     StepFailed,
@@ -129,8 +130,8 @@ class RunLog:
         if steps is not None and event.partition_key in steps and not isinstance(event, _OF_RUN):
             raise StaleWrite(refusals.already_recorded(_name(event), self._base.id))
         latest = self._attempts.get((event.asset, event.partition_key), 0) if self._attempts else 0
-        if latest and isinstance(event, OF_ATTEMPT) and event.attempt < latest:
-            raise StaleWrite(refusals.overtaken(_name(event), event.attempt, latest))
+        if latest and not isinstance(event, _OF_RUN) and (told := attempt_told(event)) and told < latest:
+            raise StaleWrite(refusals.overtaken(_name(event), told, latest))
 
     def check_open(self, epoch: int) -> None:
         """Refuse what a former owner says, and what comes after the end."""
@@ -312,6 +313,13 @@ def _essence(run: RunRecord) -> tuple[object, ...]:
     return run.pipeline, run.request, run.created_at, run.key, run.priority
 
 
+def attempt_told(event: Event) -> int | None:
+    """The attempt that says this about itself, or that it is said of; None of the run's own decisions."""
+    if isinstance(event, _OF_ATTEMPT):
+        return event.attempt
+    return event.attempt or None if isinstance(event, StepSkipped) else None
+
+
 def check_together(events: Sequence[Event]) -> None:
     """Refuse a batch of one run in which an earlier event rules out a later one."""
     attempts: dict[StepKey, int] = {}
@@ -324,7 +332,8 @@ def check_together(events: Sequence[Event]) -> None:
             finished = isinstance(event, RunFinished) and _terminal(event)
             continue
         key = (event.asset, event.partition_key)
-        if key in ended or (isinstance(event, OF_ATTEMPT) and event.attempt < attempts.get(key, 0)):
+        told = attempt_told(event)
+        if key in ended or (told is not None and told < attempts.get(key, 0)):
             raise StaleWrite(f"{_name(event)} ends twice, or goes back an attempt, within one batch")
         if isinstance(event, StepStarted):
             attempts[key] = event.attempt

@@ -65,6 +65,7 @@ FLOWSTONE = [
     "RuntimeStopping",
     "SamePart",
     "Settings",
+    "Skip",
     "StaticPartitions",
     "Status",
     "StoreUnavailable",

@@ -34,10 +34,20 @@ def same(key: int) -> list[int]:
 class HandEdge:
     """A dependency that calls a function of the key, which may name keys that the upstream does not have."""
 
-    def __init__(self, plan: AssetPlan, upstream: AssetPlan, choose: Any) -> None:
+    def __init__(
+        self,
+        plan: AssetPlan,
+        upstream: AssetPlan,
+        choose: Any,
+        *,
+        takes: str = "value",
+        optional: bool = False,
+    ) -> None:
         self.upstream = upstream
         self.aligned = choose is same and len(plan.keys) == len(upstream.keys)
         self._choose = choose
+        self.takes = takes
+        self.optional = optional
 
     def numbers(self, position: int, keys: Any) -> list[range]:
         chosen = self._choose(keys[position])
@@ -60,6 +70,7 @@ class HandPlan:
     refresh: dict[str, str] = field(default_factory=dict)
     template: HandPlan | None = None
     opening: Opening | None = None
+    kinds: dict[tuple[str, str], dict[str, Any]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.assets: list[AssetPlan] = []
@@ -73,10 +84,14 @@ class HandPlan:
         self.wide = len(sizes) - sizes.count(1)
         self.widest = max(sizes, default=0)
         self.reuses = any(plan.refresh != "all" for plan in self.assets)
+        self.chooses = any(kind.get("takes", "value") != "value" for kind in self.kinds.values())
         self.by_name = {plan.asset: plan for plan in self.assets}
         for plan in self.assets:
             links = self.links.get(plan.asset, {})
-            edges = [HandEdge(plan, self.by_name[name], choose) for name, choose in links.items()]
+            edges = [
+                HandEdge(plan, self.by_name[name], choose, **self.kinds.get((plan.asset, name), {}))
+                for name, choose in links.items()
+            ]
             plan.edges = edges  # type: ignore[assignment]  # structural twin
             if all(edge.aligned for edge in edges):
                 plan.shifts = [plan.offset - edge.upstream.offset for edge in edges]

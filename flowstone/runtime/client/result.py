@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar, overload
 from flowstone.assets.partition_keys import encode_partition
 from flowstone.assets.partition_labels import step_label
 from flowstone.errors import AssetNotFound, PartitionError, StoreUnavailable, ValueNotFound
+from flowstone.runs.choices import is_by_choice
 from flowstone.runs.records import Status
 from flowstone.runtime.client.requests import bounded_count
 from flowstone.runtime.client.step_list import StepList
@@ -184,7 +185,8 @@ class RunResult:
         if step is None:
             raise self._unknown(name, key)
         if step.status not in _WITH_VALUE:
-            raise ValueNotFound(f"{step_label(name, key)} has no value in this run: it is {step.status}.")
+            why = f" by choice: {step.failure.message}" if step.failure and is_by_choice(step) else "."
+            raise ValueNotFound(f"{step_label(name, key)} has no value in this run: it is {step.status}{why}")
         return await self._load(step)
 
     async def _step(self, name: str, key: str | None) -> Materialization | None:

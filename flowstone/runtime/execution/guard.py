@@ -23,7 +23,7 @@ from types import CoroutineType
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 from flowstone.assets.output import Output
-from flowstone.errors import Retryable, Waiting
+from flowstone.errors import Retryable, Skip, Waiting
 from flowstone.masking import masked
 from flowstone.runs.records import Failure
 from flowstone.runs.retry_policy import is_retryable
@@ -137,8 +137,10 @@ async def _outcome_of(
 def _failed(
     error: BaseException, retry: Retry | None, caught: Callable[[BaseException], object] | None
 ) -> Failure:
-    if _is_waiting(error):
+    if _is_nothing_but(error, Waiting):
         return WAITING
+    if _is_nothing_but(error, Skip):
+        return _skip(error)
     failure = describe(error, retry)
     if caught is not None and not failure.traceback.startswith(_UNREADABLE):
         # Our frames hold the inputs, and tell nobody anything.
@@ -147,14 +149,25 @@ def _failed(
     return failure
 
 
-def _is_waiting(error: BaseException) -> bool:
-    """Whether it is `Waiting`, or a group of nothing else, as a task group raises it."""
+def _is_nothing_but(error: BaseException, kind: type[BaseException]) -> bool:
+    """Whether it is of this very class, or a group of one such, as a task group raises it."""
+    return type(_only(error)) is kind
+
+
+def _only(error: BaseException) -> BaseException:
+    """The exception itself, or what a group is of that has one member."""
     while _is(error, BaseExceptionGroup):
         members = _members_of(error)
         if any(member is not members[0] for member in members):
-            return False
+            return error
         error = members[0]
-    return type(error) is Waiting
+    return error
+
+
+def _skip(error: BaseException) -> Failure:
+    """What a function amounts to that chose to be skipped."""
+    reason = masked(_clip(_text(_only(error)), _MESSAGE_LIMIT))
+    return Failure("skip", reason or "Skipped by choice.", where=_own(error, installed=True)[0])
 
 
 def _finished(value: Any) -> Any:

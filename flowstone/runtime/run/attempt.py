@@ -447,7 +447,11 @@ class Attempt:
         if self.stopping == "shutdown" and not isinstance(result, StepSucceeded | StepWaiting):
             return self.handed_over()
         assert result is not None
-        return self._failed(result) if isinstance(result, Failure) else result
+        if not isinstance(result, Failure):
+            return result
+        if result.kind == "skip":
+            return endings.declined(self, self._ctx.clock.now(), result)
+        return self._failed(result)
 
     def _failed(self, failure: Failure) -> StepFailed | StepRetried:
         # Attempts that went with a process, or were stopped with one, were not the asset's fault.

@@ -379,7 +379,10 @@ class RunCoordinator(Driver):
 
     def _skipped(self, step: int, cause: int) -> StepSkipped:
         asset, _, key = self._run.plan.step(cause)
-        return endings.skipped(self._planned(step), self._ctx.clock.now(), step_label(asset, key))
+        planned, now, because = self._planned(step), self._ctx.clock.now(), step_label(asset, key)
+        if self._state.status_of(cause) is Status.FAILED:
+            return endings.skipped(planned, now, because)
+        return endings.declined(planned, now, cause=because, chosen=self._state.chosen_by(cause))
 
     def _cancelled(self, step: int) -> StepCancelled:
         return endings.cancelled(self._planned(step), self._ctx.clock.now())

@@ -166,7 +166,10 @@ async def _look_up(
 ) -> Mapping[StepKey, Materialization]:
     found = await ctx.store.current(keys)
     strange = [key for key in keys if key not in found or found[key].run_id != run_id]
-    return {**found, **await _of_this_run(ctx, plan, strange, found, run_id)} if strange else found
+    if not strange:
+        return found
+    known = {**found, **await _of_this_run(ctx, plan, strange, found, run_id)}
+    return {key: record for key, record in known.items() if record is not None}
 
 
 async def _of_this_run(
@@ -175,14 +178,20 @@ async def _of_this_run(
     keys: Sequence[StepKey],
     found: Mapping[StepKey, Materialization],
     run_id: str,
-) -> dict[StepKey, Materialization]:
-    own: dict[StepKey, Materialization] = {}
+) -> dict[StepKey, Materialization | None]:
+    """What this run has of them; None where it skipped one by choice: an older value is not for it then.
+
+    A step whose end is not recorded by now is such a one: any other end is recorded before this step starts.
+    """
+    own: dict[StepKey, Materialization | None] = {}
     for key in keys:
         if plan.number(*key) is None:
             continue
         step = await ctx.store.step(run_id, key)
         if step is not None and (step.status is Status.SUCCEEDED or (key not in found and step.location)):
             own[key] = step
+        elif step is None or step.status is Status.SKIPPED:
+            own[key] = None
     return own
 
 

@@ -21,7 +21,7 @@ from flowstone.store.memory import location_of_payload
 from flowstone.store.postgres.columns import ending_texts, event_details, request_text
 from flowstone.store.postgres.texts import instant_text, joined, key_of, key_text
 from flowstone.store.protocol import KeyTaken, StaleWrite
-from flowstone.store.run_log import OF_ATTEMPT
+from flowstone.store.run_log import attempt_told
 
 if TYPE_CHECKING:
     import asyncio
@@ -107,7 +107,7 @@ class Write(Entry):
         inputs: list[_Row] = []
         for event in events:
             asset, key = event.asset, key_text(event.partition_key)
-            attempt = event.attempt if isinstance(event, OF_ATTEMPT) else None
+            attempt = attempt_told(event)
             told = None if attempt is None else str(attempt)
             if isinstance(event, ENDINGS):
                 rows.append((run_id, asset, key, told, *ending_texts(event)))
