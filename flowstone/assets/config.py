@@ -22,6 +22,8 @@ __all__ = ["Config", "Refused", "read_fields", "read_json", "written"]
 
 _SECRETS: Final = (Secret, SecretBytes, SecretStr)
 _LONGEST: Final = 64 * 1024  # Bytes: each record of the asset has it.
+_DEEPEST: Final = 200  # What pydantic reads from JSON.
+_MOST_TOLD: Final = 10
 
 
 class Config(BaseModel, Configured):
@@ -82,7 +84,7 @@ def read_fields(model: type[Config], given: Config | Mapping[str, Any]) -> dict[
     read = (
         given if isinstance(given, Config) else _validated(model, lambda: model.model_validate(dict(given)))
     )
-    for field, value in _leaves(read.model_dump(exclude_unset=True, warnings="none")):
+    for field, value in _leaves(_plain(read, exclude_unset=True, warnings="none")):
         if isinstance(value, _SECRETS):
             raise Refused(
                 f"{field} is a secret, and a config is stored with its run: leave it out, and let the field have a "
@@ -119,25 +121,37 @@ def written(config: Config) -> dict[str, Any]:
 
 def _as_json(config: Config, *, only_set: bool) -> dict[str, Any]:
     options: Any = {"round_trip": True, "exclude_unset": only_set, "warnings": "none"}
+    plain = _plain(config, **options)
+    _check_storable(plain)
     try:
-        plain = config.model_dump(**options)
-        for field, value in _leaves(plain):
-            if isinstance(value, str) and not _is_storable(field + value):
-                raise Refused(
-                    f"{field} has a NUL or half a surrogate pair in it, which no store keeps", field
-                )
         text = config.model_dump_json(**options)
         data = _ordered(json.loads(text), plain)
-    except Refused:
-        raise
     except Exception as error:  # Serialisers of users' fields run in here.
-        raise Refused(f"it cannot be written as JSON: {type(error).__name__}: {error}") from error
+        raise _not_json(error) from error
+    _check_storable(data)  # Other texts than before: those of enums and of users' serialisers.
     if len(text.encode()) > _LONGEST:
         raise Refused(
             f"it is {len(text.encode()):,} bytes of JSON, of at most {_LONGEST:,}: pass large data as an asset "
             f"(pipeline.value)"
         )
     return data  # type: ignore[no-any-return] # a model is an object
+
+
+def _plain(config: Config, **options: Any) -> dict[str, Any]:
+    try:
+        return config.model_dump(**options)
+    except Exception as error:  # As above.
+        raise _not_json(error) from error
+
+
+def _not_json(error: Exception) -> Refused:
+    return Refused(f"it cannot be written as JSON: {type(error).__name__}: {error}")
+
+
+def _check_storable(given: Mapping[str, Any]) -> None:
+    for field, value in _leaves(given):
+        if not _is_storable(field + value if isinstance(value, str) else field):
+            raise Refused(f"{field} has a NUL or half a surrogate pair in it, which no store keeps", field)
 
 
 def _ordered(data: Any, plain: Any) -> Any:
@@ -159,7 +173,9 @@ def _validated(model: type[Config], read: Any) -> Config:
         return read()  # type: ignore[no-any-return] # a model_validate of `model`
     except ValidationError as error:
         problems = [_Problem.of(model, each) for each in error.errors(include_input=False, include_url=False)]
-        words, first = "; ".join(each.words for each in problems), problems[0]
+        words, first = "; ".join(each.words for each in problems[:_MOST_TOLD]), problems[0]
+        if len(problems) > _MOST_TOLD:
+            words += f"; and {len(problems) - _MOST_TOLD:,} more"
         raise Refused(words, first.field, unknown=first.unknown, hint=first.hint) from None
     except Exception as error:  # Validators and default factories of users run in here.
         raise Refused(f"{type(error).__name__}: {error}") from error
@@ -176,7 +192,7 @@ class _Problem(NamedTuple):
     @classmethod
     def of(cls, model: type[Config], details: Any) -> _Problem:
         path = [str(each) for each in details["loc"]]
-        field = ".".join(path) or None
+        field = ".".join(path) if path else None
         if details["type"] == "extra_forbidden":
             hint = did_you_mean(path[-1], model.model_fields) if len(path) == 1 else ""
             return cls(field, f"there is no field {field!r}{_of(model)}", unknown=True, hint=hint)
@@ -203,14 +219,23 @@ def _missing(model: type[Config], path: list[str]) -> str:
 
 
 def _leaves(given: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
-    """The values in what pydantic made of a config, each with its field, with dots."""
-    waiting: list[tuple[str, Any]] = [("", given)]
+    """The values in what pydantic made of a config, and what is empty, each with its field, with dots.
+
+    Raises:
+        Refused: It is nested too deep; so is what contains itself.
+    """
+    waiting: list[tuple[str, Any, int]] = [("", given, 0)]
     while waiting:
-        path, value = waiting.pop()
-        if isinstance(value, dict):
-            waiting.extend((f"{path}.{key}" if path else str(key), each) for key, each in value.items())
-        elif isinstance(value, list | tuple | set | frozenset):
-            waiting.extend((f"{path}.{position}", each) for position, each in enumerate(value))
+        path, value, depth = waiting.pop()
+        if depth > _DEEPEST:
+            field = path.partition(".")[0]
+            raise Refused(f"{field} is nested more than {_DEEPEST} deep, or contains itself", field)
+        if isinstance(value, dict) and value:
+            waiting.extend(
+                (f"{path}.{key}" if path else str(key), each, depth + 1) for key, each in value.items()
+            )
+        elif isinstance(value, list | tuple | set | frozenset) and value:
+            waiting.extend((f"{path}.{position}", each, depth + 1) for position, each in enumerate(value))
         else:
             yield path, value
 

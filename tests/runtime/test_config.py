@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from datetime import date
 from decimal import Decimal
-from typing import Annotated
+from enum import Enum
+from typing import Annotated, Any
 
 import pytest
-from pydantic import Field, SecretStr, field_validator
+from pydantic import Field, SecretStr, field_serializer, field_validator
 
 import flowstone
 from flowstone import (
@@ -203,6 +204,65 @@ async def test_what_does_not_fit_is_refused_before_anything_is_written(config, a
                 await call("report", config=config)
             assert (refused.value.asset, refused.value.field) == (asset, field)
             assert words in str(refused.value)
+        assert await runtime.runs() == []
+
+
+class Coded(Enum):
+    """A member whose value is no text that a store keeps."""
+
+    BROKEN = "a\0b"
+
+
+class LooseConfig(Config):
+    """What types say little about."""
+
+    free: Any = None
+    coded: Coded | None = None
+    written: int = 0
+
+    @field_serializer("written")
+    def _write(self, value: int) -> int:
+        if value:
+            raise RuntimeError("its serialiser fails")
+        return value
+
+
+def containing_itself(kind):
+    """A dict or a list that does."""
+    if kind is dict:
+        found: Any = {}
+        found["again"] = found
+    else:
+        found = []
+        found += [found, found]
+    return found
+
+
+@pytest.mark.parametrize(
+    ("config", "field", "words"),
+    [
+        ({"free": containing_itself(dict)}, "free", "contains itself"),
+        ({"free": containing_itself(list)}, "free", "contains itself"),
+        ({"free": {"a\0b": {}}}, "free.a\0b", "has a NUL"),
+        ({"coded": Coded.BROKEN}, "coded", "has a NUL"),
+        ({"written": 1}, None, "its serialiser fails"),
+        ({"": 1}, "", "there is no field ''"),
+        ({str(number): 1 for number in range(50)}, "0", "; and 40 more"),
+    ],
+)
+async def test_what_only_its_json_shows_is_refused_as_well(config, field, words):
+    """Also what has no end, and texts that are none before they are written."""
+    pipeline = Pipeline()
+
+    @pipeline.asset
+    async def loose(config: LooseConfig) -> None:
+        """Take it."""
+
+    async with Runtime(pipeline) as runtime:
+        with pytest.raises(ConfigError) as refused:
+            await runtime.materialize("loose", config=config)
+        assert refused.value.field == field
+        assert words in str(refused.value)
         assert await runtime.runs() == []
 
 
