@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from flowstone.assets.mappings import Rollup as Rollup
     from flowstone.assets.mappings import SamePart as SamePart
     from flowstone.assets.multi_partitions import MultiPartitions as MultiPartitions
+    from flowstone.assets.outcome import Outcome as Outcome
     from flowstone.assets.output import Output as Output
     from flowstone.assets.partition_keys import decode_partition as decode_partition
     from flowstone.assets.partition_keys import encode_partition as encode_partition
@@ -128,6 +129,7 @@ __all__ = [
     "MemoryIO",
     "MonthlyPartitions",
     "MultiPartitions",
+    "Outcome",
     "Output",
     "PartitionError",
     "Permanent",
@@ -185,6 +187,7 @@ _HOME = {
     "assets.last_partitions": ("LastPartitions",),
     "assets.mappings": ("Rollup", "SamePart"),
     "assets.multi_partitions": ("MultiPartitions",),
+    "assets.outcome": ("Outcome",),
     "assets.output": ("Output",),
     "assets.partition_keys": ("decode_partition", "encode_partition"),
     "assets.partition_mapping": ("AllPartitions",),

@@ -299,7 +299,13 @@ def _each(given: Any, parameters: tuple[Dependency, ...], where: Site) -> Each |
             f"{where}: each={each.source!r:.250} names no parameter of it, and that parameter takes the item: add "
             f"one of this name.{hint}"
         )
-    if next(dependency.optional for dependency in parameters if dependency.asset == each.source):
+    source = next(dependency for dependency in parameters if dependency.asset == each.source)
+    if source.takes == "outcome":
+        raise DefinitionError(
+            f"{where}: the parameter {each.source!r} takes one item after the other, and an Outcome has none: "
+            f"annotate it as the item."
+        )
+    if source.optional:
         raise DefinitionError(
             f"{where}: the parameter {each.source!r} takes one item after the other, so it has no default: "
             f"remove it."

@@ -124,6 +124,8 @@ class AssetGraph:
         self.chooses = any(
             each.takes != "value" for asset in self._assets.values() for each in asset.dependencies
         )
+        if self.chooses:
+            self._check_outcomes()
         check_types(self._assets, self.mapping_of)
 
     @classmethod
@@ -305,6 +307,20 @@ class AssetGraph:
                 )
         found += [asset for asset in self._assets.values() if asset.is_reader]
         return frozenset(name for asset in found for name in (asset.name, *self._dependents[asset.name]))
+
+    def _check_outcomes(self) -> None:
+        for asset in self._assets.values():
+            for dependency in asset.dependencies:
+                if (
+                    dependency.takes != "outcome"
+                    or self.mapping_of(asset.name, dependency.asset).many is not True
+                ):
+                    continue
+                raise DefinitionError(
+                    f"Asset {asset.name!r} ({asset.source}) takes the Outcome of {dependency.asset!r}, of which it "
+                    f"needs many partitions: an Outcome is that of one step. Give the parameter a default, with "
+                    f"which it takes those that are there, or put an asset of the same partitions between them."
+                )
 
     def _bound(self, asset: AnyAsset, upstream: AnyAsset) -> PartitionMapping:
         declared = asset.mappings.get(upstream.name)

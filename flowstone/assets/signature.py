@@ -2,9 +2,9 @@
 
 A parameter called `context` or annotated `Context` receives the context, one annotated `Annotated[T, Resource]` a
 resource, one annotated with a subclass of `Config` the config, and every other one is a dependency on the asset of
-that name. It says so also as one side of a union, as in `Context | None`, and behind an alias. Functions by `def`
-are read from their code object, which is ten times faster than `inspect.signature`; everything else that can be
-called goes there.
+that name; annotated `Outcome[T]` it takes whatever became of it. It says so also as one side of a union, as in
+`Context | None`, and behind an alias. Functions by `def` are read from their code object, which is ten times faster
+than `inspect.signature`; everything else that can be called goes there.
 """
 
 from __future__ import annotations
@@ -12,11 +12,12 @@ from __future__ import annotations
 import functools
 import inspect
 from types import FunctionType
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, get_args, get_origin
 
 from flowstone.assets.arguments import is_name
 from flowstone.assets.asset import ConfigParameter, Configured, Dependency, ResourceParameter, SourceLine
 from flowstone.assets.context import Context
+from flowstone.assets.outcome import Outcome
 from flowstone.assets.type_hints import UNANNOTATED, Alternative, Unknown, alternatives, evaluate
 from flowstone.errors import DefinitionError
 from flowstone.frozen import frozen
@@ -96,6 +97,7 @@ def read_signature(function: Callable[..., Any], where: Site, local_names: Mappi
         if (
             (type(annotation) is type or annotation is UNANNOTATED)
             and annotation is not Context
+            and annotation is not Outcome
             and name != "context"
         ):
             # As nearly every parameter is: there is nothing to look for.
@@ -117,7 +119,7 @@ def read_signature(function: Callable[..., Any], where: Site, local_names: Mappi
                 )
             config = found
         else:
-            dependencies.append(Dependency(name, name, optional, annotation))
+            dependencies.append(_dependency(name, annotation, allowed, optional=optional))
     return_type = annotations.get("return", UNANNOTATED)
     if type(return_type) is str:
         return_type = evaluate(return_type, global_names, local_names)
@@ -241,6 +243,17 @@ def _is_context(each: Alternative) -> bool:
     if isinstance(each.type, Unknown):
         return each.type.name == "Context"
     return each.type is Context
+
+
+def _dependency(name: str, annotation: Any, allowed: Sequence[Alternative], *, optional: bool) -> Dependency:
+    """The dependency that a parameter is: on a value, or on an outcome."""
+    for each in allowed:
+        found = each.type
+        unknown = isinstance(found, Unknown)
+        if (found.name == "Outcome") if unknown else ((get_origin(found) or found) is Outcome):
+            arguments = found.arguments if unknown else get_args(found)
+            return Dependency(name, name, optional, next(iter(arguments), UNANNOTATED), "outcome")
+    return Dependency(name, name, optional, annotation)
 
 
 def _config(

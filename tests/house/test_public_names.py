@@ -41,6 +41,7 @@ FLOWSTONE = [
     "MemoryIO",
     "MonthlyPartitions",
     "MultiPartitions",
+    "Outcome",
     "Output",
     "PartitionError",
     "Permanent",

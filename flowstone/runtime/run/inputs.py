@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from flowstone.assets.outcome import Outcome
 from flowstone.assets.partition_keys import encode_partition
 from flowstone.assets.partition_labels import partition_label, step_label
 from flowstone.errors import DependencyNotReady
@@ -45,6 +46,11 @@ class Needs:
         self.own = own  # Whether they are earlier values of the asset itself.
 
     @property
+    def takes_outcome(self) -> bool:
+        """Whether it is whatever became of the upstream step."""
+        return self.dependency.takes == "outcome"
+
+    @property
     def unreachable(self) -> bool:
         """Whether the mapping leads to no partition at all where one value is wanted, and must be there."""
         return not (self.keys or self.many or self.dependency.optional or self.own)
@@ -57,7 +63,7 @@ class Needs:
         The default of an asset's own past is for the first key. To take it for a later one, whose earlier value is
         merely not there, would begin a running total anew; unless that was part of the run, and had its chance.
         """
-        if self.dependency.optional and not self.own:
+        if (self.dependency.optional and not self.own) or self.takes_outcome:
             return []
         lacking = (key for key in self.keys if key not in found)
         return [
@@ -74,7 +80,7 @@ def needs_of(
     for dependency in asset.dependencies:
         name = dependency.asset
         upstream = assets[name]
-        if upstream.is_constant:
+        if upstream.is_constant or dependency.takes == "choice":
             continue
         if upstream.partitions is None and asset.partitions is None:
             # The same key, whichever it is: most edges of most graphs, so it takes no detour.
@@ -95,7 +101,10 @@ def constants_of(graph: AssetGraph, asset: Asset[..., Any]) -> dict[str, Any]:
     for dependency in asset.dependencies:
         upstream = graph.assets[dependency.asset]
         if upstream.is_constant and dependency.parameter is not None:
-            arguments[dependency.parameter] = upstream.value
+            value = upstream.value
+            if dependency.takes == "outcome":
+                value = Outcome(Status.SUCCEEDED, value, name=upstream.name)
+            arguments[dependency.parameter] = value
     return arguments
 
 
@@ -119,6 +128,12 @@ async def load_inputs(
     found = await _find(ctx, plan, asset, partition, needs, run_id)
     inputs: list[Input] = []
     for need in needs:
+        if need.takes_outcome and need.keys:
+            assert need.dependency.parameter is not None
+            arguments[need.dependency.parameter] = await _outcome(
+                ctx, plan, asset, need, found, run_id, inputs
+            )
+            continue
         parameter = need.dependency.parameter
         loaded: dict[Any, Any] = {}
         for value, key in zip(need.values, need.keys, strict=True):
@@ -133,6 +148,37 @@ async def load_inputs(
         if parameter is not None and (loaded or (need.many and not need.dependency.optional)):
             arguments[parameter] = loaded if need.many else loaded[need.values[0]]
     return arguments, tuple(inputs)
+
+
+async def _outcome(
+    ctx: RuntimeContext,
+    plan: RunPlan,
+    asset: Asset[..., Any],
+    need: Needs,
+    found: Mapping[StepKey, Materialization],
+    run_id: str,
+    inputs: list[Input],
+) -> Outcome[Any]:
+    """Whatever became of the one step that is needed; its value, if it has one, is an input."""
+    key = need.keys[0]
+    name, record = step_label(*key), found.get(key)
+    if record is None and plan.number(*key) is not None:
+        record = await ctx.store.step(run_id, key)
+    if record is None:
+        return Outcome(
+            Status.NEVER, reason=f"{name} is no part of this run, and has no current value.", name=name
+        )
+    if record.status not in (Status.SUCCEEDED, Status.REUSED):
+        failure = record.failure
+        why = None if failure is None else failure.message
+        failed = failure if record.status is Status.FAILED else None
+        return Outcome(record.status, failure=failed, reason=why, name=name)
+    inputs.append(Input(key[0], key[1], record.run_id, record.attempt, record.data_version))
+    value = await ctx.io_manager(record.io).load(record)
+    if plan.graph.assets[key[0]].each is not None:
+        value = gathered(asset, need.dependency, value)
+    reused = record.run_id != run_id and plan.number(*key) is not None
+    return Outcome(Status.REUSED if reused else record.status, value, name=name)
 
 
 async def _find(
@@ -179,9 +225,9 @@ async def _of_this_run(
     found: Mapping[StepKey, Materialization],
     run_id: str,
 ) -> dict[StepKey, Materialization | None]:
-    """What this run has of them; None where it skipped one by choice: an older value is not for it then.
+    """What this run has of them; None where that is no value: an older one is not for it then.
 
-    A step whose end is not recorded by now is such a one: any other end is recorded before this step starts.
+    One that was skipped may have no record by now: any other end is recorded before this step starts.
     """
     own: dict[StepKey, Materialization | None] = {}
     for key in keys:
@@ -190,7 +236,7 @@ async def _of_this_run(
         step = await ctx.store.step(run_id, key)
         if step is not None and (step.status is Status.SUCCEEDED or (key not in found and step.location)):
             own[key] = step
-        elif step is None or step.status is Status.SKIPPED:
+        elif step is None or step.status is not Status.REUSED:
             own[key] = None
     return own
 

@@ -191,6 +191,7 @@ class _Recipe:
             and asset.config_parameter is None
             and not asset.requires
             and not asset.is_constant
+            and all(each.takes != "outcome" for each in asset.dependencies)
         )
         self.constants = constants_of(run_plan.graph, asset)
         self.counterparts = _counterparts(run_plan, plan, asset)
@@ -205,7 +206,7 @@ def _counterparts(
     found = []
     for dependency in asset.dependencies:
         upstream = assets[dependency.asset]
-        if upstream.is_constant:
+        if upstream.is_constant or dependency.takes == "choice":
             continue
         own = upstream.name in aligned or asset.partitions is upstream.partitions is None
         mapping = run_plan.graph.mapping_of(asset.name, upstream.name)
