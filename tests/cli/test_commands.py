@@ -269,6 +269,16 @@ def test_plan_of_partitions(shop, cli):
     assert "6 more steps" in result.stderr
 
 
+def test_a_plan_that_is_cut_begins_with_what_would_run(shop, cli):
+    """Of a year with one day missing, that day must not be hidden behind those that are there."""
+    cli("backfill", "shop.py", "visits", "--end", "2025-01-09")
+    result = cli("plan", "shop.py", "visits", "--limit", "3")
+    listed = [line.split()[:2] for line in result.stdout.splitlines() if line.startswith("visits")]
+    assert [action for _, action in listed] == ["run", "run", "reuse"]
+    whole = cli("plan", "shop.py", "visits").stdout.splitlines()
+    assert whole[1].split()[0] == "visits[2025-01-01]"
+
+
 def test_tree(shop, cli):
     """The supervision tree, drawn and as data; nothing is left behind."""
     result = cli("tree", "shop.py")

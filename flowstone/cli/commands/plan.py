@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import islice
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -30,7 +31,7 @@ from flowstone.cli.tables import table
 
 if TYPE_CHECKING:
     from flowstone.cli.loading import Loaded
-    from flowstone.runtime.client.plan import Plan
+    from flowstone.runtime.client.plan import Plan, PlannedStep
 
 __all__ = ["plan"]
 
@@ -95,13 +96,21 @@ async def _ask(screen: Screen, loaded: Loaded, store: str, asset: str, selection
 
 def _show(screen: Screen, planned: Plan, limit: int) -> None:
     shown = table(screen, "step", "action", "reason")
-    for step in planned[:limit]:
+    for step in _listed(planned, limit):
         shown.add_row(step_label(step.asset, step.partition_key), step.action, step.reason)
     if limit and len(planned):
         screen.show(shown, "")
     screen.show(f"{count(len(planned), 'step')}: {planned.to_run:,} to run, {planned.to_reuse:,} to reuse")
     if len(planned) > limit:
         screen.note(f"{count(len(planned) - limit, 'more step')}: --limit N or --json shows them.")
+
+
+def _listed(planned: Plan, limit: int) -> list[PlannedStep]:
+    """The first steps; of a plan that is too long to list, those that would run before those that would not."""
+    if len(planned) <= limit:
+        return list(planned)
+    runs = list(islice((step for step in planned if step.action == "run"), limit))
+    return runs + list(islice((step for step in planned if step.action != "run"), limit - len(runs)))
 
 
 def _document(planned: Plan) -> dict[str, Any]:
