@@ -43,6 +43,7 @@ _WAITS: Final[dict[str, WaitStatus]] = {
     "cancelled": "cancelled",
 }
 _LONGEST: Final = 10_000  # Characters of a name or a reason.
+_ID: Final = re.compile(r"[0-9a-f]{20}\Z")
 _TOKEN: Final = re.compile(r"(?P<run>[0-9a-f]{1,64})\.[A-Za-z0-9_-]{43}\Z")
 _LOOKS: Final = 20  # How often a token is looked for whose run may just be recording it.
 _PAUSE: Final = 0.1  # Seconds between two of them.
@@ -93,7 +94,9 @@ async def decide(
         "data": exact_json(data, "The data of a decision"),
     }
     given: object = id
-    wait = await store.waits.approval(id) if isinstance(given, str) else None
+    # Some databases refuse a text that is no id instead of not finding it.
+    known = isinstance(given, str) and _ID.match(given)
+    wait = await store.waits.approval(id) if known else None
     if wait is None:
         raise ApprovalNotFound(
             f"There is no approval {id!r:.100}: it was mistyped, or removed by retention with its run."

@@ -173,7 +173,7 @@ async def test_bad_decisions_are_refused(place, background):
         for data in (object(), float("nan"), {1: 2}, "\ud800", "nu\x00l", ["x" * 1_000_001], {1, 2}):
             with pytest.raises(ValueError, match="data of a decision"):
                 await runtime.approve(asked.id, by="ada", data=data)
-        for unknown in ("", "nothing", None, asked.id + "0"):
+        for unknown in ("", "nothing", None, asked.id + "0", "nu\x00l", "\ud800", "x" * 1_000_000):
             with pytest.raises(ApprovalNotFound):
                 await runtime.reject(unknown, by="ada")
         with pytest.raises(ValueError, match="pending, approved"):
