@@ -10,6 +10,8 @@ from __future__ import annotations
 
 import hashlib
 import secrets
+from contextlib import contextmanager
+from contextvars import ContextVar
 from datetime import UTC, datetime, timedelta
 from inspect import isawaitable, iscoroutine
 from typing import TYPE_CHECKING, Any, Final, Literal, Protocol, TypeAlias, TypeVar
@@ -20,7 +22,7 @@ from flowstone.errors import FlowstoneError, Waiting
 from flowstone.frozen import frozen
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Mapping
+    from collections.abc import Awaitable, Callable, Iterator, Mapping
     from contextlib import AbstractAsyncContextManager, AbstractContextManager
 
 __all__ = ["Answers", "Decision", "Note", "Notes", "WaitingCalls", "token_hash"]
@@ -34,9 +36,13 @@ _LONGEST_MESSAGE: Final = 10_000
 _FIRST: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _LAST: Final = datetime(9999, 12, 31, tzinfo=UTC)
 _TOKEN_BYTES: Final = 32
+_DOING: Final[ContextVar[tuple[tuple[str, str | None, str, str], ...]]] = ContextVar("_DOING", default=())
 
 Answers: TypeAlias = "Mapping[str, tuple[str, Any]]"
-"""What a step has so far: name to the kind of the wait, and its answer."""
+"""What a step has so far: name to the kind of the wait, and its answer.
+
+The kind is `token` where a token was handed out and no signal has come: then there is no answer.
+"""
 
 
 @frozen
@@ -63,17 +69,17 @@ Note: TypeAlias = "tuple[Literal['once', 'token'], str, Any]"
 class Notes(Protocol):
     """Where an attempt puts on record what its function must not do again, or what others will refer to."""
 
-    async def write(self, note: Note) -> None:
-        """Return when it is on record; on any loop. Raises what the store raises."""
-
     def write_now(self, note: Note) -> None:
         """Return when it is on record; on any other thread than that of the loop."""
 
     def write_soon(self, note: Note) -> None:
-        """Have it on record before anything else is recorded of the attempt; on the loop."""
+        """Have it on record before anything else is recorded of the attempt; on any loop."""
 
     async def written(self) -> None:
-        """Return when all that is to be on record soon is."""
+        """Return when all that is to be on record soon is. Raises what the store raises.
+
+        It may be cancelled: what is written is written all the same.
+        """
 
     @property
     def on_loop(self) -> bool:
@@ -98,6 +104,7 @@ class WaitingCalls:
     __slots__ = ("_kept", "_notes", "_tokens", "answers", "waits_for")
 
     asset: str
+    partition_key: str | None
     run_id: str
 
     def __init__(self, answers: Answers | None, notes: Callable[[], Notes] | None) -> None:
@@ -231,9 +238,9 @@ class WaitingCalls:
             name: The name that `signal` is called with.
 
         Raises:
-            ValueError: It is no name.
+            ValueError: It is no name, or that of something else than a signal.
         """
-        _name(name)
+        self._check_kind(_name(name), "signal")
         tokens = self._tokens
         if tokens is None:
             tokens = self._tokens = {}
@@ -267,19 +274,25 @@ class WaitingCalls:
             What it returned, as JSON has it: the same to every attempt.
 
         Raises:
-            ValueError: The result is no JSON, or more than a megabyte; or the name is that of a wait.
+            ValueError: The result is no JSON, or more than a megabyte; the name is that of a wait; or the function
+                does, within that, what has this name.
         """
         notes = self._given_notes()
-        async with notes.lock(_name(name)):
+        self._check_not_within(_name(name))
+        async with notes.lock(name):
+            await notes.written()
             if (found := self._known(name)) is not None:
                 return found[0]  # type: ignore[no-any-return] # as it was recorded
-            await notes.written()
-            result = function(*args)
-            if isawaitable(result):
-                result = await result
+            with self._doing(name):
+                result = function(*args)
+                if isawaitable(result):
+                    result = await result
             value = exact_json(result, f"The result of once({name!r})")
-            await notes.write(("once", name, value))
+            self._check_kind(name, "once")
+            # If this is cancelled meanwhile, it is not done again: whoever asks next waits for the same record.
+            notes.write_soon(("once", name, value))
             self._keep(name, value)
+            await notes.written()
             return value  # type: ignore[no-any-return] # as above
 
     def once_sync(self, name: str, function: Callable[..., T], /, *args: Any) -> T:
@@ -289,20 +302,22 @@ class WaitingCalls:
             RuntimeError: It is called on the event loop of the runtime, which it would hold up.
             ValueError: As `once`; or the function is async.
         """
-        _name(name)
         notes = self._given_notes()
+        self._check_not_within(_name(name))
         if notes.on_loop:
             raise RuntimeError(f"once_sync({name!r}) would block the event loop: await once(...) there.")
         with notes.mutex:
             if (found := self._known(name)) is not None:
                 return found[0]  # type: ignore[no-any-return] # as it was recorded
-            result: Any = function(*args)
+            with self._doing(name):
+                result: Any = function(*args)
             if iscoroutine(result):
                 result.close()
                 raise ValueError(
                     f"once_sync({name!r}) takes a plain function: await once(...) for an async one."
                 )
             value = exact_json(result, f"The result of once_sync({name!r})")
+            self._check_kind(name, "once")
             notes.write_now(("once", name, value))
             self._keep(name, value)
             return value  # type: ignore[no-any-return] # as above
@@ -315,30 +330,54 @@ class WaitingCalls:
 
     def _answer(self, wait: Waiting) -> Any:
         """What the wait was answered with. Raises `Waiting` if it was not; of several waits the first one."""
+        self._check_kind(wait.name, wait.kind)
         found = None if self.answers is None else self.answers.get(wait.name)
-        if found is not None:
-            self._check_kind(wait.name, wait.kind, found[0])
+        if found is not None and found[0] != "token":
             return found[1]
-        if self._kept is not None and wait.name in self._kept:
-            self._check_kind(wait.name, wait.kind, "once")
         if self.waits_for is None:
             self.waits_for = wait
         raise self.waits_for
 
     def _known(self, name: str) -> tuple[Any] | None:
+        self._check_kind(name, "once")
         if self._kept is not None and name in self._kept:
             return (self._kept[name],)
         found = None if self.answers is None else self.answers.get(name)
-        if found is None:
-            return None
-        self._check_kind(name, "once", found[0])
-        return (found[1],)
+        return None if found is None else (found[1],)
 
-    def _check_kind(self, name: str, kind: str, known: str) -> None:
-        if kind != known:
+    def _check_kind(self, name: str, kind: str) -> None:
+        """Raise `ValueError` if the name is that of another kind: whoever has a token would answer that one."""
+        known: str | None = None
+        if self._kept is not None and name in self._kept:
+            known = "once"
+        elif self._tokens is not None and name in self._tokens:
+            known = "signal"
+        elif self.answers is not None and name in self.answers:
+            known = self.answers[name][0].replace("token", "signal")
+        if known not in {None, kind}:
             raise ValueError(
                 f"{name!r} names a {known} of {self.asset} already: give the {kind} a name of its own."
             )
+
+    def _check_not_within(self, name: str) -> None:
+        """Raise `ValueError` for what would wait for itself."""
+        if self._place(name) in _DOING.get():
+            raise ValueError(
+                f"once({name!r}) is called within itself: give what is done in there another name."
+            )
+
+    @contextmanager
+    def _doing(self, name: str) -> Iterator[None]:
+        """While a function is called, it and the tasks it begins know so."""
+        outside = _DOING.get()
+        _DOING.set((*outside, self._place(name)))
+        try:
+            yield
+        finally:
+            _DOING.set(outside)  # Not reset(): a coroutine may be closed in another context.
+
+    def _place(self, name: str) -> tuple[str, str | None, str, str]:
+        return self.asset, self.partition_key, self.run_id, name
 
     def _keep(self, name: str, value: Any) -> None:
         if self._kept is None:

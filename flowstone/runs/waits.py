@@ -89,6 +89,11 @@ class Wait:
             "at": self.answered_at.isoformat(),
         }
 
+    @property
+    def as_answer(self) -> tuple[str, Any]:
+        """What the step is told of it: its kind and result; of a signal that has not come: a token is out."""
+        return ("token", None) if self.status == "early" else (self.kind, self.result)
+
 
 @frozen
 class Approval:

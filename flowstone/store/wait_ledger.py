@@ -223,9 +223,9 @@ class WaitLedger:
         return self._timeouts.get(run_id)
 
     def answers(self, run_id: str, step: StepKey) -> dict[str, tuple[str, Any]]:
-        """The answers that a step has, by name, each with the kind of its wait."""
+        """The answers that a step has, by name, each with the kind of its wait; and tokens not used."""
         waits = self._of_run.get(run_id, {}).get(step, {})
-        return {name: (wait.kind, wait.result) for name, wait in waits.items() if wait.status == "answered"}
+        return {name: wait.as_answer for name, wait in waits.items() if wait.status in {"answered", "early"}}
 
     def approval(self, id: str) -> Wait | None:  # noqa: A002 - the public word
         """The wait of an approval, or None."""

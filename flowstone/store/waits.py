@@ -90,7 +90,7 @@ class Waits(Protocol):
         """
 
     async def answers(self, run_id: str, step: StepKey) -> Answers:
-        """What a step of a run has: the answers to its waits, and what it did once."""
+        """What a step of a run has: the answers to its waits, what it did once, and tokens not used."""
 
     async def woken(self, run_id: str, *, after: int) -> Sequence[tuple[int, StepWoken | StepFailed]]:
         """What became of steps of a run that waited: the events, with their numbers, after `after`, in order."""

@@ -253,6 +253,7 @@ class WaitsContract:
         assert await place.store.waits.of_token("cd" * 32) is None
         wait = await place.store.waits.of_token("ab" * 32)
         assert (wait.run_id, wait.step, wait.name, wait.status) == ("run-1", STEP, "bank", "early")
+        assert await place.store.waits.answers("run-1", STEP) == {"bank": ("token", None)}
         answered = await place.store.waits.answer("run-1", STEP, "bank", {"id": 7}, now=now())
         assert answered.event is None
         store = await place.reopen()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import suppress
 
 import pytest
 
@@ -62,6 +63,52 @@ async def test_two_of_one_name_at_a_time_are_one(place):
     async with asyncio.timeout(30), place.runtime(pipeline) as runtime:
         await runtime.materialize("grouped")
         assert await runtime.load("grouped") == [1] * 6
+
+
+async def test_a_call_that_is_cancelled_while_it_is_recorded_is_not_made_again(place):
+    """Whoever asks next is given what is on record, and so are later attempts."""
+    pipeline = Pipeline("hasty")
+    calls, seen, asking = [], [], []
+
+    def count():
+        calls.append(1)
+        if len(calls) == 1:
+            asking[0].cancel()
+        return len(calls)
+
+    @pipeline.asset
+    async def hasty(context: Context) -> int:
+        asking.append(asyncio.create_task(context.once("count", count)))
+        await asyncio.wait(asking[-1:])
+        seen.append(await context.once("count", count))
+        context.sleep("nap", 0.0)
+        return 1
+
+    async with asyncio.timeout(30), place.runtime(pipeline) as runtime:
+        await runtime.materialize("hasty")
+    assert (calls, seen) == ([1], [1, 1])
+
+
+async def test_a_token_is_recorded_whatever_is_cancelled(place, background):
+    """Who gives up waiting for the record does not take it back."""
+    pipeline = Pipeline("hasty")
+    tokens = []
+
+    @pipeline.asset
+    async def paid(context: Context) -> str:
+        tokens.append(context.signal_token("bank"))
+        with suppress(TimeoutError):
+            async with asyncio.timeout(0):
+                await context.once("ask", lambda: 1)
+        return context.signal("bank")
+
+    async with asyncio.timeout(30), place.runtime(pipeline) as runtime:
+        waiting = background(runtime.materialize("paid"))
+        while not tokens:
+            await asyncio.sleep(0)
+        await runtime.signal(tokens[0], "yes")
+        await waiting
+        assert await runtime.load("paid") == "yes"
 
 
 async def test_a_function_that_fails_is_called_again(place):

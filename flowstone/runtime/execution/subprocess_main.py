@@ -212,9 +212,6 @@ class _Notes(NoteLocks):
         self._answers = answers
         self._lock = threading.Lock()
 
-    async def write(self, note: Note) -> None:
-        self.write_now(note)
-
     def write_soon(self, note: Note) -> None:
         self.write_now(note)
 

@@ -49,7 +49,7 @@ class AttemptNotes(NoteLocks):
         super().__init__()
         self._ctx = ctx
         self._attempt = attempt
-        self._left: list[Future[None]] = []
+        self._left: dict[Future[None], None] = {}
 
     @property
     def on_loop(self) -> bool:
@@ -57,12 +57,6 @@ class AttemptNotes(NoteLocks):
             return asyncio.get_running_loop() is self._ctx.affinity.loop
         except RuntimeError:
             return False
-
-    async def write(self, note: Note) -> None:
-        if self.on_loop:
-            await self._write(note)
-        else:
-            await asyncio.wrap_future(self._begin(note))
 
     async def _write(self, note: Note) -> None:
         attempt = self._attempt
@@ -77,12 +71,13 @@ class AttemptNotes(NoteLocks):
         self._begin(note).result()
 
     def write_soon(self, note: Note) -> None:
-        self._left.append(self._begin(note))
+        self._left[self._begin(note)] = None
 
     async def written(self) -> None:
-        """Return when all is on record. Raises what the store raised."""
-        for future in self._left:
-            await asyncio.wrap_future(future)
+        """Return when all is on record. Raises what the store raised, to everybody who asks."""
+        for future in tuple(self._left):
+            await asyncio.shield(asyncio.wrap_future(future))
+            self._left.pop(future, None)
 
     def _begin(self, note: Note) -> Future[None]:
         """Begin to write; in a context of its own, because it is no task of the asset's."""

@@ -77,7 +77,7 @@ class PostgresWaits(Waits):
     async def answers(self, run_id: str, step: StepKey) -> Answers:
         rows = await self._database.fetch("wait_answers", run_id, step[0], key_text(step[1]))
         waits = [_wait(row) for row in rows]
-        return {wait.name: (wait.kind, wait.result) for wait in waits}
+        return {wait.name: wait.as_answer for wait in waits}
 
     async def woken(self, run_id: str, *, after: int) -> Sequence[tuple[int, Any]]:
         rows = await self._database.fetch("woken", run_id, after)
