@@ -139,6 +139,7 @@ class Asset(Generic[P, R_co]):
         is_constant: Whether it was made by `pipeline.value`.
         value: The value of a constant.
         each: How it goes through the items of an upstream asset, if it does.
+        rate: The rate it keeps to when it starts, or None.
         pools: The slots it takes while it runs: names of pools, in order, and numbers.
         is_reader: Whether its function is a generator: its value is what that yields.
     """
@@ -167,6 +168,7 @@ class Asset(Generic[P, R_co]):
     each: Each | None = None
     pools: tuple[tuple[str, int], ...] = ()
     is_reader: bool = False
+    rate: str | None = None
 
     def __post_init__(self) -> None:
         # Kept in the instance, where they win over the class's own: help(), inspect.signature() and

@@ -6,6 +6,7 @@ and the view of the resources come into being when they are first asked for.
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from typing import TYPE_CHECKING, Any
 
 from flowstone.assets.arguments import is_number
@@ -15,6 +16,7 @@ from flowstone.errors import FlowstoneError, ResourceUnavailable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
+    from contextlib import AbstractAsyncContextManager
 
     from flowstone.assets.waiting import Answers, Notes
 
@@ -79,6 +81,7 @@ class Context(WaitingCalls):
     """
 
     __slots__ = (
+        "_limit",
         "_log",
         "_metadata",
         "_on_progress",
@@ -103,6 +106,7 @@ class Context(WaitingCalls):
         on_progress: Callable[[float, str | None], None] | None = None,
         answers: Answers | None = None,
         notes: Callable[[], Notes] | None = None,
+        limit: Callable[[str], AbstractAsyncContextManager[None]] | None = None,
     ) -> None:
         """Store the facts of one attempt.
 
@@ -116,6 +120,7 @@ class Context(WaitingCalls):
             on_progress: Called with `(fraction, message)`, on the thread that runs the asset; default nobody.
             answers: What the step has so far of what it waited for or did once, by name; default nothing.
             notes: Makes what puts on record what `once` and `signal_token` say; default: they are refused.
+            limit: Makes what waits for a turn of a rate; default: nothing waits.
         """
         self.asset = asset
         self.partition = partition
@@ -128,6 +133,7 @@ class Context(WaitingCalls):
         self._log: Any = None
         self.cursor: Any = None
         self.on_checkpoint: Callable[[Any], None] | None = None
+        self._limit = limit
         WaitingCalls.__init__(self, answers, notes)
 
     def checkpoint(self, cursor: Any) -> None:
@@ -201,6 +207,17 @@ class Context(WaitingCalls):
             )
         if self._on_progress is not None:
             self._on_progress(float(fraction), message)
+
+    def limit(self, name: str) -> AbstractAsyncContextManager[None]:
+        """Wait for a turn of a rate: `async with context.limit("api"):`, in async assets.
+
+        Args:
+            name: The name of a rate of the pipelines.
+
+        Raises:
+            ValueError: There is no such rate, or the asset does not run on the runtime's loop.
+        """
+        return nullcontext() if self._limit is None else self._limit(name)
 
     def __repr__(self) -> str:
         where = step_label(self.asset, self.partition_key)

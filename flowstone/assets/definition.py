@@ -24,6 +24,7 @@ from flowstone.assets.one_shot import find_one_shot
 from flowstone.assets.partition_mapping import PartitionMapping
 from flowstone.assets.partition_set import PartitionSet
 from flowstone.assets.pool import slots_asked
+from flowstone.assets.rate import rate_asked
 from flowstone.assets.retry import Retry
 from flowstone.assets.signature import Signature, Site, generator_kind, innermost, is_async, read_signature
 from flowstone.assets.suggest import did_you_mean
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
     from types import FrameType
 
     from flowstone.assets.pool import DefinedPool
+    from flowstone.assets.rate import DefinedRate
 
 __all__ = ["Options", "define_asset", "define_constant"]
 
@@ -57,13 +59,18 @@ class Options(NamedTuple):
     description: Any = None
     each: Any = None
     pool: Any = None
+    rate: Any = None
 
 
 _NO_OPTIONS = Options()[1:]
 
 
 def define_asset(
-    function: Any, options: Options, frame: FrameType, pools: Mapping[str, DefinedPool] = _NOTHING
+    function: Any,
+    options: Options,
+    frame: FrameType,
+    pools: Mapping[str, DefinedPool],
+    rates: Mapping[str, DefinedRate],
 ) -> Asset[..., Any]:
     """The asset that a function and its options define.
 
@@ -72,6 +79,7 @@ def define_asset(
         options: Everything else that was said about it.
         frame: The frame of the definition, for its line and its local names.
         pools: The pools it may take slots of.
+        rates: The rates it may keep to.
 
     Raises:
         DefinitionError: Something about it cannot work; the message names the asset, the line and the remedy.
@@ -108,6 +116,7 @@ def define_asset(
         description=options.description if options.description is not None else _summary(function),
         return_type=signature.return_type,
         each=each,
+        rate=None if options.rate is None else rate_asked(options.rate, rates, where),
         pools=() if options.pool is None else slots_asked(options.pool, pools, where),
         is_reader=_is_reader(generator, options, where),
     )

@@ -12,6 +12,7 @@ from flowstone.assets.definition import Options, define_asset, define_constant
 from flowstone.assets.graph import AssetGraph, merge
 from flowstone.assets.interactive import Cell
 from flowstone.assets.pool import define_pool, merge_pools
+from flowstone.assets.rate import define_rate, merge_rates
 from flowstone.errors import DefinitionError
 
 if TYPE_CHECKING:
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from flowstone.assets.partition_mapping import PartitionMapping
     from flowstone.assets.partition_set import PartitionSet
     from flowstone.assets.pool import DefinedPool
+    from flowstone.assets.rate import DefinedRate
     from flowstone.assets.retry import Retry
 
 __all__ = ["Pipeline"]
@@ -52,6 +54,7 @@ class Pipeline:
         self._cells: dict[str, Cell] = {}
         self._included_in: list[Pipeline] = []
         self._pools: dict[str, DefinedPool] = {}
+        self._rates: dict[str, DefinedRate] = {}
 
     @overload
     def asset(self, function: Callable[P, R], /) -> Asset[P, R]: ...
@@ -75,6 +78,7 @@ class Pipeline:
         description: str | None = None,
         each: str | Asset[..., Any] | Each | None = None,
         pool: str | Mapping[str, int] | None = None,
+        rate: str | None = None,
     ) -> Callable[[Callable[P, R]], Asset[P, R]]: ...
 
     def asset(
@@ -96,6 +100,7 @@ class Pipeline:
         description: str | None = None,
         each: str | Asset[..., Any] | Each | None = None,
         pool: str | Mapping[str, int] | None = None,
+        rate: str | None = None,
     ) -> Any:
         """Define an asset by the function that computes it: `@pipeline.asset` or `@pipeline.asset(…)`.
 
@@ -122,6 +127,7 @@ class Pipeline:
             description: Default: the first line of the docstring.
             each: The upstream asset of which the function takes one item at a time, or an `Each` that says more.
             pool: The pool of which it takes a slot while it runs, or how many slots it takes of each of several.
+            rate: The rate it keeps to: how often it may start.
 
         Raises:
             DefinitionError: The definition cannot work; the message names the asset and its line.
@@ -141,6 +147,7 @@ class Pipeline:
             description,
             each,
             pool,
+            rate,
         )
         if function is not None:
             return self._define(function, options, sys._getframe(1))
@@ -183,19 +190,39 @@ class Pipeline:
         pool = define_pool(name, slots, SourceLine(frame.f_code.co_filename, frame.f_lineno))
         merge_pools(self._pools, {pool.name: pool})
 
+    def rate(self, name: str, *, limit: int, per: float = 1.0) -> None:
+        """Define a rate: assets with `rate=name` start at most so often, in all runs together, at even intervals.
+
+        Within a function, `async with context.limit(name):` waits for a turn. Define it before the assets.
+
+        Args:
+            name: The rate's name.
+            limit: How many turns there are in `per` seconds, at least 1.
+            per: Seconds.
+
+        Raises:
+            DefinitionError: The name is no name, the rate cannot be kept, or it has been defined differently.
+        """
+        frame = sys._getframe(1)
+        rate = define_rate(name, limit, per, SourceLine(frame.f_code.co_filename, frame.f_lineno))
+        merge_rates(self._rates, {rate.name: rate})
+
     def include(self, other: Pipeline) -> None:
-        """Add the assets and pools that another pipeline has now; an asset that is here already stays once.
+        """Add the assets, pools and rates that another pipeline has now; an asset that is here already stays once.
 
         Raises:
             DuplicateAsset: Another asset here has the name of one there.
-            DefinitionError: `other` is no pipeline, or has a pool of another size than the one here of its name.
+            DefinitionError: `other` is no pipeline, or has a pool or a rate of the name of one here, but
+                another one.
         """
         if not isinstance(other, Pipeline):
             raise DefinitionError(f"include() takes a Pipeline, not {type(other).__name__}.")
         pools = dict(self._pools)
         merge_pools(pools, other._pools)
+        rates = dict(self._rates)
+        merge_rates(rates, other._rates)
         self._add(other._assets.values())
-        self._pools = pools
+        self._pools, self._rates = pools, rates
         if not any(pipeline is self for pipeline in other._included_in):
             other._included_in.append(self)
 
@@ -208,6 +235,11 @@ class Pipeline:
     def pools(self) -> Mapping[str, DefinedPool]:
         """The pools by name; a read-only view."""
         return MappingProxyType(self._pools)
+
+    @property
+    def rates(self) -> Mapping[str, DefinedRate]:
+        """The rates by name; a read-only view."""
+        return MappingProxyType(self._rates)
 
     @property
     def graph(self) -> AssetGraph:
@@ -237,7 +269,7 @@ class Pipeline:
         return f"Pipeline({self.name!r}, {len(self._assets)} assets)"
 
     def _define(self, function: Callable[..., Any], options: Options, frame: FrameType) -> Asset[..., Any]:
-        asset = define_asset(function, options, frame, self._pools)
+        asset = define_asset(function, options, frame, self._pools, self._rates)
         self._take(asset, frame)
         return asset
 

@@ -8,6 +8,7 @@ from flowstone.assets.dynamic_partitions import DynamicPartitions
 from flowstone.assets.graph import AssetGraph
 from flowstone.assets.multi_partitions import MultiPartitions
 from flowstone.assets.pool import merge_pools
+from flowstone.assets.rate import merge_rates
 from flowstone.frozen import frozen
 
 if TYPE_CHECKING:
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from flowstone.assets.partition_set import PartitionSet
     from flowstone.assets.pipeline import Pipeline
     from flowstone.assets.pool import DefinedPool
+    from flowstone.assets.rate import DefinedRate
 
 __all__ = ["Snapshot"]
 
@@ -30,6 +32,7 @@ class Snapshot:
         dynamic: Names of the dynamic partition sets that its assets use.
         names: Names of the pipelines, each once.
         pools: Their pools, each with its slots.
+        rates: Their rates, each with its turns and the seconds these are for.
     """
 
     graph: AssetGraph
@@ -37,6 +40,7 @@ class Snapshot:
     dynamic: tuple[str, ...]
     names: tuple[str, ...] = ()
     pools: tuple[tuple[str, int], ...] = ()
+    rates: tuple[tuple[str, int, float], ...] = ()
 
     @classmethod
     def of(cls, pipelines: Sequence[Pipeline]) -> Snapshot:
@@ -46,10 +50,13 @@ class Snapshot:
         sets = (asset.partitions for asset in graph.assets.values())
         dynamic = dict.fromkeys(name for keys in sets for name in _dynamic_names(keys))
         pools: dict[str, DefinedPool] = {}
+        rates: dict[str, DefinedRate] = {}
         for pipeline in pipelines:
             merge_pools(pools, pipeline.pools)
+            merge_rates(rates, pipeline.rates)
+        periods = tuple((rate.name, rate.limit, rate.per) for rate in rates.values())
         slots = tuple((name, pool.slots) for name, pool in pools.items())
-        return cls(graph, names, tuple(dynamic), tuple(dict.fromkeys(names.values())), slots)
+        return cls(graph, names, tuple(dynamic), tuple(dict.fromkeys(names.values())), slots, periods)
 
 
 def _dynamic_names(keys: PartitionSet[Any] | None) -> Iterator[str]:

@@ -45,8 +45,9 @@ def context_of(
     random: Random,
 ) -> RuntimeContext:
     """The services of a runtime that is being entered, on the event loop that runs."""
-    admission = Admission(settings.max_concurrency)
+    admission = Admission(settings.max_concurrency, clock)
     admission.pools.define(snapshot.pools)
+    admission.rates.define(snapshot.rates)
     return RuntimeContext(
         affinity=LoopAffinity(asyncio.get_running_loop()),
         node=f"{socket.gethostname()}-{os.getpid()}-{random.getrandbits(32):08x}",

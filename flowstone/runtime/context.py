@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from flowstone.errors import IOManagerError, ResourceUnavailable
 from flowstone.runs.events import StepSucceeded
@@ -11,6 +12,7 @@ from flowstone.runtime.services.failure_log import FAILURES
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+    from contextlib import AbstractAsyncContextManager
     from random import Random
     from typing import Any
 
@@ -35,6 +37,15 @@ if TYPE_CHECKING:
     from flowstone.threads import Threads
 
 __all__ = ["RuntimeContext"]
+
+
+class TurnTaker(Protocol):
+    """An attempt whose function waits for a turn of a rate."""
+
+    priority: int
+
+    @property
+    def name(self) -> str: ...
 
 
 @dataclass(slots=True)
@@ -84,6 +95,7 @@ class RuntimeContext:
         Which pipeline an asset belongs to stays known of those that are gone: a run of one may just be beginning.
         """
         self.admission.pools.define(snapshot.pools)
+        self.admission.rates.define(snapshot.rates)
         self.snapshot = replace(snapshot, pipelines={**self.snapshot.pipelines, **snapshot.pipelines})
 
     async def record(self, event: Event, epoch: int, payload: bytes | None = None) -> None:
@@ -118,6 +130,23 @@ class RuntimeContext:
             for event in events:
                 if type(event) in FAILURES:
                     self.failures.tell(event)
+
+    def turn(self, attempt: TurnTaker, name: str) -> AbstractAsyncContextManager[None]:
+        """A turn of a rate, for the function of an attempt.
+
+        Raises:
+            ValueError: There is no such rate, or the function does not run on the runtime's loop.
+        """
+        try:
+            on_loop = asyncio.get_running_loop() is self.affinity.loop
+        except RuntimeError:
+            on_loop = False
+        if not on_loop:
+            raise ValueError(
+                f"{attempt.name} does not run on the runtime's loop, where context.limit({name!r:.100}) waits: "
+                f"make the function async, or keep to the rate as a whole, with @pipeline.asset(rate=…)."
+            )
+        return self.admission.rates.turn(name, attempt.priority)
 
     def io_manager(self, name: str) -> IOManagerActor:
         """The IO manager of that name.

@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from flowstone.runtime.services.admission import Admission, AdmissionStatistics
+from flowstone.testing.clock import VirtualClock
 
 
 class Item:
@@ -20,13 +21,15 @@ class Item:
         self.pools = ()
         self.pooled = False
         self.priority = 0
+        self.rate = None
+        self.rated = False
 
 
 class Line:
     """An admission and who was let in, in order."""
 
     def __init__(self, limit):
-        self.admission = Admission(limit)
+        self.admission = Admission(limit, VirtualClock())
         self.items = {}
         self.started = []
         self.unwilling = set()
@@ -120,7 +123,7 @@ class AnyOrder(RuleBasedStateMachine):
 
     def __init__(self):
         super().__init__()
-        self.admission = Admission(3)
+        self.admission = Admission(3, VirtualClock())
         self.inside = []
         self.waiting = []
 

@@ -20,7 +20,7 @@ import sys
 import threading
 from contextlib import suppress
 from multiprocessing import spawn
-from typing import TYPE_CHECKING, Any, BinaryIO, TypeAlias
+from typing import TYPE_CHECKING, Any, BinaryIO, NoReturn, TypeAlias
 
 from flowstone.assets.asset import Asset
 from flowstone.assets.context import Context
@@ -285,8 +285,16 @@ def _call_of(
         lambda fraction, message: reply(pickle.dumps(Progressed(fraction, message))),
         answers,
         lambda: _Notes(reply, requests),
+        _refuse_turn,
     )
     return function, {**request.arguments, parameter: context}, context
+
+
+def _refuse_turn(name: str) -> NoReturn:
+    raise ValueError(
+        f"context.limit({name!r:.100}) waits on the runtime's loop, in another process: keep to the rate as "
+        f"a whole, with @pipeline.asset(rate=…), or let the asset run in the loop."
+    )
 
 
 def _find(place: Place) -> Callable[..., Any]:

@@ -93,8 +93,8 @@ class Attempt:
         config: All fields of the config that its function takes, as JSON, or None.
         progress: The fraction and the message that its function gave last.
         admitted: Whether it counts against `max_concurrency`: not while it waits for runs of its own.
-        pools: The slots of pools it takes while it runs.
-        pooled: Whether it holds them.
+        pools, pooled: The slots of pools it takes while it runs, and whether it holds them.
+        rate, rated: The rate it keeps to when it starts, and whether it has its turn and has not started.
         priority: That of its run.
         thread: The call of its function, if that is synchronous and under way.
         slot_waiters: Those of its tasks that wait until it holds a slot again (nesting.py).
@@ -109,7 +109,8 @@ class Attempt:
     caught: BaseException | None = None
     admitted = False
     pools: tuple[tuple[str, int], ...] = ()
-    pooled = False
+    rate: str | None = None
+    pooled = rated = False
     priority = 0
     awaits: tuple[str, ...] = ()
     slot_waiters: tuple[asyncio.Future[None], ...] = ()
@@ -150,8 +151,8 @@ class Attempt:
         self._ctx = ctx
         self._plan = plan
         self._failed_before = failed
-        if self.asset.pools:
-            self.pools = self.asset.pools
+        if self.asset.pools or self.asset.rate:
+            self.pools, self.rate = self.asset.pools, self.asset.rate
         if self.asset.config_parameter is not None:
             self.config = plan.configs[self.asset_name].record
 
@@ -346,6 +347,7 @@ class Attempt:
             self._progressed,
             answers,
             self._make_notes,
+            partial(self._ctx.turn, self),
         )
 
     def _make_notes(self) -> AttemptNotes:

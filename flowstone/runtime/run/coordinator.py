@@ -256,7 +256,7 @@ class RunCoordinator(Driver):
         if self._remote_steps is not None:
             self._remote_steps.close()
         for attempt in self._attempts.values():
-            if attempt.handle is None and (attempt.exclusive or attempt.pools):
+            if attempt.handle is None and (attempt.exclusive or attempt.pools or attempt.rate):
                 self._ctx.admission.withdraw(attempt)
 
     # Beginning ----------------------------------------------------------------------------------------------
@@ -435,7 +435,7 @@ class RunCoordinator(Driver):
             attempt.stop("cancelled")
         else:  # It waits for a slot and never began.
             del self._attempts[step]
-            if attempt.exclusive or attempt.pools:
+            if attempt.exclusive or attempt.pools or attempt.rate:
                 self._ctx.admission.withdraw(attempt)
             self._write([attempt.withdrawn()], [step])
 

@@ -32,7 +32,7 @@ class Launches:
         ctx: What the runtime offers.
         steps: Where they run.
         attempts: The attempts that are wanted, by step.
-        priority: The run's, for attempts that wait for a pool.
+        priority: The run's, for attempts that wait for a pool or a rate.
 
     Attributes:
         me: The coordinator's; nothing is begun for one that is not alive.
@@ -77,7 +77,7 @@ class Launches:
         self.me.ref.cast(NextTurn())
 
     def _apply(self, attempt: Attempt) -> None:
-        if attempt.pools:
+        if self._priority:
             attempt.priority = self._priority
         if attempt.needs_slot:
             self._ctx.admission.admit(attempt, self._launch)

@@ -53,7 +53,7 @@ class _Return:
     Several of its tasks may want that, and all have it once one of them has: it never waits for itself.
     """
 
-    __slots__ = ("admitted", "attempt", "exclusive", "pooled", "pools", "priority", "taken")
+    __slots__ = ("admitted", "attempt", "exclusive", "pooled", "pools", "priority", "rate", "rated", "taken")
 
     def __init__(self, attempt: Attempt) -> None:
         self.admitted = False
@@ -61,6 +61,8 @@ class _Return:
         self.exclusive = attempt.exclusive
         self.pools: tuple[tuple[str, int], ...] = ()  # It has kept those.
         self.pooled = False
+        self.rate: str | None = None  # It has begun.
+        self.rated = False
         self.priority = 0
         self.taken: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 

@@ -128,7 +128,7 @@ class Scatter(Attempt):
                 item.stop("shutdown" if self.stopping == "shutdown" else "cancelled")
             else:
                 del self._live[item.position]
-                if item.exclusive or item.pools:
+                if item.exclusive or item.pools or item.rate:
                     self._ctx.admission.withdraw(item)
         self._wake()
 
@@ -160,7 +160,7 @@ class Scatter(Attempt):
     async def _drive(self) -> Failure | None:
         """Run the window to its end; why the step fails, if it does."""
         names = ("asset_name", "partition", "key", "asset", "version", "io", "run_id", "epoch", "step")
-        own = ("pools", "priority", "_ctx", "_plan")
+        own = ("pools", "rate", "priority", "_ctx", "_plan")
         self.template = {name: getattr(self, name) for name in (*names, *own)}
         self.template["on_over"] = self._item_over
         self._driving = True

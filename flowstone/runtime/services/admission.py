@@ -6,7 +6,8 @@ starts until it is done. It waits its turn like every other one, and those behin
 past, there might always be one that runs.
 
 It may need slots of *pools* as well (pools.py). Those come first and the slot last, so that a step that waits for a
-pool takes nothing from others meanwhile.
+pool takes nothing from others meanwhile. Between the two comes its turn of a *rate* (rates.py), which it has used
+when it starts: were that before the slot, those that wait for slots would start together.
 """
 
 from __future__ import annotations
@@ -17,9 +18,12 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from flowstone.frozen import frozen
 from flowstone.runtime.services.pools import Pools, PoolUser
+from flowstone.runtime.services.rates import Rates
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from flowstone.actors import Clock
 
 __all__ = ["Admission", "AdmissionStatistics", "Applicant"]
 
@@ -28,10 +32,14 @@ class Applicant(PoolUser, Protocol):
     """What is to be admitted.
 
     Attributes:
+        rate: The name of the rate it keeps to when it starts, or None.
+        rated: Whether it has its turn and has not started; set by `Admission` alone.
         exclusive: Whether it needs to be the only one that is admitted.
         admitted: Whether it holds what it needs; set by `Admission` alone.
     """
 
+    rate: str | None
+    rated: bool
     exclusive: bool
     admitted: bool
 
@@ -56,13 +64,16 @@ class Admission:
 
     Args:
         limit: How many may be admitted at a time.
+        clock: The clock of the rates.
 
     Attributes:
         pools: The pools of the runtime.
+        rates: Its rates.
     """
 
-    def __init__(self, limit: int) -> None:
+    def __init__(self, limit: int, clock: Clock) -> None:
         self.limit = limit
+        self.rates = Rates(clock)
         self.pools = Pools()
         self._taken = 0
         self._exclusive = False  # Who holds the one slot that is taken runs exclusively.
@@ -78,6 +89,10 @@ class Admission:
         if applicant.pools and not applicant.pooled:
             self.pools.ask(applicant, partial(self.admit, applicant, start))
             return
+        if applicant.rate is not None and not applicant.rated:
+            again = partial(self._have_turn, applicant, start)
+            self.rates.ask(applicant.rate, applicant, applicant.priority, again)
+            return
         if self._taken < self.limit and not (applicant.exclusive or self._waiting or self._exclusive):
             self._taken += 1
             applicant.admitted = True
@@ -86,6 +101,19 @@ class Admission:
         else:
             self._waiting.append((start, applicant))
             self._serve()
+
+    def _have_turn(self, applicant: SomeApplicant, start: Callable[[SomeApplicant], bool]) -> None:
+        applicant.rated = True
+        self.admit(applicant, partial(self._start_in_turn, start))
+
+    def _start_in_turn(self, start: Callable[[SomeApplicant], bool], applicant: SomeApplicant) -> bool:
+        assert applicant.rate is not None
+        applicant.rated = False
+        if start(applicant):
+            self.rates.started(applicant.rate, applicant)
+            return True
+        self.rates.withdraw(applicant.rate, applicant)
+        return False
 
     def leave(self, applicant: Applicant) -> None:
         """Give back what it holds, if it holds anything; that goes to whoever waits longest."""
@@ -112,6 +140,9 @@ class Admission:
         """It does not wait any more. Without this it keeps its place, and may keep the others from theirs."""
         if applicant.pools:
             self.pools.withdraw(applicant)
+        if applicant.rate is not None and not applicant.admitted:
+            applicant.rated = False
+            self.rates.withdraw(applicant.rate, applicant)
         kept = [waiting for waiting in self._waiting if waiting[1] is not applicant]
         if len(kept) < len(self._waiting):
             self._waiting = deque(kept)
