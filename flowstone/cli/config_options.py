@@ -81,7 +81,7 @@ def _fitting(
 def _json_or_text(text: str) -> Any:
     try:
         return json.loads(text)
-    except ValueError:
+    except (ValueError, RecursionError):
         return text
 
 
@@ -99,7 +99,7 @@ def _file(name: str) -> dict[str, Any]:
         found = json.loads(Path(name).read_text("utf-8"))
     except OSError as error:
         raise CommandError(f"--config {name!r} cannot be read: {error.strerror or error}.", remedy) from None
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise CommandError(f"--config {name!r} is not valid JSON: {error}.", remedy) from None
     if not isinstance(found, dict):
         raise CommandError(f"--config {name!r} holds no JSON object.", remedy)

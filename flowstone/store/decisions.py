@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from flowstone.store.protocol import Store
     from flowstone.store.waits import Answered
 
-__all__ = ["approval_of", "approvals", "decide", "send_signal"]
+__all__ = ["approval_of", "approval_wait", "approvals", "decide", "send_signal"]
 
 _WAITS: Final[dict[str, WaitStatus]] = {
     "pending": "open",
@@ -59,6 +59,13 @@ async def approvals(
         )
     statuses = () if status is None else (_WAITS[status],)
     return [approval_of(wait) for wait in await store.waits.approvals(statuses, asset=asset, limit=limit)]
+
+
+async def approval_wait(store: Store, id: str) -> Wait | None:  # noqa: A002 - the public word
+    """The wait of an approval, or None; some databases refuse a text that is no id instead of not finding it."""
+    given: object = id
+    known = isinstance(given, str) and _ID.match(given)
+    return await store.waits.approval(id) if known else None
 
 
 def approval_of(wait: Wait) -> Approval:
@@ -93,10 +100,7 @@ async def decide(
         "reason": None if reason is None else _text("reason", reason),
         "data": exact_json(data, "The data of a decision"),
     }
-    given: object = id
-    # Some databases refuse a text that is no id instead of not finding it.
-    known = isinstance(given, str) and _ID.match(given)
-    wait = await store.waits.approval(id) if known else None
+    wait = await approval_wait(store, id)
     if wait is None:
         raise ApprovalNotFound(
             f"There is no approval {id!r:.100}: it was mistyped, or removed by retention with its run."

@@ -75,6 +75,11 @@ def test_approvals_are_listed_and_decided(cli):
         (["signal", "nothing", "{}"], "No step handed out this token"),
         (["signal", "nothing", "{"], "is no JSON"),
         (["approve", "x", "--by", "ada", "--data", "{"], "is no JSON"),
+        (["signal", "nothing", "[" * 3_000], "error: JSON is no JSON"),
+        (["approve", "x", "--by", "ada", "--data", "[" * 3_000], "error: --data is no JSON"),
+        (["signal", "nothing", "NaN"], "error: The payload of a signal cannot be kept"),
+        (["approve", "x", "--by", "ada", "--data", "NaN"], "error: The data of a decision cannot be kept"),
+        (["approve", "\udcff", "--by", "ada"], "There is no approval"),
     ],
 )
 @pytest.mark.usefixtures("waiting")

@@ -138,7 +138,7 @@ async def _decide(
     url: str, beginning: str, by: str, reason: str | None, data: Any, *, approving: bool
 ) -> Approval:
     async with written(url) as store:
-        known = await store.waits.approval(beginning)
+        known = await decisions.approval_wait(store, beginning)
         if known is None and beginning:
             pending = await decisions.approvals(store, limit=10_000)
             ids = [one.id for one in pending if one.id.startswith(beginning)]
@@ -157,19 +157,23 @@ async def _decide(
                 "`flowstone approvals` lists those that are pending.",
             ) from None
         except ValueError as error:
-            raise CommandError(f"--{error}") from None
+            words = str(error)
+            raise CommandError(words if words.startswith("The ") else f"--{words}") from None
         return decisions.approval_of(answered.wait)
 
 
 async def _send(url: str, token: str, payload: Any) -> Any:
     async with written(url) as store:
-        return (await decisions.send_signal(store, token, payload, now=datetime.now(UTC))).wait
+        try:
+            return (await decisions.send_signal(store, token, payload, now=datetime.now(UTC))).wait
+        except ValueError as error:
+            raise CommandError(str(error)) from None
 
 
 def _parsed(what: str, text: str) -> Any:
     try:
         return json_format.loads(text)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise CommandError(
             f"{what} is no JSON: {error}.", "Write a text as '\"text\"', and nothing as null."
         ) from None
