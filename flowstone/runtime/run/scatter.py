@@ -93,7 +93,7 @@ class Scatter(Attempt):
         self._read = False  # Whether the source is at its end.
         self._filling = False
         self._failure: Failure | None = None  # Why the step fails.
-        self._first_failures: list[str] = []
+        self._first_failures: list[tuple[int, str]] = []  # Position, and what to say.
         self._succeeded = self._failed_items = 0
         self._waker: asyncio.Future[None] | None = None
         self._table = ItemTable()
@@ -388,7 +388,8 @@ class Scatter(Attempt):
         if len(self._first_failures) < _TOLD:
             named = f"{position:,}" if key is None else f"{key!r:.100}"
             place = f" ({failure.where})" if failure.where else ""
-            self._first_failures.append(f"item {named}: {failure.message.partition(chr(10))[0]:.300}{place}")
+            words = f"item {named}: {failure.message.partition(chr(10))[0]:.300}{place}"
+            self._first_failures.append((position, words))
 
     def _retry(self, unit: Unit, number: int) -> None:
         self._retrying -= 1
@@ -410,7 +411,7 @@ class Scatter(Attempt):
             return  # The share is that of all items, and nobody knows yet how many there are.
         among = f"{failed:,} of {self._units.position if total is None else total:,} items failed"
         allowed = "" if not each.tolerate else f", more than tolerate={each.tolerate!r} allows"
-        told = "; ".join(self._first_failures)
+        told = "; ".join(words for _, words in sorted(self._first_failures))
         more = (
             f"; and {failed - len(self._first_failures):,} more" if failed > len(self._first_failures) else ""
         )

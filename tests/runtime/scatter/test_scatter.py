@@ -189,6 +189,22 @@ async def test_one_more_fails_the_step_at_once_and_its_failure_names_the_first_o
     assert max(called) == (1 if tolerate == 0 else 2)
 
 
+async def test_a_failure_names_items_in_their_order_whichever_failed_first():
+    """Threads end in any order, and the same run is to say the same."""
+    later = asyncio.Event()
+
+    async def page(files):
+        if files == 0:
+            await later.wait()
+        later.set()
+        raise ValueError(f"no {files}")
+
+    with pytest.raises(RunFailed) as raised:
+        await result_of(scattering([0, 1], page, Each("files", tolerate=1)))
+    message = raised.value.failures[0].failure.message
+    assert message.index("item 0: ValueError: no 0") < message.index("item 1: ValueError: no 1")
+
+
 async def test_every_item_is_retried_on_its_own():
     """Those that succeeded are not attempted again."""
     attempts = []
