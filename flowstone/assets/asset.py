@@ -140,6 +140,7 @@ class Asset(Generic[P, R_co]):
         value: The value of a constant.
         each: How it goes through the items of an upstream asset, if it does.
         rate: The rate it keeps to when it starts, or None.
+        routes_to: The assets of which it chooses, if it is a route.
         pools: The slots it takes while it runs: names of pools, in order, and numbers.
         is_reader: Whether its function is a generator: its value is what that yields.
     """
@@ -166,6 +167,7 @@ class Asset(Generic[P, R_co]):
     is_constant: bool = False
     value: Any = None
     each: Each | None = None
+    routes_to: tuple[str, ...] = ()
     pools: tuple[tuple[str, int], ...] = ()
     is_reader: bool = False
     rate: str | None = None

@@ -60,6 +60,7 @@ class Options(NamedTuple):
     each: Any = None
     pool: Any = None
     rate: Any = None
+    to: Any = None
 
 
 _NO_OPTIONS = Options()[1:]
@@ -117,6 +118,7 @@ def define_asset(
         return_type=signature.return_type,
         each=each,
         rate=None if options.rate is None else rate_asked(options.rate, rates, where),
+        routes_to=() if options.to is None else _branches(options.to, where),
         pools=() if options.pool is None else slots_asked(options.pool, pools, where),
         is_reader=_is_reader(generator, options, where),
     )
@@ -320,6 +322,17 @@ def _each(given: Any, parameters: tuple[Dependency, ...], where: Site) -> Each |
             f"remove it."
         )
     return each
+
+
+def _branches(to: Any, where: Site) -> tuple[str, ...]:
+    """The names of the assets of which a route chooses."""
+    names = [
+        entry.name if isinstance(entry, Asset) else entry
+        for entry in _listed(to, "to", "the name of an asset", where)
+    ]
+    if not names or not all(isinstance(name, str) for name in names):
+        raise DefinitionError(f"{where}: to={to!r:.100} takes the names of the assets of which it chooses.")
+    return tuple(dict.fromkeys(names))
 
 
 def _tags(tags: Any, where: Site) -> Mapping[str, str]:

@@ -11,11 +11,12 @@ from __future__ import annotations
 
 import inspect
 from collections import deque
+from dataclasses import replace
 from heapq import heapify, heappop, heappush
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
-from flowstone.assets.asset import Asset
+from flowstone.assets.asset import Asset, Dependency
 from flowstone.assets.drawing import to_ascii, to_dot, to_mermaid
 from flowstone.assets.mapping_rules import default_mapping
 from flowstone.assets.partition_mapping import NoPartition, SameKey
@@ -35,7 +36,6 @@ from flowstone.errors import (
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
-    from flowstone.assets.asset import Dependency
     from flowstone.assets.partition_mapping import PartitionMapping
 
 __all__ = ["AssetGraph", "merge"]
@@ -113,6 +113,9 @@ class AssetGraph:
         self._assets: dict[str, AnyAsset] = {}
         merge(self._assets, assets)
         self.assets = MappingProxyType(self._assets)
+        for route in [asset for asset in self._assets.values() if asset.routes_to]:
+            for name in route.routes_to:
+                self._assets[name] = _chosen_by(route, name, self._assets)
         self._dependents = self._linked()
         self._order = self._sorted()
         self._rank = {name: rank for rank, name in enumerate(self._order)}
@@ -355,6 +358,28 @@ class AssetGraph:
 
 
 _SAME_KEY = SameKey()
+
+
+def _chosen_by(route: AnyAsset, name: str, assets: Mapping[str, AnyAsset]) -> AnyAsset:
+    """An asset of a route as it is in the graph: it depends on being chosen."""
+    branch = assets.get(name)
+    if branch is None:
+        hint = (
+            did_you_mean(name, (each for each in assets if each != route.name)) or " Define it, or remove it."
+        )
+        raise UnknownDependency(
+            f"The route {route.name!r} ({route.source}) leads to {name!r}, but there is no such asset.{hint}"
+        )
+    if branch.is_constant or any(each.asset == route.name and each.parameter for each in branch.dependencies):
+        why = "is always there" if branch.is_constant else "takes its value, which only says who is chosen"
+        raise DefinitionError(
+            f"The route {route.name!r} ({route.source}) leads to {name!r} ({branch.source}), which {why}: let what "
+            f"the branch works with be an asset of its own, of which both take the value."
+        )
+    others = [each for each in branch.dependencies if each.asset != route.name]
+    chosen = replace(branch, dependencies=(*others, Dependency(route.name, None, takes="choice")))
+    chosen.__dict__.update({"pipeline": branch.__dict__["pipeline"]} if "pipeline" in branch.__dict__ else {})
+    return chosen
 
 
 def _needs_itself(asset: AnyAsset) -> CycleError:

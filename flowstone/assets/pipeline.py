@@ -1,4 +1,11 @@
-"""A pipeline: a named collection of assets, and the decorator that fills it."""
+"""A pipeline: a named collection of assets, and the decorator that fills it.
+
+Map of this file
+    asset, route, value     what defines an asset
+    pool, rate              what limits how many run, and how often
+    include, graph          pipelines together, and the checked whole
+    _define ... _add        a definition taken in, or put in place of what a notebook's cell has defined
+"""
 
 from __future__ import annotations
 
@@ -152,6 +159,43 @@ class Pipeline:
         if function is not None:
             return self._define(function, options, sys._getframe(1))
         return lambda decorated: self._define(decorated, options, sys._getframe(1))
+
+    def route(
+        self,
+        /,
+        *,
+        to: Iterable[str | Asset[..., Any]],
+        name: str | None = None,
+        partitions: PartitionSet[Any] | None = None,
+        mappings: Mapping[str, PartitionMapping] | None = None,
+        retry: Retry | None = None,
+        timeout: float | None = None,
+        run_in: RunIn | None = None,
+        **options: Any,
+    ) -> Callable[[Callable[P, R]], Asset[P, R]]:
+        """Define a route: an asset whose function chooses which of some assets run.
+
+        The function returns the name of one of them, a list of names, or None. Those that are not chosen are
+        skipped by choice. Each of the assets comes after the route, and needs to be chosen for the same partition.
+        The choice is made once in a run for each partition, and recorded with the value.
+
+        Args:
+            to: The assets of which it chooses.
+            name: As for `asset`.
+            partitions: As for `asset`.
+            mappings: As for `asset`.
+            retry: As for `asset`.
+            timeout: As for `asset`.
+            run_in: As for `asset`.
+            options: Any other option of `asset`, but `each`.
+
+        Raises:
+            DefinitionError: The definition cannot work; the message names the asset and its line.
+        """
+        options |= {"name": name, "partitions": partitions, "mappings": mappings, "retry": retry, "to": to}
+        given: Any = Options(timeout=timeout, run_in=run_in, **options)
+        define: Any = lambda decorated: self._define(decorated, given, sys._getframe(1))  # noqa: E731 - its frame counts
+        return define  # type: ignore[no-any-return] # as the overloads of `asset` say
 
     def value(
         self, name: str, value: R, *, description: str | None = None, tags: Mapping[str, str] | None = None

@@ -7,9 +7,8 @@ Map of this file
     "Commands"                          what is to be done now
 
 Which steps are looked at, and what they wait for, is the window's matter (`window.py`); how often they were
-attempted, that of `attempts.py`; what upstream steps without a value mean, that of `choices.py`; what is recorded
-or looked up for many at once, that of `batches.py`. Here is decided what becomes of each; `starts.py` says which
-ready step starts next.
+attempted, that of `attempts.py`; who goes on without a value, that of `choices.py`; what is done for many at once,
+that of `batches.py`. Here is decided what becomes of each; `starts.py` says which ready step starts next.
 
 Invariants, stated by `tests/runs`: no step starts before its inputs are there, nor while it runs; at most
 `max_parallel` hold a slot; one that may have ended a process runs alone; terminal states absorb whatever comes

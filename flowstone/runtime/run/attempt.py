@@ -47,6 +47,7 @@ from flowstone.runtime.execution.guard import (
 )
 from flowstone.runtime.run.inputs import load_inputs, needs_of
 from flowstone.runtime.run.notes import AttemptNotes
+from flowstone.runtime.run.route import with_choice
 from flowstone.store.cluster import Notification
 from flowstone.store.json_safe import json_safe
 from flowstone.store.protocol import StaleWrite, StoreRefused
@@ -415,6 +416,8 @@ class Attempt:
     async def _keep(self, value: Any) -> StepSucceeded | Failure:
         """Store the value; the record of success names the object it became."""
         asset = self.asset
+        if asset.routes_to and isinstance(value := with_choice(asset, value), Failure):
+            return value
         value, version = self._unwrapped(value)
         try:
             stored = await self._ctx.io_manager(asset.io).store(
@@ -449,11 +452,9 @@ class Attempt:
         if self.stopping == "shutdown" and not isinstance(result, StepSucceeded | StepWaiting):
             return self.handed_over()
         assert result is not None
-        if not isinstance(result, Failure):
-            return result
-        if result.kind == "skip":
+        if isinstance(result, Failure) and result.kind == "skip":
             return endings.declined(self, self._ctx.clock.now(), result)
-        return self._failed(result)
+        return self._failed(result) if isinstance(result, Failure) else result
 
     def _failed(self, failure: Failure) -> StepFailed | StepRetried:
         # Attempts that went with a process, or were stopped with one, were not the asset's fault.

@@ -191,6 +191,7 @@ class _Recipe:
             and asset.config_parameter is None
             and not asset.requires
             and not asset.is_constant
+            and not asset.routes_to
             and all(each.takes != "outcome" for each in asset.dependencies)
         )
         self.constants = constants_of(run_plan.graph, asset)
