@@ -20,9 +20,11 @@ from flowstone.runs.commands import (
     StartStep,
     StepsNeeded,
 )
+from flowstone.runs.events import RunFinished
 from flowstone.runs.records import Status
 from flowstone.runs.state import RunState
 from tests.runs.plans import (
+    AT,
     HandPlan,
     cancel_requested,
     cancelled,
@@ -31,6 +33,7 @@ from tests.runs.plans import (
     reused,
     same,
     skipped,
+    started,
     succeeded,
 )
 from tests.runs.world import Resumed, World, make, plans
@@ -351,3 +354,77 @@ def test_replay_equals_live_and_goes_on_to_the_same_kind_of_end(
         resumed.move(*data.draw(st.sampled_from(moves)), data.draw)
     assert set(resumed.ended) == set(range(plan.total))
     assert resumed.state.held == 0
+
+
+def finished(status: Status) -> RunFinished:
+    return RunFinished(AT, "run", "a", status)
+
+
+def test_a_run_that_somebody_else_has_finished_is_not_cancelled_after_it() -> None:
+    """Live or replayed: its last event stands."""
+    plan = HandPlan({"a": 1})
+    live = make(plan)
+    live.begin()
+    assert live.apply(finished(Status.FAILED)) == []
+    assert live.apply(cancel_requested()) == []
+    assert not live.cancelling
+    replayed = make(plan)
+    replayed.replay(finished(Status.FAILED))
+    replayed.apply(cancel_requested())
+    assert not replayed.cancelling
+
+
+def test_replay_takes_no_second_end_of_a_step_and_none_of_a_step_it_does_not_have() -> None:
+    """Nothing is counted twice, and what an older plan had beside is passed over."""
+    plan = HandPlan({"a": 2})
+    state = make(plan)
+    state.replay(succeeded(plan, 0, 1))
+    state.replay(failed(plan, 0, 1))
+    state.replay(succeeded(HandPlan({"a": 2, "b": 1}), 2, 1))
+    assert (state.counts[Status.SUCCEEDED], state.counts[Status.FAILED]) == (1, 0)
+    assert state.begin() == [StartStep(1, 1)]
+
+
+def test_replay_keeps_no_number_of_a_step_that_has_ended() -> None:
+    """What is held does not grow with what is recorded."""
+    plan = HandPlan({"a": 1})
+    state = make(plan)
+    state.replay(started(plan, 0, 1))
+    state.replay(succeeded(plan, 0, 1))
+    assert (state.attempt_of(0), state._attempts.numbers) == (0, {})
+
+
+def test_a_step_between_two_attempts_is_replayed_as_one_that_waits() -> None:
+    """It is no running one."""
+    plan = HandPlan({"a": 1})
+    state = make(plan)
+    state.replay(started(plan, 0, 1))
+    state.replay(retried(plan, 0, 1))
+    assert (state.status_of(0), state.running) == (Status.WAITING, ())
+
+
+def test_what_is_held_is_what_is_looked_up_and_what_waits_for_its_next_attempt() -> None:
+    """One step each, whether it runs or waits."""
+    plan = HandPlan({"a": 1, "b": 1}, {}, {"b": "missing"})
+    state = make(plan)
+    state.begin()
+    assert state.held == 2
+    state.apply(retried(plan, 0, 1))
+    assert state.held == 2
+
+
+def test_one_step_begun_before_a_restart_spares_no_other_its_look_up() -> None:
+    """Only what has begun is known to be needed."""
+    plan = HandPlan({"a": 2}, {}, {"a": "missing"})
+    state = make(plan)
+    state.replay(started(plan, 0, 1))
+    state.replay(retried(plan, 0, 1))
+    assert state.begin() == [StartStep(0, 2, failed=1), CheckSteps((1,))]
+
+
+def test_a_run_with_a_failed_step_and_none_that_is_skipped_has_failed() -> None:
+    """Nothing stands downstream of it."""
+    plan = HandPlan({"a": 1})
+    state = make(plan)
+    state.begin()
+    assert state.apply(failed(plan, 0, 1)) == [FinishRun(Status.FAILED)]

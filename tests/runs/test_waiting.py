@@ -305,3 +305,12 @@ def test_all_that_can_be_done_is_done_before_a_run_is_parked(data, plan, max_par
         world.move(*data.draw(st.sampled_from(world.moves())), data.draw)
     assert set(world.ended) == set(range(plan.total))
     assert world.state.held == 0
+
+
+def test_a_wait_without_a_recorded_start_is_replayed_with_its_number():
+    """A step that was executed elsewhere may have told nothing before it waited."""
+    plan = HandPlan({"a": 1})
+    state = resumed(plan, waiting(plan, 0, 3))
+    assert state.attempt_of(0) == 3
+    state.begin()
+    assert state.apply(woken(plan, 0, 3)) == [StartStep(0, 4)]
