@@ -18,12 +18,14 @@ from flowstone import (
     Retry,
     RunCancelled,
     RunFailed,
+    Runtime,
     StaticPartitions,
     TokenExpired,
     TokenUnknown,
     TokenUsed,
 )
 from flowstone.assets.waiting import token_hash
+from flowstone.runtime.run import recovery
 
 
 class Desk:
@@ -249,6 +251,29 @@ async def test_an_approval_survives_a_restart(place):
     async with asyncio.timeout(30), place.runtime(desk.pipeline) as last:
         assert (await (await last.run(run.id)).wait()).status == "succeeded"
         assert desk.attempts == [1, 2]
+
+
+@pytest.mark.parametrize("worker", [True, False])
+async def test_an_answer_while_a_run_is_taken_up_again_is_not_lost(monkeypatch, background, worker):
+    """Whoever takes it up has not returned when it is parked for the second time, and answered."""
+    pipeline, taken_up = Pipeline("desk"), recovery.resume
+
+    @pipeline.asset
+    async def twice(context: Context) -> list[str]:
+        return [context.approval("first").by, context.approval("second").by]
+
+    async def resume(ctx, runs, record):
+        await taken_up(ctx, runs, record)
+        if (asked := {each.name: each.id for each in await pending(runtime)}).keys() == {"second"}:
+            await runtime.approve(asked["second"], by="grace")
+
+    monkeypatch.setattr(recovery, "resume", resume)
+    async with asyncio.timeout(10), Runtime(pipeline, worker=worker) as runtime:
+        waiting = background(runtime.materialize("twice"))
+        (first,) = await pending(runtime)
+        await runtime.approve(first.id, by="ada")
+        await waiting
+        assert await runtime.load("twice") == ["ada", "grace"]
 
 
 # Signals ----------------------------------------------------------------------------------------------------

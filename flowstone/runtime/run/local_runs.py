@@ -441,6 +441,8 @@ class LocalRuns:
             return
         if self.parked is not None:
             self.parked[run.record.id] = None
+        # Of a step that was woken while the run was being parked, somebody was told who has let go of the run.
+        self._ctx.notifications.heard(Notification("woken", run.record.id))
         for follower in run.take_followers() or ():
             self.follow_parked(run.record.id, follower)
 

@@ -123,8 +123,8 @@ class Recovery:
             ctx.learn(expired.woken, denied=True)
             self._woken.update(dict.fromkeys(event.run_id for event in expired.woken))
             for run_id in tuple(self._woken):
-                if await self._go_on(run_id):
-                    del self._woken[run_id]
+                if not await self._go_on(run_id):
+                    self._woken[run_id] = None
         except StoreUnavailable as error:
             ctx.alarms.set("store", f"it does not say which steps are to be woken: {error}")
             return _FIRST_PAUSE
@@ -134,6 +134,8 @@ class Recovery:
     async def _go_on(self, run_id: str) -> bool:
         """Go on with a run that was woken; False if that has to wait until its pipeline is there again."""
         alarm = f"run {run_id}"
+        # Before it is gone on with: it may be parked, and woken again, before that returns.
+        del self._woken[run_id]
         live = self._runs.live.get(run_id)
         if live is not None and not live.parked:
             self._ctx.alarms.clear(alarm, "it goes on")
