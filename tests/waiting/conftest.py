@@ -8,18 +8,12 @@ import pytest
 
 from flowstone import FileIO, MemoryIO, Runtime
 from flowstone.store.memory import MemoryStore
-from flowstone.store.postgres import PostgresStore
-from tests.postgres import make_template
 
 
 @pytest.fixture(scope="session")
-def template_database(postgres_server):
+def template_database(schema_template):
     """A database with the newest schema."""
-
-    async def fill(dsn: str) -> None:
-        await PostgresStore(dsn).migrate()
-
-    return make_template(postgres_server, "flowstone_waiting_template", fill)
+    return schema_template
 
 
 class Place:
