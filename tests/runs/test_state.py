@@ -389,8 +389,8 @@ def test_replay_keeps_no_number_of_a_step_that_has_ended() -> None:
     """What is held does not grow with what is recorded."""
     plan = HandPlan({"a": 1})
     state = make(plan)
-    state.replay(started(plan, 0, 1))
-    state.replay(succeeded(plan, 0, 1))
+    state.replay(started(plan, 0, 2))
+    state.replay(succeeded(plan, 0, 2))
     assert (state.attempt_of(0), state._attempts.numbers) == (0, {})
 
 
@@ -428,3 +428,10 @@ def test_a_run_with_a_failed_step_and_none_that_is_skipped_has_failed() -> None:
     state = make(plan)
     state.begin()
     assert state.apply(failed(plan, 0, 1)) == [FinishRun(Status.FAILED)]
+
+
+def test_nothing_is_ordered_before_the_run_begins() -> None:
+    """Not even the end of a run without steps: what happens until then is only taken in."""
+    state = make(HandPlan({}))
+    assert state.apply(cancel_requested()) == []
+    assert state.begin() == [FinishRun(Status.SUCCEEDED)]
