@@ -62,6 +62,7 @@ _OF_ITEMS: Final = object()
 """The value is made up of those that are kept of each item."""
 _SUCCEEDED: Final = ENDED[Status.SUCCEEDED]
 _FAILED: Final = ENDED[Status.FAILED]
+_SKIPPED: Final = ENDED[Status.SKIPPED]
 
 
 class Scatter(Attempt):
@@ -94,7 +95,7 @@ class Scatter(Attempt):
         self._filling = False
         self._failure: Failure | None = None  # Why the step fails.
         self._first_failures: list[tuple[int, str]] = []  # Position, and what to say.
-        self._succeeded = self._failed_items = 0
+        self._succeeded = self._failed_items = self._skipped_items = 0
         self._waker: asyncio.Future[None] | None = None
         self._table = ItemTable()
         self._done: bytes | bytearray = b""  # How items ended that an earlier attempt has recorded.
@@ -206,6 +207,7 @@ class Scatter(Attempt):
             self._done = await ctx.store.items.states(self.run_id, step)
         self._succeeded = self._done.count(_SUCCEEDED)
         self._failed_items = self._done.count(_FAILED)
+        self._skipped_items = self._done.count(_SKIPPED)
         if self._failed_items:
             for row in await ctx.store.items.rows(self.run_id, step, code=_FAILED, limit=_TOLD):
                 assert row.failure is not None
@@ -351,7 +353,7 @@ class Scatter(Attempt):
         elif type(end) is Failure and self.stopping is None and self._failure is None:
             delay = item.retry_delay(end)
             if delay is None:
-                self._note_failure(item, end)
+                self._note_without_value(item, end)
             else:
                 self._retrying += 1
                 self._ctx.clock.call_later(delay, partial(self._retry, item.unit, item.number + 1))
@@ -372,14 +374,18 @@ class Scatter(Attempt):
         assert table.values is not None
         table.values.put(position, value)
 
-    def _note_failure(self, item: ItemAttempt, failure: Failure) -> None:
-        self._failed_items += 1
-        row = ItemRow(item.position, _FAILED, item.number, item.unit.key, failure)
+    def _note_without_value(self, item: ItemAttempt, failure: Failure) -> None:
+        skipped = failure.kind == "skip"
+        row = ItemRow(item.position, _SKIPPED if skipped else _FAILED, item.number, item.unit.key, failure)
         if self._in_memory:
             self._table.record([row])
         else:
             self._rows.append(row)
             self._wake()
+        if skipped:
+            self._skipped_items += 1
+            return
+        self._failed_items += 1
         self._remember(item.position, item.unit.key, failure)
         self._check_tolerance()
 
@@ -434,7 +440,10 @@ class Scatter(Attempt):
 
     def _tell(self) -> None:
         """Say how far it has come, to whoever listens."""
-        done, total = self._succeeded + self._failed_items, self._units.total
+        failed, skipped, total = self._failed_items, self._skipped_items, self._units.total
+        done = self._succeeded + failed + skipped
         if total and self._ctx.stream.heard:
-            failed = f", {self._failed_items:,} failed" if self._failed_items else ""
-            self._progressed(done / total, f"{done:,} of {total:,} items{failed}")
+            others = (f", {failed:,} failed" if failed else "") + (
+                f", {skipped:,} skipped" if skipped else ""
+            )
+            self._progressed(done / total, f"{done:,} of {total:,} items{others}")

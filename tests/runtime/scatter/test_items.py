@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from flowstone import Each, Pipeline, Retry, RunFailed, RunNotFound, Runtime
+from flowstone import Each, Pipeline, Retry, RunFailed, RunNotFound, Runtime, Skip
 from tests.runtime.doubles import Gate
 from tests.runtime.scatter.resumed import pipeline_of
 
@@ -112,6 +112,37 @@ async def test_items_of_a_step_that_failed_are_listed(kept):
             await runtime.materialize_all("page")
         items = await runtime.items(raised.value.result.run_id, "page")
         assert [str(item.status) for item in items] == ["succeeded", "failed"]
+
+
+@pytest.mark.parametrize("run_in", ["loop", "thread"])
+async def test_an_item_may_choose_to_be_skipped(kept, run_in):
+    """It is left out of the value, is not attempted again, and is no failure that has to be tolerated."""
+    calls = []
+
+    def page(files):
+        calls.append(files)
+        if files % 2:
+            raise Skip(f"{files} is odd")
+        return files
+
+    async def page_on_loop(files):
+        return page(files)
+
+    pipeline = pipeline_with(
+        page if run_in == "thread" else page_on_loop, list(range(6)), retry=Retry(attempts=3, on=Skip)
+    )
+    async with asyncio.timeout(30), Runtime(pipeline, **kept) as runtime:
+        result = await runtime.materialize_all("page")
+        assert result.status == "succeeded"
+        assert await runtime.load("page") == [0, 2, 4]
+        skipped = await runtime.items(result.run_id, "page", status="skipped")
+        assert [(item.position, item.status, item.attempt) for item in skipped] == [
+            (1, "skipped", 1),
+            (3, "skipped", 1),
+            (5, "skipped", 1),
+        ]
+        assert skipped[0].failure.message == "1 is odd"
+        assert sorted(calls) == [0, 1, 2, 3, 4, 5]
 
 
 async def test_a_partition_has_items_of_its_own(kept):
