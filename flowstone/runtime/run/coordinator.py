@@ -41,7 +41,6 @@ from flowstone.runs.endings import PlannedStep
 from flowstone.runs.events import (
     RunCancelRequested,
     RunFinished,
-    RunStarted,
     StepCancelled,
     StepFailed,
     StepSkipped,
@@ -67,6 +66,7 @@ from flowstone.runtime.run.messages import (
 from flowstone.runtime.run.parking import Parking
 from flowstone.runtime.run.replay import replay, seconds_spent
 from flowstone.runtime.run.reuse import find_reusable, known_to_be_needed
+from flowstone.runtime.run.start_record import StartRecord
 from flowstone.store.protocol import StaleWrite
 
 if TYPE_CHECKING:
@@ -122,8 +122,7 @@ class RunCoordinator(Driver):
         self._remote_steps: RemoteSteps | None = None
         self._kept: dict[int, StepLease] = {}
         self._attempt = attempt_maker(ctx, run.plan, steps)
-        self._looking = 0  # Look-ups of current values under way.
-        self._start_to_record: RunStarted | None = None
+        self._start_record = StartRecord(ctx, run)
         self._me: Me | EarlyMe
         self._early: EarlyMe | None = None  # If it has been begun before it is started.
 
@@ -149,7 +148,7 @@ class RunCoordinator(Driver):
                 if error is not None:
                     raise error
             case Checked(reused, needed):
-                self._looked()
+                self._start_record.looked(self._beside)
                 for step, event in reused:
                     self._obey(self._state.apply(event, step))
                 self._obey(self._state.apply(StepsNeeded(needed)))
@@ -272,7 +271,7 @@ class RunCoordinator(Driver):
         self._epoch = run.record.epoch
         self._remote_steps = self._make_remote_steps()
         request = run.record.request
-        await self._say_started()
+        await self._start_record.make(self._epoch, self._beside)
         if request.timeout is not None:
             run.driven_from = self._me.clock.monotonic() - spent
             self._me.clock.call_later(max(0.0, request.timeout - spent), self._time_out)
@@ -291,39 +290,9 @@ class RunCoordinator(Driver):
             return
         orders = self._state.begin(self._kept)
         if not any(type(order) is CheckSteps for order in orders):
-            self._record_start()
+            self._start_record.write(self._beside)
         self._obey(orders)
         self._look_for_woken()
-
-    async def _say_started(self) -> None:
-        run, ctx = self._run, self._ctx
-        # Steps of a former plan are counted as well, so they are part of the total.
-        total = run.plan.total + run.former
-        started = RunStarted(ctx.clock.now(), run.record.id, run.record.request.asset, total)
-        if ctx.store.cluster is None:
-            await ctx.record(started, self._epoch)
-            return
-        self._start_to_record = started
-        if run.record.status is Status.QUEUED:
-            self._record_start()
-
-    def _record_start(self) -> None:
-        """Record that this node has begun with the run, if that is not done yet.
-
-        It tells whoever takes the run over that the run may only have waited here. So a run that was begun before
-        says it when its first look-ups have ended, and if those are what ends its nodes, it is found out.
-
-        A database keeps what is written of a run in order: the first attempts' starts may go with it in one
-        transaction, instead of one after it.
-        """
-        started, self._start_to_record = self._start_to_record, None
-        if started is not None:
-            self._beside("record the start", self._ctx.record(started, self._epoch), lambda _: None)
-
-    def _looked(self) -> None:
-        self._looking -= 1
-        if not self._looking:
-            self._record_start()
 
     def _make_remote_steps(self) -> RemoteSteps | None:
         """Only backfills spread: other runs are over before another node has heard of them."""
@@ -374,7 +343,7 @@ class RunCoordinator(Driver):
             self._needed += needed
             steps = tuple(set(steps).difference(needed))
         if steps:
-            self._looking += 1
+            self._start_record.looking()
             self._beside("look up current values", self._check(tuple(sorted(steps))), self._me.ref.cast)
 
     def _skipped(self, step: int, cause: int) -> StepSkipped:
@@ -522,7 +491,7 @@ class RunCoordinator(Driver):
     # Ending -------------------------------------------------------------------------------------------------
 
     def _record_cancel(self) -> RunCancelRequested:
-        self._record_start()
+        self._start_record.write(self._beside)
         run = self._run
         event = RunCancelRequested(
             self._ctx.clock.now(), run.record.id, run.record.request.asset, run.cancelled or ""

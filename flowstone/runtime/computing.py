@@ -1,0 +1,391 @@
+"""The calls of `Runtime` that start runs: arguments become a request, a plan, a run, and what became of it.
+
+materialize, materialize_all, backfill      start a run and wait for it
+submit, submit_backfill                     start a run and return its handle
+plan                                        starts none
+
+arguments       checked and turned into a request: client/requests.py
+plan, run       client/run_client.py starts it, or leaves it to any node (`submit`)
+what became     a record or a result, or what users understand of a failure: client/failure_errors.py
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any
+
+from flowstone.errors import RunCancelled
+from flowstone.runs.planner import plan_run
+from flowstone.runs.records import Status
+from flowstone.runtime.client.failure_errors import materialization_failed, raise_unless_succeeded
+from flowstone.runtime.client.handle import Run
+from flowstone.runtime.client.plan import Plan, preview
+from flowstone.runtime.client.requests import (
+    asset_to_run,
+    backfill_request,
+    checked_key,
+    checked_priority,
+    materialize_request,
+    run_request,
+)
+from flowstone.runtime.limits import Limits
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping
+
+    from flowstone.assets.config import Config
+    from flowstone.assets.partition_view import PartitionView
+    from flowstone.runs.records import Materialization, Refresh, RunRequest
+    from flowstone.runtime.client.progress import Progress
+    from flowstone.runtime.client.result import RunResult
+
+__all__ = ["Computing"]
+
+_NO_TAGS: Mapping[str, str] = MappingProxyType({})
+
+
+class Computing(Limits):
+    """The calls of `Runtime` that start runs, and `plan`, which starts none."""
+
+    async def materialize(
+        self,
+        asset: Any,
+        *,
+        partition: Any = None,
+        timeout: float | None = None,
+        config: Mapping[str, Any] | Config | None = None,
+        tags: Mapping[str, str] = _NO_TAGS,
+    ) -> Materialization:
+        """Compute this asset only.
+
+        Args:
+            asset: Name, `Asset` or decorated function.
+            partition: Which partition; required if the asset has a partition set.
+            timeout: Seconds until the run is cancelled. Default: none.
+            config: Fields of the asset's config, or a `Config`; by asset as soon as a key names one.
+            tags: Labels of the run.
+
+        Returns:
+            The record of the success; or of a step that was `skipped` by choice, with the reason in its `failure`.
+
+        Raises:
+            AssetNotFound: There is no such asset.
+            ConfigError: The config does not fit, or a required field is missing.
+            PartitionError: The partition is missing or foreign.
+            DependencyNotReady: An upstream has no value; `.missing` lists every one.
+            MaterializationFailed: The last attempt failed.
+            TimeoutError: `timeout` is over; the run is cancelled.
+            RunCancelled: The run was cancelled.
+            RuntimeStopping: The runtime drains.
+        """
+        ctx = self._started()
+        view = await self._client.view()
+        target = asset_to_run(view.graph, asset)
+        request = materialize_request(view, target.name, partition, timeout, tags, config)
+        await self._client.check_ready(view, request)
+        run = await self._client.start(view, request)
+        status = await self._client.finished(run)
+        record = await ctx.store.step(run.record.id, (target.name, request.keys[0]))
+        if status is Status.CANCELLED or record is None:
+            raise RunCancelled(f"Run {run.record.id} of {target.name!r} was cancelled.", run.record.id)
+        if record.failure is not None and record.status is not Status.SKIPPED:
+            raise materialization_failed(record) from run.take_caught()
+        return record
+
+    async def materialize_all(
+        self,
+        asset: Any,
+        *,
+        partition: Any = None,
+        refresh: Refresh = "all",
+        max_parallel: int | None = None,
+        timeout: float | None = None,
+        config: Mapping[str, Any] | Config | None = None,
+        tags: Mapping[str, str] = _NO_TAGS,
+    ) -> RunResult:
+        """Compute the asset and everything upstream of it, each step once, in parallel where independent.
+
+        Args:
+            asset: Name, `Asset` or decorated function.
+            partition: Which partition of the asset; upstream partitions follow from the mappings.
+            refresh: `all` computes everything; `missing` reuses values that exist; `stale` reuses fresh ones.
+            max_parallel: Steps at a time. Default: `max_concurrency`.
+            timeout: Seconds until the run is cancelled. Default: none.
+            config: Fields of the asset's config, or a `Config`; by asset as soon as a key names one.
+            tags: Labels of the run.
+
+        Raises:
+            AssetNotFound: There is no such asset.
+            ConfigError: The config does not fit, or a required field is missing.
+            PartitionError: The partition is missing or foreign.
+            RunFailed: At least one step failed; `.result` has everything.
+            TimeoutError: `timeout` is over; the run is cancelled.
+            RunCancelled: The run was cancelled.
+            RuntimeStopping: The runtime drains.
+        """
+        view, request = await self._run_request(
+            asset,
+            partition=partition,
+            refresh=refresh,
+            max_parallel=max_parallel,
+            timeout=timeout,
+            config=config,
+            tags=tags,
+        )
+        run = await self._client.start(view, request)
+        await self._client.finished(run)
+        result = await self._client.result(run.record.id)
+        raise_unless_succeeded(result, run.take_caught())
+        return result
+
+    async def backfill(
+        self,
+        asset: Any,
+        *,
+        partitions: Iterable[Any] | None = None,
+        start: Any = None,
+        end: Any = None,
+        max_parallel: int | None = 4,
+        upstream: bool = False,
+        refresh: Refresh = "missing",
+        on_progress: Callable[[Progress], Any] | None = None,
+        raise_on_failure: bool = False,
+        config: Mapping[str, Any] | Config | None = None,
+        tags: Mapping[str, str] = _NO_TAGS,
+    ) -> RunResult:
+        """Compute many partitions of an asset in one run. One that fails does not stop the others.
+
+        Args:
+            asset: Name, `Asset` or decorated function.
+            partitions: Which ones. Default: the whole partition set, or `start` to `end`.
+            start: First partition of a range. Default: the set's first.
+            end: Last partition of a range, inclusive. Default: the set's last.
+            max_parallel: Steps at a time. None: `max_concurrency`.
+            upstream: Whether upstream assets are computed as well.
+            refresh: Which existing values, of all assets in the run, are reused: `missing` reuses what exists,
+                `stale` what is fresh, `all` nothing.
+            on_progress: Called (or awaited) with a `Progress` for each step that ends.
+            raise_on_failure: Whether to raise `RunFailed` instead of returning a result with failures.
+            config: Fields of the asset's config, or a `Config`; by asset as soon as a key names one.
+            tags: Labels of the run.
+
+        Raises:
+            AssetNotFound: There is no such asset.
+            ConfigError: The config does not fit, or a required field is missing.
+            PartitionError: A partition is foreign, or the asset has no partitions.
+            RunFailed: A step failed and `raise_on_failure` is set.
+            RunCancelled: The run was cancelled.
+            RuntimeStopping: The runtime drains.
+        """
+        view, request = await self._backfill_request(
+            asset,
+            partitions=partitions,
+            start=start,
+            end=end,
+            max_parallel=max_parallel,
+            upstream=upstream,
+            refresh=refresh,
+            config=config,
+            tags=tags,
+        )
+        run = await self._client.start(view, request, raises=raise_on_failure, on_progress=on_progress)
+        status = await self._client.finished(run)
+        result = await self._client.result(run.record.id)
+        if raise_on_failure or status is Status.CANCELLED:
+            raise_unless_succeeded(result, run.take_caught())
+        return result
+
+    async def submit(
+        self,
+        asset: Any,
+        *,
+        partition: Any = None,
+        upstream: bool = True,
+        refresh: Refresh = "all",
+        max_parallel: int | None = None,
+        timeout: float | None = None,
+        config: Mapping[str, Any] | Config | None = None,
+        tags: Mapping[str, str] = _NO_TAGS,
+        key: str | None = None,
+        priority: int = 0,
+    ) -> Run:
+        """Start what `materialize_all` would do and return its handle at once; on a store that lasts, durably.
+
+        With `upstream=False` it starts what `materialize` would do: the asset alone.
+
+        Args:
+            asset: Name, `Asset` or decorated function.
+            partition: Which partition of the asset; upstream partitions follow from the mappings.
+            upstream: Whether everything upstream is computed as well.
+            refresh: `all` computes everything; `missing` reuses values that exist; `stale` reuses fresh ones.
+            max_parallel: Steps at a time. Default: `max_concurrency`.
+            timeout: Seconds until the run is cancelled. Default: none.
+            config: Fields of the asset's config, or a `Config`; by asset as soon as a key names one.
+            tags: Labels of the run.
+            key: Text of at most 200 characters. While an unfinished run has the same key no other one is started:
+                the handle of that run is returned, whatever else is asked for. Default: none.
+            priority: Of the runs that wait for a node, those of higher priority are taken first. Default: 0.
+
+        Returns:
+            The handle of the run; its `wait()` raises what failed.
+
+        Raises:
+            AssetNotFound: There is no such asset.
+            ConfigError: The config does not fit, or a required field is missing.
+            DependencyNotReady: With `upstream=False` and `refresh="all"`: an upstream has no value.
+            PartitionError: The partition is missing or foreign.
+            ValueError: `key` or `priority` is out of range.
+            RuntimeStopping: The runtime drains.
+        """
+        view, request = await self._run_request(
+            asset,
+            partition=partition,
+            upstream=upstream,
+            refresh=refresh,
+            max_parallel=max_parallel,
+            timeout=timeout,
+            config=config,
+            tags=tags,
+        )
+        if not upstream and refresh == "all":
+            await self._client.check_ready(view, request)
+        return await self._submit(view, request, key, priority)
+
+    async def submit_backfill(
+        self,
+        asset: Any,
+        *,
+        partitions: Iterable[Any] | None = None,
+        start: Any = None,
+        end: Any = None,
+        max_parallel: int | None = 4,
+        upstream: bool = False,
+        refresh: Refresh = "missing",
+        config: Mapping[str, Any] | Config | None = None,
+        tags: Mapping[str, str] = _NO_TAGS,
+        key: str | None = None,
+        priority: int = 0,
+    ) -> Run:
+        """Start what `backfill` would do and return its handle at once; on a store that lasts, durably.
+
+        Args:
+            asset: Name, `Asset` or decorated function.
+            partitions: Which ones. Default: the whole partition set, or `start` to `end`.
+            start: First partition of a range. Default: the set's first.
+            end: Last partition of a range, inclusive. Default: the set's last.
+            max_parallel: Steps at a time, on all nodes together. None: `max_concurrency`.
+            upstream: Whether upstream assets are computed as well.
+            refresh: Which existing values are reused, as in `backfill`.
+            config: Fields of the asset's config, or a `Config`; by asset as soon as a key names one.
+            tags: Labels of the run.
+            key: As in `submit`.
+            priority: As in `submit`.
+
+        Returns:
+            The handle of the run; its `wait()` raises what failed.
+
+        Raises:
+            AssetNotFound: There is no such asset.
+            ConfigError: The config does not fit, or a required field is missing.
+            PartitionError: A partition is foreign, or the asset has no partitions.
+            ValueError: `key` or `priority` is out of range.
+            RuntimeStopping: The runtime drains.
+        """
+        view, request = await self._backfill_request(
+            asset,
+            partitions=partitions,
+            start=start,
+            end=end,
+            max_parallel=max_parallel,
+            upstream=upstream,
+            refresh=refresh,
+            config=config,
+            tags=tags,
+        )
+        return await self._submit(view, request, key, priority)
+
+    async def plan(
+        self,
+        asset: Any,
+        *,
+        partition: Any = None,
+        partitions: Iterable[Any] | None = None,
+        start: Any = None,
+        end: Any = None,
+        upstream: bool | None = None,
+        refresh: Refresh | None = None,
+        config: Mapping[str, Any] | Config | None = None,
+    ) -> Plan:
+        """What would run and why; nothing is executed.
+
+        With `partitions`, `start` or `end`, or for a partitioned asset without a `partition`, it plans what
+        `backfill` would do, otherwise what `materialize_all` would; so do the defaults of `upstream` and
+        `refresh`. It raises what those raise for their arguments.
+
+        Args:
+            asset: Name, `Asset` or decorated function.
+            partition: Which partition of the asset.
+            partitions: Which ones, as in `backfill`.
+            start: First partition of a range. Default: the set's first.
+            end: Last partition of a range, inclusive. Default: the set's last.
+            upstream: Whether upstream assets are part of it.
+            refresh: Which existing values are reused: `missing`, `stale` or `all`.
+            config: As in `materialize`.
+
+        Returns:
+            A sequence of planned steps, computed as they are read.
+
+        Raises:
+            AssetNotFound: There is no such asset.
+            ConfigError: The config does not fit, or a required field is missing.
+            PartitionError: A partition is missing or foreign.
+        """
+        ctx = self._started()
+        view = await self._client.view()
+        target = asset_to_run(view.graph, asset)
+        several = partitions is not None or start is not None or end is not None
+        if several or (partition is None and target.partitions is not None):
+            request = backfill_request(
+                view,
+                target.name,
+                partitions=partitions,
+                start=start,
+                end=end,
+                max_parallel=None,
+                upstream=bool(upstream),
+                refresh=refresh or "missing",
+                config=config,
+                tags=_NO_TAGS,
+            )
+        else:
+            request = run_request(
+                view,
+                target.name,
+                partition=partition,
+                refresh=refresh or "all",
+                max_parallel=None,
+                timeout=None,
+                config=config,
+                tags=_NO_TAGS,
+            )
+            if upstream is False:
+                request = replace(request, upstream=False)
+        return await preview(ctx, plan_run(view.graph, view, request))
+
+    # Inside -------------------------------------------------------------------------------------------------
+
+    async def _submit(self, view: PartitionView, request: RunRequest, key: str | None, priority: int) -> Run:
+        key, priority = checked_key(key), checked_priority(priority)
+        run_id, submitted = await self._client.submit(view, request, key, priority)
+        return Run(run_id, self._client, submitted=submitted)
+
+    async def _run_request(self, asset: Any, **options: Any) -> tuple[PartitionView, RunRequest]:
+        self._started()
+        view = await self._client.view()
+        return view, run_request(view, asset_to_run(view.graph, asset).name, **options)
+
+    async def _backfill_request(self, asset: Any, **options: Any) -> tuple[PartitionView, RunRequest]:
+        self._started()
+        view = await self._client.view()
+        return view, backfill_request(view, asset_to_run(view.graph, asset).name, **options)
