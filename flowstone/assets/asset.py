@@ -109,7 +109,7 @@ class ConfigParameter:
     model: type[Any]
 
 
-@dataclass(frozen=True, eq=False, repr=False)
+@dataclass(frozen=True, eq=False, repr=False, init=False)
 class Asset(Generic[P, R_co]):
     """A named data product and the function that computes it; call it to call the function.
 
@@ -172,13 +172,20 @@ class Asset(Generic[P, R_co]):
     is_reader: bool = False
     rate: str | None = None
 
-    def __post_init__(self) -> None:
+    def __init__(self, name: str, function: Callable[P, R_co], source: SourceLine, **said: Any) -> None:
+        # A generated one would set each of the attributes through `object.__setattr__`, 80 ns each; what is not
+        # said is an attribute of the class.
+        own = self.__dict__
+        own["name"] = name
+        own["function"] = function
+        own["source"] = source
+        own["mappings"] = own["tags"] = _NOTHING
+        own.update(said)
         # Kept in the instance, where they win over the class's own: help(), inspect.signature() and
         # documentation tools then show the function.
-        function, own = self.function, self.__dict__
         own["__wrapped__"] = function
-        own["__name__"] = getattr(function, "__name__", self.name)
-        own["__qualname__"] = getattr(function, "__qualname__", self.name)
+        own["__name__"] = getattr(function, "__name__", name)
+        own["__qualname__"] = getattr(function, "__qualname__", name)
         own["__module__"] = getattr(function, "__module__", __name__)
         own["__doc__"] = getattr(function, "__doc__", None)
 

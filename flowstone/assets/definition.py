@@ -18,7 +18,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, NamedTuple, cast, get_args
 
 from flowstone.assets.arguments import is_name, is_number
-from flowstone.assets.asset import Asset, Dependency, RunIn, SourceLine
+from flowstone.assets.asset import Asset, Dependency, ResourceParameter, RunIn, SourceLine
 from flowstone.assets.each import Each
 from flowstone.assets.one_shot import find_one_shot
 from flowstone.assets.partition_mapping import PartitionMapping
@@ -40,6 +40,7 @@ __all__ = ["Options", "define_asset", "define_constant"]
 
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _NOTHING: Mapping[str, Any] = MappingProxyType({})
+_NONE: frozenset[str] = frozenset()
 
 
 class Options(NamedTuple):
@@ -102,7 +103,7 @@ def define_asset(
         source,
         dependencies=dependencies,
         resource_parameters=signature.resources,
-        requires=_requires(options.requires, where).union(each.resource for each in signature.resources),
+        requires=_requires(options.requires, where) | _named(signature.resources),
         context_parameter=signature.context,
         config_parameter=signature.config,
         partitions=options.partitions,
@@ -132,11 +133,11 @@ def _plain(where: Site, function: Any, signature: Signature) -> Asset[..., Any]:
         where.name,
         function,
         where.source,
-        signature.dependencies,
-        signature.resources,
-        frozenset([each.resource for each in signature.resources]),
-        signature.context,
-        signature.config,
+        dependencies=signature.dependencies,
+        resource_parameters=signature.resources,
+        requires=_named(signature.resources),
+        context_parameter=signature.context,
+        config_parameter=signature.config,
         run_in="loop" if asynchronous else "thread",
         is_async=asynchronous,
         description=_summary(function),
@@ -223,9 +224,13 @@ def _dependencies(from_parameters: tuple[Dependency, ...], deps: Any, where: Sit
     return tuple(found.values())
 
 
+def _named(parameters: tuple[ResourceParameter, ...]) -> frozenset[str]:
+    return frozenset([each.resource for each in parameters]) if parameters else _NONE
+
+
 def _requires(requires: Any, where: Site) -> frozenset[str]:
     if not requires:
-        return frozenset()
+        return _NONE
     names = _listed(requires, "requires", "the name of a resource", where)
     for name in names:
         if not isinstance(name, str):

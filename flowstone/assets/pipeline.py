@@ -319,12 +319,13 @@ class Pipeline:
 
     def _take(self, asset: Asset[..., Any], frame: FrameType) -> None:
         """Add what was defined here, in place of what the same cell of a notebook has defined before."""
-        cell, earlier = Cell.of(frame, asset.source), self._cells.get(asset.name)
+        cell = Cell.of(frame, asset.source)
+        earlier = None if cell is None else self._cells.get(asset.name)
         if cell is not None and earlier is not None and cell.replaces(earlier):
             asset.__dict__.setdefault("pipeline", self)
             self._replace(self._assets[asset.name], asset)
         else:
-            self._add([asset])
+            self._add((asset,))
         if cell is not None:
             self._cells[asset.name] = cell
 

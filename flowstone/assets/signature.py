@@ -23,7 +23,7 @@ from flowstone.errors import DefinitionError
 from flowstone.frozen import frozen
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
 __all__ = ["Resource", "Signature", "Site", "innermost", "is_async", "read_signature"]
 
@@ -60,8 +60,7 @@ class Site(NamedTuple):
         return f"Asset {self.name!r} ({self.source})"
 
 
-@frozen
-class Signature:
+class Signature(NamedTuple):
     """What a function's parameters and its return annotation say."""
 
     dependencies: tuple[Dependency, ...]
@@ -95,7 +94,7 @@ def read_signature(function: Callable[..., Any], where: Site, local_names: Mappi
         if type(annotation) is str:
             annotation = evaluate(annotation, global_names, local_names)
         if (
-            (type(annotation) is type or annotation is UNANNOTATED)
+            (annotation is UNANNOTATED or type(annotation) is type)
             and annotation is not Context
             and annotation is not Outcome
             and name != "context"
@@ -159,22 +158,20 @@ def is_async(function: Any) -> bool:
     return inspect.iscoroutinefunction(_call_method(function))
 
 
-def _parameters(function: Callable[..., Any], where: Site) -> Iterator[tuple[str, bool]]:
+def _parameters(function: Callable[..., Any], where: Site) -> Iterable[tuple[str, bool]]:
     """Each parameter's name, and whether it has a default."""
     if not isinstance(function, FunctionType) or function.__dict__:
-        yield from _inspected(function, where)
-        return
+        return _inspected(function, where)
     code = function.__code__
     if code.co_posonlyargcount or code.co_flags & _VARIADIC:
-        yield from _inspected(function, where)
-        return
-    names = code.co_varnames
-    first_default = code.co_argcount - len(function.__defaults__ or ())
-    for position in range(code.co_argcount):
-        yield names[position], position >= first_default
-    keyword_defaults = function.__kwdefaults__ or {}
-    for position in range(code.co_argcount, code.co_argcount + code.co_kwonlyargcount):
-        yield names[position], names[position] in keyword_defaults
+        return _inspected(function, where)
+    count = code.co_argcount
+    defaults = len(function.__defaults__ or ())
+    found = list(zip(code.co_varnames, [False] * (count - defaults) + [True] * defaults, strict=False))
+    if code.co_kwonlyargcount:
+        by_keyword = code.co_varnames[count : count + code.co_kwonlyargcount]
+        found += [(name, name in (function.__kwdefaults__ or ())) for name in by_keyword]
+    return found
 
 
 def _inspected(function: Callable[..., Any], where: Site) -> Iterator[tuple[str, bool]]:
