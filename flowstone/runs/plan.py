@@ -103,13 +103,14 @@ class AssetPlan:
         self.asset = asset
         self.index = index
         self.offset = offset
-        self.end = offset + len(keys)
+        size = len(keys)
+        self.end = offset + size
         self.keys = keys
         self.refresh = refresh
         self.downstream: Sequence[int] = ()
         self.edges: Sequence[Edge] = ()
         self.shifts: Sequence[int] | None = ()
-        self.unpartitioned = len(keys) == 1 and keys[0] is None
+        self.unpartitioned = size == 1 and keys[0] is None
         self.recipe: Any = None
 
     def step(self, number: int) -> tuple[str, Any, str | None]:

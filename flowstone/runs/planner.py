@@ -106,28 +106,35 @@ class _Needs:
         self.edges[asset] = [Edge(self.view, asset, asset, aligned=False, optional=optional)]
 
     def _look_upstream(self, asset: str, keys: Sequence[Any]) -> None:
-        known = self.graph.assets
+        known, view = self.graph.assets, self.view
+        mine = known[asset]
+        some = bool(len(keys))
         edges: list[Edge] = self.edges.get(asset, [])  # It may depend on itself.
-        for dependency in known[asset].dependencies:
+        for dependency in mine.dependencies:
             upstream = dependency.asset
-            if known[upstream].is_constant or upstream == asset:
+            theirs = known[upstream]
+            if theirs.is_constant or upstream == asset:
                 continue
-            same = _same_keys(self.graph, asset, upstream)
-            part = keys if same else _upstream_keys(self.view, asset, upstream, keys)
-            if len(part):
-                constant = type(self.graph.mapping_of(asset, upstream)) in _CONSTANT
+            kind = type(self.graph.mapping_of(asset, upstream))
+            # Every key needs just the same key of the upstream: the case that most edges are.
+            same = kind is SameKey and (
+                mine.partitions is theirs.partitions or mine.partitions == theirs.partitions
+            )
+            part = keys if same else _upstream_keys(view, asset, upstream, keys)
+            if some if same else len(part):
                 edges.append(
                     Edge(
-                        self.view,
+                        view,
                         asset,
                         upstream,
                         aligned=same,
-                        constant=constant,
+                        constant=kind in _CONSTANT,
                         takes=dependency.takes,
                         optional=dependency.optional,
                     )
                 )
-                self._need(upstream, part)
+                if self.keys.get(upstream) is not part:
+                    self._need(upstream, part)
         if edges:
             self.edges[asset] = edges
 
@@ -135,7 +142,7 @@ class _Needs:
         before = self.keys.get(asset)
         if before is None:
             self.keys[asset] = part if isinstance(part, KeySlice | KeyList) else KeyList(part)
-        elif part is not before:
+        else:
             self._parts.setdefault(asset, [before]).append(part)
 
 
@@ -159,14 +166,6 @@ def _upstream_keys(view: PartitionView, asset: str, upstream: str, keys: Sequenc
         if hull is not None:
             return hull
     return _union([view.upstream_keys(asset, upstream, key).keys for key in keys])
-
-
-def _same_keys(graph: AssetGraph, asset: str, upstream: str) -> bool:
-    """Whether every key of the asset needs just the same key of the upstream: the case that most edges are."""
-    if type(graph.mapping_of(asset, upstream)) is not SameKey:
-        return False
-    mine, theirs = graph.assets[asset].partitions, graph.assets[upstream].partitions
-    return mine is theirs or mine == theirs
 
 
 def _hull(view: PartitionView, asset: str, upstream: str, keys: KeySlice[Any]) -> Sequence[Any] | None:
