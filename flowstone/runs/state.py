@@ -81,6 +81,7 @@ if TYPE_CHECKING:
 
 __all__ = ["RunState"]
 
+_Knows: TypeAlias = "Callable[[str], bool]"
 _Ending: TypeAlias = StepSucceeded | StepFailed | StepCancelled | StepReused | StepSkipped
 
 
@@ -91,9 +92,12 @@ class RunState:
         plan: What the run consists of.
         max_parallel: Steps that may hold a slot at a time; at least 1.
         window: Roughly how many steps are looked at ahead of the ones that are done.
+        knows: Whether an asset may have a value on record; None: that is not known at once.
     """
 
-    def __init__(self, plan: RunPlan, *, max_parallel: int, window: int = 10_000) -> None:
+    def __init__(
+        self, plan: RunPlan, *, max_parallel: int, window: int = 10_000, knows: _Knows | None = None
+    ) -> None:
         self.plan = plan
         self.cancelling = False
         self.finished: Status | None = None
@@ -103,6 +107,7 @@ class RunState:
         self._reuses = plan.reuses
         self._chooses = plan.chooses
         self._looks = plan.reuses or plan.chooses  # Whether not all that waits for nothing any more is ready.
+        self._knows = knows
         self._starts = Starts(self._states, self._attempts, max_parallel)
         self._retrying: dict[int, None] = {}
         self._causes: dict[int, int] = {}  # Skipped step -> the step at the root of it.
@@ -419,9 +424,12 @@ class RunState:
                 self._starts.exclusive(step)
             else:
                 self._starts.unblocked(step)
-        elif self._reuses and self.plan.of(step).refresh != "all":
-            self._states[step] = CHECKING
-            self._batches.to_check.append(step)
+        elif self._reuses and (plan := self.plan.of(step)).refresh != "all":
+            if self._knows is None or self._knows(plan.asset):
+                self._states[step] = CHECKING
+                self._batches.to_check.append(step)
+            else:  # As if it had been looked up.
+                self._starts.source(step)
         else:
             ready(step)
 

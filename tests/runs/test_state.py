@@ -197,6 +197,18 @@ def test_values_that_may_be_reused_are_looked_up_in_batches() -> None:
     assert state.apply(StepsNeeded((1,))) == [StartStep(1, 1)]
 
 
+def test_nothing_is_looked_up_of_an_asset_without_a_record() -> None:
+    """Its steps start at once, or stand where the answer would have put them: behind the ready ones."""
+    plan = HandPlan({"a": 2, "b": 2}, {"b": {"a": same}}, {"a": "missing", "b": "missing"})
+    known = {"b"}
+    state = RunState(plan, max_parallel=1, knows=known.__contains__)  # type: ignore[arg-type]  # structural twin
+    assert state.begin() == [StartStep(0, 1)]
+    known.clear()
+    assert state.apply(succeeded(plan, 0, 1)) == [StartStep(1, 1)]
+    known.add("b")  # By another run.
+    assert state.apply(succeeded(plan, 1, 1)) == [StartStep(2, 1), CheckSteps((3,))]
+
+
 def test_an_empty_run_finishes_at_once() -> None:
     """A plan without steps succeeds: there was nothing to do."""
     assert make(HandPlan({})).begin() == [FinishRun(Status.SUCCEEDED)]

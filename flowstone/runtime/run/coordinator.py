@@ -111,7 +111,8 @@ class RunCoordinator(Driver):
         self._attempts: dict[int, Attempt] = {}
         self._launches = Launches(ctx, steps, self._attempts, run.record.priority)
         limit = run.record.request.max_parallel or ctx.settings.max_concurrency
-        self._state = RunState(run.plan, max_parallel=limit)
+        knows = None if ctx.memory is None else ctx.memory.ledger.knows
+        self._state = RunState(run.plan, max_parallel=limit, knows=knows)
         self._final: Status | None = None
         self._releasing = False
         self._draining = False
