@@ -177,8 +177,9 @@ class MaterializationFailed(FlowstoneError):
 
 
 class RunFailed(FlowstoneError):
-    """At least one step of a run failed. The message names the first failures, each with its `file:line`.
+    """A step that a run was asked for failed, or was skipped because of a failure.
 
+    The message names the first failures, each with its `file:line`.
     `failures` are the `Materialization`s of the failed steps, `result` is the whole `RunResult`, with what
     succeeded and what was skipped because of them. Of a run over very many partitions the first 100 failures are
     here; `result.failed` has all of them. `__notes__` show the frames of your own code, of the first three. If one

@@ -29,6 +29,7 @@ __all__ = [
     "record_label",
     "request_label",
     "run_label",
+    "status_label",
     "step_label",
     "took",
 ]
@@ -56,6 +57,12 @@ def breakdown(counts: Mapping[str, int]) -> str:
     """`12 succeeded, 3 reused`: what there is of each ending; nothing at all is `0 succeeded`."""
     parts = [f"{counts[name]:,} {name}" for name in _ORDER if counts.get(name)]
     return ", ".join(parts) or "0 succeeded"
+
+
+def status_label(status: str, counts: Mapping[str, int]) -> str:
+    """`succeeded, 1 failure tolerated`: the status of a run whose steps ended so."""
+    failed = counts.get("failed", 0)
+    return f"{status}, {count(failed, 'failure')} tolerated" if status == "succeeded" and failed else status
 
 
 def duration(seconds: float) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from flowstone.cli.documents import record_document
-from flowstone.cli.labels import breakdown, count, duration, failure_label, record_label
+from flowstone.cli.labels import breakdown, count, duration, failure_label, record_label, status_label
 from flowstone.cli.problem import FAILED, INTERRUPTED
 from flowstone.cli.tables import table
 from flowstone.masking import masked
@@ -118,7 +118,9 @@ def _summary(outcome: Outcome) -> str:
     if outcome.run_id is None:
         return "stopped before the run began"
     steps = sum(outcome.counts.values())
-    how = "stopped" if outcome.interrupted and outcome.status is Status.CANCELLED else str(outcome.status)
+    how = status_label(outcome.status, outcome.counts)
+    if outcome.interrupted and outcome.status is Status.CANCELLED:
+        how = "stopped"
     return (
         f"run {outcome.run_id} {how}: {count(steps, 'step')} in {duration(outcome.seconds)} "
         f"({breakdown(outcome.counts)})"

@@ -41,7 +41,7 @@ if TYPE_CHECKING:
     from flowstone.runs.plan import AssetPlan, Edge, RunPlan
     from flowstone.runs.records import Materialization
 
-__all__ = ["ROUTE", "Choices", "ended_as", "is_by_choice"]
+__all__ = ["ROUTE", "Choices", "ended_as", "is_by_choice", "is_tolerated"]
 
 _STOPPED: Final = re.compile(b"%c" % CANCELLED)
 
@@ -203,6 +203,15 @@ def ended_as(event: StepEvent) -> int:
     if isinstance(event, StepSkipped):
         return DECLINED if is_by_choice(event.materialization) else SKIPPED
     return _CODE[type(event)]
+
+
+def is_tolerated(plan: RunPlan, states: bytearray) -> bool:
+    """Whether no step that was asked for has failed, or was skipped because of one that has.
+
+    Every other step is part of the run because one of them needs it, directly or not. So its failure has reached
+    them, unless everything that it reached takes it as an outcome.
+    """
+    return plan.chooses and not any(DROPPED.search(states, steps.start, steps.stop) for steps in plan.targets)
 
 
 ROUTE: Final = "route"

@@ -1,5 +1,11 @@
 """What a run consists of: assets in topological order, each with the partitions that are part of the run.
 
+Map of this file
+    RunPlan      the whole of it, which knows each step by its number
+    AssetPlan    the steps of one asset
+    Edge         what the steps of an asset need of those of another one
+    KeyList      keys that stand in no order
+
 Every step has a number: assets stand one after another in topological order, and within an asset the
 partitions in the order of its set. Numbers make a step's state one byte, and its upstream steps ranges.
 Nothing here is as long as the run, except key lists that somebody wrote down key by key.
@@ -218,6 +224,9 @@ class Opening(NamedTuple):
 class RunPlan:
     """The steps of a run and how they depend on each other.
 
+    Args:
+        asked: The keys of the target that were asked for; its plan may have others that these need.
+
     Attributes:
         request: What was asked for.
         graph: The graph it was planned on; a later change of the pipeline does not reach a planned run.
@@ -239,7 +248,12 @@ class RunPlan:
     opening: Opening | None = None
 
     def __init__(
-        self, request: RunRequest, graph: AssetGraph, view: PartitionView, assets: tuple[AssetPlan, ...]
+        self,
+        request: RunRequest,
+        graph: AssetGraph,
+        view: PartitionView,
+        assets: tuple[AssetPlan, ...],
+        asked: Sequence[Any],
     ) -> None:
         self.request = request
         self.graph = graph
@@ -252,6 +266,7 @@ class RunPlan:
         self.widest = max(sizes, default=0)
         self.reuses = any(plan.refresh != "all" for plan in assets)
         self.chooses = graph.chooses
+        self._asked = asked
         self._by_name = {plan.asset: plan for plan in assets}
         if graph.configured or request.config:
             self.configs = resolve(graph, self._by_name, request.config)
@@ -265,6 +280,12 @@ class RunPlan:
         if plan.graph.configured or request.config:
             plan.configs = resolve(plan.graph, plan._by_name, request.config)
         return plan
+
+    @property
+    def targets(self) -> Sequence[range]:
+        """The steps that were asked for. Every other one is part of the run because one of these needs it."""
+        plan = self._by_name[self.request.asset]
+        return (range(plan.offset, plan.end),) if plan.keys is self._asked else plan.numbers(self._asked)
 
     def of(self, step: int) -> AssetPlan:
         """The asset's plan that holds the step."""

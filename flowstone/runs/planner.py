@@ -44,7 +44,7 @@ def plan_run(graph: AssetGraph, view: PartitionView, request: RunRequest) -> Run
     """
     target = graph[request.asset].name
     needs = _Needs(graph, view)
-    needs.keys[target] = _target_keys(view, request)
+    asked = needs.keys[target] = _target_keys(view, request)
     order = [target]
     if request.upstream:
         upstream = graph.upstream(target)
@@ -59,7 +59,7 @@ def plan_run(graph: AssetGraph, view: PartitionView, request: RunRequest) -> Run
         plan = plans[asset] = AssetPlan(asset, len(plans), offset, keys, request.refresh)
         offset = plan.end
     _connect(plans, needs.edges)
-    return RunPlan(request, graph, view, tuple(plans.values()))
+    return RunPlan(request, graph, view, tuple(plans.values()), asked)
 
 
 _CONSTANT = (NoPartition, AllPartitions)  # Mappings that do not look at the key.
@@ -100,10 +100,9 @@ class _Needs:
         Steps are looked at in the order of the plan, so a key must come after the ones it needs.
         """
         self.keys[asset] = with_earlier(self.view, asset, self.keys[asset], closed=closed)
-        optional = next(
-            each.optional for each in self.graph.assets[asset].dependencies if each.asset == asset
-        )
-        self.edges[asset] = [Edge(self.view, asset, asset, aligned=False, optional=optional)]
+        own = next(each for each in self.graph.assets[asset].dependencies if each.asset == asset)
+        edge = Edge(self.view, asset, asset, aligned=False, takes=own.takes, optional=own.optional)
+        self.edges[asset] = [edge]
 
     def _look_upstream(self, asset: str, keys: Sequence[Any]) -> None:
         known, view = self.graph.assets, self.view

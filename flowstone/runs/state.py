@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, TypeAlias, assert_never
 
 from flowstone.runs.attempts import Attempts
 from flowstone.runs.batches import Batches
-from flowstone.runs.choices import ended_as, is_by_choice
+from flowstone.runs.choices import ended_as, is_by_choice, is_tolerated
 from flowstone.runs.commands import (
     AttemptLost,
     CancelSteps,
@@ -563,6 +563,5 @@ class RunState:
     def _outcome(self) -> Status:
         if self._counts[CANCELLED]:
             return Status.CANCELLED
-        if self._counts[FAILED] or self._counts[SKIPPED]:
-            return Status.FAILED
-        return Status.SUCCEEDED
+        lost = self._counts[FAILED] or self._counts[SKIPPED]
+        return Status.FAILED if lost and not is_tolerated(self.plan, self._states) else Status.SUCCEEDED

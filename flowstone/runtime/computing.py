@@ -119,7 +119,7 @@ class Computing(Limits):
             AssetNotFound: There is no such asset.
             ConfigError: The config does not fit, or a required field is missing.
             PartitionError: The partition is missing or foreign.
-            RunFailed: At least one step failed; `.result` has everything.
+            RunFailed: The step failed, or one that it needs; `.result` has everything.
             TimeoutError: `timeout` is over; the run is cancelled.
             RunCancelled: The run was cancelled.
             RuntimeStopping: The runtime drains.
@@ -174,7 +174,7 @@ class Computing(Limits):
             AssetNotFound: There is no such asset.
             ConfigError: The config does not fit, or a required field is missing.
             PartitionError: A partition is foreign, or the asset has no partitions.
-            RunFailed: A step failed and `raise_on_failure` is set.
+            RunFailed: One of them failed, or was skipped because of a failure, and `raise_on_failure` is set.
             RunCancelled: The run was cancelled.
             RuntimeStopping: The runtime drains.
         """

@@ -46,7 +46,7 @@ async def materialize(
         AssetNotFound: A name without a pipeline, or an asset that no pipeline defines.
         ConfigError: The config does not fit, or a required field is missing.
         PartitionError: The partition is missing or foreign.
-        RunFailed: At least one step failed; `.result` has everything.
+        RunFailed: The step failed, or one that it needs; `.result` has everything.
         RunCancelled: The run was cancelled.
         TimeoutError: `timeout` is over; the run is cancelled.
     """

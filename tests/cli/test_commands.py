@@ -6,6 +6,7 @@ import asyncio
 import json
 import re
 from pathlib import Path
+from textwrap import dedent
 
 import pytest
 
@@ -143,6 +144,33 @@ def test_a_failed_step_can_be_looked_at_again(shop, cli):
     unkept = cli("materialize", "shop.py", "visits", "--partition", "2025-01-05", "--store", "memory://")
     assert "--debug shows the whole traceback." in unkept.stderr
     assert "flowstone run" not in unkept.stderr
+
+
+def test_a_tolerated_failure(shop, cli):
+    """It is told, and the command succeeds; of a run that failed nothing is tolerated."""
+    (shop / "quotes.py").write_text(
+        dedent("""
+        from flowstone import Outcome, Pipeline
+        pipeline = Pipeline("quotes")
+
+        @pipeline.asset
+        def south() -> int:
+            raise ConnectionError("south does not answer")
+
+        @pipeline.asset
+        def best(south: Outcome[int]) -> str:
+            return south.status
+        """)
+    )
+    done = cli("materialize", "quotes.py", "best", "--upstream")
+    assert done.status == 0
+    assert "south failed (error, attempt 1): ConnectionError: south does not answer" in done.stdout
+    assert "succeeded, 1 failure tolerated: 2 steps in" in done.stdout
+    run = cli("runs", "--json").document["runs"][0]
+    assert (run["status"], run["counts"]) == ("succeeded", {"succeeded": 1, "failed": 1})
+    assert "status    succeeded, 1 failure tolerated" in cli("run", run["id"]).stdout
+    failed = cli("materialize", "quotes.py", "south", "--upstream")
+    assert (failed.status, "tolerated" in failed.stdout) == (1, False)
 
 
 def test_backfill(shop, cli):

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
+
 import pytest
 
 from flowstone import (
     AllPartitions,
     Context,
+    DailyPartitions,
     DefinitionError,
+    Each,
     Outcome,
     Pipeline,
     RunFailed,
     Skip,
     StaticPartitions,
+    TimeOffset,
     TypeMismatch,
     ValueNotFound,
 )
@@ -75,10 +80,10 @@ def branches():
 async def test_it_runs_whatever_became_of_the_branches(place):
     pipeline = branches()
     async with place.runtime(pipeline) as runtime:
-        with pytest.raises(RunFailed) as caught:
-            await runtime.materialize_all("end")
-        result = caught.value.result
-        assert await result.value() == 5
+        result = await runtime.materialize_all("end")
+        assert (result.status, len(result.failed), await result.value()) == ("succeeded", 1, 5)
+        assert [step.name for step in result.failed] == ["bad"]
+        assert {step.name for step in result.skipped} == {"none", "behind", "after"}
         assert [tuple(each) for each in await result.value("join")] == [
             ("succeeded", True, 1, None),
             ("failed", False, "ValueError: no answer", "error"),
@@ -88,6 +93,89 @@ async def test_it_runs_whatever_became_of_the_branches(place):
         ]
         record = (await runtime.history("join"))[0]
         assert [item.asset for item in record.inputs] == ["good"]
+
+
+@pytest.mark.parametrize("target", ["bad", "behind", "needs", "joins_and_needs"])
+async def test_a_failure_that_reaches_what_was_asked_for_fails_the_run(place, target):
+    """Though an outcome of it is taken as well."""
+    pipeline = branches()
+
+    @pipeline.asset
+    async def needs(join: list, behind: int = 0) -> int:
+        return behind
+
+    @pipeline.asset
+    async def joins_and_needs(join: list, needs: int) -> int:
+        return needs
+
+    async with place.runtime(pipeline) as runtime:
+        with pytest.raises(RunFailed) as caught:
+            await runtime.materialize_all(target)
+        result = caught.value.result
+        assert result.status == "failed"
+        assert [step.name for step in result.failed] == ["bad"]
+
+
+async def test_each_partition_is_tolerated_on_its_own(place):
+    pipeline = Pipeline("partitions")
+
+    @pipeline.asset(partitions=KEYS)
+    async def raw(context: Context) -> str:
+        if context.partition == "bad":
+            raise ValueError("no")
+        return context.partition
+
+    @pipeline.asset(partitions=KEYS)
+    async def joined(raw: Outcome[str], context: Context) -> str:
+        if context.partition == pipeline.breaks:
+            raise ValueError("nothing to join")
+        return raw.status
+
+    async with place.runtime(pipeline) as runtime:
+        for breaks, status in ((None, "succeeded"), ("none", "failed"), ("bad", "failed")):
+            pipeline.breaks = breaks
+            result = await runtime.backfill("joined", upstream=True, refresh="all")
+            assert result.status == status
+            failed = {step.name for step in result.failed}
+            assert failed == {"raw[bad]"} | ({f"joined[{breaks}]"} if breaks else set())
+            assert len(result.succeeded) == 5 - bool(breaks)
+
+
+async def test_what_is_tolerated_is_known_after_a_restart(place):
+    pipeline = Pipeline("restarted")
+
+    @pipeline.asset
+    async def bad() -> int:
+        raise ValueError("no answer")
+
+    @pipeline.asset
+    async def behind(bad: int) -> int:
+        return bad
+
+    @pipeline.asset
+    async def gate(context: Context) -> str:
+        return context.approval("go").by
+
+    @pipeline.asset
+    async def join(behind: Outcome[int], gate: str) -> str:
+        return f"{gate}: {behind.reason}"
+
+    async with place.runtime(pipeline) as runtime:
+        run = await runtime.submit("join")
+        async for event in run.events():
+            if event.kind == "run.waiting":
+                break
+        if place.name == "memory":
+            await runtime.approve((await runtime.approvals())[0].id, by="ann")
+            assert await (await run.wait()).value() == "ann: Skipped because bad failed."
+    if place.name != "memory":
+        async with place.runtime(pipeline) as runtime:
+            run = await runtime.run(run.id)
+            await runtime.approve((await runtime.approvals())[0].id, by="ann")
+            result = await run.wait()
+            assert (result.status, len(result.failed)) == ("succeeded", 1)
+            assert await result.value() == "ann: Skipped because bad failed."
+            assert (await run.record()).status == "succeeded"
 
 
 async def test_a_value_of_an_earlier_run_is_no_outcome_of_this_one(place):
@@ -105,9 +193,7 @@ async def test_a_value_of_an_earlier_run_is_no_outcome_of_this_one(place):
         await runtime.invalidate("told")
         assert await (await runtime.materialize_all("told", refresh="missing")).value() == "reused 2"
         pipeline.works = False
-        with pytest.raises(RunFailed) as caught:
-            await runtime.materialize_all("told")
-        assert await caught.value.result.value() == "failed "
+        assert await (await runtime.materialize_all("told")).value() == "failed "
         await runtime.materialize("told")
         assert await runtime.load("told") == "succeeded 2"
         await runtime.invalidate("bad")
@@ -132,9 +218,62 @@ async def test_partitions_and_constants(place):
         return f"{raw.name} {raw.status} {limit.value}"
 
     async with place.runtime(pipeline) as runtime:
-        result = await runtime.backfill("joined", upstream=True)
+        result = await runtime.backfill("joined", upstream=True, raise_on_failure=True)
+        assert (result.status, [step.name for step in result.failed]) == ("succeeded", ["raw[bad]"])
         found = [await result.value("joined", partition=key) for key in ("good", "bad", "none")]
         assert found == ["raw[good] succeeded 3", "raw[bad] failed 3", "raw[none] skipped 3"]
+
+
+async def test_the_outcome_of_items_has_their_values(place):
+    pipeline = Pipeline("items")
+
+    @pipeline.asset
+    async def numbers() -> AsyncIterator[int]:
+        for number in range(4):
+            yield number
+
+    @pipeline.asset(each=Each("numbers", tolerate=1))
+    async def half(numbers: int) -> int:
+        if numbers % 2:
+            raise ValueError(f"{numbers} is odd")
+        return numbers // 2
+
+    @pipeline.asset(each=Each("numbers", tolerate=2))
+    async def tolerant(numbers: int) -> int:
+        if numbers % 2:
+            raise ValueError(f"{numbers} is odd")
+        return numbers // 2
+
+    @pipeline.asset
+    async def told(numbers: Outcome[list[int]], half: Outcome[list[int]], tolerant: Outcome) -> list:
+        assert half.failure.message.startswith("2 of 4 items failed, more than tolerate=1 allows")
+        return [numbers.value, half.status, list(tolerant.value)]
+
+    async with place.runtime(pipeline) as runtime:
+        result = await runtime.materialize_all("told")
+        assert await result.value() == [[0, 1, 2, 3], "failed", [0, 1]]
+
+
+async def test_an_outcome_of_its_own_past(place):
+    """What fails of a sum that goes on does not end it."""
+    pipeline = Pipeline("sums")
+
+    @pipeline.asset(
+        partitions=DailyPartitions("2025-01-01", "2025-01-04"), mappings={"balance": TimeOffset(days=-1)}
+    )
+    async def balance(context: Context, balance: Outcome[int] | None = None) -> int:
+        if context.partition.day == 2:
+            raise ValueError("no figures")
+        return 1 + (balance.value if balance is not None and balance.ok else 0)
+
+    async with place.runtime(pipeline) as runtime:
+        result = await runtime.backfill("balance")
+        assert (result.status, [step.name for step in result.failed]) == ("failed", ["balance[2025-01-02]"])
+        assert [await result.value(partition=f"2025-01-0{day}") for day in (1, 3, 4)] == [1, 1, 2]
+        with pytest.raises(RunFailed):
+            await runtime.backfill("balance", partitions=["2025-01-02"], upstream=True, raise_on_failure=True)
+        result = await runtime.backfill("balance", partitions=["2025-01-03"], upstream=True, refresh="all")
+        assert (result.status, len(result.failed)) == ("succeeded", 1)
 
 
 def test_what_is_refused():

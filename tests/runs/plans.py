@@ -63,7 +63,10 @@ class HandEdge:
 
 @dataclass
 class HandPlan:
-    """A plan of integer keys; `links[asset]` says which (upstream asset, keys) a key depends on."""
+    """A plan of integer keys; `links[asset]` says which (upstream asset, keys) a key depends on.
+
+    What was asked for are the steps on which no other one depends, and `also`.
+    """
 
     sizes: dict[str, int]
     links: dict[str, Any] = field(default_factory=dict)
@@ -71,6 +74,7 @@ class HandPlan:
     template: HandPlan | None = None
     opening: Opening | None = None
     kinds: dict[tuple[str, str], dict[str, Any]] = field(default_factory=dict)
+    also: frozenset[int] = frozenset()
 
     def __post_init__(self) -> None:
         self.assets: list[AssetPlan] = []
@@ -110,6 +114,13 @@ class HandPlan:
 
     def upstream_steps(self, step: int) -> list[int]:
         return [number for numbers in self.upstream(step) for number in numbers]
+
+    @property
+    def targets(self) -> list[range]:
+        needed = {up for step in range(self.total) for up in self.upstream_steps(step)}
+        return [
+            range(step, step + 1) for step in range(self.total) if step not in needed or step in self.also
+        ]
 
     def number(self, asset: str, partition_key: str | None) -> int | None:
         plan = self.by_name.get(asset)

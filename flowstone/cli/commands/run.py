@@ -9,7 +9,7 @@ import typer
 
 from flowstone.cli.documents import record_document, run_document, without_secrets
 from flowstone.cli.finding import find_run
-from flowstone.cli.labels import breakdown, config_label, count, request_label, took
+from flowstone.cli.labels import breakdown, config_label, count, request_label, status_label, took
 from flowstone.cli.loop import run_async
 from flowstone.cli.options import Debug, Json, StoreUrl, whole
 from flowstone.cli.outcome import FAILURES_TOLD, failure_lines, step_table, traceback_hint
@@ -92,7 +92,7 @@ def _show(screen: Screen, record: RunRecord, failed: StepList, waits: str | None
     screen.show(f"what      {request_label(record)} of the pipeline {record.pipeline!r}")
     for asset, fields in record.config.items():
         screen.show(f"config    {asset}: {config_label(without_secrets(fields))}")
-    screen.show(f"status    {record.status}")
+    screen.show(f"status    {status_label(record.status, record.counts)}")
     if waits is not None:
         screen.show(f"waits     {waits}")
     screen.show(f"created   {record.created_at:%Y-%m-%d %H:%M:%S %Z}, took {took(record)}")

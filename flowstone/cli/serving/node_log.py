@@ -19,6 +19,7 @@ from flowstone.cli.labels import (
     failure_label,
     record_label,
     request_label,
+    status_label,
     step_label,
     took,
 )
@@ -116,7 +117,8 @@ class NodeLog:
         run = await self._record(event.run_id)
         if run is None:
             return
-        text = f"run {run.id} {event.status} after {took(run)}: {breakdown(run.counts)}"
+        how = status_label(event.status, run.counts)
+        text = f"run {run.id} {how} after {took(run)}: {breakdown(run.counts)}"
         self.tell("run.finished", text, _STYLES.get(event.status, ""), **_facts(run))
 
     def _failed(self, event: StepFailed) -> None:

@@ -45,7 +45,7 @@ class Run:
             timeout: Seconds to wait; the run goes on when they are over. Default: no limit.
 
         Raises:
-            RunFailed: A step failed.
+            RunFailed: A step that was asked for failed, or was skipped because of a failure.
             RunCancelled: The run was cancelled.
             TimeoutError: It has not ended in time.
             StoreUnavailable: The store is there and refuses for good: its schema or database was dropped, or

@@ -174,9 +174,9 @@ async def _outcome(
         failed = failure if record.status is Status.FAILED else None
         return Outcome(record.status, failure=failed, reason=why, name=name)
     inputs.append(Input(key[0], key[1], record.run_id, record.attempt, record.data_version))
-    value = await ctx.io_manager(record.io).load(record)
-    if plan.graph.assets[key[0]].each is not None:
-        value = gathered(asset, need.dependency, value)
+    value = await load_value(ctx, record)
+    if plan.graph.assets[key[0]].has_items:
+        value = await gathered(asset, need.dependency, value)
     reused = record.run_id != run_id and plan.number(*key) is not None
     return Outcome(Status.REUSED if reused else record.status, value, name=name)
 
