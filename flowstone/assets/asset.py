@@ -67,7 +67,7 @@ class Dependency:
         optional: Whether the parameter has a default, to be used when the upstream has no value.
         annotation: The parameter's type; an `Unknown` where it has none or it cannot be resolved. Of an
             `Outcome[T]` it is `T`.
-        takes: What is taken of the upstream asset.
+        takes: What is taken of the upstream asset. Who is chosen by it may take its value as well.
     """
 
     asset: str
@@ -75,6 +75,11 @@ class Dependency:
     optional: bool = False
     annotation: Any = UNANNOTATED
     takes: Takes = "value"
+
+    @property
+    def is_bare_choice(self) -> bool:
+        """Whether nothing is needed of the upstream asset but that it chooses this one."""
+        return self.takes == "choice" and self.parameter is None
 
 
 @frozen

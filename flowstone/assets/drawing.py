@@ -22,13 +22,14 @@ _MERMAID_WORDS = frozenset(
 
 
 def to_mermaid(graph: Mapping[str, Sequence[Dependency]]) -> str:
-    """A Mermaid flow chart from left to right; a dotted arrow is an optional dependency."""
+    """A Mermaid flow chart from left to right; a dotted arrow is an optional dependency, and routes choose."""
     ids = _mermaid_ids(graph)
     lines = ["flowchart LR"]
     lines += [f'    {ids[name]}["{name}"]' for name in graph]
     for name, dependencies in graph.items():
         for dependency in dependencies:
             arrow = "-.->" if dependency.optional else "-->"
+            arrow = "-->|chooses|" if dependency.takes == "choice" else arrow
             lines.append(f"    {ids[dependency.asset]} {arrow} {ids[name]}")
     return "\n".join(lines) + "\n"
 
@@ -46,13 +47,14 @@ def _mermaid_ids(graph: Iterable[str]) -> dict[str, str]:
 
 
 def to_dot(graph: Mapping[str, Sequence[Dependency]]) -> str:
-    """A digraph from left to right; a dashed edge is an optional dependency, a dotted one loads no value."""
+    """A digraph from left to right; a dashed edge is optional, a dotted one loads no value, and routes choose."""
     lines = ["digraph assets {", "    rankdir=LR;", "    node [shape=box, style=rounded];"]
     lines += [f'    "{name}";' for name in graph]
     for name, dependencies in graph.items():
         for dependency in dependencies:
             style = " [style=dashed]" if dependency.optional else ""
             style = " [style=dotted]" if dependency.parameter is None else style
+            style = " [label=chooses]" if dependency.takes == "choice" else style
             lines.append(f'    "{dependency.asset}" -> "{name}"{style};')
     return "\n".join([*lines, "}"]) + "\n"
 

@@ -370,14 +370,20 @@ def _chosen_by(route: AnyAsset, name: str, assets: Mapping[str, AnyAsset]) -> An
         raise UnknownDependency(
             f"The route {route.name!r} ({route.source}) leads to {name!r}, but there is no such asset.{hint}"
         )
-    if branch.is_constant or any(each.asset == route.name and each.parameter for each in branch.dependencies):
-        why = "is always there" if branch.is_constant else "takes its value, which only says who is chosen"
+    leads = f"The route {route.name!r} ({route.source}) leads to {name!r} ({branch.source})"
+    if branch.is_constant:
         raise DefinitionError(
-            f"The route {route.name!r} ({route.source}) leads to {name!r} ({branch.source}), which {why}: let what "
-            f"the branch works with be an asset of its own, of which both take the value."
+            f"{leads}, which is always there: let an asset take its value, and lead to that."
+        )
+    own = [each for each in branch.dependencies if each.asset == route.name and each.parameter is not None]
+    if any(each.takes == "outcome" for each in own):
+        raise DefinitionError(
+            f"{leads}, which takes its Outcome, but runs only if it is chosen: let it take the value, which says "
+            f"who is chosen, or nothing of the route."
         )
     others = [each for each in branch.dependencies if each.asset != route.name]
-    chosen = replace(branch, dependencies=(*others, Dependency(route.name, None, takes="choice")))
+    choice = replace(own[0], takes="choice") if own else Dependency(route.name, None, takes="choice")
+    chosen = replace(branch, dependencies=(*others, choice))
     chosen.__dict__.update({"pipeline": branch.__dict__["pipeline"]} if "pipeline" in branch.__dict__ else {})
     return chosen
 

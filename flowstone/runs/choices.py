@@ -172,7 +172,7 @@ class Choices:
         """The first upstream step that was skipped by choice though it is needed, or that chose others."""
         states = self._states
         for edge, ranges in edges:
-            if edge.takes == "outcome" or edge.optional:
+            if edge.takes == "outcome" or (edge.optional and edge.takes == "value"):
                 continue
             for each in ranges:
                 found = states.find(DECLINED, each.start, each.stop)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from flowstone import (
+    AllPartitions,
     Context,
     DefinitionError,
     Outcome,
@@ -148,8 +149,79 @@ async def test_each_partition_has_a_choice_and_a_restart_makes_none_again(place)
     assert calls == ["fast"]
 
 
+@pytest.mark.parametrize("answer", ["fast", ["fast", "thorough"]], ids=repr)
+async def test_a_branch_may_take_what_its_route_returned(place, answer):
+    pipeline = Pipeline("routed")
+
+    @pipeline.route(to=["fast", "thorough"])
+    async def way() -> str | list[str]:
+        return answer
+
+    @pipeline.asset
+    async def fast(way: str | list[str]) -> str:
+        return f"fast by {way!r}"
+
+    @pipeline.asset
+    def thorough(way: list[str] = ()) -> str:
+        return f"thorough by {way!r}"
+
+    @pipeline.asset
+    async def report(fast: str = "-", thorough: str = "-") -> str:
+        return f"{fast}, {thorough}"
+
+    async with place.runtime(pipeline) as runtime:
+        assert (await runtime.materialize("thorough")).status == "succeeded"
+        assert await runtime.load("thorough") == "thorough by ()"
+        result = await runtime.materialize_all("report")
+        thorough = "-" if answer == "fast" else f"thorough by {answer!r}"
+        assert await result.value() == f"fast by {answer!r}, {thorough}"
+        assert [step.name for step in result.skipped] == (["thorough"] if answer == "fast" else [])
+        chosen = (await runtime.history("fast"))[0]
+        assert [used.asset for used in chosen.inputs] == ["way"]
+
+
+async def test_a_plan_says_what_depends_on_a_route(place):
+    pipeline = routed("fast")
+    async with place.runtime(pipeline) as runtime:
+        plan = await runtime.plan("report", upstream=True, refresh="all")
+        reasons = {step.asset: step.reason for step in plan}
+        assert reasons["thorough"] == "everything is computed again, if way chooses it"
+        assert reasons["checked"] == reasons["way"] == "everything is computed again"
+        await runtime.materialize_all("report")
+        plan = await runtime.plan("report", upstream=True, refresh="missing")
+        reasons = {step.asset: (step.action, step.reason) for step in plan}
+        assert reasons["fast"] == ("reuse", "it has a current value, if way chooses it")
+        assert reasons["thorough"] == ("run", "it has no current value, if way chooses it")
+    assert "way -->|chooses| fast" in pipeline.graph.to_mermaid()
+    assert '"way" -> "fast" [label=chooses]' in pipeline.graph.to_dot()
+
+
+async def test_a_plan_names_the_partition_of_the_route(place):
+    pipeline = Pipeline("partitions")
+
+    @pipeline.route(to=["branch"], partitions=KEYS)
+    async def way() -> None: ...
+
+    @pipeline.asset(partitions=KEYS)
+    async def branch() -> int:
+        return 1
+
+    @pipeline.asset(partitions=KEYS, deps=["all_ways"], mappings={"all_ways": AllPartitions()})
+    async def after(branch: int = 0) -> int:
+        return branch
+
+    @pipeline.route(to=["after"], partitions=KEYS)
+    async def all_ways() -> None: ...
+
+    async with place.runtime(pipeline) as runtime:
+        plan = await runtime.plan("after", partition="fast", upstream=True)
+        reasons = {step.asset: step.reason for step in plan}
+        assert reasons["branch"].endswith(", if way[fast] chooses it")
+        assert reasons["after"].endswith(", if all_ways chooses it")
+
+
 def test_what_is_refused():
-    """Assets that do not exist, are constants, or take the route's value."""
+    """Assets that do not exist, are constants, or take the route's outcome."""
     pipeline = Pipeline("refused")
 
     @pipeline.route(to=["fats"])
@@ -177,8 +249,8 @@ def test_what_is_refused():
     pipeline.route(to=["after"])(way.function)
 
     @pipeline.asset
-    async def after(way: str) -> str:
-        return way
+    async def after(way: Outcome[str]) -> str:
+        return way.value
 
-    with pytest.raises(DefinitionError, match="takes its value, which only says who is chosen"):
+    with pytest.raises(DefinitionError, match="which takes its Outcome, but runs only if it is chosen"):
         print(pipeline.graph)

@@ -32,7 +32,7 @@ def graphs(draw: st.DrawFn, most: int = 3) -> tuple[HandPlan, list[Any]]:
         for up in draw(st.lists(st.sampled_from(names[:i]), unique=True, max_size=3)) if i else []:
             takes = draw(st.sampled_from(["value", "value", "outcome", "choice"]))
             links.setdefault(name, {})[up] = _link(draw, ONE if takes == "outcome" else ONE | LINKS, most)
-            kinds[name, up] = {"takes": takes, "optional": takes == "value" and draw(st.booleans())}
+            kinds[name, up] = {"takes": takes, "optional": takes != "outcome" and draw(st.booleans())}
         if sizes[name] > 1 and draw(st.booleans()):
             links.setdefault(name, {})[name] = ONE["before"]
             kinds[name, name] = {
@@ -61,7 +61,7 @@ def model(plan: HandPlan, ends: list[Any]) -> list[tuple[str, set[int]]]:
                 continue
             ways = [became[up] for up in above]
             lost |= {cause for how, causes in ways if how in ("fail", "lost") for cause in causes}
-            if not kind["optional"]:
+            if kind["takes"] == "choice" or not kind["optional"]:
                 declined |= {cause for how, causes in ways if how == "decline" for cause in causes}
             if kind["takes"] == "choice":
                 routes = {up for up in above if became[up][0] == "value"}

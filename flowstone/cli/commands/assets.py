@@ -35,7 +35,7 @@ def _table(pipeline: Pipeline, screen: Screen) -> Table:
         screen, "asset", "partitions", "depends on", *(["io", "runs in"] if wide else []), "description"
     )
     for name in pipeline.graph.order():
-        asset = pipeline.assets[name]
+        asset = pipeline.graph[name]
         shown.add_row(
             name,
             _extent(asset.partitions, wide=wide),
@@ -66,7 +66,7 @@ def _extent(partitions: PartitionSet[Any] | None, *, wide: bool) -> str:
 
 def _document(pipeline: Pipeline) -> dict[str, Any]:
     order = pipeline.graph.order()
-    return {"pipeline": pipeline.name, "assets": [_asset_document(pipeline.assets[name]) for name in order]}
+    return {"pipeline": pipeline.name, "assets": [_asset_document(pipeline.graph[name]) for name in order]}
 
 
 def _asset_document(asset: Asset[Any, Any]) -> dict[str, Any]:

@@ -60,6 +60,6 @@ def _document(pipeline: Pipeline) -> dict[str, Any]:
         "edges": [
             {"from": dependency.asset, "to": name, "optional": dependency.optional}
             for name in order
-            for dependency in pipeline.assets[name].dependencies
+            for dependency in pipeline.graph.dependencies(name)
         ],
     }

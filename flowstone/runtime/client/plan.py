@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, Literal, overload
 
+from flowstone.assets.partition_labels import step_label
 from flowstone.frozen import frozen
 from flowstone.runs.run_config import changed_config
 from flowstone.runtime.run.inputs import needs_of, unreachable
@@ -100,7 +101,21 @@ class Plan(Sequence[PlannedStep]):
         action, reason = self._decide(number, (asset, key))
         if action == "run" and (problem := _problem(self._plan, asset, partition, key)):
             reason = problem
+        if self._plan.chooses and (routes := _routes(self._plan, number)):
+            reason += f", if {' and '.join(routes)} chooses it"
         return PlannedStep(asset, partition, key, action, reason)
+
+
+def _routes(plan: RunPlan, number: int) -> list[str]:
+    """The steps of routes, or the routes if these are many, that decide in the run whether a step runs."""
+    part = plan.of(number)
+    names = []
+    for edge in part.edges:
+        steps = [step for steps in edge.numbers(number - part.offset, part.keys) for step in steps]
+        if edge.takes == "choice" and steps:
+            asset, _, key = plan.step(steps[0])
+            names.append(step_label(asset, key if len(steps) == 1 else None))
+    return names
 
 
 def _problem(plan: RunPlan, name: str, partition: Any, key: str | None) -> str | None:

@@ -80,7 +80,7 @@ def needs_of(
     for dependency in asset.dependencies:
         name = dependency.asset
         upstream = assets[name]
-        if upstream.is_constant or dependency.takes == "choice":
+        if upstream.is_constant or dependency.is_bare_choice:
             continue
         if upstream.partitions is None and asset.partitions is None:
             # The same key, whichever it is: most edges of most graphs, so it takes no detour.

@@ -207,7 +207,7 @@ def _counterparts(
     found = []
     for dependency in asset.dependencies:
         upstream = assets[dependency.asset]
-        if upstream.is_constant or dependency.takes == "choice":
+        if upstream.is_constant or dependency.is_bare_choice:
             continue
         own = upstream.name in aligned or asset.partitions is upstream.partitions is None
         mapping = run_plan.graph.mapping_of(asset.name, upstream.name)
