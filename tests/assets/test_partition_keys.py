@@ -19,14 +19,17 @@ from flowstone.errors import PartitionError
 
 BERLIN = ZoneInfo("Europe/Berlin")
 
+texts = st.characters(exclude_categories=["Cs"])
 atoms = (
-    st.text(st.characters(exclude_categories=["Cs"]))
+    st.text(texts, max_size=6)  # All keys are to be shorter than the longest that is allowed.
     | st.integers()
     | st.dates()
     | st.datetimes()
     | st.datetimes(datetime(2, 1, 1), datetime(9998, 1, 1), timezones=st.timezones())  # noqa: DTZ001 - bounds
 )
-keys = st.recursive(atoms, lambda inner: st.lists(inner, max_size=4).map(tuple), max_leaves=8)
+keys = st.text(texts, max_size=100) | st.recursive(
+    atoms, lambda inner: st.lists(inner, max_size=4).map(tuple), max_leaves=8
+)
 
 
 def exactly(value):
