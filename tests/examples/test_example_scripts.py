@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import date
 from pathlib import Path
 
@@ -17,6 +18,12 @@ EXAMPLES = Path(__file__).parents[2] / "examples"
 def test_an_example_is_short(path):
     """An example is under 120 lines, so that it can be read at one sitting."""
     assert len(path.read_text().splitlines()) < 120
+
+
+def test_each_example_is_listed():
+    """With its name, in the table of the folder."""
+    listed = set(re.findall(r"^\| \[(\w+\.py)\]\(\1\)", (EXAMPLES / "README.md").read_text(), re.MULTILINE))
+    assert listed == {path.name for path in EXAMPLES.glob("*.py")}
 
 
 def test_quickstart_prints_bars_and_records(run_example):
@@ -70,3 +77,22 @@ def test_account_balance_goes_on_after_the_statement_is_corrected(run_example):
         "checking 159.35",
         "savings 600.00",
     ]
+
+
+def test_the_scraper_gets_what_can_be_had(run_example):
+    """What is gone is skipped, what is broken is tolerated after its retries, and the rest is there."""
+    assert run_example("scrape").splitlines() == [
+        "{'tool': 40, 'toy': 38, 'book': 39}",
+        "/product/40 skipped in attempt 1",
+        "/product/41 skipped in attempt 1",
+        "/product/13 failed in attempt 5",
+    ]
+
+
+def test_exchange_rates_tell_of_each_day(run_example):
+    """One source is enough, no trade is no failure, and a jump is held back."""
+    told = run_example("exchange_rates").splitlines()
+    assert told[0] == "Mon 03 held, 1.0476 is out of bounds"
+    assert told[3] == "Thu 06 booked at 1.0785"
+    assert told[5] == "Sat 08 no trade on a Saturday"
+    assert told[-1] == "succeeded, without bank[2025-03-06], market[2025-03-04]"
