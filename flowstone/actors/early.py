@@ -44,7 +44,7 @@ def begin_early(tasks: TaskSupervisor, below: Supervisor, name: str) -> bool:
 
 
 def turn_is_spent(supervisor: Supervisor) -> bool:
-    """Whether eager starts in its tree have taken their share of this turn of the loop."""
+    """Whether eager starts in its tree have taken their share of this turn of the loop, or nearly."""
     process = supervisor._process
     return process is not None and process.own.eager.spent
 

@@ -135,3 +135,22 @@ async def test_a_turn_is_spent_when_eager_starts_have_taken_their_share(root):
     assert turn_is_spent(root)
     await asyncio.sleep(0)
     assert not turn_is_spent(root)
+
+
+async def test_a_turn_is_spent_before_the_last_of_it_is_gone(root, monkeypatch):
+    """What begins when hardly anything is left would find nothing when it is ready."""
+    now = 100.0
+    monkeypatch.setattr("flowstone.actors.eager.monotonic", lambda: now)
+    tasks = TaskSupervisor()
+    assert begin_early(tasks, root, "steps")
+    tasks._own.eager.budget = 1.0
+
+    async def nothing():
+        return None
+
+    tasks.start("nothing", nothing(), eager=True)
+    now = 100.7
+    assert not turn_is_spent(root)
+    now = 100.9
+    assert turn_is_spent(root)
+    assert tasks.start("nothing", nothing(), eager=True).exit is not None
