@@ -69,10 +69,14 @@ class Choices:
     def note(self, event: StepEvent, step: int) -> bool:
         """Remember what a route chose; whether the step chose to be skipped."""
         if isinstance(event, StepSucceeded | StepReused):
-            chosen = _route_taken(event.materialization)
-            if chosen is not None:
-                self.chosen[step] = chosen
+            self.took(event.materialization, step)
         return isinstance(event, StepSkipped) and _chose_to_skip(event.materialization)
+
+    def took(self, value: Materialization, step: int) -> None:
+        """Remember what a route chose, from the record of its value."""
+        chosen = _route_taken(value)
+        if chosen is not None:
+            self.chosen[step] = chosen
 
     def look(self, plan: AssetPlan, step: int) -> tuple[int, Sequence[int]]:
         """Where a step stands, and if it is `BLOCKED`, the steps it waits for."""

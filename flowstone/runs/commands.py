@@ -7,7 +7,7 @@ events: nothing of them survives a restart, because a restart makes them meaning
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
 from flowstone.frozen import frozen
 
@@ -32,9 +32,8 @@ __all__ = [
 ]
 
 
-@frozen
-class StartStep:
-    """Start this attempt of the step now.
+class StartStep(NamedTuple):
+    """Start this attempt of the step now. A tuple, because there is one for each step.
 
     Attributes:
         step: The step.

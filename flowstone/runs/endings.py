@@ -43,6 +43,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "AttemptEnd",
+    "AttemptResult",
     "PlannedStep",
     "Step",
     "as_recorded",
@@ -60,6 +61,7 @@ __all__ = [
     "reused",
     "skipped",
     "succeeded",
+    "success",
     "swallowed",
     "waiting",
     "waits",
@@ -68,6 +70,9 @@ __all__ = [
 
 AttemptEnd: TypeAlias = StepSucceeded | StepFailed | StepSkipped | StepRetried | StepWaiting | StepCancelled
 """The events by which an attempt ends."""
+
+AttemptResult: TypeAlias = AttemptEnd | Materialization
+"""What an attempt leaves when it has recorded its end: that, or the record of a success by itself."""
 
 
 class Step(Protocol):
@@ -162,14 +167,21 @@ def succeeded(
     step: Step, at: datetime, *, data_version: str | None, location: str | None, size: int | None
 ) -> StepSucceeded:
     """Its value is stored at `location`."""
-    asset, key, run_id, number = step.asset_name, step.key, step.run_id, step.number
-    record = Materialization(
-        asset,
+    record = success(step, at, data_version, location, size)
+    return StepSucceeded(at, step.run_id, step.asset_name, step.key, step.number, record)
+
+
+def success(
+    step: Step, at: datetime, data_version: str | None, location: str | None, size: int | None
+) -> Materialization:
+    """The record of `succeeded`, which is all that there is to say of it."""
+    return Materialization(
+        step.asset_name,
         step.partition,
-        key,
-        run_id,
+        step.key,
+        step.run_id,
         _SUCCEEDED,
-        number,
+        step.number,
         step.started_at,
         at,
         None,
@@ -182,7 +194,6 @@ def succeeded(
         size,
         step.config,
     )
-    return StepSucceeded(at, run_id, asset, key, number, record)
 
 
 def failed(step: Step, at: datetime, failure: Failure) -> StepFailed:

@@ -97,22 +97,21 @@ class Starts:
 
     def order(self, commands: list[Command]) -> None:
         """Add the starts for which there are slots."""
-        running, numbers = self.running, self._attempts.numbers
-        while len(running) < self.slots:
-            queue = self._unblocked or self._sources
-            if self._exclusive or self._exclusive_step is not None:
-                if running:
-                    return
-                queue = self._exclusive
-                self._exclusive_step = queue[0]
-            if not queue:
-                return
-            step = queue.popleft()
-            running[step] = None
-            self._states[step] = RUNNING
-            if not numbers or step not in numbers:
-                commands.append(StartStep(step, 1))
-            else:
-                attempt = self._attempts.begin(step)
-                exclusive = queue is self._exclusive
-                commands.append(StartStep(step, attempt, exclusive, self._attempts.failures(step)))
+        if self._exclusive or self._exclusive_step is not None:
+            if not self.running:
+                self._exclusive_step = step = self._exclusive.popleft()
+                commands.append(self._start(step, exclusive=True))
+            return
+        room = self.slots - len(self.running)
+        for queue in (self._unblocked, self._sources):
+            while queue and room > 0:
+                commands.append(self._start(queue.popleft()))
+                room -= 1
+
+    def _start(self, step: int, *, exclusive: bool = False) -> StartStep:
+        self.running[step] = None
+        self._states[step] = RUNNING
+        attempts = self._attempts
+        if not attempts.numbers or step not in attempts.numbers:
+            return StartStep(step, 1)
+        return StartStep(step, attempts.begin(step), exclusive, attempts.failures(step))

@@ -78,6 +78,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping, Sequence
 
     from flowstone.runs.plan import RunPlan
+    from flowstone.runs.records import Materialization
 
 __all__ = ["RunState"]
 
@@ -158,11 +159,9 @@ class RunState:
         """
         if type(event) is StepSucceeded:  # Nearly always.
             number = self._number(event) if step is None else step
-            if number is not None:
-                if self._chooses:
-                    self._note_choice(event, number)
-                self._succeeded(number, event.attempt)
-            return self._commands()
+            if number is None:
+                return self._commands()
+            return self.succeeded(number, event.attempt, event.materialization)
         match event:
             case StepStarted() | StepProgressed() | RunQueued() | RunStarted() | RunWaiting():
                 return []
@@ -179,6 +178,15 @@ class RunState:
                 number = self._number(event) if step is None else step
                 if number is not None:
                     self._step_changed(event, number)
+        return self._commands()
+
+    def succeeded(self, step: int, attempt: int, record: Materialization) -> list[Command]:
+        """`apply` of a success; its record may be that of an attempt before, which was taken for lost."""
+        if self._states[step] == RUNNING and attempt == self._attempts.numbers.get(step, 1):
+            if self._chooses:
+                self._window.choose().took(record, step)
+            self._starts.over(step)
+            self._finish_step(step, SUCCEEDED)
         return self._commands()
 
     def replay(self, event: Event) -> None:
@@ -309,11 +317,6 @@ class RunState:
                 self._note_choice(event, step)
                 self._end(step, ended_as(event))
                 self._open -= 1
-
-    def _succeeded(self, step: int, attempt: int) -> None:
-        if self._states[step] == RUNNING and attempt == self._attempts.numbers.get(step, 1):
-            self._starts.over(step)
-            self._finish_step(step, SUCCEEDED)
 
     def _step_changed(self, event: StepRetried | StepWaiting | StepWoken | _Ending, step: int) -> None:
         match event:

@@ -24,7 +24,7 @@ from flowstone.store.protocol import StaleWrite, StoreRefused
 
 if TYPE_CHECKING:
     from flowstone.actors import Exit, TaskSupervisor
-    from flowstone.runs.endings import AttemptEnd
+    from flowstone.runs.endings import AttemptEnd, AttemptResult
     from flowstone.runs.plan import RunPlan
     from flowstone.runtime.context import RuntimeContext
     from flowstone.runtime.run.local_runs import LocalRuns
@@ -204,14 +204,14 @@ class StepExecutor(Poller):
         self._runs.leased[attempt.identity] = attempt
         return True
 
-    def _over(self, attempt: Attempt, event: AttemptEnd | None, how: Exit) -> None:
+    def _over(self, attempt: Attempt, end: AttemptResult | None, how: Exit) -> None:
         self._ctx.admission.leave(attempt)
         attempt.caught = None  # Whoever is raised the failure is in another process.
         self._runs.leased.pop(attempt.identity, None)
         self._runs.gone()
         if self._known.get(attempt.identity) is attempt:
             self._known[attempt.identity] = None
-            ending = None if event is not None else _ending(attempt, how)
+            ending = None if end is not None else _ending(attempt, how)
             if ending is not None:
                 self._unrecorded.append((ending, attempt.epoch))
                 self._wake()

@@ -59,7 +59,7 @@ if TYPE_CHECKING:
     from flowstone.actors import Exit, TaskHandle
     from flowstone.assets.asset import Asset
     from flowstone.assets.waiting import Answers
-    from flowstone.runs.endings import AttemptEnd
+    from flowstone.runs.endings import AttemptEnd, AttemptResult
     from flowstone.runs.plan import RunPlan
     from flowstone.runs.records import Input
     from flowstone.runtime.context import RuntimeContext
@@ -87,7 +87,7 @@ class Attempt:
             while another node, this one, goes on with the attempt.
         stopping: Why it was told to stop: the run is being `cancelled`, its `timeout` is over, or its node's
             `shutdown` leaves it to another one.
-        on_over: Called when its task has ended, with the recorded event if it lived to record one.
+        on_over: Called when its task has ended, with what `run` returned if it lived to record its end.
         over: Set when its task has ended, by whatever means; nothing may be recorded from then on.
         inputs: The upstream values that were loaded for it.
         started_at: When it started, or None.
@@ -115,7 +115,7 @@ class Attempt:
     priority = 0
     awaits: tuple[str, ...] = ()
     slot_waiters: tuple[asyncio.Future[None], ...] = ()
-    on_over: Callable[[Attempt, AttemptEnd | None, Exit], None] | None = None
+    on_over: Callable[[Attempt, AttemptResult | None, Exit], None] | None = None
     started_at: datetime | None = None
     config: Mapping[str, Any] | None = None
     inputs: tuple[Input, ...] = ()
@@ -142,8 +142,9 @@ class Attempt:
         self._asset_plan = asset_plan = plan.of(step)
         self.asset_name, self.partition, self.key = asset_plan.step(step)
         self.asset: Asset[..., Any] = plan.graph.assets[self.asset_name]
-        self.version = self.asset.version
-        self.io = self.asset.io
+        asset = self.asset
+        self.version = asset.version
+        self.io = asset.io
         self.run_id = run_id
         self.epoch = epoch
         self.step = step
@@ -152,9 +153,9 @@ class Attempt:
         self._ctx = ctx
         self._plan = plan
         self._failed_before = failed
-        if self.asset.pools or self.asset.rate:
-            self.pools, self.rate = self.asset.pools, self.asset.rate
-        if self.asset.config_parameter is not None:
+        if asset.pools or asset.rate:
+            self.pools, self.rate = asset.pools, asset.rate
+        if asset.config_parameter is not None:
             self.config = plan.configs[self.asset_name].record
 
     @property
@@ -176,8 +177,8 @@ class Attempt:
 
     # Its life -----------------------------------------------------------------------------------------------
 
-    async def run(self) -> AttemptEnd:
-        """Make the attempt and return the event that was recorded as its end.
+    async def run(self) -> AttemptResult:
+        """Make the attempt and return what was recorded as its end.
 
         Raises:
             CancelledError: The whole run is being stopped or restarted, not this step: nothing is recorded,

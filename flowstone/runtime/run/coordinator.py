@@ -46,7 +46,7 @@ from flowstone.runs.events import (
     StepSkipped,
     StepWaiting,
 )
-from flowstone.runs.records import Status
+from flowstone.runs.records import Materialization, Status
 from flowstone.runs.state import RunState
 from flowstone.runtime.execution.guard import describe
 from flowstone.runtime.run.control import Cancel, Drain, GiveUp, Look, Release
@@ -75,7 +75,7 @@ if TYPE_CHECKING:
     from flowstone.actors import Exit, Me, TaskHandle, TaskSupervisor
     from flowstone.actors.early import EarlyMe
     from flowstone.runs.commands import Signal
-    from flowstone.runs.endings import AttemptEnd
+    from flowstone.runs.endings import AttemptResult
     from flowstone.runs.events import Event, StepWoken
     from flowstone.runtime.context import RuntimeContext
     from flowstone.runtime.run.attempt import Attempt
@@ -116,7 +116,7 @@ class RunCoordinator(Driver):
         self._final: Status | None = None
         self._releasing = False
         self._draining = False
-        self._ended: deque[tuple[Attempt, AttemptEnd | None, Exit]] = deque()
+        self._ended: deque[tuple[Attempt, AttemptResult | None, Exit]] = deque()
         self._needed: list[int] = []  # Steps of which it is known that they must run.
         self._busy = True  # Until it has begun, and whenever it is within a message.
         self._parking = Parking(ctx, run, self._state)
@@ -136,7 +136,7 @@ class RunCoordinator(Driver):
         """Plain for the messages that come with the steps; only ending a run waits for anything."""
         self._busy = True
         if isinstance(message, StepEnded):
-            self._step_ended(message.attempt, message.event, message.exit)
+            self._step_ended(message.attempt, message.end, message.exit)
         elif isinstance(message, NextTurn):
             self._launches.go_on()
         else:
@@ -205,11 +205,11 @@ class RunCoordinator(Driver):
                 needed, self._needed = tuple(self._needed), []
                 self._obey(self._state.apply(StepsNeeded(needed)))
                 continue
-            attempt, event, how = self._ended.popleft()
+            attempt, end, how = self._ended.popleft()
             if self._run.requests:
-                self._me.ref.cast(StepEnded(attempt, event, how))
+                self._me.ref.cast(StepEnded(attempt, end, how))
             else:
-                self._step_ended(attempt, event, how)
+                self._step_ended(attempt, end, how)
 
     def _handle_here(self) -> None:
         """Handle ends between two messages: what a message would come to, in fewer steps."""
@@ -382,12 +382,12 @@ class RunCoordinator(Driver):
         self._attempts[step] = attempt
         self._launches.add(attempt)
 
-    def _attempt_over(self, attempt: Attempt, event: AttemptEnd | None, how: Exit) -> None:
+    def _attempt_over(self, attempt: Attempt, end: AttemptResult | None, how: Exit) -> None:
         self._ctx.admission.leave(attempt)
         if self._run.requests:
-            self._me.ref.cast(StepEnded(attempt, event, how))
+            self._me.ref.cast(StepEnded(attempt, end, how))
             return
-        self._ended.append((attempt, event, how))
+        self._ended.append((attempt, end, how))
         if not self._busy and self._me.ref.alive:
             self._handle_here()
 
@@ -409,20 +409,27 @@ class RunCoordinator(Driver):
                 self._ctx.admission.withdraw(attempt)
             self._write([attempt.withdrawn()], [step])
 
-    def _step_ended(self, attempt: Attempt, event: AttemptEnd | None, how: Exit) -> None:
-        if self._attempts.get(attempt.step) is not attempt:
+    def _step_ended(self, attempt: Attempt, end: AttemptResult | None, how: Exit) -> None:
+        step = attempt.step
+        if self._attempts.get(step) is not attempt:
             return
-        del self._attempts[attempt.step]
+        del self._attempts[step]
         if self._remote_steps is not None:
-            self._remote_steps.stayed(attempt.step, attempt.asset.name)
-        if event is not None:
-            if type(event) is StepFailed:
+            self._remote_steps.stayed(step, attempt.asset.name)
+        if isinstance(end, Materialization):
+            self._obey(self._state.succeeded(step, attempt.number, end))
+        elif end is not None:
+            if type(end) is StepFailed:
                 self._run.step_failed(attempt.caught if attempt.stopping is None else None)
             attempt.caught = None
-            self._obey(self._state.apply(event, attempt.step))
-            if type(event) is StepWaiting:
-                self._look_after([event])
-            return
+            self._obey(self._state.apply(end, step))
+            if type(end) is StepWaiting:
+                self._look_after([end])
+        else:
+            self._attempt_broke_off(attempt, how)
+
+    def _attempt_broke_off(self, attempt: Attempt, how: Exit) -> None:
+        """Its task has ended without recording an end."""
         if isinstance(how, Crashed):
             error = how.error
             if isinstance(error, StaleWrite) and self._ctx.store.cluster is not None:

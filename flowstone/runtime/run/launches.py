@@ -17,7 +17,7 @@ from flowstone.runtime.run.messages import NextTurn
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from flowstone.actors import Me, TaskSupervisor
+    from flowstone.actors import Me, TaskHandle, TaskSupervisor
     from flowstone.actors.early import EarlyMe
     from flowstone.runtime.context import RuntimeContext
     from flowstone.runtime.run.attempt import Attempt
@@ -89,23 +89,23 @@ class Launches:
         if self._attempts.get(attempt.step) is not attempt or not self.me.ref.alive:
             return False
         ctx = self._ctx
-        if (
-            ctx.memory is None
-            or attempt.asset_name in ctx.suspending
-            or (ctx.stream.heard and ctx.stream.unread)
-        ):
-            attempt.handle = self._steps.start(attempt.name, attempt.run(), attempt.task_over)
-        else:
-            self._launch_eagerly(attempt)
+        eager = (
+            ctx.memory is not None
+            and attempt.asset_name not in ctx.suspending
+            and not (ctx.stream.heard and ctx.stream.unread)
+        )
+        # Begun eagerly, it gets its full name if it goes on: nearly all end before anybody could read it.
+        name = attempt.asset_name if eager else attempt.name
+        attempt.handle = handle = self._steps.start(name, attempt.run(), eager=eager)
+        if eager and handle.exit is None:
+            self._goes_on(attempt, handle)
+        handle.call_on_exit(attempt.task_over)
         return True
 
-    def _launch_eagerly(self, attempt: Attempt) -> None:
-        # Its full name is made if it goes on: nearly all that have a partition end before anybody could read it.
-        attempt.handle = handle = self._steps.start(attempt.asset_name, attempt.run(), eager=True)
-        if handle.exit is None:
-            handle.rename(attempt.name)
-            if attempt.started_at is not None:
-                self._ctx.suspending.add(attempt.asset_name)
-            elif self._delayed is None:
-                self._delayed = attempt
-        handle.call_on_exit(attempt.task_over)
+    def _goes_on(self, attempt: Attempt, handle: TaskHandle) -> None:
+        """It was to be begun eagerly, and is not over: it has suspended, or there was no time for it."""
+        handle.rename(attempt.name)
+        if attempt.started_at is not None:
+            self._ctx.suspending.add(attempt.asset_name)
+        elif self._delayed is None:
+            self._delayed = attempt

@@ -24,6 +24,7 @@ from flowstone.runs.events import StepStarted
 from flowstone.runs.records import Failure, Input
 from flowstone.runtime.run.attempt import Attempt
 from flowstone.runtime.run.inputs import constants_of, needs_of
+from flowstone.store.event_log import event_of
 from flowstone.store.sanitise import sanitised_record
 
 if TYPE_CHECKING:
@@ -31,9 +32,9 @@ if TYPE_CHECKING:
 
     from flowstone.assets.asset import Asset
     from flowstone.io.memory import MemoryIO
-    from flowstone.runs.endings import AttemptEnd
-    from flowstone.runs.events import StepSucceeded
+    from flowstone.runs.endings import AttemptResult
     from flowstone.runs.plan import AssetPlan, RunPlan
+    from flowstone.runs.records import Materialization
     from flowstone.runtime.services.io_manager import IOManagerActor
     from flowstone.store.history import History
     from flowstone.store.run_log import RunLog
@@ -46,7 +47,7 @@ _ABSENT: Final = object()
 class MemoryAttempt(Attempt):
     """An attempt of a runtime whose `RuntimeContext.memory` is there."""
 
-    async def run(self) -> AttemptEnd:
+    async def run(self) -> AttemptResult:
         """As `Attempt.run`."""
         ctx = self._ctx
         memory = ctx.memory
@@ -79,20 +80,20 @@ class MemoryAttempt(Attempt):
         handle = self.handle
         if self.stopping is not None or self.over or (handle is not None and handle.halt is not None):
             return await self._end(Failure("abandoned", "stopped"))
-        event = self._kept_at_hand(value)
-        if event is None:
+        record = self._kept_at_hand(value)
+        if record is None:
             return await self._conclude(self._keep(value))
-        self._succeed(event, memory, log)
-        return event
+        self._succeed(record, memory, log)
+        return record
 
-    def _succeed(self, event: StepSucceeded, memory: History, log: RunLog) -> None:
-        record = event.materialization
+    def _succeed(self, record: Materialization, memory: History, log: RunLog) -> None:
+        kept = record
         if record.metadata or record.code_version is not None or record.data_version is not None:
-            record = sanitised_record(record)
-        log.succeed(record, self.epoch)
-        memory.ledger.record(record)
+            kept = sanitised_record(record)
+        log.succeed(kept, self.epoch)
+        memory.ledger.record(kept)
         if self._ctx.stream.heard:
-            self._ctx.stream.publish(event)
+            self._ctx.stream.publish(event_of(record))
 
     def _arguments_at_hand(self, memory: History) -> dict[str, Any] | None:
         """The arguments, if all of this attempt is in memory; None if it is not, and nothing has been done then."""
@@ -152,8 +153,8 @@ class MemoryAttempt(Attempt):
         manager.loaded += loads
         return arguments
 
-    def _kept_at_hand(self, returned: Any) -> StepSucceeded | None:
-        """Put down the value and say so; None if that needs more than a dict."""
+    def _kept_at_hand(self, returned: Any) -> Materialization | None:
+        """Put down the value and make the record of it; None if that needs more than a dict."""
         value, version = returned, None
         if issubclass(type(returned), Output):
             value, version = self._unwrapped(returned)
@@ -166,8 +167,7 @@ class MemoryAttempt(Attempt):
         if location is None:
             return None
         manager.stored += 1
-        now = self._ctx.clock.now()
-        return endings.succeeded(self, now, data_version=version, location=location, size=None)
+        return endings.success(self, self._ctx.clock.now(), version, location, None)
 
 
 class _Recipe:

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
     from flowstone.actors import Exit
     from flowstone.runs.commands import Signal
-    from flowstone.runs.endings import AttemptEnd
+    from flowstone.runs.endings import AttemptResult
     from flowstone.runs.events import Event, StepReused
     from flowstone.runtime.run.attempt import Attempt
     from flowstone.runtime.run.control import Control
@@ -38,10 +38,10 @@ class Driver(Actor):
 
 @frozen
 class StepEnded(Cast[Driver]):
-    """An attempt is over: its recorded end, or None if its task did not live to record one."""
+    """An attempt is over: what it recorded as its end, or None if its task did not live to do that."""
 
     attempt: Attempt
-    event: AttemptEnd | None
+    end: AttemptResult | None
     exit: Exit
 
 
