@@ -303,6 +303,8 @@ async def cancel(connection: Connection, run_id: str, reason: str) -> None:
         await enqueue(connection, run_id, row["pipeline"], row["priority"])
         await connection.execute(query("tell"), f"queued:{row['pipeline']}")
         await connection.execute(query("tell"), f"woken:{run_id}")
+    elif run["owner"] is None:
+        await connection.execute(query("tell_queued"), run_id)
 
 
 # Rows -------------------------------------------------------------------------------------------------------

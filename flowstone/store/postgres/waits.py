@@ -124,7 +124,9 @@ async def _answer(
     connection: Connection, wait: tuple[str, str, str, str], answer: str, request: str, status: WaitStatus
 ) -> Any:
     row = await connection.fetchrow(query("answer_wait"), *wait, answer, request, status)
-    if row is not None and row["before"] == "open":
+    if row is None:
+        await connection.execute(query("tell_queued"), wait[0])
+    elif row["before"] == "open":
         await _go_on(connection, [_wait(row)])
     return row
 
