@@ -11,7 +11,6 @@ from __future__ import annotations
 import inspect
 import math
 import operator
-import re
 import sys
 from collections.abc import Iterable, Mapping
 from types import MappingProxyType
@@ -38,7 +37,6 @@ if TYPE_CHECKING:
 
 __all__ = ["Options", "define_asset", "define_constant"]
 
-_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _NOTHING: Mapping[str, Any] = MappingProxyType({})
 _NONE: frozenset[str] = frozenset()
 
@@ -89,11 +87,12 @@ def define_asset(
     function, source = _checked_function(function, frame)
     name = options.name if options.name is not None else _own_name(function)
     where = _checked_name(name, source)
-    signature = read_signature(function, where, frame.f_locals)
-    if all(map(operator.is_, options[1:], _NO_OPTIONS)):  # As of nearly every asset.
-        return _plain(where, function, signature)
+    signature = read_signature(function, where, frame)
     generator = generator_kind(function)
     asynchronous = is_async(function) or generator == "loop"
+    more = signature.resources or signature.context or signature.config or generator
+    if not more and all(map(operator.is_, options[1:], _NO_OPTIONS)):
+        return _plain(where, function, signature, asynchronous=asynchronous)  # As nearly every asset.
     _check_options(options, where)
     dependencies = _dependencies(signature.dependencies, options.deps, where)
     each = _each(options.each, signature.dependencies, where)
@@ -125,24 +124,17 @@ def define_asset(
     )
 
 
-def _plain(where: Site, function: Any, signature: Signature) -> Asset[..., Any]:
-    """The asset of a function of which nothing else was said."""
-    generator = generator_kind(function)
-    asynchronous = is_async(function) or generator == "loop"
+def _plain(where: Site, function: Any, signature: Signature, *, asynchronous: bool) -> Asset[..., Any]:
+    """The asset of which there is no more to say than a function with dependencies does."""
     return Asset(
         where.name,
         function,
         where.source,
         dependencies=signature.dependencies,
-        resource_parameters=signature.resources,
-        requires=_named(signature.resources),
-        context_parameter=signature.context,
-        config_parameter=signature.config,
         run_in="loop" if asynchronous else "thread",
         is_async=asynchronous,
         description=_summary(function),
         return_type=signature.return_type,
-        is_reader=generator is not None,
     )
 
 
@@ -204,7 +196,7 @@ def _own_name(function: Any) -> Any:
 
 
 def _checked_name(name: object, source: SourceLine) -> Site:
-    if isinstance(name, str) and len(name) <= 200 and _NAME.fullmatch(name):
+    if isinstance(name, str) and len(name) <= 200 and name.isascii() and name.isidentifier():
         return Site(name, source)
     raise DefinitionError(
         f"{source}: {name!r:.250} is not a name for an asset: pass name= with letters, digits and underscores, "

@@ -181,7 +181,7 @@ class AssetGraph:
 
     def upstream(self, name: str) -> list[str]:
         """Everything an asset depends on, directly or not, in topological order; without itself."""
-        return self._reachable(name, lambda each: (dep.asset for dep in self._assets[each].dependencies))
+        return self._reachable(name, lambda each: [dep.asset for dep in self._assets[each].dependencies])
 
     def downstream(self, name: str) -> list[str]:
         """Everything that depends on an asset, directly or not, in topological order; without itself."""
@@ -200,6 +200,13 @@ class AssetGraph:
     def mapping_of(self, asset: str, dependency: str) -> PartitionMapping:
         """As `mapping`, for a dependency known to exist."""
         return self._mappings.get((asset, dependency), _SAME_KEY)
+
+    def needs_same_keys(self, asset: str, dependency: str) -> bool:
+        """Whether every key of an asset needs just the same key of a dependency, whose set is the same."""
+        if type(self._mappings.get((asset, dependency), _SAME_KEY)) is not SameKey:
+            return False
+        mine, theirs = self._assets[asset].partitions, self._assets[dependency].partitions
+        return mine is theirs or mine == theirs
 
     # Drawings --------------------------------------------------------------------------------------------
 

@@ -23,7 +23,8 @@ from flowstone.errors import DefinitionError
 from flowstone.frozen import frozen
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from types import FrameType
 
 __all__ = ["Resource", "Signature", "Site", "innermost", "is_async", "read_signature"]
 
@@ -70,13 +71,13 @@ class Signature(NamedTuple):
     return_type: Any
 
 
-def read_signature(function: Callable[..., Any], where: Site, local_names: Mapping[str, Any]) -> Signature:
+def read_signature(function: Callable[..., Any], where: Site, frame: FrameType) -> Signature:
     """Read a function.
 
     Args:
         function: A function, method, partial or object with `__call__`.
         where: The asset, for error messages.
-        local_names: The local names where it is defined, which annotations may use.
+        frame: Where it is defined: annotations may use its local names.
 
     Raises:
         DefinitionError: A parameter cannot be passed by keyword, two receive the context or the config, or the
@@ -92,7 +93,7 @@ def read_signature(function: Callable[..., Any], where: Site, local_names: Mappi
     for name, optional in _parameters(function, where):
         annotation = annotations.get(name, UNANNOTATED)
         if type(annotation) is str:
-            annotation = evaluate(annotation, global_names, local_names)
+            annotation = evaluate(annotation, global_names, frame.f_locals)
         if (
             (annotation is UNANNOTATED or type(annotation) is type)
             and annotation is not Context
@@ -102,7 +103,7 @@ def read_signature(function: Callable[..., Any], where: Site, local_names: Mappi
             # As nearly every parameter is: there is nothing to look for.
             dependencies.append(Dependency(name, name, optional, annotation))
             continue
-        allowed = tuple(alternatives(annotation, global_names, local_names))
+        allowed = tuple(alternatives(annotation, global_names, frame.f_locals))
         if (resource := _resource(name, allowed, where)) is not None:
             resources.append(ResourceParameter(name, resource))
         elif name == "context" or any(map(_is_context, allowed)):
@@ -121,7 +122,7 @@ def read_signature(function: Callable[..., Any], where: Site, local_names: Mappi
             dependencies.append(_dependency(name, annotation, allowed, optional=optional))
     return_type = annotations.get("return", UNANNOTATED)
     if type(return_type) is str:
-        return_type = evaluate(return_type, global_names, local_names)
+        return_type = evaluate(return_type, global_names, frame.f_locals)
     return Signature(tuple(dependencies), tuple(resources), context, config, return_type)
 
 
@@ -160,18 +161,20 @@ def is_async(function: Any) -> bool:
 
 def _parameters(function: Callable[..., Any], where: Site) -> Iterable[tuple[str, bool]]:
     """Each parameter's name, and whether it has a default."""
-    if not isinstance(function, FunctionType) or function.__dict__:
+    if type(function) is not FunctionType or function.__dict__:
         return _inspected(function, where)
-    code = function.__code__
+    code, defaults = function.__code__, function.__defaults__
     if code.co_posonlyargcount or code.co_flags & _VARIADIC:
         return _inspected(function, where)
     count = code.co_argcount
-    defaults = len(function.__defaults__ or ())
-    found = list(zip(code.co_varnames, [False] * (count - defaults) + [True] * defaults, strict=False))
-    if code.co_kwonlyargcount:
-        by_keyword = code.co_varnames[count : count + code.co_kwonlyargcount]
-        found += [(name, name in (function.__kwdefaults__ or ())) for name in by_keyword]
-    return found
+    optional = (
+        [False] * count if defaults is None else [place >= count - len(defaults) for place in range(count)]
+    )
+    if not code.co_kwonlyargcount:
+        return zip(code.co_varnames, optional, strict=False)  # Its local variables come after its parameters.
+    by_keyword = code.co_varnames[count : count + code.co_kwonlyargcount]
+    optional += [name in (function.__kwdefaults__ or ()) for name in by_keyword]
+    return zip(code.co_varnames, optional, strict=False)
 
 
 def _inspected(function: Callable[..., Any], where: Site) -> Iterator[tuple[str, bool]]:

@@ -16,22 +16,25 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections.abc import Sequence
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, NamedTuple, overload
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, overload
 
 from flowstone.assets.partition_keys import decode_partition, encode_partition
+from flowstone.assets.partition_mapping import AllPartitions, NoPartition
 from flowstone.errors import PartitionError
 from flowstone.runs.run_config import resolve
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from flowstone.assets.asset import Takes
+    from flowstone.assets.asset import Dependency, Takes
     from flowstone.assets.graph import AssetGraph
     from flowstone.assets.partition_view import PartitionView
     from flowstone.runs.records import Refresh, RunRequest
     from flowstone.runs.run_config import AssetConfig
 
 __all__ = ["AssetPlan", "KeyList", "Opening", "RunPlan"]
+
+_CONSTANT: Final = (NoPartition, AllPartitions)  # Mappings that do not look at the key.
 
 
 class KeyList(Sequence[Any]):
@@ -84,7 +87,7 @@ class AssetPlan:
         keys: The partition values of its steps, in order; `(None,)` where it has no partition.
         refresh: Which existing values are reused.
         downstream: Places of the assets of the plan that depend on it directly.
-        edges: The dependencies on other assets of the plan.
+        dependencies: Those on other assets of the plan.
         shifts: Where every edge is aligned, how far before a step its counterpart stands, for each edge.
         unpartitioned: Whether its only step has no partition.
         recipe: How its steps are made in memory, once one was: what follows from plan and definition alone
@@ -92,9 +95,12 @@ class AssetPlan:
     """
 
     __slots__ = (
+        "_edges",
+        "_upstream",
+        "_view",
         "asset",
+        "dependencies",
         "downstream",
-        "edges",
         "end",
         "index",
         "keys",
@@ -113,11 +119,51 @@ class AssetPlan:
         self.end = offset + size
         self.keys = keys
         self.refresh = refresh
-        self.downstream: Sequence[int] = ()
-        self.edges: Sequence[Edge] = ()
+        self.downstream: list[int] = []
+        self.dependencies: Sequence[Dependency] = ()
+        self._edges: Sequence[Edge] | None = ()
         self.shifts: Sequence[int] | None = ()
         self.unpartitioned = size == 1 and keys[0] is None
         self.recipe: Any = None
+
+    def connect(
+        self,
+        view: PartitionView,
+        dependencies: Sequence[Dependency],
+        upstream: Sequence[AssetPlan],
+        *,
+        same_keys: bool,
+    ) -> None:
+        """Say what it depends on.
+
+        Args:
+            view: The partition sets of the plan.
+            dependencies: Those on assets of the plan.
+            upstream: The plans of these assets.
+            same_keys: Whether each step needs just the same key of all of them (`AssetGraph.needs_same_keys`).
+        """
+        self._view, self.dependencies, self._upstream = view, dependencies, upstream
+        self._edges = None  # Where `shifts` says it all they are seldom asked for.
+        shifts = []
+        for other in upstream:
+            other.downstream.append(self.index)
+            if same_keys and (other.keys is self.keys or other.keys == self.keys):
+                shifts.append(self.offset - other.offset)
+        self.shifts = shifts if len(shifts) == len(upstream) else None
+
+    @property
+    def edges(self) -> Sequence[Edge]:
+        """The dependencies as ways from its steps to those of the other assets."""
+        if self._edges is None:
+            self._edges = [
+                Edge(self._view, self, dependency, other)
+                for dependency, other in zip(self.dependencies, self._upstream, strict=True)
+            ]
+        return self._edges
+
+    @edges.setter
+    def edges(self, edges: Sequence[Edge]) -> None:
+        self._edges = edges
 
     def step(self, number: int) -> tuple[str, Any, str | None]:
         """What `RunPlan.step` says of one of its steps."""
@@ -158,37 +204,31 @@ class Edge:
     """A dependency between two assets of the plan.
 
     Attributes:
-        asset: The downstream asset's name.
         name: The upstream asset's name.
-        upstream: The upstream asset's plan, once all plans are made.
+        upstream: The upstream asset's plan.
         aligned: Whether the steps of both stand in the same order, each needing its counterpart.
         constant: Whether every step needs the same upstream steps; they are looked up once.
         takes: What the step takes of the upstream step: its `value`, its `outcome`, or a `choice`.
         optional: Whether it does without a value that was skipped by choice.
     """
 
-    __slots__ = ("_found", "_view", "aligned", "asset", "constant", "name", "optional", "takes", "upstream")
-
-    upstream: AssetPlan
+    __slots__ = ("_asset", "_found", "_view", "aligned", "constant", "name", "optional", "takes", "upstream")
 
     def __init__(
-        self,
-        view: PartitionView,
-        asset: str,
-        name: str,
-        *,
-        aligned: bool,
-        constant: bool = False,
-        takes: Takes = "value",
-        optional: bool = False,
+        self, view: PartitionView, plan: AssetPlan, dependency: Dependency, upstream: AssetPlan
     ) -> None:
         self._view = view
-        self.takes = takes
-        self.optional = optional
-        self.asset = asset
-        self.name = name
-        self.aligned = aligned
-        self.constant = constant
+        self._asset = plan.asset
+        self.takes: Takes = dependency.takes
+        self.optional = dependency.optional
+        self.name = dependency.asset
+        self.upstream = upstream
+        self.aligned = (
+            plan is not upstream
+            and view.graph.needs_same_keys(plan.asset, self.name)
+            and (plan.keys is upstream.keys or plan.keys == upstream.keys)
+        )
+        self.constant = type(view.graph.mapping_of(plan.asset, self.name)) in _CONSTANT
         self._found: Sequence[range] | None = None
 
     def numbers(self, position: int, keys: Sequence[Any]) -> Sequence[range]:
@@ -198,7 +238,7 @@ class Edge:
             return (range(number, number + 1),)
         if self._found is not None:
             return self._found
-        needed = self._view.upstream_keys(self.asset, self.name, keys[position]).keys
+        needed = self._view.upstream_keys(self._asset, self.name, keys[position]).keys
         found = self.upstream.numbers(needed)
         if self.constant:
             self._found = found

@@ -12,20 +12,19 @@ from typing import TYPE_CHECKING, Any
 from flowstone.assets.key_slice import KeySlice
 from flowstone.assets.partition_keys import decode_partition
 from flowstone.assets.partition_mapping import (
-    AllPartitions,
     ContainingKey,
     InnerKeys,
-    NoPartition,
     SameKey,
 )
 from flowstone.assets.time_partitions import TimePartitions
 from flowstone.errors import PartitionError
 from flowstone.runs.own_past import with_earlier
-from flowstone.runs.plan import AssetPlan, Edge, KeyList, RunPlan
+from flowstone.runs.plan import AssetPlan, KeyList, RunPlan
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from flowstone.assets.asset import Dependency
     from flowstone.assets.graph import AssetGraph
     from flowstone.assets.partition_set import PartitionSet
     from flowstone.assets.partition_view import PartitionView
@@ -54,15 +53,14 @@ def plan_run(graph: AssetGraph, view: PartitionView, request: RunRequest) -> Run
         needs.look_back(target, closed=True)
     plans: dict[str, AssetPlan] = {}
     offset = 0
-    for asset in order:
-        keys = needs.keys[asset]
-        plan = plans[asset] = AssetPlan(asset, len(plans), offset, keys, request.refresh)
+    for index, asset in enumerate(order):
+        plan = plans[asset] = AssetPlan(asset, index, offset, needs.keys[asset], request.refresh)
         offset = plan.end
-    _connect(plans, needs.edges)
+        dependencies = needs.dependencies.get(asset)
+        if dependencies is not None:
+            upstream_plans = [plans[each.asset] for each in dependencies]
+            plan.connect(view, dependencies, upstream_plans, same_keys=asset not in needs.apart)
     return RunPlan(request, graph, view, tuple(plans.values()), asked)
-
-
-_CONSTANT = (NoPartition, AllPartitions)  # Mappings that do not look at the key.
 
 
 class _Needs:
@@ -70,14 +68,16 @@ class _Needs:
 
     Attributes:
         keys: By asset.
-        edges: By asset, what leads to its upstream assets.
+        dependencies: By asset, those of its dependencies that are part of the run.
+        apart: The assets of which some dependency does not need just the same keys.
     """
 
     def __init__(self, graph: AssetGraph, view: PartitionView) -> None:
         self.graph = graph
         self.view = view
         self.keys: dict[str, Sequence[Any]] = {}
-        self.edges: dict[str, list[Edge]] = {}
+        self.dependencies: dict[str, list[Dependency]] = {}
+        self.apart: set[str] = set()
         self._parts: dict[str, list[Sequence[Any]]] = {}  # Where downstream assets need different keys.
 
     def walk(self, assets: Sequence[str]) -> None:
@@ -100,42 +100,29 @@ class _Needs:
         Steps are looked at in the order of the plan, so a key must come after the ones it needs.
         """
         self.keys[asset] = with_earlier(self.view, asset, self.keys[asset], closed=closed)
-        own = next(each for each in self.graph.assets[asset].dependencies if each.asset == asset)
-        edge = Edge(self.view, asset, asset, aligned=False, takes=own.takes, optional=own.optional)
-        self.edges[asset] = [edge]
+        dependencies = self.graph.assets[asset].dependencies
+        self.dependencies[asset] = [each for each in dependencies if each.asset == asset]
+        self.apart.add(asset)
 
     def _look_upstream(self, asset: str, keys: Sequence[Any]) -> None:
-        known, view = self.graph.assets, self.view
-        mine = known[asset]
-        some = bool(len(keys))
-        edges: list[Edge] = self.edges.get(asset, [])  # It may depend on itself.
-        for dependency in mine.dependencies:
+        graph, known = self.graph, self.keys
+        assets = graph.assets
+        needed = self.dependencies.get(asset, [])  # It may depend on itself.
+        for dependency in assets[asset].dependencies:
             upstream = dependency.asset
-            theirs = known[upstream]
-            if theirs.is_constant or upstream == asset:
+            if assets[upstream].is_constant or upstream == asset:
                 continue
-            kind = type(self.graph.mapping_of(asset, upstream))
-            # Every key needs just the same key of the upstream: the case that most edges are.
-            same = kind is SameKey and (
-                mine.partitions is theirs.partitions or mine.partitions == theirs.partitions
-            )
-            part = keys if same else _upstream_keys(view, asset, upstream, keys)
-            if some if same else len(part):
-                edges.append(
-                    Edge(
-                        view,
-                        asset,
-                        upstream,
-                        aligned=same,
-                        constant=kind in _CONSTANT,
-                        takes=dependency.takes,
-                        optional=dependency.optional,
-                    )
-                )
-                if self.keys.get(upstream) is not part:
-                    self._need(upstream, part)
-        if edges:
-            self.edges[asset] = edges
+            part = keys
+            if not graph.needs_same_keys(asset, upstream):
+                part = _upstream_keys(self.view, asset, upstream, keys)
+                self.apart.add(asset)
+            if known.get(upstream) is part:
+                needed.append(dependency)
+            elif len(part):
+                needed.append(dependency)
+                self._need(upstream, part)
+        if needed:
+            self.dependencies[asset] = needed
 
     def _need(self, asset: str, part: Sequence[Any]) -> None:
         before = self.keys.get(asset)
@@ -217,25 +204,3 @@ def _union_of_slices(slices: list[KeySlice[Any]]) -> Sequence[Any]:
     if len(merged) == 1:
         return KeySlice(slices[0].set, *merged[0])
     return KeyList(key for start, stop in merged for key in KeySlice(slices[0].set, start, stop))
-
-
-def _connect(plans: dict[str, AssetPlan], needed: dict[str, list[Edge]]) -> None:
-    downstream: dict[str, list[int]] = {}
-    for asset, edges in needed.items():
-        plan = plans[asset]
-        plan.edges = edges
-        shifts = []
-        for edge in edges:
-            upstream = edge.upstream = plans[edge.name]
-            edge.aligned = edge.aligned and (plan.keys is upstream.keys or plan.keys == upstream.keys)
-            if edge.aligned:
-                shifts.append(plan.offset - upstream.offset)
-            places = downstream.get(edge.name)
-            if places is None:
-                downstream[edge.name] = [plan.index]
-            else:
-                places.append(plan.index)
-        plan.shifts = shifts if len(shifts) == len(edges) else None
-    for asset, places in downstream.items():
-        places.sort()
-        plans[asset].downstream = places

@@ -141,4 +141,4 @@ def test_functions_of_other_kinds_take_a_config():
             return config.threshold
 
     where = ("a", "f.py:1")
-    assert read_signature(Callable(), where, {}).config.model is Settings
+    assert read_signature(Callable(), where, sys._getframe()).config.model is Settings
