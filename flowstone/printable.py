@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Final
 if TYPE_CHECKING:
     from re import Match
 
-__all__ = ["indented", "one_line", "printable", "printable_json"]
+__all__ = ["indented", "is_blank", "one_line", "printable", "printable_json"]
 
 _ACTING: Final = re.compile(
     "["
@@ -42,6 +42,11 @@ def one_line(text: str) -> str:
     if text.isascii() and text.isprintable():  # Nearly all names, and each step is named.
         return text
     return _ANY_BREAK.sub(_escaped, text)
+
+
+def is_blank(text: str) -> bool:
+    """Whether nobody would see anything of it: it is empty, or of blanks and invisible characters alone."""
+    return not _ACTING.sub("", text).strip()
 
 
 def indented(text: str) -> str:

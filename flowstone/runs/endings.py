@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, Final, Protocol, TypeAlias
 from flowstone.assets.partition_keys import decode_partition
 from flowstone.errors import PartitionError
 from flowstone.frozen import frozen
+from flowstone.masking import masked
 from flowstone.runs.events import (
     StepCancelled,
     StepFailed,
@@ -259,7 +260,7 @@ def denied(wait: Wait, at: datetime) -> StepFailed:
         by, reason = decision.get("by"), decision.get("reason")
         who = "nobody decided in time" if by is None else f"rejected by {by}"
         words = f"approval {wait.name!r}: {who}" + (f": {reason}" if reason else "")
-        failure = Failure("rejected", words)
+        failure = Failure("rejected", masked(words))
     else:
         what = "nobody decided" if wait.kind == "approval" else "no signal came"
         until = "" if wait.deadline is None else f" until {wait.deadline:%Y-%m-%d %H:%M:%S} UTC"

@@ -22,6 +22,7 @@ from flowstone.errors import (
     TokenUnknown,
     TokenUsed,
 )
+from flowstone.printable import is_blank
 from flowstone.runs.waits import Approval, ApprovalStatus
 from flowstone.store.protocol import StaleWrite
 
@@ -53,7 +54,7 @@ async def approvals(
     store: Store, status: str | None = "pending", *, asset: str | None = None, limit: int = 100
 ) -> Sequence[Approval]:
     """Approvals that were asked for, the newest first. Raises `ValueError` if `status` is none."""
-    if status is not None and status not in _WAITS:
+    if status is not None and status not in tuple(_WAITS):  # What has no hash is compared too.
         raise ValueError(
             f"status={status!r:.100}: give {', '.join(get_args(ApprovalStatus))}, or None for all."
         )
@@ -183,7 +184,7 @@ async def _of_token(store: Store, token: str, sleep: Callable[[float], Awaitable
 
 
 def _text(what: str, value: object) -> str:
-    if not isinstance(value, str) or not value.strip() or len(value) > _LONGEST:
+    if not isinstance(value, str) or is_blank(value) or len(value) > _LONGEST:
         raise ValueError(f"{what}={value!r:.100}: give a text of 1 to {_LONGEST:,} characters.")
     text: str = exact_json(value, what)
     return text

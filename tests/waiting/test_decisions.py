@@ -124,6 +124,18 @@ async def test_a_rejected_step_fails_and_is_not_run_again(place, background):
         assert desk.attempts == [1]
 
 
+async def test_a_password_in_a_reason_is_masked_in_the_failure(place, background, caplog):
+    """The failure reaches logs, events and callers, as the message of an exception does."""
+    desk = Desk()
+    async with asyncio.timeout(30), place.runtime(desk.pipeline) as runtime:
+        waiting = background(runtime.materialize_all("sent"))
+        (asked,) = await pending(runtime)
+        await runtime.reject(asked.id, by="ada", reason="see postgresql://ada:hunter2@db/shop")
+        with pytest.raises(RunFailed, match=r"see postgresql://ada:\*\*\*@db/shop") as failed:
+            await waiting
+    assert "hunter2" not in f"{failed.value} {failed.value.failures} {caplog.text}"
+
+
 @pytest.mark.parametrize(
     ("chosen", "kind", "status"),
     [("fail", "expired", "expired"), ("reject", "rejected", "rejected"), ("approve", None, "approved")],
@@ -169,7 +181,7 @@ async def test_bad_decisions_are_refused(place, background):
     async with asyncio.timeout(30), place.runtime(desk.pipeline) as runtime:
         waiting = background(runtime.materialize("published"))
         (asked,) = await pending(runtime)
-        for by in ("", "  ", None, 7, "x" * 10_001, "nu\x00l"):
+        for by in ("", "  ", "\u200b", "\u3164 \u2060", None, 7, "x" * 10_001, "nu\x00l"):
             with pytest.raises(ValueError, match="by"):
                 await runtime.approve(asked.id, by=by)
         for data in (object(), float("nan"), {1: 2}, "\ud800", "nu\x00l", ["x" * 1_000_001], {1, 2}):
@@ -178,8 +190,9 @@ async def test_bad_decisions_are_refused(place, background):
         for unknown in ("", "nothing", None, asked.id + "0", "nu\x00l", "\ud800", "x" * 1_000_000):
             with pytest.raises(ApprovalNotFound):
                 await runtime.reject(unknown, by="ada")
-        with pytest.raises(ValueError, match="pending, approved"):
-            await runtime.approvals("open")
+        for status in ("open", [], {}, 3):
+            with pytest.raises(ValueError, match="pending, approved"):
+                await runtime.approvals(status)
         with pytest.raises(ValueError, match="limit"):
             await runtime.approvals(limit=0)
         with pytest.raises(AssetNotFound):

@@ -90,7 +90,7 @@ class Values:
     async def items(
         self, run_id: str, asset: Any, partition: Any, status: str | None, limit: int, offset: int
     ) -> Sequence[Item]:
-        if status is not None and status not in ENDED:
+        if status is not None and status not in tuple(ENDED):  # What has no hash is compared too.
             raise ValueError(
                 f"status={status!r:.50}: an item is one of {', '.join(ENDED)}, or has not ended."
             )
