@@ -24,7 +24,7 @@ def running(pid):
     """Whether there is such a process, and not only what its parent has not looked at."""
     try:
         status = Path(f"/proc/{pid}/stat").read_text()
-    except FileNotFoundError:
+    except (FileNotFoundError, ProcessLookupError):  # The second if it ends between open and read.
         return False
     return status.rpartition(")")[2].split()[0] != "Z"
 
