@@ -10,6 +10,7 @@ from flowstone.runs.events import (
     RunStarted,
     StepFailed,
     StepRetried,
+    StepSkipped,
     StepStarted,
     StepSucceeded,
     StepWaiting,
@@ -105,9 +106,9 @@ class Model:
         step = (event.asset, event.partition_key)
         if any((record.asset, record.partition_key) == step for record in run.records):
             raise Refused
-        if isinstance(
-            event, StepStarted | StepSucceeded | StepFailed | StepRetried | StepWaiting | StepWoken
-        ):
+        told_by_attempt = StepStarted | StepSucceeded | StepFailed | StepRetried | StepWaiting | StepWoken
+        # A step that an attempt of its own skipped names it; one that its upstream or a route skipped has none.
+        if isinstance(event, told_by_attempt) or (isinstance(event, StepSkipped) and event.attempt):
             begun = [
                 past.attempt
                 for past in run.events
