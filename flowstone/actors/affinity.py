@@ -6,15 +6,26 @@ it. asyncio notices little of that, and only in its debug mode.
 
 from __future__ import annotations
 
-from asyncio import _get_running_loop as running_loop  # The public one raises where no loop runs.
+import asyncio
 from typing import TYPE_CHECKING
 
 from flowstone.errors import WrongLoop
 
 if TYPE_CHECKING:
-    import asyncio
+    from collections.abc import Callable
 
 __all__ = ["require_loop", "running_loop", "wrong_loop"]
+
+
+def _ask() -> asyncio.AbstractEventLoop | None:
+    try:
+        return asyncio.get_running_loop()
+    except RuntimeError:
+        return None
+
+
+running_loop: Callable[[], asyncio.AbstractEventLoop | None] = getattr(asyncio, "_get_running_loop", _ask)
+"""The loop that runs here, or None. The public function raises where none does, which is slower."""
 
 
 def require_loop(loop: asyncio.AbstractEventLoop, what: str) -> None:

@@ -10,17 +10,19 @@ tasks do. Begun eagerly it has ended when `start` returns. Two rules keep that f
 
 The coroutine sees no difference: a real task stands for it from the start, `current_task()` is the one that resumes
 it later, and its context is its own. Python 3.12 and later have such tasks (`eager_start=True`). Before that, a
-`_Begun` makes one: a task is created, made the current one (by the functions that asyncio documents for libraries
-with tasks of their own), and the coroutine's first step is taken. If it suspends, the task's own first step hands
-to the loop what the coroutine waits for. If it ended, and nobody can have seen the task, the next coroutine of this
-turn is begun in the same one: creating a task is most of the cost.
+`_Begun` makes one: a task is created, made the current one (by functions that asyncio has for libraries with tasks
+of their own), and the coroutine's first step is taken. If it suspends, the task's own first step hands to the loop
+what the coroutine waits for. If it ended, and nobody can have seen the task, the next coroutine of this turn is
+begun in the same one: creating a task is most of the cost.
+
+Those functions are not part of asyncio's public interface before Python 3.12. An interpreter that lacks one of them
+begins nothing eagerly (`POSSIBLE`): every coroutine begins in the next turn, in a task as asyncio makes it.
 """
 
 from __future__ import annotations
 
 import asyncio
 import sys
-from asyncio.tasks import _enter_task, _leave_task  # https://docs.python.org/3/library/asyncio-extending.html
 from collections.abc import Coroutine, Generator
 from contextvars import Context
 from sys import getrefcount
@@ -30,13 +32,18 @@ from weakref import getweakrefcount
 
 from flowstone.actors.spawn import OWNER
 
-if sys.version_info < (3, 12):
-    from asyncio.tasks import _current_tasks  # type: ignore[attr-defined] # `current_task()` is slower, in Python
-
 if TYPE_CHECKING:
     from flowstone.actors.spawn import Driven
 
-__all__ = ["EagerStarts"]
+__all__ = ["POSSIBLE", "EagerStarts"]
+
+# https://docs.python.org/3/library/asyncio-extending.html
+_enter_task: Any = getattr(asyncio.tasks, "_enter_task", None)
+_leave_task: Any = getattr(asyncio.tasks, "_leave_task", None)
+_current_tasks: Any = getattr(asyncio.tasks, "_current_tasks", None)  # `current_task()` is slower, in Python.
+
+POSSIBLE = sys.version_info >= (3, 12) or None not in (_enter_task, _leave_task, _current_tasks)
+"""Whether this interpreter can begin a task in the turn of whoever starts it."""
 
 BUDGET = 0.001
 
@@ -65,7 +72,7 @@ class EagerStarts:
 
     def begin(self, driven: Driven) -> bool:
         """Run it up to its first suspension; False if it was not begun and has to wait for the next turn."""
-        if self._inside:
+        if self._inside or not POSSIBLE:
             return False
         now = monotonic()
         if self._until is None:
@@ -164,8 +171,9 @@ class _Begun(Coroutine[Any, Any, None]):
                 and getweakrefcount(task) == 1  # That of asyncio, which knows all tasks.
                 and len(context) == 1
                 and not task.cancelling()
-                and not task._must_cancel  # type: ignore[attr-defined] # a cancel that was taken back
-                and not task._callbacks
+                # A task that does not tell is not used again.
+                and not getattr(task, "_must_cancel", True)  # A cancel that was taken back.
+                and not getattr(task, "_callbacks", True)
             ):
                 return True
         self._task = None  # It refers to this, by way of the loop.

@@ -12,6 +12,7 @@ import asyncio
 from collections import deque
 from typing import TYPE_CHECKING
 
+from flowstone.actors.eager import POSSIBLE
 from flowstone.runtime.run.messages import NextTurn
 
 if TYPE_CHECKING:
@@ -90,7 +91,8 @@ class Launches:
             return False
         ctx = self._ctx
         eager = (
-            ctx.memory is not None
+            POSSIBLE
+            and ctx.memory is not None
             and attempt.asset_name not in ctx.suspending
             and not (ctx.stream.heard and ctx.stream.unread)
         )
