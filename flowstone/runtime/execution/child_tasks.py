@@ -128,7 +128,7 @@ class ChildTasks:
             resolve(self._waiter, None)
 
 
-CHILD_TASKS: ContextVar[ChildTasks | None] = ContextVar("flowstone_brood", default=None)
+CHILD_TASKS: ContextVar[ChildTasks | None] = ContextVar("flowstone_child_tasks", default=None)
 """The call of an asset's function that this code runs in; None outside of any."""
 
 

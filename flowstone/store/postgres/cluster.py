@@ -61,7 +61,7 @@ class PostgresCluster(Cluster):
         self._database = database
         self._journal = journal
         self._listener = Listener(database, start, self._touch)
-        self._heart: Heartbeat | None = None
+        self._heartbeat: Heartbeat | None = None
 
     # Nodes --------------------------------------------------------------------------------------------------
 
@@ -76,38 +76,38 @@ class PostgresCluster(Cluster):
             with suppress(RuntimeError):  # The loop is closed: there is nobody to be told.
                 loop.call_soon_threadsafe(lost)
 
-        self._heart = Heartbeat(self._database, node, tell, asked)
-        self._heart.start()
+        self._heartbeat = Heartbeat(self._database, node, tell, asked)
+        self._heartbeat.start()
         await self._listener.keep()
 
     def stop_beating(self) -> None:
         """The node lives until its lease is over."""
-        heart, self._heart = self._heart, None
-        if heart is not None:
-            heart.stop()
+        heartbeat, self._heartbeat = self._heartbeat, None
+        if heartbeat is not None:
+            heartbeat.stop()
 
     @property
-    def heart(self) -> Heartbeat | None:
+    def heartbeat(self) -> Heartbeat | None:
         """What beats for this process's node."""
-        return self._heart
+        return self._heartbeat
 
     def _touch(self) -> None:
-        if self._heart is not None:
-            self._heart.touch()
+        if self._heartbeat is not None:
+            self._heartbeat.touch()
 
     async def hold(self, node_id: str, pipelines: Sequence[str]) -> None:
-        if self._heart is not None and self._heart.node.id == node_id:
-            self._heart.node = replace(self._heart.node, pipelines=tuple(pipelines))
+        if self._heartbeat is not None and self._heartbeat.node.id == node_id:
+            self._heartbeat.node = replace(self._heartbeat.node, pipelines=tuple(pipelines))
         await self._database.fetch("hold", node_id, list(pipelines))
 
     def report(self, report: NodeReport, *, at_once: bool = True) -> None:
-        if self._heart is not None:
-            self._heart.report = report_text(report)
+        if self._heartbeat is not None:
+            self._heartbeat.report = report_text(report)
             if at_once:
-                self._heart.hurry()
+                self._heartbeat.hurry()
 
     async def leave(self, node_id: str) -> None:
-        if self._heart is not None and self._heart.node.id == node_id:
+        if self._heartbeat is not None and self._heartbeat.node.id == node_id:
             self.stop_beating()
         await self._database.fetch("leave", node_id)
 

@@ -65,7 +65,7 @@ async def test_a_node_without_a_connection_comes_back(store, database):
     lost = []
     await store.cluster.join(replace(SHORT, lease=5.0), lambda: lost.append(1))
     before = (await store.cluster.nodes())[0].beat_at
-    store.cluster.heart.hurry()
+    store.cluster.heartbeat.hurry()
 
     async def beaten() -> bool:
         return (await store.cluster.nodes())[0].beat_at > before
@@ -73,7 +73,7 @@ async def test_a_node_without_a_connection_comes_back(store, database):
     await until(beaten)
     await terminate_all(database)
     before = (await store.cluster.nodes())[0].beat_at
-    store.cluster.heart.hurry()
+    store.cluster.heartbeat.hurry()
     await until(beaten)
     assert await alive(store)
     assert lost == []
@@ -111,10 +111,10 @@ async def test_a_closed_store_does_not_beat(database):
     store = PostgresStore(database)
     await store.open()
     await store.cluster.join(SHORT, nothing)
-    heart = store.cluster.heart
+    heartbeat = store.cluster.heartbeat
     await store.close()
-    await asyncio.to_thread(heart._thread.join, 10)
-    assert not heart._thread.is_alive()
+    await asyncio.to_thread(heartbeat._thread.join, 10)
+    assert not heartbeat._thread.is_alive()
 
 
 @pytest.mark.parametrize("calls", [1, 2])
@@ -139,9 +139,9 @@ async def terminate_all(database) -> None:
 async def test_a_beat_that_comes_after_leaving_changes_nothing(store, database):
     """It was under way when the node left; the node stays gone."""
     await store.cluster.join(SHORT, nothing)
-    heart = store.cluster.heart
+    heartbeat = store.cluster.heartbeat
     await store.cluster.leave("n1")
     connection = await asyncpg.connect(database)
-    await heart._beat(connection)
+    await heartbeat._beat(connection)
     await connection.close()
     assert not await alive(store)

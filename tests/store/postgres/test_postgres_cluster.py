@@ -27,19 +27,19 @@ class PostgresMeeting:
         return store
 
     async def silence(self, node_id: str) -> None:
-        heart = self.heart(node_id)
-        heart.paused.set()
-        assert await asyncio.to_thread(heart.resting.wait, 10)
+        heartbeat = self.heartbeat(node_id)
+        heartbeat.paused.set()
+        assert await asyncio.to_thread(heartbeat.resting.wait, 10)
 
     async def beat(self, node_id: str, *, late: bool = False) -> None:
-        heart = self.heart(node_id)
+        heartbeat = self.heartbeat(node_id)
         if late:
-            heart._since -= 2 * LEASE
+            heartbeat._since -= 2 * LEASE
         before = await self.count(node_id)
-        heart.paused.clear()
+        heartbeat.paused.clear()
         async with asyncio.timeout(10):
             while await self.count(node_id) == before:
-                heart.hurry()
+                heartbeat.hurry()
                 await asyncio.sleep(0.005)
 
     async def count(self, node_id: str) -> int:
@@ -53,9 +53,11 @@ class PostgresMeeting:
             while not condition():
                 await asyncio.sleep(0.005)
 
-    def heart(self, node_id: str):
-        hearts = (store.cluster.heart for store in self.stores)
-        return next(heart for heart in hearts if heart is not None and heart.node.id == node_id)
+    def heartbeat(self, node_id: str):
+        hearts = (store.cluster.heartbeat for store in self.stores)
+        return next(
+            heartbeat for heartbeat in hearts if heartbeat is not None and heartbeat.node.id == node_id
+        )
 
 
 class TestPostgresCluster(ClusterContract):
