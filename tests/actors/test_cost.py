@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-import gc
-import sys
-from contextlib import contextmanager
 
 import pytest
 
 from flowstone.actors import Child, ChildError, Registry, Supervisor, TaskSupervisor
 from flowstone.testing.clock import VirtualClock
 from tests.actors.probes import Crash, Get, Probe, Quit, probe
+from tests.counting import counted_calls
 
 FEW, MANY = 20, 500
 SLACK = 25
@@ -41,24 +39,6 @@ class Values:
     def __reversed__(self):
         for key in dict.__reversed__(self.watched):
             yield self.watched[key]
-
-
-@contextmanager
-def counted():
-    """The calls of functions, Python's and C's, that are made in the block."""
-    calls = [0]
-
-    def count(_, event, __):
-        calls[0] += event in {"call", "c_call"}
-
-    gc.collect()
-    gc.disable()
-    sys.setprofile(count)
-    try:
-        yield calls
-    finally:
-        sys.setprofile(None)
-        gc.enable()
 
 
 class Spawning(Probe):
@@ -152,7 +132,7 @@ async def cost(action, strategy, others):
         assert len(entries) == others + 5
         await clock.settle()
         await action(root, clock)  # Whatever happens the first time only.
-        with counted() as calls:
+        with counted_calls() as calls:
             await action(root, clock)
         return calls[0]
 

@@ -130,7 +130,7 @@ def test_every_option_is_kept(pipeline):
         io="files",
         requires=["db"],
         retry=retry,
-        timeout=30,
+        timeout=200,
         run_in="process",
         version="2",
         tags={"team": "core"},

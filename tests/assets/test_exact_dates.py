@@ -104,4 +104,4 @@ assert flowstone.encode_partition(datetime.date(2025, 1, 2)) == "d:2025-01-02"
 def test_a_program_that_froze_the_time_before_it_imported_us_works(tmp_path):
     """Values, keys and records are the real ones, while the time stands still and afterwards."""
     command = [sys.executable, "-c", FROZEN_FIRST, str(tmp_path)]
-    subprocess.run(command, check=True, timeout=50)
+    subprocess.run(command, check=True, timeout=200)

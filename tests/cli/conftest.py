@@ -106,7 +106,7 @@ def program() -> Callable[..., Result]:
             [sys.executable, "-m", "flowstone", *map(str, arguments)],
             capture_output=True,
             text=True,
-            timeout=50,
+            timeout=200,
             check=False,
             env={**os.environ, **(env or {})},
             cwd=cwd,

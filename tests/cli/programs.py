@@ -57,7 +57,7 @@ def finished(process: subprocess.Popen[str]) -> tuple[int, str, str]:
 
     Not `communicate`, which reads past the lines that `read_until` has in its buffer, and loses them.
     """
-    late = threading.Timer(30, process.kill)
+    late = threading.Timer(60, process.kill)
     late.start()
     try:
         with ThreadPoolExecutor(2) as both:

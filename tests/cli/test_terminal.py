@@ -153,7 +153,7 @@ class Terminal:
 
     def status(self) -> int:
         self.until("")
-        return self.process.wait(30)
+        return self.process.wait(60)
 
     def close(self) -> None:
         if self.process.poll() is None:

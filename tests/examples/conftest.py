@@ -40,7 +40,7 @@ def run_example(tmp_path, monkeypatch):
     def run(name):
         command = [sys.executable, "-W", "error", str(EXAMPLES / f"{name}.py")]
         done = subprocess.run(
-            command, cwd=tmp_path, capture_output=True, text=True, encoding="utf-8", timeout=50, check=False
+            command, cwd=tmp_path, capture_output=True, text=True, encoding="utf-8", timeout=200, check=False
         )
         assert done.returncode == 0, done.stderr
         assert done.stderr == ""

@@ -14,7 +14,7 @@ from flowstone.runs.events import StepCancelled, StepFailed, StepSucceeded
 from flowstone.testing.clock import VirtualClock
 from tests.hostile.misbehaving import ASSETS, Stage
 
-LONG = 20.0
+LONG = 60.0
 """Seconds that nothing here takes, unless it hangs."""
 ENDS = (StepSucceeded, StepFailed, StepCancelled)
 

@@ -26,7 +26,7 @@ from flowstone import (
 )
 from tests.hostile.exceptions import CATALOGUE, make
 
-LONG = 20.0
+LONG = 60.0
 """Seconds that nothing here takes, unless it hangs."""
 
 

@@ -370,7 +370,7 @@ assert not heavy, heavy
 def test_nothing_heavy_is_imported_for_ordinary_values(root):
     """Pydantic and the table libraries are touched only by values that come from them."""
     command = [sys.executable, "-W", "error", "-c", NO_PYDANTIC, str(root)]
-    subprocess.run(command, check=True, timeout=50)
+    subprocess.run(command, check=True, timeout=200)
 
 
 # Classes that change ----------------------------------------------------------------------------------------

@@ -177,7 +177,7 @@ async def test_a_model_with_arguments_loads_in_another_process(files, root):
     """Though nobody there has written `Page[Cat]` yet."""
     stored = await files.store(target(), odd.Page[odd.Cat](items=[odd.Cat(lives=9)]))
     command = [sys.executable, "-c", READER, str(root), stored.location]
-    await asyncio.to_thread(subprocess.run, command, check=True, timeout=50)
+    await asyncio.to_thread(subprocess.run, command, check=True, timeout=200)
 
 
 def test_models_of_one_name_with_arguments_of_one_name_stay_apart():

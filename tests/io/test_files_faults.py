@@ -213,7 +213,7 @@ class Hold:
 
         def wrapped(*args, **kwargs):
             self.reached.set()
-            assert self.go_on.wait(30)
+            assert self.go_on.wait(60)
             return call(*args, **kwargs)
 
         monkeypatch.setattr(os, name, wrapped)
@@ -275,7 +275,7 @@ async def test_a_store_cancelled_as_it_completes_leaves_no_file(files, root):
 async def _completed(files, storing):
     """Block the loop until the store's thread is idle again, so that its outcome waits to be delivered."""
     await asyncio.sleep(0)
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + 60
     threads = files._threads
     while (state := threads.statistics()).threads != threads._spare or state.queued or not state.threads:
         assert time.monotonic() < deadline

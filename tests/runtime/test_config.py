@@ -421,7 +421,7 @@ async def test_a_run_that_is_taken_up_again_has_its_config(opened):
     async with opened() as runtime:
         run = await runtime.submit("patient", config={"threshold": 9})
     async with opened() as runtime:
-        result = await (await runtime.run(run.id)).wait(10)
+        result = await (await runtime.run(run.id)).wait(60)
         assert await result.value() == 9
         assert result.succeeded[0].config["threshold"] == 9
 
@@ -433,7 +433,7 @@ async def test_another_node_computes_with_the_config_of_the_run(database):
         Runtime(shop(), store=database),
     ):
         run = await asking.submit("raw", config={"size": 6})
-        assert await (await run.wait(30)).value() == [0, 1, 2, 3, 4, 5]
+        assert await (await run.wait(60)).value() == [0, 1, 2, 3, 4, 5]
 
 
 async def test_a_run_whose_config_fits_no_more_fails_and_says_so(database):
@@ -451,7 +451,7 @@ async def test_a_run_whose_config_fits_no_more_fails_and_says_so(database):
 
         async with Runtime(other, store=database):
             with pytest.raises(RunFailed, match="there is no field 'size'"):
-                await run.wait(30)
+                await run.wait(60)
 
 
 async def test_a_failed_step_records_its_config(opened):

@@ -235,7 +235,7 @@ class Nested:
 def threadsafe(nested):
     """What the error tells people to do."""
     if nested.together.parties > 1:
-        nested.together.wait(30)
+        nested.together.wait(60)
     coroutine = nested.runtime.materialize("leaf")
     return asyncio.run_coroutine_threadsafe(coroutine, nested.runtime.loop).result(30).asset
 

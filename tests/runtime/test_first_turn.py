@@ -443,7 +443,7 @@ async def test_what_waits_for_a_slot_is_forgotten_when_there_will_be_no_tree(mon
     async def second():
         calls.append("second")
 
-    async with asyncio.timeout(20), Runtime(pipeline, max_concurrency=1, shutdown_timeout=0) as runtime:
+    async with asyncio.timeout(60), Runtime(pipeline, max_concurrency=1, shutdown_timeout=0) as runtime:
         holding = background(runtime.materialize("first"))
         while not runtime.tree().find("first"):
             await asyncio.sleep(0)

@@ -53,7 +53,7 @@ class Held:
 
     async def until(self, number):
         """Until so many have come in, in all."""
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             while len(self.order) < number:
                 self._changed.clear()
                 await self._changed.wait()

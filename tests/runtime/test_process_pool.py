@@ -16,7 +16,7 @@ from flowstone import MaterializationFailed, Pipeline, RunCancelled, RunFailed, 
 from flowstone.runtime.execution.process_pool import ProcessPool
 from tests.runtime.process_assets import pipeline
 
-LONG = 20.0
+LONG = 60.0
 """Seconds that nothing here takes, unless it hangs."""
 
 

@@ -328,7 +328,7 @@ async def test_a_thread_that_waits_for_its_turn_does_not_time_out(clock, backgro
     @pipeline.asset
     def holder() -> None:
         loop.call_soon_threadsafe(entered.set)
-        free.wait(20)
+        free.wait(60)
 
     @pipeline.asset(timeout=10)
     def quick() -> int:
@@ -367,7 +367,7 @@ async def test_a_thread_has_the_time_that_its_inputs_have_left(clock, background
     @pipeline.asset(timeout=10)
     def report(raw: int) -> None:
         loop.call_soon_threadsafe(entered.set)
-        free.wait(20)
+        free.wait(60)
 
     io = {"default": Slow(OSError())}
     async with Runtime(pipeline, io=io, clock=clock, cancel_timeout=1) as runtime:
@@ -397,7 +397,7 @@ async def test_a_thread_that_takes_too_long_fails_with_the_kind_timeout(clock, b
     @pipeline.asset(timeout=10)
     def stuck() -> int:
         loop.call_soon_threadsafe(entered.set)
-        free.wait(20)
+        free.wait(60)
         loop.call_soon_threadsafe(left.set)
         return 1
 

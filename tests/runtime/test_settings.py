@@ -231,7 +231,7 @@ async def test_max_threads_bounds_the_functions_in_threads(background):
             most[0] = max(most[0], inside[0])
             if inside[0] == 2:
                 two.set()
-        assert two.wait(10)
+        assert two.wait(60)
         with lock:
             inside[0] -= 1
 

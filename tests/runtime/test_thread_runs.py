@@ -91,7 +91,7 @@ async def test_never_more_threads_than_its_limit(threads):
     """A hundred pieces of work share three threads and are all done."""
     barrier = threading.Barrier(3)
     names = await asyncio.gather(
-        *(threads.run(lambda _: (barrier.wait(30), threading.current_thread().name)[1]) for _ in range(99))
+        *(threads.run(lambda _: (barrier.wait(60), threading.current_thread().name)[1]) for _ in range(99))
     )
     assert sorted(set(names)) == ["test-1", "test-2", "test-3"]
     assert threads.statistics().threads == 3
@@ -100,7 +100,7 @@ async def test_never_more_threads_than_its_limit(threads):
 async def test_work_that_waits_does_not_hold_other_work(threads):
     """A second piece of work gets a thread of its own while the first one waits for it."""
     event = threading.Event()
-    first = asyncio.create_task(threads.run(lambda _: event.wait(30)))
+    first = asyncio.create_task(threads.run(lambda _: event.wait(60)))
     await asyncio.sleep(0)
     await threads.run(lambda _: event.set())
     assert await first
@@ -133,7 +133,7 @@ async def test_work_learns_that_its_caller_left(threads):
     def work(abandoned):
         assert not abandoned()
         begun.set()
-        left.wait(30)
+        left.wait(60)
         if abandoned():
             seen.set()
 
@@ -149,7 +149,7 @@ async def test_work_learns_that_its_caller_left(threads):
 async def test_work_whose_caller_left_before_it_began_is_not_done(threads):
     """Work that still waits for a thread when its caller is cancelled is never called."""
     go_on, called = threading.Event(), []
-    busy = [asyncio.create_task(threads.run(lambda _: go_on.wait(30))) for _ in range(3)]
+    busy = [asyncio.create_task(threads.run(lambda _: go_on.wait(60))) for _ in range(3)]
     waiting = asyncio.create_task(threads.run(lambda _: called.append("waiting")))
     await asyncio.sleep(0)
     waiting.cancel()
@@ -169,7 +169,7 @@ async def test_a_result_nobody_hears_of_is_undone(threads, end):
 
     def work(_):
         begun.set()
-        left.wait(30)
+        left.wait(60)
         return "result"
 
     def undo(result):
@@ -208,7 +208,7 @@ def test_a_result_for_a_closed_loop_is_undone(threads):
 
     def work(_):
         begun.set()
-        left.wait(30)
+        left.wait(60)
 
     async def main():
         task = asyncio.create_task(threads.run(work, undo=lambda _: undone.set()))
@@ -217,7 +217,7 @@ def test_a_result_for_a_closed_loop_is_undone(threads):
 
     asyncio.run(main())
     left.set()
-    assert undone.wait(30)
+    assert undone.wait(60)
 
 
 async def test_without_any_thread_the_caller_is_told(threads, monkeypatch):

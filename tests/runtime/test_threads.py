@@ -18,7 +18,7 @@ from flowstone.runtime.execution.guard import call, outcome_of
 from flowstone.threads import Threads, ThreadStatistics
 
 pytestmark = pytest.mark.both_loops
-LONG = 20.0
+LONG = 60.0
 """Seconds that nothing here takes, unless it hangs."""
 
 

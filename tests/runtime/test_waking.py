@@ -138,7 +138,7 @@ async def test_an_asset_cannot_wait_for_its_own_run(background):
         await getattr(run, context.partition)()
         return 1
 
-    async with asyncio.timeout(20), Runtime(pipeline) as runtime:
+    async with asyncio.timeout(60), Runtime(pipeline) as runtime:
         for partition in ("wait", "drain"):
             with pytest.raises(MaterializationFailed, match="cannot end before") as failed:
                 await runtime.materialize("either", partition=partition)
@@ -168,7 +168,7 @@ async def test_nor_for_a_run_that_waits_for_its_own():
         await (await runtime.run(outermost[0])).wait()
         return 1
 
-    async with asyncio.timeout(20), Runtime(pipeline) as runtime:
+    async with asyncio.timeout(60), Runtime(pipeline) as runtime:
         with pytest.raises(MaterializationFailed, match=r"(inner|middle) would wait for the end of run"):
             await runtime.materialize("outer")
 
@@ -188,7 +188,7 @@ async def test_an_asset_cannot_end_its_own_runtime(place):
         await runtime.__aexit__(None, None, None)
         return 1
 
-    async with asyncio.timeout(20), Runtime(pipeline) as runtime:
+    async with asyncio.timeout(60), Runtime(pipeline) as runtime:
         name = "on_loop" if place == "loop" else "sync"
         with pytest.raises(MaterializationFailed, match=f"{name} would end the runtime that runs it"):
             await runtime.materialize(name)
@@ -218,11 +218,11 @@ async def test_a_reload_takes_up_runs_that_it_makes_known(tmp_path, clock):
         return 1
 
     store = FileStore(tmp_path)
-    async with asyncio.timeout(20), Runtime(pipeline, store=store, shutdown_timeout=0.0) as first:
+    async with asyncio.timeout(60), Runtime(pipeline, store=store, shutdown_timeout=0.0) as first:
         run = await first.submit("late")
         await asyncio.sleep(0.05)
         await store.close()  # As if the process had died.
-    async with asyncio.timeout(20), Runtime(other, store=f"file://{tmp_path}") as second:
+    async with asyncio.timeout(60), Runtime(other, store=f"file://{tmp_path}") as second:
         handle = await second.run(run.id)
         await asyncio.sleep(0.05)
         assert not (await handle.status()).terminal
@@ -292,7 +292,7 @@ async def test_a_step_that_is_answered_before_its_run_knows_that_it_waits_goes_o
         return decision.by
 
     store = SlowToSay()
-    async with asyncio.timeout(20), Runtime(pipeline, store=store) as runtime:
+    async with asyncio.timeout(60), Runtime(pipeline, store=store) as runtime:
         waiting = background(runtime.backfill("part"))
         while not (asked := await runtime.approvals()):
             await asyncio.sleep(0)

@@ -12,7 +12,7 @@ from textwrap import dedent
 import pytest
 
 ROOT = Path(__file__).parents[2]
-LONG = 30.0
+LONG = 60.0
 """Seconds that nothing here takes, unless it hangs."""
 TRAPS = ["pickle", "json", "asyncio", "flowstone", "sitecustomize", "importlib", "encodings", "dataclasses"]
 """Names of modules that a worker process, or Python itself, imports early."""

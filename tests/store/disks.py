@@ -47,7 +47,7 @@ class Disk:
     def fsync(self, file):
         self.syncs += 1
         self.reached.set()
-        assert self.gate.wait(10)
+        assert self.gate.wait(60)
         self._check("fsync")
         os.fsync(file)
 

@@ -43,7 +43,7 @@ class Gate:
 
         def held(*arguments):
             self.reached.set()
-            assert self.open.wait(20)
+            assert self.open.wait(60)
             if error is not None:
                 raise error
             return step(*arguments)
@@ -59,7 +59,7 @@ def look(store) -> None:
 
 async def reached(gate: Gate) -> None:
     """Wait until a compaction is held."""
-    assert await asyncio.to_thread(gate.reached.wait, 20)
+    assert await asyncio.to_thread(gate.reached.wait, 60)
 
 
 async def live(store, *, begin: int, lives: int) -> None:

@@ -170,18 +170,18 @@ async def test_a_cancelled_opening_lets_go(store, directory, monkeypatch):
 
     def slowly(*arguments):
         entered.set()
-        assert go_on.wait(10)
+        assert go_on.wait(60)
         return read(*arguments)
 
     monkeypatch.setattr(file_module, "read_journal", slowly)
     opening = asyncio.create_task(FileStore(directory).open())
-    await asyncio.to_thread(entered.wait, 10)
+    await asyncio.to_thread(entered.wait, 60)
     opening.cancel()
     with pytest.raises(asyncio.CancelledError):
         await opening
     go_on.set()
     monkeypatch.undo()
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         while True:  # The disk's thread lets go when it can; nobody is told when.
             try:
                 await store.open()

@@ -108,7 +108,7 @@ async def test_a_journal_lost_while_it_is_written_acknowledges_nothing(store, di
     """What happens between the first byte of a batch and the end of its fsync is noticed as well."""
     disk.gate.clear()
     writing = asyncio.create_task(store.write(end("a")))
-    await asyncio.to_thread(disk.reached.wait, 10)
+    await asyncio.to_thread(disk.reached.wait, 60)
     deed(directory)
     disk.gate.set()
     with pytest.raises(StoreUnavailable, match=f"{says}.*nothing more will be"):

@@ -281,7 +281,7 @@ async def test_an_answer_while_a_run_is_taken_up_again_is_not_lost(monkeypatch, 
             await runtime.approve(asked["second"], by="grace")
 
     monkeypatch.setattr(recovery, "resume", resume)
-    async with asyncio.timeout(10), Runtime(pipeline, worker=worker) as runtime:
+    async with asyncio.timeout(60), Runtime(pipeline, worker=worker) as runtime:
         waiting = background(runtime.materialize("twice"))
         (first,) = await pending(runtime)
         await runtime.approve(first.id, by="ada")

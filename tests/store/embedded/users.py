@@ -108,13 +108,13 @@ def kill_server(directory: Path) -> int:
     pid = running(directory)
     assert pid is not None
     os.kill(pid, signal.SIGKILL)
-    assert Patience(10).until(lambda: running(directory) is None)
+    assert Patience(60).until(lambda: running(directory) is None)
     return pid
 
 
 async def query(dsn: str, statement: str) -> object:
     """The first value of a statement's answer."""
-    connection = await asyncpg.connect(dsn, timeout=10)
+    connection = await asyncpg.connect(dsn, timeout=60)
     try:
         return await connection.fetchval(statement)
     finally:

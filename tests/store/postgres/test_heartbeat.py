@@ -18,7 +18,7 @@ SHORT = replace(node("n1"), lease=0.4)
 
 async def until(condition):
     """Ask again until it is so, for ten seconds at most."""
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         while not await condition():
             await asyncio.sleep(0.01)
 
@@ -51,7 +51,7 @@ async def test_a_loop_that_never_comes_back_loses_its_lease(store, database, mon
 
         return asyncio.run(look())
 
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + 60
     before, after = 0, 1
     while before != after:  # In a lease there are four beats.
         assert time.monotonic() < deadline
@@ -101,7 +101,7 @@ async def test_a_forgotten_node_joins_again(store, database):
     connection = await asyncpg.connect(database)
     await connection.execute("delete from flowstone.nodes")
     await connection.close()
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         await lost.wait()
     assert await alive(store)
 

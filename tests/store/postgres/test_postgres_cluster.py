@@ -29,7 +29,7 @@ class PostgresMeeting:
     async def silence(self, node_id: str) -> None:
         heartbeat = self.heartbeat(node_id)
         heartbeat.paused.set()
-        assert await asyncio.to_thread(heartbeat.resting.wait, 10)
+        assert await asyncio.to_thread(heartbeat.resting.wait, 60)
 
     async def beat(self, node_id: str, *, late: bool = False) -> None:
         heartbeat = self.heartbeat(node_id)
@@ -37,7 +37,7 @@ class PostgresMeeting:
             heartbeat._since -= 2 * LEASE
         before = await self.count(node_id)
         heartbeat.paused.clear()
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             while await self.count(node_id) == before:
                 heartbeat.hurry()
                 await asyncio.sleep(0.005)
@@ -49,7 +49,7 @@ class PostgresMeeting:
         await step_clock(self.dsn, seconds)
 
     async def until(self, condition) -> None:
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             while not condition():
                 await asyncio.sleep(0.005)
 
