@@ -12,6 +12,7 @@ import sys
 import time
 from random import Random
 
+from tests.chaos.file_items import item_round
 from tests.chaos.files import FILE_FAULTS, FileReport, file_round
 from tests.chaos.mutants import MUTANTS
 from tests.chaos.nemesis import FAULTS, LONG
@@ -58,6 +59,7 @@ async def file_chaos(seed: int, minutes: float) -> FileReport:
     while time.monotonic() < ends and not report.broken:
         for fault in FILE_FAULTS:
             await file_round(report, random, fault)
+        await item_round(report, random)
     return report
 
 
@@ -66,6 +68,7 @@ def show_files(report: FileReport, seed: int) -> None:
     for name, count in report.faults.items():
         print(f"{name:45} {count:5}")
     print(f"{'runs acknowledged / lost':45} {report.acknowledged:5} / {report.lost}")
+    print(f"{'items recorded':45} {report.items:5}")
     print(f"{'acknowledged though begun after the damage':45} {report.late:5}")
     for sentence in report.broken[:20]:
         print("BROKEN:", sentence)
@@ -81,6 +84,8 @@ def show(report: Report, seed: int) -> None:
     print(f"{'submits refused while the store was away':45} {report.refused:5}")
     print(f"{'steps recorded / doubled':45} {report.steps:5} / {report.doubled}")
     print(f"{'approvals decided':45} {report.decided:5}")
+    print(f"{'items recorded':45} {report.items:5}")
+    print(f"{'choices of routes':45} {report.choices:5}")
     print(f"{'short runs, submitted and mostly cancelled':45} {report.short:5}")
     print(f"{'deadlocks logged':45} {report.deadlocks:5}")
     print(f"{'executions':45} {report.executions:5}")

@@ -51,6 +51,7 @@ class FileReport:
     acknowledged: int = 0
     late: int = 0
     lost: int = 0
+    items: int = 0
     broken: list[str] = field(default_factory=list)
 
 

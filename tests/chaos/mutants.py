@@ -10,6 +10,7 @@ from flowstone.io.files import FileIO
 from flowstone.runs.events import StepStarted
 from flowstone.store.postgres import PostgresStore
 from flowstone.store.postgres.cluster import PostgresCluster
+from flowstone.store.postgres.items import PostgresItems
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -72,12 +73,22 @@ def orphans_are_not_adopted() -> None:
     PostgresCluster.orphans = none  # type: ignore[method-assign] # as above
 
 
+def items_are_forgotten() -> None:
+    """Whoever goes on with a step goes through all of its items again."""
+
+    async def none(self: PostgresItems, *args: Any, **kwargs: Any) -> bytearray:
+        return bytearray()
+
+    PostgresItems.states = none  # type: ignore[method-assign] # as above
+
+
 BEHIND: list[asyncio.Task[None]] = []
 IN_WORKERS: Mapping[str, Callable[[], None]] = MappingProxyType(
     {
         "starts are not awaited": starts_are_not_awaited,
         "values come after records": values_come_after_records,
         "orphans are not adopted": orphans_are_not_adopted,
+        "items are forgotten": items_are_forgotten,
     }
 )
 MUTANTS = (*IN_DATABASE, *IN_WORKERS)

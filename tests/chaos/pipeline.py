@@ -1,6 +1,7 @@
 """What the nodes compute: two assets over many partitions, a mark for each execution, and assets of other runs.
 
-One of these does something once and waits for an approval, the other one is for short runs.
+One of these does something once and waits for an approval, another one is for short runs. There are also assets
+that go through items (`item_assets.py`), and branches of a route (`branch_assets.py`).
 
 One keeps its values in the database and the other in files, so that both kinds of "the value is there before the
 record says so" are tried.
@@ -14,6 +15,8 @@ from random import Random
 from typing import TYPE_CHECKING, Any
 
 from flowstone import Context, FileIO, Pipeline, StaticPartitions
+from tests.chaos.branch_assets import add_branch_assets
+from tests.chaos.item_assets import add_item_assets
 from tests.chaos.marks import Mark, mark
 
 if TYPE_CHECKING:
@@ -78,6 +81,8 @@ def make(place: Path) -> Pipeline:
         await asyncio.sleep(random.uniform(0.0, 0.05))
         return {"part": context.partition, "run": context.run_id, "attempt": context.attempt}
 
+    add_item_assets(pipeline, place, random, parts)
+    add_branch_assets(pipeline, place, random, parts)
     return pipeline
 
 

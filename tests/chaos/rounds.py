@@ -9,8 +9,10 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from flowstone.errors import FlowstoneError, StoreUnavailable
+from tests.chaos.branch_runs import BranchRuns
 from tests.chaos.checks import Findings, check
 from tests.chaos.decided_runs import DecidedRuns
+from tests.chaos.item_runs import ItemRuns
 from tests.chaos.nemesis import FAULTS, LONG
 from tests.chaos.pipeline import PARTS
 from tests.chaos.short_runs import ShortRuns, deadlocks
@@ -38,6 +40,8 @@ class Report:
     executions: int = 0
     short: int = 0
     decided: int = 0
+    items: int = 0
+    choices: int = 0
     deadlocks: int = 0
     longest: float = 0.0
     refused: int = 0
@@ -67,8 +71,9 @@ async def one_round(
         most: Partitions of the largest backfill.
     """
     random, short, decided = world.random, ShortRuns(world), DecidedRuns(world)
+    items, branches = ItemRuns(world), BranchRuns(world)
     began: set[str] = set()
-    beside = asyncio.gather(short.run(), decided.run())
+    beside = asyncio.gather(short.run(), decided.run(), items.run(), branches.run())
     waiting = [
         asyncio.create_task(
             _client(world, report, began, random.uniform(0, spread * 0.7), random.randint(most // 4, most))
@@ -98,7 +103,9 @@ async def one_round(
     report.add(await check(world, began), taken)
     await _add_short(world, report, short)
     report.decided += len(decided.decided)
-    report.broken += await decided.check()
+    report.broken += [*await decided.check(), *await items.check(), *await branches.check()]
+    report.items += items.items
+    report.choices += branches.choices
 
 
 async def _add_short(world: World, report: Report, short: ShortRuns) -> None:

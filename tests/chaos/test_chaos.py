@@ -11,6 +11,7 @@ import pytest
 
 from flowstone.store.embedded import EmbeddedServer
 from tests.chaos.clocks import database_offset, libfaketime, step, stepped_programs
+from tests.chaos.file_items import item_round
 from tests.chaos.files import FILE_FAULTS, FileReport, file_round
 from tests.chaos.mutants import MUTANTS
 from tests.chaos.nemesis import FAULTS
@@ -31,6 +32,7 @@ async def test_whatever_dies_nothing_is_lost_and_nothing_doubled():
     assert report.broken == []
     assert report.acknowledged - report.lost == report.acknowledged > 0
     assert report.executions >= report.steps > 0
+    assert report.items > 0 < report.choices
     assert sum(report.faults.values()) == len(FAULTS)
 
 
@@ -62,6 +64,16 @@ async def test_nothing_is_acknowledged_into_files_that_are_gone(fault):
     await file_round(report, Random(20261128), fault)
     assert report.broken == []
     assert report.acknowledged > 0 == report.late == report.lost
+
+
+@pytest.mark.long
+@pytest.mark.timeout(300)
+async def test_a_writer_that_is_killed_again_and_again_comes_to_the_end_of_its_items():
+    """Each is recorded once, and what is recorded is not called again."""
+    report = FileReport()
+    await item_round(report, Random(20261129))
+    assert report.broken == []
+    assert report.items > 0 < report.acknowledged
 
 
 @pytest.mark.long
