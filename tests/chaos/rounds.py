@@ -93,7 +93,11 @@ async def one_round(
             await asyncio.gather(*waiting, decided.stopped())
             await beside
     except TimeoutError:
-        report.broken.append(f"runs had not ended {QUIET:g} s after the last fault")
+        left = await world.ask(
+            "select id, asset, status, owner, epoch from flowstone.runs where finish_order is null"
+        )
+        told = "; ".join(" ".join(map(str, row)) for row in left)
+        report.broken.append(f"runs had not ended {QUIET:g} s after the last fault: {told}")
     finally:
         for task in (*nemesis, *waiting, beside):
             task.cancel()

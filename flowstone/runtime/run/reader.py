@@ -12,14 +12,14 @@ cancel stops the reader and with it whatever it drives, and no slot of the run i
 `max_parallel=1` cannot be a deadlock. The price is that the reader ends only when its items are done.
 
 A reader holds no slot: it is held back by those that take its items, who need them. It is never further ahead of
-them than a window.
+them than a window. When what it drives has failed, and all that takes its value needs that, it ends at once, and
+has failed for this reason: it may be one that never ends, and nobody would have its value.
 """
 
 from __future__ import annotations
 
 import asyncio
 import json
-from collections import deque
 from contextlib import suppress
 from dataclasses import replace
 from functools import partial
@@ -36,19 +36,16 @@ from flowstone.runs.item_values import PackedValues
 from flowstone.runs.items import ENDED, ItemRow, ItemTable
 from flowstone.runs.packed import PAGE, Packed
 from flowstone.runs.records import Failure, Status
-from flowstone.runs.units import LATER, Units
 from flowstone.runtime.execution.guard import call, describe, outcome_of
 from flowstone.runtime.run.attempt import Attempt
-from flowstone.runtime.run.inputs import load_inputs, needs_of
-from flowstone.runtime.run.scatter import Scatter
+from flowstone.runtime.run.scatter_ahead import Feed, ScatterAhead, needs_success
 from flowstone.runtime.run.values import PAGES, load_pages
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from flowstone.actors import Exit, TaskHandle, TaskSupervisor
     from flowstone.assets.context import Context
     from flowstone.assets.waiting import Answers
+    from flowstone.runs.endings import AttemptEnd
     from flowstone.runs.events import StepSucceeded
     from flowstone.runtime.execution.guard import Outcome
 
@@ -62,93 +59,6 @@ _KEPT: Final = object()
 
 class _Stopped(BaseException):
     """Ends a generator whose items cannot be recorded."""
-
-
-class Feed:
-    """Items on their way from a reader to one step that takes them.
-
-    Attributes:
-        window: So many are not to be exceeded by much.
-        ended: Whether nothing more will come.
-        open: Whether anybody takes them.
-    """
-
-    def __init__(self, window: int) -> None:
-        self.window = window
-        self.ended = False
-        self.open = True
-        self._items: deque[Any] = deque()
-
-    def __len__(self) -> int:
-        return len(self._items) if self.open else 0
-
-    def put(self, item: Any) -> None:
-        if self.open:
-            self._items.append(item)
-
-    def close(self) -> None:
-        self.open = False
-        self._items.clear()
-
-    def __iter__(self) -> Iterator[Any]:
-        return self
-
-    def __next__(self) -> Any:
-        if self._items:
-            return self._items.popleft()
-        if self.ended:
-            raise StopIteration
-        return LATER
-
-
-class ScatterAhead(Scatter):
-    """Drives the items of a step whose reader still reads; recorded as those of that step, which starts later."""
-
-    def fed(self, feed: Feed, taken: Any) -> ScatterAhead:
-        """Say where its items come from, and whom to tell that some were taken. Returns itself."""
-        self._feed = feed
-        self._taken = taken
-        return self
-
-    async def run(self) -> Any:
-        """Drive them; why the step is going to fail, if it is."""
-        self._know_handle()
-        try:
-            return await self._produce()
-        finally:
-            self._feed.close()
-            self._taken()
-
-    def more(self) -> None:
-        """There is something in the feed, or nothing more will come."""
-        if self._driving:
-            self._fill()
-            if len(self._feed) <= self._feed.window // 2:
-                self._taken()
-
-    async def _load(self) -> dict[str, Any]:
-        plan, asset = self._plan, self.asset
-        needs = needs_of(plan.graph, plan.view, asset, self.partition, self.key)
-        others = [need for need in needs if need.dependency.asset != self.parameter]
-        arguments, _ = await load_inputs(self._ctx, plan, asset, self.partition, others, self.run_id)
-        return {**arguments, self.parameter: self._feed}
-
-    async def _made_units(self, source: Any) -> Units | Failure:
-        await self._resume()
-        return Units(self._each, source, None)
-
-    def _item_over(self, item: Any, end: Any, how: Exit) -> None:
-        super()._item_over(item, end, how)
-        if len(self._feed) <= self._feed.window // 2:
-            self._taken()
-
-    async def _value(self, source: Any) -> Any:
-        del source
-        return _KEPT
-
-    async def _keep(self, value: Any) -> StepSucceeded | Failure:
-        del value
-        return Failure("error", "")  # Nobody records it: the step has not begun.
 
 
 class Reader(Attempt):
@@ -168,6 +78,7 @@ class Reader(Attempt):
         self._marked = 0  # How many items are behind the cursor.
         self._at_end = False
         self._trouble: BaseException | None = None
+        self._in_vain: Failure | None = None  # Why nobody can use what it reads.
         self._ahead: list[tuple[ScatterAhead, Feed, TaskHandle]] = []
         self._room_made: asyncio.Future[None] | None = None
         self._telling = False
@@ -184,6 +95,31 @@ class Reader(Attempt):
             self.stopping = self.stopping or why  # It ends with them.
         else:
             super().stop(why)
+
+    def _ahead_failed(self, ahead: ScatterAhead, failure: Failure) -> None:
+        """A step that takes its items is going to fail; read on only for the sake of another one."""
+        plan, graph = self._plan, self._plan.graph
+        takers = [
+            name for name in graph.dependents(self.asset_name) if plan.number(name, self.key) is not None
+        ]
+        if (
+            self._at_end
+            or self._draining
+            or not all(needs_success(graph, name, ahead.asset_name) for name in takers)
+        ):
+            return
+        words = (
+            f"Reading was ended, because nothing in this run can use what is read: {ahead.name} fails, as "
+        )
+        self._in_vain = replace(failure, message=words + failure.message)
+        super().stop("cancelled")
+
+    def _ending(self, result: Any) -> AttemptEnd:
+        return super()._ending(result) if self._in_vain is None else self._failed(self._in_vain)
+
+    def killed(self, how: Exit) -> AttemptEnd:
+        """As of every attempt, unless it was ended because nobody can use what it reads."""
+        return super().killed(how) if self._in_vain is None else self._failed(self._in_vain)
 
     def _stop_ahead(self, why: Literal["cancelled", "shutdown"] = "shutdown") -> None:
         for ahead, _, handle in self._ahead:
@@ -218,9 +154,10 @@ class Reader(Attempt):
             await self._feed_recorded()
             if not self._at_end:
                 ok, result = await self._read(arguments)
+                self._at_end = ok and self.stopping is None
                 if self._trouble is not None:
                     raise self._trouble
-                await self._record_page(end=ok and self.stopping is None)
+                await self._record_page(end=self._at_end)
             for ahead, feed, _ in self._ahead:
                 feed.ended = True
                 ahead.more()
@@ -242,7 +179,7 @@ class Reader(Attempt):
         """Run the generator to its end."""
         function = self.asset.function
         if self.asset.run_in == "thread":
-            work = partial(_read_in_thread, function, self._accept_from_thread, self._room_from_thread)
+            work = partial(_read_in_thread, function, self)
             self.thread = self._ctx.threads.start(
                 self.name, partial(call, work, arguments, self.asset.retry, self._catch)
             )
@@ -307,7 +244,8 @@ class Reader(Attempt):
         for ahead, _, _ in self._ahead:
             ahead.more()
 
-    def _accept_from_thread(self, item: Any) -> None:
+    def accept_from_thread(self, item: Any) -> None:
+        """The generator has yielded an item, in its thread."""
         self._loop.call_soon_threadsafe(self._accept_here, item)
 
     def _accept_here(self, item: Any) -> None:
@@ -349,7 +287,8 @@ class Reader(Attempt):
                 await self._make_room()
         return self._trouble is None and self.stopping is None and not self.over
 
-    def _room_from_thread(self) -> bool:
+    def room_from_thread(self) -> bool:
+        """Wait, in the thread, until it may go on; whether it is to."""
         return asyncio.run_coroutine_threadsafe(self._room(), self._loop).result()
 
     def _taken(self) -> None:
@@ -451,19 +390,19 @@ class Reader(Attempt):
             feed = Feed(max(64, 4 * each.max_parallel))
             ahead = ScatterAhead(self._ctx, plan, self.run_id, self.epoch, number, 1)
             ahead.drives(self._steps)
-            ahead.fed(feed, self._taken)
+            ahead.fed(feed, self._taken, self._ahead_failed)
             handle = self._steps.start(f"{ahead.name} ahead", ahead.run(), ahead.task_over)
             ahead.handle = handle
             self._ahead.append((ahead, feed, handle))
 
 
-def _read_in_thread(function: Any, accept: Any, room: Any, **arguments: Any) -> None:
+def _read_in_thread(function: Any, reader: Reader, **arguments: Any) -> None:
     """Run a plain generator, and hand its items to the loop."""
     generator = function(**arguments)
     try:
         for number, item in enumerate(generator, 1):
-            accept(item)
-            if number % _TURN == 0 and not room():
+            reader.accept_from_thread(item)
+            if reader.stopping is not None or (number % _TURN == 0 and not reader.room_from_thread()):
                 return
     finally:
         with suppress(AttributeError):

@@ -55,7 +55,7 @@ __all__ = ["Scatter"]
 _BURST: Final = 64  # Items that start before the loop turns.
 _TOLD: Final = 3  # Failed items that the failure of the step names.
 _MOST_RETRYING: Final = 1_000  # Items that wait for their next attempt before no further ones are begun.
-_SAMPLE: Final = 1_000  # Of so many items of a source still being read, no more than half may fail.
+_SAMPLE: Final = 1_000  # While the source is still being read, a share is that of at least so many items.
 _BATCH: Final = 1_000  # Items recorded at once.
 _MOST_ROWS: Final = 5_000  # Items that wait to be recorded before no further ones are begun.
 _OF_ITEMS: Final = object()
@@ -411,10 +411,10 @@ class Scatter(Attempt):
         if total is not None or not isinstance(each.tolerate, float):
             if failed <= each.tolerated(total or 0):
                 return
-        elif each.tolerate == 1.0 or failed <= max(_SAMPLE, self._succeeded + failed) * max(
-            0.5, each.tolerate
-        ):
-            return  # The share is that of all items, and nobody knows yet how many there are.
+        else:  # Nobody knows yet how many there are, so the share is that of those that have ended so far.
+            done = self._succeeded + failed + self._skipped_items
+            if failed <= each.tolerated(max(_SAMPLE, done)):
+                return
         among = f"{failed:,} of {self._units.position if total is None else total:,} items failed"
         allowed = "" if not each.tolerate else f", more than tolerate={each.tolerate!r} allows"
         told = "; ".join(words for _, words in sorted(self._first_failures))

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 from collections.abc import AsyncIterator, Iterator
 
 import pytest
 
-from flowstone import DefinitionError, Each, Pipeline, Retry, RunFailed, Runtime, TypeMismatch
+from flowstone import DefinitionError, Each, Outcome, Pipeline, Retry, RunFailed, Runtime, TypeMismatch
 from tests.runtime.doubles import Gate
 
 
@@ -210,6 +211,123 @@ async def test_too_many_failed_items_fail_the_step_that_goes_through_them(kept):
             in failed.failure.message
         )
         assert await runtime.load("files") == list(range(5))
+
+
+@pytest.mark.parametrize("asynchronous", [True, False])
+@pytest.mark.parametrize("tolerate", [10, 0.01])
+async def test_a_reader_that_never_ends_is_ended_when_more_items_have_failed_than_may(
+    kept, tolerate, asynchronous
+):
+    """A share is that of the items that have ended so far, as if there were at least a thousand."""
+    read = []
+    if asynchronous:
+
+        async def files():
+            for number in itertools.count():
+                read.append(number)
+                yield number
+    else:
+
+        def files():
+            for number in itertools.count():
+                read.append(number)
+                yield number
+
+    async def page(files):
+        if files % 2:
+            raise ValueError(f"no {files}")
+        return files
+
+    pipeline = reading(files, page, tolerate=tolerate)
+
+    @pipeline.asset
+    def both(files: list[int], page: list[int]) -> int:
+        return len(files) + len(page)
+
+    @pipeline.asset
+    def behind(both: int) -> int:
+        return both
+
+    async with asyncio.timeout(60), Runtime(pipeline, **kept) as runtime:
+        with pytest.raises(RunFailed) as raised:
+            await runtime.materialize_all("behind")
+        (failed,) = raised.value.result.failed
+        assert failed.asset == "files"
+        assert failed.failure.message.startswith(
+            "Reading was ended, because nothing in this run can use what is read: page fails, as 11 of "
+        )
+        assert "item 1: ValueError: no 1 (" in failed.failure.message
+        assert {step.asset for step in raised.value.result.skipped} == {"page", "both", "behind"}
+        assert len(await runtime.items(raised.value.result.run_id, "page", status="failed")) == 11
+    assert len(read) < 400
+
+
+async def test_a_reader_that_waits_for_more_is_ended_as_well():
+    """It need not come to its next item."""
+
+    async def files():
+        yield 1
+        await asyncio.Event().wait()
+
+    async def page(files):
+        raise ValueError(files)
+
+    async with asyncio.timeout(30), Runtime(reading(files, page)) as runtime:
+        with pytest.raises(RunFailed, match="page fails, as 1 of 1 items failed: item 0: ValueError: 1"):
+            await runtime.materialize_all("page")
+
+
+@pytest.mark.parametrize("annotation", [list[int], int])
+async def test_a_reader_goes_on_for_the_sake_of_others(annotation):
+    """Of what takes its value, and of what takes the outcome of the step that failed."""
+
+    async def files():
+        for number in range(200):
+            yield number
+            await asyncio.sleep(0)
+
+    async def page(files):
+        raise ValueError(files)
+
+    pipeline = reading(files, page)
+    if annotation is int:
+
+        @pipeline.asset(each=Each("files"))
+        async def last(files: int) -> int:
+            return files
+    else:
+
+        @pipeline.asset
+        async def last(files: list[int], page: Outcome[list[int]]) -> list[int]:
+            return files if page.status == "failed" else []
+
+    @pipeline.asset
+    def end(last: list[int], page: Outcome[list[int]]) -> int:
+        return sum(last)
+
+    async with asyncio.timeout(30), Runtime(pipeline) as runtime:
+        result = await runtime.materialize_all("end")
+        assert await result.value("end") == sum(range(200))
+        assert [step.asset for step in result.failed] == ["page"]
+
+
+async def test_the_share_of_a_reader_is_judged_of_all_items_in_the_end(kept):
+    """Few have ended while it reads."""
+
+    async def files():
+        for number in range(20):
+            yield number
+
+    async def page(files):
+        if files < 4:
+            raise ValueError(files)
+        return files
+
+    async with asyncio.timeout(30), Runtime(reading(files, page, tolerate=0.2), **kept) as runtime:
+        assert await (await runtime.materialize_all("page")).value("page") == list(range(4, 20))
+    async with asyncio.timeout(30), Runtime(reading(files, page, tolerate=0.19), **kept) as runtime:
+        with pytest.raises(RunFailed, match=r"4 of 20 items failed, more than tolerate=0\.19 allows"):
+            await runtime.materialize_all("page")
 
 
 async def test_batches_and_keys_of_what_is_read(kept):
