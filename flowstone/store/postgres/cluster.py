@@ -22,7 +22,7 @@ from flowstone.store.json_safe import safe_text
 from flowstone.store.postgres.columns import event_of, request_text, run_of, step_key, utc
 from flowstone.store.postgres.heartbeat import Heartbeat, joining
 from flowstone.store.postgres.listener import Listener
-from flowstone.store.postgres.queue import enqueue
+from flowstone.store.postgres.queue import enqueue, enqueue_all
 from flowstone.store.postgres.reports import report_of, report_text
 from flowstone.store.postgres.sql import query
 from flowstone.store.postgres.texts import from_json, key_columns, key_of, key_text, to_json
@@ -197,7 +197,7 @@ class PostgresCluster(Cluster):
 
     async def request_cancel(self, run_id: str, reason: str) -> None:
         await self._database.transact(
-            "cancelling a run", lambda connection: cancel(connection, run_id, reason)
+            "cancelling a run", lambda connection: cancel(connection, [run_id], reason)
         )
 
     async def cancelling(self, node_id: str) -> Sequence[str]:
@@ -230,7 +230,7 @@ class PostgresCluster(Cluster):
 
     async def delete_leases(self, run_id: str, keys: Collection[StepKey] | None) -> None:
         if keys is None:
-            await self._database.fetch("prune_leases", run_id)
+            await self._database.fetch("prune_leases", [run_id])
         elif keys:
             await self._database.fetch("delete_leases", run_id, *key_columns(keys))
 
@@ -263,7 +263,7 @@ class PostgresCluster(Cluster):
         return self._listener.watch(heard)
 
     async def tell(self, notification: Notification) -> None:
-        await self._database.fetch("tell", f"{notification.kind}:{notification.subject}")
+        await self._database.fetch("tell", [f"{notification.kind}:{notification.subject}"])
 
 
 # Transactions -----------------------------------------------------------------------------------------------
@@ -275,7 +275,7 @@ async def _submit(connection: Connection, run: RunRecord) -> bool:
     if not await connection.fetchval(query("submit"), *about, *more):
         return False
     await enqueue(connection, run.id, run.pipeline, run.priority)
-    await connection.execute(query("tell"), f"queued:{run.pipeline}")
+    await connection.execute(query("tell"), [f"queued:{run.pipeline}"])
     return True
 
 
@@ -283,28 +283,32 @@ async def _release(connection: Connection, run_id: str, node_id: str) -> None:
     row = await connection.fetchrow(query("release"), run_id, node_id)
     if row is not None:
         await enqueue(connection, run_id, row["pipeline"], row["priority"])
-        await connection.execute(query("tell"), f"queued:{row['pipeline']}")
+        await connection.execute(query("tell"), [f"queued:{row['pipeline']}"])
 
 
-async def cancel(connection: Connection, run_id: str, reason: str) -> None:
-    """Have a run cancelled, within the caller's transaction; one that was not begun has ended with that."""
-    run = await connection.fetchrow(query("lock_run"), run_id)
-    if run is None or run["finished"]:
-        return
-    if run["cancelling"]:
-        await connection.execute(query("tell"), f"cancel:{run_id}")
-    else:
-        await connection.execute(query("ask_to_cancel"), run_id, to_json({"reason": reason}))
-    if run["owner"] is None and run["status"] == "queued":
-        await connection.execute(query("cancel_unstarted"), run_id)
-    elif run["owner"] is None and run["status"] == "waiting":
-        # Which steps it consists of, only its plan says: whoever takes it up next records them as cancelled.
-        row = await connection.fetchrow(query("unpark"), run_id)
-        await enqueue(connection, run_id, row["pipeline"], row["priority"])
-        await connection.execute(query("tell"), f"queued:{row['pipeline']}")
-        await connection.execute(query("tell"), f"woken:{run_id}")
-    elif run["owner"] is None:
-        await connection.execute(query("tell_queued"), run_id)
+async def cancel(connection: Connection, run_ids: Sequence[str], reason: str) -> None:
+    """Have runs cancelled, within the caller's transaction; those that were not begun have ended with that."""
+    locked = await connection.fetch(query("lock_runs"), run_ids)
+    runs = [run for run in locked if not run["finished"]]
+    asked = [run["id"] for run in runs if run["cancelling"]]
+    if asked:
+        await connection.execute(query("tell"), [f"cancel:{run_id}" for run_id in asked])
+    if len(asked) < len(runs):
+        new = [run["id"] for run in runs if not run["cancelling"]]
+        await connection.execute(query("ask_to_cancel"), new, to_json({"reason": reason}))
+    nobodys: dict[str, list[str]] = {}
+    for run in runs:
+        if run["owner"] is None:
+            nobodys.setdefault(run["status"], []).append(run["id"])
+    for status, ids in nobodys.items():
+        if status == "queued":
+            await connection.execute(query("cancel_unstarted"), ids)
+        elif status == "waiting":
+            # Which steps they consist of, only their plans say: whoever takes one up records them as cancelled.
+            rows = await connection.fetch(query("unpark"), ids)
+            await enqueue_all(connection, [(row["id"], row["pipeline"], row["priority"]) for row in rows])
+        else:
+            await connection.execute(query("tell_queued"), ids)
 
 
 # Rows -------------------------------------------------------------------------------------------------------

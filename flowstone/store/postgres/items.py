@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 __all__ = ["PostgresItems"]
 
 _PAGE: Final = 50_000  # Rows in one answer.
+_FORGOTTEN: Final = 5_000  # Rows that one statement deletes, with what is kept of them.
 
 
 class PostgresItems(Items):
@@ -87,7 +88,10 @@ class PostgresItems(Items):
         return [_row(row) for row in rows]
 
     async def forget(self, run_id: str, step: StepKey) -> None:
-        await self._database.fetch("forget_items", run_id, step[0], key_text(step[1]))
+        deleted = _FORGOTTEN
+        while deleted == _FORGOTTEN:
+            rows = await self._database.fetch("forget_items", run_id, step[0], key_text(step[1]), _FORGOTTEN)
+            deleted = rows[0]["count"]
 
 
 def _row(row: Any) -> ItemRow:

@@ -15,7 +15,7 @@ from flowstone.store.postgres.problems import ERRORS, unavailable
 from flowstone.store.postgres.sql import query
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
+    from collections.abc import Collection, Sequence
 
     from flowstone.runs.records import Materialization
     from flowstone.store.postgres.database import Connection, Database
@@ -52,24 +52,23 @@ class Retention:
         while True:
             async with self._database.transaction() as connection:
                 rows = await connection.fetch(query("prune_runs"), keep, _RUNS)
-                small = [
-                    run_id
-                    for run_id in sorted(row["id"] for row in rows)
-                    if await _emptied(connection, run_id)
-                ]
-                for run_id in small:
-                    await connection.execute(query("prune_leases"), run_id)
-                    await connection.execute(query("prune_items"), run_id)
-                    await connection.execute(query("prune_run"), run_id)
+                runs = sorted(row["id"] for row in rows)
+                if runs and await _emptied(connection, runs):
+                    await connection.execute(query("prune_leases"), runs)
+                    await connection.execute(query("delete_runs"), runs)
             if not rows:
                 return
 
     async def _long_runs(self) -> None:
         """Finished runs keep only their newest events."""
-        async with self._database.transaction() as connection:
-            for row in await connection.fetch(query("prune_long"), EVENTS_KEPT, _RUNS):
-                for name in ("prune_old_starts", "prune_old_events"):
-                    await connection.execute(query(name), row["id"], row["first_event"])
+        while True:
+            async with self._database.transaction() as connection:
+                rows = await connection.fetch(query("prune_long"), EVENTS_KEPT, _RUNS)
+                runs, firsts = [row["id"] for row in rows], [row["first_event"] for row in rows]
+                if runs and await _cut(connection, runs, firsts):
+                    await connection.execute(query("not_long"), runs)
+            if not rows:
+                return
 
     async def _housekeeping(self) -> None:
         async with self._database.transaction() as connection:
@@ -88,11 +87,27 @@ class Retention:
         return forgotten
 
 
-async def _emptied(connection: Connection, run_id: str) -> bool:
-    """Take away events, waits and steps of a run, up to a bound; whether nothing is left of them."""
+async def _emptied(connection: Connection, runs: Sequence[str]) -> bool:
+    """Take away what runs have, up to a bound; whether nothing is left of it."""
     for name in ("prune_starts", "prune_events", "prune_tokens", "prune_waits"):
-        deleted: Any = await connection.execute(query(name), run_id, _ROWS)
-        if int(deleted.rpartition(" ")[2]) >= _ROWS:
+        if await _deleted(connection, name, runs, _ROWS) >= _ROWS:
             return False
-    steps: int = await connection.fetchval(query("prune_steps"), run_id, _ROWS)
-    return steps < _ROWS
+    for name in ("prune_steps", "prune_items"):
+        taken: int = await connection.fetchval(query(name), runs, _ROWS)
+        if taken >= _ROWS:
+            return False
+    return True
+
+
+async def _cut(connection: Connection, runs: Sequence[str], firsts: Sequence[int]) -> bool:
+    """Take away events of runs before these, up to a bound; whether none are left of them."""
+    for name in ("prune_old_starts", "prune_old_events"):
+        if await _deleted(connection, name, runs, firsts, _ROWS) >= _ROWS:
+            return False
+    return True
+
+
+async def _deleted(connection: Connection, name: str, *arguments: Any) -> int:
+    """How many rows a statement has deleted."""
+    status: str = await connection.execute(query(name), *arguments)
+    return int(status.rpartition(" ")[2])

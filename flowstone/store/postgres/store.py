@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 from contextlib import asynccontextmanager
 from random import Random
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from flowstone.actors import TaskSupervisor
 from flowstone.errors import RunNotFound, StoreUnavailable
@@ -56,7 +56,10 @@ if TYPE_CHECKING:
 
 __all__ = ["PostgresStore"]
 
+T = TypeVar("T")
+
 _CLOSING: Final = 15.0
+_KEYS: Final = 10_000  # Of one statement.
 _UNRECORDED: Final = (
     StepProgressed,
     RunQueued,
@@ -229,13 +232,14 @@ class PostgresStore(Store):
             await self._journal.write(told, epoch)
 
     async def invalidate(self, keys: Iterable[StepKey]) -> int:
-        return await self._count("invalidate", *key_columns(keys))
+        parts = [key_columns(part) for part in _parts(list(keys))]
+        return sum([await self._count("invalidate", *columns) for columns in parts])
 
     async def add_partitions(self, name: str, keys: Sequence[str]) -> int:
-        return await self._count("add_partitions", name, list(keys))
+        return sum([await self._count("add_partitions", name, part) for part in _parts(list(keys))])
 
     async def remove_partitions(self, name: str, keys: Sequence[str]) -> int:
-        return await self._count("remove_partitions", name, list(keys))
+        return sum([await self._count("remove_partitions", name, part) for part in _parts(list(keys))])
 
     async def delete_payload(self, location: str) -> None:
         self._history.recent.clear()
@@ -308,6 +312,11 @@ class PostgresStore(Store):
 
     async def has_payload(self, location: str) -> bool:
         return bool(await self._database.fetch("payload_exists", location))
+
+
+def _parts(keys: list[T]) -> list[list[T]]:
+    """As many as one statement is given: of a million it would have no answer in time."""
+    return [keys[start : start + _KEYS] for start in range(0, len(keys), _KEYS)]
 
 
 def _storable(event: Event) -> Event:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 from flowstone.assets.partition_labels import step_label
 from flowstone.runs import endings
 from flowstone.runs.waits import Wait
-from flowstone.store.postgres.batch import Write, arguments, refusal
+from flowstone.store.postgres.batch import Write, arguments
 from flowstone.store.postgres.cluster import cancel
 from flowstone.store.postgres.columns import event_of
 from flowstone.store.postgres.queue import enqueue_all
@@ -125,7 +125,7 @@ async def _answer(
 ) -> Any:
     row = await connection.fetchrow(query("answer_wait"), *wait, answer, request, status)
     if row is None:
-        await connection.execute(query("tell_queued"), wait[0])
+        await connection.execute(query("tell_queued"), [wait[0]])
     elif row["before"] == "open":
         await _go_on(connection, [_wait(row)])
     return row
@@ -136,20 +136,21 @@ async def _expire(connection: Connection, due: Sequence[str]) -> None:
     ended = await connection.fetch(query("expire_waits"), due, _MOST)
     overdue = dict.fromkeys(row["run_id"] for row in ended if row["kind"] == "timeout")
     await _go_on(connection, [_wait(row) for row in ended if row["run_id"] not in overdue])
-    for run_id in overdue:
-        await cancel(connection, run_id, "timeout")
+    if overdue:
+        await cancel(connection, list(overdue), "timeout")
 
 
 async def _go_on(connection: Connection, waits: Sequence[Wait]) -> None:
     """What becomes of steps whose waits are over; runs that are parked no more are put in the queue, and told of.
 
-    A step goes on, or has failed with that. All is written by the transaction in which the waits ended.
+    A step goes on, or has failed with that. All is written by the transaction in which the waits ended, in as many
+    statements for hundreds of them as for one, because their runs are locked meanwhile.
     """
     if not waits:
         return
-    for wait in waits:
-        if wait.status != "answered":
-            await _deny(connection, wait)
+    denied = [wait for wait in waits if wait.status != "answered"]
+    if denied:
+        await _deny(connection, denied)
     rows = [
         (
             wait.run_id,
@@ -168,15 +169,22 @@ async def _go_on(connection: Connection, waits: Sequence[Wait]) -> None:
         await enqueue_all(connection, parked)
 
 
-async def _deny(connection: Connection, wait: Wait) -> None:
-    """Record that a step has failed because of what became of its wait."""
+async def _deny(connection: Connection, waits: Sequence[Wait]) -> None:
+    """Record that steps have failed because of what became of their waits; one that has ended is left as it is."""
+    steps = {(wait.run_id, wait.asset, wait.partition_key): wait for wait in reversed(waits)}
+    known = await connection.fetch(query("epochs"), list({run_id for run_id, _, _ in steps}))
+    epochs = {row["id"]: row["epoch"] for row in known}
+    entries = [_denial(wait, epochs[wait.run_id]) for wait in steps.values()]
+    while entries:
+        given, _, writes = arguments(entries)
+        refused = {row["entry"] for row in await connection.fetch(query("record"), "", None, None, *given)}
+        entries = [write for place, write in enumerate(writes, 1) if place not in refused] if refused else []
+
+
+def _denial(wait: Wait, epoch: int) -> Write:
     assert wait.answered_at is not None
-    event = endings.denied(wait, wait.answered_at)
-    epoch = await connection.fetchval(query("epoch"), wait.run_id)
-    entry = Write.of([sanitised(event)], epoch, asyncio.get_running_loop().create_future())
-    given, *_ = arguments([entry])
-    for row in await connection.fetch(query("record"), "", None, None, *given):
-        raise refusal(row, entry)
+    event = sanitised(endings.denied(wait, wait.answered_at))
+    return Write.of([event], epoch, asyncio.get_running_loop().create_future())
 
 
 # Rows -------------------------------------------------------------------------------------------------------

@@ -1,6 +1,6 @@
--- $1: the run, $2: the reason as JSON. Whoever owns the run is told.
+-- $1: runs, whose rows are locked and of which that was not asked yet, $2: the reason as JSON. Who owns them is told.
 with asked as (
-    update flowstone.runs set cancelling = true, last_event = runs.last_event + 1 where runs.id = $1
+    update flowstone.runs set cancelling = true, last_event = runs.last_event + 1 where runs.id = any ($1::text[])
     returning runs.id, runs.last_event, runs.asset
 ), noted as (
     insert into flowstone.events (run_id, number, kind, at, asset, key, details)

@@ -1,8 +1,8 @@
--- $1: the run, which nobody owns and which never started. Whoever waits for it is told.
+-- $1: runs, which nobody owns and which never started; their rows are locked. Whoever waits for them is told.
 with ended as (
     update flowstone.runs set status = 'cancelled', last_event = runs.last_event + 1, finished_at = clock_timestamp(),
         finish_order = nextval('flowstone.finishes')
-    where runs.id = $1
+    where runs.id = any ($1::text[])
     returning runs.id, runs.last_event, runs.asset
 ), noted as (
     insert into flowstone.events (run_id, number, kind, at, asset, key, details)

@@ -1,4 +1,6 @@
--- $1: seconds that entries of the queue's own log stay; $2: how many to delete now.
+-- $1: seconds that entries of the queue's own log stay; $2: how many to look at now, the oldest.
 delete from flowstone.queue_log where id in (
-    select id from flowstone.queue_log where created < now() - make_interval(secs => $1) order by id limit $2
-    for update skip locked)
+    select id from (
+        select id, created from flowstone.queue_log order by id limit $2 for update skip locked
+    ) as oldest
+    where oldest.created < now() - make_interval(secs => $1))

@@ -1,7 +1,7 @@
--- $1: a run, $2: how many. What is history of an asset stays, no longer listed by the run.
+-- $1: runs, $2: how many. What is history of an asset stays, no longer listed by the run.
 with chosen as materialized (
     select made.run_id, made.asset, made.key, made.kept and made.status = 'succeeded' as stays
-    from flowstone.materializations as made where made.run_id = $1 and made.listed
+    from flowstone.materializations as made where made.run_id = any ($1::text[]) and made.listed
     order by made.run_id, made.asset, made.key limit $2
     for update
 ), gone as (

@@ -1,1 +1,2 @@
-select pg_notify('flowstone', $1)
+-- $1: notifications.
+select pg_notify('flowstone', told.text) from unnest($1::text[]) as told(text)

@@ -202,10 +202,9 @@ def transactions():
                 ),
             ),
             enqueued,
-            ("tell", ("'queued:sales'",)),
+            ("tell", (texts("queued:sales"),)),
         ),
         "answer": several(
-            ("lock_run", (RUN_1,), (RUN_2,)),
             (
                 "answer_wait",
                 (RUN_1, "'a'", "''", "'nap'", "'1'", "'x'", "'answered'"),
@@ -242,9 +241,10 @@ def transactions():
         ),
         "cancel what is parked": several(
             *(
-                (name, (RUN_1, *more), (RUN_2, *more))
-                for name, more in (("lock_run", ()), ("ask_to_cancel", ("'{}'",)), ("unpark", ()))
+                (name, (texts("run-1", "run-2"), *more), (texts("run-2", "run-1"), *more))
+                for name, more in (("lock_runs", ()), ("ask_to_cancel", ("'{}'",)), ("unpark", ()))
             ),
+            enqueued,
         ),
         "take one": one("take_one", ("'n1'", RUN_1), ("'n2'", RUN_2)),
         "take a duty": one("take_duty", ("'timekeeper'", "'n1'", "null"), ("'timekeeper'", "'n2'", "'n1'")),
@@ -258,8 +258,8 @@ def transactions():
         "release": several(("release", ("'run-3'", "'n1'")), enqueued),
         "cancel": several(
             *(
-                (name, (RUN_1, *more), (RUN_2, *more))
-                for name, more in (("lock_run", ()), ("ask_to_cancel", ("'{}'",)), ("cancel_unstarted", ()))
+                (name, (texts("run-1", "run-2"), *more), (texts("run-2", "run-1"), *more))
+                for name, more in (("lock_runs", ()), ("ask_to_cancel", ("'{}'",)), ("cancel_unstarted", ()))
             ),
         ),
         "grant": one("grant", *leases),
@@ -271,7 +271,7 @@ def transactions():
         ),
         "refuse": one("refuse", (RUN_1, "'a'", "'1'", "1", "'why'"), (RUN_1, "'b'", "'1'", "1", "'why'")),
         "delete_leases": one("delete_leases", (RUN_1, *THERE), (RUN_1, *BACK)),
-        "prune_leases": one("prune_leases", (RUN_1,)),
+        "prune_leases": one("prune_leases", (texts("run-1", "run-2"),), (texts("run-2", "run-1"),)),
         "invalidate": one("invalidate", THERE, BACK),
         "add_partitions": one(
             "add_partitions", ("'s'", texts("ä", "b", "C", "x")), ("'s'", texts("x", "C", "b", "ä"))
@@ -280,34 +280,38 @@ def transactions():
             "remove_partitions", ("'s'", texts("k1", "k2", "k3")), ("'s'", texts("k3", "k2"))
         ),
         "record_items": one("record_items", items(RUN_1, "1", "2"), items(RUN_1, "2", "1")),
-        "forget_items": one("forget_items", (RUN_1, "'a'", "'1'"), (RUN_2, "'a'", "'1'")),
+        "forget_items": one("forget_items", (RUN_1, "'a'", "'1'", "9"), (RUN_2, "'a'", "'1'", "9")),
         "delete_payload": one("delete_payload", ("'l/1'",), ("'l/2'",)),
         "prune runs": several(
             # Which runs a node gets, it does not choose; here each waits for all of them.
-            *(("lock_run", (f"'{each}'",)) for each in DONE),
+            ("lock_runs", (texts(*DONE),)),
             *(
-                (name, *(((f"'{each}'", *more)),))
-                for each in DONE
-                for name, more in (
-                    ("prune_starts", ("100",)),
-                    ("prune_events", ("100",)),
-                    ("prune_tokens", ("100",)),
-                    ("prune_waits", ("100",)),
-                    ("prune_steps", ("100",)),
-                    ("prune_leases", ()),
-                    ("prune_items", ()),
-                    ("prune_run", ()),
+                (name, (texts(*DONE), "100"))
+                for name in (
+                    "prune_starts",
+                    "prune_events",
+                    "prune_tokens",
+                    "prune_waits",
+                    "prune_steps",
+                    "prune_items",
                 )
             ),
+            ("prune_leases", (texts(*DONE),)),
+            ("delete_runs", (texts(*DONE),)),
         ),
         "prune_runs": one("prune_runs", ("0", "20"), ("1", "1")),
         "prune versions": one("prune_versions", ("1", "500", "null::text[]"), ("0", "2", texts("a"))),
         "prune long": several(
             ("prune_long", ("1", "20")),
             *(
-                (name, ("'done-1'", "2"), ("'done-2'", "2"))
+                (
+                    name,
+                    (texts("done-1", "done-2"), "'{2,2}'", "9"),
+                    (texts("done-2", "done-1"), "'{2,2}'", "9"),
+                )
                 for name in ("prune_old_starts", "prune_old_events")
             ),
+            ("not_long", (texts("done-1", "done-2"),)),
         ),
         "housekeeping": several(("prune_log", ("0.0", "100")), ("prune_journals", ("0",)), ("prune_nodes",)),
         "join": one("join", node),

@@ -19,7 +19,18 @@ from tests.postgres import fresh_database
 
 STEPS = int(os.environ.get("FLOWSTONE_TEST_STEPS", "200000"))
 RUNS = STEPS // 20
-BIG = {"runs", "events", "starts", "materializations", "current", "inputs", "payloads"}
+BIG = {
+    "runs",
+    "events",
+    "starts",
+    "materializations",
+    "current",
+    "inputs",
+    "payloads",
+    "waits",
+    "items",
+    "item_sets",
+}
 
 FILL = f"""
 insert into flowstone.runs
@@ -45,6 +56,14 @@ insert into flowstone.inputs (asset, key, consumer, consumer_key, run_id)
 select asset, key, 'x' || asset, key, run_id from flowstone.materializations;
 insert into flowstone.payloads (location, content)
 select 'a/' || n, '' from generate_series(0, 99999) n;
+insert into flowstone.waits (run_id, asset, key, name, kind, attempt, deadline, status)
+select run_id, asset, key, 'nap', case when number % 2 = 0 then 'sleep' else 'approval' end, 1,
+    now() + make_interval(secs => arrival), case when arrival % 1000 = 0 then 'open' else 'answered' end
+from flowstone.materializations;
+insert into flowstone.item_sets (run_id, asset, key)
+select 'run-' || lpad((n / 20)::text, 6, '0'), 'a' || n % 10, 'd:' || n / 10 from generate_series(0, 19999) n;
+insert into flowstone.items (set_id, position, status, attempt, location)
+select 1 + n / 10, n % 10, 1, 1, 'a/' || n from generate_series(0, 199999) n;
 insert into flowstone.superseded (asset, key, kept)
 select asset, key, case when arrival % 10000 = 0 then null else 1 end from flowstone.materializations
 where arrival % 100 = 0;
@@ -93,7 +112,18 @@ STATEMENTS = {
     "approvals": 3,
     "pending_approvals": 2,
     "wait_of_token": 1,
-    "epoch": 1,
+    "epochs": 1,
+    "lock_runs": 1,
+    "ask_to_cancel": 2,
+    "cancel_unstarted": 1,
+    "tell_queued": 1,
+    "grant": 7,
+    "record_items": 12,
+    "forget_items": 4,
+    "prune_items": 2,
+    "item_states": 5,
+    "items": 6,
+    "items_ended": 7,
     "expire_waits": 2,
     "wake": 7,
     "unpark": 1,
@@ -106,7 +136,8 @@ STATEMENTS = {
     "delete_payload": 1,
     "prune_runs": 2,
     "prune_starts": 2,
-    "prune_old_starts": 2,
+    "prune_old_starts": 3,
+    "prune_old_events": 3,
     "prune_events": 2,
     "prune_steps": 2,
     "prune_versions": 3,

@@ -1,1 +1,0 @@
-delete from flowstone.runs where id = $1
