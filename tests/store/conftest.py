@@ -8,7 +8,12 @@ from flowstone.store import FileStore
 from tests.store.disks import Disk
 from tests.store.facts import end, run
 
-pytest.register_assert_rewrite("tests.store.contract", "tests.store.cluster_contract", "tests.store.model")
+pytest.register_assert_rewrite(
+    "tests.store.contract",
+    "tests.store.cluster_contract",
+    "tests.store.lifecycle_contract",
+    "tests.store.model",
+)
 
 
 @pytest.fixture

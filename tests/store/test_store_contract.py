@@ -7,6 +7,7 @@ import pytest
 from flowstone.store import FileStore, MemoryStore
 from flowstone.store import file as file_module
 from tests.store.contract import StoreContract
+from tests.store.lifecycle_contract import LifecycleContract
 from tests.store.waits_contract import WaitsContract
 
 
@@ -47,7 +48,7 @@ class CompactingPlace(FilePlace):
         return await super().reopen()
 
 
-class TestMemoryStore(WaitsContract, StoreContract):
+class TestMemoryStore(LifecycleContract, WaitsContract, StoreContract):
     """The memory store keeps the contract."""
 
     @pytest.fixture
@@ -58,7 +59,7 @@ class TestMemoryStore(WaitsContract, StoreContract):
         await place.store.close()
 
 
-class TestFileStore(WaitsContract, StoreContract):
+class TestFileStore(LifecycleContract, WaitsContract, StoreContract):
     """The file store keeps the contract, compacted or not."""
 
     keeps_payloads = False

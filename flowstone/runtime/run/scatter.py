@@ -10,7 +10,7 @@ Map of this file
     The recipe      inputs, the window, the value
     The window      starting items, as many as may run
     Ends of items   success, retry, failure, and what is tolerated
-    Recording       what became of items, many at once
+    Recording       what became of items, many at once, and telling how far it is
 
 What became of an item is recorded by the driver, in batches: the next one gathers while one is written. Until then
 an item counts as not done, and is called again if the process dies; what is recorded never is. Where history and
@@ -32,6 +32,7 @@ from flowstone.assets.partition_keys import encode_partition
 from flowstone.errors import ActorDown, IOManagerError
 from flowstone.io.manager import Target
 from flowstone.runs import endings
+from flowstone.runs.events import StepProgressed
 from flowstone.runs.item_values import PackedValues
 from flowstone.runs.items import ENDED, ItemRow, ItemTable
 from flowstone.runs.packed import Packed
@@ -58,6 +59,9 @@ _MOST_RETRYING: Final = 1_000  # Items that wait for their next attempt before n
 _SAMPLE: Final = 1_000  # While the source is still being read, a share is that of at least so many items.
 _BATCH: Final = 1_000  # Items recorded at once.
 _MOST_ROWS: Final = 5_000  # Items that wait to be recorded before no further ones are begun.
+_TELL_EVERY: Final = (
+    0.25  # Seconds: an item has no event, so this is how often a step says how far it has come.
+)
 _OF_ITEMS: Final = object()
 """The value is made up of those that are kept of each item."""
 _SUCCEEDED: Final = ENDED[Status.SUCCEEDED]
@@ -102,6 +106,7 @@ class Scatter(Attempt):
         self._rows: list[ItemRow] = []  # To be recorded.
         self._payloads: list[tuple[str, bytes]] = []
         self._name = f"{self._ctx.random.getrandbits(32):08x}"
+        self._tell_at = 0.0
         return self
 
     # Life ---------------------------------------------------------------------------------------------------
@@ -172,6 +177,7 @@ class Scatter(Attempt):
                 self._fill()
         finally:
             self._driving = False
+        self._tell()
         if self.stopping is not None:
             return Failure("abandoned", "stopped")
         return self._failure
@@ -357,6 +363,8 @@ class Scatter(Attempt):
             else:
                 self._retrying += 1
                 self._ctx.clock.call_later(delay, partial(self._retry, item.unit, item.number + 1))
+        if self._ctx.clock.monotonic() >= self._tell_at:
+            self._tell()
         if not self._filling:
             self._fill()
 
@@ -386,6 +394,8 @@ class Scatter(Attempt):
             self._skipped_items += 1
             return
         self._failed_items += 1
+        named = f"{item.position:,}" if item.unit.key is None else f"{item.unit.key!r:.100}"
+        self._ctx.failures.tell_item(self.run_id, (self.asset_name, self.key), named, item.number, failure)
         self._remember(item.position, item.unit.key, failure)
         self._check_tolerance()
 
@@ -436,14 +446,16 @@ class Scatter(Attempt):
         payloads, self._payloads = self._payloads[:_BATCH], self._payloads[_BATCH:]
         step = (self.asset_name, self.key)
         await self._ctx.store.items.record(self.run_id, step, self.epoch, rows, payloads)
-        self._tell()
 
     def _tell(self) -> None:
-        """Say how far it has come, to whoever listens."""
-        failed, skipped, total = self._failed_items, self._skipped_items, self._units.total
+        """Say how far it has come, to whoever asks or listens."""
+        ctx, failed, skipped, total = self._ctx, self._failed_items, self._skipped_items, self._units.total
+        self._tell_at = ctx.clock.monotonic() + _TELL_EVERY
+        if not total:  # Of a source that is still read nobody knows how much there is.
+            return
         done = self._succeeded + failed + skipped
-        if total and self._ctx.stream.heard:
-            others = (f", {failed:,} failed" if failed else "") + (
-                f", {skipped:,} skipped" if skipped else ""
-            )
-            self._progressed(done / total, f"{done:,} of {total:,} items{others}")
+        others = (f", {failed:,} failed" if failed else "") + (f", {skipped:,} skipped" if skipped else "")
+        self.progress = done / total, f"{done:,} of {total:,} items{others}"
+        if ctx.stream.heard:
+            step = (self.run_id, self.asset_name, self.key, self.number)
+            ctx.stream.publish(StepProgressed(ctx.clock.now(), *step, *self.progress))

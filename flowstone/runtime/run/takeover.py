@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from flowstone.assets.partition_view import PartitionView
 from flowstone.errors import StoreUnavailable
+from flowstone.runs.events import RunCancelRequested
 from flowstone.runs.planner import plan_run
 from flowstone.runs.records import Status
 from flowstone.runtime.execution.guard import describe
@@ -65,11 +66,21 @@ async def plan_or_close(
     except StoreUnavailable:
         raise
     except Exception as error:
-        if cancel is None:
-            await close_run(ctx, record, describe(error, None))
-        else:
+        if cancel is not None or await _is_to_be_cancelled(ctx, record.id):
             await cancel_run(ctx, record)
+        else:
+            await close_run(ctx, record, describe(error, None))
         return None
+
+
+async def _is_to_be_cancelled(ctx: RuntimeContext, run_id: str) -> bool:
+    """Whether somebody asked for it, or its timeout did, while nobody drove the run."""
+    after = 0
+    while page := await ctx.store.events(run_id, after=after):
+        after = page[-1][0]
+        if any(isinstance(event, RunCancelRequested) for _, event in page):
+            return True
+    return False
 
 
 def is_known(ctx: RuntimeContext, record: RunRecord) -> bool:

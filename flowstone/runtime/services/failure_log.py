@@ -1,4 +1,4 @@
-"""What the application's log says of failed steps: one record each, with where in the user's code it was.
+"""What the application's log says of failed steps and items: one record each, with where in the user's code it was.
 
 The failures of a run that was submitted are raised to nobody, so they are errors in the log of the node that
 ran the step. Where somebody waits in this process, the failure is raised or returned anyway, and is here at
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from flowstone.runs.events import Event
-    from flowstone.runs.records import Failure
+    from flowstone.runs.records import Failure, StepKey
 
 __all__ = ["FAILURES", "STEPS", "FailureLog"]
 
@@ -61,12 +61,39 @@ class FailureLog:
                 if awaited or self._was_told(event.run_id, failure)
                 else self._level(event.run_id)
             )
-            self._write(level, event, event.attempt, failure, "failed", failure.frames)
+            self._write(level, event, failure, "failed", failure.frames)
         elif isinstance(event, StepRetried) and event.failure.kind != "lost":
             ending = f"is tried again in {event.delay:.3g} s; it failed"
-            self._write(
-                logging.DEBUG if awaited else logging.INFO, event, event.attempt, event.failure, ending, ""
-            )
+            self._write(logging.DEBUG if awaited else logging.INFO, event, event.failure, ending, "")
+
+    def tell_item(self, run_id: str, step: StepKey, item: str, attempt: int, failure: Failure) -> None:
+        """Log an item that failed for good: a warning, for its step may do without it; its row says the same.
+
+        Args:
+            run_id: The run.
+            step: The step that goes through the items.
+            item: What the item is called.
+            attempt: Its last attempt.
+            failure: Why it failed.
+        """
+        if not _log.isEnabledFor(logging.WARNING):
+            return
+        asset, key = step
+        level = logging.DEBUG
+        if not self.awaited(run_id):
+            told = self._count(f"{run_id} {step_label(asset, key)}")
+            if told <= _MOST_TOLD:
+                level = logging.WARNING
+            elif told == _MOST_TOLD + 1:
+                with suppress(BaseException):  # The handlers of a log are the application's.
+                    _log.warning(
+                        "%s has more failed items: `flowstone items %s %s --status failed` lists them",
+                        step_label(asset, key),
+                        run_id,
+                        asset,
+                    )
+        place = f"{step_label(asset, key)} item {item}"
+        self._log(level, place, step, run_id, attempt, failure, "failed", failure.frames)
 
     def _was_told(self, run_id: str, failure: Failure) -> bool:
         """Whether it is the trouble of something that steps share, and was told of another step of the run."""
@@ -80,22 +107,42 @@ class FailureLog:
         return known
 
     def _level(self, run_id: str) -> int:
-        told = self._told[run_id] = self._told.pop(run_id, 0) + 1
-        if len(self._told) > _MOST_RUNS:
-            self._told.popitem(last=False)
+        told = self._count(run_id)
         if told == _MOST_TOLD + 1:
             with suppress(BaseException):  # The handlers of a log are the application's.
                 _log.error("run %s has more failures: `flowstone run %s --debug` shows them", run_id, run_id)
         return logging.ERROR if told <= _MOST_TOLD else logging.DEBUG
 
+    def _count(self, name: str) -> int:
+        """How often it was asked for this name."""
+        told = self._told[name] = self._told.pop(name, 0) + 1
+        if len(self._told) > _MOST_RUNS:
+            self._told.popitem(last=False)
+        return told
+
     def _write(
-        self, level: int, event: Event, attempt: int, failure: Failure, ending: str, frames: str
+        self, level: int, event: StepFailed | StepRetried, failure: Failure, ending: str, frames: str
     ) -> None:
+        step = (event.asset, event.partition_key)
+        self._log(level, step_label(*step), step, event.run_id, event.attempt, failure, ending, frames)
+
+    def _log(
+        self,
+        level: int,
+        place: str,
+        step: StepKey,
+        run_id: str,
+        attempt: int,
+        failure: Failure,
+        ending: str,
+        frames: str,
+    ) -> None:
+        asset, key = step
         with suppress(BaseException):  # As above.
             _log.log(
                 level,
                 "%s %s (%s, attempt %d): %s%s%s",
-                step_label(event.asset, event.partition_key),
+                place,
                 ending,
                 failure.kind,
                 attempt,
@@ -103,9 +150,9 @@ class FailureLog:
                 f" ({printable(failure.where)})" if failure.where else "",
                 f"\n{printable(frames).rstrip()}" if frames else "",
                 extra={
-                    "asset": event.asset,
-                    "partition": None if event.partition_key is None else key_label(event.partition_key),
-                    "run_id": event.run_id,
+                    "asset": asset,
+                    "partition": None if key is None else key_label(key),
+                    "run_id": run_id,
                     "attempt": attempt,
                     "failure_kind": failure.kind,
                 },

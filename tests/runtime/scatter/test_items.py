@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import subprocess
 import sys
 from pathlib import Path
@@ -195,3 +196,69 @@ async def test_after_a_kill_only_unfinished_items_are_called_again(lasting, tmp_
         assert not again & done
         assert done | again == set(range(200))
         assert len(await runtime.items(record.id, "page", limit=1000)) == 200
+
+
+async def test_a_step_says_how_far_it_has_come_and_its_items_have_no_events(kept):
+    """A few times a second at most, and once all are done; whoever asks is told without listening."""
+
+    async def page(files):
+        if files % 100 == 7:
+            raise ValueError(files)
+        if files % 100 == 8:
+            raise Skip("nothing in it")
+
+    pipeline = pipeline_with(page, list(range(1000)), tolerate=10)
+    async with asyncio.timeout(60), Runtime(pipeline, **kept) as runtime, runtime.subscribe() as events:
+        await runtime.materialize_all("page")
+        told = []
+        async for event in events:
+            told.append(event)
+            if event.kind == "run.finished":
+                break
+    kinds = [event.kind for event in told if event.asset == "page" and event.kind.startswith("step.")]
+    progress = [event for event in told if event.kind == "step.progressed"]
+    assert kinds == ["step.started", *["step.progressed"] * len(progress), "step.succeeded"]
+    assert 1 <= len(progress) < 100
+    assert (progress[-1].fraction, progress[-1].attempt) == (1.0, 1)
+    assert progress[-1].message == "1,000 of 1,000 items, 10 failed, 10 skipped"
+
+
+async def test_how_far_a_step_has_come_can_be_asked():
+    """Though nobody listens."""
+    gate = Gate()
+
+    async def page(files):
+        if files == 3:
+            await gate.wait()
+
+    pipeline = pipeline_with(page, list(range(4)), max_parallel=1)
+    async with asyncio.timeout(20), Runtime(pipeline) as runtime:
+        run = await runtime.submit("page")
+        await gate.entered.wait()
+        (step,) = runtime.running_steps()
+        assert (step.asset, step.message) == ("page", "1 of 4 items")
+        gate.open()
+        await run.wait()
+
+
+async def test_failed_items_of_a_submitted_run_are_in_the_log(kept, caplog):
+    """A warning each, for they may be tolerated; of one step no more than twenty, and where the others are."""
+
+    def page(files):
+        raise ValueError(f"no {files}")
+
+    pipeline = pipeline_with(page, list(range(30)), tolerate=1.0, key="page {}".format, max_parallel=1)
+    async with asyncio.timeout(60), Runtime(pipeline, **kept) as runtime:
+        run = await runtime.submit("page")
+        while not (await run.status()).terminal:
+            await asyncio.sleep(0.005)
+        awaited = len(caplog.records)
+        await runtime.materialize("page")
+    lines = [each for each in caplog.records if each.name == "flowstone.steps"]
+    assert [each.levelno for each in lines] == [logging.WARNING] * 21
+    assert (
+        lines[0].getMessage().startswith("page item 'page 0' failed (error, attempt 1): ValueError: no 0 (")
+    )
+    assert (lines[0].asset, lines[0].partition, lines[0].run_id) == ("page", None, run.id)
+    assert f"`flowstone items {run.id} page --status failed`" in lines[20].getMessage()
+    assert len(caplog.records) == awaited

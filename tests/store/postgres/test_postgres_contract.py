@@ -6,6 +6,7 @@ import pytest
 
 from flowstone.store.postgres import PostgresStore
 from tests.store.contract import StoreContract
+from tests.store.lifecycle_contract import LifecycleContract
 from tests.store.waits_contract import WaitsContract
 
 
@@ -23,7 +24,7 @@ class PostgresPlace:
         return self.store
 
 
-class TestPostgresStore(WaitsContract, StoreContract):
+class TestPostgresStore(LifecycleContract, WaitsContract, StoreContract):
     """The Postgres store keeps the contract."""
 
     @pytest.fixture
