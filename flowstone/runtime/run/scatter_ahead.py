@@ -121,14 +121,11 @@ class ScatterAhead(Scatter):
 
 def needs_success(graph: AssetGraph, name: str, of: str) -> bool:
     """Whether an asset cannot be computed when another one has failed, or is that one."""
-    seen, to_look_at = {name}, [name]
-    while to_look_at:
-        asset = to_look_at.pop()
-        if asset == of:
-            return True
-        for dependency in graph[asset].dependencies:
-            needed = dependency.takes == "value" and not dependency.optional
-            if needed and dependency.asset not in seen:
-                seen.add(dependency.asset)
-                to_look_at.append(dependency.asset)
-    return False
+    if name == of:
+        return True
+    needed = (
+        dependency.asset
+        for dependency in graph[name].dependencies
+        if dependency.takes == "value" and not dependency.optional
+    )
+    return any(needs_success(graph, each, of) for each in needed)

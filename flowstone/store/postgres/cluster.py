@@ -22,7 +22,7 @@ from flowstone.store.json_safe import safe_text
 from flowstone.store.postgres.columns import event_of, request_text, run_of, step_key, utc
 from flowstone.store.postgres.heartbeat import Heartbeat, joining
 from flowstone.store.postgres.listener import Listener
-from flowstone.store.postgres.queue import enqueue, enqueue_all
+from flowstone.store.postgres.queue import enqueue, enqueue_all, load_queue
 from flowstone.store.postgres.reports import report_of, report_text
 from flowstone.store.postgres.sql import query
 from flowstone.store.postgres.texts import from_json, key_columns, key_of, key_text, to_json
@@ -125,6 +125,7 @@ class PostgresCluster(Cluster):
 
     async def submit(self, run: RunRecord) -> RunRecord:
         run = sanitised_run(run)
+        load_queue()
         while True:
             if await self._database.transact("submitting a run", lambda connection: _submit(connection, run)):
                 return run
@@ -187,6 +188,7 @@ class PostgresCluster(Cluster):
         return float(rows[0]["spent"]) if rows else 0.0
 
     async def release(self, run_id: str, node_id: str) -> None:
+        load_queue()
         await self._database.transact(
             "handing a run back", lambda connection: _release(connection, run_id, node_id)
         )
@@ -196,6 +198,7 @@ class PostgresCluster(Cluster):
         return [(run_of(row), row["begun"]) for row in rows]
 
     async def request_cancel(self, run_id: str, reason: str) -> None:
+        load_queue()
         await self._database.transact(
             "cancelling a run", lambda connection: cancel(connection, [run_id], reason)
         )

@@ -5,11 +5,9 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING
 
-import asyncpg
-
 from flowstone.frozen import frozen
 from flowstone.store.postgres.cluster import watched_node
-from flowstone.store.postgres.problems import unavailable
+from flowstone.store.postgres.problems import ERRORS, unavailable
 from flowstone.store.postgres.schema import LATEST, installed
 
 if TYPE_CHECKING:
@@ -90,7 +88,7 @@ async def diagnose(database: Database) -> Diagnosis:
     try:
         async with database.transaction() as connection:
             version = await installed(connection)
-    except (asyncpg.PostgresError, OSError) as error:
+    except ERRORS as error:
         raise unavailable(database.address, error) from error
     before = time.time()
     (row,) = await database.fetch("diagnose")

@@ -21,11 +21,11 @@ from typing import TYPE_CHECKING, Any
 from flowstone.store.postgres.sql import query
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from flowstone.store.postgres.database import Connection
 
-__all__ = ["enqueue", "enqueue_all", "install_queue"]
+__all__ = ["enqueue", "enqueue_all", "install_queue", "load_queue"]
 
 
 async def install_queue(connection: Connection) -> None:
@@ -53,12 +53,24 @@ async def enqueue_all(connection: Connection, runs: Sequence[tuple[str, str, int
     )
 
 
+def load_queue() -> None:
+    """Import pgqueuer, which takes long, before a transaction that may use it: its locks are held meanwhile."""
+    _classes()
+    _builders()
+
+
 def _queries(connection: Connection) -> Any:
+    queries, driver = _classes()
+    environment, builder = _builders()
+    return queries(driver(connection), qbe=environment, qbq=builder)
+
+
+@cache
+def _classes() -> tuple[Callable[..., Any], Callable[[Connection], Any]]:
     from pgqueuer.adapters.drivers.asyncpg import AsyncpgDriver  # noqa: PLC0415 - heavy
     from pgqueuer.queries import Queries  # noqa: PLC0415 - as above
 
-    environment, builder = _builders()
-    return Queries(AsyncpgDriver(connection), qbe=environment, qbq=builder)
+    return Queries, AsyncpgDriver
 
 
 @cache

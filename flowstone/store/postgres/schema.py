@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Final
 import asyncpg
 
 from flowstone.errors import StoreUnavailable
-from flowstone.store.postgres.problems import unavailable
-from flowstone.store.postgres.queue import install_queue
+from flowstone.store.postgres.problems import ERRORS, unavailable
+from flowstone.store.postgres.queue import install_queue, load_queue
 from flowstone.store.postgres.sql import migrations, query
 from flowstone.store.protocol import NoSchema
 
@@ -44,7 +44,7 @@ async def require(database: Database) -> None:
     try:
         async with database.transaction() as connection:
             version = await installed(connection)
-    except (asyncpg.PostgresError, OSError) as error:
+    except ERRORS as error:
         raise unavailable(database.address, error) from error
     _refuse_newer(database, version)
     if version < LATEST:
@@ -83,9 +83,10 @@ async def migrate(database: Database) -> list[str]:
         async with database.transaction() as connection:
             if await installed(connection) == LATEST:
                 return []
+        load_queue()
         async with database.transaction() as connection:
             return await _migrate(database, connection)
-    except (asyncpg.PostgresError, OSError) as error:
+    except ERRORS as error:
         raise unavailable(database.address, error) from error
 
 

@@ -15,7 +15,7 @@ from flowstone.runs.waits import Wait
 from flowstone.store.postgres.batch import Write, arguments
 from flowstone.store.postgres.cluster import cancel
 from flowstone.store.postgres.columns import event_of
-from flowstone.store.postgres.queue import enqueue_all
+from flowstone.store.postgres.queue import enqueue_all, load_queue
 from flowstone.store.postgres.sql import query
 from flowstone.store.postgres.texts import from_json, key_of, key_text, to_json
 from flowstone.store.protocol import StaleWrite
@@ -62,6 +62,7 @@ class PostgresWaits(Waits):
         del now  # The database has a clock.
         request = f"{self._random.getrandbits(128):032x}"
         wait = (run_id, step[0], key_text(step[1]), name)
+        load_queue()
         row = await self._database.transact(
             "answer a wait", lambda connection: _answer(connection, wait, to_json(answer), request, status)
         )
@@ -112,6 +113,7 @@ class PostgresWaits(Waits):
         del now, runs
         due = [row["run_id"] for row in await self._database.fetch("due_waits", _MOST)]
         if due:
+            load_queue()
             await self._database.transact("end waits", lambda connection: _expire(connection, due))
         rows = await self._database.fetch("next_deadline")
         return Expired((), max(0.0, rows[0]["seconds"]) if rows else None)

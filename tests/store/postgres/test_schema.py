@@ -48,6 +48,20 @@ async def test_an_empty_database_is_migrated_once(empty):
     await store.close()
 
 
+async def test_a_connection_that_breaks_in_a_migration_is_told(empty, monkeypatch):
+    """As of a store that is not there, and the next migration does it all."""
+
+    async def broken(connection):
+        await connection.execute("select pg_terminate_backend(pg_backend_pid())")
+
+    store = PostgresStore(empty)
+    with monkeypatch.context() as patch:
+        patch.setattr(schema, "install_queue", broken)
+        with pytest.raises(StoreUnavailable, match="connection"):
+            await store.migrate()
+    assert await store.migrate() == [f"{number:04d}_{name}" for number, name, _ in migrations()]
+
+
 async def test_many_processes_may_start_at_once(empty):
     """One of them migrates, the others wait for it."""
     stores = [PostgresStore(empty) for _ in range(12)]
