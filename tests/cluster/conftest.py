@@ -4,42 +4,31 @@ from __future__ import annotations
 
 import asyncio
 import os
-import signal
-import subprocess
-import sys
 from collections import Counter
-from pathlib import Path
 
 import pytest
 
 from flowstone import Runtime, Status
 from flowstone.runs.events import StepStarted, StepSucceeded
 from flowstone.store.postgres import PostgresStore
+from tests.cluster import worker
 from tests.cluster.pipeline import pipeline
-from tests.postgres import make_template
+from tests.forks import Fork
 
 LEASE = 2.0
 
 
 @pytest.fixture(scope="session")
-def template_database(postgres_server):
+def template_database(schema_template):
     """A database with the newest schema."""
-
-    async def fill(dsn: str) -> None:
-        await PostgresStore(dsn).migrate()
-
-    return make_template(postgres_server, "flowstone_cluster_template", fill)
+    return schema_template
 
 
 class Worker:
     """A worker process; `deadly` says what ends it, see `worker.py`."""
 
     def __init__(self, dsn: str, *deadly: str) -> None:
-        self.process = subprocess.Popen(
-            [sys.executable, "-m", "tests.cluster.worker", dsn, str(LEASE), *deadly],
-            cwd=Path(__file__).parents[2],
-            stdout=subprocess.PIPE,
-        )
+        self.process = Fork(worker.main, dsn, LEASE, *deadly)
 
     async def ready(self) -> Worker:
         line = await asyncio.to_thread(self.process.stdout.readline)
@@ -56,13 +45,6 @@ class Worker:
     async def ended(self) -> int:
         return await asyncio.to_thread(self.process.wait, 60)
 
-    def end(self) -> None:
-        if self.process.poll() is None:
-            self.send(signal.SIGCONT)
-            self.process.kill()
-        self.process.wait()
-        self.process.stdout.close()
-
 
 class Works:
     """A database and who works on it.
@@ -78,9 +60,8 @@ class Works:
 
     async def worker(self, *deadly: str) -> Worker:
         """Another worker process, ready."""
-        worker = Worker(self.dsn, *deadly)
-        self.workers.append(worker)
-        return await worker.ready()
+        self.workers.append(Worker(self.dsn, *deadly))
+        return await self.workers[-1].ready()
 
     def node(self, **options) -> Runtime:
         """A node in this process, not yet entered."""
@@ -126,6 +107,7 @@ async def works(database):
     works = Works(database)
     await works.store.open()
     yield works
-    for worker in works.workers:
-        worker.end()
+    for each in works.workers:
+        with each.process:
+            pass
     await works.store.close()

@@ -1,15 +1,10 @@
-"""A process that says one thing of each of many waits, each at its instant.
-
-`python -m tests.cluster.racer DSN ROLE ROUNDS START`. ROLE is what it says: `approve`,
-`reject`, `expire` or `cancel`. It prints for which it was first.
-"""
+"""A process that says one thing of each of many waits, at the same time as others."""
 
 from __future__ import annotations
 
 import asyncio
-import json
 import sys
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from random import Random
 
 from flowstone import AlreadyDecided
@@ -17,10 +12,10 @@ from flowstone.runs.waits import wait_id
 from flowstone.store.decisions import decide
 from flowstone.store.postgres import PostgresStore
 
-__all__ = ["GAP", "JITTER", "run_id"]
+__all__ = ["JITTER", "main", "run_id"]
 
-GAP, JITTER = 0.02, 0.006
-"""Seconds between two rounds, and by which each process misses the instant of a round."""
+JITTER = 0.004
+"""Seconds by which each process may be late in a round: about as long as it takes to say something."""
 
 
 def run_id(number: int) -> str:
@@ -28,20 +23,23 @@ def run_id(number: int) -> str:
     return f"run-{number:05}"
 
 
-async def race(dsn: str, role: str, rounds: int, start: str) -> list[bool]:
-    """Say it in each round."""
+def main(dsn: str, role: str) -> None:
+    """Say it in each round whose number comes as a line, and print whether it was the first.
+
+    Args:
+        dsn: The database.
+        role: What it says: `approve`, `reject`, `expire` or `cancel`.
+    """
+    asyncio.run(race(dsn, role))
+
+
+async def race(dsn: str, role: str) -> None:
     store, random = PostgresStore(dsn), Random(role)
     await store.open()
-    print("ready", flush=True)
-    won = []
-    for number in range(rounds):
-        due = datetime.fromisoformat(start) + timedelta(
-            seconds=GAP * number + random.uniform(-JITTER, JITTER)
-        )
-        await asyncio.sleep(max(0.0, (due - datetime.now(UTC)).total_seconds()))
-        won.append(await say(store, role, run_id(number)))
+    while line := await asyncio.to_thread(sys.stdin.readline):
+        await asyncio.sleep(random.uniform(0, JITTER))
+        print(await say(store, role, run_id(int(line))), flush=True)
     await store.close()
-    return won
 
 
 async def say(store: PostgresStore, role: str, run: str) -> bool:
@@ -59,7 +57,3 @@ async def say(store: PostgresStore, role: str, run: str) -> bool:
     except AlreadyDecided:
         return False
     return True
-
-
-if __name__ == "__main__":
-    print(json.dumps(asyncio.run(race(sys.argv[1], sys.argv[2], int(sys.argv[3]), sys.argv[4]))))

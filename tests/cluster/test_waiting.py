@@ -3,14 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import signal
-import subprocess
-import sys
 from collections import Counter
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from random import Random
 
 import pytest
@@ -20,8 +16,10 @@ from flowstone.runs.events import RunStarted, RunWaiting, StepStarted, StepWaiti
 from flowstone.runs.records import RunRecord, RunRequest
 from flowstone.runs.waits import wait_id
 from flowstone.store.postgres import PostgresStore
+from tests.cluster import racer
 from tests.cluster.pipeline import PARTS
-from tests.cluster.racer import GAP, run_id
+from tests.cluster.racer import JITTER, run_id
+from tests.forks import Fork
 
 FEW, MANY = 100, 2_000
 """Rounds: always, and in the long run."""
@@ -45,50 +43,40 @@ async def parked(store, number, deadline):
     )
 
 
-def racing(*arguments):
-    """A process that races."""
-    command = [sys.executable, "-m", "tests.cluster.racer", *arguments]
-    return subprocess.Popen(command, cwd=Path(__file__).parents[2], stdout=subprocess.PIPE)
-
-
-async def outcomes_of(racers):
-    """What each process that races says of its rounds."""
-    outputs = await asyncio.gather(*(asyncio.to_thread(racer.communicate, None, 300) for racer in racers))
-    return [json.loads(output.splitlines()[-1]) for output, _ in outputs]
+def said(racers, number, random):
+    """Let them say what they say in a round, whoever hears of it first; who says that it was the first."""
+    for role in random.sample(sorted(racers), len(racers)):
+        racers[role].stdin.write(b"%d\n" % number)
+    return [role for role, process in racers.items() if process.stdout.readline() == b"True\n"]
 
 
 @pytest.mark.timeout(400)
 @pytest.mark.parametrize("rounds", [FEW, pytest.param(MANY, marks=pytest.mark.long)])
 async def test_of_four_who_decide_at_once_one_wins(database, rounds):
     """Approve, reject, expire and cancel come from four processes in the same milliseconds, in each round."""
-    store = PostgresStore(database)
+    random, store, won = Random(0), PostgresStore(database), []
     await store.open()
-    start = datetime.now(UTC) + timedelta(seconds=6 + rounds * 0.012)
-    for number in range(rounds):
-        due = start + timedelta(seconds=GAP * number)
-        await parked(store, number, None if number % 4 == 0 else due)
-    roles = ("approve", "reject", "expire", "cancel")
-    racers = [racing(database, role, f"{rounds}", start.isoformat()) for role in roles]
-    try:
-        approved, rejected, *_ = await outcomes_of(racers)
-    finally:
-        for racer in racers:
-            racer.kill()
-            racer.wait()
-            racer.stdout.close()
+    with ExitStack() as processes:
+        racers = {
+            role: processes.enter_context(Fork(racer.main, database, role))
+            for role in ("approve", "reject", "expire", "cancel")
+        }
+        for number in range(rounds):
+            due = datetime.now(UTC) + timedelta(seconds=random.uniform(0, 3 * JITTER))
+            await parked(store, number, due if number % 2 else None)
+            won.append(await asyncio.to_thread(said, racers, number, random))
     await store.waits.expire(now=datetime.now(UTC))
     outcomes = Counter()
     for number in range(rounds):
         wait = await store.waits.approval(wait_id(run_id(number), *STEP, "publish"))
         events = [event for _, event in await store.waits.woken(run_id(number), after=0)]
         record = await store.step(run_id(number), STEP)
-        assert approved[number] == (wait.status == "answered")
-        assert rejected[number] == (wait.status == "rejected")
+        assert won[number] == {"answered": ["approve"], "rejected": ["reject"]}.get(wait.status, [])
         assert len(events) == (wait.status != "cancelled")
         failed = record.failure.kind if record is not None else None
         assert failed == (wait.status if wait.status in {"rejected", "expired"} else None)
-        if approved[number] or rejected[number]:
-            assert wait.answer["by"] == ("approve" if approved[number] else "reject")
+        if won[number]:
+            assert [wait.answer["by"]] == won[number]
         outcomes[wait.status] += 1
     assert await store.waits.waiting() is False
     await store.close()

@@ -1,15 +1,10 @@
-"""A worker process: `python -m tests.cluster.worker DSN LEASE [DEADLY]`; stops politely on SIGTERM.
-
-DEADLY names what ends it, as a crash in native code would: `looks` (looking up current values of `raw`) or `io`
-(whatever its IO manager is asked).
-"""
+"""A worker process, which stops politely on SIGTERM."""
 
 from __future__ import annotations
 
 import asyncio
 import os
 import signal
-import sys
 
 from flowstone import Runtime
 from flowstone.store.postgres import PostgresStore
@@ -42,7 +37,7 @@ class DeadlyIO:
         os._exit(9)
 
 
-async def work(dsn: str, lease: float, deadly: str = "") -> None:
+async def work(dsn: str, lease: float, deadly: str) -> None:
     """One node, until it is told to stop."""
     stop = asyncio.Event()
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop.set)
@@ -53,5 +48,13 @@ async def work(dsn: str, lease: float, deadly: str = "") -> None:
         await stop.wait()
 
 
-if __name__ == "__main__":
-    asyncio.run(work(sys.argv[1], float(sys.argv[2]), *sys.argv[3:]))
+def main(dsn: str, lease: float, deadly: str = "") -> None:
+    """Be one.
+
+    Args:
+        dsn: Its database.
+        lease: Seconds.
+        deadly: What ends it, as a crash in native code would: `looks` (looking up current values of `raw`) or `io`
+            (whatever its IO manager is asked).
+    """
+    asyncio.run(work(dsn, lease, deadly))

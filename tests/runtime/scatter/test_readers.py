@@ -9,7 +9,6 @@ from collections.abc import AsyncIterator, Iterator
 import pytest
 
 from flowstone import DefinitionError, Each, Outcome, Pipeline, Retry, RunFailed, Runtime, TypeMismatch
-from flowstone.runtime.run.scatter_ahead import needs_success
 from tests.runtime.doubles import Gate
 
 
@@ -436,23 +435,3 @@ def test_items_of_a_reader_are_checked_against_what_takes_them():
     pipeline.asset(each="words")(other)
     with pytest.raises(TypeMismatch, match="other"):
         assert pipeline.graph
-
-
-def test_whether_a_consumer_is_of_use_is_found_in_large_graphs():
-    """Where each of many assets needs two that need the same two, and at the end of thousands in a row."""
-
-    def computed():
-        return 1
-
-    pipeline = Pipeline("large")
-    pipeline.asset(name="left0")(computed)
-    pipeline.asset(name="right0")(computed)
-    for level in range(1, 61):
-        above = [f"left{level - 1}", f"right{level - 1}"]
-        pipeline.asset(name=f"left{level}", deps=above)(computed)
-        pipeline.asset(name=f"right{level}", deps=above)(computed)
-    pipeline.asset(name="step0", deps=["left60"])(computed)
-    for number in range(1, 2_000):
-        pipeline.asset(name=f"step{number}", deps=[f"step{number - 1}"])(computed)
-    assert needs_success(pipeline.graph, "step1999", "right0")
-    assert not needs_success(pipeline.graph, "right60", "step0")
