@@ -18,6 +18,7 @@ from flowstone.runtime.services.failure_log import FailureLog
 from flowstone.runtime.services.managers import warn_of_memory
 from flowstone.runtime.services.notifications import Notifications
 from flowstone.runtime.services.peers import Peers
+from flowstone.runtime.services.pools import Pools
 from flowstone.runtime.services.recent_successes import RecentSuccesses
 from flowstone.store.memory import MemoryStore
 from flowstone.threads import Threads
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
     from flowstone.io.manager import IOManager
     from flowstone.runtime.cluster.membership import Membership
     from flowstone.runtime.options import Options
+    from flowstone.runtime.services.pools import AnyPools
     from flowstone.store.protocol import Store
 
 __all__ = ["context_of", "membership_of", "runs_of"]
@@ -45,12 +47,14 @@ def context_of(
     random: Random,
 ) -> RuntimeContext:
     """The services of a runtime that is being entered, on the event loop that runs."""
-    admission = Admission(settings.max_concurrency, clock)
+    node = f"{socket.gethostname()}-{os.getpid()}-{random.getrandbits(32):08x}"
+    alarms = Alarms()
+    admission = Admission(settings.max_concurrency, clock, _pools(store, node, alarms))
     admission.pools.define(snapshot.pools)
     admission.rates.define(snapshot.rates)
     return RuntimeContext(
         affinity=LoopAffinity(asyncio.get_running_loop()),
-        node=f"{socket.gethostname()}-{os.getpid()}-{random.getrandbits(32):08x}",
+        node=node,
         snapshot=snapshot,
         settings=settings,
         clock=clock,
@@ -65,10 +69,18 @@ def context_of(
         notifications=Notifications(),
         peers=Peers(clock, settings.lease),
         failures=FailureLog(),
-        alarms=Alarms(),
+        alarms=alarms,
         recent=RecentSuccesses(),
         memory=store.state if type(store) is MemoryStore else None,
     )
+
+
+def _pools(store: Store, node: str, alarms: Alarms) -> AnyPools:
+    if store.cluster is None:
+        return Pools(store.pools)
+    from flowstone.runtime.cluster.node_pools import NodePools  # noqa: PLC0415 - few runtimes need it
+
+    return NodePools(node, store.cluster.pools, store.pools, alarms)
 
 
 def runs_of(ctx: RuntimeContext, *, worker: bool) -> LocalRuns:

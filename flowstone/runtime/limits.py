@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from flowstone.assets.pool import is_slots
 from flowstone.assets.suggest import did_you_mean
@@ -20,20 +20,23 @@ class Limits(Decisions):
     """The calls of `Runtime` about pools."""
 
     async def pools(self) -> Sequence[Pool]:
-        """The pools of the pipelines, by name, with who holds their slots and how many steps wait.
+        """Pools by name, with who holds their slots and how many steps wait: those of the pipelines.
+
+        Where several nodes share a store, those of all of them.
 
         Raises:
+            StoreUnavailable: The store is away.
             RuntimeStopping: The runtime is not running.
         """
         ctx = self._started()
-        return ctx.admission.pools.show(sorted(dict(ctx.snapshot.pools)), _label)
+        return await ctx.admission.pools.show(dict(ctx.snapshot.pools))
 
-    async def set_pool(self, name: str, *, slots: int) -> Pool:
-        """Give a pool another number of slots, from now on. Whoever holds one keeps it.
+    async def set_pool(self, name: str, *, slots: int | None) -> Pool:
+        """Give a pool another number of slots, on all nodes and after a restart. Whoever holds one keeps it.
 
         Args:
             name: The pool's name.
-            slots: How many slots it has, at least as many as any asset asks for.
+            slots: How many, at least as many as any asset asks for; None: as many as its pipeline says.
 
         Returns:
             The pool as it is now.
@@ -41,6 +44,7 @@ class Limits(Decisions):
         Raises:
             ValueError: There is no such pool, or it would have too few slots.
             RuntimeStopping: The runtime is not running.
+            StoreUnavailable: The store is away.
         """
         ctx = self._started()
         known = dict(ctx.snapshot.pools)
@@ -49,18 +53,15 @@ class Limits(Decisions):
             raise ValueError(
                 f"There is no pool {name!r:.250}.{hint} Define it: pipeline.pool({name!r:.250}, slots=…)."
             )
-        if not is_slots(slots):
+        if not (slots is None or is_slots(slots)):
             raise ValueError(f"set_pool({name!r}, slots={slots!r:.100}) takes a whole number, at least 1.")
         for asset in ctx.snapshot.graph.assets.values():
             asked = dict(asset.pools).get(name, 0)
-            if asked > slots:
+            if slots is not None and asked > slots:
                 raise ValueError(
                     f"The pool {name!r} cannot have {slots:,} slots: asset {asset.name!r} ({asset.source}) "
                     f"asks for {asked:,} and could never run."
                 )
-        ctx.admission.pools.set(name, slots)
-        return ctx.admission.pools.show([name], _label)[0]
-
-
-def _label(user: Any) -> str:
-    return f"{user.name} of run {user.run_id}"
+        await ctx.admission.pools.set(name, slots)
+        shown = await ctx.admission.pools.show([name])
+        return next(pool for pool in shown if pool.name == name)

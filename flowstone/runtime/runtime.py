@@ -139,6 +139,7 @@ class Runtime(Computing):
             )
             if membership is not None:
                 await self._within_connect_timeout(membership.join())
+            await self._within_connect_timeout(ctx.admission.pools.begin())
             await self._tree.__aenter__()
         except BaseException:
             await store.close()

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from flowstone.runs.events import StepCancelled, StepFailed, StepRetried, StepSucceeded, StepWaiting
     from flowstone.runs.records import RunRecord, StepKey
     from flowstone.runs.running_step import RunningStep
+    from flowstone.store.pools import SharedPools
 
 __all__ = [
     "Beats",
@@ -128,6 +129,7 @@ class Beats:
         gone: Whether it has left.
         age: Seconds since its last beat by the store's clock, if it is a node. A hint: that clock may be stepped.
         runs: Unfinished runs it owns, of the pipelines that were asked for.
+        claims: Whether it has claims to slots of pools, or defines any.
     """
 
     node: str
@@ -136,6 +138,7 @@ class Beats:
     gone: bool
     age: float | None
     runs: int
+    claims: bool = False
 
 
 @frozen
@@ -164,7 +167,7 @@ class StepLease:
 
 
 NotificationKind = Literal[
-    "queued", "cancel", "leases", "steps", "woken", "deadline", "finished", "nodes", "tree", "look"
+    "queued", "cancel", "leases", "steps", "woken", "deadline", "finished", "nodes", "pool", "tree", "look"
 ]
 
 
@@ -177,9 +180,9 @@ class Notification:
             run), `leases` (subject: the node that was given leases, or whose leases were cancelled), `steps`
             (a step that another node executed has ended, subject: the run), `woken` (a step that waited is to go
             on, subject: the run), `deadline` (something waits until an instant before all others), `finished`
-            (subject: the run),
-            `nodes` (a node joined or left), `tree` (somebody wants to see trees; subject: a node, or empty
-            for all), `look` (notifications may have been lost: look at everything).
+            (subject: the run), `nodes` (a node joined or left), `pool` (slots were granted, or may be; subject: the
+            node that asked), `tree` (somebody wants to see trees; subject: a node, or empty for all), `look`
+            (notifications may have been lost: look at everything).
         subject: What it is about.
     """
 
@@ -193,6 +196,10 @@ class Cluster(Protocol):
     @property
     def listens(self) -> bool:
         """Whether notifications arrive at once. If not (behind a pooler), only `look` arrives, twice a second."""
+
+    @property
+    def pools(self) -> SharedPools:
+        """The slots that nodes share."""
 
     # Nodes --------------------------------------------------------------------------------------------------
 

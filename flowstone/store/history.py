@@ -60,6 +60,7 @@ class History:
         partitions: Dynamic partition sets: name to encoded keys, in the order they were added.
         waits: What steps of unfinished runs wait for.
         items: What became of the items that steps went through: by run, asset and partition key.
+        pool_slots: How many slots pools were given at run time.
     """
 
     def __init__(self) -> None:
@@ -67,6 +68,7 @@ class History:
         self.partitions: dict[str, dict[str, None]] = {}
         self.waits = WaitLedger()
         self.items: dict[tuple[str, str, str | None], ItemTable] = {}
+        self.pool_slots: dict[str, int] = {}
         self._runs: dict[str, RunLog] = {}
         self._keys: dict[str, str] = {}  # Key to id, of the unfinished runs that have one.
         self._order: list[RunLog] = []  # By arrival.
@@ -188,6 +190,13 @@ class History:
         for key in there:
             del known[key]
         return len(there)
+
+    def set_pool(self, name: str, slots: int | None) -> None:
+        """Give a pool so many slots, or as many as its pipeline says."""
+        if slots is None:
+            self.pool_slots.pop(name, None)
+        else:
+            self.pool_slots[name] = slots
 
     def may_prune(self, keep_versions: int, keep_runs: int) -> bool:
         """Whether `prune` would have anything to look at."""

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 from flowstone.runs.events import StepSucceeded
 from flowstone.store.history import History
 from flowstone.store.memory_items import MemoryItems
+from flowstone.store.memory_pools import MemoryPools
 from flowstone.store.memory_waits import MemoryWaits
 from flowstone.store.protocol import NO_TAGS, Store
 from flowstone.store.sanitise import sanitised, sanitised_run
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from flowstone.runs.records import Materialization, RunRecord, Status, StepKey
     from flowstone.store.cluster import Cluster
     from flowstone.store.items import Items
+    from flowstone.store.pools import PoolSlots
     from flowstone.store.waits import Waits
 
 __all__ = ["MemoryStore"]
@@ -40,6 +42,7 @@ class MemoryStore(Store):
         self._payloads: dict[str, bytes] = {}
         self._waits = MemoryWaits(lambda: self._history, self._change)
         self._items = MemoryItems(lambda: self._history, self._change, lambda: self._payloads)
+        self._pools = MemoryPools(lambda: self._history, self._change)
 
     @property
     def waits(self) -> Waits:
@@ -48,6 +51,10 @@ class MemoryStore(Store):
     @property
     def items(self) -> Items:
         return self._items
+
+    @property
+    def pools(self) -> PoolSlots:
+        return self._pools
 
     @property
     def problem(self) -> str | None:

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from flowstone.runs.records import Materialization, RunRecord, Status, StepKey
     from flowstone.store.cluster import Cluster
     from flowstone.store.items import Items
+    from flowstone.store.pools import PoolSlots
     from flowstone.store.waits import Waits
 
 __all__ = ["NO_TAGS", "KeyTaken", "NoSchema", "StaleWrite", "Store", "StoreRefused"]
@@ -67,6 +68,10 @@ class Store(Protocol):
     @property
     def items(self) -> Items:
         """What became of items that steps go through; while the store is open."""
+
+    @property
+    def pools(self) -> PoolSlots:
+        """How many slots pools were given at run time; while the store is open."""
 
     @property
     def problem(self) -> str | None:

@@ -14,6 +14,7 @@ time what comes of it: what was refused when it was asked is refused again when 
     ["expire", now, [run id, ...] or null, how many]    expire
     ["items", run id, asset, key, epoch, [item, ...]]   items.record
     ["forget_items", run id, asset, key]    items.forget
+    ["pool", name, slots or null]           pools.set
 
     ["closed"]                              close; so that a line that was last is missed when it is removed
 
@@ -97,7 +98,7 @@ class Replay:
         except (TypeError, KeyError, RecursionError) as error:
             raise Unreadable(f"damaged data for the operation {name!r} ({error})") from error
         self.closed = name == "closed"
-        self.restoring = name in _RESTORING or (self.restoring and name == "add")
+        self.restoring = name in _RESTORING or (self.restoring and name in {"add", "pool"})
         # An error now is the error that the caller got then; neither changed anything.
         with suppress(Exception):
             command()
@@ -159,6 +160,10 @@ class Replay:
     def _forget_items(self, run_id: str, asset: str, key: str | None) -> _Command:
         self.facts += 1
         return partial(self.history.forget_items, run_id, (asset, key))
+
+    def _set_pool(self, name: str, slots: int | None) -> _Command:
+        self.facts += 1
+        return partial(self.history.set_pool, name, slots)
 
     def _restore_items(self, run_id: str, asset: str, key: str | None, rows: list[Any]) -> _Command:
         self.facts += len(rows)
@@ -236,6 +241,7 @@ _PREPARE: Final[Mapping[str, Callable[..., _Command]]] = MappingProxyType(
         "expire": Replay._expire,
         "items": Replay._items,
         "forget_items": Replay._forget_items,
+        "pool": Replay._set_pool,
         "kept_items": Replay._restore_items,
         "timeline": Replay._restore_timeline,
         "kept": Replay._restore_run,

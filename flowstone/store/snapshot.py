@@ -33,7 +33,7 @@ def live_facts(history: History) -> int:
     events = sum(1 + len(run.log.entries) for run in history.all_runs())
     events += sum(1 for run in history.all_runs() for _ in history.waits.of_run(run.id))
     events += sum(table.ended for table in history.items.values())
-    return records + events + len(history.partitions)
+    return records + events + len(history.partitions) + len(history.pool_slots)
 
 
 def snapshot(history: History) -> Iterator[Operation]:
@@ -53,6 +53,8 @@ def snapshot(history: History) -> Iterator[Operation]:
             yield ["kept_items", run_id, asset, key, [encode_item(row) for row in rows]]
     for name, keys in history.partitions.items():
         yield ["add", name, list(keys)]
+    for name, slots in history.pool_slots.items():
+        yield ["pool", name, slots]
     yield ["summary"]
 
 

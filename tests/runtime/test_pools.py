@@ -47,6 +47,10 @@ class Held:
             self.inside.remove(name)
             self._changed.set()
 
+    def inside_steps(self):
+        """Those inside, as people know them."""
+        return [name if name == "second" else f"first[{name}]" for name in self.inside]
+
     def let(self, count=1):
         for _ in range(count):
             self._let.release()
@@ -67,6 +71,7 @@ class User:
         self.pools = tuple(sorted(pools.items()))
         self.pooled = False
         self.priority = priority
+        self.run_id = "run-1"
 
 
 def shop(held, **pools):
@@ -91,12 +96,30 @@ def shop(held, **pools):
     return pipeline
 
 
-@pytest.fixture(params=["memory", "file"])
+@pytest.fixture(scope="session")
+def template_database(schema_template):
+    """A database with the newest schema."""
+    return schema_template
+
+
+@pytest.fixture(params=["memory", "file", "postgres"])
 def place(request, tmp_path):
     """The options of a runtime, for one store after the other."""
     if request.param == "memory":
         return {"store": "memory://"}
+    if request.param == "postgres":
+        return {"store": request.getfixturevalue("database"), "shutdown_timeout": 0.5}
     return {"store": f"file://{tmp_path / 'store'}", "io": {"default": FileIO(tmp_path / "values")}}
+
+
+async def until(runtime, **numbers):
+    """Until the only pool is so."""
+    async with asyncio.timeout(20):
+        while True:
+            (pool,) = await runtime.pools()
+            if all(getattr(pool, name) == number for name, number in numbers.items()):
+                return
+            await asyncio.sleep(0.005)
 
 
 async def test_a_pool_is_shared_by_all_runs(place, background):
@@ -105,15 +128,17 @@ async def test_a_pool_is_shared_by_all_runs(place, background):
     async with Runtime(shop(held, slots=2), **place) as runtime:
         runs = [background(runtime.backfill("first")), background(runtime.materialize("second"))]
         await held.until(2)
+        await until(runtime, slots=2, taken=2, waiting=3)
         (pool,) = await runtime.pools()
-        assert (pool.name, pool.slots, pool.taken, pool.waiting) == ("warehouse", 2, 2, 3)
-        assert pool.holders[0].startswith("first[a] of run ")
+        assert pool.name == "warehouse"
+        assert {holder.partition(" of run ")[0] for holder in pool.holders} == set(held.inside_steps())
         for number in (3, 4, 5):
             held.let()
             await held.until(number)
         held.let(2)
         await asyncio.gather(*runs)
         assert held.most == 2
+        await until(runtime, taken=0)
         assert await runtime.pools() == [Pool("warehouse", 2, 0, 0)]
 
 
@@ -137,8 +162,7 @@ async def test_higher_priorities_are_served_first_then_those_who_came_first(plac
             run = await runtime.submit("first", partition=key, priority=priority)
             runs.append(run)
             await held.until(1)
-        while (await runtime.pools())[0].waiting < 3:
-            await asyncio.sleep(0)
+        await until(runtime, waiting=3)
         held.let(4)
         for run in runs:
             await run.wait()
@@ -153,10 +177,9 @@ async def test_a_run_that_is_cancelled_while_it_waits_leaves_the_queue(place, ba
         await held.until(1)
         waiting = await runtime.submit("first", partition="b")
         last = background(runtime.materialize("second"))
-        while (await runtime.pools())[0].waiting < 2:
-            await asyncio.sleep(0)
+        await until(runtime, waiting=2)
         await waiting.cancel()
-        assert (await runtime.pools())[0].waiting == 1
+        await until(runtime, waiting=1)
         held.let(2)
         await asyncio.gather(first, last)
     assert held.order == ["a", "second"]
@@ -328,21 +351,21 @@ def test_no_more_than_there_are_and_nobody_waits_for_what_is_free(orders):
             users.append(user)
             pools.ask(user, lambda user=user: granted(user))
         elif what == "set":
-            pools.set(which, number)
+            pools.give(which, number)
         elif users:
             user = users[which % len(users)]
             user.gone = True
             pools.withdraw(user)
         for name in "ab":
             holds = sum(dict(user.pools).get(name, 0) for user in users if user.pooled)
-            (shown,) = pools.show([name], lambda user: str(user.name))
+            shown = pools.shown(name)
             assert shown.taken == holds
             if not any(order[0] == "set" for order in orders):
                 assert holds <= shown.slots
         waiting = [user for user in users if not (user.pooled or user.gone)]
         if waiting:
             first = min(waiting, key=rank)
-            shown = {pool.name: pool for pool in pools.show("ab", lambda user: str(user.name))}
+            shown = {name: pools.shown(name) for name in "ab"}
             assert any(shown[name].taken + n > shown[name].slots for name, n in first.pools)
     for _ in users:
         for user in users:

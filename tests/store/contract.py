@@ -932,6 +932,17 @@ class StoreContract:
 
     # Life cycle ---------------------------------------------------------------------------------------------
 
+    async def test_slots_that_were_set_are_remembered(self, place):
+        """The last number for each pool; none: as its pipeline says."""
+        pools = place.store.pools
+        assert await pools.given() == {}
+        await pools.set("w", 3, defined=1)
+        await pools.set("v", 1, defined=1)
+        await pools.set("w", 4, defined=1)
+        await pools.set("v", None, defined=1)
+        assert await pools.given() == {"w": 4}
+        assert await (await place.reopen()).pools.given() == {"w": 4}
+
     async def test_everything_is_there_after_reopening(self, place):
         """Closing and opening a store changes no answer that it gives, and no fence."""
         store = place.store

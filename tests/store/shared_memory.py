@@ -13,6 +13,7 @@ import asyncio
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
+from itertools import count
 
 from flowstone.errors import StoreUnavailable
 from flowstone.runs.events import (
@@ -26,11 +27,13 @@ from flowstone.runs.events import (
     StepSucceeded,
     StepWaiting,
 )
+from flowstone.runs.pools import Pool
 from flowstone.runs.records import Status
 from flowstone.store.cluster import Beats, NodeReport, Notification, WatchedNode
 from flowstone.store.history import History
 from flowstone.store.memory import MemoryStore
 from flowstone.store.memory_waits import MemoryWaits
+from flowstone.store.pools import Granted
 from flowstone.store.protocol import StaleWrite
 from flowstone.store.waits import Answered, Expired
 
@@ -80,6 +83,10 @@ class SharedMemory:
         self.leases = {}
         self.refused = {}  # As leases: attempt, why.
         self.most_leases = 0
+        self.fences = {}  # Node -> how often it was forgotten.
+        self.definitions = {}  # Node -> pools with their slots.
+        self.claims = []  # Of all nodes, who is to be served first in front.
+        self.arrivals = count()
         self.connections = []
 
     def connect(self):
@@ -108,6 +115,114 @@ class SharedMemory:
         """The log of an unfinished run, or None."""
         log = self.history.find(run_id)
         return None if log is None or log.finished else log
+
+
+@dataclass
+class _Claimed:
+    """A claim to slots."""
+
+    node: str
+    claim: object
+    rank: tuple
+    granted: bool = False
+    known: bool = False
+
+
+class SharedSlots:
+    """The pools of one connection."""
+
+    def __init__(self, store):
+        self._store = store
+        self.shared = store.shared
+
+    async def set(self, name, slots, *, defined):
+        await self._store._pass("set")
+        self._history().set_pool(name, slots)
+        self._serve(None)
+
+    async def given(self):
+        await self._store._pass("given")
+        return dict(self._history().pool_slots)
+
+    async def define(self, node_id, pools):
+        await self._store._pass("define")
+        if node_id not in self.shared.nodes:
+            return None
+        self.shared.definitions[node_id] = dict(pools)
+        self._serve(None)
+        return self.shared.fences.get(node_id, 0)
+
+    async def exchange(self, node_id, fence, *, asked=(), over=(), known=(), pools=()):
+        await self._store._pass("exchange")
+        here = self.shared.fences.get(node_id, 0) if node_id in self.shared.nodes else None
+        if here != fence:
+            return Granted(here, frozenset())
+        mine = [each for each in self.shared.claims if each.node == node_id]
+        self.shared.claims = [
+            each for each in self.shared.claims if each.node != node_id or each.claim.number not in over
+        ]
+        for each in mine:
+            each.known = each.known or each.claim.number in known
+        for claim in asked:
+            if claim.number not in {each.claim.number for each in mine}:
+                rank = (-claim.priority, next(self.shared.arrivals))
+                self.shared.claims.append(_Claimed(node_id, claim, rank))
+        self.shared.claims.sort(key=lambda each: each.rank)
+        self._serve(node_id)
+        mine = (each for each in self.shared.claims if each.node == node_id)
+        return Granted(here, frozenset(each.claim.number for each in mine if each.granted and not each.known))
+
+    async def forget(self, node_id):
+        await self._store._pass("forget")
+        had = [each for each in self.shared.claims if each.node == node_id]
+        if had or self.shared.definitions.pop(node_id, None):
+            self.shared.definitions.pop(node_id, None)
+            self.shared.fences[node_id] = self.shared.fences.get(node_id, 0) + 1
+            self.shared.claims = [each for each in self.shared.claims if each.node != node_id]
+            self._serve(None)
+
+    async def differences(self, names):
+        await self._store._pass("differences")
+        told = {
+            name: [each[name] for each in self.shared.definitions.values() if name in each] for name in names
+        }
+        return {name: (min(of), max(of)) for name, of in told.items() if of and min(of) != max(of)}
+
+    async def show(self, names):
+        await self._store._pass("show")
+        defined = {name for each in self.shared.definitions.values() for name in each}
+        return [self._shown(name) for name in sorted({*names, *defined, *self._history().pool_slots})]
+
+    def _shown(self, name):
+        of = [each for each in self.shared.claims if name in dict(each.claim.pools)]
+        held = [each.claim for each in of if each.granted]
+        holders = tuple(f"{claim.step} of run {claim.run_id}" for claim in held)
+        return Pool(name, self._slots(name), self._taken(name), len(of) - len(held), holders)
+
+    def _history(self):
+        return self.shared.history
+
+    def _slots(self, name):
+        numbers = [each[name] for each in self.shared.definitions.values() if name in each]
+        return self._history().pool_slots.get(name) or min(numbers, default=0)
+
+    def _taken(self, name):
+        return sum(dict(each.claim.pools).get(name, 0) for each in self.shared.claims if each.granted)
+
+    def _serve(self, caller):
+        kept_out = set()
+        for each in self.shared.claims:
+            names = [name for name, _ in each.claim.pools]
+            if each.granted or any(slots > self._slots(name) for name, slots in each.claim.pools):
+                continue
+            if kept_out.isdisjoint(names) and all(
+                self._taken(name) + slots <= self._slots(name) for name, slots in each.claim.pools
+            ):
+                each.granted = True
+                if each.node != caller:
+                    self.shared.tell(Notification("pool", each.node))
+            else:
+                kept_out.update(names)
 
 
 class SharedWaits(MemoryWaits):
@@ -165,6 +280,7 @@ class SharedMemoryStore(MemoryStore):
         self._lost = None
         self._beat_timer = None
         self._report = NodeReport()
+        self._pools = SharedSlots(self)
         shared.connections.append(self)
 
     # Trouble ------------------------------------------------------------------------------------------------
@@ -269,6 +385,7 @@ class SharedMemoryStore(MemoryStore):
 
     async def leave(self, node_id):
         self._stop_beating()
+        await self._pools.forget(node_id)
         await self._pass("leave")
         row = self.shared.nodes.get(node_id)
         if row is not None:
@@ -306,7 +423,10 @@ class SharedMemoryStore(MemoryStore):
         if row is None:
             return Beats(node_id, 0, None, False, None, runs)
         age = (self.shared.now() - row.beat_at).total_seconds()
-        return Beats(node_id, row.beats, row.node.lease, row.left, age, runs)
+        claims = node_id in self.shared.definitions or any(
+            each.node == node_id for each in self.shared.claims
+        )
+        return Beats(node_id, row.beats, row.node.lease, row.left, age, runs, claims)
 
     async def publish_tree(self, node_id, tree):
         await self._pass("publish_tree")

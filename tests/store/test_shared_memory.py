@@ -9,6 +9,7 @@ import pytest
 from flowstone.testing.clock import VirtualClock
 from tests.store.cluster_contract import LEASE, ClusterContract
 from tests.store.contract import StoreContract
+from tests.store.pools_contract import PoolsContract
 from tests.store.shared_memory import SharedMemory
 
 
@@ -49,8 +50,8 @@ class SharedMemoryPlace:
         return next(store for store in self.shared.connections if store.node == node_id)
 
 
-class TestSharedMemory(ClusterContract, StoreContract):
-    """The double keeps both contracts."""
+class TestSharedMemory(ClusterContract, PoolsContract, StoreContract):
+    """The double keeps all contracts."""
 
     @pytest.fixture
     async def place(self):

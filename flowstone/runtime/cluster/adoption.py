@@ -74,6 +74,7 @@ class Adoption(Poller):
 
     async def _poll(self) -> None:
         await self._watch()
+        await self._free_slots()
         search = self._is_due()
         if search:
             await self._find_untracked()
@@ -83,6 +84,12 @@ class Adoption(Poller):
 
     async def _watch(self) -> None:
         await self._ctx.peers.look(self._cluster, self._ctx.snapshot.names)
+
+    async def _free_slots(self) -> None:
+        """Free the slots of pools that nodes held which are gone, whether they own runs or not."""
+        for node in self._ctx.peers.claimants_gone():
+            if node != self._ctx.node:
+                await self._cluster.pools.forget(node)
 
     def _is_due(self) -> bool:
         """Whether it is time for what is looked for once a lease."""

@@ -133,6 +133,7 @@ class Membership(Poller):
         """No beat was acknowledged for a lease: this node was away, or the store was."""
         self._lost = True
         self._ctx.peers.outage()
+        self._ctx.notifications.heard(Notification("pool", self._ctx.node))  # Its claims may be gone.
         self._wake()
 
     def _heard(self, notification: Notification) -> None:

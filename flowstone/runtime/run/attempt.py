@@ -231,6 +231,11 @@ class Attempt:
             if self.handle is not None:
                 self.handle.cancel()
 
+    def slots_lost(self) -> None:
+        """Somebody else may hold its slots of pools by now: make the attempt again when there are some."""
+        if self.handle is not None:
+            self.stop("shutdown")
+
     def task_over(self, handle: TaskHandle, how: Exit) -> None:
         """Its task has ended. A thread that is still inside the function is abandoned, by name."""
         self.over = True

@@ -8,7 +8,7 @@ records many at once.
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from flowstone.actors import Crashed
 from flowstone.errors import FlowstoneError, IOManagerError
@@ -53,6 +53,8 @@ class Items(Protocol):
     template: dict[str, Any]
     shared: dict[str, Any]
     resources: dict[str, Any]
+
+    def stop(self, why: Literal["cancelled", "timeout", "shutdown"]) -> None: ...
 
     async def keep(self, attempt: ItemAttempt, value: Any) -> Any: ...
 
@@ -141,6 +143,10 @@ class ItemAttempt(Attempt):
 
     def _progressed(self, fraction: float, message: str | None) -> None:
         """The progress of one item says nothing of the step."""
+
+    def slots_lost(self) -> None:
+        """The step goes on later, with the items that are left."""
+        self._items.stop("shutdown")
 
     def ending(self, how: Exit) -> ItemEnd | None:
         """What came of an attempt whose task was killed, or crashed; None if it is to be made again."""

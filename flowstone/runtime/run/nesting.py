@@ -53,7 +53,19 @@ class _Return:
     Several of its tasks may want that, and all have it once one of them has: it never waits for itself.
     """
 
-    __slots__ = ("admitted", "attempt", "exclusive", "pooled", "pools", "priority", "rate", "rated", "taken")
+    __slots__ = (
+        "admitted",
+        "attempt",
+        "exclusive",
+        "name",
+        "pooled",
+        "pools",
+        "priority",
+        "rate",
+        "rated",
+        "run_id",
+        "taken",
+    )
 
     def __init__(self, attempt: Attempt) -> None:
         self.admitted = False
@@ -64,7 +76,12 @@ class _Return:
         self.rate: str | None = None  # It has begun.
         self.rated = False
         self.priority = 0
+        self.run_id = attempt.run_id
+        self.name = attempt.name
         self.taken: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+
+    def slots_lost(self) -> None:
+        """It holds none of its own."""
 
     def begin(self, _: _Return) -> bool:
         attempt = self.attempt

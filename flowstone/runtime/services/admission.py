@@ -17,7 +17,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from flowstone.frozen import frozen
-from flowstone.runtime.services.pools import Pools, PoolUser
+from flowstone.runtime.services.pools import AnyPools, Pools, PoolUser
 from flowstone.runtime.services.rates import Rates
 
 if TYPE_CHECKING:
@@ -65,16 +65,17 @@ class Admission:
     Args:
         limit: How many may be admitted at a time.
         clock: The clock of the rates.
+        pools: The pools. Default: some of this runtime's own.
 
     Attributes:
         pools: The pools of the runtime.
         rates: Its rates.
     """
 
-    def __init__(self, limit: int, clock: Clock) -> None:
+    def __init__(self, limit: int, clock: Clock, pools: AnyPools | None = None) -> None:
         self.limit = limit
         self.rates = Rates(clock)
-        self.pools = Pools()
+        self.pools: AnyPools = Pools() if pools is None else pools
         self._taken = 0
         self._exclusive = False  # Who holds the one slot that is taken runs exclusively.
         self._waiting: deque[tuple[Callable[[Any], bool], Any]] = deque()
@@ -158,6 +159,9 @@ class Admission:
             if self._taken >= (1 if applicant.exclusive else self.limit):
                 return
             self._waiting.popleft()
+            if applicant.pools and not applicant.pooled:  # It has lost them meanwhile.
+                self.pools.ask(applicant, partial(self.admit, applicant, start))
+                continue
             self._taken += 1
             self._exclusive = applicant.exclusive
             applicant.admitted = True

@@ -2,7 +2,11 @@
 
 Whoever asks gets all it asks for or nothing, so two that ask for the same pools never wait for each other. Waiters
 are served by priority, then in the order they came. One that cannot be served yet keeps those behind it out of the
-pools it asks for, or one that needs several slots would wait for ever; they pass it in every other pool.
+pools it asks for, or one that needs several slots would wait for ever; they pass it in every other pool. One that
+asks for more than there is at present keeps nobody waiting.
+
+`Pools` are those of one process. Where several nodes share a store, `runtime/cluster/node_pools.py` stands in their
+place.
 """
 
 from __future__ import annotations
@@ -15,9 +19,11 @@ from typing import TYPE_CHECKING, Protocol
 from flowstone.runs.pools import Pool
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Collection, Iterable, Sequence
 
-__all__ = ["PoolUser", "Pools"]
+    from flowstone.store.pools import PoolSlots
+
+__all__ = ["AnyPools", "PoolUser", "Pools"]
 
 
 class PoolUser(Protocol):
@@ -25,19 +31,57 @@ class PoolUser(Protocol):
 
     Attributes:
         pools: Which, and how many of each.
-        pooled: Whether it holds them; set by `Pools` alone.
+        pooled: Whether it holds them; set by the pools alone.
         priority: Higher ones are served first.
+        run_id: The run that it is of.
     """
 
     pools: tuple[tuple[str, int], ...]
     pooled: bool
     priority: int
+    run_id: str
+
+    @property
+    def name(self) -> str: ...
+
+    def slots_lost(self) -> None:
+        """What it holds was taken from it, and somebody else may hold it."""
 
 
-class Pools:
-    """The pools of one runtime, and who holds slots of them."""
+class AnyPools(Protocol):
+    """The pools of a runtime, whoever else shares them."""
 
-    def __init__(self) -> None:
+    async def begin(self) -> None:
+        """Learn what is known of them. Raises `StoreUnavailable`."""
+
+    def define(self, slots: Iterable[tuple[str, int]]) -> None:
+        """Have these pools. Those that were there stay: runs that were planned before take slots of them."""
+
+    def ask(self, user: PoolUser, granted: Callable[[], None]) -> None:
+        """Call `granted()` when it holds what it asks for, now or later, unless it withdraws before."""
+
+    def release(self, user: PoolUser) -> None:
+        """It needs them no more; they go to whoever is next."""
+
+    def withdraw(self, user: PoolUser) -> None:
+        """It does not want them any more, whether it holds them or waits."""
+
+    async def set(self, name: str, slots: int | None) -> None:
+        """Give a pool another number of slots, or as many as it is defined with. Whoever holds one keeps it."""
+
+    async def show(self, names: Collection[str]) -> Sequence[Pool]:
+        """Pools as they are now: these at least, by name."""
+
+
+class Pools(AnyPools):
+    """The pools of one runtime, and who holds slots of them.
+
+    Args:
+        kept: Where the numbers of slots are kept that are set at run time.
+    """
+
+    def __init__(self, kept: PoolSlots | None = None) -> None:
+        self._kept = kept
         self._defined: dict[str, int] = {}
         self._set: dict[str, int] = {}
         self._taken: dict[str, int] = {}
@@ -46,14 +90,25 @@ class Pools:
         self._arrivals = count()
         self._serving = False
 
+    async def begin(self) -> None:
+        if self._kept is not None:
+            self._set.update(await self._kept.given())
+
     def define(self, slots: Iterable[tuple[str, int]]) -> None:
-        """Have these pools. Those that were there stay: runs that were planned before take slots of them."""
         self._defined.update(slots)
         self._serve()
 
-    def set(self, name: str, slots: int) -> None:
-        """Give a pool another number of slots. Whoever holds one keeps it."""
-        self._set[name] = slots
+    async def set(self, name: str, slots: int | None) -> None:
+        if self._kept is not None:
+            await self._kept.set(name, slots, defined=self._defined.get(name, 0))
+        self.give(name, slots)
+
+    def give(self, name: str, slots: int | None) -> None:
+        """As `set`, and nothing is kept."""
+        if slots is None:
+            self._set.pop(name, None)
+        else:
+            self._set[name] = slots
         self._serve()
 
     def slots(self, name: str) -> int:
@@ -61,12 +116,10 @@ class Pools:
         return self._set.get(name) or self._defined.get(name, 0)
 
     def ask(self, user: PoolUser, granted: Callable[[], None]) -> None:
-        """Call `granted()` when it holds what it asks for, now or later, unless it withdraws before."""
         insort(self._waiting, ((-user.priority, next(self._arrivals)), user, granted), key=itemgetter(0))
         self._serve()
 
     def release(self, user: PoolUser) -> None:
-        """It needs them no more; they go to whoever is next."""
         if self._holders.pop(id(user), None) is None:
             return
         user.pooled = False
@@ -75,7 +128,6 @@ class Pools:
         self._serve()
 
     def withdraw(self, user: PoolUser) -> None:
-        """It does not want them any more, whether it holds them or waits."""
         if user.pooled:
             self.release(user)
             return
@@ -84,17 +136,14 @@ class Pools:
             self._waiting = kept
             self._serve()
 
-    def show(self, names: Sequence[str], label: Callable[[PoolUser], str]) -> Sequence[Pool]:
-        """Pools as they are now.
+    async def show(self, names: Collection[str]) -> Sequence[Pool]:
+        return [self.shown(name) for name in sorted(names)]
 
-        Args:
-            names: Which.
-            label: What people call a holder.
-        """
-        return [self._shown(name, label) for name in names]
-
-    def _shown(self, name: str, label: Callable[[PoolUser], str]) -> Pool:
-        holders = [label(user) for user in self._holders.values() if name in dict(user.pools)]
+    def shown(self, name: str) -> Pool:
+        """A pool as it is now."""
+        holders = [
+            f"{user.name} of run {user.run_id}" for user in self._holders.values() if name in dict(user.pools)
+        ]
         waiting = sum(name in dict(user.pools) for _, user, _ in self._waiting)
         return Pool(name, self.slots(name), self._taken.get(name, 0), waiting, tuple(holders))
 
@@ -118,6 +167,8 @@ class Pools:
         """Where the first one waits that can be served; None if there is none."""
         kept_out: set[str] = set()
         for position, (_, user, _) in enumerate(self._waiting):
+            if any(slots > self.slots(name) for name, slots in user.pools):
+                continue
             names = [name for name, _ in user.pools]
             if kept_out.isdisjoint(names) and all(
                 self._taken.get(name, 0) + slots <= self.slots(name) for name, slots in user.pools

@@ -35,12 +35,14 @@ if TYPE_CHECKING:
 
     from flowstone.runs.records import RunRecord, StepKey
     from flowstone.store.cluster import Notification
+    from flowstone.store.pools import SharedPools
     from flowstone.store.postgres.database import Connection, Database
     from flowstone.store.postgres.journal import Journal
+    from flowstone.store.postgres.pools import PostgresPools
 
 __all__ = ["PostgresCluster", "cancel", "watched_node"]
 
-_BEATS: Final = ("id", "beats", "lease", "gone", "age", "runs")
+_BEATS: Final = ("id", "beats", "lease", "gone", "age", "runs", "claims")
 
 
 class PostgresCluster(Cluster):
@@ -49,6 +51,7 @@ class PostgresCluster(Cluster):
     Args:
         database: Where.
         journal: Is told for which node it writes.
+        pools: The pools of the store.
         start: Starts a task.
     """
 
@@ -56,12 +59,18 @@ class PostgresCluster(Cluster):
         self,
         database: Database,
         journal: Journal,
+        pools: PostgresPools,
         start: Callable[[Coroutine[Any, Any, None]], Any],
     ) -> None:
         self._database = database
         self._journal = journal
+        self._pools = pools
         self._listener = Listener(database, start, self._touch)
         self._heartbeat: Heartbeat | None = None
+
+    @property
+    def pools(self) -> SharedPools:
+        return self._pools
 
     # Nodes --------------------------------------------------------------------------------------------------
 
@@ -109,6 +118,7 @@ class PostgresCluster(Cluster):
     async def leave(self, node_id: str) -> None:
         if self._heartbeat is not None and self._heartbeat.node.id == node_id:
             self.stop_beating()
+        await self._pools.forget(node_id)
         await self._database.fetch("leave", node_id)
 
     async def nodes(self) -> Sequence[WatchedNode]:

@@ -27,6 +27,7 @@ from flowstone.store.postgres.diagnosis import diagnose
 from flowstone.store.postgres.history import History
 from flowstone.store.postgres.items import PostgresItems
 from flowstone.store.postgres.journal import Journal
+from flowstone.store.postgres.pools import PostgresPools
 from flowstone.store.postgres.retention import Retention
 from flowstone.store.postgres.schema import migrate, require, require_writable
 from flowstone.store.postgres.texts import key_columns
@@ -51,6 +52,7 @@ if TYPE_CHECKING:
     from flowstone.runs.records import Materialization, RunRecord, Status, StepKey
     from flowstone.store.cluster import Cluster
     from flowstone.store.items import Items
+    from flowstone.store.pools import PoolSlots
     from flowstone.store.postgres.diagnosis import Diagnosis
     from flowstone.store.waits import Waits
 
@@ -95,6 +97,7 @@ class PostgresStore(Store):
         self._retention = Retention(self._database)
         self._waits = PostgresWaits(self._database, self._random)
         self._items = PostgresItems(self._database)
+        self._pools = PostgresPools(self._database)
         self._cluster: PostgresCluster | None = None
 
     keeps_payloads = True
@@ -125,6 +128,11 @@ class PostgresStore(Store):
         return self._items
 
     @property
+    def pools(self) -> PoolSlots:
+        """How many slots pools were given at run time."""
+        return self._pools
+
+    @property
     def cluster(self) -> Cluster | None:
         """What nodes share; there while the store is open."""
         return self._cluster
@@ -146,7 +154,7 @@ class PostgresStore(Store):
         self._tasks = tasks = TaskSupervisor(name="postgres", shutdown=_CLOSING)
         await tasks.__aenter__()
         tasks.start("journal", self._journal.run())
-        self._cluster = PostgresCluster(self._database, self._journal, self._start)
+        self._cluster = PostgresCluster(self._database, self._journal, self._pools, self._start)
 
     async def migrate(self, *, connect_timeout: float | None = None) -> list[str]:
         """Bring the database up to date, open or not; returns the names of the migrations that were applied.

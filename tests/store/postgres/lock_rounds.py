@@ -29,6 +29,9 @@ RECORDED = {
     "payloads",
     "waits",
 }
+POOLED = {"nodes", "pools", "pool_definitions", "pool_claims"}
+OF_POOLS = {"exchange_slots", "define_pools", "forget_claims", "set_pool"}
+"""Statements that are functions, which name no table."""
 RUNS = ["run-1", "run-2", "run-3"]
 DONE = ["done-1", "done-2", "done-3"]
 KEYS = [("a", "1"), ("a", "2"), ("b", "Ä"), ("B", "3")]
@@ -47,9 +50,13 @@ class Transaction:
     @property
     def tables(self):
         """The tables it names: two transactions without a common one have no row to wait for."""
-        return set().union(
-            *(TABLE.findall(text_of(name)) if name != "record" else RECORDED for name in self.names)
-        )
+        return set().union(*(tables_of(name) for name in self.names))
+
+
+def tables_of(name):
+    if name in OF_POOLS:
+        return POOLED
+    return RECORDED if name == "record" else TABLE.findall(text_of(name))
 
 
 def one(name, *variants):
@@ -118,6 +125,24 @@ def items(run_id, *positions):
         "array[null, null]::text[]",
         places,
         "array['\\x00', '\\x01']::bytea[]",
+    )
+
+
+def exchange(node, *pools):
+    """The arguments of `exchange_slots`, as SQL: it gives back a slot of each pool and asks for several."""
+    wanted = [(10, pool) for pool in pools[:2]] + [(11, pool) for pool in pools[1:]] + [(12, pools[0])]
+    return (
+        f"'{node}'",
+        "0",
+        texts(*pools),
+        "array[2]::bigint[]",
+        "array[1]::bigint[]",
+        f"array[{', '.join(str(number) for number, _ in wanted)}]::bigint[]",
+        texts(*(pool for _, pool in wanted)),
+        "array[1, 1, 1, 1, 1]",
+        "array[0, 0, 1, 1, 0]",
+        texts(*(["run-1"] * 5)),
+        texts(*(["a"] * 5)),
     )
 
 
@@ -318,6 +343,14 @@ def transactions():
         "beat": one("beat", ("'n1'", "0.0", "null"), ("'n2'", "0.0", "null")),
         "hold": one("hold", ("'n1'", "'{p}'"), ("'n2'", "'{p}'")),
         "leave": one("leave", ("'n1'",), ("'n2'",)),
+        "exchange slots": one("exchange_slots", exchange("n1", "p", "q", "r"), exchange("n2", "r", "q", "p")),
+        "define pools": one(
+            "define_pools",
+            ("'n1'", texts("s", "p", "q"), "array[1, 2, 3]"),
+            ("'n2'", texts("q", "r", "s"), "array[1, 2, 3]"),
+        ),
+        "forget claims": one("forget_claims", ("'n1'",), ("'n2'",)),
+        "set pool": one("set_pool", ("'p'", "1", "9"), ("'s'", "1", "null::integer")),
         "publish_tree": one("publish_tree", ("'n1'", "'{}'"), ("'n2'", "'{}'")),
     }
 
@@ -355,6 +388,14 @@ from generate_series(1, 2) as n
 """
 
 
+CLAIMS = """
+insert into flowstone.pool_claims (node, claim, pool, slots, alone, priority, arrival, granted, run_id, step)
+select 'n' || node, claim, pool, 1, claim <= 2, 0, 2 * claim + node, claim = 1, 'run-1', 'a'
+from generate_series(1, 2) as node, (values (1, 'q'), (1, 'r'), (2, 'p'), (3, 'p'), (3, 'q'), (4, 'q'), (4, 'r')
+) as held(claim, pool)
+"""
+
+
 async def fill(store):
     """Runs that go on and runs that are done, values with several versions, leases, partitions, nodes."""
     for name in DONE:
@@ -378,5 +419,7 @@ async def fill(store):
         "insert into flowstone.journals select gen_random_uuid(), 1, null, 'epoch' from generate_series(1, 9)",
         WAITING,
         "update flowstone.queue_log set created = 'epoch'",
+        *(f"select flowstone.define_pools('n{n}', '{{p,q,r}}', '{{1,2,2}}')" for n in (1, 2)),
+        CLAIMS,
     ):
         await store._database._pool.execute(statement)

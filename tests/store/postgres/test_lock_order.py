@@ -17,7 +17,8 @@ FEW, MANY = 20, 200
 """Rounds for each pair: always, and in the long run."""
 
 WRITES = re.compile(
-    r"(insert into|update|delete from) flowstone\.|\bfor (update|share)\b|flowstone\.record\("
+    r"(insert into|update|delete from) flowstone\.|\bfor (update|share)\b"
+    r"|flowstone\.(record|exchange_slots|define_pools|forget_claims|set_pool)\("
 )
 ALONE = {"create_schema", "note_migration", "drop_queue_trigger", "lock_schema"}
 """Of migrations, which hold a lock that keeps everybody else out."""

@@ -9,6 +9,7 @@ import pytest
 from flowstone.store.postgres import PostgresStore
 from tests.stepped import make_steppable, step_clock
 from tests.store.cluster_contract import LEASE, ClusterContract
+from tests.store.pools_contract import PoolsContract
 
 
 class PostgresMeeting:
@@ -60,8 +61,8 @@ class PostgresMeeting:
         )
 
 
-class TestPostgresCluster(ClusterContract):
-    """Postgres keeps the contract."""
+class TestPostgresCluster(ClusterContract, PoolsContract):
+    """Postgres keeps the contracts."""
 
     @pytest.fixture
     async def place(self, database):

@@ -30,6 +30,7 @@ BIG = {
     "waits",
     "items",
     "item_sets",
+    "pool_claims",
 }
 
 FILL = f"""
@@ -67,6 +68,12 @@ select 1 + n / 10, n % 10, 1, 1, 'a/' || n from generate_series(0, 199999) n;
 insert into flowstone.superseded (asset, key, kept)
 select asset, key, case when arrival % 10000 = 0 then null else 1 end from flowstone.materializations
 where arrival % 100 = 0;
+insert into flowstone.nodes (id, host, pid, version, pipelines, capacity, lease)
+select 'node-' || n, 'h', 1, '1', '{{sales}}', 8, 15.0 from generate_series(0, 2) n;
+insert into flowstone.pools (name, defined) select 'pool-' || n, 100 from generate_series(0, 9) n;
+insert into flowstone.pool_claims (node, claim, pool, slots, alone, priority, arrival, granted, run_id, step)
+select 'node-' || n % 3, n, 'pool-' || n % 10, 1, true, n % 5, n, n < 1000, 'run-' || n, 'a'
+from generate_series(0, 99999) n;
 """
 
 STATEMENTS = {
@@ -98,6 +105,8 @@ STATEMENTS = {
     "cancelling": 1,
     "release": 2,
     "nodes": 0,
+    "pool_differences": 1,
+    "set_pools": 0,
     "endings": 4,
     "begun": 4,
     "wait": 4,
@@ -218,6 +227,22 @@ async def test_recording_looks_at_what_it_records(million):
     after = await blocks(connection)
     await connection.close()
     assert 0 < after - before < 1_000
+
+
+@pytest.mark.timeout(240)
+async def test_a_slot_changes_hands_without_a_look_at_all_who_wait(million):
+    """Few blocks are read when 100,000 wait for it; to read them all it would be thousands."""
+    connection = await asyncpg.connect(million)
+    given = "'node-1', 0, '{pool-1}', '{}', '{1}', '{2000000}', '{pool-1}', '{1}', '{0}', '{run-1}', '{a}'"
+    statement = query("exchange_slots")
+    for number in range(11, 0, -1):
+        statement = statement.replace(f"${number}", given.split(", ")[number - 1])
+    await connection.fetch(statement)
+    before = await blocks(connection)
+    await connection.fetch(statement.replace("{1}", "{31}").replace("2000000", "2000001"))
+    after = await blocks(connection)
+    await connection.close()
+    assert 0 < after - before < 300
 
 
 async def blocks(connection) -> int:
