@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import secrets
+import sys
 from contextlib import contextmanager
 from contextvars import ContextVar
 from datetime import UTC, datetime, timedelta
@@ -17,6 +18,7 @@ from inspect import isawaitable, iscoroutine
 from typing import TYPE_CHECKING, Any, Final, Literal, Protocol, TypeAlias, TypeVar
 
 from flowstone.assets.arguments import is_number
+from flowstone.assets.awaited import is_awaited
 from flowstone.assets.json_values import exact_json
 from flowstone.errors import FlowstoneError, Waiting
 from flowstone.frozen import frozen
@@ -24,6 +26,7 @@ from flowstone.frozen import frozen
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterator, Mapping
     from contextlib import AbstractAsyncContextManager, AbstractContextManager
+    from types import FrameType
 
 __all__ = ["Answers", "Decision", "Note", "Notes", "WaitingCalls", "token_hash"]
 
@@ -240,7 +243,8 @@ class WaitingCalls:
         Raises:
             ValueError: It is no name, or that of something else than a signal.
         """
-        self._check_kind(_name(name), "signal")
+        _check_plain(_name(name), sys._getframe(0))
+        self._check_kind(name, "signal")
         tokens = self._tokens
         if tokens is None:
             tokens = self._tokens = {}
@@ -329,7 +333,11 @@ class WaitingCalls:
     # Parts --------------------------------------------------------------------------------------------------
 
     def _answer(self, wait: Waiting) -> Any:
-        """What the wait was answered with. Raises `Waiting` if it was not; of several waits the first one."""
+        """What the wait was answered with. Raises `Waiting` if it was not; of several waits the first one.
+
+        It is called by what the asset calls, which `_check_plain` relies on.
+        """
+        _check_plain(wait.name, sys._getframe(1))
         self._check_kind(wait.name, wait.kind)
         found = None if self.answers is None else self.answers.get(wait.name)
         if found is not None and found[0] != "token":
@@ -398,6 +406,13 @@ class WaitingCalls:
 def token_hash(token: str) -> str:
     """What is kept of a token."""
     return hashlib.sha256(token.encode("utf-8", "surrogatepass")).hexdigest()
+
+
+def _check_plain(name: str, call: FrameType) -> None:
+    """Raise `TypeError` if a call of `Context` is awaited: once the attempt has ended, it is too late to say so."""
+    if call.f_back is not None and is_awaited(call.f_back):
+        written = f"context.{call.f_code.co_name}({name!r}, …)"
+        raise TypeError(f"{written} is a plain call, in async assets as well: leave out the `await` before it.")
 
 
 def _timeout(kind: str, name: str, seconds: object) -> float | None:
