@@ -180,10 +180,10 @@ class RunFailed(FlowstoneError):
     """A step that a run was asked for failed, or was skipped because of a failure.
 
     The message names the first failures, each with its `file:line`.
-    `failures` are the `Materialization`s of the failed steps, `result` is the whole `RunResult`, with what
-    succeeded and what was skipped because of them. Of a run over very many partitions the first 100 failures are
-    here; `result.failed` has all of them. `__notes__` show the frames of your own code, of the first three. If one
-    step failed and ran in this process, what it raised is the cause (`__cause__`).
+    `failures` are the `Materialization`s of the failed steps, tolerated ones last, `result` is the whole
+    `RunResult`, with what succeeded and what was skipped because of them. Of a run over very many partitions the
+    first 100 failures are here; `result.failed` has all of them. `__notes__` show the frames of your own code, of
+    the first three. If one step failed and ran in this process, what it raised is the cause (`__cause__`).
 
     It is not an `ExceptionGroup`, because the steps of a run are not tasks of the caller: `except RunFailed` is
     all it takes.

@@ -1,9 +1,9 @@
 """Whether a call that is being made is written with `await` before it.
 
 A plain call that ends the attempt when it is made first, and returns in a later attempt, would fail on its `await`
-only then: after an hour of waiting, or an approval. Nothing but the caller's code knows what is done with the result,
-so its next instruction is looked at. Where an interpreter has other instructions, nothing is found out, and Python
-itself says it later.
+only then: after an hour of waiting, or an approval. Nothing but the caller's code knows what is done with the
+result, so its next instruction is looked at. Where an interpreter has other instructions, nothing is found out, and
+Python itself says it later.
 """
 
 from __future__ import annotations

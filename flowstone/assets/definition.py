@@ -250,7 +250,10 @@ def _mappings(
     for key, mapping in mappings.items():
         name = key.name if isinstance(key, Asset) else key
         if name not in names:
-            hint = did_you_mean(str(name), names) or f" It depends on {', '.join(names) or 'nothing'}."
+            hint = did_you_mean(str(name), names) or (
+                f" It depends on {', '.join(names) or 'nothing'}. If {name!r} is the route that leads to it, add "
+                f"deps=[{name!r}]."
+            )
             raise DefinitionError(
                 f"{where}: mappings= names {name!r}, which is not a dependency of it.{hint}"
             )

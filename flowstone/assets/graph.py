@@ -42,6 +42,9 @@ __all__ = ["AssetGraph", "merge"]
 
 AnyAsset: TypeAlias = Asset[..., Any]
 
+_CONFIGS = frozenset({"config", "cfg", "settings", "options", "params", "parameters"})
+"""What a parameter for settings is called by those who know it from elsewhere."""
+
 _LONGEST_DEFAULT = 40  # Characters of a default that a message repeats.
 
 
@@ -182,6 +185,14 @@ class AssetGraph:
     def upstream(self, name: str) -> list[str]:
         """Everything an asset depends on, directly or not, in topological order; without itself."""
         return self._reachable(name, lambda each: [dep.asset for dep in self._assets[each].dependencies])
+
+    def needed(self, name: str) -> frozenset[str]:
+        """An asset, and everything upstream whose failure reaches it: not what is only taken as an `Outcome`."""
+        values = self._reachable(
+            name,
+            lambda each: [dep.asset for dep in self._assets[each].dependencies if dep.takes != "outcome"],
+        )
+        return frozenset({name, *values})
 
     def downstream(self, name: str) -> list[str]:
         """Everything that depends on an asset, directly or not, in topological order; without itself."""
@@ -424,13 +435,27 @@ def _unknown_dependency(asset: AnyAsset, dependency: Dependency, names: Iterable
     )
     # A default makes an input optional, where many expect that it makes the parameter a setting.
     setting = ""
-    if dependency.optional:
+    if not hint and _may_be_config(dependency):
+        name = f"{asset.name.title().replace('_', '')}Config"
+        setting = (
+            f" If runs are to set it, annotate the parameter with a class of your own, `class {name}(Config)`, of "
+            f"which the fields can be set."
+        )
+    elif dependency.optional:
         value = f'pipeline.value("{dependency.asset}", {_default(asset, dependency)})'
         setting = f" If it is a setting, define its value: {value}."
     unresolved = "" if hint else _unresolved(dependency.annotation)
     return (
         f"Asset {asset.name!r} ({asset.source}) depends through {way} on {dependency.asset!r}, but there is no "
         f"such asset.{hint}{unresolved}{setting}{remedy}"
+    )
+
+
+def _may_be_config(dependency: Dependency) -> bool:
+    """Whether a parameter looks like one that takes settings: by its name, or a model that is no `Config`."""
+    annotation = dependency.annotation
+    return dependency.parameter in _CONFIGS or (
+        isinstance(annotation, type) and hasattr(annotation, "model_fields")
     )
 
 

@@ -7,6 +7,7 @@ Everything is worked out when first asked for and kept; a view of ten thousand a
 
 from __future__ import annotations
 
+from shlex import quote
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from flowstone.assets.asset import Asset
@@ -97,8 +98,12 @@ class PartitionView:
         if keys is None:
             return None if partition is None else canonical_key(partition)
         if partition is None:
-            example = f", for example {partition_label(keys.key_at(keys.size - 1))!r}" if keys.size else ""
-            raise PartitionError(f"Asset {name!r} is partitioned by {keys!r}: say which partition{example}.")
+            example = partition_label(keys.key_at(keys.size - 1)) if keys.size else None
+            raise PartitionError(
+                f"Asset {name!r} is partitioned by {keys!r}: say which partition"
+                + ("" if example is None else f", for example partition={example!r}")
+                + f" (on the command line: --partition {'KEY' if example is None else quote(example)})."
+            )
         try:
             return keys.coerce(partition)
         except PartitionError as error:

@@ -30,7 +30,7 @@ class Snapshot:
         graph: The graph of all the runtime's pipelines.
         pipelines: Name of the pipeline that each asset was found in.
         dynamic: Names of the dynamic partition sets that its assets use.
-        names: Names of the pipelines, each once.
+        names: Names of the pipelines, each once; also of those without assets.
         pools: Their pools, each with its slots.
         rates: Their rates, each with its turns and the seconds these are for.
     """
@@ -56,7 +56,8 @@ class Snapshot:
             merge_rates(rates, pipeline.rates)
         periods = tuple((rate.name, rate.limit, rate.per) for rate in rates.values())
         slots = tuple((name, pool.slots) for name, pool in pools.items())
-        return cls(graph, names, tuple(dynamic), tuple(dict.fromkeys(names.values())), slots, periods)
+        own = tuple(dict.fromkeys(pipeline.name for pipeline in pipelines))
+        return cls(graph, names, tuple(dynamic), own, slots, periods)
 
 
 def _dynamic_names(keys: PartitionSet[Any] | None) -> Iterator[str]:

@@ -412,7 +412,9 @@ def _check_plain(name: str, call: FrameType) -> None:
     """Raise `TypeError` if a call of `Context` is awaited: once the attempt has ended, it is too late to say so."""
     if call.f_back is not None and is_awaited(call.f_back):
         written = f"context.{call.f_code.co_name}({name!r}, …)"
-        raise TypeError(f"{written} is a plain call, in async assets as well: leave out the `await` before it.")
+        raise TypeError(
+            f"{written} is a plain call, in async assets as well: leave out the `await` before it."
+        )
 
 
 def _timeout(kind: str, name: str, seconds: object) -> float | None:

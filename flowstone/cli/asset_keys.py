@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from flowstone.runs.records import StepKey
     from flowstone.store import Store
 
-__all__ = ["check_names", "defined_key", "partition_argument", "step_key"]
+__all__ = ["check_names", "defined_key", "meanings", "partition_argument", "step_key"]
 
 _TAGGED = re.compile(r"(d|dt|ndt|i|t|s):")
 
@@ -98,7 +98,7 @@ async def step_key(store: Store, asset: str, text: str | None) -> StepKey:
     """The store's key of an asset at a partition: the store is asked which of the text's meanings it knows."""
     if text is None:
         return asset, None
-    for candidate in _meanings(text):
+    for candidate in meanings(text):
         if await store.history((asset, candidate), limit=1):
             return asset, candidate
     for key in await store.current_keys(asset):
@@ -107,14 +107,7 @@ async def step_key(store: Store, asset: str, text: str | None) -> StepKey:
     return asset, encode_partition(partition_argument(text))
 
 
-def _is_dynamic(keys: PartitionSet[Any] | None) -> bool:
-    """Whether its keys are kept in the store."""
-    if isinstance(keys, MultiPartitions):
-        return any(map(_is_dynamic, keys.sets))
-    return isinstance(keys, DynamicPartitions)
-
-
-def _meanings(text: str) -> list[str]:
+def meanings(text: str) -> list[str]:
     """Encoded keys that a word may stand for, the likeliest first."""
     words = [text, f"d:{text}", f"i:{text}", f"d:{text}-01"]
     found = []
@@ -125,3 +118,10 @@ def _meanings(text: str) -> list[str]:
             continue
         found.append(word)
     return [*found, encode_partition(text)]
+
+
+def _is_dynamic(keys: PartitionSet[Any] | None) -> bool:
+    """Whether its keys are kept in the store."""
+    if isinstance(keys, MultiPartitions):
+        return any(map(_is_dynamic, keys.sets))
+    return isinstance(keys, DynamicPartitions)

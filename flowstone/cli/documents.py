@@ -68,6 +68,8 @@ def run_document(run: RunRecord) -> dict[str, Any]:
         "upstream": request.upstream,
         "refresh": request.refresh,
         "tags": dict(request.tags),
+        "key": run.key,
+        "priority": run.priority,
         "config": without_secrets(request.config),
         "created_at": json_value(run.created_at),
         "started_at": json_value(run.started_at),

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from flowstone.runs.records import RunRecord
     from flowstone.store import Store
 
-__all__ = ["find_run", "likely"]
+__all__ = ["find_run", "likely", "likely_in"]
 
 _RUNS: Final = 200  # The newest, of which the assets that were asked for are known.
 _WITH_STEPS: Final = 20  # Of the newest of them, what they computed beside that.
@@ -53,6 +53,18 @@ async def likely(store: Store, asset: str, partition: str | None) -> str:
     if partition is None:
         return ""
     return did_you_mean(partition, (key_label(key) for key in islice(current, _MOST) if key is not None))
+
+
+async def likely_in(store: Store, run: RunRecord, asset: str, key: str | None) -> str:
+    """As `likely`, among what a run was asked for and has recorded; `key` is an encoded partition, or None."""
+    steps = await store.steps(run.id, limit=_MOST)
+    names = dict.fromkeys([run.asset, *(step.asset for step in steps)])
+    if asset not in names:
+        return did_you_mean(asset, names)
+    known = {step.partition_key for step in steps if step.asset == asset}
+    if key in known:
+        return ""
+    return did_you_mean(key_label(key), (key_label(each) for each in known if each is not None))
 
 
 async def _assets(store: Store) -> list[str]:

@@ -31,6 +31,7 @@ __all__ = [
     "run_label",
     "status_label",
     "step_label",
+    "tolerated_label",
     "took",
 ]
 
@@ -54,15 +55,21 @@ def count(number: int, noun: str) -> str:
 
 
 def breakdown(counts: Mapping[str, int]) -> str:
-    """`12 succeeded, 3 reused`: what there is of each ending; nothing at all is `0 succeeded`."""
+    """`12 succeeded, 3 reused`: what there is of each ending."""
     parts = [f"{counts[name]:,} {name}" for name in _ORDER if counts.get(name)]
-    return ", ".join(parts) or "0 succeeded"
+    return ", ".join(parts) or "no step has ended"
 
 
 def status_label(status: str, counts: Mapping[str, int]) -> str:
     """`succeeded, 1 failure tolerated`: the status of a run whose steps ended so."""
+    tolerated = tolerated_label(status, counts)
+    return f"{status}, {tolerated}" if tolerated else status
+
+
+def tolerated_label(status: str, counts: Mapping[str, int]) -> str:
+    """`1 failure tolerated`, of a run that succeeded though a step failed; else empty."""
     failed = counts.get("failed", 0)
-    return f"{status}, {count(failed, 'failure')} tolerated" if status == "succeeded" and failed else status
+    return f"{count(failed, 'failure')} tolerated" if status == "succeeded" and failed else ""
 
 
 def duration(seconds: float) -> str:

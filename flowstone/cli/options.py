@@ -6,6 +6,7 @@ What an option takes is said in one sentence, whatever parses the line.
 from __future__ import annotations
 
 import math
+from shlex import quote
 from typing import TYPE_CHECKING, Annotated, Literal, TypeAlias, TypeVar
 
 import typer
@@ -18,12 +19,14 @@ if TYPE_CHECKING:
 
 
 __all__ = [
+    "AssetFilter",
     "AssetName",
     "Debug",
     "End",
     "Json",
     "LogLevel",
     "MaxParallel",
+    "OptionalAssetName",
     "PartitionKey",
     "Partitions",
     "PipelineOption",
@@ -82,8 +85,44 @@ Target: TypeAlias = Annotated[
         show_default=False,
     ),
 ]
+
+
+def _asset_name(context: typer.Context, parameter: typer.CallbackParam, word: str | None) -> str | None:
+    """The word; raises `BadParameter` for what names no asset, but a pipeline, or a partition as we show it."""
+    given = {each.name for each in context.command.params}
+    if word is None or word.isidentifier():
+        return word
+    if word.endswith(".py") or ":" in word.partition("[")[0] or "/" in word:
+        if "pipeline" in given:
+            remedy = f"name the asset, and its pipeline by --pipeline {word}."
+        elif "target" in given and parameter.name == "asset":
+            remedy = "the pipeline comes first, and then the asset."
+        else:
+            remedy = "name one of its assets; the pipeline is not needed."
+        raise typer.BadParameter(f"{word!r:.200} is a pipeline, not an asset: {remedy}")
+    asset, bracket, key = word.removesuffix("]").partition("[")
+    if bracket and asset.isidentifier() and "partition" in given:
+        raise typer.BadParameter(f"{word!r:.200} is a partition: write {asset} --partition {quote(key)}.")
+    return word
+
+
 AssetName: TypeAlias = Annotated[
-    str, typer.Argument(metavar="ASSET", help="The asset's name.", show_default=False)
+    str,
+    typer.Argument(metavar="ASSET", help="The asset's name.", callback=_asset_name, show_default=False),
+]
+AssetFilter: TypeAlias = Annotated[
+    str | None,
+    typer.Option(
+        "--asset",
+        metavar="ASSET",
+        help="Only those of this asset.",
+        callback=_asset_name,
+        show_default=False,
+    ),
+]
+OptionalAssetName: TypeAlias = Annotated[
+    str | None,
+    typer.Argument(metavar="ASSET", help="The asset's name.", callback=_asset_name, show_default=False),
 ]
 PartitionKey: TypeAlias = Annotated[
     str | None,

@@ -136,7 +136,7 @@ class Computing(Limits):
         run = await self._client.start(view, request)
         await self._client.finished(run)
         result = await self._client.result(run.record.id)
-        raise_unless_succeeded(result, run.take_caught())
+        raise_unless_succeeded(result, run.take_caught(), view.graph)
         return result
 
     async def backfill(
@@ -193,7 +193,7 @@ class Computing(Limits):
         status = await self._client.finished(run)
         result = await self._client.result(run.record.id)
         if raise_on_failure or status is Status.CANCELLED:
-            raise_unless_succeeded(result, run.take_caught())
+            raise_unless_succeeded(result, run.take_caught(), view.graph)
         return result
 
     async def submit(

@@ -40,7 +40,7 @@ def open_store(store: str | Store, *, auto_migrate: bool = True) -> Store:
 
     Raises:
         StoreUnavailable: No store of this installation has that URL. The message never repeats more of it
-            than the scheme, because a URL may carry a password.
+            than the scheme, because a URL may carry a password; a path without a scheme is repeated.
         TypeError: Neither text nor a store.
     """
     check_store(store)
@@ -49,7 +49,7 @@ def open_store(store: str | Store, *, auto_migrate: bool = True) -> Store:
     scheme, separator, rest = store.partition("://")
     known = _SCHEMES.get(scheme.lower()) if separator else None
     if known is None:
-        raise StoreUnavailable(_unknown(scheme if separator else ""))
+        raise StoreUnavailable(_unknown(scheme if separator else "", store))
     made = known.make(rest)
     if not auto_migrate and hasattr(made, "auto_migrate"):
         made.auto_migrate = False
@@ -131,9 +131,22 @@ _SCHEMES: Final[Mapping[str, _Scheme]] = MappingProxyType(
 )
 
 
-def _unknown(scheme: str) -> str:
+def _unknown(scheme: str, given: str) -> str:
     examples = [known.example for known in _SCHEMES.values() if known.example]
     available = ", ".join(examples[:-1]) + " and " + examples[-1]
     if re.fullmatch(r"[a-z][a-z0-9+.-]{0,30}", scheme, re.IGNORECASE):
         return f"no store of this installation has URLs that begin with {scheme}://; available: {available}"
-    return f"a store URL begins with its kind; available: {available}"
+    kind = given.partition(":")[0].lower() if ":" in given else ""
+    if kind in _SCHEMES:
+        example = _SCHEMES[kind].example or _SCHEMES["postgresql"].example
+        return f"a store URL has two slashes behind {kind!r} and the colon: {example}"
+    return f"a store URL begins with its kind, and {_told(given)}; available: {available}"
+
+
+def _told(given: str) -> str:
+    """What was given instead of a URL. It is repeated only if it is a path: anything else may be a password."""
+    if not given:
+        return "this one is empty"
+    if re.fullmatch(r"(/|~/|\.\.?(/|$))[^@:=?#%]{0,200}", given) is None or not given.isprintable():
+        return "this one does not"
+    return f"{given!r} does not: the directory of that name is file://{given}"

@@ -29,8 +29,8 @@ async def approved(context):
 
 async def signalled(context):
     """With arguments that are unpacked."""
-    arguments = ["nap"]
-    return [await context.signal(*arguments, **{"timeout": 5.0})]
+    arguments, options = ["nap"], {"timeout": 5.0}
+    return [await context.signal(*arguments, **options)]
 
 
 async def token(context):

@@ -7,6 +7,7 @@ from itertools import pairwise
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from pydantic import BaseModel
 
 from flowstone.assets import AssetGraph, Dependency, Pipeline
 from flowstone.errors import AssetNotFound, CycleError, DefinitionError, DuplicateAsset, UnknownDependency
@@ -182,6 +183,36 @@ def test_a_parameter_with_a_default_that_names_no_asset_names_the_constant(defau
     pipeline.value("limit", 3)
     with pytest.raises(UnknownDependency, match=r'pipeline\.value\("depth", .*annotate a resource'):
         _ = pipeline.graph
+
+
+class Limits(BaseModel):
+    """A model that is no `Config`."""
+
+    depth: int = 3
+
+
+@pytest.mark.parametrize("default", [None, {}])
+def test_a_parameter_for_settings_names_config(default):
+    """Whoever wrote `config: dict`, or a model of his own, is told of the class that runs can set."""
+    pipeline = Pipeline("settings")
+
+    @pipeline.asset
+    def daily_report(config: dict = default): ...
+
+    with pytest.raises(
+        UnknownDependency, match=r"annotate the parameter .*`class DailyReportConfig\(Config\)`"
+    ):
+        _ = pipeline.graph
+
+    other = Pipeline("models")
+
+    @other.asset
+    def report(limits: Limits): ...
+
+    with pytest.raises(UnknownDependency, match=r"`class ReportConfig\(Config\)`"):
+        _ = other.graph
+    other.value("limits", Limits())
+    assert other.graph.order() == ["limits", "report"]
 
 
 def test_an_optional_dependency_must_exist_too():

@@ -169,6 +169,7 @@ def test_a_tolerated_failure(shop, cli):
     run = cli("runs", "--json").document["runs"][0]
     assert (run["status"], run["counts"]) == ("succeeded", {"succeeded": 1, "failed": 1})
     assert "status    succeeded, 1 failure tolerated" in cli("run", run["id"]).stdout
+    assert "materialize all best: 1 succeeded, 1 failure tolerated" in " ".join(cli("runs").stdout.split())
     failed = cli("materialize", "quotes.py", "south", "--upstream")
     assert (failed.status, "tolerated" in failed.stdout) == (1, False)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from ast import literal_eval
 from datetime import UTC, date, datetime, timedelta
 
@@ -104,10 +105,12 @@ def test_the_example_of_an_error_can_be_typed(keys):
         return 1
 
     view = PartitionView(pipeline.graph, datetime(2026, 1, 1, tzinfo=UTC), {})
-    with pytest.raises(PartitionError, match="for example '") as caught:
+    with pytest.raises(PartitionError, match="for example partition='") as caught:
         view.parse("raw", None)
-    example = str(caught.value).partition("for example ")[2].removesuffix(".")
+    told = str(caught.value).partition("for example partition=")[2].removesuffix(").")
+    example, _, words = told.partition(" (on the command line: ")
     assert typed(keys, literal_eval(example)) in keys
+    assert shlex.split(words) == ["--partition", literal_eval(example)]
     if isinstance(keys, StaticPartitions):
         with pytest.raises(PartitionError, match="2 keys from '") as caught:
             view.parse("raw", "nowhere")
@@ -156,7 +159,7 @@ def test_counts():
     assert count(1, "step") == "1 step"
     assert count(1461, "step") == "1,461 steps"
     assert breakdown({"failed": 1, "succeeded": 1200, "skipped": 0}) == "1,200 succeeded, 1 failed"
-    assert breakdown({}) == "0 succeeded"
+    assert breakdown({}) == "no step has ended"
 
 
 def test_ago():

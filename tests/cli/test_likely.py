@@ -66,6 +66,74 @@ def test_a_stranger_gets_no_suggestion(remembered, cli, arguments):
     assert "name another store with --store" in told
 
 
+ITEMS = """
+from flowstone import DailyPartitions, Each, Pipeline
+
+pipeline = Pipeline("files")
+
+
+@pipeline.asset
+async def files() -> list[str]:
+    return ["a", "b"]
+
+
+@pipeline.asset(each=Each("files"), partitions=DailyPartitions("2025-01-01", "2025-01-02"))
+async def sizes(files: str) -> int:
+    return len(files)
+"""
+
+
+def test_what_went_through_items_is_suggested(shop, cli):
+    """An asset of the run, and a partition of it; one that is right gets no suggestion."""
+    (shop / "files.py").write_text(ITEMS)
+    assert cli("materialize", "files.py", "sizes", "--upstream", "--partition", "2025-01-01").status == 0
+    run = cli("runs", "--json").document["runs"][0]["id"]
+
+    def told(*arguments):
+        return " ".join(cli("items", run, *arguments).stderr.split())
+
+    assert cli("items", run, "sizes", "--partition", "2025-01-01").stdout.count("succeeded") == 2
+    assert "no such items of size. Did you mean 'sizes'?" in told("size")
+    assert "of sizes[2025-01-02]. Did you mean '2025-01-01'?" in told("sizes", "--partition", "2025-01-02")
+    assert "Did you mean" not in told("sizes", "--partition", "2025-01-01", "--status", "failed")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "remedy"),
+    [
+        (["status", "{}"], "name the asset, and its pipeline by --pipeline {}."),
+        (["status", "{}", "--failed"], "name the asset, and its pipeline by --pipeline {}."),
+        (["lineage", "{}"], "name the asset, and its pipeline by --pipeline {}."),
+        (["materialize", "total", "{}"], "the pipeline comes first, and then the asset."),
+        (["backfill", "sales", "{}"], "the pipeline comes first, and then the asset."),
+        (["plan", "total", "{}"], "the pipeline comes first, and then the asset."),
+        (["items", "1a", "{}"], "name one of its assets; the pipeline is not needed."),
+        (["runs", "--asset", "{}"], "name one of its assets; the pipeline is not needed."),
+        (["approvals", "--asset", "{}"], "name one of its assets; the pipeline is not needed."),
+    ],
+)
+@pytest.mark.parametrize(
+    "given", ["regions.py", "regions.py:pipeline", "app.regions:pipeline", "etl/misspelt.py"]
+)
+def test_a_pipeline_in_the_place_of_an_asset_is_recognised(shop, cli, arguments, remedy, given):
+    """Nothing is said about an asset of that name: the line says how the pipeline is given."""
+    (shop / "regions.py").write_text(REGIONS)
+    said = cli(*(each.format(given) for each in arguments))
+    told = " ".join(said.stderr.replace("│", " ").split())
+    assert (said.status, said.stdout) == (2, "")
+    assert f"{given!r} is a pipeline, not an asset: {remedy.format(given)}" in told
+
+
+@pytest.mark.parametrize("command", [["status"], ["lineage"], ["materialize", "regions.py"], ["items", "1a"]])
+def test_a_step_as_it_is_shown_is_recognised(shop, cli, command):
+    """`sales[north west]` is copied from a table; the line says what to write."""
+    (shop / "regions.py").write_text(REGIONS)
+    said = cli(*command, "sales[north west]")
+    assert said.status == 2
+    told = " ".join(said.stderr.replace("│", " ").split())
+    assert "is a partition: write sales --partition 'north west'." in told
+
+
 OPENED = """
 import contextlib, pathlib
 from typing import Annotated

@@ -378,7 +378,10 @@ def test_cancelling_what_nobody_drives(town):
         "submitted": False,
         "key": "k",
     }
-    assert town.run("cancel", waiting).stdout == f"run {waiting} cancelled: 0 succeeded\n"
+    assert "key       k\n" in town.run("run", waiting).stdout
+    assert "slow, key k" in " ".join(town.run("runs").stdout.split())
+    assert town.document("runs")["runs"][0]["key"] == "k"
+    assert town.run("cancel", waiting).stdout == f"run {waiting} cancelled: no step has ended\n"
     worker = town.start("worker", "--lease", "0.5")
     left = town.submit("slow")
     read_until(worker, "begun")

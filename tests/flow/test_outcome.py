@@ -116,6 +116,33 @@ async def test_a_failure_that_reaches_what_was_asked_for_fails_the_run(place, ta
         assert [step.name for step in result.failed] == ["bad"]
 
 
+async def test_the_error_counts_the_failures_that_made_the_run_fail(place):
+    """One that everything takes as an outcome is told of as tolerated, also by the handle of a run."""
+    pipeline = branches()
+
+    @pipeline.asset
+    async def fatal(join: list) -> int:
+        raise KeyError("gone")
+
+    @pipeline.asset
+    async def report(fatal: int) -> int:
+        return fatal
+
+    async with place.runtime(pipeline) as runtime:
+        with pytest.raises(RunFailed) as caught:
+            await runtime.materialize_all("report")
+        with pytest.raises(RunFailed) as told:
+            await (await runtime.submit("report")).wait()
+        for error in (caught.value, told.value):
+            text = str(error).partition(": ")[2]
+            assert text.startswith(
+                "1 of 8 steps failed, 4 were skipped, 1 failure is tolerated\n  fatal: KeyError: 'gone' ("
+            )
+            assert "no answer" not in text
+            assert [step.name for step in error.failures] == ["fatal", "bad"]
+            assert len(error.__notes__) == 1
+
+
 async def test_each_partition_is_tolerated_on_its_own(place):
     pipeline = Pipeline("partitions")
 

@@ -254,3 +254,16 @@ def test_what_is_refused():
 
     with pytest.raises(DefinitionError, match="which takes its Outcome, but runs only if it is chosen"):
         print(pipeline.graph)
+    pipeline = Pipeline("refused")
+
+    @pipeline.route(to=["each"])
+    def way() -> str:
+        return "each"
+
+    with pytest.raises(
+        DefinitionError, match=r"If 'way' is the route that leads to it, add deps=\['way'\]\."
+    ):
+
+        @pipeline.asset(partitions=KEYS, mappings={"way": AllPartitions()})
+        async def each() -> int:
+            return 1

@@ -150,6 +150,32 @@ async def test_partitions_are_those_of_the_new_definitions():
         assert len((await runtime.backfill("mail")).succeeded) == 1
 
 
+@pytest.mark.parametrize("left", [{}, {"another": {}}], ids=["no asset", "another asset"])
+async def test_a_run_that_waits_for_an_asset_that_was_removed_fails(left):
+    """Its pipeline is still there, though it may have nothing in it."""
+    asking, rest = Pipeline("shop"), Pipeline("shop")
+
+    @asking.asset
+    async def asked(context: Context) -> str:
+        return context.approval("go").by
+
+    for name in left:
+
+        @rest.asset(name=name)
+        async def another() -> int:
+            return 1
+
+    async with asyncio.timeout(20), Runtime(asking) as runtime:
+        run = await runtime.submit("asked")
+        async for event in run.events():
+            if event.kind == "run.waiting":
+                break
+        await runtime.reload(rest)
+        await runtime.approve((await runtime.approvals())[0].id, by="ann")
+        with pytest.raises(RunFailed):
+            await run.wait()
+
+
 async def test_an_asset_may_reload_the_runtime_that_computes_it():
     """Its own run goes on as it began; a run that it starts then is a new one."""
     reloading = Pipeline("shop")

@@ -12,7 +12,7 @@ from flowstone.assets.partition_labels import partition_label
 from flowstone.cli.documents import json_value
 from flowstone.cli.labels import ago, run_label
 from flowstone.cli.loop import run_async
-from flowstone.cli.options import Debug, Json, StoreUrl, whole
+from flowstone.cli.options import AssetFilter, Debug, Json, StoreUrl, whole
 from flowstone.cli.places import history, shown, written
 from flowstone.cli.problem import CommandError
 from flowstone.cli.screen import Screen
@@ -49,10 +49,7 @@ def approvals(
             help="Those that are pending, approved, rejected, expired or cancelled; or all.",
         ),
     ] = "pending",
-    asset: Annotated[
-        str | None,
-        typer.Option("--asset", metavar="ASSET", help="Only those of this asset.", show_default=False),
-    ] = None,
+    asset: AssetFilter = None,
     limit: Annotated[
         int, typer.Option("--limit", metavar="N", parser=whole(1), help="How many at most.")
     ] = 20,

@@ -6,11 +6,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from flowstone.assets.partition_keys import encode_partition
-from flowstone.cli.asset_keys import partition_argument
-from flowstone.cli.finding import find_run
+from flowstone.cli.asset_keys import meanings, step_key
+from flowstone.cli.finding import find_run, likely_in
+from flowstone.cli.labels import step_label
 from flowstone.cli.loop import run_async
-from flowstone.cli.options import Debug, Json, StoreUrl, whole
+from flowstone.cli.options import AssetName, Debug, Json, StoreUrl, whole
 from flowstone.cli.places import history
 from flowstone.cli.problem import CommandError
 from flowstone.cli.screen import Screen
@@ -20,6 +20,8 @@ from flowstone.runs.records import Status
 
 if TYPE_CHECKING:
     from flowstone.runs.items import Item
+    from flowstone.runs.records import StepKey
+    from flowstone.store import Store
 
 __all__ = ["items"]
 
@@ -28,9 +30,7 @@ def items(
     run_id: Annotated[
         str, typer.Argument(metavar="RUN", help="The run's id, or how it begins.", show_default=False)
     ],
-    asset: Annotated[
-        str, typer.Argument(metavar="ASSET", help="The asset that went through items.", show_default=False)
-    ],
+    asset: AssetName,
     store: StoreUrl,
     partition: Annotated[
         str | None,
@@ -58,21 +58,22 @@ def items(
                 f"No item is ever {one_line(status)!r}.", f"Write --status with one of {', '.join(ENDED)}."
             )
         code = None if status is None else ENDED[Status(status)]
-        key = None if partition is None else encode_partition(partition_argument(partition))
-        run_async(_tell(screen, store, run_id, (asset, key), (code, limit, offset)))
+        run_async(_tell(screen, store, run_id, (asset, partition), (code, limit, offset)))
 
 
 async def _tell(
     screen: Screen,
     url: str,
     run_id: str,
-    step: tuple[str, str | None],
+    named: tuple[str, str | None],
     which: tuple[int | None, int, int],
 ) -> None:
     code, limit, offset = which
     async with history(url) as store:
         record = await find_run(store, run_id, url)
+        step = await _step(store, record.id, *named)
         rows = await store.items.rows(record.id, step, code=code, offset=offset, limit=limit)
+        hint = "" if rows else await likely_in(store, record, *step)
     found = [item_of(row) for row in rows]
     if screen.json:
         screen.document({"run": record.id, "asset": step[0], "items": [_document(item) for item in found]})
@@ -81,7 +82,15 @@ async def _tell(
         if len(found) == limit:
             screen.note(f"--offset {offset + limit} shows what follows.")
     else:
-        screen.note(f"Run {record.id} has recorded no such items of {one_line(step[0])}.")
+        screen.note(f"Run {record.id} has recorded no such items of {step_label(*step)}.{hint}")
+
+
+async def _step(store: Store, run_id: str, asset: str, text: str | None) -> StepKey:
+    """The step of a run that has items, if a meaning of the partition's text has some; it need not have ended."""
+    for key in meanings(text) if text is not None else ():
+        if await store.items.rows(run_id, (asset, key), limit=1):
+            return asset, key
+    return await step_key(store, asset, text)
 
 
 def _line(item: Item) -> str:

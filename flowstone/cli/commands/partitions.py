@@ -38,7 +38,7 @@ def partitions(
     ],
     keys: Annotated[
         list[str] | None,
-        typer.Argument(metavar="[KEY]...", help="The keys to add or remove.", show_default=False),
+        typer.Argument(metavar="KEY", help="The keys to add or remove.", show_default=False),
     ] = None,
     *,
     pipeline: Annotated[

@@ -17,6 +17,7 @@ from flowstone.cli.places import history
 from flowstone.cli.queued import why_waiting
 from flowstone.cli.running import running_document, running_steps, running_table
 from flowstone.cli.screen import Screen
+from flowstone.printable import one_line
 from flowstone.runs.records import Status
 from flowstone.runtime.client.step_list import StepList
 
@@ -90,6 +91,8 @@ async def _documents(
 def _show(screen: Screen, record: RunRecord, failed: StepList, waits: str | None) -> None:
     screen.show(f"run       {record.id}")
     screen.show(f"what      {request_label(record)} of the pipeline {record.pipeline!r}")
+    if record.key is not None:
+        screen.show(f"key       {one_line(record.key)}")
     for asset, fields in record.config.items():
         screen.show(f"config    {asset}: {config_label(without_secrets(fields))}")
     screen.show(f"status    {status_label(record.status, record.counts)}")

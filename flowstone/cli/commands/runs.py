@@ -10,13 +10,14 @@ import typer
 
 from flowstone.cli.documents import run_document
 from flowstone.cli.finding import find_run, likely
-from flowstone.cli.labels import ago, breakdown, request_label, run_label, took
+from flowstone.cli.labels import ago, breakdown, request_label, run_label, tolerated_label, took
 from flowstone.cli.loop import run_async
-from flowstone.cli.options import Debug, Json, StoreUrl, whole
+from flowstone.cli.options import AssetFilter, Debug, Json, StoreUrl, whole
 from flowstone.cli.places import history, shown
 from flowstone.cli.problem import CommandError
 from flowstone.cli.screen import Screen
 from flowstone.cli.tables import table
+from flowstone.printable import one_line
 from flowstone.runtime.client.run_filter import wanted_statuses, wanted_tags
 
 if TYPE_CHECKING:
@@ -40,15 +41,7 @@ def runs(
             show_default=False,
         ),
     ] = None,
-    asset: Annotated[
-        str | None,
-        typer.Option(
-            "--asset",
-            metavar="ASSET",
-            help="Only runs that were asked for this asset.",
-            show_default=False,
-        ),
-    ] = None,
+    asset: AssetFilter = None,
     tag: Annotated[
         list[str] | None,
         typer.Option(
@@ -144,13 +137,24 @@ def _table(screen: Screen, found: list[RunRecord]) -> Table:
     wide = screen.wide
     shown = table(screen, "run", "status", "created", "took", "steps", "what", right=("took", "steps"))
     for one in found:
-        counts = f": {breakdown({str(k): v for k, v in one.counts.items()})}" if wide else ""
         shown.add_row(
             run_label(one.id, short=not wide),
             str(one.status),
             ago(one.created_at, now),
             took(one),
             f"{sum(one.counts.values()):,}/{one.total:,}" if one.total else "-",
-            request_label(one) + counts,
+            _what(one, wide=wide),
         )
     return shown
+
+
+def _what(run: RunRecord, *, wide: bool) -> str:
+    """`materialize all total, key nightly: 2 succeeded, 1 failure tolerated`; counts if there is room."""
+    counts = {str(status): number for status, number in run.counts.items()}
+    tolerated = tolerated_label(run.status, counts)
+    if tolerated:
+        del counts["failed"]
+    parts = [breakdown(counts)] if wide and any(counts.values()) else []
+    ends = ", ".join([*parts, *([tolerated] if tolerated else [])])
+    key = "" if run.key is None else f", key {one_line(run.key)}"
+    return request_label(run) + key + (f": {ends}" if ends else "")

@@ -16,6 +16,7 @@ from flowstone.cli.loop import run_async
 from flowstone.cli.options import (
     Debug,
     Json,
+    OptionalAssetName,
     PartitionKey,
     PipelineOption,
     StoreUrl,
@@ -79,9 +80,7 @@ class _Standing:
 
 
 def status(
-    asset: Annotated[
-        str | None, typer.Argument(metavar="[ASSET]", help="The asset's name.", show_default=False)
-    ] = None,
+    asset: OptionalAssetName = None,
     *,
     partition: PartitionKey = None,
     failed: Annotated[

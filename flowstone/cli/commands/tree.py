@@ -37,7 +37,7 @@ def tree(
     target: Annotated[
         str | None,
         typer.Argument(
-            metavar="[MODULE:PIPELINE]",
+            metavar="MODULE:PIPELINE",
             help="Start a runtime for this pipeline instead of asking the nodes of the store.",
             show_default=False,
         ),

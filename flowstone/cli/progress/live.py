@@ -101,4 +101,4 @@ def _counts(tally: Tally) -> Text:
     ]
     if tally.retries:
         parts.append(Text(f"{tally.retries:,} retried", style="yellow"))
-    return Text("  ").join(parts or [Text("0 succeeded", style="dim")])
+    return Text("  ").join(parts or [Text("no step has ended", style="dim")])

@@ -90,7 +90,8 @@ async def _live(
         assets = count(len(loaded.pipeline.assets), "asset")
         log.tell(
             "node.started",
-            f"node {runtime.node} works for {loaded.target} ({assets}) with {shown(store)}; SIGTERM stops it",
+            f"node {runtime.node} works for {loaded.target} ({assets}) with {shown(store)}; "
+            "Ctrl-C or SIGTERM stops it",
             node=runtime.node,
             pipeline=loaded.pipeline.name,
             store=shown(store),

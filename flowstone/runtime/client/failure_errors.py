@@ -15,6 +15,9 @@ from flowstone.runs.failure_text import alike, failure_line, failure_lines, fail
 from flowstone.runs.records import Status
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from flowstone.assets.graph import AssetGraph
     from flowstone.runs.records import Materialization
     from flowstone.runtime.client.result import RunResult
 
@@ -31,31 +34,47 @@ def materialization_failed(record: Materialization) -> MaterializationFailed:
     return error
 
 
-def raise_unless_succeeded(result: RunResult, cause: BaseException | None = None) -> None:
+def raise_unless_succeeded(result: RunResult, cause: BaseException | None, graph: AssetGraph) -> None:
     """Raise what became of a run that did not succeed.
 
     Args:
         result: What it gave.
         cause: What its only failed step raised, if that is at hand.
+        graph: Says which failures the run tolerates: those that reach what was asked for only as an `Outcome`.
     """
     if result.status is Status.FAILED:
-        raise _run_failed(result) from (cause if len(result.failed) == 1 else None)
+        raise _run_failed(result, graph) from (cause if len(result.failed) == 1 else None)
     if result.status is Status.CANCELLED:
         raise RunCancelled(f"Run {result.run_id} was cancelled.", result.run_id, result)
 
 
-def _run_failed(result: RunResult) -> RunFailed:
-    failures = tuple(result.failed.loaded[:_MOST_FAILURES])
-    what = f"{len(result.failed)} of {len(result)} steps failed"
+def _run_failed(result: RunResult, graph: AssetGraph) -> RunFailed:
+    fatal, tolerated = _told_apart(result.failed.loaded, result.record.asset, graph)
+    number = len(result.failed) - len(tolerated)
+    what = f"{number} of {len(result)} steps failed"
     if len(result.skipped):
         what += f", {len(result.skipped)} {'was' if len(result.skipped) == 1 else 'were'} skipped"
-    told = failure_lines(failures, len(result.failed))
+    if tolerated:
+        what += f", {len(tolerated)} {'failure is' if len(tolerated) == 1 else 'failures are'} tolerated"
+    failures = (*fatal, *tolerated)[:_MOST_FAILURES]
+    told = failure_lines(fatal[:_MOST_FAILURES], number)
     if not failures:
         told = ": the run was given up before its steps were recorded"
     error = RunFailed(f"Run {result.run_id}: {what}{told}", failures, result)
-    for group in alike(failures)[:_MOST_NOTES]:
+    for group in alike(fatal[:_MOST_FAILURES])[:_MOST_NOTES]:
         _note(error, group[0])
     return error
+
+
+def _told_apart(
+    failed: Sequence[Materialization], target: str, graph: AssetGraph
+) -> tuple[list[Materialization], list[Materialization]]:
+    """The failures because of which a run failed, and those that everything on the way takes as an `Outcome`."""
+    needed = graph.needed(target) if target in graph else frozenset()
+    fatal = [step for step in failed if step.asset in needed]
+    if not fatal:
+        return list(failed), []
+    return fatal, [step for step in failed if step.asset not in needed]
 
 
 def _note(error: MaterializationFailed | RunFailed, record: Materialization) -> None:

@@ -55,7 +55,7 @@ class Run:
         async with asyncio.timeout(timeout):
             cause = await self._client.ended(self.id)
         result = await self._client.result(self.id)
-        raise_unless_succeeded(result, cause)
+        raise_unless_succeeded(result, cause, self._client.graph)
         return result
 
     async def status(self) -> Status:

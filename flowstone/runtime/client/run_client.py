@@ -40,6 +40,7 @@ from flowstone.store.protocol import KeyTaken
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable
 
+    from flowstone.assets.graph import AssetGraph
     from flowstone.runs.events import Event
     from flowstone.runs.records import Materialization, RunRecord, RunRequest
     from flowstone.runtime.client.progress import Progress
@@ -280,6 +281,11 @@ class RunClient:
         if live is not None and live.state is not None and not record.status.terminal:
             return Status.WAITING if live.state.waits else Status.RUNNING
         return record.status
+
+    @property
+    def graph(self) -> AssetGraph:
+        """The definitions of now."""
+        return self._ctx.snapshot.graph
 
     async def result(self, run_id: str) -> RunResult:
         record = await self.record(run_id)
