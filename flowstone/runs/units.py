@@ -9,6 +9,7 @@ from __future__ import annotations
 from array import array
 from collections.abc import Mapping, Sequence
 from hashlib import blake2b
+from itertools import islice
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from flowstone.runs.grouping import Grouping
@@ -108,6 +109,15 @@ class Units:
             key = self._named(item, position)
         self.position = position + 1
         return Unit(position, item, key)
+
+    def skip(self, count: int) -> None:
+        """Pass so many units, which are not to be told apart from those that follow. Raises `UnitError`."""
+        if self._grouping is None:
+            self.position += sum(1 for _ in islice(self._source, count))
+        else:
+            for _ in range(count):
+                self.next()
+            self._seen = None if self._each.key is None else KeySet()
 
     def _next_item(self) -> Any:
         grouping = self._grouping

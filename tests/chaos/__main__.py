@@ -85,6 +85,7 @@ def show(report: Report, seed: int) -> None:
     print(f"{'steps recorded / doubled':45} {report.steps:5} / {report.doubled}")
     print(f"{'approvals decided':45} {report.decided:5}")
     print(f"{'items recorded':45} {report.items:5}")
+    print(f"{'processes that shared the items of a step':45} {report.item_nodes:5}")
     print(f"{'choices of routes':45} {report.choices:5}")
     print(f"{'short runs, submitted and mostly cancelled':45} {report.short:5}")
     print(f"{'deadlocks logged':45} {report.deadlocks:5}")

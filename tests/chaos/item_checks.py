@@ -36,11 +36,12 @@ class RecordedItems:
                     self._noted.add(item)
                     mark(self._calls, Mark(run_id, RECORDED + asset, str(position), 0, 0))
 
-    def called_again(self, runs: Collection[str]) -> list[str]:
+    def called_again(self, runs: Collection[str], but: Collection[int] = ()) -> list[str]:
         """A sentence for each item that a process began with though it could read that it is done.
 
-        A process that was taken for dead and lives goes on for a while with what it has. It counts if the first
-        thing it did for a step came after the record.
+        Args:
+            runs: The runs.
+            but: Processes that may have been taken for dead and lived: they go on for a while with what they have.
         """
         broken: list[str] = []
         recorded: set[tuple[str, str, str]] = set()
@@ -48,7 +49,7 @@ class RecordedItems:
             tuple[int, str, str], set[str]
         ] = {}  # Process and step -> what was recorded before it began.
         for run_id, asset, key, _, pid in marks(self._calls):
-            if run_id not in runs:
+            if run_id not in runs or pid in but:
                 continue
             if asset.startswith(RECORDED):
                 recorded.add((run_id, asset.removeprefix(RECORDED), key))
@@ -60,6 +61,14 @@ class RecordedItems:
             if key in before:
                 broken.append(f"item {key} of {asset} in {run_id} was recorded, and called again")
         return broken
+
+    def most_processes(self) -> int:
+        """On how many processes the items of one step were called, at most."""
+        found: dict[tuple[str, str], set[int]] = {}
+        for run_id, asset, _, _, pid in marks(self._calls):
+            if pid:
+                found.setdefault((run_id, asset), set()).add(pid)
+        return max(map(len, found.values()), default=0)
 
 
 async def check_items(items: Items, io: IOManager, run_id: str, key: str | None) -> list[str]:

@@ -26,13 +26,14 @@ class ItemRuns:
     Attributes:
         submitted: Runs that the client was told are durable, each with its partition.
         items: How many items were recorded in all.
+        nodes: How many nodes the items of one step ran on, at most.
     """
 
     def __init__(self, world: World) -> None:
         self._world = world
         self._recorded = RecordedItems(world.place)
         self.submitted: dict[str, str] = {}
-        self.items = 0
+        self.items = self.nodes = 0
 
     async def run(self) -> None:
         """Until all of them have ended."""
@@ -55,7 +56,8 @@ class ItemRuns:
     async def check(self) -> list[str]:
         """A sentence for each promise that is broken, once everything is quiet."""
         world = self._world
-        broken = self._recorded.called_again(self.submitted)
+        broken = self._recorded.called_again(self.submitted, world.suspended)
+        self.nodes = self._recorded.most_processes()
         io = PostgresIO().attach(world.store)
         for run_id, part in self.submitted.items():
             record = await world.store.run(run_id)

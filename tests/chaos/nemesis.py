@@ -36,6 +36,7 @@ async def kill_node(world: World) -> None:
 async def freeze_node(world: World) -> None:
     """SIGSTOP of a node beyond its lease: it wakes up as a zombie."""
     node = world.random.choice(world.nodes)
+    world.suspend(node)
     node.send(signal.SIGSTOP)
     try:
         await asyncio.sleep(LEASE * world.random.uniform(1.2, 2.5))
@@ -45,6 +46,7 @@ async def freeze_node(world: World) -> None:
 
 async def kill_server(world: World) -> None:
     """The postmaster is killed; its server is started again, as nobody else would do."""
+    world.suspend()
     os.kill(world.postmaster, signal.SIGKILL)
     await asyncio.sleep(world.random.uniform(0, 1))
     await world.restart_server()
@@ -62,6 +64,7 @@ async def end_connections(world: World) -> None:
 
 async def cut_wires(world: World) -> None:
     """For a while, connections of some nodes are cut at random bytes: of statements, of answers, of commits."""
+    world.suspend()
     world.proxy.cutting = True
     try:
         await asyncio.sleep(world.random.uniform(0.5, 2))
@@ -71,6 +74,7 @@ async def cut_wires(world: World) -> None:
 
 async def dead_wires(world: World) -> None:
     """The connections of some nodes go dead without a word, beyond their lease."""
+    world.suspend()
     world.proxy.hold()
     try:
         await asyncio.sleep(LEASE * world.random.uniform(1.2, 3))
@@ -89,6 +93,7 @@ async def long_outage(world: World) -> None:
 
 
 async def outage(world: World, seconds: float) -> None:
+    world.suspend()
     world.freeze(signal.SIGSTOP)
     try:
         await asyncio.sleep(seconds)

@@ -41,6 +41,7 @@ class Report:
     short: int = 0
     decided: int = 0
     items: int = 0
+    item_nodes: int = 0
     choices: int = 0
     deadlocks: int = 0
     longest: float = 0.0
@@ -109,6 +110,7 @@ async def one_round(
     report.decided += len(decided.decided)
     report.broken += [*await decided.check(), *await items.check(), *await branches.check()]
     report.items += items.items
+    report.item_nodes = max(report.item_nodes, items.nodes)
     report.choices += branches.choices
 
 

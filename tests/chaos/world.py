@@ -86,6 +86,7 @@ class World:
         self.place.chmod(0o755)
         self.server = EmbeddedServer(self.place / "pg")
         self.nodes: list[Node] = []
+        self.suspended: set[int] = set()  # Processes that may have been taken for dead while they lived.
 
     async def __aenter__(self) -> Self:
         async with (
@@ -160,6 +161,10 @@ class World:
     @property
     def postmaster(self) -> int:
         return int((self.place / "pg/data/postmaster.pid").read_text().split()[0])
+
+    def suspend(self, *nodes: Node) -> None:
+        """These nodes, or all, hear and say nothing for a while."""
+        self.suspended.update(node.pid for node in nodes or self.nodes if node.process is not None)
 
     def freeze(self, number: int) -> None:
         """Send a signal to the server and all its processes."""

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from flowstone.assets.graph import AssetGraph
     from flowstone.io.manager import IOManager
 
-__all__ = ["Candidate", "TurnaroundTimes", "place", "travels"]
+__all__ = ["Candidate", "TurnaroundTimes", "items_travel", "place", "travels"]
 
 
 _NEWEST = 0.2  # The weight of the newest of all measurements.
@@ -88,11 +88,19 @@ def place(own: Candidate, peers: Iterable[Candidate]) -> str:
 def travels(graph: AssetGraph, asset: str, managers: Mapping[str, IOManager]) -> bool:
     """Whether steps of an asset may be executed by another node.
 
-    Not if it goes through items, or reads them; not if its value, or that of an upstream asset, stays in the memory
-    of the process that computed it.
+    Not if it goes through items, or reads them: that is driven by the process that drives its run, and its items
+    travel by themselves. Not if its value, or that of an upstream asset, stays in the memory of the process that
+    computed it.
     """
-    if graph[asset].has_items:
-        return False  # It is driven by the process that drives its run.
+    return not graph[asset].has_items and _is_within_reach(graph, asset, managers)
+
+
+def items_travel(graph: AssetGraph, asset: str, managers: Mapping[str, IOManager]) -> bool:
+    """Whether other nodes may go through items of an asset: likewise."""
+    return graph[asset].each is not None and _is_within_reach(graph, asset, managers)
+
+
+def _is_within_reach(graph: AssetGraph, asset: str, managers: Mapping[str, IOManager]) -> bool:
     names = [asset, *(dependency.asset for dependency in graph[asset].dependencies)]
     stores = (graph[name].io for name in names if not graph[name].is_constant)
     return not any(isinstance(managers.get(store), MemoryIO) for store in stores)

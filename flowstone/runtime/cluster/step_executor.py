@@ -3,7 +3,8 @@
 It is given leases, each for one attempt, and decides nothing: the attempt records its own start and end, and the
 run's owner learns of it from the store. A lease that has vanished means that the attempt is nobody's any more: it
 is stopped without a word. One that comes again under a higher epoch has a new owner, and goes on. What cannot be
-executed here, or not any more, is handed back, so that it is nobody's failure.
+executed here, or not any more, is handed back, so that it is nobody's failure. A lease of items of a step is
+deleted when nothing more is done for it, for whatever reason: its owner reads what became of the items.
 """
 
 from __future__ import annotations
@@ -16,19 +17,25 @@ from flowstone.assets.partition_keys import decode_partition
 from flowstone.errors import StoreUnavailable
 from flowstone.runs import endings
 from flowstone.runs.endings import PlannedStep
+from flowstone.runs.item_range import ItemRange
+from flowstone.runtime.cluster.leased_items import LeasedItems
 from flowstone.runtime.cluster.poller import Poller
 from flowstone.runtime.execution.guard import describe
 from flowstone.runtime.run.attempt import Attempt, AttemptIdentity
 from flowstone.runtime.run.takeover import plan_again
+from flowstone.store.cluster import Notification
 from flowstone.store.protocol import StaleWrite, StoreRefused
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from flowstone.actors import Exit, TaskSupervisor
     from flowstone.runs.endings import AttemptEnd, AttemptResult
     from flowstone.runs.plan import RunPlan
+    from flowstone.runtime.cluster.leased_items import Loaded
     from flowstone.runtime.context import RuntimeContext
     from flowstone.runtime.run.local_runs import LocalRuns
-    from flowstone.store.cluster import Cluster, Notification, StepLease
+    from flowstone.store.cluster import Cluster, StepLease
 
 __all__ = ["StepExecutor"]
 
@@ -60,6 +67,8 @@ class StepExecutor(Poller):
         self._refused: dict[AttemptIdentity, int] = {}  # Ends that a former epoch was too old for.
         self._unrecorded: list[tuple[AttemptEnd, int]] = []  # Ends to be recorded, with their epochs.
         self._plans: dict[str, RunPlan] = {}
+        self._done_with: list[StepLease] = []  # Leases of items that are to be deleted.
+        self._loaded: Loaded = {}
         self._wake()
 
     def stop(self) -> None:
@@ -77,9 +86,17 @@ class StepExecutor(Poller):
         for key in [key for key in self._known if key not in held]:
             self._drop(key)
         for key, lease in held.items():
-            await self._see(key, lease)
+            of_items = ItemRange.read(lease.partition_key) is not None
+            await (self._see_items if of_items else self._see)(key, lease)
         self._begun_before = False
+        self._forget_loaded(held.values())
         await self._record()
+
+    def _forget_loaded(self, held: Iterable[StepLease]) -> None:
+        """Keep what was loaded for items as long as there are leases of their step."""
+        if self._loaded:
+            steps = {(lease.run_id, lease.asset, _step_key(lease)) for lease in held}
+            self._loaded = {step: loaded for step, loaded in self._loaded.items() if step in steps}
 
     async def _record(self) -> None:
         """Record the ends of attempts that could not do so themselves."""
@@ -97,6 +114,11 @@ class StepExecutor(Poller):
                 # Nobody waits for it; or the run has another owner, which is about to grant the attempt again.
                 self._refused[event.run_id, event.asset, event.partition_key, event.attempt] = epoch
             self._unrecorded.pop(0)
+        while self._done_with:
+            lease = self._done_with[0]
+            await self._cluster.delete_leases(lease.run_id, [(lease.asset, lease.partition_key)])
+            await self._cluster.tell(Notification("steps", lease.run_id))
+            self._done_with.pop(0)
 
     async def _report(self, event: AttemptEnd, why: str) -> bool:
         """Tell the owner of a run that the end of an attempt cannot be recorded; False if that cannot be said."""
@@ -138,6 +160,22 @@ class StepExecutor(Poller):
             self._ctx.admission.withdraw(attempt)
             self._hand_back(lease, "the node is being shut down")
 
+    async def _see_items(self, key: AttemptIdentity, lease: StepLease) -> None:
+        """As `_see`, of a lease of items: they take slots themselves, and nobody waits for a record of an end."""
+        attempt = self._known.get(key)
+        if key not in self._known and not lease.cancelled:
+            attempt = await self._attempt(lease)
+            if attempt is not None:
+                self._known[key] = attempt
+                attempt = attempt if self._launch(attempt) else None
+        if attempt is None:
+            self._known[key] = None
+            self._done_with.append(lease)
+            return
+        attempt.epoch = lease.epoch
+        if lease.cancelled:
+            attempt.stop("cancelled")
+
     def _drop(self, key: AttemptIdentity) -> None:
         """Its lease is gone: whoever gave it has given it up, or its end is recorded."""
         attempt = self._known.pop(key)
@@ -151,12 +189,17 @@ class StepExecutor(Poller):
 
     async def _attempt(self, lease: StepLease) -> Attempt | None:
         """The attempt, or None if this node should not make it."""
-        if not self._runs.open or (self._begun_before and await self._was_begun(lease)):
+        items = ItemRange.read(lease.partition_key)
+        begun_before = self._begun_before and items is None
+        if not self._runs.open or (begun_before and await self._was_begun(lease)):
             return None
         plan = await self._plan(lease.run_id)
-        step = None if plan is None else plan.number(lease.asset, lease.partition_key)
+        step = None if plan is None else plan.number(lease.asset, _step_key(lease))
         if plan is None or step is None or not self._equipped(plan, lease.asset):
             return None
+        if items is not None:
+            made = LeasedItems(self._ctx, plan, lease.run_id, lease.epoch, step, lease.attempt)
+            return made.goes_through(items[0], self._steps, self._loaded)
         return Attempt(self._ctx, plan, lease.run_id, lease.epoch, step, lease.attempt, failed=lease.failed)
 
     async def _was_begun(self, lease: StepLease) -> bool:
@@ -211,6 +254,9 @@ class StepExecutor(Poller):
         self._runs.gone()
         if self._known.get(attempt.identity) is attempt:
             self._known[attempt.identity] = None
+            if isinstance(attempt, LeasedItems):
+                self._wake()  # Its lease is deleted at the next look.
+                return
             ending = None if end is not None else _ending(attempt, how)
             if ending is not None:
                 self._unrecorded.append((ending, attempt.epoch))
@@ -232,6 +278,12 @@ def _step(lease: StepLease) -> PlannedStep:
     key = lease.partition_key
     partition = None if key is None else decode_partition(key)
     return PlannedStep(lease.run_id, lease.asset, partition, key, lease.attempt)
+
+
+def _step_key(lease: StepLease) -> str | None:
+    """The key of the step that the lease is of, or of whose items."""
+    items = ItemRange.read(lease.partition_key)
+    return lease.partition_key if items is None else items[1]
 
 
 def _key(lease: StepLease) -> AttemptIdentity:

@@ -6,17 +6,21 @@ dies first, the attempt is lost, and the number of the next one keeps what is le
 
 What is to be done with the store (give leases, cancel them, look how they ended, delete them) is done by one task
 at a time, so that a cancel never overtakes its lease.
+
+A lease may be of a range of the items of a step that is driven here. Its node records how each ended, and deletes
+the lease when it is done with it, for whatever reason: that is how its end is known. What is not on record then is
+to be done again.
 """
 
 from __future__ import annotations
 
 from contextlib import ExitStack, suppress
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from flowstone.actors import ActorDown
 from flowstone.runs.commands import AttemptLost
 from flowstone.runs.events import StepRetried
-from flowstone.runtime.cluster.placement import Candidate, TurnaroundTimes, place, travels
+from flowstone.runtime.cluster.placement import Candidate, TurnaroundTimes, items_travel, place, travels
 from flowstone.store.cluster import StepLease
 from flowstone.store.protocol import StoreRefused
 
@@ -25,15 +29,25 @@ if TYPE_CHECKING:
 
     from flowstone.runs.commands import StartStep
     from flowstone.runs.events import Event
+    from flowstone.runs.item_range import ItemRange
     from flowstone.runs.records import StepKey
     from flowstone.runtime.context import RuntimeContext
     from flowstone.runtime.run.live_run import LiveRun
+    from flowstone.runtime.run.remote_steps import ItemsOver
     from flowstone.store.cluster import Cluster, Notification
 
 __all__ = ["StepLeases"]
 
 _COOLDOWN = 60.0  # Seconds in which a node that handed a step back is not given another one.
 _GRACE = 5.0  # Seconds beyond `cancel_timeout` that another node has to stop an attempt.
+
+
+class ItemsLease(NamedTuple):
+    """A lease of a range of items, and who is told that it is over."""
+
+    lease: StepLease
+    items: ItemRange
+    over: ItemsOver
 
 
 class StepLeases:
@@ -69,9 +83,12 @@ class StepLeases:
         self._refuse = refused
         self._leases: dict[StepKey, StepLease] = {}
         self._steps: dict[StepKey, int] = {}
+        self._items: dict[StepKey, ItemsLease] = {}
         self._busy: dict[str, int] = {}  # Node -> leases.
         self._refused: dict[str, float] = {}  # Nodes that handed a step back -> when.
         self._travels: dict[str, bool] = {}
+        self._items_travel: dict[str, bool] = {}
+        self._of_backfill = run.record.request.kind == "backfill"
         self._times = TurnaroundTimes()
         self._since: dict[int, float] = {}  # Step -> when it was ordered to start, here or elsewhere.
         self._to_grant: list[StepLease] = []
@@ -90,6 +107,8 @@ class StepLeases:
 
     def takes(self, order: StartStep, busy_here: int) -> bool:
         """Lease a step that is to start, if another node is the better place; it is granted with `flush`."""
+        if not self._of_backfill:
+            return False
         asset, _, key = self._run.plan.step(order.step)
         self._since[order.step] = self._ctx.clock.monotonic()
         if order.exclusive or not self._may_travel(asset) or not self._times.worth_leasing(asset):
@@ -119,10 +138,50 @@ class StepLeases:
         asset, _, key = self._run.plan.step(step)
         if (asset, key) not in self._leases:
             return False
-        limit = self._ctx.settings.cancel_timeout + _GRACE
-        self._stop_by[asset, key] = self._ctx.clock.monotonic() + limit
-        self._to_cancel.append((asset, key))
+        self._cancel((asset, key))
         return True
+
+    def wants_items(self, asset: str, busy_here: int) -> bool:
+        """Whether another node is the better place for the next items of a step."""
+        known = self._items_travel.get(asset)
+        if known is None:
+            known = self._items_travel[asset] = items_travel(self._run.plan.graph, asset, self._ctx.managers)
+        return known and self._place(busy_here) != self._ctx.node
+
+    def takes_items(
+        self,
+        step: StepKey,
+        attempt: int,
+        items: ItemRange,
+        busy_here: int,
+        over: ItemsOver,
+    ) -> bool:
+        """Lease items of a step that is driven here, if another node is the better place for them."""
+        node = self._place(busy_here)
+        if node == self._ctx.node:
+            return False
+        run, key = self._run.record, (step[0], items.key(step[1]))
+        lease = StepLease(run.id, *key, attempt, run.epoch, node)
+        self._listen()
+        self._items[key] = ItemsLease(lease, items, over)
+        self._busy[node] = self._busy.get(node, 0) + 1
+        self._to_grant.append(lease)
+        self.flush()
+        return True
+
+    def shun(self, node: str) -> None:
+        """Give a node nothing more for a while: it does nothing with what it is given."""
+        self._refused[node] = self._ctx.clock.monotonic()
+
+    def cancels_items(self, step: StepKey, items: ItemRange) -> None:
+        """Have its node stop with these items."""
+        self._cancel((step[0], items.key(step[1])))
+        self.flush()
+
+    def _cancel(self, key: StepKey) -> None:
+        limit = self._ctx.settings.cancel_timeout + _GRACE
+        self._stop_by[key] = self._ctx.clock.monotonic() + limit
+        self._to_cancel.append(key)
 
     def flush(self) -> None:
         """Do what has come up, unless that is being done."""
@@ -168,15 +227,21 @@ class StepLeases:
         return refused is None or self._ctx.clock.monotonic() - refused > _COOLDOWN
 
     def _heard(self, notification: Notification) -> None:
-        if self._leases and (notification.kind == "look" or notification.subject == self._run.record.id):
+        if (self._leases or self._items) and (
+            notification.kind == "look" or notification.subject == self._run.record.id
+        ):
             self._to_look = True
             self._to_ask = self._to_ask or notification.kind == "look"
             with suppress(ActorDown):  # The run's tree is stopping.
                 self.flush()
 
-    def _note(self, lease: StepLease, step: int) -> None:
-        if not self._leases:
+    def _listen(self) -> None:
+        """Hear of the ends of what is leased; called before a lease is noted."""
+        if not (self._leases or self._items):
             self._listening.enter_context(self._ctx.notifications.on(self._heard, "steps", "look"))
+
+    def _note(self, lease: StepLease, step: int) -> None:
+        self._listen()
         key = (lease.asset, lease.partition_key)
         self._leases[key] = lease
         self._steps[key] = step
@@ -208,6 +273,9 @@ class StepLeases:
 
     async def _look(self) -> None:
         """See how leased attempts ended. Who is dead is decided first: what it recorded before counts."""
+        await self._look_at_items()
+        if not self._leases:
+            return
         leases = {key: lease for key, lease in self._leases.items() if lease not in self._to_grant}
         gone = [key for key, lease in leases.items() if self._gone(key, lease)]
         run_id = self._run.record.id
@@ -226,6 +294,23 @@ class StepLeases:
             self._since.pop(step, None)
             self._forget(key)
             self._lost(AttemptLost(step, attempt, key in begun))
+
+    async def _look_at_items(self) -> None:
+        """See which leases of items are over: those that their nodes have deleted, and those of dead nodes."""
+        granted = {key: held for key, held in self._items.items() if held.lease not in self._to_grant}
+        if not granted:
+            return
+        left = {
+            (lease.asset, lease.partition_key)
+            for lease in await self._cluster.outstanding(self._run.record.id)
+        }
+        for key, (lease, items, over) in granted.items():
+            lost = key in left
+            if lost and not self._gone(key, lease):
+                continue
+            del self._items[key]
+            self._forget_lease(key, lease)
+            over(items, lease.node, lost)
 
     async def _ask(self) -> None:
         """Learn of ends that nobody can record. The run would wait for them as long as their nodes live."""
@@ -252,7 +337,7 @@ class StepLeases:
             if (since := self._since.pop(step, None)) is not None:
                 self._times.took_elsewhere(end.asset, self._ctx.clock.monotonic() - since)
             if isinstance(end, StepRetried) and end.failure.kind == "lost":
-                self._refused[self._leases[key].node] = self._ctx.clock.monotonic()
+                self.shun(self._leases[key].node)
             self._forget(key)
         self._ctx.learn(news)
         self._ended(news, steps)
@@ -260,8 +345,11 @@ class StepLeases:
     def _forget(self, key: StepKey) -> None:
         lease = self._leases.pop(key)
         del self._steps[key]
+        self._forget_lease(key, lease)
+
+    def _forget_lease(self, key: StepKey, lease: StepLease) -> None:
         self._stop_by.pop(key, None)
         self._busy[lease.node] -= 1
         self._to_delete.append(key)
-        if not self._leases:
+        if not (self._leases or self._items):
             self._listening.close()

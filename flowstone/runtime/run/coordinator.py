@@ -122,7 +122,6 @@ class RunCoordinator(Driver):
         self._parking = Parking(ctx, run, self._state)
         self._remote_steps: RemoteSteps | None = None
         self._kept: dict[int, StepLease] = {}
-        self._attempt = attempt_maker(ctx, run.plan, steps)
         self._start_record = StartRecord(ctx, run)
         self._me: Me | EarlyMe
         self._early: EarlyMe | None = None  # If it has been begun before it is started.
@@ -271,6 +270,7 @@ class RunCoordinator(Driver):
             self._kept = await replay(self._ctx, run, self._state)
         self._epoch = run.record.epoch
         self._remote_steps = self._make_remote_steps()
+        self._attempt = attempt_maker(self._ctx, run.plan, self._steps, self._remote_steps)
         request = run.record.request
         await self._start_record.make(self._epoch, self._beside)
         if request.timeout is not None:
@@ -296,8 +296,8 @@ class RunCoordinator(Driver):
         self._look_for_woken()
 
     def _make_remote_steps(self) -> RemoteSteps | None:
-        """Only backfills spread: other runs are over before another node has heard of them."""
-        if self._spread is None or self._run.record.request.kind != "backfill":
+        """Only backfills and items spread: other runs are over before another node has heard of them."""
+        if self._spread is None or not self._run.spreads:
             return None
         return self._spread(
             self._run,

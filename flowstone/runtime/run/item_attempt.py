@@ -65,7 +65,10 @@ class ItemAttempt(Attempt):
     Attributes:
         unit: The item, or the batch of items.
         position: Its position.
+        began: When it was launched, where that matters: on the monotonic clock.
     """
+
+    began = 0.0
 
     def __init__(
         self,

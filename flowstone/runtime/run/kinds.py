@@ -13,17 +13,21 @@ if TYPE_CHECKING:
     from flowstone.actors import TaskSupervisor
     from flowstone.runs.plan import RunPlan
     from flowstone.runtime.context import RuntimeContext
+    from flowstone.runtime.run.remote_steps import RemoteSteps
 
 __all__ = ["attempt_maker"]
 
 
-def attempt_maker(ctx: RuntimeContext, plan: RunPlan, steps: TaskSupervisor) -> Callable[..., Attempt]:
+def attempt_maker(
+    ctx: RuntimeContext, plan: RunPlan, steps: TaskSupervisor, remote: RemoteSteps | None
+) -> Callable[..., Attempt]:
     """What makes the attempts of a run; called as `Attempt` is.
 
     Args:
         ctx: What the runtime offers.
         plan: The plan of the run.
         steps: Where attempts run.
+        remote: What lets other nodes go through items, if there may be other nodes.
     """
     usual = Attempt if ctx.memory is None else MemoryAttempt
     scatters = plan.graph.scatters
@@ -40,7 +44,7 @@ def attempt_maker(ctx: RuntimeContext, plan: RunPlan, steps: TaskSupervisor) -> 
 
             return Reader(ctx, plan, run_id, epoch, step, number, **options).reads(steps)
         if plan.graph.assets[name].each is not None:
-            return Scatter(ctx, plan, run_id, epoch, step, number, **options).drives(steps)
+            return Scatter(ctx, plan, run_id, epoch, step, number, **options).drives(steps, remote)
         # What is given to those that take the value of such an asset takes more than a look-up.
         kind = Attempt if name in scatters else usual
         return kind(ctx, plan, run_id, epoch, step, number, **options)

@@ -76,6 +76,15 @@ class LiveRun:
         """Whether it has ended, either way, or is parked: another `LiveRun` goes on with it, or another node."""
         return self.status is not None or self.error is not None or self.parked
 
+    @property
+    def spreads(self) -> bool:
+        """Whether other nodes may execute something of it: steps of a backfill, items of any run."""
+        graph = self.plan.graph
+        through_items = graph.scatters and any(
+            graph[each.asset].each is not None for each in self.plan.assets
+        )
+        return self.record.request.kind == "backfill" or bool(through_items)
+
     async def wait(self) -> None:
         """Return when it is over."""
         if not self.over:

@@ -388,7 +388,9 @@ class Reader(Attempt):
             if [each_step for steps in plan.upstream(number) for each_step in steps] != [self.step]:
                 continue
             feed = Feed(max(64, 4 * each.max_parallel))
-            ahead = ScatterAhead(self._ctx, plan, self.run_id, self.epoch, number, 1)
+            ahead = ScatterAhead(
+                self._ctx, plan, self.run_id, self.epoch, number, 1, exclusive=self.exclusive
+            )
             ahead.drives(self._steps)
             ahead.fed(feed, self._taken, self._ahead_failed)
             handle = self._steps.start(f"{ahead.name} ahead", ahead.run(), ahead.task_over)

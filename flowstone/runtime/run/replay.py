@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 from flowstone.runs import endings
 from flowstone.runs.endings import PlannedStep
+from flowstone.runs.item_range import ItemRange
 
 if TYPE_CHECKING:
     from flowstone.runs.records import StepKey
@@ -48,7 +49,7 @@ async def replay(ctx: RuntimeContext, run: LiveRun, state: RunState) -> dict[int
                 former.add((event.asset, event.partition_key))
     run.former = len(former)
     run.replayed = after
-    lends = store.cluster is not None and run.record.request.kind == "backfill"
+    lends = store.cluster is not None and run.spreads
     kept = await _keep_lent(ctx, store.cluster, run, state) if lends and store.cluster is not None else {}
     too_many = state.lost(ctx.settings.lost_attempts, kept)
     if too_many:
@@ -67,14 +68,16 @@ async def _keep_lent(
     """Go on with the steps that a former owner leased to nodes that live; end its other leases.
 
     They did not end with the owner's process, so they are no suspects. Under its epoch they could record
-    nothing more, so they are leased again under the new one.
+    nothing more, so they are leased again under the new one. Leases of items end: they are short, and what was
+    done of them is on record.
     """
     running = set(state.running)
     alive = {watched.node.id for watched in ctx.peers.all_alive()}
     kept: dict[int, StepLease] = {}
     ended: list[StepKey] = []
     for lease in await cluster.outstanding(run.record.id):
-        step = run.plan.number(lease.asset, lease.partition_key)
+        of_items = ItemRange.read(lease.partition_key) is not None
+        step = None if of_items else run.plan.number(lease.asset, lease.partition_key)
         if step in running and lease.node in alive and state.attempt_of(step) == lease.attempt:
             kept[step] = replace(lease, epoch=run.record.epoch)
         else:

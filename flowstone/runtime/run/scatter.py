@@ -9,6 +9,7 @@ Map of this file
     Life            stopping it, and what its end takes along
     The recipe      inputs, the window, the value
     The window      starting items, as many as may run
+    On other nodes  what of the window is leased to them
     Ends of items   success, retry, failure, and what is tolerated
     Recording       what became of items, many at once, and telling how far it is
 
@@ -40,16 +41,19 @@ from flowstone.runs.records import Failure, Status
 from flowstone.runs.units import END, LATER, Unit, UnitError, Units, source_problem
 from flowstone.runtime.run.attempt import Attempt
 from flowstone.runtime.run.item_attempt import ItemAttempt, Kept
+from flowstone.runtime.run.item_leases import ItemLeases
 from flowstone.runtime.run.values import ITEMS, StoredValues
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from flowstone.actors import Exit, TaskHandle, TaskSupervisor
     from flowstone.assets.context import Context
     from flowstone.assets.each import Each
     from flowstone.runs.events import StepSucceeded, StepWaiting
     from flowstone.runtime.run.item_attempt import ItemEnd
+    from flowstone.runtime.run.item_leases import EndedLease
+    from flowstone.runtime.run.remote_steps import RemoteSteps
 
 __all__ = ["Scatter"]
 
@@ -80,8 +84,8 @@ class Scatter(Attempt):
     _driving = False
     _in_memory = False
 
-    def drives(self, steps: TaskSupervisor) -> Scatter:
-        """Say where its items run. Returns itself."""
+    def drives(self, steps: TaskSupervisor, remote: RemoteSteps | None = None) -> Scatter:
+        """Say where its items run, and what lets other nodes go through some of them. Returns itself."""
         assert self.asset.each is not None
         self._steps = steps
         self._each: Each = self.asset.each
@@ -90,9 +94,17 @@ class Scatter(Attempt):
         self.resources: dict[str, Any] = {}
         self.template: dict[str, Any] = {}
         self._live: dict[int, ItemAttempt] = {}
-        self._again: deque[tuple[Unit, int]] = (
-            deque()
-        )  # Units to be attempted again, with the number of the attempt.
+        # Units to be attempted again, with the number of the attempt, and whether with nothing beside it.
+        self._again: deque[tuple[Unit, int, bool]] = deque()
+        # Of an attempt that was lost these may be what ended the process.
+        self._suspects = self._each.max_parallel if self.exclusive else 0
+        self._losses: dict[int, int] = {}  # Items that were lost with a node -> how often.
+        self._leases: ItemLeases | None = None
+        if remote is not None:
+            step = (self.asset_name, self.key)
+            self._leases = ItemLeases(
+                remote, self._ctx.clock, step, self.number, self._each.max_parallel, self._look_again
+            )
         self._retrying = 0
         self._units: Units
         self._read = False  # Whether the source is at its end.
@@ -136,6 +148,8 @@ class Scatter(Attempt):
                 del self._live[item.position]
                 if item.exclusive or item.pools or item.rate:
                     self._ctx.admission.withdraw(item)
+        if self._leases is not None:
+            self._leases.cancel()
         self._wake()
 
     # The recipe ---------------------------------------------------------------------------------------------
@@ -173,7 +187,10 @@ class Scatter(Attempt):
         try:
             self._fill()
             while not self._over():
-                await (self._record_items() if self._rows else self._woken())
+                if self._leases is not None and self._leases.ended:
+                    await self._take_over(self._leases.take_ended())
+                else:
+                    await (self._record_items() if self._rows else self._woken())
                 self._fill()
         finally:
             self._driving = False
@@ -259,7 +276,7 @@ class Scatter(Attempt):
     # The window ---------------------------------------------------------------------------------------------
 
     def _over(self) -> bool:
-        if self._live or self._rows:
+        if self._live or self._rows or self._leases:
             return False
         if self.stopping is not None or self._failure is not None:
             return True
@@ -281,10 +298,10 @@ class Scatter(Attempt):
         if self._filling:
             return
         self._filling = True
-        live, most = self._live, self._each.max_parallel
+        live, leases = self._live, self._leases
         begun = 0
         while (
-            len(live) < most
+            len(live) + (len(leases) if leases else 0) < self._each.max_parallel
             and self.stopping is None
             and self._failure is None
             and len(self._rows) < _MOST_ROWS
@@ -293,44 +310,55 @@ class Scatter(Attempt):
                 # Those that end at once would go on like this until the last one.
                 asyncio.get_running_loop().call_soon(self._wake)
                 break
-            unit, number = self._next()
+            size = (
+                0 if leases is None or self._again or self._suspects else leases.size(len(live), self._left())
+            )
+            if size is None:
+                break
+            if size and self._lease(size):
+                continue
+            unit, number, alone = self._next()
             begun += 1
             if unit is None:
                 if number:
                     continue  # It is done.
                 break
-            item = live[unit.position] = ItemAttempt(self, unit, number)
+            item = live[unit.position] = ItemAttempt(self, unit, number, exclusive=alone)
             self._ctx.admission.admit(item, self._launch)
         self._filling = False
         if self._over():
             self._wake()
 
-    def _next(self) -> tuple[Unit | None, int]:
-        """The next unit to start, and the number of its attempt; None if there is none now."""
+    def _next(self) -> tuple[Unit | None, int, bool]:
+        """The next unit to start, the number of its attempt, and whether it runs alone; None: there is none now."""
         if self._again:
             return self._again.popleft()
         if self._read or self._retrying >= _MOST_RETRYING:
-            return None, 0
+            return None, 0, False
         try:
             unit = self._units.next()
         except UnitError as error:
             self._fail(Failure("error", str(error)))
-            return None, 0
+            return None, 0, False
         if isinstance(unit, Unit):
             if unit.position < len(self._done) and self._done[unit.position]:
-                return None, 1
-            return unit, 1
+                return None, 1, False
+            alone = self._suspects > 0
+            self._suspects -= alone
+            return unit, 1, alone
         if unit is not LATER:
             assert unit is END
             self._read = True
             self._check_tolerance()
-        return None, 0
+        return None, 0, False
 
     def _launch(self, item: ItemAttempt) -> bool:
         """A slot is free. False if the item is not wanted any more."""
         if self._live.get(item.position) is not item:
             return False
         suspending = self._ctx.suspending
+        if self._leases is not None:
+            item.began = self._ctx.clock.monotonic()
         eager = self.asset_name not in suspending
         try:
             item.handle = handle = self._steps.start(
@@ -344,6 +372,62 @@ class Scatter(Attempt):
         handle.call_on_exit(item.task_over)
         return True
 
+    # On other nodes -----------------------------------------------------------------------------------------
+
+    def _left(self) -> int | None:
+        """How many units have not begun, if that is known."""
+        total = self._units.total
+        return None if total is None else total - self._units.position
+
+    def _lease(self, size: int) -> bool:
+        """Let another node go through the next ones, as many; False if there is none."""
+        assert self._leases is not None
+        units: list[Unit] = []
+        while len(units) < size:
+            unit, number, _ = self._next()
+            if unit is not None:
+                units.append(unit)
+            elif not number:
+                break
+        if units and not self._leases.lease(units, len(self._live)):
+            self._again.extend((unit, 1, False) for unit in units)
+        return bool(units)
+
+    async def _take_over(self, ended: Sequence[EndedLease]) -> None:
+        """Leases are over: what is on record is done, and the rest is attempted again."""
+        step = (self.asset_name, self.key)
+        assert self._leases is not None
+        for items, units, node, lost in ended:
+            first, last, _ = items
+            most = last - first + 1
+            rows = await self._ctx.store.items.rows(self.run_id, step, after=first - 1, limit=most)
+            found = {row.position: row for row in rows}
+            if not (lost or any(unit.position in found for unit in units)):
+                self._leases.unused(node)
+            for unit in units:
+                row = found.get(unit.position)
+                if row is not None:
+                    self._count(row)
+                elif not lost:
+                    self._again.append((unit, 1, False))
+                else:
+                    self._lost(unit)
+        self._tell()
+
+    def _lost(self, unit: Unit) -> None:
+        """A node died while it went through this and others: it is attempted with nothing beside it."""
+        losses = self._losses[unit.position] = self._losses.get(unit.position, 0) + 1
+        if losses < self._ctx.settings.lost_attempts:
+            self._again.append((unit, 1, True))
+            return
+        words = f"Too many attempts of it, {losses:,} in all, ended with the process that ran them."
+        self._note_without_value(unit, losses, Failure("lost", words))
+
+    def _look_again(self) -> None:
+        if self._driving:
+            self._fill()
+            self._wake()
+
     # Ends of items ------------------------------------------------------------------------------------------
 
     def _item_over(self, item: ItemAttempt, end: ItemEnd | None, how: Exit) -> None:
@@ -351,6 +435,8 @@ class Scatter(Attempt):
         if self._live.get(item.position) is not item:
             return
         del self._live[item.position]
+        if self._leases is not None:
+            self._leases.took(self._ctx.clock.monotonic() - item.began)
         if end is None:
             end = item.ending(how)
         if type(end) is Kept:
@@ -359,7 +445,7 @@ class Scatter(Attempt):
         elif type(end) is Failure and self.stopping is None and self._failure is None:
             delay = item.retry_delay(end)
             if delay is None:
-                self._note_without_value(item, end)
+                self._note_without_value(item.unit, item.number, end)
             else:
                 self._retrying += 1
                 self._ctx.clock.call_later(delay, partial(self._retry, item.unit, item.number + 1))
@@ -382,22 +468,29 @@ class Scatter(Attempt):
         assert table.values is not None
         table.values.put(position, value)
 
-    def _note_without_value(self, item: ItemAttempt, failure: Failure) -> None:
-        skipped = failure.kind == "skip"
-        row = ItemRow(item.position, _SKIPPED if skipped else _FAILED, item.number, item.unit.key, failure)
+    def _note_without_value(self, unit: Unit, number: int, failure: Failure) -> None:
+        code = _SKIPPED if failure.kind == "skip" else _FAILED
+        row = ItemRow(unit.position, code, number, unit.key, failure)
         if self._in_memory:
             self._table.record([row])
         else:
             self._rows.append(row)
             self._wake()
-        if skipped:
+        if code == _FAILED:
+            named = f"{unit.position:,}" if unit.key is None else f"{unit.key!r:.100}"
+            self._ctx.failures.tell_item(self.run_id, (self.asset_name, self.key), named, number, failure)
+        self._count(row)
+
+    def _count(self, row: ItemRow) -> None:
+        """An item has ended."""
+        if row.failure is None:
+            self._succeeded += 1
+        elif row.code == _SKIPPED:
             self._skipped_items += 1
-            return
-        self._failed_items += 1
-        named = f"{item.position:,}" if item.unit.key is None else f"{item.unit.key!r:.100}"
-        self._ctx.failures.tell_item(self.run_id, (self.asset_name, self.key), named, item.number, failure)
-        self._remember(item.position, item.unit.key, failure)
-        self._check_tolerance()
+        else:
+            self._failed_items += 1
+            self._remember(row.position, row.key, row.failure)
+            self._check_tolerance()
 
     def _remember(self, position: int, key: str | None, failure: Failure) -> None:
         """Keep what to say of the first items that failed."""
@@ -410,7 +503,7 @@ class Scatter(Attempt):
     def _retry(self, unit: Unit, number: int) -> None:
         self._retrying -= 1
         if self._driving:
-            self._again.append((unit, number))
+            self._again.append((unit, number, False))
             self._fill()
 
     def _check_tolerance(self) -> None:

@@ -40,7 +40,7 @@ async def test_a_step_that_is_lent_again_keeps_its_new_lease():
     """Also when there is more to look at before the old lease is deleted: the new one has taken its place."""
     cluster, tasks = Leases(), []
     run = SimpleNamespace(
-        record=SimpleNamespace(id="run-1", epoch=0, pipeline="p"),
+        record=SimpleNamespace(id="run-1", epoch=0, pipeline="p", request=SimpleNamespace(kind="backfill")),
         plan=SimpleNamespace(step=lambda _: (KEY[0], None, KEY[1])),
     )
     ctx = SimpleNamespace(
