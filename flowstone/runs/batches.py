@@ -7,6 +7,7 @@ ordered when fewer than a batch of the steps ordered before are unconfirmed.
 from __future__ import annotations
 
 from collections import deque
+from itertools import islice
 from typing import TYPE_CHECKING, Final, TypeVar
 
 from flowstone.runs.commands import CheckSteps, RecordCancelled, RecordSkipped
@@ -33,7 +34,7 @@ class Batches:
     __slots__ = ("_checking", "_recording", "to_cancel", "to_check", "to_skip")
 
     def __init__(self) -> None:
-        self.to_check: deque[int] = deque()
+        self.to_check: dict[int, None] = {}  # In order, as those below.
         self.to_skip: deque[tuple[int, int]] = deque()
         self.to_cancel: deque[int] = deque()
         self._checking: dict[int, None] = {}  # In order: iteration must not depend on hashes.
@@ -50,8 +51,8 @@ class Batches:
         return bool(self.held or self._recording)
 
     def checked(self, step: int) -> bool:
-        """The look-up of a step is answered; False if none was ordered."""
-        return self._checking.pop(step, 0) is None
+        """The look-up of a step is answered, perhaps before it was ordered; False if none is wanted."""
+        return self._checking.pop(step, 0) is None or self.to_check.pop(step, 0) is None
 
     def recorded(self, step: int) -> bool:
         """The record of a step is confirmed; False if none was ordered."""
@@ -67,7 +68,9 @@ class Batches:
     def order(self, commands: list[Command]) -> None:
         """Add what may be ordered now."""
         while self.to_check and len(self._checking) < _MOST:
-            checks = _take(self.to_check)
+            checks = tuple(islice(self.to_check, _MOST))
+            for step in checks:
+                del self.to_check[step]
             self._checking.update(dict.fromkeys(checks))
             commands.append(CheckSteps(checks))
         while self.to_skip and len(self._recording) < _MOST:

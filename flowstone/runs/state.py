@@ -189,6 +189,10 @@ class RunState:
             self._finish_step(step, SUCCEEDED)
         return self._commands()
 
+    def reused(self, event: StepReused, step: int) -> None:
+        """`apply` of the answer of a look-up, but for the orders: they come with the `StepsNeeded` that ends it."""
+        self._step_changed(event, step)
+
     def replay(self, event: Event) -> None:
         """Take in an event recorded earlier, before `begin`: remember its outcome, give no orders."""
         match event:
@@ -253,6 +257,10 @@ class RunState:
         """Whether every step that has not ended waits: for a delay, for somebody else, or for one that does."""
         idle = not (len(self._starts) or self._batches.busy)
         return idle and bool(self._retrying or self._window.aside)
+
+    def ahead(self, steps: Sequence[int], most: int) -> Sequence[int]:
+        """At most so many steps that wait for these and for one another alone, each after those it waits for."""
+        return self._window.ahead(steps, most) if most and not self._attempts.numbers else ()
 
     def status_of(self, step: int) -> Status:
         """The status of a step by number."""
@@ -430,7 +438,7 @@ class RunState:
         elif self._reuses and (plan := self.plan.of(step)).refresh != "all":
             if self._knows is None or self._knows(plan.asset):
                 self._states[step] = CHECKING
-                self._batches.to_check.append(step)
+                self._batches.to_check[step] = None
             else:  # As if it had been looked up.
                 self._starts.source(step)
         else:

@@ -377,6 +377,22 @@ class Window:
                 blocked[waiter] = left - 1
         return free
 
+    def ahead(self, steps: Sequence[int], most: int) -> list[int]:
+        """At most so many steps that wait for these and for one another alone, each after those it waits for."""
+        found: list[int] = []
+        if self.choices is not None:
+            return found
+        left: dict[int, int] = {}
+        queue = deque(steps)
+        while queue and len(found) < most:
+            for waiter in self._waiters.get(queue.popleft(), ()):
+                if waiter in self._blocked:
+                    left[waiter] = left.get(waiter, self._blocked[waiter]) - 1
+                    if not left[waiter]:
+                        found.append(waiter)
+                        queue.append(waiter)
+        return found[:most]
+
     def end(self, step: int) -> tuple[Sequence[int], Sequence[int]]:
         """A step has ended, in whatever way; if it gives no value, those it deferred are examined again.
 

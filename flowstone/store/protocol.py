@@ -170,6 +170,11 @@ class Store(Protocol):
     async def step(self, run_id: str, key: StepKey) -> Materialization | None:
         """One terminal step record of a run, or None."""
 
+    async def steps_of(self, run_id: str, keys: Iterable[StepKey]) -> Mapping[StepKey, Materialization]:
+        """The terminal step record of each of these steps of a run that has one."""
+        found = {key: await self.step(run_id, key) for key in keys}
+        return {key: record for key, record in found.items() if record is not None}
+
     async def current(self, keys: Iterable[StepKey]) -> Mapping[StepKey, Materialization]:
         """The current materialization of each key that has one."""
 

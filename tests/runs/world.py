@@ -105,6 +105,7 @@ class World:
         self.failures: Counter[int] = Counter()
         self.finish: Status | None = None
         self.cancel_asked = False
+        self.reach = 4  # Steps that are looked up ahead.
         self.take(self.state.begin())
 
     def take(self, commands: list[Any]) -> None:
@@ -127,7 +128,9 @@ class World:
                 case RetryStep(step, _):
                     self.timers.append(step)
                 case CheckSteps(steps):
-                    self.checks.append(steps)
+                    ahead = self.state.ahead(steps, self.reach)
+                    self.check_ahead(steps, ahead)
+                    self.checks.append((steps, tuple(ahead)))
                 case CancelSteps(steps):
                     assert set(steps) == set(self.running)
                     self.stopping |= set(steps)
@@ -220,15 +223,35 @@ class World:
                 self.take(self.state.apply(RetryDue(what)))
             case "check":
                 self.checks.remove(what)
-                keep = [step for step in what if step not in self.ended]
-                reuse = [step for step in keep if draw(st.booleans())]
-                for step in reuse:
-                    if self.state.status_of(step) is not Status.CANCELLED:
-                        self.event(reused(self.plan, step))
-                self.take(self.state.apply(StepsNeeded(tuple(s for s in what if s not in reuse))))
+                self.answer(*what, draw)
             case _:
                 self.to_record.remove(what)
                 self.event(what)
+
+    def check_ahead(self, steps: Any, ahead: Any) -> None:
+        """Each waits for nothing but steps that come before it."""
+        before = {*steps, *self.ended}
+        for step in ahead:
+            assert step not in before
+            assert before.issuperset(self.plan.upstream_steps(step)), "looked up before its inputs"
+            before.add(step)
+
+    def answer(self, steps: Any, ahead: Any, draw: Any) -> None:
+        """A look-up is answered: some are reused, and of what was looked up ahead, those whose inputs are."""
+        needed = []
+        for step in (*steps, *ahead):
+            if step in self.ended or self.state.status_of(step) is Status.CANCELLED:
+                continue
+            if step in ahead and not all(up in self.ended for up in self.plan.upstream_steps(step)):
+                continue
+            if self.plan.of(step).refresh != "all" and draw(st.booleans()):
+                event = reused(self.plan, step)
+                self.log.append(event)
+                self.ended[step] = Status.REUSED
+                self.state.reused(event, step)
+            else:
+                needed.append(step)
+        self.take(self.state.apply(StepsNeeded(tuple(needed))))
 
     def leave(self, step: int) -> int:
         """The step's attempt runs no more; returns its number."""

@@ -9,7 +9,7 @@ from flowstone.assets.partition_labels import step_label
 from flowstone.frozen import frozen
 from flowstone.runs.run_config import changed_config
 from flowstone.runtime.run.inputs import needs_of, unreachable
-from flowstone.runtime.run.reuse import reason_to_run
+from flowstone.runtime.run.reuse import CurrentValues
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -173,13 +173,14 @@ async def _of_other_config(
 async def _stale(ctx: RuntimeContext, plan: RunPlan) -> Plan:
     """Staleness travels downstream, so every step is looked at, in order."""
     reasons: dict[StepKey, str] = {}
-    for number in range(plan.total):
-        asset, _, partition_key = plan.step(number)
-        key = (asset, partition_key)
-        current = (await ctx.store.current([key])).get(key)
-        reason = await reason_to_run(ctx, plan, number, current, reasons)
-        if reason is not None:
-            reasons[key] = reason
+    for first in range(0, plan.total, _LOOKED_UP):
+        steps = range(first, min(plan.total, first + _LOOKED_UP))
+        values = await CurrentValues.of(ctx, plan, steps)
+        for number in steps:
+            reason = values.reason_to_run(number, reasons)
+            if reason is not None:
+                asset, _, partition_key = plan.step(number)
+                reasons[asset, partition_key] = reason
 
     def decide(_number: int, key: StepKey) -> tuple[_Action, str]:
         reason = reasons.get(key)

@@ -65,7 +65,7 @@ from flowstone.runtime.run.messages import (
 )
 from flowstone.runtime.run.parking import Parking
 from flowstone.runtime.run.replay import replay, seconds_spent
-from flowstone.runtime.run.reuse import find_reusable, known_to_be_needed
+from flowstone.runtime.run.reuse import Reuses, known_to_be_needed
 from flowstone.runtime.run.start_record import StartRecord
 from flowstone.store.protocol import StaleWrite
 
@@ -123,6 +123,7 @@ class RunCoordinator(Driver):
         self._remote_steps: RemoteSteps | None = None
         self._kept: dict[int, StepLease] = {}
         self._start_record = StartRecord(ctx, run)
+        self._reuses = Reuses(ctx, run)
         self._me: Me | EarlyMe
         self._early: EarlyMe | None = None  # If it has been begun before it is started.
 
@@ -150,7 +151,7 @@ class RunCoordinator(Driver):
             case Checked(reused, needed):
                 self._start_record.looked(self._beside)
                 for step, event in reused:
-                    self._obey(self._state.apply(event, step))
+                    self._state.reused(event, step)
                 self._obey(self._state.apply(StepsNeeded(needed)))
             case Recorded(events, steps):
                 for recorded, step in zip(events, steps, strict=True):
@@ -345,7 +346,10 @@ class RunCoordinator(Driver):
             steps = tuple(set(steps).difference(needed))
         if steps:
             self._start_record.looking()
-            self._beside("look up current values", self._check(tuple(sorted(steps))), self._me.ref.cast)
+            steps = sorted(steps)
+            ahead = self._state.ahead(steps, self._reuses.reach)
+            look_up = self._reuses.find(self._epoch, steps, ahead)
+            self._beside("look up current values", look_up, self._me.ref.cast)
 
     def _skipped(self, step: int, cause: int) -> StepSkipped:
         asset, _, key = self._run.plan.step(cause)
@@ -450,9 +454,6 @@ class RunCoordinator(Driver):
     def _found(self, step: int, event: Event) -> None:
         self._ctx.learn([event])
         self._recorded([event], [step])
-
-    async def _check(self, steps: tuple[int, ...]) -> Checked:
-        return Checked(*await find_reusable(self._ctx, self._run, self._epoch, steps))
 
     # Beside the attempts ------------------------------------------------------------------------------------
 

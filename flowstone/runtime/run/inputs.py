@@ -229,11 +229,11 @@ async def _of_this_run(
 
     One that was skipped may have no record by now: any other end is recorded before this step starts.
     """
+    planned = [key for key in keys if plan.number(*key) is not None]
+    steps = await ctx.store.steps_of(run_id, planned) if planned else {}
     own: dict[StepKey, Materialization | None] = {}
-    for key in keys:
-        if plan.number(*key) is None:
-            continue
-        step = await ctx.store.step(run_id, key)
+    for key in planned:
+        step = steps.get(key)
         if step is not None and (step.status is Status.SUCCEEDED or (key not in found and step.location)):
             own[key] = step
         elif step is None or step.status is not Status.REUSED:

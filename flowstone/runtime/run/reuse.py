@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from flowstone.assets.partition_labels import step_label
 from flowstone.runs import endings
 from flowstone.runs.freshness import stale_reason
 from flowstone.runs.run_config import changed_config
 from flowstone.runtime.run.inputs import needs_of
+from flowstone.runtime.run.messages import Checked
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -19,27 +20,55 @@ if TYPE_CHECKING:
     from flowstone.runtime.context import RuntimeContext
     from flowstone.runtime.run.live_run import LiveRun
 
-__all__ = ["find_reusable", "known_to_be_needed", "reason_to_run"]
+__all__ = ["CurrentValues", "Reuses", "known_to_be_needed"]
+
+_MOST: Final = 500  # Steps that are looked up ahead of those that were asked for.
 
 
-async def find_reusable(
-    ctx: RuntimeContext, run: LiveRun, epoch: int, steps: Sequence[int]
-) -> tuple[list[tuple[int, StepReused]], tuple[int, ...]]:
-    """Look up, record and publish the reuses among steps whose upstream is done; return the others beside them."""
-    keys = {step: _key(run.plan, step) for step in steps}
-    current = await ctx.store.current(list(keys.values()))
-    reused: list[tuple[int, StepReused]] = []
-    needed: list[int] = []
-    now = ctx.clock.now()
-    for step, key in keys.items():
-        found = current.get(key)
-        if found is None or await reason_to_run(ctx, run.plan, step, found) is not None:
-            needed.append(step)
-        else:
-            reused.append((step, endings.reused(found, run.record.id, now)))
-    if reused:
-        await ctx.record_many([event for _, event in reused], epoch)
-    return reused, tuple(needed)
+class Reuses:
+    """Looks up which steps of a run need not run.
+
+    A chain of steps that each wait for the one before, such as the days of an asset that takes its own past, would
+    be asked for one after another. So as long as all that is looked up is reused, what waits for that alone is
+    looked up with it, twice as many steps each time: a chain that has to be computed costs nothing more.
+
+    Args:
+        ctx: What the runtime offers.
+        run: The run.
+    """
+
+    def __init__(self, ctx: RuntimeContext, run: LiveRun) -> None:
+        self._ctx = ctx
+        self._run = run
+        self.reach = 0
+        """How many steps may be looked up ahead of those that are asked for."""
+
+    async def find(self, epoch: int, steps: Sequence[int], ahead: Sequence[int]) -> Checked:
+        """Look up, record and publish the reuses among steps whose upstream is done; return the others beside them.
+
+        Args:
+            epoch: Under which they are recorded.
+            steps: The steps.
+            ahead: Steps that wait for these and for one another alone, each after those that it waits for.
+        """
+        plan, ctx = self._run.plan, self._ctx
+        values = await CurrentValues.of(ctx, plan, (*steps, *ahead))
+        reused: list[tuple[int, StepReused]] = []
+        needed: list[int] = []
+        undone: set[int] = set()
+        now = ctx.clock.now()
+        for place, step in enumerate((*steps, *ahead)):
+            if place >= len(steps) and any(not undone.isdisjoint(each) for each in plan.upstream(step)):
+                undone.add(step)  # Nothing is known of it before those are computed.
+            elif (found := values.current(step)) is None or values.reason_to_run(step) is not None:
+                undone.add(step)
+                needed.append(step)
+            else:
+                reused.append((step, endings.reused(found, self._run.record.id, now)))
+        if reused:
+            await ctx.record_many([event for _, event in reused], epoch)
+        self.reach = 0 if undone or ctx.memory is not None else min(_MOST, 2 * self.reach + 1)
+        return Checked(reused, tuple(needed))
 
 
 def known_to_be_needed(ctx: RuntimeContext, plan: RunPlan, steps: Sequence[int]) -> list[int]:
@@ -54,42 +83,66 @@ def known_to_be_needed(ctx: RuntimeContext, plan: RunPlan, steps: Sequence[int])
     ]
 
 
-async def reason_to_run(
-    ctx: RuntimeContext,
-    plan: RunPlan,
-    step: int,
-    current: Materialization | None,
-    pending: Mapping[StepKey, str] | None = None,
-) -> str | None:
-    """Why a step must run although it has a current value, or None if the value may be reused.
+class CurrentValues:
+    """What is current of some steps and of what they are computed from, asked for at once."""
 
-    Args:
-        ctx: What the runtime offers.
-        plan: The plan the step belongs to.
-        step: The step's number.
-        current: Its current materialization, if it has one.
-        pending: Upstream steps that will run before it, by key; only a preview has any.
-    """
-    asset_plan = plan.of(step)
-    if current is None:
-        return "it has no current value"
-    config = plan.configs.get(asset_plan.asset) if plan.configs else None
-    recorded = None if config is None else config.record
-    if asset_plan.refresh == "missing":
-        # Of a config that the run was given, there is a value only if it was computed with that one.
-        given = asset_plan.asset in plan.request.config
-        return changed_config(current.config, recorded) if given else None
-    if asset_plan.refresh == "all":
-        return "everything is computed again"
-    asset = plan.graph.assets[asset_plan.asset]
-    needs = needs_of(plan.graph, plan.view, asset, current.partition, current.partition_key)
-    keys = [key for need in needs for key in need.keys]
-    if pending:
-        for key in keys:
-            if key in pending:
-                return f"upstream {step_label(*key)} will be computed again"
-    upstream = await ctx.store.current(keys) if keys else {}
-    return stale_reason(current, asset.version, {key: upstream.get(key) for key in keys}, recorded)
+    def __init__(self, plan: RunPlan) -> None:
+        self._plan = plan
+        self._found: dict[StepKey, Materialization] = {}
+        self._upstream: dict[int, list[StepKey]] = {}
+
+    @classmethod
+    async def of(cls, ctx: RuntimeContext, plan: RunPlan, steps: Sequence[int]) -> CurrentValues:
+        """Look them up: in two questions at most."""
+        values = cls(plan)
+        keys = {step: _key(plan, step) for step in steps}
+        found = values._found
+        found.update(await ctx.store.current(list(keys.values())))
+        for step, key in keys.items():
+            if key in found and plan.of(step).refresh == "stale":
+                values._upstream[step] = values._needed_by(step, found[key])
+        asked = set(keys.values())
+        others = {key for needed in values._upstream.values() for key in needed if key not in asked}
+        if others:
+            found.update(await ctx.store.current(list(others)))
+        return values
+
+    def _needed_by(self, step: int, current: Materialization) -> list[StepKey]:
+        plan = self._plan
+        asset = plan.graph.assets[plan.of(step).asset]
+        needs = needs_of(plan.graph, plan.view, asset, current.partition, current.partition_key)
+        return [key for need in needs for key in need.keys]
+
+    def current(self, step: int) -> Materialization | None:
+        """The current materialization of one of the steps."""
+        return self._found.get(_key(self._plan, step))
+
+    def reason_to_run(self, step: int, pending: Mapping[StepKey, str] | None = None) -> str | None:
+        """Why a step must run although it has a current value, or None if the value may be reused.
+
+        Args:
+            step: The step's number.
+            pending: Upstream steps that will run before it, by key; only a preview has any.
+        """
+        plan = self._plan
+        asset_plan, current = plan.of(step), self.current(step)
+        if current is None:
+            return "it has no current value"
+        config = plan.configs.get(asset_plan.asset) if plan.configs else None
+        recorded = None if config is None else config.record
+        if asset_plan.refresh == "missing":
+            # Of a config that the run was given, there is a value only if it was computed with that one.
+            given = asset_plan.asset in plan.request.config
+            return changed_config(current.config, recorded) if given else None
+        if asset_plan.refresh == "all":
+            return "everything is computed again"
+        keys = self._upstream[step]
+        if pending:
+            for key in keys:
+                if key in pending:
+                    return f"upstream {step_label(*key)} will be computed again"
+        upstream = {key: self._found.get(key) for key in keys}
+        return stale_reason(current, plan.graph.assets[asset_plan.asset].version, upstream, recorded)
 
 
 def _key(plan: RunPlan, step: int) -> StepKey:

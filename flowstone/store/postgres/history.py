@@ -127,6 +127,10 @@ class History:
     async def step(self, run_id: str, key: StepKey) -> Materialization | None:
         return (await self._step([(run_id, key)])).get((run_id, key))
 
+    async def steps_of(self, run_id: str, keys: Iterable[StepKey]) -> dict[StepKey, Materialization]:
+        found = await self._step([(run_id, key) for key in keys])
+        return {key: record for (_, key), record in found.items()}
+
     async def _steps_of(
         self, keys: Sequence[tuple[str, StepKey]]
     ) -> Mapping[tuple[str, StepKey], Materialization]:

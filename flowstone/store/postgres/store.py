@@ -297,6 +297,9 @@ class PostgresStore(Store):
     async def step(self, run_id: str, key: StepKey) -> Materialization | None:
         return await self._history.step(run_id, key)
 
+    async def steps_of(self, run_id: str, keys: Iterable[StepKey]) -> Mapping[StepKey, Materialization]:
+        return await self._history.steps_of(run_id, keys)
+
     async def current(self, keys: Iterable[StepKey]) -> Mapping[StepKey, Materialization]:
         return await self._history.current(keys)
 
