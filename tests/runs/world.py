@@ -46,6 +46,9 @@ def make(plan: HandPlan, max_parallel: int = 4, window: int = 100) -> RunState:
     return RunState(plan, max_parallel=max_parallel, window=window)  # type: ignore[arg-type]  # structural twin
 
 
+AHEAD = 4
+"""Steps that are looked up ahead of those that are asked for."""
+
 LINKS: dict[str, Any] = {
     "same": same,
     "all": lambda _key: list(range(6)),
@@ -105,7 +108,6 @@ class World:
         self.failures: Counter[int] = Counter()
         self.finish: Status | None = None
         self.cancel_asked = False
-        self.reach = 4  # Steps that are looked up ahead.
         self.take(self.state.begin())
 
     def take(self, commands: list[Any]) -> None:
@@ -128,7 +130,7 @@ class World:
                 case RetryStep(step, _):
                     self.timers.append(step)
                 case CheckSteps(steps):
-                    ahead = self.state.ahead(steps, self.reach)
+                    ahead = self.state.ahead(steps, AHEAD)
                     self.check_ahead(steps, ahead)
                     self.checks.append((steps, tuple(ahead)))
                 case CancelSteps(steps):

@@ -11,8 +11,8 @@ import pytest
 from flowstone import Pipeline, Retry, RunCancelled, RunFailed, RuntimeStopping, StoreUnavailable
 from flowstone.runs.events import StepStarted
 from flowstone.runtime.cluster import adoption
-from flowstone.runtime.run import coordinator
 from flowstone.runtime.run.coordinator import RunCoordinator
+from flowstone.runtime.run.reuse import Reuses
 from tests.runtime.cluster.scene import LEASE
 from tests.runtime.doubles import Gate
 
@@ -439,11 +439,11 @@ async def test_a_run_whose_look_ups_end_its_nodes_is_closed(town, monkeypatch):
     """Adopted three times with no record since, it fails and says why; its first node had begun it as any other."""
     looking = []
 
-    async def deadly(ctx, *_):
-        looking.append(ctx.node)
+    async def deadly(reuses, *_):
+        looking.append(reuses._ctx.node)
         await asyncio.Event().wait()
 
-    monkeypatch.setattr(coordinator, "find_reusable", deadly)
+    monkeypatch.setattr(Reuses, "find", deadly)
     command = await town.node("command", worker=False)
     run = await command.submit_backfill("raw")
     for name in "abcd":
@@ -464,14 +464,14 @@ async def test_a_run_whose_look_ups_end_its_nodes_is_closed(town, monkeypatch):
 
 async def test_a_run_that_waits_for_a_slot_after_its_look_ups_is_not_blamed(town, monkeypatch):
     """Whatever became of the nodes on which it waited, five in a row; the first died while it looked."""
-    look = coordinator.find_reusable
+    look = Reuses.find
 
-    async def deadly_at_first(ctx, *arguments):
-        if ctx.node == town.stores["a"].node:
+    async def deadly_at_first(reuses, *arguments):
+        if reuses._ctx.node == town.stores["a"].node:
             await asyncio.Event().wait()
-        return await look(ctx, *arguments)
+        return await look(reuses, *arguments)
 
-    monkeypatch.setattr(coordinator, "find_reusable", deadly_at_first)
+    monkeypatch.setattr(Reuses, "find", deadly_at_first)
     nodes = "abcdefg"
     for name in nodes:
         town.gates[name, "one", None] = Gate()

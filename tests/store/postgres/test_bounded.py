@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import sys
 from datetime import timedelta
 
 import asyncpg
@@ -274,3 +275,34 @@ async def test_the_end_of_a_lease_is_found_by_a_later_attempt(store):
     assert list(await store.cluster.begun("run-1", {("a", None): 1})) == [("a", None)]
     await store.write(start("a", attempt=2))
     assert list(await store.cluster.begun("run-1", {("a", None): 2})) == [("a", None)]
+
+
+IMPORTED = """
+import asyncio, sys
+from flowstone.store.postgres import PostgresStore
+from flowstone.store.postgres.database import Database
+from tests.store.facts import run
+
+begin = Database.transaction
+seen = []
+
+def noted(database):
+    seen.append("pgqueuer.queries" in sys.modules)
+    return begin(database)
+
+async def main():
+    store = PostgresStore(sys.argv[1])
+    await store.open()
+    Database.transaction = noted
+    await store.cluster.submit(run())
+    await store.close()
+    assert seen and all(seen), seen
+
+asyncio.run(main())
+"""
+
+
+async def test_nothing_is_imported_in_the_middle_of_a_transaction(store, database):
+    """On a slow machine that takes seconds, in which locks are held, and the server ends what idles."""
+    program = await asyncio.create_subprocess_exec(sys.executable, "-c", IMPORTED, database)
+    assert await program.wait() == 0
