@@ -341,14 +341,10 @@ class RunCoordinator(Driver):
     def _look_up(self, steps: Sequence[int]) -> None:
         """Look which steps need not run; of some that is known at once."""
         needed = known_to_be_needed(self._ctx, self._run.plan, steps)
-        if needed:
-            self._needed += needed
-            steps = tuple(set(steps).difference(needed))
-        if steps:
+        self._needed += needed
+        if left := sorted(set(steps).difference(needed)):
             self._start_record.looking()
-            steps = sorted(steps)
-            ahead = self._state.ahead(steps, self._reuses.reach)
-            look_up = self._reuses.find(self._epoch, steps, ahead)
+            look_up = self._reuses.look_up(self._state, self._epoch, left)
             self._beside("look up current values", look_up, self._me.ref.cast)
 
     def _skipped(self, step: int, cause: int) -> StepSkipped:

@@ -12,11 +12,12 @@ from flowstone.runtime.run.inputs import needs_of
 from flowstone.runtime.run.messages import Checked
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Coroutine, Mapping, Sequence
 
     from flowstone.runs.events import StepReused
     from flowstone.runs.plan import RunPlan
     from flowstone.runs.records import Materialization, StepKey
+    from flowstone.runs.state import RunState
     from flowstone.runtime.context import RuntimeContext
     from flowstone.runtime.run.live_run import LiveRun
 
@@ -40,8 +41,11 @@ class Reuses:
     def __init__(self, ctx: RuntimeContext, run: LiveRun) -> None:
         self._ctx = ctx
         self._run = run
-        self.reach = 0
-        """How many steps may be looked up ahead of those that are asked for."""
+        self._reach = 0  # How many steps are looked up ahead.
+
+    def look_up(self, state: RunState, epoch: int, steps: Sequence[int]) -> Coroutine[None, None, Checked]:
+        """`find` for these steps, and for as many ahead of them as may be reused as well."""
+        return self.find(epoch, steps, state.ahead(steps, self._reach))
 
     async def find(self, epoch: int, steps: Sequence[int], ahead: Sequence[int]) -> Checked:
         """Look up, record and publish the reuses among steps whose upstream is done; return the others beside them.
@@ -67,7 +71,7 @@ class Reuses:
                 reused.append((step, endings.reused(found, self._run.record.id, now)))
         if reused:
             await ctx.record_many([event for _, event in reused], epoch)
-        self.reach = 0 if undone or ctx.memory is not None else min(_MOST, 2 * self.reach + 1)
+        self._reach = 0 if undone or ctx.memory is not None else min(_MOST, 2 * self._reach + 1)
         return Checked(reused, tuple(needed))
 
 
