@@ -12,8 +12,9 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
-# How long an example takes says how busy the machine is.
+# How long an example takes says how busy the machine is. `--hypothesis-profile many` is for when there is time.
 settings.register_profile("flowstone", deadline=None)
+settings.register_profile("many", deadline=None, max_examples=500)
 settings.load_profile("flowstone")
 
 pytest_plugins = ["tests.postgres"]  # `database` and the server behind it, one for the session.

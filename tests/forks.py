@@ -10,6 +10,7 @@ import signal
 import sys
 from collections.abc import Callable
 from contextlib import suppress
+from functools import partial
 from multiprocessing import get_context
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -19,7 +20,9 @@ from unittest.mock import patch
 __all__ = ["Fork"]
 
 FORKS = get_context("forkserver")
-FORKS.set_forkserver_preload(["tests.forks", "tests.cluster.worker", "tests.cluster.racer"])
+FORKS.set_forkserver_preload(
+    ["tests.forks", "tests.cluster.worker", "tests.cluster.racer", "tests.store.deaths"]
+)
 ROOT = Path(__file__).parents[1]
 
 
@@ -29,14 +32,15 @@ class Fork:
     Args:
         function: What it calls, to be found by its name in a module; what that prints is read from `stdout`.
         arguments: What it is called with, pickled.
+        options: As above, by name.
     """
 
-    def __init__(self, function: Callable[..., object], *arguments: object) -> None:
+    def __init__(self, function: Callable[..., object], *arguments: object, **options: object) -> None:
         (calls, ours), (replies, theirs) = FORKS.Pipe(duplex=False), FORKS.Pipe(duplex=False)
         self.stdin: IO[bytes] = os.fdopen(os.dup(ours.fileno()), "wb", buffering=0)
         self.stdout: IO[bytes] = os.fdopen(os.dup(replies.fileno()), "rb")
         self._process = FORKS.Process(
-            target=_call, args=(dict(os.environ), calls, theirs, function, arguments)
+            target=_call, args=(dict(os.environ), calls, theirs, partial(function, *arguments, **options))
         )
         # The server, which starts with the first one, imports from where this process does.
         with patch.dict(os.environ, PYTHONPATH=os.pathsep.join([str(ROOT), *filter(None, sys.path)])):
@@ -78,8 +82,7 @@ def _call(
     environment: dict[str, str],
     calls: Connection,
     replies: Connection,
-    function: Callable[..., object],
-    arguments: tuple[object, ...],
+    function: Callable[[], object],
 ) -> None:
     os.environ.clear()
     os.environ.update(environment)
@@ -88,4 +91,4 @@ def _call(
     calls.close()
     replies.close()
     with os.fdopen(0, closefd=False) as sys.stdin:
-        function(*arguments)
+        function()

@@ -155,7 +155,7 @@ OPTIONS = st.fixed_dictionaries(
 )
 
 
-@settings(deadline=None, max_examples=150, suppress_health_check=[HealthCheck.too_slow])
+@settings(suppress_health_check=[HealthCheck.too_slow])
 @given(options=OPTIONS, specs=SPECS, steps=STEPS)
 def test_whatever_happens_the_tree_stays_whole_and_ends(options, specs, steps):
     """No two incarnations at a time, none without an end, no task left, no caller left waiting."""

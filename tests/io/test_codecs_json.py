@@ -100,7 +100,6 @@ trees = st.recursive(
 )
 
 
-@settings(max_examples=300, deadline=None)
 @given(trees)
 def test_every_tree_comes_back_exactly(value):
     """Any nesting of built-in types comes back equal and with the same types, or is never written."""
@@ -435,7 +434,6 @@ anything = st.recursive(
 )
 
 
-@settings(max_examples=300, deadline=None)
 @given(anything)
 def test_any_json_is_decoded_or_refused(tree):
     """Arbitrary JSON full of tags gives a value or an ordinary exception, never anything worse."""

@@ -183,7 +183,7 @@ def frames(draw):
 
 
 @pytest.mark.filterwarnings("ignore")  # pandas warns of many a conversion that the strategy tries.
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(suppress_health_check=[HealthCheck.too_slow])
 @given(frames())
 def test_any_frame_comes_back_as_it_was_or_is_refused(table):
     """Whatever is in its cells and labels: judged by what there is to see, not by the check that is tested."""
@@ -303,7 +303,6 @@ def some(kind, draw):
     return draw(st.sampled_from(values))
 
 
-@settings(max_examples=150, deadline=None)
 @given(st.data())
 def test_any_arrow_column_comes_back_as_it_was_or_is_refused(data):
     """Any nesting of types, with nulls and NaNs everywhere."""
@@ -325,7 +324,7 @@ def test_any_arrow_column_comes_back_as_it_was_or_is_refused(data):
 # polars -----------------------------------------------------------------------------------------------------
 
 
-@settings(max_examples=100, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(suppress_health_check=list(HealthCheck))
 @given(st.data())
 def test_any_polars_frame_comes_back_as_it_was_or_is_refused(data):
     """Polars' own strategy makes frames of any type, nested ones too."""

@@ -7,7 +7,7 @@ from itertools import combinations
 from pathlib import PurePosixPath, PureWindowsPath
 
 import pytest
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from flowstone.io.file_names import MAX_NAME_BYTES, escape, is_safe_name
@@ -41,7 +41,6 @@ def unescaped(name):
     return data.decode("utf-8", "surrogatepass")
 
 
-@settings(max_examples=300)
 @given(keys)
 @example("x" * 200)
 @example("x" * 201)
@@ -52,14 +51,12 @@ def test_a_name_tells_its_key(key):
         assert unescaped(name) == key
 
 
-@settings(max_examples=300)
 @given(keys, keys)
 def test_different_keys_have_different_names_on_every_file_system(one, other):
     """Names of different keys differ even after case folding, normalisation and Windows' trimming."""
     assert (folded(escape(one)) == folded(escape(other))) == (one == other)
 
 
-@settings(max_examples=300)
 @given(keys)
 def test_a_name_stays_where_it_is_put(key):
     """A name is one entry of its folder on POSIX and Windows: short, plain, not hidden, not reserved."""

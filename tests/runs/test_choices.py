@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from flowstone.runs.choices import ROUTE
@@ -115,7 +115,6 @@ def end_of(plan: HandPlan, step: int, attempt: int, end: Any) -> Any:
     return replace(event, materialization=replace(event.materialization, metadata=metadata))
 
 
-@settings(max_examples=300, deadline=None)
 @given(st.one_of(graphs(1), graphs(3)), st.integers(1, 4), st.sampled_from([2, 100]), st.data())
 def test_it_is_as_the_model_says_in_any_order_and_after_a_restart(scene, max_parallel, window, data):
     plan, ends = scene

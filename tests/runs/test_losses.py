@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from flowstone.runs.commands import (
@@ -186,7 +186,6 @@ def test_the_past_of_a_step_is_forgotten_with_its_end():
     assert [(state.losses(step), state.failures(step)) for step in (0, 1)] == [(0, 0), (0, 0)]
 
 
-@settings(max_examples=200, deadline=None)
 @given(st.data(), st.integers(1, 12), st.integers(1, 5))
 def test_no_suspect_ever_runs_beside_another_step(data, size, max_parallel):
     """Whatever was in flight and in whatever order steps end, suspects run alone and everything runs."""

@@ -6,7 +6,7 @@ import tracemalloc
 from datetime import date
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from flowstone import (
@@ -59,7 +59,6 @@ def check(plan: RunPlan, view: PartitionView, scene: Scene) -> None:
         assert set(names(plan, upstream)) == upstream_by_hand(view, asset, value)
 
 
-@settings(max_examples=400, deadline=None)
 @given(scenes())
 def test_a_plan_is_what_the_view_says_key_by_key(scene):
     """For any graph, sets, mappings and selection."""
@@ -67,7 +66,6 @@ def test_a_plan_is_what_the_view_says_key_by_key(scene):
     check(plan_run(view.graph, view, request(scene.target, scene.keys)), view, scene)
 
 
-@settings(max_examples=200, deadline=None)
 @given(st.data(), scenes())
 def test_a_range_is_planned_like_its_keys(data, scene):
     """A request by first and last key means all keys between them."""
@@ -100,7 +98,6 @@ def test_a_range_of_several_dimensions_is_a_box():
     check(plan, view, Scene(view, "sales", box))
 
 
-@settings(max_examples=100, deadline=None)
 @given(scenes())
 def test_without_upstream_a_plan_is_the_selection(scene):
     """In the order of the selection, and nothing depends on anything."""
@@ -110,7 +107,6 @@ def test_without_upstream_a_plan_is_the_selection(scene):
     assert not any(plan.upstream(number) for number in range(plan.total))
 
 
-@settings(max_examples=100, deadline=None)
 @given(scenes(), st.sampled_from(["all", "missing", "stale"]))
 def test_a_request_that_was_stored_is_planned_alike(scene, refresh):
     """Written down, read back and planned elsewhere, it gives the same steps with the same numbers."""
@@ -125,7 +121,6 @@ def test_a_request_that_was_stored_is_planned_alike(scene, refresh):
     assert [p.refresh for p in again.assets] == [refresh] * len(again.assets)
 
 
-@settings(max_examples=100, deadline=None)
 @given(scenes())
 def test_each_asset_knows_who_depends_on_it(scene):
     """The places of the downstream assets follow from the edges."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from typing import Any
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from flowstone.runs.commands import (
@@ -236,9 +236,9 @@ def test_downstream_goes_first_so_that_results_flow() -> None:
     assert order == [0, 3, 1, 4, 2, 5]
 
 
-def test_a_million_steps_hold_a_window() -> None:
+def test_many_steps_hold_a_window() -> None:
     """At no time does the state hold more than the window, however long the run is."""
-    size = 300_000
+    size = 20_000
     plan = HandPlan({"a": size, "b": size}, {"b": {"a": same}})
     state = make(plan, max_parallel=8, window=1_000)
     most = 0
@@ -297,7 +297,6 @@ def drive(plan: HandPlan, state: RunState, choose: Any) -> list[int]:
 # Any legal order --------------------------------------------------------------------------------------------
 
 
-@settings(max_examples=400, deadline=None)
 @given(st.data(), plans(), st.integers(1, 4), st.sampled_from([1, 3, 100]), st.booleans())
 def test_any_order_of_events_ends_every_step_once(
     data: st.DataObject, plan: HandPlan, max_parallel: int, window: int, patience: bool
@@ -328,7 +327,6 @@ def test_any_order_of_events_ends_every_step_once(
     assert world.state.held == 0
 
 
-@settings(max_examples=300, deadline=None)
 @given(st.data(), plans(), st.integers(1, 4), st.integers(0, 25), st.integers(0, 50))
 def test_replay_equals_live_and_goes_on_to_the_same_kind_of_end(
     data: st.DataObject, plan: HandPlan, max_parallel: int, stop_at: int, cancel_at: int

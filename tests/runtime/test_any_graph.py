@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import inspect
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from flowstone import Context, Pipeline, Runtime
@@ -105,7 +105,6 @@ def outcome(result):
     }
 
 
-@settings(max_examples=150, deadline=None)
 @given(st.data(), scenes(most=5), st.integers(1, 5))
 def test_a_run_over_any_graph(data, scene, max_parallel):
     """Each step runs once, after its inputs, which are just those the mapping says; failures skip what follows."""

@@ -11,7 +11,7 @@ from random import Random
 from types import MappingProxyType
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from flowstone import Context, MemoryIO, Output, Pipeline, Retry, Runtime
@@ -263,7 +263,6 @@ def _plain(value, runs):
     return value
 
 
-@settings(max_examples=150, deadline=None)
 @given(scenes(most=4), st.integers(0, 1_000_000), st.booleans())
 def test_both_recipes_record_the_same(scene, seed, heard):
     """Over any graph, whatever the functions do, with retries, a second run and a cancel."""

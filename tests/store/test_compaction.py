@@ -6,11 +6,8 @@ import asyncio
 import os
 import shutil
 import signal
-import subprocess
 import sys
-import textwrap
 import threading
-from pathlib import Path
 
 import pytest
 
@@ -21,10 +18,11 @@ from flowstone.store import file as file_module
 from flowstone.store.compaction import _Work
 from flowstone.store.journal_draft import Draft
 from flowstone.store.summary import Summary
+from tests.forks import Fork
+from tests.store.deaths import compact_and_die
 from tests.store.facts import begun, end, over, run, start
 from tests.store.looking import journal, reread
 
-ROOT = Path(__file__).parents[2]
 A, B = ("a", None), ("b", None)
 
 
@@ -253,57 +251,6 @@ async def test_a_directory_that_does_not_sync_acknowledges_nothing(
     assert await everything(await reread(directory)) == await everything(store)
 
 
-# A process that kills itself with its Nth call to the disk, counted from the beginning of a compaction; of a write
-# only half is done. It tells what was acknowledged before.
-PROGRAM = """
-import asyncio, os, signal, sys
-from flowstone.store import FileStore, compaction
-from tests.store.facts import end
-
-compaction._REST = 0
-deadly, calls = int(sys.argv[2]), 0
-
-def counted(call):
-    def instead(*arguments, **options):
-        global calls
-        if not compacting:
-            return call(*arguments, **options)
-        calls += 1
-        if calls == deadly and call is not write:
-            os.kill(os.getpid(), signal.SIGKILL)
-        if calls == deadly:
-            write(arguments[0], bytes(arguments[1])[: len(arguments[1]) // 2])
-            os.kill(os.getpid(), signal.SIGKILL)
-        return call(*arguments, **options)
-    return instead
-
-def tell(word):
-    write(1, word.encode() + b"\\n")
-
-async def main():
-    global compacting
-    store = FileStore(sys.argv[1])
-    await store.open()
-    tell("open")
-    compacting = True
-    store._compactor._due = 0
-    for number in range(2):
-        await store.write(end("x", str(number), run_id="run-1019x"))
-        tell(str(number))
-    await store._compactor.idle()
-    await store.write(end("x", "2", run_id="run-1019x"))
-    tell("2")
-    compacting = False
-    await store.close()
-    tell("whole")
-
-write, compacting = os.write, False
-for name in ("write", "fsync", "replace", "rename", "unlink", "ftruncate", "open", "close"):
-    setattr(os, name, counted(getattr(os, name)))
-asyncio.run(main())
-"""
-
-
 async def prepare(directory) -> None:
     """A store with mostly dead lines and the unfinished run that the program writes to."""
     store = FileStore(directory)
@@ -314,22 +261,20 @@ async def prepare(directory) -> None:
 
 
 @pytest.mark.skipif(os.name == "nt", reason="kill -9 is POSIX")
-@pytest.mark.timeout(300)
 def test_kill_9_at_each_instant_of_a_compaction_loses_nothing(tmp_path):
     """Whichever call to the disk is the last one, the journal opens and holds all that was acknowledged."""
-    program = textwrap.dedent(PROGRAM)
     asyncio.run(prepare(tmp_path / "first"))
     for deadly in range(1, 200):
         directory = tmp_path / str(deadly)
         shutil.copytree(tmp_path / "first", directory)
-        command = [sys.executable, "-c", program, str(directory), str(deadly)]
-        done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60, check=False)
-        told = done.stdout.split()
-        assert told, done.stderr
+        with Fork(compact_and_die, str(directory), deadly) as process:
+            told = process.stdout.read().decode().split()
+            status = process.wait(60)
+        assert told
         asyncio.run(check(directory, told))
         if told[-1] == "whole":
             break
-        assert done.returncode == -signal.SIGKILL, done.stderr
+        assert status == -signal.SIGKILL
     assert told[-1] == "whole"
     assert deadly > 15, deadly
 

@@ -32,8 +32,11 @@ async def test_a_line_torn_at_any_byte_was_never_acknowledged(directory, written
         for length in range(len(whole[last]) - 1):
             caplog.clear()
             journal(directory).write_bytes(kept + whole[last][:length])
-            reader = await reread(directory)
-            assert len(await reader.steps("run-1")) == max(0, last - 2)
+            if length % 20 == 0:
+                reader = await reread(directory)
+                assert len(await reader.steps("run-1")) == max(0, last - 2)
+            else:
+                assert read_journal(journal(directory), Replay()).length == len(kept)
             torn = [record.getMessage() for record in caplog.records]
             assert len(torn) == (length > 0)
             assert all(f"line {last + 1} was never finished" in text for text in torn)
@@ -85,6 +88,14 @@ async def refused(directory, content: bytes, says: str) -> int:
     return int(re.search(r"journal\.jsonl, line (\d+): ", str(refusal.value))[1])
 
 
+def unreadable(directory, content: bytes, says: str) -> int:
+    """As `refused`, of what reads a journal when a store opens it; much quicker."""
+    journal(directory).write_bytes(content)
+    with pytest.raises(StoreUnavailable, match=says) as refusal:
+        read_journal(journal(directory), Replay())
+    return int(re.search(r"journal\.jsonl, line (\d+): ", str(refusal.value))[1])
+
+
 async def test_a_changed_byte_is_noticed(directory, written):
     """A whole line that is not as it was written, newline and last line included, is reported with its number."""
     for place in range(written.index(b"\n") + 1, len(written)):
@@ -92,6 +103,8 @@ async def test_a_changed_byte_is_noticed(directory, written):
             damaged = bytearray(written)
             damaged[place] ^= flip
             number = written.count(b"\n", 0, place) + 1
+            assert unreadable(directory, bytes(damaged), "restore the file") == number
+        if place % 50 == 0 or written[place] == ord("\n"):
             assert await refused(directory, bytes(damaged), "restore the file") == number
 
 
@@ -179,7 +192,7 @@ edits = st.lists(
 )
 
 
-@settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(edits=edits)
 async def test_no_damage_gives_other_facts(tmp_path, written, edits):
     """Whatever is done to a journal, it is refused, or it says what it said up to some line and nothing else."""
@@ -340,7 +353,9 @@ async def test_damage_in_the_older_format_is_reported(directory, written):
             damaged = bytearray(old)
             damaged[place] ^= 1
             number = old.count(b"\n", 0, place) + 1
-            assert await refused(directory, bytes(damaged), "restore the file") == number
+            assert unreadable(directory, bytes(damaged), "restore the file") == number
+            if place % 50 == 0:
+                assert await refused(directory, bytes(damaged), "restore the file") == number
 
 
 async def test_an_older_journal_stays_if_there_is_no_room_for_a_new_one(directory, written, disk):
