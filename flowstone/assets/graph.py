@@ -337,11 +337,17 @@ class AssetGraph:
                     or self.mapping_of(asset.name, dependency.asset).many is not True
                 ):
                     continue
-                raise DefinitionError(
-                    f"Asset {asset.name!r} ({asset.source}) takes the Outcome of {dependency.asset!r}, of which it "
-                    f"needs many partitions: an Outcome is that of one step. Give the parameter a default, with "
-                    f"which it takes those that are there, or put an asset of the same partitions between them."
-                )
+                raise DefinitionError(self.refused_outcome(asset, dependency))
+
+    def refused_outcome(self, asset: AnyAsset, dependency: Dependency) -> str:
+        """Why an asset cannot take the outcome of a dependency of which it needs many partitions."""
+        several = self.mapping_of(asset.name, dependency.asset).many is None
+        other = "Ask for one partition (partition=), give" if several else "Give"
+        return (
+            f"Asset {asset.name!r} ({asset.source}) takes the Outcome of {dependency.asset!r}, of which it "
+            f"needs many partitions: an Outcome is that of one step. {other} the parameter a default, with "
+            f"which it takes those that are there, or put an asset of the same partitions between them."
+        )
 
     def _bound(self, asset: AnyAsset, upstream: AnyAsset) -> PartitionMapping:
         declared = asset.mappings.get(upstream.name)

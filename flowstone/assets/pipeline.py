@@ -192,7 +192,9 @@ class Pipeline:
         Raises:
             DefinitionError: The definition cannot work; the message names the asset and its line.
         """
-        options |= {"name": name, "partitions": partitions, "mappings": mappings, "retry": retry, "to": to}
+        given_to: Any = to  # None would make it an asset like others.
+        options |= {"name": name, "partitions": partitions, "mappings": mappings, "retry": retry}
+        options["to"] = () if given_to is None else to
         given: Any = Options(timeout=timeout, run_in=run_in, **options)
         define: Any = lambda decorated: self._define(decorated, given, sys._getframe(1))  # noqa: E731 - its frame counts
         return define  # type: ignore[no-any-return] # as the overloads of `asset` say

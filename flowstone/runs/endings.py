@@ -238,7 +238,9 @@ def swallowed(name: str, wait: Waiting, failure: Failure | None) -> Failure:
         wait: What it was to end with.
         failure: What it ended with; None if it returned.
     """
-    instead = "returned a value" if failure is None else f"raised {failure.message}"
+    instead = "returned a value"
+    if failure is not None:
+        instead = f"raised {'Skip: ' if failure.kind == 'skip' else ''}{failure.message}"
     words = (
         f"{name} {wait} and was ended by Waiting, which it did not let pass: it {instead}. Catch Exception instead "
         f"of BaseException or everything, and let no `finally` return or raise."

@@ -17,7 +17,7 @@ from flowstone.assets.partition_mapping import (
     SameKey,
 )
 from flowstone.assets.time_partitions import TimePartitions
-from flowstone.errors import PartitionError
+from flowstone.errors import DefinitionError, PartitionError
 from flowstone.runs.own_past import with_earlier
 from flowstone.runs.plan import AssetPlan, KeyList, RunPlan
 
@@ -40,6 +40,7 @@ def plan_run(graph: AssetGraph, view: PartitionView, request: RunRequest) -> Run
         AssetNotFound: The target is not in the graph.
         PartitionError: A key is foreign to the target's set.
         ConfigError: An asset lacks a required field, or is given a config and is no part of the run.
+        DefinitionError: An asset that takes an outcome would be given many.
     """
     target = graph[request.asset].name
     needs = _Needs(graph, view)
@@ -114,6 +115,9 @@ class _Needs:
                 continue
             part = keys
             if not graph.needs_same_keys(asset, upstream):
+                several = dependency.takes == "outcome" and graph.mapping_of(asset, upstream).many is None
+                if several and None in keys:
+                    raise DefinitionError(graph.refused_outcome(assets[asset], dependency))
                 part = _upstream_keys(self.view, asset, upstream, keys)
                 self.apart.add(asset)
             if known.get(upstream) is part:

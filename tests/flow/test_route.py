@@ -238,8 +238,9 @@ def test_what_is_refused():
         print(pipeline.graph)
     with pytest.raises(DefinitionError, match=r"to='fast' is the name of an asset, not a list"):
         pipeline.route(to="fast")(way.function)
-    with pytest.raises(DefinitionError, match="takes the names of the assets"):
-        pipeline.route(to=[])(way.function)
+    for nothing in ([], None):
+        with pytest.raises(DefinitionError, match="takes the names of the assets"):
+            pipeline.route(to=nothing)(way.function)
     pipeline = Pipeline("refused")
     pipeline.value("one", 1)
     pipeline.route(to=["one"])(way.function)

@@ -20,6 +20,7 @@ import threading
 from typing import TYPE_CHECKING, Any
 
 from flowstone.assets.context import Context
+from flowstone.errors import FlowstoneError
 from flowstone.runs.records import Failure
 from flowstone.runtime.execution.guard import describe, outcome_of
 from flowstone.runtime.execution.subprocess import Subprocess
@@ -261,6 +262,8 @@ def _put_down(context: Context, note: Note) -> str | None:
     """Put on record what the asset notes; why that failed, if it did."""
     try:
         context.put_down(note)
+    except FlowstoneError as error:  # It is raised again there, and says the same.
+        return str(error)
     except Exception as error:
         return describe(error, None).message
     return None

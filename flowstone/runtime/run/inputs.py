@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from flowstone.assets.outcome import Outcome
 from flowstone.assets.partition_keys import encode_partition
 from flowstone.assets.partition_labels import partition_label, step_label
-from flowstone.errors import DependencyNotReady
+from flowstone.errors import DefinitionError, DependencyNotReady
 from flowstone.runs.records import Input, Status
 from flowstone.runtime.run.gathering import gathered
 from flowstone.runtime.run.values import load_value
@@ -74,7 +74,11 @@ class Needs:
 def needs_of(
     graph: AssetGraph, view: PartitionView, asset: Asset[..., Any], partition: Any, key: str | None
 ) -> list[Needs]:
-    """What a step needs of each upstream asset, constants left out: they are always there."""
+    """What a step needs of each upstream asset, constants left out: they are always there.
+
+    Raises:
+        DefinitionError: It takes an outcome, and would be given many.
+    """
     assets = graph.assets
     needs = []
     for dependency in asset.dependencies:
@@ -87,6 +91,8 @@ def needs_of(
             needs.append(Needs(dependency, (partition,), [(name, key)], many=False))
             continue
         values, many = view.upstream_keys(asset.name, name, partition)
+        if many and dependency.takes == "outcome":
+            raise DefinitionError(graph.refused_outcome(asset, dependency))
         if len(values) == 1 and values[0] is partition:
             keys = [(name, key)]
         else:
