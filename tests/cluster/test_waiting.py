@@ -94,7 +94,7 @@ async def test_processes_die_while_steps_wait(works, seed):
         runs = [await command.submit("rested", partition=part) for part in PARTS[:12]]
         runs.append(await command.submit_backfill("rested", max_parallel=6))
         for _ in range(4):
-            await asyncio.sleep(random.uniform(0.2, 0.9))
+            await asyncio.sleep(random.uniform(0.1, 0.4))
             victim = works.workers[-1 - random.randrange(2)]
             victim.send(signal.SIGKILL)
             works.workers.remove(victim)
@@ -151,7 +151,7 @@ async def test_processes_die_between_asking_deciding_and_waking(works, tmp_path,
 
         deciding = asyncio.create_task(decide())
         for _ in range(5):
-            await asyncio.sleep(random.uniform(0.2, 0.8))
+            await asyncio.sleep(random.uniform(0.1, 0.4))
             victim = works.workers[-1 - random.randrange(2)]
             victim.send(signal.SIGKILL)
             works.workers.remove(victim)

@@ -44,7 +44,7 @@ def speechless() -> int:
 
 @pipeline.asset
 def endless() -> int:
-    raise ValueError("x" * 100_000_000)
+    raise ValueError("x" * 1_000_000)
 
 
 @pipeline.asset

@@ -170,3 +170,20 @@ clock: Clock = SystemClock()
 nested = Child("nested", lambda: Supervisor([Child("ticker", Ticker)], on_report=accept), significant=False)
 found: Ref[Any] | None = Registry().lookup(("run", 1))
 ends: list[Exit] = [Normal()]
+
+
+async def refused(counter: Ref[Counter], plain: Ref[Plain]) -> None:
+    """Wrong uses: mypy says so where one of them is taken for right, because then nothing is ignored."""
+    await counter.call(Ask())  # type: ignore[arg-type] # a stranger's message
+    plain.cast(Reset())  # type: ignore[arg-type] # a stranger's cast
+    counter.cast(Bump())  # type: ignore[arg-type] # it is a call
+    await counter.call(Reset())  # type: ignore[arg-type] # it is a cast
+    text: str = await counter.call(Bump())  # type: ignore[arg-type] # the reply is of another type
+    await counter.call(Bump("1"))  # type: ignore[arg-type] # a field of another type
+    counter.send(Bump())  # type: ignore[attr-defined] # no such method
+    Child("x", Counter, restart="sometimes")  # type: ignore[call-overload] # no such restart type
+    Child("x", lambda: 5)  # type: ignore[arg-type] # nothing that can be supervised
+    Supervisor([], strategy="one")  # type: ignore[arg-type] # no such strategy
+    special: Ref[Special] = counter  # type: ignore[assignment] # a general reference
+    total = counter.instance.total  # type: ignore[union-attr] # it may be gone
+    assert_type((text, special, total), tuple[str, Ref[Special], int | Any])
