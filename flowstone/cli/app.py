@@ -1,7 +1,7 @@
 """The commands of `flowstone`, in the order its help lists them, and how wrong usage is shown.
 
-A command is imported when it is used. `--version` and a mistyped name need none of them, and most of them need
-little of what the others do.
+A command is imported when it is used. `--help`, `--version` and a mistyped name need none of them, and most of them
+need little of what the others do.
 """
 
 from __future__ import annotations
@@ -24,37 +24,46 @@ if TYPE_CHECKING:
 __all__ = ["CarefulGroup", "app"]
 
 
-_START = "Start here"
-_DEFINED = "What is defined"
-_COMPUTE = "Compute"
-_REMEMBERED = "What happened"
-_OPERATE = "Operate"
-
 _COMMANDS: Final = {
-    "demo": _START,
-    "doctor": _START,
-    "assets": _DEFINED,
-    "graph": _DEFINED,
-    "partitions": _DEFINED,
-    "materialize": _COMPUTE,
-    "backfill": _COMPUTE,
-    "plan": _COMPUTE,
-    "runs": _REMEMBERED,
-    "run": _REMEMBERED,
-    "items": _REMEMBERED,
-    "status": _REMEMBERED,
-    "lineage": _REMEMBERED,
-    "serve": _OPERATE,
-    "worker": _OPERATE,
-    "cancel": _OPERATE,
-    "approvals": _OPERATE,
-    "approve": _OPERATE,
-    "reject": _OPERATE,
-    "signal": _OPERATE,
-    "tree": _OPERATE,
-    "migrate": _OPERATE,
+    "Start here": {
+        "demo": "See it work: four years of real weather, computed and drawn.",
+        "doctor": "Check whether pipelines can run here, and what to do if not.",
+    },
+    "What is defined": {
+        "assets": "List the assets of a pipeline.",
+        "graph": "Draw the graph of a pipeline.",
+        "partitions": "List, add or remove the keys of a dynamic partition set.",
+    },
+    "Compute": {
+        "materialize": "Compute an asset; with --upstream, everything it needs as well.",
+        "backfill": "Compute many partitions of an asset in one run.",
+        "plan": "Show what would run and why, without running it.",
+    },
+    "What happened": {
+        "runs": "List the newest runs.",
+        "run": "Show a run: what was asked for, how far it is, its steps.",
+        "items": "Show the items of a step, and why some of them failed.",
+        "status": "Show whether an asset has a value, and its newest records.",
+        "lineage": "Show what a value was computed from, and what from it.",
+    },
+    "Operate": {
+        "serve": "Run a pipeline's submitted runs until told to stop.",
+        "worker": "Help with a pipeline's runs until told to stop.",
+        "cancel": "Stop a run, whichever node drives it.",
+        "approvals": "List what somebody is to approve, the newest first.",
+        "approve": "Approve what a step waits for: it goes on.",
+        "reject": "Reject what a step waits for: it fails.",
+        "signal": "Send a step the signal for which it handed out a token.",
+        "tree": "Show the supervision trees of the nodes, or of a new runtime.",
+        "migrate": "Bring a store's database up to date.",
+    },
 }
-"""The part of the help in which each is listed. Its module, its function and the command have one name."""
+"""The commands, by the part of the help that lists them, each with the first sentence of its own help.
+
+The module of a command, its function and the command have one name.
+"""
+
+_NAMES: Final = frozenset(name for part in _COMMANDS.values() for name in part)
 
 _ELSEWHERE: Final = {"approve": "approvals", "reject": "approvals", "signal": "approvals"}
 """Those whose module has another one, because it has several of them."""
@@ -67,23 +76,24 @@ class _Commands(Mapping[str, Any]):
         self._made: dict[str, Any] = {}
 
     def __getitem__(self, name: str) -> Any:
-        panel = _COMMANDS[name]
+        if name not in _NAMES:
+            raise KeyError(name)
         if name not in self._made:
-            alone = typer.Typer(add_completion=False, rich_markup_mode="rich", pretty_exceptions_enable=False)
+            alone = typer.Typer(add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False)
             module = import_module(f"flowstone.cli.commands.{_ELSEWHERE.get(name, name)}")
             function = getattr(module, name)
-            alone.command(name, rich_help_panel=panel)(function)
+            alone.command(name)(function)
             self._made[name] = typer.main.get_command(alone)
         return self._made[name]
 
     def __contains__(self, name: object) -> bool:
-        return name in _COMMANDS
+        return name in _NAMES
 
     def __iter__(self) -> Iterator[str]:
-        return iter(_COMMANDS)
+        return (name for part in _COMMANDS.values() for name in part)
 
     def __len__(self) -> int:
-        return len(_COMMANDS)
+        return len(_NAMES)
 
 
 class CarefulGroup(TyperGroup):
@@ -92,6 +102,12 @@ class CarefulGroup(TyperGroup):
     def __init__(self, **options: Any) -> None:
         super().__init__(**options)
         self.commands = _Commands()  # type: ignore[assignment] # none is ever added
+
+    def format_commands(self, ctx: Any, formatter: Any) -> None:  # noqa: ARG002 - the parser's signature
+        """List the commands by what they are for, without importing them."""
+        for part, commands in _COMMANDS.items():
+            with formatter.section(part):
+                formatter.write_dl(list(commands.items()))
 
     def make_context(self, *arguments: Any, **options: Any) -> Any:
         with _shown():
@@ -119,9 +135,10 @@ app = typer.Typer(
     name="flowstone",
     cls=CarefulGroup,
     help="Data assets, computed in the order of their dependencies by supervised asyncio actors.",
+    epilog="Exit status: 0 all succeeded, 1 something failed, 2 wrong usage, 130 interrupted.",
     no_args_is_help=True,
     add_completion=True,
-    rich_markup_mode="rich",
+    rich_markup_mode=None,  # Panels and colours of a help text or a wrong usage take twice as long as the rest.
     # Our own screen words every error; a traceback with everybody's local variables would leak secrets.
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
@@ -142,7 +159,4 @@ def flowstone(
         bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version and exit.")
     ] = False,
 ) -> None:
-    """Data assets, computed in the order of their dependencies by supervised asyncio actors.
-
-    Exit status: 0 all succeeded, 1 something failed, 2 wrong usage, 130 interrupted.
-    """
+    """Data assets, computed in the order of their dependencies by supervised asyncio actors."""

@@ -6,8 +6,9 @@ What an option takes is said in one sentence, whatever parses the line.
 from __future__ import annotations
 
 import math
+import re
 from shlex import quote
-from typing import TYPE_CHECKING, Annotated, Literal, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Annotated, Final, Literal, TypeAlias, TypeVar
 
 import typer
 
@@ -41,6 +42,9 @@ __all__ = [
 
 
 N = TypeVar("N", int, float)
+
+_PLACE: Final = re.compile(r"(?=.*(\.py$|[:/]))[\w./~-]{1,300}(:[\w.]*)?")
+"""A file, or a module and the name of a pipeline in it."""
 
 
 def whole(least: int | None = None) -> Callable[[str], int]:
@@ -92,7 +96,7 @@ def _asset_name(context: typer.Context, parameter: typer.CallbackParam, word: st
     given = {each.name for each in context.command.params}
     if word is None or word.isidentifier():
         return word
-    if word.endswith(".py") or ":" in word.partition("[")[0] or "/" in word:
+    if _PLACE.fullmatch(word) is not None:
         if "pipeline" in given:
             remedy = f"name the asset, and its pipeline by --pipeline {word}."
         elif "target" in given and parameter.name == "asset":
@@ -101,7 +105,7 @@ def _asset_name(context: typer.Context, parameter: typer.CallbackParam, word: st
             remedy = "name one of its assets; the pipeline is not needed."
         raise typer.BadParameter(f"{word!r:.200} is a pipeline, not an asset: {remedy}")
     asset, bracket, key = word.removesuffix("]").partition("[")
-    if bracket and asset.isidentifier() and "partition" in given:
+    if bracket and asset.isidentifier() and key.isprintable() and "partition" in given:
         raise typer.BadParameter(f"{word!r:.200} is a partition: write {asset} --partition {quote(key)}.")
     return word
 

@@ -14,6 +14,25 @@ PAGE = (Path(__file__).parents[2] / "docs" / "command-line.md").read_text(encodi
 COMMANDS = typer.main.get_command(app).commands  # type: ignore[attr-defined] # a group, by construction
 
 
+def test_the_help_lists_every_command_with_the_first_sentence_of_its_own(cli):
+    """The list is made without importing them; and with what the exit status says."""
+    listed = cli("--help").stdout
+    for name, command in COMMANDS.items():
+        assert re.search(rf"^  {name} +{re.escape(command.help.splitlines()[0])}$", listed, re.MULTILINE)
+    assert "Exit status: 0 all succeeded" in " ".join(listed.split())
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["status", "--help"], ["nope"], ["status", "--nope"]])
+def test_help_and_wrong_usage_need_no_screen(program, arguments):
+    """Neither the library that draws tables, nor what a run needs, is imported to say how a command is used."""
+    told = program(*arguments, env={"PYTHONPROFILEIMPORTTIME": "1"}).stderr
+    imported = set(re.findall(r"\|\s*(\S+)$", told, re.MULTILINE))
+    assert "flowstone.cli.app" in imported
+    assert {each for each in imported if each.startswith(("rich.markdown", "typer.rich_utils"))} == set()
+    commands = {each for each in imported if each.startswith("flowstone.cli.commands.")}
+    assert commands <= {f"flowstone.cli.commands.{name}" for name in arguments}
+
+
 def options(name):
     return {word for param in COMMANDS[name].params for word in param.opts if word.startswith("--")}
 

@@ -119,7 +119,7 @@ def test_a_pipeline_in_the_place_of_an_asset_is_recognised(shop, cli, arguments,
     """Nothing is said about an asset of that name: the line says how the pipeline is given."""
     (shop / "regions.py").write_text(REGIONS)
     said = cli(*(each.format(given) for each in arguments))
-    told = " ".join(said.stderr.replace("│", " ").split())
+    told = " ".join(said.stderr.split())
     assert (said.status, said.stdout) == (2, "")
     assert f"{given!r} is a pipeline, not an asset: {remedy.format(given)}" in told
 
@@ -130,7 +130,7 @@ def test_a_step_as_it_is_shown_is_recognised(shop, cli, command):
     (shop / "regions.py").write_text(REGIONS)
     said = cli(*command, "sales[north west]")
     assert said.status == 2
-    told = " ".join(said.stderr.replace("│", " ").split())
+    told = " ".join(said.stderr.split())
     assert "is a partition: write sales --partition 'north west'." in told
 
 

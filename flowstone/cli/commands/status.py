@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -25,14 +25,13 @@ from flowstone.cli.options import (
 from flowstone.cli.places import history, shown
 from flowstone.cli.problem import CommandError
 from flowstone.cli.screen import Screen
-from flowstone.cli.shortfall import tell_failed, tell_missing
 from flowstone.cli.tables import table
 from flowstone.frozen import frozen
 from flowstone.masking import masked
 from flowstone.runs.records import Status
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Coroutine, Sequence
 
     from rich.table import Table
 
@@ -111,8 +110,7 @@ def status(
     with Screen(json=json, debug=debug) as screen:
         _refuse_what_contradicts(asset, partition, failed=failed, missing=missing)
         if failed or missing:
-            tell = tell_failed if failed else tell_missing
-            run_async(tell(screen, store, pipeline, asset, limit))
+            run_async(_list(failed=failed)(screen, store, pipeline, asset, limit))
             return
         assert asset is not None, "without it there is nothing to show"
         standing = run_async(_look(store, pipeline, asset, partition, None if json else limit))
@@ -128,6 +126,13 @@ def status(
             )
         else:
             _show(screen, standing, store, limit)
+
+
+def _list(*, failed: bool) -> Callable[..., Coroutine[Any, Any, None]]:
+    """What lists partitions that failed, or that are missing."""
+    from flowstone.cli import shortfall  # noqa: PLC0415 - definitions and planning only for these lists
+
+    return shortfall.tell_failed if failed else shortfall.tell_missing
 
 
 def _refuse_what_contradicts(
