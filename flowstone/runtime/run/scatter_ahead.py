@@ -13,7 +13,6 @@ from flowstone.runtime.run.scatter import Scatter
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from flowstone.actors import Exit
     from flowstone.assets.graph import AssetGraph
     from flowstone.runs.events import StepSucceeded
 
@@ -92,8 +91,12 @@ class ScatterAhead(Scatter):
         """There is something in the feed, or nothing more will come."""
         if self._driving:
             self._fill()
-            if len(self._feed) <= self._feed.window // 2:
-                self._taken()
+
+    def _fill(self) -> None:
+        """Start items, or pass those that are done; whichever it was, the reader may have room again."""
+        super()._fill()
+        if len(self._feed) <= self._feed.window // 2:
+            self._taken()
 
     async def _load(self) -> dict[str, Any]:
         plan, asset = self._plan, self.asset
@@ -105,11 +108,6 @@ class ScatterAhead(Scatter):
     async def _made_units(self, source: Any) -> Units | Failure:
         await self._resume()
         return Units(self._each, source, None)
-
-    def _item_over(self, item: Any, end: Any, how: Exit) -> None:
-        super()._item_over(item, end, how)
-        if len(self._feed) <= self._feed.window // 2:
-            self._taken()
 
     async def _value(self, source: Any) -> Any:
         del source

@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator, Iterator
 import pytest
 
 from flowstone import DefinitionError, Each, Outcome, Pipeline, Retry, RunFailed, Runtime, TypeMismatch
+from flowstone.runtime.run.scatter_ahead import Feed, ScatterAhead
 from tests.runtime.doubles import Gate
 
 
@@ -131,6 +132,51 @@ async def test_a_reader_goes_on_at_its_cursor(kept):
         assert await result.value("page") == list(range(10))
         assert await result.value("files") == list(range(10))
     assert begun == [None, 6]
+
+
+async def test_a_reader_goes_on_when_what_it_has_handed_on_turns_out_to_be_done(kept, monkeypatch):
+    """It hands on again what it has read, and is held back before anybody knows that all of it is done."""
+    called, full, all_called, failed = [], Gate(), asyncio.Event(), asyncio.Event()
+    put, resume = Feed.put, ScatterAhead._resume
+
+    def put_and_tell(feed, item):
+        put(feed, item)
+        if failed.is_set() and len(feed) >= feed.window:
+            full.open()
+
+    async def resume_late(ahead):
+        if failed.is_set():
+            await full.wait()
+            for _ in range(10):  # Until the reader waits.
+                await asyncio.sleep(0)
+        await resume(ahead)
+
+    monkeypatch.setattr(Feed, "put", put_and_tell)
+    monkeypatch.setattr(ScatterAhead, "_resume", resume_late)
+
+    async def files(context):
+        for number in range(context.cursor or 0, 1_000):
+            if number == 500 and not failed.is_set():
+                context.checkpoint(number)
+                await all_called.wait()
+                failed.set()
+                raise OSError("gone")
+            yield number
+
+    async def page(files):
+        called.append(files)
+        if len(called) == 500:
+            all_called.set()
+        return files
+
+    pipeline = Pipeline("readers")
+    pipeline.asset(retry=Retry(attempts=2, delay=0.0))(files)
+    pipeline.asset(each="files")(page)
+    async with asyncio.timeout(30), Runtime(pipeline, **kept) as runtime:
+        result = await runtime.materialize_all("page")
+        assert await result.value("page") == list(range(1_000))
+    assert full.entered.is_set()
+    assert len(called) < 1_100
 
 
 async def test_a_reader_that_fails_for_good_skips_what_goes_through_its_items():
