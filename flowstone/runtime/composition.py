@@ -19,6 +19,7 @@ from flowstone.runtime.services.managers import warn_of_memory
 from flowstone.runtime.services.notifications import Notifications
 from flowstone.runtime.services.peers import Peers
 from flowstone.runtime.services.pools import Pools
+from flowstone.runtime.services.rates import Rates
 from flowstone.runtime.services.recent_successes import RecentSuccesses
 from flowstone.store.memory import MemoryStore
 from flowstone.threads import Threads
@@ -49,7 +50,7 @@ def context_of(
     """The services of a runtime that is being entered, on the event loop that runs."""
     node = f"{socket.gethostname()}-{os.getpid()}-{random.getrandbits(32):08x}"
     alarms = Alarms()
-    admission = Admission(settings.max_concurrency, clock, _pools(store, node, alarms))
+    admission = Admission(settings.max_concurrency, _pools(store, node, alarms), _rates(store, clock))
     admission.pools.define(snapshot.pools)
     admission.rates.define(snapshot.rates)
     return RuntimeContext(
@@ -81,6 +82,14 @@ def _pools(store: Store, node: str, alarms: Alarms) -> AnyPools:
     from flowstone.runtime.cluster.node_pools import NodePools  # noqa: PLC0415 - few runtimes need it
 
     return NodePools(node, store.cluster.pools, store.pools, alarms)
+
+
+def _rates(store: Store, clock: Clock) -> Rates:
+    if store.cluster is None:
+        return Rates(clock)
+    from flowstone.runtime.cluster.node_rates import NodeRates  # noqa: PLC0415 - few runtimes need it
+
+    return NodeRates(clock, store.cluster.rates)
 
 
 def runs_of(ctx: RuntimeContext, *, worker: bool) -> LocalRuns:

@@ -15,6 +15,7 @@
     │  ├─ notifications    receives what other nodes say
     │  ├─ membership       joins, watches the other nodes, gives up what was lost, leaves
     │  ├─ pools            asks for slots of pools, and gives them back
+    │  ├─ rates            reserves turns of rates
     │  ├─ cancellations    stops runs that were cancelled on another node
     │  ├─ wake_ups         tells runs that steps of theirs were woken
     │  ├─ timekeeper       wakes what waits for an instant, on one node for all

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from flowstone.runs.records import RunRecord, StepKey
     from flowstone.runs.running_step import RunningStep
     from flowstone.store.pools import SharedPools
+    from flowstone.store.rates import SharedRates
 
 __all__ = [
     "Beats",
@@ -200,6 +201,10 @@ class Cluster(Protocol):
     @property
     def pools(self) -> SharedPools:
         """The slots that nodes share."""
+
+    @property
+    def rates(self) -> SharedRates:
+        """The turns that nodes share."""
 
     # Nodes --------------------------------------------------------------------------------------------------
 

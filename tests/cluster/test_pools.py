@@ -8,17 +8,24 @@ import signal
 import subprocess
 import sys
 import time
+from bisect import bisect_left
 from pathlib import Path
 from statistics import median
 
 import pytest
 
 from flowstone.store.postgres import PostgresStore
+from tests.cluster.caller import LIMIT
 from tests.cluster.conftest import LEASE
 from tests.cluster.taker import POOL
 
 ALWAYS, LONG = 200, 10_000
 """How often each of four processes takes the slot."""
+
+
+def started(command):
+    """A process, and what it prints."""
+    return subprocess.Popen(command, cwd=Path(__file__).parents[2], stdout=subprocess.PIPE)
 
 
 class Takers:
@@ -39,7 +46,7 @@ class Takers:
             f"{rounds}",
             f"{self.file}",
         ]
-        taker = subprocess.Popen(command, cwd=Path(__file__).parents[2], stdout=subprocess.PIPE)
+        taker = started(command)
         self.all.append(taker)
         return taker
 
@@ -112,3 +119,27 @@ async def until_held_by(store, pid):
     async with asyncio.timeout(20):
         while (await shown(store)).holders != (f"taker of run process {pid}",):
             await asyncio.sleep(0.001)
+
+
+@pytest.mark.timeout(200)
+@pytest.mark.parametrize("seconds", [5, pytest.param(60, marks=pytest.mark.long)])
+async def test_four_processes_keep_to_one_rate(database, seconds):
+    """No second has more than 100 turns; in a minute there are as many as the rate says, within 2 %."""
+    command = [sys.executable, "-m", "tests.cluster.caller", database, f"{seconds}"]
+    callers = [started(command) for _ in range(4)]
+    try:
+        told = await asyncio.gather(*(asyncio.to_thread(each.communicate, None, 150) for each in callers))
+    finally:
+        for each in callers:
+            each.kill()
+            each.wait()
+            each.stdout.close()
+    of_each = [json.loads(output) for output, _ in told]
+    turns = sorted(turn for each in of_each for turn in each)
+    first, last = max(each[0] for each in of_each), min(each[-1] for each in of_each)
+    within = sum(first <= turn <= last for turn in turns)
+    most = max(bisect_left(turns, turn + 1.0) - number for number, turn in enumerate(turns))
+    print(f"{within / (last - first):.2f} turns a second, at most {most} in one")
+    assert most <= LIMIT
+    if seconds > 5:
+        assert within / (last - first) == pytest.approx(LIMIT, rel=0.02)

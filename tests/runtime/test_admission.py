@@ -7,6 +7,8 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from flowstone.runtime.services.admission import Admission, AdmissionStatistics
+from flowstone.runtime.services.pools import Pools
+from flowstone.runtime.services.rates import Rates
 from flowstone.testing.clock import VirtualClock
 
 
@@ -29,7 +31,7 @@ class Line:
     """An admission and who was let in, in order."""
 
     def __init__(self, limit):
-        self.admission = Admission(limit, VirtualClock())
+        self.admission = Admission(limit, Pools(), Rates(VirtualClock()))
         self.items = {}
         self.started = []
         self.unwilling = set()
@@ -123,7 +125,7 @@ class AnyOrder(RuleBasedStateMachine):
 
     def __init__(self):
         super().__init__()
-        self.admission = Admission(3, VirtualClock())
+        self.admission = Admission(3, Pools(), Rates(VirtualClock()))
         self.inside = []
         self.waiting = []
 

@@ -35,6 +35,7 @@ from flowstone.store.memory import MemoryStore
 from flowstone.store.memory_waits import MemoryWaits
 from flowstone.store.pools import Granted
 from flowstone.store.protocol import StaleWrite
+from flowstone.store.rates import Reserved
 from flowstone.store.waits import Answered, Expired
 
 __all__ = ["SharedMemory", "SharedMemoryStore"]
@@ -87,6 +88,7 @@ class SharedMemory:
         self.definitions = {}  # Node -> pools with their slots.
         self.claims = []  # Of all nodes, who is to be served first in front.
         self.arrivals = count()
+        self.turns = {}  # Rate -> the next turn that nobody has.
         self.connections = []
 
     def connect(self):
@@ -225,6 +227,29 @@ class SharedSlots:
                 kept_out.update(names)
 
 
+class SharedTurns:
+    """The rates of one connection."""
+
+    def __init__(self, store):
+        self._store = store
+
+    async def reserve(self, wanted):
+        await self._store._pass("reserve")
+        return [self._reserve(each) for each in wanted]
+
+    def _reserve(self, wanted):
+        shared = self._store.shared
+        now = shared.now().timestamp()
+        ahead = max(2 * wanted.gap, 2.0)
+        at = min(shared.turns.get(wanted.rate, 0.0), now + 2 * ahead)
+        shared.turns[wanted.rate] = at
+        at = max(at, now + wanted.lead)
+        if at > now + ahead:
+            return Reserved(wanted.rate, now, at - ahead / 2, 0)
+        shared.turns[wanted.rate] = at + wanted.count * wanted.gap
+        return Reserved(wanted.rate, now, at, wanted.count)
+
+
 class SharedWaits(MemoryWaits):
     """The waits of one connection, by the database's clock: what is woken is told, and goes into the queue."""
 
@@ -281,6 +306,7 @@ class SharedMemoryStore(MemoryStore):
         self._beat_timer = None
         self._report = NodeReport()
         self._pools = SharedSlots(self)
+        self.rates = SharedTurns(self)
         shared.connections.append(self)
 
     # Trouble ------------------------------------------------------------------------------------------------

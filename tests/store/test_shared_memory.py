@@ -10,6 +10,7 @@ from flowstone.testing.clock import VirtualClock
 from tests.store.cluster_contract import LEASE, ClusterContract
 from tests.store.contract import StoreContract
 from tests.store.pools_contract import PoolsContract
+from tests.store.rates_contract import RatesContract
 from tests.store.shared_memory import SharedMemory
 
 
@@ -50,7 +51,7 @@ class SharedMemoryPlace:
         return next(store for store in self.shared.connections if store.node == node_id)
 
 
-class TestSharedMemory(ClusterContract, PoolsContract, StoreContract):
+class TestSharedMemory(ClusterContract, PoolsContract, RatesContract, StoreContract):
     """The double keeps all contracts."""
 
     @pytest.fixture

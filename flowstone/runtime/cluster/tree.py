@@ -9,6 +9,7 @@ from flowstone.actors import Child, Supervisor, TaskSupervisor
 from flowstone.runtime.cluster.adoption import Adoption
 from flowstone.runtime.cluster.membership import Cancellations
 from flowstone.runtime.cluster.node_pools import NodePools, PoolExchange
+from flowstone.runtime.cluster.node_rates import NodeRates, TurnReservation
 from flowstone.runtime.cluster.queue_consumer import QueueConsumer
 from flowstone.runtime.cluster.step_executor import StepExecutor
 from flowstone.runtime.cluster.timekeeper import Timekeeper, WakeUps
@@ -38,12 +39,14 @@ def cluster_children(
 def _cluster(
     ctx: RuntimeContext, runs: LocalRuns, cluster: Cluster, membership: Membership, *, worker: bool
 ) -> Supervisor:
-    pools = ctx.admission.pools
+    pools, rates = ctx.admission.pools, ctx.admission.rates
     assert isinstance(pools, NodePools), "see composition.py"
+    assert isinstance(rates, NodeRates), "see composition.py"
     children: list[Child[Any]] = [
         Child("notifications", partial(NotificationListener, cluster, ctx.notifications)),
         Child("membership", lambda: membership, shutdown=_LAST_WORDS),
         Child("pools", partial(PoolExchange, ctx, pools)),
+        Child("rates", partial(TurnReservation, ctx, rates)),
         Child("cancellations", partial(Cancellations, ctx, runs, cluster)),
         Child("wake_ups", partial(WakeUps, ctx, runs)),
         Child("timekeeper", partial(Timekeeper, ctx, cluster)),

@@ -12,18 +12,19 @@ when it starts: were that before the slot, those that wait for slots would start
 
 from __future__ import annotations
 
+import math
 from collections import deque
 from functools import partial
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from flowstone.frozen import frozen
-from flowstone.runtime.services.pools import AnyPools, Pools, PoolUser
-from flowstone.runtime.services.rates import Rates
+from flowstone.runtime.services.pools import PoolUser
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from flowstone.actors import Clock
+    from flowstone.runtime.services.pools import AnyPools
+    from flowstone.runtime.services.rates import Rates
 
 __all__ = ["Admission", "AdmissionStatistics", "Applicant"]
 
@@ -64,18 +65,18 @@ class Admission:
 
     Args:
         limit: How many may be admitted at a time.
-        clock: The clock of the rates.
-        pools: The pools. Default: some of this runtime's own.
-
-    Attributes:
         pools: The pools of the runtime.
         rates: Its rates.
+
+    Attributes:
+        pools, rates: As given.
     """
 
-    def __init__(self, limit: int, clock: Clock, pools: AnyPools | None = None) -> None:
+    def __init__(self, limit: int, pools: AnyPools, rates: Rates) -> None:
         self.limit = limit
-        self.rates = Rates(clock)
-        self.pools: AnyPools = Pools() if pools is None else pools
+        self.pools = pools
+        self.rates = rates
+        self._too_late: dict[int, Applicant] = {}  # They hold a slot and wait for another turn; by identity.
         self._taken = 0
         self._exclusive = False  # Who holds the one slot that is taken runs exclusively.
         self._waiting: deque[tuple[Callable[[Any], bool], Any]] = deque()
@@ -109,12 +110,26 @@ class Admission:
 
     def _start_in_turn(self, start: Callable[[SomeApplicant], bool], applicant: SomeApplicant) -> bool:
         assert applicant.rate is not None
+        if not self.rates.in_time(applicant.rate, applicant):
+            # Its turn has passed while it waited for a slot. It keeps that, or it might meet this again and again.
+            self._too_late[id(applicant)] = applicant
+            again = partial(self._start_late, applicant, start)
+            self.rates.ask(applicant.rate, applicant, math.inf, again)
+            return True
         applicant.rated = False
         if start(applicant):
             self.rates.started(applicant.rate, applicant)
             return True
         self.rates.withdraw(applicant.rate, applicant)
         return False
+
+    def _start_late(self, applicant: SomeApplicant, start: Callable[[SomeApplicant], bool]) -> None:
+        del self._too_late[id(applicant)]
+        if applicant.pools and not applicant.pooled:  # It has lost them meanwhile.
+            self.leave(applicant)
+            self.admit(applicant, start)
+        elif not self._start_in_turn(start, applicant):
+            self.leave(applicant)
 
     def leave(self, applicant: Applicant) -> None:
         """Give back what it holds, if it holds anything; that goes to whoever waits longest."""
@@ -141,9 +156,12 @@ class Admission:
         """It does not wait any more. Without this it keeps its place, and may keep the others from theirs."""
         if applicant.pools:
             self.pools.withdraw(applicant)
-        if applicant.rate is not None and not applicant.admitted:
+        too_late = self._too_late.pop(id(applicant), None) is not None
+        if applicant.rate is not None and (too_late or not applicant.admitted):
             applicant.rated = False
             self.rates.withdraw(applicant.rate, applicant)
+        if too_late:
+            self.leave(applicant)
         kept = [waiting for waiting in self._waiting if waiting[1] is not applicant]
         if len(kept) < len(self._waiting):
             self._waiting = deque(kept)

@@ -2,21 +2,27 @@
 
 A rate of 10 per second has a turn each tenth of a second; none is saved up: after a pause there is one, not ten.
 Those who wait have their turns by priority, then in the order they came. A turn that comes late, because the loop
-was busy, is made up for if it is by less than a fiftieth of the period: otherwise each delay would add to all later
-turns, and the rate would never be reached.
+was busy, moves those after it only if it is late by more than a fiftieth of the period: otherwise each delay would
+add to all later turns, and the rate would never be reached. So that it is never exceeded either, no turn comes
+within a period of the one that was as many turns before it as the rate allows.
 
 Whoever has the turn may have to wait for something else before it starts. It keeps the turn meanwhile, and those
 behind it wait: two that had it would start together.
+
+`Rates` are those of one process. Where several nodes share a store, `runtime/cluster/node_rates.py` stands in their
+place.
 """
 
 from __future__ import annotations
 
 import asyncio
+import math
 from bisect import insort
+from collections import deque
 from contextlib import asynccontextmanager
 from itertools import count
 from operator import itemgetter
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from flowstone.assets.suggest import did_you_mean
 
@@ -26,50 +32,103 @@ if TYPE_CHECKING:
     from flowstone.actors import Clock
     from flowstone.actors.clock import Timer
 
-__all__ = ["Rates"]
+__all__ = ["SOON", "Rate", "Rates", "Waiting"]
 
-_MADE_UP: Final = 0.02  # Share of the period by which a turn may be late and is made up for.
-_SOON: Final = 1e-9  # Seconds that are none: what is left of a delay when its timer has rung.
+SOON: Final = 1e-9
+"""Seconds that are none: what is left of a delay when its timer has rung."""
+
+_LATE: Final = 0.02  # Share of the period by which a turn may be late and moves no other.
+_MOST_REMEMBERED: Final = (
+    10_000  # Turns that are remembered; of a higher rate, those of a part of its period.
+)
 
 
-class _Rate:
-    """One rate.
+class Rate(Protocol):
+    """One rate, as those see it who want turns of it."""
 
-    Attributes:
-        interval: Seconds between two turns.
-        slack: Seconds by which a turn may be late and is made up for.
-    """
+    def define(self, limit: int, per: float) -> None:
+        """So many turns within so many seconds, from now on."""
+
+    def ask(self, who: object, priority: float, go: Callable[[], object]) -> None:
+        """Call `go()` when it has the turn. It keeps it until it says that it has started, or withdraws."""
+
+    def in_time(self, who: object) -> bool:
+        """Whether it may make use of its turn now; if not, it has none any more and asks again."""
+
+    def started(self, who: object) -> None:
+        """It has made use of its turn."""
+
+    def withdraw(self, who: object) -> None:
+        """It wants no turn any more."""
+
+
+class Waiting:
+    """Those who wait for a turn, in the order in which they have it."""
+
+    def __init__(self) -> None:
+        self._entries: list[tuple[tuple[float, int], float, object, Callable[[], object]]] = []
+        self._arrivals = count()
+
+    def __len__(self) -> int:
+        return len(self._entries)
+
+    def add(self, who: object, priority: float, now: float, go: Callable[[], object]) -> None:
+        """Somebody asks at this instant."""
+        insort(self._entries, ((-priority, next(self._arrivals)), now, who, go), key=itemgetter(0))
+
+    def pop(self) -> tuple[float, object, Callable[[], object]]:
+        """Whose turn it is: when it asked, who it is, and what to call."""
+        return self._entries.pop(0)[1:]
+
+    def remove(self, who: object) -> None:
+        """It waits no more, if it did."""
+        self._entries = [entry for entry in self._entries if entry[2] is not who]
+
+
+class _OwnRate(Rate):
+    """A rate of one process."""
 
     def __init__(self, clock: Clock) -> None:
-        self.interval = self.slack = 0.0
         self._clock = clock
-        self._next = -1e18  # When the next turn is.
-        self._waiting: list[tuple[tuple[int, int], float, object, Callable[[], object]]] = []
-        self._arrivals = count()
+        self._interval = self._slack = self._window = 0.0
+        self._starts: deque[float] = deque()
+        self._even = self._next = -math.inf  # When the next turn is, by the interval alone and in truth.
+        self._waiting = Waiting()
         self._turn: object = None  # Whose it is.
         self._asked = 0.0  # When it asked.
         self._timer: Timer | None = None
         self._serving = False
 
-    def ask(self, who: object, priority: int, go: Callable[[], object]) -> None:
-        entry = (-priority, next(self._arrivals)), self._clock.monotonic(), who, go
-        insort(self._waiting, entry, key=itemgetter(0))
+    def define(self, limit: int, per: float) -> None:
+        self._interval, self._slack = per / limit, per * _LATE
+        remembered = min(limit, _MOST_REMEMBERED)
+        self._window = per * (remembered / limit)
+        self._starts = deque(self._starts, maxlen=remembered)
+
+    def ask(self, who: object, priority: float, go: Callable[[], object]) -> None:
+        self._waiting.add(who, priority, self._clock.monotonic(), go)
         self._serve()
+
+    def in_time(self, who: object) -> bool:
+        return self._turn is who
 
     def started(self, who: object) -> None:
         if self._turn is not who:
             return
         self._turn, now = None, self._clock.monotonic()
         waited = self._asked < self._next
-        at = max(self._next, now - self.slack) if waited else now
-        self._next = at + self.interval
+        self._even = (max(self._even, now - self._slack) if waited else now) + self._interval
+        self._starts.append(now)
+        self._next = self._even
+        if len(self._starts) == self._starts.maxlen:
+            self._next = max(self._even, self._starts[0] + self._window)
         self._serve()
 
     def withdraw(self, who: object) -> None:
         if self._turn is who:
             self._turn = None
         else:
-            self._waiting = [entry for entry in self._waiting if entry[2] is not who]
+            self._waiting.remove(who)
         self._serve()
 
     def _serve(self) -> None:
@@ -79,10 +138,10 @@ class _Rate:
         try:
             while self._turn is None and self._timer is None and self._waiting:
                 delay = self._next - self._clock.monotonic()
-                if delay > _SOON:
+                if delay > SOON:
                     self._timer = self._clock.call_later(delay, self._due)
                 else:
-                    _, self._asked, self._turn, go = self._waiting.pop(0)
+                    self._asked, self._turn, go = self._waiting.pop()
                     go()
         finally:
             self._serving = False
@@ -101,17 +160,27 @@ class Rates:
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
-        self._rates: dict[str, _Rate] = {}
+        self._rates: dict[str, Rate] = {}
 
     def define(self, rates: Iterable[tuple[str, int, float]]) -> None:
         """Have these rates: names, turns, seconds. Those that were there stay, for runs that know them."""
         for name, limit, per in rates:
-            rate = self._rates.setdefault(name, _Rate(self._clock))
-            rate.interval, rate.slack = per / limit, per * _MADE_UP
+            if name not in self._rates:
+                self._rates[name] = self._make(name)
+            self._rates[name].define(limit, per)
 
-    def ask(self, name: str, who: object, priority: int, go: Callable[[], object]) -> None:
+    def _make(self, name: str) -> Rate:
+        """A rate that is new."""
+        del name
+        return _OwnRate(self._clock)
+
+    def ask(self, name: str, who: object, priority: float, go: Callable[[], object]) -> None:
         """Call `go()` when it has the turn. It keeps it until it says that it has started, or withdraws."""
         self._rates[name].ask(who, priority, go)
+
+    def in_time(self, name: str, who: object) -> bool:
+        """Whether it may make use of its turn now; if not, it has none any more and asks again."""
+        return self._rates[name].in_time(who)
 
     def started(self, name: str, who: object) -> None:
         """It has made use of its turn."""
@@ -134,12 +203,20 @@ class Rates:
             raise ValueError(
                 f"There is no rate {name!r:.250}.{hint} Define it: pipeline.rate({name!r:.250}, limit=…, per=…)."
             )
-        mine: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        rate.ask(mine, priority, lambda: mine.set_result(None))
-        try:
-            await mine
-        except BaseException:
-            rate.withdraw(mine)
-            raise
+        mine = await _turn(rate, priority)
+        while not rate.in_time(mine):
+            mine = await _turn(rate, math.inf)
         rate.started(mine)
         yield
+
+
+async def _turn(rate: Rate, priority: float) -> object:
+    """Wait for a turn; whose it is."""
+    mine: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+    rate.ask(mine, priority, lambda: mine.set_result(None))
+    try:
+        await mine
+    except BaseException:
+        rate.withdraw(mine)
+        raise
+    return mine

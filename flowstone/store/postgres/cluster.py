@@ -23,6 +23,7 @@ from flowstone.store.postgres.columns import event_of, request_text, run_of, ste
 from flowstone.store.postgres.heartbeat import Heartbeat, joining
 from flowstone.store.postgres.listener import Listener
 from flowstone.store.postgres.queue import enqueue, enqueue_all, load_queue
+from flowstone.store.postgres.rates import PostgresRates
 from flowstone.store.postgres.reports import report_of, report_text
 from flowstone.store.postgres.sql import query
 from flowstone.store.postgres.texts import from_json, key_columns, key_of, key_text, to_json
@@ -39,6 +40,7 @@ if TYPE_CHECKING:
     from flowstone.store.postgres.database import Connection, Database
     from flowstone.store.postgres.journal import Journal
     from flowstone.store.postgres.pools import PostgresPools
+    from flowstone.store.rates import SharedRates
 
 __all__ = ["PostgresCluster", "cancel", "watched_node"]
 
@@ -65,12 +67,17 @@ class PostgresCluster(Cluster):
         self._database = database
         self._journal = journal
         self._pools = pools
+        self._rates = PostgresRates(database)
         self._listener = Listener(database, start, self._touch)
         self._heartbeat: Heartbeat | None = None
 
     @property
     def pools(self) -> SharedPools:
         return self._pools
+
+    @property
+    def rates(self) -> SharedRates:
+        return self._rates
 
     # Nodes --------------------------------------------------------------------------------------------------
 

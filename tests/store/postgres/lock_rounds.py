@@ -30,6 +30,7 @@ RECORDED = {
     "waits",
 }
 POOLED = {"nodes", "pools", "pool_definitions", "pool_claims"}
+OF_RATES = {"reserve_turns"}
 OF_POOLS = {"exchange_slots", "define_pools", "forget_claims", "set_pool"}
 """Statements that are functions, which name no table."""
 RUNS = ["run-1", "run-2", "run-3"]
@@ -56,6 +57,8 @@ class Transaction:
 def tables_of(name):
     if name in OF_POOLS:
         return POOLED
+    if name in OF_RATES:
+        return {"rates"}
     return RECORDED if name == "record" else TABLE.findall(text_of(name))
 
 
@@ -351,6 +354,11 @@ def transactions():
         ),
         "forget claims": one("forget_claims", ("'n1'",), ("'n2'",)),
         "set pool": one("set_pool", ("'p'", "1", "9"), ("'s'", "1", "null::integer")),
+        "reserve turns": one(
+            "reserve_turns",
+            (texts("a", "b", "c"), "array[1, 1, 1]", "array[1, 2, 3]", "array[0, 0, 0]"),
+            (texts("c", "b", "a"), "array[1, 1, 1]", "array[1, 2, 3]", "array[0, 0, 0]"),
+        ),
         "publish_tree": one("publish_tree", ("'n1'", "'{}'"), ("'n2'", "'{}'")),
     }
 

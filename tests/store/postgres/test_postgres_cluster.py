@@ -10,6 +10,7 @@ from flowstone.store.postgres import PostgresStore
 from tests.stepped import make_steppable, step_clock
 from tests.store.cluster_contract import LEASE, ClusterContract
 from tests.store.pools_contract import PoolsContract
+from tests.store.rates_contract import RatesContract
 
 
 class PostgresMeeting:
@@ -61,7 +62,7 @@ class PostgresMeeting:
         )
 
 
-class TestPostgresCluster(ClusterContract, PoolsContract):
+class TestPostgresCluster(ClusterContract, PoolsContract, RatesContract):
     """Postgres keeps the contracts."""
 
     @pytest.fixture
