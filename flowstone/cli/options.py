@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 import re
 from shlex import quote
-from typing import TYPE_CHECKING, Annotated, Final, Literal, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, Final, Literal, TypeAlias, TypeVar
 
 import typer
 
@@ -47,14 +47,14 @@ _PLACE: Final = re.compile(r"(?=.*(\.py$|[:/]))[\w./~-]{1,300}(:[\w.]*)?")
 """A file, or a module and the name of a pipeline in it."""
 
 
-def whole(least: int | None = None) -> Callable[[str], int]:
-    """The parser of an option that takes a whole number, of at least `least` if that is given."""
-    return _parser(int, "a whole number", least)
+def whole(flag: str, told: str, *, least: int | None = None) -> Any:
+    """An option that takes a whole number, of at least `least` if that is given; `told` is its help."""
+    return typer.Option(flag, metavar="N", parser=_parser(int, "a whole number", least), help=told)
 
 
-def seconds(least: float) -> Callable[[str], float]:
-    """The parser of an option that takes a number of seconds."""
-    return _parser(float, "a number of seconds", least)
+def seconds(flag: str, told: str, *, least: float) -> Any:
+    """An option that takes a number of seconds."""
+    return typer.Option(flag, metavar="S", parser=_parser(float, "a number of seconds", least), help=told)
 
 
 def _parser(read: Callable[[str], N], what: str, least: N | None) -> Callable[[str], N]:
@@ -152,9 +152,7 @@ StoreUrl: TypeAlias = Annotated[
 ]
 MaxParallel: TypeAlias = Annotated[
     int | None,
-    typer.Option(
-        "--max-parallel", metavar="N", parser=whole(1), help="Steps that run at a time.", show_default=False
-    ),
+    whole("--max-parallel", "Steps that run at a time.", least=1),
 ]
 PipelineOption: TypeAlias = Annotated[
     str | None,

@@ -43,13 +43,7 @@ Key: TypeAlias = Annotated[
 ]
 Priority: TypeAlias = Annotated[
     int,
-    typer.Option(
-        "--priority",
-        metavar="N",
-        parser=whole(),
-        help="With --submit: higher is taken first.",
-        show_default=False,
-    ),
+    whole("--priority", "With --submit: higher is taken first."),
 ]
 
 

@@ -50,9 +50,7 @@ def approvals(
         ),
     ] = "pending",
     asset: AssetFilter = None,
-    limit: Annotated[
-        int, typer.Option("--limit", metavar="N", parser=whole(1), help="How many at most.")
-    ] = 20,
+    limit: Annotated[int, whole("--limit", "How many at most.", least=1)] = 20,
     json: Json = False,
     debug: Debug = False,
 ) -> None:

@@ -42,9 +42,7 @@ def backfill(
     start: Start = None,
     end: End = None,
     partition: Partitions = None,
-    max_parallel: Annotated[
-        int, typer.Option("--max-parallel", metavar="N", parser=whole(1), help="Steps that run at a time.")
-    ] = 4,
+    max_parallel: Annotated[int, whole("--max-parallel", "Steps that run at a time.", least=1)] = 4,
     upstream: Annotated[
         bool, typer.Option("--upstream", help="Include everything upstream.", show_default=False)
     ] = False,

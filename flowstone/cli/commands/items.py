@@ -42,12 +42,8 @@ def items(
             "--status", metavar="STATUS", help="Only those: succeeded, failed, skipped.", show_default=False
         ),
     ] = None,
-    limit: Annotated[
-        int, typer.Option("--limit", metavar="N", parser=whole(0), help="How many to list.")
-    ] = 20,
-    offset: Annotated[
-        int, typer.Option("--offset", metavar="N", parser=whole(0), help="How many to leave out.")
-    ] = 0,
+    limit: Annotated[int, whole("--limit", "How many to list.", least=0)] = 20,
+    offset: Annotated[int, whole("--offset", "How many to leave out.", least=0)] = 0,
     json: Json = False,
     debug: Debug = False,
 ) -> None:

@@ -51,9 +51,7 @@ def plan(
         typer.Option("--refresh", help="Which existing values would be computed again.", show_default=False),
     ] = None,
     config: ConfigOption = None,
-    limit: Annotated[
-        int, typer.Option("--limit", metavar="N", parser=whole(0), help="How many steps to list.")
-    ] = 50,
+    limit: Annotated[int, whole("--limit", "How many steps to list.", least=0)] = 50,
     store: StoreUrl,
     json: Json = False,
     debug: Debug = False,

@@ -39,9 +39,7 @@ def run(
         str, typer.Argument(metavar="ID", help="The run's id, or how it begins.", show_default=False)
     ],
     store: StoreUrl,
-    limit: Annotated[
-        int, typer.Option("--limit", metavar="N", parser=whole(0), help="How many steps to list.")
-    ] = 20,
+    limit: Annotated[int, whole("--limit", "How many steps to list.", least=0)] = 20,
     json: Json = False,
     debug: Debug = False,
 ) -> None:

@@ -51,9 +51,7 @@ def runs(
             show_default=False,
         ),
     ] = None,
-    limit: Annotated[
-        int, typer.Option("--limit", metavar="N", parser=whole(1), help="How many at most.")
-    ] = 20,
+    limit: Annotated[int, whole("--limit", "How many at most.", least=1)] = 20,
     before: Annotated[
         str | None,
         typer.Option("--before", metavar="ID", help="Only runs older than this one.", show_default=False),

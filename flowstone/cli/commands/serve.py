@@ -27,13 +27,7 @@ def serve(
     ] = None,
     port: Annotated[
         int | None,
-        typer.Option(
-            "--port",
-            metavar="N",
-            parser=whole(0),
-            help="Not yet: this release has no HTTP API.",
-            show_default=False,
-        ),
+        whole("--port", "Not yet: this release has no HTTP API.", least=0),
     ] = None,
     max_concurrency: MaxConcurrency = None,
     max_threads: MaxThreads = None,

@@ -100,9 +100,7 @@ def status(
     ] = False,
     pipeline: PipelineOption = None,
     store: StoreUrl,
-    limit: Annotated[
-        int, typer.Option("--limit", metavar="N", parser=whole(1), help="How many records to list.")
-    ] = 10,
+    limit: Annotated[int, whole("--limit", "How many records to list.", least=1)] = 10,
     json: Json = False,
     debug: Debug = False,
 ) -> None:

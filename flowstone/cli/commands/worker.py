@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import Annotated, Any, TypeAlias
 
-import typer
-
 from flowstone.cli.loading import load
 from flowstone.cli.loop import run_async
 from flowstone.cli.options import Debug, Json, LogLevel, StoreUrl, Target, seconds, whole
@@ -17,43 +15,19 @@ __all__ = ["Lease", "MaxConcurrency", "MaxThreads", "ShutdownTimeout", "given", 
 
 MaxConcurrency: TypeAlias = Annotated[
     int | None,
-    typer.Option(
-        "--max-concurrency",
-        metavar="N",
-        parser=whole(1),
-        help="Steps that run at a time.",
-        show_default=False,
-    ),
+    whole("--max-concurrency", "Steps that run at a time.", least=1),
 ]
 MaxThreads: TypeAlias = Annotated[
     int | None,
-    typer.Option(
-        "--max-threads",
-        metavar="N",
-        parser=whole(1),
-        help="Synchronous assets that run at a time.",
-        show_default=False,
-    ),
+    whole("--max-threads", "Synchronous assets that run at a time.", least=1),
 ]
 Lease: TypeAlias = Annotated[
     float | None,
-    typer.Option(
-        "--lease",
-        metavar="S",
-        parser=seconds(0.1),
-        help="Seconds until others take this node for dead.",
-        show_default=False,
-    ),
+    seconds("--lease", "Seconds until others take this node for dead.", least=0.1),
 ]
 ShutdownTimeout: TypeAlias = Annotated[
     float | None,
-    typer.Option(
-        "--shutdown-timeout",
-        metavar="S",
-        parser=seconds(0),
-        help="Seconds that running work gets when the node is told to stop.",
-        show_default=False,
-    ),
+    seconds("--shutdown-timeout", "Seconds that running work gets when the node is told to stop.", least=0),
 ]
 
 
