@@ -423,10 +423,11 @@ class Window:
         """Take those off the list of a step's waiters that take whatever becomes of it."""
         assert self.choices is not None
         tolerates, of = self.choices.tolerates, self._plan.of
-        waiters = self._waiters[step]
-        tolerant = [waiter for waiter in waiters if tolerates(of(waiter), step)]
-        if tolerant:
-            self._waiters[step] = [waiter for waiter in waiters if waiter not in set(tolerant)]
+        tolerant: list[int] = []
+        others: list[int] = []
+        for waiter in self._waiters[step]:
+            (tolerant if tolerates(of(waiter), step) else others).append(waiter)
+        self._waiters[step] = others
         return tolerant
 
     def leave(self, step: int) -> None:
@@ -474,9 +475,13 @@ class Window:
 
     def _let_go(self, plan: AssetPlan, waiter: int) -> None:
         """Take a step that is blocked no more off the lists of the steps it waited for."""
+        unrecorded = self.choices.unrecorded if self.choices is not None else ()
         for numbers in plan.upstream(waiter - plan.offset):
             for pending in PENDING.finditer(self._states, numbers.start, numbers.stop):
                 self._waiters[pending.start()].remove(waiter)
+            for step in unrecorded:  # Whoever takes the outcome waits for these too.
+                if step in numbers and waiter in (waiting := self._waiters.get(step, [])):
+                    waiting.remove(waiter)
 
     def _recall(self, step: int) -> None:
         """Have everything examined again that may have been deferred because of a step."""
