@@ -15,8 +15,9 @@ from flowstone.cli.places import history
 from flowstone.cli.problem import CommandError
 from flowstone.cli.screen import Screen
 from flowstone.printable import one_line
-from flowstone.runs.items import ENDED, item_of
+from flowstone.runs.items import ENDED, item_of, items_of_pages
 from flowstone.runs.records import Status
+from flowstone.runtime.run.values import PAGES
 
 if TYPE_CHECKING:
     from flowstone.runs.items import Item
@@ -64,13 +65,12 @@ async def _tell(
     named: tuple[str, str | None],
     which: tuple[int | None, int, int],
 ) -> None:
-    code, limit, offset = which
+    _, limit, offset = which
     async with history(url) as store:
         record = await find_run(store, run_id, url)
         step = await _step(store, record.id, *named)
-        rows = await store.items.rows(record.id, step, code=code, offset=offset, limit=limit)
-        hint = "" if rows else await likely_in(store, record, *step)
-    found = [item_of(row) for row in rows]
+        found = await _found(store, record.id, step, which)
+        hint = "" if found else await likely_in(store, record, *step)
     if screen.json:
         screen.document({"run": record.id, "asset": step[0], "items": [_document(item) for item in found]})
     elif found:
@@ -87,6 +87,16 @@ async def _step(store: Store, run_id: str, asset: str, text: str | None) -> Step
         if await store.items.rows(run_id, (asset, key), limit=1):
             return asset, key
     return await step_key(store, asset, text)
+
+
+async def _found(store: Store, run_id: str, step: StepKey, which: tuple[int | None, int, int]) -> list[Item]:
+    code, limit, offset = which
+    made = await store.step(run_id, step)
+    if made is None or made.location is None or not made.location.startswith(PAGES):
+        rows = await store.items.rows(run_id, step, code=code, offset=offset, limit=limit)
+        return [item_of(row) for row in rows]
+    # What a reader has read is recorded many items in a row.
+    return items_of_pages(await store.items.rows(run_id, step, code=code), offset, limit)
 
 
 def _line(item: Item) -> str:

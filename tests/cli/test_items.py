@@ -1,0 +1,114 @@
+"""`flowstone items`: what became of the items of a step, by whatever name it is asked for."""
+
+from __future__ import annotations
+
+import pytest
+
+PAGES = """
+from flowstone import DailyPartitions, Each, Pipeline, Retry, Skip
+
+pipeline = Pipeline("pages")
+days = DailyPartitions("2025-01-01", "2025-01-03")
+
+
+@pipeline.asset
+def files() -> list[str]:
+    return ["a", "b", "c", "d"]
+
+
+@pipeline.asset(each=Each("files", tolerate=1, key=lambda name: f"{name}.html", retry=Retry(attempts=2, delay=0)))
+def page(files: str, context) -> str:
+    if files == "b" or (files == "d" and context.attempt == 1):
+        raise ValueError(f"no {files}\\nat all")
+    if files == "c":
+        raise Skip("it is empty")
+    return files
+
+
+@pipeline.asset
+def numbers():
+    yield from range(30)
+
+
+@pipeline.asset(each="numbers")
+def double(numbers: int) -> int:
+    return 2 * numbers
+
+
+@pipeline.asset(partitions=days)
+def names(context) -> list[int]:
+    return [context.partition.day]
+
+
+@pipeline.asset(partitions=days, each="names")
+def by_day(names: int) -> int:
+    return names
+
+
+@pipeline.asset
+def end(page: list[str], double: list[int], files: list[str]) -> int:
+    return len(page)
+"""
+
+
+@pytest.fixture
+def run_id(shop, cli):
+    """Of a run of all that has no partitions."""
+    (shop / "pages.py").write_text(PAGES)
+    return cli("materialize", "pages.py", "end", "--upstream", "--json").document["run_id"]
+
+
+def test_items_are_listed_in_their_order(cli, run_id):
+    """With what names them, how they ended, the attempt if there were several, and why one has no value."""
+    listed = cli("items", run_id[:8], "page")
+    assert (listed.status, listed.stderr) == (0, "")
+    assert listed.stdout.splitlines() == [
+        "        0  a.html  succeeded",
+        "        1  b.html  failed  attempt 2  ValueError: no b\\nat all",
+        "        2  c.html  skipped  it is empty",
+        "        3  d.html  succeeded  attempt 2",
+    ]
+    document = cli("items", run_id, "page", "--json", "--status", "failed").document
+    assert (document["run"], document["asset"]) == (run_id, "page")
+    (item,) = document["items"]
+    assert (item["position"], item["key"], item["status"], item["attempt"]) == (1, "b.html", "failed", 2)
+    assert item["failure"] == "ValueError: no b\nat all"
+
+
+@pytest.mark.parametrize("asset", ["double", "numbers"])
+def test_many_are_listed_page_by_page(cli, run_id, asset):
+    """Those that were read as well, which are recorded many in a row."""
+    first = cli("items", run_id, asset)
+    assert len(first.stdout.splitlines()) == 20
+    assert "--offset 20 shows what follows." in first.stderr
+    rest = cli("items", run_id, asset, "--offset", 20)
+    assert [line.split()[0] for line in rest.stdout.splitlines()] == [str(number) for number in range(20, 30)]
+    assert rest.stderr == ""
+    assert len(cli("items", run_id, asset, "--limit", 3, "--json").document["items"]) == 3
+    assert cli("items", run_id, asset, "--status", "failed").stdout == ""
+
+
+def test_a_partition_has_items_of_its_own(cli, shop, run_id):
+    ended = cli("backfill", "pages.py", "by_day", "--upstream", "--json").document["run_id"]
+    assert cli("items", ended, "by_day", "--partition", "2025-01-02").stdout == "        0  succeeded\n"
+    wrong = cli("items", ended, "by_day", "--partition", "2025-01-20")
+    assert (wrong.stdout, wrong.status) == ("", 0)
+    assert "has recorded no such items of by_day[2025-01-20]." in wrong.stderr
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (["{run}", "pag"], "has recorded no such items of pag. Did you mean 'page'?"),
+        (["{run}", "files"], "has recorded no such items of files."),
+        (["{wrong}", "page"], "knows no run '{wrong}': `flowstone runs` lists them."),
+        (["{run}", "page", "--status", "running"], "No item is ever 'running'."),
+        (["{run}", "page", "--limit", "-1"], "'-1'"),
+        (["{run}", "page", "--offset", "many"], "'many'"),
+    ],
+)
+def test_what_was_meant_is_said(cli, run_id, words, told):
+    given = {"run": run_id, "wrong": run_id[:-1] + "zz"}
+    result = cli("items", *(word.format(**given) for word in words))
+    assert result.stdout == ""
+    assert told.format(**given) in " ".join(result.stderr.split())
