@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from contextlib import AbstractContextManager
     from datetime import datetime
 
-    from flowstone.runs.events import StepCancelled, StepFailed, StepRetried, StepSucceeded, StepWaiting
+    from flowstone.runs.endings import AttemptEnd
     from flowstone.runs.records import RunRecord, StepKey
     from flowstone.runs.running_step import RunningStep
     from flowstone.store.pools import SharedPools
@@ -349,9 +349,7 @@ class Cluster(Protocol):
     async def delete_leases(self, run_id: str, keys: Collection[StepKey] | None) -> None:
         """Delete the leases of steps that have ended or were given up; None for all of the run."""
 
-    async def endings(
-        self, run_id: str, attempts: Mapping[StepKey, int]
-    ) -> Sequence[StepSucceeded | StepFailed | StepCancelled | StepRetried | StepWaiting]:
+    async def endings(self, run_id: str, attempts: Mapping[StepKey, int]) -> Sequence[AttemptEnd]:
         """The recorded ends of these attempts, those that have one."""
 
     async def refuse(self, run_id: str, key: StepKey, attempt: int, why: str) -> None:

@@ -505,7 +505,7 @@ class ClusterContract:
         ]
 
     async def test_the_owner_learns_how_attempts_ended(self, place, owned):
-        """Success, failure, retry, cancel and wait of just these attempts; others' and open ones' are left out."""
+        """Success, failure, retry, cancel, wait and choice to be skipped of just these attempts, and no others."""
         first, _ = owned
         retried = StepRetried(at(5), "run-1", "c", None, 1, FAILURE, 2.5)
         waits = StepWaiting(at(5), "run-1", "f", None, 1, "publish", "approval")
@@ -515,6 +515,7 @@ class ClusterContract:
             retried,
             end("d", status=Status.CANCELLED),
             waits,
+            end("g", status=Status.SKIPPED),
         ]
         for event in ends:
             await place.store.write(start(event.asset, event.partition_key), 1)
@@ -527,6 +528,7 @@ class ClusterContract:
             ("d", None): 1,
             ("e", None): 1,
             ("f", None): 1,
+            ("g", None): 1,
         }
         assert sorted(await first.endings("run-1", asked), key=lambda event: event.asset) == ends
         assert list(await first.endings("run-1", {("c", None): 2, ("a", "k"): 1})) == []

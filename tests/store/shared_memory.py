@@ -23,6 +23,7 @@ from flowstone.runs.events import (
     StepCancelled,
     StepFailed,
     StepRetried,
+    StepSkipped,
     StepStarted,
     StepSucceeded,
     StepWaiting,
@@ -40,7 +41,7 @@ from flowstone.store.waits import Answered, Expired
 
 __all__ = ["SharedMemory", "SharedMemoryStore"]
 
-_ENDS = (StepSucceeded, StepFailed, StepCancelled, StepRetried, StepWaiting)
+_ENDS = (StepSucceeded, StepFailed, StepSkipped, StepCancelled, StepRetried, StepWaiting)
 _LOOK = 1.0
 
 

@@ -7,12 +7,23 @@ from collections import Counter
 
 import pytest
 
-from flowstone import Config, Context, DailyPartitions, MemoryIO, Pipeline, Retry, RunFailed, Status
+from flowstone import (
+    Config,
+    Context,
+    DailyPartitions,
+    MemoryIO,
+    Outcome,
+    Pipeline,
+    Retry,
+    RunFailed,
+    Skip,
+    Status,
+)
 from flowstone.runs.events import StepRetried, StepStarted
 from flowstone.runtime.cluster import step_executor
 from flowstone.runtime.cluster.step_executor import StepExecutor
 from flowstone.store.protocol import StoreRefused
-from tests.runtime.cluster.scene import LEASE
+from tests.runtime.cluster.scene import LEASE, WEEK
 from tests.runtime.doubles import Gate
 
 DAYS = range(1, 8)
@@ -96,6 +107,37 @@ async def test_a_backfill_spreads_over_the_nodes(town):
     assert len(town.starts) == 7
     assert town.shared.leases == {}
     assert await result.value(partition="2025-01-03") == 3
+
+
+async def test_a_step_may_choose_to_be_skipped_on_another_node(town):
+    """The owner learns of it as of every other end."""
+    ran = Counter()
+
+    def pipeline(node):
+        made = Pipeline("town")
+
+        @made.asset(partitions=WEEK)
+        async def raw(context: Context) -> int:
+            ran[node] += 1
+            await town.gates["raw"].wait()
+            raise Skip("nothing today")
+
+        @made.asset(partitions=WEEK)
+        async def clean(raw: Outcome[int]) -> str:
+            return raw.reason
+
+        return made
+
+    town.gates["raw"] = Gate()
+    await town.node("second", pipeline("second"))
+    first = await town.node("first", pipeline("first"), worker=False)
+    task = asyncio.create_task(first.backfill("clean", max_parallel=4, upstream=True))
+    await town.until(lambda: ran.total() == 4, 3)
+    town.gates["raw"].open()
+    result = await town.outcome(task, 5)
+    assert ran["second"] > 1
+    assert await result.value("clean", partition="2025-01-07") == "nothing today"
+    assert [step.failure.message for step in result.skipped] == ["nothing today"] * 7
 
 
 async def test_max_parallel_is_of_all_nodes_together(town):
