@@ -18,5 +18,6 @@ BENCHMARKS = (
     "graph",
     "partitions",
     "memory",
+    "items",
 )
 LOOPLESS = frozenset({"importing", "graph"})

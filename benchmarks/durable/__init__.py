@@ -15,5 +15,6 @@ BENCHMARKS = (
     "embedded",
     "size",
     "million",
+    "items",
 )
 LOOPLESS = frozenset({"submitting", "workers", "waking", "adoption", "embedded", "size", "million"})
