@@ -9,7 +9,7 @@ from flowstone import FileIO, MemoryIO, Pipeline
 from flowstone.runtime.cluster.placement import Candidate, place, travels
 
 
-def node(name: str, busy: int, capacity: int = 4) -> Candidate:
+def node(name: str, busy: int, capacity: float = 4) -> Candidate:
     return Candidate(name, capacity, busy)
 
 
@@ -70,3 +70,11 @@ def test_values_in_memory_do_not_travel(tmp_path):
     assert found["from_kept"]
     assert not found["near"]
     assert not found["from_near"]
+
+
+def test_room_need_not_be_whole():
+    """A node that hears late is given half a step more for each that it runs at a time, the own one less."""
+    busy = {"own": 0, "a": 0}
+    for _ in range(32):
+        busy[place(node("own", busy["own"], 16 * 0.5), [node("a", busy["a"], 16 * 1.5)])] += 1
+    assert busy == {"own": 8, "a": 24}

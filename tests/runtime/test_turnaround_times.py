@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from flowstone.runtime.cluster.placement import TurnaroundTimes
 
 
@@ -45,3 +47,40 @@ def test_a_node_that_becomes_slow_lends_again():
     for _ in range(5):
         times.took_here("a", 0.050)
     assert times.worth_leasing("a")
+
+
+def measured(store, turn, executed=0.010):
+    """Times after some looks that took so long, at ends of attempts that did."""
+    times = TurnaroundTimes()
+    for _ in range(60):
+        times.heard(store, turn)
+        times.executed("a", executed)
+    return times
+
+
+def test_who_hears_late_gives_more_than_runs_at_a_time():
+    """As many as end until then, and no more than twice as many."""
+    assert TurnaroundTimes().ahead("a") == 1.0
+    assert measured(0.002, 0.001).ahead("a") == pytest.approx(1.5, rel=1e-3)
+    assert measured(0.002, 0.030).ahead("a") == 2.0
+    assert measured(0.002, 0.030).ahead("b") == 1.0
+
+
+def test_long_steps_do_not_wait_for_a_node_that_is_full():
+    """They would run elsewhere by then."""
+    assert measured(0.002, 0.030, executed=60.0).ahead("a") * 500 < 501
+
+
+def test_who_computes_on_the_loop_takes_fewer_steps():
+    """And leases them however long that takes: nobody else could tell other nodes what to do meanwhile."""
+    idle, computing = measured(0.002, 0.001), measured(0.002, 0.032)
+    assert idle.own_share == 1.0
+    assert computing.own_share == pytest.approx(0.25, rel=1e-3)
+    for times in (idle, computing):
+        times.took_here("a", 0.010)
+        times.took_elsewhere("a", 0.050)
+    assert not idle.worth_leasing("a")
+    assert computing.worth_leasing("a")
+    for _ in range(20):
+        computing.heard(0.002, 0.0)
+    assert computing.own_share == 1.0

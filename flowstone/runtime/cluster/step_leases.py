@@ -14,18 +14,19 @@ to be done again.
 
 from __future__ import annotations
 
+import asyncio
 from contextlib import ExitStack, suppress
 from typing import TYPE_CHECKING, NamedTuple
 
 from flowstone.actors import ActorDown
 from flowstone.runs.commands import AttemptLost
-from flowstone.runs.events import StepRetried
+from flowstone.runs.events import StepRetried, StepSucceeded
 from flowstone.runtime.cluster.placement import Candidate, TurnaroundTimes, items_travel, place, travels
 from flowstone.store.cluster import StepLease
 from flowstone.store.protocol import StoreRefused
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Coroutine, Sequence
+    from collections.abc import Callable, Coroutine, Mapping, Sequence
 
     from flowstone.runs.commands import StartStep
     from flowstone.runs.events import Event
@@ -113,7 +114,7 @@ class StepLeases:
         self._since[order.step] = self._ctx.clock.monotonic()
         if order.exclusive or not self._may_travel(asset) or not self._times.worth_leasing(asset):
             return False
-        node = self._place(busy_here)
+        node = self._place(asset, busy_here)
         if node == self._ctx.node:
             return False
         run = self._run.record
@@ -146,7 +147,7 @@ class StepLeases:
         known = self._items_travel.get(asset)
         if known is None:
             known = self._items_travel[asset] = items_travel(self._run.plan.graph, asset, self._ctx.managers)
-        return known and self._place(busy_here) != self._ctx.node
+        return known and self._place(asset, busy_here) != self._ctx.node
 
     def takes_items(
         self,
@@ -157,7 +158,7 @@ class StepLeases:
         over: ItemsOver,
     ) -> bool:
         """Lease items of a step that is driven here, if another node is the better place for them."""
-        node = self._place(busy_here)
+        node = self._place(step[0], busy_here)
         if node == self._ctx.node:
             return False
         run, key = self._run.record, (step[0], items.key(step[1]))
@@ -207,13 +208,14 @@ class StepLeases:
             self._travels[asset] = known
         return known
 
-    def _place(self, busy_here: int) -> str:
+    def _place(self, asset: str, busy_here: int) -> str:
         ctx = self._ctx
-        own = Candidate(ctx.node, ctx.settings.max_concurrency, busy_here)
+        own = Candidate(ctx.node, ctx.settings.max_concurrency * self._times.own_share, busy_here)
+        ahead = self._times.ahead(asset)
         return place(
             own,
             [
-                Candidate(watched.node.id, watched.node.capacity, self._busy.get(watched.node.id, 0))
+                Candidate(watched.node.id, watched.node.capacity * ahead, self._busy.get(watched.node.id, 0))
                 for watched in ctx.peers.all_alive()
                 if watched.node.id != ctx.node
                 and self._asks(watched.node.id)
@@ -279,7 +281,7 @@ class StepLeases:
         leases = {key: lease for key, lease in self._leases.items() if lease not in self._to_grant}
         gone = [key for key, lease in leases.items() if self._gone(key, lease)]
         run_id = self._run.record.id
-        ends = await self._cluster.endings(run_id, {key: lease.attempt for key, lease in leases.items()})
+        ends = await self._ends_of(leases)
         for end in ends:
             leases.pop((end.asset, end.partition_key), None)
         dead = {key: leases[key].attempt for key in gone if key in leases}
@@ -294,6 +296,17 @@ class StepLeases:
             self._since.pop(step, None)
             self._forget(key)
             self._lost(AttemptLost(step, attempt, key in begun))
+
+    async def _ends_of(self, leases: Mapping[StepKey, StepLease]) -> Sequence[Event]:
+        """The ends on record, and how long it takes to hear of them."""
+        attempts = {key: lease.attempt for key, lease in leases.items()}
+        now = self._ctx.clock.monotonic
+        asked = now()
+        ends = await self._cluster.endings(self._run.record.id, attempts)
+        answered = now()
+        await asyncio.sleep(0)
+        self._times.heard(answered - asked, now() - answered)
+        return ends
 
     async def _look_at_items(self) -> None:
         """See which leases of items are over: those that their nodes have deleted, and those of dead nodes."""
@@ -336,6 +349,8 @@ class StepLeases:
             news.append(end)
             if (since := self._since.pop(step, None)) is not None:
                 self._times.took_elsewhere(end.asset, self._ctx.clock.monotonic() - since)
+            if isinstance(end, StepSucceeded) and (executed := end.materialization.duration) is not None:
+                self._times.executed(end.asset, executed)
             if isinstance(end, StepRetried) and end.failure.kind == "lost":
                 self.shun(self._leases[key].node)
             self._forget(key)

@@ -67,7 +67,7 @@ async def test_a_step_that_is_lent_again_keeps_its_new_lease():
         refused=None,
     )
     leases._may_travel = lambda _: True
-    leases._place = lambda _: "other"
+    leases._place = lambda *_: "other"
     assert leases.takes(StartStep(0, 1), 0)
     leases._to_look = True
     leases.flush()
