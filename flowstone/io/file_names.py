@@ -19,13 +19,20 @@ from __future__ import annotations
 
 import hashlib
 import re
+from functools import lru_cache
 from types import MappingProxyType
 from typing import Final
 
-__all__ = ["MAX_NAME_BYTES", "escape", "is_safe_name"]
+__all__ = ["MAX_NAME_BYTES", "MOST_BYTES", "SAFE_NAME", "escape", "is_safe_name"]
 
 MAX_NAME_BYTES: Final = 200
 """Bytes in the longest name `escape` returns by default; file systems allow 255, the rest is for suffixes."""
+
+MOST_BYTES: Final = 255
+"""Bytes in the longest name that file systems allow."""
+
+SAFE_NAME: Final = r"[a-z0-9_+%~][a-z0-9_+%~-]*(?:\.[a-z0-9_+%~-]+)*"
+"""The regular expression for names of which `is_safe_name` is true, if they are not too long."""
 
 _LITERAL: Final = frozenset("abcdefghijklmnopqrstuvwxyz0123456789_-")
 _UPPER: Final = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZ")
@@ -34,9 +41,10 @@ _RESERVED: Final = frozenset(
 )
 _HASH_BYTES: Final = 1 + 64
 _PLAIN: Final = re.compile(r"[a-z0-9_][a-z0-9_-]*")
-_SAFE: Final = re.compile(r"[a-z0-9_+%~][a-z0-9_+%~-]*(\.[a-z0-9_+%~-]+)*")
+_SAFE: Final = re.compile(SAFE_NAME)
 
 
+@lru_cache(maxsize=4_096)  # Each step of a run names the run, its asset and its partition again.
 def escape(key: str | None, *, limit: int = MAX_NAME_BYTES) -> str:
     """The file name that stands for `key`, and for no other key.
 
@@ -64,7 +72,7 @@ def escape(key: str | None, *, limit: int = MAX_NAME_BYTES) -> str:
 
 def is_safe_name(name: str) -> bool:
     """Whether `name` can only mean an entry of the folder it is looked up in: no separators, no `..`."""
-    return len(name) <= 255 and _SAFE.fullmatch(name) is not None
+    return len(name) <= MOST_BYTES and _SAFE.fullmatch(name) is not None
 
 
 def _token(character: str) -> str:

@@ -13,7 +13,7 @@ import re
 from typing import TYPE_CHECKING, Final
 
 from flowstone.frozen import frozen
-from flowstone.io.file_names import escape, is_safe_name
+from flowstone.io.file_names import MOST_BYTES, SAFE_NAME, escape
 
 if TYPE_CHECKING:
     from typing import Self
@@ -25,7 +25,11 @@ __all__ = ["Location", "digest_of"]
 # 128 bits of the SHA-256: damage has no chance to go unseen, and the name stays short enough to read.
 _DIGEST_LETTERS: Final = 32
 _RUN_BYTES: Final = 120
-_FILE: Final = re.compile(r"(?P<attempt>[a-z0-9_+%~-]+)\.(?P<digest>[0-9a-f]{32})\.(?P<suffix>[a-z0-9.-]+)")
+# The name of the file is a safe name as well: letters that are, with a dot between any two of its parts.
+_LOCATION: Final = re.compile(
+    rf"({SAFE_NAME})/({SAFE_NAME})/"
+    r"([a-z0-9_+%~][a-z0-9_+%~-]*\.([0-9a-f]{32})\.([a-z0-9-]+(?:\.[a-z0-9-]+)*))"
+)
 
 
 def digest_of(data: bytes) -> str:
@@ -64,13 +68,13 @@ class Location:
     @classmethod
     def parse(cls, text: str) -> Self | None:
         """The location that `text` spells, or None if no `Location` is spelled like that."""
-        names = text.split("/")
-        if len(names) != 3 or not all(map(is_safe_name, names)):
-            return None
-        match = _FILE.fullmatch(names[2])
+        match = _LOCATION.fullmatch(text)
         if match is None:
             return None
-        return cls((names[0], names[1]), names[2], match["digest"], match["suffix"])
+        asset, key, name, digest, suffix = match.groups()
+        if max(len(asset), len(key), len(name)) > MOST_BYTES:
+            return None
+        return cls((asset, key), name, digest, suffix)
 
     def __str__(self) -> str:
         return "/".join((*self.folders, self.name))

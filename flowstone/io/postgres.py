@@ -134,7 +134,8 @@ class PostgresIO:
         Raises:
             IOManagerError: No codec takes the value, or it is larger than the limit.
         """
-        self._attached(f"store asset {named(target)!r}")
+        if self._store is None:
+            raise self._unattached(f"store asset {named(target)!r}")
         if not self._own_codecs and self._is_small(value):
             return self._encode(target, value)
         return await self._threads.run(lambda _: self._encode(target, value))
@@ -149,7 +150,9 @@ class PostgresIO:
         place = Location.parse(location)
         if place is None:
             raise location_error("load", location, "PostgresIO")
-        data = await self._attached(f"load {location!r}").payload(location)
+        if self._store is None:
+            raise self._unattached(f"load {location!r}")
+        data = await self._store.payload(location)
         if data is None:
             raise IOManagerError(
                 f"Cannot load {location!r}: the run store does not hold it; retention has removed it, or it was "
@@ -177,11 +180,14 @@ class PostgresIO:
 
     def _attached(self, doing: str) -> PayloadStore:
         if self._store is None:
-            raise IOManagerError(
-                f"Cannot {doing}: this PostgresIO knows no run store. Ask a running Runtime for the value, or use "
-                f"the manager that attach(store) returns."
-            )
+            raise self._unattached(doing)
         return self._store
+
+    def _unattached(self, doing: str) -> IOManagerError:
+        return IOManagerError(
+            f"Cannot {doing}: this PostgresIO knows no run store. Ask a running Runtime for the value, or use "
+            f"the manager that attach(store) returns."
+        )
 
     def _encode(self, target: Target, value: object) -> Stored:
         codec, data = encoded(self._codecs, target, value)

@@ -23,18 +23,17 @@ def encoded(codecs: Codecs, target: Target, value: object) -> tuple[Codec, bytes
     Raises:
         IOManagerError: It can be read only once, no codec takes it, or the one that does cannot encode it.
     """
-    what = f"asset {named(target)!r}"
     found = find_one_shot(value)
     if found is not None:
-        raise IOManagerError(f"Cannot store {what}: {found.told()}.")
+        raise IOManagerError(f"{_refused(target)}: {found.told()}.")
     try:
         codec = codecs.writer(value)
         return codec, codec.encode(value)
     except CodecError as error:
-        raise IOManagerError(f"Cannot store {what}: {error}") from error
+        raise IOManagerError(f"{_refused(target)}: {error}") from error
     except BaseException as error:
         raise IOManagerError(
-            f"Cannot store {what}: its {type(value).__qualname__} could not be encoded ({_told(error)}); "
+            f"{_refused(target)}: its {type(value).__qualname__} could not be encoded ({_told(error)}); "
             f"return another type, or pass a codec of your own with codecs=[...]."
         ) from error
 
@@ -67,6 +66,10 @@ def location_error(doing: str, location: str, kind: str) -> IOManagerError:
 def named(target: Target) -> str:
     """The asset, and the partition where there is one, as an error says it."""
     return target.asset if target.partition_key is None else f"{target.asset}[{target.partition_key[:100]}]"
+
+
+def _refused(target: Target) -> str:
+    return f"Cannot store asset {named(target)!r}"
 
 
 def _told(error: BaseException) -> str:

@@ -43,12 +43,15 @@ MAX_DEPTH: Final = 100
 """Containers inside containers; also what stops a value that contains itself."""
 
 _TEXT: Final = frozenset({str})
+_ORDINARY: Final = 1 << 64
 _ENCODE: Final = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode
 _DECODE: Final = json.JSONDecoder().decode
 
 
 def encode_tree(value: object, classes: Classes) -> bytes:
     """`value` as UTF-8 JSON. Raises `CodecError` for what would not come back the same."""
+    if type(value) is int and -_ORDINARY < value < _ORDINARY:
+        return b"%d" % value  # What a JSON encoder writes, sooner than one is set up.
     try:
         return _in_two_passes(value, classes)
     except RecursionError:

@@ -39,9 +39,17 @@ class Codecs:
 
     def __init__(self, name: str = AUTO, *, models: Iterable[type] = (), extra: Iterable[Codec] = ()) -> None:
         self._name = name
+        extra = tuple(extra)
         self._all = (*extra, *_built_in(Classes(models)), *([PickleCodec()] if name == _PICKLE else []))
         self._by_suffix = _by_suffix(self._all)
         self._writers = [codec for codec in self._all if name in (AUTO, codec.name)]
+        # What takes a value of these types depends on nothing but the type, unless a codec is the user's.
+        kinds: tuple[object, ...] = () if extra else (None, False, 0, 0.0, "", b"", [], {})
+        self._writer_of: dict[type, Codec] = {
+            type(value): codec
+            for value in kinds
+            if (codec := next((each for each in self._writers if each.can_encode(value)), None)) is not None
+        }
         if not self._writers:
             known = ", ".join(sorted({AUTO, _PICKLE, *(codec.name for codec in self._all)}))
             raise ValueError(
@@ -55,6 +63,9 @@ class Codecs:
 
     def writer(self, value: object) -> Codec:
         """The first codec that takes `value`. Raises `CodecError` if none does."""
+        known = self._writer_of.get(type(value))
+        if known is not None:
+            return known
         for codec in self._writers:
             if codec.can_encode(value):
                 return codec

@@ -110,6 +110,8 @@ class StepLeases:
         """Lease a step that is to start, if another node is the better place; it is granted with `flush`."""
         if not self._of_backfill:
             return False
+        if self._ctx.peers.alone(self._ctx.node):
+            return False
         asset, _, key = self._run.plan.step(order.step)
         self._since[order.step] = self._ctx.clock.monotonic()
         if order.exclusive or not self._may_travel(asset) or not self._times.worth_leasing(asset):

@@ -138,6 +138,10 @@ class Peers:
             if not self.gone(node_id) and self._silences[node_id].fresh
         ]
 
+    def alone(self, node_id: str) -> bool:
+        """Whether no other node is known, whether it lives or not."""
+        return not self._nodes or (len(self._nodes) == 1 and node_id in self._nodes)
+
     def strangers(self) -> bool:
         """Whether there are nodes that live and of which nothing is known but their beats."""
         return any(

@@ -46,7 +46,7 @@ async def test_a_step_that_is_lent_again_keeps_its_new_lease():
     ctx = SimpleNamespace(
         node="me",
         settings=SimpleNamespace(max_concurrency=0, cancel_timeout=1),
-        peers=SimpleNamespace(all_alive=list, gone=lambda _: False),
+        peers=SimpleNamespace(all_alive=list, gone=lambda _: False, alone=lambda _: False),
         notifications=SimpleNamespace(on=lambda *_: nullcontext()),
         learn=lambda _events: None,
         clock=SimpleNamespace(monotonic=lambda: 0.0),
