@@ -102,6 +102,8 @@ class Write(Entry):
             asset, key = last.asset, key_text(last.partition_key)
             start = (run_id, instant_text(last.at), asset, key)
             return cls(run_id, done, epoch, {(run_id, asset, key): 1}, start)
+        if type(last) is StepSucceeded and len(events) == 1:
+            return cls._of_success(last, epoch, done, payload)
         steps: dict[_Step, int] = {}
         rows: list[_Row] = []
         inputs: list[_Row] = []
@@ -118,17 +120,44 @@ class Write(Entry):
             if event.kind.startswith("step."):
                 steps[run_id, asset, key] = attempt or 0
             if type(event) is StepSucceeded and event.materialization.inputs:
-                inputs += dict.fromkeys(
-                    (item.asset, key_text(item.partition_key), asset, key, run_id)
-                    for item in event.materialization.inputs
-                )
+                inputs += _input_rows(event, key)
         kept = None if payload is None else (location_of_payload(last), payload)
         return cls(run_id, done, epoch, steps, None, rows, inputs, _head(events), kept)
+
+    @classmethod
+    def _of_success(
+        cls, event: StepSucceeded, epoch: int, done: asyncio.Future[None], payload: bytes | None
+    ) -> Write:
+        """As `of`, for what is half of all entries."""
+        run_id, asset, key, attempt = event.run_id, event.asset, key_text(event.partition_key), event.attempt
+        row = (run_id, asset, key, str(attempt), *ending_texts(event))
+        inputs = event.materialization.inputs
+        return cls(
+            run_id,
+            done,
+            epoch,
+            {(run_id, asset, key): attempt},
+            None,
+            (row,),
+            _input_rows(event, key) if inputs else (),
+            None,
+            None if payload is None else (location_of_payload(event), payload),
+        )
 
     @property
     def finishes(self) -> bool:
         """Whether it finishes the run."""
         return self.head is not None and self.head[_FINAL] is not None
+
+
+def _input_rows(event: StepSucceeded, key: str) -> list[_Row]:
+    """What a success was computed from, each once."""
+    return list(
+        dict.fromkeys(
+            (item.asset, key_text(item.partition_key), event.asset, key, event.run_id)
+            for item in event.materialization.inputs
+        )
+    )
 
 
 def _head(events: Sequence[Event]) -> _Row | None:
@@ -159,7 +188,7 @@ class _Fit:
     def takes(self, entry: Entry) -> bool:
         if entry.run_id in self.deferred or entry.run_id in self.finished:
             return False
-        if isinstance(entry, Write):
+        if type(entry) is Write:
             size = 0 if entry.payload is None else len(entry.payload[1])
             if self.size and self.size + size > _MOST_BYTES:
                 return False
@@ -233,8 +262,8 @@ class _Part:
 
 def arguments(batch: Sequence[Entry]) -> tuple[tuple[Any, ...], list[Creation], list[Write]]:
     """The arguments of `flowstone.record` after the batch's number, with the entries in its order."""
-    creations = [entry for entry in batch if isinstance(entry, Creation)]
-    writes = [entry for entry in batch if isinstance(entry, Write)]
+    creations = [entry for entry in batch if type(entry) is Creation]
+    writes = [entry for entry in batch if type(entry) is Write]
     parts: dict[str, _Part] = {}
     for place, write in enumerate(writes, 1):
         part = parts.get(write.run_id)

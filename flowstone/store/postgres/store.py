@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from flowstone.actors import TaskSupervisor
 from flowstone.errors import RunNotFound, StoreUnavailable
-from flowstone.runs.events import RunFinished, RunQueued, StepProgressed
+from flowstone.runs.events import RunFinished, RunQueued, StepProgressed, StepStarted
 from flowstone.store import refusals
 from flowstone.store.event_log import ENDINGS
 from flowstone.store.memory import location_of_payload, of_one_run, retention
@@ -62,9 +62,8 @@ T = TypeVar("T")
 
 _CLOSING: Final = 15.0
 _KEYS: Final = 10_000  # Of one statement.
-_UNRECORDED: Final = (
-    StepProgressed,
-    RunQueued,
+_UNRECORDED: Final = frozenset(
+    {StepProgressed, RunQueued}
 )  # What the creation of a run says, and what only listeners receive.
 
 
@@ -224,17 +223,19 @@ class PostgresStore(Store):
         raise StaleWrite(refusals.claim_refused(owner, run_id, moved))
 
     async def write(self, event: Event, epoch: int = 0, *, payload: bytes | None = None) -> None:
-        if isinstance(event, _UNRECORDED):
-            return
-        event = _storable(event)
-        if isinstance(event, RunFinished):
-            check_together([event])
+        kind = type(event)
+        if kind is not StepStarted:  # Which is storable as it is.
+            if kind in _UNRECORDED:
+                return
+            event = _storable(event)
+            if kind is RunFinished:
+                check_together([event])
         await self._journal.write([event], epoch, payload)
         if payload is not None:
             self._history.recent.add(location_of_payload(event), payload)
 
     async def write_many(self, events: Sequence[Event], epoch: int = 0) -> None:
-        told = [_storable(event) for event in of_one_run(events) if not isinstance(event, _UNRECORDED)]
+        told = [_storable(event) for event in of_one_run(events) if type(event) not in _UNRECORDED]
         check_together(told)
         if told:
             await self._journal.write(told, epoch)

@@ -99,8 +99,7 @@ def joined(columns: Sequence[Sequence[str | None]]) -> tuple[str, str, list[str]
 
 def _joined(column: Sequence[str | None], separator: str, none: str) -> str | None:
     """The column's text, or None if separator or none are in a value."""
-    absent = column.count(None)
-    if absent == len(column):
+    if not column or (absent := column.count(None)) == len(column):
         return ""
     text = separator + separator.join([none if value is None else value for value in column])
     return text if text.count(separator) == len(column) and text.count(none) == absent else None
