@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from flowstone.cli.documents import record_document
 from flowstone.cli.labels import breakdown, count, duration, failure_label, record_label, status_label
-from flowstone.cli.problem import FAILED, INTERRUPTED
+from flowstone.cli.problem import FAILED, INTERRUPTED, WAITS
 from flowstone.cli.tables import table
 from flowstone.masking import masked
 from flowstone.runs.choices import is_by_choice
@@ -82,7 +82,9 @@ def show_outcome(screen: Screen, outcome: Outcome) -> None:
     """Tell how a request ended and set the exit status."""
     if outcome.interrupted:
         screen.status = INTERRUPTED
-    elif outcome.status is not Status.SUCCEEDED:
+    elif outcome.status is Status.WAITING and outcome.remembered:
+        screen.status = WAITS
+    elif outcome.status is not Status.SUCCEEDED and not _is_skipped_by_choice(outcome):
         screen.status = FAILED
     if screen.json:
         screen.document(_document(outcome, debug=screen.debug))
@@ -97,6 +99,19 @@ def show_outcome(screen: Screen, outcome: Outcome) -> None:
     if skipped:
         screen.show(skipped)
     screen.show(_summary(outcome))
+    if outcome.left is not None:
+        screen.note(
+            f"No other process can answer while this one has the store, so it ends here. Once it is answered, "
+            f"`{outcome.left}` goes on with the run."
+            if outcome.remembered
+            else "Nobody can answer a run in memory, which ends with this command: name a store with --store, such "
+            "as embedded://.flowstone/pg."
+        )
+
+
+def _is_skipped_by_choice(outcome: Outcome) -> bool:
+    """Whether the only step, asked for alone, was skipped by choice, which is no failure."""
+    return outcome.status is Status.SKIPPED and all(map(is_by_choice, outcome.steps.get("skipped", ())))
 
 
 def traceback_hint(failed: Sequence[Materialization], run_id: str | None) -> str | None:

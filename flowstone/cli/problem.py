@@ -21,11 +21,23 @@ from flowstone.masking import masked
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = ["BROKEN_PIPE", "FAILED", "INTERRUPTED", "OK", "WRONG_USAGE", "CommandError", "Problem", "describe"]
+__all__ = [
+    "BROKEN_PIPE",
+    "FAILED",
+    "INTERRUPTED",
+    "OK",
+    "WAITS",
+    "WRONG_USAGE",
+    "CommandError",
+    "Problem",
+    "describe",
+]
 
 OK = 0
 FAILED = 1
 WRONG_USAGE = 2
+WAITS = 75
+"""EX_TEMPFAIL of sysexits.h: nothing is wrong, and it is to be gone on with later."""
 INTERRUPTED = 130
 BROKEN_PIPE = 141
 """128 + SIGPIPE, as any Unix tool whose reader went away."""

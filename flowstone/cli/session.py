@@ -8,6 +8,7 @@ import time
 from dataclasses import field, replace
 from typing import TYPE_CHECKING, Any
 
+import anyio
 import structlog
 
 from flowstone.assets.step_log import PROCESSORS
@@ -16,12 +17,15 @@ from flowstone.cli.default_store import file_instead, remark_once
 from flowstone.cli.interruption import Interruption, listening
 from flowstone.cli.labels import count
 from flowstone.cli.loop import beside, run_async
-from flowstone.cli.places import remembers, values_beside
+from flowstone.cli.places import remembers, shares, values_beside
 from flowstone.cli.problem import CommandError
 from flowstone.cli.progress import Tally, open_display
 from flowstone.errors import MaterializationFailed, RunCancelled, RunFailed, StoreUnavailable
 from flowstone.frozen import frozen
 from flowstone.runs.records import Materialization, Status
+
+_LOOK = 0.1
+"""Seconds between two looks whether a run waits for somebody who cannot answer."""
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
@@ -58,6 +62,7 @@ class Outcome:
         steps: The run's steps by how they ended.
         counts: How many ended so.
         remembered: Whether another command can ask for the run.
+        left: Where it goes on once somebody has answered what it waits for, if the command left it for that.
     """
 
     run_id: str | None
@@ -67,6 +72,7 @@ class Outcome:
     steps: Mapping[str, Sequence[Materialization]] = field(default_factory=dict)
     counts: Mapping[str, int] = field(default_factory=dict)
     remembered: bool = False
+    left: str | None = None
 
     @property
     def complete(self) -> bool:
@@ -158,19 +164,32 @@ def compute(
 
     async def work() -> Outcome:
         async with open_runtime(screen, loaded, store) as runtime:
-            outcome = await perform(screen, runtime, lambda: request(runtime))
-            return replace(outcome, remembered=remembers(store))
+            outcome = await perform(screen, runtime, lambda: request(runtime), alone=not shares(store))
+            left = f"flowstone serve {loaded.target}" if outcome.status is Status.WAITING else None
+            return replace(outcome, remembered=remembers(store), left=left)
 
     return run_async(work())
 
 
 async def perform(
-    screen: Screen, runtime: Runtime, request: Callable[[], Awaitable[RunResult | Materialization]]
+    screen: Screen,
+    runtime: Runtime,
+    request: Callable[[], Awaitable[RunResult | Materialization]],
+    *,
+    alone: bool = False,
 ) -> Outcome:
-    """Make a request, show its progress, let Ctrl-C end it; a failed step is an outcome, not an exception."""
+    """Make a request, show its progress, let Ctrl-C end it; a failed step is an outcome, not an exception.
+
+    Args:
+        screen: Where it is told.
+        runtime: What is asked.
+        request: Asks it.
+        alone: Whether no other process can answer what the run waits for while this one has the store. Then it is
+            left as soon as nothing else is left of it: the command would wait for ever.
+    """
     tally = Tally(time.perf_counter)
     async with runtime.subscribe() as events, open_display(screen, tally, events):
-        return await _interruptible(screen, runtime, tally, request)
+        return await _interruptible(screen, runtime, tally, request, alone=alone)
 
 
 async def _interruptible(
@@ -178,29 +197,19 @@ async def _interruptible(
     runtime: Runtime,
     tally: Tally,
     request: Callable[[], Awaitable[RunResult | Materialization]],
+    *,
+    alone: bool,
 ) -> Outcome:
     task = asyncio.current_task()
     assert task is not None, "a coroutine runs in a task"
-    asked = asyncio.Event()
-
-    def finish() -> None:
-        if tally.run_id is None:
-            task.cancel()
-            return
-        under_way = count(len(tally.running), "running step")
-        screen.note(f"Finishing {under_way}; press Ctrl-C again to stop now.", "yellow")
-        asked.set()
-
-    async def drain() -> None:
-        await asked.wait()
-        await (await runtime.run(str(tally.run_id))).drain()
-
-    interruption = Interruption(on_first=finish, on_second=task.cancel)
+    ending = _Ending(screen, runtime, tally, task)
+    works = [ending.drain, ending.leave] if alone else [ending.drain]
+    interruption = Interruption(on_first=ending.finish, on_second=task.cancel)
     began = time.perf_counter()
     result: RunResult | Materialization | None
     with listening(interruption):
         try:
-            async with beside(drain):
+            async with beside(*works):
                 result = await request()
         except RunFailed as error:
             result = error.result
@@ -209,11 +218,56 @@ async def _interruptible(
         except RunCancelled as error:
             result = await _so_far(runtime, error.run_id)
         except asyncio.CancelledError:
-            if not interruption.times:
+            if not (interruption.times or ending.left):
                 raise
             task.uncancel()
             result = await _so_far(runtime, tally.run_id)
     return _outcome(result, time.perf_counter() - began, interrupted=interruption.times > 0)
+
+
+class _Ending:
+    """How a request ends before its run has: the user asks for it, or nobody can answer what it waits for.
+
+    Attributes:
+        left: Whether the run is left parked.
+    """
+
+    def __init__(self, screen: Screen, runtime: Runtime, tally: Tally, task: asyncio.Task[Any]) -> None:
+        self._screen = screen
+        self._runtime = runtime
+        self._tally = tally
+        self._task = task
+        self._asked = asyncio.Event()
+        self.left = False
+
+    def finish(self) -> None:
+        """Let what runs end, and begin nothing new."""
+        if self._tally.run_id is None:
+            self._task.cancel()
+            return
+        under_way = count(len(self._tally.running), "running step")
+        words = f"Finishing {under_way}; press Ctrl-C again to stop now."
+        if self._tally.parked:
+            words = (
+                "Cancelling the run, and what it waits for; with --submit a run goes on without its command."
+            )
+        self._screen.note(words, "yellow")
+        self._asked.set()
+
+    async def drain(self) -> None:
+        """Once that is asked for."""
+        await self._asked.wait()
+        await (await self._runtime.run(str(self._tally.run_id))).drain()
+
+    async def leave(self) -> None:
+        """Leave the run parked, once nothing is left of it but what somebody else is to answer."""
+        while True:
+            await anyio.sleep(_LOOK)
+            if self._tally.needs_an_answer and not self._runtime.live_runs():
+                break
+        self.left = True
+        self._runtime._client.leave(str(self._tally.run_id))
+        self._task.cancel()
 
 
 async def _so_far(runtime: Runtime, run_id: str | None) -> RunResult | None:

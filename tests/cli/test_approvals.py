@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 
-from flowstone import Context, Pipeline, Runtime, StaticPartitions
+from flowstone import Context, FileIO, Pipeline, Runtime, StaticPartitions
 
 
 @pytest.fixture
@@ -103,3 +106,105 @@ def test_a_signal_is_sent_once(cli, waiting):
     sent = cli("signal", waiting, '{"id": 42}', "--json").document
     assert (sent["asset"], sent["name"]) == ("paid", "bank")
     assert "has come before" in cli("signal", waiting, "1").stderr
+
+
+DESK = """
+from flowstone import Context, Pipeline, Skip
+
+pipeline = Pipeline("desk")
+
+
+@pipeline.asset
+async def report() -> str:
+    return "3 rows"
+
+
+@pipeline.asset
+async def published(report: str, context: Context) -> str:
+    return f"by {context.approval('publish', message=report).by}"
+
+
+@pipeline.asset
+def paid(context: Context) -> int:
+    return context.signal("bank")
+
+
+@pipeline.asset
+def nothing() -> int:
+    raise Skip("no data today")
+"""
+
+
+@pytest.fixture
+def desk(shop):
+    """A module whose assets wait for somebody."""
+    Path("desk.py").write_text(DESK)
+
+
+@pytest.mark.usefixtures("desk")
+def test_a_command_leaves_a_run_that_nobody_could_answer_meanwhile(cli):
+    """It says what answers it, and what goes on with it then."""
+    left = cli("materialize", "desk.py", "published", "--upstream", "--store", "file://left")
+    assert left.status == 75
+    (asked,) = cli("approvals", "--json", "--store", "file://left").document["approvals"]
+    told = f"published waits for the approval 'publish' (3 rows): `flowstone approve {asked['id']} --by NAME`"
+    assert told in left.stderr
+    assert "`flowstone serve desk.py:pipeline` goes on with the run" in left.stderr
+    assert "s left" not in left.stderr
+    assert "waiting: 1 step" in left.stdout
+    assert "is approved by ada" in cli("approve", asked["id"], "--by", "ada", "--store", "file://left").stdout
+    assert asyncio.run(gone_on_with(asked["run_id"])) == "by ada"
+
+
+async def gone_on_with(run_id):
+    """What the run gives, once a node has the store."""
+    module = {}
+    exec(DESK, module)
+    kept = {"store": "file://left", "io": {"default": FileIO("left/values")}}
+    async with asyncio.timeout(30), Runtime(module["pipeline"], **kept) as runtime:
+        result = await (await runtime.run(run_id)).wait()
+        assert result.status == "succeeded"
+        return await runtime.load("published")
+
+
+@pytest.mark.usefixtures("desk")
+def test_a_command_tells_a_program_that_it_left_a_run(cli):
+    """By its document and status; so does one that waits for a signal."""
+    left = cli("materialize", "desk.py", "paid", "--json", "--store", "file://left")
+    assert (left.status, left.document["status"], left.document["interrupted"]) == (75, "waiting", False)
+    assert [one["id"] for one in cli("runs", "--json", "--store", "file://left").document["runs"]] == [
+        left.document["run_id"]
+    ]
+
+
+@pytest.mark.usefixtures("desk")
+def test_nobody_can_answer_a_run_in_memory(cli):
+    """It ends with its command, which says so."""
+    ended = cli("materialize", "desk.py", "paid", "--store", "memory://")
+    assert ended.status == 1
+    assert "Nobody can answer a run in memory" in ended.stderr
+    assert "name a store with --store" in ended.stderr
+
+
+@pytest.mark.usefixtures("desk")
+def test_on_a_database_a_command_waits_until_somebody_has_answered(cli, database):
+    """From another process, by the command that it tells."""
+    command = [sys.executable, "-m", "flowstone", "materialize", "desk.py", "published", "--upstream"]
+    waiting = subprocess.Popen([*command, "--store", database], stderr=subprocess.PIPE, text=True)
+    try:
+        for line in waiting.stderr:
+            if "waits for the approval" in line:
+                break
+        words = line.partition("`flowstone ")[2].partition("`")[0].replace("NAME", "ada").split()
+        assert "is approved by ada" in cli(*words, "--store", database).stdout
+        assert waiting.wait(timeout=40) == 0
+    finally:
+        waiting.kill()
+        waiting.communicate()
+
+
+@pytest.mark.usefixtures("desk")
+def test_an_asset_that_is_skipped_by_choice_is_no_failure(cli):
+    """Nor asked for alone."""
+    done = cli("materialize", "desk.py", "nothing")
+    assert (done.status, "nothing was skipped by choice: no data today" in done.stdout) == (0, True)

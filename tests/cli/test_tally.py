@@ -14,6 +14,7 @@ from flowstone.cli.progress.live import LiveBar, picture
 from flowstone.runs.events import (
     RunFinished,
     RunStarted,
+    RunWaiting,
     StepFailed,
     StepProgressed,
     StepRetried,
@@ -21,6 +22,7 @@ from flowstone.runs.events import (
     StepStarted,
     StepSucceeded,
     StepWaiting,
+    StepWoken,
 )
 from flowstone.runs.records import Failure, Materialization, Status
 
@@ -81,6 +83,16 @@ def test_a_step_that_waits_does_not_run(tally):
     tally.apply(started("a"))
     tally.apply(StepWaiting(AT, "r1", "raw", "a", 1, "publish", "approval"))
     assert (tally.done, tally.retries, tally.running) == (0, 0, {})
+    assert (tally.waits(), tally.remaining, tally.needs_an_answer) == ("raw[a] (publish)", None, False)
+    tally.apply(RunWaiting(AT, "r1", "raw", 1))
+    assert tally.needs_an_answer
+    tally.apply(StepWoken(AT, "r1", "raw", "a", 1, "publish"))
+    assert (tally.waits(), tally.needs_an_answer) == ("", False)
+    tally.apply(StepWaiting(AT, "r1", "raw", "a", 2, "nap", "sleep"))
+    tally.apply(RunWaiting(AT, "r1", "raw", 1))
+    assert not tally.needs_an_answer
+    tally.apply(StepFailed(AT, "r1", "raw", "a", 2, record("a", Status.FAILED)))
+    assert (tally.waiting, tally.parked) == ({}, False)
 
 
 def test_other_runs_do_not_count(tally):

@@ -8,9 +8,11 @@ from typing import TYPE_CHECKING, Protocol
 
 import anyio
 
-from flowstone.cli.labels import breakdown, count, duration
+from flowstone.cli.labels import breakdown, count, duration, step_label
 from flowstone.cli.loop import beside
 from flowstone.cli.progress.live import LiveBar
+from flowstone.printable import one_line
+from flowstone.runs.events import StepWaiting
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
@@ -71,6 +73,23 @@ def _interval(elapsed: float) -> float:
 _FRAME = 0.1
 """Seconds between two pictures."""
 
+_MOST_ASKED = 5
+_MORE_ASKED = "More steps wait: `flowstone approvals` lists what is to be approved."
+
+
+def what_it_waits_for(event: StepWaiting) -> str | None:
+    """What a step waits for, with the command that answers it; None for a sleep, which ends by itself."""
+    step, name = step_label(event.asset, event.partition_key), one_line(event.name)
+    match event.waits_for:
+        case "approval":
+            message = one_line(str((event.about or {}).get("message") or ""))
+            about = f" ({message})" if message else ""
+            return f"{step} waits for the approval {name!r}{about}: `flowstone approve {event.id} --by NAME`"
+        case "signal":
+            return f"{step} waits for the signal {name!r}: `flowstone signal TOKEN JSON`, with its token"
+        case _:
+            return None
+
 
 class Display(Protocol):
     """Shows a tally."""
@@ -92,8 +111,16 @@ async def open_display(screen: Screen, tally: Tally, events: AsyncIterator[Event
     display = _display(screen, tally)
 
     async def count() -> None:
+        asked: dict[
+            str, None
+        ] = {}  # What was told of: a step may wait for several things, one after the other.
         async for event in events:
             tally.apply(event)
+            if isinstance(event, StepWaiting) and event.run_id == tally.run_id:
+                told = what_it_waits_for(event)
+                if told is not None and told not in asked and len(asked) <= _MOST_ASKED:
+                    asked[told] = None
+                    screen.note(told if len(asked) <= _MOST_ASKED else _MORE_ASKED)
 
     async def draw() -> None:
         while True:

@@ -62,10 +62,12 @@ class LiveBar:
 
 
 def picture(tally: Tally, width: int) -> RenderableType:
-    """What the display looks like: three lines, the third only while steps run."""
+    """What the display looks like: three lines, the third only while steps run or wait."""
     lines: list[RenderableType] = [_bar(tally, width), _counts(tally)]
     if tally.running:
         lines.append(Text(f"running {tally.under_way()}", style="dim", no_wrap=True, overflow="ellipsis"))
+    elif tally.waiting:
+        lines.append(Text(f"waiting {tally.waits()}", style="dim", no_wrap=True, overflow="ellipsis"))
     return Group(*lines)
 
 

@@ -10,6 +10,7 @@ from flowstone.printable import one_line
 from flowstone.runs.events import (
     RunFinished,
     RunStarted,
+    RunWaiting,
     StepCancelled,
     StepFailed,
     StepProgressed,
@@ -19,6 +20,7 @@ from flowstone.runs.events import (
     StepStarted,
     StepSucceeded,
     StepWaiting,
+    StepWoken,
 )
 
 if TYPE_CHECKING:
@@ -50,6 +52,8 @@ class Tally:
         counts: Steps per ending.
         retries: Attempts that failed and were retried.
         running: Steps under way in order of start, each with what it last said of itself.
+        waiting: Steps that wait for somebody else, each with what it said of that.
+        parked: Whether nothing is left but such steps.
         status: How the run ended, or None.
     """
 
@@ -62,6 +66,8 @@ class Tally:
         self.counts: Counter[str] = Counter()
         self.retries = 0
         self.running: dict[tuple[str, str | None], str] = {}
+        self.waiting: dict[tuple[str, str | None], StepWaiting] = {}
+        self.parked = False
         self.status: Status | None = None
 
     def apply(self, event: Event) -> None:
@@ -81,17 +87,27 @@ class Tally:
             case StepRetried():
                 self.retries += 1
                 self.running.pop(step, None)
-            case StepWaiting():
-                self.running.pop(step, None)
+            case StepWaiting() | RunWaiting() | StepWoken():
+                self._waits(event, step)
             case RunFinished(status=status):
                 self.status = status
             case _:
                 self._ended(event, step)
 
+    def _waits(self, event: StepWaiting | RunWaiting | StepWoken, step: tuple[str, str | None]) -> None:
+        self.parked = isinstance(event, RunWaiting)
+        if isinstance(event, StepWaiting):
+            self.running.pop(step, None)
+            self.waiting[step] = event
+        elif isinstance(event, StepWoken):
+            self.waiting.pop(step, None)
+
     def _ended(self, event: Event, step: tuple[str, str | None]) -> None:
         ending = _ENDINGS.get(type(event))
         if ending is not None:
             self.running.pop(step, None)
+            if self.waiting.pop(step, None) is not None:
+                self.parked = False
             self.counts[ending] += 1
 
     @property
@@ -110,11 +126,24 @@ class Tally:
         return self.done / self.elapsed if self.elapsed > 0 else 0.0
 
     @property
+    def needs_an_answer(self) -> bool:
+        """Whether nothing goes on until somebody approves or sends a signal."""
+        return self.parked and any(each.waits_for != "sleep" for each in self.waiting.values())
+
+    @property
     def remaining(self) -> float | None:
         """Seconds the rest will take at this rate; None while nothing can be said."""
-        if not self.total or not self.done or self.rate == 0.0:
+        if self.waiting or not self.total or not self.done or self.rate == 0.0:
             return None
         return max(self.total - self.done, 0) / self.rate
+
+    def waits(self, limit: int = 3) -> str:
+        """The steps that wait for somebody else by name, and how many more there are."""
+        names = [
+            f"{step_label(*step)} ({one_line(each.name)})" for step, each in [*self.waiting.items()][:limit]
+        ]
+        more = len(self.waiting) - len(names)
+        return ", ".join(names) + (f" and {more:,} more" if more > 0 else "")
 
     def under_way(self, limit: int = 3) -> str:
         """The oldest running steps by name, and how many more there are."""
