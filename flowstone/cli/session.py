@@ -266,7 +266,7 @@ class _Ending:
             if self._tally.needs_an_answer and not self._runtime.live_runs():
                 break
         self.left = True
-        self._runtime._client.leave(str(self._tally.run_id))
+        (await self._runtime.run(str(self._tally.run_id))).detach()
         self._task.cancel()
 
 

@@ -152,6 +152,38 @@ async def test_a_wait_uses_up_no_attempt_and_no_timeout(place, asset):
         assert (record.attempt, calls) == (3, [1, 2, 3])
 
 
+@pytest.mark.parametrize("parked", [True, False])
+async def test_a_run_that_is_detached_outlives_the_call_that_waits_for_it(place, background, parked):
+    """Parked or not; without that it is cancelled with the call."""
+    pipeline, gate = Pipeline("desk"), asyncio.Event()
+    begun = asyncio.Event()
+
+    @pipeline.asset
+    async def published(context: Context) -> str:
+        begun.set()
+        if parked:
+            return context.approval("publish").by
+        await gate.wait()
+        return "done"
+
+    async with asyncio.timeout(60), place.runtime(pipeline) as runtime:
+        call = background(runtime.materialize("published"))
+        await begun.wait()
+        while parked and not await runtime.runs(status="waiting"):
+            await asyncio.sleep(0.005)
+        (record,) = await runtime.runs()
+        run = await runtime.run(record.id)
+        run.detach()
+        call.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await call
+        assert not (await run.status()).terminal
+        gate.set()
+        for asked in await runtime.approvals():
+            await runtime.approve(asked.id, by="ada")
+        assert (await run.wait()).status == "succeeded"
+
+
 # Outcomes ---------------------------------------------------------------------------------------------------
 
 

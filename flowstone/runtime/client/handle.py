@@ -86,6 +86,14 @@ class Run:
         self._client.require_usable()
         await self._client.drain(self.id)
 
+    def detach(self) -> None:
+        """Let the run go on without the call that waits for it, such as `materialize`, should that be cancelled.
+
+        It ends with this runtime, as submitted runs do, unless it is parked then.
+        """
+        self._client.require_usable()
+        self._client.detach(self.id)
+
     async def result(self) -> RunResult:
         """What the run has given so far, without waiting and whatever its status."""
         self._client.require_usable()

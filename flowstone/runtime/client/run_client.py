@@ -66,7 +66,6 @@ class RunClient:
         self._runs = runs
         self._plans = PlanCache()
         self._remote = _remote(ctx)
-        self._left: set[str] = set()
         runs.cancel_parked = partial(self.cancel, reason="caller")
 
     def require_usable(self) -> None:
@@ -207,15 +206,15 @@ class RunClient:
                     return event.reason == "timeout"
         return False
 
-    def leave(self, run_id: str) -> None:
-        """Whoever called for a run and waits for it is about to go; the run is to stay, parked as it is."""
-        self._left.add(run_id)
+    def detach(self, run_id: str) -> None:
+        """A run is not cancelled with the call that waits for it, from here on."""
+        self._runs.detached.add(run_id)
 
     async def _abandon(self, run: LiveRun) -> None:
         """The caller was cancelled: so is the run, wherever it is."""
-        if run.record.id in self._left:
-            return
         await self._runs.abandon(run)
+        if run.record.id in self._runs.detached:
+            return
         if self._remote is not None and run.status is None and self._remote.goes_on(run.error):
             await self._remote.abandon(run.record.id, self._runs)
 

@@ -106,6 +106,7 @@ class LocalRuns:
         unfit: Runs in the queue that this node cannot run by its definitions, and why.
         open: Whether new runs are taken.
         worker: Whether runs are taken that somebody else left or put in the queue.
+        detached: Runs that go on without the call that waits for them.
         cancel_parked: Cancels a run that is parked, for a caller who was cancelled.
         parked: The runs that were parked here and not gone on with; None where `worker` is set: it takes any.
     """
@@ -122,6 +123,7 @@ class LocalRuns:
         self.unfit: dict[str, str] = {}
         self.open = True
         self.worker = worker
+        self.detached: set[str] = set()  # Few: whoever detaches a run is about to go.
         self.cancel_parked: Callable[[str], Awaitable[None]] | None = None
         self.parked: dict[str, None] | None = None if worker else {}
         self._resumed: dict[str, Waiters[LiveRun | None]] = {}
@@ -385,17 +387,21 @@ class LocalRuns:
         self._gone.set()
 
     async def abandon(self, run: LiveRun, *, unstarted: bool = False) -> None:
-        """Cancel a run whose caller was cancelled, and wait until it has stopped, but not for ever.
+        """Cancel a run whose caller was cancelled, unless it is detached, and wait for that, but not for ever.
 
         Shielded from a scope that cancels again and again.
         """
         import anyio  # noqa: PLC0415 - only a cancelled caller needs it
 
-        run.ask(Cancel("caller"))
+        detached = run.record.id in self.detached
+        if not detached:
+            run.ask(Cancel("caller"))
         limit = self._ctx.settings.cancel_timeout + 1.0
         with anyio.CancelScope(shield=True), anyio.move_on_after(limit), suppress(FlowstoneError):
             if unstarted:
                 await self.drive(run)
+            if detached:
+                return
             await run.wait()
             if run.parked and self.cancel_parked is not None:
                 await self.cancel_parked(run.record.id)
