@@ -1,5 +1,8 @@
 """What is done for many steps at a time: looking up values to reuse, recording what no attempt can speak for.
 
+A step that is reused is on record before its look-up is answered. So what is being looked up when the run is
+cancelled is left alone until the answer says what has become of it.
+
 A failure may skip a million steps. They are marked at once and recorded a batch after the other: the next is
 ordered when fewer than a batch of the steps ordered before are unconfirmed.
 """
@@ -13,6 +16,8 @@ from typing import TYPE_CHECKING, Final, TypeVar
 from flowstone.runs.commands import CheckSteps, RecordCancelled, RecordSkipped
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from flowstone.runs.commands import Command
 
 __all__ = ["Batches"]
@@ -31,19 +36,26 @@ class Batches:
         to_cancel: Cancelled steps.
     """
 
-    __slots__ = ("_checking", "_recording", "to_cancel", "to_check", "to_skip")
+    __slots__ = ("_ahead", "_checking", "_recording", "to_cancel", "to_check", "to_skip")
 
     def __init__(self) -> None:
         self.to_check: dict[int, None] = {}  # In order, as those below.
         self.to_skip: deque[tuple[int, int]] = deque()
         self.to_cancel: deque[int] = deque()
         self._checking: dict[int, None] = {}  # In order: iteration must not depend on hashes.
+        self._ahead: dict[int, None] = {}  # Perhaps looked up with those; only once the run is cancelled.
         self._recording: dict[int, None] = {}
 
     @property
     def held(self) -> int:
         """Steps that are not ordered yet, or looked up."""
-        return len(self.to_check) + len(self._checking) + len(self.to_skip) + len(self.to_cancel)
+        looked_up = len(self.to_check) + len(self._checking) + len(self._ahead)
+        return looked_up + len(self.to_skip) + len(self.to_cancel)
+
+    @property
+    def checking(self) -> tuple[int, ...]:
+        """Steps whose look-up is ordered, and not answered."""
+        return tuple(self._checking)
 
     @property
     def busy(self) -> bool:
@@ -52,17 +64,33 @@ class Batches:
 
     def checked(self, step: int) -> bool:
         """The look-up of a step is answered, perhaps before it was ordered; False if none is wanted."""
-        return self._checking.pop(step, 0) is None or self.to_check.pop(step, 0) is None
+        return (
+            self._checking.pop(step, 0) is None
+            or self.to_check.pop(step, 0) is None
+            or self._ahead.pop(step, 0) is None
+        )
+
+    def needed(self, steps: Sequence[int]) -> list[int]:
+        """A look-up has ended: those of its steps that are not reused, and after the last one all that are left."""
+        found = [step for step in steps if self.checked(step)]
+        if not self._checking:
+            found += self._ahead
+            self._ahead.clear()
+        return found
 
     def recorded(self, step: int) -> bool:
         """The record of a step is confirmed; False if none was ordered."""
         return self._recording.pop(step, 0) is None
 
-    def drop_checks(self) -> list[int]:
-        """Look nothing more up; returns the steps of which that was wanted."""
-        steps = [*self.to_check, *self._checking]
+    def drop_checks(self, ahead: Sequence[int]) -> list[int]:
+        """Look nothing more up; returns the steps of which that was wanted and not ordered.
+
+        Args:
+            ahead: Steps that may have been looked up ahead of those of which it was.
+        """
+        steps = list(self.to_check)
         self.to_check.clear()
-        self._checking.clear()
+        self._ahead.update(dict.fromkeys(ahead))
         return steps
 
     def order(self, commands: list[Command]) -> None:

@@ -377,9 +377,9 @@ class RunState:
                     del self._retrying[step]
                     self._starts.unblocked(step)
             case StepsNeeded(steps):
-                for step in steps:
-                    if self._states[step] == CHECKING and self._batches.checked(step):
-                        self._starts.source(step)
+                ready = self._finish_unstarted if self.cancelling else self._starts.source
+                for step in self._batches.needed(steps):
+                    ready(step)
             case HoldStarts():
                 self._starts.held = True
             case AttemptLost(step, attempt, begun):
@@ -533,12 +533,8 @@ class RunState:
             return
         self.cancelling = True
         self._parked = False
-        ended = [
-            *self._window.close(),
-            *self._starts.drop_ready(),
-            *self._batches.drop_checks(),
-            *self._retrying,
-        ]
+        blocked, ahead = self._window.close(self._batches.checking)
+        ended = [*blocked, *self._starts.drop_ready(), *self._batches.drop_checks(ahead), *self._retrying]
         for step in ended:
             self._finish_unstarted(step)
         self._retrying.clear()

@@ -44,6 +44,7 @@ from flowstone.runs.plan import Opening
 from flowstone.runs.step_states import (
     ASIDE,
     BLOCKED,
+    CHECKING,
     DEFERRED,
     DROPPED,
     FAILED,
@@ -171,15 +172,22 @@ class Window:
         self._blocked = dict(opening.blocked)
         self._waiters = {step: [*waiting] for step, waiting in opening.waiters.items()}
 
-    def close(self) -> tuple[int, ...]:
+    def close(self, checking: Sequence[int] = ()) -> tuple[list[int], list[int]]:
         """The run is cancelled: what is not live passes without a look, what waits or is deferred included.
 
+        Args:
+            checking: Steps that are being looked up.
+
         Returns:
-            The steps that were blocked; nothing holds them any more.
+            The steps that were blocked, which nothing holds any more, and apart from them those that may have been
+            looked up ahead of the ones that are: they are `CHECKING` now.
         """
         self._make_lanes(walked=self._walked)
         self._closed = True
-        blocked = tuple(self._blocked)
+        ahead = self._find_ahead(checking, len(self._blocked))
+        for step in ahead:
+            self._states[step] = CHECKING
+        blocked = [step for step in self._blocked if self._states[step] == BLOCKED]
         self._blocked.clear()
         self._waiters.clear()
         for lane in self._lanes:
@@ -187,7 +195,7 @@ class Window:
                 self._look_again(lane, _EXAMINE_ALL)
             self._is_due(lane)
         self.aside = self.deferred = 0
-        return blocked
+        return blocked, ahead
 
     def walk(self) -> Iterator[tuple[int, int]]:
         """Move the cursors as far as they go, also those of assets downstream of one that moved.
@@ -379,9 +387,10 @@ class Window:
 
     def ahead(self, steps: Sequence[int], most: int) -> list[int]:
         """At most so many steps that wait for these and for one another alone, each after those it waits for."""
+        return self._find_ahead(steps, most) if self.choices is None else []
+
+    def _find_ahead(self, steps: Sequence[int], most: int) -> list[int]:
         found: list[int] = []
-        if self.choices is not None:
-            return found
         left: dict[int, int] = {}
         queue = deque(steps)
         while queue and len(found) < most:

@@ -84,6 +84,10 @@ class WatchedState(RunState):
         self._note(event, commands)
         return commands
 
+    def reused(self, event: Any, step: int) -> None:
+        super().reused(event, step)
+        self._note(event, [])
+
     def replay(self, event: Any) -> None:
         super().replay(event)
         for path in self._paths().values():

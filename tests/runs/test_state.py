@@ -340,6 +340,7 @@ def test_replay_equals_live_and_goes_on_to_the_same_kind_of_end(
         if world.finish is not None or not moves:
             break
         world.move(*data.draw(st.sampled_from(moves)), data.draw)
+    world.hear_answers()
     again = make(plan, max_parallel)
     for event in world.log:
         again.replay(event)

@@ -99,7 +99,8 @@ class World:
         self.running: dict[int, int] = {}
         self.stopping: set[int] = set()
         self.timers: list[int] = []
-        self.checks: list[tuple[int, ...]] = []
+        self.checks: list[tuple[Any, Any]] = []
+        self.answers: list[tuple[list[tuple[int, Any]], list[int]]] = []
         self.to_record: list[Any] = []
         self.ended: dict[int, Status] = {}
         self.attempts: Counter[int] = Counter()
@@ -141,6 +142,7 @@ class World:
                         assert self.ended[cause] is Status.FAILED
                         self.to_record.append(skipped(self.plan, step))
                 case RecordCancelled(steps):
+                    assert self.ended.keys().isdisjoint(steps), "cancelled after its end"
                     self.to_record += [cancelled(self.plan, step) for step in steps]
                 case ParkRun():
                     assert not self.at_rest, "parked twice"
@@ -156,7 +158,7 @@ class World:
     def check_parked(self) -> None:
         """All that can be done without the answers has been done and recorded."""
         assert self.waiting
-        assert not any((self.running, self.timers, self.checks, self.to_record))
+        assert not any((self.running, self.timers, self.checks, self.answers, self.to_record))
         for step in sorted(set(range(self.plan.total)) - set(self.ended) - set(self.waiting)):
             above = [self.ended.get(up) for up in self.plan.upstream_steps(step)]
             assert None in above, f"{step} could be done"
@@ -185,8 +187,9 @@ class World:
         found += [("lose", step) for step in self.running if self.attempts[step] < 6]
         found += [("timer", step) for step in self.timers]
         found += [("check", steps) for steps in self.checks]
+        found += [("answer", answer) for answer in self.answers]
         found += [("record", event) for event in self.to_record]
-        busy = any((self.running, self.checks, self.to_record, self.cancel_asked))
+        busy = any((self.running, self.checks, self.answers, self.to_record, self.cancel_asked))
         assert self.state.waits == (not busy and any((self.timers, self.waiting)))
         if not found:
             assert self.at_rest == bool(self.waiting), "neither parked nor at work"
@@ -225,7 +228,10 @@ class World:
                 self.take(self.state.apply(RetryDue(what)))
             case "check":
                 self.checks.remove(what)
-                self.answer(*what, draw)
+                self.look_up(*what, draw)
+            case "answer":
+                self.answers.remove(what)
+                self.answer(*what)
             case _:
                 self.to_record.remove(what)
                 self.event(what)
@@ -238,22 +244,34 @@ class World:
             assert before.issuperset(self.plan.upstream_steps(step)), "looked up before its inputs"
             before.add(step)
 
-    def answer(self, steps: Any, ahead: Any, draw: Any) -> None:
-        """A look-up is answered: some are reused, and of what was looked up ahead, those whose inputs are."""
-        needed = []
+    def look_up(self, steps: Any, ahead: Any, draw: Any) -> None:
+        """Some are reused, and of what is looked up ahead, those whose inputs are; that is recorded here."""
+        found: list[tuple[int, Any]] = []
+        needed: list[int] = []
         for step in (*steps, *ahead):
-            if step in self.ended or self.state.status_of(step) is Status.CANCELLED:
-                continue
             if step in ahead and not all(up in self.ended for up in self.plan.upstream_steps(step)):
                 continue
             if self.plan.of(step).refresh != "all" and draw(st.booleans()):
+                assert step not in self.ended, "a second terminal record"
                 event = reused(self.plan, step)
                 self.log.append(event)
                 self.ended[step] = Status.REUSED
-                self.state.reused(event, step)
+                found.append((step, event))
             else:
                 needed.append(step)
+        self.answers.append((found, needed))
+
+    def answer(self, found: list[tuple[int, Any]], needed: list[int]) -> None:
+        """The state hears of what has been recorded for a while."""
+        for step, event in found:
+            self.state.reused(event, step)
         self.take(self.state.apply(StepsNeeded(tuple(needed))))
+
+    def hear_answers(self) -> None:
+        """The state hears of all that is on record."""
+        for answer in self.answers:
+            self.answer(*answer)
+        self.answers.clear()
 
     def leave(self, step: int) -> int:
         """The step's attempt runs no more; returns its number."""
@@ -283,7 +301,8 @@ class Resumed(World):
         self.max_parallel = before.max_parallel
         self.state = state
         self.log = list(before.log)
-        self.running, self.stopping, self.timers, self.checks, self.to_record = {}, set(), [], [], []
+        self.running, self.stopping, self.timers = {}, set(), []
+        self.checks, self.answers, self.to_record = [], [], []
         self.ended = dict(before.ended)
         self.attempts = Counter(before.begun())
         self.exclusive = None
