@@ -45,6 +45,7 @@ class HandEdge:
     ) -> None:
         self.upstream = upstream
         self.aligned = choose is same and len(plan.keys) == len(upstream.keys)
+        self.constant = False
         self._choose = choose
         self.takes = takes
         self.optional = optional

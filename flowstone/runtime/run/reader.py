@@ -12,8 +12,8 @@ cancel stops the reader and with it whatever it drives, and no slot of the run i
 `max_parallel=1` cannot be a deadlock. The price is that the reader ends only when its items are done.
 
 A reader holds no slot: it is held back by those that take its items, who need them. It is never further ahead of
-them than a window. When what it drives has failed, and all that takes its value needs that, it ends at once, and
-has failed for this reason: it may be one that never ends, and nobody would have its value.
+them than a window. When what it drives has failed, and no step of the run that this failure leaves can take its
+value, it ends at once, and has failed for this reason: it may be one that never ends, to nobody's use.
 """
 
 from __future__ import annotations
@@ -32,14 +32,16 @@ from flowstone.assets.partition_keys import encode_partition
 from flowstone.errors import IOManagerError
 from flowstone.io.manager import Target
 from flowstone.runs import endings
+from flowstone.runs.failure_reach import is_of_no_use
 from flowstone.runs.item_values import PackedValues
 from flowstone.runs.items import ENDED, ItemRow, ItemTable
 from flowstone.runs.packed import PAGE, Packed
 from flowstone.runs.records import Failure, Status
 from flowstone.runtime.execution.guard import call, describe, outcome_of
 from flowstone.runtime.run.attempt import Attempt
-from flowstone.runtime.run.scatter_ahead import Feed, ScatterAhead, needs_success
+from flowstone.runtime.run.scatter_ahead import Feed, ScatterAhead
 from flowstone.runtime.run.values import PAGES, load_pages
+from flowstone.store.protocol import StoreRefused
 
 if TYPE_CHECKING:
     from flowstone.actors import Exit, TaskHandle, TaskSupervisor
@@ -79,6 +81,8 @@ class Reader(Attempt):
         self._at_end = False
         self._trouble: BaseException | None = None
         self._in_vain: Failure | None = None  # Why nobody can use what it reads.
+        self._crash: BaseException | None = None  # What ended something that it drove.
+        self._failing: list[int] = []  # Steps that it drove, and that are going to fail.
         self._ahead: list[tuple[ScatterAhead, Feed, TaskHandle]] = []
         self._room_made: asyncio.Future[None] | None = None
         self._telling = False
@@ -98,15 +102,8 @@ class Reader(Attempt):
 
     def _ahead_failed(self, ahead: ScatterAhead, failure: Failure) -> None:
         """A step that takes its items is going to fail; read on only for the sake of another one."""
-        plan, graph = self._plan, self._plan.graph
-        takers = [
-            name for name in graph.dependents(self.asset_name) if plan.number(name, self.key) is not None
-        ]
-        if (
-            self._at_end
-            or self._draining
-            or not all(needs_success(graph, name, ahead.asset_name) for name in takers)
-        ):
+        self._failing.append(ahead.step)
+        if self._at_end or self._draining or not is_of_no_use(self._plan, self.step, self._failing):
             return
         words = (
             f"Reading was ended, because nothing in this run can use what is read: {ahead.name} fails, as "
@@ -114,12 +111,30 @@ class Reader(Attempt):
         self._in_vain = replace(failure, message=words + failure.message)
         super().stop("cancelled")
 
+    def _ahead_over(self, _ahead: Attempt, _end: object, how: Exit) -> None:
+        """What it drove has ended. If it has crashed, nobody takes or records items: read no more of them."""
+        if isinstance(how, Crashed) and self.stopping is None and not self._draining:
+            self._crash = how.error
+            super().stop("cancelled")
+
     def _ending(self, result: Any) -> AttemptEnd:
-        return super()._ending(result) if self._in_vain is None else self._failed(self._in_vain)
+        if self._crash is not None and not isinstance(self._crash, StoreRefused):
+            raise self._crash  # As if it had been its own.
+        failure = self._own_end()
+        return super()._ending(result) if failure is None else self._failed(failure)
 
     def killed(self, how: Exit) -> AttemptEnd:
-        """As of every attempt, unless it was ended because nobody can use what it reads."""
-        return super().killed(how) if self._in_vain is None else self._failed(self._in_vain)
+        """As of every attempt, unless it has ended itself."""
+        failure = self._own_end()
+        return super().killed(how) if failure is None else self._failed(failure)
+
+    def _own_end(self) -> Failure | None:
+        """Why it has ended itself, if it has."""
+        if self._crash is None:
+            return self._in_vain
+        if isinstance(self._crash, StoreRefused):
+            return self._refused(self._crash)
+        return describe(self._crash, self.asset.retry)
 
     def _stop_ahead(self, why: Literal["cancelled", "shutdown"] = "shutdown") -> None:
         for ahead, _, handle in self._ahead:
@@ -392,6 +407,7 @@ class Reader(Attempt):
                 self._ctx, plan, self.run_id, self.epoch, number, 1, exclusive=self.exclusive
             )
             ahead.drives(self._steps)
+            ahead.on_over = self._ahead_over
             ahead.fed(feed, self._taken, self._ahead_failed)
             handle = self._steps.start(f"{ahead.name} ahead", ahead.run(), ahead.task_over)
             ahead.handle = handle

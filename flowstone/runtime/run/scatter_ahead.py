@@ -13,10 +13,9 @@ from flowstone.runtime.run.scatter import Scatter
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from flowstone.assets.graph import AssetGraph
     from flowstone.runs.events import StepSucceeded
 
-__all__ = ["Feed", "ScatterAhead", "needs_success"]
+__all__ = ["Feed", "ScatterAhead"]
 
 _DONE: Final = Failure("abandoned", "its items are done")
 """Nothing is recorded of the step, which has not begun."""
@@ -109,21 +108,12 @@ class ScatterAhead(Scatter):
         await self._resume()
         return Units(self._each, source, None)
 
+    def _tell(self) -> None:
+        """Nothing: the step has not begun, and the reader says itself how far it is."""
+
     async def _value(self, source: Any) -> Any:
         del source
 
     async def _keep(self, value: Any) -> StepSucceeded | Failure:
         del value
         return _DONE
-
-
-def needs_success(graph: AssetGraph, name: str, of: str) -> bool:
-    """Whether an asset cannot be computed when another one has failed, or is that one."""
-    if name == of:
-        return True
-    needed = (
-        dependency.asset
-        for dependency in graph[name].dependencies
-        if dependency.takes == "value" and not dependency.optional
-    )
-    return any(needs_success(graph, each, of) for each in needed)

@@ -4,12 +4,24 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+from collections import Counter
 from collections.abc import AsyncIterator, Iterator
 
 import pytest
 
-from flowstone import DefinitionError, Each, Outcome, Pipeline, Retry, RunFailed, Runtime, TypeMismatch
+from flowstone import (
+    DefinitionError,
+    Each,
+    Outcome,
+    Pipeline,
+    Retry,
+    RunFailed,
+    Runtime,
+    StaticPartitions,
+    TypeMismatch,
+)
 from flowstone.runtime.run.scatter_ahead import Feed, ScatterAhead
+from flowstone.store.protocol import StoreRefused
 from tests.runtime.doubles import Gate
 
 
@@ -355,6 +367,144 @@ async def test_a_reader_goes_on_for_the_sake_of_others(annotation):
         result = await runtime.materialize_all("end")
         assert await result.value("end") == sum(range(200))
         assert [step.asset for step in result.failed] == ["page"]
+
+
+async def test_a_reader_goes_on_for_the_sake_of_one_that_takes_all_keys(kept):
+    """Of those of the reader; what takes its own key has failed."""
+    keys, failed = StaticPartitions(["a", "b"]), Counter()
+
+    async def files(context):
+        for number in range(100):
+            yield number
+        while not failed[context.partition]:
+            await asyncio.sleep(0)
+        for number in range(100):
+            yield number
+
+    async def page(files, context):
+        failed[context.partition] += 1
+        raise ValueError(files)
+
+    pipeline = Pipeline("readers")
+    pipeline.asset(partitions=keys)(files)
+    pipeline.asset(partitions=keys, each=Each("files", max_parallel=2))(page)
+
+    @pipeline.asset
+    def total(files: dict[str, list[int]]) -> int:
+        return sum(map(len, files.values()))
+
+    @pipeline.asset(partitions=keys)
+    def check(page: Outcome[list[int]]) -> str:
+        return page.status
+
+    @pipeline.asset
+    def report(total: int, check: dict[str, str]) -> list[str]:
+        return [str(total), *check.values()]
+
+    async with asyncio.timeout(30), Runtime(pipeline, **kept) as runtime:
+        result = await runtime.materialize_all("report")
+        assert await result.value("report") == ["400", "failed", "failed"]
+
+
+@pytest.mark.parametrize("others", ["default", "route", "two"])
+async def test_a_reader_that_never_ends_is_ended_when_nothing_can_use_it(kept, others):
+    """A default does not stand for a failure, nor does a choice; and of two that take its items both fail."""
+    page_failed = asyncio.Event()
+
+    async def files():
+        for number in itertools.count():
+            yield number
+            await asyncio.sleep(0)
+
+    async def page(files):
+        page_failed.set()
+        raise ValueError(files)
+
+    pipeline = reading(files, page, max_parallel=2)
+    if others == "default":
+
+        @pipeline.asset
+        def last(files: list[int], page: list[int] | None = None) -> int:
+            return len(files) + len(page or [])
+    elif others == "route":
+
+        @pipeline.route(to=["last"])
+        def way(page: list[int]) -> str:
+            return "last"
+
+        @pipeline.asset
+        def last(files: list[int]) -> int:
+            return len(files)
+    else:
+
+        @pipeline.asset(each=Each("files", max_parallel=2))
+        async def other(files: int) -> int:
+            await page_failed.wait()
+            raise ValueError(files)
+
+        @pipeline.asset
+        def last(page: list[int], other: list[int]) -> int:
+            return len(page) + len(other)
+
+    async with asyncio.timeout(30), Runtime(pipeline, **kept) as runtime:
+        with pytest.raises(RunFailed, match="nothing in this run can use what is read") as raised:
+            await runtime.materialize_all("last")
+        assert [step.asset for step in raised.value.result.failed] == ["files"]
+        assert "last" in {step.asset for step in raised.value.result.skipped}
+
+
+@pytest.mark.parametrize("waits", [True, False])
+@pytest.mark.parametrize("error", [StoreRefused("no such table"), RuntimeError("no such table")])
+async def test_a_reader_is_ended_when_what_drives_its_items_has_crashed(kept, monkeypatch, waits, error):
+    """At once, though it may never come to an end, or to its next item; and it has failed of that."""
+
+    async def drive(_ahead):
+        raise error
+
+    monkeypatch.setattr(ScatterAhead, "_drive", drive)
+
+    async def files():
+        for number in itertools.count():
+            yield number
+            await (asyncio.Event().wait() if waits else asyncio.sleep(0))
+
+    async def page(files):
+        return files
+
+    async with asyncio.timeout(30), Runtime(reading(files, page), **kept) as runtime:
+        with pytest.raises(RunFailed, match="no such table") as raised:
+            await runtime.materialize_all("page")
+        (failed,) = raised.value.result.failed
+        assert failed.asset == "files"
+        assert failed.failure.kind == ("store" if isinstance(error, StoreRefused) else "error")
+        assert [step.asset for step in raised.value.result.skipped] == ["page"]
+
+
+async def test_nothing_is_told_of_how_far_a_step_is_that_has_not_begun(kept):
+    """The items run while the reader reads, and the last one when that is over; the step starts after that."""
+    last, told = Gate(), []
+
+    async def files():
+        for number in range(3):
+            yield number
+
+    async def page(files):
+        if files == 2:
+            await last.wait()
+        return files
+
+    async with asyncio.timeout(30), Runtime(reading(files, page), **kept) as runtime:
+        async with runtime.subscribe() as events:
+            run = await runtime.submit("page")
+            await last.entered.wait()
+            last.open()
+            async for event in events:
+                told.append((event.kind, getattr(event, "asset", None)))
+                if event.kind == "run.finished":
+                    break
+        await run.wait()
+    begun = told.index(("step.started", "page"))
+    assert ("step.progressed", "page") not in told[:begun]
 
 
 async def test_the_share_of_a_reader_is_judged_of_all_items_in_the_end(kept):
