@@ -8,7 +8,7 @@ lease is worth what giving it costs, and little is called again if its node dies
 from __future__ import annotations
 
 from itertools import count
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Final, Literal, NamedTuple
 
 from flowstone.runs.item_range import ItemRange
 
@@ -69,7 +69,7 @@ class ItemLeases:
         self._leased: dict[ItemRange, Sequence[Unit]] = {}
         self._ended: list[EndedLease] = []
         self._average: float | None = None  # Seconds that an item takes here.
-        self._began: float | None = None
+        self._patience: Literal["whole", "going", "over"] = "whole"
 
     def __len__(self) -> int:
         return len(self._leased)
@@ -90,18 +90,22 @@ class ItemLeases:
             return 0
         average = self._average
         if average is None:
-            return 1 if self._patience_is_over() else None
+            self._have_patience()
+            return 1 if self._patience == "over" else None
         if left is not None and left * average < _WORTH:
             return 0
         size = min(_LONGEST, max(1, round(_TARGET / average) if average > 0 else _LONGEST))
         return size if left is None else min(size, max(1, left // (2 * self._most)))
 
-    def _patience_is_over(self) -> bool:
-        now = self._clock.monotonic()
-        if self._began is None:
-            self._began = now
-            self._clock.call_later(_PATIENCE, self._wake)
-        return now - self._began >= _PATIENCE
+    def _have_patience(self) -> None:
+        if self._patience == "whole":
+            self._patience = "going"
+            self._clock.call_later(_PATIENCE, self._lose_patience)
+
+    def _lose_patience(self) -> None:
+        # Not to be told by the clock: a timer may ring a little before its time, and nothing would wake us then.
+        self._patience = "over"
+        self._wake()
 
     def lease(self, units: Sequence[Unit], busy_here: int) -> bool:
         """Let another node go through these; False if none is to by now."""

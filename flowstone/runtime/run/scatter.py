@@ -25,6 +25,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
+from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final, Literal
 
@@ -137,6 +138,9 @@ class Scatter(Attempt):
         for item in live.values():
             if item.handle is not None:
                 item.handle.cancel()
+        if self._leases:
+            with suppress(ActorDown):  # The run's tree is stopping.
+                self._leases.cancel()
         super().task_over(handle, how)
 
     def _stop_items(self) -> None:
@@ -306,8 +310,8 @@ class Scatter(Attempt):
             and self._failure is None
             and len(self._rows) < _MOST_ROWS
         ):
-            if begun == _BURST:
-                # Those that end at once would go on like this until the last one.
+            if begun >= _BURST:
+                # Those that end at once, or are done, would go on like this until the last one.
                 asyncio.get_running_loop().call_soon(self._wake)
                 break
             size = (
@@ -315,8 +319,11 @@ class Scatter(Attempt):
             )
             if size is None:
                 break
-            if size and self._lease(size):
-                continue
+            if size:
+                leased, passed = self._lease(size, _BURST - begun)
+                begun += passed
+                if leased or passed:
+                    continue
             unit, number, alone = self._next()
             begun += 1
             if unit is None:
@@ -379,19 +386,30 @@ class Scatter(Attempt):
         total = self._units.total
         return None if total is None else total - self._units.position
 
-    def _lease(self, size: int) -> bool:
-        """Let another node go through the next ones, as many; False if there is none."""
+    def _lease(self, size: int, most: int) -> tuple[bool, int]:
+        """Let another node go through the next ones, as many.
+
+        Args:
+            size: How many.
+            most: How many that are done may be passed for it.
+
+        Returns:
+            Whether there was any, and how many that are done were passed.
+        """
         assert self._leases is not None
         units: list[Unit] = []
-        while len(units) < size:
+        passed = 0
+        while len(units) < size and passed < most:
             unit, number, _ = self._next()
             if unit is not None:
                 units.append(unit)
-            elif not number:
+            elif number:
+                passed += 1
+            else:
                 break
         if units and not self._leases.lease(units, len(self._live)):
             self._again.extend((unit, 1, False) for unit in units)
-        return bool(units)
+        return bool(units), passed
 
     async def _take_over(self, ended: Sequence[EndedLease]) -> None:
         """Leases are over: what is on record is done, and the rest is attempted again."""

@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 from collections import Counter
 
 import pytest
 
-from flowstone import Each, MemoryIO, Pipeline, RunCancelled, RunFailed
+from flowstone import Each, MemoryIO, Outcome, Pipeline, RunCancelled, RunFailed
+from flowstone.runs.items import ENDED
 from flowstone.runtime.cluster.step_executor import StepExecutor
+from flowstone.runtime.run.item_leases import ItemLeases
+from flowstone.runtime.run.scatter import Scatter
+from flowstone.store.protocol import StoreRefused
 from tests.runtime.cluster.scene import LEASE
 from tests.runtime.doubles import Gate
 
@@ -22,6 +27,7 @@ class Items:
         calls: Node and item, in order.
         gates: Where an item waits.
         failing: Items that fail.
+        running: How many run now, by node.
         beside: Nodes, items, and how many ran there when that was called and when it returned, in order.
     """
 
@@ -31,7 +37,7 @@ class Items:
         self.gates = {}
         self.failing = set()
         self.beside = []
-        self._active = Counter()
+        self.running = Counter()
 
     def pipeline(self, node, **each):
         made = Pipeline("town")
@@ -43,8 +49,8 @@ class Items:
         @made.asset(each=Each("files", **{"max_parallel": 4, **each}))
         async def page(files):
             self.calls.append((node, files))
-            self._active[node] += 1
-            self.beside.append((node, files, self._active[node]))
+            self.running[node] += 1
+            self.beside.append((node, files, self.running[node]))
             try:
                 if files in self.gates:
                     await self.gates[files].wait()
@@ -52,8 +58,8 @@ class Items:
                 if files in self.failing:
                     raise ValueError(f"no {files}")
             finally:
-                self.beside.append((node, files, self._active[node]))
-                self._active[node] -= 1
+                self.beside.append((node, files, self.running[node]))
+                self.running[node] -= 1
             return [files]
 
         return made
@@ -267,3 +273,101 @@ async def test_items_that_are_done_at_once_stay(town, items):
     await town.node("second", items.pipeline("second"))
     await town.outcome(first.materialize_all("page"), 5)
     assert items.by_node == {"first": COUNT}
+
+
+async def test_leases_end_with_the_driver_that_crashes(town, items, monkeypatch):
+    """While the run goes on: nobody would take over what they do."""
+    record = Scatter._record_items
+
+    async def refuse(scatter):
+        if type(scatter) is Scatter:
+            raise StoreRefused("no such table")
+        await record(scatter)
+
+    monkeypatch.setattr(Scatter, "_record_items", refuse)
+
+    def pipeline(node):
+        made = items.pipeline(node)
+
+        @made.asset
+        async def other():
+            await town.gates["other"].wait()
+
+        @made.asset
+        async def both(page: Outcome[list[int]], other):
+            return page.status
+
+        return made
+
+    town.gates["other"] = Gate()
+    items.gate_all()
+    first = await town.node("first", pipeline("first"), worker=False)
+    await town.node("second", pipeline("second"))
+    task = asyncio.create_task(first.materialize_all("both"))
+    await town.until(lambda: len(items.calls) == 4, 3)
+    assert items.running["second"] == 2
+    items.gates[next(number for node, number in items.calls if node == "first")].open()
+    await town.clock.advance(2)
+    assert items.running == {"first": 0, "second": 0}
+    assert town.shared.leases == {}
+    assert not task.done()
+    town.gates["other"].open()
+    result = await town.outcome(task, 5)
+    assert await result.value("both") == "failed"
+    assert len(items.calls) == 4
+
+
+async def test_items_that_are_done_are_passed_a_few_in_a_turn(town, items, monkeypatch):
+    """Also on the way to those that are leased: a resumed step may have a million of them."""
+    count, passed = 5_000, []
+    resume, lease = Scatter._resume, Scatter._lease
+
+    async def resume_with_much_done(scatter):
+        await resume(scatter)
+        if type(scatter) is Scatter:
+            scatter._done = bytes(4) + bytes([ENDED["succeeded"]]) * (count - 100)
+
+    def lease_and_count(scatter, size, *rest):
+        before = scatter._units.position
+        answer = lease(scatter, size, *rest)
+        passed.append(scatter._units.position - before - size)
+        return answer
+
+    monkeypatch.setattr(Scatter, "_resume", resume_with_much_done)
+    monkeypatch.setattr(Scatter, "_lease", lease_and_count)
+    monkeypatch.setattr(sys.modules[__name__], "COUNT", count)
+    first, task = await spread(town, items)
+    for node, number in tuple(items.calls):
+        if node == "second":
+            items.gates[number].open()
+    await town.until(lambda: len(items.calls) == 6, 5)
+    assert sum(each for each in passed if each > 0) > 1_000
+    assert max(passed) <= 64
+    (run,) = await first.runs()
+    await town.outcome((await first.run(run.id)).cancel(), 5)
+    with pytest.raises(RunCancelled):
+        await town.outcome(task, 5)
+
+
+def test_a_timer_that_rings_before_its_time_is_not_waited_for_again():
+    """A loop may call up to the resolution of its clock early, and there is nobody else to wake the step."""
+    timers, woken = [], []
+
+    class Clock:
+        def monotonic(self):
+            return 10.0
+
+        def call_later(self, _delay, callback):
+            timers.append(callback)
+
+    class Remote:
+        def wants_items(self, _asset, _busy):
+            return True
+
+    leases = ItemLeases(Remote(), Clock(), ("page", None), 1, 4, lambda: woken.append(1))
+    assert leases.size(1, 10) is None
+    assert leases.size(1, 10) is None
+    (ring,) = timers
+    ring()
+    assert woken == [1]
+    assert leases.size(1, 10) == 1
