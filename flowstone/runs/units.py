@@ -9,9 +9,9 @@ from __future__ import annotations
 from array import array
 from collections.abc import Mapping, Sequence
 from hashlib import blake2b
-from itertools import islice
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
+from flowstone.masking import masked
 from flowstone.runs.grouping import Grouping
 
 if TYPE_CHECKING:
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from flowstone.assets.each import Each
 
-__all__ = ["END", "LATER", "Unit", "UnitError", "Units", "source_problem"]
+__all__ = ["END", "LATER", "Unit", "UnitError", "Units", "batch_of", "source_problem"]
 
 END: Final = object()
 """There is nothing more."""
@@ -104,20 +104,11 @@ class Units:
         position = self.position
         key = None
         if self._names is not None:
-            key = str(self._names[position])
+            key = masked(str(self._names[position]))
         elif self._seen is not None:
             key = self._named(item, position)
         self.position = position + 1
         return Unit(position, item, key)
-
-    def skip(self, count: int) -> None:
-        """Pass so many units, which are not to be told apart from those that follow. Raises `UnitError`."""
-        if self._grouping is None:
-            self.position += sum(1 for _ in islice(self._source, count))
-        else:
-            for _ in range(count):
-                self.next()
-            self._seen = None if self._each.key is None else KeySet()
 
     def _next_item(self) -> Any:
         grouping = self._grouping
@@ -130,10 +121,7 @@ class Units:
             if item is END:
                 self._ended = True
                 break
-            try:
-                full = grouping.add(item)
-            except Exception as error:
-                raise UnitError(f"Batch(by=…) raised {type(error).__name__}: {error}") from error
+            full = batch_of(grouping, item)
             if full is not None:
                 return full
         return grouping.rest() or END
@@ -146,19 +134,27 @@ class Units:
             text = None if key is None else str(key)
         except Exception as error:
             raise UnitError(
-                f"Each(key=…) raised {type(error).__name__} for item {position:,}: {error}"
+                f"Each(key=…) raised {type(error).__name__} for item {position:,}: {masked(str(error))}"
             ) from error
         if not text or len(text) > _LONGEST_KEY:
             raise UnitError(
-                f"Each(key=…) gave {key!r:.100} for item {position:,}: let it give a text of 1 to {_LONGEST_KEY:,} "
-                "characters, or a number."
+                f"Each(key=…) gave {masked(repr(key)):.100} for item {position:,}: let it give a text of 1 to "
+                f"{_LONGEST_KEY:,} characters, or a number."
             )
         if not self._seen.add(text):
             raise UnitError(
-                f"Each(key=…) gave {text!r:.100} for item {position:,} and for one before it: a key names one "
-                "item. Let it tell them apart, or leave duplicates out of the source."
+                f"Each(key=…) gave {masked(repr(text)):.100} for item {position:,} and for one before it: a key "
+                "names one item. Let it tell them apart, or leave duplicates out of the source."
             )
-        return text
+        return masked(text)  # Not before: others of that name may have another password.
+
+
+def batch_of(grouping: Grouping, item: Any) -> list[Any] | None:
+    """The batch that is complete because of an item. Raises `UnitError`."""
+    try:
+        return grouping.add(item)
+    except Exception as error:
+        raise UnitError(f"Batch(by=…) raised {type(error).__name__}: {masked(str(error))}") from error
 
 
 class KeySet:

@@ -7,24 +7,28 @@ when it is over is the driver's again.
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
 from flowstone.runs.records import Failure
-from flowstone.runs.units import Units
+from flowstone.runs.unit_ranges import UnitRanges
+from flowstone.runs.units import UnitError
 from flowstone.runtime.run.scatter import Scatter
 from flowstone.runtime.run.values import StoredValues
 
 if TYPE_CHECKING:
     from flowstone.actors import TaskSupervisor
     from flowstone.runs.item_range import ItemRange
+    from flowstone.runs.units import Units
     from flowstone.runtime.run.attempt import AttemptIdentity
 
 __all__ = ["LeasedItems", "Loaded"]
 
-Loaded = dict[tuple[str, str, str | None], dict[str, Any]]
-"""What was loaded for the items of steps, by step: a node has many leases of one."""
+Loaded = dict[tuple[str, str, str | None], tuple[dict[str, Any], UnitRanges]]
+"""What was loaded for the items of steps, and its units, by step: a node has many leases of one."""
 
+_TURN: Final = 1_000  # Items that are looked at before others run.
 _DONE: Final = Failure("abandoned", "nothing is recorded of the step")
 
 
@@ -57,16 +61,18 @@ class LeasedItems(Scatter):
 
     async def _load(self) -> dict[str, Any]:
         step = (self.run_id, self.asset_name, self.key)
-        arguments = self._loaded.get(step)
-        if arguments is None:
+        loaded = self._loaded.get(step)
+        if loaded is None:
             arguments = await super()._load()
             source = arguments[self.parameter]
             if isinstance(source, StoredValues):
                 await source.all()
-            self._loaded[step] = arguments
+            loaded = self._loaded[step] = arguments, UnitRanges(self._each, source)
+        arguments, self._ranges = loaded
         return dict(arguments)
 
-    async def _made_units(self, source: Any) -> Units:
+    async def _made_units(self, source: Any) -> Units | Failure:
+        del source
         first, last, _ = self._items
         step = (self.asset_name, self.key)
         rows = await self._ctx.store.items.rows(self.run_id, step, after=first - 1, limit=last - first + 1)
@@ -74,9 +80,14 @@ class LeasedItems(Scatter):
         for row in rows:
             if row.position <= last:
                 done[row.position] = row.code
-        units = Units.of(self._each, source)
-        units.skip(first)
-        return units
+        try:
+            found = False
+            while not found:
+                found = self._ranges.look_for(first, _TURN)
+                await asyncio.sleep(0)
+        except UnitError as error:
+            return Failure("error", str(error))  # As the driver finds when it does these itself.
+        return self._ranges.since(first)
 
     def _next(self) -> Any:
         if self._units.position > self._items.last and not self._again:

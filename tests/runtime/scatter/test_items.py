@@ -242,7 +242,7 @@ async def test_how_far_a_step_has_come_can_be_asked():
 
 
 async def test_failed_items_of_a_submitted_run_are_in_the_log(kept, caplog):
-    """A warning each, for they may be tolerated; of one step no more than twenty, and where the others are."""
+    """A warning each, for they may be tolerated; of one run no more than twenty, and where the others are."""
 
     def page(files):
         raise ValueError(f"no {files}")
@@ -262,3 +262,30 @@ async def test_failed_items_of_a_submitted_run_are_in_the_log(kept, caplog):
     assert (lines[0].asset, lines[0].partition, lines[0].run_id) == ("page", None, run.id)
     assert f"`flowstone items {run.id} page --status failed`" in lines[20].getMessage()
     assert len(caplog.records) == awaited
+
+
+@pytest.mark.parametrize("named", ["key", "dict"])
+async def test_a_password_in_what_names_an_item_is_shown_nowhere(kept, caplog, named):
+    """Neither in lists, nor in the log, nor in what is raised; and two that differ in it alone are two items."""
+
+    def page(files):
+        raise ValueError("no page")
+
+    urls = [f"https://ada:s3cr3t{number}@host/page" for number in range(2)]
+    options = {"key": str} if named == "key" else {}
+    pipeline = pipeline_with(page, urls if named == "key" else dict.fromkeys(urls, 1), **options)
+    async with asyncio.timeout(60), Runtime(pipeline, **kept) as runtime:
+        run = await runtime.submit("page")
+        while not (await run.status()).terminal:
+            await asyncio.sleep(0)
+        with pytest.raises(RunFailed) as raised:
+            await run.wait()
+        keys = [item.key for item in await runtime.items(run.id, "page")]
+    assert set(keys) == {"https://ada:***@host/page"}
+    shown = f"{raised.value} {raised.value.failures} {caplog.text}"
+    assert "ada:***@host" in shown
+    assert "s3cr3t" not in shown
+    again = pipeline_with(page, ["https://ada:s3cr3t@host/page"] * 2, key=str)
+    async with asyncio.timeout(60), Runtime(again, **kept) as runtime:
+        with pytest.raises(RunFailed, match=r"ada:\*\*\*@host/page' for item 1 and for one before it"):
+            await runtime.materialize_all("page")
