@@ -8,7 +8,9 @@ import logging
 import pytest
 
 from flowstone import DailyPartitions, FlowstoneError, Pipeline, Retry, RunFailed, Runtime
-from flowstone.runtime.services.failure_log import STEPS
+from flowstone.assets.partition_keys import encode_partition
+from flowstone.runs.records import Failure
+from flowstone.runtime.services.failure_log import STEPS, FailureLog
 
 pipeline = Pipeline("failing")
 
@@ -177,6 +179,32 @@ async def test_a_broken_source_does_not_fill_the_log(caplog):
     found = records(caplog)
     assert len(found) == 21
     assert found[-1].getMessage().endswith(f"`flowstone run {run.id} --debug` shows them")
+
+
+def test_failed_items_of_a_run_do_not_fill_the_log(caplog):
+    """Of one run twenty are warnings, whatever step they are of, and a record says where those of a step are."""
+    log, failure = FailureLog(), Failure("error", "ValueError: no data")
+    for number in range(200):
+        for item in range(21):
+            log.tell_item("1a2b", ("page", encode_partition(f"part {number}")), str(item), 1, failure)
+    found = records(caplog)
+    assert len(found) == 21
+    assert found[0].getMessage().startswith("page[part 0] item 0 failed")
+    said = "run 1a2b has more failed items: `flowstone items 1a2b page --partition 'part 0' --status failed` lists"
+    assert found[-1].getMessage() == f"{said} those of page[part 0]"
+
+
+def test_what_was_told_of_one_run_does_not_depend_on_a_wide_one(caplog):
+    """Which may have more steps than there are runs that are kept in mind."""
+    log, failure = FailureLog(), Failure("error", "ValueError: no data")
+    for _ in range(30):
+        log.tell_item("small", ("page", None), "0", 1, failure)
+    caplog.clear()
+    for number in range(2_000):
+        log.tell_item("wide", ("page", encode_partition(f"{number}")), "0", 1, failure)
+    log.tell_item("small", ("page", None), "0", 1, failure)
+    assert {record.run_id for record in records(caplog) if hasattr(record, "run_id")} == {"wide"}
+    assert len(records(caplog)) == 21
 
 
 async def test_a_log_that_breaks_harms_no_run(caplog):

@@ -3,7 +3,7 @@
 The failures of a run that was submitted are raised to nobody, so they are errors in the log of the node that
 ran the step. Where somebody waits in this process, the failure is raised or returned anyway, and is here at
 "debug" only. A source that is broken fails a thousand partitions in the same words: of one run the first twenty
-are errors, and of what one broken resource fails the first.
+are errors, and of what one broken resource fails the first. Of its items the first twenty are warnings.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from __future__ import annotations
 import logging
 from collections import OrderedDict
 from contextlib import suppress
+from shlex import quote
 from typing import TYPE_CHECKING, Final
 
 from flowstone.assets.partition_labels import key_label, step_label
@@ -33,7 +34,7 @@ STEPS: Final = "flowstone.steps"
 
 _log = logging.getLogger(STEPS)
 
-_MOST_TOLD: Final = 20  # Of one run.
+_MOST_TOLD: Final = 20  # Of one run: so many steps, and so many items.
 _MOST_RUNS: Final = 1_000
 _SHARED: Final = frozenset({"io", "resource", "store"})
 
@@ -47,7 +48,8 @@ class FailureLog:
 
     def __init__(self) -> None:
         self.awaited: Callable[[str], bool] = lambda _run_id: False
-        self._told: OrderedDict[str, int] = OrderedDict()
+        self._steps: OrderedDict[str, int] = OrderedDict()  # By run, how many there were.
+        self._items: OrderedDict[str, int] = OrderedDict()
         # What was told of one run for all its steps.
         self._shared: OrderedDict[tuple[str, str], None] = OrderedDict()
 
@@ -81,16 +83,18 @@ class FailureLog:
         asset, key = step
         level = logging.DEBUG
         if not self.awaited(run_id):
-            told = self._count(f"{run_id} {step_label(asset, key)}")
+            told = _count(self._items, run_id)
             if told <= _MOST_TOLD:
                 level = logging.WARNING
             elif told == _MOST_TOLD + 1:
                 with suppress(BaseException):  # The handlers of a log are the application's.
                     _log.warning(
-                        "%s has more failed items: `flowstone items %s %s --status failed` lists them",
-                        step_label(asset, key),
+                        "run %s has more failed items: `flowstone items %s %s%s --status failed` lists those of %s",
                         run_id,
-                        asset,
+                        run_id,
+                        quote(asset),
+                        "" if key is None else f" --partition {quote(key_label(key))}",
+                        step_label(asset, key),
                     )
         place = f"{step_label(asset, key)} item {item}"
         self._log(level, place, step, run_id, attempt, failure, "failed", failure.frames)
@@ -107,18 +111,11 @@ class FailureLog:
         return known
 
     def _level(self, run_id: str) -> int:
-        told = self._count(run_id)
+        told = _count(self._steps, run_id)
         if told == _MOST_TOLD + 1:
             with suppress(BaseException):  # The handlers of a log are the application's.
                 _log.error("run %s has more failures: `flowstone run %s --debug` shows them", run_id, run_id)
         return logging.ERROR if told <= _MOST_TOLD else logging.DEBUG
-
-    def _count(self, name: str) -> int:
-        """How often it was asked for this name."""
-        told = self._told[name] = self._told.pop(name, 0) + 1
-        if len(self._told) > _MOST_RUNS:
-            self._told.popitem(last=False)
-        return told
 
     def _write(
         self, level: int, event: StepFailed | StepRetried, failure: Failure, ending: str, frames: str
@@ -157,3 +154,11 @@ class FailureLog:
                     "failure_kind": failure.kind,
                 },
             )
+
+
+def _count(told: OrderedDict[str, int], run_id: str) -> int:
+    """How often it was asked for this run."""
+    count = told[run_id] = told.pop(run_id, 0) + 1
+    if len(told) > _MOST_RUNS:
+        told.popitem(last=False)
+    return count
