@@ -20,7 +20,8 @@ from fastapi import FastAPI, HTTPException, Request
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel, Field
 
-from flowstone import AlreadyDecided, ApprovalNotFound, Context, DailyPartitions, FileIO, Pipeline, Runtime
+from flowstone import Context, DailyPartitions, FileIO, Pipeline, Runtime
+from flowstone.errors import AlreadyDecided, ApprovalNotFound, PartitionError
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -66,16 +67,18 @@ async def lifespan(app: FastAPI) -> AsyncIterator[None]:
 app = FastAPI(lifespan=lifespan)
 
 
-@app.exception_handler(AlreadyDecided)
-async def too_late(_: Request, error: Exception) -> JSONResponse:
-    """The first decision stands."""
-    return JSONResponse({"error": str(error)}, 409)
+STATUS = {AlreadyDecided: 409, ApprovalNotFound: 404, PartitionError: 404, ValueError: 422}
+"""Somebody was faster, there is no such thing, or what was said cannot be kept."""
 
 
-@app.exception_handler(ApprovalNotFound)
-async def unknown(_: Request, error: Exception) -> JSONResponse:
-    """Nobody asked for that."""
-    return JSONResponse({"error": str(error)}, 404)
+async def refused(_: Request, error: Exception) -> JSONResponse:
+    """An error's own words say what to do."""
+    status = next(code for kind, code in STATUS.items() if isinstance(error, kind))
+    return JSONResponse({"error": str(error)}, status)
+
+
+for kind in STATUS:
+    app.add_exception_handler(kind, refused)
 
 
 class Said(BaseModel):

@@ -56,7 +56,8 @@ async def test_a_report_is_approved_after_a_restart(service, tmp_path):
     async with asyncio.timeout(30), service() as client:
         assert (await asked(client))["id"] == approval["id"]
         path = f"/approvals/{approval['id']}/approve"
-        assert (await client.post(path, json={"by": ""})).status_code == 422
+        for nobody in ("", " "):
+            assert (await client.post(path, json={"by": nobody})).status_code == 422
         decided = (await client.post(path, json={"by": "ada", "reason": "fine"})).json()
         assert (decided["status"], decided["by"]) == ("approved", "ada")
         assert (await client.post(path, json={"by": "bob"})).status_code == 409
@@ -78,3 +79,13 @@ async def test_a_report_is_rejected(service):
         ] == "rejected"
         answer = await until(client, "/reports/2025-01-16", lambda answer: "failed" in answer.text)
         assert answer == {"detail": "The report of 2025-01-16 is failed."}
+
+
+async def test_what_is_no_day_is_told_in_one_sentence(service):
+    """As is one that the calendar of the pipeline does not have."""
+    async with asyncio.timeout(30), service() as client:
+        for call in (client.post, client.get):
+            for day in ("nonsense", "2026-01-15"):
+                answer = await call(f"/reports/{day}")
+                assert answer.status_code == 404
+                assert day in answer.json()["error"]
