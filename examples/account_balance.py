@@ -1,6 +1,6 @@
 """Accounts whose balance of a day needs that of the day before: an asset that depends on itself.
 
-Run it: `python examples/account_balance.py`. A bank statement arrives broken; the days after it are skipped,
+Run it: `uv run python examples/account_balance.py`. A bank statement arrives broken; the days after it are skipped,
 and are computed when it has been corrected.
 """
 

@@ -1,4 +1,4 @@
-"""Exchange rates of two sources that fail now and then: `python examples/exchange_rates.py`.
+"""Exchange rates of two sources that fail now and then: `uv run python examples/exchange_rates.py`.
 
 Nothing is traded at weekends, which is no failure (`Skip`). One source is enough (`Outcome`). A rate that jumps is
 held back instead of being booked (a route).

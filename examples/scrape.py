@@ -1,4 +1,4 @@
-"""A shop's catalogue, scraped politely: `python examples/scrape.py`.
+"""A shop's catalogue, scraped politely: `uv run python examples/scrape.py`.
 
 The shop, in this process, throttles, fails now and then, and has products that are gone and one that is broken.
 """
