@@ -44,6 +44,9 @@ if TYPE_CHECKING:
 
 __all__ = ["PostgresCluster", "cancel", "watched_node"]
 
+_LOOKED_AT: Final = (
+    2_000  # Runs that one look for orphans goes through, besides those of nodes that are gone.
+)
 _BEATS: Final = ("id", "beats", "lease", "gone", "age", "runs", "claims")
 
 
@@ -70,6 +73,7 @@ class PostgresCluster(Cluster):
         self._rates = PostgresRates(database)
         self._listener = Listener(database, start, self._touch)
         self._heartbeat: Heartbeat | None = None
+        self._looked_up_to = 0  # The arrival of the last run that was looked at, whether the queue has it.
 
     @property
     def pools(self) -> SharedPools:
@@ -176,8 +180,11 @@ class PostgresCluster(Cluster):
     async def orphans(
         self, pipelines: Collection[str], gone: Collection[str], limit: int = 100
     ) -> Sequence[RunRecord]:
-        rows = await self._database.fetch("orphans", list(pipelines), list(gone), limit)
-        return [run_of(row) for row in rows]
+        # The queue may be long, and has hardly ever lost one: some of those in it are looked at each time.
+        given = (list(pipelines), list(gone), limit, self._looked_up_to, _LOOKED_AT)
+        rows = await self._database.fetch("orphans", *given)
+        self._looked_up_to = rows[0]["last"] if rows[0]["looked_at"] == _LOOKED_AT else 0
+        return [run_of(row) for row in rows if row["id"] is not None]
 
     async def adopt(
         self, run_id: str, node_id: str, *, epoch: int, given_up: bool = False

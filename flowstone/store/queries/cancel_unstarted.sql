@@ -9,6 +9,7 @@ with ended as (
     select ended.id, ended.last_event, 'run.finished', clock_timestamp(), ended.asset, '', '{"status":"cancelled"}'
     from ended
 ), unqueued as (
-    delete from flowstone.queue using ended where queue.dedupe_key = ended.id
+    delete from flowstone.queue using ended where queue.dedupe_key = ended.id collate "default"
+        and queue.status in ('queued', 'picked')
 )
 select pg_notify('flowstone', 'finished:' || ended.id) from ended

@@ -30,7 +30,7 @@ from generate_series(1, 30) n;
 ASKED = {
     # Every second, by every node, or whenever something may have happened.
     "beats": "(array['sales'])",
-    "orphans": "(array['sales'], array['node-1'], 100)",
+    "orphans": "(array['sales'], array['node-1'], 100, 0, 100)",
     "owned": "('node-1')",
     "cancelling": "('node-1')",
     "nodes": "",

@@ -99,7 +99,7 @@ STATEMENTS = {
     "invalidate": 2,
     "owned": 1,
     "under_way": 2,
-    "orphans": 3,
+    "orphans": 5,
     "beats": 1,
     "left_behind": 1,
     "cancelling": 1,
