@@ -1,7 +1,7 @@
 """A PostgreSQL server for the whole test session, and fresh databases in it.
 
-A test asks for `database`, the URL of an empty database of its own. A conftest whose tests want tables in it
-overrides `template_database`: with `schema_template` for our own tables, with `make_template` for others.
+A test asks for `database`, the URL of a database of its own with the newest schema in it, or for `empty_database`.
+Where tests want more in theirs they override `template_database`, see `make_template`.
 """
 
 from __future__ import annotations
@@ -102,14 +102,8 @@ def deadlocks_in(log: Path) -> list[str]:
 
 
 @pytest.fixture(scope="session")
-def template_database() -> str:
-    """What a test's database is a copy of: an empty one, unless a conftest says otherwise."""
-    return "template0"
-
-
-@pytest.fixture(scope="session")
-def schema_template(postgres_server) -> str:
-    """A database with the newest schema in it, to be copied."""
+def template_database(postgres_server) -> str:
+    """What a test's database is a copy of: one with the newest schema in it, which is made once."""
 
     async def fill(dsn: str) -> None:
         await PostgresStore(dsn).migrate()
@@ -121,6 +115,13 @@ def schema_template(postgres_server) -> str:
 async def database(postgres_server, template_database):
     """The URL of a fresh database, dropped afterwards whoever is still connected to it."""
     async with fresh_database(postgres_server, template_database) as dsn:
+        yield dsn
+
+
+@pytest.fixture
+async def empty_database(postgres_server):
+    """As `database`, without anything in it."""
+    async with fresh_database(postgres_server) as dsn:
         yield dsn
 
 

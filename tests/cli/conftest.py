@@ -64,6 +64,12 @@ class Result:
         return json.loads(self.stdout)
 
 
+@pytest.fixture(autouse=True)
+def patient(monkeypatch):
+    """A machine on which a database takes long to open is busy, not broken."""
+    monkeypatch.setenv("FLOWSTONE_CONNECT_TIMEOUT", "120")
+
+
 @pytest.fixture
 def shop(tmp_path, monkeypatch) -> Path:
     """A folder with a small pipeline, made the current one; runs are kept in a file, which is quick."""

@@ -139,13 +139,13 @@ def test_only_workers_are_work_for_the_queue():
     assert "none works" in result["nodes"].found
 
 
-async def test_looking_at_a_new_database_changes_nothing(database):
+async def test_looking_at_a_new_database_changes_nothing(empty_database):
     """An empty database is told to be empty, and stays so."""
-    result = {check.name: check async for check in database_checks(database)}
+    result = {check.name: check async for check in database_checks(empty_database)}
     assert "none yet" in result["schema"].found
     assert "fsync" in result["durability"].found  # The tests' own server.
     assert FAST["fsync"] == "off"
-    again = {check.name: check async for check in database_checks(database)}
+    again = {check.name: check async for check in database_checks(empty_database)}
     assert again["schema"] == result["schema"]
 
 

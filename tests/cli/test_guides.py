@@ -20,7 +20,7 @@ DOCS = Path(__file__).parents[2] / "docs"
 BLOCK = re.compile(
     r'^```(?P<language>\w+)(?: title="(?P<title>[^"]+)")?\n(?P<body>.*?)^```', re.MULTILINE | re.DOTALL
 )
-PROGRESS = re.compile(r"^run \w+: [\d,/ ]+steps.*\n", re.MULTILINE)
+PROGRESS = re.compile(r"^(run \w+: [\d,/ ]+|[\d,]+ of [\d,]+ )steps.*\n", re.MULTILINE)
 """Said now and then while a run goes on; on a terminal it is a bar."""
 RULE = re.compile(r"^─+\n", re.MULTILINE)
 """What is below the head of a table, on a terminal alone."""

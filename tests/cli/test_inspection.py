@@ -212,9 +212,9 @@ async def test_keys_are_not_written_to_a_store_that_another_process_holds(crm, c
     assert "process" in result.stderr
 
 
-def test_a_database_that_nobody_has_used_yet(crm, cli, database, monkeypatch):
+def test_a_database_that_nobody_has_used_yet(crm, cli, empty_database, monkeypatch):
     """Adding keys makes the schema, as computing does; looking makes nothing."""
-    monkeypatch.setenv("FLOWSTONE_STORE", database)
+    monkeypatch.setenv("FLOWSTONE_STORE", empty_database)
     monkeypatch.setenv("FLOWSTONE_AUTO_MIGRATE", "false")
     refused = cli("partitions", "add", "customers", "ada")
     assert refused.status == 1

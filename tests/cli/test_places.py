@@ -70,11 +70,11 @@ def test_databases_are_shared(url, expected):
     assert shares(url) is expected
 
 
-async def test_history_of_a_database_that_is_no_store(database):
+async def test_history_of_a_database_that_is_no_store(empty_database):
     """An empty database is an empty history, and looking leaves it empty."""
-    async with history(database) as store:
+    async with history(empty_database) as store:
         assert await store.runs() == []
-    connection = await asyncpg.connect(database)
+    connection = await asyncpg.connect(empty_database)
     try:
         assert await connection.fetchval("select count(*) from pg_namespace where nspname = 'flowstone'") == 0
     finally:

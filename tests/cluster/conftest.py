@@ -18,12 +18,6 @@ from tests.forks import Fork
 LEASE = 2.0
 
 
-@pytest.fixture(scope="session")
-def template_database(schema_template):
-    """A database with the newest schema."""
-    return schema_template
-
-
 class Worker:
     """A worker process; `deadly` says what ends it, see `worker.py`."""
 

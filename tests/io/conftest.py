@@ -10,12 +10,6 @@ from flowstone.store.postgres import PostgresStore
 pytest.register_assert_rewrite("tests.io.contract", "tests.io.exactness")
 
 
-@pytest.fixture(scope="session")
-def template_database(schema_template):
-    """A database with the newest schema."""
-    return schema_template
-
-
 @pytest.fixture
 async def run_store(database):
     """An open store in a fresh database."""

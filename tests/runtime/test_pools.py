@@ -96,12 +96,6 @@ def shop(held, **pools):
     return pipeline
 
 
-@pytest.fixture(scope="session")
-def template_database(schema_template):
-    """A database with the newest schema."""
-    return schema_template
-
-
 @pytest.fixture(params=["memory", "file", "postgres"])
 def place(request, tmp_path):
     """The options of a runtime, for one store after the other."""

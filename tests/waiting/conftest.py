@@ -10,12 +10,6 @@ from flowstone import FileIO, MemoryIO, Runtime
 from flowstone.store.memory import MemoryStore
 
 
-@pytest.fixture(scope="session")
-def template_database(schema_template):
-    """A database with the newest schema."""
-    return schema_template
-
-
 class Place:
     """A store that outlives its runtimes.
 

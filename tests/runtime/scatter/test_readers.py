@@ -34,7 +34,7 @@ def reading(files, page=None, **each):
     return pipeline
 
 
-@pytest.mark.parametrize("count", [0, 1, 2500])
+@pytest.mark.parametrize("count", [0, 1, 1100])
 @pytest.mark.parametrize("asynchronous", [True, False])
 async def test_the_value_of_a_reader_is_what_it_yields(kept, count, asynchronous):
     """In that order, whoever takes it and in whatever form."""

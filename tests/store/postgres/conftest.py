@@ -7,12 +7,6 @@ import pytest
 from flowstone.store.postgres import PostgresStore
 
 
-@pytest.fixture(scope="session")
-def template_database(schema_template):
-    """A database with the newest schema."""
-    return schema_template
-
-
 @pytest.fixture
 async def store(database):
     """An open store on a fresh database."""

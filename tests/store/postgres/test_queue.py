@@ -10,7 +10,6 @@ from flowstone.runs.events import RunStarted, RunWaiting, StepStarted, StepWaiti
 from flowstone.runs.records import RunRecord, RunRequest, Status
 from flowstone.runs.waits import wait_id
 from flowstone.store.postgres import PostgresStore, queue
-from tests.postgres import fresh_database
 from tests.store.cluster_contract import node, nothing
 from tests.store.facts import run
 
@@ -80,8 +79,7 @@ async def test_what_puts_a_run_into_the_queue_imports_it_before(store, used, cal
     assert used
 
 
-async def test_a_migration_imports_it_before(postgres_server, used):
+async def test_a_migration_imports_it_before(empty_database, used):
     """It makes the queue's tables."""
-    async with fresh_database(postgres_server) as dsn:
-        await PostgresStore(dsn).migrate()
+    await PostgresStore(empty_database).migrate()
     assert used

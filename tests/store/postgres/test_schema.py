@@ -14,15 +14,7 @@ from flowstone.store.postgres import PostgresStore, schema
 from flowstone.store.postgres.schema import LATEST
 from flowstone.store.postgres.sql import migrations
 from flowstone.store.protocol import StaleWrite
-from tests.postgres import fresh_database
 from tests.store.facts import end, run, start
-
-
-@pytest.fixture
-async def empty(postgres_server):
-    """The URL of a database without anything in it."""
-    async with fresh_database(postgres_server) as dsn:
-        yield dsn
 
 
 async def do(dsn, *statements):
@@ -38,9 +30,9 @@ def test_migrations_are_numbered_without_gaps():
     assert [number for number, _, _ in migrations()] == list(range(1, LATEST + 1))
 
 
-async def test_an_empty_database_is_migrated_once(empty):
+async def test_an_empty_database_is_migrated_once(empty_database):
     """What was applied is named; the second time there is nothing to do."""
-    store = PostgresStore(empty)
+    store = PostgresStore(empty_database)
     assert await store.migrate() == [f"{number:04d}_{name}" for number, name, _ in migrations()]
     assert await store.migrate() == []
     await store.open()
@@ -48,13 +40,13 @@ async def test_an_empty_database_is_migrated_once(empty):
     await store.close()
 
 
-async def test_a_connection_that_breaks_in_a_migration_is_told(empty, monkeypatch):
+async def test_a_connection_that_breaks_in_a_migration_is_told(empty_database, monkeypatch):
     """As of a store that is not there, and the next migration does it all."""
 
     async def broken(connection):
         await connection.execute("select pg_terminate_backend(pg_backend_pid())")
 
-    store = PostgresStore(empty)
+    store = PostgresStore(empty_database)
     with monkeypatch.context() as patch:
         patch.setattr(schema, "install_queue", broken)
         with pytest.raises(StoreUnavailable, match="connection"):
@@ -62,9 +54,9 @@ async def test_a_connection_that_breaks_in_a_migration_is_told(empty, monkeypatc
     assert await store.migrate() == [f"{number:04d}_{name}" for number, name, _ in migrations()]
 
 
-async def test_many_processes_may_start_at_once(empty):
+async def test_many_processes_may_start_at_once(empty_database):
     """One of them migrates, the others wait for it."""
-    stores = [PostgresStore(empty) for _ in range(12)]
+    stores = [PostgresStore(empty_database) for _ in range(12)]
     await asyncio.gather(*(store.open() for store in stores))
     await stores[0].create_run(run())
     assert await stores[5].run("run-1") == run()
@@ -72,22 +64,24 @@ async def test_many_processes_may_start_at_once(empty):
         await store.close()
 
 
-async def test_migrating_by_hand(empty):
+async def test_migrating_by_hand(empty_database):
     """With auto_migrate off an empty or older database is refused, and the command is named."""
-    store = PostgresStore(empty, auto_migrate=False)
+    store = PostgresStore(empty_database, auto_migrate=False)
     with pytest.raises(StoreUnavailable, match=r"no schema flowstone .* run `flowstone migrate"):
         await store.open()
     await store.migrate()
-    await do(empty, f"delete from flowstone.migrations where number = {LATEST}")
+    await do(empty_database, f"delete from flowstone.migrations where number = {LATEST}")
     with pytest.raises(StoreUnavailable, match=rf"has version {LATEST - 1} .* needs version {LATEST}"):
         await store.open()
 
 
-async def test_a_newer_database_is_refused(empty):
+async def test_a_newer_database_is_refused(empty_database):
     """A release that does not know the schema changes nothing in it."""
-    await PostgresStore(empty).migrate()
-    await do(empty, f"insert into flowstone.migrations (number, name) values ({LATEST + 7}, 'later')")
-    for store in (PostgresStore(empty), PostgresStore(empty, auto_migrate=False)):
+    await PostgresStore(empty_database).migrate()
+    await do(
+        empty_database, f"insert into flowstone.migrations (number, name) values ({LATEST + 7}, 'later')"
+    )
+    for store in (PostgresStore(empty_database), PostgresStore(empty_database, auto_migrate=False)):
         with pytest.raises(StoreUnavailable, match=rf"version {LATEST + 7} .* newer FlowStone.* upgrade it"):
             await store.open()
         with pytest.raises(StoreUnavailable, match="upgrade it"):
@@ -109,14 +103,14 @@ select setval('flowstone.arrivals', 4);
 """
 
 
-async def test_an_older_database_is_put_in_order(empty):
+async def test_an_older_database_is_put_in_order(empty_database):
     """Its runs keep their order, what was recorded last is current, what was invalid stays invalid."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(schema, "LATEST", 4)
         patch.setattr(schema, "migrations", lambda: migrations()[:4])
-        await PostgresStore(empty).migrate()
-    await do(empty, OLDER)
-    store = PostgresStore(empty)
+        await PostgresStore(empty_database).migrate()
+    await do(empty_database, OLDER)
+    store = PostgresStore(empty_database)
     await store.open()
     await store.create_run(run("run-0"))
     heads = await store.runs()
@@ -141,14 +135,14 @@ insert into flowstone.events (run_id, number, kind, at, asset, key, attempt, det
 """
 
 
-async def test_a_run_goes_on_over_an_upgrade(empty):
+async def test_a_run_goes_on_over_an_upgrade(empty_database):
     """Starts that an older release recorded are read, looked up and fenced as those that are recorded now."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(schema, "LATEST", 12)
         patch.setattr(schema, "migrations", lambda: migrations()[:12])
-        await PostgresStore(empty).migrate()
-    await do(empty, UNDER_WAY)
-    store = PostgresStore(empty)
+        await PostgresStore(empty_database).migrate()
+    await do(empty_database, UNDER_WAY)
+    store = PostgresStore(empty_database)
     await store.open()
     for asset in ("c", "a", "d"):
         await store.write(start(asset))
@@ -169,37 +163,39 @@ async def test_a_run_goes_on_over_an_upgrade(empty):
     await store.close()
 
 
-async def test_a_failed_migration_leaves_nothing(empty):
+async def test_a_failed_migration_leaves_nothing(empty_database):
     """All migrations of a database are one transaction."""
-    await do(empty, "create schema flowstone", "create table flowstone.events (foreign_table int)")
+    await do(empty_database, "create schema flowstone", "create table flowstone.events (foreign_table int)")
     with pytest.raises(StoreUnavailable, match="already exists"):
-        await PostgresStore(empty).migrate()
-    connection = await asyncpg.connect(empty)
+        await PostgresStore(empty_database).migrate()
+    connection = await asyncpg.connect(empty_database)
     assert await connection.fetchval("select to_regclass('flowstone.runs')") is None
     await connection.close()
 
 
-async def test_a_schema_of_somebody_else_is_refused(empty):
+async def test_a_schema_of_somebody_else_is_refused(empty_database):
     """Without rights on it, one sentence says whose it is to change."""
-    role = f"reader_{empty.rpartition('test_')[2].partition('?')[0]}"
-    await do(empty, f"create role {role} login")
-    as_reader = f"{empty}&role={role}"  # Before version 16 the server's map of users knows no name but one.
+    role = f"reader_{empty_database.rpartition('test_')[2].partition('?')[0]}"
+    await do(empty_database, f"create role {role} login")
+    as_reader = (
+        f"{empty_database}&role={role}"  # Before version 16 the server's map of users knows no name but one.
+    )
     try:
         with pytest.raises(StoreUnavailable, match=f"'{role}' may not use"):
             await PostgresStore(as_reader).open()
-        await PostgresStore(empty).migrate()
+        await PostgresStore(empty_database).migrate()
         with pytest.raises(StoreUnavailable, match=f"'{role}' may not use"):
             await PostgresStore(as_reader).open()
     finally:
-        await do(empty, f"drop owned by {role}", f"drop role {role}")
+        await do(empty_database, f"drop owned by {role}", f"drop role {role}")
 
 
-async def test_a_read_only_database_is_refused(empty):
+async def test_a_read_only_database_is_refused(empty_database):
     """A standby, or one that was made read-only: the remedy is to name the primary."""
-    name = empty.rpartition("@/")[2].partition("?")[0]
-    await do(empty, f'alter database "{name}" set default_transaction_read_only = on')
+    name = empty_database.rpartition("@/")[2].partition("?")[0]
+    await do(empty_database, f'alter database "{name}" set default_transaction_read_only = on')
     with pytest.raises(StoreUnavailable, match=r"is read-only.*name the primary"):
-        await PostgresStore(empty).open()
+        await PostgresStore(empty_database).open()
 
 
 async def test_the_head_of_a_run_is_updated_in_place(store, database):
