@@ -52,7 +52,7 @@ def masked(text: str, secrets: Iterable[str] = ()) -> str:
     for secret in secrets:
         if len(secret) >= _SHORTEST:
             text = text.replace(secret, MASK)
-    if "://" in text:
+    if "@" in text and "://" in text:  # Both shapes end with it.
         text = _SERVER.sub(rf"\g<1>{MASK}", _WEB.sub(rf"\g<1>{MASK}", text))
     lowered = text.lower()
     if any(hint in lowered for hint in _HINTS):  # Nearly no text has one, and this is much quicker to see.
