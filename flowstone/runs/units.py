@@ -131,10 +131,11 @@ class Units:
         assert self._seen is not None
         try:
             key = self._each.key(item)
-            text = None if key is None else str(key)
+            text = None if key is None or _is_nameless(key) else str(key)
         except Exception as error:
             raise UnitError(
-                f"Each(key=…) raised {type(error).__name__} for item {position:,}: {masked(str(error))}"
+                f"Each(key=…) raised {type(error).__name__} for item {position:,}: {masked(str(error))}. Let it "
+                "name every item of the source."
             ) from error
         if not text or len(text) > _LONGEST_KEY:
             raise UnitError(
@@ -154,7 +155,16 @@ def batch_of(grouping: Grouping, item: Any) -> list[Any] | None:
     try:
         return grouping.add(item)
     except Exception as error:
-        raise UnitError(f"Batch(by=…) raised {type(error).__name__}: {masked(str(error))}") from error
+        raise UnitError(
+            f"Batch(by=…) raised {type(error).__name__}: {masked(str(error))}. Let it take every item of the "
+            "source."
+        ) from error
+
+
+def _is_nameless(key: object) -> bool:
+    """Whether the text of a key says where it is in memory: another one each time."""
+    kind = type(key)
+    return kind.__str__ is object.__str__ and kind.__repr__ is object.__repr__
 
 
 class KeySet:

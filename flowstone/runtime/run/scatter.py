@@ -26,6 +26,7 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from contextlib import suppress
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final, Literal
 
@@ -59,6 +60,7 @@ if TYPE_CHECKING:
 __all__ = ["Scatter"]
 
 _BURST: Final = 64  # Items that start before the loop turns.
+_TRACED: Final = 1_000  # Failed items that are recorded with their tracebacks.
 _TOLD: Final = 3  # Failed items that the failure of the step names.
 _MOST_RETRYING: Final = 1_000  # Items that wait for their next attempt before no further ones are begun.
 _SAMPLE: Final = 1_000  # While the source is still being read, a share is that of at least so many items.
@@ -488,6 +490,8 @@ class Scatter(Attempt):
 
     def _note_without_value(self, unit: Unit, number: int, failure: Failure) -> None:
         code = _SKIPPED if failure.kind == "skip" else _FAILED
+        if self._failed_items >= _TRACED:  # A million of them would be gigabytes, and say the same.
+            failure = replace(failure, traceback="", frames="")
         row = ItemRow(unit.position, code, number, unit.key, failure)
         if self._in_memory:
             self._table.record([row])

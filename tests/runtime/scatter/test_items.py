@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -11,7 +12,9 @@ from pathlib import Path
 import pytest
 
 from flowstone import Each, Pipeline, Retry, RunFailed, RunNotFound, Runtime, Skip
+from flowstone.runtime.run import scatter
 from tests.runtime.doubles import Gate
+from tests.runtime.scatter import process_items
 from tests.runtime.scatter.resumed import pipeline_of
 
 
@@ -289,3 +292,38 @@ async def test_a_password_in_what_names_an_item_is_shown_nowhere(kept, caplog, n
     async with asyncio.timeout(60), Runtime(again, **kept) as runtime:
         with pytest.raises(RunFailed, match=r"ada:\*\*\*@host/page' for item 1 and for one before it"):
             await runtime.materialize_all("page")
+
+
+async def test_items_run_in_processes_which_may_die(kept):
+    """That fails one item; the others, before and after it, have others."""
+    async with asyncio.timeout(120), Runtime(process_items.pipeline, **kept) as runtime:
+        result = await runtime.materialize_all("page")
+        (first, one), (last, other) = await result.value("page")
+        assert (first, last) == ("value", "last")
+        assert os.getpid() not in {one, other}
+        items = await runtime.items(result.run_id, "page")
+        assert [str(item.status) for item in items] == [
+            "succeeded",
+            "failed",
+            "skipped",
+            "failed",
+            "succeeded",
+        ]
+        assert items[1].failure.message == "ValueError: no"
+        assert "page item 3" in items[3].failure.message
+
+
+async def test_only_the_first_failures_keep_their_tracebacks(kept, monkeypatch):
+    """A million of them would say the same, and be gigabytes."""
+    monkeypatch.setattr(scatter, "_TRACED", 2)
+
+    async def page(files):
+        raise ValueError(files)
+
+    pipeline = pipeline_with(page, range(4), max_parallel=1, tolerate=4)
+    async with asyncio.timeout(30), Runtime(pipeline, **kept) as runtime:
+        result = await runtime.materialize_all("page")
+        failures = [item.failure for item in await runtime.items(result.run_id, "page", status="failed")]
+        assert [bool(failure.traceback) for failure in failures] == [True, True, False, False]
+        assert [failure.message for failure in failures] == [f"ValueError: {number}" for number in range(4)]
+        assert all(failure.where for failure in failures)

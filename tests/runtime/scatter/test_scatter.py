@@ -300,8 +300,11 @@ async def test_items_are_put_together_into_batches(batch, expected):
         ({1, 2}, Each("files"), "sorted"),
         ([1, 2, 1], Each("files", key=str), "gave '1' for item 2 and for one before it"),
         ([1, None], Each("files", key=lambda item: item), "gave None for item 1"),
+        ([1], Each("files", key=lambda _: object()), "for item 0: let it give a text"),
         ([1, 0], Each("files", key=lambda item: 1 // item), "raised ZeroDivisionError for item 1"),
+        ([1, 0], Each("files", key=lambda item: 1 // item), "Let it name every item of the source."),
         ([1, 0], Each("files", batch=Batch(by=lambda item: 1 // item)), "raised ZeroDivisionError"),
+        ([1, 0], Each("files", batch=Batch(by=lambda item: 1 // item)), "Let it take every item"),
     ],
 )
 async def test_what_cannot_be_gone_through_fails_the_step_with_a_remedy(items, each, words):
