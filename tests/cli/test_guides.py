@@ -89,7 +89,7 @@ def sessions(body: str) -> list[tuple[str, str]]:
     return [(command, RULE.sub("", shown)) for command, _, shown in (each.partition("\n") for each in typed)]
 
 
-@pytest.mark.timeout(180)
+@pytest.mark.timeout(600)  # Some twenty interpreters.
 @pytest.mark.parametrize(("guide", "durable"), [("tutorial.md", True), ("testing.md", False)])
 def test_a_guide_can_be_followed(terminal, guide, durable):
     """From its first block to its last."""
