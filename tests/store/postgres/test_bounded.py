@@ -127,6 +127,33 @@ async def test_open_waits_are_counted_whatever_becomes_of_them(store, database):
     assert [row["open_waits"] for row in rows] == [row["counted"] for row in rows] == [0, 0, 2, 0]
 
 
+COUNT_CHANGES_OF_RUNS = """
+create sequence changes_of_runs;
+create function note_change() returns trigger language plpgsql as $$ begin
+    perform nextval('changes_of_runs');
+    return null;
+end $$;
+create trigger note_change after update on flowstone.runs for each row execute function note_change();
+"""
+
+
+async def test_the_row_of_a_run_changes_as_often_for_many_steps_that_come_to_wait_as_for_one(store, database):
+    """Its versions of one transaction are gone through with each change."""
+    steps = [("report", f"d:{number}") for number in range(301)]
+    await store.create_run(run(owner="node", status=Status.RUNNING))
+    await store.write_many([start(*step) for step in steps])
+    connection = await asyncpg.connect(database)
+    await connection.execute(COUNT_CHANGES_OF_RUNS)
+    changes = []
+    for some in (steps[:1], steps[1:]):
+        before = await connection.fetchval("select nextval('changes_of_runs')")
+        await store.write_many([asks(step=step, deadline=now() + HOUR) for step in some])
+        changes.append(await connection.fetchval("select nextval('changes_of_runs')") - before)
+    assert changes[0] == changes[1]
+    assert await connection.fetchval("select open_waits from flowstone.runs") == len(steps)
+    await connection.close()
+
+
 NO_MORE_THAN_7 = """
 create function flowstone.no_more_than_7() returns trigger language plpgsql as $$ begin
     if (select count(*) from gone) > 7 then raise 'too many rows at once'; end if;
