@@ -21,7 +21,11 @@ from flowstone import (
     StaticPartitions,
 )
 from flowstone.runs.pools import Pool
+from flowstone.runtime.services.admission import Admission
 from flowstone.runtime.services.pools import Pools
+from flowstone.runtime.services.rates import Rates, Waiting
+from flowstone.testing.clock import VirtualClock
+from tests.counting import counted_lines
 
 
 class Held:
@@ -308,6 +312,56 @@ def test_one_pool_has_one_number_of_slots():
     third = Pipeline("third")
     third.include(one)
     assert third.pools["warehouse"].slots == 2
+
+
+@pytest.mark.parametrize("kind", ["pools", "slots", "turns"])
+def test_many_who_wait_cost_each_of_them_no_more_than_a_few(kind):
+    """Whoever waits for what else, they ask, are served and leave the line within a bounded number of lines."""
+    work = {}
+    for many in (40, 400):
+        with counted_lines() as lines:
+            {"pools": queue_for_pools, "slots": queue_for_slots, "turns": queue_for_turns}[kind](many)
+        work[many] = lines[0] / many
+    assert work[400] < 1.5 * work[40]
+
+
+def queue_for_pools(many):
+    pools = Pools()
+    pools.define([("a", 1), ("b", 1), ("c", 1)])
+    users = [User(number, {"ab"[number % 2]: 1}) for number in range(many)]
+    for user in users:
+        pools.ask(user, lambda: None)
+    for user in users[: many // 2]:
+        pools.release(user)
+    assert [user.name for user in users if user.pooled] == [many // 2, many // 2 + 1]
+    for user in reversed(users):
+        pools.withdraw(user)
+    assert pools.shown("a") == Pool("a", 1, 0, 0)
+
+
+def queue_for_slots(many):
+    admission = Admission(1, Pools(), Rates(VirtualClock()))
+    users = [User(number, {}) for number in range(many)]
+    for user in users:
+        user.rate, user.admitted, user.exclusive = None, False, False
+        admission.admit(user, lambda _: True)
+    for user in users[: many // 2]:
+        admission.leave(user)
+    for user in reversed(users[many // 2 + 1 :]):
+        admission.withdraw(user)
+    assert [user.name for user in users if user.admitted] == [many // 2]
+    assert admission.statistics().waiting == 0
+
+
+def queue_for_turns(many):
+    waiting = Waiting()
+    users = [User(number, {}) for number in range(many)]
+    for user in users:
+        waiting.add(user, 0, 0.0, lambda: None)
+    assert [waiting.pop()[1].name for _ in range(many // 2)] == list(range(many // 2))
+    for user in reversed(users[many // 2 :]):
+        waiting.remove(user)
+    assert len(waiting) == 0
 
 
 @given(

@@ -13,7 +13,7 @@ when it starts: were that before the slot, those that wait for slots would start
 from __future__ import annotations
 
 import math
-from collections import deque
+from collections import OrderedDict
 from functools import partial
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
@@ -79,7 +79,8 @@ class Admission:
         self._too_late: dict[int, Applicant] = {}  # They hold a slot and wait for another turn; by identity.
         self._taken = 0
         self._exclusive = False  # Who holds the one slot that is taken runs exclusively.
-        self._waiting: deque[tuple[Callable[[Any], bool], Any]] = deque()
+        # By identity. A plain dict that loses its first again and again looks ever longer for the next.
+        self._waiting: OrderedDict[int, tuple[Callable[[Any], bool], Any]] = OrderedDict()
 
     def admit(self, applicant: SomeApplicant, start: Callable[[SomeApplicant], bool]) -> None:
         """Call `start(applicant)` when it has what it needs, now or later; False hands all of it back.
@@ -101,7 +102,7 @@ class Admission:
             if not start(applicant):
                 self.leave(applicant)
         else:
-            self._waiting.append((start, applicant))
+            self._waiting[id(applicant)] = (start, applicant)
             self._serve()
 
     def _have_turn(self, applicant: SomeApplicant, start: Callable[[SomeApplicant], bool]) -> None:
@@ -162,9 +163,7 @@ class Admission:
             self.rates.withdraw(applicant.rate, applicant)
         if too_late:
             self.leave(applicant)
-        kept = [waiting for waiting in self._waiting if waiting[1] is not applicant]
-        if len(kept) < len(self._waiting):
-            self._waiting = deque(kept)
+        if self._waiting.pop(id(applicant), None) is not None:
             self._serve()
 
     def statistics(self) -> AdmissionStatistics:
@@ -173,10 +172,10 @@ class Admission:
     def _serve(self) -> None:
         """Let those in that may, in their order."""
         while self._waiting and not self._exclusive:
-            start, applicant = self._waiting[0]
+            start, applicant = next(iter(self._waiting.values()))
             if self._taken >= (1 if applicant.exclusive else self.limit):
                 return
-            self._waiting.popleft()
+            self._waiting.popitem(last=False)
             if applicant.pools and not applicant.pooled:  # It has lost them meanwhile.
                 self.pools.ask(applicant, partial(self.admit, applicant, start))
                 continue

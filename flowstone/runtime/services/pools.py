@@ -5,18 +5,20 @@ are served by priority, then in the order they came. One that cannot be served y
 pools it asks for, or one that needs several slots would wait for ever; they pass it in every other pool. One that
 asks for more than there is at present keeps nobody waiting.
 
+Those who ask for the same wait in one line, of which only the first is looked at: if it cannot be served, nor can
+those behind it. So it does not matter how many wait.
+
 `Pools` are those of one process. Where several nodes share a store, `runtime/cluster/node_pools.py` stands in their
 place.
 """
 
 from __future__ import annotations
 
-from bisect import insort
 from itertools import count
-from operator import itemgetter
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Protocol, TypeAlias
 
 from flowstone.runs.pools import Pool
+from flowstone.runtime.services.line import Line
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Sequence
@@ -24,6 +26,8 @@ if TYPE_CHECKING:
     from flowstone.store.pools import PoolSlots
 
 __all__ = ["AnyPools", "PoolUser", "Pools"]
+
+_Waiter: TypeAlias = "tuple[PoolUser, Callable[[], None]]"
 
 
 class PoolUser(Protocol):
@@ -86,7 +90,9 @@ class Pools(AnyPools):
         self._set: dict[str, int] = {}
         self._taken: dict[str, int] = {}
         self._holders: dict[int, PoolUser] = {}
-        self._waiting: list[tuple[tuple[int, int], PoolUser, Callable[[], None]]] = []
+        self._lines: dict[
+            tuple[tuple[str, int], ...], Line[_Waiter]
+        ] = {}  # By what they ask for; none is empty.
         self._arrivals = count()
         self._serving = False
 
@@ -116,7 +122,10 @@ class Pools(AnyPools):
         return self._set.get(name) or self._defined.get(name, 0)
 
     def ask(self, user: PoolUser, granted: Callable[[], None]) -> None:
-        insort(self._waiting, ((-user.priority, next(self._arrivals)), user, granted), key=itemgetter(0))
+        line = self._lines.get(user.pools)
+        if line is None:
+            line = self._lines[user.pools] = Line(self._arrivals)
+        line.add(user, user.priority, (user, granted))
         self._serve()
 
     def release(self, user: PoolUser) -> None:
@@ -131,9 +140,9 @@ class Pools(AnyPools):
         if user.pooled:
             self.release(user)
             return
-        kept = [waiter for waiter in self._waiting if waiter[1] is not user]
-        if len(kept) < len(self._waiting):
-            self._waiting = kept
+        line = self._lines.get(user.pools)
+        if line is not None and line.remove(user):
+            self._drop_empty(user.pools)
             self._serve()
 
     async def show(self, names: Collection[str]) -> Sequence[Pool]:
@@ -144,7 +153,7 @@ class Pools(AnyPools):
         holders = [
             f"{user.name} of run {user.run_id}" for user in self._holders.values() if name in dict(user.pools)
         ]
-        waiting = sum(name in dict(user.pools) for _, user, _ in self._waiting)
+        waiting = sum(len(line) for pools, line in self._lines.items() if name in dict(pools))
         return Pool(name, self.slots(name), self._taken.get(name, 0), waiting, tuple(holders))
 
     def _serve(self) -> None:
@@ -153,8 +162,9 @@ class Pools(AnyPools):
             return  # Whoever is being served has given something back: the loop below sees it.
         self._serving = True
         try:
-            while (position := self._next()) is not None:
-                _, user, granted = self._waiting.pop(position)
+            while (line := self._next()) is not None:
+                user, granted = line.pop()
+                self._drop_empty(user.pools)
                 user.pooled = True
                 self._holders[id(user)] = user
                 for name, slots in user.pools:
@@ -163,18 +173,20 @@ class Pools(AnyPools):
         finally:
             self._serving = False
 
-    def _next(self) -> int | None:
-        """Where the first one waits that can be served; None if there is none."""
+    def _next(self) -> Line[_Waiter] | None:
+        """The line of the first one that can be served; None if there is none."""
         kept_out: set[str] = set()
-        for position, (_, user, _) in enumerate(self._waiting):
-            if any(slots > self.slots(name) for name, slots in user.pools):
+        for pools, line in sorted(self._lines.items(), key=lambda each: each[1].rank):
+            if any(slots > self.slots(name) for name, slots in pools):
                 continue
-            names = [name for name, _ in user.pools]
+            names = [name for name, _ in pools]
             if kept_out.isdisjoint(names) and all(
-                self._taken.get(name, 0) + slots <= self.slots(name) for name, slots in user.pools
+                self._taken.get(name, 0) + slots <= self.slots(name) for name, slots in pools
             ):
-                return position
+                return line
             kept_out.update(names)
-            if len(kept_out) >= len(self._defined):
-                return None
         return None
+
+    def _drop_empty(self, pools: tuple[tuple[str, int], ...]) -> None:
+        if not self._lines[pools]:
+            del self._lines[pools]

@@ -17,14 +17,12 @@ from __future__ import annotations
 
 import asyncio
 import math
-from bisect import insort
 from collections import deque
 from contextlib import asynccontextmanager
-from itertools import count
-from operator import itemgetter
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from flowstone.assets.suggest import did_you_mean
+from flowstone.runtime.services.line import Line
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterable
@@ -66,23 +64,22 @@ class Waiting:
     """Those who wait for a turn, in the order in which they have it."""
 
     def __init__(self) -> None:
-        self._entries: list[tuple[tuple[float, int], float, object, Callable[[], object]]] = []
-        self._arrivals = count()
+        self._line: Line[tuple[float, object, Callable[[], object]]] = Line()
 
     def __len__(self) -> int:
-        return len(self._entries)
+        return len(self._line)
 
     def add(self, who: object, priority: float, now: float, go: Callable[[], object]) -> None:
         """Somebody asks at this instant."""
-        insort(self._entries, ((-priority, next(self._arrivals)), now, who, go), key=itemgetter(0))
+        self._line.add(who, priority, (now, who, go))
 
     def pop(self) -> tuple[float, object, Callable[[], object]]:
         """Whose turn it is: when it asked, who it is, and what to call."""
-        return self._entries.pop(0)[1:]
+        return self._line.pop()
 
     def remove(self, who: object) -> None:
         """It waits no more, if it did."""
-        self._entries = [entry for entry in self._entries if entry[2] is not who]
+        self._line.remove(who)
 
 
 class _OwnRate(Rate):
