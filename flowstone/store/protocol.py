@@ -195,17 +195,24 @@ class Store(Protocol):
     async def invalidate(self, keys: Iterable[StepKey]) -> int:
         """Make the current materialization of each key not current; returns how many were.
 
-        Every success recorded before is invalid as well: nothing is current again until the next success.
+        Every success recorded before is invalid as well: nothing is current again until the next success. More than
+        10,000 keys may be several changes, one after another: if it fails, some may have been made. Call it again.
         """
 
     async def current_keys(self, asset: str) -> Sequence[str | None]:
         """Every partition key of the asset that has a current materialization, in no particular order."""
 
     async def add_partitions(self, name: str, keys: Sequence[str]) -> int:
-        """Add encoded keys to a dynamic partition set; returns how many were new."""
+        """Add encoded keys to a dynamic partition set; returns how many were new. Many may be several changes.
+
+        As with `invalidate`; they are added in their order.
+        """
 
     async def remove_partitions(self, name: str, keys: Sequence[str]) -> int:
-        """Remove encoded keys from a dynamic partition set; returns how many were there."""
+        """Remove encoded keys from a dynamic partition set; returns how many were there.
+
+        Many may be several changes, as with `invalidate`.
+        """
 
     async def partitions(self, name: str) -> Sequence[str]:
         """The encoded keys of a dynamic partition set, in the order they were added."""
