@@ -75,6 +75,8 @@ async def plan_or_close(
 
 async def _is_to_be_cancelled(ctx: RuntimeContext, run_id: str) -> bool:
     """Whether somebody asked for it, or its timeout did, while nobody drove the run."""
+    if ctx.store.cluster is not None:
+        return run_id in await ctx.store.cluster.cancelling(ctx.node)
     after = 0
     while page := await ctx.store.events(run_id, after=after):
         after = page[-1][0]

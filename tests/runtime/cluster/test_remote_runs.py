@@ -6,7 +6,8 @@ import asyncio
 
 import pytest
 
-from flowstone import RunCancelled, RunNotFound, Runtime
+from flowstone import DefinitionError, RunCancelled, RunNotFound, Runtime
+from flowstone.runtime.run import takeover
 from tests.runtime.cluster.scene import LEASE
 from tests.runtime.doubles import Gate
 
@@ -57,6 +58,24 @@ async def test_the_run_of_a_dead_node_is_cancelled_by_its_heir(town, busy):
     town.stores["worker"].cut()
     cancelling = asyncio.create_task(busy.cancel())
     await town.clock.settle()
+    await town.node("heir")
+    await town.until(cancelling.done, LEASE + 4)
+    await cancelling
+    assert await busy.status() == "cancelled"
+
+
+async def test_a_run_that_is_to_be_cancelled_is_not_failed_because_nobody_can_plan_it(
+    town, busy, monkeypatch
+):
+    """The store knows that somebody asked for it; nobody looks through its events for that."""
+
+    async def refuse(*_):
+        raise DefinitionError("the asset is another one by now")
+
+    town.stores["worker"].cut()
+    cancelling = asyncio.create_task(busy.cancel())
+    await town.clock.settle()
+    monkeypatch.setattr(takeover, "plan_again", refuse)
     await town.node("heir")
     await town.until(cancelling.done, LEASE + 4)
     await cancelling
