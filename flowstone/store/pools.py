@@ -47,11 +47,12 @@ class Granted:
     Attributes:
         fence: How often its claims were taken from it, because somebody took it for dead; None: it is no node. If
             that is not the number under which it asked, it has no claims, and nothing of what it asked was done.
-        claims: Claims that are granted, unless it has said that it knows of them.
+        claims: Claims that are granted, unless it has said that it knows of them, and the pools of each. There may
+            be some that it has given back: what it asks for in a call that breaks off may be done later.
     """
 
     fence: int | None
-    claims: frozenset[int]
+    claims: Mapping[int, tuple[str, ...]]
 
 
 class PoolSlots(Protocol):

@@ -32,7 +32,7 @@ class Claims:
             self.name, self.fence, asked=asked, over=over, known=self.held, pools=pools
         )
         assert answer.fence == self.fence
-        new = answer.claims - self.held
+        new = answer.claims.keys() - self.held
         self.held = (self.held | new) - set(over)
         return set(new)
 
@@ -129,7 +129,7 @@ class PoolsContract:
         assert await second.say(claim(1)) == set()
         await two[1].pools.forget("n1")
         assert await second.say() == {1}
-        assert await first.pools.exchange("n1", 0, asked=[claim(3)], pools=["w"]) == Granted(1, frozenset())
+        assert await first.pools.exchange("n1", 0, asked=[claim(3)], pools=["w"]) == Granted(1, {})
         assert await shown(two[1]) == (1, 1, 0)
         assert {each.node: each.claims for each in await two[1].beats(["sales"])} == {"n1": False, "n2": True}
         await two[1].pools.forget("n1")

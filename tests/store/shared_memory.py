@@ -159,7 +159,7 @@ class SharedSlots:
         await self._store._pass("exchange")
         here = self.shared.fences.get(node_id, 0) if node_id in self.shared.nodes else None
         if here != fence:
-            return Granted(here, frozenset())
+            return Granted(here, {})
         mine = [each for each in self.shared.claims if each.node == node_id]
         self.shared.claims = [
             each for each in self.shared.claims if each.node != node_id or each.claim.number not in over
@@ -173,7 +173,8 @@ class SharedSlots:
         self.shared.claims.sort(key=lambda each: each.rank)
         self._serve(node_id)
         mine = (each for each in self.shared.claims if each.node == node_id)
-        return Granted(here, frozenset(each.claim.number for each in mine if each.granted and not each.known))
+        news = (each.claim for each in mine if each.granted and not each.known)
+        return Granted(here, {claim.number: tuple(name for name, _ in claim.pools) for claim in news})
 
     async def forget(self, node_id):
         await self._store._pass("forget")

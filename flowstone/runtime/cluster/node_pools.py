@@ -2,8 +2,12 @@
 
 Who holds a slot and who is next is decided in the store. What steps of this node ask for and give back within a
 turn of the loop goes there in one call; while one is under way, the next one gathers. The answer says what was
-granted. A slot that comes free on another node is granted there, and a notification tells this one to ask: nobody
-polls.
+granted. A slot that comes free on another node is granted there, and a notification tells this one to ask. For the
+case that it was lost, a node with waiting steps also asks once a second. That takes no lock, but for those that
+wait for several pools.
+
+A call that breaks off may still be done, even after what it asks for has been given back. Then nobody here knows of
+what is granted, and it is given back once more. So a node asks for a while after such a call.
 
 If somebody took this node for dead, its claims were taken from it and its fence has moved. Steps that held slots
 are stopped here then, as if the node were being shut down, and run again when they have slots. Those that waited
@@ -13,7 +17,7 @@ ask again.
 from __future__ import annotations
 
 from itertools import count
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from flowstone.runtime.cluster.poller import Poller
 from flowstone.runtime.services.notifications import Wakeup
@@ -21,7 +25,7 @@ from flowstone.runtime.services.pools import AnyPools
 from flowstone.store.pools import Claim
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+    from collections.abc import Callable, Collection, Iterable, Sequence
 
     from flowstone.alarms import Alarms
     from flowstone.runs.pools import Pool
@@ -31,6 +35,8 @@ if TYPE_CHECKING:
     from flowstone.store.pools import Granted, PoolSlots, SharedPools
 
 __all__ = ["NodePools", "PoolExchange"]
+
+_LOOKS: Final = 60  # How often a node looks, once a second, what became of a call that broke off.
 
 
 class _Asked:
@@ -75,12 +81,13 @@ class NodePools(AnyPools):
         self._waiting: dict[int, _Asked] = {}
         self._together: dict[int, _Asked] = {}  # Those of them that wait for several pools.
         self._new: dict[int, _Asked] = {}  # Not sent yet, or to be sent again.
-        self._over: dict[int, tuple[tuple[str, int], ...]] = {}
+        self._over: dict[int, tuple[str, ...]] = {}  # Given back, with their pools.
         self._known: dict[int, None] = {}
         self._looked: set[str] | None = None  # Pools that are to be looked at; None: there is no need to ask.
         self._definitions: dict[str, int] = {}
         self._defined: dict[str, int] | None = {}  # As the store knows them; None: nobody knows.
         self._fence: int | None = None
+        self._looks = 0  # How often it looks for a call that broke off.
 
     # What steps want ----------------------------------------------------------------------------------------
 
@@ -111,7 +118,7 @@ class NodePools(AnyPools):
         for each in (self._new, self._waiting, self._together, self._known):
             each.pop(number, None)
         if asked.sent:
-            self._over[number] = asked.claim.pools
+            self._over[number] = tuple(name for name, _ in asked.claim.pools)
             self.wake()
 
     async def set(self, name: str, slots: int | None) -> None:
@@ -131,14 +138,15 @@ class NodePools(AnyPools):
         looks = notification.kind == "look"
         if not (looks or notification.subject == self._node):
             return
-        if self._waiting or self._over or not looks:
-            # Claims to several pools may have to be served here; all others, by whoever frees a slot.
-            self._look_at(self._waiting if looks else self._together)
+        if self._waiting or self._over or self._looks or not looks:
+            # Claims to several pools may have to be served here; all others are, by whoever frees a slot.
+            self._look_at({name for asked in self._together.values() for name, _ in asked.claim.pools})
             self.wake()
+        if looks and self._looks:
+            self._looks -= 1
 
-    def _look_at(self, waiting: Mapping[int, _Asked]) -> None:
-        names = {name for asked in waiting.values() for name, _ in asked.claim.pools}
-        self._looked = names if self._looked is None else self._looked | names
+    def _look_at(self, names: Iterable[str]) -> None:
+        self._looked = (self._looked or set()).union(names)
 
     async def exchange(self) -> None:
         """Say what is new, and let those go on that have got what they wait for. Raises `StoreUnavailable`."""
@@ -150,7 +158,7 @@ class NodePools(AnyPools):
         looked, self._looked = self._looked, None
         for asked in new:
             asked.sent = True
-        concerned = {name for pools in over.values() for name, _ in pools}.union(looked or ())
+        concerned = set(looked or ()).union(*over.values())
         try:
             answer = await self._shared.exchange(
                 self._node,
@@ -161,7 +169,8 @@ class NodePools(AnyPools):
                 pools=concerned,
             )
         except BaseException:
-            self._look_at({})
+            self._look_at(looked or ())
+            self._looks = _LOOKS
             raise
         if answer.fence != self._fence:
             self._lose(answer.fence)
@@ -181,7 +190,9 @@ class NodePools(AnyPools):
         for number in sorted(answer.claims):
             asked = self._asked.get(number)
             if asked is None:
-                continue  # It is given back with the next call.
+                self._over[number] = answer.claims[number]
+                self.wake()
+                continue
             self._known[number] = None
             if not asked.holds:
                 asked.holds = asked.user.pooled = True

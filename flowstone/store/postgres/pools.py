@@ -63,7 +63,7 @@ class PostgresPools(PoolSlots, SharedPools):
             [claim.run_id for claim, _, _ in parts],
             [safe_text(claim.step) for claim, _, _ in parts],
         )
-        granted = frozenset(row["claim"] for row in rows if row["claim"] is not None)
+        granted = {row["claim"]: tuple(row["pools"]) for row in rows if row["claim"] is not None}
         return Granted(rows[0]["fence"] if rows else None, granted)
 
     async def forget(self, node_id: str) -> None:

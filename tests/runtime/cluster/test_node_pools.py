@@ -242,6 +242,80 @@ class User:
         self.lost = True
 
 
+class Late(Lossy):
+    """A connection of which one call breaks off, and is done when everything else has been done."""
+
+    def __init__(self, shared):
+        super().__init__(shared)
+        self.late = None
+        self.looked_at = []
+
+    async def exchange(self, *about, **said):
+        self.looked_at.append(sorted(said["pools"]))
+        if self.late is None:
+            self.late = (about, said)
+            raise StoreUnavailable("no answer in time")
+        return await self._shared.exchange(*about, **said)
+
+
+async def joined(link):
+    """A node of its own, its pools behind such a connection, and the store."""
+    shared = SharedMemory(VirtualClock())
+    store = shared.connect()
+    await store.join(named_node("n1"), nothing)
+    pools = NodePools("n1", link(store.pools), store.pools, Alarms())
+    pools.define(SLOTS.items())
+    await pools.begin()
+    return pools, pools._shared, shared
+
+
+async def test_what_is_granted_after_it_was_given_back_is_given_back_again():
+    """Though nobody here asks for anything any more: a node looks for a while after a call that broke off."""
+    pools, link, shared = await joined(Late)
+    user = User(0, (("v", 1), ("w", 1)))
+    pools.ask(user, lambda: None)
+    with suppress(StoreUnavailable):
+        await pools.exchange()
+    pools.withdraw(user)
+    await pools.exchange()
+    about, said = link.late
+    await shared.connections[0].pools.exchange(*about, **said)
+    assert [each.granted for each in shared.claims] == [True]
+    for _ in range(2):
+        pools.heard(Notification("look"))
+        await pools.exchange()
+    assert link.looked_at[-1] == ["v", "w"]
+    assert shared.claims == []
+
+
+async def test_pools_are_looked_at_after_a_call_that_broke_off_as_before_it():
+    """Whoever said that they have to be does not say it again."""
+    pools, link, _ = await joined(Late)
+    link.late = ()
+    users = [User(number, (("v", 1), ("w", 1))) for number in range(2)]
+    for user in users:
+        pools.ask(user, lambda: None)
+    await pools.exchange()
+    pools.heard(Notification("pool", "n1"))
+    link.late = None
+    with suppress(StoreUnavailable):
+        await pools.exchange()
+    await pools.exchange()
+    assert link.looked_at[-2:] == [["v", "w"]] * 2
+
+
+async def test_a_node_that_waits_for_one_pool_locks_none_when_it_looks():
+    """Whoever frees a slot serves it; the look is for a notification that was lost."""
+    pools, link, _ = await joined(Late)
+    link.late = ()
+    for number in range(2):
+        pools.ask(User(number, (("v", 1),)), lambda: None)
+    await pools.exchange()
+    pools.heard(Notification("look"))
+    await pools.exchange()
+    assert link.looked_at[-1] == []
+
+
 SLOTS = {"v": 1, "w": 2}
 WANTED = [(("v", 1),), (("w", 1),), (("w", 2),), (("v", 1), ("w", 1))]
 ORDERS = st.one_of(
