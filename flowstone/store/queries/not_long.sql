@@ -1,2 +1,5 @@
 -- $1: runs, of which only the events that stay are left.
-update flowstone.runs set long = false where runs.id = any ($1::text[])
+with held as materialized (
+    select runs.id from flowstone.runs where runs.id = any ($1::text[]) order by runs.id for update
+)
+update flowstone.runs set long = false from held where runs.id = held.id
