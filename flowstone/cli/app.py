@@ -54,6 +54,7 @@ _COMMANDS: Final = {
         "approve": "Approve what a step waits for: it goes on.",
         "reject": "Reject what a step waits for: it fails.",
         "signal": "Send a step the signal for which it handed out a token.",
+        "pools": "List pools and who holds their slots; or give one another number.",
         "tree": "Show the supervision trees of the nodes, or of a new runtime.",
         "migrate": "Bring a store's database up to date.",
     },
