@@ -13,6 +13,7 @@ from flowstone import (
     DefinitionError,
     Each,
     FileIO,
+    MaterializationFailed,
     MemoryIO,
     Pipeline,
     RunCancelled,
@@ -421,3 +422,86 @@ def test_no_more_than_there_are_and_nobody_waits_for_what_is_free(orders):
                 user.gone = True
                 pools.release(user)
     assert all(user.gone for user in users)
+
+
+def nested(slots, held):
+    """`outer` holds a slot of the pool and waits for a run of `inner`, which needs one as well."""
+    pipeline = Pipeline("shop")
+    pipeline.pool("warehouse", slots=slots)
+    runtimes = []
+
+    @pipeline.asset(pool="warehouse")
+    async def inner():
+        return 1
+
+    @pipeline.asset
+    async def between():
+        await runtimes[0].materialize("inner")
+        return 2
+
+    @pipeline.asset(pool="warehouse")
+    async def outer():
+        await runtimes[0].materialize("inner")
+        return 3
+
+    @pipeline.asset(pool="warehouse")
+    async def deep():
+        await runtimes[0].materialize("between")
+        return 4
+
+    @pipeline.asset(pool="warehouse")
+    async def later():
+        run = await runtimes[0].submit("inner")
+        await held.until(1)
+        await run.wait()
+        return 5
+
+    @pipeline.asset
+    async def page_source() -> list[int]:
+        return [1, 2]
+
+    @pipeline.asset(each=Each("page_source", max_parallel=1), pool="warehouse")
+    async def page(page_source: int) -> int:
+        return page_source
+
+    @pipeline.asset(pool="warehouse")
+    async def of_items():
+        await runtimes[0].materialize_all("page")
+        return 6
+
+    return pipeline, runtimes
+
+
+@pytest.mark.parametrize("asset", ["outer", "deep", "of_items"])
+async def test_a_run_that_needs_what_is_held_for_its_end_is_refused(place, asset):
+    """Instead of waiting for ever; with a remedy, which helps."""
+    pipeline, runtimes = nested(1, Held())
+    async with Runtime(pipeline, **place) as runtime:
+        runtimes.append(runtime)
+        words = (
+            "WaitsForItself: .* needs 1 of the 1 slots of the pool 'warehouse', and 1 are held by what waits"
+        )
+        with pytest.raises(MaterializationFailed, match="(?s)" + words):
+            async with asyncio.timeout(20):
+                await runtime.materialize(asset)
+        await runtime.set_pool("warehouse", slots=2)
+        async with asyncio.timeout(20):
+            assert (await runtime.materialize(asset)).status == "succeeded"
+        await until(runtime, taken=0, waiting=0)
+
+
+async def test_a_run_that_waits_already_is_refused_when_its_holder_waits_for_it(place, background):
+    """It may have waited for somebody else before."""
+    held = Held()
+    pipeline, runtimes = nested(1, held)
+    async with Runtime(pipeline, **place) as runtime:
+        runtimes.append(runtime)
+        run = background(runtime.materialize("later"))
+        await until(runtime, taken=1, waiting=1)
+        held.let()
+        async with held.hold("go"):
+            pass
+        with pytest.raises(MaterializationFailed, match="WaitsForItself"):
+            async with asyncio.timeout(20):
+                await run
+        await until(runtime, taken=0, waiting=0)

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Final
 
 from flowstone.runtime.cluster.poller import Poller
 from flowstone.runtime.services.notifications import Wakeup
-from flowstone.runtime.services.pools import AnyPools
+from flowstone.runtime.services.pools import Above, AnyPools, nothing_above, refusal
 from flowstone.store.pools import Claim
 
 if TYPE_CHECKING:
@@ -70,6 +70,7 @@ class NodePools(AnyPools):
     """
 
     def __init__(self, node: str, shared: SharedPools, kept: PoolSlots, alarms: Alarms) -> None:
+        self.above: Above = nothing_above
         self.wake = Wakeup()
         self._node = node
         self._shared = shared
@@ -80,6 +81,7 @@ class NodePools(AnyPools):
         self._of: dict[int, _Asked] = {}  # By the identity of the user.
         self._waiting: dict[int, _Asked] = {}
         self._together: dict[int, _Asked] = {}  # Those of them that wait for several pools.
+        self._doubtful: dict[int, _Asked] = {}  # Those that may wait for what is held for their run.
         self._new: dict[int, _Asked] = {}  # Not sent yet, or to be sent again.
         self._over: dict[int, tuple[str, ...]] = {}  # Given back, with their pools.
         self._known: dict[int, None] = {}
@@ -103,7 +105,19 @@ class NodePools(AnyPools):
         self._asked[number] = self._new[number] = self._waiting[number] = self._of[id(user)] = asked
         if len(claim.pools) > 1:
             self._together[number] = asked
+        self._doubt(asked)
         self.wake()
+
+    def look_again(self) -> None:
+        for asked in self._waiting.values():
+            self._doubt(asked)
+        if self._doubtful:
+            self.wake()
+
+    def _doubt(self, asked: _Asked) -> None:
+        above = self.above(asked.user.run_id)
+        if above and any(name in above for name, _ in asked.claim.pools):
+            self._doubtful[asked.claim.number] = asked
 
     def release(self, user: PoolUser) -> None:
         self.withdraw(user)
@@ -115,7 +129,7 @@ class NodePools(AnyPools):
             return
         number = asked.claim.number
         del self._asked[number]
-        for each in (self._new, self._waiting, self._together, self._known):
+        for each in (self._new, self._waiting, self._together, self._doubtful, self._known):
             each.pop(number, None)
         if asked.sent:
             self._over[number] = tuple(name for name, _ in asked.claim.pools)
@@ -152,6 +166,8 @@ class NodePools(AnyPools):
         """Say what is new, and let those go on that have got what they wait for. Raises `StoreUnavailable`."""
         if self._fence is None or self._defined != self._definitions:
             await self._define()
+        if self._doubtful:
+            await self._refuse()
         if not (self._new or self._over or self._looked is not None) or self._fence is None:
             return
         new, over, known = tuple(self._new.values()), dict(self._over), tuple(self._known)
@@ -186,6 +202,20 @@ class NodePools(AnyPools):
         for number in known:
             self._known.pop(number, None)
 
+    async def _refuse(self) -> None:
+        """Refuse those who would wait for ever; how many slots there are, the store knows."""
+        doubtful = dict(self._doubtful)
+        names = {name for asked in doubtful.values() for name, _ in asked.claim.pools}
+        slots = {pool.name: pool.slots for pool in await self._shared.show(names)}
+        for number, asked in doubtful.items():
+            if self._doubtful.pop(number, None) is None:
+                continue
+            why = refusal(asked.user, self.above(asked.user.run_id), lambda name: slots.get(name, 0))
+            if why is not None:
+                self.withdraw(asked.user)
+                asked.user.slots_refused(why)
+                asked.granted()
+
     def _grant(self, answer: Granted) -> None:
         for number in sorted(answer.claims):
             asked = self._asked.get(number)
@@ -198,6 +228,7 @@ class NodePools(AnyPools):
                 asked.holds = asked.user.pooled = True
                 self._waiting.pop(number)
                 self._together.pop(number, None)
+                self._doubtful.pop(number, None)
                 asked.granted()
 
     async def _define(self) -> None:
@@ -220,15 +251,8 @@ class NodePools(AnyPools):
     def _lose(self, fence: int | None) -> None:
         """This node has no claims any more."""
         lost = tuple(self._asked.values())
-        for each in (
-            self._asked,
-            self._of,
-            self._waiting,
-            self._together,
-            self._new,
-            self._over,
-            self._known,
-        ):
+        claims = (self._asked, self._waiting, self._together, self._doubtful, self._new)
+        for each in (*claims, self._of, self._over, self._known):
             each.clear()
         self._fence, self._defined = fence, None
         for asked in lost:

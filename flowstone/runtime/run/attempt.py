@@ -45,6 +45,7 @@ from flowstone.runtime.execution.guard import (
     describe,
     outcome_of,
 )
+from flowstone.runtime.run.applicant import StepApplicant
 from flowstone.runtime.run.inputs import load_inputs, needs_of
 from flowstone.runtime.run.notes import AttemptNotes
 from flowstone.runtime.run.route import with_choice
@@ -76,7 +77,7 @@ AttemptIdentity = tuple[str, str, str | None, int]
 """Run, asset, partition key and number."""
 
 
-class Attempt:
+class Attempt(StepApplicant):
     """An attempt, from its start to the event that ends it.
 
     Attributes:
@@ -93,26 +94,16 @@ class Attempt:
         started_at: When it started, or None.
         config: All fields of the config that its function takes, as JSON, or None.
         progress: The fraction and the message that its function gave last.
-        admitted: Whether it counts against `max_concurrency`: not while it waits for runs of its own.
-        pools, pooled: The slots of pools it takes while it runs, and whether it holds them.
-        rate, rated: The rate it keeps to when it starts, and whether it has its turn and has not started.
-        priority: That of its run.
         thread: The call of its function, if that is synchronous and under way.
         slot_waiters: Those of its tasks that wait until it holds a slot again (nesting.py).
         awaits: The runs whose ends it waits for (nesting.py).
     """
 
     # The class's until they change: what most attempts never have takes no time of theirs.
-    handle: TaskHandle | None = None
     stopping: Literal["cancelled", "timeout", "shutdown"] | None = None
     over = False
     needs_slot = True
     caught: BaseException | None = None
-    admitted = False
-    pools: tuple[tuple[str, int], ...] = ()
-    rate: str | None = None
-    pooled = rated = False
-    priority = 0
     awaits: tuple[str, ...] = ()
     slot_waiters: tuple[asyncio.Future[None], ...] = ()
     on_over: Callable[[Attempt, AttemptResult | None, Exit], None] | None = None
@@ -231,11 +222,6 @@ class Attempt:
             if self.handle is not None:
                 self.handle.cancel()
 
-    def slots_lost(self) -> None:
-        """Somebody else may hold its slots of pools by now: make the attempt again when there are some."""
-        if self.handle is not None:
-            self.stop("shutdown")
-
     def task_over(self, handle: TaskHandle, how: Exit) -> None:
         """Its task has ended. A thread that is still inside the function is abandoned, by name."""
         self.over = True
@@ -273,6 +259,8 @@ class Attempt:
         return await self._produce_in_time()
 
     async def _produce(self) -> StepSucceeded | StepWaiting | Failure:
+        if self.refusal is not None:
+            return self.refusal
         asset, ctx = self.asset, self._ctx
         try:
             required = sorted(asset.requires) if asset.requires else ()

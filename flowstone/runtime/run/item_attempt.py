@@ -109,6 +109,8 @@ class ItemAttempt(Attempt):
         return result if type(result) is Kept else None
 
     async def _produce(self) -> Any:
+        if self.refusal is not None:
+            return self.refusal
         items, asset = self._items, self.asset
         arguments = {**items.shared, items.parameter: self.unit.item}
         context = None

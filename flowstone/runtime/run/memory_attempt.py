@@ -102,7 +102,7 @@ class MemoryAttempt(Attempt):
         if recipe is None:
             recipe = plan.recipe = _Recipe(self._plan, plan)
         manager = self._ctx.io.get(self.asset.io)
-        if not recipe.plain or manager is None or manager.memory is None:
+        if self.refusal is not None or not recipe.plain or manager is None or manager.memory is None:
             return None
         if recipe.counterparts is None:
             return self._arguments_by_mapping(memory, manager, manager.memory)

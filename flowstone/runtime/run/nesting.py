@@ -32,12 +32,13 @@ async def without_slot(attempt: Attempt, ctx: RuntimeContext, work: Awaitable[T]
     attempt that is being stopped takes none, because what it still does is cleaning up.
     """
     attempt.awaits = (*attempt.awaits, run_id)
-    ctx.admission.lend(attempt)
+    ctx.admission.lend(attempt, run_id)
     if attempt.thread is not None:
         ctx.threads.lend(attempt.thread)
     try:
         return await work
     finally:
+        ctx.admission.waits_no_more(attempt, run_id)
         awaits = list(attempt.awaits)
         awaits.remove(run_id)
         attempt.awaits = tuple(awaits)
@@ -82,6 +83,9 @@ class _Return:
 
     def slots_lost(self) -> None:
         """It holds none of its own."""
+
+    def slots_refused(self, why: str) -> None:
+        """It asks for none."""
 
     def begin(self, _: _Return) -> bool:
         attempt = self.attempt

@@ -21,7 +21,7 @@ from flowstone.frozen import frozen
 from flowstone.runtime.services.pools import PoolUser
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from flowstone.runtime.services.pools import AnyPools
     from flowstone.runtime.services.rates import Rates
@@ -75,7 +75,9 @@ class Admission:
     def __init__(self, limit: int, pools: AnyPools, rates: Rates) -> None:
         self.limit = limit
         self.pools = pools
+        pools.above = self._held_above
         self.rates = rates
+        self._waited_for: dict[str, list[Applicant]] = {}  # Who waits for the end of a run, by its id.
         self._too_late: dict[int, Applicant] = {}  # They hold a slot and wait for another turn; by identity.
         self._taken = 0
         self._exclusive = False  # Who holds the one slot that is taken runs exclusively.
@@ -144,14 +146,44 @@ class Admission:
         if self._waiting:
             self._serve()
 
-    def lend(self, applicant: Applicant) -> None:
-        """Give back the slot alone, to have one again later: what a pool guards may still be in use."""
+    def lend(self, applicant: Applicant, run_id: str) -> None:
+        """Give back the slot alone, to have one again when a run is over: what a pool guards may still be in use.
+
+        So nothing in that run may need the slots that it holds, or the run would wait for ever.
+        """
+        self._waited_for.setdefault(run_id, []).append(applicant)
         if applicant.pooled:
             applicant.pooled = False
             self.leave(applicant)
             applicant.pooled = True
         else:
             self.leave(applicant)
+        self.pools.look_again()
+
+    def waits_no_more(self, applicant: Applicant, run_id: str) -> None:
+        """The run that it waited for is over."""
+        waiting = self._waited_for[run_id]
+        waiting.remove(applicant)
+        if not waiting:
+            del self._waited_for[run_id]
+
+    def _held_above(self, run_id: str) -> Mapping[str, int]:
+        """The slots of pools held by those who wait for a run, and for whose runs others wait."""
+        held: dict[str, int] = {}
+        if not self._waited_for:
+            return held
+        runs, seen = [run_id], {run_id}
+        holders: dict[int, Applicant] = {}
+        for each in runs:  # It grows while it is read.
+            for waiting in self._waited_for.get(each, ()):
+                holders[id(waiting)] = waiting
+                if waiting.run_id not in seen:
+                    seen.add(waiting.run_id)
+                    runs.append(waiting.run_id)
+        for holder in holders.values():
+            for name, slots in holder.pools if holder.pooled else ():
+                held[name] = held.get(name, 0) + slots
+        return held
 
     def withdraw(self, applicant: Applicant) -> None:
         """It does not wait any more. Without this it keeps its place, and may keep the others from theirs."""

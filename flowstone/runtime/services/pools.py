@@ -3,7 +3,8 @@
 Whoever asks gets all it asks for or nothing, so two that ask for the same pools never wait for each other. Waiters
 are served by priority, then in the order they came. One that cannot be served yet keeps those behind it out of the
 pools it asks for, or one that needs several slots would wait for ever; they pass it in every other pool. One that
-asks for more than there is at present keeps nobody waiting.
+asks for more than there is at present keeps nobody waiting. One whose run is waited for by the holders of what it
+asks for would wait for ever, and is refused.
 
 Those who ask for the same wait in one line, of which only the first is looked at: if it cannot be served, nor can
 those behind it. So it does not matter how many wait.
@@ -14,6 +15,7 @@ place.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from itertools import count
 from typing import TYPE_CHECKING, Protocol, TypeAlias
 
@@ -21,11 +23,11 @@ from flowstone.runs.pools import Pool
 from flowstone.runtime.services.line import Line
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterable, Sequence
+    from collections.abc import Collection, Iterable, Sequence
 
     from flowstone.store.pools import PoolSlots
 
-__all__ = ["AnyPools", "PoolUser", "Pools"]
+__all__ = ["Above", "AnyPools", "PoolUser", "Pools", "nothing_above", "refusal"]
 
 _Waiter: TypeAlias = "tuple[PoolUser, Callable[[], None]]"
 
@@ -51,9 +53,47 @@ class PoolUser(Protocol):
     def slots_lost(self) -> None:
         """What it holds was taken from it, and somebody else may hold it."""
 
+    def slots_refused(self, why: str) -> None:
+        """It would never get what it asks for: it asks for nothing any more, and fails."""
+
+
+Above = Callable[[str], Mapping[str, int]]
+"""The slots of pools that are held by those who wait for the end of a run, by its id."""
+
+
+def refusal(user: PoolUser, above: Mapping[str, int], slots: Callable[[str], int]) -> str | None:
+    """Why somebody would wait for ever, if it would: those who wait for its run hold what it asks for.
+
+    Args:
+        user: Who asks.
+        above: What those hold.
+        slots: How many slots a pool has.
+    """
+    for name, asked in user.pools:
+        held, there = above.get(name, 0), slots(name)
+        if held and asked <= there < held + asked:
+            return (
+                f"WaitsForItself: {user.name} needs {asked:,} of the {there:,} slots of the pool {name!r}, and "
+                f"{held:,} are held by what waits for run {user.run_id}: give the pool more slots, or start that "
+                f"run from an asset that holds none."
+            )
+    return None
+
+
+def nothing_above(run_id: str) -> Mapping[str, int]:
+    """Nobody waits for any run."""
+    del run_id
+    return {}
+
 
 class AnyPools(Protocol):
-    """The pools of a runtime, whoever else shares them."""
+    """The pools of a runtime, whoever else shares them.
+
+    Attributes:
+        above: Set by whoever knows who waits for what.
+    """
+
+    above: Above
 
     async def begin(self) -> None:
         """Learn what is known of them. Raises `StoreUnavailable`."""
@@ -70,6 +110,9 @@ class AnyPools(Protocol):
     def withdraw(self, user: PoolUser) -> None:
         """It does not want them any more, whether it holds them or waits."""
 
+    def look_again(self) -> None:
+        """Somebody waits for a run now: refuse those who would wait for what that holds."""
+
     async def set(self, name: str, slots: int | None) -> None:
         """Give a pool another number of slots, or as many as it is defined with. Whoever holds one keeps it."""
 
@@ -85,6 +128,7 @@ class Pools(AnyPools):
     """
 
     def __init__(self, kept: PoolSlots | None = None) -> None:
+        self.above: Above = nothing_above
         self._kept = kept
         self._defined: dict[str, int] = {}
         self._set: dict[str, int] = {}
@@ -122,11 +166,24 @@ class Pools(AnyPools):
         return self._set.get(name) or self._defined.get(name, 0)
 
     def ask(self, user: PoolUser, granted: Callable[[], None]) -> None:
+        why = refusal(user, self.above(user.run_id), self.slots)
+        if why is not None:
+            user.slots_refused(why)
+            granted()
+            return
         line = self._lines.get(user.pools)
         if line is None:
             line = self._lines[user.pools] = Line(self._arrivals)
         line.add(user, user.priority, (user, granted))
         self._serve()
+
+    def look_again(self) -> None:
+        for user, granted in [waiter for line in self._lines.values() for waiter in line]:
+            why = refusal(user, self.above(user.run_id), self.slots)
+            if why is not None:
+                self.withdraw(user)
+                user.slots_refused(why)
+                granted()
 
     def release(self, user: PoolUser) -> None:
         if self._holders.pop(id(user), None) is None:
