@@ -239,7 +239,7 @@ def fork(work: Callable[[], int]) -> int:
 
 
 def run(found: list[Mutant], tests: str, jobs: int, survived: Callable[[Mutant], None]) -> int:
-    """Run the tests of a folder for each mutant; returns pytest's exit status, 5 because it ran none itself."""
+    """Run the tests of a folder for each mutant; returns pytest's exit status, not 0 if they could not be run."""
     settings.register_profile("mutation", database=None, phases=(Phase.explicit, Phase.generate))
     settings.load_profile("mutation")
     options = ["-s", "-n0", "-p", "no:cacheprovider", "-o", "timeout=0", "--hypothesis-seed=0"]
@@ -271,7 +271,9 @@ def main() -> int:
             where = f"{mutant.path.relative_to(ROOT)}:{mutant.line} {mutant.where}"
             print(f"{where}: {mutant.what}", file=out, flush=True)
 
-    run(found, options.tests, options.jobs, survived)
+    if run(found, options.tests, options.jobs, survived) != pytest.ExitCode.OK:
+        print("Nothing was tried: a test fails without any change, or a change could not be made.")
+        return 2
     took = time.monotonic() - began
     print(f"{len(unnoticed)} unnoticed, {len(alike)} known to mean the same, in {took:.0f} s")
     return 1 if unnoticed else 0

@@ -3,8 +3,16 @@
 from __future__ import annotations
 
 import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
 
 from tests.mutation import mutants
+
+ROOT = Path(__file__).parents[2]
+MODULE = "flowstone.runs.retry_policy"
 
 SOURCE = '''
 LIMIT = 3
@@ -49,3 +57,13 @@ def test_a_change_is_made_alone(tmp_path):
     for mutant in mutants(path):
         after = mutant.source.splitlines()
         assert sum(old != new for old, new in zip(before, after, strict=True)) == 1
+
+
+@pytest.mark.parametrize(("outcome", "status"), [("True", 1), ("False", 2)])
+def test_nothing_is_said_of_changes_that_were_not_tried(tmp_path, outcome, status):
+    """Where a test fails without any change each change would seem to be noticed."""
+    (tmp_path / "test_door.py").write_text(f"import {MODULE}\n\ndef test_it():\n    assert {outcome}\n")
+    command = [sys.executable, "-m", "tests.mutation", "--jobs", "1", "--tests", tmp_path]
+    changed = ROOT / f"{MODULE.replace('.', '/')}.py"
+    done = subprocess.run([*command, changed], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert (done.returncode, "Nothing was tried" in done.stdout) == (status, outcome == "False")
