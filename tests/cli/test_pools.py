@@ -25,12 +25,6 @@ async def orders() -> int:
 """
 
 
-@pytest.fixture(scope="session")
-def template_database(schema_template):
-    """A database with the newest schema."""
-    return schema_template
-
-
 @pytest.fixture
 def warehouse(shop):
     """A pipeline with pools, and the folder it is in."""
