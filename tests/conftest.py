@@ -17,6 +17,18 @@ settings.register_profile("flowstone", deadline=None)
 settings.register_profile("many", deadline=None, max_examples=500)
 settings.load_profile("flowstone")
 
+# Here, because a test of another directory may import them before that directory's own conftest is read.
+pytest.register_assert_rewrite(
+    "tests.actors.otp",
+    "tests.actors.probes",
+    "tests.io.contract",
+    "tests.io.exactness",
+    "tests.store.cluster_contract",
+    "tests.store.contract",
+    "tests.store.lifecycle_contract",
+    "tests.store.model",
+)
+
 pytest_plugins = ["tests.postgres"]  # `database` and the server behind it, one for the session.
 
 TURNS = 50

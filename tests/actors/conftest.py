@@ -14,8 +14,6 @@ try:
 except ImportError:
     uvloop = None
 
-pytest.register_assert_rewrite("tests.actors.probes", "tests.actors.otp")
-
 
 def pytest_asyncio_loop_factories(config, item):
     """The loops to run on."""

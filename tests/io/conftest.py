@@ -7,8 +7,6 @@ import pytest
 from flowstone.io import FileIO
 from flowstone.store.postgres import PostgresStore
 
-pytest.register_assert_rewrite("tests.io.contract", "tests.io.exactness")
-
 
 @pytest.fixture
 async def run_store(database):

@@ -1,4 +1,4 @@
-"""A directory, its disk and an open file store; failures inside shared modules explain themselves."""
+"""A directory, its disk and an open file store."""
 
 from __future__ import annotations
 
@@ -7,13 +7,6 @@ import pytest
 from flowstone.store import FileStore
 from tests.store.disks import Disk
 from tests.store.facts import end, run
-
-pytest.register_assert_rewrite(
-    "tests.store.contract",
-    "tests.store.cluster_contract",
-    "tests.store.lifecycle_contract",
-    "tests.store.model",
-)
 
 
 @pytest.fixture
