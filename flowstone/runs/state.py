@@ -11,7 +11,7 @@ attempted, that of `attempts.py`; who goes on without a value, that of `choices.
 that of `batches.py`. Here is decided what becomes of each; `starts.py` says which ready step starts next.
 
 Invariants, stated by `tests/runs`: no step starts before its inputs are there, nor while it runs; at most
-`max_parallel` hold a slot; one that may have ended a process runs alone; terminal states absorb whatever comes
+`max_parallel` hold a slot; one that may have ended a process runs alone; recorded ends absorb whatever comes
 later; a run is parked only when all that can be done without help is done; replaying the recorded events gives
 the state that recorded them.
 """
@@ -187,6 +187,8 @@ class RunState:
                 self._window.choose().took(record, step)
             self._starts.over(step)
             self._finish_step(step, SUCCEEDED)
+        elif self._batches.recorded(step):
+            self._recorded_as(step, SUCCEEDED)
         return self._commands()
 
     def reused(self, event: StepReused, step: int) -> None:
@@ -331,9 +333,8 @@ class RunState:
             case StepReused() if self._states[step] == CHECKING and self._batches.checked(step):
                 self._note_choice(event, step)
                 self._finish_step(step, REUSED)
-            case StepSkipped() | StepCancelled() if self._batches.recorded(step):
-                self._skip_recorded(step)
-                self._close(step)
+            case StepFailed() | StepSkipped() | StepCancelled() if self._batches.recorded(step):
+                self._recorded_as(step, ended_as(event))
             case StepFailed() | StepSkipped() | StepCancelled() | StepRetried() | StepWaiting() | StepWoken():
                 if event.attempt == self._attempts.of(step):
                     self._attempt_changed(event, step)
@@ -472,11 +473,18 @@ class RunState:
                 self._drop(waiter, step)
                 stack.append(waiter)
 
-    def _skip_recorded(self, step: int) -> None:
-        """Who takes the outcome of a skipped step, and so its record, goes on now."""
+    def _recorded_as(self, step: int, code: int) -> None:
+        """The record that was ordered is there: who takes the outcome of a skipped step goes on now.
+
+        Of a step that was to be cancelled it may be the one of an end that nobody knew of here, and that stands.
+        """
+        if self._states[step] == CANCELLED != code:
+            self._counts[CANCELLED] -= 1
+            self._end(step, code)
         if self._chooses:
             for declined in self._go_on(self._window.recorded(step)):
                 self._follow(declined)
+        self._close(step)
 
     def _go_on(self, steps: Sequence[int]) -> list[int]:
         """Steps wait for nothing any more: start those that may; return the others, skipped by choice."""

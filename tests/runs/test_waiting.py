@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from flowstone.runs.commands import (
+    AttemptLost,
     CancelSteps,
     CheckSteps,
     FinishRun,
@@ -64,6 +65,30 @@ def test_a_step_that_waits_holds_neither_a_slot_nor_a_place_in_the_window():
     assert (state.waiting, state.held) == (2, 1)
     assert state.apply(succeeded(plan, 2, 1)) == [ParkRun()]
     assert state.status_of(0) is Status.WAITING
+
+
+def test_what_was_denied_on_record_before_a_cancel_has_failed():
+    """The record that was ordered for it is not made; what became of it is heard before that or instead of it."""
+    plan = HandPlan({"a": 2})
+    state = make(plan)
+    state.begin()
+    state.apply(waiting(plan, 0, 1))
+    state.apply(waiting(plan, 1, 1))
+    assert state.apply(cancel_requested()) == [RecordCancelled((0, 1))]
+    assert state.apply(failed(plan, 0, 1)) == []
+    assert state.apply(failed(plan, 0, 1)) == []
+    assert (state.counts[Status.FAILED], state.counts[Status.CANCELLED]) == (1, 1)
+    assert state.apply(cancelled(plan, 1, 0)) == [FinishRun(Status.CANCELLED)]
+
+
+def test_what_has_succeeded_on_record_after_it_was_taken_for_lost_is_not_cancelled():
+    """As with what was denied."""
+    plan = HandPlan({"a": 1})
+    state = make(plan)
+    state.begin()
+    state.apply(cancel_requested())
+    assert state.apply(AttemptLost(0, 1)) == [RecordCancelled((0,))]
+    assert state.apply(succeeded(plan, 0, 1)) == [FinishRun(Status.SUCCEEDED)]
 
 
 def test_a_step_that_is_woken_is_attempted_again_which_is_no_retry():

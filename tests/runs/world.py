@@ -46,6 +46,11 @@ def make(plan: HandPlan, max_parallel: int = 4, window: int = 100) -> RunState:
     return RunState(plan, max_parallel=max_parallel, window=window)  # type: ignore[arg-type]  # structural twin
 
 
+def same_step(one: Any, other: Any) -> bool:
+    place = (other.asset, other.partition_key)
+    return getattr(one, "partition_key", ...) is not ... and (one.asset, one.partition_key) == place
+
+
 AHEAD = 4
 """Steps that are looked up ahead of those that are asked for."""
 
@@ -89,6 +94,8 @@ class World:
     def __init__(self, plan: HandPlan, max_parallel: int, window: int, *, patience: bool = False) -> None:
         self.patience = patience
         self.waiting: dict[int, int] = {}
+        self.decided: dict[int, Any] = {}
+        self.denied: set[int] = set()
         self.parked = 0
         self.at_rest = False
         self.plan = plan
@@ -142,7 +149,7 @@ class World:
                         assert self.ended[cause] is Status.FAILED
                         self.to_record.append(skipped(self.plan, step))
                 case RecordCancelled(steps):
-                    assert self.ended.keys().isdisjoint(steps), "cancelled after its end"
+                    assert self.denied >= self.ended.keys() & steps, "cancelled after its end"
                     self.to_record += [cancelled(self.plan, step) for step in steps]
                 case ParkRun():
                     assert not self.at_rest, "parked twice"
@@ -157,21 +164,40 @@ class World:
 
     def check_parked(self) -> None:
         """All that can be done without the answers has been done and recorded."""
-        assert self.waiting
+        assert self.waiting or self.decided
         assert not any((self.running, self.timers, self.checks, self.answers, self.to_record))
-        for step in sorted(set(range(self.plan.total)) - set(self.ended) - set(self.waiting)):
-            above = [self.ended.get(up) for up in self.plan.upstream_steps(step)]
+        heard = {step: status for step, status in self.ended.items() if step not in self.decided}
+        for step in sorted(set(range(self.plan.total)) - {*heard, *self.waiting, *self.decided}):
+            above = [heard.get(up) for up in self.plan.upstream_steps(step)]
             assert None in above, f"{step} could be done"
             assert set(above) <= {None, Status.SUCCEEDED, Status.REUSED}, f"{step} could be dropped"
 
     def event(self, event: Any) -> None:
+        self.record(event)
+        self.take(self.state.apply(event))
+
+    def record(self, event: Any) -> int:
+        """Put an event on record; returns the number of its step."""
         self.log.append(event)
         step = self.plan.number(event.asset, event.partition_key)
         assert step is not None
         if hasattr(event, "materialization"):
             assert step not in self.ended, "a second terminal record"
             self.ended[step] = event.materialization.status
-        self.take(self.state.apply(event))
+        return step
+
+    def record_unstarted(self, event: Any) -> None:
+        """Record what becomes of a step that does not run; what it waited for may have been denied to it before."""
+        step = self.plan.number(event.asset, event.partition_key)
+        assert step is not None
+        if step in self.ended:
+            (recorded,) = (
+                each for each in self.log if same_step(each, event) and hasattr(each, "materialization")
+            )
+            self.take(self.state.apply(recorded))
+        else:
+            self.waiting.pop(step, None)
+            self.event(event)
 
     def begun(self) -> dict[int, int]:
         """The last attempt of each step that is on record."""
@@ -189,8 +215,9 @@ class World:
         found += [("check", steps) for steps in self.checks]
         found += [("answer", answer) for answer in self.answers]
         found += [("record", event) for event in self.to_record]
+        found += [("hear", step) for step in self.decided]
         busy = any((self.running, self.checks, self.answers, self.to_record, self.cancel_asked))
-        assert self.state.waits == (not busy and any((self.timers, self.waiting)))
+        assert self.state.waits == (not busy and any((self.timers, self.waiting, self.decided)))
         if not found:
             assert self.at_rest == bool(self.waiting), "neither parked nor at work"
         if not found or not self.patience:
@@ -202,20 +229,24 @@ class World:
             case "end":
                 attempt = self.leave(what)
                 if what in self.stopping:
-                    options = [cancelled, succeeded]
+                    options = [cancelled, succeeded, waiting]
                 else:
                     options = [succeeded, succeeded, failed] + (
                         [retried, released, waiting, waiting] if attempt < 6 else []
                     )
                 ending = draw(st.sampled_from(options))
                 self.failures[what] += ending is retried
-                if ending is waiting and not self.cancel_asked:
+                if ending is waiting:
                     self.waiting[what] = attempt
                 self.event(ending(self.plan, what, attempt))
             case "wake":
-                self.at_rest = False
                 answer = draw(st.sampled_from([woken, woken, failed]))
-                self.event(answer(self.plan, what, self.waiting.pop(what)))
+                event = answer(self.plan, what, self.waiting.pop(what))
+                self.decided[self.record(event)] = event
+                if answer is failed:
+                    self.denied.add(what)
+            case "hear":
+                self.hear_decision(what)
             case "lose":
                 attempt = self.leave(what)
                 begun = draw(st.booleans())
@@ -234,7 +265,7 @@ class World:
                 self.answer(*what)
             case _:
                 self.to_record.remove(what)
-                self.event(what)
+                self.record_unstarted(what)
 
     def check_ahead(self, steps: Any, ahead: Any) -> None:
         """Each waits for nothing but steps that come before it."""
@@ -267,11 +298,18 @@ class World:
             self.state.reused(event, step)
         self.take(self.state.apply(StepsNeeded(tuple(needed))))
 
+    def hear_decision(self, step: int) -> None:
+        """The state hears what was decided about a step that waited."""
+        self.at_rest = False
+        self.take(self.state.apply(self.decided.pop(step)))
+
     def hear_answers(self) -> None:
         """The state hears of all that is on record."""
         for answer in self.answers:
             self.answer(*answer)
         self.answers.clear()
+        for step in list(self.decided):
+            self.hear_decision(step)
 
     def leave(self, step: int) -> int:
         """The step's attempt runs no more; returns its number."""
@@ -285,7 +323,6 @@ class World:
             event = cancel_requested()
             self.log.append(event)
             self.at_rest = False
-            self.waiting.clear()
             self.take(self.state.apply(event))
 
 
@@ -296,6 +333,8 @@ class Resumed(World):
         self.plan = before.plan
         self.patience = before.patience
         self.waiting = dict(before.waiting)
+        self.decided = {}
+        self.denied = set()
         self.parked = 0
         self.at_rest = False
         self.max_parallel = before.max_parallel

@@ -41,7 +41,6 @@ from flowstone.runs.endings import PlannedStep
 from flowstone.runs.events import (
     RunCancelRequested,
     RunFinished,
-    StepCancelled,
     StepFailed,
     StepSkipped,
     StepWaiting,
@@ -49,6 +48,7 @@ from flowstone.runs.events import (
 from flowstone.runs.records import Materialization, Status
 from flowstone.runs.state import RunState
 from flowstone.runtime.execution.guard import describe
+from flowstone.runtime.run.cancels import record_cancelled
 from flowstone.runtime.run.control import Cancel, Drain, GiveUp, Look, Release
 from flowstone.runtime.run.kinds import attempt_maker
 from flowstone.runtime.run.launches import Launches
@@ -328,7 +328,8 @@ class RunCoordinator(Driver):
                 case RecordSkipped(steps):
                     self._write([self._skipped(*pair) for pair in steps], [step for step, _ in steps])
                 case RecordCancelled(steps):
-                    self._write([self._cancelled(step) for step in steps], steps)
+                    work = record_cancelled(self._ctx, self._run, self._epoch, steps)
+                    self._beside(f"record {len(steps)} steps", work, self._cancels_recorded)
                 case CancelSteps(steps):
                     self._stop_attempts(steps)
                 case FinishRun(status):
@@ -353,9 +354,6 @@ class RunCoordinator(Driver):
         if self._state.status_of(cause) is Status.FAILED:
             return endings.skipped(planned, now, because)
         return endings.declined(planned, now, cause=because, chosen=self._state.chosen_by(cause))
-
-    def _cancelled(self, step: int) -> StepCancelled:
-        return endings.cancelled(self._planned(step), self._ctx.clock.now())
 
     def _planned(self, step: int) -> PlannedStep:
         return PlannedStep.of(self._run.record.id, self._run.plan, step)
@@ -478,6 +476,11 @@ class RunCoordinator(Driver):
         self._recorded(*self._parking.taken(found))
         if self._parking.ask_again:
             self._look_for_woken()
+
+    def _cancels_recorded(self, ends: tuple[dict[int, Event], dict[int, Event]]) -> None:
+        self._parking.ended(ends[1])
+        for events in ends:
+            self._recorded(list(events.values()), list(events))
 
     def _write(self, events: Sequence[Event], steps: Sequence[int]) -> None:
         told = partial(self._recorded, steps=steps)

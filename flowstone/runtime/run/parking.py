@@ -17,11 +17,11 @@ from typing import TYPE_CHECKING, Any, Final
 from flowstone.runs.events import RunWaiting, StepFailed
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Coroutine, Sequence
+    from collections.abc import Callable, Coroutine, Mapping, Sequence
 
     from flowstone.actors import Clock
     from flowstone.actors.early import EarlyMe
-    from flowstone.runs.events import StepWaiting, StepWoken
+    from flowstone.runs.events import Event, StepWaiting, StepWoken
     from flowstone.runs.state import RunState
     from flowstone.runtime.context import RuntimeContext
     from flowstone.runtime.run.live_run import LiveRun
@@ -56,6 +56,7 @@ class Parking:
         self._requests = 0
         self._asked_early = False  # Whether it was told to look when nothing was known to wait yet.
         self._asking = False
+        self._failed: set[int] = set()  # Steps of which it was told here that they failed.
 
     def request(self, clock: Clock | EarlyMe, wake: Callable[[], object]) -> None:
         """Nothing is left but waiting steps: have the run parked, now or when it was kept for long enough.
@@ -99,14 +100,29 @@ class Parking:
         self._asking = False
         if found:
             self._after = found[-1][0]
-        if self._ctx.store.cluster is not None:  # Else whoever woke them was in this process, and told.
-            self._ctx.learn([event for _, event in found], denied=True)
-        for _, event in found:
-            if type(event) is StepFailed:
-                self._run.step_failed(None)
         steps = [self._run.plan.number(event.asset, event.partition_key) for _, event in found]
-        known = [(event, step) for (_, event), step in zip(found, steps, strict=True) if step is not None]
+        known = []
+        for (_, event), step in zip(found, steps, strict=True):
+            self._tell(event, step)
+            if step is not None:
+                known.append((event, step))
         return [event for event, _ in known], [step for _, step in known]
+
+    def ended(self, ends: Mapping[int, Event]) -> None:
+        """Steps that were to be cancelled had ended before: nobody may ask of them what was woken any more."""
+        for step, event in ends.items():
+            self._tell(event, step)
+
+    def _tell(self, event: Event, step: int | None) -> None:
+        """Tell whoever listens what became of a step that waited; of its end once."""
+        if type(event) is StepFailed:
+            if step in self._failed:
+                return
+            if step is not None:
+                self._failed.add(step)
+            self._run.step_failed(None)
+        if self._ctx.store.cluster is not None:  # Else whoever woke it was in this process, and told.
+            self._ctx.learn([event], denied=True)
 
     async def park(self, epoch: int) -> bool:
         """Say that nothing is left but waiting steps; whether the store agrees, and the run is nobody's now.
