@@ -142,7 +142,7 @@ def test_every_option_is_kept(pipeline):
     assert names(something) == ["raw", "upstream"]
     assert something.dependencies[1] == Dependency("upstream", None)
     assert something.partitions == DailyPartitions("2025-01-01")
-    assert (something.io, something.retry, something.timeout) == ("files", retry, 30.0)
+    assert (something.io, something.retry, something.timeout) == ("files", retry, 200.0)
     assert something.requires == {"db", "warehouse"}
     assert (something.run_in, something.version, something.tags["team"]) == ("process", "2", "core")
     assert something.description == "A report."

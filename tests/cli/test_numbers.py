@@ -12,7 +12,7 @@ NUMBERS = [
     (command, option.opts[0])
     for command, found in COMMANDS.items()
     for option in found.params
-    if option.metavar in {"N", "S"}
+    if option.metavar in {"N", "S"} and option.opts[0].startswith("-")
 ]
 
 

@@ -38,6 +38,7 @@ CALLS = {
     "Runtime.running_steps": lambda at: at.runtime.running_steps(),
     "Runtime.lineage": lambda at: at.runtime.lineage,
     "Run.wait": lambda at: at.run.wait(),
+    "Run.detach": lambda at: at.run.detach(),
     "Run.status": lambda at: at.run.status(),
     "Run.cancel": lambda at: at.run.cancel(),
     "Run.drain": lambda at: at.run.drain(),

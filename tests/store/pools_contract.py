@@ -106,10 +106,10 @@ class PoolsContract:
         first, _ = await self.claimants(two, w=2)
         for _ in range(2):
             answer = await first.pools.exchange("n1", 0, asked=[claim(1), claim(2), claim(3)])
-            assert answer == Granted(0, frozenset({1, 2}))
+            assert answer == Granted(0, {1: ("w",), 2: ("w",)})
         for _ in range(2):
             answer = await first.pools.exchange("n1", 0, over=[1], known=[2], pools=["w"])
-            assert answer == Granted(0, frozenset({3}))
+            assert answer == Granted(0, {3: ("w",)})
         assert await shown(two[0]) == (2, 2, 0)
 
     async def test_a_claim_that_is_withdrawn_keeps_nobody_waiting(self, two):

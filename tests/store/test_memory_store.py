@@ -42,6 +42,7 @@ def test_no_call_suspends(store):
         store.events("run-1"),
         store.steps("run-1"),
         store.step("run-1", ("a", None)),
+        store.steps_of("run-1", [("a", None)]),
         store.current([("a", None)]),
         store.history(("a", None)),
         store.failures("a"),
