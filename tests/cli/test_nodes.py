@@ -379,7 +379,7 @@ def test_cancelling_what_nobody_drives(town):
         "key": "k",
     }
     assert "key       k\n" in town.run("run", waiting).stdout
-    assert "slow, key k" in " ".join(town.run("runs").stdout.split())
+    assert "slow[a to d], key k" in " ".join(town.run("runs").stdout.split())
     assert town.document("runs")["runs"][0]["key"] == "k"
     assert town.run("cancel", waiting).stdout == f"run {waiting} cancelled: no step has ended\n"
     worker = town.start("worker", "--lease", "0.5")

@@ -138,7 +138,7 @@ async def test_processes_die_between_asking_deciding_and_waking(works, tmp_path,
     await asyncio.gather(works.worker(), works.worker())
     async with works.node(worker=False) as command:
         runs = [await command.submit("reviewed", partition=part) for part in PARTS[:8]]
-        runs.append(await command.submit_backfill("reviewed", max_parallel=6))
+        runs.append(await command.submit_backfill("reviewed", max_parallel=6, refresh="all"))
 
         async def decide():
             while True:

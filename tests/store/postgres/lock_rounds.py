@@ -329,8 +329,10 @@ def transactions():
         ),
         "prune_runs": one("prune_runs", ("0", "20"), ("1", "1")),
         "prune versions": one("prune_versions", ("1", "500", "null::text[]"), ("0", "2", texts("a"))),
+        "prune_long": one("prune_long", ("1", "20"), ("0", "1")),
         "prune long": several(
-            ("prune_long", ("1", "20")),
+            # As above; on a part of the rows, as `prune_long` gives it, each would go on to rows of the other.
+            ("lock_runs", (texts("done-1", "done-2"),)),
             *(
                 (
                     name,
