@@ -5,17 +5,19 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from flowstone.cli.documents import record_document
+from flowstone.cli.item_failures import item_failure_lines, items_label
 from flowstone.cli.labels import breakdown, count, duration, failure_label, record_label, status_label
 from flowstone.cli.problem import FAILED, INTERRUPTED, WAITS
 from flowstone.cli.tables import table
 from flowstone.masking import masked
 from flowstone.runs.choices import is_by_choice
 from flowstone.runs.failure_text import alike
+from flowstone.runs.items import ItemCounts
 from flowstone.runs.records import Status
 from flowstone.runtime.client.step_list import StepList
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from rich.table import Table
 
@@ -73,9 +75,15 @@ def step_table(screen: Screen, steps: Sequence[Materialization]) -> Table:
             str(step.status),
             str(step.attempt),
             "-" if step.duration is None else duration(step.duration),
-            ", ".join(f"{key}={value}" for key, value in step.metadata.items()),
+            _metadata_label(step.metadata),
         )
     return shown
+
+
+def _metadata_label(metadata: Mapping[str, Any]) -> str:
+    counts = ItemCounts.of(metadata)
+    own = [f"{key}={value}" for key, value in metadata.items() if counts is None or key != "items"]
+    return ", ".join(own if counts is None else [items_label(counts), *own])
 
 
 def show_outcome(screen: Screen, outcome: Outcome) -> None:
@@ -98,6 +106,9 @@ def show_outcome(screen: Screen, outcome: Outcome) -> None:
     skipped = skipped_line(outcome.steps.get("skipped", ()))
     if skipped:
         screen.show(skipped)
+    with_value = (step for name in ("succeeded", "reused") for step in _loaded(outcome.steps.get(name, ())))
+    for line in item_failure_lines(with_value, remembered=outcome.remembered):
+        screen.show(line)
     screen.show(_summary(outcome))
     if outcome.left is not None:
         screen.note(

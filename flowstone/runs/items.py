@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from flowstone.runs.records import Failure
 
-__all__ = ["ENDED", "Item", "ItemRow", "ItemTable", "item_of", "items_of_pages"]
+__all__ = ["ENDED", "Item", "ItemCounts", "ItemRow", "ItemTable", "item_of", "items_of_pages"]
 
 ENDED: Final[Mapping[Status, int]] = {Status.SUCCEEDED: 1, Status.FAILED: 2, Status.SKIPPED: 3}
 """How an item may end, and the byte that says so; 0: it has not."""
@@ -72,6 +72,28 @@ def items_of_pages(rows: Iterable[ItemRow], offset: int, limit: int) -> list[Ite
     """The items of pages, as they are shown."""
     positions = (position for row in rows for position in range(row.position, row.position + row.attempt))
     return [Item(at, str(at), Status.SUCCEEDED, 1) for at in islice(positions, offset, offset + limit)]
+
+
+class ItemCounts(NamedTuple):
+    """How many items a step went through, and how they ended: `metadata["items"]` of its record."""
+
+    total: int
+    succeeded: int
+    failed: int
+    skipped: int
+
+    @classmethod
+    def of(cls, metadata: Mapping[str, Any]) -> ItemCounts | None:
+        """What a record's metadata says of items; None if it says nothing, or if that is the user's own."""
+        found = metadata.get("items")
+        if not isinstance(found, dict) or found.keys() != set(cls._fields):
+            return None
+        return cls(**found) if all(type(number) is int for number in found.values()) else None
+
+    @property
+    def metadata(self) -> dict[str, Any]:
+        """As a record has them."""
+        return {"items": self._asdict()}
 
 
 class ItemTable:

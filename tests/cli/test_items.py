@@ -75,6 +75,49 @@ def test_items_are_listed_in_their_order(cli, run_id):
     assert item["failure"] == "ValueError: no b\nat all"
 
 
+def test_tolerated_failures_are_told_where_the_step_is_told(cli, shop):
+    """A run that succeeded without some items says so when it ends, and each time it is looked at."""
+    (shop / "pages.py").write_text(PAGES)
+    made = cli("materialize", "pages.py", "end", "--upstream")
+    (run,) = cli("runs", "--json").document["runs"]
+    listing = f"`flowstone items {run['id']} page --status failed` lists them"
+    told = f"page  succeeded  1 of 4 items failed (tolerated); {listing}"
+    assert told in made.stdout.splitlines()
+    shown = cli("run", run["id"], "--limit", 0).stdout
+    assert told in shown.splitlines()
+    table = cli("run", run["id"]).stdout.splitlines()
+    (row,) = (line for line in table if line.startswith("page ") and "lists them" not in line)
+    assert row.endswith("1 of 4 items failed, 1 skipped")
+    assert cli("status", "page").stdout.splitlines()[-1].endswith("1 of 4 items failed (tolerated)")
+    reused = cli("materialize", "pages.py", "end", "--upstream", "--refresh", "missing").stdout
+    assert told.replace("succeeded", "reused") in reused.splitlines()
+
+
+def test_tolerated_failures_in_many_partitions_are_counted(cli, shop):
+    """Each with the command that lists its items; of very many the first ones."""
+    (shop / "many.py").write_text(
+        "from flowstone import Each, Pipeline, StaticPartitions\n"
+        "pipeline = Pipeline('many')\n"
+        "keys = StaticPartitions([f'part {number:02}' for number in range(23)])\n"
+        "@pipeline.asset(partitions=keys)\n"
+        "def files(context) -> list[int]:\n"
+        "    return [1, 0]\n"
+        "@pipeline.asset(partitions=keys, each=Each('files', tolerate=1))\n"
+        "def page(files: int) -> float:\n"
+        "    return 1 / files\n"
+    )
+    lines = cli("backfill", "many.py", "page", "--upstream", "--max-parallel", 1).stdout.splitlines()
+    (run,) = cli("runs", "--json").document["runs"]
+    told = [line for line in lines if line.startswith("page[")]
+    assert len(told) == 20
+    assert told[0] == (
+        "page[part 00]  succeeded  1 of 2 items failed (tolerated); "
+        f"`flowstone items {run['id']} page --partition 'part 00' --status failed` lists them"
+    )
+    assert "... and 3 more steps without some of their items: --json lists them." in lines
+    assert "failed" in cli("items", run["id"], "page", "--partition", "part 00", "--status", "failed").stdout
+
+
 @pytest.mark.parametrize("asset", ["double", "numbers"])
 def test_many_are_listed_page_by_page(cli, run_id, asset):
     """Those that were read as well, which are recorded many in a row."""

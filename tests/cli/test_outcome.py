@@ -11,6 +11,7 @@ import typer
 from flowstone.cli.outcome import failure_lines, show_outcome, skipped_line, step_table
 from flowstone.cli.screen import Screen
 from flowstone.cli.session import Outcome
+from flowstone.runs.items import ItemCounts
 from flowstone.runs.records import Failure, Materialization, Status
 from flowstone.runtime.client.step_list import StepList
 
@@ -125,6 +126,14 @@ def test_step_table(capfd):
     row = capfd.readouterr().out.splitlines()[1]
     assert row.split()[:5] == ["raw[a]", "succeeded", "2", "1.5", "s"]
     assert row.endswith("rows=3, name=x\\x1by")
+
+
+def test_what_a_user_records_as_items_is_shown_as_it_is(capfd):
+    """Only the counts that FlowStone records are read as such."""
+    own = [{"items": 3}, {"items": {"total": 3}}, {"items": dict.fromkeys(ItemCounts._fields, "3")}]
+    with Screen() as screen:
+        screen.show(step_table(screen, [step("a", metadata=each) for each in own]))
+    assert all("items=" in row for row in capfd.readouterr().out.splitlines()[1:])
 
 
 def test_a_document_lists_the_steps_that_are_at_hand(capfd):

@@ -9,6 +9,7 @@ import typer
 
 from flowstone.cli.documents import record_document, run_document, without_secrets
 from flowstone.cli.finding import find_run
+from flowstone.cli.item_failures import item_failure_lines
 from flowstone.cli.labels import breakdown, config_label, count, request_label, status_label, took
 from flowstone.cli.loop import run_async
 from flowstone.cli.options import Debug, Json, StoreUrl, whole
@@ -63,12 +64,13 @@ async def _tell(screen: Screen, url: str, run_id: str, limit: int) -> None:
                 await screen.long_document(head, "steps", _documents(screen, pages))
             return
         failed = await store.steps(record.id, status=Status.FAILED, limit=FAILURES_TOLD)
-        steps = await store.steps(record.id, limit=limit)
+        steps = await store.steps(record.id, limit=max(limit, _STEPS))
         number = record.counts.get(Status.FAILED.value, 0)
         _show(screen, record, StepList(failed, number), waits)
+        screen.show(*item_failure_lines(steps, remembered=True))
         if running and limit:
             screen.show("", running_table(screen, running[:limit]))
-        _list(screen, StepList(steps, sum(record.counts.values())))
+        _list(screen, StepList(steps[:limit], sum(record.counts.values())))
 
 
 async def _pages(store: Store, run_id: str) -> AsyncGenerator[Sequence[Materialization], None]:

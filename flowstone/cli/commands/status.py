@@ -11,6 +11,7 @@ import typer
 from flowstone.cli.asset_keys import defined_key, step_key
 from flowstone.cli.documents import record_document
 from flowstone.cli.finding import likely
+from flowstone.cli.item_failures import tolerated_items
 from flowstone.cli.labels import ago, count, duration, record_label, step_label
 from flowstone.cli.loop import run_async
 from flowstone.cli.options import (
@@ -235,6 +236,6 @@ def _table(screen: Screen, standing: _Standing, limit: int) -> Table:
             ago(one.finished_at, now),
             "-" if one.duration is None else duration(one.duration),
             *([one.run_id] if screen.wide else []),
-            masked(one.failure.message) if one.failure else "",
+            masked(one.failure.message) if one.failure else tolerated_items(one),
         )
     return shown

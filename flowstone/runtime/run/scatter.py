@@ -37,7 +37,7 @@ from flowstone.io.manager import Target
 from flowstone.runs import endings
 from flowstone.runs.events import StepProgressed
 from flowstone.runs.item_values import PackedValues
-from flowstone.runs.items import ENDED, ItemRow, ItemTable
+from flowstone.runs.items import ENDED, ItemCounts, ItemRow, ItemTable
 from flowstone.runs.packed import Packed
 from flowstone.runs.records import Failure, Status
 from flowstone.runs.units import END, LATER, Unit, UnitError, Units, source_problem
@@ -201,6 +201,7 @@ class Scatter(Attempt):
         finally:
             self._driving = False
         self._tell()
+        self._metadata = self._counts().metadata
         if self.stopping is not None:
             return Failure("abandoned", "stopped")
         return self._failure
@@ -540,13 +541,17 @@ class Scatter(Attempt):
             done = self._succeeded + failed + self._skipped_items
             if failed <= each.tolerated(max(_SAMPLE, done)):
                 return
-        among = f"{failed:,} of {self._units.position if total is None else total:,} items failed"
+        among = f"{failed:,} of {self._counts().total:,} items failed"
         allowed = "" if not each.tolerate else f", more than tolerate={each.tolerate!r} allows"
         told = "; ".join(words for _, words in sorted(self._first_failures))
         more = (
             f"; and {failed - len(self._first_failures):,} more" if failed > len(self._first_failures) else ""
         )
         self._fail(Failure("error", f"{among}{allowed}: {told}{more}".removesuffix(".") + "."))
+
+    def _counts(self) -> ItemCounts:
+        total = self._units.position if self._units.total is None else self._units.total
+        return ItemCounts(total, self._succeeded, self._failed_items, self._skipped_items)
 
     def _fail(self, failure: Failure) -> None:
         if self._failure is None:

@@ -59,6 +59,33 @@ async def test_items_are_listed_with_what_became_of_them(kept):
             await runtime.items("nobody", "page")
 
 
+async def test_the_record_of_the_step_counts_its_items(kept):
+    """So whoever looks at the step sees that items failed or were skipped, also if it failed, or was reused."""
+
+    def page(files):
+        if files == "skipped":
+            raise Skip("it is empty")
+        if files == "failed":
+            raise ValueError(files)
+        return files
+
+    source = ["a", "failed", "skipped", "b", "c"]
+    async with asyncio.timeout(30), Runtime(pipeline_with(page, source, tolerate=1), **kept) as runtime:
+        result = await runtime.materialize_all("page")
+        counts = {"total": 5, "succeeded": 3, "failed": 1, "skipped": 1}
+        assert result.succeeded[-1].metadata == {"items": counts}
+        (newest,) = await runtime.history("page")
+        assert newest.metadata == {"items": counts}
+        again = await runtime.materialize_all("page", refresh="missing")
+        assert {step.asset: step.metadata for step in again.reused}["page"] == {"items": counts}
+        await runtime.reload(pipeline_with(page, source))
+        with pytest.raises(RunFailed) as caught:
+            await runtime.materialize_all("page")
+        (failed,) = caught.value.failures
+        assert failed.metadata["items"]["failed"] == 1
+        assert failed.metadata["items"]["total"] == 5
+
+
 async def test_many_items_are_recorded_and_loaded(kept):
     """More than go into a page or a batch."""
 
