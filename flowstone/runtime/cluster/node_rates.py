@@ -8,9 +8,10 @@ Instants are the store's, so a node has to know how its own clock and the store'
 store tells it, as exactly as the call was fast; an answer that contradicts what is known tells of a step of that
 clock.
 
-A turn that is not used in time is lost: if it were used later, it might meet the turns of other nodes, and the rate
-would be exceeded. So that those that are a little late, as all are, do not exceed it either, turns are farther
-apart than the rate says, by as much in a period as a turn may be late.
+A turn that is given back goes to whoever is next on the node. One that is not used in time is lost: if it were used
+later, it might meet the turns of other nodes, and the rate would be exceeded. So that those that are a little late,
+as all are, do not exceed it either, turns are farther apart than the rate says, by as much in a period as a turn
+may be late.
 """
 
 from __future__ import annotations
@@ -84,8 +85,12 @@ class _SharedRate(Rate):
         self._given.pop(who, None)
 
     def withdraw(self, who: object) -> None:
-        if self._given.pop(who, None) is None:
+        at = self._given.pop(who, None)
+        if at is None:
             self._waiting.remove(who)
+        else:
+            self._reserved.appendleft(at)  # If it is not too late, it is the next one's.
+            self.serve()
 
     def wanted(self, lead: float) -> Wanted | None:
         """What it wants of the store now."""

@@ -10,6 +10,7 @@ import pytest
 
 from flowstone import Context, Pipeline, StaticPartitions, StoreUnavailable
 from flowstone.runtime.cluster.node_rates import NodeRates
+from flowstone.testing.clock import VirtualClock
 from tests.runtime.test_rates import LateClock
 from tests.store.shared_memory import SharedMemory
 
@@ -89,6 +90,28 @@ async def test_what_a_node_does_not_use_it_does_not_keep_from_the_others():
     turns = await third_of_a_minute(nodes, clock)
     assert len(nodes[0].turns) == 1
     assert len(turns) >= 2_000 * 0.98
+
+
+@pytest.mark.parametrize("late", [0.0, 0.004, 0.02])
+async def test_a_turn_that_is_given_back_is_had_by_the_next_one_if_it_is_in_time(late):
+    """It is reserved: nobody else can have it."""
+    clock = VirtualClock()
+    rates = NodeRates(clock, SharedMemory(clock).connect().rates)
+    rates.define([("api", 10, 1.0)])
+    turns = []
+    for name in ("first", "second"):
+        rates.ask("api", name, 0, lambda name=name: turns.append((name, clock.monotonic())))
+    await rates.reserve()
+    while not turns:
+        await clock.advance(0.0005)
+    ((_, at),) = turns
+    await clock.advance(late)
+    rates.withdraw("api", "first")
+    await rates.reserve()
+    await clock.advance(0.2)
+    (_, (name, again)) = turns
+    assert name == "second"
+    assert again - at == pytest.approx(late if late < 0.01 else 0.101, abs=0.001)
 
 
 def calls(begun, clock):
