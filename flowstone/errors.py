@@ -52,6 +52,8 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from flowstone.remedies import Remedies
+
 __all__ = [
     "ActorDown",
     "ActorError",
@@ -97,7 +99,29 @@ __all__ = [
 
 
 class FlowstoneError(Exception):
-    """The root: catch it to catch everything FlowStone raises on purpose."""
+    """The root: catch it to catch everything FlowStone raises on purpose.
+
+    `str(error)` is what is wrong and what to do about it, for a reader of Python. Who shows it to others takes the
+    two apart: `sentence` is what is wrong, and `remedies` what to do about it in the words of each interface, or
+    None where the sentence says it all.
+    """
+
+    remedies: Remedies | None = None
+
+    def __init__(self, *arguments: object, remedies: Remedies | None = None) -> None:
+        super().__init__(*arguments)
+        if remedies is not None:
+            self.remedies = remedies
+
+    @property
+    def sentence(self) -> str:
+        """What is wrong, without what to do about it."""
+        return super().__str__()
+
+    def __str__(self) -> str:
+        if self.remedies is None or not self.remedies.python:
+            return self.sentence
+        return f"{self.sentence} {self.remedies.python}"
 
 
 # Definitions ------------------------------------------------------------------------------------------------
@@ -145,8 +169,10 @@ class ConfigError(FlowstoneError, ValueError):
     another), or None.
     """
 
-    def __init__(self, message: str, asset: str = "", field: str | None = None) -> None:
-        super().__init__(message)
+    def __init__(
+        self, message: str, asset: str = "", field: str | None = None, *, remedies: Remedies | None = None
+    ) -> None:
+        super().__init__(message, remedies=remedies)
         self.asset = asset
         self.field = field
 
@@ -158,8 +184,10 @@ class DependencyNotReady(FlowstoneError):
     Materialize those first, or call `materialize_all`.
     """
 
-    def __init__(self, message: str, missing: Sequence[str] = ()) -> None:
-        super().__init__(message)
+    def __init__(
+        self, message: str, missing: Sequence[str] = (), *, remedies: Remedies | None = None
+    ) -> None:
+        super().__init__(message, remedies=remedies)
         self.missing = tuple(missing)
 
 

@@ -62,12 +62,20 @@ class Refused(ValueError):
         field: The first that does not, with dots; None if it is no single one.
         unknown: Whether it is no field of the class at all.
         hint: What may have been meant, as a sentence with a space before it, or empty.
+        secret: Whether it is a secret, which nobody passes.
     """
 
     def __init__(
-        self, message: str, field: str | None = None, *, unknown: bool = False, hint: str = ""
+        self,
+        message: str,
+        field: str | None = None,
+        *,
+        unknown: bool = False,
+        hint: str = "",
+        secret: bool = False,
     ) -> None:
         super().__init__(message)
+        self.secret = secret
         self.field = field
         self.unknown = unknown
         self.hint = hint
@@ -90,6 +98,7 @@ def read_fields(model: type[Config], given: Config | Mapping[str, Any]) -> dict[
                 f"{field} is a secret, and a config is stored with its run: leave it out, and let the field have a "
                 f"default_factory that reads it where it is used, or take it from a resource",
                 field,
+                secret=True,
             )
     data = _as_json(read, only_set=True)
     again = read_json(model, data)
@@ -174,9 +183,10 @@ def _validated(model: type[Config], read: Any) -> Config:
     except ValidationError as error:
         problems = [_Problem.of(model, each) for each in error.errors(include_input=False, include_url=False)]
         words, first = "; ".join(each.words for each in problems[:_MOST_TOLD]), problems[0]
+        hint = next((each.hint for each in problems[:_MOST_TOLD] if each.hint), "")
         if len(problems) > _MOST_TOLD:
             words += f"; and {len(problems) - _MOST_TOLD:,} more"
-        raise Refused(words, first.field, unknown=first.unknown, hint=first.hint) from None
+        raise Refused(words, first.field, unknown=first.unknown, hint=hint, secret=first.secret) from None
     except Exception as error:  # Validators and default factories of users run in here.
         raise Refused(f"{type(error).__name__}: {error}") from error
 
@@ -188,6 +198,7 @@ class _Problem(NamedTuple):
     words: str
     unknown: bool = False
     hint: str = ""
+    secret: bool = False
 
     @classmethod
     def of(cls, model: type[Config], details: Any) -> _Problem:
@@ -197,7 +208,13 @@ class _Problem(NamedTuple):
             hint = did_you_mean(path[-1], model.model_fields) if len(path) == 1 else ""
             return cls(field, f"there is no field {field!r}{_of(model)}", unknown=True, hint=hint)
         if details["type"] == "missing":
-            return cls(field, _missing(model, path))
+            secret = _is_secret(model, path)
+            words = (
+                "is a secret without a default: give it a default_factory that reads it where it is used"
+                if secret
+                else "is required and has no default"
+            )
+            return cls(field, f"{field} {words}", secret=secret)
         message = details["msg"].removeprefix("Value error, ").removeprefix("Assertion failed, ")
         return cls(field, message if field is None else f"{field}: {message}")
 
@@ -207,15 +224,10 @@ def _of(model: type[Config]) -> str:
     return f" ({model.__name__} has {names or 'none'})"
 
 
-def _missing(model: type[Config], path: list[str]) -> str:
-    field = ".".join(path)
+def _is_secret(model: type[Config], path: list[str]) -> bool:
     declared = model.model_fields.get(path[0])
     annotation = None if declared is None or len(path) > 1 else declared.annotation
-    if isinstance(annotation, type) and issubclass(annotation, _SECRETS):
-        return (
-            f"{field} is a secret without a default: give it a default_factory that reads it where it is used"
-        )
-    return f"{field} is required and has no default"
+    return isinstance(annotation, type) and issubclass(annotation, _SECRETS)
 
 
 def _leaves(given: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:

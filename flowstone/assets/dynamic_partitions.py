@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from shlex import quote
 from typing import TYPE_CHECKING, Any
 
 from flowstone.assets.arguments import is_stored_name
+from flowstone.assets.partition_labels import partition_label
 from flowstone.assets.partition_set import PartitionSet
 from flowstone.assets.static_partitions import KeyList
 from flowstone.errors import PartitionError
+from flowstone.remedies import Remedies
 
 if TYPE_CHECKING:
     from collections.abc import Hashable, Iterable, Iterator
@@ -87,9 +90,15 @@ class DynamicPartitions(PartitionSet[Any]):
     def _read(self, text: str) -> object:
         return self._known().read(text)
 
-    def _refusal(self, partition: object) -> str:
-        remedy = f"runtime.add_partitions({self.name!r}, [{partition!r:.100}]) adds it"
-        return f"{super()._refusal(partition)[:-1]}; {remedy}.{self._known().nearest(partition)}"
+    def _nearest(self, partition: object) -> str:
+        return self._known().nearest(partition)
+
+    def _remedies(self, partition: object) -> Remedies:
+        name, key = quote(self.name), quote(partition_label(partition))
+        return Remedies(
+            f"runtime.add_partitions({self.name!r}, [{partition!r:.100}]) adds it.",
+            f"`flowstone partitions add {name} {key:.100}` adds it, and `list {name}` shows which there are.",
+        )
 
     def _identity(self) -> Hashable:
         return self.name, self._list

@@ -342,7 +342,7 @@ class AssetGraph:
     def refused_outcome(self, asset: AnyAsset, dependency: Dependency) -> str:
         """Why an asset cannot take the outcome of a dependency of which it needs many partitions."""
         several = self.mapping_of(asset.name, dependency.asset).many is None
-        other = "Ask for one partition (partition=), give" if several else "Give"
+        other = "Ask for one partition, give" if several else "Give"
         return (
             f"Asset {asset.name!r} ({asset.source}) takes the Outcome of {dependency.asset!r}, of which it "
             f"needs many partitions: an Outcome is that of one step. {other} the parameter a default, with "

@@ -132,12 +132,12 @@ class HourlyPartitions(TimePartitions[datetime]):
         keys = [key for key in shown if self.number_of(key) is not None]
         return [key for key in keys if self.position_of(key) is not None] or keys
 
-    def _refusal(self, partition: object) -> str:
+    def _refusal(self, partition: object) -> PartitionError:
         moment = _parsed(partition) if isinstance(partition, str) else None
         if moment is None or moment.utcoffset() is not None or not skipped(moment, self._zone):
             return super()._refusal(partition)
         shown, _ = self._first_shown(moment)
-        return (
+        return PartitionError(
             f"{partition!r:.200} is not a valid {self.unit} of {self!r}: clocks in {self.timezone} skip it, "
             f"and go on at {_local_text(shown)}."
         )

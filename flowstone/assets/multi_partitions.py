@@ -138,7 +138,7 @@ class MultiPartitions(PartitionSet[tuple[Any, ...]]):
                 return tuple(parts)
         return self.coerce(partition)
 
-    def _refusal(self, partition: object) -> str:
+    def _refusal(self, partition: object) -> PartitionError:
         parts = partition.split("|") if type(partition) is str else ()
         if len(parts) == len(self.sets):
             for keys, part in zip(self.sets, parts, strict=True):
@@ -146,7 +146,7 @@ class MultiPartitions(PartitionSet[tuple[Any, ...]]):
                     return keys._refusal(part)
         form = ", ".join(self.names)
         shape = f"a key is ({form}{',' if len(self.names) == 1 else ''}), as text {'|'.join(self.names)}"
-        return f"{partition!r:.200} is not in {self!r}: {shape}."
+        return PartitionError(f"{partition!r:.200} is not in {self!r}: {shape}.")
 
     def _identity(self) -> Hashable:
         return tuple(zip(self.names, self.sets, strict=True))

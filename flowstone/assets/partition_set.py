@@ -20,6 +20,8 @@ from flowstone.errors import PartitionError
 if TYPE_CHECKING:
     from collections.abc import Hashable, Iterator, Sequence
 
+    from flowstone.remedies import Remedies
+
 __all__ = ["PartitionSet", "utc_now"]
 
 
@@ -176,7 +178,7 @@ class PartitionSet(ABC, Generic[K]):
         closed = self.closed()
         position = closed.position_of(closed._read(text))
         if position is None:
-            raise PartitionError(closed._refusal(text))
+            raise closed._refusal(text)
         return closed.key_at(position)
 
     def coerce(self, partition: object) -> K:
@@ -191,11 +193,22 @@ class PartitionSet(ABC, Generic[K]):
             return closed.key_at(position)
         if type(partition) is str:
             return closed.parse(partition)
-        raise PartitionError(closed._refusal(partition))
+        raise closed._refusal(partition)
 
-    def _refusal(self, partition: object) -> str:
-        """One sentence for a partition that is not in this closed set, saying what is."""
-        return f"{_shown(partition)} is not in {self!r}, which has {self._extent()}."
+    def _refusal(self, partition: object) -> PartitionError:
+        """The error for a partition that is not in this closed set; it says what is."""
+        return PartitionError(
+            f"{_shown(partition)} is not in {self!r}, which has {self._extent()}.{self._nearest(partition)}",
+            remedies=self._remedies(partition),
+        )
+
+    def _nearest(self, partition: object) -> str:  # noqa: ARG002 - subclasses look at it
+        """The question whether another key was meant, with a space before it; empty if none is like this one."""
+        return ""
+
+    def _remedies(self, partition: object) -> Remedies | None:  # noqa: ARG002 - subclasses look at it
+        """What to do about it that only this kind of set knows."""
+        return None
 
     def _extent(self) -> str:
         match self.size:

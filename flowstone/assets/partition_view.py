@@ -17,6 +17,7 @@ from flowstone.assets.partition_keys import canonical_key
 from flowstone.assets.partition_labels import partition_label
 from flowstone.assets.partition_mapping import NoPartition, SameKey, UpstreamKeys, present
 from flowstone.errors import PartitionError
+from flowstone.remedies import Remedies
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -30,6 +31,10 @@ __all__ = ["PartitionView"]
 
 Edge: TypeAlias = "Callable[[Any], UpstreamKeys]"
 
+_NO_SET = Remedies(
+    "Say partitions=[…], or call materialize() for its one value.",
+    "Name its partitions with --partition, or use `flowstone materialize` for its one value.",
+)
 _UNPARTITIONED = (None,)
 _ONE_VALUE = UpstreamKeys(_UNPARTITIONED, many=False)
 
@@ -98,16 +103,32 @@ class PartitionView:
         if keys is None:
             return None if partition is None else canonical_key(partition)
         if partition is None:
-            example = partition_label(keys.key_at(keys.size - 1)) if keys.size else None
             raise PartitionError(
-                f"Asset {name!r} is partitioned by {keys!r}: say which partition"
-                + ("" if example is None else f", for example partition={example!r}")
-                + f" (on the command line: --partition {'KEY' if example is None else quote(example)})."
+                f"Asset {name!r} is partitioned by {keys!r}: say which partition.", remedies=_example(keys)
             )
         try:
             return keys.coerce(partition)
         except PartitionError as error:
-            raise PartitionError(f"Asset {name!r}: {error}") from error
+            raise _refused(name, error) from error
+
+    def between(self, asset: str | Asset[..., Any], start: object, end: object) -> Sequence[Any]:
+        """The keys of an asset from one that a user means to another, both included; None for the first or last.
+
+        Raises:
+            AssetNotFound: There is no such asset.
+            PartitionError: It has no set, one is not in it, or the last comes before the first.
+        """
+        name = asset.name if isinstance(asset, Asset) else asset
+        keys = self.set_of(name)
+        if keys is None:
+            raise PartitionError(f"Asset {name!r} has no partition set.", remedies=_NO_SET)
+        if (start is None and end is None) or not keys.size:
+            return keys.keys()
+        first, last = (keys[0] if start is None else start), (keys[-1] if end is None else end)
+        try:
+            return keys.between(first, last)
+        except PartitionError as error:
+            raise _refused(name, error) from error
 
     def upstream_keys(self, asset: str, dependency: str, key: Any) -> UpstreamKeys:
         """The keys of a direct dependency that one key of an asset needs.
@@ -158,6 +179,24 @@ class PartitionView:
                 return lambda key: UpstreamKeys((key,), False)
             return _same_key_if_present(upstream)
         return _mapped(mapping, upstream, downstream)
+
+
+def _example(keys: PartitionSet[Any]) -> Remedies:
+    """How to name a partition of a set."""
+    if not keys.size:
+        return Remedies("Write partition=KEY.", "Write --partition KEY.")
+    label = partition_label(keys.key_at(keys.size - 1))
+    return Remedies(
+        f"Write partition={label!r}, for example.", f"Write --partition {quote(label)}, for example."
+    )
+
+
+def _refused(asset: str, error: PartitionError) -> PartitionError:
+    """The error of a set about a key, with the asset whose set it is and how to see its keys."""
+    remedies = error.remedies or Remedies(
+        command=f"`flowstone plan MODULE:PIPELINE {asset}` lists its partitions."
+    )
+    return PartitionError(f"Asset {asset!r}: {error.sentence}", remedies=remedies)
 
 
 def _same_key_if_present(upstream: PartitionSet[Any] | None) -> Edge:

@@ -166,8 +166,8 @@ class StaticPartitions(PartitionSet[Any]):
     def _read(self, text: str) -> object:
         return self._list.read(text)
 
-    def _refusal(self, partition: object) -> str:
-        return f"{super()._refusal(partition)}{self._list.nearest(partition)}"
+    def _nearest(self, partition: object) -> str:
+        return self._list.nearest(partition)
 
     def _identity(self) -> Hashable:
         return self._list

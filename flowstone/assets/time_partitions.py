@@ -180,12 +180,12 @@ class TimePartitions(PartitionSet[K]):
 
     # Errors ------------------------------------------------------------------------------------------------
 
-    def _refusal(self, partition: object) -> str:
+    def _refusal(self, partition: object) -> PartitionError:
         if isinstance(partition, str) and self.number_of(self._read(partition)) is None:
-            return f"{partition!r:.200} is not a valid {self.unit} of {self!r}: {self._form}."
+            return PartitionError(f"{partition!r:.200} is not a valid {self.unit} of {self!r}: {self._form}.")
         if not isinstance(partition, str) and self.number_of(partition) is None:
             known = f"{self._form}, or pass {self._key_words}"
-            return f"{partition!r:.200} is not a valid {self.unit} of {self!r}: {known}."
+            return PartitionError(f"{partition!r:.200} is not a valid {self.unit} of {self!r}: {known}.")
         return super()._refusal(partition)
 
     _key_words: ClassVar[str]

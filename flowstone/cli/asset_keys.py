@@ -43,7 +43,7 @@ def partition_argument(text: str | None) -> object:
 def check_names(
     loaded: Loaded,
     asset: str,
-    partitions: Iterable[object],
+    partitions: Iterable[object] | None,
     *,
     start: object = None,
     end: object = None,
@@ -53,7 +53,7 @@ def check_names(
     Args:
         loaded: The pipeline.
         asset: The asset's name.
-        partitions: Its partitions; None for one that has none.
+        partitions: Its partitions, None in it for one that has none; without them, it has a set.
         start: The first of a range, or None.
         end: The last, or None.
 
@@ -65,11 +65,10 @@ def check_names(
     declared = loaded.pipeline.graph[asset].partitions
     if _is_dynamic(declared):
         return
-    for partition in partitions:
+    for partition in partitions or ():
         view.parse(asset, partition)
-    keys = view.set_of(asset)
-    if keys is not None and len(keys) and not (start is None and end is None):
-        keys.between(keys[0] if start is None else start, keys[-1] if end is None else end)
+    if partitions is None or start is not None or end is not None:
+        view.between(asset, start, end)
 
 
 def defined_key(pipeline: str | None, asset: str, text: str | None) -> StepKey | None:

@@ -50,11 +50,22 @@ def config_argument(loaded: Loaded, asset: str, options: Sequence[str] | None) -
         key, is_field, text = option.partition("=")
         if is_field:
             path = tuple(key.split("."))
-            _merge(config, _nested(option, path, _json_or_text(text)))
-            texts[path] = text
+            fields = _nested(option, path, _json_or_text(text))
+            texts[path if path[0] in loaded.pipeline.assets else (asset, *path)] = text
         else:
-            _merge(config, _file(option))
+            fields = _file(option)
+        _merge(config, _by_asset(loaded, asset, fields))
     return _fitting(loaded, asset, config, texts)
+
+
+def _by_asset(loaded: Loaded, asset: str, fields: Mapping[str, Any]) -> dict[str, Any]:
+    """Fields by asset: the target's are given without it, beside those of others."""
+    assets = loaded.pipeline.assets
+    by_asset = {key: each for key, each in fields.items() if key in assets}
+    own = {key: each for key, each in fields.items() if key not in assets}
+    if own:
+        _merge(by_asset, {asset: own})
+    return by_asset
 
 
 def _fitting(
@@ -66,8 +77,7 @@ def _fitting(
         try:
             given(graph, graph[asset].name, config)
         except ConfigError as error:
-            field = tuple((error.field or "").split("."))
-            path = field if field in texts else (error.asset, *field)
+            path = (error.asset, *(error.field or "").split("."))
             if path not in texts:
                 raise
             text = texts.pop(path)

@@ -15,6 +15,7 @@ from __future__ import annotations
 import importlib.util
 import os
 from contextlib import suppress
+from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 from urllib.parse import quote
 
@@ -81,9 +82,12 @@ def file_instead(url: str, error: StoreUnavailable) -> StoreUnavailable:
     """The error for a store that does not open: one that nobody chose has an alternative."""
     if not isinstance(url, DefaultStore) or not url.startswith("embedded://"):
         return error
-    said = str(error)
+    said, file = error.sentence, f"--store {_file(home())}"
+    if error.remedies is not None:
+        words = f"{error.remedies.command} Or keep runs in a file: {file}."
+        return StoreUnavailable(said, remedies=replace(error.remedies, command=words))
     joint = "\n" if "\n" in said else "; "  # The end of a server's log may follow the sentence.
-    return StoreUnavailable(f"{said}{joint}or keep runs in a file: --store {_file(home())}")
+    return StoreUnavailable(f"{said}{joint}or keep runs in a file: {file}")
 
 
 def _has_database(folder: Path) -> bool:

@@ -13,7 +13,6 @@ from flowstone.errors import (
     FlowstoneError,
     PartitionError,
     RunNotFound,
-    StoreUnavailable,
 )
 from flowstone.frozen import frozen
 from flowstone.masking import masked
@@ -98,10 +97,10 @@ def _describe(error: BaseException) -> Problem:
             return Problem(kind, "Interrupted.", "", INTERRUPTED)
         case CommandError():
             return Problem(kind, str(error), error.remedy, error.status)
-        case StoreUnavailable():
-            return Problem(kind, str(error), "", FAILED)
         case FlowstoneError():
-            return Problem(kind, str(error), "", WRONG_USAGE if isinstance(error, _USAGE) else FAILED)
+            remedy = "" if error.remedies is None else error.remedies.command
+            status = WRONG_USAGE if isinstance(error, _USAGE) else FAILED
+            return Problem(kind, error.sentence, remedy, status)
         case OSError():
             return Problem(kind, _os_sentence(error), _DISK.get(error.errno or 0, ""), FAILED)
         case _:

@@ -15,6 +15,7 @@ from flowstone.assets.asset import Asset, Configured
 from flowstone.assets.suggest import did_you_mean
 from flowstone.errors import ConfigError
 from flowstone.frozen import frozen
+from flowstone.remedies import Remedies
 
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -66,26 +67,30 @@ def given(graph: AssetGraph, target: str, config: object) -> Mapping[str, Mappin
         if key not in graph.assets:
             hint = did_you_mean(str(key), graph.assets)
             raise ConfigError(
-                f"config= names the asset {named[0]!r}, so every key of it must name one, and {key!r:.100} does "
-                f"not.{hint} Fields of {target!r} belong in a dict of their own: config={{{target!r}: {{…}}}}.",
+                f"The config names the asset {named[0]!r}, so every key of it must name one, and {key!r:.100} does "
+                f"not.{hint}",
                 target,
                 str(key),
+                remedies=_written(target, "…", f"Fields of {target!r} belong in a dict of their own:"),
             )
     return {name: _fields(graph, name, each, target) for name, each in keys.items()}
 
 
 def _fields(graph: AssetGraph, name: str, passed: object, target: str | None = None) -> Mapping[str, Any]:
     parameter = graph.assets[name].config_parameter
-    inside = "" if target in {None, name} else _instead(graph, name, str(target))
+    inside = None if target in {None, name} else _field_of(graph, str(target), name)
     if parameter is None:
         raise ConfigError(
-            f"Asset {name!r} ({graph.assets[name].source}) takes no config{inside}: {_REMEDY}.", name
+            f"Asset {name!r} ({graph.assets[name].source}) takes no config: {_REMEDY}.",
+            name,
+            remedies=inside or _elsewhere(graph, name, passed),
         )
     if not isinstance(passed, Mapping | Configured):
         raise ConfigError(
-            f"config={{{name!r}: {passed!r:.100}}} takes the fields of {parameter.model.__name__} as a dict, "
-            f"because {name!r} is the name of an asset{inside}.",
+            f"The config of {name!r} is {passed!r:.100}: because {name!r} is the name of an asset, that takes the "
+            f"fields of {parameter.model.__name__}.",
             name,
+            remedies=inside or _written(name, "FIELD", "Write"),
         )
     from flowstone.assets.config import Refused, read_fields  # noqa: PLC0415 - somebody has a config
 
@@ -94,24 +99,57 @@ def _fields(graph: AssetGraph, name: str, passed: object, target: str | None = N
     except Refused as problem:
         meant = "" if problem.hint or not problem.unknown else did_you_mean(str(problem.field), graph.assets)
         more = ", nor an asset of that name" if meant else ""
-        raise _error(graph, name, problem, more, meant) from problem.__cause__
+        raise _error(
+            graph, name, problem, _elsewhere(graph, name, passed), more, meant
+        ) from problem.__cause__
 
 
 _REMEDY: Final = "annotate a parameter of it with a subclass of flowstone.Config"
 
 
-def _instead(graph: AssetGraph, name: str, target: str) -> str:
-    """What to write if the key was meant as a field of the target."""
-    parameter = graph.assets[target].config_parameter
-    if parameter is None or name not in parameter.model.model_fields:
-        return ""
-    return f" (the field of {target!r} is config={{{target!r}: {{{name!r}: …}}}})"
+def _elsewhere(graph: AssetGraph, name: str, passed: object) -> Remedies | None:
+    """How the first field is written that the asset does not take, and another one does."""
+    for field in passed if isinstance(passed, Mapping) else ():
+        if _field_of(graph, name, str(field)) is not None:
+            continue
+        for other in graph.configured:
+            if other != name and (found := _field_of(graph, other, str(field))) is not None:
+                return found
+    return None
 
 
-def _error(graph: AssetGraph, name: str, problem: Refused, more: str = "", hint: str = "") -> ConfigError:
+def _field_of(graph: AssetGraph, asset: str, field: str) -> Remedies | None:
+    """How a field of an asset is written; None if its config has no such field."""
+    parameter = graph.assets[asset].config_parameter
+    if parameter is None or field not in parameter.model.model_fields:
+        return None
+    return _written(asset, field, f"The field {field!r} of {asset!r} is")
+
+
+def _written(asset: str, field: str, begin: str) -> Remedies:
+    """A sentence that begins so, and ends with how a field of an asset is written."""
+    inside = "{…}" if field == "…" else f"{{{field!r}: …}}"
+    return Remedies(
+        f"{begin} config={{{asset!r}: {inside}}}.",
+        f"{begin} --config {asset}.{field.replace('…', 'FIELD')}=VALUE.",
+    )
+
+
+def _error(
+    graph: AssetGraph, name: str, problem: Refused, elsewhere: Remedies | None, more: str = "", hint: str = ""
+) -> ConfigError:
     source = graph.assets[name].source
     words = f"The config of asset {name!r} ({source}) is refused: {problem}{more}.{problem.hint or hint}"
-    return ConfigError(words, name, problem.field)
+    return ConfigError(words, name, problem.field, remedies=elsewhere or _given_as(name, problem))
+
+
+def _given_as(name: str, problem: Refused) -> Remedies | None:
+    """How a command is given what is wrong or missing; in Python it is written where the error is raised."""
+    if not problem.field or problem.secret:
+        return None
+    if problem.unknown:
+        return Remedies(command=f"Its fields are given as --config {name}.FIELD=VALUE.")
+    return Remedies(command=f"It is given as --config {name}.{problem.field}=VALUE.")
 
 
 def resolve(
@@ -131,9 +169,12 @@ def resolve(
     for name in config:
         if name not in assets:
             raise ConfigError(
-                f"config= has fields for the asset {name!r}, which is not part of this run: leave them out, or "
-                f"materialize it too (upstream=True).",
+                f"The config has fields for the asset {name!r}, which is not part of this run.",
                 name,
+                remedies=Remedies(
+                    "Leave them out, or materialize it too (upstream=True).",
+                    "Leave them out, or compute it too with --upstream.",
+                ),
             )
         if graph.assets[name].config_parameter is None:
             raise ConfigError(f"Asset {name!r} takes no config any more: {_REMEDY}.", name)
@@ -153,9 +194,8 @@ def _resolved(graph: AssetGraph, name: str, fields: Mapping[str, Any]) -> AssetC
         value = read_json(parameter.model, fields)
         return AssetConfig(value, written(value))
     except Refused as problem:
-        example = (
-            f": pass config={{{name!r}: {{{problem.field!r}: …}}}}" if problem.field and not fields else ""
-        )
+        known = problem.field and not fields and not problem.secret
+        example = _written(name, str(problem.field), "Pass") if known else None
         raise _error(graph, name, problem, example) from problem.__cause__
 
 

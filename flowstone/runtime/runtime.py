@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, Self
 from flowstone.actors import Clock, Supervisor, SystemClock
 from flowstone.assets.snapshot import Snapshot
 from flowstone.errors import RuntimeStopping, StoreUnavailable
+from flowstone.remedies import Remedies
 from flowstone.runtime.client.lineage import Lineage
 from flowstone.runtime.client.run_client import RunClient
 from flowstone.runtime.client.values import Values
@@ -222,5 +223,9 @@ class Runtime(Computing):
                 await work
         except TimeoutError as error:
             raise StoreUnavailable(
-                f"The store did not open within {limit:g} s: check that it is up, or raise connect_timeout."
+                f"The store did not open within {limit:g} s.",
+                remedies=Remedies(
+                    "Check that it is up, or raise connect_timeout.",
+                    "Check that it is up, or raise FLOWSTONE_CONNECT_TIMEOUT.",
+                ),
             ) from error

@@ -130,7 +130,7 @@ def test_partitions_are_parsed_by_the_asset(view, asset, partition, key):
         (
             "raw",
             None,
-            r"partition='2025-03-09' \(on the command line: --partition 2025-03-09\)",
+            r"say which partition\. Write partition='2025-03-09', for example\.$",
         ),
         ("profile", "initech", r"Asset 'profile': 'initech' is not in .* runtime\.add_partitions"),
         ("raw", "2025-03-10", r"Asset 'raw': .*68 keys from 2025-01-01 to 2025-03-09"),
@@ -149,9 +149,7 @@ def test_bad_partitions_name_the_asset(view, asset, partition, message):
 
 def test_a_partitioned_asset_without_keys_needs_one_too():
     """There is no example to give while the set is empty."""
-    with pytest.raises(
-        PartitionError, match=r"say which partition \(on the command line: --partition KEY\)\.$"
-    ):
+    with pytest.raises(PartitionError, match=r"say which partition\. Write partition=KEY\.$"):
         PartitionView(pipeline.graph, NOW).parse("profile", None)
 
 

@@ -105,12 +105,14 @@ def test_the_example_of_an_error_can_be_typed(keys):
         return 1
 
     view = PartitionView(pipeline.graph, datetime(2026, 1, 1, tzinfo=UTC), {})
-    with pytest.raises(PartitionError, match="for example partition='") as caught:
+    with pytest.raises(PartitionError, match="say which partition") as caught:
         view.parse("raw", None)
-    told = str(caught.value).partition("for example partition=")[2].removesuffix(").")
-    example, _, words = told.partition(" (on the command line: ")
-    assert typed(keys, literal_eval(example)) in keys
-    assert shlex.split(words) == ["--partition", literal_eval(example)]
+    remedies = caught.value.remedies
+    assert remedies is not None
+    example = literal_eval(remedies.python.removeprefix("Write partition=").removesuffix(", for example."))
+    assert typed(keys, example) in keys
+    words = remedies.command.removeprefix("Write ").removesuffix(", for example.")
+    assert shlex.split(words) == ["--partition", example]
     if isinstance(keys, StaticPartitions):
         with pytest.raises(PartitionError, match="2 keys from '") as caught:
             view.parse("raw", "nowhere")

@@ -152,7 +152,7 @@ async def test_nothing_to_do_is_a_success(caplog):
             ("raw", {"partitions": []}, "it was given no partitions."),
             ("raw", {}, "DailyPartitions('2025-01-01') has no keys yet."),
             ("raw", {"start": "2025-01-01"}, "DailyPartitions('2025-01-01') has no keys yet."),
-            ("bills", {}, "has no keys yet; add_partitions('customers', [...]) adds some."),
+            ("bills", {}, "DynamicPartitions('customers') has no keys yet: add some first."),
         ):
             result = await runtime.backfill(asset, **options)
             assert (len(result), result.status) == (0, "succeeded")

@@ -283,7 +283,7 @@ async def test_a_required_field_that_nobody_passed_is_refused_before_anything_is
     """Of any asset of the run, and with what to write."""
     async with opened() as runtime:
         with pytest.raises(
-            ConfigError, match=r"day is required .*: pass config=\{'strict': \{'day': …\}\}"
+            ConfigError, match=r"day is required .*\. Pass config=\{'strict': \{'day': …\}\}"
         ) as refused:
             await runtime.materialize_all("strict", config={"raw": {"size": 1}})
         assert (refused.value.asset, refused.value.field) == ("strict", "day")
@@ -305,7 +305,8 @@ async def test_a_field_that_is_called_like_an_asset_is_named_through_its_own():
     async with Runtime(pipeline) as runtime:
         for config in ({"plain": 5}, {"raw": 5}):
             with pytest.raises(
-                ConfigError, match=r"the field of 'odd' is config=\{'odd': \{'(plain|raw)': …\}\}"
+                ConfigError,
+                match=r"The field '(plain|raw)' of 'odd' is config=\{'odd': \{'(plain|raw)': …\}\}",
             ):
                 await runtime.materialize_all("odd", config=config)
         result = await runtime.materialize_all("odd", config={"odd": {"plain": 5}})

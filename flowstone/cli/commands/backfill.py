@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from shlex import quote
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from flowstone.assets import DynamicPartitions
 from flowstone.cli.asset_keys import check_names, partition_argument
 from flowstone.cli.config_options import ConfigOption, config_argument
 from flowstone.cli.loading import load
@@ -24,7 +26,6 @@ from flowstone.cli.options import (
     whole,
 )
 from flowstone.cli.outcome import show_outcome
-from flowstone.cli.problem import CommandError
 from flowstone.cli.screen import Screen
 from flowstone.cli.session import compute
 from flowstone.cli.submission import Key, Priority, Submit, leave_to_nodes, refuse_unless_submitted
@@ -64,9 +65,8 @@ def backfill(
         refuse_unless_submitted(store, key, priority, submit=submit)
         loaded = load(target)
         keys = [partition_argument(text) for text in partition or ()] or None
-        _refuse_without_set(loaded, asset, keys)
         first, last = partition_argument(start), partition_argument(end)
-        check_names(loaded, asset, keys or (), start=first, end=last)
+        check_names(loaded, asset, keys, start=first, end=last)
         selection: dict[str, Any] = {
             "partitions": keys,
             "start": first,
@@ -84,12 +84,11 @@ def backfill(
         else:
             outcome = compute(screen, loaded, store, lambda runtime: runtime.backfill(asset, **selection))
             show_outcome(screen, outcome)
+            if not (outcome.counts or keys):
+                _show_how_keys_are_added(screen, loaded, asset)
 
 
-def _refuse_without_set(loaded: Loaded, asset: str, keys: list[Any] | None) -> None:
-    defined = loaded.pipeline.assets.get(asset)
-    if keys is None and defined is not None and defined.partitions is None:
-        raise CommandError(
-            f"The asset {asset!r} has no partition set to backfill.",
-            "Name its partitions with --partition, or use `flowstone materialize` for its one value.",
-        )
+def _show_how_keys_are_added(screen: Screen, loaded: Loaded, asset: str) -> None:
+    declared = loaded.pipeline.graph[asset].partitions
+    if isinstance(declared, DynamicPartitions):
+        screen.note(f"`flowstone partitions add {quote(declared.name)} KEY ...` adds some.")

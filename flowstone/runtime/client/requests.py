@@ -12,6 +12,7 @@ from flowstone.assets.multi_partitions import MultiPartitions
 from flowstone.assets.partition_keys import encode_partition
 from flowstone.assets.signature import innermost
 from flowstone.errors import AssetNotFound, PartitionError
+from flowstone.remedies import Remedies
 from flowstone.runs.records import Refresh, RunRequest
 from flowstone.runs.run_config import given
 from flowstone.store.json_safe import safe_text
@@ -212,20 +213,17 @@ _Selection = tuple[tuple[str | None, ...], tuple[str, str] | None]
 def _selection(
     view: PartitionView, asset: str, partitions: Iterable[object] | None, start: object, end: object
 ) -> _Selection:
-    keys = view.set_of(asset)
     if partitions is not None:
         if start is not None or end is not None:
-            raise PartitionError("Say either partitions=[…] or start= and end=, not both.")
+            raise PartitionError(
+                "Partitions are named one by one or by a range, not both.",
+                remedies=Remedies(
+                    "Say either partitions=[…] or start= and end=.",
+                    "Use either --partition or --start and --end.",
+                ),
+            )
         return _listed(view, asset, partitions)
-    if keys is None:
-        raise PartitionError(
-            f"Asset {asset!r} has no partition set: say partitions=[…], or call materialize() for its one value."
-        )
-    if start is None and end is None:
-        return _slice(keys.keys())
-    if len(keys) == 0:
-        return (), None
-    return _slice(keys.between(keys[0] if start is None else start, keys[-1] if end is None else end))
+    return _slice(view.between(asset, start, end))
 
 
 def _nothing(view: PartitionView, asset: str, *, listed: bool) -> str:
@@ -234,9 +232,8 @@ def _nothing(view: PartitionView, asset: str, *, listed: bool) -> str:
     declared = view.graph[asset].partitions
     if listed or declared is None:
         return f"{begin} it was given no partitions."
-    if isinstance(declared, DynamicPartitions):
-        return f"{begin} {declared!r} has no keys yet; add_partitions({declared.name!r}, [...]) adds some."
-    return f"{begin} {declared!r} has no keys yet."
+    more = ": add some first" if isinstance(declared, DynamicPartitions) else ""
+    return f"{begin} {declared!r} has no keys yet{more}."
 
 
 def _listed(view: PartitionView, asset: str, partitions: Iterable[object]) -> _Selection:

@@ -270,7 +270,7 @@ class Attempt(StepApplicant):
         try:
             arguments = await self._load()
         except DependencyNotReady as error:
-            return Failure("dependency", str(error))
+            return Failure("dependency", error.sentence)
         except IOManagerError as error:
             return describe(error, asset.retry, "io")
         for given in asset.resource_parameters:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from flowstone.assets.outcome import Outcome
 from flowstone.assets.partition_keys import encode_partition
 from flowstone.assets.partition_labels import partition_label, step_label
 from flowstone.errors import DefinitionError, DependencyNotReady
+from flowstone.remedies import Remedies
 from flowstone.runs.records import Input, Status
 from flowstone.runtime.run.gathering import gathered
 from flowstone.runtime.run.values import load_value
@@ -260,16 +261,22 @@ def not_ready(
     nowhere = [need for need in needs if need.unreachable]
     if not missing and not nowhere:
         return None
-    said = []
+    said = [f"{unreachable(view, asset, partition, need)}." for need in nowhere]
     if missing:
         shown = ", ".join(missing[:5]) + (f" and {len(missing) - 5} more" if len(missing) > 5 else "")
-        said.append(
-            f"{shown} {'has' if len(missing) == 1 else 'have'} no value. Materialize upstream first, or use "
-            f"materialize_all (on the command line: --upstream)."
-        )
-    said += [f"{unreachable(view, asset, partition, need)}." for need in nowhere]
+        said.append(f"{shown} {'has' if len(missing) == 1 else 'have'} no value.")
     names = [f"{need.dependency.asset}[none for {partition_label(partition)}]" for need in nowhere]
-    return DependencyNotReady(f"Asset {asset.name!r} is not ready: {' '.join(said)}", [*missing, *names])
+    return DependencyNotReady(
+        f"Asset {asset.name!r} is not ready: {' '.join(said)}",
+        [*missing, *names],
+        remedies=_FIRST if missing else None,
+    )
+
+
+_FIRST: Final = Remedies(
+    "Materialize upstream first, or use materialize_all.",
+    "Materialize upstream first, or add --upstream.",
+)
 
 
 def unreachable(view: PartitionView, asset: Asset[..., Any], partition: Any, need: Needs) -> str:

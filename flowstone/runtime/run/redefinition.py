@@ -52,7 +52,7 @@ def check_request(view: PartitionView, request: RunRequest) -> None:
     if None in asked:
         raise PartitionError(
             f"Asset {request.asset!r} is partitioned by {keys!r} since, and was asked for without a partition: "
-            f"ask for it again, with partition=."
+            f"ask for it again, at one of them."
         )
     _check_keys(request.asset, keys, [decode_partition(key) for key in asked if key is not None])
 

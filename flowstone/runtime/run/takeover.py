@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from flowstone.assets.partition_view import PartitionView
-from flowstone.errors import StoreUnavailable
+from flowstone.errors import FlowstoneError, StoreUnavailable
 from flowstone.runs.events import RunCancelRequested
 from flowstone.runs.planner import plan_run
 from flowstone.runs.records import Status
@@ -66,6 +66,8 @@ async def plan_or_close(
     except StoreUnavailable:
         raise
     except Exception as error:
+        if isinstance(error, FlowstoneError):
+            error.remedies = None  # The record is read in every interface, and this call was made in none.
         if cancel is not None or await _is_to_be_cancelled(ctx, record.id):
             await cancel_run(ctx, record)
         else:

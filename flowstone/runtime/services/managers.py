@@ -57,7 +57,7 @@ def warn_of_memory(io: Mapping[str, IOManager]) -> None:
         with suppress(BaseException):  # The handlers of a log are the application's.
             _log.warning(
                 "Values of the IO manager %s stay in this process: other nodes cannot load them, and nobody can "
-                "after a restart. Pass Runtime(io={%r: …}) one that keeps them where all nodes reach them.",
+                "after a restart. Let %r be one that keeps them where all nodes reach them.",
                 ", ".join(map(repr, names)),
                 names[0],
             )

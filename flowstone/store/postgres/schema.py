@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Final
 import asyncpg
 
 from flowstone.errors import StoreUnavailable
+from flowstone.remedies import Remedies
 from flowstone.store.postgres.problems import ERRORS, unavailable
 from flowstone.store.postgres.queue import install_queue, load_queue
 from flowstone.store.postgres.sql import migrations, query
@@ -53,8 +54,11 @@ async def require(database: Database) -> None:
         )
         kind = NoSchema if version == 0 else StoreUnavailable
         raise kind(
-            f"{database.address} {state} and this FlowStone needs version {LATEST}; run `flowstone migrate "
-            "--store URL`, or enter it with auto_migrate on"
+            f"{database.address} {state} and this FlowStone needs version {LATEST}.",
+            remedies=Remedies(
+                "Run `flowstone migrate --store URL`, or enter it with auto_migrate on.",
+                "Run `flowstone migrate --store URL`.",
+            ),
         )
 
 

@@ -67,7 +67,7 @@ async def test_many_processes_may_start_at_once(empty_database):
 async def test_migrating_by_hand(empty_database):
     """With auto_migrate off an empty or older database is refused, and the command is named."""
     store = PostgresStore(empty_database, auto_migrate=False)
-    with pytest.raises(StoreUnavailable, match=r"no schema flowstone .* run `flowstone migrate"):
+    with pytest.raises(StoreUnavailable, match=r"no schema flowstone .* Run `flowstone migrate"):
         await store.open()
     await store.migrate()
     await do(empty_database, f"delete from flowstone.migrations where number = {LATEST}")
