@@ -12,7 +12,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
-from typer.core import TyperGroup
+from typer.core import TyperCommand, TyperGroup
 
 from flowstone.masking import masked
 from flowstone.printable import printable
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 
-__all__ = ["CarefulGroup", "app"]
+__all__ = ["CarefulCommand", "CarefulGroup", "app"]
 
 
 _COMMANDS: Final = {
@@ -83,7 +83,7 @@ class _Commands(Mapping[str, Any]):
             alone = typer.Typer(add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False)
             module = import_module(f"flowstone.cli.commands.{_ELSEWHERE.get(name, name)}")
             function = getattr(module, name)
-            alone.command(name)(function)
+            alone.command(name, cls=CarefulCommand)(function)
             self._made[name] = typer.main.get_command(alone)
         return self._made[name]
 
@@ -95,6 +95,19 @@ class _Commands(Mapping[str, Any]):
 
     def __len__(self) -> int:
         return len(_NAMES)
+
+
+class CarefulCommand(TyperCommand):
+    """A command that says what to write instead of a word that it does not take."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        ctx.allow_extra_args = True
+        left = super().parse_args(ctx, args)
+        if left and not ctx.resilient_parsing:
+            from flowstone.cli.mistakes import word_too_many  # noqa: PLC0415 - for a wrong line only
+
+            ctx.fail(word_too_many(self, left))
+        return left
 
 
 class CarefulGroup(TyperGroup):
@@ -109,6 +122,14 @@ class CarefulGroup(TyperGroup):
         for part, commands in _COMMANDS.items():
             with formatter.section(part):
                 formatter.write_dl(list(commands.items()))
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+        if args and args[0] not in _NAMES:
+            from flowstone.cli.mistakes import elsewhere  # noqa: PLC0415 - for a wrong line only
+
+            if (hint := elsewhere(args[0])) is not None:
+                ctx.fail(f"There is no command {args[0]!r}. {hint}")
+        return super().resolve_command(ctx, args)
 
     def make_context(self, *arguments: Any, **options: Any) -> Any:
         with _shown():
