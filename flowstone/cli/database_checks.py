@@ -6,10 +6,10 @@ from collections import defaultdict
 from typing import TYPE_CHECKING, Any, Final, Literal
 
 from flowstone.cli.default_store import file_instead
+from flowstone.cli.drivers import Drivers, refusals
 from flowstone.cli.environment import options
 from flowstone.cli.labels import count, duration
 from flowstone.cli.places import directory_of, shown, store_of, too_late
-from flowstone.cli.queued import holders_of, refusals
 from flowstone.errors import StoreUnavailable
 from flowstone.frozen import frozen
 
@@ -260,7 +260,7 @@ def _retried(facts: Diagnosis) -> Iterator[Check]:
 def _unfit(facts: Diagnosis) -> Iterator[Check]:
     """Runs in the queue that no living node can run."""
     for run_id, pipeline in facts.unfit:
-        holders = holders_of(facts.nodes, pipeline)
+        holders = Drivers(facts.nodes).holders(pipeline)
         said = refusals(holders, run_id)
         if said and len(said) == len(holders):
             found = f"run {run_id} of {pipeline} waits, and no living node can run it: {said[0]}"

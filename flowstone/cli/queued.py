@@ -1,33 +1,85 @@
-"""What a run waits for: to be taken out of the queue, as far as the store and the nodes say, or for its steps."""
+"""What an unfinished run waits for: a node or a process that goes on with it, or its steps; and what to do."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from flowstone.cli.drivers import refusals
 from flowstone.cli.labels import count
 from flowstone.runs.records import Status
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable
 
+    from flowstone.cli.drivers import Drivers
     from flowstone.runs.records import RunRecord
-    from flowstone.store import Store
     from flowstone.store.cluster import WatchedNode
 
-__all__ = ["holders_of", "refusals", "why_waiting", "without_node"]
+__all__ = ["nobody_goes_on", "why_waiting", "without_node"]
+
+_SERVE = "`flowstone serve MODULE:PIPELINE` goes on with it"
+_WORKER = "start `flowstone worker MODULE:PIPELINE`"
 
 
-async def why_waiting(store: Store, run: RunRecord) -> str | None:
-    """What a run waits for, and what to do; None if it is neither parked nor in the queue of a shared store."""
-    if run.status is Status.WAITING:
-        return "for its steps, which sleep or wait for an answer: `flowstone approvals` lists what to approve"
-    waits = run.status is Status.QUEUED or (run.owner is None and not run.status.terminal)
-    if not waits or store.cluster is None:
+def why_waiting(drivers: Drivers, run: RunRecord) -> str | None:
+    """What a run waits for, and what to do; None if it waits for nothing that can be told."""
+    if run.status.terminal:
         return None
-    nodes = await store.cluster.nodes()
-    holders = holders_of(nodes, run.pipeline)
+    if run.status is Status.WAITING:
+        return _why_parked(drivers, run)
+    if drivers.nodes is None:
+        return _why_left(drivers) if drivers.left(run) else None
+    return _why_queued(drivers, run) if run.owner is None else _why_silent(drivers, run)
+
+
+def without_node(drivers: Drivers, run: RunRecord) -> str | None:
+    """As `why_waiting`, of a queued run that no living node would take; None for every other one."""
+    if run.status is not Status.QUEUED or drivers.nodes is None or drivers.holders(run.pipeline):
+        return None
+    return _missing_node(drivers.nodes, run.pipeline)
+
+
+def nobody_goes_on(drivers: Drivers, run: RunRecord) -> str | None:
+    """Of a run whose step was woken: that nobody goes on with it now, and what does; None if somebody does."""
+    if run.status.terminal or not drivers.are_none(run):
+        return None
+    if drivers.nodes is None:
+        return f"Nobody drives run {run.id} now: {_SERVE}."
+    return f"Nobody drives run {run.id} now. It waits {_missing_node(drivers.nodes, run.pipeline)}."
+
+
+def _why_parked(drivers: Drivers, run: RunRecord) -> str:
+    words = "for its steps, which sleep or wait for an answer: `flowstone approvals` lists what to approve"
+    if not drivers.are_none(run):
+        return words
+    if drivers.nodes is None:
+        return f"{words}. No process has the store now: {_SERVE}"
+    return f"{words}. No node holds {run.pipeline!r} now: {_WORKER}, which goes on with it"
+
+
+def _why_left(drivers: Drivers) -> str:
+    if drivers.in_use:
+        return f"for a process. When the one that has the store now has ended, {_SERVE}"
+    return f"for a process, and none has the store: {_SERVE}"
+
+
+def _why_silent(drivers: Drivers, run: RunRecord) -> str | None:
+    silent = drivers.silent(run)
+    if silent is None:
+        return None
+    others = [each for each in drivers.holders(run.pipeline) if each.node.id != run.owner]
+    then = (
+        f"another node that holds {run.pipeline!r} goes on with the run once it has watched that for a lease"
+        if others
+        else f"no other node holds {run.pipeline!r}: {_WORKER}, which goes on with the run"
+    )
+    return f"for its node {run.owner}, which {silent}; {then}"
+
+
+def _why_queued(drivers: Drivers, run: RunRecord) -> str:
+    holders = drivers.holders(run.pipeline)
     if not holders:
-        return _missing_node(nodes, run.pipeline)
+        return _missing_node(drivers.nodes or (), run.pipeline)
     said = refusals(holders, run.id)
     if len(said) == len(holders):
         return (
@@ -39,27 +91,9 @@ async def why_waiting(store: Store, run: RunRecord) -> str | None:
     return f"{room}: `flowstone tree` shows what they do{others}"
 
 
-async def without_node(store: Store, run: RunRecord) -> str | None:
-    """As `why_waiting`, of a queued run that no living node would take; None for every other one."""
-    if run.status is not Status.QUEUED or store.cluster is None:
-        return None
-    nodes = await store.cluster.nodes()
-    return None if holders_of(nodes, run.pipeline) else _missing_node(nodes, run.pipeline)
-
-
 def _missing_node(nodes: Iterable[WatchedNode], pipeline: str) -> str:
     alive = sum(watched.seems_alive for watched in nodes)
     if not alive:
-        return "for a node, and none is alive: start `flowstone worker MODULE:PIPELINE`"
+        return f"for a node, and none is alive: {_WORKER}"
     others = f"{count(alive, 'other node')} alive, of other pipelines"
-    return f"for a node that holds {pipeline!r} ({others}): start `flowstone worker MODULE:PIPELINE`"
-
-
-def holders_of(nodes: Iterable[WatchedNode], pipeline: str) -> list[WatchedNode]:
-    """The nodes that seem to live and take runs of this pipeline."""
-    return [watched for watched in nodes if watched.seems_alive and pipeline in watched.node.pipelines]
-
-
-def refusals(holders: Iterable[WatchedNode], run_id: str) -> Sequence[str]:
-    """Why nodes cannot run this run of the queue; one reason for each that cannot."""
-    return [watched.report.unfit[run_id] for watched in holders if run_id in watched.report.unfit]
+    return f"for a node that holds {pipeline!r} ({others}): {_WORKER}"

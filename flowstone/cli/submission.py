@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated, TypeAlias
 
 import typer
 
+from flowstone.cli.drivers import Drivers
 from flowstone.cli.loop import run_async
 from flowstone.cli.options import whole
 from flowstone.cli.places import history, no_cluster, shares
@@ -86,4 +87,4 @@ async def _submit(
         run = await ask(runtime)
     async with history(store) as kept:
         record = await kept.run(run.id)
-        return run, None if record is None else await without_node(kept, record)
+        return run, None if record is None else without_node(await Drivers.of(kept), record)

@@ -6,6 +6,7 @@ What a function did once is remembered in the same way: an answer that nobody ha
 from __future__ import annotations
 
 import hashlib
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 from flowstone.frozen import frozen
@@ -88,6 +89,12 @@ class Wait:
             "data": decision.get("data"),
             "at": self.answered_at.isoformat(),
         }
+
+    def as_of(self, now: datetime) -> Wait:
+        """What it is at this instant: over once its deadline has passed, also if nobody has recorded that yet."""
+        if self.status != "open" or self.deadline is None or self.deadline > now:
+            return self
+        return replace(self, status=status_when_over(self.kind, self.about))
 
     @property
     def as_answer(self) -> tuple[str, Any]:

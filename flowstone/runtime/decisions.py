@@ -38,7 +38,7 @@ class Decisions(Inspection):
         ctx = self._started()
         name = None if asset is None else asset_named(ctx.snapshot.graph, asset).name
         most = bounded_count(checked_count("limit", limit))
-        return await decisions.approvals(ctx.store, status, asset=name, limit=most)
+        return await decisions.approvals(ctx.store, status, now=ctx.clock.now(), asset=name, limit=most)
 
     async def approve(
         self,

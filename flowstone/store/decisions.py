@@ -51,7 +51,12 @@ _PAUSE: Final = 0.1  # Seconds between two of them.
 
 
 async def approvals(
-    store: Store, status: str | None = "pending", *, asset: str | None = None, limit: int = 100
+    store: Store,
+    status: str | None = "pending",
+    *,
+    now: datetime,
+    asset: str | None = None,
+    limit: int = 100,
 ) -> Sequence[Approval]:
     """Approvals that were asked for, the newest first. Raises `ValueError` if `status` is none."""
     if status is not None and status not in tuple(_WAITS):  # What has no hash is compared too.
@@ -59,7 +64,8 @@ async def approvals(
             f"status={status!r:.100}: give {', '.join(get_args(ApprovalStatus))}, or None for all."
         )
     statuses = () if status is None else (_WAITS[status],)
-    return [approval_of(wait) for wait in await store.waits.approvals(statuses, asset=asset, limit=limit)]
+    found = await store.waits.approvals(statuses, now=now, asset=asset, limit=limit)
+    return [approval_of(wait) for wait in found]
 
 
 async def approval_wait(store: Store, id: str) -> Wait | None:  # noqa: A002 - the public word

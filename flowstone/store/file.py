@@ -87,9 +87,12 @@ class FileStore(MemoryStore):
 
     Attributes:
         directory: Where it is, as it was given.
+        in_use: Whether a process had it open to work with it when it was opened `read_only`: without one, nobody
+            drives its unfinished runs.
     """
 
     keeps_payloads = False
+    in_use = False
 
     def __init__(self, directory: str | Path, *, read_only: bool = False, mode: int = PRIVATE) -> None:
         super().__init__()
@@ -121,7 +124,7 @@ class FileStore(MemoryStore):
         lock = OwnerLock(linked_file(self._path).with_name("journal.lock"), self._mode)
         files = _OpenFiles(Threads(1, f"flowstone store {self.directory}"), lock)
         try:
-            read = self._look if self._read_only else partial(self._open, files)
+            read = partial(self._look if self._read_only else self._open, files)
             self._history = await files.thread.submit(read)
         except BaseException as error:
             gone = files.let_go()  # Behind the job above, which may still be at it if we were cancelled.
@@ -250,14 +253,17 @@ class FileStore(MemoryStore):
             replay.closed = False
         return end
 
-    def _look(self) -> History:
+    def _look(self, files: _OpenFiles) -> History:
         replay = Replay()
         try:
             if not self.directory.is_dir():
                 raise StoreUnavailable(
                     f"there is no run history in {self.directory}; check the path, or materialize something"
                 )
+            in_use = files.lock.taken()
             read_journal(self._path, replay)
+            # It may have been let go of, or taken, meanwhile.
+            self.in_use = in_use or files.lock.taken()
         except OSError as error:
             raise StoreUnavailable(self._cannot("read", error)) from error
         return replay.history

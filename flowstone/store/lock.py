@@ -14,6 +14,7 @@ from __future__ import annotations
 import errno
 import os
 import sys
+import time
 import weakref
 from contextlib import suppress
 from typing import TYPE_CHECKING, Final
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 __all__ = ["FileLock", "OwnerLock"]
 
 _HELD: Final = (errno.EWOULDBLOCK, errno.EACCES, errno.EDEADLK)
+_MOMENT: Final = 0.02  # Seconds: far longer than somebody who only looks whether a lock is held has it.
 _NO_LINKS: Final = getattr(os, "O_NOFOLLOW", 0)
 
 
@@ -108,7 +110,7 @@ class OwnerLock:
         """Take the lock at once. Raises `StoreUnavailable` naming the process that holds it, or OSError."""
         lock = FileLock(self._path, self._mode, links=True)
         try:
-            if not lock.seize():
+            if not (lock.seize() or _seized_soon(lock)):
                 holder = os.read(lock.fileno(), 20).decode(errors="replace").strip()
                 raise StoreUnavailable(self._refusal(holder))
         except BaseException:
@@ -128,6 +130,19 @@ class OwnerLock:
             os.ftruncate(lock.fileno(), 0)
         lock.close()
 
+    def taken(self) -> bool:
+        """Whether somebody holds it now; also if that cannot be told. Makes no file."""
+        try:
+            # Who lets go of it in good order leaves it empty: then it need not be touched to look.
+            if not self._path.stat().st_size:
+                return False
+            with FileLock(self._path, self._mode, links=True) as lock:
+                return lock.taken()
+        except (FileNotFoundError, NotADirectoryError):
+            return False
+        except OSError:
+            return True
+
     def held(self) -> bool:
         """Whether it is held, and on the file that others who want it would meet. Raises OSError."""
         if self._lock is None or self._lock.closed:
@@ -145,6 +160,12 @@ class OwnerLock:
             f"the store in {self._path.parent} is in use by {who}; stop that one, use another directory, "
             "or use Postgres, which many processes may share"
         )
+
+
+def _seized_soon(lock: FileLock) -> bool:
+    """Somebody may only have looked whether the lock is held, and for that held it."""
+    time.sleep(_MOMENT)
+    return lock.seize()
 
 
 def _close_in_forks(lock: weakref.ref[FileLock]) -> None:

@@ -76,9 +76,14 @@ class MemoryWaits(Waits):
         return self._history().waits.approval(id)
 
     async def approvals(
-        self, statuses: Collection[WaitStatus] = (), *, asset: str | None = None, limit: int = 100
+        self,
+        statuses: Collection[WaitStatus] = (),
+        *,
+        now: datetime,
+        asset: str | None = None,
+        limit: int = 100,
     ) -> Sequence[Wait]:
-        return self._history().waits.approvals(statuses, asset, limit)
+        return self._history().waits.approvals(statuses, asset, limit, now)
 
     async def of_token(self, hashed: str) -> Wait | None:
         return self._history().waits.of_token(hashed)

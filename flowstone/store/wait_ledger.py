@@ -231,15 +231,16 @@ class WaitLedger:
         """The wait of an approval, or None."""
         return self._placed(self._approvals.get(id))
 
-    def approvals(self, statuses: Collection[WaitStatus], asset: str | None, limit: int) -> list[Wait]:
-        """Waits for approval, the newest first."""
-        waits = (self._placed(place) for place in reversed(self._approvals.values()))
+    def approvals(
+        self, statuses: Collection[WaitStatus], asset: str | None, limit: int, now: datetime
+    ) -> list[Wait]:
+        """Waits for approval as they are now, the newest first."""
+        placed = (self._placed(place) for place in reversed(self._approvals.values()))
+        waits = (wait.as_of(now) for wait in placed if wait is not None)
         found = (
             wait
             for wait in waits
-            if wait is not None
-            and (not statuses or wait.status in statuses)
-            and (asset is None or wait.asset == asset)
+            if (not statuses or wait.status in statuses) and (asset is None or wait.asset == asset)
         )
         return nlargest(limit, found, key=lambda wait: wait.asked_at)
 

@@ -110,9 +110,23 @@ class Waits(Protocol):
         """The wait for an approval, whatever became of it; None if there is none."""
 
     async def approvals(
-        self, statuses: Collection[WaitStatus] = (), *, asset: str | None = None, limit: int = 100
+        self,
+        statuses: Collection[WaitStatus] = (),
+        *,
+        now: datetime,
+        asset: str | None = None,
+        limit: int = 100,
     ) -> Sequence[Wait]:
-        """Waits for approval, the newest first; of these statuses, or of any."""
+        """Waits for approval, the newest first.
+
+        One whose deadline has passed is shown as what becomes of it, also where no process is there to record that.
+
+        Args:
+            statuses: Of these alone; default: of any.
+            now: The instant, for a store without a clock of its own.
+            asset: Of this one alone.
+            limit: How many at most.
+        """
 
     async def of_token(self, hashed: str) -> Wait | None:
         """The wait that the token of this hash is for; None if there is no such token."""

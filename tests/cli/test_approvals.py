@@ -5,11 +5,13 @@ from __future__ import annotations
 import asyncio
 import subprocess
 import sys
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import pytest
 
 from flowstone import Context, FileIO, Pipeline, Runtime, StaticPartitions
+from flowstone.cli.commands import approvals as commands
 
 
 @pytest.fixture
@@ -20,7 +22,9 @@ def waiting(shop):
 
     @pipeline.asset(partitions=StaticPartitions(["north", "south"]))
     async def region(context: Context) -> str:
-        return context.approval("publish", message=f"all of {context.partition}", data={"rows": 3}).by
+        return context.approval(
+            "publish", message=f"all of {context.partition}", data={"rows": 3}, timeout=86_400
+        ).by
 
     @pipeline.asset
     async def paid(context: Context) -> dict:
@@ -99,6 +103,43 @@ def test_nobody_decides_nothing(cli):
     """`--by` may not be empty."""
     (first, _) = cli("approvals", "--json").document["approvals"]
     assert "--by=" in cli("approve", first["id"], "--by", " ").stderr
+
+
+def test_whoever_answers_is_told_that_nobody_drives_the_run(cli, waiting):
+    """Where no process has the store: the run says so as well, until `serve` goes on with it."""
+    north, south = cli("approvals", "--json").document["approvals"]
+    told = f"Nobody drives run {north['run_id']} now: `flowstone serve MODULE:PIPELINE` goes on with it."
+    parked = cli("run", north["run_id"])
+    assert "status    waiting\n" in parked.stdout
+    assert "No process has the store now: `flowstone serve" in parked.stdout
+    assert told in cli("approve", north["id"], "--by", "ada").stderr
+    assert told in cli("reject", south["id"], "--by", "ada").stderr
+    sent = cli("signal", waiting, "1")
+    assert "Nobody drives run" in sent.stderr
+    assert cli("runs").stdout.count("running, no process") == 2
+    left = cli("run", north["run_id"])
+    assert "status    running, no process\n" in left.stdout
+    waits = "for a process, and none has the store: `flowstone serve MODULE:PIPELINE` goes on with it"
+    assert f"waits     {waits}\n" in left.stdout
+    assert [run["waits"] for run in cli("runs", "--json").document["runs"]] == [waits] * 2
+
+
+@pytest.mark.usefixtures("waiting")
+def test_approvals_that_nobody_decided_in_time_are_expired(cli, monkeypatch):
+    """Also where no process is there to record it; a decision that comes late is refused by any part of the id."""
+    (first, _) = cli("approvals", "--json").document["approvals"]
+
+    class Later(datetime):
+        @classmethod
+        def now(cls, tz=None):
+            return super().now(tz) + timedelta(days=2)
+
+    monkeypatch.setattr(commands, "datetime", Later)
+    assert "No pending approvals" in cli("approvals").stderr
+    expired = cli("approvals", "--status", "expired", "--json").document["approvals"]
+    assert [one["status"] for one in expired] == ["expired", "expired"]
+    late = cli("approve", first["id"][:18], "--by", "ada")
+    assert (late.status, "has expired at" in late.stderr) == (1, True)
 
 
 def test_a_signal_is_sent_once(cli, waiting):

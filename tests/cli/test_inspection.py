@@ -7,6 +7,9 @@ import asyncio
 import pytest
 
 from flowstone import Context, Pipeline, Runtime
+from flowstone.runs.records import Status
+from flowstone.store import FileStore
+from tests.store import facts
 
 CRM = """
 from flowstone import DynamicPartitions, Pipeline
@@ -225,3 +228,29 @@ def test_a_database_that_nobody_has_used_yet(crm, cli, empty_database, monkeypat
     assert cli("backfill", "crm.py", "mail", "--json").document["counts"] == {"succeeded": 1}
     assert cli("status", "--failed", "--pipeline", "crm.py", "--json").document == {"failed": []}
     assert ids(cli("runs", "--asset", "mail", "--status", "succeeded", "--json"))
+
+
+def test_a_run_whose_process_was_killed_is_not_said_to_be_driven(cli, shop):
+    """In a file nobody records that: what counts is whether a process has the store."""
+
+    async def leave(directory):
+        store = FileStore(directory)
+        await store.open()
+        await store.create_run(facts.run(status=Status.RUNNING, owner="node"))
+        await store.write(facts.start())
+        return store
+
+    async def look_while_it_lives():
+        store = await leave(shop / "left")
+        try:
+            return await asyncio.to_thread(cli, "run", "run-1", "--store", "file://left")
+        finally:
+            await store.close()
+
+    driven = asyncio.run(look_while_it_lives())
+    assert "status    running\n" in driven.stdout
+    assert "\nrunning " in driven.stdout
+    left = cli("run", "run-1", "--store", "file://left")
+    assert "status    running, no process\n" in left.stdout
+    assert "\nrunning " not in left.stdout
+    assert "running, no process" in cli("runs", "--store", "file://left").stdout

@@ -17,7 +17,9 @@ import pytest
 from flowstone.errors import IOManagerError, StoreUnavailable
 from flowstone.store import FileStore
 from flowstone.store import file as file_module
+from flowstone.store import lock as lock_module
 from flowstone.store.codec import encode_run
+from flowstone.store.lock import FileLock
 from flowstone.store.replay import Replay
 from tests.store.facts import begun, end, run
 from tests.store.looking import journal, reread
@@ -49,6 +51,34 @@ def test_a_journal_that_numbered_no_runs_is_read_in_the_order_of_ids():
     newest = [head.id for head in replay.history.runs((), None, {}, 9, None)]
     assert newest == ["run-0", "run-9", "run-3", "run-2", "run-1"]
     assert [head.id for head in replay.history.runs((), None, {}, 9, "run-3")] == ["run-2", "run-1"]
+
+
+async def test_who_looks_on_is_told_whether_a_process_has_the_store(store, directory):
+    """After a kill the lock still names the process that had it."""
+
+    async def in_use():
+        looking = FileStore(directory, read_only=True)
+        await looking.open()
+        return looking.in_use
+
+    assert await in_use()
+    await store.close()
+    assert not await in_use()
+    (directory / "journal.lock").write_text("4711\n")
+    assert not await in_use()
+    (directory / "journal.lock").unlink()
+    assert not await in_use()
+    assert not (directory / "journal.lock").exists()
+
+
+async def test_who_looks_on_keeps_nobody_from_opening_the_store(store, directory, monkeypatch):
+    """For as long as it takes to look, the lock is held by whoever looks."""
+    await store.close()
+    with FileLock(directory / "journal.lock") as looking:
+        assert looking.seize()
+        monkeypatch.setattr(lock_module.time, "sleep", lambda _: looking.release())
+        await store.open()
+    assert await store.run("run-1") is not None
 
 
 async def test_values_are_not_kept_in_the_journal(store):

@@ -200,7 +200,7 @@ class WaitsContract:
         ((_, ended),) = await store.waits.woken("run-1", after=0)
         assert isinstance(ended, StepFailed)
         assert await store.waits.answers("run-1", STEP) == {}
-        (wait,) = await store.waits.approvals(["rejected"])
+        (wait,) = await store.waits.approvals(["rejected"], now=now())
         assert (wait.answer["by"], (await store.waits.approval(wait.id)).status) == ("ada", "rejected")
 
     @pytest.mark.parametrize(
@@ -224,9 +224,21 @@ class WaitsContract:
         assert (None if record is None else record.failure.kind) == failure
         assert ("nap" in await store.waits.answers("run-1", STEP)) == (status == "answered")
         if kind == "approval":
-            assert [wait.status for wait in await store.waits.approvals()] == [status]
+            assert [wait.status for wait in await store.waits.approvals(now=now())] == [status]
         assert (await store.run("run-1")).status == "running"
         assert len(await store.waits.woken("run-1", after=0)) == 1
+
+    @pytest.mark.parametrize(
+        ("chosen", "status"), [("fail", "expired"), ("reject", "rejected"), ("approve", "answered")]
+    )
+    async def test_an_approval_whose_time_is_over_is_not_shown_as_pending(self, place, chosen, status):
+        """But as what becomes of it, also while nobody is there to record that."""
+        await waiting_run(place.store, kind="approval", deadline=now() - HOUR, about={"on_timeout": chosen})
+        waits = place.store.waits
+        assert await waits.approvals(["open"], now=now()) == []
+        for statuses in ((), (status,)):
+            assert [wait.status for wait in await waits.approvals(statuses, now=now())] == [status]
+        assert (await place.store.run("run-1")).status == "waiting"
 
     async def test_what_is_done_once_is_kept_with_the_step(self, place):
         """The event says only that it is; an attempt that was overtaken says nothing more."""
@@ -279,7 +291,7 @@ class WaitsContract:
         for run_id, name in (("run-1", "nap"), ("run-2", "bank")):
             with pytest.raises(StaleWrite):
                 await place.store.waits.answer(run_id, STEP, name, 1, now=now())
-        assert [wait.status for wait in await place.store.waits.approvals()] == ["cancelled"]
+        assert [wait.status for wait in await place.store.waits.approvals(now=now())] == ["cancelled"]
 
     async def test_approvals_are_found(self, place):
         """By status and asset, the newest first; after their run has ended, until that is forgotten."""
@@ -290,20 +302,20 @@ class WaitsContract:
         await place.store.write(over("run-2"), 0)
         await place.store.write(over("run-3", status=Status.CANCELLED), 0)
         store = await place.reopen()
-        found = await store.waits.approvals()
+        found = await store.waits.approvals(now=now())
         assert [(wait.about["message"], wait.status) for wait in found] == [
             ("3", "cancelled"),
             ("2", "answered"),
             ("1", "open"),
         ]
-        assert [wait.run_id for wait in await store.waits.approvals(["open"])] == ["run-1"]
-        assert [wait.run_id for wait in await store.waits.approvals(limit=1)] == ["run-3"]
-        assert await store.waits.approvals(asset="other") == []
-        assert len(await store.waits.approvals(["open"], asset="report")) == 1
+        assert [wait.run_id for wait in await store.waits.approvals(["open"], now=now())] == ["run-1"]
+        assert [wait.run_id for wait in await store.waits.approvals(now=now(), limit=1)] == ["run-3"]
+        assert await store.waits.approvals(now=now(), asset="other") == []
+        assert len(await store.waits.approvals(["open"], now=now(), asset="report")) == 1
         assert found[1].result["by"] == "ada"
         assert found[1].result["data"] == 5
         await store.prune(keep_versions=0, keep_runs=0)
-        assert [wait.run_id for wait in await store.waits.approvals()] == ["run-1"]
+        assert [wait.run_id for wait in await store.waits.approvals(now=now())] == ["run-1"]
         assert await store.waits.approval(found[0].id) is None
 
     async def test_retention_does_not_forget_what_waits(self, place):

@@ -10,11 +10,13 @@ import typer
 
 from flowstone.assets.partition_labels import partition_label
 from flowstone.cli.documents import json_value
+from flowstone.cli.drivers import Drivers
 from flowstone.cli.labels import ago, run_label
 from flowstone.cli.loop import run_async
 from flowstone.cli.options import AssetFilter, Debug, Json, StoreUrl, whole
 from flowstone.cli.places import history, shown, written
 from flowstone.cli.problem import CommandError
+from flowstone.cli.queued import nobody_goes_on
 from flowstone.cli.screen import Screen
 from flowstone.cli.tables import table
 from flowstone.errors import ApprovalNotFound
@@ -26,7 +28,9 @@ if TYPE_CHECKING:
 
     from rich.table import Table
 
-    from flowstone.runs.waits import Approval
+    from flowstone.runs.waits import Approval, Wait
+    from flowstone.store import Store
+    from flowstone.store.waits import Answered
 
 __all__ = ["approvals", "approve", "reject", "signal"]
 
@@ -82,8 +86,7 @@ def approve(
     """Approve what a step waits for: it goes on."""
     with Screen(json=json, debug=debug) as screen:
         given = None if data is None else _parsed("--data", data)
-        decided = run_async(_decide(store, approval, by, reason, given, approving=True))
-        _show(screen, decided)
+        _show(screen, *run_async(_decide(store, approval, by, reason, given, approving=True)))
 
 
 def reject(
@@ -97,7 +100,7 @@ def reject(
 ) -> None:
     """Reject what a step waits for: it fails."""
     with Screen(json=json, debug=debug) as screen:
-        _show(screen, run_async(_decide(store, approval, by, reason, None, approving=False)))
+        _show(screen, *run_async(_decide(store, approval, by, reason, None, approving=False)))
 
 
 def signal(
@@ -114,34 +117,30 @@ def signal(
 ) -> None:
     """Send a step the signal for which it handed out a token."""
     with Screen(json=json, debug=debug) as screen:
-        wait = run_async(_send(store, token, _parsed("JSON", payload)))
+        wait, nobody = run_async(_send(store, token, _parsed("JSON", payload)))
         if screen.json:
             screen.document({"run_id": wait.run_id, "asset": wait.asset, "name": wait.name})
         else:
             screen.show(f"signal {one_line(wait.name)} of {wait.asset} was sent to run {wait.run_id}")
+            _tell(screen, nobody)
 
 
 async def _newest(url: str, status: str | None, asset: str | None, limit: int) -> Sequence[Approval]:
     async with history(url) as store:
         try:
-            return await decisions.approvals(store, status, asset=asset, limit=limit)
+            return await decisions.approvals(store, status, now=datetime.now(UTC), asset=asset, limit=limit)
         except ValueError as error:
             raise CommandError(f"--{error}") from None
 
 
 async def _decide(
     url: str, beginning: str, by: str, reason: str | None, data: Any, *, approving: bool
-) -> Approval:
+) -> tuple[Approval, str | None]:
+    """The approval; and that nobody goes on with its run, if so."""
     async with written(url) as store:
         known = await decisions.approval_wait(store, beginning)
         if known is None and beginning:
-            pending = await decisions.approvals(store, limit=10_000)
-            ids = [one.id for one in pending if one.id.startswith(beginning)]
-            if len(ids) > 1:
-                raise CommandError(
-                    f"Several pending approvals begin with {one_line(beginning)}.", "Give more of the id."
-                )
-            beginning = ids[0] if ids else beginning
+            beginning = await _id(store, beginning)
         try:
             answered = await decisions.decide(
                 store, beginning, approve=approving, by=by, reason=reason, data=data, now=datetime.now(UTC)
@@ -154,15 +153,37 @@ async def _decide(
         except ValueError as error:
             words = str(error)
             raise CommandError(words if words.startswith("The ") else f"--{words}") from None
-        return decisions.approval_of(answered.wait)
+        return decisions.approval_of(answered.wait), await _nobody(store, answered)
 
 
-async def _send(url: str, token: str, payload: Any) -> Any:
+async def _id(store: Store, beginning: str) -> str:
+    """The whole id of a pending approval, else of any other one; what was given if there is none."""
+    for status in ("pending", None):
+        found = await decisions.approvals(store, status, now=datetime.now(UTC), limit=10_000)
+        ids = [one.id for one in found if one.id.startswith(beginning)]
+        if len(ids) > 1:
+            kind = "" if status is None else f"{status} "
+            raise CommandError(
+                f"Several {kind}approvals begin with {one_line(beginning)}.", "Give more of the id."
+            )
+        if ids:
+            return ids[0]
+    return beginning
+
+
+async def _send(url: str, token: str, payload: Any) -> tuple[Wait, str | None]:
+    """The wait; and that nobody goes on with its run, if so."""
     async with written(url) as store:
         try:
-            return (await decisions.send_signal(store, token, payload, now=datetime.now(UTC))).wait
+            answered = await decisions.send_signal(store, token, payload, now=datetime.now(UTC))
         except ValueError as error:
             raise CommandError(str(error)) from None
+        return answered.wait, await _nobody(store, answered)
+
+
+async def _nobody(store: Store, answered: Answered) -> str | None:
+    run = await store.run(answered.wait.run_id)
+    return None if run is None else nobody_goes_on(await Drivers.of(store), run)
 
 
 def _parsed(what: str, text: str) -> Any:
@@ -174,13 +195,19 @@ def _parsed(what: str, text: str) -> Any:
         ) from None
 
 
-def _show(screen: Screen, decided: Approval) -> None:
+def _show(screen: Screen, decided: Approval, nobody: str | None) -> None:
     if screen.json:
         screen.document(_document(decided))
     else:
         screen.show(
             f"{one_line(decided.name)} of {decided.asset} is {decided.status} by {one_line(decided.by or '')}"
         )
+        _tell(screen, nobody)
+
+
+def _tell(screen: Screen, nobody: str | None) -> None:
+    if nobody is not None:
+        screen.note(nobody)
 
 
 def _document(one: Approval) -> dict[str, Any]:

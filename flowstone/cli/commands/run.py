@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from flowstone.cli.documents import record_document, run_document, without_secrets
+from flowstone.cli.drivers import Drivers
 from flowstone.cli.finding import find_run
 from flowstone.cli.item_failures import item_failure_lines
 from flowstone.cli.labels import breakdown, config_label, count, request_label, status_label, took
@@ -52,8 +53,9 @@ def run(
 async def _tell(screen: Screen, url: str, run_id: str, limit: int) -> None:
     async with history(url) as store:
         record = await find_run(store, run_id, url)
-        waits = await why_waiting(store, record)
-        running = await running_steps(store, record)
+        drivers = await Drivers.of(store)
+        waits = why_waiting(drivers, record)
+        running = [] if drivers.left(record) else await running_steps(store, record)
         if screen.json:
             head = {
                 **run_document(record),
@@ -66,7 +68,7 @@ async def _tell(screen: Screen, url: str, run_id: str, limit: int) -> None:
         failed = await store.steps(record.id, status=Status.FAILED, limit=FAILURES_TOLD)
         steps = await store.steps(record.id, limit=max(limit, _STEPS))
         number = record.counts.get(Status.FAILED.value, 0)
-        _show(screen, record, StepList(failed, number), waits)
+        _show(screen, record, StepList(failed, number), (drivers.mark(record), waits))
         screen.show(*item_failure_lines(steps, remembered=True))
         if running and limit:
             screen.show("", running_table(screen, running[:limit]))
@@ -88,14 +90,15 @@ async def _documents(
             yield record_document(step, debug=screen.debug)
 
 
-def _show(screen: Screen, record: RunRecord, failed: StepList, waits: str | None) -> None:
+def _show(screen: Screen, record: RunRecord, failed: StepList, drive: tuple[str, str | None]) -> None:
+    mark, waits = drive
     screen.show(f"run       {record.id}")
     screen.show(f"what      {request_label(record)} of the pipeline {record.pipeline!r}")
     if record.key is not None:
         screen.show(f"key       {one_line(record.key)}")
     for asset, fields in record.config.items():
         screen.show(f"config    {asset}: {config_label(without_secrets(fields))}")
-    screen.show(f"status    {status_label(record.status, record.counts)}")
+    screen.show(f"status    {status_label(record.status, record.counts)}{mark and f', {mark}'}")
     if waits is not None:
         screen.show(f"waits     {waits}")
     screen.show(f"created   {record.created_at:%Y-%m-%d %H:%M:%S %Z}, took {took(record)}")

@@ -9,12 +9,14 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from flowstone.cli.documents import run_document
+from flowstone.cli.drivers import Drivers
 from flowstone.cli.finding import find_run, likely
 from flowstone.cli.labels import ago, breakdown, request_label, run_label, tolerated_label, took
 from flowstone.cli.loop import run_async
 from flowstone.cli.options import AssetFilter, Debug, Json, StoreUrl, whole
 from flowstone.cli.places import history, shown
 from flowstone.cli.problem import CommandError
+from flowstone.cli.queued import why_waiting
 from flowstone.cli.screen import Screen
 from flowstone.cli.tables import table
 from flowstone.printable import one_line
@@ -62,11 +64,13 @@ def runs(
     """List the newest runs."""
     with Screen(json=json, debug=debug) as screen:
         wanted = _Wanted(_statuses(status), asset, _tags(tag), limit, before)
-        found, hint = run_async(_newest(store, wanted))
+        found, drivers, hint = run_async(_newest(store, wanted))
         if screen.json:
-            screen.document({"runs": [run_document(one) for one in found]})
+            screen.document(
+                {"runs": [{**run_document(one), "waits": why_waiting(drivers, one)} for one in found]}
+            )
         elif found:
-            screen.show(_table(screen, found))
+            screen.show(_table(screen, found, drivers))
             if screen.terminal and len(found) == limit:
                 screen.note(f"Older ones: --before {run_label(found[-1].id, short=True)}, or --limit N.")
         else:
@@ -114,8 +118,8 @@ def _nothing(url: str, wanted: _Wanted) -> str:
     return f"No runs in {shown(url)} yet: `flowstone materialize MODULE:PIPELINE ASSET` makes one."
 
 
-async def _newest(url: str, wanted: _Wanted) -> tuple[list[RunRecord], str]:
-    """The runs; and if there are none, which asset was meant."""
+async def _newest(url: str, wanted: _Wanted) -> tuple[list[RunRecord], Drivers, str]:
+    """The runs, and who may drive them; and if there are none, which asset was meant."""
     async with history(url) as store:
         before = wanted.before
         found = await store.runs(
@@ -125,19 +129,20 @@ async def _newest(url: str, wanted: _Wanted) -> tuple[list[RunRecord], str]:
             limit=wanted.limit,
             before=None if before is None else (await find_run(store, before, url)).id,
         )
+        drivers = await Drivers.of(store)
         if found or wanted.asset is None:
-            return list(found), ""
-        return [], await likely(store, wanted.asset, None)
+            return list(found), drivers, ""
+        return [], drivers, await likely(store, wanted.asset, None)
 
 
-def _table(screen: Screen, found: list[RunRecord]) -> Table:
+def _table(screen: Screen, found: list[RunRecord], drivers: Drivers) -> Table:
     now = datetime.now(UTC)
     wide = screen.wide
     shown = table(screen, "run", "status", "created", "took", "steps", "what", right=("took", "steps"))
     for one in found:
         shown.add_row(
             run_label(one.id, short=not wide),
-            str(one.status),
+            ", ".join(filter(None, (str(one.status), drivers.mark(one)))),
             ago(one.created_at, now),
             took(one),
             f"{sum(one.counts.values()):,}/{one.total:,}" if one.total else "-",

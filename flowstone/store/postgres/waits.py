@@ -89,8 +89,14 @@ class PostgresWaits(Waits):
         return _wait(rows[0]) if rows else None
 
     async def approvals(
-        self, statuses: Collection[WaitStatus] = (), *, asset: str | None = None, limit: int = 100
+        self,
+        statuses: Collection[WaitStatus] = (),
+        *,
+        now: datetime,
+        asset: str | None = None,
+        limit: int = 100,
     ) -> Sequence[Wait]:
+        del now
         if tuple(statuses) == ("open",):
             rows = await self._database.fetch("pending_approvals", asset, max(0, limit))
         else:

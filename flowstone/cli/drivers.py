@@ -1,0 +1,96 @@
+"""Who drives the unfinished runs of a store: what a record that says `running` cannot know of its own process.
+
+A store of a single process is looked at for whether a process has it. In a database each node beats: one that has
+been silent for a while may be dead, and it takes a lease until other nodes go on with its runs.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from flowstone.cli.labels import duration
+from flowstone.frozen import frozen
+from flowstone.runs.records import Status
+from flowstone.store import FileStore
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from flowstone.runs.records import RunRecord
+    from flowstone.store import Store
+    from flowstone.store.cluster import WatchedNode
+
+__all__ = ["Drivers", "refusals"]
+
+_LATE = 0.5
+"""The part of its lease after which a node's heartbeat is late: it sends four in a lease."""
+
+
+@frozen
+class Drivers:
+    """The processes that may drive runs of a store, as they were a moment ago.
+
+    Attributes:
+        nodes: The nodes of a database; None where only one process can have the store.
+        in_use: Whether a process has such a store; None if that is not known.
+    """
+
+    nodes: Sequence[WatchedNode] | None
+    in_use: bool | None = None
+
+    @classmethod
+    async def of(cls, store: Store) -> Drivers:
+        """Look for them."""
+        if store.cluster is not None:
+            return cls(await store.cluster.nodes())
+        return cls(None, store.in_use if isinstance(store, FileStore) else None)
+
+    def holders(self, pipeline: str) -> list[WatchedNode]:
+        """The nodes that seem to live and take runs of this pipeline."""
+        return [each for each in self.nodes or () if each.seems_alive and pipeline in each.node.pipelines]
+
+    def are_none(self, run: RunRecord) -> bool:
+        """Whether no process is there that would go on with a run whose step has just been woken."""
+        return self.in_use is False if self.nodes is None else not self.holders(run.pipeline)
+
+    def left(self, run: RunRecord) -> bool:
+        """Whether an unfinished run of a store of a single process is driven by none."""
+        if self.in_use is None or run.status.terminal or run.status is Status.WAITING:
+            return False
+        return run.owner is None or not self.in_use
+
+    def silent(self, run: RunRecord) -> str | None:
+        """Since when nobody has heard of the node that drives a run; None if it is heard of."""
+        if self.nodes is None or run.owner is None or run.status.terminal:
+            return None
+        watched = next((each for each in self.nodes if each.node.id == run.owner), None)
+        if watched is None:
+            return "is gone"
+        if watched.gone:
+            return "has stopped"
+        if watched.age < _LATE * watched.node.lease:
+            return None
+        return (
+            f"has sent no heartbeat for {duration(round(watched.age))}, since {watched.beat_at:%H:%M:%S %Z}"
+        )
+
+    def mark(self, run: RunRecord) -> str:
+        """`no process`, `no heartbeat for 9 s`: what the status of a run leaves out, if nobody drives it."""
+        if run.status.terminal or run.status is Status.WAITING:
+            return ""
+        if self.nodes is None:
+            return "no process" if self.left(run) else ""
+        if run.owner is None:
+            return "in the queue" if self.holders(run.pipeline) else "no node"
+        silent = self.silent(run)
+        return "" if silent is None else _shortened(silent)
+
+
+def refusals(holders: Iterable[WatchedNode], run_id: str) -> Sequence[str]:
+    """Why nodes cannot run this run of the queue; one reason for each that cannot."""
+    return [watched.report.unfit[run_id] for watched in holders if run_id in watched.report.unfit]
+
+
+def _shortened(silent: str) -> str:
+    words = silent.partition(",")[0].removeprefix("has sent ")
+    return words if words.startswith("no ") else "no node"
