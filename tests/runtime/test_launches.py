@@ -50,7 +50,8 @@ async def test_few_need_a_task_of_their_own_and_others_have_turns_between(few_a_
     assert len(set(turns)) < SIZE / 2, "several began in a turn"
 
 
-async def test_what_has_not_begun_is_cancelled_and_holds_no_slot(few_a_turn):
+@pytest.mark.parametrize("how", ["cancel", "drain"])
+async def test_what_has_not_begun_is_cancelled_and_holds_no_slot(few_a_turn, how):
     begun = []
 
     async def step():
@@ -58,7 +59,7 @@ async def test_what_has_not_begun_is_cancelled_and_holds_no_slot(few_a_turn):
 
     async with Runtime(fan_out(step), max_concurrency=SIZE) as runtime:
         run = await runtime.submit_backfill("step")
-        await run.cancel()
+        await getattr(run, how)()
         result = await run.result()
         assert result.status is Status.CANCELLED
         assert len(begun) < SIZE / 2

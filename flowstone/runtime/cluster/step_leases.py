@@ -96,6 +96,7 @@ class StepLeases:
         self._to_cancel: list[StepKey] = []
         self._to_delete: list[StepKey] = []
         self._stop_by: dict[StepKey, float] = {}  # Cancelled leases -> when they are given up.
+        self._to_hold = False
         self._to_look = False
         self._to_ask = False  # Whether all ends can be recorded: seldom, for it is seldom otherwise.
         self._working = False
@@ -144,6 +145,12 @@ class StepLeases:
         self._cancel((asset, key))
         return True
 
+    def hold(self) -> None:
+        """Have those stopped that have not begun; whether one has, its node has recorded."""
+        if self._leases:
+            self._to_hold = True
+            self.flush()
+
     def wants_items(self, asset: str, busy_here: int) -> bool:
         """Whether another node is the better place for the next items of a step."""
         known = self._items_travel.get(asset)
@@ -188,7 +195,8 @@ class StepLeases:
 
     def flush(self) -> None:
         """Do what has come up, unless that is being done."""
-        if not self._working and (self._to_grant or self._to_cancel or self._to_delete or self._to_look):
+        to_do = self._to_grant or self._to_cancel or self._to_delete or self._to_hold or self._to_look
+        if to_do and not self._working:
             self._working = True
             self._start(self._work())
 
@@ -262,6 +270,12 @@ class StepLeases:
                 again = {(lease.asset, lease.partition_key) for lease in leases}
                 self._to_delete = [key for key in self._to_delete if key not in again]
                 await self._cluster.grant(leases)
+            elif self._to_hold:
+                self._to_hold = False
+                attempts = {key: lease.attempt for key, lease in self._leases.items()}
+                begun = await self._cluster.begun(run_id, attempts)
+                for key in attempts.keys() - begun:
+                    self._cancel(key)
             elif self._to_cancel:
                 keys, self._to_cancel = self._to_cancel, []
                 await self._cluster.cancel_leases(run_id, keys)

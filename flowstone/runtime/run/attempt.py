@@ -222,6 +222,9 @@ class Attempt(StepApplicant):
             if self.handle is not None:
                 self.handle.cancel()
 
+    def hold(self) -> None:
+        """Begin nothing more of it; what it has begun may end. Of a call of a function there are no parts."""
+
     def task_over(self, handle: TaskHandle, how: Exit) -> None:
         """Its task has ended. A thread that is still inside the function is abandoned, by name."""
         self.over = True

@@ -171,8 +171,7 @@ class RunCoordinator(Driver):
             case Cancel():
                 self._obey(self._state.apply(self._record_cancel()))
             case Drain():
-                self._draining = True
-                self._obey(self._state.apply(HoldStarts()))
+                self._hold()
             case GiveUp():
                 self._give_up(StaleWrite(f"run {self._run.record.id} is driven by another node"))
             case Release():
@@ -191,7 +190,7 @@ class RunCoordinator(Driver):
             return self._release()
         if self._remote_steps is not None:
             self._remote_steps.flush()
-        if self._draining and not (self._attempts or self._remote_steps):
+        if self._draining and not (self._remote_steps or self._under_way()):
             self._run.ask(Cancel("asked"))
         elif self._parking.due:
             return self._park()
@@ -497,6 +496,22 @@ class RunCoordinator(Driver):
         self._me.ref.cast(Signalled(signal))
 
     # Ending -------------------------------------------------------------------------------------------------
+
+    def _hold(self) -> None:
+        """Let what has begun end, and begin nothing more: neither steps, nor items, nor what waits for its turn."""
+        self._draining = True
+        self._obey(self._state.apply(HoldStarts()))
+        self._launches.held = True
+        for attempt in tuple(self._attempts.values()):
+            if attempt.handle is None:
+                self._ctx.admission.withdraw(attempt)
+            else:
+                attempt.hold()
+        if self._remote_steps is not None:
+            self._remote_steps.hold()
+
+    def _under_way(self) -> bool:
+        return any(attempt.handle is not None for attempt in self._attempts.values())
 
     def _record_cancel(self) -> RunCancelRequested:
         self._start_record.write(self._beside)

@@ -37,9 +37,11 @@ class Launches:
 
     Attributes:
         me: The coordinator's; nothing is begun for one that is not alive.
+        held: Whether nothing is begun any more; a slot that is free for an attempt goes to somebody else.
     """
 
     me: Me | EarlyMe
+    held = False
 
     def __init__(
         self, ctx: RuntimeContext, steps: TaskSupervisor, attempts: Mapping[int, Attempt], priority: int
@@ -87,7 +89,7 @@ class Launches:
 
     def _launch(self, attempt: Attempt) -> bool:
         """A slot is free. False if the attempt is not wanted any more."""
-        if self._attempts.get(attempt.step) is not attempt or not self.me.ref.alive:
+        if self.held or self._attempts.get(attempt.step) is not attempt or not self.me.ref.alive:
             return False
         ctx = self._ctx
         eager = (

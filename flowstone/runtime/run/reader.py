@@ -86,6 +86,7 @@ class Reader(Attempt):
         self._ahead: list[tuple[ScatterAhead, Feed, TaskHandle]] = []
         self._room_made: asyncio.Future[None] | None = None
         self._telling = False
+        self._held = False
         self._draining = False
         self._loop = asyncio.get_running_loop()
         return self
@@ -99,6 +100,14 @@ class Reader(Attempt):
             self.stopping = self.stopping or why  # It ends with them.
         else:
             super().stop(why)
+
+    def hold(self) -> None:
+        """Read no more, and let the items end that have begun."""
+        self._held = True
+        for ahead, _, _ in self._ahead:
+            ahead.hold()
+        if not self._draining:
+            super().stop("cancelled")
 
     def _ahead_failed(self, ahead: ScatterAhead, failure: Failure) -> None:
         """A step that takes its items is going to fail; read on only for the sake of another one."""
@@ -179,7 +188,7 @@ class Reader(Attempt):
         except IOManagerError as error:
             ok, result = False, describe(error, self.asset.retry, "io")
         finally:
-            if not ok or self.stopping is not None or self._trouble is not None:
+            if (not ok or self.stopping is not None or self._trouble is not None) and not self._held:
                 self._stop_ahead()
         self._draining = True
         if self._deadline is not None:

@@ -42,6 +42,9 @@ class RemoteSteps(Protocol):
     def cancels(self, step: int) -> bool:
         """Have a step stopped; False if it is not executed elsewhere."""
 
+    def hold(self) -> None:
+        """Have those stopped that have not begun."""
+
     def wants_items(self, asset: str, busy_here: int) -> bool:
         """Whether another node is the better place for the next items of a step."""
 

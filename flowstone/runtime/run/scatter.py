@@ -85,6 +85,7 @@ class Scatter(Attempt):
 
     needs_slot = False
     _driving = False
+    _held = False
     _in_memory = False
 
     def drives(self, steps: TaskSupervisor, remote: RemoteSteps | None = None) -> Scatter:
@@ -134,6 +135,11 @@ class Scatter(Attempt):
             self.stopping = why
             self._stop_items()
 
+    def hold(self) -> None:
+        """Begin no more items; what is not done when those have ended that run makes it end as cancelled."""
+        self._held = True
+        self._stop_items(running=False)
+
     def task_over(self, handle: TaskHandle, how: Exit) -> None:
         """Its task has ended. If that was not by itself, nobody waits for its items any more."""
         live, self._live = self._live, {}
@@ -145,16 +151,17 @@ class Scatter(Attempt):
                 self._leases.cancel()
         super().task_over(handle, how)
 
-    def _stop_items(self) -> None:
-        """Stop all that run, and forget those that wait for a slot."""
+    def _stop_items(self, *, running: bool = True) -> None:
+        """Forget those that wait for a slot, and stop those that run."""
         for item in tuple(self._live.values()):
-            if item.handle is not None:
-                item.stop("shutdown" if self.stopping == "shutdown" else "cancelled")
-            else:
+            if item.handle is None:
                 del self._live[item.position]
+                self._again.append((item.unit, item.number, item.exclusive))
                 if item.exclusive or item.pools or item.rate:
                     self._ctx.admission.withdraw(item)
-        if self._leases is not None:
+            elif running:
+                item.stop("shutdown" if self.stopping == "shutdown" else "cancelled")
+        if running and self._leases is not None:
             self._leases.cancel()
         self._wake()
 
@@ -202,6 +209,8 @@ class Scatter(Attempt):
             self._driving = False
         self._tell()
         self._metadata = self._counts().metadata
+        if self._held and not self._complete():
+            self.stopping = self.stopping or "cancelled"
         if self.stopping is not None:
             return Failure("abandoned", "stopped")
         return self._failure
@@ -285,8 +294,13 @@ class Scatter(Attempt):
     def _over(self) -> bool:
         if self._live or self._rows or self._leases:
             return False
-        if self.stopping is not None or self._failure is not None:
-            return True
+        return self._no_more() or self._complete()
+
+    def _no_more(self) -> bool:
+        """Whether no further item may begin."""
+        return self._held or self.stopping is not None or self._failure is not None
+
+    def _complete(self) -> bool:
         return self._read and not (self._again or self._retrying)
 
     async def _woken(self) -> None:
@@ -309,8 +323,7 @@ class Scatter(Attempt):
         begun = 0
         while (
             len(live) + (len(leases) if leases else 0) < self._each.max_parallel
-            and self.stopping is None
-            and self._failure is None
+            and not self._no_more()
             and len(self._rows) < _MOST_ROWS
         ):
             if begun >= _BURST:

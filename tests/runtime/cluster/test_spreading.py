@@ -15,6 +15,7 @@ from flowstone import (
     Outcome,
     Pipeline,
     Retry,
+    RunCancelled,
     RunFailed,
     Skip,
     Status,
@@ -729,3 +730,37 @@ async def test_an_asset_elsewhere_may_wait_for_a_run_of_its_own(town):
     result = await town.outcome(first.backfill("outer", max_parallel=2), 10)
     assert len(result.succeeded) == 4
     assert set(started_by(town)) == {"first", "second"}
+
+
+async def test_a_run_that_is_drained_begins_nothing_anywhere(town):
+    """What runs ends with its value on either node; what waits there for a slot of a pool is called back."""
+    gate, begun = Gate(), []
+
+    def pipeline(node):
+        made = Pipeline("town")
+        made.pool("desk", slots=2)
+
+        @made.asset(partitions=DailyPartitions("2025-01-01", "2025-01-07"), pool="desk")
+        async def raw() -> int:
+            begun.append(node)
+            await gate.wait()
+            return 1
+
+        return made
+
+    await town.node("second", pipeline("second"))
+    first = await town.node("first", pipeline("first"), worker=False)
+    task = asyncio.create_task(first.backfill("raw", max_parallel=6))
+    await town.until(lambda: len(begun) == 2 and len(town.shared.leases) == 3, 3)
+    (log,) = town.shared.history.all_runs()
+    run = await first.run(log.head().id)
+    draining = asyncio.create_task(run.drain())
+    await town.until(lambda: len(town.shared.leases) <= begun.count("second"), 3)
+    gate.open()
+    await town.outcome(draining, 5)
+    with pytest.raises(RunCancelled):
+        await task
+    result = await run.result()
+    assert len(begun) == 2 == len(result.succeeded)
+    assert len(result.cancelled) == 5
+    assert town.shared.leases == {}
