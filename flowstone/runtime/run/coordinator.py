@@ -190,7 +190,7 @@ class RunCoordinator(Driver):
             return self._release()
         if self._remote_steps is not None:
             self._remote_steps.flush()
-        if self._draining and not (self._remote_steps or self._under_way()):
+        if self._draining and not (self._remote_steps or self._launches.under_way()):
             self._run.ask(Cancel("asked"))
         elif self._parking.due:
             return self._park()
@@ -275,7 +275,7 @@ class RunCoordinator(Driver):
         await self._start_record.make(self._epoch, self._beside)
         if request.timeout is not None:
             run.driven_from = self._me.clock.monotonic() - spent
-            self._me.clock.call_later(max(0.0, request.timeout - spent), self._time_out)
+            self._me.clock.call_later(max(0.0, request.timeout - spent), partial(run.ask, Cancel("timeout")))
         run.state = self._state
         run.attempts = self._attempts
         for step, lease in self._kept.items():
@@ -307,9 +307,6 @@ class RunCoordinator(Driver):
             refused=lambda error: self._me.ref.cast(Broken(error)),
         )
 
-    def _time_out(self) -> None:
-        self._run.ask(Cancel("timeout"))
-
     def _hear(self, request: Control) -> None:
         self._me.ref.cast(Asked(request))
 
@@ -330,7 +327,8 @@ class RunCoordinator(Driver):
                     work = record_cancelled(self._ctx, self._run, self._epoch, steps)
                     self._beside(f"record {len(steps)} steps", work, self._cancels_recorded)
                 case CancelSteps(steps):
-                    self._stop_attempts(steps)
+                    for step in steps:
+                        self._stop_attempt(step)
                 case FinishRun(status):
                     self._final = status
                 case ParkRun():
@@ -387,10 +385,6 @@ class RunCoordinator(Driver):
         self._ended.append((attempt, end, how))
         if not self._busy and self._me.ref.alive:
             self._handle_here()
-
-    def _stop_attempts(self, steps: Sequence[int]) -> None:
-        for step in steps:
-            self._stop_attempt(step)
 
     def _stop_attempt(self, step: int) -> None:
         attempt = self._attempts.get(step)
@@ -501,17 +495,9 @@ class RunCoordinator(Driver):
         """Let what has begun end, and begin nothing more: neither steps, nor items, nor what waits for its turn."""
         self._draining = True
         self._obey(self._state.apply(HoldStarts()))
-        self._launches.held = True
-        for attempt in tuple(self._attempts.values()):
-            if attempt.handle is None:
-                self._ctx.admission.withdraw(attempt)
-            else:
-                attempt.hold()
+        self._launches.hold()
         if self._remote_steps is not None:
             self._remote_steps.hold()
-
-    def _under_way(self) -> bool:
-        return any(attempt.handle is not None for attempt in self._attempts.values())
 
     def _record_cancel(self) -> RunCancelRequested:
         self._start_record.write(self._beside)
@@ -553,10 +539,10 @@ class RunCoordinator(Driver):
         """Stop what runs here, as nobody's failure; the run goes back to the queue when it has stopped."""
         self._releasing = True
         self._state.apply(HoldStarts())
+        self._launches.hold()
         for step, attempt in tuple(self._attempts.items()):
             if attempt.handle is None:
                 del self._attempts[step]
-                self._ctx.admission.withdraw(attempt)
             else:
                 attempt.stop("shutdown")
 

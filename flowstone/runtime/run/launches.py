@@ -37,11 +37,9 @@ class Launches:
 
     Attributes:
         me: The coordinator's; nothing is begun for one that is not alive.
-        held: Whether nothing is begun any more; a slot that is free for an attempt goes to somebody else.
     """
 
     me: Me | EarlyMe
-    held = False
 
     def __init__(
         self, ctx: RuntimeContext, steps: TaskSupervisor, attempts: Mapping[int, Attempt], priority: int
@@ -50,6 +48,7 @@ class Launches:
         self._ctx = ctx
         self._steps = steps
         self._attempts = attempts
+        self._held = False
         self._delayed: Attempt | None = None  # The first one for which the last turn had no time.
         self._later: deque[Attempt] = deque()
 
@@ -63,6 +62,19 @@ class Launches:
         else:
             self._delayed = None
             self._apply(attempt)
+
+    def hold(self) -> None:
+        """Begin no more of them, and nothing more of those that have begun; a free slot goes to somebody else."""
+        self._held = True
+        for attempt in tuple(self._attempts.values()):
+            if attempt.handle is None:
+                self._ctx.admission.withdraw(attempt)
+            else:
+                attempt.hold()
+
+    def under_way(self) -> bool:
+        """Whether any has begun."""
+        return any(attempt.handle is not None for attempt in self._attempts.values())
 
     def go_on(self) -> None:
         """The next turn has come."""
@@ -89,7 +101,7 @@ class Launches:
 
     def _launch(self, attempt: Attempt) -> bool:
         """A slot is free. False if the attempt is not wanted any more."""
-        if self.held or self._attempts.get(attempt.step) is not attempt or not self.me.ref.alive:
+        if self._held or self._attempts.get(attempt.step) is not attempt or not self.me.ref.alive:
             return False
         ctx = self._ctx
         eager = (
