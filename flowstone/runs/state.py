@@ -119,6 +119,7 @@ class RunState:
         self._begun = False
         self._finishing = False
         self._parked = False
+        self._woken_early: dict[int, int] = {}  # Step -> its attempt, which is not known to wait.
 
     # Entries ------------------------------------------------------------------------------------------------
 
@@ -350,10 +351,9 @@ class RunState:
         state = self._states[step]
         match event:
             case StepWoken() if state == WAITING:
-                self._attempts.over(step, event.attempt)
-                self._window.wake(step)
-                self._parked = False
-                self._advance()
+                self._wake(step, event.attempt)
+            case StepWoken() if state == RUNNING:
+                self._woken_early[step] = event.attempt
             case StepFailed() if state == WAITING:  # Whoever it waited for said no, or nothing in time.
                 self._window.end_wait(step)
                 self._parked = False
@@ -364,6 +364,8 @@ class RunState:
             case StepWaiting() if state == RUNNING:
                 self._starts.over(step)
                 self._wait(step)
+                if self._woken_early.pop(step, None) == event.attempt and not self.cancelling:
+                    self._wake(step, event.attempt)
             case StepFailed() | StepSkipped() | StepCancelled() if state == RUNNING:
                 self._starts.over(step)
                 self._note_choice(event, step)
@@ -415,6 +417,12 @@ class RunState:
             self._finish_unstarted(step)
             return
         self._window.set_aside(step)
+        self._advance()
+
+    def _wake(self, step: int, attempt: int) -> None:
+        self._attempts.over(step, attempt)
+        self._window.wake(step)
+        self._parked = False
         self._advance()
 
     # Steps --------------------------------------------------------------------------------------------------

@@ -109,7 +109,7 @@ def test_news_that_come_late_change_nothing():
     plan = HandPlan({"a": 2})
     state = make(plan)
     state.begin()
-    assert state.apply(woken(plan, 0, 1)) == []
+    assert state.apply(woken(plan, 0, 2)) == []
     state.apply(waiting(plan, 0, 1))
     assert state.apply(succeeded(plan, 1, 1)) == [ParkRun()]
     for late in (waiting(plan, 0, 1), woken(plan, 0, 2), failed(plan, 0, 2), succeeded(plan, 0, 1)):
@@ -338,3 +338,24 @@ def test_a_wait_without_a_recorded_start_is_replayed_with_its_number():
     assert state.attempt_of(0) == 3
     state.begin()
     assert state.apply(woken(plan, 0, 3)) == [StartStep(0, 4)]
+
+
+def test_a_step_that_is_known_to_be_woken_before_it_is_known_to_wait_goes_on():
+    """Both are on record: another node says the one, and a look for others that wait finds the other."""
+    plan = HandPlan({"a": 2})
+    state = make(plan)
+    state.begin()
+    state.apply(waiting(plan, 0, 1))
+    assert state.apply(woken(plan, 1, 1)) == []
+    assert state.apply(waiting(plan, 1, 1)) == [StartStep(1, 2)]
+    assert state.apply(waiting(plan, 1, 2)) == [ParkRun()]
+
+
+def test_a_wake_of_an_attempt_that_was_lost_is_not_that_of_the_next_one():
+    plan = HandPlan({"a": 1})
+    state = make(plan)
+    state.begin()
+    state.apply(woken(plan, 0, 1))
+    (again,) = state.apply(AttemptLost(0, 1, begun=True))
+    assert (again.step, again.attempt) == (0, 2)
+    assert state.apply(waiting(plan, 0, 2)) == [ParkRun()]

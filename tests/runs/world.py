@@ -186,6 +186,15 @@ class World:
             self.ended[step] = event.materialization.status
         return step
 
+    def hear_first_that_it_is_woken(self, step: int, attempt: int) -> None:
+        """A step waits and is woken; the second is heard of before the first, which another node has recorded."""
+        self.record(waiting(self.plan, step, attempt))
+        event = woken(self.plan, step, attempt)
+        self.record(event)
+        self.take(self.state.apply(event))
+        self.leave(step)
+        self.take(self.state.apply(waiting(self.plan, step, attempt)))
+
     def record_unstarted(self, event: Any) -> None:
         """Record what becomes of a step that does not run; what it waited for may have been denied to it before."""
         step = self.plan.number(event.asset, event.partition_key)
@@ -227,7 +236,7 @@ class World:
     def move(self, kind: str, what: Any, draw: Any) -> None:
         match kind:
             case "end":
-                attempt = self.leave(what)
+                attempt = self.running[what]
                 if what in self.stopping:
                     options = [cancelled, succeeded, waiting]
                 else:
@@ -236,6 +245,10 @@ class World:
                     )
                 ending = draw(st.sampled_from(options))
                 self.failures[what] += ending is retried
+                if ending is waiting and draw(st.booleans()):
+                    self.hear_first_that_it_is_woken(what, attempt)
+                    return
+                self.leave(what)
                 if ending is waiting:
                     self.waiting[what] = attempt
                 self.event(ending(self.plan, what, attempt))

@@ -254,9 +254,7 @@ class RunCoordinator(Driver):
         self._run.listen_no_more()
         if self._remote_steps is not None:
             self._remote_steps.close()
-        for attempt in self._attempts.values():
-            if attempt.handle is None and (attempt.exclusive or attempt.pools or attempt.rate):
-                self._ctx.admission.withdraw(attempt)
+        self._launches.withdraw()
 
     # Beginning ----------------------------------------------------------------------------------------------
 
@@ -282,7 +280,7 @@ class RunCoordinator(Driver):
             assert self._remote_steps is not None
             self._remote_steps.keep(lease, step)
         # Before anything starts, so that nothing is started that would be stopped at once.
-        for asked in run.listen(self._hear):
+        for asked in run.listen(lambda request: self._me.ref.cast(Asked(request))):
             if isinstance(asked, Cancel):
                 self._state.replay(self._record_cancel())
             else:
@@ -307,9 +305,6 @@ class RunCoordinator(Driver):
             refused=lambda error: self._me.ref.cast(Broken(error)),
         )
 
-    def _hear(self, request: Control) -> None:
-        self._me.ref.cast(Asked(request))
-
     # Carrying out -------------------------------------------------------------------------------------------
 
     def _obey(self, commands: Sequence[Command]) -> None:
@@ -327,8 +322,7 @@ class RunCoordinator(Driver):
                     work = record_cancelled(self._ctx, self._run, self._epoch, steps)
                     self._beside(f"record {len(steps)} steps", work, self._cancels_recorded)
                 case CancelSteps(steps):
-                    for step in steps:
-                        self._stop_attempt(step)
+                    self._stop_attempts(steps)
                 case FinishRun(status):
                     self._final = status
                 case ParkRun():
@@ -386,19 +380,19 @@ class RunCoordinator(Driver):
         if not self._busy and self._me.ref.alive:
             self._handle_here()
 
-    def _stop_attempt(self, step: int) -> None:
-        attempt = self._attempts.get(step)
-        if attempt is None:
-            if self._remote_steps is not None:
-                self._remote_steps.cancels(step)
-            return
-        if attempt.handle is not None:
-            attempt.stop("cancelled")
-        else:  # It waits for a slot and never began.
-            del self._attempts[step]
-            if attempt.exclusive or attempt.pools or attempt.rate:
-                self._ctx.admission.withdraw(attempt)
-            self._write([attempt.withdrawn()], [step])
+    def _stop_attempts(self, steps: Sequence[int]) -> None:
+        for step in steps:
+            attempt = self._attempts.get(step)
+            if attempt is None:
+                if self._remote_steps is not None:
+                    self._remote_steps.cancels(step)
+            elif attempt.handle is not None:
+                attempt.stop("cancelled")
+            else:  # It waits for a slot and never began.
+                del self._attempts[step]
+                if attempt.exclusive or attempt.pools or attempt.rate:
+                    self._ctx.admission.withdraw(attempt)
+                self._write([attempt.withdrawn()], [step])
 
     def _step_ended(self, attempt: Attempt, end: AttemptResult | None, how: Exit) -> None:
         step = attempt.step

@@ -66,11 +66,16 @@ class Launches:
     def hold(self) -> None:
         """Begin no more of them, and nothing more of those that have begun; a free slot goes to somebody else."""
         self._held = True
+        self.withdraw()
+        for attempt in tuple(self._attempts.values()):
+            if attempt.handle is not None:
+                attempt.hold()
+
+    def withdraw(self) -> None:
+        """Let none of them wait any more that has not begun."""
         for attempt in tuple(self._attempts.values()):
             if attempt.handle is None:
                 self._ctx.admission.withdraw(attempt)
-            else:
-                attempt.hold()
 
     def under_way(self) -> bool:
         """Whether any has begun."""
