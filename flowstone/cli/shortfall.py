@@ -1,4 +1,4 @@
-"""What of a pipeline's assets is not there: partitions that failed last, and those without a current value."""
+"""What of a pipeline's assets is not there: partitions whose last attempt failed, or without a current value."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ async def tell_failed(screen: Screen, url: str, pipeline: str | None, asset: str
         return
     if failed:
         screen.show(_failures(screen, failed[:limit]), "")
-    screen.show(f"{_of(pipeline, asset)}: {count(len(failed), 'partition')} failed last")
+    screen.show(f"{_of(pipeline, asset)}: {count(len(failed), 'partition')} whose last attempt failed")
     _tell_more(screen, len(failed) - limit)
 
 

@@ -105,7 +105,10 @@ def test_backfill_and_plan_take_a_config(sales, cli):
 
 
 def test_assets_lists_the_fields_of_a_config(sales, cli):
-    """As data."""
+    """As data, and in a column where any asset has one."""
+    head, raw, *_ = cli("assets", "sales.py").stdout.splitlines()
+    assert head.split()[:5] == ["asset", "partitions", "depends", "on", "config"]
+    assert raw.split()[:4] == ["raw", "-", "-", "size"]
     assets = {one["name"]: one["config"] for one in cli("assets", "sales.py", "--json").document["assets"]}
     assert assets["raw"] == ["size"]
 

@@ -56,6 +56,24 @@ def tagged(tags):
     return asyncio.run(run())
 
 
+FLAKY = """
+from pathlib import Path
+from flowstone import Pipeline, StaticPartitions
+
+pipeline = Pipeline("flaky")
+
+
+@pipeline.asset
+def one() -> int:
+    return 1 / (not Path("broken").exists())
+
+
+@pipeline.asset(partitions=StaticPartitions(["a", "b"]))
+def two() -> int:
+    return 1 / (not Path("broken").exists())
+"""
+
+
 def test_runs_are_listed_by_status_asset_and_tag(shop, cli):
     """Alone and together; of none it says so, and which asset was meant."""
     failed = cli("backfill", "shop.py", "visits", "--json").document["run_id"]
@@ -112,8 +130,8 @@ def test_what_failed_last(shop, cli):
     shown = cli("status", "visits", "--failed")
     assert "visits[2025-01-05]" in shown.stdout
     assert "ValueError: the counter was broken" in shown.stdout
-    assert shown.stdout.endswith("visits: 1 partition failed last\n")
-    assert cli("status", "orders", "--failed").stdout == "orders: 0 partitions failed last\n"
+    assert shown.stdout.endswith("visits: 1 partition whose last attempt failed\n")
+    assert cli("status", "orders", "--failed").stdout == "orders: 0 partitions whose last attempt failed\n"
     (step,) = cli("status", "--failed", "--pipeline", "shop.py", "--json").document["failed"]
     assert (step["asset"], step["partition_key"], step["failure"]["kind"]) == (
         "visits",
@@ -123,6 +141,31 @@ def test_what_failed_last(shop, cli):
     (shop / "shop.py").write_text((shop / "shop.py").read_text().replace("day == 5", "day == 0"))
     cli("backfill", "shop.py", "visits")
     assert cli("status", "visits", "--failed", "--json").document == {"failed": []}
+
+
+def test_an_older_value_beside_a_failure_is_said_to_be_there(shop, cli):
+    """How the last attempt ended does not tell whether there is a value."""
+
+    def summary(*options):
+        return cli("status", *options).stdout.partition("\n")[0]
+
+    (shop / "flaky.py").write_text(FLAKY)
+    assert summary("one") == "one: never"
+    cli("materialize", "flaky.py", "one")
+    cli("backfill", "flaky.py", "two")
+    assert summary("one") == "one: succeeded"
+    assert summary("two", "--partition", "a") == "two[a]: succeeded"
+    (shop / "broken").touch()
+    cli("materialize", "flaky.py", "one")
+    cli("backfill", "flaky.py", "two", "--refresh", "all")
+    assert summary("one") == "one: failed; the value of an earlier run is still current"
+    assert summary("two") == "two: 2 partitions with a current value, 2 whose last attempt failed"
+    assert (
+        summary("two", "--partition", "a") == "two[a]: failed; the value of an earlier run is still current"
+    )
+    (shop / ".flowstone" / "journal.jsonl").unlink()
+    cli("materialize", "flaky.py", "one")
+    assert summary("one") == "one: failed, and there is no current value"
 
 
 def test_what_is_missing(shop, cli):

@@ -31,6 +31,30 @@ def warehouse(shop):
     Path("warehouse.py").write_text(WAREHOUSE)
 
 
+def test_assets_shows_pools_and_rates(shop, cli):
+    """Who takes what of them, where any asset does; a rate with its period."""
+    Path("limits.py").write_text(
+        WAREHOUSE
+        + """
+
+pipeline.rate("api", limit=10, per=60.0)
+
+
+@pipeline.asset(rate="api", pool={"warehouse": 1, "licence": 1})
+async def prices() -> int:
+    return 1
+"""
+    )
+    lines = [line.split("  ") for line in cli("assets", "limits.py").stdout.splitlines()]
+    head, orders, prices = [[cell.strip() for cell in line if cell.strip()] for line in lines]
+    assert head[3:5] == ["pool", "rate"]
+    assert orders[3:5] == ["warehouse (2 of 4)", "-"]
+    assert prices[3:5] == ["licence (1 of 1), warehouse (1 of 4)", "api (10 per 60 s)"]
+    document = cli("assets", "limits.py", "--json").document["assets"][1]
+    assert (document["pools"], document["rate"]) == ({"licence": 1, "warehouse": 1}, "api")
+    assert "pool" not in cli("assets", "shop.py").stdout
+
+
 @pytest.mark.usefixtures("warehouse")
 def test_pools_of_a_pipeline_are_listed_and_set(cli):
     """What was set is there in the next process; `default` is what the pipeline says."""

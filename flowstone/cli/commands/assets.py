@@ -31,19 +31,52 @@ def assets(target: Target, json: Json = False, debug: Debug = False) -> None:
 
 def _table(pipeline: Pipeline, screen: Screen) -> Table:
     wide = screen.wide
-    shown = table(
-        screen, "asset", "partitions", "depends on", *(["io", "runs in"] if wide else []), "description"
-    )
-    for name in pipeline.graph.order():
-        asset = pipeline.graph[name]
+    assets = [pipeline.graph[name] for name in pipeline.graph.order()]
+    # What few pipelines have is a column of those that have it.
+    rare = {
+        "config": [_config_label(asset) for asset in assets],
+        "pool": [_pools_label(pipeline, asset, wide=wide) for asset in assets],
+        "rate": [_rate_label(pipeline, asset, wide=wide) for asset in assets],
+    }
+    used = {name: labels for name, labels in rare.items() if any(labels)}
+    columns = [
+        "asset",
+        "partitions",
+        "depends on",
+        *used,
+        *(["io", "runs in"] if wide else []),
+        "description",
+    ]
+    shown = table(screen, *columns)
+    for position, asset in enumerate(assets):
         shown.add_row(
-            name,
+            asset.name,
             _extent(asset.partitions, wide=wide),
             ", ".join(_dependency_label(dependency) for dependency in asset.dependencies) or "-",
+            *(labels[position] or "-" for labels in used.values()),
             *([asset.io, "-" if asset.is_constant else asset.run_in] if wide else []),
             asset.description or "",
         )
     return shown
+
+
+def _config_label(asset: Asset[Any, Any]) -> str:
+    """`threshold, label`: the fields."""
+    return "" if asset.config_parameter is None else ", ".join(asset.config_parameter.model.model_fields)
+
+
+def _pools_label(pipeline: Pipeline, asset: Asset[Any, Any], *, wide: bool) -> str:
+    """`warehouse (1 of 4)`: how many slots it takes of those that its pools are defined with; or `warehouse`."""
+    slots = {name: f" ({taken} of {pipeline.pools[name].slots:,})" for name, taken in asset.pools}
+    return ", ".join(f"{name}{of if wide else ''}" for name, of in slots.items())
+
+
+def _rate_label(pipeline: Pipeline, asset: Asset[Any, Any], *, wide: bool) -> str:
+    """`api (10 per 1 s)`, or `api`."""
+    if asset.rate is None or not wide:
+        return asset.rate or ""
+    rate = pipeline.rates[asset.rate]
+    return f"{rate.name} ({rate.limit:,} per {rate.per:g} s)"
 
 
 def _dependency_label(dependency: Any) -> str:
@@ -80,6 +113,8 @@ def _asset_document(asset: Asset[Any, Any]) -> dict[str, Any]:
         ],
         "resources": sorted(asset.requires),
         "config": None if asset.config_parameter is None else list(asset.config_parameter.model.model_fields),
+        "pools": dict(asset.pools),
+        "rate": asset.rate,
         "io": asset.io,
         "run_in": asset.run_in,
         "constant": asset.is_constant,

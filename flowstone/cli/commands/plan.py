@@ -82,7 +82,7 @@ def plan(
             _show(screen, planned, limit)
             if upstream and refresh is None and planned.refresh == "all":
                 screen.note(
-                    "As `materialize --upstream` does, this computes everything again; "
+                    "As `materialize --upstream` does, this computes everything, whatever exists; "
                     "with either, --refresh stale or --refresh missing reuses values."
                 )
 

@@ -87,7 +87,7 @@ def status(
         bool,
         typer.Option(
             "--failed",
-            help="List the partitions that failed last; without ASSET of the whole --pipeline.",
+            help="List the partitions whose last attempt failed; without ASSET of the whole --pipeline.",
             show_default=False,
         ),
     ] = False,
@@ -215,12 +215,18 @@ def _show(screen: Screen, standing: _Standing, store: str, limit: int) -> None:
 def _summary(standing: _Standing) -> str:
     current = standing.partitions
     alone = not any(one.partition_key is not None for one in (*standing.current, *standing.recent))
-    if alone and current <= 1:
-        return f"{standing.status}" + ("" if current or not standing.recent else ", no current value")
-    if standing.key[1] is not None:
-        return f"{standing.status}, " + ("has a current value" if current else "no current value")
+    if (alone and current <= 1) or standing.key[1] is not None:
+        return f"{standing.status}{_value_beside(standing)}"
     words = f"{count(current, 'partition')} with a current value"
-    return words + (f", {standing.failed:,} failed last" if standing.failed else "")
+    return words + (f", {standing.failed:,} whose last attempt failed" if standing.failed else "")
+
+
+def _value_beside(standing: _Standing) -> str:
+    """Whether there is a current value, as far as the status does not tell."""
+    if not standing.partitions:
+        return ", and there is no current value" if standing.recent else ""
+    told = standing.status in {Status.SUCCEEDED, Status.REUSED}
+    return "" if told else "; the value of an earlier run is still current"
 
 
 def _table(screen: Screen, standing: _Standing, limit: int) -> Table:

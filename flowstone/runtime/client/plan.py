@@ -23,7 +23,7 @@ __all__ = ["Plan", "PlannedStep", "preview"]
 _Action = Literal["run", "reuse"]
 _Decide = Callable[[int, "StepKey"], tuple[_Action, str]]
 
-_ALL: tuple[_Action, str] = ("run", "everything is computed again")
+_ALL: tuple[_Action, str] = ("run", "everything is computed, whatever exists")
 _LOOKED_UP = 1_000  # Records at a time.
 
 
