@@ -125,6 +125,8 @@ class WatchedState(RunState):
         if after == "running":
             assert any(isinstance(each, StartStep) and each.step == step for each in commands)
             return "step.started"
+        if (after, kind) == ("queued", "step.waiting"):
+            return "step.woken"  # Of which the machine has heard before.
         if kind == f"step.{after}" or not Status(after).terminal:
             return kind if kind.startswith("step.") else ""
         recorded = {
