@@ -14,7 +14,7 @@ import operator
 import sys
 from collections.abc import Iterable, Mapping
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, NamedTuple, cast, get_args
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, cast, get_args, get_origin
 
 from flowstone.assets.arguments import is_name, is_number
 from flowstone.assets.asset import Asset, Dependency, ResourceParameter, RunIn, SourceLine
@@ -30,6 +30,7 @@ from flowstone.assets.suggest import did_you_mean
 from flowstone.errors import DefinitionError
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from types import FrameType
 
     from flowstone.assets.pool import DefinedPool
@@ -118,7 +119,7 @@ def define_asset(
         return_type=signature.return_type,
         each=each,
         rate=None if options.rate is None else rate_asked(options.rate, rates, where),
-        routes_to=() if options.to is None else _branches(options.to, where),
+        routes_to=() if options.to is None else _branches(options.to, signature.return_type, where),
         pools=() if options.pool is None else slots_asked(options.pool, pools, where),
         is_reader=_is_reader(generator, options, where),
     )
@@ -324,15 +325,32 @@ def _each(given: Any, parameters: tuple[Dependency, ...], where: Site) -> Each |
     return each
 
 
-def _branches(to: Any, where: Site) -> tuple[str, ...]:
-    """The names of the assets of which a route chooses."""
+def _branches(to: Any, return_type: Any, where: Site) -> tuple[str, ...]:
+    """The names of the assets of which a route chooses; what it is declared to return is among them."""
     names = [
         entry.name if isinstance(entry, Asset) else entry
         for entry in _listed(to, "to", "the name of an asset", where)
     ]
     if not names or not all(isinstance(name, str) for name in names):
         raise DefinitionError(f"{where}: to={to!r:.100} takes the names of the assets of which it chooses.")
+    for choice in _literals(return_type):
+        if isinstance(choice, str) and choice not in names:
+            hint = did_you_mean(choice, names)
+            raise DefinitionError(
+                f"{where}: by its annotation it may return {choice!r:.250}, which is not in to=.{hint} A route "
+                f"chooses of {', '.join(names)}: add the asset to to=, or change the annotation."
+            )
     return tuple(dict.fromkeys(names))
+
+
+def _literals(annotation: Any) -> Iterator[Any]:
+    """The values of each `Literal` in an annotation, such as those in `list[Literal["fast"]] | None`."""
+    inside = get_args(annotation)
+    if get_origin(annotation) is Literal:
+        yield from inside
+        return
+    for each in inside:
+        yield from _literals(each)
 
 
 def _tags(tags: Any, where: Site) -> Mapping[str, str]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 import pytest
 
 from flowstone import (
@@ -9,6 +11,7 @@ from flowstone import (
     Context,
     DefinitionError,
     Outcome,
+    Output,
     Pipeline,
     RunFailed,
     Skip,
@@ -218,6 +221,31 @@ async def test_a_plan_names_the_partition_of_the_route(place):
         reasons = {step.asset: step.reason for step in plan}
         assert reasons["branch"].endswith(", if way[fast] chooses it")
         assert reasons["after"].endswith(", if all_ways chooses it")
+
+
+@pytest.mark.parametrize(
+    "annotation",
+    [
+        Literal["fast", "thorogh"],
+        "Literal['fast', 'thorogh']",
+        Literal["fast", "thorogh"] | None,
+        list[Literal["fast", "thorogh"]],
+        Output[Literal["thorogh"]],
+    ],
+    ids=str,
+)
+def test_a_choice_that_its_annotation_names_is_checked_where_it_is_defined(annotation):
+    """It need not wait for the run that makes it, whose failure others may tolerate."""
+
+    async def way():
+        return "fast"
+
+    way.__annotations__["return"] = annotation
+    pipeline = Pipeline("checked")
+    with pytest.raises(DefinitionError, match=r"may return 'thorogh', .* Did you mean 'thorough'\?"):
+        pipeline.route(to=["fast", "thorough"])(way)
+    way.__annotations__["return"] = Literal["fast"] | list[Literal["fast", "thorough"]] | None
+    assert pipeline.route(to=["fast", "thorough"])(way).routes_to == ("fast", "thorough")
 
 
 def test_what_is_refused():

@@ -26,17 +26,16 @@ def with_choice(asset: Asset[..., Any], returned: Any) -> Output[Any] | Failure:
     names = [] if value is None else [value] if isinstance(value, str) else value
     if not isinstance(names, list | tuple):
         return _refused(
-            asset, f"returned {value!r:.200}, which is no name of an asset, list of names or None"
+            asset, f"returned {value!r:.200}, which is no name of an asset, list of names or None."
         )
     for name in names:
         if name not in asset.routes_to:
             hint = did_you_mean(name, asset.routes_to) if isinstance(name, str) else ""
-            return _refused(asset, f"chose {name!r:.200}, which is not one of its assets.{hint} It has")
+            return _refused(asset, f"chose {name!r:.200}, which is not one of its assets.{hint}")
     metadata = {**(output.metadata or {}), ROUTE: list(dict.fromkeys(names))}
     return Output(value, metadata=metadata, data_version=output.data_version)
 
 
 def _refused(asset: Asset[..., Any], what: str) -> Failure:
-    names = ", ".join(asset.routes_to)
-    end = f" {names}" if what.endswith("It has") else f": return one of {names}"
-    return Failure("error", f"ValueError: The route {asset.name!r} {what}{end}.")
+    remedy = f"Return one of {', '.join(asset.routes_to)}, or add it to the `to=` of the route."
+    return Failure("error", f"ValueError: The route {asset.name!r} {what} {remedy}")
