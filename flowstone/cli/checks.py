@@ -51,7 +51,7 @@ async def checks(store: str, target: str | None) -> AsyncIterator[Check]:
         yield Check("no database", "note", remark)
     yield _disk(store)
     if target is not None:
-        yield _pipeline(target, store)
+        yield _pipeline(target)
 
 
 def _python() -> Check:
@@ -164,11 +164,11 @@ def _disk(url: str) -> Check:
     return Check("disk", "ok", found)
 
 
-def _pipeline(target: str, store: str) -> Check:
+def _pipeline(target: str) -> Check:
     try:
         loaded = load(target)
         assets = loaded.pipeline.graph.order()
-        check_complete(loaded, store)
+        check_complete(loaded)
     except Exception as error:
         problem = describe(error)
         return Check("pipeline", "wrong", problem.message, problem.remedy)

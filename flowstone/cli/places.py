@@ -1,4 +1,4 @@
-"""Where a command keeps things: the run store of `--store`, and the folder of values beside it."""
+"""Where a command keeps things: the run store of `--store`."""
 
 from __future__ import annotations
 
@@ -10,8 +10,6 @@ from flowstone.cli.default_store import DefaultStore, file_instead, kept_in_a_fi
 from flowstone.cli.environment import options
 from flowstone.cli.problem import CommandError
 from flowstone.errors import StoreUnavailable
-from flowstone.io import FileIO, MemoryIO
-from flowstone.io.postgres import PostgresIO
 from flowstone.printable import one_line
 from flowstone.store import FileStore, MemoryStore, open_store
 from flowstone.store.protocol import NoSchema
@@ -20,7 +18,6 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator
     from pathlib import Path
 
-    from flowstone.io import IOManager
     from flowstone.store import Store
     from flowstone.store.cluster import Cluster
 
@@ -34,7 +31,6 @@ __all__ = [
     "shown",
     "store_of",
     "too_late",
-    "values_beside",
     "written",
 ]
 
@@ -71,18 +67,6 @@ def directory_of(url: str) -> Path | None:
     """The directory of a `file://` or `embedded://` store; None for any other store."""
     directory: Path | None = getattr(store_of(url), "directory", None)
     return directory
-
-
-def values_beside(url: str) -> IOManager:
-    """The IO manager called "default" where the module defines none: as durable as the store.
-
-    Values live in the folder `values` of a `file://` store, in memory for a memory store, and in the database for
-    any other.
-    """
-    store = store_of(url)
-    if isinstance(store, FileStore):
-        return FileIO(store.directory / "values")
-    return MemoryIO() if isinstance(store, MemoryStore) else PostgresIO()
 
 
 @contextlib.asynccontextmanager

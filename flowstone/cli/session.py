@@ -17,7 +17,7 @@ from flowstone.cli.default_store import file_instead, remark_once
 from flowstone.cli.interruption import Interruption, listening
 from flowstone.cli.labels import count
 from flowstone.cli.loop import beside, run_async
-from flowstone.cli.places import remembers, shares, values_beside
+from flowstone.cli.places import remembers, shares, store_of
 from flowstone.cli.problem import CommandError
 from flowstone.cli.progress import Tally, open_display
 from flowstone.errors import MaterializationFailed, RunCancelled, RunFailed, StoreUnavailable
@@ -98,7 +98,8 @@ async def open_runtime(
     settings = environment.settings()
     join_structlog()
     screen.listen_to(_module(loaded))
-    managers = _managers(loaded, store)
+    store_of(store)  # Raises for a URL that means no store, which is wrong usage.
+    managers = _managers(loaded)
     resources = _resources(loaded)
     if (remark := remark_once(store)) is not None:
         screen.note(remark)
@@ -119,17 +120,17 @@ async def open_runtime(
         yield runtime
 
 
-def check_complete(loaded: Loaded, store: str) -> None:
+def check_complete(loaded: Loaded) -> None:
     """Raise `CommandError` if an asset needs an IO manager or a resource that its module does not define."""
-    _managers(loaded, store)
+    _managers(loaded)
     _resources(loaded)
 
 
-def _managers(loaded: Loaded, store: str) -> dict[str, IOManager]:
+def _managers(loaded: Loaded) -> dict[str, IOManager]:
+    """Those that the module defines; the runtime has a `default` that suits the store."""
     managers = dict(loaded.io)
-    managers.setdefault("default", values_beside(store))
     for asset in loaded.pipeline.assets.values():
-        if asset.io not in managers:
+        if asset.io not in {"default", *managers}:
             raise CommandError(
                 f"The asset {asset.name!r} keeps its values in the IO manager {asset.io!r}, "
                 f"which {_module(loaded)} does not define.",

@@ -59,8 +59,9 @@ class Runtime(Computing):
     Args:
         pipelines: A `Pipeline`, or several.
         store: Where runs are remembered: `memory://`, `file://DIR`, or a store object. Default: the setting.
-        io: IO managers by name. Unless you say otherwise `default` is a `MemoryIO`, or, where several nodes can
-            share the store (Postgres, embedded or not), a `PostgresIO`.
+        io: IO managers by name. Unless you say otherwise the values of `default` last as long as the store: it is a
+            `MemoryIO`, with a `file://` store a `FileIO` in its folder `values`, and where several nodes can share
+            the store (Postgres, embedded or not) a `PostgresIO`.
         resources: Resources by name: a `ResourceProvider`, an `@asynccontextmanager` or `@contextmanager` function,
             what such a function returned, or any object; docs/resources.md says who opens and closes what.
         settings: Default: `Settings()`, which reads `FLOWSTONE_*` from the environment.

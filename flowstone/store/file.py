@@ -87,6 +87,7 @@ class FileStore(MemoryStore):
 
     Attributes:
         directory: Where it is, as it was given.
+        mode: Permissions of files that it makes.
         in_use: Whether a process had it open to work with it when it was opened `read_only`: without one, nobody
             drives its unfinished runs.
     """
@@ -98,7 +99,7 @@ class FileStore(MemoryStore):
         super().__init__()
         self.directory = Path(directory)
         self._path = self.directory / "journal.jsonl"
-        self._mode = checked_mode(mode)
+        self.mode = checked_mode(mode)
         self._read_only = read_only
         self._open_files: _OpenFiles | None = None
         self._commit: GroupCommit | None = None
@@ -121,7 +122,7 @@ class FileStore(MemoryStore):
         # A later change of the working directory does not move what is open.
         self._path = self.directory.absolute() / "journal.jsonl"
         # Beside the journal itself: two directories may have links to one journal.
-        lock = OwnerLock(linked_file(self._path).with_name("journal.lock"), self._mode)
+        lock = OwnerLock(linked_file(self._path).with_name("journal.lock"), self.mode)
         files = _OpenFiles(Threads(1, f"flowstone store {self.directory}"), lock)
         try:
             read = partial(self._look if self._read_only else self._open, files)
@@ -136,7 +137,7 @@ class FileStore(MemoryStore):
             return
         self._open_files = files
         self._commit = GroupCommit(self._path, files.journal, files.thread)
-        self._compactor = Compactor(self._path, files.journal, files.thread, self._mode)
+        self._compactor = Compactor(self._path, files.journal, files.thread, self.mode)
         self._closing = False
 
     async def close(self) -> None:
@@ -229,12 +230,12 @@ class FileStore(MemoryStore):
 
     def _open(self, files: _OpenFiles) -> History:
         try:
-            make_folders(self._path.parent, self._mode)
+            make_folders(self._path.parent, self.mode)
             files.lock.acquire()
             remove_draft(self._path)
             replay = Replay()
             end = self._compacted(read_journal(self._path, replay), replay)
-            files.journal = JournalFile(self._path, end, files.lock, self._mode, closed=replay.closed)
+            files.journal = JournalFile(self._path, end, files.lock, self.mode, closed=replay.closed)
         except OSError as error:
             raise StoreUnavailable(self._cannot("open", error)) from error
         return replay.history
@@ -245,7 +246,7 @@ class FileStore(MemoryStore):
         if not dead and end.chain is not None:
             return end
         try:
-            end = rewrite(self._path, snapshot(replay.history), self._mode)
+            end = rewrite(self._path, snapshot(replay.history), self.mode)
         except OSError:
             if end.chain is None:
                 raise

@@ -11,9 +11,8 @@ from hypothesis import strategies as st
 
 from flowstone.assets.partition_keys import encode_partition
 from flowstone.cli.asset_keys import partition_argument
-from flowstone.cli.places import directory_of, history, shares, shown, values_beside
+from flowstone.cli.places import directory_of, history, shares, shown
 from flowstone.cli.problem import CommandError
-from flowstone.io import FileIO, MemoryIO
 
 
 def test_directory_of(tmp_path):
@@ -31,12 +30,6 @@ def test_a_bad_store_does_not_give_its_password_away():
         directory_of("mysql://me:secret@host/db")
     assert "secret" not in str(caught.value)
     assert "mysql" in str(caught.value)
-
-
-def test_values_are_as_durable_as_the_store(tmp_path):
-    """Files beside a file store, memory beside a memory store."""
-    assert isinstance(values_beside(f"file://{tmp_path}"), FileIO)
-    assert isinstance(values_beside("memory://"), MemoryIO)
 
 
 async def test_history_of_a_place_where_nothing_ran(tmp_path):

@@ -51,6 +51,46 @@ def weekly(starts=None, fail=()):
     return pipeline
 
 
+async def test_values_last_as_long_as_the_history(tmp_path):
+    """Without an IO manager of one's own as well: they are in the directory, where a command keeps them too."""
+    url = f"file://{tmp_path}/store"
+    async with Runtime(weekly(), store=url) as first:
+        await first.materialize_all("total")
+    assert sorted(path.name for path in (tmp_path / "store").iterdir()) == [
+        "journal.jsonl",
+        "journal.lock",
+        "values",
+    ]
+    async with Runtime(weekly(), store=FileStore(tmp_path / "store")) as second:
+        assert await second.load("total") == 28
+        assert await second.status("total") == "succeeded"
+    (tmp_path / "weeks.py").write_text(
+        "from tests.runtime.test_file_store_runtime import weekly\n\nweeks = weekly()\n"
+    )
+    command = [
+        sys.executable,
+        "-m",
+        "flowstone",
+        "materialize",
+        f"{tmp_path}/weeks.py:weeks",
+        "total",
+        "--store",
+        url,
+    ]
+    await asyncio.to_thread(subprocess.run, command, check=True, timeout=60, cwd=ROOT)
+    async with Runtime(weekly(), store=url) as third:
+        assert len(await third.history("total")) == 2
+        assert await third.load("total") == 28
+
+
+async def test_values_have_the_permissions_of_the_history(tmp_path):
+    """Who may read the one may read the other."""
+    async with Runtime(weekly(), store=FileStore(tmp_path / "store", mode=0o640)) as shared:
+        record = await shared.materialize("raw", partition="2025-01-01")
+    assert (tmp_path / "store" / "values" / record.location).stat().st_mode & 0o777 == 0o640
+    assert (tmp_path / "store" / "journal.jsonl").stat().st_mode & 0o777 == 0o640
+
+
 def runtime(folder, pipeline, **options):
     """A runtime whose history and values are in the folder."""
     return Runtime(

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from flowstone.io.manager import IOManager
 from flowstone.io.memory import MemoryIO
 from flowstone.runtime.options import by_name
+from flowstone.store.memory import MemoryStore
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -40,8 +41,9 @@ def named_managers(given: Mapping[str, IOManager] | None) -> dict[str, IOManager
 def attached(given: Mapping[str, IOManager], store: Store) -> dict[str, IOManager]:
     """The managers for an open store, by name, each attached to it if it wants that.
 
-    Without one called `default` there is a `PostgresIO` where nodes share the store, because a recorded success
-    has to be loadable after a restart and by the others, and a `MemoryIO` elsewhere.
+    Without one called `default` there is one whose values last as long as the history, because a recorded success
+    has to be loadable by whoever finds it: a `PostgresIO` where nodes share the store, files in the folder `values`
+    of a store in a directory, a `MemoryIO` for a store in memory.
 
     Raises:
         IOManagerError: A manager cannot work with this store.
@@ -64,11 +66,17 @@ def warn_of_memory(io: Mapping[str, IOManager]) -> None:
 
 
 def _default(store: Store) -> IOManager:
-    if store.cluster is None:
-        return MemoryIO()
-    from flowstone.io.postgres import PostgresIO  # noqa: PLC0415 - only where nodes share the store
+    if store.cluster is not None:
+        from flowstone.io.postgres import PostgresIO  # noqa: PLC0415 - only where nodes share the store
 
-    return PostgresIO()
+        return PostgresIO()
+    if type(store) is not MemoryStore:
+        from flowstone.io.files import FileIO  # noqa: PLC0415 - not where all is in memory
+        from flowstone.store.file import FileStore  # noqa: PLC0415 - as above
+
+        if isinstance(store, FileStore):
+            return FileIO(store.directory.absolute() / "values", mode=store.mode)
+    return MemoryIO()
 
 
 def _attached(manager: Any, store: Store) -> IOManager:
