@@ -19,5 +19,6 @@ BENCHMARKS = (
     "partitions",
     "memory",
     "items",
+    "scaling",
 )
 LOOPLESS = frozenset({"importing", "graph"})
