@@ -38,6 +38,7 @@ _COMMANDS: Final = {
         "materialize": "Compute an asset; with --upstream, everything it needs as well.",
         "backfill": "Compute many partitions of an asset in one run.",
         "plan": "Show what would run and why, without running it.",
+        "invalidate": "Make values no longer current, to have them computed again.",
     },
     "What happened": {
         "runs": "List the newest runs.",

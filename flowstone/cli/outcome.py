@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from flowstone.cli.documents import record_document
+from flowstone.cli.earlier_inputs import earlier_inputs_hint
 from flowstone.cli.item_failures import item_failure_lines, items_label
 from flowstone.cli.labels import breakdown, count, duration, failure_label, record_label, status_label
 from flowstone.cli.problem import FAILED, INTERRUPTED, WAITS
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
     from flowstone.cli.session import Outcome
     from flowstone.runs.records import Materialization
 
-__all__ = ["FAILURES_TOLD", "failure_lines", "show_outcome", "skipped_line", "step_table", "traceback_hint"]
+__all__ = ["FAILURES_TOLD", "failure_lines", "show_outcome", "skipped_line", "step_table", "tell_hints"]
 
 FAILURES_TOLD = 20
 """Failures told in full; a broken source fails a thousand partitions in the same words."""
@@ -100,9 +101,7 @@ def show_outcome(screen: Screen, outcome: Outcome) -> None:
     for line in failure_lines(outcome.steps.get("failed", ()), debug=screen.debug):
         screen.show(line)
     remembered = outcome.run_id if outcome.remembered else None
-    hint = traceback_hint(outcome.steps.get("failed", ()), remembered)
-    if hint is not None and not screen.debug:
-        screen.note(hint)
+    tell_hints(screen, outcome.steps.get("failed", ()), remembered)
     skipped = skipped_line(outcome.steps.get("skipped", ()))
     if skipped:
         screen.show(skipped)
@@ -125,13 +124,22 @@ def _is_skipped_by_choice(outcome: Outcome) -> bool:
     return outcome.status is Status.SKIPPED and all(map(is_by_choice, outcome.steps.get("skipped", ())))
 
 
-def traceback_hint(failed: Sequence[Materialization], run_id: str | None) -> str | None:
-    """How to see the whole tracebacks of these steps; None if there are none.
+def tell_hints(screen: Screen, failed: Sequence[Materialization], run_id: str | None) -> None:
+    """Say what else there is to know of failed steps.
 
     Args:
+        screen: Where it is told.
         failed: The failed steps.
         run_id: Their run, where the store remembers it for another command.
     """
+    if not screen.debug and (hint := _traceback_hint(failed, run_id)) is not None:
+        screen.note(hint)
+    if (hint := earlier_inputs_hint(_loaded(failed))) is not None:
+        screen.note(hint)
+
+
+def _traceback_hint(failed: Sequence[Materialization], run_id: str | None) -> str | None:
+    """How to see the whole tracebacks of these steps; None if there are none."""
     if not any(step.failure is not None and step.failure.traceback for step in failed[:FAILURES_TOLD]):
         return None
     if run_id is None:

@@ -76,6 +76,7 @@ def documented(command):
         ("partitions", ["list", "customers"]),
         ("partitions", ["add", "customers", "ada"]),
         ("lineage", ["orders"]),
+        ("invalidate", ["orders"]),
         ("tree", ["shop.py"]),
         ("doctor", []),
     ],

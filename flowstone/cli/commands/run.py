@@ -14,7 +14,7 @@ from flowstone.cli.item_failures import item_failure_lines
 from flowstone.cli.labels import breakdown, config_label, count, request_label, status_label, took
 from flowstone.cli.loop import run_async
 from flowstone.cli.options import Debug, Json, StoreUrl, whole
-from flowstone.cli.outcome import FAILURES_TOLD, failure_lines, step_table, traceback_hint
+from flowstone.cli.outcome import FAILURES_TOLD, failure_lines, step_table, tell_hints
 from flowstone.cli.places import history
 from flowstone.cli.queued import why_waiting
 from flowstone.cli.running import running_document, running_steps, running_table
@@ -106,8 +106,7 @@ def _show(screen: Screen, record: RunRecord, failed: StepList, drive: tuple[str,
     screen.show(f"steps     {record.total:,}: {breakdown(counts)}")
     for line in failure_lines(failed, debug=screen.debug):
         screen.show(line)
-    if not screen.debug and (hint := traceback_hint(failed.loaded, record.id)) is not None:
-        screen.note(hint)
+    tell_hints(screen, failed.loaded, record.id)
 
 
 def _list(screen: Screen, steps: StepList) -> None:

@@ -13,6 +13,7 @@ from flowstone.runs.items import ENDED, item_of, items_of_pages
 from flowstone.runs.records import Status
 from flowstone.runtime.client.requests import asset_named, encoded
 from flowstone.runtime.run.values import load_value
+from flowstone.store.invalidation import invalidate
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -117,25 +118,13 @@ class Values:
                 keys = [(name, None)]
         else:
             keys = [(name, encoded(view, name, partition))]
-        if downstream:
-            keys = await self._with_downstream(keys)
-        return await self._ctx.store.invalidate(keys)
+        return await invalidate(self._ctx.store, keys, downstream=downstream)
 
     async def add_partitions(self, name: str, keys: Sequence[Any]) -> int:
         return await self._ctx.store.add_partitions(_set_named(name), _texts(name, keys))
 
     async def remove_partitions(self, name: str, keys: Sequence[Any]) -> int:
         return await self._ctx.store.remove_partitions(_set_named(name), _texts(name, keys))
-
-    async def _with_downstream(self, keys: list[StepKey]) -> list[StepKey]:
-        seen = dict.fromkeys(keys)
-        level = keys
-        while level:
-            found = await self._ctx.store.downstream(level)
-            nearest = dict.fromkeys(near for key in level for near in found.get(key, ()))
-            level = [key for key in nearest if key not in seen]
-            seen.update(dict.fromkeys(level))
-        return list(seen)
 
     async def _key(self, asset: Any, partition: Any) -> tuple[PartitionView, StepKey]:
         view = await self._client.view()
