@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 import typer
 from typer.core import TyperCommand, TyperGroup
 
+from flowstone.cli.conversion import convert_simply
 from flowstone.masking import masked
 from flowstone.printable import printable
 
@@ -99,9 +100,10 @@ class _Commands(Mapping[str, Any]):
 
 
 class CarefulCommand(TyperCommand):
-    """A command that says what to write instead of a word that it does not take."""
+    """A command that loads little for the words it takes, and says what to write instead of others."""
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        convert_simply(self.get_params(ctx))
         ctx.allow_extra_args = True
         left = super().parse_args(ctx, args)
         if left and not ctx.resilient_parsing:
@@ -123,6 +125,10 @@ class CarefulGroup(TyperGroup):
         for part, commands in _COMMANDS.items():
             with formatter.section(part):
                 formatter.write_dl(list(commands.items()))
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        convert_simply(self.get_params(ctx))
+        return super().parse_args(ctx, args)
 
     def resolve_command(self, ctx: Any, args: list[str]) -> Any:
         if args and args[0] not in _NAMES:

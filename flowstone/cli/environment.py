@@ -23,14 +23,14 @@ def home() -> Path:
 
 
 def settings() -> Settings | None:
-    """What the environment says. Nothing, mostly, and then what would read it is not imported.
+    """What the environment says; None if that is nothing that has to be checked, which is so mostly.
 
     Raises:
         CommandError: A variable has a value that cannot be.
     """
-    from flowstone.runtime.configuration import environment_speaks  # noqa: PLC0415 - `flowstone --help` does without
+    from flowstone.runtime.configuration import plain_environment  # noqa: PLC0415 - `flowstone --help` does without
 
-    if not environment_speaks():
+    if plain_environment() is not None:
         return None
     from flowstone.runtime.settings import Settings  # noqa: PLC0415 - as above
 

@@ -1,7 +1,7 @@
 """From what somebody said, in code or in the environment, to the options a runtime goes by.
 
 `Settings` reads and checks it; it is made of pydantic, which takes longer to import than the rest of FlowStone
-together. Where nobody said anything there is nothing to check, so a plain runtime starts without it.
+together. Where nobody said anything but text there is nothing to check, so a plain runtime starts without it.
 
 A variable of the environment that begins with `FLOWSTONE_` and is no setting is not refused: Kubernetes sets
 `FLOWSTONE_PORT` and others for a service of that name, and a pipeline may read what it likes. Only one that is
@@ -24,9 +24,9 @@ if TYPE_CHECKING:
 
 __all__ = [
     "VARIABLES",
-    "environment_speaks",
     "misspelt_variables",
     "options_from",
+    "plain_environment",
     "unknown_variables",
     "warn_of_misspelt_variables",
 ]
@@ -37,6 +37,7 @@ VARIABLES: Final = "flowstone.variables"
 _PREFIX: Final = "FLOWSTONE_"
 _OWN: Final = "FLOWSTONE_TEST_"  # Of tests.
 _SETTINGS: Final = tuple(field.name.upper() for field in fields(Options))
+_TEXTS: Final = frozenset({"store", "home"})
 
 _log = logging.getLogger(VARIABLES)
 
@@ -49,8 +50,8 @@ def options_from(settings: Settings | None, given: dict[str, Any]) -> Options:
         TypeError: `settings` is something else.
     """
     given = {name: value for name, value in given.items() if value is not None}
-    if settings is None and not given and not environment_speaks():
-        return Options()
+    if settings is None and not given and (said := plain_environment()) is not None:
+        return Options(**said)
     from flowstone.runtime.settings import Settings, merged_settings  # noqa: PLC0415 - see the module docstring
 
     if not isinstance(settings, Settings | None):
@@ -58,9 +59,15 @@ def options_from(settings: Settings | None, given: dict[str, Any]) -> Options:
     return Options(**merged_settings(settings, given).model_dump())
 
 
-def environment_speaks() -> bool:
-    """Whether any variable is meant for FlowStone."""
-    return any(name.upper().startswith(_PREFIX) for name in os.environ)
+def plain_environment() -> dict[str, Any] | None:
+    """The settings that the environment has if they are nothing but text, of which any is right; else None."""
+    named = {name.upper().removeprefix(_PREFIX): name for name in os.environ if _is_ours(name)}
+    said = {name.lower(): os.environ[variable] for name, variable in named.items() if name in _SETTINGS}
+    return said if said.keys() <= _TEXTS else None
+
+
+def _is_ours(variable: str) -> bool:
+    return variable.upper().startswith(_PREFIX)
 
 
 def unknown_variables() -> list[str]:

@@ -34,6 +34,22 @@ def test_the_version_loads_no_command():
     assert not [name for name in modules if name.startswith("flowstone.cli.commands.")]
 
 
+def test_looking_loads_no_pydantic(shop, cli, monkeypatch):
+    """Neither to read the line, with a number and a choice of its own, nor for the environment's store."""
+    assert cli("materialize", "shop.py", "total", "--upstream").status == 0
+    monkeypatch.delenv("FLOWSTONE_CONNECT_TIMEOUT")
+    for line in (
+        ["status", "total"],
+        ["status", "total", "--store", "file://.flowstone", "--limit", "3", "--json"],
+        ["runs", "--asset", "total", "--limit", "5"],
+        ["lineage", "total"],
+        ["approvals"],
+    ):
+        modules = loaded(*line)
+        assert "flowstone.cli.screen" in modules
+        assert not {"pydantic", "pydantic_settings", "asyncpg"} & modules, line
+
+
 def test_a_command_loads_no_other_one():
     """Nor what only they need."""
     modules = loaded("runs", "--help")

@@ -9,6 +9,8 @@ import sys
 import pytest
 
 from flowstone import Pipeline, Runtime, Settings, StoreUnavailable
+from flowstone.runtime.configuration import options_from, plain_environment
+from flowstone.runtime.options import Options
 from tests.runtime.doubles import Gate, Meter, UnreliableStore
 
 
@@ -214,6 +216,29 @@ def test_importing_the_package_loads_no_settings():
     code = "import sys, flowstone; print('pydantic_settings' in sys.modules, 'asyncpg' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.split() == ["False", "False"]
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        {},
+        {"FLOWSTONE_STORE": "file://runs"},
+        {"flowstone_home": "elsewhere", "FLOWSTONE_STORE": ""},
+        {"FLOWSTONE_STORE": "memory://", "FLOWSTONE_PORT": "tcp://10.0.0.1:80"},
+    ],
+)
+def test_an_environment_of_text_is_read_as_the_settings_read_it(monkeypatch, said):
+    """Without them, because nothing in it has to be checked; one number, and they are asked."""
+    for name in Settings.model_fields:
+        monkeypatch.delenv(f"FLOWSTONE_{name.upper()}", raising=False)
+    for name, value in said.items():
+        monkeypatch.setenv(name, value)
+    plain = plain_environment()
+    assert plain is not None
+    assert options_from(None, {}) == Options(**plain) == Options(**Settings().model_dump())
+    monkeypatch.setenv("FLOWSTONE_LEASE", "5")
+    assert plain_environment() is None
+    assert options_from(None, {}).lease == 5.0
 
 
 async def test_max_threads_bounds_the_functions_in_threads(background):
