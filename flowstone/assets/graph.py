@@ -102,6 +102,7 @@ class AssetGraph:
         "assets",
         "chooses",
         "configured",
+        "limited",
         "scatters",
     )
 
@@ -109,6 +110,8 @@ class AssetGraph:
     chooses: bool
     """Whether any asset takes something else of another one than its value."""
     configured: tuple[str, ...]
+    limited: frozenset[str]
+    """The assets whose steps need slots of pools or turns of rates; where items do, the step does not."""
     scatters: frozenset[str]
     """The assets that go through the items of another one, and those that take their values."""
 
@@ -125,6 +128,11 @@ class AssetGraph:
         self._mappings = self._mapped()
         self.configured = tuple(
             [name for name in self._order if self._assets[name].config_parameter is not None]
+        )
+        self.limited = frozenset(
+            name
+            for name, asset in self._assets.items()
+            if (asset.pools or asset.rate) and asset.each is None and not asset.is_reader
         )
         self.scatters = self._scattering()
         self.chooses = any(

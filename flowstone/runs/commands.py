@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "AttemptLost",
+    "BeginStep",
     "CancelSteps",
     "CheckSteps",
     "Command",
@@ -28,6 +29,8 @@ __all__ = [
     "RetryStep",
     "Signal",
     "StartStep",
+    "StepInLine",
+    "StepServed",
     "StepsNeeded",
 ]
 
@@ -46,6 +49,13 @@ class StartStep(NamedTuple):
     attempt: int
     exclusive: bool = False
     failed: int = 0
+
+
+@frozen
+class BeginStep:
+    """Let the attempt begin that stands in line and has been served: there is a place for it now."""
+
+    step: int
 
 
 @frozen
@@ -104,7 +114,15 @@ class ParkRun:
 
 
 Command: TypeAlias = (
-    StartStep | RetryStep | CheckSteps | CancelSteps | RecordSkipped | RecordCancelled | FinishRun | ParkRun
+    StartStep
+    | BeginStep
+    | RetryStep
+    | CheckSteps
+    | CancelSteps
+    | RecordSkipped
+    | RecordCancelled
+    | FinishRun
+    | ParkRun
 )
 
 
@@ -120,6 +138,20 @@ class StepsNeeded:
     """Of the steps that were checked, these have no value that may be reused."""
 
     steps: tuple[int, ...]
+
+
+@frozen
+class StepInLine:
+    """The step waits for slots of pools or for a turn of a rate: it takes no place meanwhile."""
+
+    step: int
+
+
+@frozen
+class StepServed:
+    """The step that stands in line has what it waited for: `BeginStep` is to follow, now or later."""
+
+    step: int
 
 
 @frozen
@@ -140,4 +172,4 @@ class AttemptLost:
     begun: bool = True
 
 
-Signal: TypeAlias = RetryDue | StepsNeeded | HoldStarts | AttemptLost
+Signal: TypeAlias = RetryDue | StepsNeeded | StepInLine | StepServed | HoldStarts | AttemptLost

@@ -279,6 +279,7 @@ class RunPlan:
         widest: The number of steps of the asset that has most.
         reuses: Whether any value is reused.
         chooses: Whether any step of the graph takes something else than values.
+        limited: The assets of the graph whose steps need slots of pools or turns of rates.
         template: The plan that this one repeats.
         opening: What its runs begin with, as far as it is known: the window's (`window.py`).
     """
@@ -306,6 +307,7 @@ class RunPlan:
         self.widest = max(sizes, default=0)
         self.reuses = any(plan.refresh != "all" for plan in assets)
         self.chooses = graph.chooses
+        self.limited = graph.limited
         self._asked = asked
         self._by_name = {plan.asset: plan for plan in assets}
         if graph.configured or request.config:

@@ -88,6 +88,17 @@ class Starts:
         if step == self._exclusive_step:
             self._exclusive_step = None
 
+    def in_line(self, step: int) -> bool:
+        """Whether a step that is ordered waits for a pool or a rate, and takes no place meanwhile."""
+        del step
+        return False
+
+    def join(self, step: int) -> None:
+        """An ordered step stands in line from now on."""
+
+    def serve(self, step: int) -> None:
+        """A step that stands in line has what it waited for."""
+
     def drop_ready(self) -> list[int]:
         """Forget the steps that are ready; returns them."""
         steps = [*self._unblocked, *self._sources, *self._exclusive]

@@ -11,9 +11,9 @@ attempted, that of `attempts.py`; who goes on without a value, that of `choices.
 that of `batches.py`. Here is decided what becomes of each; `starts.py` says which ready step starts next.
 
 Invariants, stated by `tests/runs`: no step starts before its inputs are there, nor while it runs; at most
-`max_parallel` hold a slot; one that may have ended a process runs alone; recorded ends absorb whatever comes
-later; a run is parked only when all that can be done without help is done; replaying the recorded events gives
-the state that recorded them.
+`max_parallel` run; one that may have ended a process runs alone; recorded ends absorb whatever comes later; a run
+is parked only when all that can be done without help is done; replaying the recorded events gives the state that
+recorded them.
 """
 
 from __future__ import annotations
@@ -33,6 +33,8 @@ from flowstone.runs.commands import (
     RetryDue,
     RetryStep,
     Signal,
+    StepInLine,
+    StepServed,
     StepsNeeded,
 )
 from flowstone.runs.events import (
@@ -55,6 +57,7 @@ from flowstone.runs.events import (
     StepWaiting,
     StepWoken,
 )
+from flowstone.runs.limited_starts import LimitedStarts
 from flowstone.runs.records import Status
 from flowstone.runs.starts import Starts
 from flowstone.runs.step_states import (
@@ -91,7 +94,7 @@ class RunState:
 
     Args:
         plan: What the run consists of.
-        max_parallel: Steps that may hold a slot at a time; at least 1.
+        max_parallel: Steps that may run at a time; at least 1.
         window: Roughly how many steps are looked at ahead of the ones that are done.
         knows: Whether an asset may have a value on record; None: that is not known at once.
     """
@@ -109,7 +112,11 @@ class RunState:
         self._chooses = plan.chooses
         self._looks = plan.reuses or plan.chooses  # Whether not all that waits for nothing any more is ready.
         self._knows = knows
-        self._starts = Starts(self._states, self._attempts, max_parallel)
+        self._starts = (
+            LimitedStarts(self._states, self._attempts, max_parallel, plan)
+            if plan.limited
+            else Starts(self._states, self._attempts, max_parallel)
+        )
         self._retrying: dict[int, None] = {}
         self._causes: dict[int, int] = {}  # Skipped step -> the step at the root of it.
         self._batches = Batches()
@@ -168,7 +175,7 @@ class RunState:
                 return []
             case StepKept() | StepTokenIssued():
                 return []  # Of the middle of an attempt, and no matter of the run.
-            case RetryDue() | StepsNeeded() | HoldStarts() | AttemptLost():
+            case RetryDue() | StepsNeeded() | StepInLine() | StepServed() | HoldStarts() | AttemptLost():
                 self._signalled(event)
             case RunCancelRequested():
                 self._cancel()
@@ -237,7 +244,7 @@ class RunState:
 
     @property
     def running(self) -> tuple[int, ...]:
-        """The steps that hold a slot, in the order they got it."""
+        """The steps that are ordered and not over, in the order they were; some may stand in line."""
         return tuple(self._starts.running)
 
     @property
@@ -267,7 +274,7 @@ class RunState:
 
     def status_of(self, step: int) -> Status:
         """The status of a step by number."""
-        return STATUS[self._states[step]]
+        return Status.QUEUED if self._starts.in_line(step) else STATUS[self._states[step]]
 
     def attempt_of(self, step: int) -> int:
         """The number of the step's last attempt while it is live; 0 before its first."""
@@ -383,6 +390,10 @@ class RunState:
                 ready = self._finish_unstarted if self.cancelling else self._starts.source
                 for step in self._batches.needed(steps):
                     ready(step)
+            case StepInLine(step):
+                self._starts.join(step)
+            case StepServed(step):
+                self._starts.serve(step)
             case HoldStarts():
                 self._starts.held = True
             case AttemptLost(step, attempt, begun):

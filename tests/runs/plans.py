@@ -76,6 +76,7 @@ class HandPlan:
     opening: Opening | None = None
     kinds: dict[tuple[str, str], dict[str, Any]] = field(default_factory=dict)
     also: frozenset[int] = frozenset()
+    limited: frozenset[str] = frozenset()
 
     def __post_init__(self) -> None:
         self.assets: list[AssetPlan] = []

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from flowstone.runs.commands import (
     AttemptLost,
+    BeginStep,
     CancelSteps,
     CheckSteps,
     FinishRun,
@@ -18,6 +19,8 @@ from flowstone.runs.commands import (
     RetryDue,
     RetryStep,
     StartStep,
+    StepInLine,
+    StepServed,
     StepsNeeded,
 )
 from flowstone.runs.events import StepStarted
@@ -51,6 +54,9 @@ def same_step(one: Any, other: Any) -> bool:
     return getattr(one, "partition_key", ...) is not ... and (one.asset, one.partition_key) == place
 
 
+LOOKS_AT_ALL = 100
+"""Steps in a window that is as large as any plan here."""
+
 AHEAD = 4
 """Steps that are looked up ahead of those that are asked for."""
 
@@ -75,7 +81,8 @@ def plans(draw: st.DrawFn) -> HandPlan:
             choose = LINKS[kind]
             links.setdefault(name, {})[up] = choose
     refresh = {name: draw(st.sampled_from(["all", "missing"])) for name in names}
-    plan = HandPlan(sizes, links, refresh)
+    limited = frozenset(draw(st.lists(st.sampled_from(names), unique=True)))
+    plan = HandPlan(sizes, links, refresh, limited=limited)
     if draw(st.booleans()):
         plan.template = plan  # Every run of it opens as the first one.
     return plan
@@ -104,6 +111,9 @@ class World:
         self.state = make(plan, max_parallel, window)
         self.log: list[Any] = []
         self.running: dict[int, int] = {}
+        self.asking: dict[int, int] = {}  # They have a place, and ask for slots of pools.
+        self.in_line: dict[int, int] = {}
+        self.served: set[int] = set()
         self.stopping: set[int] = set()
         self.timers: list[int] = []
         self.checks: list[tuple[Any, Any]] = []
@@ -122,9 +132,9 @@ class World:
         for command in commands:
             match command:
                 case StartStep(step, attempt, exclusive, failures):
-                    assert step not in self.running, "started while it runs"
+                    assert step not in self.ordered, "started while it runs"
                     assert self.exclusive is None, "started beside one that must run alone"
-                    assert not (exclusive and self.running), "started beside others though exclusive"
+                    assert not (exclusive and (self.running or self.asking)), "beside others though exclusive"
                     assert failures == self.failures[step]
                     self.exclusive = step if exclusive else None
                     assert step not in self.ended, "started after its end"
@@ -133,8 +143,14 @@ class World:
                     for up in self.plan.upstream_steps(step):
                         assert self.ended.get(up) in (Status.SUCCEEDED, Status.REUSED), "before its inputs"
                     self.attempts[step] = attempt
-                    self.running[step] = attempt
-                    self.log.append(started(self.plan, step, attempt))
+                    self.asking[step] = attempt
+                    if not self.is_limited(step):
+                        self.begin(step)
+                case BeginStep(step):
+                    assert self.exclusive is None, "begun beside one that must run alone"
+                    self.served.remove(step)
+                    self.asking[step] = self.in_line.pop(step)
+                    self.begin(step)
                 case RetryStep(step, _):
                     self.timers.append(step)
                 case CheckSteps(steps):
@@ -142,7 +158,7 @@ class World:
                     self.check_ahead(steps, ahead)
                     self.checks.append((steps, tuple(ahead)))
                 case CancelSteps(steps):
-                    assert set(steps) == set(self.running)
+                    assert set(steps) == self.ordered
                     self.stopping |= set(steps)
                 case RecordSkipped(steps):
                     for step, cause in steps:
@@ -159,13 +175,34 @@ class World:
                 case FinishRun(status):
                     assert self.finish is None
                     self.finish = status
-        assert len(self.running) <= self.max_parallel
-        assert set(self.state.running) == set(self.running)
+        assert len(self.running) + len(self.asking) <= self.max_parallel
+        assert len(self.in_line) < 2 * self.max_parallel
+        assert set(self.state.running) == self.ordered
+        assert all(self.state.status_of(step) is Status.QUEUED for step in self.in_line)
+
+    @property
+    def ordered(self) -> set[int]:
+        return {*self.running, *self.asking, *self.in_line}
+
+    def is_limited(self, step: int) -> bool:
+        return self.plan.of(step).asset in self.plan.limited
+
+    def begin(self, step: int) -> None:
+        """A step that has a place begins."""
+        self.running[step] = self.asking.pop(step)
+        self.log.append(started(self.plan, step, self.running[step]))
+
+    def check_nobody_is_kept(self) -> None:
+        """All that is left waits for what it needs of pools, or for what does."""
+        known = self.ended.keys() | self.waiting.keys() | self.ordered
+        for step in sorted(set(range(self.plan.total)) - known):
+            if not self.is_limited(step):
+                assert any(up not in self.ended for up in self.plan.upstream_steps(step)), f"{step} is kept"
 
     def check_parked(self) -> None:
         """All that can be done without the answers has been done and recorded."""
         assert self.waiting or self.decided
-        assert not any((self.running, self.timers, self.checks, self.answers, self.to_record))
+        assert not any((self.ordered, self.timers, self.checks, self.answers, self.to_record))
         heard = {step: status for step, status in self.ended.items() if step not in self.decided}
         for step in sorted(set(range(self.plan.total)) - {*heard, *self.waiting, *self.decided}):
             above = [heard.get(up) for up in self.plan.upstream_steps(step)]
@@ -219,13 +256,19 @@ class World:
 
     def moves(self) -> list[tuple[str, Any]]:
         found: list[tuple[str, Any]] = [("end", step) for step in self.running]
+        found += [("begin", step) for step in self.asking if step not in self.stopping]
+        found += [("join", step) for step in self.asking if step not in {*self.stopping, self.exclusive}]
+        found += [("withdraw", step) for step in (self.asking | self.in_line).keys() & self.stopping]
         found += [("lose", step) for step in self.running if self.attempts[step] < 6]
         found += [("timer", step) for step in self.timers]
         found += [("check", steps) for steps in self.checks]
         found += [("answer", answer) for answer in self.answers]
         found += [("record", event) for event in self.to_record]
         found += [("hear", step) for step in self.decided]
-        busy = any((self.running, self.checks, self.answers, self.to_record, self.cancel_asked))
+        if self.window == LOOKS_AT_ALL and self.in_line and not (found or self.served):
+            self.check_nobody_is_kept()
+        found += [("serve", step) for step in self.in_line.keys() - self.served - self.stopping]
+        busy = any((self.ordered, self.checks, self.answers, self.to_record, self.cancel_asked))
         assert self.state.waits == (not busy and any((self.timers, self.waiting, self.decided)))
         if not found:
             assert self.at_rest == bool(self.waiting), "neither parked nor at work"
@@ -252,6 +295,8 @@ class World:
                 if ending is waiting:
                     self.waiting[what] = attempt
                 self.event(ending(self.plan, what, attempt))
+            case "begin" | "join" | "serve" | "withdraw":
+                self.move_limited(kind, what)
             case "wake":
                 answer = draw(st.sampled_from([woken, woken, failed]))
                 event = answer(self.plan, what, self.waiting.pop(what))
@@ -279,6 +324,22 @@ class World:
             case _:
                 self.to_record.remove(what)
                 self.record_unstarted(what)
+
+    def move_limited(self, kind: str, step: int) -> None:
+        """What only steps do that need slots of pools."""
+        match kind:
+            case "begin":
+                self.begin(step)
+            case "join":
+                self.in_line[step] = self.asking.pop(step)
+                self.take(self.state.apply(StepInLine(step)))
+            case "serve":
+                self.served.add(step)
+                self.take(self.state.apply(StepServed(step)))
+            case _:
+                self.served.discard(step)
+                attempt = self.leave(step)
+                self.event(cancelled(self.plan, step, attempt))
 
     def check_ahead(self, steps: Any, ahead: Any) -> None:
         """Each waits for nothing but steps that come before it."""
@@ -318,9 +379,8 @@ class World:
 
     def hear_answers(self) -> None:
         """The state hears of all that is on record."""
-        for answer in self.answers:
-            self.answer(*answer)
-        self.answers.clear()
+        while self.answers:
+            self.answer(*self.answers.pop(0))
         for step in list(self.decided):
             self.hear_decision(step)
 
@@ -328,7 +388,8 @@ class World:
         """The step's attempt runs no more; returns its number."""
         if self.exclusive == step:
             self.exclusive = None
-        return self.running.pop(step)
+        (attempt,) = [each.pop(step) for each in (self.running, self.asking, self.in_line) if step in each]
+        return attempt
 
     def cancel(self) -> None:
         if not self.cancel_asked and self.finish is None:
@@ -351,9 +412,11 @@ class Resumed(World):
         self.parked = 0
         self.at_rest = False
         self.max_parallel = before.max_parallel
+        self.window = before.window
         self.state = state
         self.log = list(before.log)
         self.running, self.stopping, self.timers = {}, set(), []
+        self.asking, self.in_line, self.served = {}, {}, set()
         self.checks, self.answers, self.to_record = [], [], []
         self.ended = dict(before.ended)
         self.attempts = Counter(before.begun())

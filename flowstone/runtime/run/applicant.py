@@ -8,7 +8,10 @@ from typing import TYPE_CHECKING, Literal
 from flowstone.runs.records import Failure
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from flowstone.actors import TaskHandle
+    from flowstone.runtime.services.admission import Places
 
 __all__ = ["StepApplicant"]
 
@@ -21,6 +24,9 @@ class StepApplicant(ABC):
         pools, pooled: The slots of pools it takes while it runs, and whether it holds them.
         rate, rated: The rate it keeps to when it starts, and whether it has its turn and has not started.
         priority: That of its run.
+        places: Where it asks for a place before it starts, because it has given its own to another step.
+        on_place: Called when there is one.
+        keeps_place: Whether it has such a place, and keeps it whatever it waits for.
         refusal: Why its function is not called, if it is not.
     """
 
@@ -32,6 +38,16 @@ class StepApplicant(ABC):
     pooled = rated = False
     priority = 0
     refusal: Failure | None = None
+    places: Places | None = None
+    on_place: Callable[[], None] | None = None
+    keeps_place = False
+
+    @property
+    def in_queue(self) -> bool:
+        """Whether it waits for slots of pools or a turn of a rate."""
+        if self.handle is not None or self.on_place is not None or self.admitted:
+            return False
+        return (self.pools != () and not self.pooled) or (self.rate is not None and not self.rated)
 
     @abstractmethod
     def stop(self, why: Literal["cancelled", "timeout", "shutdown"]) -> None:

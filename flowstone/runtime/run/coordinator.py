@@ -24,6 +24,7 @@ from flowstone.assets.partition_labels import step_label
 from flowstone.errors import RuntimeStopping, StoreUnavailable
 from flowstone.runs import endings
 from flowstone.runs.commands import (
+    BeginStep,
     CancelSteps,
     CheckSteps,
     Command,
@@ -67,6 +68,7 @@ from flowstone.runtime.run.parking import Parking
 from flowstone.runtime.run.replay import replay, seconds_spent
 from flowstone.runtime.run.reuse import Reuses, known_to_be_needed
 from flowstone.runtime.run.start_record import StartRecord
+from flowstone.runtime.run.step_line import StepLine
 from flowstone.store.protocol import StaleWrite
 
 if TYPE_CHECKING:
@@ -109,7 +111,8 @@ class RunCoordinator(Driver):
         self._steps = steps
         self._epoch = run.record.epoch
         self._attempts: dict[int, Attempt] = {}
-        self._launches = Launches(ctx, steps, self._attempts, run.record.priority)
+        self._line = StepLine(ctx, run.record.id, self._attempts, self._tell) if run.plan.limited else None
+        self._launches = Launches(ctx, steps, self._attempts, run.record.priority, self._line)
         limit = run.record.request.max_parallel or ctx.settings.max_concurrency
         knows = None if ctx.memory is None else ctx.memory.ledger.knows
         self._state = RunState(run.plan, max_parallel=limit, knows=knows)
@@ -210,10 +213,12 @@ class RunCoordinator(Driver):
             else:
                 self._step_ended(attempt, end, how)
 
-    def _handle_here(self) -> None:
+    def _handle_here(self, signal: Signal | None = None) -> None:
         """Handle ends between two messages: what a message would come to, in fewer steps."""
         self._busy = True
         try:
+            if signal is not None:
+                self._obey(self._state.apply(signal))
             self._handle_ended()
             if self._final is not None or self._parking.due:
                 self._me.ref.cast(HandledHere())  # The rest waits for the store.
@@ -268,6 +273,8 @@ class RunCoordinator(Driver):
             self._kept = await replay(self._ctx, run, self._state)
         self._epoch = run.record.epoch
         self._remote_steps = self._make_remote_steps()
+        if self._line is not None:
+            self._line.elsewhere = self._remote_steps
         self._attempt = attempt_maker(self._ctx, run.plan, self._steps, self._remote_steps)
         request = run.record.request
         await self._start_record.make(self._epoch, self._beside)
@@ -312,6 +319,9 @@ class RunCoordinator(Driver):
             match command:
                 case StartStep():
                     self._start(command)
+                case BeginStep(step):
+                    assert self._line is not None
+                    self._line.begin(step)
                 case CheckSteps(steps):
                     self._look_up(steps)
                 case RetryStep(step, delay):
@@ -323,12 +333,16 @@ class RunCoordinator(Driver):
                     self._beside(f"record {len(steps)} steps", work, self._cancels_recorded)
                 case CancelSteps(steps):
                     self._stop_attempts(steps)
-                case FinishRun(status):
-                    self._final = status
-                case ParkRun():
-                    self._parking.request(self._me.clock, partial(self._me.ref.cast, HandledHere()))
+                case FinishRun() | ParkRun():
+                    self._rest(command)
                 case _:
                     assert_never(command)
+
+    def _rest(self, order: FinishRun | ParkRun) -> None:
+        if isinstance(order, FinishRun):
+            self._final = order.status
+        else:
+            self._parking.request(self._me.clock, partial(self._me.ref.cast, HandledHere()))
 
     def _look_up(self, steps: Sequence[int]) -> None:
         """Look which steps need not run; of some that is known at once."""
@@ -355,8 +369,10 @@ class RunCoordinator(Driver):
             lost = PlannedStep.of(run.record.id, run.plan, step, order.attempt)
             self._write([endings.lost_too_often(lost, self._ctx.clock.now())], [step])
             return
-        if self._remote_steps is not None and self._remote_steps.takes(order, len(self._attempts)):
-            return
+        if self._remote_steps is not None:
+            busy = self._attempts if self._line is None else self._line.others()
+            if self._remote_steps.takes(order, len(busy)):
+                return
         attempt = self._attempt(
             self._ctx,
             run.plan,
@@ -482,6 +498,15 @@ class RunCoordinator(Driver):
 
     def _signal(self, signal: Signal) -> None:
         self._me.ref.cast(Signalled(signal))
+
+    def _tell(self, signal: Signal) -> None:
+        """As `_signal`, at once."""
+        if not self._me.ref.alive:
+            return
+        if self._busy:
+            self._obey(self._state.apply(signal))
+        else:
+            self._handle_here(signal)
 
     # Ending -------------------------------------------------------------------------------------------------
 

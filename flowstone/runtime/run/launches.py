@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from flowstone.actors.early import EarlyMe
     from flowstone.runtime.context import RuntimeContext
     from flowstone.runtime.run.attempt import Attempt
+    from flowstone.runtime.run.step_line import StepLine
 
 __all__ = ["Launches"]
 
@@ -34,6 +35,7 @@ class Launches:
         steps: Where they run.
         attempts: The attempts that are wanted, by step.
         priority: The run's, for attempts that wait for a pool or a rate.
+        line: Where such attempts stand in line; None if no step of the run needs any.
 
     Attributes:
         me: The coordinator's; nothing is begun for one that is not alive.
@@ -42,9 +44,16 @@ class Launches:
     me: Me | EarlyMe
 
     def __init__(
-        self, ctx: RuntimeContext, steps: TaskSupervisor, attempts: Mapping[int, Attempt], priority: int
+        self,
+        ctx: RuntimeContext,
+        steps: TaskSupervisor,
+        attempts: Mapping[int, Attempt],
+        priority: int,
+        line: StepLine | None,
     ) -> None:
         self._priority = priority
+        self._line = line
+        self._special = priority != 0 or line is not None
         self._ctx = ctx
         self._steps = steps
         self._attempts = attempts
@@ -97,12 +106,21 @@ class Launches:
         self.me.ref.cast(NextTurn())
 
     def _apply(self, attempt: Attempt) -> None:
-        if self._priority:
-            attempt.priority = self._priority
-        if attempt.needs_slot:
+        if self._special:
+            self._apply_specially(attempt)
+        elif attempt.needs_slot:
             self._ctx.admission.admit(attempt, self._launch)
         else:
             self._launch(attempt)
+
+    def _apply_specially(self, attempt: Attempt) -> None:
+        attempt.priority = self._priority
+        if not attempt.needs_slot:
+            self._launch(attempt)
+            return
+        self._ctx.admission.admit(attempt, self._launch)
+        if self._line is not None:
+            self._line.watch(attempt)
 
     def _launch(self, attempt: Attempt) -> bool:
         """A slot is free. False if the attempt is not wanted any more."""

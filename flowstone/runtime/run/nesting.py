@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from flowstone.runtime.context import RuntimeContext
     from flowstone.runtime.run.attempt import Attempt
-    from flowstone.runtime.services.admission import Admission
+    from flowstone.runtime.services.admission import Admission, Places
 
 __all__ = ["without_slot"]
 
@@ -59,6 +59,7 @@ class _Return:
         "attempt",
         "exclusive",
         "name",
+        "places",
         "pooled",
         "pools",
         "priority",
@@ -76,6 +77,7 @@ class _Return:
         self.pooled = False
         self.rate: str | None = None  # It has begun.
         self.rated = False
+        self.places: Places | None = None
         self.priority = 0
         self.run_id = attempt.run_id
         self.name = attempt.name

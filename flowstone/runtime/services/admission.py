@@ -8,6 +8,10 @@ past, there might always be one that runs.
 It may need slots of *pools* as well (pools.py). Those come first and the slot last, so that a step that waits for a
 pool takes nothing from others meanwhile. Between the two comes its turn of a *rate* (rates.py), which it has used
 when it starts: were that before the slot, those that wait for slots would start together.
+
+A step that waits for a pool or a rate gives its *place* among the steps of its run to another one meanwhile
+(`runtime/run/step_line.py`), and asks for one when it is served. Until there is one, it keeps its slots of pools,
+but not its turn: that goes to whoever is next, and with its place the step has the first turn there is.
 """
 
 from __future__ import annotations
@@ -26,7 +30,14 @@ if TYPE_CHECKING:
     from flowstone.runtime.services.pools import AnyPools
     from flowstone.runtime.services.rates import Rates
 
-__all__ = ["Admission", "AdmissionStatistics", "Applicant"]
+__all__ = ["Admission", "AdmissionStatistics", "Applicant", "Places"]
+
+
+class Places(Protocol):
+    """Whoever lets so many steps of a run begin at a time."""
+
+    def take(self, applicant: Any, go: Callable[[], None]) -> bool:
+        """Whether there is a place for one that had none; if not, `go()` is called when there is."""
 
 
 class Applicant(PoolUser, Protocol):
@@ -37,8 +48,10 @@ class Applicant(PoolUser, Protocol):
         rated: Whether it has its turn and has not started; set by `Admission` alone.
         exclusive: Whether it needs to be the only one that is admitted.
         admitted: Whether it holds what it needs; set by `Admission` alone.
+        places: Where it asks for a place before it starts; None if it has one, or needs none.
     """
 
+    places: Places | None
     rate: str | None
     rated: bool
     exclusive: bool
@@ -78,6 +91,7 @@ class Admission:
         pools.above = self._held_above
         self.rates = rates
         self._waited_for: dict[str, list[Applicant]] = {}  # Who waits for the end of a run, by its id.
+        self._placeless: dict[int, Applicant] = {}  # They have been served and wait for a place; by identity.
         self._too_late: dict[int, Applicant] = {}  # They hold a slot and wait for another turn; by identity.
         self._taken = 0
         self._exclusive = False  # Who holds the one slot that is taken runs exclusively.
@@ -91,9 +105,12 @@ class Admission:
             applicant: Who applies.
             start: Called once, unless `withdraw(applicant)` comes first.
         """
-        if applicant.pools and not applicant.pooled:
-            self.pools.ask(applicant, partial(self.admit, applicant, start))
-            return
+        if applicant.pools:
+            if not applicant.pooled:
+                self.pools.ask(applicant, partial(self.admit, applicant, start))
+                return
+            if applicant.rate is None and not self._has_place(applicant, start):
+                return
         if applicant.rate is not None and not applicant.rated:
             again = partial(self._have_turn, applicant, start)
             self.rates.ask(applicant.rate, applicant, applicant.priority, again)
@@ -107,7 +124,36 @@ class Admission:
             self._waiting[id(applicant)] = (start, applicant)
             self._serve()
 
+    def _has_place(self, applicant: SomeApplicant, start: Callable[[SomeApplicant], bool]) -> bool:
+        if applicant.places is None:
+            return True
+        self._placeless[id(applicant)] = applicant
+        if not applicant.places.take(applicant, partial(self._have_place, applicant, start)):
+            return False
+        self._placeless.pop(id(applicant), None)
+        return True
+
+    def _have_place(self, applicant: SomeApplicant, start: Callable[[SomeApplicant], bool]) -> None:
+        self._placeless.pop(id(applicant), None)
+        if applicant.rate is None or (applicant.pools and not applicant.pooled):
+            self.admit(applicant, start)
+        else:  # Its turn went to somebody else.
+            self.rates.ask(applicant.rate, applicant, math.inf, partial(self._have_turn, applicant, start))
+
+    def give_back(self, run_id: str) -> None:
+        """Have those of a run that wait for a place give back their slots, and ask again when they have one.
+
+        Otherwise they would wait for ever, if those that have the places wait for these slots.
+        """
+        for applicant in [each for each in self._placeless.values() if each.run_id == run_id]:
+            if applicant.pooled:
+                self.pools.release(applicant)
+
     def _have_turn(self, applicant: SomeApplicant, start: Callable[[SomeApplicant], bool]) -> None:
+        if not self._has_place(applicant, start):
+            assert applicant.rate is not None
+            self.rates.withdraw(applicant.rate, applicant)
+            return
         applicant.rated = True
         self.admit(applicant, partial(self._start_in_turn, start))
 
@@ -158,6 +204,7 @@ class Admission:
             applicant.pooled = True
         else:
             self.leave(applicant)
+        self.give_back(applicant.run_id)
         self.pools.look_again()
 
     def waits_no_more(self, applicant: Applicant, run_id: str) -> None:
@@ -189,6 +236,7 @@ class Admission:
         """It does not wait any more. Without this it keeps its place, and may keep the others from theirs."""
         if applicant.pools:
             self.pools.withdraw(applicant)
+        self._placeless.pop(id(applicant), None)
         too_late = self._too_late.pop(id(applicant), None) is not None
         if applicant.rate is not None and (too_late or not applicant.admitted):
             applicant.rated = False

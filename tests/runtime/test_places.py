@@ -1,0 +1,228 @@
+"""Steps that wait for a pool or a rate take no place of their run, and no more run than may."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import defaultdict
+from contextlib import asynccontextmanager
+
+import pytest
+
+from flowstone import FileIO, Pipeline, RunCancelled, Runtime, StaticPartitions
+from flowstone.testing.clock import VirtualClock
+from tests.runtime.test_pools import until
+
+KEYS = StaticPartitions(list("abcd"))
+
+
+class Rooms:
+    """What assets of a test are inside, each until it is let out."""
+
+    def __init__(self):
+        self.inside = []
+        self.order = []
+        self._doors = defaultdict(asyncio.Event)
+        self._changed = asyncio.Event()
+
+    @asynccontextmanager
+    async def room(self, name):
+        self.order.append(name)
+        self.inside.append(name)
+        self._changed.set()
+        try:
+            await self._doors[name].wait()
+            yield
+        finally:
+            self.inside.remove(name)
+            self._changed.set()
+
+    def open(self, *names):
+        for name in names:
+            self._doors[name].set()
+
+    async def until(self, *names):
+        """Until just these are inside."""
+        async with asyncio.timeout(60):
+            while sorted(self.inside) != sorted(names):
+                self._changed.clear()
+                await self._changed.wait()
+
+
+def town(rooms, **options):
+    """`pooled` and `other` take slots of a pool, `free` does not; `both` takes `pooled` and `free`."""
+    pipeline = Pipeline("town")
+    pipeline.pool("warehouse", slots=options.get("slots", 1))
+    pipeline.rate("api", limit=1, per=10.0)
+
+    @pipeline.asset(pool="warehouse", partitions=KEYS)
+    async def pooled(context):
+        async with rooms.room(f"pooled {context.partition}"):
+            return context.partition
+
+    @pipeline.asset(pool="warehouse")
+    async def other():
+        async with rooms.room("other"):
+            return 1
+
+    @pipeline.asset(partitions=KEYS)
+    async def free(context):
+        async with rooms.room(f"free {context.partition}"):
+            return context.partition
+
+    @pipeline.asset(partitions=KEYS)
+    async def both(pooled, free):
+        return pooled + free
+
+    @pipeline.asset(rate="api", partitions=KEYS)
+    async def rated(context):
+        async with rooms.room(f"rated {context.partition}"):
+            return context.partition
+
+    @pipeline.asset(partitions=KEYS)
+    async def with_rate(rated, free):
+        return rated + free
+
+    @pipeline.asset
+    async def parent(context):
+        async with rooms.room("parent"):
+            return await options["runtime"]().materialize("other")
+
+    @pipeline.asset(partitions=KEYS)
+    async def with_parent(pooled, parent):
+        return 1
+
+    return pipeline
+
+
+@pytest.fixture
+def rooms():
+    return Rooms()
+
+
+@pytest.fixture(params=["memory", "file", "postgres"])
+def place(request, tmp_path):
+    """The options of a runtime, for one store after the other."""
+    if request.param == "memory":
+        return {"store": "memory://"}
+    if request.param == "postgres":
+        return {"store": request.getfixturevalue("database"), "shutdown_timeout": 0.5}
+    return {"store": f"file://{tmp_path / 'store'}", "io": {"default": FileIO(tmp_path / "values")}}
+
+
+async def test_what_waits_for_a_full_pool_keeps_no_other_step_of_its_run_waiting(place, rooms, background):
+    """All that needs no slot runs meanwhile, as many as may."""
+    async with Runtime(town(rooms), **place) as runtime:
+        other = background(runtime.materialize("other"))
+        await rooms.until("other")
+        run = background(runtime.backfill("both", upstream=True, max_parallel=2))
+        await rooms.until("other", "free a", "free b")
+        rooms.open("free a")
+        await rooms.until("other", "free b", "free c")
+        rooms.open("free b", "free c")
+        await rooms.until("other", "free d")
+        rooms.open("free d", "other", *(f"pooled {key}" for key in "abcd"))
+        assert (await run).status == "succeeded"
+        await other
+        await until(runtime, taken=0, waiting=0)
+
+
+async def test_one_that_is_served_while_its_run_is_full_takes_the_next_place(place, rooms, background):
+    """It keeps its slot meanwhile, and no more run than may."""
+    async with Runtime(town(rooms), **place) as runtime:
+        other = background(runtime.materialize("other"))
+        await rooms.until("other")
+        run = background(runtime.backfill("both", upstream=True, max_parallel=2))
+        await rooms.until("other", "free a", "free b")
+        rooms.open("other")
+        await other
+        await until(runtime, taken=1)
+        late = background(runtime.materialize("other"))
+        assert rooms.inside == ["free a", "free b"]
+        rooms.open("free b")
+        await rooms.until("free a", "pooled a")
+        rooms.open(*(f"{kind} {key}" for kind in ("free", "pooled") for key in "abcd"))
+        assert (await run).status == "succeeded"
+        await late
+
+
+async def test_a_run_that_is_cancelled_leaves_nothing_in_line(place, rooms, background):
+    """Neither of those that wait for slots, nor of one that has its slot and waits for a place."""
+    async with Runtime(town(rooms), **place) as runtime:
+        other = background(runtime.materialize("other"))
+        await rooms.until("other")
+        run = await runtime.submit_backfill("both", upstream=True, max_parallel=2)
+        await rooms.until("other", "free a", "free b")
+        rooms.open("other")
+        await other
+        await until(runtime, taken=1)
+        await run.cancel()
+        with pytest.raises(RunCancelled):
+            await run.wait()
+        await until(runtime, taken=0, waiting=0)
+
+
+async def test_few_of_many_stand_in_line(rooms, background):
+    """A run orders fewer than twice as many steps as may run, however many there are."""
+    pipeline = Pipeline("many")
+    pipeline.pool("warehouse", slots=1)
+
+    @pipeline.asset(pool="warehouse", partitions=StaticPartitions([f"k{n}" for n in range(1_000)]))
+    async def pooled():
+        return 1
+
+    @pipeline.asset(pool="warehouse")
+    async def other():
+        async with rooms.room("other"):
+            return 1
+
+    clock = VirtualClock()
+    async with Runtime(pipeline, clock=clock) as runtime:
+        other_run = background(runtime.materialize("other"))
+        await rooms.until("other")
+        run = background(runtime.backfill("pooled", max_parallel=4))
+        await clock.advance(10.0)
+        (pool,) = await runtime.pools()
+        assert 4 <= pool.waiting < 8
+        rooms.open("other")
+        assert (await run).status == "succeeded"
+        await other_run
+
+
+async def test_a_step_does_not_wait_with_slots_that_the_run_of_a_step_before_it_needs(
+    place, rooms, background
+):
+    """It gives them back, and asks for them again when it has a place."""
+    async with Runtime(town(rooms, runtime=lambda: runtime), **place) as runtime:
+        other = background(runtime.materialize("other"))
+        await rooms.until("other")
+        run = background(runtime.backfill("with_parent", upstream=True, max_parallel=1))
+        await rooms.until("other", "parent")
+        rooms.open("other")
+        await other
+        await until(runtime, taken=1)  # By `pooled a`, which waits for the place that `parent` has.
+        rooms.open("parent", *(f"pooled {key}" for key in "abcd"))
+        assert (await run).status == "succeeded"
+
+
+async def test_a_turn_of_a_rate_that_finds_its_run_full_is_another_ones(rooms, background):
+    """With its place the step has the first turn there is."""
+    clock = VirtualClock()
+    async with Runtime(town(rooms), clock=clock) as runtime:
+        rooms.open("rated d")
+        await runtime.materialize("rated", partition="d")
+        full = background(runtime.backfill("with_rate", partitions=["a", "b"], upstream=True, max_parallel=1))
+        await clock.advance(1.0)
+        await rooms.until("free a")
+        other = background(runtime.materialize("rated", partition="c"))
+        await clock.advance(9.5)
+        await rooms.until("free a", "rated c")
+        rooms.open("free a", "free b")
+        await clock.advance(5.0)
+        await rooms.until("rated c")
+        await clock.advance(5.0)
+        await rooms.until("rated c", "rated a")
+        rooms.open("rated a", "rated b", "rated c")
+        while not (full.done() and other.done()):
+            await clock.advance(1.0)
+        assert (await full).status == "succeeded"
+    assert rooms.order[-2:] == ["rated a", "rated b"]
