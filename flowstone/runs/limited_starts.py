@@ -26,7 +26,21 @@ if TYPE_CHECKING:
     from flowstone.runs.commands import Command
     from flowstone.runs.plan import RunPlan
 
-__all__ = ["LimitedStarts"]
+__all__ = ["LimitedStarts", "starts_of"]
+
+
+def starts_of(plan: RunPlan, states: bytearray, attempts: Attempts, places: int) -> Starts:
+    """The `Starts` of a run; of most runs no step has to stand in line.
+
+    Args:
+        plan: Its plan.
+        states: The state of each step.
+        attempts: Their attempts.
+        places: Steps that may run at a time; at least 1.
+    """
+    if plan.limited:
+        return LimitedStarts(states, attempts, places, plan)
+    return Starts(states, attempts, places)
 
 
 class LimitedStarts(Starts):

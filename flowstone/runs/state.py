@@ -57,9 +57,8 @@ from flowstone.runs.events import (
     StepWaiting,
     StepWoken,
 )
-from flowstone.runs.limited_starts import LimitedStarts
+from flowstone.runs.limited_starts import starts_of
 from flowstone.runs.records import Status
-from flowstone.runs.starts import Starts
 from flowstone.runs.step_states import (
     CANCELLED,
     CHECKING,
@@ -112,11 +111,7 @@ class RunState:
         self._chooses = plan.chooses
         self._looks = plan.reuses or plan.chooses  # Whether not all that waits for nothing any more is ready.
         self._knows = knows
-        self._starts = (
-            LimitedStarts(self._states, self._attempts, max_parallel, plan)
-            if plan.limited
-            else Starts(self._states, self._attempts, max_parallel)
-        )
+        self._starts = starts_of(plan, self._states, self._attempts, max_parallel)
         self._retrying: dict[int, None] = {}
         self._causes: dict[int, int] = {}  # Skipped step -> the step at the root of it.
         self._batches = Batches()

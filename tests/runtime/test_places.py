@@ -145,7 +145,8 @@ async def test_one_that_is_served_while_its_run_is_full_takes_the_next_place(pla
         await late
 
 
-async def test_a_run_that_is_cancelled_leaves_nothing_in_line(place, rooms, background):
+@pytest.mark.parametrize("how", ["cancelled", "drained"])
+async def test_a_run_that_is_stopped_leaves_nothing_in_line(place, rooms, background, how):
     """Neither of those that wait for slots, nor of one that has its slot and waits for a place."""
     async with Runtime(town(rooms), **place) as runtime:
         other = background(runtime.materialize("other"))
@@ -155,7 +156,13 @@ async def test_a_run_that_is_cancelled_leaves_nothing_in_line(place, rooms, back
         rooms.open("other")
         await other
         await until(runtime, taken=1)
-        await run.cancel()
+        if how == "cancelled":
+            await run.cancel()
+        else:
+            drained = background(run.drain())
+            await until(runtime, taken=0, waiting=0)
+            rooms.open("free a", "free b")
+            await drained
         with pytest.raises(RunCancelled):
             await run.wait()
         await until(runtime, taken=0, waiting=0)
