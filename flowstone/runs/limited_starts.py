@@ -18,7 +18,7 @@ from __future__ import annotations
 from collections import deque
 from typing import TYPE_CHECKING
 
-from flowstone.runs.commands import BeginStep
+from flowstone.runs.commands import BeginStep, StepInLine, StepServed
 from flowstone.runs.starts import Starts
 
 if TYPE_CHECKING:
@@ -73,14 +73,14 @@ class LimitedStarts(Starts):
     def in_line(self, step: int) -> bool:
         return step in self._in_line
 
-    def join(self, step: int) -> None:
-        if step in self.running and step not in self._in_line and step != self._exclusive_step:
+    def told(self, signal: StepInLine | StepServed) -> None:
+        step = signal.step
+        if step in self._in_line:
+            if isinstance(signal, StepServed):
+                self._served[step] = None
+        elif isinstance(signal, StepInLine) and step in self.running and step != self._exclusive_step:
             self._in_line[step] = None
             self.slots += 1
-
-    def serve(self, step: int) -> None:
-        if step in self._in_line:
-            self._served[step] = None
 
     def over(self, step: int) -> None:
         self._leave(step)

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from flowstone.runs.attempts import Attempts
-    from flowstone.runs.commands import Command
+    from flowstone.runs.commands import Command, StepInLine, StepServed
 
 __all__ = ["Starts"]
 
@@ -93,11 +93,8 @@ class Starts:
         del step
         return False
 
-    def join(self, step: int) -> None:
-        """An ordered step stands in line from now on."""
-
-    def serve(self, step: int) -> None:
-        """A step that stands in line has what it waited for."""
+    def told(self, signal: StepInLine | StepServed) -> None:
+        """An ordered step stands in line from now on, or has what it waited for there."""
 
     def drop_ready(self) -> list[int]:
         """Forget the steps that are ready; returns them."""

@@ -287,12 +287,6 @@ class RunState:
         """The assets that a route chose; None if the step is not of a route, or did not come to choose."""
         return None if self._window.choices is None else self._window.choices.chosen.get(step)
 
-    def snapshot(self) -> tuple[bytes, tuple[tuple[int, int], ...], bool]:
-        """What replay must reproduce: terminal states, attempts begun by unfinished steps, cancelling."""
-        terminal = bytes(code if code >= SUCCEEDED else UNEXAMINED for code in self._states)
-        unfinished = (step for step, code in enumerate(terminal) if code == UNEXAMINED)
-        return terminal, self._attempts.unfinished(unfinished), self.cancelling
-
     # Events -------------------------------------------------------------------------------------------------
 
     def _number(self, event: StepStarted | StepRetried | StepWaiting | StepWoken | _Ending) -> int | None:
@@ -385,10 +379,8 @@ class RunState:
                 ready = self._finish_unstarted if self.cancelling else self._starts.source
                 for step in self._batches.needed(steps):
                     ready(step)
-            case StepInLine(step):
-                self._starts.join(step)
-            case StepServed(step):
-                self._starts.serve(step)
+            case StepInLine() | StepServed():
+                self._starts.told(signal)
             case HoldStarts():
                 self._starts.held = True
             case AttemptLost(step, attempt, begun):

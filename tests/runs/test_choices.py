@@ -13,7 +13,7 @@ from flowstone.runs.commands import FinishRun, RecordSkipped, StartStep
 from flowstone.runs.events import StepSkipped, StepWaiting
 from flowstone.runs.records import Failure, Status
 from tests.runs.plans import HandPlan, failed, record, same, skipped, started, succeeded, waiting, woken
-from tests.runs.world import LINKS, make
+from tests.runs.world import LINKS, make, snapshot
 
 ENDS = ["value", "value", "value", "fail", "decline"]
 ONE = {"same": same, "first": lambda _key: [0], "before": lambda key: [key - 1]}
@@ -195,7 +195,7 @@ def test_it_is_as_the_model_says_in_any_order_and_after_a_restart(scene, max_par
         for event in log:
             again.replay(event)
         ended = {(event.asset, event.partition_key) for event in log if hasattr(event, "materialization")}
-        codes = zip(again.snapshot()[0], state.snapshot()[0], strict=True)
+        codes = zip(snapshot(again)[0], snapshot(state)[0], strict=True)
         assert all(before == now for step, (before, now) in enumerate(codes) if plan.name(step) in ended)
         if finished is None and data.draw(st.integers(0, 9)) == 0:
             # Another process goes on; what was not recorded did not happen.

@@ -36,7 +36,7 @@ from tests.runs.plans import (
     started,
     succeeded,
 )
-from tests.runs.world import Resumed, World, make, plans
+from tests.runs.world import Resumed, World, make, plans, snapshot
 
 
 def diamond() -> HandPlan:
@@ -344,8 +344,8 @@ def test_replay_equals_live_and_goes_on_to_the_same_kind_of_end(
     again = make(plan, max_parallel)
     for event in world.log:
         again.replay(event)
-    live_terminal, live_attempts, _ = world.state.snapshot()
-    terminal, attempts, _ = again.snapshot()
+    live_terminal, live_attempts = snapshot(world.state)
+    terminal, attempts = snapshot(again)
     recorded = {step for step in range(plan.total) if step in world.ended}
     assert {s for s in range(plan.total) if terminal[s]} == recorded
     assert all(terminal[s] == live_terminal[s] for s in recorded)

@@ -26,6 +26,7 @@ from flowstone.runs.commands import (
 from flowstone.runs.events import StepStarted
 from flowstone.runs.records import Status
 from flowstone.runs.state import RunState
+from flowstone.runs.step_states import SUCCEEDED, UNEXAMINED
 from tests.runs.plans import (
     HandPlan,
     cancel_requested,
@@ -42,11 +43,18 @@ from tests.runs.plans import (
     woken,
 )
 
-__all__ = ["LINKS", "Resumed", "World", "make", "plans"]
+__all__ = ["LINKS", "Resumed", "World", "make", "plans", "snapshot"]
 
 
 def make(plan: HandPlan, max_parallel: int = 4, window: int = 100) -> RunState:
     return RunState(plan, max_parallel=max_parallel, window=window)  # type: ignore[arg-type]  # structural twin
+
+
+def snapshot(state: RunState) -> tuple[bytes, tuple[tuple[int, int], ...]]:
+    """What replay must reproduce: terminal states, and the attempts begun by unfinished steps."""
+    terminal = bytes(code if code >= SUCCEEDED else UNEXAMINED for code in state._states)
+    unfinished = (step for step, code in enumerate(terminal) if code == UNEXAMINED)
+    return terminal, state._attempts.unfinished(unfinished)
 
 
 def same_step(one: Any, other: Any) -> bool:

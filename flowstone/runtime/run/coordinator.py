@@ -68,7 +68,6 @@ from flowstone.runtime.run.parking import Parking
 from flowstone.runtime.run.replay import replay, seconds_spent
 from flowstone.runtime.run.reuse import Reuses, known_to_be_needed
 from flowstone.runtime.run.start_record import StartRecord
-from flowstone.runtime.run.step_line import StepLine
 from flowstone.store.protocol import StaleWrite
 
 if TYPE_CHECKING:
@@ -78,7 +77,7 @@ if TYPE_CHECKING:
     from flowstone.actors.early import EarlyMe
     from flowstone.runs.commands import Signal
     from flowstone.runs.endings import AttemptResult
-    from flowstone.runs.events import Event, StepWoken
+    from flowstone.runs.events import Event
     from flowstone.runtime.context import RuntimeContext
     from flowstone.runtime.run.attempt import Attempt
     from flowstone.runtime.run.control import Control
@@ -111,8 +110,7 @@ class RunCoordinator(Driver):
         self._steps = steps
         self._epoch = run.record.epoch
         self._attempts: dict[int, Attempt] = {}
-        self._line = StepLine(ctx, run.record.id, self._attempts, self._tell) if run.plan.limited else None
-        self._launches = Launches(ctx, steps, self._attempts, run.record.priority, self._line)
+        self._launches = Launches(ctx, run, steps, self._attempts, self._tell)
         limit = run.record.request.max_parallel or ctx.settings.max_concurrency
         knows = None if ctx.memory is None else ctx.memory.ledger.knows
         self._state = RunState(run.plan, max_parallel=limit, knows=knows)
@@ -122,7 +120,7 @@ class RunCoordinator(Driver):
         self._ended: deque[tuple[Attempt, AttemptResult | None, Exit]] = deque()
         self._needed: list[int] = []  # Steps of which it is known that they must run.
         self._busy = True  # Until it has begun, and whenever it is within a message.
-        self._parking = Parking(ctx, run, self._state)
+        self._parking = Parking(ctx, run, self._state, self._beside, self._recorded)
         self._remote_steps: RemoteSteps | None = None
         self._kept: dict[int, StepLease] = {}
         self._start_record = StartRecord(ctx, run)
@@ -159,7 +157,7 @@ class RunCoordinator(Driver):
             case Recorded(events, steps):
                 for recorded, step in zip(events, steps, strict=True):
                     self._obey(self._state.apply(recorded, step))
-                self._look_after(events)
+                self._parking.look_after(events)
             case Signalled(signal):
                 self._obey(self._state.apply(signal))
             case Asked(request):
@@ -180,7 +178,7 @@ class RunCoordinator(Driver):
             case Release():
                 self._begin_release()
             case Look():
-                self._look_for_woken()
+                self._parking.look()
             case _:
                 assert_never(request)
 
@@ -273,8 +271,7 @@ class RunCoordinator(Driver):
             self._kept = await replay(self._ctx, run, self._state)
         self._epoch = run.record.epoch
         self._remote_steps = self._make_remote_steps()
-        if self._line is not None:
-            self._line.elsewhere = self._remote_steps
+        self._launches.line.elsewhere = self._remote_steps
         self._attempt = attempt_maker(self._ctx, run.plan, self._steps, self._remote_steps)
         request = run.record.request
         await self._start_record.make(self._epoch, self._beside)
@@ -298,7 +295,7 @@ class RunCoordinator(Driver):
         if not any(type(order) is CheckSteps for order in orders):
             self._start_record.write(self._beside)
         self._obey(orders)
-        self._look_for_woken()
+        self._parking.look()
 
     def _make_remote_steps(self) -> RemoteSteps | None:
         """Only backfills and items spread: other runs are over before another node has heard of them."""
@@ -320,8 +317,7 @@ class RunCoordinator(Driver):
                 case StartStep():
                     self._start(command)
                 case BeginStep(step):
-                    assert self._line is not None
-                    self._line.begin(step)
+                    self._launches.line.begin(step)
                 case CheckSteps(steps):
                     self._look_up(steps)
                 case RetryStep(step, delay):
@@ -369,10 +365,8 @@ class RunCoordinator(Driver):
             lost = PlannedStep.of(run.record.id, run.plan, step, order.attempt)
             self._write([endings.lost_too_often(lost, self._ctx.clock.now())], [step])
             return
-        if self._remote_steps is not None:
-            busy = self._attempts if self._line is None else self._line.others()
-            if self._remote_steps.takes(order, len(busy)):
-                return
+        if self._remote_steps is not None and self._remote_steps.takes(order, self._launches.line.busy):
+            return
         attempt = self._attempt(
             self._ctx,
             run.plan,
@@ -425,7 +419,7 @@ class RunCoordinator(Driver):
             attempt.caught = None
             self._obey(self._state.apply(end, step))
             if type(end) is StepWaiting:
-                self._look_after([end])
+                self._parking.look_after([end])
         else:
             self._attempt_broke_off(attempt, how)
 
@@ -465,21 +459,6 @@ class RunCoordinator(Driver):
 
         self._steps.start(name, work, over)
 
-    def _look_after(self, events: Sequence[Event]) -> None:
-        """Look whether a step that has just come to wait was answered before."""
-        if any(type(event) is StepWaiting and self._parking.may_be_woken(event) for event in events):
-            self._look_for_woken()
-
-    def _look_for_woken(self) -> None:
-        question = self._parking.question()
-        if question is not None:
-            self._beside("look what was woken", question, self._found_woken)
-
-    def _found_woken(self, found: Sequence[tuple[int, StepWoken | StepFailed]]) -> None:
-        self._recorded(*self._parking.taken(found))
-        if self._parking.ask_again:
-            self._look_for_woken()
-
     def _cancels_recorded(self, ends: tuple[dict[int, Event], dict[int, Event]]) -> None:
         self._parking.ended(ends[1])
         for events in ends:
@@ -501,11 +480,9 @@ class RunCoordinator(Driver):
 
     def _tell(self, signal: Signal) -> None:
         """As `_signal`, at once."""
-        if not self._me.ref.alive:
-            return
         if self._busy:
             self._obey(self._state.apply(signal))
-        else:
+        elif self._me.ref.alive:
             self._handle_here(signal)
 
     # Ending -------------------------------------------------------------------------------------------------
@@ -552,7 +529,7 @@ class RunCoordinator(Driver):
             self._run.park(moves=self._ctx.store.cluster is not None)
             self._me.stop()
         else:
-            self._look_for_woken()
+            self._parking.look()
 
     def _begin_release(self) -> None:
         """Stop what runs here, as nobody's failure; the run goes back to the queue when it has stopped."""

@@ -14,15 +14,17 @@ from typing import TYPE_CHECKING
 
 from flowstone.actors.eager import POSSIBLE
 from flowstone.runtime.run.messages import NextTurn
+from flowstone.runtime.run.step_line import StepLine
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable
 
     from flowstone.actors import Me, TaskHandle, TaskSupervisor
     from flowstone.actors.early import EarlyMe
+    from flowstone.runs.commands import Signal
     from flowstone.runtime.context import RuntimeContext
     from flowstone.runtime.run.attempt import Attempt
-    from flowstone.runtime.run.step_line import StepLine
+    from flowstone.runtime.run.live_run import LiveRun
 
 __all__ = ["Launches"]
 
@@ -32,13 +34,14 @@ class Launches:
 
     Args:
         ctx: What the runtime offers.
+        run: The run.
         steps: Where they run.
         attempts: The attempts that are wanted, by step.
-        priority: The run's, for attempts that wait for a pool or a rate.
-        line: Where such attempts stand in line; None if no step of the run needs any.
+        tell: Tells the state machine, and carries out what it orders.
 
     Attributes:
         me: The coordinator's; nothing is begun for one that is not alive.
+        line: Those that wait for a pool or a rate.
     """
 
     me: Me | EarlyMe
@@ -46,14 +49,16 @@ class Launches:
     def __init__(
         self,
         ctx: RuntimeContext,
+        run: LiveRun,
         steps: TaskSupervisor,
-        attempts: Mapping[int, Attempt],
-        priority: int,
-        line: StepLine | None,
+        attempts: dict[int, Attempt],
+        tell: Callable[[Signal], None],
     ) -> None:
-        self._priority = priority
-        self._line = line
-        self._special = priority != 0 or line is not None
+        self.line = StepLine(ctx, run.record.id, attempts, tell)
+        self._priority = run.record.priority
+        self._may_wait = (
+            run.plan.limited or self._priority
+        )  # Of most runs no step waits for a pool or a rate.
         self._ctx = ctx
         self._steps = steps
         self._attempts = attempts
@@ -106,21 +111,20 @@ class Launches:
         self.me.ref.cast(NextTurn())
 
     def _apply(self, attempt: Attempt) -> None:
-        if self._special:
-            self._apply_specially(attempt)
+        if self._may_wait:
+            self._apply_in_line(attempt)
         elif attempt.needs_slot:
             self._ctx.admission.admit(attempt, self._launch)
         else:
             self._launch(attempt)
 
-    def _apply_specially(self, attempt: Attempt) -> None:
+    def _apply_in_line(self, attempt: Attempt) -> None:
         attempt.priority = self._priority
-        if not attempt.needs_slot:
+        if attempt.needs_slot:
+            self._ctx.admission.admit(attempt, self._launch)
+            self.line.watch(attempt)
+        else:
             self._launch(attempt)
-            return
-        self._ctx.admission.admit(attempt, self._launch)
-        if self._line is not None:
-            self._line.watch(attempt)
 
     def _launch(self, attempt: Attempt) -> bool:
         """A slot is free. False if the attempt is not wanted any more."""

@@ -14,14 +14,14 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
-from flowstone.runs.events import RunWaiting, StepFailed
+from flowstone.runs.events import RunWaiting, StepFailed, StepWaiting
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Mapping, Sequence
 
     from flowstone.actors import Clock
     from flowstone.actors.early import EarlyMe
-    from flowstone.runs.events import Event, StepWaiting, StepWoken
+    from flowstone.runs.events import Event, StepWoken
     from flowstone.runs.state import RunState
     from flowstone.runtime.context import RuntimeContext
     from flowstone.runtime.run.live_run import LiveRun
@@ -40,15 +40,25 @@ class Parking:
         ctx: What the runtime offers.
         run: The run.
         state: Where it stands.
+        beside: Runs something as a task of its own, and calls a function with what came of it.
+        recorded: Called with events that are on record, and the numbers of their steps.
 
     Attributes:
         due: Whether the run is to be parked.
-        ask_again: Whether somebody wanted to know what was woken while that was asked.
     """
 
-    def __init__(self, ctx: RuntimeContext, run: LiveRun, state: RunState) -> None:
+    def __init__(
+        self,
+        ctx: RuntimeContext,
+        run: LiveRun,
+        state: RunState,
+        beside: Callable[[str, Coroutine[Any, Any, Any], Callable[[Any], None]], None],
+        recorded: Callable[[Sequence[Event], Sequence[int]], None],
+    ) -> None:
         self.due = False
-        self.ask_again = False
+        self._beside = beside
+        self._recorded = recorded
+        self._ask_again = False  # Whether somebody wanted to know what was woken while that was asked.
         self._ctx = ctx
         self._run = run
         self._state = state
@@ -77,26 +87,31 @@ class Parking:
             self.due = True
             wake()
 
-    def question(self) -> Coroutine[Any, Any, Sequence[tuple[int, StepWoken | StepFailed]]] | None:
-        """Asks the store which steps wait no more, if one can have waited; one question at a time."""
+    def look(self) -> None:
+        """Ask the store which steps wait no more, if one can have waited; one question at a time."""
         if not self._state.waiting:
             self._asked_early = True
-            return None
-        self.ask_again = self._asking
+            return
+        self._ask_again = self._asking
         if self._asking:
-            return None
+            return
         self._asking = True
-        return self._ctx.store.waits.woken(self._run.record.id, after=max(self._after, self._run.replayed))
+        question = self._ctx.store.waits.woken(
+            self._run.record.id, after=max(self._after, self._run.replayed)
+        )
+        self._beside("look what was woken", question, self._found)
 
-    def may_be_woken(self, event: StepWaiting) -> bool:
+    def look_after(self, events: Sequence[Event]) -> None:
+        """Look whether a step that has just come to wait was answered before."""
+        if any(type(event) is StepWaiting and self._may_be_woken(event) for event in events):
+            self.look()
+
+    def _may_be_woken(self, event: StepWaiting) -> bool:
         """Whether a step that has just come to wait may have its answer, and nobody will say so again."""
         early, self._asked_early = self._asked_early, False
         return early or event.waits_for == "signal"
 
-    def taken(
-        self, found: Sequence[tuple[int, StepWoken | StepFailed]]
-    ) -> tuple[Sequence[StepWoken | StepFailed], Sequence[int]]:
-        """The answer: what is to be applied to the state, with the numbers of the steps."""
+    def _found(self, found: Sequence[tuple[int, StepWoken | StepFailed]]) -> None:
         self._asking = False
         if found:
             self._after = found[-1][0]
@@ -106,7 +121,9 @@ class Parking:
             self._tell(event, step)
             if step is not None:
                 known.append((event, step))
-        return [event for event, _ in known], [step for _, step in known]
+        self._recorded([event for event, _ in known], [step for _, step in known])
+        if self._ask_again:
+            self.look()
 
     def ended(self, ends: Mapping[int, Event]) -> None:
         """Steps that were to be cancelled had ended before: nobody may ask of them what was woken any more."""

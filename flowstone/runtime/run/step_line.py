@@ -20,7 +20,7 @@ from flowstone.runs.commands import StepInLine, StepServed
 from flowstone.runtime.services.admission import Places
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable
 
     from flowstone.runs.commands import Signal
     from flowstone.runtime.context import RuntimeContext
@@ -58,11 +58,15 @@ class StepLine(Places):
         self._run_id = run_id
         self._attempts = attempts
         self._tell = tell
+        self._used = False
         self._taking: dict[int, Attempt] = {}  # They are asking for a place at this moment.
 
-    def others(self) -> Sequence[Attempt]:
-        """Those of the attempts that do not stand in line."""
-        return [attempt for attempt in self._attempts.values() if attempt.places is None]
+    @property
+    def busy(self) -> int:
+        """How many attempts do not stand in line."""
+        if not self._used:
+            return len(self._attempts)
+        return sum(attempt.places is None for attempt in self._attempts.values())
 
     def watch(self, attempt: Attempt) -> None:
         """An attempt has asked for what it needs. If it waits for that, it is to stand in line in a moment."""
@@ -106,6 +110,7 @@ class StepLine(Places):
     def _join(self, attempt: Attempt) -> None:
         if self._attempts.get(attempt.step) is attempt and _may_join(attempt):
             attempt.places = self
+            self._used = True
             self._tell(StepInLine(attempt.step))
 
 
