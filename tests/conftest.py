@@ -7,14 +7,16 @@ import gc
 import inspect
 import os
 import signal
+import sys
 from pathlib import Path
 
 import pytest
 from hypothesis import settings
 
-# How long an example takes says how busy the machine is. `--hypothesis-profile many` is for when there is time.
-settings.register_profile("flowstone", deadline=None)
-settings.register_profile("many", deadline=None, max_examples=500)
+# How long an example takes says how busy the machine is. `--hypothesis-profile many` is for when there is time:
+# `.ci/run` takes it, which is why few examples will do otherwise.
+settings.register_profile("flowstone", deadline=None, max_examples=30)
+settings.register_profile("many", deadline=None, max_examples=300)
 settings.load_profile("flowstone")
 
 # Here, because a test of another directory may import them before that directory's own conftest is read.
@@ -46,6 +48,13 @@ def pytest_xdist_auto_num_workers(config):
     return cores if files >= MANY and cores > 1 else 0
 
 
+def pytest_configure(config):
+    """Where Python may not write beside the source what it compiles, all processes of the tests share a folder."""
+    if os.environ.pop("PYTHONDONTWRITEBYTECODE", None) and sys.dont_write_bytecode:
+        folder = os.environ.setdefault("PYTHONPYCACHEPREFIX", str(config.cache.mkdir("compiled")))
+        sys.dont_write_bytecode, sys.pycache_prefix = False, folder
+
+
 @pytest.fixture(scope="session", autouse=True)
 def signals_are_heard():
     """Processes started in the background, or by nohup, ignore these, and so would whatever a test signals."""
@@ -66,16 +75,6 @@ def little_for_the_garbage_collector():
     """What is there before the first test of a file stays, pytest's own as well: the tests need not look at it."""
     gc.collect()
     gc.freeze()
-
-
-@pytest.fixture(scope="session", autouse=True)
-def programs_are_compiled_once(tmp_path_factory):
-    """Where Python may not write what it compiles beside the source, programs that tests start share a folder."""
-    with pytest.MonkeyPatch.context() as patch:
-        if os.environ.get("PYTHONDONTWRITEBYTECODE"):
-            patch.delenv("PYTHONDONTWRITEBYTECODE")
-            patch.setenv("PYTHONPYCACHEPREFIX", str(tmp_path_factory.mktemp("compiled")))
-        yield
 
 
 @pytest.fixture(autouse=True)
