@@ -129,7 +129,7 @@ async def empty_database(postgres_server):
 async def fresh_database(server: PostgresServer, template: str = "template0") -> AsyncIterator[str]:
     """Make a copy of a template database, give its URL, and drop it in the end."""
     name = f"test_{os.getpid()}_{next(numbers)}"
-    await _administer(server, f'CREATE DATABASE "{name}" TEMPLATE "{template}"')
+    await _administer(server, f'CREATE DATABASE "{name}" TEMPLATE "{template}" STRATEGY file_copy')
     try:
         yield server.url(name)
     finally:
