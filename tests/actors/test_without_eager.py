@@ -43,7 +43,7 @@ def run_without(part, program):
     """What a program prints where one part of asyncio is missing."""
     code = HIDE + textwrap.dedent(program)
     done = subprocess.run(
-        [sys.executable, "-c", code, part], capture_output=True, text=True, timeout=60, check=False
+        [sys.executable, "-c", code, part], capture_output=True, text=True, timeout=200, check=False
     )
     assert done.returncode == 0, done.stderr
     return done.stdout.split()
@@ -92,7 +92,9 @@ def test_all_steps_begin_in_one_turn_without_them():
         PARTS[0],
         """
         from flowstone import Pipeline, Runtime
+        from flowstone.actors import eager
 
+        eager.BUDGET = 3600.0  # Where Python has eager tasks of its own, not all begin in one turn if it is long.
         p = Pipeline("p")
         turn, begun = 0, []
 

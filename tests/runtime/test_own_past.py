@@ -6,7 +6,7 @@ import asyncio
 from datetime import UTC, date, datetime, timedelta
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from flowstone import (
@@ -197,7 +197,6 @@ async def test_a_changed_value_makes_what_follows_stale(opened):
         assert [step.partition.day for step in plan if step.action == "run"] == [18, 19, 20]
 
 
-@settings(max_examples=40)
 @given(st.data())
 async def test_runs_end_as_a_small_model_says(data):
     """Random offsets, partitions and failures: who runs, who is skipped because of whom, with which value."""
