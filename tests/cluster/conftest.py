@@ -37,7 +37,7 @@ class Worker:
         os.kill(self.pid, number)
 
     async def ended(self) -> int:
-        return await asyncio.to_thread(self.process.wait, 60)
+        return await asyncio.to_thread(self.process.wait, 200)
 
 
 class Works:
@@ -64,7 +64,7 @@ class Works:
 
     async def until(self, condition) -> None:
         """Wait until `await condition()` is true."""
-        async with asyncio.timeout(60):
+        async with asyncio.timeout(200):
             while not await condition():
                 await asyncio.sleep(0.02)
 

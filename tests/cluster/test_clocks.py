@@ -33,7 +33,7 @@ async def test_a_step_costs_no_owner_its_run(works, step):
         await step_clock(works.dsn, -step)
         await works.until(lambda: begun(works, run.id, 8))
         assert await works.owner(run.id) is owner
-        result = await run.wait(timeout=60)
+        result = await run.wait(timeout=200)
         assert len(result.failed) == 0
         assert await works.each_once(run.id)
 
@@ -65,7 +65,7 @@ async def test_a_node_that_dies_when_the_clock_is_stepped_is_found(works, step):
             return await works.owner(run.id) not in {owner, None}
 
         await works.until(adopted)  # It waits for ten leases.
-        result = await run.wait(timeout=60)
+        result = await run.wait(timeout=200)
         assert len(result.failed) == 0
         assert await works.each_once(run.id)
 
@@ -78,13 +78,13 @@ async def test_deadlines_are_those_of_the_clock_as_it_is(works):
         await works.until(lambda: asked(command, 1))
         await step_clock(works.dsn, AN_HOUR)
         with pytest.raises(RunFailed, match="nobody decided"):
-            await first.wait(timeout=60)
+            await first.wait(timeout=200)
         second = await command.submit("reviewed_in_time", partition=PARTS[1])
         await works.until(lambda: asked(command, 1))
         await step_clock(works.dsn, -2 * AN_HOUR)
         (approval,) = await command.approvals()
         await command.approve(approval.id, by="ada")
-        assert len((await second.wait(timeout=60)).succeeded) == 1
+        assert len((await second.wait(timeout=200)).succeeded) == 1
         assert [each.status for each in await command.approvals(None)] == ["approved", "expired"]
 
 

@@ -16,7 +16,7 @@ async def test_a_submitted_run_is_taken_and_waited_for_elsewhere(works):
     """One node submits, another computes; the value is loaded where it was asked for."""
     async with works.node(worker=False) as command, works.node() as worker:
         run = await command.submit("quick")
-        result = await run.wait(timeout=60)
+        result = await run.wait(timeout=200)
         assert (await works.store.run(run.id)).owner in {
             watched.node.id for watched in await works.store.cluster.nodes() if watched.node.pipelines
         }
@@ -54,7 +54,7 @@ async def test_a_cancel_reaches_another_node(works):
         await works.until(lambda: _is(run, "running"))
         await run.cancel()
         with pytest.raises(RunCancelled):
-            await run.wait(timeout=60)
+            await run.wait(timeout=200)
         assert (await worker.health()).steps == 0
 
 
@@ -100,7 +100,7 @@ async def test_nothing_polls_between_a_submission_and_its_end(works, monkeypatch
     async with works.node(worker=False) as command, works.node():
         for _ in range(3):
             run = await command.submit("quick")
-            await run.wait(timeout=60)
+            await run.wait(timeout=200)
 
 
 async def _is(run, status):

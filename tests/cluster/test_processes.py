@@ -32,7 +32,7 @@ async def other_than(works, owner):
 
 async def check(works, run, *, at_most_again):
     """It ends well: every step once, and little done again."""
-    result = await run.wait(timeout=60)
+    result = await run.wait(timeout=200)
     assert len(result.succeeded) == 2 * len(PARTS)
     assert await works.each_once(run.id)
     again = sum(count - 1 for count in (await works.starts(run.id)).values())
@@ -90,7 +90,7 @@ async def test_an_asset_that_blocks_its_node_is_not_a_death(works):
     await asyncio.gather(works.worker(), works.worker())
     async with works.node(worker=False) as command:
         run = await command.submit("blocking")
-        result = await run.wait(timeout=60)
+        result = await run.wait(timeout=200)
         assert [record.attempt for record in result.succeeded] == [1]
         assert set((await works.starts(run.id)).values()) == {1}
 
@@ -115,7 +115,7 @@ async def test_an_io_manager_that_ends_its_process_is_given_up(works):
         run = await command.submit("quick")
         assert await deaths(works, run, "io") == 3
         with pytest.raises(RunFailed) as caught:
-            await run.wait(timeout=60)
+            await run.wait(timeout=200)
         assert [record.failure.kind for record in caught.value.result.failed] == ["lost"]
 
 
@@ -126,7 +126,7 @@ async def test_a_run_that_ends_its_process_before_a_step_begins_is_closed(works)
         run = await command.submit_backfill("raw")
         assert await deaths(works, run, "looks") == 4
         with pytest.raises(RunFailed) as caught:
-            await run.wait(timeout=60)
+            await run.wait(timeout=200)
         assert "taken over 3 times" in caught.value.result.failed[0].failure.message
 
 
@@ -137,7 +137,7 @@ async def test_an_asset_that_ends_its_process_is_given_up(works):
         run = await command.submit_backfill("deadly", max_parallel=4)
         died = await deaths(works, run)
         with pytest.raises(RunFailed) as caught:
-            await run.wait(timeout=60)
+            await run.wait(timeout=200)
         result = caught.value.result
         assert [(record.partition, record.failure.kind) for record in result.failed] == [("p02", "lost")]
         assert len(result.succeeded) == 5

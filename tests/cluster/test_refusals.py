@@ -62,10 +62,10 @@ async def entered(dsn, pipeline=None, **options):
     runtime = Runtime(pipeline or shop(), store=dsn, lease=2.0, connect_timeout=5.0, **options)
     await runtime.__aenter__()
     try:
-        async with asyncio.timeout(60):
+        async with asyncio.timeout(200):
             yield runtime
     finally:
-        async with asyncio.timeout(40):
+        async with asyncio.timeout(200):
             await runtime.__aexit__(None, None, None)
 
 
@@ -238,7 +238,7 @@ async def all_are_told(dsn, make_wrong) -> None:
         waiting = asyncio.gather(*waits, return_exceptions=True)
         await make_wrong
         go.set()
-        async with asyncio.timeout(60):
+        async with asyncio.timeout(200):
             assert [isinstance(told, StoreUnavailable) for told in await waiting] == [True, True]
             for call in (run.cancel, run.status, lambda: runtime.materialize("slow")):
                 with pytest.raises(StoreUnavailable):

@@ -44,7 +44,7 @@ async def ended(runtime, run_id):
 async def test_a_step_fails_before_it_was_attempted_if_its_run_cannot_be_planned(place):
     """It was woken, so it is queued; then nobody knows what to do with it."""
     before, after = pipelines()
-    async with asyncio.timeout(60):
+    async with asyncio.timeout(200):
         run_id, asked = await parked_run(place, before)
         async with place.runtime(after) as runtime:
             await runtime.approve(asked, by="ada")
@@ -59,7 +59,7 @@ async def test_a_step_fails_before_it_was_attempted_if_its_run_cannot_be_planned
 async def test_a_parked_run_that_cannot_be_planned_is_cancelled_as_it_is(place):
     """With the step that waits, and without a node that plans it."""
     before, after = pipelines()
-    async with asyncio.timeout(60):
+    async with asyncio.timeout(200):
         run_id, asked = await parked_run(place, before)
         async with place.runtime(after) as runtime:
             await (await runtime.run(run_id)).cancel()
@@ -73,7 +73,7 @@ async def test_a_parked_run_that_cannot_be_planned_is_cancelled_as_it_is(place):
 async def test_a_parked_run_whose_time_is_over_is_cancelled_though_it_cannot_be_planned(place):
     """What ended it was its own timeout, and not the new definitions."""
     before, after = pipelines()
-    async with asyncio.timeout(60):
+    async with asyncio.timeout(200):
         async with place.runtime(before) as runtime:
             run = await runtime.submit("published", timeout=0.5)
             while not await runtime.runs(status="waiting"):

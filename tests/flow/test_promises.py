@@ -89,7 +89,7 @@ def rude_assets():
 async def test_who_swallows_waiting_fails_and_nothing_is_asked_of_anybody(place, asset, instead):
     """In whatever way, wherever it runs; it is not tried again, and no wait is left behind."""
     pipeline = processes if asset == "swallows" else rude_assets()
-    async with asyncio.timeout(60), place.runtime(pipeline) as runtime:
+    async with asyncio.timeout(200), place.runtime(pipeline) as runtime:
         result = await ended(runtime, asset)
         (failed,) = result.failed
         assert (failed.failure.kind, failed.attempt) == ("error", 1)
@@ -117,7 +117,7 @@ async def test_of_two_waits_at_once_the_first_one_counts(place):
         await asyncio.to_thread(context.sleep, "third", 0.0)
         return len(attempts)
 
-    async with asyncio.timeout(60), place.runtime(pipeline) as runtime:
+    async with asyncio.timeout(200), place.runtime(pipeline) as runtime:
         result = await runtime.materialize_all("grouped")
         assert await result.value() == 4
         events = [event async for event in (await runtime.run(result.run_id)).events()]
@@ -147,7 +147,7 @@ async def test_a_wait_uses_up_no_attempt_and_no_timeout(place, asset):
     def rested_in_a_thread(context: Context) -> int:
         return body(context)
 
-    async with asyncio.timeout(60), place.runtime(pipeline) as runtime:
+    async with asyncio.timeout(200), place.runtime(pipeline) as runtime:
         record = await runtime.materialize(asset)
         assert (record.attempt, calls) == (3, [1, 2, 3])
 
@@ -166,7 +166,7 @@ async def test_a_run_that_is_detached_outlives_the_call_that_waits_for_it(place,
         await gate.wait()
         return "done"
 
-    async with asyncio.timeout(60), place.runtime(pipeline) as runtime:
+    async with asyncio.timeout(200), place.runtime(pipeline) as runtime:
         call = background(runtime.materialize("published"))
         await begun.wait()
         while parked and not await runtime.runs(status="waiting"):
@@ -201,7 +201,7 @@ async def test_an_outcome_is_of_one_step_whatever_is_asked_for(place):
     def report(raw: Outcome[int]) -> str:
         return str(raw.status)
 
-    async with asyncio.timeout(60), place.runtime(pipeline) as runtime:
+    async with asyncio.timeout(200), place.runtime(pipeline) as runtime:
         for call in (runtime.materialize_all, runtime.materialize, runtime.submit, runtime.plan):
             with pytest.raises(
                 DefinitionError, match=r"'report' .* takes the Outcome of 'raw', of which it needs many"
@@ -277,7 +277,7 @@ def taking(name):
 )
 async def test_a_source_of_garbage_fails_who_is_at_fault(place, source, failed, words):
     """With a remedy; what goes through its items is skipped if the source is at fault."""
-    async with asyncio.timeout(60), place.runtime(sources()) as runtime:
+    async with asyncio.timeout(200), place.runtime(sources()) as runtime:
         result = await ended(runtime, f"{source}_each")
         (record,) = result.failed
         assert record.asset == failed
@@ -300,7 +300,7 @@ async def test_so_many_items_may_fail_and_no_more(place, tolerate, failing, succ
             raise ValueError(f"no {files}")
         return files
 
-    async with asyncio.timeout(60), place.runtime(pipeline) as runtime:
+    async with asyncio.timeout(200), place.runtime(pipeline) as runtime:
         result = await ended(runtime, "page")
         found = await runtime.items(result.run_id, "page", status="failed")
         if succeeds:
@@ -332,7 +332,7 @@ async def test_items_are_put_together_and_named(place, options, value):
     def total(files: list[int]) -> int:
         return sum(files) if isinstance(files, list) else files
 
-    async with asyncio.timeout(60), place.runtime(pipeline) as runtime:
+    async with asyncio.timeout(200), place.runtime(pipeline) as runtime:
         result = await ended(runtime, "total")
         if isinstance(value, str):
             assert value in result.failed[0].failure.message
@@ -343,7 +343,7 @@ async def test_items_are_put_together_and_named(place, options, value):
 @pytest.mark.parametrize(("asset", "words"), [("page", "an item cannot wait"), ("kept", "cannot remember")])
 async def test_an_item_neither_waits_nor_remembers(place, asset, words):
     """In a worker process as well, and in the same words."""
-    async with asyncio.timeout(60), place.runtime(processes) as runtime:
+    async with asyncio.timeout(200), place.runtime(processes) as runtime:
         with pytest.raises(RunFailed, match=words) as failed:
             await runtime.materialize_all(asset)
     assert "FlowstoneError: FlowstoneError" not in str(failed.value)

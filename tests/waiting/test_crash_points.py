@@ -133,7 +133,7 @@ async def taken_up(life, known, tokens):
 async def test_a_life_that_ends_anywhere_is_taken_up(tmp_path):
     """Nothing is lost, nothing decided twice, and nothing that was done once is done again."""
     life = Life(tmp_path / "first")
-    async with asyncio.timeout(100):
+    async with asyncio.timeout(200):
         await lived(life)
         lines = life.journal.read_bytes().splitlines(keepends=True)
         assert len(lines) > 10

@@ -82,7 +82,7 @@ async def parked(runtime):
 async def test_an_approved_step_goes_on(place, background):
     """What is asked, and what was said, goes both ways."""
     desk = Desk(timeout=3600.0)
-    async with asyncio.timeout(30), place.runtime(desk.pipeline) as runtime:
+    async with asyncio.timeout(200), place.runtime(desk.pipeline) as runtime:
         waiting = background(runtime.materialize_all("sent"))
         (asked,) = await pending(runtime)
         assert (asked.name, asked.asset, asked.partition) == ("publish", "published", None)
@@ -109,7 +109,7 @@ async def test_an_approved_step_goes_on(place, background):
 async def test_a_rejected_step_fails_and_is_not_run_again(place, background):
     """Nor tried again; what depends on it is skipped, and the message says who and why."""
     desk = Desk()
-    async with asyncio.timeout(30), place.runtime(desk.pipeline) as runtime:
+    async with asyncio.timeout(200), place.runtime(desk.pipeline) as runtime:
         waiting = background(runtime.materialize_all("sent"))
         (asked,) = await pending(runtime)
         decided = await runtime.reject(asked.id, by="ada", reason="numbers look wrong")
@@ -127,7 +127,7 @@ async def test_a_rejected_step_fails_and_is_not_run_again(place, background):
 async def test_a_password_in_a_reason_is_masked_in_the_failure(place, background, caplog):
     """The failure reaches logs, events and callers, as the message of an exception does."""
     desk = Desk()
-    async with asyncio.timeout(30), place.runtime(desk.pipeline) as runtime:
+    async with asyncio.timeout(200), place.runtime(desk.pipeline) as runtime:
         waiting = background(runtime.materialize_all("sent"))
         (asked,) = await pending(runtime)
         await runtime.reject(asked.id, by="ada", reason="see postgresql://ada:hunter2@db/shop")
@@ -143,7 +143,7 @@ async def test_a_password_in_a_reason_is_masked_in_the_failure(place, background
 async def test_nobody_decides_in_time(place, chosen, kind, status):
     """The approval says what becomes of it; a late decision is refused."""
     desk = Desk(timeout=0.1, on_timeout=chosen)
-    async with asyncio.timeout(30), place.runtime(desk.pipeline) as runtime:
+    async with asyncio.timeout(200), place.runtime(desk.pipeline) as runtime:
         if kind is None:
             await runtime.materialize("published")
             assert desk.decisions[0].by is None
@@ -162,7 +162,7 @@ async def test_nobody_decides_in_time(place, chosen, kind, status):
 async def test_the_first_decision_stands(place, background):
     """Whoever comes later is told what was decided, by whom and when."""
     desk = Desk()
-    async with asyncio.timeout(30), place.runtime(desk.pipeline) as runtime:
+    async with asyncio.timeout(200), place.runtime(desk.pipeline) as runtime:
         waiting = background(runtime.materialize("published"))
         (asked,) = await pending(runtime)
         calls = [runtime.approve(asked.id, by="ada"), runtime.reject(asked.id, by="bob")]
@@ -178,7 +178,7 @@ async def test_the_first_decision_stands(place, background):
 async def test_bad_decisions_are_refused(place, background):
     """By nobody, of nothing, with what cannot be kept; nothing has changed."""
     desk = Desk()
-    async with asyncio.timeout(30), place.runtime(desk.pipeline) as runtime:
+    async with asyncio.timeout(200), place.runtime(desk.pipeline) as runtime:
         waiting = background(runtime.materialize("published"))
         (asked,) = await pending(runtime)
         for by in ("", "  ", "\u200b", "\u3164 \u2060", None, 7, "x" * 10_001, "nu\x00l"):
@@ -205,7 +205,7 @@ async def test_bad_decisions_are_refused(place, background):
 async def test_a_cancelled_run_cancels_its_approvals(place, background):
     """Nobody decides them any more."""
     desk = Desk()
-    async with asyncio.timeout(30), place.runtime(desk.pipeline) as runtime:
+    async with asyncio.timeout(200), place.runtime(desk.pipeline) as runtime:
         waiting = background(runtime.materialize_all("sent"))
         (asked,) = await pending(runtime)
         await (await runtime.run(asked.run_id)).cancel()
@@ -227,7 +227,7 @@ async def test_approvals_of_partitions_are_decided_one_by_one(place, background)
     async def region(context: Context) -> str:
         return context.approval("publish").by
 
-    async with asyncio.timeout(30), place.runtime(pipeline) as runtime:
+    async with asyncio.timeout(200), place.runtime(pipeline) as runtime:
         waiting = background(runtime.backfill("region"))
         asked = await pending(runtime, 3)
         assert {each.partition for each in asked} == {"north", "south", "west"}
@@ -252,16 +252,16 @@ async def test_an_approval_survives_a_restart(place):
     if place.name == "memory":
         pytest.skip("a memory store is gone with its process")
     desk = Desk()
-    async with asyncio.timeout(30), place.runtime(desk.pipeline) as first:
+    async with asyncio.timeout(200), place.runtime(desk.pipeline) as first:
         run = await first.submit("sent")
         (asked,) = await pending(first)
-    async with asyncio.timeout(30), place.runtime(desk.pipeline, worker=False) as second:
+    async with asyncio.timeout(200), place.runtime(desk.pipeline, worker=False) as second:
         assert [each.id for each in await second.approvals()] == [asked.id]
         await second.approve(asked.id, by="ada")
-    async with asyncio.timeout(30), place.runtime(desk.pipeline, worker=False) as third:
+    async with asyncio.timeout(200), place.runtime(desk.pipeline, worker=False) as third:
         assert not (await (await third.run(run.id)).status()).terminal
         assert desk.attempts == [1]
-    async with asyncio.timeout(30), place.runtime(desk.pipeline) as last:
+    async with asyncio.timeout(200), place.runtime(desk.pipeline) as last:
         assert (await (await last.run(run.id)).wait()).status == "succeeded"
         assert desk.attempts == [1, 2]
 
@@ -281,7 +281,7 @@ async def test_an_answer_while_a_run_is_taken_up_again_is_not_lost(monkeypatch, 
             await runtime.approve(asked["second"], by="grace")
 
     monkeypatch.setattr(recovery, "resume", resume)
-    async with asyncio.timeout(60), Runtime(pipeline, worker=worker) as runtime:
+    async with asyncio.timeout(200), Runtime(pipeline, worker=worker) as runtime:
         waiting = background(runtime.materialize("twice"))
         (first,) = await pending(runtime)
         await runtime.approve(first.id, by="ada")
@@ -296,7 +296,7 @@ async def test_an_answer_while_a_run_is_taken_up_again_is_not_lost(monkeypatch, 
 async def test_a_signal_wakes_its_step(place, background, asset):
     """With its payload; the token is good for one, whichever attempt handed it out."""
     desk = Desk()
-    async with asyncio.timeout(30), place.runtime(desk.pipeline) as runtime:
+    async with asyncio.timeout(200), place.runtime(desk.pipeline) as runtime:
         waiting = background(runtime.materialize(asset))
         await parked(runtime)
         token = desk.tokens[0]
@@ -314,7 +314,7 @@ async def test_a_signal_that_comes_early_is_kept(place, background):
     """The step goes on as soon as it comes to wait for it."""
     desk = Desk()
     desk.gate.clear()
-    async with asyncio.timeout(30), place.runtime(desk.pipeline) as runtime:
+    async with asyncio.timeout(200), place.runtime(desk.pipeline) as runtime:
         waiting = background(runtime.materialize("paid"))
         while not desk.tokens:
             await asyncio.sleep(0.005)
@@ -330,7 +330,7 @@ async def test_a_signal_that_comes_early_is_kept(place, background):
 async def test_bad_signals_are_refused(place, background):
     """A token that nobody handed out, and a payload that cannot be kept; the good one still counts."""
     desk = Desk()
-    async with asyncio.timeout(30), place.runtime(desk.pipeline) as runtime:
+    async with asyncio.timeout(200), place.runtime(desk.pipeline) as runtime:
         waiting = background(runtime.materialize("paid"))
         await parked(runtime)
         token = desk.tokens[0]
@@ -351,14 +351,14 @@ async def test_bad_signals_are_refused(place, background):
 async def test_a_signal_comes_too_late(place, background):
     """The step has failed without it, or its run was cancelled."""
     desk = Desk(timeout=0.1)
-    async with asyncio.timeout(30), place.runtime(desk.pipeline) as runtime:
+    async with asyncio.timeout(200), place.runtime(desk.pipeline) as runtime:
         with pytest.raises(MaterializationFailed, match="no signal came") as failed:
             await runtime.materialize("paid")
         assert failed.value.failure.kind == "expired"
         with pytest.raises(TokenExpired, match="not waited for any more"):
             await runtime.signal(desk.tokens[0], {"id": 1})
     desk = Desk()
-    async with asyncio.timeout(30), place.runtime(desk.pipeline) as runtime:
+    async with asyncio.timeout(200), place.runtime(desk.pipeline) as runtime:
         waiting = background(runtime.materialize("paid"))
         await parked(runtime)
         waiting.cancel()
@@ -383,7 +383,7 @@ async def test_a_token_is_on_record_before_once_hands_it_out(place, background):
         await context.once("ask", ask, context.signal_token("bank"))
         return context.signal("bank")
 
-    async with asyncio.timeout(30), place.runtime(pipeline) as runtime:
+    async with asyncio.timeout(200), place.runtime(pipeline) as runtime:
         waiting = background(runtime.materialize("paid"))
         await parked(runtime)
         await runtime.signal(handed[0], 42)

@@ -42,7 +42,7 @@ async def test_exactly_a_megabyte_is_kept_and_a_byte_more_refused(place, charact
         await context.once("token", tokens.append, context.signal_token("bank"))
         return [done == largest, decided.data == largest, context.signal("bank") == largest]
 
-    async with asyncio.timeout(60), place.runtime(pipeline) as runtime:
+    async with asyncio.timeout(200), place.runtime(pipeline) as runtime:
         run = await runtime.submit("large")
         await parked(runtime)
         (asked,) = await runtime.approvals()
@@ -61,7 +61,7 @@ async def test_exactly_a_megabyte_is_kept_and_a_byte_more_refused(place, charact
             await run.wait()
             assert await runtime.load("large") == [True, True, True]
     if place.name != "memory":
-        async with asyncio.timeout(60), place.runtime(pipeline) as runtime:
+        async with asyncio.timeout(200), place.runtime(pipeline) as runtime:
             await runtime.signal(tokens[0], largest)
             await (await runtime.run(run.id)).wait()
             assert await runtime.load("large") == [True, True, True]
@@ -79,7 +79,7 @@ async def test_what_is_too_large_to_ask_is_refused(place):
     async def more(context: Context) -> str:
         return context.approval("ask", data=payload("x", MOST_BYTES + 1)).by
 
-    async with asyncio.timeout(60), place.runtime(pipeline) as runtime:
+    async with asyncio.timeout(200), place.runtime(pipeline) as runtime:
         with pytest.raises(MaterializationFailed, match="more than 1,000,000"):
             await runtime.materialize("more")
         assert await runtime.approvals() == []

@@ -41,7 +41,7 @@ async def test_a_token_answers_nothing_but_its_signal(place, call, kind, when):
             await result
         return 1
 
-    async with asyncio.timeout(30), place.runtime(pipeline) as runtime:
+    async with asyncio.timeout(200), place.runtime(pipeline) as runtime:
         with pytest.raises(MaterializationFailed, match=f"names a signal of asked already: give the {kind}"):
             await runtime.materialize("asked")
         assert await runtime.approvals(None) == []
@@ -62,7 +62,7 @@ async def test_a_token_is_of_no_name_that_was_done_once(place):
     async def within(context: Context) -> int:
         return len(await context.once("x", context.signal_token, "x"))
 
-    async with asyncio.timeout(30), place.runtime(pipeline) as runtime:
+    async with asyncio.timeout(200), place.runtime(pipeline) as runtime:
         with pytest.raises(MaterializationFailed, match="names a once of before already: give the signal"):
             await runtime.materialize("before")
         with pytest.raises(MaterializationFailed, match="names a signal of within already: give the once"):
@@ -82,7 +82,7 @@ async def test_a_token_of_a_former_attempt_does_not_answer(place, background):
             context.sleep("nap", 0.0)
         return context.signal("bank")
 
-    async with asyncio.timeout(30), place.runtime(pipeline) as runtime:
+    async with asyncio.timeout(200), place.runtime(pipeline) as runtime:
         waiting = background(runtime.materialize("paid"))
         while len(attempts) < 2:
             await asyncio.sleep(0.005)
@@ -113,7 +113,7 @@ async def test_what_is_done_once_is_not_done_within_itself():
 
         return await context.once("x", other)
 
-    async with asyncio.timeout(30), Runtime(pipeline) as runtime:
+    async with asyncio.timeout(200), Runtime(pipeline) as runtime:
         for name in ("awaited", "called"):
             with pytest.raises(MaterializationFailed, match=r"once\('x'\) is called within itself"):
                 await runtime.materialize(name)

@@ -31,7 +31,7 @@ async def test_a_result_is_kept_across_attempts(place, background):
         context.approval("publish")
         return 1
 
-    async with asyncio.timeout(30), place.runtime(pipeline) as runtime:
+    async with asyncio.timeout(200), place.runtime(pipeline) as runtime:
         waiting = background(runtime.materialize("draft"))
         (asked,) = await pending(runtime)
         await runtime.approve(asked.id, by="ada")
@@ -60,7 +60,7 @@ async def test_two_of_one_name_at_a_time_are_one(place):
             tasks = [group.create_task(context.once("slow", slow)) for _ in range(5)]
         return [task.result() for task in tasks] + [await context.once("slow", slow)]
 
-    async with asyncio.timeout(30), place.runtime(pipeline) as runtime:
+    async with asyncio.timeout(200), place.runtime(pipeline) as runtime:
         await runtime.materialize("grouped")
         assert await runtime.load("grouped") == [1] * 6
 
@@ -84,7 +84,7 @@ async def test_a_call_that_is_cancelled_while_it_is_recorded_is_not_made_again(p
         context.sleep("nap", 0.0)
         return 1
 
-    async with asyncio.timeout(30), place.runtime(pipeline) as runtime:
+    async with asyncio.timeout(200), place.runtime(pipeline) as runtime:
         await runtime.materialize("hasty")
     assert (calls, seen) == ([1], [1, 1])
 
@@ -102,7 +102,7 @@ async def test_a_token_is_recorded_whatever_is_cancelled(place, background):
                 await context.once("ask", lambda: 1)
         return context.signal("bank")
 
-    async with asyncio.timeout(30), place.runtime(pipeline) as runtime:
+    async with asyncio.timeout(200), place.runtime(pipeline) as runtime:
         waiting = background(runtime.materialize("paid"))
         while not tokens:
             await asyncio.sleep(0)
@@ -126,7 +126,7 @@ async def test_a_function_that_fails_is_called_again(place):
     def stubborn(context: Context) -> str:
         return context.once_sync("fetch", fetch) + context.once_sync("fetch", fetch)
 
-    async with asyncio.timeout(30), place.runtime(pipeline) as runtime:
+    async with asyncio.timeout(200), place.runtime(pipeline) as runtime:
         assert (await runtime.materialize("stubborn")).attempt == 3
         assert await runtime.load("stubborn") == "herehere"
     assert len(calls) == 3
@@ -208,7 +208,7 @@ async def test_assets_in_processes_do_all_of_it(place, background, tmp_path, mon
     """Their context is another object there, and says the same."""
     done = tmp_path / "done"
     monkeypatch.setenv("FLOWSTONE_TEST_DONE", str(done))
-    async with asyncio.timeout(60), place.runtime(assets.pipeline) as runtime:
+    async with asyncio.timeout(200), place.runtime(assets.pipeline) as runtime:
         waiting = background(runtime.materialize("published"))
         (asked,) = await pending(runtime)
         assert asked.message == "s3://drafts/7"
@@ -239,7 +239,7 @@ async def test_a_step_waits_for_one_thing_after_the_other(place, background):
         decision = context.approval("go")
         return [decision.by, context.signal("bank"), await context.once("last", lambda: 5)]
 
-    async with asyncio.timeout(30), place.runtime(pipeline) as runtime:
+    async with asyncio.timeout(200), place.runtime(pipeline) as runtime:
         waiting = background(runtime.materialize("patient"))
         (asked,) = await pending(runtime)
         await runtime.approve(asked.id, by="ada")

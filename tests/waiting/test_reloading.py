@@ -53,7 +53,7 @@ async def approved(runtime):
 @asynccontextmanager
 async def changed(place, how, before, after, **request):
     """A runtime and a run of a pipeline that waited, and was changed then: by a reload, or over a restart."""
-    async with asyncio.timeout(30), AsyncExitStack() as stack:
+    async with asyncio.timeout(200), AsyncExitStack() as stack:
         runtime = await stack.enter_async_context(place.runtime(before))
         run = await runtime.submit(next(iter(before.assets)), **request)
         await parked(runtime)

@@ -46,7 +46,7 @@ def asking():
 
 @asynccontextmanager
 async def two_nodes(database, pipeline):
-    async with asyncio.timeout(60), AsyncExitStack() as stack:
+    async with asyncio.timeout(200), AsyncExitStack() as stack:
         yield [
             await stack.enter_async_context(Runtime(pipeline, store=database, shutdown_timeout=0.5))
             for _ in range(2)
