@@ -83,6 +83,7 @@ if TYPE_CHECKING:
     from flowstone.io.postgres import PostgresIO as PostgresIO
     from flowstone.runs.items import Item as Item
     from flowstone.runs.pools import Pool as Pool
+    from flowstone.runs.queued_step import QueuedStep as QueuedStep
     from flowstone.runs.records import Failure as Failure
     from flowstone.runs.records import Materialization as Materialization
     from flowstone.runs.records import RunRecord as RunRecord
@@ -137,6 +138,7 @@ __all__ = [
     "Pool",
     "PostgresIO",
     "Progress",
+    "QueuedStep",
     "Resource",
     "ResourceProvider",
     "ResourceUnavailable",
@@ -203,6 +205,7 @@ _HOME = {
     "io.postgres": ("PostgresIO",),
     "runs.items": ("Item",),
     "runs.records": ("Failure", "Materialization", "RunRecord", "Status"),
+    "runs.queued_step": ("QueuedStep",),
     "runs.running_step": ("RunningStep",),
     "runs.pools": ("Pool",),
     "runs.waits": ("Approval",),

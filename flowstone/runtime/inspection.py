@@ -16,7 +16,7 @@ from flowstone.runtime.client.handle import Run
 from flowstone.runtime.client.health import Health, health
 from flowstone.runtime.client.requests import asset_named, bounded_count, checked_count
 from flowstone.runtime.client.run_filter import wanted_statuses, wanted_tags
-from flowstone.runtime.cluster.node_report import running_steps
+from flowstone.runtime.cluster.node_report import queued_steps, running_steps
 from flowstone.runtime.loop_affinity import not_running
 
 if TYPE_CHECKING:
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from flowstone.assets.asset import Asset
     from flowstone.assets.output import Output
     from flowstone.runs.items import Item
+    from flowstone.runs.queued_step import QueuedStep
     from flowstone.runs.records import Materialization, RunRecord, Status
     from flowstone.runs.running_step import RunningStep
     from flowstone.runtime.client.lineage import Lineage
@@ -302,6 +303,10 @@ class Inspection:
         They are steps of its live runs, and those that it executes for other nodes.
         """
         return tuple(running_steps(self._runs, self._started().node))
+
+    def queued_steps(self) -> tuple[QueuedStep, ...]:
+        """The steps that are to begin in this process at this instant, and what they wait for."""
+        return tuple(queued_steps(self._runs, self._started().node))
 
     def subscribe(self, *kinds: str) -> Subscription:
         """An async context manager that gives an async iterator of events.

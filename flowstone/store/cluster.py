@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from flowstone.runs.endings import AttemptEnd
+    from flowstone.runs.queued_step import QueuedStep
     from flowstone.runs.records import RunRecord, StepKey
     from flowstone.runs.running_step import RunningStep
     from flowstone.store.pools import SharedPools
@@ -73,12 +74,14 @@ class NodeReport:
         retried: Runs that it had to give up and goes on with, by id, and why.
         unfit: Runs in the queue that it cannot run by its definitions, by id, and why.
         running: Steps that run on it, and how far they are; the first ones, where there are many.
+        queued: Steps that are to begin on it, and what they wait for; likewise.
     """
 
     store: str | None = None
     retried: Mapping[str, str] = field(default_factory=dict)
     unfit: Mapping[str, str] = field(default_factory=dict)
     running: tuple[RunningStep, ...] = ()
+    queued: tuple[QueuedStep, ...] = ()
 
 
 @frozen

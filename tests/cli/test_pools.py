@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from flowstone import Pipeline, Runtime, StaticPartitions
 from flowstone.store.pools import Claim
 from flowstone.store.postgres import PostgresStore
 from tests.store.cluster_contract import node, nothing
@@ -115,3 +116,41 @@ def test_pools_of_all_nodes_are_listed(cli, database, shop):
     assert "w has 5 slots, 5 of them taken" in cli("pools", "set", "w", "5", "--store", database).stdout
     refused = cli("pools", "set", "v", "5", "--store", database)
     assert "There is no pool v" in refused.stderr
+
+
+async def test_what_the_steps_of_a_run_wait_for_is_shown(cli, database):
+    """Each says which pool, and how full it is; from another process, a beat later."""
+    gate, begun = asyncio.Event(), asyncio.Event()
+    pipeline = Pipeline("town")
+    pipeline.pool("warehouse", slots=1)
+
+    @pipeline.asset(pool="warehouse", partitions=StaticPartitions(["a", "b"]))
+    async def load(context):
+        begun.set()
+        await gate.wait()
+        return context.partition
+
+    async with Runtime(pipeline, store=database, lease=1.0) as runtime:
+        run = await runtime.submit_backfill(load, max_parallel=2)
+        await begun.wait()
+        arguments = ("run", run.id, "--store", database)
+        async with asyncio.timeout(60):
+            while not (document := (await asyncio.to_thread(cli, *arguments, "--json")).document)["queued"]:
+                pass
+        shown = (await asyncio.to_thread(cli, *arguments)).stdout
+        (waiting,) = runtime.queued_steps()
+        gate.set()
+        await run.wait()
+    assert document["queued"] == [
+        {
+            "asset": "load",
+            "partition": waiting.partition,
+            "partition_key": waiting.partition_key,
+            "attempt": 1,
+            "node": runtime.node,
+            "waits_for": "pool",
+            "names": ["warehouse"],
+            "message": "pool warehouse (1 of 1 slot taken)",
+        }
+    ]
+    assert f"{waiting.name}  pool warehouse (1 of 1 slot taken)" in shown

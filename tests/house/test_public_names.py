@@ -49,6 +49,7 @@ FLOWSTONE = [
     "PostgresIO",
     "Pool",
     "Progress",
+    "QueuedStep",
     "Resource",
     "ResourceProvider",
     "ResourceUnavailable",

@@ -36,6 +36,7 @@ CALLS = {
     "Runtime.reload": lambda at: at.runtime.reload(at.pipeline),
     "Runtime.live_runs": lambda at: at.runtime.live_runs(),
     "Runtime.running_steps": lambda at: at.runtime.running_steps(),
+    "Runtime.queued_steps": lambda at: at.runtime.queued_steps(),
     "Runtime.lineage": lambda at: at.runtime.lineage,
     "Run.wait": lambda at: at.run.wait(),
     "Run.detach": lambda at: at.run.detach(),

@@ -233,3 +233,36 @@ async def test_a_turn_of_a_rate_that_finds_its_run_full_is_another_ones(rooms, b
             await clock.advance(1.0)
         assert (await full).status == "succeeded"
     assert rooms.order[-2:] == ["rated a", "rated b"]
+
+
+async def test_what_each_queued_step_waits_for_can_be_seen(rooms, background):
+    """Its slots, its turn, a place among the steps of its run, or a slot of the runtime."""
+    clock = VirtualClock()
+    async with Runtime(town(rooms), clock=clock, max_concurrency=3) as runtime:
+        rooms.open("rated d")
+        await runtime.materialize("rated", partition="d")
+        other = background(runtime.materialize("other"))
+        await rooms.until("other")
+        full = background(runtime.backfill("both", partitions=["a"], upstream=True, max_parallel=1))
+        rated = background(runtime.materialize("rated", partition="a"))
+        await clock.advance(0.5)
+        await rooms.until("other", "free a")
+        pools = {pool.name: pool for pool in await runtime.pools()}
+        assert {step.name: step.told(pools) for step in runtime.queued_steps()} == {
+            "pooled[a]": "pool warehouse (1 of 1 slot taken)",
+            "rated[a]": "rate api",
+        }
+        assert await runtime.status("pooled", partition="a") == "queued"
+        rooms.open("other")
+        await other
+        third = [background(runtime.materialize("free", partition=key)) for key in "bcd"]
+        await rooms.until("free a", "free b", "free c")
+        assert {step.name: step.told({}) for step in runtime.queued_steps()} == {
+            "pooled[a]": "another step of its run to end",
+            "rated[a]": "rate api",
+            "free[d]": "a slot of its node",
+        }
+        rooms.open("free a", "free b", "free c", "free d", "pooled a", "rated a")
+        await clock.advance(20.0)
+        await asyncio.gather(full, rated, *third)
+        assert runtime.queued_steps() == ()

@@ -17,6 +17,7 @@ from typing import Protocol
 import pytest
 
 from flowstone.runs.events import StepRetried, StepWaiting
+from flowstone.runs.queued_step import QueuedStep
 from flowstone.runs.records import Status
 from flowstone.runs.running_step import RunningStep
 from flowstone.store.cluster import Node, NodeReport, Notification, StepLease
@@ -207,7 +208,12 @@ class ClusterContract:
             RunningStep("run-3", "a", None, 1, "n1", at(3)),
             RunningStep("run-3", "b", "d:2025-01-01", 2, "n1", at(4), 0.25, "a qu\u00e4rter"),
         )
-        report = NodeReport("it is tried again", {"run-1": "no"}, {"run-2": "no such \u00e4sset"}, running)
+        queued = (
+            QueuedStep("run-3", "c", None, 1, "n1", "pool", ("gpu", "warehouse")),
+            QueuedStep("run-3", "c", "d:2025-01-01", 2, "n1", "place"),
+        )
+        unfit = {"run-2": "no such \u00e4sset"}
+        report = NodeReport("it is tried again", {"run-1": "no"}, unfit, running, queued)
         two[0].report(report, at_once=False)
         await said(place, "n1")
         assert [each.report for each in await two[1].nodes()] == [report, NodeReport()]

@@ -25,6 +25,7 @@ from flowstone import (
     Output,
     Pipeline,
     PostgresIO,
+    QueuedStep,
     Resource,
     ResourceProvider,
     Retry,
@@ -255,6 +256,8 @@ async def inspection(runtime: Runtime) -> None:
     assert_type(runtime.live_runs(), tuple[RunRecord, ...])
     assert_type(runtime.running_steps(), tuple[RunningStep, ...])
     assert_type(runtime.running_steps()[0].fraction, float | None)
+    assert_type(runtime.queued_steps(), tuple[QueuedStep, ...])
+    assert_type(runtime.queued_steps()[0].names, tuple[str, ...])
     run = await runtime.submit(raw, upstream=False)
     assert_type(run.submitted, bool)
     assert_type(await run.record(), RunRecord)

@@ -17,6 +17,7 @@ from flowstone.cli.options import Debug, Json, StoreUrl, whole
 from flowstone.cli.outcome import FAILURES_TOLD, failure_lines, step_table, tell_hints
 from flowstone.cli.places import history
 from flowstone.cli.queued import why_waiting
+from flowstone.cli.queued_steps import queued_document, queued_steps, queued_table
 from flowstone.cli.running import running_document, running_steps, running_table
 from flowstone.cli.screen import Screen
 from flowstone.printable import one_line
@@ -56,11 +57,13 @@ async def _tell(screen: Screen, url: str, run_id: str, limit: int) -> None:
         drivers = await Drivers.of(store)
         waits = why_waiting(drivers, record)
         running = [] if drivers.left(record) else await running_steps(store, record)
+        queued = await queued_steps(store, record)
         if screen.json:
             head = {
                 **run_document(record),
                 "waits": waits,
                 "running": [running_document(step) for step in running],
+                "queued": [queued_document(*each) for each in queued],
             }
             async with contextlib.aclosing(_pages(store, record.id)) as pages:
                 await screen.long_document(head, "steps", _documents(screen, pages))
@@ -72,6 +75,8 @@ async def _tell(screen: Screen, url: str, run_id: str, limit: int) -> None:
         screen.show(*item_failure_lines(steps, remembered=True))
         if running and limit:
             screen.show("", running_table(screen, running[:limit]))
+        if queued and limit:
+            screen.show("", queued_table(screen, queued[:limit]))
         _list(screen, StepList(steps[:limit], sum(record.counts.values())))
 
 

@@ -160,7 +160,9 @@ class Membership(Poller):
         report, said = node_report(self._ctx, self._runs), self._said
         if report != said:
             self._said = report
-            self._cluster.report(report, at_once=replace(report, running=said.running) != said)
+            self._cluster.report(
+                report, at_once=replace(report, running=said.running, queued=said.queued) != said
+            )
 
     async def _poll(self) -> None:
         """Do what is to be done; what fails because the store is away stays to be done at the next look."""

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Final
 
 from flowstone.masking import masked
 from flowstone.printable import one_line
+from flowstone.runs.queued_step import QueuedStep
 from flowstone.runs.running_step import RunningStep
 from flowstone.store.cluster import NodeReport
 from flowstone.store.json_safe import json_safe
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
     from flowstone.runtime.context import RuntimeContext
     from flowstone.runtime.run.local_runs import LocalRuns
 
-__all__ = ["node_report", "retried_runs", "running_steps"]
+__all__ = ["node_report", "queued_steps", "retried_runs", "running_steps"]
 
 
 _MOST: Final = 20  # Runs of each kind.
@@ -39,6 +40,7 @@ def node_report(ctx: RuntimeContext, runs: LocalRuns) -> NodeReport:
         retried=_some(retried_runs(runs)),
         unfit=_some(runs.unfit),
         running=tuple(map(_fit_to_show, islice(running_steps(runs, ctx.node), _MOST_STEPS))),
+        queued=tuple(islice(queued_steps(runs, ctx.node), _MOST_STEPS)),
     )
 
 
@@ -78,3 +80,14 @@ def running_steps(runs: LocalRuns, node: str) -> Iterator[RunningStep]:
                 fraction,
                 message,
             )
+
+
+def queued_steps(runs: LocalRuns, node: str) -> Iterator[QueuedStep]:
+    """The steps that are to begin in this process and have not, likewise."""
+    own = (attempt for run in runs.live.values() for attempt in run.attempts.values())
+    for attempt in chain(own, runs.granted.values()):
+        if attempt is not None:
+            waits_for, names = attempt.waits_for
+            if waits_for is not None:
+                key = attempt.run_id, attempt.asset.name, attempt.key, attempt.number
+                yield QueuedStep(*key, node, waits_for, names)

@@ -63,7 +63,8 @@ class StepExecutor(Poller):
         self._cluster = cluster
         self._steps = steps
         self._begun_before = True  # Leases of the first look may have been begun by an earlier incarnation.
-        self._known: dict[AttemptIdentity, Attempt | None] = {}  # None: there is nothing more to do for it.
+        self._known = runs.granted  # None: there is nothing more to do for it.
+        self._known.clear()
         self._refused: dict[AttemptIdentity, int] = {}  # Ends that a former epoch was too old for.
         self._unrecorded: list[tuple[AttemptEnd, int]] = []  # Ends to be recorded, with their epochs.
         self._plans: dict[str, RunPlan] = {}

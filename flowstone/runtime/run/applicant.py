@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from flowstone.actors import TaskHandle
+    from flowstone.runs.queued_step import WaitsFor
     from flowstone.runtime.services.admission import Places
 
 __all__ = ["StepApplicant"]
@@ -44,10 +45,21 @@ class StepApplicant(ABC):
 
     @property
     def in_queue(self) -> bool:
-        """Whether it waits for slots of pools or a turn of a rate."""
-        if self.handle is not None or self.on_place is not None or self.admitted:
-            return False
-        return (self.pools != () and not self.pooled) or (self.rate is not None and not self.rated)
+        """Whether it waits for slots of pools or a turn of a rate, and holds no slot of the runtime."""
+        return not self.admitted and self.waits_for[0] in ("pool", "rate")
+
+    @property
+    def waits_for(self) -> tuple[WaitsFor | None, tuple[str, ...]]:
+        """What it waits for before it begins, and of what name; nothing if it has begun."""
+        if self.handle is not None:
+            return None, ()
+        if self.on_place is not None:
+            return "place", ()
+        if self.pools and not self.pooled:
+            return "pool", tuple(name for name, _ in self.pools)
+        if self.rate is not None and (self.admitted or not self.rated):
+            return "rate", (self.rate,)
+        return "slot", ()
 
     @abstractmethod
     def stop(self, why: Literal["cancelled", "timeout", "shutdown"]) -> None:

@@ -99,6 +99,7 @@ class LocalRuns:
         live: The runs that are not over, by id, in order of start.
         lost: Why runs of this process ended without a status, by id; the last thousand.
         leased: Attempts that run here for other nodes.
+        granted: Attempts that this node is to make for others, begun or not; None of what is done with.
         to_resume: Runs of this node that ended without a status, or were never begun, and why; where several
             nodes share the store, they are gone on with.
         on_gone: Called whenever something that ran here is gone.
@@ -118,6 +119,7 @@ class LocalRuns:
         self.lost: dict[str, BaseException] = {}
         self.to_resume: dict[str, BaseException | None] = {}
         self.leased: dict[AttemptIdentity, Attempt] = {}
+        self.granted: dict[AttemptIdentity, Attempt | None] = {}
         self.on_gone: dict[Callable[[], None], None] = {}
         self.snoozed = SnoozedRuns(ctx.clock)
         self.unfit: dict[str, str] = {}

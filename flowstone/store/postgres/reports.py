@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from flowstone.assets.exact_dates import REAL
+from flowstone.runs.queued_step import QueuedStep
 from flowstone.runs.running_step import RunningStep
 from flowstone.store.cluster import NodeReport
 from flowstone.store.postgres.texts import from_json, to_json
@@ -34,6 +35,17 @@ def report_text(report: NodeReport) -> str:
                 }
                 for step in report.running
             ],
+            "queued": [
+                {
+                    "run_id": step.run_id,
+                    "asset": step.asset,
+                    "partition_key": step.partition_key,
+                    "attempt": step.attempt,
+                    "waits_for": step.waits_for,
+                    "names": list(step.names),
+                }
+                for step in report.queued
+            ],
         }
     )
 
@@ -42,7 +54,13 @@ def report_of(text: str | None, node: str) -> NodeReport:
     """The report of this node; an empty one where it has said nothing."""
     said = {} if text is None else from_json(text)
     running = tuple(_running(step, node) for step in said.get("running", ()))
-    return NodeReport(said.get("store"), said.get("retried", {}), said.get("unfit", {}), running)
+    queued = tuple(_queued(step, node) for step in said.get("queued", ()))
+    return NodeReport(said.get("store"), said.get("retried", {}), said.get("unfit", {}), running, queued)
+
+
+def _queued(said: Mapping[str, Any], node: str) -> QueuedStep:
+    step = said["run_id"], said["asset"], said["partition_key"], said["attempt"]
+    return QueuedStep(*step, node, said["waits_for"], tuple(said["names"]))
 
 
 def _running(said: Mapping[str, Any], node: str) -> RunningStep:

@@ -1,0 +1,71 @@
+"""What a step waits for that was to begin and has not. It is said by its node, and recorded nowhere."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+
+from flowstone.assets.partition_keys import decode_partition
+from flowstone.assets.partition_labels import step_label
+from flowstone.frozen import frozen
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from flowstone.runs.pools import Pool
+
+__all__ = ["QueuedStep", "WaitsFor"]
+
+WaitsFor: TypeAlias = Literal["pool", "rate", "place", "slot"]
+
+
+@frozen
+class QueuedStep:
+    """A step that begins as soon as it may, as its node last said.
+
+    Attributes:
+        run_id: Its run.
+        asset: The asset's name.
+        partition_key: Its encoded partition key, or None.
+        attempt: The attempt's number, from 1.
+        node: The node that is to execute it.
+        waits_for: For slots of a `pool`; for its turn of a `rate`; for a `place` among the steps of its run
+            (`max_parallel`), with all it needs of pools; or for a `slot` of its node (`max_concurrency`).
+        names: The names of these pools, or of the rate.
+    """
+
+    run_id: str
+    asset: str
+    partition_key: str | None
+    attempt: int
+    node: str
+    waits_for: WaitsFor
+    names: tuple[str, ...] = ()
+
+    @property
+    def partition(self) -> Any:
+        """The partition as a Python value, or None."""
+        return None if self.partition_key is None else decode_partition(self.partition_key)
+
+    @property
+    def name(self) -> str:
+        """`asset`, or `asset[2025-01-15]` where there is a partition: as people write it."""
+        return step_label(self.asset, self.partition_key)
+
+    def told(self, pools: Mapping[str, Pool]) -> str:
+        """What it waits for in words, with how full these pools are, by name."""
+        match self.waits_for:
+            case "pool":
+                return " and ".join(_pool_told(name, pools.get(name)) for name in self.names)
+            case "rate":
+                return f"rate {self.names[0]}"
+            case "place":
+                return "another step of its run to end"
+            case _:
+                return "a slot of its node"
+
+
+def _pool_told(name: str, pool: Pool | None) -> str:
+    if pool is None:
+        return f"pool {name}"
+    slots = "slot" if pool.slots == 1 else "slots"
+    return f"pool {name} ({pool.taken:,} of {pool.slots:,} {slots} taken)"
