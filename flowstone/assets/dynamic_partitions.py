@@ -9,6 +9,7 @@ from flowstone.assets.arguments import is_stored_name
 from flowstone.assets.partition_labels import partition_label
 from flowstone.assets.partition_set import PartitionSet
 from flowstone.assets.static_partitions import KeyList
+from flowstone.counting import count
 from flowstone.errors import PartitionError
 from flowstone.remedies import Remedies
 
@@ -104,5 +105,5 @@ class DynamicPartitions(PartitionSet[Any]):
         return self.name, self._list
 
     def __repr__(self) -> str:
-        known = "" if self._list is None else f", {len(self._list.keys):,} keys"
+        known = "" if self._list is None else f", {count(len(self._list.keys), 'key')}"
         return f"DynamicPartitions({self.name!r}{known})"

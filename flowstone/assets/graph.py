@@ -24,6 +24,7 @@ from flowstone.assets.suggest import did_you_mean
 from flowstone.assets.time_offset import Shifted
 from flowstone.assets.type_hints import unknown_names
 from flowstone.assets.typecheck import check_types
+from flowstone.counting import count
 from flowstone.errors import (
     AssetNotFound,
     CycleError,
@@ -246,7 +247,7 @@ class AssetGraph:
 
     def __repr__(self) -> str:
         return (
-            f"AssetGraph({len(self)} assets: {_few(self._order)})"
+            f"AssetGraph({count(len(self), 'asset')}: {_few(self._order)})"
             if self._assets
             else "AssetGraph(no assets)"
         )

@@ -6,6 +6,7 @@ from abc import abstractmethod
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar, overload
 
+from flowstone.counting import count
 from flowstone.errors import PartitionError
 
 if TYPE_CHECKING:
@@ -62,7 +63,7 @@ class LazySequence(Sequence[K], Generic[K]):
         if size > 3:
             shown.insert(2, "…")
         return (
-            f"{type(self).__name__}({size:,} keys: {', '.join(shown)})"
+            f"{type(self).__name__}({count(size, 'key')}: {', '.join(shown)})"
             if size
             else f"{type(self).__name__}(no keys)"
         )
@@ -107,7 +108,7 @@ class KeySlice(LazySequence[K]):
             return tuple(map(self.set.key_at, positions))
         size = self.stop - self.start
         if not -size <= index < size:
-            raise IndexError(f"position {index} of {size} partition keys")
+            raise IndexError(f"position {index} of {count(size, 'partition key')}")
         return self.set.key_at((self.start if index >= 0 else self.stop) + index)
 
     def __iter__(self) -> Iterator[K]:
@@ -152,7 +153,7 @@ class KeyProduct(LazySequence[tuple[Any, ...]]):
         if isinstance(index, slice):
             return tuple(map(self.key_at, range(self.size)[index]))
         if not -self.size <= index < self.size:
-            raise IndexError(f"position {index} of {self.size} partition keys")
+            raise IndexError(f"position {index} of {count(self.size, 'partition key')}")
         return self.key_at(index % self.size)
 
     def __iter__(self) -> Iterator[tuple[Any, ...]]:

@@ -20,6 +20,7 @@ from flowstone.assets.graph import AssetGraph, merge
 from flowstone.assets.interactive import Cell
 from flowstone.assets.pool import define_pool, merge_pools
 from flowstone.assets.rate import define_rate, merge_rates
+from flowstone.counting import count
 from flowstone.errors import DefinitionError
 
 if TYPE_CHECKING:
@@ -312,7 +313,7 @@ class Pipeline:
         return {**self.__dict__, "_cells": {}}  # Code, which cannot be pickled, and is of this session only.
 
     def __repr__(self) -> str:
-        return f"Pipeline({self.name!r}, {len(self._assets)} assets)"
+        return f"Pipeline({self.name!r}, {count(len(self._assets), 'asset')})"
 
     def _define(self, function: Callable[..., Any], options: Options, frame: FrameType) -> Asset[..., Any]:
         asset = define_asset(function, options, frame, self._pools, self._rates)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from flowstone.assets.arguments import is_stored_name
 from flowstone.assets.suggest import did_you_mean
+from flowstone.counting import count
 from flowstone.errors import DefinitionError
 from flowstone.frozen import frozen
 
@@ -67,7 +68,7 @@ def merge_pools(into: dict[str, DefinedPool], pools: Mapping[str, DefinedPool]) 
         present = into.get(name, pool)
         if present.slots != pool.slots:
             raise DefinitionError(
-                f"The pool {name!r} has {present.slots} slots at {present.source} and {pool.slots} at "
+                f"The pool {name!r} has {count(present.slots, 'slot')} at {present.source} and {pool.slots:,} at "
                 f"{pool.source}: it is one pool, so give it one number."
             )
     into.update({name: pool for name, pool in pools.items() if name not in into})
@@ -104,7 +105,7 @@ def slots_asked(given: Any, pools: Mapping[str, DefinedPool], where: Site) -> tu
             )
         if slots > pool.slots:
             raise DefinitionError(
-                f"{where}: it asks for {slots:,} slots of the pool {name!r}, which has {pool.slots:,} "
+                f"{where}: it asks for {count(slots, 'slot')} of the pool {name!r}, which has {pool.slots:,} "
                 f"({pool.source}): it could never run. Ask for fewer, or give the pool more."
             )
     return tuple(sorted(given.items()))

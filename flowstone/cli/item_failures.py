@@ -6,6 +6,7 @@ from shlex import quote
 from typing import TYPE_CHECKING
 
 from flowstone.cli.labels import count, key_label, record_label
+from flowstone.counting import count_of
 from flowstone.runs.items import ItemCounts
 from flowstone.runs.records import Status
 from flowstone.runtime.run.values import ITEMS
@@ -49,21 +50,17 @@ def tolerated_items(step: Materialization) -> str:
     counts = ItemCounts.of(step.metadata) if step.status in {Status.SUCCEEDED, Status.REUSED} else None
     if counts is None or not counts.failed:
         return ""
-    return f"{_of(counts.failed, counts.total)} failed (tolerated)"
+    return f"{count_of(counts.failed, counts.total, 'item')} failed (tolerated)"
 
 
 def items_label(counts: ItemCounts) -> str:
     """`2 of 40 items failed, 1 skipped`; `40 items`."""
-    parts = [f"{_of(counts.failed, counts.total)} failed"] if counts.failed else []
-    if counts.skipped:
-        parts.append(
-            f"{counts.skipped:,} skipped" if parts else f"{_of(counts.skipped, counts.total)} skipped"
-        )
+    parts = [f"{count_of(counts.failed, counts.total, 'item')} failed"] if counts.failed else []
+    if counts.skipped and parts:
+        parts.append(f"{counts.skipped:,} skipped")
+    elif counts.skipped:
+        parts.append(f"{count_of(counts.skipped, counts.total, 'item')} skipped")
     return ", ".join(parts) or count(counts.total, "item")
-
-
-def _of(some: int, total: int) -> str:
-    return f"{some:,} of {count(total, 'item')}"
 
 
 def _command(step: Materialization) -> str | None:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from flowstone.assets.partition_labels import key_label, partition_label, step_label
+from flowstone.counting import count
 from flowstone.masking import masked
 from flowstone.printable import indented, printable
 
@@ -47,11 +48,6 @@ def record_label(record: Materialization) -> str:
 def run_label(run_id: str, *, short: bool) -> str:
     """A run's id, or as much of it as tells runs apart: its time to the millisecond and a little chance."""
     return run_id[:14] if short else run_id
-
-
-def count(number: int, noun: str) -> str:
-    """`1 step`, `1,461 steps`."""
-    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
 
 
 def breakdown(counts: Mapping[str, int]) -> str:

@@ -92,7 +92,8 @@ def _why_queued(drivers: Drivers, run: RunRecord) -> str:
 
 
 def _missing_node(nodes: Iterable[WatchedNode], pipeline: str) -> str:
-    alive = sum(watched.seems_alive for watched in nodes)
+    # One without pipelines is a program or a command that drives runs of its own.
+    alive = sum(watched.seems_alive and bool(watched.node.pipelines) for watched in nodes)
     if not alive:
         return f"for a node, and none is alive: {_WORKER}"
     others = f"{count(alive, 'other node')} alive, of other pipelines"

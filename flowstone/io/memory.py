@@ -6,6 +6,7 @@ import hashlib
 from typing import TYPE_CHECKING, Final
 
 from flowstone.assets.one_shot import find_one_shot
+from flowstone.counting import count
 from flowstone.errors import IOManagerError
 from flowstone.io.manager import Stored
 from flowstone.io.translation import named
@@ -37,7 +38,7 @@ class MemoryIO:
         return len(self.values)
 
     def __repr__(self) -> str:
-        return f"MemoryIO({len(self.values)} values)"
+        return f"MemoryIO({count(len(self.values), 'value')})"
 
     async def store(self, target: Target, value: object) -> Stored:
         """Keep `value`.

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from itertools import accumulate
 from typing import TYPE_CHECKING, Any, TypeVar, overload
 
+from flowstone.counting import are, count
 from flowstone.runs.items import ENDED
 from flowstone.runs.packed import PAGE
 from flowstone.runs.records import Status
@@ -37,7 +38,7 @@ class ItemValues(Sequence[T]):
         )
 
     def __repr__(self) -> str:
-        return f"<{len(self):,} items>"
+        return f"<{count(len(self), 'item')}>"
 
     def __reduce__(self) -> tuple[Any, ...]:
         return list, (list(self),)
@@ -73,7 +74,7 @@ class PackedValues(ItemValues[T]):
             return [self._at(each) for each in range(*index.indices(self._length))]
         place = index + self._length if index < 0 else index
         if not 0 <= place < self._length:
-            raise IndexError(f"there are {self._length:,} items, so none at {index}")
+            raise IndexError(f"there {are(self._length)} {count(self._length, 'item')}, so none at {index}")
         return self._at(place)
 
     def __iter__(self) -> Iterator[T]:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from flowstone.assets.pool import is_slots
 from flowstone.assets.suggest import did_you_mean
+from flowstone.counting import count
 from flowstone.runtime.decisions import Decisions
 
 if TYPE_CHECKING:
@@ -59,7 +60,7 @@ class Limits(Decisions):
             asked = dict(asset.pools).get(name, 0)
             if slots is not None and asked > slots:
                 raise ValueError(
-                    f"The pool {name!r} cannot have {slots:,} slots: asset {asset.name!r} ({asset.source}) "
+                    f"The pool {name!r} cannot have {count(slots, 'slot')}: asset {asset.name!r} ({asset.source}) "
                     f"asks for {asked:,} and could never run."
                 )
         await ctx.admission.pools.set(name, slots)

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 from flowstone.actors import Clock, Supervisor, SystemClock
 from flowstone.assets.snapshot import Snapshot
+from flowstone.counting import count
 from flowstone.errors import RuntimeStopping, StoreUnavailable
 from flowstone.remedies import Remedies
 from flowstone.runtime.client.lineage import Lineage
@@ -215,7 +216,7 @@ class Runtime(Computing):
     def __repr__(self) -> str:
         state = "running" if self._ctx is not None and self._ctx.affinity.running else "not running"
         snapshot = self._snapshot if self._ctx is None else self._ctx.snapshot
-        return f"<Runtime {len(snapshot.graph)} assets, {state}>"
+        return f"<Runtime {count(len(snapshot.graph), 'asset')}, {state}>"
 
     async def _within_connect_timeout(self, work: Awaitable[None]) -> None:
         limit = self._settings.connect_timeout

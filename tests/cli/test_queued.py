@@ -32,6 +32,7 @@ def run(status: Status = Status.QUEUED, owner: str | None = None) -> RunRecord:
     [
         ((), "none is alive: start `flowstone worker MODULE:PIPELINE`"),
         ((node("shop", age=100.0),), "none is alive"),
+        ((node(),), "none is alive"),  # A program that drives runs of its own takes no other.
         ((node("other"),), "for a node that holds 'shop' (1 other node alive, of other pipelines)"),
         ((node("other"), node("shop")), "for room on 1 node holding 'shop': `flowstone tree`"),
         (

@@ -197,7 +197,7 @@ async def test_a_run_names_its_first_three_failures():
 @pytest.mark.parametrize(
     ("downstream", "told"),
     [
-        (0, "1 of 1 steps failed"),
+        (0, "1 of 1 step failed"),
         (1, "1 of 2 steps failed, 1 was skipped"),
         (2, "1 of 3 steps failed, 2 were skipped"),
     ],

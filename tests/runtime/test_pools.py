@@ -479,7 +479,7 @@ async def test_a_run_that_needs_what_is_held_for_its_end_is_refused(place, asset
     async with Runtime(pipeline, **place) as runtime:
         runtimes.append(runtime)
         words = (
-            "WaitsForItself: .* needs 1 of the 1 slots of the pool 'warehouse', and 1 are held by what waits"
+            "WaitsForItself: .* needs 1 of the 1 slot of the pool 'warehouse', and 1 is held by what waits"
         )
         with pytest.raises(MaterializationFailed, match="(?s)" + words):
             async with asyncio.timeout(20):

@@ -14,6 +14,7 @@ from flowstone.cli.options import AssetName, Debug, Json, Partitions, PipelineOp
 from flowstone.cli.places import shown, written
 from flowstone.cli.problem import FAILED, CommandError
 from flowstone.cli.screen import Screen
+from flowstone.counting import are
 from flowstone.store.invalidation import invalidate as make_invalid
 
 if TYPE_CHECKING:
@@ -47,9 +48,10 @@ def invalidate(
             named = [key for _, key in keys] if partition else None
             screen.document({"asset": keys[0][0], "partition_keys": named, "invalidated": number})
             return
-        verb = "is" if number == 1 else "are"
         also = ", with what was computed from them," if downstream else ""
-        screen.show(f"{_label(keys, partition)}: {count(number, 'value')}{also} {verb} no longer current")
+        screen.show(
+            f"{_label(keys, partition)}: {count(number, 'value')}{also} {are(number)} no longer current"
+        )
         again = "it" if number == 1 else "them"
         screen.note(f"A run with --upstream computes {again} again, also with --refresh missing.")
 

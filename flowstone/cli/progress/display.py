@@ -11,6 +11,7 @@ import anyio
 from flowstone.cli.labels import breakdown, count, duration, step_label
 from flowstone.cli.loop import beside
 from flowstone.cli.progress.live import LiveBar
+from flowstone.counting import count_of
 from flowstone.printable import one_line
 from flowstone.runs.events import StepWaiting
 
@@ -52,9 +53,7 @@ class PlainLines:
 
     def _line(self) -> str:
         tally = self._tally
-        line = (
-            f"{tally.done:,} of {tally.total:,} steps: {breakdown(tally.counts)}; {tally.rate:,.0f} steps/s"
-        )
+        line = f"{count_of(tally.done, tally.total, 'step')}: {breakdown(tally.counts)}; {tally.rate:,.0f} steps/s"
         if tally.remaining:
             line += f", {duration(max(round(tally.remaining), 1))} left"
         return line

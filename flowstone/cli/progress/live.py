@@ -11,6 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from flowstone.cli.labels import duration
+from flowstone.counting import count
 
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType
@@ -84,7 +85,9 @@ def _bar(tally: Tally, width: int) -> RenderableType:
         complete_style="green" if not tally.counts["failed"] else "red",
         finished_style="green" if not tally.counts["failed"] else "red",
     )
-    grid.add_row(bar, f"{tally.done:,}/{tally.total:,} steps" if tally.total else "starting", _speed(tally))
+    grid.add_row(
+        bar, f"{tally.done:,}/{count(tally.total, 'step')}" if tally.total else "starting", _speed(tally)
+    )
     return grid
 
 

@@ -99,6 +99,10 @@ class NodeLog:
         run = await self._record(event.run_id)
         if run is None:
             return
+        if run.owner is None:
+            # It was parked, and is gone on with soon: then it is told. Or it has ended without a node.
+            del self._known[event.run_id]
+            return
         if run.owner != self._runtime.node:
             text = f"run {run.id}: takes steps of {request_label(run)} for the node {run.owner}"
             self.tell("run.shared", text, run_id=run.id, owner=run.owner)

@@ -18,6 +18,7 @@ import sys
 from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 
+from flowstone.counting import count
 from flowstone.io.codecs.codec import CodecError, type_name
 from flowstone.io.codecs.exact_equality import same_arrow_columns
 
@@ -110,7 +111,7 @@ class ParquetCodec(ABC):
     def _require_columns(self, columns: int, rows: int) -> None:
         if rows and not columns:
             raise CodecError(
-                f"it has {rows} rows without a column, and Parquet keeps no such rows",
+                f"it has {count(rows, 'row')} without a column, and Parquet keeps no such rows",
                 "add a column, or return the number of rows",
             )
 

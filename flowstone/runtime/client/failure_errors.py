@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from flowstone.counting import count_of
 from flowstone.errors import MaterializationFailed, RunCancelled, RunFailed
 from flowstone.runs.failure_text import alike, failure_line, failure_lines, failure_note
 from flowstone.runs.records import Status
@@ -51,7 +52,7 @@ def raise_unless_succeeded(result: RunResult, cause: BaseException | None, graph
 def _run_failed(result: RunResult, graph: AssetGraph) -> RunFailed:
     fatal, tolerated = _told_apart(result.failed.loaded, result.record.asset, graph)
     number = len(result.failed) - len(tolerated)
-    what = f"{number} of {len(result)} steps failed"
+    what = f"{count_of(number, len(result), 'step')} failed"
     if len(result.skipped):
         what += f", {len(result.skipped)} {'was' if len(result.skipped) == 1 else 'were'} skipped"
     if tolerated:

@@ -16,9 +16,10 @@ ask again.
 
 from __future__ import annotations
 
-from itertools import count
+import itertools
 from typing import TYPE_CHECKING, Final
 
+from flowstone.counting import count
 from flowstone.runtime.cluster.poller import Poller
 from flowstone.runtime.services.notifications import Wakeup
 from flowstone.runtime.services.pools import Above, AnyPools, nothing_above, refusal
@@ -76,7 +77,7 @@ class NodePools(AnyPools):
         self._shared = shared
         self._kept = kept
         self._alarms = alarms
-        self._numbers = count(1)
+        self._numbers = itertools.count(1)
         self._asked: dict[int, _Asked] = {}  # By the number of the claim, in their order.
         self._of: dict[int, _Asked] = {}  # By the identity of the user.
         self._waiting: dict[int, _Asked] = {}
@@ -245,7 +246,9 @@ class NodePools(AnyPools):
                 self._alarms.clear(f"pool {name}", "all nodes define it alike")
                 continue
             fewest, most = differences[name]
-            words = f"nodes define it with {fewest:,} slots and with {most:,}: the smallest number counts"
+            words = (
+                f"nodes define it with {count(fewest, 'slot')} and with {most:,}: the smallest number counts"
+            )
             self._alarms.set(f"pool {name}", words)
 
     def _lose(self, fence: int | None) -> None:

@@ -9,6 +9,7 @@ import asyncio
 from typing import TYPE_CHECKING
 
 from flowstone.backoff import Backoff
+from flowstone.counting import count
 from flowstone.errors import FlowstoneError, StoreUnavailable
 from flowstone.runtime.execution.guard import call_async
 from flowstone.runtime.run.values import ITEMS, PAGES
@@ -79,7 +80,7 @@ class Retention:
                 failed += 1
         if failed:
             # The records are gone, so nobody will look for these values again: it is only wasted space.
-            self._ctx.alarms.set("retention", f"{failed:,} superseded values could not be deleted")
+            self._ctx.alarms.set("retention", f"{count(failed, 'superseded value')} could not be deleted")
         else:
             self._ctx.alarms.clear("retention")
 

@@ -32,6 +32,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 
 from flowstone.assets.one_shot import PLAIN, find_one_shot
 from flowstone.assets.partition_keys import encode_partition
+from flowstone.counting import count_of
 from flowstone.errors import ActorDown, IOManagerError
 from flowstone.io.manager import Target
 from flowstone.runs import endings
@@ -554,7 +555,7 @@ class Scatter(Attempt):
             done = self._succeeded + failed + self._skipped_items
             if failed <= each.tolerated(max(_SAMPLE, done)):
                 return
-        among = f"{failed:,} of {self._counts().total:,} items failed"
+        among = f"{count_of(failed, self._counts().total, 'item')} failed"
         allowed = "" if not each.tolerate else f", more than tolerate={each.tolerate!r} allows"
         told = "; ".join(words for _, words in sorted(self._first_failures))
         more = (
@@ -588,7 +589,7 @@ class Scatter(Attempt):
             return
         done = self._succeeded + failed + skipped
         others = (f", {failed:,} failed" if failed else "") + (f", {skipped:,} skipped" if skipped else "")
-        self.progress = done / total, f"{done:,} of {total:,} items{others}"
+        self.progress = done / total, count_of(done, total, "item") + others
         if ctx.stream.heard:
             step = (self.run_id, self.asset_name, self.key, self.number)
             ctx.stream.publish(StepProgressed(ctx.clock.now(), *step, *self.progress))

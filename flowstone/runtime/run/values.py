@@ -7,6 +7,7 @@ from bisect import bisect_right
 from itertools import accumulate
 from typing import TYPE_CHECKING, Any, Final, TypeVar, overload
 
+from flowstone.counting import are, count
 from flowstone.errors import FlowstoneError
 from flowstone.runs.item_values import ItemValues
 from flowstone.runs.items import ENDED
@@ -112,7 +113,7 @@ class StoredValues(ItemValues[T]):
             return [self[each] for each in range(*index.indices(self._count))]
         place = index + self._count if index < 0 else index
         if not 0 <= place < self._count:
-            raise IndexError(f"there are {self._count:,} items, so none at {index}")
+            raise IndexError(f"there {are(self._count)} {count(self._count, 'item')}, so none at {index}")
         number, at = self._find(place)
         if number != self._number:
             self._page = self._fetch(number)

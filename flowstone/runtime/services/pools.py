@@ -15,10 +15,11 @@ place.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Mapping
-from itertools import count
 from typing import TYPE_CHECKING, Protocol, TypeAlias
 
+from flowstone.counting import are, count
 from flowstone.runs.pools import Pool
 from flowstone.runtime.services.line import Line
 
@@ -73,9 +74,9 @@ def refusal(user: PoolUser, above: Mapping[str, int], slots: Callable[[str], int
         held, there = above.get(name, 0), slots(name)
         if held and asked <= there < held + asked:
             return (
-                f"WaitsForItself: {user.name} needs {asked:,} of the {there:,} slots of the pool {name!r}, and "
-                f"{held:,} are held by what waits for run {user.run_id}: give the pool more slots, or start that "
-                f"run from an asset that holds none."
+                f"WaitsForItself: {user.name} needs {asked:,} of the {count(there, 'slot')} of the pool {name!r}, "
+                f"and {held:,} {are(held)} held by what waits for run {user.run_id}: give the pool more slots, or "
+                f"start that run from an asset that holds none."
             )
     return None
 
@@ -137,7 +138,7 @@ class Pools(AnyPools):
         self._lines: dict[
             tuple[tuple[str, int], ...], Line[_Waiter]
         ] = {}  # By what they ask for; none is empty.
-        self._arrivals = count()
+        self._arrivals = itertools.count()
         self._serving = False
 
     async def begin(self) -> None:

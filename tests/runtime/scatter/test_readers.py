@@ -331,7 +331,7 @@ async def test_a_reader_that_waits_for_more_is_ended_as_well():
         raise ValueError(files)
 
     async with asyncio.timeout(30), Runtime(reading(files, page)) as runtime:
-        with pytest.raises(RunFailed, match="page fails, as 1 of 1 items failed: item 0: ValueError: 1"):
+        with pytest.raises(RunFailed, match="page fails, as 1 of 1 item failed: item 0: ValueError: 1"):
             await runtime.materialize_all("page")
 
 
