@@ -41,11 +41,11 @@ MANY = 30
 
 
 def pytest_xdist_auto_num_workers(config):
-    """As many as there are cores for a large part of the suite, and none beside this one for a few files."""
+    """One more than there are cores for a large part of the suite, for tests wait; none beside this for a few."""
     places = [Path(config.invocation_params.dir, argument.partition("::")[0]) for argument in config.args]
     files = sum(1 if place.is_file() else len([*place.rglob("test_*.py")]) for place in places)
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return cores if files >= MANY and cores > 1 else 0
+    return cores + 1 if files >= MANY and cores > 1 else 0
 
 
 def pytest_configure(config):

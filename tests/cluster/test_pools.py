@@ -119,7 +119,7 @@ async def until_held_by(store, pid):
             await asyncio.sleep(0.001)
 
 
-@pytest.mark.parametrize("seconds", [5, pytest.param(60, marks=pytest.mark.long)])
+@pytest.mark.parametrize("seconds", [3, pytest.param(60, marks=pytest.mark.long)])
 async def test_four_processes_keep_to_one_rate(database, seconds):
     """No second has more than 100 turns. That the rate is reached, a test with a clock of its own says."""
     command = [sys.executable, "-m", "tests.cluster.caller", database, f"{seconds}"]
@@ -133,9 +133,7 @@ async def test_four_processes_keep_to_one_rate(database, seconds):
             each.stdout.close()
     of_each = [json.loads(output) for output, _ in told]
     turns = sorted(turn for each in of_each for turn in each)
-    first, last = max(each[0] for each in of_each), min(each[-1] for each in of_each)
-    within = sum(first <= turn <= last for turn in turns)
     most = max(bisect_left(turns, turn + 1.0) - number for number, turn in enumerate(turns))
-    print(f"{within / (last - first):.2f} turns a second, at most {most} in one")
-    assert within
+    print(f"{len(turns):,} turns, at most {most} in one second")
+    assert all(of_each)
     assert most <= LIMIT

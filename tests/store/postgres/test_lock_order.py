@@ -13,7 +13,7 @@ from flowstone.store.postgres.sql import _folder, query
 from tests.postgres import make_template
 from tests.store.postgres.lock_rounds import fill, preparations, procedure, transactions
 
-FEW, MANY = 20, 100
+FEW, MANY = 10, 100
 """Rounds for each pair: always, and in the long run."""
 
 WRITES = re.compile(
