@@ -9,6 +9,7 @@
     ├─ AssetNotFound              (LookupError)
     ├─ PartitionError             (ValueError)
     ├─ ConfigError                (ValueError) .asset, .field
+    ├─ ArgumentError              (ValueError)
     ├─ DependencyNotReady         .missing
     ├─ MaterializationFailed      .materialization, .failure
     ├─ RunFailed                  .result, .failures
@@ -59,6 +60,7 @@ __all__ = [
     "ActorError",
     "AlreadyDecided",
     "ApprovalNotFound",
+    "ArgumentError",
     "AssetNotFound",
     "CallCycle",
     "CallTimeout",
@@ -175,6 +177,10 @@ class ConfigError(FlowstoneError, ValueError):
         super().__init__(message, remedies=remedies)
         self.asset = asset
         self.field = field
+
+
+class ArgumentError(FlowstoneError, ValueError):
+    """What a call was given is nothing that it takes, such as a status that does not exist; a `ValueError`."""
 
 
 class DependencyNotReady(FlowstoneError):

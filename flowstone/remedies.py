@@ -24,3 +24,8 @@ class Remedies:
 
     python: str = ""
     command: str = ""
+
+    @classmethod
+    def takes(cls, argument: str, what: str) -> Remedies:
+        """What an argument takes that every face has: `key=` takes text, `--key` takes text."""
+        return cls(f"{argument}= takes {what}.", f"--{argument.replace('_', '-')} takes {what}.")

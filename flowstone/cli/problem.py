@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from flowstone.errors import (
+    ArgumentError,
     AssetNotFound,
     ConfigError,
     DefinitionError,
@@ -73,7 +74,7 @@ class Problem:
         return {"error": {"kind": self.kind, "message": self.message, "remedy": self.remedy}}
 
 
-_USAGE = (AssetNotFound, ConfigError, DefinitionError, PartitionError, RunNotFound)
+_USAGE = (ArgumentError, AssetNotFound, ConfigError, DefinitionError, PartitionError, RunNotFound)
 
 _DISK = {
     errno.ENOSPC: "Free some space, or name another place with --store file://DIR.",

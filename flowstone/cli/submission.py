@@ -57,11 +57,8 @@ def refuse_unless_submitted(store: str, key: str | None, priority: int, *, submi
             "--key and --priority are about runs that are left to other nodes.",
             "Add --submit, or leave them out.",
         )
-    try:
-        checked_key(key)
-        checked_priority(priority)
-    except ValueError as error:
-        raise CommandError(f"{error}") from None
+    checked_key(key)
+    checked_priority(priority)
 
 
 def leave_to_nodes(

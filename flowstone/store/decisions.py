@@ -17,12 +17,14 @@ from flowstone.assets.waiting import token_hash
 from flowstone.errors import (
     AlreadyDecided,
     ApprovalNotFound,
+    ArgumentError,
     PartitionError,
     TokenExpired,
     TokenUnknown,
     TokenUsed,
 )
 from flowstone.printable import is_blank
+from flowstone.remedies import Remedies
 from flowstone.runs.waits import Approval, ApprovalStatus
 from flowstone.store.protocol import StaleWrite
 
@@ -60,8 +62,10 @@ async def approvals(
 ) -> Sequence[Approval]:
     """Approvals that were asked for, the newest first. Raises `ValueError` if `status` is none."""
     if status is not None and status not in tuple(_WAITS):  # What has no hash is compared too.
-        raise ValueError(
-            f"status={status!r:.100}: give {', '.join(get_args(ApprovalStatus))}, or None for all."
+        known = ", ".join(get_args(ApprovalStatus))
+        raise ArgumentError(
+            f"{status!r:.100} is not a status of an approval.",
+            remedies=Remedies(f"status= takes {known}, or None for all.", f"--status takes {known}, or all."),
         )
     statuses = () if status is None else (_WAITS[status],)
     found = await store.waits.approvals(statuses, now=now, asset=asset, limit=limit)
@@ -191,6 +195,9 @@ async def _of_token(store: Store, token: str, sleep: Callable[[float], Awaitable
 
 def _text(what: str, value: object) -> str:
     if not isinstance(value, str) or is_blank(value) or len(value) > _LONGEST:
-        raise ValueError(f"{what}={value!r:.100}: give a text of 1 to {_LONGEST:,} characters.")
-    text: str = exact_json(value, what)
+        raise ArgumentError(
+            f"{value!r:.100} is not a text of 1 to {_LONGEST:,} characters.",
+            remedies=Remedies.takes(what, "one"),
+        )
+    text: str = exact_json(value, f"The {what!r} of a decision")
     return text

@@ -102,7 +102,7 @@ def test_what_is_wrong_is_told(cli, arguments, words):
 def test_nobody_decides_nothing(cli):
     """`--by` may not be empty."""
     (first, _) = cli("approvals", "--json").document["approvals"]
-    assert "--by=" in cli("approve", first["id"], "--by", " ").stderr
+    assert "--by takes one." in cli("approve", first["id"], "--by", " ").stderr
 
 
 def test_whoever_answers_is_told_that_nobody_drives_the_run(cli, waiting):

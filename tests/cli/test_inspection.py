@@ -100,7 +100,7 @@ def test_runs_are_listed_by_status_asset_and_tag(shop, cli):
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (["runs", "--status", "skipped"], "not a status of a run: use queued, running"),
+        (["runs", "--status", "skipped"], "--status takes queued, running"),
         (["runs", "--tag", "a=b", "--tag", "a=c"], "two values of the tag 'a'"),
         (["status"], "Name an ASSET"),
         (["status", "visits", "--failed", "--missing"], "the one or the other"),

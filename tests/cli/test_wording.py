@@ -113,6 +113,35 @@ def test_what_to_do_is_said_in_options_and_commands(sales, cli, line, words):
     assert IN_PYTHON.search(told) is None, told
 
 
+@pytest.mark.parametrize(
+    ("line", "words"),
+    [
+        ("runs --status foo", "'foo' is not a status of a run. --status takes queued, running, waiting,"),
+        ("approvals --status foo", "'foo' is not a status of an approval. --status takes pending, approved,"),
+        ("approve 1a --by ", "'' is not a text of 1 to 10,000 characters. --by takes one."),
+        (
+            "materialize sales.py raw --submit --key ",
+            "'' cannot be the key of a run. --key takes text of 1 to",
+        ),
+        (
+            "materialize sales.py raw --submit --priority 9999999999",
+            "--priority takes a whole number of at most",
+        ),
+    ],
+)
+def test_a_value_that_an_option_does_not_take_is_told_with_what_it_takes(
+    sales, cli, monkeypatch, line, words
+):
+    """Of Python's arguments nothing is said, nor of None for all."""
+    monkeypatch.setattr("flowstone.cli.submission.shares", lambda _store: True)
+    result = cli(*line.split(" "))
+    told = " ".join(result.stderr.split())
+    assert result.status == 2
+    assert words in told
+    assert IN_PYTHON.search(told) is None
+    assert "None" not in told
+
+
 def test_the_remedy_is_a_field_of_its_own_for_programs(sales, cli):
     """With `--json`, as everywhere."""
     error = cli("materialize", "sales.py", "region", "--partition", "nort", "--json").document["error"]

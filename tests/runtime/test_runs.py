@@ -87,7 +87,7 @@ async def test_runs_are_found_by_status_asset_and_tag():
 @pytest.mark.parametrize(
     ("filters", "error", "words"),
     [
-        ({"status": "skipped"}, ValueError, "not a status of a run: use queued, running"),
+        ({"status": "skipped"}, ValueError, "status= takes queued, running"),
         ({"status": []}, ValueError, "names no status"),
         ({"status": 3}, ValueError, "'3' is not a status"),
         ({"limit": 0}, ValueError, "limit=0"),

@@ -19,7 +19,7 @@ from flowstone.cli.problem import CommandError
 from flowstone.cli.queued import nobody_goes_on
 from flowstone.cli.screen import Screen
 from flowstone.cli.tables import table
-from flowstone.errors import ApprovalNotFound
+from flowstone.errors import ApprovalNotFound, ArgumentError
 from flowstone.printable import one_line
 from flowstone.store import decisions
 
@@ -127,10 +127,7 @@ def signal(
 
 async def _newest(url: str, status: str | None, asset: str | None, limit: int) -> Sequence[Approval]:
     async with history(url) as store:
-        try:
-            return await decisions.approvals(store, status, now=datetime.now(UTC), asset=asset, limit=limit)
-        except ValueError as error:
-            raise CommandError(f"--{error}") from None
+        return await decisions.approvals(store, status, now=datetime.now(UTC), asset=asset, limit=limit)
 
 
 async def _decide(
@@ -150,9 +147,10 @@ async def _decide(
                 f"There is no approval {one_line(beginning)} in {shown(url)}.",
                 "`flowstone approvals` lists those that are pending.",
             ) from None
-        except ValueError as error:
-            words = str(error)
-            raise CommandError(words if words.startswith("The ") else f"--{words}") from None
+        except ArgumentError:
+            raise
+        except ValueError as error:  # Of the data.
+            raise CommandError(str(error)) from None
         return decisions.approval_of(answered.wait), await _nobody(store, answered)
 
 

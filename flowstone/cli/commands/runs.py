@@ -63,7 +63,7 @@ def runs(
 ) -> None:
     """List the newest runs."""
     with Screen(json=json, debug=debug) as screen:
-        wanted = _Wanted(_statuses(status), asset, _tags(tag), limit, before)
+        wanted = _Wanted(wanted_statuses(status or None), asset, _tags(tag), limit, before)
         found, drivers, hint = run_async(_newest(store, wanted))
         if screen.json:
             screen.document(
@@ -90,13 +90,6 @@ class _Wanted:
     @property
     def filtered(self) -> bool:
         return bool(self.statuses or self.tags) or self.asset is not None
-
-
-def _statuses(words: list[str] | None) -> Sequence[Status]:
-    try:
-        return wanted_statuses(words or None)
-    except ValueError as error:
-        raise CommandError(f"--{error}") from None
 
 
 def _tags(words: list[str] | None) -> Mapping[str, str | None]:

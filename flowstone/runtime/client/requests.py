@@ -11,7 +11,7 @@ from flowstone.assets.key_slice import KeySlice
 from flowstone.assets.multi_partitions import MultiPartitions
 from flowstone.assets.partition_keys import encode_partition
 from flowstone.assets.signature import innermost
-from flowstone.errors import AssetNotFound, PartitionError
+from flowstone.errors import ArgumentError, AssetNotFound, PartitionError
 from flowstone.remedies import Remedies
 from flowstone.runs.records import Refresh, RunRequest
 from flowstone.runs.run_config import given
@@ -193,8 +193,9 @@ def checked_key(key: str | None) -> str | None:
         return None
     storable = isinstance(given, str) and "\0" not in given and safe_text(given) == given
     if not isinstance(given, str) or not storable or not 0 < len(given) <= _LONGEST_KEY:
-        raise ValueError(
-            f"key={given!r:.50} must be text of 1 to {_LONGEST_KEY} characters, without NUL or lone surrogates."
+        known = f"text of 1 to {_LONGEST_KEY} characters, without NUL or lone surrogates"
+        raise ArgumentError(
+            f"{given!r:.50} cannot be the key of a run.", remedies=Remedies.takes("key", known)
         )
     return given
 
@@ -203,7 +204,10 @@ def checked_priority(priority: int) -> int:
     """The priority of a run as the caller wrote it. Raises ValueError if it is no whole number."""
     given: object = priority
     if isinstance(given, bool) or not isinstance(given, int) or abs(given) > _HIGHEST_PRIORITY:
-        raise ValueError(f"priority={given!r:.50} must be a whole number of at most {_HIGHEST_PRIORITY:,}.")
+        known = f"a whole number of at most {_HIGHEST_PRIORITY:,}"
+        raise ArgumentError(
+            f"{given!r:.50} cannot be the priority of a run.", remedies=Remedies.takes("priority", known)
+        )
     return given
 
 

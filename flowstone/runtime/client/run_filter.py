@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Final
 
+from flowstone.errors import ArgumentError
+from flowstone.remedies import Remedies
 from flowstone.runs.records import Status
 from flowstone.store.json_safe import safe_text
 
@@ -41,7 +43,8 @@ def wanted_statuses(given: object) -> Sequence[Status]:
 def _status(given: object) -> Status:
     found = next((status for status in _OF_RUNS if status == given), None)
     if found is None:
-        raise ValueError(f"status={str(given)!r:.50} is not a status of a run: use {', '.join(_OF_RUNS)}.")
+        remedies = Remedies.takes("status", ", ".join(_OF_RUNS))
+        raise ArgumentError(f"{str(given)!r:.50} is not a status of a run.", remedies=remedies)
     return found
 
 
