@@ -17,6 +17,7 @@ from flowstone.runtime.services.events import EventStream
 from flowstone.runtime.services.failure_log import FailureLog
 from flowstone.runtime.services.managers import warn_of_memory
 from flowstone.runtime.services.notifications import Notifications
+from flowstone.runtime.services.origins import Origins
 from flowstone.runtime.services.peers import Peers
 from flowstone.runtime.services.pools import Pools
 from flowstone.runtime.services.rates import Rates
@@ -72,6 +73,7 @@ def context_of(
         failures=FailureLog(),
         alarms=alarms,
         recent=RecentSuccesses(),
+        origins=Origins(),
         memory=store.state if type(store) is MemoryStore else None,
     )
 

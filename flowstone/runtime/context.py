@@ -11,7 +11,7 @@ from flowstone.runs.events import StepSucceeded
 from flowstone.runtime.services.failure_log import FAILURES
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
     from contextlib import AbstractAsyncContextManager
     from random import Random
     from typing import Any
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from flowstone.assets.snapshot import Snapshot
     from flowstone.io.manager import IOManager
     from flowstone.runs.events import Event
+    from flowstone.runs.records import Materialization
     from flowstone.runtime.execution.process_pool import ProcessPool
     from flowstone.runtime.loop_affinity import LoopAffinity
     from flowstone.runtime.options import Options
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from flowstone.runtime.services.failure_log import FailureLog
     from flowstone.runtime.services.io_manager import IOManagerActor
     from flowstone.runtime.services.notifications import Notifications
+    from flowstone.runtime.services.origins import Origins
     from flowstone.runtime.services.peers import Peers
     from flowstone.runtime.services.recent_successes import RecentSuccesses
     from flowstone.runtime.services.resource import ResourceActor
@@ -77,6 +79,7 @@ class RuntimeContext:
     failures: FailureLog
     alarms: Alarms
     recent: RecentSuccesses
+    origins: Origins
     memory: History | None = None
     suspending: set[str] = field(default_factory=set)
     process_pool: ProcessPool | None = None
@@ -130,6 +133,14 @@ class RuntimeContext:
             for event in events:
                 if type(event) in FAILURES:
                     self.failures.tell(event)
+
+    async def look_at_origins(
+        self, records: Iterable[Materialization | None], run_id: str | None = None
+    ) -> None:
+        """Warn if another pipeline has computed values that are about to be used; see `Origins.look`."""
+        if self.memory is None:  # Where the runtime is alone with its store there is no other one.
+            used = (record for record in records if record is not None)
+            await self.origins.look(self.store, self.snapshot, used, run_id)
 
     def turn(self, attempt: TurnTaker, name: str) -> AbstractAsyncContextManager[None]:
         """A turn of a rate, for the function of an attempt.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from itertools import islice
 from typing import TYPE_CHECKING, Any, Literal, overload
 
 from flowstone.assets.partition_labels import step_label
@@ -139,7 +140,11 @@ async def preview(ctx: RuntimeContext, plan: RunPlan) -> Plan:
 
 
 async def _missing(ctx: RuntimeContext, plan: RunPlan) -> Plan:
-    current = {each.asset: frozenset(await ctx.store.current_keys(each.asset)) for each in plan.assets}
+    current: dict[str, frozenset[str | None]] = {}
+    for asset in (each.asset for each in plan.assets):
+        keys = await ctx.store.current_keys(asset)
+        current[asset] = frozenset(keys)
+        await _look_at_origin(ctx, plan, asset, keys)
     changed: dict[StepKey, str] = {}
     for asset in plan.request.config:
         other = await _of_other_config(ctx, plan, asset, current[asset])
@@ -153,6 +158,14 @@ async def _missing(ctx: RuntimeContext, plan: RunPlan) -> Plan:
         return "run", changed.get(key, "it has no current value")
 
     return Plan(plan, reused, decide)
+
+
+async def _look_at_origin(ctx: RuntimeContext, plan: RunPlan, asset: str, keys: Sequence[str | None]) -> None:
+    """Warn if another pipeline has computed a value of an asset that would be reused."""
+    if ctx.memory is None and not ctx.origins.knows(asset):
+        planned = ((asset, key) for key in keys if plan.number(asset, key) is not None)
+        if first := list(islice(planned, 1)):
+            await ctx.look_at_origins((await ctx.store.current(first)).values())
 
 
 async def _of_other_config(

@@ -222,6 +222,7 @@ async def _look_up(
     if not strange:
         return found
     known = {**found, **await _of_this_run(ctx, plan, strange, found, run_id)}
+    await ctx.look_at_origins(known.values(), run_id)
     return {key: record for key, record in known.items() if record is not None}
 
 

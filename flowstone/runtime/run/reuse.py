@@ -102,6 +102,7 @@ class CurrentValues:
         keys = {step: _key(plan, step) for step in steps}
         found = values._found
         found.update(await ctx.store.current(list(keys.values())))
+        await ctx.look_at_origins(found.values())
         for step, key in keys.items():
             if key in found and plan.of(step).refresh == "stale":
                 values._upstream[step] = values._needed_by(step, found[key])
