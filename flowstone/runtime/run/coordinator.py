@@ -491,7 +491,7 @@ class RunCoordinator(Driver):
         """Let what has begun end, and begin nothing more: neither steps, nor items, nor what waits for its turn."""
         self._draining = True
         self._obey(self._state.apply(HoldStarts()))
-        self._launches.hold()
+        self._launches.hold(parts=True)
         if self._remote_steps is not None:
             self._remote_steps.hold()
 

@@ -77,11 +77,11 @@ class Launches:
             self._delayed = None
             self._apply(attempt)
 
-    def hold(self) -> None:
-        """Begin no more of them, and nothing more of those that have begun; a free slot goes to somebody else."""
+    def hold(self, *, parts: bool = False) -> None:
+        """Begin no more of them, nor with `parts` any item of those that have begun; others have the free slots."""
         self._held = True
         self.withdraw()
-        for attempt in tuple(self._attempts.values()):
+        for attempt in tuple(self._attempts.values()) if parts else ():
             if attempt.handle is not None:
                 attempt.hold()
 

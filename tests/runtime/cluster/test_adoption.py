@@ -4,11 +4,21 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import AsyncIterator
 from itertools import pairwise
 
 import pytest
 
-from flowstone import Pipeline, Retry, RunCancelled, RunFailed, RuntimeStopping, StoreUnavailable
+from flowstone import (
+    Context,
+    Each,
+    Pipeline,
+    Retry,
+    RunCancelled,
+    RunFailed,
+    RuntimeStopping,
+    StoreUnavailable,
+)
 from flowstone.runs.events import StepStarted
 from flowstone.runtime.cluster import adoption
 from flowstone.runtime.run.coordinator import RunCoordinator
@@ -260,6 +270,41 @@ async def test_a_node_that_stops_hands_its_claimed_runs_back(town):
     result = await town.outcome(run.wait(), 3)
     assert await result.value() == "second"
     assert [record.attempt for record in result.succeeded] == [2]
+
+
+@pytest.mark.parametrize("taken", [True, False], ids=["with what takes its items", "alone"])
+async def test_a_node_that_stops_hands_back_a_reader(town, taken):
+    """What it has read is on record, and the other node goes on behind it."""
+    read = []
+
+    def pipeline(node):
+        made = Pipeline("town")
+
+        @made.asset
+        async def pages(context: Context) -> AsyncIterator[int]:
+            for number in range(context.cursor or 0, 6):
+                read.append((node, number))
+                yield number
+                context.checkpoint(number + 1)
+                if (node, number) == ("first", 2):
+                    await town.gates["reading"].wait()
+
+        @made.asset(each=Each("pages"))
+        async def page(pages: int) -> int:
+            return pages
+
+        return made
+
+    town.gates["reading"] = Gate()
+    first = await town.node("first", pipeline("first"))
+    run = await first.submit("page" if taken else "pages")
+    await town.until(town.gates["reading"].entered.is_set, 3)
+    await town.leave("first")
+    assert town.status(run.id) == "running"
+    second = await town.node("second", pipeline("second"))
+    result = await town.outcome((await second.run(run.id)).wait(), 3)
+    assert [record.attempt for record in result.succeeded] == [2, 1] if taken else [2]
+    assert read == [("first", n) for n in range(3)] + [("second", n) for n in range(3, 6)]
 
 
 async def test_what_finishes_in_time_is_not_handed_back(town, background):
