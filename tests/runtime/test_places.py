@@ -9,6 +9,8 @@ from contextlib import asynccontextmanager
 import pytest
 
 from flowstone import FileIO, Pipeline, RunCancelled, Runtime, StaticPartitions
+from flowstone.runtime.run.control import Look
+from flowstone.runtime.run.parking import Parking
 from flowstone.testing.clock import VirtualClock
 from tests.runtime.test_pools import until
 
@@ -266,3 +268,35 @@ async def test_what_each_queued_step_waits_for_can_be_seen(rooms, background):
         await clock.advance(20.0)
         await asyncio.gather(full, rated, *third)
         assert runtime.queued_steps() == ()
+
+
+async def test_nothing_stands_in_line_of_a_coordinator_that_has_crashed(rooms, background, monkeypatch):
+    """Its successor asks again, and nothing is begun by the one that is gone."""
+    clock = VirtualClock()
+    look, crashes = Parking.look, []
+
+    def crash_once(self):
+        if not crashes:
+            crashes.append(True)
+            raise RuntimeError("injected")
+        look(self)
+
+    async with Runtime(town(rooms), clock=clock) as runtime:
+        other = background(runtime.materialize("other"))
+        await rooms.until("other")
+        run = await runtime.submit_backfill("both", upstream=True, max_parallel=2)
+        await clock.advance(0.05)
+        monkeypatch.setattr(Parking, "look", crash_once)
+        runtime._runs.live[run.id].ask(Look())
+        await clock.advance(0.07)
+        assert crashes
+        assert rooms.inside == ["other"]
+        (pool,) = await runtime.pools()
+        assert pool.waiting == 2
+        await clock.advance(1.0)
+        await rooms.until("other", "free a", "free b")
+        rooms.open("other", *(f"{kind} {key}" for kind in ("free", "pooled") for key in "abcd"))
+        await clock.advance(1.0)
+        assert (await run.result()).status == "succeeded"
+        await other
+    assert sorted(rooms.order) == sorted({*rooms.order}), "each began once"

@@ -480,7 +480,7 @@ class RunCoordinator(Driver):
 
     def _tell(self, signal: Signal) -> None:
         """As `_signal`, at once."""
-        if self._busy:
+        if self._me.ref.alive and self._busy:
             self._obey(self._state.apply(signal))
         elif self._me.ref.alive:
             self._handle_here(signal)

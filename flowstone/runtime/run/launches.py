@@ -87,6 +87,7 @@ class Launches:
 
     def withdraw(self) -> None:
         """Let none of them wait any more that has not begun."""
+        self.line.close()
         for attempt in tuple(self._attempts.values()):
             if attempt.handle is None:
                 self._ctx.admission.withdraw(attempt)

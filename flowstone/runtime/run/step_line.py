@@ -58,7 +58,7 @@ class StepLine(Places):
         self._run_id = run_id
         self._attempts = attempts
         self._tell = tell
-        self._used = False
+        self._used = self._closed = False
         self._taking: dict[int, Attempt] = {}  # They are asking for a place at this moment.
 
     @property
@@ -67,6 +67,10 @@ class StepLine(Places):
         if not self._used:
             return len(self._attempts)
         return sum(attempt.places is None for attempt in self._attempts.values())
+
+    def close(self) -> None:
+        """From here on nobody stands in line who does not yet: nothing waits any more."""
+        self._closed = True
 
     def watch(self, attempt: Attempt) -> None:
         """An attempt has asked for what it needs. If it waits for that, it is to stand in line in a moment."""
@@ -108,7 +112,7 @@ class StepLine(Places):
         return None
 
     def _join(self, attempt: Attempt) -> None:
-        if self._attempts.get(attempt.step) is attempt and _may_join(attempt):
+        if not self._closed and self._attempts.get(attempt.step) is attempt and _may_join(attempt):
             attempt.places = self
             self._used = True
             self._tell(StepInLine(attempt.step))
