@@ -271,8 +271,8 @@ class RunClient:
             return
         live.ask(Drain())
         await live.wait()
-        if live.parked:  # It was being parked, and did not hear of it.
-            await self.cancel(run_id)
+        if live.parked or (self._remote is not None and self._remote.goes_on(live.error)):
+            await self.cancel(run_id)  # It was parked, or another node took it over, and did not hear of it.
 
     async def record(self, run_id: str) -> RunRecord:
         """The run's head. Raises `RunNotFound`."""

@@ -307,6 +307,21 @@ async def test_a_node_that_stops_hands_back_a_reader(town, taken):
     assert read == [("first", n) for n in range(3)] + [("second", n) for n in range(3, 6)]
 
 
+async def test_a_run_that_is_taken_over_while_it_is_drained_stops(town, background):
+    """`drain()` returns when the run has stopped, not when this node has lost it."""
+    town.gates["one", None] = Gate()
+    run = await (await town.node("first")).submit("one")
+    await town.until(town.gates["one", None].entered.is_set, 3)
+    await town.node("second")
+    drained = background(run.drain())
+    await town.clock.advance(1)
+    town.stores["first"].cut()
+    await town.until(lambda: town.owner(run.id) == "second", LEASE + 3)
+    town.stores["first"].mend()
+    await town.until(drained.done, 2 * LEASE)
+    assert town.status(run.id) == "cancelled"
+
+
 async def test_what_finishes_in_time_is_not_handed_back(town, background):
     """A node that stops lets running work finish for `shutdown_timeout`."""
     town.gates["first", "one", None] = Gate()
