@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 import re
+import sys
 
 __all__ = ["is_name", "is_number", "is_stored_name", "is_whole"]
 
@@ -26,10 +27,14 @@ def is_stored_name(value: object) -> bool:
 
 
 def is_number(value: object, *, at_least: float = -math.inf, at_most: float = math.inf) -> bool:
-    """Whether it is an int or a float within the bounds; NaN is within none."""
-    return isinstance(value, int | float) and not isinstance(value, bool) and at_least <= value <= at_most
+    """Whether it is a float within the bounds, or an int that is also one; NaN is within none."""
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return False
+    if isinstance(value, int) and abs(value) > sys.float_info.max:
+        return False  # Whoever calculates with it gets an OverflowError.
+    return at_least <= value <= at_most
 
 
 def is_whole(value: object, *, at_least: float = -math.inf) -> bool:
     """Whether it is an int of at least a bound."""
-    return isinstance(value, int) and is_number(value, at_least=at_least)
+    return isinstance(value, int) and not isinstance(value, bool) and value >= at_least

@@ -43,13 +43,18 @@ __all__ = [
 
 N = TypeVar("N", int, float)
 
+_MOST: Final = 2**31 - 1
+
 _PLACE: Final = re.compile(r"(?=.*(\.py$|[:/]))[\w./~-]{1,300}(:[\w.]*)?")
 """A file, or a module and the name of a pipeline in it."""
 
 
 def whole(flag: str, told: str, *, least: int | None = None) -> Any:
-    """An option that takes a whole number, of at least `least` if that is given; `told` is its help."""
-    return typer.Option(flag, metavar="N", parser=_parser(int, "a whole number", least), help=told)
+    """An option that takes a whole number, of at least `least` if that is given; `told` is its help.
+
+    It is at most what every store can count.
+    """
+    return typer.Option(flag, metavar="N", parser=_parser(int, "a whole number", least, _MOST), help=told)
 
 
 def seconds(flag: str, told: str, *, least: float) -> Any:
@@ -57,7 +62,9 @@ def seconds(flag: str, told: str, *, least: float) -> Any:
     return typer.Option(flag, metavar="S", parser=_parser(float, "a number of seconds", least), help=told)
 
 
-def _parser(read: Callable[[str], N], what: str, least: N | None) -> Callable[[str], N]:
+def _parser(
+    read: Callable[[str], N], what: str, least: N | None, most: float = math.inf
+) -> Callable[[str], N]:
     takes = what if least is None else f"{what} of at least {least}"
 
     def parse(text: str) -> N:
@@ -65,6 +72,8 @@ def _parser(read: Callable[[str], N], what: str, least: N | None) -> Callable[[s
             value = read(text)
         except ValueError:
             value = None
+        if value is not None and abs(value) > most:
+            raise typer.BadParameter(f"it takes {what} of at most {most:,}, not {str(text)!r:.100}.")
         if value is None or not math.isfinite(value) or (least is not None and value < least):
             raise typer.BadParameter(f"it takes {takes}, not {str(text)!r:.100}.")
         return value

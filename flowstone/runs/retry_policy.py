@@ -34,6 +34,13 @@ def next_delay(retry: Retry | None, attempt: int, failure: Failure, random: Rand
         return None
     if failure.after is not None:
         return max(0.0, failure.after)
-    # The exponent is bounded because 2.0 ** 1100 overflows long before anybody reads the delay.
-    delay: float = min(retry.max_delay, retry.delay * retry.backoff ** min(attempt - 1, 64))
-    return max(0.0, delay * (1.0 + retry.jitter * random.uniform(-1.0, 1.0)))
+    return max(0.0, _backed_off(retry, attempt) * (1.0 + retry.jitter * random.uniform(-1.0, 1.0)))
+
+
+def _backed_off(retry: Retry, attempt: int) -> float:
+    if not retry.delay:
+        return 0.0
+    try:
+        return min(retry.max_delay, retry.delay * float(retry.backoff) ** (attempt - 1))
+    except OverflowError:  # No float is as long as that, and so neither is `max_delay`.
+        return retry.max_delay

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from flowstone.runtime.client.requests import asset_named, bounded_count, checked_count
+from flowstone.runtime.client.requests import asset_named, bounded_count
 from flowstone.runtime.inspection import Inspection
 from flowstone.store import decisions
 from flowstone.store.cluster import Notification
@@ -37,7 +37,7 @@ class Decisions(Inspection):
         """
         ctx = self._started()
         name = None if asset is None else asset_named(ctx.snapshot.graph, asset).name
-        most = bounded_count(checked_count("limit", limit))
+        most = bounded_count("limit", limit)
         return await decisions.approvals(ctx.store, status, now=ctx.clock.now(), asset=name, limit=most)
 
     async def approve(

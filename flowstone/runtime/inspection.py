@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, overload
 from flowstone.actors import ProcessInfo
 from flowstone.runtime.client.handle import Run
 from flowstone.runtime.client.health import Health, health
-from flowstone.runtime.client.requests import asset_named, bounded_count, checked_count
+from flowstone.runtime.client.requests import asset_named, bounded_count, page_of
 from flowstone.runtime.client.run_filter import wanted_statuses, wanted_tags
 from flowstone.runtime.cluster.node_report import queued_steps, running_steps
 from flowstone.runtime.loop_affinity import not_running
@@ -104,7 +104,7 @@ class Inspection:
             statuses=wanted_statuses(status),
             asset=name,
             tags=wanted_tags(tag),
-            limit=bounded_count(checked_count("limit", limit)),
+            limit=bounded_count("limit", limit),
             before=before,
         )
 
@@ -186,9 +186,10 @@ class Inspection:
         Raises:
             AssetNotFound: There is no such asset.
             PartitionError: The partition is missing or foreign.
+            ValueError: `limit` or `offset` is no whole number of at least 0.
         """
         self._started()
-        return await self._values.history(asset, partition, bounded_count(limit), bounded_count(offset))
+        return await self._values.history(asset, partition, *page_of(limit, offset))
 
     async def items(
         self,
@@ -213,12 +214,11 @@ class Inspection:
             RunNotFound: There is no such run.
             AssetNotFound: There is no such asset.
             PartitionError: The partition is foreign to the asset.
-            ValueError: There is no such status of an item.
+            ValueError: There is no such status of an item, or `limit` or `offset` is no whole number of at least 0.
         """
         await self.run(run_id)
-        return await self._values.items(
-            run_id, asset, partition, status, bounded_count(limit), bounded_count(offset)
-        )
+        page = page_of(limit, offset)
+        return await self._values.items(run_id, asset, partition, status, *page)
 
     async def invalidate(self, asset: Any, *, partition: Any = None, downstream: bool = False) -> int:
         """Make current values no longer current; returns how many.

@@ -22,7 +22,7 @@ Seconds = Annotated[float, Field(ge=0, allow_inf_nan=False, description="a numbe
 PositiveSeconds = Annotated[
     float, Field(gt=0, allow_inf_nan=False, description="a number of seconds of more than 0")
 ]
-Count = Annotated[int, Field(ge=1, description="a whole number of at least 1")]
+Count = Annotated[int, Field(ge=1, le=2**31 - 1, description="a whole number from 1 to 2,147,483,647")]
 Switch = Annotated[bool, Field(description="true or false")]
 Words = Annotated[str, Field(description="text")]
 Level = Annotated[

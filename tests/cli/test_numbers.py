@@ -33,6 +33,10 @@ def test_a_number_that_is_none(shop, cli, command, option):
 @pytest.mark.parametrize(
     ("arguments", "told"),
     [
+        (
+            ["runs", "--limit", "99999999999999999999"],
+            "'--limit': it takes a whole number of at most 2,147,483,647, not '99999999999999999999'.",
+        ),
         (["runs", "--limit", "0"], "'--limit': it takes a whole number of at least 1, not '0'."),
         (["plan", "a", "b", "--limit", "-1"], "'--limit': it takes a whole number of at least 0, not '-1'."),
         (

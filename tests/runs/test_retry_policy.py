@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from flowstone import Permanent, Retry, Retryable
+from flowstone import DefinitionError, Permanent, Retry, Retryable
 from flowstone.runs.records import Failure
 from flowstone.runs.retry_policy import is_retryable, next_delay
 
@@ -54,6 +54,22 @@ def test_delays_grow_to_their_limit():
     assert [next_delay(constant, n, FAILURE, Random(1)) for n in (1, 5)] == [3, 3]
 
 
+@pytest.mark.parametrize("backoff", [1e200, 1e308, float("inf"), 10**300])
+def test_a_delay_that_no_float_holds_is_the_longest(backoff):
+    """It is beyond `max_delay`; none at all stays none."""
+    retry = Retry(attempts=10, delay=1e-9, backoff=backoff, max_delay=2, jitter=0)
+    assert [next_delay(retry, n, FAILURE, Random(1)) for n in (2, 3, 9)] == [2, 2, 2]
+    none = Retry(attempts=10, delay=0, backoff=backoff)
+    assert next_delay(none, 9, FAILURE, Random(1)) == 0
+
+
+@pytest.mark.parametrize("field", ["delay", "backoff", "max_delay", "jitter"])
+def test_a_number_that_no_float_holds_is_refused(field):
+    """An int may be of any length."""
+    with pytest.raises(DefinitionError, match=f"Retry\\({field}=1000"):
+        Retry(**{field: 10**400})
+
+
 def test_after_replaces_the_back_off():
     """The time the asset asked for, as it is; never negative."""
     retry = Retry(delay=1, jitter=1, max_delay=5)
@@ -64,7 +80,7 @@ def test_after_replaces_the_back_off():
 @given(
     st.integers(1, 10**6),
     st.floats(0, 1e6),
-    st.floats(1, 1e3),
+    st.floats(1, allow_nan=False),
     st.floats(0, 1e6),
     st.floats(0, 1),
     st.integers(),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 
 import pytest
 
@@ -183,3 +184,28 @@ async def test_a_limit_may_be_any_number(limit):
         assert await runtime.history(orders, limit=limit, offset=limit) == []
         assert len(await result.steps("succeeded", limit=limit)) == 1
         assert list(await result.steps("succeeded", offset=limit, limit=limit)) == []
+
+
+@pytest.mark.parametrize("number", [-1, 1.0, float("nan"), None, "2", True])
+async def test_a_page_is_of_whole_numbers(number):
+    """On each store alike, which would otherwise count from the end, round, or refuse in words of its own."""
+    async with Runtime(pipeline) as runtime:
+        result = await runtime.materialize_all(orders)
+        for page in ({"limit": number}, {"offset": number}):
+            told = re.escape(f"{next(iter(page))}={number!r} must be a whole number of at least 0.")
+            with pytest.raises(ValueError, match=told):
+                await runtime.history(orders, **page)
+            with pytest.raises(ValueError, match=told):
+                await runtime.items(result.run_id, orders, **page)
+            with pytest.raises(ValueError, match=told):
+                await result.steps("succeeded", **page)
+
+
+@pytest.mark.parametrize("timeout", ["5", float("nan"), 10**400, True, b"1"])
+async def test_a_time_to_wait_is_a_number(timeout):
+    """What is none is said at once, in our words."""
+    async with Runtime(pipeline) as runtime:
+        run = await runtime.submit(orders)
+        with pytest.raises(ValueError, match="must be a number of seconds, or None for no limit"):
+            await run.wait(timeout=timeout)
+        assert (await run.wait(timeout=float("inf"))).status == "succeeded"

@@ -100,7 +100,7 @@ def test_what_is_wrong_is_said_in_one_sentence(options):
     assert "\n" not in str(caught.value)
 
 
-WHOLE, SECONDS = "a whole number of at least 1", "a number of seconds of more than 0"
+WHOLE, SECONDS = "a whole number from 1 to 2,147,483,647", "a number of seconds of more than 0"
 
 
 @pytest.mark.parametrize("make", [Settings, lambda **options: Runtime(Pipeline(), **options)])
@@ -108,6 +108,7 @@ WHOLE, SECONDS = "a whole number of at least 1", "a number of seconds of more th
     ("name", "value", "takes"),
     [
         ("max_threads", 0, WHOLE),
+        ("max_concurrency", 2**31, WHOLE),
         ("max_threads", "8", WHOLE),
         ("max_threads", True, WHOLE),
         ("keep_runs", 2.0, WHOLE),

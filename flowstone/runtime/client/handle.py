@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from flowstone.runs.events import RunFinished
 from flowstone.runtime.client.failure_errors import raise_unless_succeeded
+from flowstone.runtime.client.requests import checked_patience
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -48,11 +49,12 @@ class Run:
             RunFailed: A step that was asked for failed, or was skipped because of a failure.
             RunCancelled: The run was cancelled.
             TimeoutError: It has not ended in time.
+            ValueError: `timeout` is no number.
             StoreUnavailable: The store is there and refuses for good: its schema or database was dropped, or
                 rights were revoked. An outage that may pass is waited out.
         """
         self._client.require_usable()
-        async with asyncio.timeout(timeout):
+        async with asyncio.timeout(checked_patience("timeout", timeout)):
             cause = await self._client.ended(self.id)
         result = await self._client.result(self.id)
         raise_unless_succeeded(result, cause, self._client.graph)

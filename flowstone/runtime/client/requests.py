@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING, Any, get_args
 
+from flowstone.assets.arguments import is_number
 from flowstone.assets.asset import Asset
 from flowstone.assets.dynamic_partitions import DynamicPartitions
 from flowstone.assets.key_slice import KeySlice
@@ -30,9 +31,11 @@ __all__ = [
     "bounded_count",
     "checked_count",
     "checked_key",
+    "checked_patience",
     "checked_priority",
     "encoded",
     "materialize_request",
+    "page_of",
     "run_request",
 ]
 
@@ -269,17 +272,37 @@ def _checked_refresh(refresh: str) -> Refresh:
     raise ValueError(f"refresh={refresh!r:.50} is unknown: use 'all', 'missing' or 'stale'.")
 
 
-def checked_count(name: str, value: int) -> int:
-    """A number of at least one as the caller wrote it. Raises ValueError if it is none."""
+def checked_count(name: str, value: int, *, least: int = 1) -> int:
+    """A number of at least that many as the caller wrote it. Raises ValueError if it is none."""
     given: object = value
-    if isinstance(given, bool) or not isinstance(given, int) or given < 1:
-        raise ValueError(f"{name}={value!r:.50} must be a whole number of at least 1.")
+    if isinstance(given, bool) or not isinstance(given, int) or given < least:
+        raise ValueError(f"{name}={value!r:.50} must be a whole number of at least {least}.")
     return given
 
 
-def bounded_count(value: int) -> int:
-    """At most what every store can count: no store has as many records as that."""
-    return min(value, _MOST)
+def bounded_count(name: str, value: int, *, least: int = 1) -> int:
+    """As `checked_count`, at most what every store can count: no store has as many records as that."""
+    return min(checked_count(name, value, least=least), _MOST)
+
+
+def page_of(limit: int, offset: int) -> tuple[int, int]:
+    """How many records the caller wants, and how many are left out before them; none of both is a number as well.
+
+    Raises:
+        ValueError: One of them is no whole number of at least 0.
+    """
+    return bounded_count("limit", limit, least=0), bounded_count("offset", offset, least=0)
+
+
+def checked_patience(name: str, value: float | None) -> float | None:
+    """Seconds to wait as the caller wrote them; None: no limit. What is over before it began is a limit, too.
+
+    Raises:
+        ValueError: It is no number.
+    """
+    if value is not None and not is_number(value):
+        raise ValueError(f"{name}={value!r:.50} must be a number of seconds, or None for no limit.")
+    return value
 
 
 def _positive(name: str, value: float | None) -> float | None:

@@ -15,7 +15,7 @@ from flowstone.assets.partition_labels import step_label
 from flowstone.errors import AssetNotFound, PartitionError, StoreUnavailable, ValueNotFound
 from flowstone.runs.choices import is_by_choice
 from flowstone.runs.records import Status
-from flowstone.runtime.client.requests import bounded_count
+from flowstone.runtime.client.requests import page_of
 from flowstone.runtime.client.step_list import StepList
 
 if TYPE_CHECKING:
@@ -132,10 +132,10 @@ class RunResult:
             limit: How many at most.
 
         Raises:
-            ValueError: No step ends in that status.
+            ValueError: No step ends in that status, or `limit` or `offset` is no whole number of at least 0.
             StoreUnavailable: They are not loaded, and the runtime has gone or its store does not answer.
         """
-        offset, limit = bounded_count(offset), bounded_count(limit)
+        limit, offset = page_of(limit, offset)
         listed = self._listed(status)
         end = min(offset + limit, len(listed))
         if listed.complete or end <= len(listed.loaded):
