@@ -1,4 +1,10 @@
-"""The edge where arguments become a request: every name, key and number is checked here, once."""
+"""The edge where arguments become a request: every name, key and number is checked here, once.
+
+1. Names: what asset a name, an `Asset` or a function stands for, and the key of a partition as it was written.
+2. Requests: `materialize_request`, `run_request` and `backfill_request` make what is kept of a call.
+3. Numbers: counts, pages, seconds and priorities, each refused in one sentence that names the argument.
+4. Keys and tags of a run: texts that every store can keep.
+"""
 
 from __future__ import annotations
 
