@@ -26,7 +26,7 @@ from collections import deque
 from contextlib import suppress
 from enum import Enum, auto
 from functools import partial
-from typing import TYPE_CHECKING, Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, Literal, TypeVar
 
 from flowstone.frozen import frozen
 
@@ -63,12 +63,14 @@ class ThreadCall(Generic[T]):
 
     __slots__ = (
         "_call",
+        "_cancelled",
         "_context",
         "_done",
         "_loop",
         "_on_start",
         "_outcome",
         "_pool",
+        "_told",
         "_undo",
         "left",
         "lent",
@@ -94,17 +96,17 @@ class ThreadCall(Generic[T]):
         self._on_start = on_start
         self._undo = undo
         self._pool = pool
+        self._cancelled: Literal["no", "told nobody", "told"] = "no"
+        self._told: tuple[Callable[[], object], ...] = ()
         self._outcome: tuple[T | None, BaseException | None] = (None, None)
         self._done: asyncio.Future[None] = self._loop.create_future()
 
-    async def wait(self, on_cancel: Callable[[], object] | None = None) -> T:
+    async def wait(self) -> T:
         """The call's result; raises what it raised.
 
         Cancelled while a thread is inside the call, it goes on waiting: a thread cannot be interrupted, and
-        until it returns the call has not stopped. Whoever cannot wait any longer abandons the call.
-
-        Args:
-            on_cancel: Called when that happens, to make the call return if anything can.
+        until it returns the call has not stopped; `when_cancelled` may make it return. Whoever cannot wait any
+        longer abandons the call.
 
         Raises:
             CancelledError: Cancelled while no thread is inside the call.
@@ -115,10 +117,28 @@ class ThreadCall(Generic[T]):
             except asyncio.CancelledError:
                 if self._pool.withdraw(self):
                     raise
-                if on_cancel is not None:
-                    on_cancel()
+                self._tell_of_cancel()
                 self._done = self._loop.create_future()  # The cancel has spoilt the one we waited for.
         return self.result()
+
+    def when_cancelled(self, tell: Callable[[], object]) -> None:
+        """Have `tell` called with the first cancel while a thread is inside the call, to make the call return.
+
+        It is called at once if there has been a cancel of which nobody was told.
+        """
+        self._told = (*self._told, tell)
+        if self._cancelled == "told nobody":
+            self._tell_of_cancel()
+
+    def forget(self, tell: Callable[[], object]) -> None:
+        """Call it no more."""
+        self._told = tuple(each for each in self._told if each != tell)
+
+    def _tell_of_cancel(self) -> None:
+        if self._cancelled != "told":
+            self._cancelled = "told" if self._told else "told nobody"
+            for tell in self._told:
+                tell()
 
     async def wait_or_leave(self) -> T:
         """As `wait`, but cancelled it leaves at once: a result that nobody will receive any more is undone."""

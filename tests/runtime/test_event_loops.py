@@ -8,7 +8,16 @@ import threading
 
 import pytest
 
-from flowstone import MaterializationFailed, Pipeline, Run, RunResult, Runtime, RuntimeStopping, WrongLoop
+from flowstone import (
+    MaterializationFailed,
+    Pipeline,
+    Run,
+    RunCancelled,
+    RunResult,
+    Runtime,
+    RuntimeStopping,
+    WrongLoop,
+)
 from flowstone.runtime.client.lineage import Lineage
 
 PARTITIONS = ["a", "b"]
@@ -262,6 +271,46 @@ async def test_synchronous_assets_lend_their_threads_to_the_runs_they_wait_for(l
         assert [await runtime.load("asks", partition=key) for key in PARTITIONS] == ["leaf", "leaf"]
         busy = runtime._ctx.threads.statistics()
         assert (busy.threads, busy.busy, busy.queued) == (2, 0, 0)
+
+
+@pytest.mark.parametrize("early", [False, True])
+@pytest.mark.parametrize("way", ["result", "await"])
+async def test_a_cancelled_synchronous_asset_cancels_the_run_it_waits_for(way, early):
+    """As an async one does, whether it waits already or is about to; and its thread is not abandoned."""
+    pipeline = Pipeline()
+    begun, calling, may_call = asyncio.Event(), threading.Event(), threading.Event()
+
+    @pipeline.asset
+    async def endless():
+        begun.set()
+        await asyncio.get_running_loop().create_future()
+
+    def call():
+        calling.set()
+        may_call.wait(60)
+        return asyncio.run_coroutine_threadsafe(runtime.materialize("endless"), runtime.loop)
+
+    def asks():
+        return call().result()
+
+    async def asks_and_awaits():
+        return await asyncio.wrap_future(call())
+
+    pipeline.asset(name="asks", run_in="thread")(asks if way == "result" else asks_and_awaits)
+    async with asyncio.timeout(30), Runtime(pipeline, cancel_timeout=60.0) as runtime:
+        run = await runtime.submit("asks")
+        await asyncio.to_thread(calling.wait, 60)
+        if not early:
+            may_call.set()
+            await begun.wait()
+        async with asyncio.TaskGroup() as group:
+            group.create_task(run.cancel())
+            await asyncio.sleep(0)
+            may_call.set()
+        for record in await runtime.runs():
+            with pytest.raises(RunCancelled):
+                await (await runtime.run(record.id)).wait()
+        assert (await runtime.health()).abandoned == ()
 
 
 async def test_an_asynchronous_asset_in_a_thread_awaits_its_runtime_through_a_wrapped_future():

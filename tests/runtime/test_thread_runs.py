@@ -7,6 +7,7 @@ import contextlib
 import gc
 import threading
 import weakref
+from functools import partial
 
 import pytest
 
@@ -144,6 +145,30 @@ async def test_work_learns_that_its_caller_left(threads):
         await task
     left.set()
     assert await asyncio.to_thread(seen.wait, 30)
+
+
+@pytest.mark.parametrize("when", ["before", "after"])
+async def test_a_cancel_is_passed_on_once(threads, when):
+    """To all who asked to be told, or to the first who asks later; nobody hears of a second one."""
+    entered, leave, told = asyncio.Event(), threading.Event(), []
+    job = threads.start("job", lambda: leave.wait(60), entered.set)
+    waiter = asyncio.create_task(job.wait())
+    await entered.wait()
+    job.when_cancelled(gone := partial(told.append, "gone"))
+    job.forget(gone)
+    if when == "before":
+        job.when_cancelled(partial(told.append, "first"))
+        job.when_cancelled(partial(told.append, "second"))
+    waiter.cancel()
+    await asyncio.sleep(0)
+    if when == "after":
+        job.when_cancelled(partial(told.append, "first"))
+        job.when_cancelled(partial(told.append, "never"))
+    waiter.cancel()
+    await asyncio.sleep(0)
+    leave.set()
+    assert await waiter
+    assert told == (["first", "second"] if when == "before" else ["first"])
 
 
 async def test_work_whose_caller_left_before_it_began_is_not_done(threads):

@@ -179,10 +179,10 @@ def _finished(value: Any) -> Any:
     return value
 
 
-async def outcome_of(job: ThreadCall[Outcome], on_cancel: Callable[[], object] | None = None) -> Outcome:
+async def outcome_of(job: ThreadCall[Outcome]) -> Outcome:
     """The outcome of a guarded call in a thread. That there is no thread for it is an outcome as well."""
     try:
-        return await job.wait(on_cancel)
+        return await job.wait()
     except Exception as error:
         return False, describe(error, None)
 

@@ -83,8 +83,9 @@ class ProcessPool:
             return False, _unportable(asset, error)
         work = _Work(self, name, request, context if isinstance(context, Context) else None, on_start)
         job = self._threads.start(name, work.run)
+        job.when_cancelled(work.stop)
         try:
-            return await outcome_of(job, work.stop)
+            return await outcome_of(job)
         finally:
             # Killed, or cancelled while it waited for a place: nothing of it may go on.
             work.stop()

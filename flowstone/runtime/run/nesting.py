@@ -5,7 +5,8 @@ would wait for ever: they hold every slot, or every thread, that the runs they w
 lets others run meanwhile, for the same reason.
 
 A synchronous asset calls its runtime with `asyncio.run_coroutine_threadsafe(..., runtime.loop).result()`. The
-task that makes the call inherits the thread's context, which is how it is known whose call it is.
+task that makes the call inherits the thread's context, which is how it is known whose call it is. When the asset is
+stopped that task is cancelled: so is the run that it waits for, and the thread returns.
 """
 
 from __future__ import annotations
@@ -33,11 +34,15 @@ async def without_slot(attempt: Attempt, ctx: RuntimeContext, work: Awaitable[T]
     """
     attempt.awaits = (*attempt.awaits, run_id)
     ctx.admission.lend(attempt, run_id)
-    if attempt.thread is not None:
-        ctx.threads.lend(attempt.thread)
+    caller, thread = asyncio.current_task(), attempt.thread
+    if thread is not None and caller is not None:
+        ctx.threads.lend(thread)
+        thread.when_cancelled(caller.cancel)
     try:
         return await work
     finally:
+        if thread is not None and caller is not None:
+            thread.forget(caller.cancel)
         ctx.admission.waits_no_more(attempt, run_id)
         awaits = list(attempt.awaits)
         awaits.remove(run_id)
