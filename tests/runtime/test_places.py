@@ -213,6 +213,49 @@ async def test_a_step_does_not_wait_with_slots_that_the_run_of_a_step_before_it_
         assert (await run).status == "succeeded"
 
 
+@pytest.mark.parametrize("source", ["list", "reader"])
+async def test_a_step_does_not_wait_with_slots_that_items_of_a_step_before_it_need(
+    place, rooms, background, source
+):
+    """The step that goes through them has the place until they are done, and so does the reader that reads them."""
+    pipeline = town(rooms)
+
+    @pipeline.asset(pool="warehouse")
+    async def first():
+        return 1
+
+    if source == "list":
+
+        @pipeline.asset
+        async def names():
+            return list("abc")
+
+    else:
+
+        @pipeline.asset
+        async def names():
+            for name in "abc":
+                yield name
+
+    @pipeline.asset(each="names", pool="warehouse")
+    async def item(names):
+        return names
+
+    @pipeline.asset
+    async def last(first, item):
+        return len(item) + first
+
+    async with Runtime(pipeline, **place) as runtime:
+        other = background(runtime.materialize("other"))
+        await rooms.until("other")
+        run = background(runtime.materialize_all("last", max_parallel=1))
+        await until(runtime, taken=1, waiting=4)
+        rooms.open("other")
+        async with asyncio.timeout(20):
+            assert await (await run).value() == 4
+        await other
+
+
 async def test_a_turn_of_a_rate_that_finds_its_run_full_is_another_ones(rooms, background):
     """With its place the step has the first turn there is."""
     clock = VirtualClock()

@@ -7,8 +7,9 @@ it keeps it for a moment, or until a step is served that can begin in its place.
 
 One that is served while its run has no place for it keeps its slots of pools, and takes the next place. That is
 sure to come, if all places are held by steps that run. If one is held by a step that may wait for these very slots,
-both would wait for ever: by one that waits for a run of its own, by one on another node, or by one that has a place
-and no slots. Then it gives back its slots, and asks for them again when it has a place, which it keeps.
+both would wait for ever: by one that waits for a run of its own, by one that goes through items, or reads them
+meanwhile, by one on another node, or by one that has a place and no slots. Then it gives back its
+slots, and asks for them again when it has a place, which it keeps.
 """
 
 from __future__ import annotations
@@ -126,5 +127,5 @@ def _may_join(attempt: Attempt) -> bool:
 def _may_wait(attempt: Attempt) -> bool:
     """Whether a step that has a place may wait for slots that another step of its run holds."""
     if attempt.handle is not None:
-        return attempt.awaits != ()
+        return attempt.awaits != () or not attempt.needs_slot
     return (attempt.keeps_place or attempt.exclusive) and attempt.pools != () and not attempt.pooled
