@@ -11,6 +11,7 @@ from flowstone import Context, DailyPartitions, Pipeline, ResourceProvider, RunF
 from flowstone.runs.events import RunStarted, StepStarted
 from flowstone.runtime.client.progress import report_progress
 from flowstone.runtime.services.events import EventStream
+from flowstone.testing import VirtualClock
 from tests.runtime.doubles import BrokenIO, Gate
 
 WEEK = DailyPartitions("2025-01-01", "2025-01-07")
@@ -247,6 +248,23 @@ async def test_a_subscription_can_be_narrowed_to_one_run():
         stream.publish(StepStarted(at, "first", "a", None, 1))
         stream.close()
         assert [event.run_id async for event in events] == ["first", "first"]
+
+
+async def test_events_of_one_instant_are_told_apart():
+    """Who follows a run hears each result of a `once` and each token, also if the clock stands still."""
+    pipeline = Pipeline("instant")
+
+    @pipeline.asset
+    async def notes(context: Context) -> None:
+        for number in range(3):
+            context.signal_token(f"bank {number}")
+            await context.once(f"part {number}", lambda: 1)
+
+    async with Runtime(pipeline, clock=VirtualClock()) as runtime:
+        run = await runtime.submit("notes")
+        heard = [event.kind async for event in run.events()]
+        assert heard.count("step.kept") == heard.count("step.token_issued") == 3
+        assert [event.kind async for event in run.events()] == heard
 
 
 async def test_progress_of_a_run_that_was_over_before_anybody_looked():

@@ -393,8 +393,9 @@ def _locator(record: RunRecord, view: PartitionView) -> Callable[[Any, Any], tup
 
 
 def _identity(event: Event) -> tuple[object, ...]:
-    """What makes an event of a run unique: a step starts and ends an attempt once."""
-    return event.kind, event.asset, event.partition_key, getattr(event, "attempt", None), event.at
+    """What makes an event of a run unique: a step starts and ends an attempt once, and notes more by name in it."""
+    noted = getattr(event, "attempt", None), getattr(event, "name", None), getattr(event, "hash", None)
+    return event.kind, event.asset, event.partition_key, *noted, event.at
 
 
 def _remote(ctx: RuntimeContext) -> RemoteRuns | None:
