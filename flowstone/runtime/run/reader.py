@@ -45,6 +45,7 @@ from flowstone.store.protocol import StoreRefused
 
 if TYPE_CHECKING:
     from flowstone.actors import Exit, TaskHandle, TaskSupervisor
+    from flowstone.actors.clock import Timer
     from flowstone.assets.context import Context
     from flowstone.assets.waiting import Answers
     from flowstone.runs.endings import AttemptEnd
@@ -53,6 +54,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Reader"]
 
+_RECORD_EVERY: Final = 1.0
+"""Seconds until items are recorded, with the cursor behind them, although they fill no page."""
 _TURN: Final = 64  # Items after which a generator lets others run.
 _SUCCEEDED: Final = ENDED[Status.SUCCEEDED]
 _KEPT: Final = object()
@@ -73,6 +76,8 @@ class Reader(Attempt):
         self._steps = steps
         self._table = ItemTable()
         self._page: list[Any] = []  # P2: items that are not recorded yet.
+        self.page_due = False  # Whether they have waited for that long enough.
+        self._page_timer: Timer | None = None
         self._first = 0  # The position of the first of them.
         self._count = 0  # Items so far.
         self._skip = 0  # Items that come again, because the cursor was marked before them.
@@ -155,6 +160,8 @@ class Reader(Attempt):
         for _, _, driven in self._ahead:
             if driven.exit is None:
                 driven.cancel()
+        if self._page_timer is not None:
+            self._page_timer.cancel()
         super().task_over(handle, how)
 
     # The recipe ---------------------------------------------------------------------------------------------
@@ -253,6 +260,8 @@ class Reader(Attempt):
             self._table.values.put(self._count, item)
         else:
             self._page.append(item)
+            if self._page_timer is None:
+                self._page_timer = self._ctx.clock.call_later(_RECORD_EVERY, self._page_is_due)
         self._count += 1
         self._hand_on(item)
 
@@ -278,8 +287,12 @@ class Reader(Attempt):
         except IOManagerError as error:
             self._trouble = self._trouble or error
 
+    def _page_is_due(self) -> None:
+        self._page_timer = None
+        self.page_due = bool(self._page)
+
     def _is_full(self) -> bool:
-        return len(self._page) >= PAGE or self._held_back()
+        return self.page_due or len(self._page) >= PAGE or self._held_back()
 
     def _held_back(self) -> bool:
         return any(len(feed) >= feed.window for _, feed, _ in self._ahead)
@@ -287,7 +300,7 @@ class Reader(Attempt):
     async def _make_room(self) -> None:
         """Record what has gathered, let others run, and wait while those that take the items are behind."""
         try:
-            if len(self._page) >= PAGE:
+            if self.page_due or len(self._page) >= PAGE:
                 await self._record_page()
             await asyncio.sleep(0)
             if self._held_back():
@@ -381,6 +394,7 @@ class Reader(Attempt):
         rows: list[ItemRow] = []
         payloads: list[tuple[str, bytes]] = []
         items, self._page = self._page, []
+        self.page_due = False
         cursor = None if not self._marked else json.dumps((self._cursor, self._marked))
         if items:
             name = f"page-{self.number}-{self._first}"
@@ -429,7 +443,9 @@ def _read_in_thread(function: Any, reader: Reader, **arguments: Any) -> None:
     try:
         for number, item in enumerate(generator, 1):
             reader.accept_from_thread(item)
-            if reader.stopping is not None or (number % _TURN == 0 and not reader.room_from_thread()):
+            if reader.stopping is not None:
+                return
+            if (number % _TURN == 0 or reader.page_due) and not reader.room_from_thread():
                 return
     finally:
         with suppress(AttributeError):

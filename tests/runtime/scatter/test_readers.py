@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+import json
+import threading
 from collections import Counter
 from collections.abc import AsyncIterator, Iterator
 
 import pytest
 
 from flowstone import (
+    Context,
     DefinitionError,
     Each,
+    FileIO,
     Outcome,
     Pipeline,
     Retry,
@@ -631,3 +635,59 @@ def test_items_of_a_reader_are_checked_against_what_takes_them():
     pipeline.asset(each="words")(other)
     with pytest.raises(TypeMismatch, match="other"):
         assert pipeline.graph
+
+
+async def recorded_cursor(runtime, run):
+    """The cursor of the last page on record, and how many items are."""
+    rows = await runtime._ctx.store.items.rows(run.id, ("files", None))
+    return (json.loads(rows[-1].key)[0], sum(row.attempt for row in rows)) if rows else None
+
+
+async def test_what_is_read_slowly_is_recorded_with_its_cursor(tmp_path, clock):
+    """It would not fill a page for hours; with the first item after a second, what there is is recorded."""
+    third, fifth = Gate(), Gate()
+
+    async def files(context: Context):
+        for number in itertools.count():
+            yield number
+            context.checkpoint(number + 1)
+            if number in (2, 4):
+                await {2: third, 4: fifth}[number].wait()
+
+    options = {"io": {"default": FileIO(tmp_path)}, "clock": clock}
+    async with asyncio.timeout(30), Runtime(reading(files), **options) as runtime:
+        run = await runtime.submit("files")
+        await third.entered.wait()
+        assert await recorded_cursor(runtime, run) is None
+        await clock.advance(1.0)
+        third.open()
+        await fifth.entered.wait()
+        assert await recorded_cursor(runtime, run) == (3, 4)
+        await run.cancel()
+
+
+async def test_what_is_read_slowly_in_a_thread_is_recorded_with_its_cursor(tmp_path, clock):
+    third, more, fifth, end = Gate(), threading.Event(), Gate(), threading.Event()
+    loop = asyncio.get_running_loop()
+    stops = {2: (third, more), 4: (fifth, end)}
+
+    def files(context: Context):
+        for number in range(100):
+            yield number
+            context.checkpoint(number + 1)
+            if number in stops:
+                gate, event = stops[number]
+                loop.call_soon_threadsafe(gate.entered.set)
+                event.wait(30)
+
+    options = {"io": {"default": FileIO(tmp_path)}, "clock": clock}
+    async with asyncio.timeout(30), Runtime(reading(files), **options) as runtime:
+        run = await runtime.submit("files")
+        await third.entered.wait()
+        assert await recorded_cursor(runtime, run) is None
+        await clock.advance(1.0)
+        more.set()
+        await fifth.entered.wait()
+        assert await recorded_cursor(runtime, run) == (3, 4)
+        end.set()
+        await run.wait()
