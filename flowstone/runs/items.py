@@ -104,15 +104,17 @@ class ItemTable:
         values: What the function returned for each, where values stay in memory; else None.
         names: What names each item, where that is not its position; else None.
         cursor: Of a reader: its last checkpoint, and how many items are behind it.
+        io: The IO manager that keeps values of theirs; None if there is none, "" if nobody knows.
     """
 
-    __slots__ = ("_failures", "_locations", "_retried", "cursor", "names", "states", "values")
+    __slots__ = ("_failures", "_locations", "_retried", "cursor", "io", "names", "states", "values")
 
     def __init__(self) -> None:
         self.states = bytearray()
         self.values: Packed | None = None
         self.names: Packed | None = None
         self.cursor: tuple[Any, int] | None = None
+        self.io: str | None = None
         self._locations: Packed | None = None
         self._failures: dict[int, Failure] = {}
         self._retried: dict[int, int] = {}  # Items whose last attempt was not the first -> its number.
@@ -153,7 +155,17 @@ class ItemTable:
             self.names = Packed()
         self.names.put(position, key)
 
+    def forget(self, up_to: int) -> None:
+        """Forget the items up to this position."""
+        end = min(up_to + 1, len(self.states))
+        self.states[:end] = bytes(end)
+
     # Questions ----------------------------------------------------------------------------------------------
+
+    @property
+    def is_located(self) -> bool:
+        """Whether the value of an item is kept elsewhere than here."""
+        return self._locations is not None
 
     def row(self, position: int) -> ItemRow:
         """One row of an item that has ended."""

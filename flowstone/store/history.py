@@ -60,6 +60,7 @@ class History:
         partitions: Dynamic partition sets: name to encoded keys, in the order they were added.
         waits: What steps of unfinished runs wait for.
         items: What became of the items that steps went through: by run, asset and partition key.
+        unneeded: The items of these nobody needs any more, in the order in which their values are to be deleted.
         pool_slots: How many slots pools were given at run time.
     """
 
@@ -68,6 +69,7 @@ class History:
         self.partitions: dict[str, dict[str, None]] = {}
         self.waits = WaitLedger()
         self.items: dict[tuple[str, str, str | None], ItemTable] = {}
+        self.unneeded: dict[tuple[str, str, str | None], None] = {}
         self.pool_slots: dict[str, int] = {}
         self._runs: dict[str, RunLog] = {}
         self._keys: dict[str, str] = {}  # Key to id, of the unfinished runs that have one.
@@ -163,18 +165,36 @@ class History:
             self.waits.unpark(run_id)
         return told
 
-    def record_items(self, run_id: str, step: StepKey, epoch: int, rows: Sequence[ItemRow]) -> None:
-        """Record how items ended; see `Items.record`."""
+    def record_items(
+        self, run_id: str, step: StepKey, epoch: int, rows: Sequence[ItemRow], io: str | None
+    ) -> None:
+        """Record how items ended, and which IO manager keeps values of them; see `Items.record`."""
         self._writable(run_id).check_open(epoch)
-        self.items_of(run_id, step).record(rows)
+        self.restore_items(run_id, step, rows, io)
+
+    def restore_items(
+        self, run_id: str, step: StepKey, rows: Sequence[ItemRow], io: str | None, *, unneeded: bool = False
+    ) -> None:
+        """Take over items of a former life."""
+        table = self.items_of(run_id, step)
+        table.record(rows)
+        if io is not None:
+            table.io = table.io or io
+        if unneeded:
+            self.unneeded[(run_id, *step)] = None
 
     def items_of(self, run_id: str, step: StepKey) -> ItemTable:
         """The items of a step, to be added to."""
         return self.items.setdefault((run_id, *step), ItemTable())
 
-    def forget_items(self, run_id: str, step: StepKey) -> None:
-        """Forget the items of a step."""
-        self.items.pop((run_id, *step), None)
+    def forget_items(self, run_id: str, step: StepKey, up_to: int | None = None) -> None:
+        """Forget the items of a step, or those up to a position."""
+        key = (run_id, *step)
+        if up_to is None:
+            self.items.pop(key, None)
+            self.unneeded.pop(key, None)
+        elif key in self.items:
+            self.items[key].forget(up_to)
 
     def add_partitions(self, name: str, keys: Sequence[str]) -> int:
         """Add keys to a dynamic set; returns how many were new."""
@@ -204,23 +224,40 @@ class History:
 
     def prune(self, keep_versions: int, keep_runs: int) -> list[Materialization]:
         """Apply retention; see `Store.prune`."""
+        forgotten: set[str] = set()
         while len(self._finished) > keep_runs:
             run_id = self._finished.popleft()
+            forgotten.add(run_id)
             run = self._runs.pop(run_id)
             self.ledger.forget(run.outcomes())
             self.waits.forget(run_id)
             del self._order[self._place(run)]
         gone = self.ledger.prune(keep_versions)
         if self.items:
-            self._forget_items(gone)
+            self._release_items(forgotten, gone)
         return gone
 
-    def _forget_items(self, gone: Sequence[Materialization]) -> None:
-        """Forget items of forgotten runs whose steps have no value. Those of a value go when that is deleted."""
-        going = {(record.run_id, record.asset, record.partition_key) for record in gone}
-        for key in [key for key in self.items if key[0] not in self._runs and key not in going]:
+    def _release_items(self, forgotten: Collection[str], gone: Sequence[Materialization]) -> None:
+        """Items of these successes, and of steps of forgotten runs that have none, are needed no more."""
+        for record in gone:
+            key = (record.run_id, record.asset, record.partition_key)
+            if key in self.items:
+                self._release(key, record.io)
+        if not forgotten:
+            return
+        for key in [key for key in self.items if key[0] in forgotten and key not in self.unneeded]:
             if all(record.run_id != key[0] for record in self.ledger.history(key[1:], sys.maxsize, 0)):
-                del self.items[key]
+                self._release(key, None)
+
+    def _release(self, key: tuple[str, str, str | None], io: str | None) -> None:
+        """The items of a step are needed no more: they go when what is kept of them elsewhere is deleted."""
+        table = self.items[key]
+        if not table.is_located:
+            del self.items[key]
+            return
+        if table.io is not None:
+            table.io = table.io or io or ""
+        self.unneeded[key] = None
 
     # Questions ----------------------------------------------------------------------------------------------
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from itertools import islice
 from typing import TYPE_CHECKING, Any
 
-from flowstone.store.items import Items
+from flowstone.store.items import Items, ItemSet, keeper_of
 from flowstone.store.sanitise import sanitised_item
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Coroutine, Sequence
+    from collections.abc import Callable, Collection, Coroutine, Sequence
 
     from flowstone.runs.items import ItemRow
     from flowstone.runs.records import StepKey
@@ -43,12 +44,15 @@ class MemoryItems(Items):
         epoch: int,
         rows: Sequence[ItemRow],
         payloads: Sequence[tuple[str, bytes]] = (),
+        *,
+        io: str | None = None,
     ) -> None:
         from flowstone.store.codec import encode_item  # noqa: PLC0415 - few runtimes in memory need it
 
         safe = [sanitised_item(row) for row in rows]
-        operation = ["items", run_id, *step, epoch, [encode_item(row) for row in safe]]
-        await self._change(operation, lambda: self._history().record_items(run_id, step, epoch, safe))
+        keeper = keeper_of(rows, payloads, io)
+        operation = ["items", run_id, *step, epoch, [encode_item(row) for row in safe], keeper]
+        await self._change(operation, lambda: self._history().record_items(run_id, step, epoch, safe, keeper))
         if payloads:
             self._payloads().update(payloads)
 
@@ -69,10 +73,22 @@ class MemoryItems(Items):
         table = self._history().items.get((run_id, *step))
         return [] if table is None else table.rows(code, after, offset, limit)
 
-    async def forget(self, run_id: str, step: StepKey) -> None:
+    async def unneeded(self, assets: Collection[str], *, limit: int) -> Sequence[ItemSet]:
+        history = self._history()
+        known, items = history.unneeded, history.items
+        chosen = list(islice((key for key in known if items[key].io is None or key[1] in assets), limit))
+        for key in chosen:
+            del known[key]
+            known[key] = None  # Others come first the next time.
+        return [ItemSet(key[0], key[1:], items[key].io) for key in chosen]
+
+    async def forget(self, run_id: str, step: StepKey, *, up_to: int | None = None) -> None:
         table = self._history().items.get((run_id, *step))
         if table is not None:
-            for row in table.rows(None, -1, 0, None):
-                self._payloads().pop(row.location or "", None)
-            operation = ["forget_items", run_id, *step]
-            await self._change(operation, lambda: self._history().forget_items(run_id, step))
+            operation = ["forget_items", run_id, *step, *([] if up_to is None else [up_to])]
+            payloads = self._payloads()
+            for position in table.positions() if payloads else ():
+                if up_to is not None and position > up_to:
+                    break
+                payloads.pop(table.row(position).location or "", None)
+            await self._change(operation, lambda: self._history().forget_items(run_id, step, up_to))

@@ -12,8 +12,8 @@ time what comes of it: what was refused when it was asked is refused again when 
     ["prune", versions, runs]               prune
     ["answer", run id, asset, key, name, answer, now, status]   answer
     ["expire", now, [run id, ...] or null, how many]    expire
-    ["items", run id, asset, key, epoch, [item, ...]]   items.record
-    ["forget_items", run id, asset, key]    items.forget
+    ["items", run id, asset, key, epoch, [item, ...], IO manager or null]   items.record
+    ["forget_items", run id, asset, key, up to]     items.forget; of all items without the last one
     ["pool", name, slots or null]           pools.set
 
     ["closed"]                              close; so that a line that was last is missed when it is removed
@@ -26,7 +26,7 @@ Compaction replaces them by what is left of their effects, a summary that is tru
     ["log", run id, [event or [asset, key], ...]]       its events; a pair means what the step's record says
     ["waits", run id, deadline or null, [wait, ...], [[asset, key, name, hash], ...]]
                                         what it waits for, when its timeout is over, and the tokens of signals
-    ["kept_items", run id, asset, key, [item, ...]]     what became of items of a step
+    ["kept_items", run id, asset, key, [item, ...], IO manager or null, unneeded]   what became of items of a step
     ["summary"]                                         all of it has been read
 """
 
@@ -48,6 +48,7 @@ from flowstone.store.codec import (
 )
 from flowstone.store.event_log import EventLog
 from flowstone.store.history import History
+from flowstone.store.items import UNKNOWN_IO
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -151,24 +152,39 @@ class Replay:
         self.facts += 1
         return partial(self.history.expire, datetime.fromisoformat(now), runs, limit)
 
-    def _items(self, run_id: str, asset: str, key: str | None, epoch: int, rows: list[Any]) -> _Command:
+    def _items(
+        self,
+        run_id: str,
+        asset: str,
+        key: str | None,
+        epoch: int,
+        rows: list[Any],
+        io: str | None = UNKNOWN_IO,
+    ) -> _Command:
         self.facts += len(rows)
-        return partial(
-            self.history.record_items, run_id, (asset, key), epoch, [decode_item(row) for row in rows]
-        )
+        decoded = [decode_item(row) for row in rows]
+        return partial(self.history.record_items, run_id, (asset, key), epoch, decoded, io)
 
-    def _forget_items(self, run_id: str, asset: str, key: str | None) -> _Command:
+    def _forget_items(self, run_id: str, asset: str, key: str | None, up_to: int | None = None) -> _Command:
         self.facts += 1
-        return partial(self.history.forget_items, run_id, (asset, key))
+        return partial(self.history.forget_items, run_id, (asset, key), up_to)
 
     def _set_pool(self, name: str, slots: int | None) -> _Command:
         self.facts += 1
         return partial(self.history.set_pool, name, slots)
 
-    def _restore_items(self, run_id: str, asset: str, key: str | None, rows: list[Any]) -> _Command:
+    def _restore_items(
+        self,
+        run_id: str,
+        asset: str,
+        key: str | None,
+        rows: list[Any],
+        io: str | None = UNKNOWN_IO,
+        unneeded: bool = False,
+    ) -> _Command:
         self.facts += len(rows)
         decoded = [decode_item(row) for row in rows]
-        return lambda: self.history.items_of(run_id, (asset, key)).record(decoded)
+        return partial(self.history.restore_items, run_id, (asset, key), decoded, io, unneeded=unneeded)
 
     def _restore_timeline(self, asset: str, key: str | None, valid: bool, records: list[Any]) -> _Command:
         self.facts += len(records)

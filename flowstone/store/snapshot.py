@@ -48,9 +48,10 @@ def snapshot(history: History) -> Iterator[Operation]:
     for run in history.all_runs():
         yield from _run(run, shared)
         yield from _waits(history, run.id)
-    for (run_id, asset, key), table in history.items.items():
+    for step, table in history.items.items():
+        kept = table.io, step in history.unneeded
         for rows in _chunks(table.rows(None, -1, 0, None)):
-            yield ["kept_items", run_id, asset, key, [encode_item(row) for row in rows]]
+            yield ["kept_items", *step, [encode_item(row) for row in rows], *kept]
     for name, keys in history.partitions.items():
         yield ["add", name, list(keys)]
     for name, slots in history.pool_slots.items():

@@ -12,10 +12,12 @@ import threading
 import pytest
 
 from flowstone.errors import StoreUnavailable
+from flowstone.runs.items import ItemRow
 from flowstone.runs.records import Status
 from flowstone.store import FileStore, compaction, summary
 from flowstone.store import file as file_module
 from flowstone.store.compaction import _Work
+from flowstone.store.items import ItemSet
 from flowstone.store.journal_draft import Draft
 from flowstone.store.summary import Summary
 from tests.forks import Fork
@@ -85,7 +87,7 @@ async def everything(store) -> list:
     ]
 
 
-async def test_a_living_journal_stays_small(store, directory, eager):
+async def test_a_living_journal_stays_small(eager, store, directory):
     """However long a process lives, its journal is as large as what retention keeps, with the same answers."""
     sizes = []
     for round_ in range(12):
@@ -119,7 +121,7 @@ async def test_writers_do_not_wait_for_a_compaction(store, directory, monkeypatc
     assert await everything(await reread(directory)) == await everything(store)
 
 
-async def test_a_journal_that_is_alive_is_not_written_anew(store, directory, eager):
+async def test_a_journal_that_is_alive_is_not_written_anew(eager, store, directory):
     """Without garbage a look changes nothing, and the next one waits until the journal has doubled."""
     before = journal(directory).stat().st_ino
     for number in range(100):
@@ -128,6 +130,55 @@ async def test_a_journal_that_is_alive_is_not_written_anew(store, directory, eag
     assert journal(directory).stat().st_ino == before
     assert store._compactor._due > journal(directory).stat().st_size
     assert store.problem is None
+
+
+async def test_items_are_compacted(eager, store, directory):
+    """What is known of items goes when they are forgotten; what is needed, or has a value to be deleted, stays."""
+    sizes = []
+    for number in range(60):
+        name = f"run-{number:04}"
+        await store.create_run(run(name))
+        for asset in ("a", "b"):
+            rows = [ItemRow(at, 1, 1, None, None, f"{name}/{asset}/{at}") for at in range(20)]
+            await store.items.record(name, (asset, None), 0, rows, io="files")
+        steps = [end("a", run_id=name), end("b", run_id=name, status=Status.FAILED)]
+        await store.write_many([begun(name), *steps, over(name)])
+        await store.prune(keep_versions=1, keep_runs=2)
+        for one in await store.items.unneeded(["a", "b"], limit=9):
+            await store.items.forget(one.run_id, one.step, up_to=9)
+            await store.items.forget(one.run_id, one.step)
+        await store._compactor.idle()
+        sizes.append(journal(directory).stat().st_size)
+    assert max(sizes[30:]) < 2 * max(sizes[:30])
+    await store.close()
+    file_module.rewrite(journal(directory), file_module.snapshot(store.state), 0o600)
+    text = journal(directory).read_text()
+    names = [f"run-{number:04}/{asset}" for number in range(60) for asset in ("a", "b")]
+    assert [name for name in names if f"{name}/7" in text] == ["run-0058/b", "run-0059/a", "run-0059/b"]
+    again = await reread(directory)
+    for run_id, asset in (("run-0058", "b"), ("run-0059", "a"), ("run-0059", "b")):
+        assert len(await again.items.rows(run_id, (asset, None))) == 20
+
+
+async def test_items_that_wait_to_be_deleted_outlive_a_compaction(store, directory):
+    """As far as they are known, by the IO manager that keeps their values."""
+    await store.create_run(run("run-1"))
+    rows = [ItemRow(at, 1, 1, None, None, f"run-1/{at}") for at in range(300)]
+    await store.items.record("run-1", A, 0, rows, io="files")
+    await store.write(over("run-1", Status.FAILED))
+    await store.prune(keep_versions=1, keep_runs=0)
+    await store.items.forget("run-1", A, up_to=249)
+    for _ in range(2):
+        await store.close()
+        file_module.rewrite(journal(directory), file_module.snapshot(store.state), 0o600)
+        store = FileStore(directory)
+        await store.open()
+        assert await store.items.unneeded(["a"], limit=9) == [ItemSet("run-1", A, "files")]
+        assert await store.items.rows("run-1", A) == rows[250:]
+    await store.items.forget("run-1", A)
+    await store.close()
+    file_module.rewrite(journal(directory), file_module.snapshot(store.state), 0o600)
+    assert "run-1/" not in journal(directory).read_text()
 
 
 async def test_a_compaction_without_room_is_put_off(store, directory, monkeypatch):
@@ -233,9 +284,7 @@ async def test_damage_that_a_compaction_meets_is_told(store, directory, monkeypa
     assert not gate.reached.is_set()
 
 
-async def test_a_directory_that_does_not_sync_acknowledges_nothing(
-    store, directory, disk, eager, monkeypatch
-):
+async def test_a_directory_that_does_not_sync_acknowledges_nothing(store, directory, disk, monkeypatch):
     """After the rename nothing is acknowledged until the new name is durable, and then the store goes on."""
     gate = Gate(monkeypatch, _Work, "switch")
     await live(store, begin=0, lives=10)

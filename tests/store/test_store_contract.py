@@ -7,6 +7,7 @@ import pytest
 from flowstone.store import FileStore, MemoryStore
 from flowstone.store import file as file_module
 from tests.store.contract import StoreContract
+from tests.store.items_contract import ItemsContract
 from tests.store.lifecycle_contract import LifecycleContract
 from tests.store.waits_contract import WaitsContract
 
@@ -48,7 +49,7 @@ class CompactingPlace(FilePlace):
         return await super().reopen()
 
 
-class TestMemoryStore(LifecycleContract, WaitsContract, StoreContract):
+class TestMemoryStore(ItemsContract, LifecycleContract, WaitsContract, StoreContract):
     """The memory store keeps the contract."""
 
     @pytest.fixture
@@ -59,7 +60,7 @@ class TestMemoryStore(LifecycleContract, WaitsContract, StoreContract):
         await place.store.close()
 
 
-class TestFileStore(LifecycleContract, WaitsContract, StoreContract):
+class TestFileStore(ItemsContract, LifecycleContract, WaitsContract, StoreContract):
     """The file store keeps the contract, compacted or not."""
 
     keeps_payloads = False

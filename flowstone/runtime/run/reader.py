@@ -409,7 +409,7 @@ class Reader(Attempt):
             rows.append(ItemRow(self._first, _SUCCEEDED, 0, cursor))
         if rows:
             step = (self.asset_name, self.key)
-            await self._ctx.store.items.record(self.run_id, step, self.epoch, rows, payloads)
+            await self._ctx.store.items.record(self.run_id, step, self.epoch, rows, payloads, io=self.io)
 
     # What takes the items -----------------------------------------------------------------------------------
 

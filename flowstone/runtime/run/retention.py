@@ -1,6 +1,10 @@
 """The process that owns the store: retention while the runtime runs, closing it when everything else has stopped.
 
 It is the tree's first child, so it is the last to stop: whatever writes on its way out still finds a store.
+
+A superseded value is deleted when its record is gone: whoever dies in between leaves it behind. Of items there may
+be thousands, and those of a step that fails never have a record. So what is known of them goes after their values,
+a portion at a time, and another process goes on where one has died.
 """
 
 from __future__ import annotations
@@ -13,18 +17,22 @@ from flowstone.counting import count
 from flowstone.errors import FlowstoneError, StoreUnavailable
 from flowstone.runtime.execution.guard import call_async
 from flowstone.runtime.run.values import ITEMS, PAGES
+from flowstone.store.items import UNKNOWN_IO
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from flowstone.runs.records import Materialization
     from flowstone.runtime.context import RuntimeContext
+    from flowstone.store.items import ItemSet
 
 __all__ = ["Retention"]
 
 _PRUNE_INTERVAL = 1.0
 _SHARED_INTERVAL = 10.0  # Where several nodes share the store and each of them asks.
-_ITEMS_AT_A_TIME = 1_000
+_STEPS_AT_A_TIME = 20
+_ITEMS_AT_A_TIME = 5_000
+_TOGETHER = 32  # Values that are deleted at a time.
 _LONGEST_INTERVAL = 60.0  # While the store does not answer.
 
 
@@ -65,6 +73,8 @@ class Retention:
                 keep_runs=settings.keep_runs,
                 assets=tuple(self._ctx.snapshot.graph.assets),
             )
+            failed = [await self._forget(record) for record in gone].count(False)
+            steps = await self._forget_items()
         except FlowstoneError as error:
             self.problem = f"retention failed: {error}"
             self._ctx.alarms.set("retention", str(error))
@@ -74,13 +84,12 @@ class Retention:
         self.problem = None
         self._interval = self._usual_interval()
         self._backoff.reset()
-        failed = 0
-        for record in gone:
-            if record.location is not None and not await self._forget(record, record.location):
-                failed += 1
         if failed:
             # The records are gone, so nobody will look for these values again: it is only wasted space.
             self._ctx.alarms.set("retention", f"{count(failed, 'superseded value')} could not be deleted")
+        elif steps:
+            words = "values of items that nobody needs could not be deleted, and are tried again: those of"
+            self._ctx.alarms.set("retention", f"{words} {', '.join(sorted(steps))}")
         else:
             self._ctx.alarms.clear("retention")
 
@@ -89,18 +98,45 @@ class Retention:
             return _PRUNE_INTERVAL
         return _SHARED_INTERVAL * self._ctx.random.uniform(0.5, 1.5)
 
-    async def _forget(self, record: Materialization, location: str) -> bool:
-        """Delete a value; one that is made up of items with all of them."""
-        if not location.startswith((ITEMS, PAGES)):
-            return await self._delete(record.io, location)
-        items, step = self._ctx.store.items, (record.asset, record.partition_key)
-        after, done = -1, True
-        while rows := await items.rows(record.run_id, step, after=after, limit=_ITEMS_AT_A_TIME):
-            for row in rows:
-                after = row.position
-                done = (row.location is None or await self._delete(record.io, row.location)) and done
-        await items.forget(record.run_id, step)
-        return done
+    async def _forget(self, record: Materialization) -> bool:
+        """Delete a value; what it is made up of, if that is items, comes with `_forget_items`."""
+        location = record.location
+        if location is None or location.startswith((ITEMS, PAGES)):
+            return True
+        return await self._delete(record.io, location)
+
+    async def _forget_items(self) -> set[str]:
+        """Delete values of items that nobody needs, and then forget these; the assets where that failed."""
+        items, assets = self._ctx.store.items, tuple(self._ctx.snapshot.graph.assets)
+        failed: set[str] = set()
+        while not (failed or self._stopping):
+            steps = await items.unneeded(assets, limit=_STEPS_AT_A_TIME)
+            if not steps:
+                break
+            failed = {one.step[0] for one in steps if not await self._forget_step(one)}
+        return failed
+
+    async def _forget_step(self, known: ItemSet) -> bool:
+        """Forget the items of a step as their values are deleted; False if one of these cannot be."""
+        items, (run_id, step, io) = self._ctx.store.items, known
+        if io == UNKNOWN_IO:
+            asset = self._ctx.snapshot.graph.assets.get(step[0])
+            io = io if asset is None else asset.io
+        after = -1
+        while io is not None and (
+            rows := await items.rows(run_id, step, after=after, limit=_ITEMS_AT_A_TIME)
+        ):
+            locations = [row.location for row in rows if row.location is not None]
+            for at in range(0, len(locations), _TOGETHER):
+                if self._stopping:
+                    return True  # Whoever asks next goes on here.
+                some = locations[at : at + _TOGETHER]
+                if not all(await asyncio.gather(*(self._delete(io, location) for location in some))):
+                    return False
+            after = rows[-1].position
+            await items.forget(run_id, step, up_to=after)
+        await items.forget(run_id, step)
+        return True
 
     async def _delete(self, io: str, location: str) -> bool:
         manager = self._ctx.managers.get(io)

@@ -579,7 +579,7 @@ class Scatter(Attempt):
         rows, self._rows = self._rows[:_BATCH], self._rows[_BATCH:]
         payloads, self._payloads = self._payloads[:_BATCH], self._payloads[_BATCH:]
         step = (self.asset_name, self.key)
-        await self._ctx.store.items.record(self.run_id, step, self.epoch, rows, payloads)
+        await self._ctx.store.items.record(self.run_id, step, self.epoch, rows, payloads, io=self.io)
 
     def _tell(self) -> None:
         """Say how far it has come, to whoever asks or listens."""

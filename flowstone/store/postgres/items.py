@@ -6,13 +6,13 @@ from typing import TYPE_CHECKING, Any, Final
 
 from flowstone.store import refusals
 from flowstone.store.codec import decode_item, encode_item
-from flowstone.store.items import Items
-from flowstone.store.postgres.texts import from_json, key_text, to_json
+from flowstone.store.items import Items, ItemSet, keeper_of
+from flowstone.store.postgres.texts import from_json, key_of, key_text, to_json
 from flowstone.store.protocol import StaleWrite
 from flowstone.store.sanitise import sanitised_item
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Collection, Sequence
 
     from flowstone.runs.items import ItemRow
     from flowstone.runs.records import StepKey
@@ -37,6 +37,8 @@ class PostgresItems(Items):
         epoch: int,
         rows: Sequence[ItemRow],
         payloads: Sequence[tuple[str, bytes]] = (),
+        *,
+        io: str | None = None,
     ) -> None:
         columns: list[Sequence[Any]] = [[], [], [], [], [], []]
         if rows:
@@ -45,10 +47,8 @@ class PostgresItems(Items):
             failure = [None if row.failure is None else to_json(encode_item(row)[4]) for row in safe]
             columns = [position, code, attempt, key, location, failure]
         locations, contents = [place for place, _ in payloads], [content for _, content in payloads]
-        asset, text = step[0], key_text(step[1])
-        recorded = await self._database.fetch(
-            "record_items", run_id, asset, text, epoch, *columns, locations, contents
-        )
+        given = (run_id, step[0], key_text(step[1]), epoch, *columns, locations, contents)
+        recorded = await self._database.fetch("record_items", *given, keeper_of(rows, payloads, io))
         if recorded:
             return
         runs = await self._database.fetch("run", run_id)
@@ -87,10 +87,15 @@ class PostgresItems(Items):
             rows = await self._database.fetch("items_ended", *given, code)
         return [_row(row) for row in rows]
 
-    async def forget(self, run_id: str, step: StepKey) -> None:
+    async def unneeded(self, assets: Collection[str], *, limit: int) -> Sequence[ItemSet]:
+        rows = await self._database.fetch("unneeded_items", list(assets), limit)
+        return [ItemSet(run_id, (asset, key_of(key)), io) for run_id, asset, key, io in rows]
+
+    async def forget(self, run_id: str, step: StepKey, *, up_to: int | None = None) -> None:
+        given = (run_id, step[0], key_text(step[1]), _FORGOTTEN, up_to)
         deleted = _FORGOTTEN
         while deleted == _FORGOTTEN:
-            rows = await self._database.fetch("forget_items", run_id, step[0], key_text(step[1]), _FORGOTTEN)
+            rows = await self._database.fetch("forget_items", *given)
             deleted = rows[0]["count"]
 
 

@@ -37,6 +37,13 @@ with looked_at as materialized (
 ), forgotten_inputs as (
     delete from flowstone.inputs using gone
     where inputs.run_id = gone.run_id and inputs.consumer = gone.asset and inputs.consumer_key = gone.key
+), known_items as materialized (
+    select item_sets.id from gone join flowstone.item_sets using (run_id, asset, key)
+    order by item_sets.run_id, item_sets.asset, item_sets.key
+    for update of item_sets
+), released as (
+    update flowstone.item_sets set unneeded = coalesce(item_sets.unneeded, 0) from known_items
+    where item_sets.id = known_items.id
 ), forgotten as (
     delete from flowstone.current using invalid
     where current.asset = invalid.asset and current.key = invalid.key

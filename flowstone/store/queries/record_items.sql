@@ -4,8 +4,8 @@ with run as materialized (
     where runs.id = $1 and runs.finish_order is null and runs.epoch <= $4
     for update
 ), made as (
-    insert into flowstone.item_sets as known (run_id, asset, key) select run.id, $2, $3 from run
-    on conflict (run_id, asset, key) do update set key = excluded.key
+    insert into flowstone.item_sets as known (run_id, asset, key, io) select run.id, $2, $3, $13 from run
+    on conflict (run_id, asset, key) do update set io = coalesce(nullif(known.io, ''), excluded.io, known.io)
     returning known.id
 ), recorded as (
     insert into flowstone.items (set_id, position, status, attempt, name, location, failure)

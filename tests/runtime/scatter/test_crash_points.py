@@ -97,8 +97,8 @@ async def test_only_items_that_are_not_on_record_are_called_again(tmp_path, monk
     copies = Copies(tmp_path)
     record = MemoryItems.record
 
-    async def record_and_copy(self, *args):
-        await record(self, *args)
+    async def record_and_copy(self, *args, **options):
+        await record(self, *args, **options)
         copies.take()
 
     original = tmp_path / "original"

@@ -128,6 +128,7 @@ def items(run_id, *positions):
         "array[null, null]::text[]",
         places,
         "array['\\x00', '\\x01']::bytea[]",
+        "'files'",
     )
 
 
@@ -308,7 +309,13 @@ def transactions():
             "remove_partitions", ("'s'", texts("k1", "k2", "k3")), ("'s'", texts("k3", "k2"))
         ),
         "record_items": one("record_items", items(RUN_1, "1", "2"), items(RUN_1, "2", "1")),
-        "forget_items": one("forget_items", (RUN_1, "'a'", "'1'", "9"), (RUN_2, "'a'", "'1'", "9")),
+        "forget_items": one(
+            "forget_items",
+            (RUN_1, "'a'", "'1'", "9", "null::bigint"),
+            (RUN_2, "'a'", "'1'", "9", "1"),
+            *((f"'{name}'", "'a'", "'2'", "9", "null::bigint") for name in DONE[:2]),
+        ),
+        "unneeded items": one("unneeded_items", (texts("a", "b"), "2"), (texts("b", "a"), "100")),
         "delete_payload": one("delete_payload", ("'l/1'",), ("'l/2'",)),
         "prune runs": several(
             # Which runs a node gets, it does not choose; here each waits for all of them.
@@ -367,6 +374,20 @@ def transactions():
 
 def text_of(name):
     return _builders()[1].build_enqueue_query(on_conflict="skip") if name == "enqueue" else query(name)
+
+
+ITEMS = """
+with made as (
+    insert into flowstone.item_sets (run_id, asset, key, io, unneeded)
+    select runs.id, keys.asset, keys.key,
+        case when keys.key <> '2' then 'files' end, case when keys.asset = 'b' then 0 end
+    from flowstone.runs cross join (values ('a', '1'), ('a', '2'), ('b', 'Ä'), ('gone', '')) as keys(asset, key)
+    where runs.id like 'done-%'
+    returning id, run_id
+)
+insert into flowstone.items (set_id, position, status, attempt, location)
+select made.id, n, 1, 1, 'l/' || n from made cross join generate_series(1, 3) as n
+"""
 
 
 def preparations():
@@ -428,6 +449,7 @@ async def fill(store):
         "update flowstone.runs set long = true where finish_order is not null",
         "insert into flowstone.journals select gen_random_uuid(), 1, null, 'epoch' from generate_series(1, 9)",
         WAITING,
+        ITEMS,
         "update flowstone.queue_log set created = 'epoch'",
         *(f"select flowstone.define_pools('n{n}', '{{p,q,r}}', '{{1,2,2}}')" for n in (1, 2)),
         CLAIMS,

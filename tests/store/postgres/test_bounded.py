@@ -214,6 +214,59 @@ async def test_runs_are_forgotten_in_parts(store):
     assert [await left(store, table) for table in ("item_sets", "items", "payloads", "starts")] == [0] * 4
 
 
+NO_MORE_THAN_7_CHANGE = """
+create trigger few_changes after update on flowstone.item_sets referencing old table as gone
+    for each statement execute function flowstone.no_more_than_7();
+"""
+
+
+@pytest.mark.usefixtures("seven")
+async def test_items_whose_values_are_elsewhere_are_released_in_parts(store):
+    """A run may have many steps that went through items; so may the steps of an asset that are superseded."""
+    async with store._database.transaction() as connection:
+        await connection.execute(NO_MORE_THAN_7_CHANGE)
+    await store.create_run(run("run-1"))
+    steps = [("a", f"s:{number}") for number in range(20)]
+    for step in steps:
+        rows = [ItemRow(position, 1, 1, None, None, f"{step}/{position}") for position in range(9)]
+        await store.items.record("run-1", step, 0, rows, io="files")
+    await store.write(over("run-1", Status.FAILED))
+    await store.prune(keep_versions=1, keep_runs=0)
+    assert await store.runs() == []
+    found = []
+    while portion := await store.items.unneeded(["a"], limit=6):
+        assert len(portion) <= 6
+        for one in portion:
+            await store.items.forget(one.run_id, one.step, up_to=4)
+            assert [row.position for row in await store.items.rows(*one[:2])] == [5, 6, 7, 8]
+            await store.items.forget(one.run_id, one.step)
+        found += [one.step for one in portion]
+    assert sorted(found) == sorted(steps)
+    assert [await left(store, table) for table in ("item_sets", "items")] == [0, 0]
+
+
+UNNEEDED = """
+insert into flowstone.item_sets (run_id, asset, key, io, unneeded)
+select 'run-' || n, 'a' || n % 3, '', 'files', case when n % 10 > 0 then n % 7 end from generate_series(1, 20000) n;
+analyze flowstone.item_sets
+"""
+
+
+async def test_a_look_for_items_that_nobody_needs_reads_what_it_hands_out(store, database):
+    """However many others there are, of these assets and of those whose values are deleted elsewhere."""
+    connection = await asyncpg.connect(database)
+    await connection.execute(UNNEEDED)
+    await connection.execute("set plan_cache_mode = force_generic_plan")
+    await connection.execute(f"prepare look as {query('unneeded_items')}")
+    for assets, most in (("{a1}", 150), ("{a1,a2,b}", 250), ("{b}", 20)):
+        (row,) = await connection.fetch(f"explain (analyze, format json) execute look('{assets}', 20)")
+        assert rows_read(json.loads(row[0])[0]["Plan"]) < most
+    await connection.close()
+    handed_out = await asyncio.gather(*(store.items.unneeded(["a0"], limit=20) for _ in range(4)))
+    found = [one.run_id for portion in handed_out for one in portion]
+    assert len(found) == len(set(found)) >= 20
+
+
 @pytest.mark.usefixtures("seven")
 async def test_a_long_log_is_cut_in_parts(store, monkeypatch):
     """Its newest events stay."""

@@ -6,6 +6,7 @@ import pytest
 
 from flowstone.store.postgres import PostgresStore
 from tests.store.contract import StoreContract
+from tests.store.items_contract import ItemsContract
 from tests.store.lifecycle_contract import LifecycleContract
 from tests.store.waits_contract import WaitsContract
 
@@ -24,7 +25,7 @@ class PostgresPlace:
         return self.store
 
 
-class TestPostgresStore(LifecycleContract, WaitsContract, StoreContract):
+class TestPostgresStore(ItemsContract, LifecycleContract, WaitsContract, StoreContract):
     """The Postgres store keeps the contract."""
 
     @pytest.fixture
