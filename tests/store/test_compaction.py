@@ -8,6 +8,7 @@ import shutil
 import signal
 import sys
 import threading
+from functools import partial
 
 import pytest
 
@@ -16,8 +17,9 @@ from flowstone.runs.items import ItemRow
 from flowstone.runs.records import Status
 from flowstone.store import FileStore, compaction, summary
 from flowstone.store import file as file_module
+from flowstone.store.codec import encode_item
 from flowstone.store.compaction import _Work
-from flowstone.store.items import ItemSet
+from flowstone.store.items import UNKNOWN_IO, ItemSet
 from flowstone.store.journal_draft import Draft
 from flowstone.store.summary import Summary
 from tests.forks import Fork
@@ -179,6 +181,23 @@ async def test_items_that_wait_to_be_deleted_outlive_a_compaction(store, directo
     await store.close()
     file_module.rewrite(journal(directory), file_module.snapshot(store.state), 0o600)
     assert "run-1/" not in journal(directory).read_text()
+
+
+async def test_items_of_an_older_journal_are_handed_out(store, directory):
+    """Where nobody noted who keeps their values, the record of the step says it, or else the asset of today."""
+    for name, status in (("run-1", Status.SUCCEEDED), ("run-2", Status.FAILED), ("run-3", Status.SUCCEEDED)):
+        await store.create_run(run(name))
+        row = ItemRow(0, 1, 1, None, None, name)
+        record = partial(store.state.record_items, name, A, 0, [row], UNKNOWN_IO)
+        await store._change(["items", name, *A, 0, [encode_item(row)]], record)
+        await store.write_many([end("a", run_id=name, status=status, io="files"), over(name)])
+    await store.prune(keep_versions=1, keep_runs=0)
+    await store.close()
+    again = FileStore(directory)
+    await again.open()
+    expected = [ItemSet("run-1", A, "files"), ItemSet("run-2", A, UNKNOWN_IO)]
+    assert sorted(await again.items.unneeded(["a"], limit=9)) == expected
+    await again.close()
 
 
 async def test_a_compaction_without_room_is_put_off(store, directory, monkeypatch):

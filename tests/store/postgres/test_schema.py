@@ -10,11 +10,12 @@ import pytest
 
 from flowstone.errors import StoreUnavailable
 from flowstone.runs.events import StepStarted
+from flowstone.store.items import UNKNOWN_IO, ItemSet
 from flowstone.store.postgres import PostgresStore, schema
 from flowstone.store.postgres.schema import LATEST
 from flowstone.store.postgres.sql import migrations
 from flowstone.store.protocol import StaleWrite
-from tests.store.facts import end, run, start
+from tests.store.facts import end, over, run, start
 
 
 async def do(dsn, *statements):
@@ -160,6 +161,38 @@ async def test_a_run_goes_on_over_an_upgrade(empty_database):
     wanted = {("a", None): 1, ("b", None): 2, ("c", None): 1, ("e", None): 1}
     assert set(await store.cluster.begun("run-1", wanted)) == {("a", None), ("b", None), ("c", None)}
     assert [begun for _, begun in await store.cluster.under_way(("d", None))] == [True]
+    await store.close()
+
+
+OLDER_ITEMS = """
+insert into flowstone.runs (id, pipeline, asset, request, status, created_at)
+values ('run-1', 'sales', 'a', '{"kind": "materialize", "asset": "a"}', 'running', '2025-01-15');
+insert into flowstone.materializations (run_id, asset, key, number, status, attempt, finished_at, io, arrival)
+values ('run-2', 'a', '', 2, 'succeeded', 1, '2025-01-15', 'files', 1);
+insert into flowstone.superseded (asset, key) values ('a', '');
+insert into flowstone.item_sets (run_id, asset, key)
+values ('run-1', 'a', ''), ('run-2', 'a', ''), ('run-3', 'a', '');
+insert into flowstone.items (set_id, position, status, attempt, location)
+select id, 0, 1, 1, run_id from flowstone.item_sets;
+"""
+
+
+async def test_items_that_an_older_release_left_are_handed_out(empty_database):
+    """Nobody needs those of a run that is forgotten and a step without a value; who keeps theirs was not noted."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(schema, "LATEST", 24)
+        patch.setattr(schema, "migrations", lambda: migrations()[:24])
+        await PostgresStore(empty_database).migrate()
+    await do(empty_database, OLDER_ITEMS)
+    store = PostgresStore(empty_database)
+    await store.open()
+    assert await store.items.unneeded(["a"], limit=9) == [ItemSet("run-3", ("a", None), UNKNOWN_IO)]
+    await store.write(over())
+    await store.create_run(run("run-4"))
+    await store.write_many([end("a", run_id="run-4"), over("run-4")])
+    await store.prune(keep_versions=1, keep_runs=0)
+    found = {one.run_id: one.io for one in await store.items.unneeded(["a"], limit=9)}
+    assert found == {"run-1": UNKNOWN_IO, "run-2": "files", "run-3": UNKNOWN_IO}
     await store.close()
 
 
