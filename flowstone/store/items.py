@@ -3,8 +3,8 @@
 A row is written once: what is recorded of an item stays, and recording it again changes nothing. Rows are fenced by
 the epoch of their run, like events. They belong to the step's record: they stay as long as its value may be asked
 for. When `Store.prune` has forgotten that value, or the run of a step that has none, nobody needs them any more.
-Where an IO manager keeps their values, the rows are all that says where. So they stay until whoever asks for what is
-`unneeded` has deleted the values, and then calls `forget`: after a kill in between they are found again.
+Where an IO manager keeps their values, the rows are all that says where. So they stay until whoever asks for what
+is `unneeded` has deleted the values, and then calls `forget`: after a kill in between they are found again.
 """
 
 from __future__ import annotations

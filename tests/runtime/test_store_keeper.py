@@ -95,4 +95,4 @@ async def test_values_of_an_io_manager_that_is_not_here_are_left_alone(clock, ca
         await clock.advance(2)
         assert [process.restarts for process in runtime.tree().children if process.name == "store"] == [0]
         assert await runtime.health()
-    assert "1 superseded values could not be deleted" in caplog.text
+    assert "1 superseded value could not be deleted" in caplog.text
