@@ -175,10 +175,11 @@ class DataDirectory:
 
     def _clear_socket(self) -> None:
         """Remove the socket's directory of a server that has ended."""
-        if not self._at_its_path():  # What is at the path now may be another server's.
-            if self._elsewhere is not None and not answers(self._elsewhere):
-                shutil.rmtree(self._elsewhere, ignore_errors=True)
-        elif self._stranger() is None:
+        # By its own name: what links to it may be somewhere else by now, or be removed before the rest is.
+        if self._elsewhere is not None and not answers(self._elsewhere):
+            shutil.rmtree(self._elsewhere, ignore_errors=True)
+        # What is at the path now may be another server's.
+        if self._at_its_path() and self._stranger() is None:
             _remove_socket_directory(self._layout.socket)
 
     # The data directory -------------------------------------------------------------------------------------

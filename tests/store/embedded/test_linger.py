@@ -169,6 +169,20 @@ def test_a_directory_that_is_removed_is_not_outlived(place, directory, use, name
     assert not socket.exists()
 
 
+def test_a_directory_that_is_half_removed_keeps_no_socket_elsewhere(place, directory, use):
+    """The link to it may have been removed before the server has ended, and the rest not yet."""
+    directory = directory.rename(place / ("n" * 100))
+    user = use(directory, linger=LONG)
+    user.answer()
+    user.stop()
+    pid, guard, socket = running(directory), reaper(directory), (directory / "socket").resolve()
+    (directory / "socket").unlink()
+    (directory / "data" / "postmaster.pid").unlink()
+    assert ended(pid)
+    assert ended(guard)
+    assert not socket.exists()
+
+
 def test_a_user_that_leaves_sees_to_a_reaper(directory, use):
     """If it was killed in use there is a new one; killed later, the next user starts one."""
     user = use(directory, linger=LONG)
