@@ -444,7 +444,10 @@ def test_serve_with_nothing_but_a_pipeline(cli, monkeypatch):
         ),
         (["materialize", "shop.py", "orders", "--key", "k"], "Add --submit"),
         (["backfill", "shop.py", "visits", "--priority", "2"], "Add --submit"),
-        (["backfill", "shop.py", "visits", "--submit", "--key", "", "--store", "postgresql://h/d"], "key=''"),
+        (
+            ["backfill", "shop.py", "visits", "--submit", "--key", "", "--store", "postgresql://h/d"],
+            "'' cannot be the key of a run. --key takes text",
+        ),
         (["tree"], "not shared by processes"),
     ],
 )
