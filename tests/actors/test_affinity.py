@@ -56,7 +56,7 @@ async def test_on_another_loop_it_raises(root, name):
         if asyncio.iscoroutine(found):
             await found
 
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(200):
         with pytest.raises(WrongLoop, match=r"run_coroutine_threadsafe.*call_soon_threadsafe"):
             await asyncio.to_thread(asyncio.run, there())
     assert root.count_children().active == 3

@@ -439,7 +439,7 @@ async def test_what_asyncio_offers_works_in_its_first_step(start, clock):
         lock = asyncio.Lock()
 
         async def work():
-            async with lock, asyncio.timeout(60), asyncio.TaskGroup() as group:
+            async with lock, asyncio.timeout(200), asyncio.TaskGroup() as group:
                 child = group.create_task(asyncio.sleep(0, "child"))
                 answer = await ref.call(Asks())
             return answer, child.result()

@@ -202,7 +202,7 @@ async def gone_on_with(run_id):
     module = {}
     exec(DESK, module)
     kept = {"store": "file://left", "io": {"default": FileIO("left/values")}}
-    async with asyncio.timeout(30), Runtime(module["pipeline"], **kept) as runtime:
+    async with asyncio.timeout(200), Runtime(module["pipeline"], **kept) as runtime:
         result = await (await runtime.run(run_id)).wait()
         assert result.status == "succeeded"
         return await runtime.load("published")

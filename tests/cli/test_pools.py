@@ -134,7 +134,7 @@ async def test_what_the_steps_of_a_run_wait_for_is_shown(cli, database):
         run = await runtime.submit_backfill(load, max_parallel=2)
         await begun.wait()
         arguments = ("run", run.id, "--store", database)
-        async with asyncio.timeout(60):
+        async with asyncio.timeout(200):
             while not (document := (await asyncio.to_thread(cli, *arguments, "--json")).document)["queued"]:
                 pass
         shown = (await asyncio.to_thread(cli, *arguments)).stdout

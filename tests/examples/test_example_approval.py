@@ -44,7 +44,7 @@ async def asked(client):
 
 async def test_a_report_is_approved_after_a_restart(service, tmp_path):
     """The draft is rendered once; the next process of the service goes on with the run."""
-    async with asyncio.timeout(30), service() as client:
+    async with asyncio.timeout(200), service() as client:
         run = (await client.post("/reports/2025-01-15")).json()
         assert (await client.post("/reports/2025-01-15")).json() == run
         approval = await asked(client)
@@ -53,7 +53,7 @@ async def test_a_report_is_approved_after_a_restart(service, tmp_path):
         draft = tmp_path / approval["data"]["draft"]
         assert draft.read_text() == "45\n75\n120"
         rendered = draft.stat().st_mtime_ns
-    async with asyncio.timeout(30), service() as client:
+    async with asyncio.timeout(200), service() as client:
         assert (await asked(client))["id"] == approval["id"]
         path = f"/approvals/{approval['id']}/approve"
         for nobody in ("", " "):
@@ -68,7 +68,7 @@ async def test_a_report_is_approved_after_a_restart(service, tmp_path):
 
 async def test_a_report_is_rejected(service):
     """It is not published; nor is what nobody asked for decided."""
-    async with asyncio.timeout(30), service() as client:
+    async with asyncio.timeout(200), service() as client:
         await client.post("/reports/2025-01-16")
         approval = await asked(client)
         said = {"by": "ada", "reason": "numbers look wrong"}
@@ -83,7 +83,7 @@ async def test_a_report_is_rejected(service):
 
 async def test_what_is_no_day_is_told_in_one_sentence(service):
     """As is one that the calendar of the pipeline does not have."""
-    async with asyncio.timeout(30), service() as client:
+    async with asyncio.timeout(200), service() as client:
         for call in (client.post, client.get):
             for day in ("nonsense", "2026-01-15"):
                 answer = await call(f"/reports/{day}")

@@ -116,7 +116,7 @@ async def in_anyio_group(context: Context) -> None:
 @pipeline.asset
 async def in_timeout(context: Context) -> None:
     """Under a time limit."""
-    async with asyncio.timeout(60):
+    async with asyncio.timeout(200):
         await fail(context.partition)
 
 

@@ -25,7 +25,7 @@ async def stage():
     stage = Stage()
     yield stage
     stage.end()
-    async with asyncio.timeout(60):
+    async with asyncio.timeout(200):
         while asyncio.all_tasks() - before - {asyncio.current_task()}:
             await asyncio.sleep(0.001)
 
@@ -60,7 +60,7 @@ class Cell:
         return run
 
     async def begun(self):
-        async with asyncio.timeout(60):
+        async with asyncio.timeout(200):
             await self.stage.begun.wait()
         await self.clock.settle()
 

@@ -351,7 +351,7 @@ async def test_a_slow_on_progress_does_not_slow_the_run(background):
 
     async with Runtime(pipeline) as runtime:
         call = background(runtime.backfill("raw", on_progress=wait))
-        async with asyncio.timeout(60):
+        async with asyncio.timeout(200):
             await done.wait()
         gate.open()
         assert len(await call) == 7

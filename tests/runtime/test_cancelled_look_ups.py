@@ -49,7 +49,7 @@ class Gate:
 @pytest.mark.parametrize("least", [1, 2, 3], ids=lambda least: f"{least} at a time")
 async def test_what_is_on_record_as_reused_is_not_cancelled(opened, monkeypatch, background, least):
     """Whether it was asked for or looked up ahead; the other days are, and the run ends."""
-    async with asyncio.timeout(60), opened as runtime:
+    async with asyncio.timeout(200), opened as runtime:
         await runtime.backfill("balance")
         gate = Gate(monkeypatch, least)
         run = await runtime.submit_backfill("balance", refresh="missing")

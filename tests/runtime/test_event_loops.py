@@ -141,7 +141,7 @@ def test_nothing_public_is_left_out():
 @pytest.mark.parametrize("name", sorted(PUBLIC - set(ANYWHERE)))
 async def test_on_another_loop_it_raises_and_says_what_to_do(everything, name):
     """Each public name raises `WrongLoop` at once, which names `asyncio.run_coroutine_threadsafe`."""
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(200):
         error = await elsewhere(lambda: CALLS[name](everything))
     assert isinstance(error, WrongLoop)
     assert isinstance(error, RuntimeError)
@@ -180,7 +180,7 @@ async def test_a_runtime_that_has_ended_says_so(name):
         run = await runtime.submit("leaf")
         at = Everything(runtime, run, await run.wait(), pipeline)
     use = CALLS.get(name, lambda at: at.runtime.loop)
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(200):
         with pytest.raises(RuntimeStopping):
             found = use(at)
             await found
@@ -254,7 +254,7 @@ def threadsafe(nested):
 async def test_a_synchronous_asset_that_starts_a_loop_of_its_own_fails_at_once():
     """The failure of its step says what to write instead."""
     nested = Nested(lambda nested: asyncio.run(nested.runtime.materialize("leaf")))
-    async with asyncio.timeout(30), Runtime(nested.pipeline) as nested.runtime:
+    async with asyncio.timeout(200), Runtime(nested.pipeline) as nested.runtime:
         with pytest.raises(MaterializationFailed, match="run_coroutine_threadsafe"):
             await nested.runtime.materialize("asks")
 
@@ -263,7 +263,7 @@ async def test_a_synchronous_asset_that_starts_a_loop_of_its_own_fails_at_once()
 async def test_synchronous_assets_lend_their_threads_to_the_runs_they_wait_for(limits):
     """With every thread held by an asset that waits for a synchronous one, all of them finish."""
     nested = Nested(threadsafe)
-    async with asyncio.timeout(60), Runtime(nested.pipeline, **limits) as runtime:
+    async with asyncio.timeout(200), Runtime(nested.pipeline, **limits) as runtime:
         nested.runtime = runtime
         async with asyncio.TaskGroup() as group:
             for key in PARTITIONS:
@@ -297,7 +297,7 @@ async def test_a_cancelled_synchronous_asset_cancels_the_run_it_waits_for(way, e
         return await asyncio.wrap_future(call())
 
     pipeline.asset(name="asks", run_in="thread")(asks if way == "result" else asks_and_awaits)
-    async with asyncio.timeout(30), Runtime(pipeline, cancel_timeout=60.0) as runtime:
+    async with asyncio.timeout(200), Runtime(pipeline, cancel_timeout=60.0) as runtime:
         run = await runtime.submit("asks")
         await asyncio.to_thread(calling.wait, 60)
         if not early:
@@ -316,7 +316,7 @@ async def test_a_cancelled_synchronous_asset_cancels_the_run_it_waits_for(way, e
 async def test_an_asynchronous_asset_in_a_thread_awaits_its_runtime_through_a_wrapped_future():
     """It has an event loop of its own there."""
     nested = Nested(lambda nested: through_a_future(nested.runtime))
-    async with asyncio.timeout(30), Runtime(nested.pipeline, max_threads=1) as nested.runtime:
+    async with asyncio.timeout(200), Runtime(nested.pipeline, max_threads=1) as nested.runtime:
         await nested.runtime.materialize("asks")
         assert await nested.runtime.load("asks") == "leaf"
 

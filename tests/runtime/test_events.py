@@ -35,7 +35,7 @@ def simple():
 async def take(events, count):
     """The next `count` events."""
     taken = []
-    async with asyncio.timeout(60):
+    async with asyncio.timeout(200):
         async for event in events:
             taken.append(event)
             if len(taken) == count:
@@ -157,7 +157,7 @@ async def test_a_slow_subscriber_loses_the_oldest_events_and_slows_no_run():
         await asyncio.sleep(0)
 
     async with Runtime(pipeline) as runtime, runtime.subscribe("step.progressed") as events:
-        async with asyncio.timeout(60):
+        async with asyncio.timeout(200):
             await runtime.materialize("chatty")
         assert events.dropped == 50
         assert len(events) == 10_000
@@ -180,7 +180,7 @@ async def test_iteration_ends_with_the_runtime():
         listener = asyncio.create_task(listen())
         await ready.wait()
         await runtime.materialize("a")
-    async with asyncio.timeout(60):
+    async with asyncio.timeout(200):
         await listener
     assert heard[-1] == "run.finished"
 
@@ -196,7 +196,7 @@ async def test_leaving_a_subscription_ends_it():
 
 async def test_several_may_read_one_subscription(background):
     """Each event goes to one of them, and none waits while there is one to read."""
-    async with asyncio.timeout(60), Runtime(simple()) as runtime, runtime.subscribe() as events:
+    async with asyncio.timeout(200), Runtime(simple()) as runtime, runtime.subscribe() as events:
         readers = [background(anext(events)) for _ in range(3)]
         await asyncio.sleep(0)
         await runtime.materialize("a")
@@ -205,7 +205,7 @@ async def test_several_may_read_one_subscription(background):
 
 async def test_iteration_ends_when_its_subscription_is_left(background):
     """Also for a reader who waits in another task; what was heard is read first."""
-    async with asyncio.timeout(60), Runtime(simple()) as runtime:
+    async with asyncio.timeout(200), Runtime(simple()) as runtime:
         events = runtime.subscribe("run.finished")
         async with events:
             await runtime.materialize("a")
@@ -225,7 +225,7 @@ async def kinds(events):
 
 async def test_a_subscription_that_does_not_listen_says_so():
     """Instead of waiting for ever; entered after the end of its runtime, it ends at once."""
-    async with asyncio.timeout(60):
+    async with asyncio.timeout(200):
         async with Runtime(simple()) as runtime:
             events = runtime.subscribe()
             with pytest.raises(RuntimeError, match="async with"):
@@ -276,7 +276,7 @@ async def test_progress_of_a_run_that_was_over_before_anybody_looked():
             run = await runtime.submit("b")
             live = runtime._runs.live[run.id]
             await run.wait()
-        async with asyncio.timeout(60), runtime.subscribe("step") as later:
+        async with asyncio.timeout(200), runtime.subscribe("step") as later:
             await report_progress(later, live, seen.append)
         assert len(events) == 4
         assert [(progress.done, progress.step) for progress in seen] == [(2, None)]

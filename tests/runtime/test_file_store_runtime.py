@@ -77,7 +77,7 @@ async def test_values_last_as_long_as_the_history(tmp_path):
         "--store",
         url,
     ]
-    await asyncio.to_thread(subprocess.run, command, check=True, timeout=60, cwd=ROOT)
+    await asyncio.to_thread(subprocess.run, command, check=True, timeout=200, cwd=ROOT)
     async with Runtime(weekly(), store=url) as third:
         assert len(await third.history("total")) == 2
         assert await third.load("total") == 28

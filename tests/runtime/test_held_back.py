@@ -66,7 +66,7 @@ async def test_what_waits_for_a_limit_does_not_begin(store, limit):
         await gate.entered.wait()
         draining = await until_held(run)
         gate.open()
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(200):
             await draining
         assert await run.status() == "cancelled"
         result = await run.result()
@@ -107,7 +107,7 @@ async def test_items_that_have_not_begun_do_not(store, pool):
             await asyncio.sleep(0)
         draining = await until_held(run)
         gate.open()
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(200):
             await draining
         assert begun == [0, 1]
         result = await run.result()
@@ -163,7 +163,7 @@ async def test_a_reader_reads_no_more(store, endless):
         await gate.entered.wait()
         draining = await until_held(run)
         gate.open()
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(200):
             await draining
         result = await run.result()
         assert result.status == "cancelled"

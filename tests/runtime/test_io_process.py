@@ -109,7 +109,7 @@ async def test_managers_that_fail_together_are_not_tried_again_together(clock):
 async def test_what_was_never_set_up_is_not_torn_down(clock):
     """Leaving a runtime whose manager never came up is quick and calls nothing."""
     bucket = Bucket()
-    async with asyncio.timeout(60), Runtime(one(), io={"default": bucket}, clock=clock):
+    async with asyncio.timeout(200), Runtime(one(), io={"default": bucket}, clock=clock):
         await clock.settle()
     assert bucket.calls == ["setup"]
 
@@ -142,7 +142,7 @@ async def test_whatever_a_manager_raises_is_a_failure_of_kind_io(error, where):
         return one
 
     manager = BrokenIO(error)
-    async with asyncio.timeout(60), Runtime(pipeline, io={"default": manager}) as runtime:
+    async with asyncio.timeout(200), Runtime(pipeline, io={"default": manager}) as runtime:
         await runtime.materialize("one")
         manager.broken = {where}
         with pytest.raises(MaterializationFailed, match=type(error).__name__) as caught:

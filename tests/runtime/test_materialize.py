@@ -752,7 +752,7 @@ async def test_nested_calls_do_not_wait_for_the_slot_they_hold():
             return 1 + await runtime.load("inner")
 
     async with Runtime(pipeline, max_concurrency=1) as runtime:
-        async with asyncio.timeout(60):
+        async with asyncio.timeout(200):
             await runtime.materialize("outer")
         assert await runtime.load("outer") == 21
         assert meter.most == 1
@@ -798,7 +798,7 @@ async def test_an_asset_may_wait_for_several_runs_at_once():
         return sum([await runtime.load("inner", partition=number) for number in range(5)])
 
     async with Runtime(pipeline, max_concurrency=1) as runtime:
-        async with asyncio.timeout(60):
+        async with asyncio.timeout(200):
             await runtime.materialize("outer")
         assert await runtime.load("outer") == 10
         assert (await runtime.health()).steps == 0
@@ -828,7 +828,7 @@ async def test_tasks_of_an_asset_share_its_slot():
             await blocking.wait(timeout=0)
         await first
 
-    async with Runtime(pipeline, max_concurrency=1) as runtime, asyncio.timeout(60):
+    async with Runtime(pipeline, max_concurrency=1) as runtime, asyncio.timeout(200):
         run = await runtime.submit("outer")
         await inside.entered.wait()
         blocking = await runtime.submit("blocker")

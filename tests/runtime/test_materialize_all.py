@@ -104,7 +104,7 @@ async def test_independent_branches_run_at_the_same_time():
     @pipeline.asset
     async def end(left: None, right: None) -> None: ...
 
-    async with Runtime(pipeline) as runtime, asyncio.timeout(60):
+    async with Runtime(pipeline) as runtime, asyncio.timeout(200):
         await runtime.materialize_all("end")
         assert sorted(inside) == ["left", "right"]
 
@@ -640,7 +640,7 @@ async def test_a_store_that_fails_at_any_write_fails_its_waiters(write):
     """Whichever write fails, the caller gets `StoreUnavailable`, nothing hangs, and the runtime can be left."""
     store = UnreliableStore()
     store.fails_at = write
-    async with asyncio.timeout(60), Runtime(diamond([]), store=store) as runtime:
+    async with asyncio.timeout(200), Runtime(diamond([]), store=store) as runtime:
         try:
             await runtime.materialize_all("d")
         except StoreUnavailable:
@@ -655,7 +655,7 @@ async def test_a_store_that_fails_at_any_write_fails_its_waiters(write):
 async def test_a_store_that_stays_down_does_not_take_the_runtime_along():
     """Every call fails at once; when the store is back, calls succeed again."""
     store = UnreliableStore()
-    async with asyncio.timeout(60), Runtime(diamond([]), store=store) as runtime:
+    async with asyncio.timeout(200), Runtime(diamond([]), store=store) as runtime:
         store.down = True
         for _ in range(10):
             with pytest.raises(StoreUnavailable):
@@ -685,7 +685,7 @@ async def test_a_store_that_fails_while_a_step_runs_stops_the_step(background):
     async def end(slow: None, quick: None) -> None: ...
 
     store = UnreliableStore()
-    async with asyncio.timeout(60), Runtime(pipeline, store=store) as runtime:
+    async with asyncio.timeout(200), Runtime(pipeline, store=store) as runtime:
         with pytest.raises(StoreUnavailable):
             await runtime.materialize_all("end")
         store.down = False
@@ -697,7 +697,7 @@ async def test_a_store_that_fails_while_a_step_runs_stops_the_step(background):
 async def test_a_store_that_cannot_be_read_fails_the_run(refresh):
     """Looking for inputs or for values to reuse: the caller gets `StoreUnavailable`, and the next call works."""
     store = UnreliableStore()
-    async with asyncio.timeout(60), Runtime(diamond([]), store=store) as runtime:
+    async with asyncio.timeout(200), Runtime(diamond([]), store=store) as runtime:
         again = (
             partial(runtime.materialize, "d")
             if refresh is None
@@ -714,7 +714,7 @@ async def test_a_store_that_cannot_be_read_fails_the_run(refresh):
 async def test_waiting_for_a_run_that_the_store_lost_does_not_hang():
     """A handle that is asked after the store failed says so, instead of waiting for what cannot come."""
     store = UnreliableStore()
-    async with asyncio.timeout(60), Runtime(diamond([]), store=store) as runtime:
+    async with asyncio.timeout(200), Runtime(diamond([]), store=store) as runtime:
         run = await runtime.submit("d")
         store.down = True
         with pytest.raises(StoreUnavailable):

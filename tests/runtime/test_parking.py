@@ -78,7 +78,7 @@ async def asleep(clock, seconds):
 async def test_a_sleeping_step_is_parked_and_goes_on(clock, background, store):
     """The caller waits on; nobody owns the run, and nothing of it lives."""
     naps = Naps()
-    async with asyncio.timeout(60), Runtime(naps.pipeline, store=store, clock=clock) as runtime:
+    async with asyncio.timeout(200), Runtime(naps.pipeline, store=store, clock=clock) as runtime:
         waiting = background(runtime.materialize_all("report"))
         (record,) = await parked(store)
         assert (record.owner, record.counts) == (None, {"succeeded": 1})
@@ -99,7 +99,7 @@ async def test_a_sleeping_step_is_parked_and_goes_on(clock, background, store):
 async def test_nothing_of_a_parked_run_stays_in_memory(clock):
     """Unless somebody waits for it."""
     naps = Naps()
-    async with asyncio.timeout(60), Runtime(naps.pipeline, clock=clock) as runtime:
+    async with asyncio.timeout(200), Runtime(naps.pipeline, clock=clock) as runtime:
         run = await runtime.submit("rested")
         store = runtime._ctx.store
         await parked(store)
@@ -128,7 +128,7 @@ async def test_events_and_progress_go_on_after_the_wait(clock, background):
         return 1
 
     seen, done = [], []
-    async with asyncio.timeout(60), Runtime(pipeline, clock=clock) as runtime:
+    async with asyncio.timeout(200), Runtime(pipeline, clock=clock) as runtime:
         waiting = background(runtime.backfill("part", on_progress=done.append))
         (record,) = await parked(runtime._ctx.store)
         run = await runtime.run(record.id)
@@ -165,7 +165,7 @@ async def test_sync_assets_and_sleep_until_wait_alike(clock, background):
         return len(calls)
 
     start = clock.now()
-    async with asyncio.timeout(60), Runtime(pipeline, clock=clock) as runtime:
+    async with asyncio.timeout(200), Runtime(pipeline, clock=clock) as runtime:
         waiting = background(runtime.materialize("rested"))
         await parked(runtime._ctx.store)
         await clock.advance(11.0)
@@ -178,7 +178,7 @@ async def test_sync_assets_and_sleep_until_wait_alike(clock, background):
 
 async def test_an_asset_in_a_process_waits_alike(clock, background):
     """Its context is another object there, and says the same."""
-    async with asyncio.timeout(60), Runtime(processes, clock=clock) as runtime:
+    async with asyncio.timeout(200), Runtime(processes, clock=clock) as runtime:
         waiting = background(runtime.materialize("rested"))
         await parked(runtime._ctx.store)
         await clock.advance(61.0)
@@ -199,7 +199,7 @@ async def test_a_wait_is_no_attempt_of_retry_and_counts_against_no_timeout(clock
             raise ValueError("tired")
         return 1
 
-    async with asyncio.timeout(60), Runtime(pipeline, clock=clock) as runtime:
+    async with asyncio.timeout(200), Runtime(pipeline, clock=clock) as runtime:
         waiting = background(runtime.materialize("rested"))
         await parked(runtime._ctx.store)
         await clock.advance(3601.0)
@@ -220,7 +220,7 @@ async def test_other_partitions_go_on_while_some_wait(clock, background):
         done.append(context.partition.day)
         return 1
 
-    async with asyncio.timeout(60), Runtime(pipeline, clock=clock) as runtime:
+    async with asyncio.timeout(200), Runtime(pipeline, clock=clock) as runtime:
         waiting = background(runtime.backfill("day", max_parallel=1))
         await parked(runtime._ctx.store)
         assert done == [6, 7, 8, 9, 10]
@@ -272,7 +272,7 @@ async def test_a_task_group_passes_waiting_on(clock, background):
             group.create_task(nap("two"))
         return 1
 
-    async with asyncio.timeout(60), Runtime(pipeline, clock=clock) as runtime:
+    async with asyncio.timeout(200), Runtime(pipeline, clock=clock) as runtime:
         waiting = background(runtime.materialize("grouped"))
         await parked(runtime._ctx.store)
         await clock.advance(11.0)
@@ -353,7 +353,7 @@ def test_an_instant_is_kept_as_every_store_can_compare_it(given, kept):
 async def test_cancelling_a_parked_run_ends_it_without_starting_anything(clock, background, store):
     """Its waits are closed with it."""
     naps = Naps()
-    async with asyncio.timeout(60), Runtime(naps.pipeline, store=store, clock=clock) as runtime:
+    async with asyncio.timeout(200), Runtime(naps.pipeline, store=store, clock=clock) as runtime:
         waiting = background(runtime.materialize_all("report"))
         (record,) = await parked(store)
         run = await runtime.run(record.id)
@@ -380,7 +380,7 @@ async def test_a_run_that_is_drained_while_it_is_being_parked_ends(clock, backgr
         return parked
 
     monkeypatch.setattr(Parking, "park", park)
-    async with asyncio.timeout(60), Runtime(naps.pipeline, clock=clock) as runtime:
+    async with asyncio.timeout(200), Runtime(naps.pipeline, clock=clock) as runtime:
         run = await runtime.submit("report")
         while not draining:
             await asyncio.sleep(0)
@@ -392,7 +392,7 @@ async def test_a_run_that_is_drained_while_it_is_being_parked_ends(clock, backgr
 async def test_a_caller_that_is_cancelled_cancels_the_run_that_is_parked(clock, background, store):
     """As any run that somebody waits for."""
     naps = Naps()
-    async with asyncio.timeout(60), Runtime(naps.pipeline, store=store, clock=clock) as runtime:
+    async with asyncio.timeout(200), Runtime(naps.pipeline, store=store, clock=clock) as runtime:
         waiting = background(runtime.materialize_all("report"))
         (record,) = await parked(store)
         waiting.cancel()
@@ -415,7 +415,7 @@ def shop(name="shop"):
 async def test_who_waits_for_a_parked_run_hears_that_its_asset_is_gone(clock, background, store):
     """It fails when it is woken, and the caller, who waits for its next life, is told; so are followers."""
     naps = Naps()
-    async with asyncio.timeout(60), Runtime(naps.pipeline, store=store, clock=clock) as runtime:
+    async with asyncio.timeout(200), Runtime(naps.pipeline, store=store, clock=clock) as runtime:
         waiting = background(runtime.materialize_all("report"))
         (record,) = await parked(store)
         run = await runtime.run(record.id)
@@ -441,7 +441,7 @@ async def test_a_parked_run_whose_asset_is_gone_ends_as_cancelled_if_it_is_cance
 ):
     """Not as failed: nothing of it was to be made any more."""
     naps = Naps()
-    async with asyncio.timeout(60), Runtime(naps.pipeline, store=store, clock=clock) as runtime:
+    async with asyncio.timeout(200), Runtime(naps.pipeline, store=store, clock=clock) as runtime:
         waiting = background(runtime.materialize_all("report"))
         (record,) = await parked(store)
         await runtime.reload(shop("naps"))
@@ -457,7 +457,7 @@ async def test_a_run_that_was_woken_waits_for_its_pipeline_to_come_back(
 ):
     """As runs of other pipelines wait; an alarm says so, and it can be cancelled."""
     naps = Naps()
-    async with asyncio.timeout(60), Runtime(naps.pipeline, store=store, clock=clock) as runtime:
+    async with asyncio.timeout(200), Runtime(naps.pipeline, store=store, clock=clock) as runtime:
         waiting = background(runtime.materialize_all("report"))
         (record,) = await parked(store)
         await runtime.reload(shop())
@@ -479,7 +479,7 @@ async def test_a_run_that_was_woken_waits_for_its_pipeline_to_come_back(
 async def test_the_timeout_of_a_run_goes_on_while_it_is_parked(clock, background, store):
     """Then it is cancelled, and whoever waits is raised TimeoutError."""
     naps = Naps(seconds=3600.0)
-    async with asyncio.timeout(60), Runtime(naps.pipeline, store=store, clock=clock) as runtime:
+    async with asyncio.timeout(200), Runtime(naps.pipeline, store=store, clock=clock) as runtime:
         waiting = background(runtime.materialize_all("report", timeout=100.0))
         (record,) = await parked(store)
         await asleep(clock, 99.0)
@@ -504,16 +504,16 @@ async def test_a_parked_run_outlives_its_runtime(clock, tmp_path):
             **options,
         )
 
-    async with asyncio.timeout(60), runtime() as first:
+    async with asyncio.timeout(200), runtime() as first:
         run = await first.submit("rested")
         await parked(first._ctx.store)
     await clock.advance(100.0)
-    async with asyncio.timeout(60), runtime(worker=False) as second:
+    async with asyncio.timeout(200), runtime(worker=False) as second:
         again = await second.run(run.id)
         await asleep(clock, 1.0)
         assert await again.status() == "waiting"
         assert naps.calls == ["raw", "rested 1"]
-    async with asyncio.timeout(60), runtime() as third:
+    async with asyncio.timeout(200), runtime() as third:
         await (await third.run(run.id)).wait()
         assert naps.calls == ["raw", "rested 1", "rested 2", "awake"]
 
@@ -522,7 +522,7 @@ async def test_a_runtime_that_is_no_worker_wakes_its_own_runs(clock, background,
     """A single command computes what it was asked for, whatever it sleeps."""
     naps = Naps()
     async with (
-        asyncio.timeout(60),
+        asyncio.timeout(200),
         Runtime(naps.pipeline, store=store, clock=clock, worker=False) as runtime,
     ):
         waiting = background(runtime.materialize_all("report"))
@@ -535,7 +535,7 @@ async def test_a_runtime_that_stops_tells_those_who_wait(clock, background):
     """The run stays parked."""
     naps = Naps()
     store = MemoryStore()
-    async with asyncio.timeout(60), Runtime(naps.pipeline, store=store, clock=clock) as runtime:
+    async with asyncio.timeout(200), Runtime(naps.pipeline, store=store, clock=clock) as runtime:
         handle = await runtime.submit("rested")
         await parked(store)
         waiting = background(handle.wait())
@@ -559,7 +559,7 @@ async def test_runs_inside_of_runs_may_park(clock, background):
         return (await runtime.materialize("inner")).attempt
 
     async with (
-        asyncio.timeout(60),
+        asyncio.timeout(200),
         Runtime(pipeline, clock=clock, max_concurrency=1) as runtime,
     ):
         waiting = background(runtime.materialize("outer"))
@@ -578,7 +578,7 @@ async def test_what_fails_after_a_wait_is_raised_as_ever(clock, background):
         context.sleep("nap", 60)
         raise KeyError("gone")
 
-    async with asyncio.timeout(60), Runtime(pipeline, clock=clock) as runtime:
+    async with asyncio.timeout(200), Runtime(pipeline, clock=clock) as runtime:
         waiting = background(runtime.materialize_all("late"))
         await parked(runtime._ctx.store)
         await clock.advance(61.0)

@@ -44,7 +44,7 @@ class Rooms:
 
     async def until(self, *names):
         """Until just these are inside."""
-        async with asyncio.timeout(60):
+        async with asyncio.timeout(200):
             while sorted(self.inside) != sorted(names):
                 self._changed.clear()
                 await self._changed.wait()
@@ -251,7 +251,7 @@ async def test_a_step_does_not_wait_with_slots_that_items_of_a_step_before_it_ne
         run = background(runtime.materialize_all("last", max_parallel=1))
         await until(runtime, taken=1, waiting=4)
         rooms.open("other")
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(200):
             assert await (await run).value() == 4
         await other
 

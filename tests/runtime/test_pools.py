@@ -62,7 +62,7 @@ class Held:
 
     async def until(self, number):
         """Until so many have come in, in all."""
-        async with asyncio.timeout(60):
+        async with asyncio.timeout(200):
             while len(self.order) < number:
                 self._changed.clear()
                 await self._changed.wait()
@@ -113,7 +113,7 @@ def place(request, tmp_path):
 
 async def until(runtime, **numbers):
     """Until the only pool is so."""
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(200):
         while True:
             (pool,) = await runtime.pools()
             if all(getattr(pool, name) == number for name, number in numbers.items()):
@@ -482,10 +482,10 @@ async def test_a_run_that_needs_what_is_held_for_its_end_is_refused(place, asset
             "WaitsForItself: .* needs 1 of the 1 slot of the pool 'warehouse', and 1 is held by what waits"
         )
         with pytest.raises(MaterializationFailed, match="(?s)" + words):
-            async with asyncio.timeout(20):
+            async with asyncio.timeout(200):
                 await runtime.materialize(asset)
         await runtime.set_pool("warehouse", slots=2)
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(200):
             assert (await runtime.materialize(asset)).status == "succeeded"
         await until(runtime, taken=0, waiting=0)
 
@@ -502,6 +502,6 @@ async def test_a_run_that_waits_already_is_refused_when_its_holder_waits_for_it(
         async with held.hold("go"):
             pass
         with pytest.raises(MaterializationFailed, match="WaitsForItself"):
-            async with asyncio.timeout(20):
+            async with asyncio.timeout(200):
                 await run
         await until(runtime, taken=0, waiting=0)

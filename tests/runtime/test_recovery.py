@@ -102,7 +102,7 @@ async def test_an_orphan_is_adopted_and_finished():
     done = {step for step, count in (await scene.successes(run.id)).items() if count}
     del scene.gates["raw", 3]
     scene.starts.clear()
-    async with asyncio.timeout(60), scene.runtime() as runtime:
+    async with asyncio.timeout(200), scene.runtime() as runtime:
         run = await runtime.run(run.id)
         result = await run.wait()
         assert len(result.succeeded) == 14
@@ -124,7 +124,7 @@ async def test_what_was_in_flight_runs_alone_first():
         await scene.die(run, *gates)
     scene.gates = {("raw", 1): Gate()}
     scene.starts.clear()
-    async with asyncio.timeout(60), scene.runtime() as runtime:
+    async with asyncio.timeout(200), scene.runtime() as runtime:
         await scene.gates["raw", 1].entered.wait()
         for _ in range(20):
             await asyncio.sleep(0)
@@ -143,7 +143,7 @@ async def test_what_was_in_flight_runs_alone_on_its_node():
         await scene.die(run, gate)
     suspect = scene.gates["raw", 1] = Gate()
     scene.starts.clear()
-    async with asyncio.timeout(60), scene.runtime() as runtime:
+    async with asyncio.timeout(200), scene.runtime() as runtime:
         await suspect.entered.wait()
         other = await runtime.submit_backfill("raw", partitions=["2025-01-02", "2025-01-03"])
         for _ in range(50):
@@ -165,7 +165,7 @@ async def test_what_is_to_run_alone_waits_until_the_node_is_idle():
     scene.gates = {("raw", 2): Gate()}
     scene.starts.clear()
     scene.store.gates["claim"] = claim = Gate()
-    async with asyncio.timeout(60), scene.runtime() as runtime:
+    async with asyncio.timeout(200), scene.runtime() as runtime:
         busy = await runtime.submit_backfill("raw", partitions=["2025-01-02"])
         await scene.gates["raw", 2].entered.wait()
         claim.open()
@@ -190,7 +190,7 @@ async def test_a_cancelled_run_holds_nobody_up_with_a_step_that_was_to_run_alone
         await scene.die(run, gate)
     scene.gates = {("raw", 2): Gate()}
     scene.store.gates["claim"] = claim = Gate()
-    async with asyncio.timeout(60), scene.runtime() as runtime:
+    async with asyncio.timeout(200), scene.runtime() as runtime:
         busy = await runtime.submit_backfill("raw", partitions=["2025-01-02"])
         await scene.gates["raw", 2].entered.wait()
         claim.open()
@@ -238,7 +238,7 @@ async def test_a_step_that_runs_alone_may_wait_for_runs_of_its_own(limit):
             await run.wait()
     store.down = False
     second = Runtime(make(lambda: second), store=store, io={"default": io}, max_concurrency=limit)
-    async with asyncio.timeout(60), second:
+    async with asyncio.timeout(200), second:
         others = [second.materialize("inner", partition=number) for number in range(10, 15)]
         _, result = await asyncio.gather(asyncio.gather(*others), (await second.run(run.id)).wait())
         assert result.succeeded[0].attempt == 2
@@ -271,7 +271,7 @@ async def test_attempts_lost_with_a_process_do_not_use_up_the_retries_of_an_asse
             with pytest.raises(StoreUnavailable):
                 await run.wait()
             store.down = False
-    async with asyncio.timeout(60), Runtime(pipeline, store=store, lost_attempts=9) as runtime:
+    async with asyncio.timeout(200), Runtime(pipeline, store=store, lost_attempts=9) as runtime:
         with pytest.raises(RunFailed) as caught:
             await (await runtime.run(run_id)).wait()
     (failed,) = caught.value.result.failed
@@ -288,7 +288,7 @@ async def test_a_step_that_ends_its_process_again_and_again_is_given_up():
             if run_id is None:
                 run_id = (await runtime.submit_backfill("clean", upstream=True)).id
             await scene.die(await runtime.run(run_id), gate)
-    async with asyncio.timeout(60), scene.runtime(lost_attempts=2) as runtime:
+    async with asyncio.timeout(200), scene.runtime(lost_attempts=2) as runtime:
         with pytest.raises(RunFailed) as caught:
             await (await runtime.run(run_id)).wait()
         (failed,) = caught.value.result.failed
@@ -306,7 +306,7 @@ async def test_without_worker_an_orphan_is_closed_as_lost():
         run = await runtime.submit_backfill("raw", max_parallel=1)
         await scene.die(run, gate)
     scene.starts.clear()
-    async with asyncio.timeout(60), scene.runtime(worker=False) as runtime:
+    async with asyncio.timeout(200), scene.runtime(worker=False) as runtime:
         run = await runtime.run(run.id)
         with pytest.raises(RunFailed) as caught:
             await run.wait()
@@ -346,7 +346,7 @@ async def test_an_orphan_that_was_being_cancelled_ends_cancelled():
         scene.store.down = False
         scene.store.gates.clear()
     scene.starts.clear()
-    async with asyncio.timeout(60), scene.runtime() as runtime:
+    async with asyncio.timeout(200), scene.runtime() as runtime:
         for _ in range(200):
             await asyncio.sleep(0)
         run = await runtime.run(run.id)
@@ -362,7 +362,7 @@ async def test_a_zombie_cannot_write_into_a_run_that_was_taken_over():
         run = await first.submit_backfill("raw", partitions=["2025-01-01"])
         await gate.entered.wait()
         del scene.gates["raw", 1]
-        async with asyncio.timeout(60), scene.runtime() as second:
+        async with asyncio.timeout(200), scene.runtime() as second:
             result = await (await second.run(run.id)).wait()
             assert [m.attempt for m in result.succeeded] == [2]
             gate.open()
@@ -406,7 +406,7 @@ async def test_a_coordinator_that_crashes_goes_on(monkeypatch, at):
         return apply(self, event, step)
 
     monkeypatch.setattr(RunState, "apply", crash_once)
-    async with asyncio.timeout(60), scene.runtime() as runtime:
+    async with asyncio.timeout(200), scene.runtime() as runtime:
         result = await runtime.backfill("clean", upstream=True, end="2025-01-03", max_parallel=2)
         assert result.status == "succeeded"
         assert len(result.succeeded) == 6
@@ -451,7 +451,7 @@ async def test_attempts_of_a_crashed_coordinator_are_stopped_first(monkeypatch):
         return apply(self, event, step)
 
     monkeypatch.setattr(RunState, "apply", crash_once)
-    async with asyncio.timeout(60), Runtime(pipeline, store=scene.store) as runtime:
+    async with asyncio.timeout(200), Runtime(pipeline, store=scene.store) as runtime:
         await runtime.materialize_all("end")
         assert await runtime.load("slow") == 2
         assert max(most) == 1
@@ -468,7 +468,7 @@ async def test_a_coordinator_that_crashes_for_ever_is_given_up(monkeypatch):
         await begin(self)
 
     monkeypatch.setattr(RunCoordinator, "_begin", crash)
-    async with asyncio.timeout(60), scene.runtime() as runtime:
+    async with asyncio.timeout(200), scene.runtime() as runtime:
         with pytest.raises(FlowstoneError, match="given up") as caught:
             await runtime.materialize("raw", partition="2025-01-01")
         assert not isinstance(caught.value, RuntimeStopping)
@@ -498,7 +498,7 @@ async def test_runs_go_on_when_the_services_above_them_are_restarted(monkeypatch
         raise RuntimeError("injected")
 
     monkeypatch.setattr(Events, "run", crash_often)
-    async with asyncio.timeout(60), scene.runtime() as runtime:
+    async with asyncio.timeout(200), scene.runtime() as runtime:
         heard = []
         call = runtime.backfill("clean", upstream=True, max_parallel=1, on_progress=heard.append)
         waiter = asyncio.create_task(call)
@@ -527,7 +527,7 @@ async def test_a_root_that_gives_up_ends_the_body_and_all_who_wait(monkeypatch, 
     scene = Scene()
     gate = scene.gates["raw", 1] = Gate()
     monkeypatch.setattr(Retention, "run", crash_always)
-    async with asyncio.timeout(60):
+    async with asyncio.timeout(200):
         with pytest.raises(SupervisorGaveUp, match="injected"):
             async with scene.runtime(cancel_timeout=0.1) as runtime:
                 waiter = background(runtime.materialize("raw", partition="2025-01-01"))
@@ -560,6 +560,6 @@ async def test_retries_that_waited_when_the_process_died_are_made():
         store.down = True
     store.down = False
     fail.clear()
-    async with asyncio.timeout(60), Runtime(pipeline(), store=store) as runtime:
+    async with asyncio.timeout(200), Runtime(pipeline(), store=store) as runtime:
         result = await (await runtime.run(run.id)).wait()
         assert await result.value() == 2

@@ -165,7 +165,7 @@ async def test_a_run_that_waits_for_an_asset_that_was_removed_fails(left):
         async def another() -> int:
             return 1
 
-    async with asyncio.timeout(20), Runtime(asking) as runtime:
+    async with asyncio.timeout(200), Runtime(asking) as runtime:
         run = await runtime.submit("asked")
         async for event in run.events():
             if event.kind == "run.waiting":

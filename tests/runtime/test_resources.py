@@ -205,7 +205,7 @@ async def test_a_step_that_waits_for_a_set_up_can_be_cancelled(background):
     """A set-up that hangs holds nobody who wants to go, nor the runtime that is left."""
     provider = PoolProvider()
     provider.ready = asyncio.Event()
-    async with asyncio.timeout(60):
+    async with asyncio.timeout(200):
         async with Runtime(needs_db(), resources={"db": provider}) as runtime:
             call = background(runtime.materialize("one"))
             for _ in range(20):

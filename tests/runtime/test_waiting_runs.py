@@ -34,7 +34,7 @@ async def test_all_other_partitions_are_done_while_a_step_waits():
     """Then its run waits as well, and can still be cancelled; the step ends as one that never started."""
     scene = Scene()
     run_id, _ = await waiting_run(scene)
-    async with asyncio.timeout(60), scene.runtime() as runtime:
+    async with asyncio.timeout(200), scene.runtime() as runtime:
         run = await runtime.run(run_id)
         while await run.status() != "waiting":
             await asyncio.sleep(0)
@@ -52,7 +52,7 @@ async def test_a_step_that_was_woken_is_attempted_again_by_whoever_goes_on():
     run_id, wait = await waiting_run(scene)
     record = await scene.store.run(run_id)
     await scene.store.write(endings.woken(wait, record.created_at), record.epoch)
-    async with asyncio.timeout(60), scene.runtime() as runtime:
+    async with asyncio.timeout(200), scene.runtime() as runtime:
         result = await (await runtime.run(run_id)).wait()
         assert len(result.succeeded) == 14
     assert scene.starts[0] == ("raw", 1, 2)
@@ -62,7 +62,7 @@ async def test_a_run_that_is_closed_as_lost_has_not_lost_the_step_that_waits():
     """Nothing of it was under way, so there is nothing to record of it."""
     scene = Scene()
     run_id, _ = await waiting_run(scene)
-    async with asyncio.timeout(60), scene.runtime(worker=False) as runtime:
+    async with asyncio.timeout(200), scene.runtime(worker=False) as runtime:
         with pytest.raises(RunFailed):
             await (await runtime.run(run_id)).wait()
         assert await scene.store.step(run_id, ("raw", KEY)) is None

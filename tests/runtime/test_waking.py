@@ -69,7 +69,7 @@ def sleepers(pause):
 
 async def test_steps_that_are_woken_one_by_one_share_a_replay(clock, background, replays):
     """A run with many events is kept for a while when it was taken up, so that the next ones join it."""
-    async with asyncio.timeout(60), Runtime(sleepers(0.005), clock=clock) as runtime:
+    async with asyncio.timeout(200), Runtime(sleepers(0.005), clock=clock) as runtime:
         waiting = background(runtime.backfill("rested"))
         await parked(runtime._ctx.store)
         await clock.advance(10.0)
@@ -82,7 +82,7 @@ async def test_steps_that_are_woken_one_by_one_share_a_replay(clock, background,
 
 async def test_a_run_that_was_kept_for_nothing_is_parked_again(clock, background, replays):
     """It holds nothing while nothing happens."""
-    async with asyncio.timeout(60), Runtime(sleepers(100.0), clock=clock) as runtime:
+    async with asyncio.timeout(200), Runtime(sleepers(100.0), clock=clock) as runtime:
         waiting = background(runtime.backfill("rested"))
         await parked(runtime._ctx.store)
         await clock.advance(10.0)
@@ -107,7 +107,7 @@ async def test_steps_that_are_due_at_once_are_woken_so_many_at_a_time(
         return 1
 
     parts = []
-    async with asyncio.timeout(60), Runtime(pipeline, store=store, clock=clock) as runtime:
+    async with asyncio.timeout(200), Runtime(pipeline, store=store, clock=clock) as runtime:
         expire = store.waits.expire
 
         async def counted(**given):
@@ -143,7 +143,7 @@ async def test_an_asset_cannot_wait_for_its_own_run(background):
         await getattr(run, context.partition)()
         return 1
 
-    async with asyncio.timeout(60), Runtime(pipeline) as runtime:
+    async with asyncio.timeout(200), Runtime(pipeline) as runtime:
         for partition in ("wait", "drain"):
             with pytest.raises(MaterializationFailed, match="cannot end before") as failed:
                 await runtime.materialize("either", partition=partition)
@@ -173,7 +173,7 @@ async def test_nor_for_a_run_that_waits_for_its_own():
         await (await runtime.run(outermost[0])).wait()
         return 1
 
-    async with asyncio.timeout(60), Runtime(pipeline) as runtime:
+    async with asyncio.timeout(200), Runtime(pipeline) as runtime:
         with pytest.raises(MaterializationFailed, match=r"(inner|middle) would wait for the end of run"):
             await runtime.materialize("outer")
 
@@ -193,7 +193,7 @@ async def test_an_asset_cannot_end_its_own_runtime(place):
         await runtime.__aexit__(None, None, None)
         return 1
 
-    async with asyncio.timeout(60), Runtime(pipeline) as runtime:
+    async with asyncio.timeout(200), Runtime(pipeline) as runtime:
         name = "on_loop" if place == "loop" else "sync"
         with pytest.raises(MaterializationFailed, match=f"{name} would end the runtime that runs it"):
             await runtime.materialize(name)
@@ -223,11 +223,11 @@ async def test_a_reload_takes_up_runs_that_it_makes_known(tmp_path, clock):
         return 1
 
     store = FileStore(tmp_path)
-    async with asyncio.timeout(60), Runtime(pipeline, store=store, shutdown_timeout=0.0) as first:
+    async with asyncio.timeout(200), Runtime(pipeline, store=store, shutdown_timeout=0.0) as first:
         run = await first.submit("late")
         await asyncio.sleep(0.05)
         await store.close()  # As if the process had died.
-    async with asyncio.timeout(60), Runtime(other, store=f"file://{tmp_path}") as second:
+    async with asyncio.timeout(200), Runtime(other, store=f"file://{tmp_path}") as second:
         handle = await second.run(run.id)
         await asyncio.sleep(0.05)
         assert not (await handle.status()).terminal
@@ -297,7 +297,7 @@ async def test_a_step_that_is_answered_before_its_run_knows_that_it_waits_goes_o
         return decision.by
 
     store = SlowToSay()
-    async with asyncio.timeout(60), Runtime(pipeline, store=store) as runtime:
+    async with asyncio.timeout(200), Runtime(pipeline, store=store) as runtime:
         waiting = background(runtime.backfill("part"))
         while not (asked := await runtime.approvals()):
             await asyncio.sleep(0)

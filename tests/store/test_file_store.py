@@ -211,7 +211,7 @@ async def test_a_cancelled_opening_lets_go(store, directory, monkeypatch):
         await opening
     go_on.set()
     monkeypatch.undo()
-    async with asyncio.timeout(60):
+    async with asyncio.timeout(200):
         while True:  # The disk's thread lets go when it can; nobody is told when.
             try:
                 await store.open()

@@ -119,7 +119,7 @@ async def test_only_items_that_are_not_on_record_are_called_again(tmp_path, monk
         io = {"default": FileIO(copy / "values")}
         beside = []
         pipeline = pipeline_of(source, calls, beside)
-        async with asyncio.timeout(60), Runtime(pipeline, store=f"file://{copy}/runs", io=io) as second:
+        async with asyncio.timeout(200), Runtime(pipeline, store=f"file://{copy}/runs", io=io) as second:
             result = await (await second.run(run_id)).wait()
             assert await result.value("summary") == [[number] for number in range(COUNT) if number != 4]
             items = await second.items(run_id, "page", limit=100)

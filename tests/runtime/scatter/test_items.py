@@ -38,7 +38,7 @@ async def test_items_are_listed_with_what_became_of_them(kept):
     pipeline = pipeline_with(
         page, ["a", "b", "c", "d"], tolerate=1, key=lambda item: f"key {item}", retry=retry
     )
-    async with asyncio.timeout(30), Runtime(pipeline, **kept) as runtime:
+    async with asyncio.timeout(200), Runtime(pipeline, **kept) as runtime:
         result = await runtime.materialize_all("page")
         assert await result.value("page") == ["A", "C", "D"]
         assert await runtime.load("page") == ["A", "C", "D"]
@@ -70,7 +70,7 @@ async def test_the_record_of_the_step_counts_its_items(kept):
         return files
 
     source = ["a", "failed", "skipped", "b", "c"]
-    async with asyncio.timeout(30), Runtime(pipeline_with(page, source, tolerate=1), **kept) as runtime:
+    async with asyncio.timeout(200), Runtime(pipeline_with(page, source, tolerate=1), **kept) as runtime:
         result = await runtime.materialize_all("page")
         counts = {"total": 5, "succeeded": 3, "failed": 1, "skipped": 1}
         assert result.succeeded[-1].metadata == {"items": counts}
@@ -99,7 +99,7 @@ async def test_many_items_are_recorded_and_loaded(kept):
         assert type(page) is list
         return sum(page)
 
-    async with asyncio.timeout(60), Runtime(pipeline, **kept) as runtime:
+    async with asyncio.timeout(200), Runtime(pipeline, **kept) as runtime:
         result = await runtime.materialize_all("summary")
         assert await result.value("summary") == sum(range(1100))
         assert await runtime.load("page") == list(range(1100))
@@ -112,7 +112,7 @@ async def test_a_dict_comes_back_as_a_dict_with_its_own_keys(kept):
     async def page(files):
         return files * 2
 
-    async with asyncio.timeout(30), Runtime(pipeline_with(page, {1: 10, 2: 20}), **kept) as runtime:
+    async with asyncio.timeout(200), Runtime(pipeline_with(page, {1: 10, 2: 20}), **kept) as runtime:
         result = await runtime.materialize_all("page")
         assert await runtime.load("page") == {1: 20, 2: 40}
         assert [item.key for item in await runtime.items(result.run_id, "page")] == ["1", "2"]
@@ -126,7 +126,7 @@ async def test_what_cannot_be_stored_fails_its_item_alone(kept):
     async def page(files):
         return object() if files == 1 else files
 
-    async with asyncio.timeout(30), Runtime(pipeline_with(page, [0, 1, 2], tolerate=1), **kept) as runtime:
+    async with asyncio.timeout(200), Runtime(pipeline_with(page, [0, 1, 2], tolerate=1), **kept) as runtime:
         result = await runtime.materialize_all("page")
         assert await runtime.load("page") == [0, 2]
         (failed,) = await runtime.items(result.run_id, "page", status="failed")
@@ -139,7 +139,7 @@ async def test_items_of_a_step_that_failed_are_listed(kept):
     def page(files):
         return 1 // files
 
-    async with asyncio.timeout(30), Runtime(pipeline_with(page, [1, 0], max_parallel=1), **kept) as runtime:
+    async with asyncio.timeout(200), Runtime(pipeline_with(page, [1, 0], max_parallel=1), **kept) as runtime:
         with pytest.raises(RunFailed) as raised:
             await runtime.materialize_all("page")
         items = await runtime.items(raised.value.result.run_id, "page")
@@ -163,7 +163,7 @@ async def test_an_item_may_choose_to_be_skipped(kept, run_in):
     pipeline = pipeline_with(
         page if run_in == "thread" else page_on_loop, list(range(6)), retry=Retry(attempts=3, on=Skip)
     )
-    async with asyncio.timeout(30), Runtime(pipeline, **kept) as runtime:
+    async with asyncio.timeout(200), Runtime(pipeline, **kept) as runtime:
         result = await runtime.materialize_all("page")
         assert result.status == "succeeded"
         assert await runtime.load("page") == [0, 2, 4]
@@ -183,7 +183,7 @@ async def test_a_partition_has_items_of_its_own(kept):
     async def page(files, context):
         return context.partition * files
 
-    async with asyncio.timeout(30), Runtime(pipeline_with(page, [1, 2]), **kept) as runtime:
+    async with asyncio.timeout(200), Runtime(pipeline_with(page, [1, 2]), **kept) as runtime:
         result = await runtime.materialize_all("page", partition=5)
         assert await runtime.load("page", partition=5) == [5, 10]
         assert len(await runtime.items(result.run_id, "page", 5)) == 2
@@ -200,7 +200,7 @@ async def test_a_cancel_keeps_what_was_recorded(kept):
         return files
 
     pipeline = pipeline_with(page, [0, 1], max_parallel=1)
-    async with asyncio.timeout(30), Runtime(pipeline, **kept) as runtime:
+    async with asyncio.timeout(200), Runtime(pipeline, **kept) as runtime:
         run = await runtime.submit("page")
         await gate.entered.wait()
         await run.cancel()
@@ -215,7 +215,7 @@ async def test_after_a_kill_only_unfinished_items_are_called_again(lasting, tmp_
     log = tmp_path / "calls"
     before = log.read_text().split()
     pipeline, options = pipeline_of(lasting, tmp_path)
-    async with asyncio.timeout(60), Runtime(pipeline, **options) as runtime:
+    async with asyncio.timeout(200), Runtime(pipeline, **options) as runtime:
         (record,) = await runtime.runs()
         done = {item.position for item in await runtime.items(record.id, "page", limit=1000)}
         run = await runtime.run(record.id)
@@ -238,7 +238,7 @@ async def test_a_step_says_how_far_it_has_come_and_its_items_have_no_events(kept
             raise Skip("nothing in it")
 
     pipeline = pipeline_with(page, list(range(1000)), tolerate=10)
-    async with asyncio.timeout(60), Runtime(pipeline, **kept) as runtime, runtime.subscribe() as events:
+    async with asyncio.timeout(200), Runtime(pipeline, **kept) as runtime, runtime.subscribe() as events:
         await runtime.materialize_all("page")
         told = []
         async for event in events:
@@ -262,7 +262,7 @@ async def test_how_far_a_step_has_come_can_be_asked():
             await gate.wait()
 
     pipeline = pipeline_with(page, list(range(4)), max_parallel=1)
-    async with asyncio.timeout(20), Runtime(pipeline) as runtime:
+    async with asyncio.timeout(200), Runtime(pipeline) as runtime:
         run = await runtime.submit("page")
         await gate.entered.wait()
         (step,) = runtime.running_steps()
@@ -278,7 +278,7 @@ async def test_failed_items_of_a_submitted_run_are_in_the_log(kept, caplog):
         raise ValueError(f"no {files}")
 
     pipeline = pipeline_with(page, list(range(30)), tolerate=1.0, key="page {}".format, max_parallel=1)
-    async with asyncio.timeout(60), Runtime(pipeline, **kept) as runtime:
+    async with asyncio.timeout(200), Runtime(pipeline, **kept) as runtime:
         run = await runtime.submit("page")
         while not (await run.status()).terminal:
             await asyncio.sleep(0.005)
@@ -304,7 +304,7 @@ async def test_a_password_in_what_names_an_item_is_shown_nowhere(kept, caplog, n
     urls = [f"https://ada:s3cr3t{number}@host/page" for number in range(2)]
     options = {"key": str} if named == "key" else {}
     pipeline = pipeline_with(page, urls if named == "key" else dict.fromkeys(urls, 1), **options)
-    async with asyncio.timeout(60), Runtime(pipeline, **kept) as runtime:
+    async with asyncio.timeout(200), Runtime(pipeline, **kept) as runtime:
         run = await runtime.submit("page")
         while not (await run.status()).terminal:
             await asyncio.sleep(0)
@@ -316,7 +316,7 @@ async def test_a_password_in_what_names_an_item_is_shown_nowhere(kept, caplog, n
     assert "ada:***@host" in shown
     assert "s3cr3t" not in shown
     again = pipeline_with(page, ["https://ada:s3cr3t@host/page"] * 2, key=str)
-    async with asyncio.timeout(60), Runtime(again, **kept) as runtime:
+    async with asyncio.timeout(200), Runtime(again, **kept) as runtime:
         with pytest.raises(RunFailed, match=r"ada:\*\*\*@host/page' for item 1 and for one before it"):
             await runtime.materialize_all("page")
 
@@ -348,7 +348,7 @@ async def test_only_the_first_failures_keep_their_tracebacks(kept, monkeypatch):
         raise ValueError(files)
 
     pipeline = pipeline_with(page, range(4), max_parallel=1, tolerate=4)
-    async with asyncio.timeout(30), Runtime(pipeline, **kept) as runtime:
+    async with asyncio.timeout(200), Runtime(pipeline, **kept) as runtime:
         result = await runtime.materialize_all("page")
         failures = [item.failure for item in await runtime.items(result.run_id, "page", status="failed")]
         assert [bool(failure.traceback) for failure in failures] == [True, True, False, False]

@@ -61,7 +61,7 @@ async def test_the_value_of_a_reader_is_what_it_yields(kept, count, asynchronous
     def both(files: list[int], page: list[int]) -> list[int]:
         return [len(files), sum(page)]
 
-    async with asyncio.timeout(60), Runtime(pipeline, **kept) as runtime:
+    async with asyncio.timeout(200), Runtime(pipeline, **kept) as runtime:
         result = await runtime.materialize_all("both")
         assert await result.value("both") == [count, sum(range(1, count + 1))]
         assert await runtime.load("files") == list(range(count))
@@ -84,7 +84,7 @@ async def test_items_start_while_the_reader_still_reads(kept):
         done.set()
         return files
 
-    async with asyncio.timeout(30), Runtime(reading(files, page), **kept) as runtime:
+    async with asyncio.timeout(200), Runtime(reading(files, page), **kept) as runtime:
         result = await runtime.materialize_all("page", max_parallel=1)
         assert await result.value("page") == [1, 2]
 
@@ -111,7 +111,7 @@ async def test_the_reader_is_held_back_by_those_that_take_its_items(asynchronous
     function = some_async if asynchronous else some
     function.__name__ = "files"
     pipeline = reading(function, page)
-    async with asyncio.timeout(30), Runtime(pipeline, max_concurrency=1) as runtime:
+    async with asyncio.timeout(200), Runtime(pipeline, max_concurrency=1) as runtime:
         run = await runtime.submit("page", max_parallel=1)
         await gate.entered.wait()
         while len(read) < 64:
@@ -143,7 +143,7 @@ async def test_a_reader_goes_on_at_its_cursor(kept):
     pipeline = Pipeline("readers")
     pipeline.asset(retry=Retry(attempts=2, delay=0.0))(files)
     pipeline.asset(each="files")(page)
-    async with asyncio.timeout(30), Runtime(pipeline, **kept) as runtime:
+    async with asyncio.timeout(200), Runtime(pipeline, **kept) as runtime:
         result = await runtime.materialize_all("page")
         assert await result.value("page") == list(range(10))
         assert await result.value("files") == list(range(10))
@@ -188,7 +188,7 @@ async def test_a_reader_goes_on_when_what_it_has_handed_on_turns_out_to_be_done(
     pipeline = Pipeline("readers")
     pipeline.asset(retry=Retry(attempts=2, delay=0.0))(files)
     pipeline.asset(each="files")(page)
-    async with asyncio.timeout(30), Runtime(pipeline, **kept) as runtime:
+    async with asyncio.timeout(200), Runtime(pipeline, **kept) as runtime:
         result = await runtime.materialize_all("page")
         assert await result.value("page") == list(range(1_000))
     assert full.entered.is_set()
@@ -207,7 +207,7 @@ async def test_a_reader_that_fails_for_good_skips_what_goes_through_its_items():
     async def page(files):
         await gate.wait()
 
-    async with asyncio.timeout(30), Runtime(reading(files, page)) as runtime:
+    async with asyncio.timeout(200), Runtime(reading(files, page)) as runtime:
         with pytest.raises(RunFailed) as raised:
             await runtime.materialize_all("page")
         result = raised.value.result
@@ -243,7 +243,7 @@ async def test_a_cancel_stops_the_reader_and_its_items(asynchronous):
 
     function = slow if asynchronous else endless
     function.__name__ = "files"
-    async with asyncio.timeout(30), Runtime(reading(function, page, max_parallel=1)) as runtime:
+    async with asyncio.timeout(200), Runtime(reading(function, page, max_parallel=1)) as runtime:
         run = await runtime.submit("page")
         await gate.entered.wait()
         await run.cancel()
@@ -263,7 +263,7 @@ async def test_too_many_failed_items_fail_the_step_that_goes_through_them(kept):
             raise ValueError(files)
         return files
 
-    async with asyncio.timeout(30), Runtime(reading(files, page, tolerate=1), **kept) as runtime:
+    async with asyncio.timeout(200), Runtime(reading(files, page, tolerate=1), **kept) as runtime:
         with pytest.raises(RunFailed) as raised:
             await runtime.materialize_all("page")
         (failed,) = raised.value.result.failed
@@ -310,7 +310,7 @@ async def test_a_reader_that_never_ends_is_ended_when_more_items_have_failed_tha
     def behind(both: int) -> int:
         return both
 
-    async with asyncio.timeout(60), Runtime(pipeline, **kept) as runtime:
+    async with asyncio.timeout(200), Runtime(pipeline, **kept) as runtime:
         with pytest.raises(RunFailed) as raised:
             await runtime.materialize_all("behind")
         (failed,) = raised.value.result.failed
@@ -334,7 +334,7 @@ async def test_a_reader_that_waits_for_more_is_ended_as_well():
     async def page(files):
         raise ValueError(files)
 
-    async with asyncio.timeout(30), Runtime(reading(files, page)) as runtime:
+    async with asyncio.timeout(200), Runtime(reading(files, page)) as runtime:
         with pytest.raises(RunFailed, match="page fails, as 1 of 1 item failed: item 0: ValueError: 1"):
             await runtime.materialize_all("page")
 
@@ -367,7 +367,7 @@ async def test_a_reader_goes_on_for_the_sake_of_others(annotation):
     def end(last: list[int], page: Outcome[list[int]]) -> int:
         return sum(last)
 
-    async with asyncio.timeout(30), Runtime(pipeline) as runtime:
+    async with asyncio.timeout(200), Runtime(pipeline) as runtime:
         result = await runtime.materialize_all("end")
         assert await result.value("end") == sum(range(200))
         assert [step.asset for step in result.failed] == ["page"]
@@ -405,7 +405,7 @@ async def test_a_reader_goes_on_for_the_sake_of_one_that_takes_all_keys(kept):
     def report(total: int, check: dict[str, str]) -> list[str]:
         return [str(total), *check.values()]
 
-    async with asyncio.timeout(30), Runtime(pipeline, **kept) as runtime:
+    async with asyncio.timeout(200), Runtime(pipeline, **kept) as runtime:
         result = await runtime.materialize_all("report")
         assert await result.value("report") == ["400", "failed", "failed"]
 
@@ -450,7 +450,7 @@ async def test_a_reader_that_never_ends_is_ended_when_nothing_can_use_it(kept, o
         def last(page: list[int], other: list[int]) -> int:
             return len(page) + len(other)
 
-    async with asyncio.timeout(30), Runtime(pipeline, **kept) as runtime:
+    async with asyncio.timeout(200), Runtime(pipeline, **kept) as runtime:
         with pytest.raises(RunFailed, match="nothing in this run can use what is read") as raised:
             await runtime.materialize_all("last")
         assert [step.asset for step in raised.value.result.failed] == ["files"]
@@ -475,7 +475,7 @@ async def test_a_reader_is_ended_when_what_drives_its_items_has_crashed(kept, mo
     async def page(files):
         return files
 
-    async with asyncio.timeout(30), Runtime(reading(files, page), **kept) as runtime:
+    async with asyncio.timeout(200), Runtime(reading(files, page), **kept) as runtime:
         with pytest.raises(RunFailed, match="no such table") as raised:
             await runtime.materialize_all("page")
         (failed,) = raised.value.result.failed
@@ -497,7 +497,7 @@ async def test_nothing_is_told_of_how_far_a_step_is_that_has_not_begun(kept):
             await last.wait()
         return files
 
-    async with asyncio.timeout(30), Runtime(reading(files, page), **kept) as runtime:
+    async with asyncio.timeout(200), Runtime(reading(files, page), **kept) as runtime:
         async with runtime.subscribe() as events:
             run = await runtime.submit("page")
             await last.entered.wait()
@@ -523,9 +523,9 @@ async def test_the_share_of_a_reader_is_judged_of_all_items_in_the_end(kept):
             raise ValueError(files)
         return files
 
-    async with asyncio.timeout(30), Runtime(reading(files, page, tolerate=0.2), **kept) as runtime:
+    async with asyncio.timeout(200), Runtime(reading(files, page, tolerate=0.2), **kept) as runtime:
         assert await (await runtime.materialize_all("page")).value("page") == list(range(4, 20))
-    async with asyncio.timeout(30), Runtime(reading(files, page, tolerate=0.19), **kept) as runtime:
+    async with asyncio.timeout(200), Runtime(reading(files, page, tolerate=0.19), **kept) as runtime:
         with pytest.raises(RunFailed, match=r"4 of 20 items failed, more than tolerate=0\.19 allows"):
             await runtime.materialize_all("page")
 
@@ -540,7 +540,7 @@ async def test_batches_and_keys_of_what_is_read(kept):
     async def page(files):
         return sum(files)
 
-    async with asyncio.timeout(30), Runtime(reading(files, page, batch=3, key=str), **kept) as runtime:
+    async with asyncio.timeout(200), Runtime(reading(files, page, batch=3, key=str), **kept) as runtime:
         result = await runtime.materialize_all("page")
         assert await result.value("page") == [3, 12, 6]
         assert [item.key for item in await runtime.items(result.run_id, "page")] == [
@@ -558,7 +558,7 @@ async def test_what_a_store_cannot_keep_fails_the_reader(kept):
     async def files():
         yield object()
 
-    async with asyncio.timeout(30), Runtime(reading(files), **kept) as runtime:
+    async with asyncio.timeout(200), Runtime(reading(files), **kept) as runtime:
         with pytest.raises(RunFailed) as raised:
             await runtime.materialize_all("files")
         assert raised.value.failures[0].failure.kind == "io"
@@ -570,7 +570,7 @@ async def test_an_item_that_can_be_read_only_once_fails_the_reader():
     async def files():
         yield iter([1])
 
-    async with asyncio.timeout(30), Runtime(reading(files)) as runtime:
+    async with asyncio.timeout(200), Runtime(reading(files)) as runtime:
         with pytest.raises(RunFailed) as raised:
             await runtime.materialize_all("files")
         assert "can be read only once" in raised.value.failures[0].failure.message
@@ -588,7 +588,7 @@ async def test_a_checkpoint_is_json_and_a_readers():
 
     pipeline = reading(files)
     pipeline.asset(page)
-    async with asyncio.timeout(30), Runtime(pipeline) as runtime:
+    async with asyncio.timeout(200), Runtime(pipeline) as runtime:
         with pytest.raises(RunFailed) as raised:
             await runtime.materialize_all("files")
         assert "cannot be kept as JSON" in raised.value.failures[0].failure.message
@@ -655,7 +655,7 @@ async def test_what_is_read_slowly_is_recorded_with_its_cursor(tmp_path, clock):
                 await {2: third, 4: fifth}[number].wait()
 
     options = {"io": {"default": FileIO(tmp_path)}, "clock": clock}
-    async with asyncio.timeout(30), Runtime(reading(files), **options) as runtime:
+    async with asyncio.timeout(200), Runtime(reading(files), **options) as runtime:
         run = await runtime.submit("files")
         await third.entered.wait()
         assert await recorded_cursor(runtime, run) is None
@@ -681,7 +681,7 @@ async def test_what_is_read_slowly_in_a_thread_is_recorded_with_its_cursor(tmp_p
                 event.wait(30)
 
     options = {"io": {"default": FileIO(tmp_path)}, "clock": clock}
-    async with asyncio.timeout(30), Runtime(reading(files), **options) as runtime:
+    async with asyncio.timeout(200), Runtime(reading(files), **options) as runtime:
         run = await runtime.submit("files")
         await third.entered.wait()
         assert await recorded_cursor(runtime, run) is None

@@ -22,7 +22,7 @@ def scattering(items, function, each=None, **options):
 
 async def result_of(pipeline, target="page", **options):
     """What `target` is when it and all its upstream has been computed."""
-    async with asyncio.timeout(60), Runtime(pipeline, **options) as runtime:
+    async with asyncio.timeout(200), Runtime(pipeline, **options) as runtime:
         result = await runtime.materialize_all(target)
         return await result.value(target)
 
@@ -230,7 +230,7 @@ async def test_the_timeout_is_that_of_an_item(clock, background):
         return files
 
     pipeline = scattering([0, 1, 2], page, Each("files", tolerate=1), timeout=5.0)
-    async with asyncio.timeout(60), Runtime(pipeline, clock=clock) as runtime:
+    async with asyncio.timeout(200), Runtime(pipeline, clock=clock) as runtime:
         run = background(runtime.materialize_all("page"))
         await gate.entered.wait()
         await clock.advance(5.1)
@@ -248,7 +248,7 @@ async def test_a_cancel_stops_all_items():
         finally:
             stopped.append(files)
 
-    async with asyncio.timeout(60), Runtime(scattering([0, 1], page)) as runtime:
+    async with asyncio.timeout(200), Runtime(scattering([0, 1], page)) as runtime:
         run = await runtime.submit("page")
         for gate in gates:
             await gate.entered.wait()

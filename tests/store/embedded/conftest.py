@@ -22,11 +22,11 @@ UNSYNCED = {"fsync": "off"}
 def end_servers(place: Path) -> None:
     """End what a test has left running, and remove its files."""
     for lock in [*place.rglob("reaper.lock")]:
-        Patience(60).until(lambda lock=lock: reaper(lock.parent) is None)
+        Patience(200).until(lambda lock=lock: reaper(lock.parent) is None)
     for file in [*place.rglob("postmaster.pid")]:
         postmaster = Postmaster.of(file.parent)
         if postmaster is not None and postmaster.tell(signal.SIGQUIT):
-            assert Patience(60).until(lambda running=postmaster: not running.lives())
+            assert Patience(200).until(lambda running=postmaster: not running.lives())
     deadlocks = [told for log in place.rglob("server.log") for told in deadlocks_in(log)]
     shutil.rmtree(place)
     assert not deadlocks, "statements waited for each other:\n" + "\n".join(deadlocks)

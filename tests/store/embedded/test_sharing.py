@@ -173,7 +173,7 @@ def test_a_directory_removed_in_use_is_no_reason_to_hang(directory):
     with pytest.raises(module.StoreUnavailable, match=r"start\.lock"):
         server.stop()
     server.stop()
-    assert Patience(60).until(lambda: running(hidden) is None)
+    assert Patience(200).until(lambda: running(hidden) is None)
     hidden.rename(directory)
     server.start()
     server.stop()

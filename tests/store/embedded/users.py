@@ -108,7 +108,7 @@ def kill_server(directory: Path) -> int:
     pid = running(directory)
     assert pid is not None
     os.kill(pid, signal.SIGKILL)
-    assert Patience(60).until(lambda: running(directory) is None)
+    assert Patience(200).until(lambda: running(directory) is None)
     return pid
 
 

@@ -18,7 +18,7 @@ SHORT = replace(node("n1"), lease=0.4)
 
 async def until(condition):
     """Ask again until it is so, for ten seconds at most."""
-    async with asyncio.timeout(60):
+    async with asyncio.timeout(200):
         while not await condition():
             await asyncio.sleep(0.01)
 
@@ -101,7 +101,7 @@ async def test_a_forgotten_node_joins_again(store, database):
     connection = await asyncpg.connect(database)
     await connection.execute("delete from flowstone.nodes")
     await connection.close()
-    async with asyncio.timeout(60):
+    async with asyncio.timeout(200):
         await lost.wait()
     assert await alive(store)
 

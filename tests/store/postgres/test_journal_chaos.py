@@ -53,7 +53,7 @@ class Crowd:
         try:
             yield
             self.enough.set()
-            async with asyncio.timeout(30):
+            async with asyncio.timeout(200):
                 await asyncio.gather(*writers)
         finally:
             for writer in writers:
@@ -172,7 +172,7 @@ async def test_errors_that_pass(far, database, code):
         await connection.execute(
             "create trigger fail before insert on flowstone.materializations execute function fail()"
         )
-        async with asyncio.timeout(60):
+        async with asyncio.timeout(200):
             while far.store.problem is None:
                 await asyncio.sleep(0.01)
         told = set(far.told)
@@ -224,7 +224,7 @@ async def test_batches_without_numbers_would_be_found(far, wire, database):
     await connection.execute(text.replace(numbered, ""))
     await connection.close()
     with pytest.raises(StaleWrite):
-        async with asyncio.timeout(40), far.at_work():
+        async with asyncio.timeout(200), far.at_work():
             while not far.failed:
                 wire.cutting = not wire.cutting
                 await asyncio.sleep(0.2)

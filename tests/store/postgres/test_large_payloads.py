@@ -49,7 +49,7 @@ async def test_a_large_payload_holds_up_nobody(store, held):
     async with held(1) as until_they_wait:
         writing = asyncio.gather(*(store.write(large(f"a{n}"), payload=LARGE) for n in range(20)))
         await until_they_wait()
-        async with asyncio.timeout(60):
+        async with asyncio.timeout(200):
             await store.write(begun())
             await store.write(start("b"))
             assert (await store.run("run-1")).total == 3

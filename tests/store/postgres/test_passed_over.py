@@ -66,7 +66,7 @@ async def test_whoever_locks_a_queued_run_tells_of_it(queued, call):
         heard.clear()
         told.clear()
         await call(queued)
-        async with asyncio.timeout(60):
+        async with asyncio.timeout(200):
             await told.wait()
     assert Notification("queued", "works") in heard
     (run,) = await queued.cluster.take("n1", ["works"], 5)

@@ -139,7 +139,7 @@ async def test_a_node_behind_a_pooler_looks(pooled):
     with cluster.watch(hear):
         await cluster.submit(run())
         looked.clear()
-        async with asyncio.timeout(60):
+        async with asyncio.timeout(200):
             await looked.wait()
         (taken,) = await cluster.take("n1", ["sales"], 5)
     assert taken.owner == "n1"

@@ -39,7 +39,7 @@ class PostgresMeeting:
             heartbeat._since -= 2 * LEASE
         before = await self.count(node_id)
         heartbeat.paused.clear()
-        async with asyncio.timeout(60):
+        async with asyncio.timeout(200):
             while await self.count(node_id) == before:
                 heartbeat.hurry()
                 await asyncio.sleep(0.005)
@@ -51,7 +51,7 @@ class PostgresMeeting:
         await step_clock(self.dsn, seconds)
 
     async def until(self, condition) -> None:
-        async with asyncio.timeout(60):
+        async with asyncio.timeout(200):
             while not condition():
                 await asyncio.sleep(0.005)
 
