@@ -8,22 +8,23 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from flowstone.actors import SystemClock
 from flowstone.cli.documents import run_document
+from flowstone.cli.environment import options
 from flowstone.cli.finding import find_run
-from flowstone.cli.labels import breakdown, request_label
+from flowstone.cli.labels import breakdown
 from flowstone.cli.loop import run_async
 from flowstone.cli.options import Debug, Json, StoreUrl
 from flowstone.cli.places import history, shown
 from flowstone.cli.problem import FAILED, CommandError
 from flowstone.cli.screen import Screen
+from flowstone.cli.stopping import Stopping
 from flowstone.errors import RunNotFound
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from flowstone.runs.records import RunRecord
     from flowstone.store import Store
-    from flowstone.store.cluster import Cluster, Notification, WatchedNode
+    from flowstone.store.cluster import Cluster, Notification
 
 __all__ = ["cancel"]
 
@@ -90,10 +91,10 @@ async def _stopped(screen: Screen, store: Store, cluster: Cluster, run: RunRecor
             woken.set()
 
     told = ""
-    began = asyncio.get_running_loop().time()
+    stopping = Stopping(store, cluster, SystemClock(), options().lease)
     with cluster.watch(heard):
         while not (run := await _now(store, run)).status.terminal:
-            words = _whom_it_waits_for(run, await cluster.nodes(), asyncio.get_running_loop().time() - began)
+            words = await stopping.look(run)
             if words != told:
                 told = words
                 screen.note(words)
@@ -102,24 +103,3 @@ async def _stopped(screen: Screen, store: Store, cluster: Cluster, run: RunRecor
                 async with asyncio.timeout(_POLL):
                     await woken.wait()
     return run
-
-
-def _whom_it_waits_for(run: RunRecord, nodes: Sequence[WatchedNode], waited: float) -> str:
-    """Who will stop it, after so many seconds. Raises `CommandError` if nobody is there to."""
-    what = f"run {run.id} ({request_label(run)})"
-    able = [node for node in nodes if node.node.id == run.owner or run.pipeline in node.node.pipelines]
-    alive = [node for node in able if node.seems_alive]
-    if any(node.node.id == run.owner for node in alive):
-        return f"Waiting for the node {run.owner} to stop {what}."
-    if alive:
-        return f"Waiting for a node to take {what} over and stop it."
-    # One that lives may seem silent until its next beat, if the database's clock was stepped.
-    silent = [node for node in able if not node.gone and waited < node.node.lease / 2]
-    if silent:
-        return f"Waiting for a sign of life of the node {silent[0].node.id}."
-    owner = f"its node {run.owner} is gone" if run.owner else "nobody drives it"
-    raise CommandError(
-        f"Run {run.id} is told to stop, but {owner} and no node holds the pipeline {run.pipeline!r}.",
-        "Start one with `flowstone worker`: it stops the run at once.",
-        status=FAILED,
-    )

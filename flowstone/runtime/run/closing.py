@@ -15,11 +15,15 @@ from flowstone.runtime.execution.guard import describe
 from flowstone.store.protocol import StaleWrite, StoreRefused
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from datetime import datetime
+
     from flowstone.runs.events import Event
     from flowstone.runs.records import RunRecord
     from flowstone.runtime.context import RuntimeContext
+    from flowstone.store.protocol import Store
 
-__all__ = ["cancel_run", "close_run", "given_up"]
+__all__ = ["cancel_run", "close_run", "end_cancelled", "given_up"]
 
 _log = logging.getLogger(__name__)
 
@@ -43,7 +47,7 @@ async def close_run(ctx: RuntimeContext, record: RunRecord, why: Failure | None 
     store = ctx.store
     record = await store.claim(record.id, ctx.node, epoch=record.epoch)
     now = ctx.clock.now()
-    events: list[Event] = [endings.died(last, now, why) for last in await _in_flight(ctx, record.id)]
+    events: list[Event] = [endings.died(last, now, why) for last in await _in_flight(store, record.id)]
     if why is not None and not events:
         events.append(endings.failed(PlannedStep.target(record), now, why))
     end = RunFinished(now, record.id, record.request.asset, Status.FAILED)
@@ -52,7 +56,7 @@ async def close_run(ctx: RuntimeContext, record: RunRecord, why: Failure | None 
     except (StoreRefused, StaleWrite):
         # One of the steps has its record, or the store will not have it; the run ends even so.
         await ctx.record(end, record.epoch)
-    await _delete_leases(ctx, record)
+    await _delete_leases(store, record)
     if why is not None:
         _log.error("Run %s has failed: %s", record.id, why.message)
 
@@ -64,21 +68,37 @@ async def cancel_run(ctx: RuntimeContext, record: RunRecord) -> None:
         StaleWrite: Somebody else has it.
         StoreUnavailable: The store is away.
     """
-    store = ctx.store
-    record = await store.claim(record.id, ctx.node, epoch=record.epoch)
-    now = ctx.clock.now()
-    left = await _in_flight(ctx, record.id, waiting=True)
-    stopped = [endings.cancelled(PlannedStep.last(last), now) for last in left]
-    end = RunFinished(now, record.id, record.request.asset, Status.CANCELLED)
-    await ctx.record_many([*stopped, end], record.epoch)
-    await _delete_leases(ctx, record)
+    ctx.learn(await end_cancelled(ctx.store, ctx.node, record, ctx.clock.now()))
 
 
-async def _delete_leases(ctx: RuntimeContext, record: RunRecord) -> None:
+async def end_cancelled(store: Store, owner: str, record: RunRecord, now: datetime) -> Sequence[Event]:
+    """As `cancel_run`, by somebody who has the store and no runtime.
+
+    Its epoch is raised first, so that whoever drove it records nothing any more.
+
+    Args:
+        store: The store.
+        owner: Who has the run from then on.
+        record: The run, at its current epoch.
+        now: The time, for people.
+
+    Returns:
+        What was recorded: the ends of the steps that had begun and of the run. Of the others only its plan knows.
+    """
+    record = await store.claim(record.id, owner, epoch=record.epoch)
+    left = await _in_flight(store, record.id, waiting=True)
+    ends: list[Event] = [endings.cancelled(PlannedStep.last(last), now) for last in left]
+    ends.append(RunFinished(now, record.id, record.request.asset, Status.CANCELLED))
+    await store.write_many(ends, record.epoch)
+    await _delete_leases(store, record)
+    return ends
+
+
+async def _delete_leases(store: Store, record: RunRecord) -> None:
     """Delete the step leases of a run that is over, so that nobody goes on with it."""
-    if ctx.store.cluster is not None:
+    if store.cluster is not None:
         with suppress(StoreUnavailable):  # It goes with the run, when retention forgets that.
-            await ctx.store.cluster.delete_leases(record.id, None)
+            await store.cluster.delete_leases(record.id, None)
 
 
 def given_up(error: BaseException) -> Failure:
@@ -86,18 +106,18 @@ def given_up(error: BaseException) -> Failure:
     return Failure("store", str(error)) if isinstance(error, StoreRefused) else describe(error, None)
 
 
-async def _in_flight(ctx: RuntimeContext, run_id: str, *, waiting: bool = False) -> list[_Last]:
+async def _in_flight(store: Store, run_id: str, *, waiting: bool = False) -> list[_Last]:
     """The attempts that began and have no end on record, and those that were to be followed by another one.
 
     Args:
-        ctx: What the runtime offers.
+        store: The store.
         run_id: The run.
         waiting: Whether steps that wait, or were woken, are among them.
     """
     kinds = _WAITED if waiting else _BEGAN
     open_attempts: dict[tuple[str, str | None], _Last] = {}
     after = 0
-    while page := await ctx.store.events(run_id, after=after):
+    while page := await store.events(run_id, after=after):
         for number, event in page:
             after = number
             if isinstance(event, kinds):
