@@ -2,13 +2,24 @@
 
 from __future__ import annotations
 
-from typing import Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar
 
 from flowstone.errors import ValueNotFound
 
-__all__ = ["Outcome"]
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+__all__ = ["ENDED_WITHOUT", "Outcome"]
 
 T = TypeVar("T")
+
+ENDED_WITHOUT: Final[Mapping[str, str]] = {
+    "failed": "it failed",
+    "skipped": "it was skipped",
+    "cancelled": "it was cancelled",
+    "never": "it was never computed",
+}
+"""How a step without a value ended, in words, by its status."""
 
 
 class Outcome(Generic[T]):
@@ -62,7 +73,7 @@ class Outcome(Generic[T]):
         """
         if not self.ok:
             why = f": {self.reason}" if self.reason else "."
-            raise ValueNotFound(f"{self.name or 'It'} has no value, it is {self.status}{why}")
+            raise ValueNotFound(f"{self.name or 'It'} has no value: {ENDED_WITHOUT[self.status]}{why}")
         return self._value  # type: ignore[no-any-return] # what the upstream asset gave
 
     def __repr__(self) -> str:

@@ -8,14 +8,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from flowstone.assets.outcome import ENDED_WITHOUT
 from flowstone.printable import indented, printable
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
-    from flowstone.runs.records import Materialization
+    from flowstone.runs.records import Failure, Materialization
 
-__all__ = ["alike", "failure_line", "failure_lines", "failure_note"]
+__all__ = ["alike", "failure_line", "failure_lines", "failure_note", "why_no_value"]
 
 _MOST_NAMED: Final = 3
 _LONGEST: Final = 1_000  # Characters of one of several messages.
@@ -29,14 +30,36 @@ def failure_line(record: Materialization, limit: int | None = None, more: int = 
         limit: Characters of the message at most. Default: all.
         more: Steps that failed in the same words.
     """
-    failure = record.failure
     name = f"{record.name} and {more:,} more" if more else record.name
-    if failure is None:
-        return name
+    return name if record.failure is None else f"{name}: {_what(record.failure, limit)}"
+
+
+def _what(failure: Failure, limit: int | None = None) -> str:
+    """`ValueError: no data (/srv/pipeline.py:14)`."""
     message = printable(failure.message)
     if limit is not None and len(message) > limit:
         message = f"{message[:limit]}…"
-    return f"{name}: {message}" + (f" ({printable(failure.where)})" if failure.where else "")
+    return message + (f" ({printable(failure.where)})" if failure.where else "")
+
+
+def why_no_value(record: Materialization, failed: Iterable[Materialization]) -> str:
+    """How a step ended that has no value: `it was skipped, because raw failed: ValueError: no data (a.py:14)`.
+
+    Args:
+        record: A step that ended without a value.
+        failed: Steps of its run that failed: the one may be among them because of which it was skipped.
+    """
+    how, failure = ENDED_WITHOUT[record.status], record.failure
+    if failure is None:
+        return f"{how}."
+    if failure.kind == "skip" and failure.cause is None:
+        return f"{how} by choice: {_what(failure)}"
+    if failure.cause is None:
+        return f"{how}: {_what(failure)}"
+    cause = next((each for each in failed if each.name == failure.cause), None)
+    if cause is None or cause.failure is None:
+        return f"{how}, because {printable(failure.message).removeprefix('Skipped because ')}"
+    return f"{how}, because {cause.name} failed: {_what(cause.failure)}"
 
 
 def failure_lines(failed: Sequence[Materialization], total: int) -> str:

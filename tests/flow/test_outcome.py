@@ -63,7 +63,7 @@ def branches():
         after: Outcome,
     ) -> list[tuple]:
         found = [good, bad, none, behind, after]
-        with pytest.raises(ValueNotFound, match=r"bad has no value, it is failed: ValueError: no answer"):
+        with pytest.raises(ValueNotFound, match=r"bad has no value: it failed: ValueError: no answer"):
             print(bad.value)
         return [
             (each.status, each.ok, each.value if each.ok else each.reason, each.failure and each.failure.kind)

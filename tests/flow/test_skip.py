@@ -75,7 +75,7 @@ async def test_what_needs_it_is_skipped_and_what_has_a_default_runs(place):
         assert ("raw", "step.skipped") in kinds
         assert ("clean", "step.started") not in kinds
         with pytest.raises(
-            ValueNotFound, match="raw has no value in this run: it is skipped by choice: no data"
+            ValueNotFound, match="raw has no value in this run: it was skipped by choice: no data"
         ):
             await result.value("raw")
 
@@ -98,7 +98,7 @@ async def test_asked_for_alone_it_is_no_error(place):
         assert (record.status, record.failure.message, record.attempt) == ("skipped", "no data today", 1)
         result = await runtime.materialize_all("clean")
         assert (result.status, len(result.skipped)) == ("succeeded", 2)
-        with pytest.raises(ValueNotFound, match="by choice: Skipped because raw was"):
+        with pytest.raises(ValueNotFound, match="it was skipped, because raw was skipped by choice"):
             await result.value()
 
 

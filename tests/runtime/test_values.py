@@ -76,6 +76,25 @@ async def test_without_a_value():
         assert list(await runtime.history("a")) == []
 
 
+async def test_what_failed_or_was_skipped_says_why_it_has_no_value():
+    """A result and the runtime: the failure with its place; of what was skipped, that of its cause."""
+    fail = {"a"}
+    async with Runtime(chain(fail)) as runtime:
+        result = await (await runtime.submit("c")).result()
+        failed = r"it failed: ValueError: a \(.*test_values\.py:\d+\)$"
+        skipped = r"it was skipped, because a failed: ValueError: a \(.*test_values\.py:\d+\)$"
+        for name, why in (("a", failed), ("b", skipped), ("c", skipped)):
+            with pytest.raises(ValueNotFound, match=f"{name} has no value in this run: {why}"):
+                await result.value(name)
+            with pytest.raises(
+                ValueNotFound, match=f"{name} has no current value: in run {result.run_id} {why}"
+            ):
+                await runtime.load(name)
+        fail.clear()
+        await runtime.materialize("a")
+        assert await runtime.load("a") == 1
+
+
 async def test_the_newest_success_is_current():
     """Each success replaces the one before."""
     async with Runtime(chain()) as runtime:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar, overload
 from flowstone.assets.partition_keys import encode_partition
 from flowstone.assets.partition_labels import step_label
 from flowstone.errors import AssetNotFound, PartitionError, StoreUnavailable, ValueNotFound
-from flowstone.runs.choices import is_by_choice
+from flowstone.runs.failure_text import why_no_value
 from flowstone.runs.records import Status
 from flowstone.runtime.client.requests import page_of
 from flowstone.runtime.client.step_list import StepList
@@ -176,7 +176,7 @@ class RunResult:
         Raises:
             AssetNotFound: The run has no such asset.
             PartitionError: The run has several partitions of the asset and none was named.
-            ValueNotFound: The step failed, was skipped or cancelled, or its value was removed since.
+            ValueNotFound: The step failed, was skipped or cancelled, and why; or its value was removed since.
             WrongLoop: The runtime still runs, on another event loop than the caller.
         """
         self._require_loop()
@@ -185,8 +185,8 @@ class RunResult:
         if step is None:
             raise self._unknown(name, key)
         if step.status not in _WITH_VALUE:
-            why = f" by choice: {step.failure.message}" if step.failure and is_by_choice(step) else "."
-            raise ValueNotFound(f"{step_label(name, key)} has no value in this run: it is {step.status}{why}")
+            why = why_no_value(step, self.failed.loaded)
+            raise ValueNotFound(f"{step.name} has no value in this run: {why}")
         return await self._load(step)
 
     async def _step(self, name: str, key: str | None) -> Materialization | None:

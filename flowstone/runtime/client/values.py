@@ -6,9 +6,11 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 from flowstone.assets.dynamic_partitions import DynamicPartitions
+from flowstone.assets.outcome import ENDED_WITHOUT
 from flowstone.assets.partition_keys import encode_partition
 from flowstone.assets.partition_labels import step_label
 from flowstone.errors import PartitionError, ValueNotFound
+from flowstone.runs.failure_text import why_no_value
 from flowstone.runs.items import ENDED, item_of, items_of_pages
 from flowstone.runs.records import Status
 from flowstone.runtime.client.requests import asset_named, encoded
@@ -27,6 +29,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Values"]
 
+_MOST_FAILED = 1_000  # Failed steps of a run among which the one is looked for that had another one skipped.
 _NEVER_CHANGE_CURRENT = (Status.REUSED, Status.SKIPPED, Status.CANCELLED)
 
 
@@ -45,10 +48,18 @@ class Values:
             return constant.value
         record = (await self._ctx.store.current([key])).get(key)
         if record is None:
-            raise ValueNotFound(
-                f"{step_label(*key)} has no current value: materialize it first{self._elsewhere()}."
-            )
+            raise ValueNotFound(f"{step_label(*key)} has no current value: {await self._why_none(key)}")
         return await load_value(self._ctx, record)
+
+    async def _why_none(self, key: StepKey) -> str:
+        """How its last step ended, if that says it; else what to do."""
+        store = self._ctx.store
+        newest = next(iter(await store.history(key, limit=1)), None)
+        if newest is None or newest.status.value not in ENDED_WITHOUT:
+            return f"materialize it first{self._elsewhere()}."
+        skipped = newest.status is Status.SKIPPED
+        failed = await store.steps(newest.run_id, status=Status.FAILED, limit=_MOST_FAILED) if skipped else ()
+        return f"in run {newest.run_id} {why_no_value(newest, failed)}"
 
     def _elsewhere(self) -> str:
         """What else may be meant: the command line keeps values in a folder, and a runtime in memory by default."""
