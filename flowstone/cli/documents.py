@@ -13,7 +13,7 @@ from flowstone.masking import masked
 if TYPE_CHECKING:
     from flowstone.runs.records import Failure, Materialization, RunRecord
 
-__all__ = ["json_value", "record_document", "run_document", "without_secrets"]
+__all__ = ["failure_document", "json_value", "record_document", "run_document", "without_secrets"]
 
 _MAX_DEPTH = 50
 
@@ -30,7 +30,7 @@ def record_document(record: Materialization, *, debug: bool = False) -> dict[str
         "started_at": json_value(record.started_at),
         "finished_at": json_value(record.finished_at),
         "duration": record.duration,
-        "failure": None if record.failure is None else _failure(record.failure, debug=debug),
+        "failure": None if record.failure is None else failure_document(record.failure, debug=debug),
         "metadata": json_value(record.metadata),
         "code_version": record.code_version,
         "data_version": record.data_version,
@@ -41,7 +41,8 @@ def record_document(record: Materialization, *, debug: bool = False) -> dict[str
     }
 
 
-def _failure(failure: Failure, *, debug: bool) -> dict[str, Any]:
+def failure_document(failure: Failure, *, debug: bool) -> dict[str, Any]:
+    """Why a step or an item failed; the traceback only with `debug`."""
     document: dict[str, Any] = {
         "kind": failure.kind,
         "message": masked(failure.message),

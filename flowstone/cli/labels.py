@@ -27,6 +27,7 @@ __all__ = [
     "failure_label",
     "key_label",
     "partition_label",
+    "place_label",
     "record_label",
     "request_label",
     "run_label",
@@ -84,10 +85,10 @@ def duration(seconds: float) -> str:
 def failure_label(failure: Failure) -> str:
     """`ValueError: no data (pipeline.py:14)`: what it was, and the place in the user's code."""
     message = indented(printable(masked(failure.message)))
-    return f"{message} ({_near(failure.where)})" if failure.where else message
+    return f"{message} ({place_label(failure.where)})" if failure.where else message
 
 
-def _near(where: str) -> str:
+def place_label(where: str) -> str:
     """A place as one types it from here."""
     here = f"{Path.cwd()}{os.sep}"
     return where.removeprefix(here)

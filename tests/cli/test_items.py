@@ -58,13 +58,13 @@ def run_id(shop, cli):
     return cli("materialize", "pages.py", "end", "--upstream", "--json").document["run_id"]
 
 
-def test_items_are_listed_in_their_order(cli, run_id):
+def test_items_are_listed_in_their_order(cli, shop, run_id):
     """With what names them, how they ended, the attempt if there were several, and why one has no value."""
     listed = cli("items", run_id[:8], "page")
-    assert (listed.status, listed.stderr) == (0, "")
+    assert (listed.status, listed.stderr) == (0, "--debug shows the whole traceback.\n")
     assert listed.stdout.splitlines() == [
         "        0  a.html  succeeded",
-        "        1  b.html  failed  attempt 2  ValueError: no b\\nat all",
+        "        1  b.html  failed  attempt 2  ValueError: no b\\nat all (pages.py:16)",
         "        2  c.html  skipped  it is empty",
         "        3  d.html  succeeded  attempt 2",
     ]
@@ -72,7 +72,23 @@ def test_items_are_listed_in_their_order(cli, run_id):
     assert (document["run"], document["asset"]) == (run_id, "page")
     (item,) = document["items"]
     assert (item["position"], item["key"], item["status"], item["attempt"]) == (1, "b.html", "failed", 2)
-    assert item["failure"] == "ValueError: no b\nat all"
+    assert item["failure"] == {
+        "kind": "error",
+        "message": "ValueError: no b\nat all",
+        "retryable": True,
+        "cause": None,
+        "where": str(shop / "pages.py") + ":16",
+    }
+
+
+def test_failed_items_show_their_tracebacks_with_debug(cli, run_id):
+    """Below the line of each, and in JSON; the place in the user's code is there without it."""
+    listed = cli("items", run_id, "page", "--status", "failed", "--debug").stdout.splitlines()
+    assert listed[0].endswith("(pages.py:16)")
+    assert listed[1].startswith("Traceback")
+    assert listed[-2:] == ["ValueError: no b", "at all"]
+    (item,) = cli("items", run_id, "page", "--status", "failed", "--debug", "--json").document["items"]
+    assert item["failure"]["traceback"].startswith("Traceback")
 
 
 def test_tolerated_failures_are_told_where_the_step_is_told(cli, shop):

@@ -7,19 +7,23 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from flowstone.cli.asset_keys import meanings, step_key
+from flowstone.cli.documents import failure_document
 from flowstone.cli.finding import find_run, likely_in
-from flowstone.cli.labels import step_label
+from flowstone.cli.labels import place_label, step_label
 from flowstone.cli.loop import run_async
 from flowstone.cli.options import AssetName, Debug, Json, StoreUrl, whole
 from flowstone.cli.places import history
 from flowstone.cli.problem import CommandError
 from flowstone.cli.screen import Screen
+from flowstone.masking import masked
 from flowstone.printable import one_line
 from flowstone.runs.items import ENDED, item_of, items_of_pages
 from flowstone.runs.records import Status
 from flowstone.runtime.run.values import PAGES
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from flowstone.runs.items import Item
     from flowstone.runs.records import StepKey
     from flowstone.store import Store
@@ -72,9 +76,13 @@ async def _tell(
         found = await _found(store, record.id, step, which)
         hint = "" if found else await likely_in(store, record, *step)
     if screen.json:
-        screen.document({"run": record.id, "asset": step[0], "items": [_document(item) for item in found]})
+        screen.document(
+            {"run": record.id, "asset": step[0], "items": [_document(screen, item) for item in found]}
+        )
     elif found:
-        screen.show(*(_line(item) for item in found))
+        screen.show(*(line for item in found for line in _lines(screen, item)))
+        if not screen.debug and any(map(_has_traceback, found)):
+            screen.note("--debug shows the whole traceback.")
         if len(found) == limit:
             screen.note(f"--offset {offset + limit} shows what follows.")
     else:
@@ -99,19 +107,33 @@ async def _found(store: Store, run_id: str, step: StepKey, which: tuple[int | No
     return items_of_pages(await store.items.rows(run_id, step, code=code), offset, limit)
 
 
-def _line(item: Item) -> str:
-    why = "" if item.failure is None else f"  {one_line(item.failure.message)}"
+def _lines(screen: Screen, item: Item) -> Iterator[str]:
     again = f"  attempt {item.attempt}" if item.attempt > 1 else ""
     name = "" if item.key == str(item.position) else f"  {one_line(item.key)}"
-    return f"{item.position:>9,}{name}  {item.status}{again}{why}"
+    line = f"{item.position:>9,}{name}  {item.status}{again}"
+    failure = item.failure
+    if failure is None:
+        yield line
+        return
+    line += f"  {one_line(masked(failure.message))}"
+    if item.status is not Status.FAILED:
+        yield line
+        return
+    yield line + (f" ({place_label(failure.where)})" if failure.where else "")
+    if screen.debug and failure.traceback:
+        yield masked(failure.traceback).rstrip()
 
 
-def _document(item: Item) -> dict[str, Any]:
+def _document(screen: Screen, item: Item) -> dict[str, Any]:
     return {
         "position": item.position,
         "key": item.key,
         "status": str(item.status),
         "attempt": item.attempt,
-        "failure": None if item.failure is None else item.failure.message,
+        "failure": None if item.failure is None else failure_document(item.failure, debug=screen.debug),
         "location": item.location,
     }
+
+
+def _has_traceback(item: Item) -> bool:
+    return item.status is Status.FAILED and item.failure is not None and bool(item.failure.traceback)
