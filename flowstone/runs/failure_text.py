@@ -43,7 +43,7 @@ def _what(failure: Failure, limit: int | None = None) -> str:
 
 
 def why_no_value(record: Materialization, failed: Iterable[Materialization]) -> str:
-    """How a step ended that has no value: `it was skipped, because raw failed: ValueError: no data (a.py:14)`.
+    """How a step ended that has no value: `it was skipped, because raw failed: ValueError: no data (sales.py:14)`.
 
     Args:
         record: A step that ended without a value.
