@@ -4,7 +4,8 @@ Most dependencies are alike: the step needs the value. Then all there is to know
 gave one, and nothing of this module is used. It is as soon as a step of the run is skipped by choice, and from the
 beginning where a dependency is of another kind:
 
-    value      needs it, or takes its default if the upstream was skipped by choice; a failure it passes on
+    value      needs it, or takes its default if the upstream was skipped by choice; a failure it passes on.
+               The default of the own past is for the first key, so a value of that is always needed
     outcome    takes whatever became of the upstream, and is held up by nothing but its not being over
     choice     needs to be chosen by the upstream, a route
 

@@ -209,7 +209,8 @@ class Edge:
         aligned: Whether the steps of both stand in the same order, each needing its counterpart.
         constant: Whether every step needs the same upstream steps; they are looked up once.
         takes: What the step takes of the upstream step: its `value`, its `outcome`, or a `choice`.
-        optional: Whether it does without a value that was skipped by choice.
+        optional: Whether it does without a value that was skipped by choice; never without one of the own past,
+            whose default is for the first key.
     """
 
     __slots__ = ("_asset", "_found", "_view", "aligned", "constant", "name", "optional", "takes", "upstream")
@@ -220,7 +221,7 @@ class Edge:
         self._view = view
         self._asset = plan.asset
         self.takes: Takes = dependency.takes
-        self.optional = dependency.optional
+        self.optional = dependency.optional and plan is not upstream
         self.name = dependency.asset
         self.upstream = upstream
         self.aligned = (

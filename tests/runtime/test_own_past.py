@@ -22,6 +22,7 @@ from flowstone import (
     MultiPartitions,
     Pipeline,
     Runtime,
+    Skip,
     StaticPartitions,
     TimeOffset,
     WeeklyPartitions,
@@ -186,6 +187,54 @@ async def test_the_default_does_not_stand_for_a_value_that_is_not_there(opened):
         assert [entry.asset for entry in record.inputs] == ["payments"]
         await runtime.materialize("balance", partition="2025-01-02")
         assert await runtime.load("balance", partition="2025-01-02") == 103
+
+
+@pytest.mark.parametrize("where", ["payments", "balance"])
+async def test_what_is_skipped_by_choice_skips_what_follows(opened, where):
+    """To take the default after a day without a statement would begin the total anew."""
+    pipeline = Pipeline("bank")
+
+    def statement(context, asset):
+        if (asset, context.partition.day) == (where, 5):
+            raise Skip("no statement on a Sunday")
+
+    @pipeline.asset(partitions=DAYS)
+    async def payments(context: Context) -> int:
+        statement(context, "payments")
+        return context.partition.day
+
+    @pipeline.asset(partitions=DAYS, mappings={"balance": TimeOffset(days=-1)})
+    async def balance(payments: int, context: Context, balance: int = 100) -> int:
+        statement(context, "balance")
+        return balance + payments
+
+    async with opened(pipeline) as runtime:
+        result = await runtime.backfill("balance", upstream=True, max_parallel=8)
+        assert result.status == "succeeded"
+        made = [each.partition.day for each in result.succeeded if each.asset == "balance"]
+        assert made == [1, 2, 3, 4]
+        skipped = [each for each in result.skipped if each.asset == "balance"]
+        assert len(skipped) == 16
+        assert {each.failure.cause for each in skipped} - {None} == {f"{where}[2025-01-05]"}
+
+
+async def test_a_total_goes_on_over_a_day_without_a_statement(opened):
+    """Where it can do without that."""
+    pipeline = Pipeline("bank")
+
+    @pipeline.asset(partitions=DAYS)
+    async def payments(context: Context) -> int:
+        if context.partition.day == 5:
+            raise Skip("no statement on a Sunday")
+        return context.partition.day
+
+    @pipeline.asset(partitions=DAYS, mappings={"balance": TimeOffset(days=-1)})
+    async def balance(payments: int = 0, balance: int = 100) -> int:
+        return balance + payments
+
+    async with opened(pipeline) as runtime:
+        await runtime.backfill("balance", upstream=True, max_parallel=8)
+        assert await runtime.load("balance", partition="2025-01-20") == 310 - 5
 
 
 async def test_a_changed_value_makes_what_follows_stale(opened):

@@ -14,7 +14,7 @@ from flowstone.runtime.run.gathering import gathered
 from flowstone.runtime.run.values import load_value
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
 
     from flowstone.assets.asset import Asset, Dependency
     from flowstone.assets.graph import AssetGraph
@@ -56,20 +56,15 @@ class Needs:
         """Whether the mapping leads to no partition at all where one value is wanted, and must be there."""
         return not (self.keys or self.many or self.dependency.optional or self.own)
 
-    def missing(
-        self, found: Mapping[StepKey, Materialization], planned: Callable[[StepKey], bool] | None = None
-    ) -> list[str]:
+    def missing(self, found: Mapping[StepKey, Materialization]) -> list[str]:
         """What has no value, as people write it; empty if the step can do without.
 
         The default of an asset's own past is for the first key. To take it for a later one, whose earlier value is
-        merely not there, would begin a running total anew; unless that was part of the run, and had its chance.
+        merely not there, would begin a running total anew.
         """
         if (self.dependency.optional and not self.own) or self.takes_outcome:
             return []
-        lacking = (key for key in self.keys if key not in found)
-        return [
-            step_label(*key) for key in lacking if not (self.own and planned is not None and planned(key))
-        ]
+        return [step_label(*key) for key in self.keys if key not in found]
 
 
 def needs_of(
@@ -206,9 +201,7 @@ async def _find(
     if len(found) < len(keys):
         found |= await _look_up(ctx, plan, [key for key in keys if key not in found], run_id)
     if len(found) < len(keys) or not all(need.keys for need in needs):
-        problem = not_ready(
-            plan.view, asset, partition, needs, found, lambda key: plan.number(*key) is not None
-        )
+        problem = not_ready(plan.view, asset, partition, needs, found)
         if problem is not None:
             raise problem
     return found
@@ -255,10 +248,9 @@ def not_ready(
     partition: Any,
     needs: Sequence[Needs],
     found: Mapping[StepKey, Materialization],
-    planned: Callable[[StepKey], bool] | None = None,
 ) -> DependencyNotReady | None:
     """What a step lacks of what it cannot do without; None if nothing."""
-    missing = [name for need in needs for name in need.missing(found, planned)]
+    missing = [name for need in needs for name in need.missing(found)]
     nowhere = [need for need in needs if need.unreachable]
     if not missing and not nowhere:
         return None
