@@ -3,7 +3,7 @@
 Map of this file
     succeeded, failed, retried, cancelled ...   what an attempt says of itself
     waiting, waits, swallowed, woken, denied    attempts that wait for somebody else
-    died, lost_too_often, handed_over ...       what is said of attempts of which nobody saw the end
+    lost_too_often, handed_over ...             what is said of attempts of which nobody saw the end
 
 Who says that it has ended differs: the attempt itself, the coordinator of its run for steps that never started, the
 next owner for what died with a process. What is recorded does not depend on who says it.
@@ -51,7 +51,6 @@ __all__ = [
     "cancelled",
     "declined",
     "denied",
-    "died",
     "failed",
     "handed_back",
     "handed_over",
@@ -321,21 +320,6 @@ def reused(current: Materialization, run_id: str, at: datetime) -> StepReused:
 # Ends that nobody saw ---------------------------------------------------------------------------------------
 
 
-def died(
-    last: StepStarted | StepRetried | StepWaiting | StepWoken, at: datetime, why: Failure | None = None
-) -> StepFailed:
-    """Its attempt died with its process, or nobody makes the next one.
-
-    Args:
-        last: What was recorded of it last.
-        at: Now.
-        why: The failure to record instead of what is known of the attempt.
-    """
-    if why is None:
-        why = last.failure if isinstance(last, StepRetried) else Failure("lost", _DIED, retryable=True)
-    return failed(PlannedStep.last(last), at, why)
-
-
 def lost_too_often(step: Step, at: datetime) -> StepFailed:
     """Its attempts end with the processes that run them: there is no other one."""
     why = f"Too many attempts, the last one number {step.number}, ended with the process that ran them."
@@ -382,7 +366,6 @@ def as_recorded(record: Materialization, attempt: int) -> AttemptEnd | None:
 
 
 _SUCCEEDED: Final = Status.SUCCEEDED  # To look it up in the enum takes 90 ns, in a step's way.
-_DIED: Final = "The process that ran this attempt died."
 _SHUT_DOWN: Final = "The node that ran this attempt was shut down."
 
 

@@ -66,8 +66,8 @@ class Runtime(Computing):
         resources: Resources by name: a `ResourceProvider`, an `@asynccontextmanager` or `@contextmanager` function,
             what such a function returned, or any object; docs/resources.md says who opens and closes what.
         settings: Default: `Settings()`, which reads `FLOWSTONE_*` from the environment.
-        worker: Whether to go on with unfinished runs of these pipelines whose owner died and, on a store that
-            several nodes share, to take submitted runs and execute steps for other nodes.
+        worker: Whether to go on with unfinished runs of these pipelines whose owner is gone and, on a store that
+            several nodes share, to take submitted runs and execute steps for other nodes. Others stay as they are.
         clock: Default: the system's.
         random: Source of run ids and jitter. Default: one of its own.
         options: Any field of `Settings` by name, such as `max_concurrency=64`; wins over `settings`.
@@ -171,7 +171,10 @@ class Runtime(Computing):
             ctx.stream.close()
 
     async def drain(self, timeout: float | None = None) -> bool:
-        """Refuse new runs and let the live ones finish; cancel what is left.
+        """Refuse new runs and let the live ones finish; stop what is left.
+
+        What a call waits for is cancelled. Of a store that lasts, submitted runs stay unfinished, for another node
+        or for whoever opens the store next.
 
         Args:
             timeout: Seconds to let them; default: `shutdown_timeout`.

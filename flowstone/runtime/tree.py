@@ -23,7 +23,7 @@
     │  │  ├─ steps           one task per attempt that is executed for another node
     │  │  └─ executor        takes the step leases given to this node
     │  └─ queue            takes runs out of the queue
-    ├─ recovery          adopts runs whose owner died, or closes them; goes on with parked runs
+    ├─ recovery          adopts runs whose owner is gone; goes on with parked runs
     └─ watchman          last child, so the first to stop: drains
 
 Children start from top to bottom and stop from bottom to top. Rest_for_one, because what stands below uses what

@@ -93,6 +93,7 @@ class FileStore(MemoryStore):
     """
 
     keeps_payloads = False
+    lasts = True
     in_use = False
 
     def __init__(self, directory: str | Path, *, read_only: bool = False, mode: int = PRIVATE) -> None:

@@ -36,6 +36,7 @@ class MemoryStore(Store):
 
     cluster: Final[Cluster | None] = None  # Nobody else sees this memory.
     keeps_payloads: bool = True
+    lasts: bool = False
 
     def __init__(self) -> None:
         self._history = History()

@@ -81,6 +81,10 @@ class Store(Protocol):
     def keeps_payloads(self) -> bool:
         """Whether `write` takes payloads."""
 
+    @property
+    def lasts(self) -> bool:
+        """Whether it outlives the process, so that others can go on with what this one leaves unfinished."""
+
     async def open(self) -> None:
         """Connect. Raises `StoreUnavailable` with a remedy."""
 

@@ -603,19 +603,6 @@ def test_many_failures_are_cut(shop, cli):
     assert len(cli("backfill", "bad.py", "broken", "--json").document["steps"]) == 59
 
 
-def test_a_run_left_behind_by_a_dead_process_is_closed(shop, cli, program):
-    """A command after a crash shows the run as failed and does not start it again."""
-    (shop / "dies.py").write_text(
-        "import os, signal\nfrom flowstone import Pipeline\npipeline = Pipeline('p')\n"
-        "@pipeline.asset\nasync def dies() -> int:\n    os.kill(os.getpid(), signal.SIGKILL)\n"
-        "@pipeline.asset\nasync def lives() -> int:\n    return 1\n"
-    )
-    assert program("materialize", "dies.py", "dies").status < 0
-    assert cli("materialize", "dies.py", "lives").status == 0
-    runs = cli("runs", "--json").document["runs"]
-    assert [(run["asset"], run["status"]) for run in runs] == [("lives", "succeeded"), ("dies", "failed")]
-
-
 def test_runs_page_by_page(shop, cli):
     """`--before` goes on with what is older than a run, named by the beginning of its id."""
     for _ in range(3):

@@ -12,7 +12,6 @@ from flowstone.runs.events import (
     StepCancelled,
     StepFailed,
     StepRetried,
-    StepStarted,
     StepSucceeded,
     StepWaiting,
     StepWoken,
@@ -66,17 +65,6 @@ def test_a_wait_and_its_end_name_the_same_attempt():
     wait = endings.waiting(STEP, BEGAN, "publish", "signal", AT)
     assert wait == StepWaiting(BEGAN, "run-1", "raw", "a", 3, "publish", "signal", AT)
     assert endings.woken(wait, AT) == StepWoken(AT, "run-1", "raw", "a", 3, "publish")
-
-
-def test_what_died_is_told_from_its_last_event():
-    """An attempt that had begun is lost; one that waited for its next one failed as it last did."""
-    began = StepStarted(BEGAN, "run-1", "raw", "a", 2)
-    waited = StepRetried(BEGAN, "run-1", "raw", "a", 2, FAILURE, 60.0)
-    assert endings.died(began, AT).materialization.failure.kind == "lost"
-    assert endings.died(began, AT).materialization.started_at == BEGAN
-    assert endings.died(waited, AT).materialization.failure == FAILURE
-    assert endings.died(waited, AT).materialization.started_at is None
-    assert endings.died(waited, AT, Failure("store", "no")).materialization.failure.kind == "store"
 
 
 def test_a_refused_end_keeps_nothing_that_could_be_to_blame():

@@ -13,6 +13,7 @@ from flowstone import (
     MemoryIO,
     Pipeline,
     Retry,
+    RunCancelled,
     RunFailed,
     Runtime,
     RuntimeStopping,
@@ -298,36 +299,80 @@ async def test_a_step_that_ends_its_process_again_and_again_is_given_up():
         assert len([start for start in scene.starts if start[:2] == ("raw", 2)]) == 2
 
 
-async def test_without_worker_an_orphan_is_closed_as_lost():
-    """A command that only looks must neither resume a run of yesterday nor leave it running for ever."""
-    scene = Scene()
+async def left(scene):
+    """The id of a run whose process has died in the middle of `raw` on the third day."""
     gate = scene.gates["raw", 3] = Gate()
     async with scene.runtime() as runtime:
         run = await runtime.submit_backfill("raw", max_parallel=1)
         await scene.die(run, gate)
     scene.starts.clear()
-    async with asyncio.timeout(200), scene.runtime(worker=False) as runtime:
-        run = await runtime.run(run.id)
-        with pytest.raises(RunFailed) as caught:
-            await run.wait()
-        (failed,) = caught.value.result.failed
-        assert (failed.name, failed.failure.kind) == ("raw[2025-01-03]", "lost")
-        assert await run.status() == "failed"
-        assert scene.starts == []
-        assert await runtime.status("raw", partition="2025-01-03") == "failed"
+    scene.gates.clear()
+    return run.id
 
 
-async def test_a_run_of_a_pipeline_that_is_not_here_is_left_alone():
-    """Another runtime, which holds the pipeline, may still go on with it."""
+def namesake():
+    """A pipeline of another name that has an asset of the same."""
+    pipeline = Pipeline("other")
+
+    @pipeline.asset
+    async def raw() -> int:
+        return 1
+
+    return pipeline
+
+
+@pytest.mark.parametrize("who", ["a command", "another pipeline", "a namesake"])
+async def test_a_run_that_is_not_its_own_is_left_as_it_is(who):
+    """It is neither resumed behind anybody's back nor ended; one that is to go on with it does."""
     scene = Scene()
-    gate = scene.gates["raw", 3] = Gate()
-    async with scene.runtime() as runtime:
-        run = await runtime.submit_backfill("raw", max_parallel=1)
-        await scene.die(run, gate)
-    async with Runtime(Pipeline("other"), store=scene.store):
+    run_id = await left(scene)
+    before = await scene.store.run(run_id), await scene.store.events(run_id)
+    pipeline = {
+        "a command": scene.pipeline(),
+        "another pipeline": Pipeline("other"),
+        "a namesake": namesake(),
+    }
+    options = {"worker": who != "a command", "io": {"default": scene.io}}
+    async with asyncio.timeout(200), Runtime(pipeline[who], store=scene.store, **options) as runtime:
+        if who == "a command":
+            await runtime.materialize("raw", partition="2025-01-07")
+            scene.starts.clear()
         for _ in range(50):
             await asyncio.sleep(0)
-        assert (await scene.store.run(run.id)).status is Status.RUNNING
+        assert scene.starts == []
+    assert (await scene.store.run(run_id), await scene.store.events(run_id)) == before
+    async with asyncio.timeout(200), scene.runtime() as runtime:
+        result = await (await runtime.run(run_id)).wait()
+        assert (result.status, len(result.succeeded) + len(result.reused)) == ("succeeded", 7)
+    assert scene.starts[0] == ("raw", 3, 2)
+
+
+@pytest.mark.parametrize("who", ["a command", "another pipeline"])
+async def test_a_run_that_nobody_drives_can_be_cancelled(who):
+    """Also by who does not know what it consists of; nothing of it is started."""
+    scene = Scene()
+    run_id = await left(scene)
+    pipeline = scene.pipeline() if who == "a command" else Pipeline("other")
+    async with asyncio.timeout(200), Runtime(pipeline, store=scene.store, worker=False) as runtime:
+        run = await runtime.run(run_id)
+        await run.cancel()
+        assert await run.status() == "cancelled"
+        with pytest.raises(RunCancelled) as caught:
+            await run.wait()
+        assert "raw[2025-01-03]" in [each.name for each in caught.value.result.cancelled]
+    assert scene.starts == []
+
+
+async def test_who_waits_for_a_run_that_nobody_drives_is_told_when_the_runtime_ends(background):
+    """Somebody may go on with it later; not here."""
+    scene = Scene()
+    run_id = await left(scene)
+    async with asyncio.timeout(200), scene.runtime(worker=False) as runtime:
+        waiting = background((await runtime.run(run_id)).wait())
+        await asyncio.sleep(0)
+    async with asyncio.timeout(200):
+        with pytest.raises(RuntimeStopping, match="may go on in another one"):
+            await waiting
 
 
 async def test_an_orphan_that_was_being_cancelled_ends_cancelled():

@@ -4,9 +4,6 @@ from __future__ import annotations
 
 import asyncio
 
-import pytest
-
-from flowstone import RunFailed
 from flowstone.runs import endings
 from flowstone.runs.endings import PlannedStep
 from tests.runtime.doubles import Gate
@@ -58,11 +55,12 @@ async def test_a_step_that_was_woken_is_attempted_again_by_whoever_goes_on():
     assert scene.starts[0] == ("raw", 1, 2)
 
 
-async def test_a_run_that_is_closed_as_lost_has_not_lost_the_step_that_waits():
-    """Nothing of it was under way, so there is nothing to record of it."""
+async def test_a_run_that_is_left_keeps_the_step_that_waits():
+    """A runtime that does not go on with it changes nothing of it."""
     scene = Scene()
     run_id, _ = await waiting_run(scene)
+    before = await scene.store.events(run_id)
     async with asyncio.timeout(200), scene.runtime(worker=False) as runtime:
-        with pytest.raises(RunFailed):
-            await (await runtime.run(run_id)).wait()
-        assert await scene.store.step(run_id, ("raw", KEY)) is None
+        await runtime.materialize("raw", partition="2025-01-07")
+    assert await scene.store.events(run_id) == before
+    assert await scene.store.step(run_id, ("raw", KEY)) is None

@@ -1,9 +1,12 @@
-"""`flowstone cancel ID`: stop a run, whichever node drives it."""
+"""`flowstone cancel ID`: stop a run, whichever node drives it, or end one that nobody drives."""
 
 from __future__ import annotations
 
 import asyncio
+import os
+import socket
 from contextlib import suppress
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -15,7 +18,7 @@ from flowstone.cli.finding import find_run
 from flowstone.cli.labels import breakdown
 from flowstone.cli.loop import run_async
 from flowstone.cli.options import Debug, Json, StoreUrl
-from flowstone.cli.places import history, shown
+from flowstone.cli.places import history, shown, written
 from flowstone.cli.problem import FAILED, CommandError
 from flowstone.cli.screen import Screen
 from flowstone.cli.stopping import Stopping
@@ -64,13 +67,26 @@ async def _cancel(screen: Screen, url: str, beginning: str, *, wait: bool) -> tu
         if run.status.terminal:
             return True, run
         if store.cluster is None:
-            raise CommandError(
-                f"Only the process that runs {run.id} can stop it, because {shown(url)} is a file.",
-                "Press Ctrl-C there; if it is gone, the next command that computes closes the run.",
-                status=FAILED,
-            )
+            return False, await _ended(url, run, in_use=bool(getattr(store, "in_use", True)))
         await store.cluster.request_cancel(run.id, "asked")
         return False, await (_stopped(screen, store, store.cluster, run) if wait else _now(store, run))
+
+
+async def _ended(url: str, run: RunRecord, *, in_use: bool) -> RunRecord:
+    """A run of a store that one process holds at a time, cancelled. Raises `CommandError` if another one does."""
+    if in_use:
+        raise CommandError(
+            f"Only the process that has {shown(url)} open can stop {run.id}, because it is a file.",
+            "Stop that process, then say this again.",
+            status=FAILED,
+        )
+    from flowstone.runtime.run.closing import end_cancelled  # noqa: PLC0415 - few cancel a run of a file
+
+    async with written(url) as store:
+        run = await _now(store, run)
+        if not run.status.terminal:
+            await end_cancelled(store, f"{socket.gethostname()}-{os.getpid()}", run, datetime.now(UTC))
+        return await _now(store, run)
 
 
 async def _now(store: Store, run: RunRecord) -> RunRecord:

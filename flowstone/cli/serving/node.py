@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from flowstone.cli import environment
 from flowstone.cli.labels import count, request_label
 from flowstone.cli.loop import beside
-from flowstone.cli.places import shown
+from flowstone.cli.places import shares, shown
 from flowstone.cli.problem import INTERRUPTED, OK
 from flowstone.cli.serving.node_log import NodeLog
 from flowstone.cli.serving.stop_signals import GRACE, StopSignals
@@ -120,7 +120,8 @@ async def _live(
         await log.all_told(_TELLING)
         ended = {event.run_id for event in ends.taken()}
         handed_back = [run.id for run in left if run.id not in ended]
-        words = f"; {count(len(handed_back), 'run')} left to other nodes" if handed_back else ""
+        to_whom = "other nodes" if shares(store) else "the next `flowstone serve`"
+        words = f"; {count(len(handed_back), 'run')} left to {to_whom}" if handed_back else ""
         log.tell("node.stopped", f"stopped{words}", node=runtime.node, handed_back=handed_back)
 
 

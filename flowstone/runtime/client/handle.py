@@ -93,7 +93,7 @@ class Run:
     def detach(self) -> None:
         """Let the run go on without the call that waits for it, such as `materialize`, should that be cancelled.
 
-        It ends with this runtime, as submitted runs do, unless it is parked then.
+        From here on it is as if it had been submitted, also when this runtime ends.
         """
         self._client.require_usable()
         self._client.detach(self.id)

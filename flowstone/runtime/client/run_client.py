@@ -22,7 +22,7 @@ from flowstone.assets.asset import Asset
 from flowstone.assets.dynamic_partitions import DynamicPartitions
 from flowstone.assets.partition_keys import decode_partition, encode_partition
 from flowstone.assets.partition_view import PartitionView
-from flowstone.errors import PartitionError, RunNotFound, WaitsForItself
+from flowstone.errors import PartitionError, RunNotFound, RuntimeStopping, WaitsForItself
 from flowstone.runs.events import RunCancelRequested
 from flowstone.runs.records import Status
 from flowstone.runtime.client.progress import report_progress
@@ -168,6 +168,7 @@ class RunClient:
             if resumed is None:
                 record = await self.record(run.record.id)
                 return record.status, await self._overdue(record)
+            resumed.outlives = first.outlives
             run = resumed
             await run.wait()
             first.caught_by(run)
@@ -209,6 +210,8 @@ class RunClient:
     def detach(self, run_id: str) -> None:
         """A run is not cancelled with the call that waits for it, from here on."""
         self._runs.detached.add(run_id)
+        if (live := self._runs.live.get(run_id)) is not None:
+            live.outlives = self._ctx.store.lasts
 
     async def _abandon(self, run: LiveRun) -> None:
         """The caller was cancelled: so is the run, wherever it is."""
@@ -233,6 +236,8 @@ class RunClient:
         while not (record := await self.record(run_id)).status.terminal:
             if (error := self._runs.lost.get(run_id)) is not None:
                 raise error
+            if not self._ctx.affinity.running:
+                raise RuntimeStopping(f"The runtime has stopped; run {run_id} may go on in another one.")
             if record.status is Status.WAITING and (resumed := await self._runs.resumed(run_id)) is not None:
                 await self._aside(self._outcome(resumed), run_id)
                 return resumed.take_caught()
@@ -250,10 +255,10 @@ class RunClient:
         record = await self.record(run_id)
         if self._remote is not None and not record.status.terminal:
             await self._remote.cancel(run_id, reason, self._runs)
-        elif record.owner is None and not record.status.terminal:
-            await self._cancel_parked(record, reason)
+        elif not record.status.terminal:
+            await self._cancel_left(record, reason)
 
-    async def _cancel_parked(self, record: RunRecord, reason: CancelReason) -> None:
+    async def _cancel_left(self, record: RunRecord, reason: CancelReason) -> None:
         """End a run as cancelled that nobody drives, without starting anything of it."""
         run = await resume(self._ctx, self._runs, record, reason)
         if run is not None:

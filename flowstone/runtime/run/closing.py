@@ -1,4 +1,4 @@
-"""End a run that nobody will go on with: what was in flight is lost, the run has failed."""
+"""End a run that nobody will go on with: as failed, for a reason, or as cancelled."""
 
 from __future__ import annotations
 
@@ -32,13 +32,13 @@ _BEGAN: Final = (StepStarted, StepRetried)
 _WAITED: Final = (StepStarted, StepRetried, StepWaiting, StepWoken)
 
 
-async def close_run(ctx: RuntimeContext, record: RunRecord, why: Failure | None = None) -> None:
+async def close_run(ctx: RuntimeContext, record: RunRecord, why: Failure) -> None:
     """Claim a run and record that it has failed, and every attempt in flight with it.
 
     Args:
         ctx: What the runtime offers.
         record: The run, at its current epoch.
-        why: The failure of what was in flight, or else of its target. Default: the process was lost.
+        why: The failure of what was in flight, or else of its target.
 
     Raises:
         StaleWrite: Somebody else has it.
@@ -47,8 +47,9 @@ async def close_run(ctx: RuntimeContext, record: RunRecord, why: Failure | None 
     store = ctx.store
     record = await store.claim(record.id, ctx.node, epoch=record.epoch)
     now = ctx.clock.now()
-    events: list[Event] = [endings.died(last, now, why) for last in await _in_flight(store, record.id)]
-    if why is not None and not events:
+    left = await _in_flight(store, record.id)
+    events: list[Event] = [endings.failed(PlannedStep.last(last), now, why) for last in left]
+    if not events:
         events.append(endings.failed(PlannedStep.target(record), now, why))
     end = RunFinished(now, record.id, record.request.asset, Status.FAILED)
     try:
@@ -57,8 +58,7 @@ async def close_run(ctx: RuntimeContext, record: RunRecord, why: Failure | None 
         # One of the steps has its record, or the store will not have it; the run ends even so.
         await ctx.record(end, record.epoch)
     await _delete_leases(store, record)
-    if why is not None:
-        _log.error("Run %s has failed: %s", record.id, why.message)
+    _log.error("Run %s has failed: %s", record.id, why.message)
 
 
 async def cancel_run(ctx: RuntimeContext, record: RunRecord) -> None:

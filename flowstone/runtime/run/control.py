@@ -34,7 +34,7 @@ class GiveUp:
 
 @frozen
 class Release:
-    """Stop here and go back to the queue: another node is to go on with the run."""
+    """Stop here, and leave the run to another node, or to whoever opens the store next."""
 
 
 @frozen

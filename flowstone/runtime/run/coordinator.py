@@ -116,6 +116,7 @@ class RunCoordinator(Driver):
         self._state = RunState(run.plan, max_parallel=limit, knows=knows)
         self._final: Status | None = None
         self._releasing = False
+        self._writing = 0  # Batches of events that are being recorded beside the attempts.
         self._draining = False
         self._ended: deque[tuple[Attempt, AttemptResult | None, Exit]] = deque()
         self._needed: list[int] = []  # Steps of which it is known that they must run.
@@ -187,7 +188,7 @@ class RunCoordinator(Driver):
         self._handle_ended()
         if self._final is not None:
             return self._finish(self._final)
-        if self._releasing and not self._attempts:
+        if self._releasing and not (self._attempts or self._writing):
             return self._release()
         if self._remote_steps is not None:
             self._remote_steps.flush()
@@ -465,8 +466,14 @@ class RunCoordinator(Driver):
             self._recorded(list(events.values()), list(events))
 
     def _write(self, events: Sequence[Event], steps: Sequence[int]) -> None:
-        told = partial(self._recorded, steps=steps)
-        self._beside(f"record {len(events)} steps", self._write_all(events), told)
+        self._writing += 1
+        self._beside(
+            f"record {len(events)} steps", self._write_all(events), partial(self._written, steps=steps)
+        )
+
+    def _written(self, events: Sequence[Event], steps: Sequence[int]) -> None:
+        self._writing -= 1
+        self._recorded(events, steps)
 
     def _recorded(self, events: Sequence[Event], steps: Sequence[int]) -> None:
         self._me.ref.cast(Recorded(events, steps))
@@ -532,7 +539,7 @@ class RunCoordinator(Driver):
             self._parking.look()
 
     def _begin_release(self) -> None:
-        """Stop what runs here, as nobody's failure; the run goes back to the queue when it has stopped."""
+        """Stop what runs here, as nobody's failure; the run is let go of when it has stopped."""
         self._releasing = True
         self._state.apply(HoldStarts())
         self._launches.hold()
@@ -543,14 +550,17 @@ class RunCoordinator(Driver):
                 attempt.stop("shutdown")
 
     async def _release(self) -> None:
+        """Let go of the run. Where only one process can have the store, who opens it next finds it unfinished."""
         run, ctx = self._run, self._ctx
-        assert ctx.store.cluster is not None
-        with suppress(StoreUnavailable):  # Then it is an orphan as soon as this node has gone.
-            if run.driven_from is not None:
-                spent = ctx.clock.monotonic() - run.driven_from
-                await ctx.store.cluster.spend(ctx.node, {run.record.id: spent})
-            await ctx.store.cluster.release(run.record.id, ctx.node)
-        run.fail(RuntimeStopping(f"Run {run.record.id} was handed back: another node goes on with it."))
+        words = "was left unfinished: whoever opens the store next goes on with it"
+        if ctx.store.cluster is not None:
+            words = "was handed back: another node goes on with it"
+            with suppress(StoreUnavailable):  # Then it is an orphan as soon as this node has gone.
+                if run.driven_from is not None:
+                    spent = ctx.clock.monotonic() - run.driven_from
+                    await ctx.store.cluster.spend(ctx.node, {run.record.id: spent})
+                await ctx.store.cluster.release(run.record.id, ctx.node)
+        run.fail(RuntimeStopping(f"Run {run.record.id} {words}."))
         self._me.stop()
 
     def _give_up(self, error: BaseException) -> None:

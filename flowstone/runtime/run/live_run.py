@@ -33,7 +33,8 @@ class LiveRun:
         state: The state of the current incarnation, once it has begun; to look at, not to touch.
         attempts: Its attempts under way, by step; to look at, not to touch.
         error: Why it ended without one: the store failed, or its supervisor gave up.
-        claimed: Whether it was taken from others, and may be handed back: nobody in this process started it.
+        outlives: Whether it outlives this runtime: it was taken from others, or submitted, and the store lasts.
+            When the runtime stops it is left to whoever goes on with it, and not cancelled.
         taken: Whether this node has just become its owner: its first incarnation need not claim it.
         awaited: Whether somebody in this process waits for it.
         raises: Whether somebody waits who is raised what its steps raise; only then is an exception kept.
@@ -57,7 +58,7 @@ class LiveRun:
         self.parked = False
         self.state: RunState | None = None
         self.attempts: Mapping[int, Attempt] = {}
-        self.claimed = False
+        self.outlives = False
         self.taken = False
         self.former = 0
         self.replayed = 0

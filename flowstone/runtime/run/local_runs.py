@@ -25,7 +25,7 @@ from flowstone.actors.tasks import NORMAL
 from flowstone.actors.waiters import Waiters
 from flowstone.errors import FlowstoneError, RuntimeStopping, StartFailed, SupervisorGaveUp
 from flowstone.runs.records import RunRecord, Status
-from flowstone.runtime.run.control import Cancel, Release
+from flowstone.runtime.run.control import Cancel, Drain, Release
 from flowstone.runtime.run.live_run import LiveRun
 from flowstone.runtime.run.tree import FirstTurn, run_tree
 from flowstone.store.cluster import Notification
@@ -171,6 +171,7 @@ class LocalRuns:
         run = LiveRun(record, plan, fresh=True)
         run.awaited = awaited
         run.raises = raises
+        run.outlives = ctx.store.lasts and not awaited
         try:
             await ctx.store.create_run(record)
         except asyncio.CancelledError:
@@ -359,11 +360,11 @@ class LocalRuns:
             raise RuntimeStopping("The runtime drains and takes no new runs: start them in another one.")
 
     def stop_all(self) -> None:
-        """Hand back what was taken from others or is executed for them, and cancel the rest."""
+        """Leave to others what outlives this runtime or is executed for them, and cancel the rest."""
         for attempt in tuple(self.leased.values()):
             attempt.stop("shutdown")
         for run in tuple(self.live.values()):
-            if run.claimed:
+            if run.outlives and not run.requests.keys() & {Cancel, Drain}:  # These end it here.
                 run.ask(Release())
             else:
                 run.ask(Cancel("shutdown"))

@@ -1,10 +1,10 @@
-"""Runs that somebody left unfinished: adopt them and go on, or close them as lost.
+"""Runs that somebody left unfinished: adopt them and go on.
 
-The store of this process may hold runs whose owner died. A runtime with `worker=True` adopts those of its
-own pipelines: same path as a new run, after a replay. One that is not (a single command on the command line)
-must not start yesterday's backfill behind the user's back, and must not leave it `running` for ever either: with
-a store that only one process can hold the owner is certainly dead, so such runs are closed, their attempts in
-flight as failed with the kind `lost`. Where several nodes share a store, `adoption.py` stands in this one's place.
+The store of this process may hold runs whose owner died, or has stopped. A runtime with `worker=True` adopts those
+of its own pipelines: same path as a new run, after a replay. All others stay as they are, for one that holds their
+pipeline. So does every one of them if the runtime is no worker (a single command on the command line), which must
+neither start yesterday's backfill behind the user's back nor end it. Where several nodes share a store,
+`adoption.py` stands in this one's place.
 
 A run that is parked is no orphan: nobody drives it until a step of it is woken. Then it is gone on with by the same
 path. Deadlines wake steps by one timer, for the next one. With `worker=False` it keeps those of its own runs.
@@ -17,7 +17,6 @@ from typing import TYPE_CHECKING
 from flowstone.backoff import Backoff
 from flowstone.errors import FlowstoneError, StoreUnavailable
 from flowstone.runs.records import Status
-from flowstone.runtime.run.closing import close_run
 from flowstone.runtime.run.control import Look
 from flowstone.runtime.run.takeover import is_known, resume
 from flowstone.runtime.services.notifications import Wakeup
@@ -44,7 +43,7 @@ class Recovery:
     Args:
         ctx: What the runtime offers.
         runs: Where adopted runs are driven.
-        adopt: Whether to go on with them; otherwise they are closed.
+        adopt: Whether to go on with orphans.
     """
 
     def __init__(self, ctx: RuntimeContext, runs: LocalRuns, *, adopt: bool) -> None:
@@ -59,7 +58,7 @@ class Recovery:
         started()
         await self._runs.resume_interrupted()
         backoff = Backoff(_FIRST_PAUSE, _LONGEST_PAUSE, self._ctx.random)
-        while not await self._look():
+        while self._adopt and not await self._look():
             await self._ctx.clock.sleep(backoff.pause())
         await self._keep_time()
 
@@ -82,11 +81,7 @@ class Recovery:
 
     async def _recover(self, record: RunRecord) -> None:
         try:
-            if self._adopt:
-                await resume(self._ctx, self._runs, record)
-            elif record.owner is not None or record.status is not Status.RUNNING:
-                await close_run(self._ctx, record)
-            # Else it was parked, and woken by somebody who does not go on with it: it waits for a worker.
+            await resume(self._ctx, self._runs, record)
         except StoreUnavailable:
             raise
         except FlowstoneError as error:

@@ -89,7 +89,7 @@ async def _is_to_be_cancelled(ctx: RuntimeContext, run_id: str) -> bool:
 
 def is_known(ctx: RuntimeContext, record: RunRecord) -> bool:
     """Whether a run is one of the pipelines that there are."""
-    return record.request.asset in ctx.snapshot.graph or record.pipeline in ctx.snapshot.names
+    return record.pipeline in ctx.snapshot.names
 
 
 async def resume(
@@ -107,7 +107,10 @@ async def resume(
         runs.ended_parked(record.id)
         return None
     before = await runs.alive(record.id)  # Somebody was faster, perhaps.
-    run = LiveRun(record, plan, fresh=False) if before is None else before
+    run = before
+    if run is None:
+        run = LiveRun(record, plan, fresh=False)
+        run.outlives = ctx.store.lasts
     if cancel is not None:
         run.ask(Cancel(cancel))
     return await runs.drive(run) if before is None else run
@@ -138,5 +141,5 @@ async def take_up(ctx: RuntimeContext, runs: LocalRuns, cluster: Cluster, record
     if plan is None:
         return
     run = LiveRun(record, plan, fresh=record.status is Status.QUEUED)
-    run.claimed = run.taken = True
+    run.outlives = run.taken = True
     await runs.drive(run)

@@ -1,7 +1,7 @@
 """The last child of the tree, so the first to stop: it lets running work finish before anything is taken away.
 
 Graceful shutdown is a position in a list. When the tree stops, children stop in reverse order; this one refuses
-new runs, waits for the live ones, cancels what is left, and only then returns. It is stopped as well when what
+new runs, waits for the live ones, stops what is left, and only then returns. It is stopped as well when what
 stands above it is restarted; then the runs go on afterwards, and there is nothing to wait for.
 """
 
@@ -43,8 +43,8 @@ class Watchman:
 async def drain(ctx: RuntimeContext, runs: LocalRuns, timeout: float) -> bool:
     """Refuse new runs and let the live ones finish, for `timeout` seconds; then stop them.
 
-    Those that somebody in this process asked for are cancelled, those that were taken from the queue or from a
-    dead node are handed back: other nodes go on with them.
+    Those that a call in this process waits for are cancelled. Of a store that lasts, those that were submitted, or
+    taken from others, stay unfinished: another node goes on with them, or whoever opens the store next.
 
     Returns True if all finished by themselves. It waits for the stopped ones to end, which takes at most
     `cancel_timeout` and a moment: whatever its assets do, an attempt is killed by then. A run that has not

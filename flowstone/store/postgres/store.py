@@ -100,6 +100,7 @@ class PostgresStore(Store):
         self._cluster: PostgresCluster | None = None
 
     keeps_payloads = True
+    lasts = True
 
     @property
     def address(self) -> Address:
