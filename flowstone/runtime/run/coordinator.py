@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any, assert_never
 
 from flowstone.actors import Crashed, Normal
 from flowstone.assets.partition_labels import step_label
-from flowstone.errors import RuntimeStopping, StoreUnavailable
+from flowstone.errors import StoreUnavailable
 from flowstone.runs import endings
 from flowstone.runs.commands import (
     BeginStep,
@@ -65,6 +65,7 @@ from flowstone.runtime.run.messages import (
     StepEnded,
 )
 from flowstone.runtime.run.parking import Parking
+from flowstone.runtime.run.releasing import release
 from flowstone.runtime.run.replay import replay, seconds_spent
 from flowstone.runtime.run.reuse import Reuses, known_to_be_needed
 from flowstone.runtime.run.start_record import StartRecord
@@ -550,17 +551,7 @@ class RunCoordinator(Driver):
                 attempt.stop("shutdown")
 
     async def _release(self) -> None:
-        """Let go of the run. Where only one process can have the store, who opens it next finds it unfinished."""
-        run, ctx = self._run, self._ctx
-        words = "was left unfinished: whoever opens the store next goes on with it"
-        if ctx.store.cluster is not None:
-            words = "was handed back: another node goes on with it"
-            with suppress(StoreUnavailable):  # Then it is an orphan as soon as this node has gone.
-                if run.driven_from is not None:
-                    spent = ctx.clock.monotonic() - run.driven_from
-                    await ctx.store.cluster.spend(ctx.node, {run.record.id: spent})
-                await ctx.store.cluster.release(run.record.id, ctx.node)
-        run.fail(RuntimeStopping(f"Run {run.record.id} {words}."))
+        await release(self._ctx, self._run)
         self._me.stop()
 
     def _give_up(self, error: BaseException) -> None:
