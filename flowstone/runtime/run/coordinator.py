@@ -468,9 +468,8 @@ class RunCoordinator(Driver):
 
     def _write(self, events: Sequence[Event], steps: Sequence[int]) -> None:
         self._writing += 1
-        self._beside(
-            f"record {len(events)} steps", self._write_all(events), partial(self._written, steps=steps)
-        )
+        told = partial(self._written, steps=steps)
+        self._beside(f"record {len(events)} steps", self._write_all(events), told)
 
     def _written(self, events: Sequence[Event], steps: Sequence[int]) -> None:
         self._writing -= 1

@@ -1,4 +1,4 @@
-"""How a node lets go of a run that outlives it, once everything of it has stopped: unfinished, and nobody's failure."""
+"""How a node lets go of a run that outlives it, when all of it has stopped: unfinished, and by nobody's failure."""
 
 from __future__ import annotations
 
