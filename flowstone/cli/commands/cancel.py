@@ -23,6 +23,7 @@ from flowstone.cli.problem import FAILED, CommandError
 from flowstone.cli.screen import Screen
 from flowstone.cli.stopping import Stopping
 from flowstone.errors import RunNotFound
+from flowstone.runtime.run.closing import end_cancelled
 
 if TYPE_CHECKING:
     from flowstone.runs.records import RunRecord
@@ -80,8 +81,6 @@ async def _ended(url: str, run: RunRecord, *, in_use: bool) -> RunRecord:
             "Stop that process, then say this again.",
             status=FAILED,
         )
-    from flowstone.runtime.run.closing import end_cancelled  # noqa: PLC0415 - few cancel a run of a file
-
     async with written(url) as store:
         run = await _now(store, run)
         if not run.status.terminal:
