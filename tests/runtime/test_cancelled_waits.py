@@ -47,13 +47,12 @@ class Deaf:
 
     def __init__(self, patch):
         self.opened = asyncio.Event()
-        question = Parking.question
+        question = Parking._question
 
         def gated(parking):
-            asked = question(parking)
-            return None if asked is None else self._hold(asked)
+            return self._hold(question(parking))
 
-        patch.setattr(Parking, "question", gated)
+        patch.setattr(Parking, "_question", gated)
 
     async def _hold(self, asked):
         found = await asked

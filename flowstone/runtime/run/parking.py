@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
+from weakref import WeakMethod
 
 from flowstone.runs.events import RunWaiting, StepFailed, StepWaiting
 
@@ -56,8 +57,9 @@ class Parking:
         recorded: Callable[[Sequence[Event], Sequence[int]], None],
     ) -> None:
         self.due = False
-        self._beside = beside
-        self._recorded = recorded
+        # Weak, or the coordinator whose methods they are, and this, would be garbage in a circle after each run.
+        self._beside = WeakMethod(beside)
+        self._recorded = WeakMethod(recorded)
         self._ask_again = False  # Whether somebody wanted to know what was woken while that was asked.
         self._ctx = ctx
         self._run = run
@@ -93,13 +95,14 @@ class Parking:
             self._asked_early = True
             return
         self._ask_again = self._asking
-        if self._asking:
+        beside = self._beside()
+        if self._asking or beside is None:
             return
         self._asking = True
-        question = self._ctx.store.waits.woken(
-            self._run.record.id, after=max(self._after, self._run.replayed)
-        )
-        self._beside("look what was woken", question, self._found)
+        beside("look what was woken", self._question(), self._found)
+
+    def _question(self) -> Coroutine[Any, Any, Sequence[tuple[int, StepWoken | StepFailed]]]:
+        return self._ctx.store.waits.woken(self._run.record.id, after=max(self._after, self._run.replayed))
 
     def look_after(self, events: Sequence[Event]) -> None:
         """Look whether a step that has just come to wait was answered before."""
@@ -121,7 +124,8 @@ class Parking:
             self._tell(event, step)
             if step is not None:
                 known.append((event, step))
-        self._recorded([event for event, _ in known], [step for _, step in known])
+        if (recorded := self._recorded()) is not None:
+            recorded([event for event, _ in known], [step for _, step in known])
         if self._ask_again:
             self.look()
 

@@ -16,6 +16,7 @@ from __future__ import annotations
 
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
+from weakref import WeakMethod
 
 from flowstone.runs.commands import StepInLine, StepServed
 from flowstone.runtime.services.admission import Places
@@ -58,9 +59,15 @@ class StepLine(Places):
         self._ctx = ctx
         self._run_id = run_id
         self._attempts = attempts
-        self._tell = tell
+        self._told = WeakMethod(
+            tell
+        )  # Or the coordinator and this would be garbage in a circle after each run.
         self._used = self._closed = False
         self._taking: dict[int, Attempt] = {}  # They are asking for a place at this moment.
+
+    def _tell(self, signal: Signal) -> None:
+        if (tell := self._told()) is not None:
+            tell(signal)
 
     @property
     def busy(self) -> int:
