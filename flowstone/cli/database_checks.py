@@ -194,7 +194,7 @@ def _nodes(facts: Diagnosis) -> Iterator[Check]:
         found = f"nodes run {' and '.join(sorted(versions))} of FlowStone"
         yield Check("versions", "note", found, "Upgrade them all to one release.")
     if not any(node.seems_alive and node.node.pipelines for node in facts.nodes) and facts.schema:
-        yield Check("nodes", "ok", "none works: submitted runs wait for `flowstone serve` or `worker`")
+        yield Check("nodes", "ok", "none works: submitted runs wait for `flowstone serve`")
 
 
 def _node(watched: WatchedNode) -> Check:
@@ -281,7 +281,7 @@ def _runs(facts: Diagnosis) -> Iterator[Check]:
                 "runs",
                 "wrong",
                 found,
-                f"Start a node that holds {left.pipeline!r}: `flowstone worker MODULE:PIPELINE`.",
+                f"Start a node that holds {left.pipeline!r}: `flowstone serve MODULE:PIPELINE`.",
             )
 
 
@@ -295,6 +295,6 @@ def _queue(facts: Diagnosis) -> Check:
     if nobody:
         names = " and ".join(map(repr, nobody))
         return Check(
-            "queue", "note", found, f"No node holds {names}: start `flowstone worker MODULE:PIPELINE`."
+            "queue", "note", found, f"No node holds {names}: start `flowstone serve MODULE:PIPELINE`."
         )
     return Check("queue", "ok", found)

@@ -49,9 +49,35 @@ class Drivers:
         """The nodes that seem to live and take runs of this pipeline."""
         return [each for each in self.nodes or () if each.seems_alive and pipeline in each.node.pipelines]
 
+    def would_go_on(self, run: RunRecord) -> list[WatchedNode]:
+        """The nodes that go on with a run whose step has been woken, whether they still live or not.
+
+        They hold its pipeline, drive it, or have a caller that waits for it.
+        """
+        return [
+            each
+            for each in self.nodes or ()
+            if not each.gone
+            and (
+                run.pipeline in each.node.pipelines
+                or run.id in each.report.resumes
+                or each.node.id == run.owner
+            )
+        ]
+
     def are_none(self, run: RunRecord) -> bool:
         """Whether no process is there that would go on with a run whose step has just been woken."""
-        return self.in_use is False if self.nodes is None else not self.holders(run.pipeline)
+        if self.nodes is None:
+            return self.in_use is False
+        return not any(each.seems_alive for each in self.would_go_on(run))
+
+    def last_silent(self, run: RunRecord) -> tuple[WatchedNode, str] | None:
+        """Of those that would go on with it, if all are silent, the one that was heard of last, and since when."""
+        able = self.would_go_on(run)
+        if not able or any(each.age < _LATE * each.node.lease for each in able):
+            return None
+        last = min(able, key=lambda each: each.age)
+        return last, _silence(last)
 
     def left(self, run: RunRecord) -> bool:
         """Whether an unfinished run of a store of a single process is driven by none."""
@@ -70,9 +96,7 @@ class Drivers:
             return "has stopped"
         if watched.age < _LATE * watched.node.lease:
             return None
-        return (
-            f"has sent no heartbeat for {duration(round(watched.age))}, since {watched.beat_at:%H:%M:%S %Z}"
-        )
+        return _silence(watched)
 
     def mark(self, run: RunRecord) -> str:
         """`no process`, `no heartbeat for 9 s`: what the status of a run leaves out, if nobody drives it."""
@@ -81,9 +105,13 @@ class Drivers:
         if self.nodes is None:
             return "no process" if self.left(run) else ""
         if run.owner is None:
-            return "in the queue" if self.holders(run.pipeline) else "no node"
+            return "no node" if self.are_none(run) else "in the queue"
         silent = self.silent(run)
         return "" if silent is None else _shortened(silent)
+
+
+def _silence(watched: WatchedNode) -> str:
+    return f"has sent no heartbeat for {duration(round(watched.age))}, since {watched.beat_at:%H:%M:%S %Z}"
 
 
 def refusals(holders: Iterable[WatchedNode], run_id: str) -> Sequence[str]:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 __all__ = ["nobody_goes_on", "why_waiting", "without_node"]
 
 _SERVE = "`flowstone serve MODULE:PIPELINE` goes on with it"
-_WORKER = "start `flowstone worker MODULE:PIPELINE`"
+_START = "start `flowstone serve MODULE:PIPELINE`"
 
 
 def why_waiting(drivers: Drivers, run: RunRecord) -> str | None:
@@ -41,11 +41,20 @@ def without_node(drivers: Drivers, run: RunRecord) -> str | None:
 
 def nobody_goes_on(drivers: Drivers, run: RunRecord) -> str | None:
     """Of a run whose step was woken: that nobody goes on with it now, and what does; None if somebody does."""
-    if run.status.terminal or not drivers.are_none(run):
+    if run.status.terminal:
         return None
     if drivers.nodes is None:
-        return f"Nobody drives run {run.id} now: {_SERVE}."
-    return f"Nobody drives run {run.id} now. It waits {_missing_node(drivers.nodes, run.pipeline)}."
+        return f"Nobody drives run {run.id} now: {_SERVE}." if drivers.are_none(run) else None
+    silent = drivers.last_silent(run)
+    if not drivers.are_none(run):
+        if silent is None:
+            return None
+        return (
+            f"Run {run.id} is to go on in the node {silent[0].node.id}, which {silent[1]}. If that was killed, "
+            f"nobody drives the run: {_START}, which goes on with it."
+        )
+    last = "" if silent is None else f" The node {silent[0].node.id} would go on with it, but {silent[1]}."
+    return f"Nobody drives run {run.id} now.{last} It waits {_missing_node(drivers.nodes, run.pipeline)}."
 
 
 def _why_parked(drivers: Drivers, run: RunRecord) -> str:
@@ -54,7 +63,7 @@ def _why_parked(drivers: Drivers, run: RunRecord) -> str:
         return words
     if drivers.nodes is None:
         return f"{words}. No process has the store now: {_SERVE}"
-    return f"{words}. No node holds {run.pipeline!r} now: {_WORKER}, which goes on with it"
+    return f"{words}. No node holds {run.pipeline!r} now: {_START}, which goes on with it"
 
 
 def _why_left(drivers: Drivers) -> str:
@@ -71,13 +80,15 @@ def _why_silent(drivers: Drivers, run: RunRecord) -> str | None:
     then = (
         f"another node that holds {run.pipeline!r} goes on with the run once it has watched that for a lease"
         if others
-        else f"no other node holds {run.pipeline!r}: {_WORKER}, which goes on with the run"
+        else f"no other node holds {run.pipeline!r}: {_START}, which goes on with the run"
     )
     return f"for its node {run.owner}, which {silent}; {then}"
 
 
 def _why_queued(drivers: Drivers, run: RunRecord) -> str:
     holders = drivers.holders(run.pipeline)
+    if not holders and not drivers.are_none(run):
+        return "for the process that waits for it, which goes on with it"
     if not holders:
         return _missing_node(drivers.nodes or (), run.pipeline)
     said = refusals(holders, run.id)
@@ -95,6 +106,6 @@ def _missing_node(nodes: Iterable[WatchedNode], pipeline: str) -> str:
     # One without pipelines is a program or a command that drives runs of its own.
     alive = sum(watched.seems_alive and bool(watched.node.pipelines) for watched in nodes)
     if not alive:
-        return f"for a node, and none is alive: {_WORKER}"
+        return f"for a node, and none is alive: {_START}"
     others = f"{count(alive, 'other node')} alive, of other pipelines"
-    return f"for a node that holds {pipeline!r} ({others}): {_WORKER}"
+    return f"for a node that holds {pipeline!r} ({others}): {_START}"

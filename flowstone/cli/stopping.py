@@ -56,7 +56,7 @@ class Stopping:
         if run.owner is not None and run.owner != self._name and not self._peers.gone(run.owner):
             silent = Drivers(nodes).silent(run)
             return self._waiting(run.owner, nodes) if silent else _told(run.owner, what)
-        able = [each for each in nodes if run.pipeline in each.node.pipelines]
+        able = Drivers(nodes).would_go_on(run)
         there = [each for each in able if not self._peers.gone(each.node.id)]
         if any(each.seems_alive for each in there):
             return f"Waiting for a node to take {what} over and stop it."

@@ -75,6 +75,7 @@ class NodeReport:
         unfit: Runs in the queue that it cannot run by its definitions, by id, and why.
         running: Steps that run on it, and how far they are; the first ones, where there are many.
         queued: Steps that are to begin on it, and what they wait for; likewise.
+        resumes: Parked runs with which it goes on, though it takes no work: callers of its own wait for them.
     """
 
     store: str | None = None
@@ -82,6 +83,7 @@ class NodeReport:
     unfit: Mapping[str, str] = field(default_factory=dict)
     running: tuple[RunningStep, ...] = ()
     queued: tuple[QueuedStep, ...] = ()
+    resumes: tuple[str, ...] = ()
 
 
 @frozen

@@ -366,7 +366,7 @@ def test_what_is_submitted_where_no_node_works_says_so(town):
     done = town.run("backfill", "gated.py", "slow", "--submit")
     assert done.status == 0
     assert done.stdout.endswith("is submitted\n")
-    assert "It waits for a node, and none is alive: start `flowstone worker" in done.stderr
+    assert "It waits for a node, and none is alive: start `flowstone serve" in done.stderr
 
 
 @pytest.mark.long

@@ -15,11 +15,16 @@ NOW = datetime(2025, 1, 1, tzinfo=UTC)
 
 
 def node(
-    *pipelines: str, age: float = 1.0, unfit: str | None = None, name: str = "n", gone: bool = False
+    *pipelines: str,
+    age: float = 1.0,
+    unfit: str | None = None,
+    name: str = "n",
+    gone: bool = False,
+    resumes: tuple[str, ...] = (),
 ) -> WatchedNode:
     """A node, and why it cannot run `run()`."""
     about = Node(name, "host", 1, "1", pipelines, 4, 15.0)
-    report = NodeReport(unfit={} if unfit is None else {"01": unfit})
+    report = NodeReport(unfit={} if unfit is None else {"01": unfit}, resumes=resumes)
     return WatchedNode(about, NOW, NOW, age, gone=gone, runs=0, clock_skew=0, report=report)
 
 
@@ -30,7 +35,7 @@ def run(status: Status = Status.QUEUED, owner: str | None = None) -> RunRecord:
 @pytest.mark.parametrize(
     ("nodes", "said"),
     [
-        ((), "none is alive: start `flowstone worker MODULE:PIPELINE`"),
+        ((), "none is alive: start `flowstone serve MODULE:PIPELINE`"),
         ((node("shop", age=100.0),), "none is alive"),
         ((node(),), "none is alive"),  # A program that drives runs of its own takes no other.
         ((node("other"),), "for a node that holds 'shop' (1 other node alive, of other pipelines)"),
@@ -68,7 +73,7 @@ def test_a_parked_run_waits_for_its_steps_and_not_for_a_node():
         assert some.mark(parked) == ""
     for none in (Drivers([]), Drivers([node("other")])):
         assert why_waiting(none, parked).startswith(
-            f"{told}. No node holds 'shop' now: start `flowstone worker"
+            f"{told}. No node holds 'shop' now: start `flowstone serve"
         )
     assert why_waiting(Drivers(None, in_use=False), parked) == (
         f"{told}. No process has the store now: `flowstone serve MODULE:PIPELINE` goes on with it"
@@ -139,7 +144,32 @@ def test_whoever_answers_is_told_that_nobody_goes_on():
     )
     assert nobody_goes_on(Drivers([node("other")]), woken) == (
         "Nobody drives run 01 now. It waits for a node that holds 'shop' (1 other node alive, of other pipelines): "
-        "start `flowstone worker MODULE:PIPELINE`."
+        "start `flowstone serve MODULE:PIPELINE`."
     )
     assert nobody_goes_on(Drivers([node("shop")]), woken) is None
     assert nobody_goes_on(Drivers(None, in_use=True), woken) is None
+
+
+def test_a_process_that_waits_for_a_run_goes_on_with_it():
+    """Its node holds no pipeline, and takes no other run; while it drives the run as well."""
+    waiting, owner = Drivers([node(resumes=("01",))]), Drivers([node()])
+    woken, driven = run(Status.RUNNING), run(Status.RUNNING, "n")
+    assert nobody_goes_on(waiting, woken) is None
+    assert why_waiting(waiting, woken) == "for the process that waits for it, which goes on with it"
+    assert waiting.mark(woken) == "in the queue"
+    assert nobody_goes_on(owner, driven) is None
+    assert "Nobody drives run 01 now. It waits for a node" in nobody_goes_on(owner, woken)
+
+
+def test_whoever_answers_is_told_how_long_the_last_process_has_been_silent():
+    """Within its lease it may have been killed, and that it lives is not known; after the lease it is gone."""
+    woken = run(Status.RUNNING)
+    assert nobody_goes_on(Drivers([node(age=9.0, resumes=("01",))]), woken) == (
+        "Run 01 is to go on in the node n, which has sent no heartbeat for 9 s, since 00:00:00 UTC. If that was "
+        "killed, nobody drives the run: start `flowstone serve MODULE:PIPELINE`, which goes on with it."
+    )
+    assert nobody_goes_on(Drivers([node("shop", age=100.0)]), woken) == (
+        "Nobody drives run 01 now. The node n would go on with it, but has sent no heartbeat for 1 min 40 s, since "
+        "00:00:00 UTC. It waits for a node, and none is alive: start `flowstone serve MODULE:PIPELINE`."
+    )
+    assert nobody_goes_on(Drivers([node("shop", age=9.0), node("shop", name="m")]), woken) is None

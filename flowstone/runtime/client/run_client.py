@@ -186,6 +186,7 @@ class RunClient:
         """As `_outcome`, of a run that is not driven here now; whoever goes on with it here knows who waits."""
         take_back = None if self._runs.worker else self._take_back
         with self._runs.awaited(run.record.id) as awaited:
+            awaited.resumes = take_back is not None
             record = await remote.ended(run.record.id, take_back)
         if awaited.run is not None:
             run.caught_by(awaited.run)

@@ -31,7 +31,7 @@ from flowstone.runtime.run.tree import FirstTurn, run_tree
 from flowstone.store.cluster import Notification
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Iterator
+    from collections.abc import Awaitable, Callable, Iterator, Sequence
 
     from flowstone.actors import Clock, Exit, ProcessInfo
     from flowstone.actors.spawn import Driven
@@ -73,10 +73,12 @@ class AwaitedRun:
     Attributes:
         callers: How many.
         run: Its last life here, if it came to be driven here, for those who are raised what its steps raised.
+        resumes: Whether it goes on here once a step of it is woken, though this node takes no work of others.
     """
 
     def __init__(self) -> None:
         self.callers = 0
+        self.resumes = False
         self.run: LiveRun | None = None
 
     def take_caught(self) -> BaseException | None:
@@ -254,6 +256,11 @@ class LocalRuns:
             awaited.callers -= 1
             if not awaited.callers:
                 del self._awaited[run_id]
+
+    @property
+    def resumes(self) -> Sequence[str]:
+        """The parked runs with which this node goes on because callers of its own wait for them."""
+        return [run_id for run_id, awaited in self._awaited.items() if awaited.resumes]
 
     def is_held_up_by(self, run_id: str, other: str) -> bool:
         """Whether a run cannot end before another one has: it is that one, or a step of it waits for that one."""

@@ -46,6 +46,7 @@ def report_text(report: NodeReport) -> str:
                 }
                 for step in report.queued
             ],
+            "resumes": list(report.resumes),
         }
     )
 
@@ -55,7 +56,10 @@ def report_of(text: str | None, node: str) -> NodeReport:
     said = {} if text is None else from_json(text)
     running = tuple(_running(step, node) for step in said.get("running", ()))
     queued = tuple(_queued(step, node) for step in said.get("queued", ()))
-    return NodeReport(said.get("store"), said.get("retried", {}), said.get("unfit", {}), running, queued)
+    resumes = tuple(said.get("resumes", ()))
+    return NodeReport(
+        said.get("store"), said.get("retried", {}), said.get("unfit", {}), running, queued, resumes
+    )
 
 
 def _queued(said: Mapping[str, Any], node: str) -> QueuedStep:

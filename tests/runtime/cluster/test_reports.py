@@ -41,6 +41,26 @@ async def test_a_run_of_an_asset_that_a_node_does_not_know_is_said(town):
     assert report(town, "old") == NodeReport()
 
 
+async def test_a_parked_run_for_which_a_program_waits_is_said(town, background):
+    """Its node takes no work of others, so that whoever answers could not know that the run goes on there."""
+    asked = pipeline()
+
+    @asked.asset
+    async def sleeper(context: Context) -> int:
+        context.sleep("nap", 100)
+        return 1
+
+    command = await town.node("command", asked, worker=False)
+    task = background(command.materialize("sleeper"))
+    await town.clock.advance(3.0)
+    (run,) = await command.runs()
+    assert (run.status, report(town, "command").resumes) == ("waiting", (run.id,))
+    await town.clock.advance(100.0)
+    assert (await town.outcome(task, 30)).status == "succeeded"
+    await town.clock.advance(3.0)
+    assert report(town, "command").resumes == ()
+
+
 @pytest.mark.parametrize(
     ("before", "after", "partition", "said"),
     [
