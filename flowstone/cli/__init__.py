@@ -22,7 +22,8 @@ __all__ = ["main"]
 def main() -> None:
     """Run the command that `sys.argv` names and exit with its status.
 
-    The status is 0 if all succeeded, 1 if something failed, 2 for wrong usage, 130 if interrupted.
+    The status is 0 if all succeeded, 1 if something failed, 2 for wrong usage, 75 if what was
+    asked for waits or had to be ended by force, 130 if interrupted, 141 if nobody reads the output.
     """
     from flowstone.cli.app import app  # noqa: PLC0415 - typer and rich load only when a command runs
 

@@ -164,7 +164,10 @@ app = typer.Typer(
     name="flowstone",
     cls=CarefulGroup,
     help="Data assets, computed in the order of their dependencies by supervised asyncio actors.",
-    epilog="Exit status: 0 all succeeded, 1 something failed, 2 wrong usage, 130 interrupted.",
+    epilog=(
+        "Exit status: 0 all succeeded, 1 something failed, 2 wrong usage, 75 not done yet (the run waits, or the "
+        "node was ended by force), 130 interrupted, 141 nobody reads the output."
+    ),
     no_args_is_help=True,
     add_completion=True,
     rich_markup_mode=None,  # Panels and colours of a help text or a wrong usage take twice as long as the rest.

@@ -20,6 +20,8 @@ def test_the_help_lists_every_command_with_the_first_sentence_of_its_own(cli):
     for name, command in COMMANDS.items():
         assert re.search(rf"^  {name} +{re.escape(command.help.splitlines()[0])}$", listed, re.MULTILINE)
     assert "Exit status: 0 all succeeded" in " ".join(listed.split())
+    assert "75 not done yet" in " ".join(listed.split())
+    assert "141 nobody reads" in " ".join(listed.split())
 
 
 @pytest.mark.parametrize("arguments", [["--help"], ["status", "--help"], ["nope"], ["status", "--nope"]])

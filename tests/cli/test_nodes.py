@@ -237,6 +237,7 @@ def test_the_second_signal_stops_now(town):
     read_until(worker, "a second signal stops now")
     status, err = ended_by(worker.terminate, worker)
     assert (status, "1 run left to other nodes" in err) == (130, True)
+    assert "stops now, and cancels or hands back 1 run (backfill slow[a to d]), now at slow[" in err
     assert town.document("run", run_id)["status"] == "running"
 
 
@@ -261,6 +262,7 @@ def test_assets_that_will_not_stop(town, asset):
     read_until(worker, "begun")
     status, err = ended_by(worker.terminate, worker)
     assert (status, "1 run left to other nodes" in err) == (0, True)
+    assert f"has waited 0.2 s, and cancels or hands back 1 run (materialize {asset}), now at {asset}" in err
 
 
 @pytest.mark.long

@@ -15,6 +15,7 @@ from flowstone.runs.events import (
     RunFinished,
     RunStarted,
     RunWaiting,
+    StepCancelled,
     StepFailed,
     StepProgressed,
     StepRetried,
@@ -93,6 +94,14 @@ def test_a_step_that_waits_does_not_run(tally):
     assert not tally.needs_an_answer
     tally.apply(StepFailed(AT, "r1", "raw", "a", 2, record("a", Status.FAILED)))
     assert (tally.waiting, tally.parked) == ({}, False)
+
+
+def test_what_was_cancelled_is_not_done(tally):
+    """Most of it never began: the bar of a run that was stopped is not full."""
+    tally.apply(succeeded("a"))
+    for name in ("b", "c", "d"):
+        tally.apply(StepCancelled(AT, "r1", "raw", name, 1, record(name, Status.CANCELLED)))
+    assert (tally.done, tally.total, tally.counts["cancelled"]) == (1, 4, 3)
 
 
 def test_other_runs_do_not_count(tally):

@@ -119,8 +119,9 @@ async def test_wait_gives_up_after_its_timeout_and_the_run_goes_on():
     gate = Gate()
     async with Runtime(gated(gate)) as runtime:
         run = await runtime.submit("last")
-        with pytest.raises(TimeoutError):
+        with pytest.raises(TimeoutError) as caught:
             await run.wait(timeout=0.01)
+        assert str(caught.value) == f"Run {run.id} has not ended within 0.01 s; it goes on."
         assert await run.status() == "running"
         gate.open()
         assert (await run.wait(timeout=200)).status == "succeeded"

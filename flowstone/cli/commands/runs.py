@@ -138,10 +138,15 @@ def _table(screen: Screen, found: list[RunRecord], drivers: Drivers) -> Table:
             ", ".join(filter(None, (str(one.status), drivers.mark(one)))),
             ago(one.created_at, now),
             took(one),
-            f"{sum(one.counts.values()):,}/{one.total:,}" if one.total else "-",
+            f"{_done(one):,}/{one.total:,}" if one.total else "-",
             _what(one, wide=wide),
         )
     return shown
+
+
+def _done(run: RunRecord) -> int:
+    """Steps that have ended, but for those that were cancelled: most of them never began."""
+    return sum(number for status, number in run.counts.items() if str(status) != "cancelled")
 
 
 def _what(run: RunRecord, *, wide: bool) -> str:

@@ -95,8 +95,9 @@ async def _fresh(cluster: Cluster) -> Sequence[WatchedNode]:
 def _lines(watched: WatchedNode) -> list[str]:
     node = watched.node
     age = _age(watched)
-    holds = ", ".join(node.pipelines) or "no pipeline of others"
-    head = f"node {node.id} on {node.host}, process {node.pid}: holds {holds}, {count(watched.runs, 'run')}"
+    pipelines = ", ".join(node.pipelines)
+    takes = f"holds {pipelines}" if pipelines else "takes no runs of others"
+    head = f"node {node.id} on {node.host}, process {node.pid}: {takes}, drives {count(watched.runs, 'run')}"
     if watched.tree is None or age is None:
         return [f"{head}, has not shown its tree yet", ""]
     stale = f", as it was {duration(age)} ago: it does not answer" if age > _PATIENCE else ""

@@ -112,8 +112,8 @@ class Tally:
 
     @property
     def done(self) -> int:
-        """Steps that have ended."""
-        return self.counts.total()
+        """Steps that have ended, but for those that were cancelled: most of them never began."""
+        return self.counts.total() - self.counts["cancelled"]
 
     @property
     def elapsed(self) -> float:

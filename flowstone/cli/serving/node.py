@@ -108,13 +108,23 @@ async def _live(
             within=chosen.shutdown_timeout,
         )
 
+        def cut_off(event: str, why: str) -> None:
+            runs, steps = runtime.live_runs(), runtime.running_steps()
+            if runs or steps:
+                log.tell(event, f"{why}, and cancels or hands back {_named(runs, steps)}", "yellow")
+
+        async def tell_late() -> None:
+            await asyncio.sleep(chosen.shutdown_timeout)
+            if not signals.urged.is_set():
+                cut_off("node.late", f"has waited {chosen.shutdown_timeout:g} s")
+
         async def hurry() -> None:
             await signals.urged.wait()
-            log.tell("node.urged", "stops now: what still runs is cancelled or handed back", "yellow")
+            cut_off("node.urged", "stops now")
             with suppress(Exception):  # The polite stop, which waits for the same runs, says what is wrong.
                 await runtime.drain(0)
 
-        async with beside(hurry):
+        async with beside(hurry, tell_late):
             await runtime.drain()
         events.close()
         await log.all_told(_TELLING)
@@ -129,10 +139,16 @@ def _waits_for(runs: Sequence[RunRecord], steps: Sequence[RunningStep], chosen: 
     """`stops: waits at most 30 s for 1 run (backfill visits), now at visits[2025-01-01] and 2 more; ...`."""
     if not runs and not steps:
         return "stops: takes no more runs, and none runs here"
+    within = f"waits at most {chosen.shutdown_timeout:g} s"
+    return f"stops: {within} for {_named(runs, steps)}; a second signal stops now"
+
+
+def _named(runs: Sequence[RunRecord], steps: Sequence[RunningStep]) -> str:
+    """`2 runs (backfill visits, materialize total), now at visits[2025-01-01] and 2 more`."""
     names = [request_label(run) for run in runs[:_NAMED]]
     more = f" and {len(runs) - _NAMED:,} more" if len(runs) > _NAMED else ""
     under_way = ", ".join(step.name for step in steps[:_NAMED])
     others = f" and {len(steps) - _NAMED:,} more" if len(steps) > _NAMED else ""
     what = f", now at {under_way}{others}" if steps else ""
     which = f"{count(len(runs), 'run')} ({', '.join(names)}{more})" if runs else "steps of other nodes' runs"
-    return f"stops: waits at most {chosen.shutdown_timeout:g} s for {which}{what}; a second signal stops now"
+    return f"{which}{what}"

@@ -54,8 +54,14 @@ class Run:
                 rights were revoked. An outage that may pass is waited out.
         """
         self._client.require_usable()
-        async with asyncio.timeout(checked_patience("timeout", timeout)):
-            cause = await self._client.ended(self.id)
+        limit = checked_patience("timeout", timeout)
+        try:
+            async with asyncio.timeout(limit) as within:
+                cause = await self._client.ended(self.id)
+        except TimeoutError as error:
+            if limit is None or not within.expired():
+                raise
+            raise TimeoutError(f"Run {self.id} has not ended within {limit:g} s; it goes on.") from error
         result = await self._client.result(self.id)
         raise_unless_succeeded(result, cause, self._client.graph)
         return result
