@@ -8,6 +8,7 @@ from flowstone.cli.documents import record_document
 from flowstone.cli.earlier_inputs import earlier_inputs_hint
 from flowstone.cli.item_failures import item_failure_lines, items_label
 from flowstone.cli.labels import breakdown, count, duration, failure_label, record_label, status_label
+from flowstone.cli.older_values import older_values_hint
 from flowstone.cli.problem import FAILED, INTERRUPTED, WAITS
 from flowstone.cli.tables import table
 from flowstone.masking import masked
@@ -109,6 +110,9 @@ def show_outcome(screen: Screen, outcome: Outcome) -> None:
     for line in item_failure_lines(with_value, remembered=outcome.remembered):
         screen.show(line)
     screen.show(_summary(outcome))
+    values = (_loaded(outcome.steps.get(name, ())) for name in ("succeeded", "reused"))
+    if (older := older_values_hint(*values)) is not None:
+        screen.note(older)
     if outcome.left is not None:
         screen.note(
             f"No other process can answer while this one has the store, so it ends here. Once it is answered, "

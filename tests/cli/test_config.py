@@ -104,6 +104,24 @@ def test_backfill_and_plan_take_a_config(sales, cli):
     assert cli("plan", "sales.py", "daily", "--config", "daily.threshold=4", "--json").document["to_run"] == 0
 
 
+def test_values_that_are_reused_though_their_inputs_are_computed_again_are_told(sales, cli):
+    """`--refresh missing` computes what the config changes, and takes what is downstream of it as it is."""
+    chosen = ("sales.py", "report", "--upstream", "--config", "raw.size=5", "--refresh")
+    assert cli("materialize", *chosen, "all").stderr == ""
+    other = (*chosen[:4], "raw.size=6", "--refresh")
+    told = "1 reused value is older than what it is computed from (report): values upstream {} computed again. {}"
+    remedy = "--refresh stale computes it again as well."
+    planned = cli("plan", *other, "missing")
+    assert told.format("would be", remedy) in " ".join(planned.stderr.split())
+    assert cli("plan", *other, "missing", "--json").document["outdated"] == 1
+    assert cli("plan", *other, "stale", "--json").document["outdated"] == 0
+    done = cli("materialize", *other, "missing")
+    assert (done.status, told.format("were", remedy) in " ".join(done.stderr.split())) == (0, True)
+    assert "(1 succeeded, 1 reused)" in done.stdout
+    assert "older" not in cli("materialize", *other, "stale").stderr
+    assert "older" not in cli("materialize", *other, "missing").stderr
+
+
 def test_assets_lists_the_fields_of_a_config(sales, cli):
     """As data, and in a column where any asset has one."""
     head, raw, *_ = cli("assets", "sales.py").stdout.splitlines()

@@ -12,6 +12,7 @@ from flowstone.cli.config_options import ConfigOption, config_argument
 from flowstone.cli.labels import count, key_label, step_label
 from flowstone.cli.loading import load
 from flowstone.cli.loop import run_async
+from flowstone.cli.older_values import older_hint
 from flowstone.cli.options import (
     AssetName,
     Debug,
@@ -99,6 +100,8 @@ def _show(screen: Screen, planned: Plan, limit: int) -> None:
     if limit and len(planned):
         screen.show(shown, "")
     screen.show(f"{count(len(planned), 'step')}: {planned.to_run:,} to run, {planned.to_reuse:,} to reuse")
+    if outdated := [step_label(step.asset, step.partition_key) for step in planned.outdated()]:
+        screen.note(older_hint(len(outdated), outdated[0], "would be"))
     if len(planned) > limit:
         screen.note(f"{count(len(planned) - limit, 'more step')}: --limit N or --json shows them.")
 
@@ -115,6 +118,7 @@ def _document(planned: Plan) -> dict[str, Any]:
     return {
         "to_run": planned.to_run,
         "to_reuse": planned.to_reuse,
+        "outdated": sum(1 for _ in planned.outdated()),
         "steps": [
             {
                 "asset": step.asset,

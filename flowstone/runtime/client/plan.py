@@ -68,6 +68,19 @@ class Plan(Sequence[PlannedStep]):
         """The steps: the plan itself, for those who look for them by name."""
         return self
 
+    def outdated(self) -> Iterator[PlannedStep]:
+        """The steps that would be reused though something upstream of them would run; only `missing` does that."""
+        if self.refresh != "missing" or not self.to_run or not self.to_reuse:
+            return
+        again = bytearray(self._plan.total)
+        for number in range(self._plan.total):
+            asset, _, key = self._plan.step(number)
+            runs = self._decide(number, (asset, key))[0] == "run"
+            if runs or any(again.find(1, each.start, each.stop) >= 0 for each in self._plan.upstream(number)):
+                again[number] = 1
+                if not runs:
+                    yield self._step(number)
+
     @overload
     def __getitem__(self, index: int) -> PlannedStep: ...
     @overload
