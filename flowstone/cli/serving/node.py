@@ -108,24 +108,7 @@ async def _live(
             within=chosen.shutdown_timeout,
         )
 
-        def cut_off(event: str, why: str) -> None:
-            runs, steps = runtime.live_runs(), runtime.running_steps()
-            if runs or steps:
-                log.tell(event, f"{why}, and cancels or hands back {_named(runs, steps)}", "yellow")
-
-        async def tell_late() -> None:
-            await asyncio.sleep(chosen.shutdown_timeout)
-            if not signals.urged.is_set():
-                cut_off("node.late", f"has waited {chosen.shutdown_timeout:g} s")
-
-        async def hurry() -> None:
-            await signals.urged.wait()
-            cut_off("node.urged", "stops now")
-            with suppress(Exception):  # The polite stop, which waits for the same runs, says what is wrong.
-                await runtime.drain(0)
-
-        async with beside(hurry, tell_late):
-            await runtime.drain()
+        await _stop(runtime, log, signals, chosen)
         events.close()
         await log.all_told(_TELLING)
         ended = {event.run_id for event in ends.taken()}
@@ -133,6 +116,29 @@ async def _live(
         to_whom = "other nodes" if shares(store) else "the next `flowstone serve`"
         words = f"; {count(len(handed_back), 'run')} left to {to_whom}" if handed_back else ""
         log.tell("node.stopped", f"stopped{words}", node=runtime.node, handed_back=handed_back)
+
+
+async def _stop(runtime: Runtime, log: NodeLog, signals: StopSignals, chosen: Options) -> None:
+    """Let what runs end for `shutdown_timeout`, or until a second signal; then say what is cut off."""
+
+    def cut_off(event: str, why: str) -> None:
+        runs, steps = runtime.live_runs(), runtime.running_steps()
+        if runs or steps:
+            log.tell(event, f"{why}, and cancels or hands back {_named(runs, steps)}", "yellow")
+
+    async def tell_late() -> None:
+        await asyncio.sleep(chosen.shutdown_timeout)
+        if not signals.urged.is_set():
+            cut_off("node.late", f"has waited {chosen.shutdown_timeout:g} s")
+
+    async def hurry() -> None:
+        await signals.urged.wait()
+        cut_off("node.urged", "stops now")
+        with suppress(Exception):  # The polite stop, which waits for the same runs, says what is wrong.
+            await runtime.drain(0)
+
+    async with beside(hurry, tell_late):
+        await runtime.drain()
 
 
 def _waits_for(runs: Sequence[RunRecord], steps: Sequence[RunningStep], chosen: Options) -> str:
