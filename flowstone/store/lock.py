@@ -20,6 +20,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Final
 
 from flowstone.errors import StoreUnavailable
+from flowstone.remedies import Remedies
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -112,7 +113,10 @@ class OwnerLock:
         try:
             if not (lock.seize() or _seized_soon(lock)):
                 holder = os.read(lock.fileno(), 20).decode(errors="replace").strip()
-                raise StoreUnavailable(self._refusal(holder))
+                looking_on = (
+                    f"To read it meanwhile, open FileStore({str(self._path.parent)!r}, read_only=True)."
+                )
+                raise StoreUnavailable(self._refusal(holder), remedies=Remedies(python=looking_on))
         except BaseException:
             lock.close()
             raise

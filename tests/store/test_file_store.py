@@ -118,8 +118,11 @@ async def test_the_process_that_holds_a_store_is_named(directory):
     command = [sys.executable, "-c", textwrap.dedent(program), str(directory)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as holder:  # noqa: ASYNC220 - it is waited for in the next line
         assert holder.stdout.readline() == "open\n"
-        with pytest.raises(StoreUnavailable, match=f"in use by process {holder.pid}; stop that one"):
+        with pytest.raises(
+            StoreUnavailable, match=f"in use by process {holder.pid}; stop that one"
+        ) as caught:
             await FileStore(directory).open()
+        assert f"open FileStore({str(directory)!r}, read_only=True)." in str(caught.value)
         holder.kill()
         holder.wait()
     store = FileStore(directory)
