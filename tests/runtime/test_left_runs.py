@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import suppress
 
 import pytest
 
 from flowstone import Context, Pipeline, RunCancelled, Runtime, RuntimeStopping
 from flowstone.runs.events import StepRetried
 from flowstone.store.file import FileStore
-from tests.runtime.doubles import Gate
+from tests.runtime.doubles import Gate, UnreliableStore
 
 
 class Work:
@@ -129,3 +130,40 @@ async def test_a_run_that_is_being_drained_ends_with_its_runtime(work, backgroun
     await draining
     record, _ = await work.of(run.id)
     assert record.status == "cancelled"
+
+
+class LastingStore(UnreliableStore):
+    """One that outlives its runtime, and whose calls wait where a test says so."""
+
+    lasts = True
+
+
+async def test_a_run_is_let_go_of_when_all_that_was_stopped_is_recorded(background):
+    """Also that of an attempt that had to be given up, of which the run's coordinator writes: it is no loss."""
+    store, entered, leave = LastingStore(), asyncio.Event(), asyncio.Event()
+    pipeline = Pipeline("deaf")
+
+    @pipeline.asset
+    async def deaf() -> None:
+        entered.set()
+        while True:
+            with suppress(asyncio.CancelledError):
+                await asyncio.Event().wait()
+
+    async def live():
+        async with Runtime(pipeline, store=store, shutdown_timeout=0, cancel_timeout=0.01) as runtime:
+            run = await runtime.submit("deaf")
+            await leave.wait()
+        return run.id
+
+    life = background(live())
+    async with asyncio.timeout(200):
+        await entered.wait()
+        store.gates["write_many"] = writing = Gate()
+        leave.set()
+        await writing.entered.wait()
+        for _ in range(50):
+            await asyncio.sleep(0)
+        writing.open()
+        events = [event for _, event in await store.events(await life)]
+    assert isinstance(events[-1], StepRetried)
