@@ -33,17 +33,19 @@ class Drivers:
     Attributes:
         nodes: The nodes of a database; None where only one process can have the store.
         in_use: Whether a process has such a store; None if that is not known.
+        holder: The id of that process; None if that is not known.
     """
 
     nodes: Sequence[WatchedNode] | None
     in_use: bool | None = None
+    holder: int | None = None
 
     @classmethod
     async def of(cls, store: Store) -> Drivers:
         """Look for them."""
         if store.cluster is not None:
             return cls(await store.cluster.nodes())
-        return cls(None, store.in_use if isinstance(store, FileStore) else None)
+        return cls(None, store.in_use, store.holder) if isinstance(store, FileStore) else cls(None)
 
     def holders(self, pipeline: str) -> list[WatchedNode]:
         """The nodes that seem to live and take runs of this pipeline."""
@@ -83,7 +85,11 @@ class Drivers:
         """Whether an unfinished run of a store of a single process is driven by none."""
         if self.in_use is None or run.status.terminal or run.status is Status.WAITING:
             return False
-        return run.owner is None or not self.in_use
+        if run.owner is None or not self.in_use:
+            return True
+        # The process that has the store may be one of another pipeline, or a command: it leaves the run as it is.
+        process = _process_of(run.owner)
+        return None not in (self.holder, process) and process != self.holder
 
     def silent(self, run: RunRecord) -> str | None:
         """Since when nobody has heard of the node that drives a run; None if it is heard of."""
@@ -117,6 +123,12 @@ def _silence(watched: WatchedNode) -> str:
 def refusals(holders: Iterable[WatchedNode], run_id: str) -> Sequence[str]:
     """Why nodes cannot run this run of the queue; one reason for each that cannot."""
     return [watched.report.unfit[run_id] for watched in holders if run_id in watched.report.unfit]
+
+
+def _process_of(node: str) -> int | None:
+    """The id of a node's process, which is the middle of its name; None if it is called otherwise."""
+    parts = node.rsplit("-", 2)
+    return int(parts[1]) if len(parts) > 2 and parts[1].isdecimal() else None
 
 
 def _shortened(silent: str) -> str:

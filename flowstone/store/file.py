@@ -90,11 +90,13 @@ class FileStore(MemoryStore):
         mode: Permissions of files that it makes.
         in_use: Whether a process had it open to work with it when it was opened `read_only`: without one, nobody
             drives its unfinished runs.
+        holder: That process's id; None if it is not known, or if there is none.
     """
 
     keeps_payloads = False
     lasts = True
     in_use = False
+    holder: int | None = None
 
     def __init__(self, directory: str | Path, *, read_only: bool = False, mode: int = PRIVATE) -> None:
         super().__init__()
@@ -262,10 +264,11 @@ class FileStore(MemoryStore):
                 raise StoreUnavailable(
                     f"there is no run history in {self.directory}; check the path, or materialize something"
                 )
-            in_use = files.lock.taken()
+            in_use, holder = files.lock.taken(), files.lock.holder()
             read_journal(self._path, replay)
             # It may have been let go of, or taken, meanwhile.
             self.in_use = in_use or files.lock.taken()
+            self.holder = holder if in_use and self.in_use and holder == files.lock.holder() else None
         except OSError as error:
             raise StoreUnavailable(self._cannot("read", error)) from error
         return replay.history

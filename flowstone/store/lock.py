@@ -147,6 +147,14 @@ class OwnerLock:
         except OSError:
             return True
 
+    def holder(self) -> int | None:
+        """The process that holds it, by what that has written, if somebody does; None if it is not known."""
+        try:
+            written = self._path.read_text(errors="replace").strip()
+        except OSError:
+            return None
+        return int(written) if written.isdecimal() else None
+
     def held(self) -> bool:
         """Whether it is held, and on the file that others who want it would meet. Raises OSError."""
         if self._lock is None or self._lock.closed:

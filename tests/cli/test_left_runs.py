@@ -117,6 +117,7 @@ def test_a_killed_run_is_cancelled_without_a_node(folder, cli, killed):
         refused = cli("cancel", killed[:12])
         assert refused.status == 1
         assert "Only the process that has file://.flowstone open can stop" in refused.stderr
+        assert "status    running, no process" in cli("run", killed).stdout
         process.terminate()
         finished(process)
     done = cli("cancel", killed[:12])

@@ -128,6 +128,9 @@ def test_a_run_that_no_process_drives_says_so():
     other = Drivers(None, in_use=True)  # A command that does not go on with runs of others.
     assert other.mark(run(Status.RUNNING)) == "no process"
     assert "When the one that has the store now has ended" in why_waiting(other, run(Status.RUNNING))
+    known = Drivers(None, in_use=True, holder=4711)
+    assert known.mark(run(Status.RUNNING, "web1-4712-9c0f2a1b")) == "no process"
+    assert known.mark(run(Status.RUNNING, "web1-4711-9c0f2a1b")) == ""
 
 
 def test_of_a_run_in_the_queue_the_status_says_so():
