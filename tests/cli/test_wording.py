@@ -125,7 +125,7 @@ def test_what_to_do_is_said_in_options_and_commands(sales, cli, line, words):
         ),
         (
             "materialize sales.py raw --submit --priority 9999999999",
-            "--priority takes a whole number of at most",
+            "--priority': it takes a whole number of at most",
         ),
     ],
 )
