@@ -7,7 +7,7 @@ from contextlib import suppress
 
 import pytest
 
-from flowstone import Context, Pipeline, RunCancelled, Runtime, RuntimeStopping
+from flowstone import Context, Pipeline, RunCancelled, Runtime, RuntimeStopping, StoreUnavailable
 from flowstone.runs.events import StepRetried
 from flowstone.store.file import FileStore
 from tests.runtime.doubles import Gate, UnreliableStore
@@ -130,6 +130,20 @@ async def test_a_run_that_is_being_drained_ends_with_its_runtime(work, backgroun
     await draining
     record, _ = await work.of(run.id)
     assert record.status == "cancelled"
+
+
+@pytest.mark.parametrize("known", [True, False])
+async def test_who_may_only_read_is_told_that_nothing_is_cancelled(work, known):
+    """The run is another process's, or nobody's; it stays as it is."""
+    async with work.runtime() as runtime:
+        run = await runtime.submit("last")
+        await work.gate.entered.wait()
+    reader = FileStore(work.folder, read_only=True)
+    async with Runtime(work.pipeline if known else Pipeline("other"), store=reader, worker=False) as runtime:
+        with pytest.raises(StoreUnavailable, match="read"):
+            await (await runtime.run(run.id)).cancel()
+    record, _ = await work.of(run.id)
+    assert record.status == "running"
 
 
 class LastingStore(UnreliableStore):

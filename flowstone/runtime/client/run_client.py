@@ -264,6 +264,8 @@ class RunClient:
         run = await resume(self._ctx, self._runs, record, reason)
         if run is not None:
             await run.wait()
+            if run.error is not None:
+                raise run.error  # It goes on, or is left as it was.
         elif not (await self.record(record.id)).status.terminal:
             await cancel_run(self._ctx, record)  # By somebody who does not know what it consists of.
             self._runs.ended_parked(record.id)
