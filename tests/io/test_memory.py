@@ -36,7 +36,7 @@ class TestMemoryIO(IOManagerContract):
     async def test_counts_its_values(self, manager):
         """`len` and `repr` tell how many values are held."""
         stored = await manager.store(target(), 1)
-        assert (len(manager), repr(manager)) == (1, "MemoryIO(1 values)")
+        assert (len(manager), repr(manager)) == (1, "MemoryIO(1 value)")
         await manager.delete(stored.location)
         assert len(manager) == 0
 
