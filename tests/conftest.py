@@ -50,8 +50,9 @@ def pytest_xdist_auto_num_workers(config):
 
 def pytest_configure(config):
     """Where Python may not write beside the source what it compiles, all processes of the tests share a folder."""
-    if os.environ.pop("PYTHONDONTWRITEBYTECODE", None) and sys.dont_write_bytecode:
-        folder = os.environ.setdefault("PYTHONPYCACHEPREFIX", str(config.cache.mkdir("compiled")))
+    cache = getattr(config, "cache", None)  # Not there with `-p no:cacheprovider`.
+    if cache and os.environ.pop("PYTHONDONTWRITEBYTECODE", None) and sys.dont_write_bytecode:
+        folder = os.environ.setdefault("PYTHONPYCACHEPREFIX", str(cache.mkdir("compiled")))
         sys.dont_write_bytecode, sys.pycache_prefix = False, folder
 
 

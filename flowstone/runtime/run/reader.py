@@ -55,7 +55,7 @@ if TYPE_CHECKING:
 __all__ = ["Reader"]
 
 _RECORD_EVERY: Final = 1.0
-"""Seconds until items are recorded, with the cursor behind them, although they fill no page."""
+"""Seconds after which the next item has those before it recorded, with the cursor, although they fill no page."""
 _TURN: Final = 64  # Items after which a generator lets others run.
 _SUCCEEDED: Final = ENDED[Status.SUCCEEDED]
 _KEPT: Final = object()
