@@ -90,8 +90,9 @@ class Run:
 
         Steps that were not begun end `cancelled`, and so does the run if there are any. That is so on every node,
         and of those that wait for a slot, a pool or a rate as well. Of a step that goes through items, those that
-        are under way end and are recorded, no other ones begin but those of a range that another node is going through
-        already, and it ends `cancelled` if any are left; a reader reads no further. A run that another node drives is cancelled.
+        are under way end and are recorded, and no other ones begin, except of a range that another node is going
+        through already; it ends `cancelled` if any are left. A reader reads no further. A run that another node
+        drives is cancelled.
         """
         self._client.require_usable()
         await self._client.drain(self.id)
