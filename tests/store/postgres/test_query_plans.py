@@ -61,8 +61,8 @@ insert into flowstone.waits (run_id, asset, key, name, kind, attempt, deadline, 
 select run_id, asset, key, 'nap', case when number % 2 = 0 then 'sleep' else 'approval' end, 1,
     now() + make_interval(secs => arrival), case when arrival % 1000 = 0 then 'open' else 'answered' end
 from flowstone.materializations;
-insert into flowstone.item_sets (run_id, asset, key)
-select 'run-' || lpad((n / 20)::text, 6, '0'), 'a' || n % 10, 'd:' || n / 10 from generate_series(0, 19999) n;
+insert into flowstone.item_sets (run_id, asset, key, io)
+select 'run-' || lpad((n / 20)::text, 6, '0'), 'a' || n % 10, 'd:' || n / 10, null from generate_series(0, 19999) n;
 insert into flowstone.items (set_id, position, status, attempt, location)
 select 1 + n / 10, n % 10, 1, 1, 'a/' || n from generate_series(0, 199999) n;
 insert into flowstone.superseded (asset, key, kept)

@@ -196,6 +196,33 @@ async def test_items_that_an_older_release_left_are_handed_out(empty_database):
     await store.close()
 
 
+OLD_RECORD = """
+with made as (
+    insert into flowstone.item_sets as known (run_id, asset, key) values ('run-1', 'a', '')
+    on conflict (run_id, asset, key) do update set key = excluded.key
+    returning known.id
+)
+insert into flowstone.items (set_id, position, status, attempt, location)
+select made.id, 0, 1, 1, 'somewhere' from made;
+"""
+
+
+async def test_items_that_a_node_of_an_older_release_records_are_handed_out(empty_database):
+    """It does not name who keeps their values, which are not taken for values that are all in the database."""
+    store = PostgresStore(empty_database)
+    await store.migrate()
+    await store.open()
+    await store.create_run(run())
+    await do(empty_database, OLD_RECORD)
+    await store.write(over())
+    await store.create_run(run("run-2"))
+    await store.write(over("run-2"))
+    await store.prune(keep_versions=1, keep_runs=1)
+    assert await store.items.unneeded(["a"], limit=9) == [ItemSet("run-1", ("a", None), UNKNOWN_IO)]
+    assert [row.location for row in await store.items.rows("run-1", ("a", None))] == ["somewhere"]
+    await store.close()
+
+
 async def test_a_failed_migration_leaves_nothing(empty_database):
     """All migrations of a database are one transaction."""
     await do(empty_database, "create schema flowstone", "create table flowstone.events (foreign_table int)")
