@@ -326,16 +326,18 @@ def _each(given: Any, parameters: tuple[Dependency, ...], where: Site) -> Each |
 
 
 def _branches(to: Any, return_type: Any, where: Site) -> tuple[str, ...]:
-    """The names of the assets of which a route chooses; what it is declared to return is among them."""
+    """The names of the assets of which a route chooses; what it is declared to return misspells none of them."""
     names = [
         entry.name if isinstance(entry, Asset) else entry
         for entry in _listed(to, "to", "the name of an asset", where)
     ]
     if not names or not all(isinstance(name, str) for name in names):
         raise DefinitionError(f"{where}: to={to!r:.100} takes the names of the assets of which it chooses.")
-    for choice in _literals(return_type):
-        if isinstance(choice, str) and choice not in names:
-            hint = did_you_mean(choice, names)
+    choices = [choice for choice in _literals(return_type) if isinstance(choice, str)]
+    unchosen = [name for name in names if name not in choices]
+    for choice in choices:
+        # Routes may share an annotation: a name that is not in to= is refused only if it is one of these misspelt.
+        if choice not in names and (hint := did_you_mean(choice, unchosen)):
             raise DefinitionError(
                 f"{where}: by its annotation it may return {choice!r:.250}, which is not in to=.{hint} A route "
                 f"chooses of {', '.join(names)}: add the asset to to=, or change the annotation."

@@ -248,6 +248,17 @@ def test_a_choice_that_its_annotation_names_is_checked_where_it_is_defined(annot
     assert pipeline.route(to=["fast", "thorough"])(way).routes_to == ("fast", "thorough")
 
 
+@pytest.mark.parametrize("to", [["fast", "thorough"], ["fast"], ["none"]])
+def test_routes_may_share_an_annotation_that_names_more_than_one_of_them_chooses_of(to):
+    """Only what misspells an asset that it would else never choose is refused where it is defined."""
+
+    async def way():
+        return "fast"
+
+    way.__annotations__["return"] = Literal["fast", "fast_2", "thorough", "none"]
+    assert Pipeline("shared").route(to=to)(way).routes_to == tuple(to)
+
+
 def test_what_is_refused():
     """Assets that do not exist, are constants, or take the route's outcome."""
     pipeline = Pipeline("refused")
