@@ -34,9 +34,12 @@ def earlier_inputs_hint(failed: Iterable[Materialization]) -> str | None:
     more = f" and {len(inputs) - _NAMED:,} more" if len(inputs) > _NAMED else ""
     asset, key = next(iter(inputs))
     where = "" if key is None else f" --partition {quote(key_label(key))}"
-    again = "it" if len(inputs) == 1 else "them"
     named = f"{', '.join(names)}{more}"
-    return (
-        f"Inputs reused from earlier runs: {named}. `--upstream --refresh all` computes {again} again; so does "
-        f"`--refresh missing` after `flowstone invalidate {asset}{where}`."
+    invalidate = f"`flowstone invalidate {asset}{where}`"
+    again = (
+        f"computes it again; so does `--upstream --refresh missing` after {invalidate}."
+        if len(inputs) == 1
+        else "computes them again; `--upstream --refresh missing` only those that are invalidated before, "
+        f"the first by {invalidate}."
     )
+    return f"Inputs reused from earlier runs: {named}. `--upstream --refresh all` {again}"

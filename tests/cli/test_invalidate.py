@@ -87,7 +87,7 @@ def test_a_failure_tells_which_inputs_were_reused(cli, shop):
     (shop / "fixed").touch()
     told = (
         "Inputs reused from earlier runs: rows. `--upstream --refresh all` computes it again; so does "
-        "`--refresh missing` after `flowstone invalidate rows`."
+        "`--upstream --refresh missing` after `flowstone invalidate rows`."
     )
     for words in (["--upstream", "--refresh", "missing"], []):
         assert told in cli("materialize", "broken.py", "mean", *words).stderr
@@ -105,8 +105,8 @@ def test_only_what_a_function_raised_is_laid_to_its_inputs():
     )
     assert earlier_inputs_hint([failed, failed]) == (
         "Inputs reused from earlier runs: raw[2025-01-01], raw[2025-01-02], raw[2025-01-03] and 2 more. "
-        "`--upstream --refresh all` computes them again; so does `--refresh missing` after "
-        "`flowstone invalidate raw --partition 2025-01-01`."
+        "`--upstream --refresh all` computes them again; `--upstream --refresh missing` only those that are "
+        "invalidated before, the first by `flowstone invalidate raw --partition 2025-01-01`."
     )
     assert earlier_inputs_hint([replace(failed, failure=Failure("timeout", "too long"))]) is None
     assert earlier_inputs_hint([replace(failed, run_id="r0")]) is None
