@@ -29,7 +29,8 @@ if TYPE_CHECKING:
 __all__ = ["FileLock", "OwnerLock"]
 
 _HELD: Final = (errno.EWOULDBLOCK, errno.EACCES, errno.EDEADLK)
-_MOMENT: Final = 0.02  # Seconds: far longer than somebody who only looks whether a lock is held has it.
+_MOMENT: Final = 0.02  # Seconds: far longer than somebody who only looks whether a lock is held has it,
+_MOMENTS: Final = 50  # unless the machine is busy.
 _NO_LINKS: Final = getattr(os, "O_NOFOLLOW", 0)
 
 
@@ -112,7 +113,7 @@ class OwnerLock:
         lock = FileLock(self._path, self._mode, links=True)
         try:
             if not (lock.seize() or _seized_soon(lock)):
-                holder = os.read(lock.fileno(), 20).decode(errors="replace").strip()
+                holder = _named(lock)
                 looking_on = (
                     f"To read it meanwhile, open FileStore({str(self._path.parent)!r}, read_only=True)."
                 )
@@ -123,6 +124,7 @@ class OwnerLock:
         self._lock = lock
         with suppress(OSError):  # On a full disk; the name of the holder is only a courtesy.
             os.ftruncate(lock.fileno(), 0)
+            os.lseek(lock.fileno(), 0, os.SEEK_SET)
             os.write(lock.fileno(), f"{os.getpid()}\n".encode())
 
     def release(self) -> None:
@@ -175,9 +177,24 @@ class OwnerLock:
 
 
 def _seized_soon(lock: FileLock) -> bool:
-    """Somebody may only have looked whether the lock is held, and for that held it."""
-    time.sleep(_MOMENT)
-    return lock.seize()
+    """Somebody may only have looked whether the lock is held, and for that held it.
+
+    While the process that is named is no more, that ends soon, also if it is held up for more than one moment.
+    """
+    for _ in range(_MOMENTS):
+        time.sleep(_MOMENT)
+        if lock.seize():
+            return True
+        holder = _named(lock)
+        if not holder.isdecimal() or _exists(int(holder)):
+            return False
+    return False
+
+
+def _named(lock: FileLock) -> str:
+    """What its last owner has written into the file."""
+    os.lseek(lock.fileno(), 0, os.SEEK_SET)
+    return os.read(lock.fileno(), 20).decode(errors="replace").strip()
 
 
 def _close_in_forks(lock: weakref.ref[FileLock]) -> None:
@@ -218,6 +235,9 @@ if sys.platform == "win32":
     def _unlock(file: int) -> None:
         _at(file, msvcrt.LK_UNLCK)
 
+    def _exists(_: int) -> bool:
+        return True  # That cannot be asked here: what asks elsewhere would interrupt the process.
+
     def _at(file: int, how: int) -> None:
         os.lseek(file, _BYTE, os.SEEK_SET)
         msvcrt.locking(file, how, 1)
@@ -231,3 +251,12 @@ else:
 
     def _unlock(file: int) -> None:
         fcntl.flock(file, fcntl.LOCK_UN)
+
+    def _exists(process: int) -> bool:
+        try:
+            os.kill(process, 0)
+        except (ProcessLookupError, OverflowError):
+            return False
+        except PermissionError:  # It is somebody else's.
+            pass
+        return True

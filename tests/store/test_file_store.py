@@ -81,6 +81,41 @@ async def test_who_looks_on_keeps_nobody_from_opening_the_store(store, directory
     assert await store.run("run-1") is not None
 
 
+async def test_who_looks_on_for_long_is_not_taken_for_a_process_that_is_gone(store, directory, monkeypatch):
+    """While the process that is named exists no more, it can only be somebody who looks, who may be held up."""
+    await store.close()
+    with subprocess.Popen([sys.executable, "-c", ""]) as gone:  # noqa: ASYNC220 - it ends at once
+        pass
+    (directory / "journal.lock").write_text(f"{gone.pid}\n")
+    moments = []
+    with FileLock(directory / "journal.lock") as looking:
+        assert looking.seize()
+        monkeypatch.setattr(lock_module.time, "sleep", moments.append)
+        with pytest.raises(StoreUnavailable, match=f"in use by process {gone.pid}"):
+            await FileStore(directory).open()
+        assert 0.9 < sum(moments) < 1.1
+
+        def look_no_more(moment):
+            moments.append(moment)
+            if len(moments) == 10:
+                looking.release()
+
+        moments.clear()
+        monkeypatch.setattr(lock_module.time, "sleep", look_no_more)
+        await store.open()
+        assert len(moments) == 10
+    assert (directory / "journal.lock").read_text() == f"{os.getpid()}\n"
+
+
+async def test_a_store_that_is_in_use_is_not_waited_for(store, directory, monkeypatch):
+    """A second look is enough while the process that is named exists."""
+    moments = []
+    monkeypatch.setattr(lock_module.time, "sleep", moments.append)
+    with pytest.raises(StoreUnavailable, match="in use by"):
+        await FileStore(directory).open()
+    assert len(moments) == 1
+
+
 async def test_values_are_not_kept_in_the_journal(store):
     """A success that comes with its value is refused with a remedy, and nothing of it is recorded."""
     with pytest.raises(IOManagerError, match=r"keeps no values.*FileIO"):
