@@ -1,6 +1,7 @@
 -- $1: successes that stay of each asset and partition; $2: how many assets and partitions to look at now; $3: of these
--- assets, or null. It waits for nobody: what somebody else has locked is looked at again the next time. So it may
--- lock what is superseded before all else.
+-- assets, or null. What somebody else has locked is passed over, and looked at again the next time. Only for rows of
+-- item_sets does it wait, such as while forget_items has them; whoever has them waits for nothing that is locked here.
+-- So it may lock what is superseded before all else.
 with looked_at as materialized (
     select known.asset, known.key from flowstone.superseded as known
     where coalesce(known.kept, 2147483647) > $1 and ($3::text[] is null or known.asset = any ($3))
