@@ -14,7 +14,7 @@ from flowstone.runs.commands import (
     StepServed,
 )
 from flowstone.runs.records import Status
-from tests.runs.plans import HandPlan, cancel_requested, cancelled, same, succeeded
+from tests.runs.plans import HandPlan, cancel_requested, cancelled, same, started, succeeded
 from tests.runs.world import make
 
 
@@ -118,3 +118,17 @@ def test_a_step_that_runs_alone_keeps_its_place_and_lets_those_go_first_that_are
     assert state.apply(succeeded(plan, 0, 1)) == [StartStep(1, 2, exclusive=True)]
     assert state.apply(StepInLine(1)) == []
     assert starts(state.apply(succeeded(plan, 1, 2)))
+
+
+def test_nothing_is_begun_while_more_run_than_may():
+    """Attempts that went on in other processes are more than the run may have now."""
+    plan = backfill(5)
+    state = make(plan, max_parallel=1)
+    for step in range(5):
+        state.replay(started(plan, step, 1))
+    assert starts(state.begin(kept=range(5))) == []
+    for step in range(3):
+        assert state.apply(StepInLine(step)) == []
+        assert state.apply(StepServed(step)) == []
+    assert state.apply(succeeded(plan, 3, 1)) == []
+    assert state.apply(succeeded(plan, 4, 1)) == [BeginStep(0)]

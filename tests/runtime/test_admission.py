@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
@@ -31,7 +32,8 @@ class Line:
     """An admission and who was let in, in order."""
 
     def __init__(self, limit):
-        self.admission = Admission(limit, Pools(), Rates(VirtualClock()))
+        self.clock = VirtualClock()
+        self.admission = Admission(limit, Pools(), Rates(self.clock))
         self.items = {}
         self.started = []
         self.unwilling = set()
@@ -118,6 +120,45 @@ def test_one_that_withdraws_lets_those_behind_it_in():
     line.admission.withdraw(Item("nobody"))
     line.leave("a")
     assert line.started == ["a", "b", "c"]
+
+
+class Crossing:
+    """A place for everybody, which costs those of the run their slots: it is taken together with another one."""
+
+    def __init__(self, admission):
+        self.admission = admission
+
+    def take(self, applicant, go):
+        applicant.places = None
+        self.admission.give_back(applicant.run_id)
+        return True
+
+
+@pytest.mark.parametrize("rate", [None, "api"])
+async def test_one_that_loses_its_slots_for_its_place_asks_for_them_again(rate):
+    """It does not start without, and holds up no rate while it waits."""
+    line = Line(2)
+    admission = line.admission
+    admission.pools.define([("warehouse", 1)])
+    admission.rates.define([("api", 1, 1.0)])
+    holder, placeless, last, unpooled = (Item(name) for name in ("holder", "placeless", "last", "unpooled"))
+    for item in (holder, placeless, last):
+        item.pools, item.run_id, item.places = (("warehouse", 1),), item.name, None
+    admission.admit(holder, line.start)
+    placeless.rate, placeless.places = rate, Crossing(admission)
+    admission.admit(placeless, line.start)
+    admission.admit(last, line.start)
+    admission.leave(holder)
+    assert line.started == ["holder", "last"]
+    assert not placeless.pooled
+    assert not placeless.rated
+    unpooled.rate, unpooled.places = rate, None
+    admission.admit(unpooled, line.start)
+    assert line.started == ["holder", "last", "unpooled"]
+    admission.leave(unpooled)
+    admission.leave(last)
+    await line.clock.advance(1.5)
+    assert line.started == ["holder", "last", "unpooled", "placeless"]
 
 
 class AnyOrder(RuleBasedStateMachine):

@@ -343,3 +343,100 @@ async def test_nothing_stands_in_line_of_a_coordinator_that_has_crashed(rooms, b
         assert (await run.result()).status == "succeeded"
         await other
     assert sorted(rooms.order) == sorted({*rooms.order}), "each began once"
+
+
+def harbour(rooms):
+    """`ship` and `other` take the only slot, `first` and `rated` keep to a rate, `item` goes through items."""
+    pipeline = Pipeline("harbour")
+    pipeline.pool("warehouse", slots=1)
+    pipeline.rate("api", limit=1, per=10.0)
+
+    @pipeline.asset(pool="warehouse", partitions=StaticPartitions(["a", "b"]))
+    async def ship(context):
+        async with rooms.room(f"ship {context.partition}"):
+            return context.partition
+
+    @pipeline.asset(pool="warehouse")
+    async def other():
+        async with rooms.room("other"):
+            return 1
+
+    @pipeline.asset(rate="api")
+    async def first():
+        return 1
+
+    @pipeline.asset
+    async def short():
+        async with rooms.room("short"):
+            return 1
+
+    @pipeline.asset(rate="api")
+    async def rated(short):
+        async with rooms.room("rated"):
+            return 1
+
+    @pipeline.asset
+    async def long():
+        async with rooms.room("long"):
+            return 1
+
+    @pipeline.asset
+    async def names():
+        return ["x"]
+
+    @pipeline.asset(each="names")
+    async def item(names):
+        async with rooms.room("item"):
+            return names
+
+    @pipeline.asset
+    async def with_items(item, ship):
+        return len(item) + len(ship)
+
+    @pipeline.asset
+    async def with_rate(ship, rated, long):
+        return len(ship) + rated + long
+
+    return pipeline
+
+
+async def test_a_step_keeps_the_slot_that_a_step_of_its_run_leaves_it_with_its_place(rooms, background):
+    """A step that goes through items has the other place: it is not waited for."""
+    clock = VirtualClock()
+    async with Runtime(harbour(rooms), clock=clock) as runtime:
+        run = background(runtime.materialize_all("with_items", max_parallel=2))
+        await clock.advance(1.0)
+        assert sorted(rooms.inside) == ["item", "ship a"]
+        other = background(runtime.materialize("other"))
+        await clock.advance(1.0)
+        rooms.open("ship a")
+        await clock.advance(1.0)
+        inside = sorted(rooms.inside)
+        rooms.open("item", "ship b", "other")
+        await clock.advance(1.0)
+        assert (await run).status == "succeeded"
+        await other
+    assert inside == ["item", "ship b"]
+
+
+async def test_a_step_that_is_served_by_one_of_its_run_takes_its_place_and_not_that_of_one_that_waits(
+    rooms, background
+):
+    """Or the one that waits for its turn of a rate would then wait for a step that runs for long."""
+    clock = VirtualClock()
+    async with Runtime(harbour(rooms), clock=clock) as runtime:
+        await runtime.materialize("first")
+        run = background(runtime.materialize_all("with_rate", max_parallel=2))
+        await clock.advance(9.94)
+        assert sorted(rooms.inside) == ["ship a", "short"]
+        rooms.open("short")
+        await clock.advance(0.01)
+        assert sorted(rooms.inside) == ["ship a"]
+        rooms.open("ship a")
+        await clock.advance(0.01)
+        await clock.advance(1.0)
+        inside = sorted(rooms.inside)
+        rooms.open("ship b", "rated", "long")
+        await clock.advance(20.0)
+        assert (await run).status == "succeeded"
+    assert inside == ["rated", "ship b"]

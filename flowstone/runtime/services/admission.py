@@ -109,8 +109,12 @@ class Admission:
             if not applicant.pooled:
                 self.pools.ask(applicant, partial(self.admit, applicant, start))
                 return
-            if applicant.rate is None and not self._has_place(applicant, start):
-                return
+            if applicant.rate is None:
+                if not self._has_place(applicant, start):
+                    return
+                if _lacks_slots(applicant):  # It has lost them for its place.
+                    self.pools.ask(applicant, partial(self.admit, applicant, start))
+                    return
         if applicant.rate is not None and not applicant.rated:
             again = partial(self._have_turn, applicant, start)
             self.rates.ask(applicant.rate, applicant, applicant.priority, again)
@@ -135,7 +139,7 @@ class Admission:
 
     def _have_place(self, applicant: SomeApplicant, start: Callable[[SomeApplicant], bool]) -> None:
         self._placeless.pop(id(applicant), None)
-        if applicant.rate is None or (applicant.pools and not applicant.pooled):
+        if applicant.rate is None or _lacks_slots(applicant):
             self.admit(applicant, start)
         else:  # Its turn went to somebody else.
             self.rates.ask(applicant.rate, applicant, math.inf, partial(self._have_turn, applicant, start))
@@ -150,9 +154,13 @@ class Admission:
                 self.pools.release(applicant)
 
     def _have_turn(self, applicant: SomeApplicant, start: Callable[[SomeApplicant], bool]) -> None:
+        assert applicant.rate is not None
         if not self._has_place(applicant, start):
-            assert applicant.rate is not None
             self.rates.withdraw(applicant.rate, applicant)
+            return
+        if _lacks_slots(applicant):  # It has lost them for its place.
+            self.rates.withdraw(applicant.rate, applicant)
+            self.admit(applicant, start)
             return
         applicant.rated = True
         self.admit(applicant, partial(self._start_in_turn, start))
@@ -174,7 +182,7 @@ class Admission:
 
     def _start_late(self, applicant: SomeApplicant, start: Callable[[SomeApplicant], bool]) -> None:
         del self._too_late[id(applicant)]
-        if applicant.pools and not applicant.pooled:  # It has lost them meanwhile.
+        if _lacks_slots(applicant):  # It has lost them meanwhile.
             self.leave(applicant)
             self.admit(applicant, start)
         elif not self._start_in_turn(start, applicant):
@@ -256,7 +264,7 @@ class Admission:
             if self._taken >= (1 if applicant.exclusive else self.limit):
                 return
             self._waiting.popitem(last=False)
-            if applicant.pools and not applicant.pooled:  # It has lost them meanwhile.
+            if _lacks_slots(applicant):  # It has lost them meanwhile.
                 self.pools.ask(applicant, partial(self.admit, applicant, start))
                 continue
             self._taken += 1
@@ -268,3 +276,8 @@ class Admission:
                 self._exclusive = False
                 if applicant.pooled:
                     self.pools.release(applicant)
+
+
+def _lacks_slots(applicant: Applicant) -> bool:
+    """Whether it needs slots of pools and does not hold them, or not any more."""
+    return bool(applicant.pools) and not applicant.pooled
