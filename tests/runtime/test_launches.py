@@ -9,6 +9,7 @@ import pytest
 
 from flowstone import Pipeline, Runtime, StaticPartitions, Status
 from flowstone.actors import eager
+from tests.garbage import garbage_of
 
 SIZE = 100
 
@@ -64,3 +65,28 @@ async def test_what_has_not_begun_is_cancelled_and_holds_no_slot(few_a_turn, how
         assert result.status is Status.CANCELLED
         assert len(begun) < SIZE / 2
         assert runtime._ctx.admission.statistics().taken == 0
+
+
+@pytest.mark.parametrize("late", range(4))
+async def test_an_attempt_that_began_in_another_turn_is_no_garbage(monkeypatch, clock, late):
+    """It may be the last of its run, for which there was no time in the turn that ordered it."""
+    pipeline, looks = Pipeline("late"), count()
+    monkeypatch.setattr(eager, "monotonic", lambda: eager.BUDGET * 1.1 * max(0, next(looks) - late))
+
+    @pipeline.asset
+    async def first():
+        return 1
+
+    @pipeline.asset
+    async def second(first):
+        return first
+
+    async with Runtime(pipeline, clock=clock) as runtime:
+
+        async def once():
+            nonlocal looks
+            looks = count()
+            await runtime.submit("second")
+            await clock.settle()
+
+        assert await garbage_of(once) == {}

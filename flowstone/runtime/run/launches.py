@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
+from functools import partial
 from typing import TYPE_CHECKING
 
 from flowstone.actors.eager import POSSIBLE
@@ -19,7 +20,7 @@ from flowstone.runtime.run.step_line import StepLine
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from flowstone.actors import Me, TaskHandle, TaskSupervisor
+    from flowstone.actors import Exit, Me, TaskHandle, TaskSupervisor
     from flowstone.actors.early import EarlyMe
     from flowstone.runs.commands import Signal
     from flowstone.runtime.context import RuntimeContext
@@ -143,7 +144,8 @@ class Launches:
         attempt.handle = handle = self._steps.start(name, attempt.run(), eager=eager)
         if eager and handle.exit is None:
             self._goes_on(attempt, handle)
-        handle.call_on_exit(attempt.task_over)
+        late = self._delayed is attempt
+        handle.call_on_exit(partial(self._delayed_over, attempt) if late else attempt.task_over)
         return True
 
     def _goes_on(self, attempt: Attempt, handle: TaskHandle) -> None:
@@ -153,3 +155,9 @@ class Launches:
             self._ctx.suspending.add(attempt.asset_name)
         elif self._delayed is None:
             self._delayed = attempt
+
+    def _delayed_over(self, attempt: Attempt, handle: TaskHandle, how: Exit) -> None:
+        """Let go of it: it knows the coordinator, which knows this, and would be garbage with both."""
+        if self._delayed is attempt:
+            self._delayed = None
+        attempt.task_over(handle, how)
