@@ -178,7 +178,8 @@ async def test_values_that_cannot_be_deleted_are_tried_again(store, values, cloc
         values.refuses = True
         before = values.found()
         await pruned()
-        assert values.found() == before > 0
+        assert values.asked
+        assert 0 < values.found() <= before  # What was under way when the step failed removes itself.
         assert "could not be deleted, and are tried again: those of page" in caplog.text
         values.refuses = False
         await pruned()
