@@ -105,10 +105,13 @@ async def test_the_slot_of_a_process_that_is_gone_is_free_within_its_lease(taker
     for process in processes:
         process.send_signal(signal.SIGCONT)
         process.send_signal(signal.SIGTERM)
-    for process in processes if how is signal.SIGSTOP else processes[2:]:
+    polite = processes if how is signal.SIGSTOP else processes[2:]
+    for process in polite:
         told = await takers.said(process)
         assert told["taken"]
-    assert (await shown(store)) is None or (await shown(store)).taken == 0
+    # One that was killed may have stood in line: it is next until its lease is over, which nobody is left to see.
+    left = await shown(store)
+    assert left is None or not {f"taker of run process {each.pid}" for each in polite} & {*left.holders}
     await store.close()
 
 
