@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 from flowstone.assets.partition_keys import decode_partition
 from flowstone.assets.partition_labels import step_label
+from flowstone.counting import count_of
 from flowstone.frozen import frozen
 
 if TYPE_CHECKING:
@@ -67,5 +68,4 @@ class QueuedStep:
 def _pool_told(name: str, pool: Pool | None) -> str:
     if pool is None:
         return f"pool {name}"
-    slots = "slot" if pool.slots == 1 else "slots"
-    return f"pool {name} ({pool.taken:,} of {pool.slots:,} {slots} taken)"
+    return f"pool {name} ({count_of(pool.taken, pool.slots, 'slot')} taken)"

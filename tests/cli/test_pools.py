@@ -57,6 +57,13 @@ async def prices() -> int:
 
 
 @pytest.mark.usefixtures("warehouse")
+def test_a_pool_that_nobody_has_checked_is_said_to_be_unchecked(cli):
+    """A file store does not know which pools there are."""
+    done = cli("pools", "set", "warehuose", "8", "--store", "file://runs")
+    assert "--pipeline MODULE:PIPELINE checks the name" in done.stderr
+
+
+@pytest.mark.usefixtures("warehouse")
 def test_pools_of_a_pipeline_are_listed_and_set(cli):
     """What was set is there in the next process; `default` is what the pipeline says."""
     at = ("--store", "file://runs", "--pipeline", "warehouse.py")

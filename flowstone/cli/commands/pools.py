@@ -120,6 +120,10 @@ async def _set(screen: Screen, url: str, snapshot: Snapshot | None, name: str, s
         screen.show(f"{one_line(name)} has as many slots as its pipeline says")
     else:
         screen.show(f"{one_line(name)} has {count(pool.slots, 'slot')}, {pool.taken:,} of them taken")
+        if name not in known:
+            screen.note(
+                "No pipeline was asked whether it has this pool: --pipeline MODULE:PIPELINE checks the name."
+            )
 
 
 def _check(snapshot: Snapshot, name: str, slots: int) -> None:
