@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from datetime import datetime
 
-    from flowstone.runs.records import Failure, Materialization, RunRequest, Status, WaitKind
+    from flowstone.runs.records import Failure, Materialization, RunSpec, Status, WaitKind
 
 __all__ = [
     "Event",
@@ -101,7 +101,7 @@ class RunQueued(_OfRun):
     """
 
     kind: ClassVar[str] = "run.queued"
-    request: RunRequest
+    request: RunSpec
 
 
 @frozen

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from flowstone.assets.asset import Dependency, Takes
     from flowstone.assets.graph import AssetGraph
     from flowstone.assets.partition_view import PartitionView
-    from flowstone.runs.records import Refresh, RunRequest
+    from flowstone.runs.records import Refresh, RunSpec
     from flowstone.runs.run_config import AssetConfig
 
 __all__ = ["AssetPlan", "KeyList", "Opening", "RunPlan"]
@@ -291,7 +291,7 @@ class RunPlan:
 
     def __init__(
         self,
-        request: RunRequest,
+        request: RunSpec,
         graph: AssetGraph,
         view: PartitionView,
         assets: tuple[AssetPlan, ...],
@@ -314,7 +314,7 @@ class RunPlan:
         if graph.configured or request.config:
             self.configs = resolve(graph, self._by_name, request.config)
 
-    def again(self, request: RunRequest, view: PartitionView) -> RunPlan:
+    def again(self, request: RunSpec, view: PartitionView) -> RunPlan:
         """The same steps for another request. Only for plans without partitions, which no view can change."""
         plan = RunPlan.__new__(RunPlan)
         plan.__dict__.update(self.__dict__)

@@ -28,12 +28,12 @@ if TYPE_CHECKING:
     from flowstone.assets.graph import AssetGraph
     from flowstone.assets.partition_set import PartitionSet
     from flowstone.assets.partition_view import PartitionView
-    from flowstone.runs.records import RunRequest
+    from flowstone.runs.records import RunSpec
 
 __all__ = ["plan_run"]
 
 
-def plan_run(graph: AssetGraph, view: PartitionView, request: RunRequest) -> RunPlan:
+def plan_run(graph: AssetGraph, view: PartitionView, request: RunSpec) -> RunPlan:
     """Plan a request.
 
     Raises:
@@ -136,7 +136,7 @@ class _Needs:
             self._parts.setdefault(asset, [before]).append(part)
 
 
-def _target_keys(view: PartitionView, request: RunRequest) -> Sequence[Any]:
+def _target_keys(view: PartitionView, request: RunSpec) -> Sequence[Any]:
     if request.span is not None:
         keys = view.set_of(request.asset)
         if keys is None:

@@ -20,7 +20,7 @@ __all__ = [
     "Materialization",
     "Refresh",
     "RunRecord",
-    "RunRequest",
+    "RunSpec",
     "Status",
     "StepKey",
     "WaitKind",
@@ -171,7 +171,7 @@ class Materialization:
 
 
 @frozen
-class RunRequest:
+class RunSpec:
     """What was requested, as data: everything that another process needs to plan the run.
 
     Attributes:
@@ -223,7 +223,7 @@ class RunRecord:
 
     id: str
     pipeline: str
-    request: RunRequest
+    request: RunSpec
     status: Status
     created_at: datetime
     started_at: datetime | None = None
@@ -237,7 +237,7 @@ class RunRecord:
 
     @property
     def kind(self) -> Literal["materialize", "materialize_all", "backfill"]:
-        """What was asked for: see `RunRequest`."""
+        """What was asked for: see `RunSpec`."""
         return self.request.kind
 
     @property

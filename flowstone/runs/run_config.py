@@ -1,7 +1,7 @@
 """The config of a run: what was passed, checked at the edge, and what each asset gets of it. Pure.
 
 `given` makes data of what somebody passed: by asset, only the fields that were passed, as JSON. That is part of the
-`RunRequest`. `resolve` makes of it, wherever the run is planned, what the functions take: the fields that were not
+`RunSpec`. `resolve` makes of it, wherever the run is planned, what the functions take: the fields that were not
 passed have the defaults of the code that runs. Pydantic is loaded only where an asset has a config.
 """
 

@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 
     from flowstone.assets.config import Config
     from flowstone.assets.partition_view import PartitionView
-    from flowstone.runs.records import Materialization, Refresh, RunRequest
+    from flowstone.runs.records import Materialization, Refresh, RunSpec
     from flowstone.runtime.client.progress import Progress
     from flowstone.runtime.client.result import RunResult
 
@@ -375,17 +375,17 @@ class Computing(Limits):
 
     # Inside -------------------------------------------------------------------------------------------------
 
-    async def _submit(self, view: PartitionView, request: RunRequest, key: str | None, priority: int) -> Run:
+    async def _submit(self, view: PartitionView, request: RunSpec, key: str | None, priority: int) -> Run:
         key, priority = checked_key(key), checked_priority(priority)
         run_id, submitted = await self._client.submit(view, request, key, priority)
         return Run(run_id, self._client, submitted=submitted)
 
-    async def _run_request(self, asset: Any, **options: Any) -> tuple[PartitionView, RunRequest]:
+    async def _run_request(self, asset: Any, **options: Any) -> tuple[PartitionView, RunSpec]:
         self._started()
         view = await self._client.view()
         return view, run_request(view, asset_to_run(view.graph, asset).name, **options)
 
-    async def _backfill_request(self, asset: Any, **options: Any) -> tuple[PartitionView, RunRequest]:
+    async def _backfill_request(self, asset: Any, **options: Any) -> tuple[PartitionView, RunSpec]:
         self._started()
         view = await self._client.view()
         return view, backfill_request(view, asset_to_run(view.graph, asset).name, **options)

@@ -21,7 +21,7 @@ from flowstone.assets.partition_keys import decode_partition
 from flowstone.errors import PartitionError
 from flowstone.runs import events
 from flowstone.runs.items import ItemRow
-from flowstone.runs.records import Failure, Input, Materialization, RunRecord, RunRequest, Status
+from flowstone.runs.records import Failure, Input, Materialization, RunRecord, RunSpec, Status
 from flowstone.runs.waits import Wait
 
 if TYPE_CHECKING:
@@ -143,12 +143,12 @@ def decode_item(data: Sequence[Any]) -> ItemRow:
     )
 
 
-def encode_request(request: RunRequest) -> dict[str, Any]:
+def encode_request(request: RunSpec) -> dict[str, Any]:
     """The request as a JSON-able dict."""
     return _REQUEST.encode(request)
 
 
-def decode_request(data: Mapping[str, Any]) -> RunRequest:
+def decode_request(data: Mapping[str, Any]) -> RunSpec:
     """The request of a dict made by `encode_request`. Raises `Unreadable`."""
     return _REQUEST.decode(data)
 
@@ -281,7 +281,7 @@ _DETAILS: Final = _Shape(
     Materialization, _MATERIALIZATION_FIELDS, only=("metadata", "failure", "inputs", "config")
 )
 _REQUEST: Final = _Shape(
-    RunRequest, {"keys": _TUPLE, "span": _TUPLE, "timeout": _NUMBER, "tags": _MAPPING, "config": _MAPPING}
+    RunSpec, {"keys": _TUPLE, "span": _TUPLE, "timeout": _NUMBER, "tags": _MAPPING, "config": _MAPPING}
 )
 _RUN: Final = _Shape(
     RunRecord,

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
     from flowstone.runs.events import Event
     from flowstone.runs.items import ItemRow
-    from flowstone.runs.records import Failure, Materialization, RunRecord, RunRequest
+    from flowstone.runs.records import Failure, Materialization, RunRecord, RunSpec
 
 __all__ = ["sanitised", "sanitised_item", "sanitised_record", "sanitised_run"]
 
@@ -93,7 +93,7 @@ def _failure(failure: Failure) -> Failure:
     )
 
 
-def _request(request: RunRequest) -> RunRequest:
+def _request(request: RunSpec) -> RunSpec:
     if not request.tags:
         return request
     tags = {str(json_safe(key)): str(json_safe(value)) for key, value in request.tags.items()}

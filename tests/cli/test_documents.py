@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from flowstone.cli.documents import json_value, record_document, run_document
-from flowstone.runs.records import Failure, Materialization, RunRecord, RunRequest, Status
+from flowstone.runs.records import Failure, Materialization, RunRecord, RunSpec, Status
 
 AT = datetime(2025, 1, 1, 12, tzinfo=UTC)
 
@@ -47,7 +47,7 @@ def test_record_document():
 
 def test_run_document():
     """A run's head is told as data, a range by its ends."""
-    request = RunRequest(kind="backfill", asset="raw", keys=(), span=("d:2025-01-01", "d:2025-01-31"))
+    request = RunSpec(kind="backfill", asset="raw", keys=(), span=("d:2025-01-01", "d:2025-01-31"))
     document = run_document(RunRecord("r1", "sales", request, Status.RUNNING, AT, counts={"succeeded": 2}))
     assert document["span"] == ["d:2025-01-01", "d:2025-01-31"]
     assert document["partition_keys"] is None

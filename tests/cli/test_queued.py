@@ -8,7 +8,7 @@ import pytest
 
 from flowstone.cli.drivers import Drivers
 from flowstone.cli.queued import nobody_goes_on, why_waiting, without_node
-from flowstone.runs.records import RunRecord, RunRequest, Status
+from flowstone.runs.records import RunRecord, RunSpec, Status
 from flowstone.store.cluster import Node, NodeReport, WatchedNode
 
 NOW = datetime(2025, 1, 1, tzinfo=UTC)
@@ -29,7 +29,7 @@ def node(
 
 
 def run(status: Status = Status.QUEUED, owner: str | None = None) -> RunRecord:
-    return RunRecord("01", "shop", RunRequest("materialize", "report"), status, NOW, owner=owner)
+    return RunRecord("01", "shop", RunSpec("materialize", "report"), status, NOW, owner=owner)
 
 
 @pytest.mark.parametrize(

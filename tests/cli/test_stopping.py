@@ -8,7 +8,7 @@ import pytest
 
 from flowstone.cli.stopping import Stopping
 from flowstone.runs.events import StepStarted
-from flowstone.runs.records import RunRecord, RunRequest, Status
+from flowstone.runs.records import RunRecord, RunSpec, Status
 from flowstone.store import MemoryStore
 from flowstone.store.cluster import Beats, Node, WatchedNode
 from flowstone.store.protocol import StaleWrite
@@ -64,7 +64,7 @@ class World:
 
     async def begin(self) -> None:
         self.nodes.beat("n", "gone")
-        run = RunRecord("01", "gone", RunRequest("materialize", "a"), Status.QUEUED, NOW, total=1)
+        run = RunRecord("01", "gone", RunSpec("materialize", "a"), Status.QUEUED, NOW, total=1)
         await self.store.create_run(run)
         claimed = await self.store.claim("01", "n", epoch=run.epoch)
         self.epoch = claimed.epoch

@@ -13,7 +13,7 @@ import pytest
 
 from flowstone import AlreadyDecided, Status
 from flowstone.runs.events import RunStarted, RunWaiting, StepStarted, StepWaiting, StepWoken
-from flowstone.runs.records import RunRecord, RunRequest
+from flowstone.runs.records import RunRecord, RunSpec
 from flowstone.runs.waits import wait_id
 from flowstone.store.postgres import PostgresStore
 from tests.cluster import racer
@@ -30,7 +30,7 @@ async def parked(store, number, deadline):
     """A run that waits for an approval."""
     run = run_id(number)
     now = datetime.now(UTC)
-    request = RunRequest(kind="materialize", asset="asked")
+    request = RunSpec(kind="materialize", asset="asked")
     await store.create_run(RunRecord(run, "works", request, Status.RUNNING, now, owner="nobody"))
     known_by = wait_id(run, *STEP, "publish")
     await store.write_many(

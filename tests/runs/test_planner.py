@@ -25,7 +25,7 @@ from flowstone.assets.partition_view import PartitionView
 from flowstone.assets.time_partitions import TimePartitions
 from flowstone.runs.plan import KeyList, RunPlan
 from flowstone.runs.planner import plan_run
-from flowstone.runs.records import RunRecord, RunRequest, Status
+from flowstone.runs.records import RunRecord, RunSpec, Status
 from flowstone.store.codec import decode_run, encode_run
 from tests.runs.graphs import NOW, Scene, scenes, step_keys, upstream_by_hand
 
@@ -35,7 +35,7 @@ MILLION = DailyPartitions("0001-01-01", "2738-11-28")
 def request(target, keys, **options):
     """A request for these keys of the target, with everything upstream."""
     encoded = tuple(None if key is None else encode_partition(key) for key in keys)
-    return RunRequest("backfill", target, encoded, **{"upstream": True, **options})
+    return RunSpec("backfill", target, encoded, **{"upstream": True, **options})
 
 
 def names(plan, numbers):

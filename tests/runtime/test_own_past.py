@@ -34,7 +34,7 @@ from flowstone.runs.commands import FinishRun, StartStep
 from flowstone.runs.endings import PlannedStep
 from flowstone.runs.events import StepStarted
 from flowstone.runs.planner import plan_run
-from flowstone.runs.records import RunRequest
+from flowstone.runs.records import RunSpec
 from flowstone.runs.state import RunState
 from tests.runs.plans import AT, FAILURE
 
@@ -343,7 +343,7 @@ def test_a_plan_has_what_is_needed_after_what_it_needs(history, upstream):
     """The keys that were asked for, with upstream all earlier ones that they need, each after its own."""
     view, keys, asked = history
     texts = tuple(encode_partition(key) for key in asked)
-    request = RunRequest("backfill", "a", keys=texts, upstream=upstream)
+    request = RunSpec("backfill", "a", keys=texts, upstream=upstream)
     plan = plan_run(view.graph, view, request)
     expected, waiting = set(), list(asked)
     while waiting:
@@ -368,7 +368,7 @@ def test_a_window_that_is_smaller_than_the_range_does_not_block(back, window, ma
         bank(TimeOffset(days=-back), days=DailyPartitions("2025-01-01", "2025-02-10")).graph,
         datetime(2026, 1, 1, tzinfo=UTC),
     )
-    request = RunRequest("backfill", "balance", keys=(), span=("d:2025-01-01", "d:2025-02-10"))
+    request = RunSpec("backfill", "balance", keys=(), span=("d:2025-01-01", "d:2025-02-10"))
     plan = plan_run(view.graph, view, request)
     state = RunState(plan, max_parallel=max_parallel, window=window)
     commands, ran, finished = state.begin(), [], None
@@ -415,9 +415,9 @@ def test_a_million_partitions_are_planned_without_looking_at_them():
         encode_partition(hours.key_at(hours.size // 2)),
     )
     for request, total in (
-        (RunRequest("materialize_all", "a", keys=(last,), upstream=True), hours.size),
-        (RunRequest("backfill", "a", keys=(), span=(half, last), upstream=True), hours.size),
-        (RunRequest("backfill", "a", keys=(), span=(half, last)), hours.size - hours.size // 2),
+        (RunSpec("materialize_all", "a", keys=(last,), upstream=True), hours.size),
+        (RunSpec("backfill", "a", keys=(), span=(half, last), upstream=True), hours.size),
+        (RunSpec("backfill", "a", keys=(), span=(half, last)), hours.size - hours.size // 2),
     ):
         looked.clear()
         assert plan_run(view.graph, view, request).total == total

@@ -17,7 +17,7 @@ from flowstone import (
     ValueNotFound,
     WrongLoop,
 )
-from flowstone.runs.records import Materialization, RunRecord, RunRequest, Status
+from flowstone.runs.records import Materialization, RunRecord, RunSpec, Status
 from flowstone.runtime.client.result import RunResult
 from flowstone.runtime.client.step_list import NotLoaded, StepList
 from flowstone.runtime.loop_affinity import LoopAffinity
@@ -69,7 +69,7 @@ class BigStore(MemoryStore):
 
 async def result_of(store, **request):
     """The result of the store's run; a value is its partition."""
-    head = RunRecord("run-1", "p", RunRequest("backfill", "big"), Status.SUCCEEDED, AT, counts=store.counts)
+    head = RunRecord("run-1", "p", RunSpec("backfill", "big"), Status.SUCCEEDED, AT, counts=store.counts)
 
     def locate(asset, partition):
         return asset or "big", None if partition is None else f"i:{partition}"

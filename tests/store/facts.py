@@ -15,7 +15,7 @@ from flowstone.runs.events import (
     StepStarted,
     StepSucceeded,
 )
-from flowstone.runs.records import Failure, Input, Materialization, RunRecord, RunRequest, Status
+from flowstone.runs.records import Failure, Input, Materialization, RunRecord, RunSpec, Status
 
 EPOCH = datetime(2025, 1, 15, tzinfo=UTC)
 FAILURE = Failure("error", "ValueError: no", traceback="...", retryable=True)
@@ -35,7 +35,7 @@ def at(second: float) -> datetime:
 
 def run(run_id: str = "run-1", asset: str = "report", **changes) -> RunRecord:
     """A queued run."""
-    request = RunRequest(kind="materialize_all", asset=asset, tags={"team": "core"})
+    request = RunSpec(kind="materialize_all", asset=asset, tags={"team": "core"})
     return replace(RunRecord(run_id, "sales", request, Status.QUEUED, at(0)), **changes)
 
 

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from flowstone.assets.partition_keys import encode_partition
 from flowstone.runs import events
-from flowstone.runs.records import Failure, Input, Materialization, RunRecord, RunRequest, Status
+from flowstone.runs.records import Failure, Input, Materialization, RunRecord, RunSpec, Status
 from flowstone.store.codec import (
     Unreadable,
     decode_event,
@@ -89,7 +89,7 @@ def materializations(draw):
 
 
 requests = st.builds(
-    RunRequest,
+    RunSpec,
     kind=st.sampled_from(["materialize", "materialize_all", "backfill"]),
     asset=names,
     keys=st.lists(st.none() | names, max_size=3).map(tuple),
@@ -225,10 +225,8 @@ TIDY = "a\ufffd"
             events.RunCancelRequested(at(0), "r", "a", TIDY),
         ),
         (
-            events.RunQueued(
-                at(0), "r", "a", RunRequest("backfill", "a", timeout=inf, tags={UNTIDY: UNTIDY})
-            ),
-            events.RunQueued(at(0), "r", "a", RunRequest("backfill", "a", timeout=inf, tags={TIDY: TIDY})),
+            events.RunQueued(at(0), "r", "a", RunSpec("backfill", "a", timeout=inf, tags={UNTIDY: UNTIDY})),
+            events.RunQueued(at(0), "r", "a", RunSpec("backfill", "a", timeout=inf, tags={TIDY: TIDY})),
         ),
         (
             events.StepProgressed(at(0), "r", "a", None, 1, -inf),

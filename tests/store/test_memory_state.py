@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from flowstone.runs.events import RunFinished, StepFailed, StepStarted, StepSucceeded
-from flowstone.runs.records import Failure, Input, Materialization, RunRecord, RunRequest, Status
+from flowstone.runs.records import Failure, Input, Materialization, RunRecord, RunSpec, Status
 from flowstone.store.history import History
 from flowstone.store.protocol import StaleWrite
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 START = datetime(2025, 1, 1, tzinfo=UTC)
-RUN = RunRecord("r", "p", RunRequest("materialize_all", "a"), Status.RUNNING, START)
+RUN = RunRecord("r", "p", RunSpec("materialize_all", "a"), Status.RUNNING, START)
 
 Fact = tuple[str, str, str | None, int, int]
 """What is written: kind, asset, key, attempt, epoch."""

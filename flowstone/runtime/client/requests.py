@@ -20,7 +20,7 @@ from flowstone.assets.partition_keys import encode_partition
 from flowstone.assets.signature import innermost
 from flowstone.errors import ArgumentError, AssetNotFound, PartitionError
 from flowstone.remedies import Remedies
-from flowstone.runs.records import Refresh, RunRequest
+from flowstone.runs.records import Refresh, RunSpec
 from flowstone.runs.run_config import given
 from flowstone.store.json_safe import safe_text
 
@@ -118,9 +118,9 @@ def materialize_request(
     timeout: float | None,
     tags: Mapping[str, str],
     config: object = None,
-) -> RunRequest:
+) -> RunSpec:
     """This asset only."""
-    return RunRequest(
+    return RunSpec(
         kind="materialize",
         asset=asset,
         keys=(encoded(view, asset, partition),),
@@ -142,9 +142,9 @@ def run_request(
     tags: Mapping[str, str],
     upstream: bool = True,
     config: object = None,
-) -> RunRequest:
+) -> RunSpec:
     """The asset and everything upstream, or the asset alone."""
-    return RunRequest(
+    return RunSpec(
         kind="materialize_all" if upstream else "materialize",
         asset=asset,
         keys=(encoded(view, asset, partition),),
@@ -171,12 +171,12 @@ def backfill_request(
     refresh: Refresh,
     tags: Mapping[str, str],
     config: object = None,
-) -> RunRequest:
+) -> RunSpec:
     """Many partitions of one asset, with or without its upstream."""
     keys, span = _selection(view, asset, partitions, start, end)
     if not keys and span is None:
         _log.warning("%s", _nothing(view, asset, listed=partitions is not None))
-    return RunRequest(
+    return RunSpec(
         kind="backfill",
         asset=asset,
         keys=keys,

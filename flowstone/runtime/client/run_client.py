@@ -42,7 +42,7 @@ if TYPE_CHECKING:
 
     from flowstone.assets.graph import AssetGraph
     from flowstone.runs.events import Event
-    from flowstone.runs.records import Materialization, RunRecord, RunRequest
+    from flowstone.runs.records import Materialization, RunRecord, RunSpec
     from flowstone.runtime.client.progress import Progress
     from flowstone.runtime.cluster.remote_runs import RemoteRuns
     from flowstone.runtime.context import RuntimeContext
@@ -81,7 +81,7 @@ class RunClient:
     async def start(
         self,
         view: PartitionView,
-        request: RunRequest,
+        request: RunSpec,
         *,
         raises: bool = True,
         on_progress: Callable[[Progress], Any] | None = None,
@@ -99,7 +99,7 @@ class RunClient:
             await self._cancelling(run, report_progress(events, run, on_progress))
         return run
 
-    async def check_ready(self, view: PartitionView, request: RunRequest) -> None:
+    async def check_ready(self, view: PartitionView, request: RunSpec) -> None:
         """Refuse before anything is written where an upstream value of the only step is not there.
 
         Raises:
@@ -117,7 +117,7 @@ class RunClient:
             raise problem
 
     async def submit(
-        self, view: PartitionView, request: RunRequest, key: str | None = None, priority: int = 0
+        self, view: PartitionView, request: RunSpec, key: str | None = None, priority: int = 0
     ) -> tuple[str, bool]:
         """Plan a request, write it down and start it, unless a run has its key; the run, and whether it is new.
 

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
     from flowstone.assets.partition_view import PartitionView
     from flowstone.runs.events import Event
-    from flowstone.runs.records import RunRecord, RunRequest, StepKey
+    from flowstone.runs.records import RunRecord, RunSpec, StepKey
     from flowstone.runtime.context import RuntimeContext
     from flowstone.runtime.run.control import CancelReason
     from flowstone.runtime.run.local_runs import LocalRuns
@@ -209,7 +209,7 @@ async def status_elsewhere(store: Store, view: PartitionView, key: StepKey) -> S
     return Status.QUEUED if any(_asks_for(run.request, view, key) for run, _ in found) else None
 
 
-def _asks_for(request: RunRequest, view: PartitionView, key: StepKey) -> bool:
+def _asks_for(request: RunSpec, view: PartitionView, key: StepKey) -> bool:
     asset, partition_key = key
     if request.asset != asset:
         return False

@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from flowstone.actors import Clock, Exit, ProcessInfo
     from flowstone.actors.spawn import Driven
     from flowstone.runs.plan import RunPlan
-    from flowstone.runs.records import RunRequest
+    from flowstone.runs.records import RunSpec
     from flowstone.runtime.context import RuntimeContext
     from flowstone.runtime.run.attempt import Attempt, AttemptIdentity
     from flowstone.runtime.run.remote_steps import Spread
@@ -148,7 +148,7 @@ class LocalRuns:
     async def start(
         self,
         plan: RunPlan,
-        request: RunRequest,
+        request: RunSpec,
         key: str | None = None,
         priority: int = 0,
         *,
@@ -184,7 +184,7 @@ class LocalRuns:
     def describe(
         self,
         plan: RunPlan,
-        request: RunRequest,
+        request: RunSpec,
         key: str | None,
         priority: int,
         *,

@@ -14,7 +14,7 @@ from flowstone.runs.planner import plan_run
 if TYPE_CHECKING:
     from flowstone.assets.partition_view import PartitionView
     from flowstone.runs.plan import RunPlan
-    from flowstone.runs.records import RunRequest
+    from flowstone.runs.records import RunSpec
     from flowstone.runtime.context import RuntimeContext
 
 __all__ = ["PlanCache", "dynamic_keys"]
@@ -28,7 +28,7 @@ class PlanCache:
         self._steps = 0
         self._plans: dict[tuple[str, bool, str], RunPlan] = {}
 
-    def plan(self, view: PartitionView, request: RunRequest) -> RunPlan:
+    def plan(self, view: PartitionView, request: RunSpec) -> RunPlan:
         """The plan of a request. Raises as `plan_run`."""
         if request.keys != (None,) or request.span is not None:
             return plan_run(view.graph, view, request)

@@ -18,14 +18,14 @@ if TYPE_CHECKING:
 
     from flowstone.assets.partition_set import PartitionSet
     from flowstone.assets.partition_view import PartitionView
-    from flowstone.runs.records import RunRequest
+    from flowstone.runs.records import RunSpec
 
 __all__ = ["check_known", "check_request"]
 
 _SHOWN = 5
 
 
-def check_known(view: PartitionView, request: RunRequest, pipeline: str) -> None:
+def check_known(view: PartitionView, request: RunSpec, pipeline: str) -> None:
     """Check that the asset is still there.
 
     Raises:
@@ -38,7 +38,7 @@ def check_known(view: PartitionView, request: RunRequest, pipeline: str) -> None
         )
 
 
-def check_request(view: PartitionView, request: RunRequest) -> None:
+def check_request(view: PartitionView, request: RunSpec) -> None:
     """Check the partitions of a request against the target's set as it is declared now.
 
     Raises:
@@ -57,7 +57,7 @@ def check_request(view: PartitionView, request: RunRequest) -> None:
     _check_keys(request.asset, keys, [decode_partition(key) for key in asked if key is not None])
 
 
-def _check_whole(request: RunRequest) -> None:
+def _check_whole(request: RunSpec) -> None:
     """Check that no partition is asked for that was one of a set: without a set, an asset takes any key."""
     if not request.partitioned and request.span is None:
         return

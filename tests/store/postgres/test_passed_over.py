@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 import pytest
 
 from flowstone.runs.events import RunStarted, RunWaiting, StepStarted, StepWaiting
-from flowstone.runs.records import RunRecord, RunRequest, Status
+from flowstone.runs.records import RunRecord, RunSpec, Status
 from flowstone.runs.waits import wait_id
 from flowstone.store.cluster import Notification
 from flowstone.store.protocol import StaleWrite
@@ -37,7 +37,7 @@ async def cancel(store):
 @pytest.fixture
 async def queued(store):
     """A store with a run that waited for two approvals, one of which has put it into the queue."""
-    request = RunRequest(kind="backfill", asset="asked", keys=("a", "b"))
+    request = RunSpec(kind="backfill", asset="asked", keys=("a", "b"))
     await store.create_run(RunRecord("run-1", "works", request, Status.RUNNING, NOW, owner="nobody"))
     events = [RunStarted(NOW, "run-1", "asked", 2)]
     for step in (FIRST, SECOND):

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 import pytest
 
 from flowstone.runs.events import RunStarted, RunWaiting, StepStarted, StepWaiting
-from flowstone.runs.records import RunRecord, RunRequest, Status
+from flowstone.runs.records import RunRecord, RunSpec, Status
 from flowstone.runs.waits import wait_id
 from flowstone.store.postgres import PostgresStore, queue
 from tests.store.cluster_contract import node, nothing
@@ -34,7 +34,7 @@ def used(monkeypatch):
 
 async def parked(store, deadline=None):
     """A run that waits for an approval."""
-    request = RunRequest(kind="materialize", asset="asked")
+    request = RunSpec(kind="materialize", asset="asked")
     await store.create_run(RunRecord("run-1", "sales", request, Status.RUNNING, NOW, owner="nobody"))
     known_by = wait_id("run-1", *STEP, "publish")
     await store.write_many(
