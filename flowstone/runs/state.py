@@ -1,14 +1,15 @@
 """The pure state machine of one run: `apply(event) -> commands`. No I/O, no clock, no randomness.
 
 Map of this file
-    RunState.begin / apply / replay     the three entries
+    RunState.begin / apply              the entries; a third one, `replay`, is that of where a run stands
     "Events"                            one method per thing that can happen
     "Steps"                             from examined to ready, and from ready to an end
     "Commands"                          what is to be done now
 
-Which steps are looked at, and what they wait for, is the window's matter (`window.py`); how often they were
-attempted, that of `attempts.py`; who goes on without a value, that of `choices.py`; what is done for many at once,
-that of `batches.py`. Here is decided what becomes of each; `starts.py` says which ready step starts next.
+What is remembered of a run, and how it comes back after a restart, is in `standing.py`. Which steps are looked at,
+and what they wait for, is the window's matter (`window.py`); how often they were attempted, that of `attempts.py`;
+who goes on without a value, that of `choices.py`; what is done for many at once, that of `batches.py`. Here is
+decided what becomes of each; `starts.py` says which ready step starts next.
 
 Invariants, stated by `tests/runs`: no step starts before its inputs are there, nor while it runs; at most
 `max_parallel` run; one that may have ended a process runs alone; recorded ends absorb whatever comes later; a run
@@ -20,9 +21,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, TypeAlias, assert_never
 
-from flowstone.runs.attempts import Attempts
-from flowstone.runs.batches import Batches
-from flowstone.runs.choices import ended_as, is_by_choice, is_tolerated
+from flowstone.runs.choices import ended_as, is_tolerated
 from flowstone.runs.commands import (
     AttemptLost,
     CancelSteps,
@@ -57,8 +56,8 @@ from flowstone.runs.events import (
     StepWaiting,
     StepWoken,
 )
-from flowstone.runs.limited_starts import starts_of
 from flowstone.runs.records import Status
+from flowstone.runs.standing import RunStanding
 from flowstone.runs.step_states import (
     CANCELLED,
     CHECKING,
@@ -69,15 +68,13 @@ from flowstone.runs.step_states import (
     REUSED,
     RUNNING,
     SKIPPED,
-    STATUS,
     SUCCEEDED,
     UNEXAMINED,
     WAITING,
 )
-from flowstone.runs.window import Window
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Mapping, Sequence
+    from collections.abc import Callable, Collection, Sequence
 
     from flowstone.runs.plan import RunPlan
     from flowstone.runs.records import Materialization
@@ -88,8 +85,8 @@ _Knows: TypeAlias = "Callable[[str], bool]"
 _Ending: TypeAlias = StepSucceeded | StepFailed | StepCancelled | StepReused | StepSkipped
 
 
-class RunState:
-    """Where a run stands, and what to do next.
+class RunState(RunStanding):
+    """What a run does next, from where it stands.
 
     Args:
         plan: What the run consists of.
@@ -101,26 +98,12 @@ class RunState:
     def __init__(
         self, plan: RunPlan, *, max_parallel: int, window: int = 10_000, knows: _Knows | None = None
     ) -> None:
-        self.plan = plan
-        self.cancelling = False
-        self.finished: Status | None = None
-        self._states = bytearray(plan.total)
-        self._window = Window(plan, self._states, window)
-        self._attempts = Attempts(self._states)
-        self._reuses = plan.reuses
-        self._chooses = plan.chooses
-        self._looks = plan.reuses or plan.chooses  # Whether not all that waits for nothing any more is ready.
+        super().__init__(plan, max_parallel, window)
         self._knows = knows
-        self._starts = starts_of(plan, self._states, self._attempts, max_parallel)
-        self._retrying: dict[int, None] = {}
-        self._causes: dict[int, int] = {}  # Skipped step -> the step at the root of it.
-        self._batches = Batches()
-        self._orders: list[Command] = []
-        self._open = plan.total  # Steps that have not ended, or whose end is not recorded.
-        self._counts = [0] * len(STATUS)
+        self._reuses = plan.reuses
         self._begun = False
         self._finishing = False
-        self._parked = False
+        self._orders: list[Command] = []
         self._woken_early: dict[int, int] = {}  # Step -> its attempt, which is not known to wait.
 
     # Entries ------------------------------------------------------------------------------------------------
@@ -198,132 +181,7 @@ class RunState:
         """`apply` of the answer of a look-up, but for the orders: they come with the `StepsNeeded` that ends it."""
         self._step_changed(event, step)
 
-    def replay(self, event: Event) -> None:
-        """Take in an event recorded earlier, before `begin`: remember its outcome, give no orders."""
-        match event:
-            case (
-                RunQueued() | RunStarted() | RunWaiting() | StepProgressed() | StepKept() | StepTokenIssued()
-            ):
-                pass
-            case RunCancelRequested():
-                self.cancelling = True
-            case RunFinished():
-                self.finished = event.status
-            case _:
-                step = self._number(event)
-                if step is not None and self._states[step] < SUCCEEDED:
-                    self._replay_step(event, step)
-
-    def lost(self, limit: int, kept: Collection[int] = ()) -> list[tuple[int, int]]:
-        """After `replay`: the steps that lost `limit` attempts to dying processes, with the last one's number.
-
-        Args:
-            limit: How many are too many.
-            kept: As for `begin`.
-        """
-        return [
-            (step, self._attempts.of(step))
-            for step in self._starts.running
-            if step not in kept and self._attempts.losses(step) + 1 >= limit
-        ]
-
-    # What can be asked --------------------------------------------------------------------------------------
-
-    @property
-    def counts(self) -> Mapping[Status, int]:
-        """Steps per terminal status, recorded or about to be."""
-        terminal = (SUCCEEDED, REUSED, FAILED, SKIPPED, CANCELLED)
-        counts = {STATUS[code]: self._counts[code] for code in terminal}
-        counts[Status.SKIPPED] += self._counts[DECLINED]
-        return counts
-
-    @property
-    def running(self) -> tuple[int, ...]:
-        """The steps that are ordered and not over, in the order they were; some may stand in line."""
-        return tuple(self._starts.running)
-
-    @property
-    def held(self) -> int:
-        """Steps about which anything more than one byte is kept."""
-        return self._window.blocked + len(self._starts) + len(self._retrying) + self._batches.held
-
-    @property
-    def waiting(self) -> int:
-        """Steps that wait for somebody else."""
-        return self._window.aside - self._window.deferred
-
-    @property
-    def parked(self) -> bool:
-        """Whether nothing has been left to be done since `ParkRun` was ordered."""
-        return self._parked
-
-    @property
-    def waits(self) -> bool:
-        """Whether every step that has not ended waits: for a delay, for somebody else, or for one that does."""
-        idle = not (len(self._starts) or self._batches.busy)
-        return idle and bool(self._retrying or self._window.aside)
-
-    def ahead(self, steps: Sequence[int], most: int) -> Sequence[int]:
-        """At most so many steps that wait for these and for one another alone, each after those it waits for."""
-        return self._window.ahead(steps, most) if most and not self._attempts.numbers else ()
-
-    def status_of(self, step: int) -> Status:
-        """The status of a step by number."""
-        return Status.QUEUED if self._starts.in_line(step) else STATUS[self._states[step]]
-
-    def attempt_of(self, step: int) -> int:
-        """The number of the step's last attempt while it is live; 0 before its first."""
-        return self._attempts.of(step)
-
-    def losses(self, step: int) -> int:
-        """How many attempts of a live step went with their processes; one that may be under way is none."""
-        return self._attempts.losses(step)
-
-    def failures(self, step: int) -> int:
-        """How many attempts of a live step failed by themselves, and were followed or will be by another one."""
-        return self._attempts.failures(step)
-
-    def chosen_by(self, step: int) -> tuple[str, ...] | None:
-        """The assets that a route chose; None if the step is not of a route, or did not come to choose."""
-        return None if self._window.choices is None else self._window.choices.chosen.get(step)
-
     # Events -------------------------------------------------------------------------------------------------
-
-    def _number(self, event: StepStarted | StepRetried | StepWaiting | StepWoken | _Ending) -> int | None:
-        return self.plan.number(event.asset, event.partition_key)
-
-    def _replay_step(
-        self, event: StepStarted | StepRetried | StepWaiting | StepWoken | _Ending, step: int
-    ) -> None:
-        running = self._starts.running
-        if isinstance(event, StepStarted):
-            if step in running:
-                self._attempts.lost(step, self._attempts.of(step))
-            self._retrying.pop(step, None)
-            self._attempts.began(step, event.attempt)
-            self._states[step] = RUNNING
-            running[step] = None
-            return
-        if isinstance(event, StepWoken):
-            if self._states[step] == WAITING:
-                self._attempts.over(step, event.attempt)
-                self._states[step] = UNEXAMINED
-            return
-        running.pop(step, None)
-        match event:
-            case StepRetried():  # Handed back before it began, it has no start on record.
-                self._attempts.failed(step, event.attempt, event.failure)
-                self._states[step] = RETRYING
-                self._retrying[step] = None
-            case StepWaiting():
-                self._attempts.began(step, event.attempt)
-                self._states[step] = WAITING
-            case _:
-                self._retrying.pop(step, None)
-                self._attempts.forget(step)
-                self._note_choice(event, step)
-                self._end(step, ended_as(event))
-                self._open -= 1
 
     def _step_changed(self, event: StepRetried | StepWaiting | StepWoken | _Ending, step: int) -> None:
         match event:
@@ -451,10 +309,6 @@ class RunState:
         else:
             ready(step)
 
-    def _end(self, step: int, code: int) -> None:
-        self._states[step] = code
-        self._counts[code] += 1
-
     def _finish_step(self, step: int, code: int) -> None:
         """An attempt or a look-up ended the step; its record is already written."""
         self._states[step] = code
@@ -521,13 +375,6 @@ class RunState:
             return step
         known = self._causes.get(step)
         return self._window.origin(step, self._causes) if known is None else known
-
-    def _note_choice(self, event: StepRetried | StepWaiting | StepWoken | _Ending, step: int) -> None:
-        """Remember what a route chose, or that a step chose to be skipped."""
-        if self._chooses or (isinstance(event, StepSkipped) and is_by_choice(event.materialization)):
-            if self._window.choose().note(event, step):
-                self._causes[step] = step
-            self._looks = True
 
     def _finish_unstarted(self, step: int) -> None:
         self._end(step, CANCELLED)

@@ -14,7 +14,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from flowstone.runs import starts, state, window
+from flowstone.runs import standing, starts, state, window
 from flowstone.runs.commands import (
     AttemptLost,
     RecordCancelled,
@@ -45,7 +45,7 @@ from tests.runs.plans import (
 from tests.runs.world import Resumed, World, plans
 
 STEP = moves_of("A step")
-MODULES = {module.__file__: module for module in (state, starts, window)}
+MODULES = {module.__file__: module for module in (standing, state, starts, window)}
 
 
 class Watched(bytearray):
@@ -140,7 +140,7 @@ class WatchedState(RunState):
 @pytest.fixture(autouse=True)
 def watched(monkeypatch):
     """Every state machine of these tests is watched."""
-    monkeypatch.setattr(state, "bytearray", Watched, raising=False)
+    monkeypatch.setattr(standing, "bytearray", Watched, raising=False)
     monkeypatch.setattr("tests.runs.world.RunState", WatchedState)
 
 
@@ -250,7 +250,7 @@ def explore(
 def explored():
     """The moves, the lines that made them, and what was replayed, in many random runs and in all scenes."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(state, "bytearray", Watched, raising=False)
+        patch.setattr(standing, "bytearray", Watched, raising=False)
         patch.setattr("tests.runs.world.RunState", WatchedState)
         seen: set[Any] = set()
         explore(seen)
