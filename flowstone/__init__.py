@@ -81,6 +81,7 @@ if TYPE_CHECKING:
     from flowstone.io.manager import Target as Target
     from flowstone.io.memory import MemoryIO as MemoryIO
     from flowstone.io.postgres import PostgresIO as PostgresIO
+    from flowstone.runs.automation_events import Event as Event
     from flowstone.runs.items import Item as Item
     from flowstone.runs.pools import Pool as Pool
     from flowstone.runs.queued_step import QueuedStep as QueuedStep
@@ -117,6 +118,7 @@ __all__ = [
     "DuplicateAsset",
     "DynamicPartitions",
     "Each",
+    "Event",
     "Failure",
     "FileIO",
     "FlowstoneError",
@@ -203,6 +205,7 @@ _HOME = {
     "io.manager": ("IOManager", "Stored", "Target"),
     "io.memory": ("MemoryIO",),
     "io.postgres": ("PostgresIO",),
+    "runs.automation_events": ("Event",),
     "runs.items": ("Item",),
     "runs.records": ("Failure", "Materialization", "RunRecord", "Status"),
     "runs.queued_step": ("QueuedStep",),

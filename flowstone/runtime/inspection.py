@@ -312,7 +312,8 @@ class Inspection:
         """An async context manager that gives an async iterator of events.
 
         Args:
-            kinds: `step.succeeded`, `run.finished`, …, or `step` and `run` for all of theirs. Default: all.
+            kinds: `step.succeeded`, `run.failed`, `run.finished` (however it ended), …, or the first word for all
+                of its kinds: `run`, `step`, `asset`, `automation`. Default: all.
 
         Raises:
             ValueError: There is no such kind.

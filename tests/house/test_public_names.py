@@ -28,6 +28,7 @@ FLOWSTONE = [
     "DuplicateAsset",
     "DynamicPartitions",
     "Each",
+    "Event",
     "Failure",
     "FileIO",
     "FlowstoneError",

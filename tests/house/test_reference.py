@@ -12,7 +12,7 @@ from typing import get_args
 import pytest
 
 from flowstone import Run, RunResult, Runtime
-from flowstone.runs.events import Event
+from flowstone.runs.automation_events import Event
 
 DOCS = Path(__file__).parents[2] / "docs"
 NAMESPACES = [

@@ -410,8 +410,8 @@ async def test_an_io_manager_may_have_a_life_of_its_own():
         ("run*", "pass 'run' to get all events of a run."),
         ("*", "Pass nothing to get every event."),
         ("stp.*", "Did you mean 'step'?"),
-        ("zzz", "There are: run, step, run.queued,"),
-        (3, "There are: run, step, run.queued,"),
+        ("zzz", "There are: run, step, automation, asset, run.finished, run.queued,"),
+        (3, "There are: run, step, automation, asset, run.finished, run.queued,"),
     ],
 )
 async def test_a_kind_that_does_not_exist_is_refused(kind, hint):

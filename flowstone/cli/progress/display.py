@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from flowstone.cli.progress.tally import Tally
     from flowstone.cli.screen import Screen
-    from flowstone.runs.events import Event
+    from flowstone.runs.automation_events import Event
 
 __all__ = ["Display", "PlainLines", "open_display"]
 

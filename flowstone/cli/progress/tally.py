@@ -26,7 +26,7 @@ from flowstone.runs.events import (
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from flowstone.runs.events import Event
+    from flowstone.runs.automation_events import Event
     from flowstone.runs.records import Status
 
 __all__ = ["Tally"]

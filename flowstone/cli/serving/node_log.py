@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
     from flowstone.cli.screen import Screen
-    from flowstone.runs.events import Event
+    from flowstone.runs.automation_events import Event
     from flowstone.runs.records import Failure, RunRecord
     from flowstone.runtime.runtime import Runtime
 
@@ -80,7 +80,7 @@ class NodeLog:
                 await self._all_told.wait()
 
     async def _take(self, event: Event) -> None:
-        if event.run_id not in self._known:
+        if event.run_id and event.run_id not in self._known:
             await self._begins(event)
         match event:
             case RunFinished():

@@ -15,7 +15,7 @@ from __future__ import annotations
 import asyncio
 from contextlib import suppress
 from functools import partial
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from flowstone.actors.spawn import OWNER
 from flowstone.assets.asset import Asset
@@ -332,7 +332,8 @@ class RunClient:
                 self._runs.follow_parked(run_id, live)
             elif record.status.terminal or driven is None:
                 return
-            async for event in live:
+            async for told in live:
+                event = cast("Event", told)  # It is the run's.
                 if _identity(event) not in seen:
                     yield event
 

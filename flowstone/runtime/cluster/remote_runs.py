@@ -161,9 +161,9 @@ class RemoteRuns:
                     if record is not None and record.status.terminal:
                         return
                     await self._next(woken)
-                    for event in live.taken():
-                        if isinstance(event, StepProgressed):
-                            yield event
+                    for told in live.taken():
+                        if isinstance(told, StepProgressed):
+                            yield told
 
     async def _next(self, woken: Wakeup) -> None:
         await woken.wait_or(self._ctx.clock, _POLL)

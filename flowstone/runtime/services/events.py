@@ -16,30 +16,30 @@ import asyncio
 import weakref
 from collections import deque
 from itertools import islice
-from typing import TYPE_CHECKING, Final, Self, TypeAlias, get_args
+from typing import TYPE_CHECKING, Final, Self, TypeAlias
 
 from flowstone.actors.affinity import require_loop
 from flowstone.actors.waiters import Waiters
-from flowstone.assets.suggest import did_you_mean
+from flowstone.assets.automation.event_kinds import exact_kinds
 from flowstone.frozen import frozen
-from flowstone.runs.events import Event
+from flowstone.runs.automation_events import exact_kind
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from flowstone.runs.automation_events import Event
 
 __all__ = ["EventStream", "Events", "StreamStatistics", "Subscription"]
 
 _BUFFER: Final = 10_000
 _TRIM: Final = 1_000  # So often a channel looks for what everybody has read.
-_NAMES: Final = tuple(each.kind for each in get_args(Event))
-_KINDS: Final = (*dict.fromkeys(name.partition(".")[0] for name in _NAMES), *_NAMES)
 
 
 _Place: TypeAlias = "weakref.ref[Subscription]"
 """A subscription, as long as somebody else keeps it."""
 
 _Choice: TypeAlias = tuple[frozenset[str], str | None]
-"""The kinds of events, and the run or None for all of them."""
+"""The exact kinds of events, and the run or None for all of them."""
 
 
 class Subscription:
@@ -203,8 +203,8 @@ class _Channel:
         self._members.pop(place, None)
         self.waiting.pop(place, None)
 
-    def publish(self, event: Event) -> None:
-        if event.kind not in self._kinds:
+    def publish(self, event: Event, kind: str) -> None:
+        if kind not in self._kinds:
             return
         self._events.append(event)
         self.published += 1
@@ -272,22 +272,19 @@ class EventStream:
 
     def publish(self, event: Event) -> None:
         self._maybe_unread = True
+        kind = exact_kind(event)
         for channel in self._of_run.get(None, ()):
-            channel.publish(event)
+            channel.publish(event, kind)
         for channel in self._of_run.get(event.run_id, ()):
-            channel.publish(event)
+            channel.publish(event, kind)
 
     def subscribe(self, kinds: tuple[str, ...], run_id: str | None = None) -> Subscription:
-        """Events of these kinds (`step.failed`, or `step` for all of a step's; none given: every event).
+        """Events of these kinds, as `exact_kinds` reads them; none given: every event.
 
         Raises:
             ValueError: There is no such kind.
         """
-        for each in kinds:
-            if each not in _KINDS:
-                raise ValueError(f"There are no events of kind {each!r:.100}.{_remedy(each)}")
-        wanted = (name for name in _NAMES if not kinds or name in kinds or name.partition(".")[0] in kinds)
-        return Subscription(self, frozenset(wanted), run_id)
+        return Subscription(self, exact_kinds(kinds), run_id)
 
     def add(self, subscription: Subscription) -> None:
         """Let it receive what is published from now on, for as long as somebody else keeps it."""
@@ -342,17 +339,6 @@ class EventStream:
             buffered=sum(len(each) for each in listening),
             dropped=sum(each.dropped for each in listening),
         )
-
-
-def _remedy(kind: object) -> str:
-    """What to pass instead of what is no kind. There are no patterns: the first word has all of its own."""
-    text = str(kind)
-    family = text.split(".", 1)[0].rstrip("*")
-    if "*" in text and not family:
-        return " Pass nothing to get every event."
-    if "*" in text and family in _KINDS:
-        return f" Kinds are not patterns: pass {family!r} to get all events of a {family}."
-    return did_you_mean(text, _KINDS) or f" There are: {', '.join(_KINDS)}."
 
 
 class Events:

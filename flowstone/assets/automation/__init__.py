@@ -1,0 +1,1 @@
+"""Pure definitions of what happens by itself: no I/O, no asyncio."""
