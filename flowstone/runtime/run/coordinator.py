@@ -13,16 +13,12 @@ that nothing of the last incarnation can be recorded any more), replays what is 
 
 from __future__ import annotations
 
-import logging
 from collections import deque
 from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING, Any, assert_never
 
-from flowstone.actors import Crashed, Normal
-from flowstone.assets.partition_labels import step_label
 from flowstone.errors import StoreUnavailable
-from flowstone.runs import endings
 from flowstone.runs.commands import (
     BeginStep,
     CancelSteps,
@@ -38,18 +34,15 @@ from flowstone.runs.commands import (
     StartStep,
     StepsNeeded,
 )
-from flowstone.runs.endings import PlannedStep
 from flowstone.runs.events import (
     RunCancelRequested,
     RunFinished,
     StepFailed,
-    StepSkipped,
     StepWaiting,
 )
 from flowstone.runs.records import Materialization, Status
 from flowstone.runs.state import RunState
-from flowstone.runtime.execution.guard import describe
-from flowstone.runtime.run.cancels import record_cancelled
+from flowstone.runtime.run.beside import Beside
 from flowstone.runtime.run.control import Cancel, Drain, GiveUp, Look, Release
 from flowstone.runtime.run.kinds import attempt_maker
 from flowstone.runtime.run.launches import Launches
@@ -64,6 +57,7 @@ from flowstone.runtime.run.messages import (
     Signalled,
     StepEnded,
 )
+from flowstone.runtime.run.other_ends import OtherEnds
 from flowstone.runtime.run.parking import Parking
 from flowstone.runtime.run.releasing import release
 from flowstone.runtime.run.replay import replay, seconds_spent
@@ -72,13 +66,12 @@ from flowstone.runtime.run.start_record import StartRecord
 from flowstone.store.protocol import StaleWrite
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Coroutine, Sequence
+    from collections.abc import Coroutine, Sequence
 
-    from flowstone.actors import Exit, Me, TaskHandle, TaskSupervisor
+    from flowstone.actors import Exit, Me, TaskSupervisor
     from flowstone.actors.early import EarlyMe
     from flowstone.runs.commands import Signal
     from flowstone.runs.endings import AttemptResult
-    from flowstone.runs.events import Event
     from flowstone.runtime.context import RuntimeContext
     from flowstone.runtime.run.attempt import Attempt
     from flowstone.runtime.run.control import Control
@@ -88,8 +81,6 @@ if TYPE_CHECKING:
     from flowstone.store.cluster import StepLease
 
 __all__ = ["RunCoordinator"]
-
-_log = logging.getLogger(__name__)
 
 
 class RunCoordinator(Driver):
@@ -117,21 +108,22 @@ class RunCoordinator(Driver):
         self._state = RunState(run.plan, max_parallel=limit, knows=knows)
         self._final: Status | None = None
         self._releasing = False
-        self._writing = 0  # Batches of events that are being recorded beside the attempts.
         self._draining = False
         self._ended: deque[tuple[Attempt, AttemptResult | None, Exit]] = deque()
         self._needed: list[int] = []  # Steps of which it is known that they must run.
         self._busy = True  # Until it has begun, and whenever it is within a message.
-        self._parking = Parking(ctx, run, self._state, self._beside, self._recorded)
+        self._beside = Beside(steps)
+        self._parking = Parking(ctx, run, self._state, self._beside)
+        self._other_ends = OtherEnds(ctx, run, self._state, self._beside, self._parking)
         self._remote_steps: RemoteSteps | None = None
         self._kept: dict[int, StepLease] = {}
-        self._start_record = StartRecord(ctx, run)
+        self._start_record = StartRecord(ctx, run, self._beside)
         self._reuses = Reuses(ctx, run)
         self._me: Me | EarlyMe
         self._early: EarlyMe | None = None  # If it has been begun before it is started.
 
     def on_start(self, me: Me) -> None:
-        self._me = self._launches.me = me
+        self._me = self._launches.me = self._beside.me = me
         if self._early is not None:
             self._early.become(me)
 
@@ -152,7 +144,7 @@ class RunCoordinator(Driver):
                 if error is not None:
                     raise error
             case Checked(reused, needed):
-                self._start_record.looked(self._beside)
+                self._start_record.looked()
                 for step, event in reused:
                     self._state.reused(event, step)
                 self._obey(self._state.apply(StepsNeeded(needed)))
@@ -189,7 +181,7 @@ class RunCoordinator(Driver):
         self._handle_ended()
         if self._final is not None:
             return self._finish(self._final)
-        if self._releasing and not (self._attempts or self._writing):
+        if self._releasing and not (self._attempts or self._other_ends.writing):
             return self._release()
         if self._remote_steps is not None:
             self._remote_steps.flush()
@@ -232,7 +224,7 @@ class RunCoordinator(Driver):
 
     async def begin(self, me: EarlyMe) -> None:
         """Begin before this is an actor: in the turn of whoever asks for the run."""
-        self._me = self._launches.me = self._early = me
+        self._me = self._launches.me = self._beside.me = self._early = me
         await self._go_on()
 
     async def handle_continue(self, me: Me) -> None:  # noqa: ARG002 - the hook's signature
@@ -271,12 +263,12 @@ class RunCoordinator(Driver):
         else:
             spent = await seconds_spent(self._ctx, run)
             self._kept = await replay(self._ctx, run, self._state)
-        self._epoch = run.record.epoch
+        self._epoch = self._other_ends.epoch = run.record.epoch
         self._remote_steps = self._make_remote_steps()
         self._launches.line.elsewhere = self._remote_steps
         self._attempt = attempt_maker(self._ctx, run.plan, self._steps, self._remote_steps)
         request = run.record.request
-        await self._start_record.make(self._epoch, self._beside)
+        await self._start_record.make(self._epoch)
         if request.timeout is not None:
             run.driven_from = self._me.clock.monotonic() - spent
             self._me.clock.call_later(max(0.0, request.timeout - spent), partial(run.ask, Cancel("timeout")))
@@ -295,7 +287,7 @@ class RunCoordinator(Driver):
             return
         orders = self._state.begin(self._kept)
         if not any(type(order) is CheckSteps for order in orders):
-            self._start_record.write(self._beside)
+            self._start_record.write()
         self._obey(orders)
         self._parking.look()
 
@@ -305,8 +297,8 @@ class RunCoordinator(Driver):
             return None
         return self._spread(
             self._run,
-            start=lambda work: self._beside("steps on other nodes", work, lambda _: None),
-            ended=self._recorded,
+            start=partial(self._beside.do, "steps on other nodes"),
+            ended=self._beside.recorded,
             lost=self._signal,
             refused=lambda error: self._me.ref.cast(Broken(error)),
         )
@@ -325,10 +317,9 @@ class RunCoordinator(Driver):
                 case RetryStep(step, delay):
                     self._me.clock.call_later(delay, partial(self._signal, RetryDue(step)))
                 case RecordSkipped(steps):
-                    self._write([self._skipped(*pair) for pair in steps], [step for step, _ in steps])
+                    self._other_ends.skip(steps)
                 case RecordCancelled(steps):
-                    work = record_cancelled(self._ctx, self._run, self._epoch, steps)
-                    self._beside(f"record {len(steps)} steps", work, self._cancels_recorded)
+                    self._other_ends.cancel(steps)
                 case CancelSteps(steps):
                     self._stop_attempts(steps)
                 case FinishRun() | ParkRun():
@@ -349,23 +340,11 @@ class RunCoordinator(Driver):
         if left := sorted(set(steps).difference(needed)):
             self._start_record.looking()
             look_up = self._reuses.look_up(self._state, self._epoch, left)
-            self._beside("look up current values", look_up, self._me.ref.cast)
-
-    def _skipped(self, step: int, cause: int) -> StepSkipped:
-        asset, _, key = self._run.plan.step(cause)
-        planned, now, because = self._planned(step), self._ctx.clock.now(), step_label(asset, key)
-        if self._state.status_of(cause) is Status.FAILED:
-            return endings.skipped(planned, now, because)
-        return endings.declined(planned, now, cause=because, chosen=self._state.chosen_by(cause))
-
-    def _planned(self, step: int) -> PlannedStep:
-        return PlannedStep.of(self._run.record.id, self._run.plan, step)
+            self._beside.do("look up current values", look_up, self._me.ref.cast)
 
     def _start(self, order: StartStep) -> None:
         run, step = self._run, order.step
-        if order.exclusive and self._state.losses(step) >= self._ctx.settings.lost_attempts:
-            lost = PlannedStep.of(run.record.id, run.plan, step, order.attempt)
-            self._write([endings.lost_too_often(lost, self._ctx.clock.now())], [step])
+        if self._other_ends.lose_if_too_often(order):
             return
         if self._remote_steps is not None and self._remote_steps.takes(order, self._launches.line.busy):
             return
@@ -404,7 +383,7 @@ class RunCoordinator(Driver):
                 del self._attempts[step]
                 if attempt.exclusive or attempt.pools or attempt.rate:
                     self._ctx.admission.withdraw(attempt)
-                self._write([attempt.withdrawn()], [step])
+                self._other_ends.withdraw(attempt)
 
     def _step_ended(self, attempt: Attempt, end: AttemptResult | None, how: Exit) -> None:
         step = attempt.step
@@ -422,65 +401,8 @@ class RunCoordinator(Driver):
             self._obey(self._state.apply(end, step))
             if type(end) is StepWaiting:
                 self._parking.look_after([end])
-        else:
-            self._attempt_broke_off(attempt, how)
-
-    def _attempt_broke_off(self, attempt: Attempt, how: Exit) -> None:
-        """Its task has ended without recording an end."""
-        if isinstance(how, Crashed):
-            error = how.error
-            if isinstance(error, StaleWrite) and self._ctx.store.cluster is not None:
-                # The step may have ended elsewhere: an attempt that was taken for lost has recorded its end.
-                self._beside(
-                    f"look up {attempt.name}", attempt.recorded(), partial(self._found, attempt.step)
-                )
-                return
-            if isinstance(error, StoreUnavailable | StaleWrite):
-                self._give_up(error)
-                return
-        ending = attempt.killed(how)
-        if isinstance(how, Crashed):
-            with suppress(BaseException):  # The handlers of a log are the application's.
-                _log.error("Attempt of %s crashed: %s", attempt.name, describe(how.error, None).traceback)
-        self._write([ending], [attempt.step])
-
-    def _found(self, step: int, event: Event) -> None:
-        self._ctx.learn([event])
-        self._recorded([event], [step])
-
-    # Beside the attempts ------------------------------------------------------------------------------------
-
-    def _beside(self, name: str, work: Coroutine[Any, Any, Any], done: Callable[[Any], None]) -> None:
-        """Run something as a task of its own, and tell the coordinator what came of it."""
-
-        def over(handle: TaskHandle, how: Exit) -> None:
-            if isinstance(how, Normal):
-                done(handle.result)
-            elif isinstance(how, Crashed):
-                self._me.ref.cast(Broken(how.error))
-
-        self._steps.start(name, work, over)
-
-    def _cancels_recorded(self, ends: tuple[dict[int, Event], dict[int, Event]]) -> None:
-        self._parking.ended(ends[1])
-        for events in ends:
-            self._recorded(list(events.values()), list(events))
-
-    def _write(self, events: Sequence[Event], steps: Sequence[int]) -> None:
-        self._writing += 1
-        told = partial(self._written, steps=steps)
-        self._beside(f"record {len(events)} steps", self._write_all(events), told)
-
-    def _written(self, events: Sequence[Event], steps: Sequence[int]) -> None:
-        self._writing -= 1
-        self._recorded(events, steps)
-
-    def _recorded(self, events: Sequence[Event], steps: Sequence[int]) -> None:
-        self._me.ref.cast(Recorded(events, steps))
-
-    async def _write_all(self, events: Sequence[Event]) -> Sequence[Event]:
-        await self._ctx.record_many(events, self._epoch)
-        return events
+        elif (error := self._other_ends.broke_off(attempt, how)) is not None:
+            self._give_up(error)
 
     def _signal(self, signal: Signal) -> None:
         self._me.ref.cast(Signalled(signal))
@@ -503,12 +425,12 @@ class RunCoordinator(Driver):
             self._remote_steps.hold()
 
     def _record_cancel(self) -> RunCancelRequested:
-        self._start_record.write(self._beside)
+        self._start_record.write()
         run = self._run
         event = RunCancelRequested(
             self._ctx.clock.now(), run.record.id, run.record.request.asset, run.cancelled or ""
         )
-        self._beside("record the cancel", self._write_all([event]), lambda _: None)
+        self._beside.do("record the cancel", self._ctx.record_many([event], self._epoch))
         return event
 
     async def _finish(self, status: Status) -> None:
@@ -542,12 +464,7 @@ class RunCoordinator(Driver):
         """Stop what runs here, as nobody's failure; the run is let go of when it has stopped."""
         self._releasing = True
         self._state.apply(HoldStarts())
-        self._launches.hold()
-        for step, attempt in tuple(self._attempts.items()):
-            if attempt.handle is None:
-                del self._attempts[step]
-            else:
-                attempt.stop("shutdown")
+        self._launches.release()
 
     async def _release(self) -> None:
         await release(self._ctx, self._run)

@@ -86,6 +86,15 @@ class Launches:
             if attempt.handle is not None:
                 attempt.hold()
 
+    def release(self) -> None:
+        """Begin no more of them, and stop those that have begun, as nobody's failure."""
+        self.hold()
+        for step, attempt in tuple(self._attempts.items()):
+            if attempt.handle is None:
+                del self._attempts[step]
+            else:
+                attempt.stop("shutdown")
+
     def withdraw(self) -> None:
         """Let none of them wait any more that has not begun."""
         self.line.close()

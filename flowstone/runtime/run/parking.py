@@ -13,7 +13,6 @@ from __future__ import annotations
 
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
-from weakref import WeakMethod
 
 from flowstone.runs.events import RunWaiting, StepFailed, StepWaiting
 
@@ -25,6 +24,7 @@ if TYPE_CHECKING:
     from flowstone.runs.events import Event, StepWoken
     from flowstone.runs.state import RunState
     from flowstone.runtime.context import RuntimeContext
+    from flowstone.runtime.run.beside import Beside
     from flowstone.runtime.run.live_run import LiveRun
 
 __all__ = ["Parking"]
@@ -41,25 +41,15 @@ class Parking:
         ctx: What the runtime offers.
         run: The run.
         state: Where it stands.
-        beside: Runs something as a task of its own, and calls a function with what came of it.
-        recorded: Called with events that are on record, and the numbers of their steps.
+        beside: Where the store is asked.
 
     Attributes:
         due: Whether the run is to be parked.
     """
 
-    def __init__(
-        self,
-        ctx: RuntimeContext,
-        run: LiveRun,
-        state: RunState,
-        beside: Callable[[str, Coroutine[Any, Any, Any], Callable[[Any], None]], None],
-        recorded: Callable[[Sequence[Event], Sequence[int]], None],
-    ) -> None:
+    def __init__(self, ctx: RuntimeContext, run: LiveRun, state: RunState, beside: Beside) -> None:
         self.due = False
-        # Weak, or the coordinator whose methods they are, and this, would be garbage in a circle after each run.
-        self._beside = WeakMethod(beside)
-        self._recorded = WeakMethod(recorded)
+        self._beside = beside
         self._ask_again = False  # Whether somebody wanted to know what was woken while that was asked.
         self._ctx = ctx
         self._run = run
@@ -95,11 +85,10 @@ class Parking:
             self._asked_early = True
             return
         self._ask_again = self._asking
-        beside = self._beside()
-        if self._asking or beside is None:
+        if self._asking:
             return
         self._asking = True
-        beside("look what was woken", self._question(), self._found)
+        self._beside.do("look what was woken", self._question(), self._found)
 
     def _question(self) -> Coroutine[Any, Any, Sequence[tuple[int, StepWoken | StepFailed]]]:
         return self._ctx.store.waits.woken(self._run.record.id, after=max(self._after, self._run.replayed))
@@ -124,8 +113,7 @@ class Parking:
             self._tell(event, step)
             if step is not None:
                 known.append((event, step))
-        if (recorded := self._recorded()) is not None:
-            recorded([event for event, _ in known], [step for _, step in known])
+        self._beside.recorded([event for event, _ in known], [step for _, step in known])
         if self._ask_again:
             self.look()
 

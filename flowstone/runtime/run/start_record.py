@@ -9,19 +9,15 @@ instead of one after it. So nobody waits for it there.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING
 
 from flowstone.runs.events import RunStarted
 from flowstone.runs.records import Status
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Coroutine
-
     from flowstone.runtime.context import RuntimeContext
+    from flowstone.runtime.run.beside import Beside
     from flowstone.runtime.run.live_run import LiveRun
-
-    Beside: TypeAlias = Callable[[str, Coroutine[Any, Any, None], Callable[[None], None]], None]
-    """Takes a name, what to do, and what is called with its result."""
 
 __all__ = ["StartRecord"]
 
@@ -32,21 +28,22 @@ class StartRecord:
     Args:
         ctx: What the runtime offers.
         run: The run.
+        beside: Where it is written.
     """
 
-    def __init__(self, ctx: RuntimeContext, run: LiveRun) -> None:
+    def __init__(self, ctx: RuntimeContext, run: LiveRun, beside: Beside) -> None:
         self._ctx = ctx
         self._run = run
+        self._beside = beside
         self._epoch = 0
         self._unwritten: RunStarted | None = None
         self._looking = 0  # Look-ups of current values under way.
 
-    async def make(self, epoch: int, beside: Beside) -> None:
+    async def make(self, epoch: int) -> None:
         """The node has begun: write it now, or leave it to a later `write` or `looked`.
 
         Args:
             epoch: Under which the coordinator writes.
-            beside: Runs something as a task of its own.
         """
         run, ctx = self._run, self._ctx
         self._epoch = epoch
@@ -58,20 +55,20 @@ class StartRecord:
             return
         self._unwritten = started
         if run.record.status is Status.QUEUED:
-            self.write(beside)
+            self.write()
 
-    def write(self, beside: Beside) -> None:
+    def write(self) -> None:
         """Write it, if that is not done yet."""
         started, self._unwritten = self._unwritten, None
         if started is not None:
-            beside("record the start", self._ctx.record(started, self._epoch), lambda _: None)
+            self._beside.do("record the start", self._ctx.record(started, self._epoch))
 
     def looking(self) -> None:
         """A look-up of current values begins."""
         self._looking += 1
 
-    def looked(self, beside: Beside) -> None:
+    def looked(self) -> None:
         """One has ended; the last of the first ones lets it be written."""
         self._looking -= 1
         if not self._looking:
-            self.write(beside)
+            self.write()
