@@ -13,31 +13,31 @@ import zoneinfo
 from datetime import UTC, date, datetime, time, timedelta
 
 from flowstone.assets.suggest import did_you_mean
-from flowstone.errors import PartitionError
+from flowstone.errors import FlowstoneError, PartitionError
 
 __all__ = ["read_bound", "read_zone"]
 
 _YEAR_OR_MONTH = re.compile(r"([0-9]{4})(?:-([0-9]{2}))?")
 
 
-def read_zone(zone: object) -> zoneinfo.ZoneInfo:
+def read_zone(zone: object, refusal: type[FlowstoneError] = PartitionError) -> zoneinfo.ZoneInfo:
     """The time zone of a name such as "Europe/Berlin", of a `ZoneInfo`, or of `datetime.UTC`.
 
     Raises:
-        PartitionError: There is no such zone.
+        FlowstoneError: There is no such zone; it is of the class `refusal`.
     """
     if isinstance(zone, zoneinfo.ZoneInfo) and zone.key:
         return zone
     name = "UTC" if zone is UTC else zone
     if not isinstance(name, str):
-        raise PartitionError(
-            f"timezone={zone!r} is not the name of a time zone: write it like 'Europe/Berlin'."
+        raise refusal(
+            f"timezone={zone!r:.100} is not the name of a time zone: write it like 'Europe/Berlin'."
         )
     try:
         return zoneinfo.ZoneInfo(name)
     except (zoneinfo.ZoneInfoNotFoundError, ValueError, OSError):
         hint = did_you_mean(name, zoneinfo.available_timezones()) or " Write it like 'Europe/Berlin'."
-        raise PartitionError(f"There is no time zone {name!r}.{hint}") from None
+        raise refusal(f"There is no time zone {name!r:.100}.{hint}") from None
 
 
 def read_bound(bound: object, zone: zoneinfo.ZoneInfo) -> tuple[datetime, datetime]:
