@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from flowstone.actors import TaskSupervisor
     from flowstone.runs.item_range import ItemRange
     from flowstone.runs.units import Units
-    from flowstone.runtime.run.attempt import AttemptIdentity
+    from flowstone.runtime.run.recorded_attempt import AttemptIdentity
 
 __all__ = ["LeasedItems", "Loaded"]
 

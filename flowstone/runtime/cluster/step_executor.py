@@ -21,7 +21,7 @@ from flowstone.runs.item_range import ItemRange
 from flowstone.runtime.cluster.leased_items import LeasedItems
 from flowstone.runtime.cluster.poller import Poller
 from flowstone.runtime.execution.guard import describe
-from flowstone.runtime.run.attempt import Attempt, AttemptIdentity
+from flowstone.runtime.run.attempt import Attempt
 from flowstone.runtime.run.takeover import plan_again
 from flowstone.store.cluster import Notification
 from flowstone.store.protocol import StaleWrite, StoreRefused
@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from flowstone.runtime.cluster.leased_items import Loaded
     from flowstone.runtime.context import RuntimeContext
     from flowstone.runtime.run.local_runs import LocalRuns
+    from flowstone.runtime.run.recorded_attempt import AttemptIdentity
     from flowstone.store.cluster import Cluster, StepLease
 
 __all__ = ["StepExecutor"]

@@ -5,6 +5,7 @@
 The value is durable before the record says success, and the record names the very object. Whatever goes wrong
 on the way becomes a failure with a kind; only the end of the attempt is an event. An attempt that is told to
 stop ends as *stopped*, whatever its function makes of that: cancelled means stopped. One that waits ends as that.
+Which event it ends with, and how that is recorded, is in `recorded_attempt.py`.
 """
 
 from __future__ import annotations
@@ -13,28 +14,22 @@ import asyncio
 import logging
 from contextlib import suppress
 from functools import partial
-from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Literal
 
-from flowstone.actors import Crashed, Normal
+from flowstone.actors import Normal
 from flowstone.actors.spawn import OWNER
 from flowstone.assets.context import Context
 from flowstone.assets.output import Output
-from flowstone.assets.partition_labels import partition_label
 from flowstone.errors import DependencyNotReady, IOManagerError, ResourceUnavailable
 from flowstone.io.manager import Target
 from flowstone.runs import endings
 from flowstone.runs.events import (
-    StepCancelled,
-    StepFailed,
     StepProgressed,
-    StepRetried,
     StepStarted,
     StepSucceeded,
     StepWaiting,
 )
 from flowstone.runs.records import Failure
-from flowstone.runs.retry_policy import next_delay
 from flowstone.runtime.execution.child_tasks import CHILD_TASKS, ChildTasks
 from flowstone.runtime.execution.deadline import Deadline
 from flowstone.runtime.execution.guard import (
@@ -45,54 +40,35 @@ from flowstone.runtime.execution.guard import (
     describe,
     outcome_of,
 )
-from flowstone.runtime.run.applicant import StepApplicant
 from flowstone.runtime.run.inputs import load_inputs, needs_of
 from flowstone.runtime.run.notes import AttemptNotes
+from flowstone.runtime.run.recorded_attempt import RecordedAttempt
 from flowstone.runtime.run.route import with_choice
-from flowstone.store.cluster import Notification
-from flowstone.store.json_safe import json_safe
-from flowstone.store.protocol import StaleWrite, StoreRefused
+from flowstone.store.protocol import StoreRefused
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Coroutine, Mapping
-    from datetime import datetime
+    from collections.abc import Callable, Coroutine
 
     from flowstone.actors import Exit, TaskHandle
-    from flowstone.assets.asset import Asset
     from flowstone.assets.waiting import Answers
     from flowstone.runs.endings import AttemptEnd, AttemptResult
-    from flowstone.runs.plan import RunPlan
-    from flowstone.runs.records import Input
-    from flowstone.runtime.context import RuntimeContext
     from flowstone.runtime.execution.guard import Outcome
     from flowstone.threads import ThreadCall
 
-__all__ = ["Attempt", "AttemptIdentity"]
+__all__ = ["Attempt"]
 
 _log = logging.getLogger(__name__)
 
 _NO_PROGRESS = (None, None)
 
-AttemptIdentity = tuple[str, str, str | None, int]
-"""Run, asset, partition key and number."""
 
-
-class Attempt(StepApplicant):
+class Attempt(RecordedAttempt):
     """An attempt, from its start to the event that ends it.
 
     Attributes:
         caught: What the function raised, if it can be shown to people.
-        exclusive: Whether no other step of this process may run beside it.
         needs_slot: Whether it starts only when there is a slot for it.
-        epoch: The epoch of its run, under which it records what happens; raised if the run changes its owner
-            while another node, this one, goes on with the attempt.
-        stopping: Why it was told to stop: the run is being `cancelled`, its `timeout` is over, or its node's
-            `shutdown` leaves it to another one.
         on_over: Called when its task has ended, with what `run` returned if it lived to record its end.
-        over: Set when its task has ended, by whatever means; nothing may be recorded from then on.
-        inputs: The upstream values that were loaded for it.
-        started_at: When it started, or None.
-        config: All fields of the config that its function takes, as JSON, or None.
         progress: The fraction and the message that its function gave last.
         thread: The call of its function, if that is synchronous and under way.
         slot_waiters: Those of its tasks that wait until it holds a slot again (nesting.py).
@@ -100,71 +76,16 @@ class Attempt(StepApplicant):
     """
 
     # The class's until they change: what most attempts never have takes no time of theirs.
-    stopping: Literal["cancelled", "timeout", "shutdown"] | None = None
-    over = False
     needs_slot = True
     caught: BaseException | None = None
     awaits: tuple[str, ...] = ()
     slot_waiters: tuple[asyncio.Future[None], ...] = ()
     on_over: Callable[[Attempt, AttemptResult | None, Exit], None] | None = None
-    started_at: datetime | None = None
-    config: Mapping[str, Any] | None = None
-    inputs: tuple[Input, ...] = ()
     progress: tuple[float | None, str | None] = _NO_PROGRESS
     thread: ThreadCall[Outcome] | None = None
-    _metadata: Mapping[str, Any] = MappingProxyType({})
-    _payload: bytes | None = None
     _child_tasks: ChildTasks | None = None
     _deadline: Deadline | None = None
     _notes: AttemptNotes | None = None
-
-    def __init__(
-        self,
-        ctx: RuntimeContext,
-        plan: RunPlan,
-        run_id: str,
-        epoch: int,
-        step: int,
-        number: int,
-        *,
-        exclusive: bool = False,
-        failed: int = 0,
-    ) -> None:
-        self._asset_plan = asset_plan = plan.of(step)
-        self.asset_name, self.partition, self.key = asset_plan.step(step)
-        self.asset: Asset[..., Any] = plan.graph.assets[self.asset_name]
-        asset = self.asset
-        self.version = asset.version
-        self.io = asset.io
-        self.run_id = run_id
-        self.epoch = epoch
-        self.step = step
-        self.number = number
-        self.exclusive = exclusive
-        self._ctx = ctx
-        self._plan = plan
-        self._failed_before = failed
-        if asset.pools or asset.rate:
-            self.pools, self.rate = asset.pools, asset.rate
-        if asset.config_parameter is not None:
-            self.config = plan.configs[self.asset_name].record
-
-    @property
-    def name(self) -> str:
-        """`asset` or `asset[key]`, as people know the step."""
-        return (
-            self.asset.name if self.key is None else f"{self.asset.name}[{partition_label(self.partition)}]"
-        )
-
-    @property
-    def metadata(self) -> Any:
-        """What the asset noted, as JSON: the record says the same everywhere, whatever the store."""
-        return json_safe(self._metadata) if self._metadata else {}
-
-    @property
-    def identity(self) -> AttemptIdentity:
-        """What tells it from every other attempt."""
-        return self.run_id, self.asset.name, self.key, self.number
 
     # Its life -----------------------------------------------------------------------------------------------
 
@@ -237,21 +158,6 @@ class Attempt(StepApplicant):
                 )
         if self.on_over is not None:
             self.on_over(self, handle.result if isinstance(how, Normal) else None, how)
-
-    def killed(self, how: Exit) -> AttemptEnd:
-        """The event for an attempt whose task was killed, or crashed: it could not record its own end."""
-        limit = self._ctx.settings.cancel_timeout
-        words = f"{self.name} did not stop within {limit:g} s after it was told to; it was abandoned."
-        if self.stopping == "timeout":
-            failure = Failure("timeout", f"{self._timed_out()} {words}", retryable=self._retries_timeouts())
-            return self._failed(failure)
-        if self.stopping == "cancelled":
-            return self._cancelled(Failure("abandoned", words))
-        if self.stopping == "shutdown":
-            return self.handed_over()
-        if isinstance(how, Crashed):
-            return self._failed(describe(how.error, self.asset.retry))
-        return self._failed(Failure("error", f"The attempt of {self.name} ended without an outcome: {how}."))
 
     # The recipe ---------------------------------------------------------------------------------------------
 
@@ -438,89 +344,6 @@ class Attempt(StepApplicant):
         if value.metadata:
             self._metadata = {**self._metadata, **value.metadata}
         return value.value, value.data_version
-
-    # The end ------------------------------------------------------------------------------------------------
-
-    def _ending(self, result: StepSucceeded | StepWaiting | Failure | None) -> AttemptEnd:
-        if self.stopping == "cancelled":
-            return self._cancelled(None)
-        if self.stopping == "timeout":
-            return self._failed(Failure("timeout", self._timed_out(), retryable=self._retries_timeouts()))
-        if self.stopping == "shutdown" and not isinstance(result, StepSucceeded | StepWaiting):
-            return self.handed_over()
-        assert result is not None
-        if isinstance(result, Failure) and result.kind == "skip":
-            return endings.declined(self, self._ctx.clock.now(), result)
-        return self._failed(result) if isinstance(result, Failure) else result
-
-    def _failed(self, failure: Failure) -> StepFailed | StepRetried:
-        # Attempts that went with a process, or were stopped with one, were not the asset's fault.
-        tried = self._failed_before + 1
-        delay = next_delay(self.asset.retry, tried, failure, self._ctx.random)
-        now = self._ctx.clock.now()
-        if delay is not None:
-            return endings.retried(self, now, failure, delay)
-        return endings.failed(self, now, failure)
-
-    def handed_over(self) -> StepRetried:
-        """The event for an attempt whose node goes away: the next one is another node's."""
-        return endings.handed_over(self, self._ctx.clock.now())
-
-    def refused(self, error: StoreRefused) -> AttemptEnd:
-        """The event for an attempt whose end the store would not have, whatever it was: it is not retried."""
-        return self._failed(self._refused(error))
-
-    def withdrawn(self) -> StepCancelled:
-        """The event for an attempt that was cancelled before it began."""
-        return self._cancelled(None)
-
-    def _cancelled(self, failure: Failure | None) -> StepCancelled:
-        return endings.cancelled(self, self._ctx.clock.now(), failure)
-
-    async def _record(self, event: AttemptEnd) -> AttemptEnd:
-        """Record the end. A write that was interrupted may have been made: what is recorded is what happened."""
-        payload = self._payload if type(event) is StepSucceeded else None
-        try:
-            await self._ctx.record(event, self.epoch, payload)
-            if type(event) is StepWaiting:
-                self._ctx.notifications.heard(Notification("deadline"))
-        except IOManagerError as error:
-            # The store does not take the value that the IO manager left to it.
-            return await self._record(self._failed(describe(error, self.asset.retry, "io")))
-        except StoreRefused as error:
-            if type(event) is StepFailed and event.materialization.failure == self._refused(error):
-                raise
-            return await self._record(self._failed(self._refused(error)))
-        except asyncio.CancelledError:
-            if self.stopping is None or self.over:
-                raise
-            try:
-                instead = self.handed_over() if self.stopping == "shutdown" else self._cancelled(None)
-                await self._ctx.record(instead, self.epoch)
-            except StaleWrite:
-                return await self.recorded()
-            return instead
-        return event
-
-    def _refused(self, error: StoreRefused) -> Failure:
-        """The failure of a step of which the store will not have something; with nothing that could be to blame."""
-        self._metadata, self.inputs, self._payload = {}, (), None
-        return Failure("store", str(error))
-
-    async def recorded(self) -> AttemptEnd:
-        """The end that is recorded of its step. Raises `StaleWrite` if there is none: the run moved on."""
-        record = await self._ctx.store.step(self.run_id, (self.asset.name, self.key))
-        event = None if record is None else endings.as_recorded(record, self.number)
-        if event is None:
-            raise StaleWrite(f"{self.name} is not this run's any more.")
-        return event
-
-    def _timed_out(self) -> str:
-        return f"TimeoutError: {self.name} took longer than its timeout of {self.asset.timeout:g} s."
-
-    def _retries_timeouts(self) -> bool:
-        retry = self.asset.retry
-        return retry is not None and issubclass(TimeoutError, retry.on)
 
     def _progressed(self, fraction: float, message: str | None) -> None:
         """Keep and publish what `context.progress` says, from whatever thread; not recorded."""

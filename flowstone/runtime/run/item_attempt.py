@@ -143,9 +143,6 @@ class ItemAttempt(Attempt):
         )
         return False, Failure("error", words)
 
-    def _timed_out(self) -> str:
-        return f"TimeoutError: {self.name} took longer than its timeout of {self.asset.timeout:g} s."
-
     def _progressed(self, fraction: float, message: str | None) -> None:
         """The progress of one item says nothing of the step."""
 

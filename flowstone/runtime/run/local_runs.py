@@ -38,7 +38,8 @@ if TYPE_CHECKING:
     from flowstone.runs.plan import RunPlan
     from flowstone.runs.records import RunSpec
     from flowstone.runtime.context import RuntimeContext
-    from flowstone.runtime.run.attempt import Attempt, AttemptIdentity
+    from flowstone.runtime.run.attempt import Attempt
+    from flowstone.runtime.run.recorded_attempt import AttemptIdentity
     from flowstone.runtime.run.remote_steps import Spread
     from flowstone.runtime.services.events import Subscription
 
