@@ -3,6 +3,7 @@
 Map of this file
     asset, route, value     what defines an asset
     pool, rate              what limits how many run, and how often
+    schedule, sensor        what starts runs by itself
     include, graph          pipelines together, and the checked whole
     _define ... _add        a definition taken in, or put in place of what a notebook's cell has defined
 """
@@ -10,11 +11,15 @@ Map of this file
 from __future__ import annotations
 
 import sys
+from dataclasses import replace
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar, overload
+from typing import TYPE_CHECKING, Any, Literal, ParamSpec, TypeVar, overload
 
 from flowstone.assets.arguments import is_stored_name
 from flowstone.assets.asset import SourceLine
+from flowstone.assets.automation.definitions import merge_automations
+from flowstone.assets.automation.schedule import define_schedule
+from flowstone.assets.automation.sensor import define_sensor
 from flowstone.assets.definition import Options, define_asset, define_constant
 from flowstone.assets.graph import AssetGraph, merge
 from flowstone.assets.interactive import Cell
@@ -28,6 +33,9 @@ if TYPE_CHECKING:
     from types import FrameType
 
     from flowstone.assets.asset import Asset, RunIn
+    from flowstone.assets.automation.definitions import DefinedAutomation
+    from flowstone.assets.automation.schedule import CatchUp, Overlap, Tick
+    from flowstone.assets.automation.sensor import SensorContext
     from flowstone.assets.each import Each
     from flowstone.assets.partition_mapping import PartitionMapping
     from flowstone.assets.partition_set import PartitionSet
@@ -63,6 +71,7 @@ class Pipeline:
         self._included_in: list[Pipeline] = []
         self._pools: dict[str, DefinedPool] = {}
         self._rates: dict[str, DefinedRate] = {}
+        self._automations: dict[str, DefinedAutomation] = {}
 
     @overload
     def asset(self, function: Callable[P, R], /) -> Asset[P, R]: ...
@@ -254,13 +263,157 @@ class Pipeline:
         rate = define_rate(name, limit, per, SourceLine(frame.f_code.co_filename, frame.f_lineno))
         merge_rates(self._rates, {rate.name: rate})
 
+    @overload
+    def schedule(
+        self,
+        name: str,
+        *,
+        cron: str,
+        timezone: str = "UTC",
+        overlap: Overlap = "skip",
+        catch_up: CatchUp = "last",
+        paused: bool = False,
+    ) -> Callable[[Callable[[Tick], R]], Callable[[Tick], R]]: ...
+
+    @overload
+    def schedule(
+        self,
+        name: str,
+        *,
+        cron: str,
+        asset: str | Callable[..., Any],
+        partition: Any = None,
+        timezone: str = "UTC",
+        upstream: bool = True,
+        refresh: Literal["all", "missing", "stale"] = "missing",
+        overlap: Overlap = "skip",
+        catch_up: CatchUp = "last",
+        paused: bool = False,
+    ) -> None: ...
+
+    def schedule(
+        self,
+        name: str,
+        *,
+        cron: str,
+        asset: str | Callable[..., Any] | None = None,
+        partition: Any = None,
+        timezone: str = "UTC",
+        upstream: bool = True,
+        refresh: Literal["all", "missing", "stale"] = "missing",
+        overlap: Overlap = "skip",
+        catch_up: CatchUp = "last",
+        paused: bool = False,
+    ) -> Any:
+        """Define a schedule: it starts runs at the instants of a cron expression, each instant once.
+
+        Without `asset` this is a decorator, of a function that is called with the `Tick` and returns a
+        `RunRequest`, a list of them, or None. The function may be async.
+
+        Args:
+            name: The schedule's name.
+            cron: Five fields, or `@hourly`, `@daily`, `@weekly`, `@monthly`, `@yearly`.
+            asset: The asset that is computed, where it is always the same.
+            partition: Which partition of it; `"latest"` is the last one that there is at each instant.
+            timezone: The name of the time zone that the fields are read in.
+            upstream: Whether everything upstream is computed as well.
+            refresh: Which existing values are reused: `missing`, `stale` or `all`.
+            overlap: While a run of an earlier instant is under way: `skip` starts none, `queue` starts one when
+                that is over, `allow` starts one at once.
+            catch_up: When nobody was there to fire: `last` fires the last instant that was missed, `skip` none,
+                `all` each of the last 1,000.
+            paused: Whether it is paused until somebody resumes it.
+
+        Raises:
+            DefinitionError: The cron expression never fires or is none, the time zone is unknown, there is no such
+                asset yet, or the name is taken.
+        """
+        frame = sys._getframe(1)
+        source = SourceLine(frame.f_code.co_filename, frame.f_lineno)
+        when: dict[str, Any] = {
+            "cron": cron,
+            "timezone": timezone,
+            "overlap": overlap,
+            "catch_up": catch_up,
+            "paused": paused,
+        }
+        what: dict[str, Any] = {"partition": partition, "upstream": upstream, "refresh": refresh}
+        schedule = define_schedule(self._assets, source, name, asset=asset, **when, **what)
+        if asset is not None:
+            self._add_automation(schedule)
+            return None
+
+        def define(function: Callable[[Tick], R]) -> Callable[[Tick], R]:
+            self._add_automation(replace(schedule, function=function))
+            return function
+
+        return define
+
+    @overload
+    def sensor(
+        self,
+        name: str,
+        function: None = None,
+        *,
+        every: float = 30.0,
+        limit: int = 1000,
+        paused: bool = False,
+    ) -> Callable[[Callable[[SensorContext], R]], Callable[[SensorContext], R]]: ...
+
+    @overload
+    def sensor(
+        self,
+        name: str,
+        function: Callable[[SensorContext], Any],
+        *,
+        every: float = 30.0,
+        limit: int = 1000,
+        paused: bool = False,
+    ) -> None: ...
+
+    def sensor(
+        self,
+        name: str,
+        function: Callable[[SensorContext], Any] | None = None,
+        *,
+        every: float = 30.0,
+        limit: int = 1000,
+        paused: bool = False,
+    ) -> Any:
+        """Define a sensor: a function that looks at something, again and again, and asks for runs.
+
+        A decorator, or a call with the function. It is called with a `SensorContext`, and yields or returns
+        `RunRequest`s; it may be async. What it sets `context.cursor` to is on record together with these runs.
+
+        Args:
+            name: The sensor's name.
+            function: The function.
+            every: Seconds from the end of a look to the next one.
+            limit: How many runs one look starts at most; the rest is started by the next ones.
+            paused: Whether it is paused until somebody resumes it.
+
+        Raises:
+            DefinitionError: It is no function, a number is out of range, or the name is taken.
+        """
+        frame = sys._getframe(1)
+        source = SourceLine(frame.f_code.co_filename, frame.f_lineno)
+        if function is not None:
+            self._add_automation(define_sensor(name, function, every, limit, paused, source))
+            return None
+
+        def define(decorated: Callable[[SensorContext], R]) -> Callable[[SensorContext], R]:
+            self._add_automation(define_sensor(name, decorated, every, limit, paused, source))
+            return decorated
+
+        return define
+
     def include(self, other: Pipeline) -> None:
-        """Add the assets, pools and rates that another pipeline has now; an asset that is here already stays once.
+        """Add the assets, pools, rates and automations that another pipeline has now; what is here stays once.
 
         Raises:
             DuplicateAsset: Another asset here has the name of one there.
-            DefinitionError: `other` is no pipeline, or has a pool or a rate of the name of one here, but
-                another one.
+            DefinitionError: `other` is no pipeline, or has a pool, a rate or an automation of the name of one here,
+                but another one.
         """
         if not isinstance(other, Pipeline):
             raise DefinitionError(f"include() takes a Pipeline, not {type(other).__name__}.")
@@ -268,8 +421,10 @@ class Pipeline:
         merge_pools(pools, other._pools)
         rates = dict(self._rates)
         merge_rates(rates, other._rates)
+        automations = dict(self._automations)
+        merge_automations(automations, other._automations)
         self._add(other._assets.values())
-        self._pools, self._rates = pools, rates
+        self._pools, self._rates, self._automations = pools, rates, automations
         if not any(pipeline is self for pipeline in other._included_in):
             other._included_in.append(self)
 
@@ -287,6 +442,11 @@ class Pipeline:
     def rates(self) -> Mapping[str, DefinedRate]:
         """The rates by name; a read-only view."""
         return MappingProxyType(self._rates)
+
+    @property
+    def automations(self) -> Mapping[str, DefinedAutomation]:
+        """Schedules and sensors by name; a read-only view."""
+        return MappingProxyType(self._automations)
 
     @property
     def graph(self) -> AssetGraph:
@@ -314,6 +474,9 @@ class Pipeline:
 
     def __repr__(self) -> str:
         return f"Pipeline({self.name!r}, {count(len(self._assets), 'asset')})"
+
+    def _add_automation(self, automation: DefinedAutomation) -> None:
+        merge_automations(self._automations, {automation.name: automation})
 
     def _define(self, function: Callable[..., Any], options: Options, frame: FrameType) -> Asset[..., Any]:
         asset = define_asset(function, options, frame, self._pools, self._rates)

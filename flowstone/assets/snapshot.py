@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from dataclasses import field
 from typing import TYPE_CHECKING, Any
 
+from flowstone.assets.automation.definitions import automations_of
 from flowstone.assets.dynamic_partitions import DynamicPartitions
 from flowstone.assets.graph import AssetGraph
 from flowstone.assets.multi_partitions import MultiPartitions
@@ -12,8 +14,9 @@ from flowstone.assets.rate import merge_rates
 from flowstone.frozen import frozen
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
+    from flowstone.assets.automation.definitions import DefinedAutomation
     from flowstone.assets.partition_set import PartitionSet
     from flowstone.assets.pipeline import Pipeline
     from flowstone.assets.pool import DefinedPool
@@ -33,6 +36,7 @@ class Snapshot:
         names: Names of the pipelines, each once; also of those without assets.
         pools: Their pools, each with its slots.
         rates: Their rates, each with its turns and the seconds these are for.
+        automations: Schedules and sensors by name, each with the name of its pipeline.
     """
 
     graph: AssetGraph
@@ -41,6 +45,7 @@ class Snapshot:
     names: tuple[str, ...] = ()
     pools: tuple[tuple[str, int], ...] = ()
     rates: tuple[tuple[str, int, float], ...] = ()
+    automations: Mapping[str, tuple[str, DefinedAutomation]] = field(default_factory=dict)
 
     @classmethod
     def of(cls, pipelines: Sequence[Pipeline]) -> Snapshot:
@@ -57,7 +62,7 @@ class Snapshot:
         periods = tuple((rate.name, rate.limit, rate.per) for rate in rates.values())
         slots = tuple((name, pool.slots) for name, pool in pools.items())
         own = tuple(dict.fromkeys(pipeline.name for pipeline in pipelines))
-        return cls(graph, names, tuple(dynamic), own, slots, periods)
+        return cls(graph, names, tuple(dynamic), own, slots, periods, automations_of(pipelines))
 
 
 def _dynamic_names(keys: PartitionSet[Any] | None) -> Iterator[str]:

@@ -10,22 +10,19 @@ read from its key, which `encode_partition` made, so a date comes back as a date
 
 from __future__ import annotations
 
-from dataclasses import MISSING, fields
-from math import isfinite
-from operator import attrgetter
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, Final, Generic, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Any, Final
 
-from flowstone.assets.exact_dates import REAL
 from flowstone.assets.partition_keys import decode_partition
 from flowstone.errors import PartitionError
 from flowstone.runs import events
 from flowstone.runs.items import ItemRow
-from flowstone.runs.records import Failure, Input, Materialization, RunRecord, RunSpec, Status
+from flowstone.runs.records import Failure, Input, Materialization, RunRecord, RunSpec
 from flowstone.runs.waits import Wait
+from flowstone.store.shapes import INSTANT, MAPPING, NUMBER, STATUS, TUPLE, Pair, Shape, Unreadable
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from flowstone.runs.events import Event
 
@@ -49,12 +46,6 @@ __all__ = [
     "encode_wait",
     "read_partition",
 ]
-
-T = TypeVar("T")
-
-
-class Unreadable(ValueError):
-    """Stored data means nothing to this release: it is damaged, or a newer one wrote it; the message says."""
 
 
 def encode_event(event: Event) -> dict[str, Any]:
@@ -161,158 +152,60 @@ def read_partition(key: str) -> Any:
         return key  # To lose the whole store over one foreign key would be worse.
 
 
-# Converters -------------------------------------------------------------------------------------------------
-
-
-class _Pair(NamedTuple):
-    """How the values of a field, other than None, are written and read."""
-
-    write: Callable[[Any], Any]
-    read: Callable[[Any], Any]
-
-
-def _write_number(value: float) -> float | str:
-    return value if isfinite(value) else str(value)  # JSON has no word for infinity.
-
-
-_STATUSES: Final = MappingProxyType({status.value: status for status in Status})
-_INSTANT: Final = _Pair(REAL.datetime.isoformat, REAL.datetime.fromisoformat)
-_NUMBER: Final = _Pair(_write_number, float)
-_STATUS: Final = _Pair(attrgetter("value"), _STATUSES.__getitem__)
-_MAPPING: Final = _Pair(dict, dict)
-_TUPLE: Final = _Pair(list, tuple)
-_INPUTS: Final = _Pair(encode_inputs, decode_inputs)
-
-
 # Shapes -----------------------------------------------------------------------------------------------------
 
-
-class _Shape(Generic[T]):
-    """The fields of one dataclass.
-
-    Args:
-        made: The dataclass.
-        converters: Field name to pair, for the fields JSON cannot hold as they are.
-        derived: Fields made from another one when reading: name to (source field, function).
-        only: The fields it has here; empty: all.
-    """
-
-    def __init__(
-        self,
-        made: type[T],
-        converters: Mapping[str, _Pair],
-        derived: Mapping[str, tuple[str, Callable[[Any], Any]]] = MappingProxyType({}),
-        only: Collection[str] = (),
-    ) -> None:
-        self._made = made
-        self._derived = derived
-        names = frozenset(only) or frozenset(field.name for field in fields(made))  # type: ignore[arg-type] # T is a dataclass; there is no bound that says so
-        self._names = names - derived.keys()
-        self._readers = {name: pair.read for name, pair in converters.items() if name in self._names}
-        self._writers = [
-            (
-                field.name,
-                converters[field.name].write if field.name in converters else None,
-                {} if field.default_factory is not MISSING else field.default,
-            )
-            for field in fields(made)  # type: ignore[arg-type] # as above
-            if field.name in self._names
-        ]
-
-    def encode(self, record: T) -> dict[str, Any]:
-        data: dict[str, Any] = {}
-        for name, write, default in self._writers:
-            value = getattr(record, name)
-            if value is default or (default is not MISSING and value == default):
-                continue
-            data[name] = value if write is None or value is None else write(value)
-        return data
-
-    def decode(self, data: Mapping[str, Any]) -> T:
-        found = self.fields(data)
-        try:
-            return self._made(**found)
-        except TypeError as error:
-            raise self._damaged(error) from error
-
-    def fields(self, data: Mapping[str, Any]) -> dict[str, Any]:
-        """The values of the fields that are in the data, and the derived ones."""
-        if not isinstance(data, dict) or not data.keys() <= self._names:
-            raise Unreadable(self._complaint(data))
-        try:
-            readers = self._readers
-            found = {
-                name: value if value is None or name not in readers else readers[name](value)
-                for name, value in data.items()
-            }
-            for name, (source, make) in self._derived.items():
-                found[name] = None if found.get(source) is None else make(found[source])
-        except (TypeError, ValueError, KeyError) as error:
-            raise self._damaged(error) from error
-        return found
-
-    def _damaged(self, error: Exception) -> Unreadable:
-        return Unreadable(f"damaged data for a {self._made.__name__} ({error})")
-
-    def _complaint(self, data: object) -> str:
-        if not isinstance(data, dict):
-            return f"damaged data for a {self._made.__name__} (no object)"
-        unknown = ", ".join(sorted(map(str, data.keys() - self._names)))
-        made = self._made.__name__
-        return f"a {made} with the unknown field {unknown}: a newer FlowStone wrote it, so upgrade this one"
-
-
-_FAILURE: Final = _Shape(Failure, {"after": _NUMBER})
+_INPUTS: Final = Pair(encode_inputs, decode_inputs)
+_FAILURE: Final = Shape(Failure, {"after": NUMBER})
 _MATERIALIZATION_FIELDS: Final = MappingProxyType(
     {
-        "status": _STATUS,
-        "started_at": _INSTANT,
-        "finished_at": _INSTANT,
-        "failure": _Pair(_FAILURE.encode, _FAILURE.decode),
-        "metadata": _MAPPING,
+        "status": STATUS,
+        "started_at": INSTANT,
+        "finished_at": INSTANT,
+        "failure": Pair(_FAILURE.encode, _FAILURE.decode),
+        "metadata": MAPPING,
         "inputs": _INPUTS,
-        "config": _MAPPING,
+        "config": MAPPING,
     }
 )
-_MATERIALIZATION: Final = _Shape(
+_MATERIALIZATION: Final = Shape(
     Materialization, _MATERIALIZATION_FIELDS, derived={"partition": ("partition_key", read_partition)}
 )
-_DETAILS: Final = _Shape(
+_DETAILS: Final = Shape(
     Materialization, _MATERIALIZATION_FIELDS, only=("metadata", "failure", "inputs", "config")
 )
-_REQUEST: Final = _Shape(
-    RunSpec, {"keys": _TUPLE, "span": _TUPLE, "timeout": _NUMBER, "tags": _MAPPING, "config": _MAPPING}
+_REQUEST: Final = Shape(
+    RunSpec, {"keys": TUPLE, "span": TUPLE, "timeout": NUMBER, "tags": MAPPING, "config": MAPPING}
 )
-_RUN: Final = _Shape(
+_RUN: Final = Shape(
     RunRecord,
     {
-        "request": _Pair(_REQUEST.encode, _REQUEST.decode),
-        "status": _STATUS,
-        "created_at": _INSTANT,
-        "started_at": _INSTANT,
-        "finished_at": _INSTANT,
-        "counts": _MAPPING,
+        "request": Pair(_REQUEST.encode, _REQUEST.decode),
+        "status": STATUS,
+        "created_at": INSTANT,
+        "started_at": INSTANT,
+        "finished_at": INSTANT,
+        "counts": MAPPING,
     },
 )
-_WAIT: Final = _Shape(
-    Wait, {"asked_at": _INSTANT, "deadline": _INSTANT, "answered_at": _INSTANT, "about": _MAPPING}
+_WAIT: Final = Shape(
+    Wait, {"asked_at": INSTANT, "deadline": INSTANT, "answered_at": INSTANT, "about": MAPPING}
 )
 _EVENT_FIELDS: Final = MappingProxyType(
     {
-        "at": _INSTANT,
-        "status": _STATUS,
-        "request": _Pair(_REQUEST.encode, _REQUEST.decode),
-        "failure": _Pair(_FAILURE.encode, _FAILURE.decode),
-        "materialization": _Pair(_MATERIALIZATION.encode, _MATERIALIZATION.decode),
-        "delay": _NUMBER,
-        "deadline": _INSTANT,
-        "timeout": _NUMBER,
-        "fraction": _NUMBER,
+        "at": INSTANT,
+        "status": STATUS,
+        "request": Pair(_REQUEST.encode, _REQUEST.decode),
+        "failure": Pair(_FAILURE.encode, _FAILURE.decode),
+        "materialization": Pair(_MATERIALIZATION.encode, _MATERIALIZATION.decode),
+        "delay": NUMBER,
+        "deadline": INSTANT,
+        "timeout": NUMBER,
+        "fraction": NUMBER,
     }
 )
-_EVENTS: Final[Mapping[str, _Shape[Any]]] = MappingProxyType(
+_EVENTS: Final[Mapping[str, Shape[Any]]] = MappingProxyType(
     {
-        made.kind: _Shape(made, _EVENT_FIELDS)
+        made.kind: Shape(made, _EVENT_FIELDS)
         for made in (
             events.RunQueued,
             events.RunStarted,

@@ -34,6 +34,7 @@ from flowstone.runs.events import (
 from flowstone.runs.items import ItemTable
 from flowstone.runs.waits import status_when_over
 from flowstone.store import refusals
+from flowstone.store.automation_ledger import AutomationLedger
 from flowstone.store.ledger import Ledger
 from flowstone.store.protocol import KeyTaken, StaleWrite
 from flowstone.store.run_log import RunLog
@@ -43,10 +44,12 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping, Sequence
     from datetime import datetime
 
+    from flowstone.runs.automation import AutomationKey, AutomationRecord, Move
     from flowstone.runs.events import Event
     from flowstone.runs.items import ItemRow
     from flowstone.runs.records import Materialization, RunRecord, Status, StepKey
     from flowstone.runs.waits import Wait, WaitStatus
+    from flowstone.store.automations import Moved
     from flowstone.store.event_log import EventLog
 
 __all__ = ["History"]
@@ -62,6 +65,7 @@ class History:
         items: What became of the items that steps went through: by run, asset and partition key.
         unneeded: The items of these nobody needs any more, in the order in which their values are to be deleted.
         pool_slots: How many slots pools were given at run time.
+        automations: Schedules, sensors and the like.
     """
 
     def __init__(self) -> None:
@@ -71,6 +75,7 @@ class History:
         self.items: dict[tuple[str, str, str | None], ItemTable] = {}
         self.unneeded: dict[tuple[str, str, str | None], None] = {}
         self.pool_slots: dict[str, int] = {}
+        self.automations = AutomationLedger()
         self._runs: dict[str, RunLog] = {}
         self._keys: dict[str, str] = {}  # Key to id, of the unfinished runs that have one.
         self._order: list[RunLog] = []  # By arrival.
@@ -211,6 +216,18 @@ class History:
             del known[key]
         return len(there)
 
+    def move(self, move: Move) -> Moved:
+        """Make a change of an automation, with the runs that it starts; see `Automations.move`."""
+        for run in move.runs:
+            if run.record.id in self._runs:
+                raise StaleWrite(refusals.id_taken(run.record.id))
+        return self.automations.move(move, lambda _: None, self.create_run)
+
+    def pause(self, key: AutomationKey, paused: bool, events: Sequence[Event]) -> AutomationRecord | None:
+        """Pause or resume an automation; see `Automations.pause`."""
+        del events  # Nobody is told yet.
+        return self.automations.pause(key, paused)
+
     def set_pool(self, name: str, slots: int | None) -> None:
         """Give a pool so many slots, or as many as its pipeline says."""
         if slots is None:
@@ -264,6 +281,11 @@ class History:
     def find(self, run_id: str) -> RunLog | None:
         """One run, or None."""
         return self._runs.get(run_id)
+
+    def status_of(self, run_id: str) -> Status | None:
+        """What has become of a run, or None if nothing is known of it."""
+        run = self._runs.get(run_id)
+        return None if run is None else run.status
 
     def with_key(self, key: str) -> RunRecord | None:
         """The head of the unfinished run that has this key, or None."""

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from flowstone.runs.events import StepSucceeded
 from flowstone.store.history import History
+from flowstone.store.memory_automations import MemoryAutomations
 from flowstone.store.memory_items import MemoryItems
 from flowstone.store.memory_pools import MemoryPools
 from flowstone.store.memory_waits import MemoryWaits
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
 
     from flowstone.runs.events import Event
     from flowstone.runs.records import Materialization, RunRecord, Status, StepKey
+    from flowstone.store.automations import Automations
     from flowstone.store.cluster import Cluster
     from flowstone.store.items import Items
     from flowstone.store.pools import PoolSlots
@@ -44,6 +46,7 @@ class MemoryStore(Store):
         self._waits = MemoryWaits(lambda: self._history, self._change)
         self._items = MemoryItems(lambda: self._history, self._change, lambda: self._payloads)
         self._pools = MemoryPools(lambda: self._history, self._change)
+        self._automations = MemoryAutomations(lambda: self._history, self._change)
 
     @property
     def waits(self) -> Waits:
@@ -56,6 +59,10 @@ class MemoryStore(Store):
     @property
     def pools(self) -> PoolSlots:
         return self._pools
+
+    @property
+    def automations(self) -> Automations:
+        return self._automations
 
     @property
     def problem(self) -> str | None:

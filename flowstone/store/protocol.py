@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
     from flowstone.runs.events import Event
     from flowstone.runs.records import Materialization, RunRecord, Status, StepKey
+    from flowstone.store.automations import Automations
     from flowstone.store.cluster import Cluster
     from flowstone.store.items import Items
     from flowstone.store.pools import PoolSlots
@@ -72,6 +73,10 @@ class Store(Protocol):
     @property
     def pools(self) -> PoolSlots:
         """How many slots pools were given at run time; while the store is open."""
+
+    @property
+    def automations(self) -> Automations:
+        """Schedules, sensors and the like; while the store is open."""
 
     @property
     def problem(self) -> str | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 __all__ = [
     "already_recorded",
+    "automation_moved",
     "claim_refused",
     "finished",
     "id_taken",
@@ -52,3 +53,9 @@ def claim_refused(owner: str, run_id: str, state: str) -> str:
 def key_taken(holder: str, key: str) -> str:
     """An unfinished run has the key."""
     return f"run {holder} has the key {key!r} and is not finished; wait for it"
+
+
+def automation_moved(key: tuple[str, str], version: int, now: int | None) -> str:
+    """An automation has changed since the change was decided upon."""
+    state = "is not there" if now is None else f"is at version {now}, this change at {version}"
+    return f"the automation {key[1]!r} of pipeline {key[0]!r} {state}"

@@ -15,6 +15,9 @@ time what comes of it: what was refused when it was asked is refused again when 
     ["items", run id, asset, key, epoch, [item, ...], IO manager or null]   items.record
     ["forget_items", run id, asset, key, up to]     items.forget; of all items without the last one
     ["pool", name, slots or null]           pools.set
+    ["automations", {pipeline: [definition, ...]}, now]     automations.define
+    ["move", move]                          automations.move
+    ["pause", pipeline, name, paused, [event, ...]]     automations.pause
 
     ["closed"]                              close; so that a line that was last is missed when it is removed
 
@@ -27,6 +30,7 @@ Compaction replaces them by what is left of their effects, a summary that is tru
     ["waits", run id, deadline or null, [wait, ...], [[asset, key, name, hash], ...]]
                                         what it waits for, when its timeout is over, and the tokens of signals
     ["kept_items", run id, asset, key, [item, ...], IO manager or null, unneeded]   what became of items of a step
+    ["kept_automation", automation, [fire, ...], {key: run id}]     an automation, what it did, and keys of its runs
     ["summary"]                                         all of it has been read
 """
 
@@ -38,6 +42,12 @@ from functools import partial
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
+from flowstone.store.automation_codec import (
+    decode_automation,
+    decode_definition,
+    decode_fire,
+    decode_move,
+)
 from flowstone.store.codec import (
     Unreadable,
     decode_event,
@@ -173,6 +183,27 @@ class Replay:
         self.facts += 1
         return partial(self.history.set_pool, name, slots)
 
+    def _define_automations(self, defined: dict[str, list[Any]], now: str) -> _Command:
+        self.facts += 1
+        decoded = {
+            pipeline: [decode_definition(each) for each in definitions]
+            for pipeline, definitions in defined.items()
+        }
+        return partial(self.history.automations.define, decoded, datetime.fromisoformat(now))
+
+    def _move(self, move: Any) -> _Command:
+        self.facts += 1
+        return partial(self.history.move, decode_move(move))
+
+    def _pause(self, pipeline: str, name: str, paused: bool, events: list[Any]) -> _Command:
+        self.facts += 1
+        return partial(self.history.pause, (pipeline, name), paused, [decode_event(each) for each in events])
+
+    def _restore_automation(self, record: Any, fires: list[Any], once: dict[str, str]) -> _Command:
+        self.facts += 1 + len(fires) + len(once)
+        decoded = [decode_fire(each) for each in fires]
+        return partial(self.history.automations.restore, decode_automation(record), decoded, once)
+
     def _restore_items(
         self,
         run_id: str,
@@ -243,7 +274,7 @@ def _nothing() -> None:
     """What a mark changes."""
 
 
-_RESTORING: Final = frozenset({"timeline", "kept", "steps", "log", "waits", "kept_items"})
+_RESTORING: Final = frozenset({"timeline", "kept", "steps", "log", "waits", "kept_items", "kept_automation"})
 _PREPARE: Final[Mapping[str, Callable[..., _Command]]] = MappingProxyType(
     {
         "events": Replay._write,
@@ -258,6 +289,10 @@ _PREPARE: Final[Mapping[str, Callable[..., _Command]]] = MappingProxyType(
         "items": Replay._items,
         "forget_items": Replay._forget_items,
         "pool": Replay._set_pool,
+        "automations": Replay._define_automations,
+        "move": Replay._move,
+        "pause": Replay._pause,
+        "kept_automation": Replay._restore_automation,
         "kept_items": Replay._restore_items,
         "timeline": Replay._restore_timeline,
         "kept": Replay._restore_run,

@@ -25,11 +25,12 @@ from flowstone.store.json_safe import json_safe, safe_text
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
+    from flowstone.runs.automation import Move
     from flowstone.runs.events import Event
     from flowstone.runs.items import ItemRow
     from flowstone.runs.records import Failure, Materialization, RunRecord, RunSpec
 
-__all__ = ["sanitised", "sanitised_item", "sanitised_record", "sanitised_run"]
+__all__ = ["sanitised", "sanitised_item", "sanitised_move", "sanitised_record", "sanitised_run"]
 
 _TEXTS: Final = frozenset({str, type(None)})
 _E = TypeVar("_E", bound="Event")
@@ -45,6 +46,14 @@ def sanitised_run(run: RunRecord) -> RunRecord:
     """The run with storable tags."""
     request = _request(run.request)
     return run if request is run.request else replace(run, request=request)
+
+
+def sanitised_move(move: Move) -> Move:
+    """The change of an automation with storable texts, tags and failures."""
+    runs = tuple(replace(run, record=sanitised_run(run.record)) for run in move.runs)
+    fire = None if move.fire is None else replace(move.fire, reason=safe_text(move.fire.reason))
+    failure = None if move.failure is None else _failure(move.failure)
+    return replace(move, runs=runs, fire=fire, failure=failure, events=tuple(map(sanitised, move.events)))
 
 
 def sanitised_item(row: ItemRow) -> ItemRow:

@@ -9,12 +9,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from flowstone.runs.records import Materialization
+from flowstone.store.automation_codec import encode_automation, encode_fire
 from flowstone.store.codec import encode_event, encode_item, encode_materialization, encode_run, encode_wait
 from flowstone.store.event_log import event_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from flowstone.store.automation_ledger import KnownAutomation
     from flowstone.store.event_log import Entry
     from flowstone.store.history import History
     from flowstone.store.replay import Operation
@@ -33,7 +35,8 @@ def live_facts(history: History) -> int:
     events = sum(1 + len(run.log.entries) for run in history.all_runs())
     events += sum(1 for run in history.all_runs() for _ in history.waits.of_run(run.id))
     events += sum(table.ended for table in history.items.values())
-    return records + events + len(history.partitions) + len(history.pool_slots)
+    automations = sum(1 + len(known.fires) + len(known.once) for known in history.automations.all())
+    return records + events + automations + len(history.partitions) + len(history.pool_slots)
 
 
 def snapshot(history: History) -> Iterator[Operation]:
@@ -56,7 +59,16 @@ def snapshot(history: History) -> Iterator[Operation]:
         yield ["add", name, list(keys)]
     for name, slots in history.pool_slots.items():
         yield ["pool", name, slots]
+    for known in history.automations.all():
+        yield from _automation(known)
     yield ["summary"]
+
+
+def _automation(known: KnownAutomation) -> Iterator[Operation]:
+    record = encode_automation(known.record)
+    yield ["kept_automation", record, [encode_fire(fire) for fire in known.fires], {}]
+    for keys in _chunks(list(known.once.items())):
+        yield ["kept_automation", record, [], dict(keys)]
 
 
 def _run(run: RunLog, shared: set[int]) -> Iterator[Operation]:

@@ -6,6 +6,7 @@ import pytest
 
 from flowstone.store import FileStore, MemoryStore
 from flowstone.store import file as file_module
+from tests.store.automations_contract import AutomationsContract
 from tests.store.contract import StoreContract
 from tests.store.items_contract import ItemsContract
 from tests.store.lifecycle_contract import LifecycleContract
@@ -49,7 +50,7 @@ class CompactingPlace(FilePlace):
         return await super().reopen()
 
 
-class TestMemoryStore(ItemsContract, LifecycleContract, WaitsContract, StoreContract):
+class TestMemoryStore(AutomationsContract, ItemsContract, LifecycleContract, WaitsContract, StoreContract):
     """The memory store keeps the contract."""
 
     @pytest.fixture
@@ -60,7 +61,7 @@ class TestMemoryStore(ItemsContract, LifecycleContract, WaitsContract, StoreCont
         await place.store.close()
 
 
-class TestFileStore(ItemsContract, LifecycleContract, WaitsContract, StoreContract):
+class TestFileStore(AutomationsContract, ItemsContract, LifecycleContract, WaitsContract, StoreContract):
     """The file store keeps the contract, compacted or not."""
 
     keeps_payloads = False

@@ -1,1 +1,1 @@
-"""Pure definitions of what happens by itself: no I/O, no asyncio."""
+"""Pure definitions of what asks for runs by itself: no I/O, no asyncio."""

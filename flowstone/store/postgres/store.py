@@ -20,6 +20,7 @@ from flowstone.store import refusals
 from flowstone.store.event_log import ENDINGS
 from flowstone.store.memory import location_of_payload, of_one_run, retention
 from flowstone.store.postgres.address import Address
+from flowstone.store.postgres.automations import PostgresAutomations
 from flowstone.store.postgres.cluster import PostgresCluster
 from flowstone.store.postgres.columns import run_of
 from flowstone.store.postgres.database import Database
@@ -50,6 +51,7 @@ if TYPE_CHECKING:
 
     from flowstone.runs.events import Event
     from flowstone.runs.records import Materialization, RunRecord, Status, StepKey
+    from flowstone.store.automations import Automations
     from flowstone.store.cluster import Cluster
     from flowstone.store.items import Items
     from flowstone.store.pools import PoolSlots
@@ -97,6 +99,7 @@ class PostgresStore(Store):
         self._waits = PostgresWaits(self._database, self._random)
         self._items = PostgresItems(self._database)
         self._pools = PostgresPools(self._database)
+        self._automations = PostgresAutomations(self._database, self._random)
         self._cluster: PostgresCluster | None = None
 
     keeps_payloads = True
@@ -131,6 +134,11 @@ class PostgresStore(Store):
     def pools(self) -> PoolSlots:
         """How many slots pools were given at run time."""
         return self._pools
+
+    @property
+    def automations(self) -> Automations:
+        """Schedules, sensors and the like."""
+        return self._automations
 
     @property
     def cluster(self) -> Cluster | None:

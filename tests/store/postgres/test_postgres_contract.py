@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from flowstone.store.postgres import PostgresStore
+from tests.store.automations_contract import AutomationsContract
 from tests.store.contract import StoreContract
 from tests.store.items_contract import ItemsContract
 from tests.store.lifecycle_contract import LifecycleContract
@@ -25,7 +26,7 @@ class PostgresPlace:
         return self.store
 
 
-class TestPostgresStore(ItemsContract, LifecycleContract, WaitsContract, StoreContract):
+class TestPostgresStore(AutomationsContract, ItemsContract, LifecycleContract, WaitsContract, StoreContract):
     """The Postgres store keeps the contract."""
 
     @pytest.fixture

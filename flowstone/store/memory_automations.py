@@ -1,0 +1,80 @@
+"""Automations where one process holds the store."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from flowstone.store.automation_codec import encode_definition, encode_move
+from flowstone.store.automations import MOST_FIRES, Automations, Moved
+from flowstone.store.codec import encode_event
+from flowstone.store.sanitise import sanitised_move
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection, Coroutine, Mapping, Sequence
+    from datetime import datetime
+
+    from flowstone.runs.automation import AutomationKey, AutomationRecord, Definition, Fire, Move
+    from flowstone.runs.events import Event
+    from flowstone.store.history import History
+
+__all__ = ["MemoryAutomations"]
+
+
+class MemoryAutomations(Automations):
+    """The automations of a `MemoryStore`, or of a store that is one.
+
+    Args:
+        history: The state, now.
+        change: Makes a change: given the operation of the journal that says it, and what applies it.
+    """
+
+    def __init__(
+        self,
+        history: Callable[[], History],
+        change: Callable[[list[Any], Callable[[], Any]], Coroutine[Any, Any, Any]],
+    ) -> None:
+        self._history = history
+        self._change = change
+
+    async def define(
+        self, defined: Mapping[str, Collection[Definition]], *, now: datetime
+    ) -> Sequence[AutomationRecord]:
+        ledger = self._history().automations
+        if not len(ledger) and not any(defined.values()):
+            return []  # Most processes have none: that is not worth a line.
+        told = {
+            pipeline: [encode_definition(each) for each in definitions]
+            for pipeline, definitions in defined.items()
+        }
+        found: Sequence[AutomationRecord] = await self._change(
+            ["automations", told, now.isoformat()],
+            lambda: self._history().automations.define(defined, now),
+        )
+        return found
+
+    async def records(self, pipelines: Collection[str] = ()) -> Sequence[AutomationRecord]:
+        return self._history().automations.records(pipelines)
+
+    async def record(self, key: AutomationKey) -> AutomationRecord | None:
+        return self._history().automations.get(key)
+
+    async def move(self, move: Move) -> Moved:
+        move = sanitised_move(move)
+        moved: Moved = await self._change(["move", encode_move(move)], lambda: self._history().move(move))
+        return moved
+
+    async def pause(
+        self, key: AutomationKey, paused: bool, *, events: Sequence[Event] = ()
+    ) -> AutomationRecord | None:
+        ledger = self._history().automations
+        if not ledger.would_pause(key, paused):
+            return ledger.pause(key, paused)
+        operation = ["pause", *key, paused, [encode_event(event) for event in events]]
+        record: AutomationRecord | None = await self._change(
+            operation, lambda: self._history().pause(key, paused, events)
+        )
+        return record
+
+    async def fires(self, key: AutomationKey, *, limit: int = MOST_FIRES) -> Sequence[Fire]:
+        history = self._history()
+        return history.automations.fires(key, limit, history.status_of)
