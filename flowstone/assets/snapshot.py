@@ -62,7 +62,8 @@ class Snapshot:
         periods = tuple((rate.name, rate.limit, rate.per) for rate in rates.values())
         slots = tuple((name, pool.slots) for name, pool in pools.items())
         own = tuple(dict.fromkeys(pipeline.name for pipeline in pipelines))
-        return cls(graph, names, tuple(dynamic), own, slots, periods, automations_of(pipelines))
+        automations = automations_of((pipeline.name, pipeline.automations) for pipeline in pipelines)
+        return cls(graph, names, tuple(dynamic), own, slots, periods, automations)
 
 
 def _dynamic_names(keys: PartitionSet[Any] | None) -> Iterator[str]:

@@ -9,9 +9,7 @@ from flowstone.assets.automation.sensor import Sensor
 from flowstone.errors import DefinitionError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
-
-    from flowstone.assets.pipeline import Pipeline
+    from collections.abc import Iterable, Mapping
 
 __all__ = ["DefinedAutomation", "automations_of", "merge_automations"]
 
@@ -36,16 +34,18 @@ def merge_automations(
     into.update(automations)
 
 
-def automations_of(pipelines: Sequence[Pipeline]) -> dict[str, tuple[str, DefinedAutomation]]:
-    """Those of several pipelines by name, each with the name of the first pipeline that has it.
+def automations_of(
+    pipelines: Iterable[tuple[str, Mapping[str, DefinedAutomation]]],
+) -> dict[str, tuple[str, DefinedAutomation]]:
+    """Those of several pipelines, whose names are given, by name: each with the first pipeline that has it.
 
     Raises:
         DefinitionError: Two have one name.
     """
     found: dict[str, DefinedAutomation] = {}
     owners: dict[str, str] = {}
-    for pipeline in pipelines:
-        merge_automations(found, pipeline.automations)
-        for name in pipeline.automations:
-            owners.setdefault(name, pipeline.name)
+    for pipeline, automations in pipelines:
+        merge_automations(found, automations)
+        for name in automations:
+            owners.setdefault(name, pipeline)
     return {name: (owners[name], automation) for name, automation in found.items()}
