@@ -11,38 +11,38 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import contextmanager
+from contextvars import copy_context
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from itertools import count
 
 from flowstone.errors import StoreUnavailable
 from flowstone.runs.events import (
-    RunCancelRequested,
     RunFinished,
-    RunWaiting,
+    RunQueued,
     StepCancelled,
     StepFailed,
+    StepProgressed,
     StepRetried,
     StepSkipped,
     StepStarted,
     StepSucceeded,
     StepWaiting,
 )
-from flowstone.runs.pools import Pool
 from flowstone.runs.records import Status
 from flowstone.store.cluster import Beats, NodeReport, Notification, WatchedNode
-from flowstone.store.history import History
-from flowstone.store.memory import MemoryStore
-from flowstone.store.memory_waits import MemoryWaits
-from flowstone.store.pools import Granted
+from flowstone.store.memory import MemoryStore, retention
 from flowstone.store.protocol import StaleWrite
-from flowstone.store.rates import Reserved
-from flowstone.store.waits import Answered, Expired
+from flowstone.store.sanitise import sanitised_run
+from tests.store.shared_history import SharedHistory
+from tests.store.shared_slots import SharedSlots, SharedTurns
+from tests.store.shared_waits import SharedItems, SharedWaits
 
 __all__ = ["SharedMemory", "SharedMemoryStore"]
 
 _ENDS = (StepSucceeded, StepFailed, StepSkipped, StepCancelled, StepRetried, StepWaiting)
 _LOOK = 1.0
+_FORGOTTEN = timedelta(days=1)  # After which a node that did not beat is known no more.
 
 
 @dataclass
@@ -73,18 +73,17 @@ class SharedMemory:
     def __init__(self, clock):
         self.clock = clock
         self.ahead = 0.0
-        self.history = History()
-        self.adoptions = {}
         self.spent = {}
+        self.history = SharedHistory(self)
+        self.adoptions = {}
         self.payloads = {}
         self.nodes = {}
         self.queue = {}  # Run ids, who came first.
         self.duties = {}
-        self.parked = {}  # Run id -> since when.
-        self.cancels = {}  # Run id -> reason.
-        self.leases = {}
+        self.leases = {}  # In the order in which they were given.
         self.refused = {}  # As leases: attempt, why.
         self.most_leases = 0
+        self.pools = {}
         self.fences = {}  # Node -> how often it was forgotten.
         self.definitions = {}  # Node -> pools with their slots.
         self.claims = []  # Of all nodes, who is to be served first in front.
@@ -101,6 +100,11 @@ class SharedMemory:
         for connection in self.connections:
             connection.hear(notification)
 
+    def enqueue(self, run_id, pipeline):
+        """Put a run in the queue; one that is in it keeps its place."""
+        self.queue.setdefault(run_id)
+        self.tell(Notification("queued", pipeline))
+
     def now(self):
         """Its wall clock."""
         return self.clock.now() + timedelta(seconds=self.ahead)
@@ -112,171 +116,12 @@ class SharedMemory:
 
     def unfinished(self):
         """The logs of all unfinished runs, oldest first."""
-        return [log for log in self.history.all_runs() if not log.finished]
+        return [log for log in self.history._order if not log.finished]
 
     def log(self, run_id):
         """The log of an unfinished run, or None."""
         log = self.history.find(run_id)
         return None if log is None or log.finished else log
-
-
-@dataclass
-class _Claimed:
-    """A claim to slots."""
-
-    node: str
-    claim: object
-    rank: tuple
-    granted: bool = False
-    known: bool = False
-
-
-class SharedSlots:
-    """The pools of one connection."""
-
-    def __init__(self, store):
-        self._store = store
-        self.shared = store.shared
-
-    async def set(self, name, slots, *, defined):
-        await self._store._pass("set")
-        self._history().set_pool(name, slots)
-        self._serve(None)
-
-    async def given(self):
-        await self._store._pass("given")
-        return dict(self._history().pool_slots)
-
-    async def define(self, node_id, pools):
-        await self._store._pass("define")
-        if node_id not in self.shared.nodes:
-            return None
-        self.shared.definitions[node_id] = dict(pools)
-        self._serve(None)
-        return self.shared.fences.get(node_id, 0)
-
-    async def exchange(self, node_id, fence, *, asked=(), over=(), known=(), pools=()):
-        await self._store._pass("exchange")
-        here = self.shared.fences.get(node_id, 0) if node_id in self.shared.nodes else None
-        if here != fence:
-            return Granted(here, {})
-        mine = [each for each in self.shared.claims if each.node == node_id]
-        self.shared.claims = [
-            each for each in self.shared.claims if each.node != node_id or each.claim.number not in over
-        ]
-        for each in mine:
-            each.known = each.known or each.claim.number in known
-        for claim in asked:
-            if claim.number not in {each.claim.number for each in mine}:
-                rank = (-claim.priority, next(self.shared.arrivals))
-                self.shared.claims.append(_Claimed(node_id, claim, rank))
-        self.shared.claims.sort(key=lambda each: each.rank)
-        self._serve(node_id)
-        mine = (each for each in self.shared.claims if each.node == node_id)
-        news = (each.claim for each in mine if each.granted and not each.known)
-        return Granted(here, {claim.number: tuple(name for name, _ in claim.pools) for claim in news})
-
-    async def forget(self, node_id):
-        await self._store._pass("forget")
-        had = [each for each in self.shared.claims if each.node == node_id]
-        if had or self.shared.definitions.pop(node_id, None):
-            self.shared.definitions.pop(node_id, None)
-            self.shared.fences[node_id] = self.shared.fences.get(node_id, 0) + 1
-            self.shared.claims = [each for each in self.shared.claims if each.node != node_id]
-            self._serve(None)
-
-    async def differences(self, names):
-        await self._store._pass("differences")
-        told = {
-            name: [each[name] for each in self.shared.definitions.values() if name in each] for name in names
-        }
-        return {name: (min(of), max(of)) for name, of in told.items() if of and min(of) != max(of)}
-
-    async def show(self, names):
-        await self._store._pass("show")
-        defined = {name for each in self.shared.definitions.values() for name in each}
-        return [self._shown(name) for name in sorted({*names, *defined, *self._history().pool_slots})]
-
-    def _shown(self, name):
-        of = [each for each in self.shared.claims if name in dict(each.claim.pools)]
-        held = [each.claim for each in of if each.granted]
-        holders = tuple(f"{claim.step} of run {claim.run_id}" for claim in held)
-        return Pool(name, self._slots(name), self._taken(name), len(of) - len(held), holders)
-
-    def _history(self):
-        return self.shared.history
-
-    def _slots(self, name):
-        numbers = [each[name] for each in self.shared.definitions.values() if name in each]
-        return self._history().pool_slots.get(name) or min(numbers, default=0)
-
-    def _taken(self, name):
-        return sum(dict(each.claim.pools).get(name, 0) for each in self.shared.claims if each.granted)
-
-    def _serve(self, caller):
-        kept_out = set()
-        for each in self.shared.claims:
-            names = [name for name, _ in each.claim.pools]
-            if each.granted or any(slots > self._slots(name) for name, slots in each.claim.pools):
-                continue
-            if kept_out.isdisjoint(names) and all(
-                self._taken(name) + slots <= self._slots(name) for name, slots in each.claim.pools
-            ):
-                each.granted = True
-                if each.node != caller:
-                    self.shared.tell(Notification("pool", each.node))
-            else:
-                kept_out.update(names)
-
-
-class SharedTurns:
-    """The rates of one connection."""
-
-    def __init__(self, store):
-        self._store = store
-
-    async def reserve(self, wanted):
-        await self._store._pass("reserve")
-        return [self._reserve(each) for each in wanted]
-
-    def _reserve(self, wanted):
-        shared = self._store.shared
-        now = shared.now().timestamp()
-        ahead = max(2 * wanted.gap, 2.0)
-        at = min(shared.turns.get(wanted.rate, 0.0), now + 2 * ahead)
-        shared.turns[wanted.rate] = at
-        at = max(at, now + wanted.lead)
-        if at > now + ahead:
-            return Reserved(wanted.rate, now, at - ahead / 2, 0)
-        shared.turns[wanted.rate] = at + wanted.count * wanted.gap
-        return Reserved(wanted.rate, now, at, wanted.count)
-
-
-class SharedWaits(MemoryWaits):
-    """The waits of one connection, by the database's clock: what is woken is told, and goes into the queue."""
-
-    def __init__(self, store):
-        super().__init__(lambda: store.shared.history, store._change)
-        self._store = store
-
-    async def answer(self, run_id, step, name, answer, *, now, status="answered"):
-        await self._store._pass("answer")
-        log = self._store.shared.log(run_id)
-        parked = log is not None and log.status is Status.WAITING
-        now = self._store.shared.now()
-        answered = await super().answer(run_id, step, name, answer, now=now, status=status)
-        if answered.event is not None:
-            self._store._woken(run_id, parked)
-        return Answered(answered.wait)
-
-    async def expire(self, *, now, runs=None):
-        await self._store._pass("expire")
-        shared = self._store.shared
-        parked = {log.id for log in shared.unfinished() if log.status is Status.WAITING}
-        expired = await super().expire(now=shared.now())
-        for run_id in dict.fromkeys(event.run_id for event in expired.woken):
-            self._store._woken(run_id, run_id in parked)
-        return Expired((), expired.next)
 
 
 class SharedMemoryStore(MemoryStore):
@@ -293,12 +138,13 @@ class SharedMemoryStore(MemoryStore):
     def __init__(self, shared):
         super().__init__()
         self.shared = shared
-        self._waits = SharedWaits(self)
         self._history = shared.history
+        self._waits = SharedWaits(self)
+        self._items = SharedItems(self)
         self._payloads = shared.payloads
         self.cluster = self
         self.listens = True
-        self.node = None
+        self.node = self._said = None
         self.calls = {}
         self.trouble = None
         self._broken = None
@@ -361,29 +207,47 @@ class SharedMemoryStore(MemoryStore):
 
     async def write(self, event, epoch=0, *, payload=None):
         await self._pass(event.kind)
+        log = self.shared.log(event.run_id)
+        owner = None if log is None else log.head().owner
         await super().write(event, epoch, payload=payload)
-        self._written(event)
+        self._written([event], owner)
 
     async def write_many(self, events, epoch=0):
         await self._pass("write_many")
+        log = self.shared.log(events[0].run_id) if events else None
+        owner = None if log is None else log.head().owner
         await super().write_many(events, epoch)
-        for event in events:
-            self._written(event)
+        self._written(events, owner)
+
+    def _written(self, events, owner):
+        """The owner of a run is told of what others recorded, and whoever may wait for it of its end."""
+        told = [event for event in events if not isinstance(event, (StepProgressed, RunQueued))]
+        if not told:
+            return
+        run_id = told[0].run_id
+        if any(isinstance(event, RunFinished) for event in told):
+            if run_id in self.shared.history.submitted:
+                self.shared.tell(Notification("finished", run_id))
+        elif owner is not None and self.node is not None and owner != self.node:
+            self.shared.tell(Notification("steps", run_id))
+
+    async def prune(self, *, keep_versions, keep_runs, assets=None):
+        await self._pass("prune")
+        gone, forgotten = self.shared.history.prune(*retention(keep_versions, keep_runs), assets)
+        for record in gone:
+            self.shared.payloads.pop(record.location or "", None)
+        for at in [at for at in self.shared.leases if at[0] in forgotten]:
+            del self.shared.leases[at]
+            self.shared.refused.pop(at, None)
+        now = self.shared.now()
+        for node_id in [name for name, row in self.shared.nodes.items() if row.beat_at < now - _FORGOTTEN]:
+            self._pools.free(node_id)
+            del self.shared.nodes[node_id]
+            self.shared.fences.pop(node_id, None)
+        return gone
 
     async def close(self):
         self._stop_beating()
-
-    def _written(self, event):
-        if isinstance(event, StepWaiting) and event.deadline is not None:
-            self.shared.tell(Notification("deadline"))
-        if isinstance(event, RunWaiting) and self.shared.log(event.run_id).status is Status.WAITING:
-            self.shared.parked[event.run_id] = self.shared.clock.monotonic()
-        if isinstance(event, RunFinished):
-            self.shared.tell(Notification("finished", event.run_id))
-            return
-        log = self.shared.log(event.run_id)
-        if log is not None and log.head().owner != self.node:
-            self.shared.tell(Notification("steps", event.run_id))
 
     # Nodes --------------------------------------------------------------------------------------------------
 
@@ -393,7 +257,7 @@ class SharedMemoryStore(MemoryStore):
         known = self.shared.nodes.get(node.id)
         joined, beats = (now, 1) if known is None else (known.joined_at, known.beats + 1)
         self.shared.nodes[node.id] = _Row(node, joined, now, beaten, beats)
-        self.node = node.id
+        self.node, self._said = node.id, node
         self._lost = lost
         self._stop_beating()
         self._schedule_beat(node.lease)
@@ -458,8 +322,9 @@ class SharedMemoryStore(MemoryStore):
 
     async def publish_tree(self, node_id, tree):
         await self._pass("publish_tree")
-        row = self.shared.nodes[node_id]
-        row.tree, row.tree_at = tree, self.shared.now()
+        row = self.shared.nodes.get(node_id)
+        if row is not None:
+            row.tree, row.tree_at = tree, self.shared.now()
 
     def _schedule_beat(self, lease):
         self._beat_timer = self.shared.clock.call_later(lease / 3, self._beat)
@@ -470,41 +335,55 @@ class SharedMemoryStore(MemoryStore):
             self._beat_timer = None
 
     def _beat(self):
-        row = self.shared.nodes[self.node]
         if self._broken is None:
             now = self.shared.clock.monotonic()
-            if now - row.beaten >= row.node.lease:
-                asyncio.get_running_loop().call_soon(self._lost)
-            row.beaten, row.beats, row.beat_at = now, row.beats + 1, self.shared.now()
-            row.report = self._report
-        self._schedule_beat(row.node.lease)
+            row = self.shared.nodes.get(self.node)
+            known = row is not None
+            if not known:  # Forgotten, after a day without a beat.
+                row = self.shared.nodes[self.node] = _Row(
+                    self._said, self.shared.now(), self.shared.now(), now, 0
+                )
+                self.shared.tell(Notification("nodes"))
+            if not row.left:
+                if not known or now - row.beaten >= row.node.lease:
+                    asyncio.get_running_loop().call_soon(self._lost)
+                row.beaten, row.beats, row.beat_at = now, row.beats + 1, self.shared.now()
+                row.report = self._report
+        self._schedule_beat(self._said.lease)
 
     # Runs ---------------------------------------------------------------------------------------------------
 
     async def submit(self, run):
         await self._pass("submit")
-        known = None if run.key is None else self._history.with_key(run.key)
+        run = sanitised_run(run)
+        known = self._history.find(run.id)
         if known is not None:
-            return known
-        self._history.create_run(run)
-        self._enqueue(run.id, run.pipeline)
+            return known.head()
+        holder = None if run.key is None else self._history.with_key(run.key)
+        if holder is not None:
+            return holder
+        fresh = {"status": Status.QUEUED, "finished_at": None, "owner": None, "epoch": 0, "counts": {}}
+        self._history.create_run(replace(run, **fresh))
+        self.shared.history.submitted.add(run.id)
+        self.shared.enqueue(run.id, run.pipeline)
         return run
 
     async def take(self, node_id, pipelines, limit, *, but=()):
         await self._pass("take")
-        waiting = [self.shared.log(run_id) for run_id in self.shared.queue if run_id not in but]
-        heads = [log.head() for log in waiting if log is not None]
-        fitting = [head for head in heads if head.pipeline in pipelines]
-        fitting.sort(key=lambda head: -head.priority)
-        for head in fitting[:limit]:
+        heads = [head for head in self._queued(pipelines) if head.id not in but][: max(0, limit)]
+        for head in heads:
             del self.shared.queue[head.id]
-        return [self._history.claim(head.id, node_id, head.epoch) for head in fitting[:limit]]
+        return [self._history.claim(head.id, node_id, head.epoch) for head in heads]
+
+    def _queued(self, pipelines):
+        logs = [self.shared.log(run_id) for run_id in self.shared.queue]
+        heads = [log.head() for log in logs if log is not None]
+        fitting = [head for head in heads if head.pipeline in pipelines and head.owner is None]
+        return sorted(fitting, key=lambda head: -head.priority)
 
     async def queued(self, pipelines, limit):
         await self._pass("queued")
-        logs = [self.shared.log(run_id) for run_id in self.shared.queue]
-        heads = [log.head() for log in logs if log is not None and log.head().pipeline in pipelines]
-        return sorted(heads, key=lambda head: -head.priority)[:limit]
+        return self._queued(pipelines)[:limit]
 
     async def orphans(self, pipelines, gone, limit=100):
         await self._pass("orphans")
@@ -550,7 +429,7 @@ class SharedMemoryStore(MemoryStore):
         log = self.shared.log(run_id)
         if log is not None and log.head().owner == node_id:
             log._owner = None
-            self._enqueue(run_id, log.head().pipeline)
+            self.shared.enqueue(run_id, log.head().pipeline)
 
     async def take_back(self, run_id, node_id):
         await self._pass("take_back")
@@ -566,45 +445,14 @@ class SharedMemoryStore(MemoryStore):
             self.shared.duties[duty] = node_id
         return self.shared.duties[duty]
 
-    def _woken(self, run_id, parked):
-        self.shared.tell(Notification("woken", run_id))
-        if parked:
-            head = self.shared.log(run_id).head()
-            spent = self.shared.spent.get(run_id, 0.0)
-            since = self.shared.parked.pop(run_id)
-            self.shared.spent[run_id] = spent + self.shared.clock.monotonic() - since
-            self._enqueue(run_id, head.pipeline)
-
-    def _enqueue(self, run_id, pipeline):
-        self.shared.queue[run_id] = None
-        self.shared.tell(Notification("queued", pipeline))
-
     async def request_cancel(self, run_id, reason):
         await self._pass("request_cancel")
-        log = self.shared.log(run_id)
-        if log is None:
-            return
-        head = log.head()
-        if head.owner is None and head.status is Status.QUEUED:
-            self.shared.queue.pop(run_id, None)
-            at = self.shared.now()
-            self._history.write(RunFinished(at, run_id, head.request.asset, Status.CANCELLED), head.epoch)
-            self.shared.tell(Notification("finished", run_id))
-            return
-        if head.owner is None and head.status is Status.WAITING:
-            at = self.shared.now()
-            self._history.write(RunCancelRequested(at, run_id, head.request.asset, reason), head.epoch)
-            log.unpark()
-            self._history.waits.unpark(run_id)
-            self._woken(run_id, True)
-            return
-        self.shared.cancels[run_id] = reason
-        self.shared.tell(Notification("cancel", run_id))
+        self.shared.history.cancel(run_id, reason)
 
     async def cancelling(self, node_id):
         await self._pass("cancelling")
-        logs = {run_id: self.shared.log(run_id) for run_id in self.shared.cancels}
-        return [run_id for run_id, log in logs.items() if log is not None and log.head().owner == node_id]
+        found = [log.head() for log in self.shared.unfinished() if log.id in self.shared.history.cancelling]
+        return sorted(head.id for head in found if head.owner == node_id)
 
     # Step leases --------------------------------------------------------------------------------------------
 
@@ -616,7 +464,8 @@ class SharedMemoryStore(MemoryStore):
                 raise StaleWrite(f"run {lease.run_id} is not at epoch {lease.epoch} any more")
         for lease in leases:
             at = lease.run_id, lease.asset, lease.partition_key
-            self.shared.leases[at] = lease
+            self.shared.leases.pop(at, None)  # It is the last one now.
+            self.shared.leases[at] = replace(lease, cancelled=False)
             self.shared.refused.pop(at, None)
         self.shared.most_leases = max(self.shared.most_leases, len(self.shared.leases))
         for node_id in {lease.node: None for lease in leases}:
@@ -642,9 +491,8 @@ class SharedMemoryStore(MemoryStore):
         await self._pass("delete_leases")
         for at in tuple(self.shared.leases):
             if at[0] == run_id and (keys is None or at[1:] in keys):
-                lease = self.shared.leases.pop(at)
+                del self.shared.leases[at]
                 self.shared.refused.pop(at, None)
-                self.shared.tell(Notification("leases", lease.node))
 
     async def endings(self, run_id, attempts):
         await self._pass("endings")
@@ -692,7 +540,8 @@ class SharedMemoryStore(MemoryStore):
 
     @contextmanager
     def watch(self, heard):
-        self._watchers.append(heard)
+        watcher = (heard, copy_context())  # Of the process that listens, whoever tells it.
+        self._watchers.append(watcher)
         timer = [None]
 
         def look():
@@ -705,7 +554,7 @@ class SharedMemoryStore(MemoryStore):
             yield
         finally:
             timer[0].cancel()
-            self._watchers.remove(heard)
+            self._watchers.remove(watcher)
 
     async def tell(self, notification):
         await self._pass("tell")
@@ -714,5 +563,5 @@ class SharedMemoryStore(MemoryStore):
     def hear(self, notification):
         """Pass a notification on, in the loop's next turn."""
         if self._broken is None and self.listens:
-            for heard in tuple(self._watchers):
-                asyncio.get_running_loop().call_soon(heard, notification)
+            for heard, context in tuple(self._watchers):
+                asyncio.get_running_loop().call_soon(heard, notification, context=context)

@@ -3,22 +3,25 @@
 from __future__ import annotations
 
 import asyncio
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
 from flowstone.testing.clock import VirtualClock
 from tests.store.cluster_contract import LEASE, ClusterContract
 from tests.store.contract import StoreContract
+from tests.store.items_contract import ItemsContract
 from tests.store.pools_contract import PoolsContract
 from tests.store.rates_contract import RatesContract
 from tests.store.shared_memory import SharedMemory
+from tests.store.waits_contract import WaitsContract
 
 
 class SharedMemoryPlace:
     """A database in memory; its time is virtual."""
 
     def __init__(self):
-        self.shared = SharedMemory(VirtualClock())
+        self.shared = SharedMemory(VirtualClock(datetime.now(UTC) + timedelta(seconds=30)))
         self.store = self.shared.connect()
 
     async def reopen(self):
@@ -51,7 +54,9 @@ class SharedMemoryPlace:
         return next(store for store in self.shared.connections if store.node == node_id)
 
 
-class TestSharedMemory(ClusterContract, PoolsContract, RatesContract, StoreContract):
+class TestSharedMemory(
+    ClusterContract, ItemsContract, PoolsContract, RatesContract, StoreContract, WaitsContract
+):
     """The double keeps all contracts."""
 
     @pytest.fixture

@@ -1,0 +1,203 @@
+"""What a database remembers beyond what a `History` does: it has a clock, tells its nodes, and loses no job.
+
+`SharedHistory` differs from a `History` where Postgres does: deadlines that were asked for in seconds are counted
+by its own clock, what asks to cancel is an event of its own, retention keeps to the assets that it is given.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import timedelta
+
+from flowstone.runs.endings import denied
+from flowstone.runs.events import (
+    RunCancelRequested,
+    RunFinished,
+    RunWaiting,
+    StepWaiting,
+    StepWoken,
+)
+from flowstone.runs.records import Status
+from flowstone.runs.waits import status_when_over
+from flowstone.store.cluster import Notification
+from flowstone.store.history import History
+
+__all__ = ["SharedHistory"]
+
+
+class SharedHistory(History):
+    """The state behind a `SharedMemory`.
+
+    Attributes:
+        cancelling: Runs that somebody asked to cancel.
+        submitted: Runs of whose end every node is told.
+        parked: Run -> since when, by the monotonic clock.
+    """
+
+    def __init__(self, shared):
+        super().__init__()
+        self._shared = shared
+        self.cancelling = set()
+        self.submitted = set()
+        self.parked = {}
+
+    # Waits --------------------------------------------------------------------------------------------------
+
+    def _waits(self, run, event):
+        now = self._shared.now()
+        match event:
+            case StepWaiting():
+                self._come_to_wait(run, event, now)
+            case RunWaiting():
+                # What is over with the run's own timeout is a wait like any other there.
+                if self.waits.open_in(run.id) + (self.waits.timeout_of(run.id) is not None) == event.steps:
+                    self._park(run, event.timeout, now)
+            case RunCancelRequested():
+                self.cancelling.add(run.id)
+                self.waits.close_all(run.id, now)
+            case _:
+                super()._waits(run, event)
+
+    def _come_to_wait(self, run, event, now):
+        deadline = event.deadline
+        if event.timeout is not None:
+            deadline = now + timedelta(seconds=event.timeout)
+        known = self.waits.find(run.id, (event.asset, event.partition_key), event.name)
+        wait = self.waits.ask(replace(event, deadline=deadline))
+        if wait.status == "open" and wait is not known and run.id in self.cancelling:
+            self.waits.close(wait, "cancelled", None, now)
+        elif wait.status == "answered":
+            run.add(StepWoken(now, run.id, *wait.step, event.attempt, wait.name))
+            self._shared.tell(Notification("woken", run.id))
+        elif wait.status == "open":
+            self._tell_deadline(wait.deadline)
+
+    def _park(self, run, timeout, now):
+        run.park()
+        self.submitted.add(run.id)
+        self.parked[run.id] = self._shared.clock.monotonic()
+        if timeout is not None:
+            until = now + timedelta(seconds=timeout)
+            self.waits.park(run.id, until)
+            self._tell_deadline(until)
+
+    def _tell_deadline(self, until):
+        if until is not None and not self.waits.next_deadline(None) < until:
+            self._shared.tell(Notification("deadline"))
+
+    def answer(self, run_id, step, name, answer, now, status):
+        try:
+            return super().answer(run_id, step, name, answer, now, status)
+        except Exception:
+            run = self.find(run_id)
+            if run is not None:
+                self._tell_queued(run)
+            raise
+
+    def _go_on(self, run, wait, now):
+        """As `History._go_on`; a step that has ended is left as it is, and everybody is told."""
+        if wait.status == "answered":
+            by = wait.answer.get("by") if wait.kind == "approval" and wait.answer else None
+            event = StepWoken(now, run.id, *wait.step, wait.attempt, wait.name, by)
+            run.add(event)
+        else:
+            event = denied(wait, now)
+            if run.step(wait.step) is None:
+                self._add(run, event)
+        self._shared.tell(Notification("woken", run.id))
+        if run.status is Status.WAITING:
+            self._unpark(run)
+        elif run.head().owner is None:
+            self._shared.tell(Notification("queued", run.head().pipeline))
+        return event
+
+    def _unpark(self, run):
+        run.unpark()
+        self.waits.unpark(run.id)
+        since = self.parked.pop(run.id, None)
+        if since is not None:
+            spent = self._shared.spent.get(run.id, 0.0)
+            self._shared.spent[run.id] = spent + self._shared.clock.monotonic() - since
+        self._shared.enqueue(run.id, run.head().pipeline)
+
+    def expire(self, now, runs, limit):
+        """End waits whose deadline has passed, and have parked runs cancelled whose timeout is over."""
+        del runs
+        due, overdue = self.waits.take_due(now, None, limit)
+        closed = [
+            self.waits.close(wait, status_when_over(wait.kind, wait.about), None, now)
+            for wait in due
+            if self.waits.find(wait.run_id, wait.step, wait.name).status == "open"
+        ]
+        for wait in closed:
+            if wait.run_id not in overdue:
+                self._go_on(self.find(wait.run_id), wait, now)
+        for run_id in overdue:
+            self.waits.unpark(run_id)
+            self.cancel(run_id, "timeout")
+        return []
+
+    # Runs ---------------------------------------------------------------------------------------------------
+
+    def cancel(self, run_id, reason):
+        """Have a run cancelled; one that was not begun has ended with that."""
+        run = self.find(run_id)
+        if run is None or run.finished:
+            return
+        now, asset = self._shared.now(), run.head().request.asset
+        if run_id not in self.cancelling:
+            self._add(run, RunCancelRequested(now, run_id, asset, reason))
+        self._shared.tell(Notification("cancel", run_id))
+        if run.head().owner is not None:
+            return
+        if run.status is Status.QUEUED:
+            self._add(run, RunFinished(now, run_id, asset, Status.CANCELLED))
+            self._shared.queue.pop(run_id, None)
+            self._shared.tell(Notification("finished", run_id))
+        elif run.status is Status.WAITING:
+            self._shared.tell(Notification("woken", run_id))
+            self._unpark(run)
+        else:
+            self._tell_queued(run)
+
+    def _tell_queued(self, run):
+        if run.head().owner is None and run.status is Status.RUNNING:
+            self._shared.tell(Notification("queued", run.head().pipeline))
+
+    # Retention ----------------------------------------------------------------------------------------------
+
+    def prune(self, keep_versions, keep_runs, assets=None):
+        """As `History.prune`, for successes of these assets alone."""
+        forgotten = set()
+        while len(self._finished) > keep_runs:
+            run_id = self._finished.popleft()
+            forgotten.add(run_id)
+            run = self._runs.pop(run_id)
+            self.ledger.forget(run.outcomes())
+            self.waits.forget(run_id)
+            del self._order[self._place(run)]
+            self.cancelling.discard(run_id)
+            self.submitted.discard(run_id)
+        self._release_of_runs(forgotten)
+        gone = []
+        for key, timeline in tuple(self.ledger.timelines()):
+            if assets is None or key[0] in assets:
+                gone += timeline.prune(keep_versions)
+                self.ledger._drop_empty(key, timeline)
+        for record in gone:
+            key = (record.run_id, record.asset, record.partition_key)
+            if key in self.items:
+                self.unneeded[key] = None
+        return gone, forgotten
+
+    def _release_of_runs(self, forgotten):
+        """Items of steps without a value go with their run, unless an IO manager keeps values of theirs."""
+        for key in [key for key in self.items if key[0] in forgotten and key not in self.unneeded]:
+            timeline = self.ledger._timeline(key[1:])
+            if timeline is None or all(record.run_id != key[0] for record in timeline.records):
+                if self.items[key].io is None:
+                    for position in self.items[key].positions():
+                        self._shared.payloads.pop(self.items[key].row(position).location or "", None)
+                    del self.items[key]
+                else:
+                    self.unneeded[key] = None
