@@ -5,6 +5,9 @@ that. If not, it stands *in line*, and gives its place to another step meanwhile
 next place that is free, before every step that is not ordered yet. So never more than `max_parallel` run, and what
 waits for a full pool keeps nobody from running that needs none.
 
+A step whose attempt is over gives back its slots at once, and they may be those that another step of its run waits
+for. So it gives back its place with them (`vacated`), before it is known how it ended.
+
 No more are ordered while as many as there are places stand in line already: those that are ready are passed over
 then, and come first when one has been served. So a million partitions that need a pool are never in its queue
 together: fewer than twice as many as may run.
@@ -53,10 +56,19 @@ class LimitedStarts(Starts):
         plan: The plan, which says which steps these are.
 
     Attributes:
-        slots: The places, and one more for each step that stands in line without one.
+        slots: The places, and one more for each step that counts as running and has none: it stands in line, or
+            its attempt is over.
     """
 
-    __slots__ = ("_in_line", "_passed_sources", "_passed_unblocked", "_places", "_plan", "_served")
+    __slots__ = (
+        "_in_line",
+        "_passed_sources",
+        "_passed_unblocked",
+        "_places",
+        "_plan",
+        "_served",
+        "_vacated",
+    )
 
     def __init__(self, states: bytearray, attempts: Attempts, places: int, plan: RunPlan) -> None:
         super().__init__(states, attempts, places)
@@ -64,6 +76,7 @@ class LimitedStarts(Starts):
         self._places = places
         self._in_line: dict[int, None] = {}  # Ordered and without a place; all of them count as running.
         self._served: dict[int, None] = {}  # Those of them that have all they need but a place.
+        self._vacated: dict[int, None] = {}  # Their attempts are over; all of them count as running.
         self._passed_unblocked: deque[int] = deque()  # Ready before those that are not passed over.
         self._passed_sources: deque[int] = deque()
 
@@ -82,8 +95,15 @@ class LimitedStarts(Starts):
             self._in_line[step] = None
             self.slots += 1
 
+    def vacated(self, step: int) -> None:
+        if step in self.running and step not in self._in_line and step not in self._vacated:
+            self._vacated[step] = None
+            self.slots += 1
+
     def over(self, step: int) -> None:
         self._leave(step)
+        if self._vacated.pop(step, 0) is None:
+            self.slots -= 1
         super().over(step)
 
     def drop_ready(self) -> list[int]:

@@ -88,6 +88,9 @@ class Starts:
         if step == self._exclusive_step:
             self._exclusive_step = None
 
+    def vacated(self, step: int) -> None:
+        """The attempt of a step is over, and how it ended is told next: its place is free."""
+
     def in_line(self, step: int) -> bool:
         """Whether a step that is ordered waits for a pool or a rate, and takes no place meanwhile."""
         del step

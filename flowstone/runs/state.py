@@ -181,6 +181,13 @@ class RunState(RunStanding):
         """`apply` of the answer of a look-up, but for the orders: they come with the `StepsNeeded` that ends it."""
         self._step_changed(event, step)
 
+    def vacated(self, step: int) -> None:
+        """The attempt of a running step is over, and `apply` of its end is to come: its place is free. No orders.
+
+        So its place and the slots of pools that it held are free in one step, and whoever is given these finds it.
+        """
+        self._starts.vacated(step)
+
     # Events -------------------------------------------------------------------------------------------------
 
     def _step_changed(self, event: StepRetried | StepWaiting | StepWoken | _Ending, step: int) -> None:

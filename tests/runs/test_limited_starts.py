@@ -66,6 +66,23 @@ def test_a_step_that_is_served_begins_at_once_if_there_is_a_place():
     assert state.apply(StepServed(0)) == [BeginStep(0)]
 
 
+def test_the_place_of_a_step_whose_attempt_is_over_is_free_before_its_end_is_told():
+    """For one that was served by that end; nothing else is ordered before it, and no place is given twice."""
+    plan = backfill(10)
+    state = make(plan, max_parallel=2)
+    state.begin()
+    state.apply(StepInLine(0))
+    state.apply(StepInLine(1))  # 2 and 10 have the places.
+    for _ in range(2):
+        state.vacated(2)
+    assert state.apply(StepServed(0)) == [BeginStep(0)]
+    assert state.apply(StepServed(1)) == []
+    assert state.apply(succeeded(plan, 2, 1)) == []
+    assert state.apply(succeeded(plan, 10, 1)) == [BeginStep(1)]
+    state.vacated(3)  # It has not been ordered.
+    assert state.apply(succeeded(plan, 0, 1)) == [StartStep(22, 1)]
+
+
 def test_those_that_were_passed_over_come_first_when_one_is_served():
     """They were ready before."""
     plan = backfill(10)

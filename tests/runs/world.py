@@ -122,6 +122,7 @@ class World:
         self.asking: dict[int, int] = {}  # They have a place, and ask for slots of pools.
         self.in_line: dict[int, int] = {}
         self.served: set[int] = set()
+        self.vacated: set[int] = set()  # They run no more, and how they ended is not told yet.
         self.stopping: set[int] = set()
         self.timers: list[int] = []
         self.checks: list[tuple[Any, Any]] = []
@@ -183,7 +184,7 @@ class World:
                 case FinishRun(status):
                     assert self.finish is None
                     self.finish = status
-        assert len(self.running) + len(self.asking) <= self.max_parallel
+        assert len(self.running) - len(self.vacated) + len(self.asking) <= self.max_parallel
         assert len(self.in_line) < 2 * self.max_parallel
         assert set(self.state.running) == self.ordered
         assert all(self.state.status_of(step) is Status.QUEUED for step in self.in_line)
@@ -267,6 +268,8 @@ class World:
         found += [("begin", step) for step in self.asking if step not in self.stopping]
         found += [("join", step) for step in self.asking if step not in {*self.stopping, self.exclusive}]
         found += [("withdraw", step) for step in (self.asking | self.in_line).keys() & self.stopping]
+        if self.plan.limited:
+            found += [("vacate", step) for step in self.running if step not in self.vacated]
         found += [("lose", step) for step in self.running if self.attempts[step] < 6]
         found += [("timer", step) for step in self.timers]
         found += [("check", steps) for steps in self.checks]
@@ -303,7 +306,7 @@ class World:
                 if ending is waiting:
                     self.waiting[what] = attempt
                 self.event(ending(self.plan, what, attempt))
-            case "begin" | "join" | "serve" | "withdraw":
+            case "begin" | "join" | "serve" | "withdraw" | "vacate":
                 self.move_limited(kind, what)
             case "wake":
                 answer = draw(st.sampled_from([woken, woken, failed]))
@@ -341,6 +344,9 @@ class World:
             case "join":
                 self.in_line[step] = self.asking.pop(step)
                 self.take(self.state.apply(StepInLine(step)))
+            case "vacate":
+                self.vacated.add(step)
+                self.state.vacated(step)
             case "serve":
                 self.served.add(step)
                 self.take(self.state.apply(StepServed(step)))
@@ -396,6 +402,7 @@ class World:
         """The step's attempt runs no more; returns its number."""
         if self.exclusive == step:
             self.exclusive = None
+        self.vacated.discard(step)
         (attempt,) = [each.pop(step) for each in (self.running, self.asking, self.in_line) if step in each]
         return attempt
 
@@ -417,6 +424,7 @@ class Resumed(World):
         self.waiting = dict(before.waiting)
         self.decided = {}
         self.denied = set()
+        self.vacated = set()
         self.parked = 0
         self.at_rest = False
         self.max_parallel = before.max_parallel

@@ -363,6 +363,8 @@ class RunCoordinator(Driver):
         self._launches.add(attempt)
 
     def _attempt_over(self, attempt: Attempt, end: AttemptResult | None, how: Exit) -> None:
+        if self._run.plan.limited and self._attempts.get(attempt.step) is attempt:
+            self._state.vacated(attempt.step)
         self._ctx.admission.leave(attempt)
         if self._run.requests:
             self._me.ref.cast(StepEnded(attempt, end, how))

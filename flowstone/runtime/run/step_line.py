@@ -5,12 +5,12 @@ A step that waits for long stands *in line*: the state machine has its place for
 rate, the end of a short step. Then it is better off with its place, which might be taken by a step of an hour. So
 it keeps it for a moment, or until a step is served that can begin in its place.
 
-One that is served while its run has no place for it keeps its slots of pools, and takes the next place. That comes
-in a moment if a step has ended of which the state machine is not told yet, for slots are handed on before. It is
+One that is served by the end of a step of its run takes the place of that one, which is given back with the slots.
+One that is served while its run has no place for it keeps its slots of pools, and takes the next place. That is
 sure to come, if all places are held by steps that run. If one is held by a step that may wait for these very slots,
 both would wait for ever: by one that waits for a run of its own, by one that goes through items, or reads them
-meanwhile, by one on another node, or by one that has a place and no slots. Then it gives back its
-slots, and asks for them again when it has a place, which it keeps.
+meanwhile, by one on another node, or by one that has a place and no slots. Then it gives back its slots, and asks
+for them again when it has a place, which it keeps.
 """
 
 from __future__ import annotations
@@ -91,13 +91,12 @@ class StepLine(Places):
         attempt.on_place = go
         self._taking[attempt.step] = attempt
         self._tell(StepServed(attempt.step))
-        coming = attempt.places is not None and self._place_is_coming()
-        if attempt.places is not None and not coming and (waiting := self._last_to_wait()) is not None:
+        if attempt.places is not None and (waiting := self._last_to_wait()) is not None:
             self._join(waiting)
         del self._taking[attempt.step]
         if attempt.places is None:
             return True
-        if not coming and (self.elsewhere or any(map(_may_wait, self._attempts.values()))):
+        if self.elsewhere or any(map(_may_wait, self._attempts.values())):
             self._ctx.admission.give_back(self._run_id)
         return False
 
@@ -113,12 +112,6 @@ class StepLine(Places):
         if attempt.pools and not attempt.pooled:
             self._ctx.admission.give_back(self._run_id)
         go()
-
-    def _place_is_coming(self) -> bool:
-        """Whether all that have been served take places of steps that have ended: their ends are handled next."""
-        attempts = self._attempts.values()
-        ended = sum(attempt.over for attempt in attempts)
-        return ended > 0 and ended >= sum(attempt.on_place is not None for attempt in attempts)
 
     def _last_to_wait(self) -> Attempt | None:
         """The last of those that keep their places for a moment while they wait: somebody else can use them now."""
