@@ -27,6 +27,9 @@
     ├─ ResourceUnavailable
     ├─ StoreUnavailable
     ├─ WrongLoop                  (RuntimeError)
+    ├─ SimulationError            flowstone.testing
+    │  ├─ Deadlock
+    │  └─ Livelock
     ├─ Permanent                  raised by assets: never retried
     ├─ Retryable                  raised by assets: retried within the attempts; .after
     ├─ Skip                       raised by assets: nothing to do, and no failure
@@ -67,11 +70,13 @@ __all__ = [
     "ChildError",
     "ConfigError",
     "CycleError",
+    "Deadlock",
     "DefinitionError",
     "DependencyNotReady",
     "DuplicateAsset",
     "FlowstoneError",
     "IOManagerError",
+    "Livelock",
     "MailboxFull",
     "MaterializationFailed",
     "NameTaken",
@@ -84,6 +89,7 @@ __all__ = [
     "RunFailed",
     "RunNotFound",
     "RuntimeStopping",
+    "SimulationError",
     "Skip",
     "StartFailed",
     "StoreUnavailable",
@@ -307,6 +313,27 @@ class WrongLoop(FlowstoneError, RuntimeError):
 
     There it would wait for ever. Hand the coroutine over: `asyncio.run_coroutine_threadsafe(coroutine, loop)`,
     where the loop of a runtime is `runtime.loop`.
+    """
+
+
+class SimulationError(FlowstoneError):
+    """Code in a simulation did what has no place in virtual time, such as opening a connection.
+
+    Give the runtime a stand-in for what is outside: a resource, an IO manager.
+    """
+
+
+class Deadlock(SimulationError):
+    """In a simulation everything waits, and nothing is to come: what would hang for ever in life.
+
+    The message names each task that waits, and the line where it does.
+    """
+
+
+class Livelock(SimulationError):
+    """In a simulation steps were taken without an end: something goes round in circles.
+
+    The message has the last steps.
     """
 
 

@@ -26,7 +26,7 @@ from collections import deque
 from contextlib import suppress
 from enum import Enum, auto
 from functools import partial
-from typing import TYPE_CHECKING, Any, Generic, Literal, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, Literal, Protocol, TypeVar
 
 from flowstone.frozen import frozen
 
@@ -45,6 +45,16 @@ class CallState(Enum):
     RUNNING = auto()
     DONE = auto()
     GIVEN_UP = auto()
+
+
+class Watch(Protocol):
+    """What a loop's method `thread_call` returns, where it has one: its time stands still for a call."""
+
+    def begins(self) -> None:
+        """A thread is about to make it; on that thread."""
+
+    def ends(self) -> None:
+        """Nothing more is to come of it; from whatever thread, and perhaps more than once."""
 
 
 class ThreadCall(Generic[T]):
@@ -72,6 +82,7 @@ class ThreadCall(Generic[T]):
         "_pool",
         "_told",
         "_undo",
+        "_watch",
         "left",
         "lent",
         "name",
@@ -99,6 +110,8 @@ class ThreadCall(Generic[T]):
         self._cancelled: Literal["no", "told nobody", "told"] = "no"
         self._told: tuple[Callable[[], object], ...] = ()
         self._outcome: tuple[T | None, BaseException | None] = (None, None)
+        watch: Callable[[ThreadCall[T]], Watch] | None = getattr(self._loop, "thread_call", None)
+        self._watch = None if watch is None else watch(self)
         self._done: asyncio.Future[None] = self._loop.create_future()
 
     async def wait(self) -> T:
@@ -170,6 +183,8 @@ class ThreadCall(Generic[T]):
         """Make the call; on a worker thread. Nothing leaves it."""
         call, self._call = self._call, None
         assert call is not None
+        if self._watch is not None:
+            self._watch.begins()
         try:
             if self._on_start is not None:
                 self._loop.call_soon_threadsafe(self._on_start)
@@ -188,7 +203,18 @@ class ThreadCall(Generic[T]):
         except RuntimeError:  # The loop is closed: nobody waits any more.
             self._undo_result()
 
+    def unwatch(self) -> None:
+        """It is over, or was given up: a loop whose time stands still for it may go on."""
+        if self._watch is not None:
+            self._watch.ends()
+
+    @property
+    def pool(self) -> Threads:
+        """Whose threads make it."""
+        return self._pool
+
     def _set(self) -> None:
+        self.unwatch()
         if self.left or self._done.done():  # Done by a cancel of which its waiter does not know yet.
             self._discard()
         else:
@@ -309,6 +335,7 @@ class Threads:
             if job.state is CallState.QUEUED:
                 job.state = CallState.GIVEN_UP
                 self._queued -= 1
+                job.unwatch()
             return job.state is not CallState.RUNNING
 
     def abandon(self, job: ThreadCall[Any]) -> bool:
@@ -321,6 +348,7 @@ class Threads:
             job.state = CallState.GIVEN_UP
             del self._busy[id(job)]
             self._abandoned[id(job)] = job
+            job.unwatch()
             if not job.lent:
                 self._alive -= 1
                 self._place_is_free()

@@ -26,13 +26,14 @@ import sys
 from collections.abc import Coroutine, Generator
 from contextvars import Context
 from sys import getrefcount
-from time import monotonic
 from typing import TYPE_CHECKING, Any
 from weakref import getweakrefcount
 
-from flowstone.actors.spawn import OWNER
+from flowstone.actors.spawn import OWNER, new_context
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from flowstone.actors.spawn import Driven
 
 __all__ = ["POSSIBLE", "EagerStarts"]
@@ -55,15 +56,20 @@ _NOTHING: Any = object()
 class EagerStarts:
     """Begins coroutines at once; one for all the supervisors of a tree.
 
+    Args:
+        loop: Whose turns they are.
+        monotonic: The tree's clock; under a virtual one a turn takes no time, and its budget is never spent.
+
     Attributes:
         budget: Seconds of a turn in which it does so.
     """
 
-    __slots__ = ("_begun", "_inside", "_loop", "_tasks", "_until", "budget")
+    __slots__ = ("_begun", "_inside", "_loop", "_monotonic", "_tasks", "_until", "budget")
 
-    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+    def __init__(self, loop: asyncio.AbstractEventLoop, monotonic: Callable[[], float]) -> None:
         self.budget = BUDGET
         self._loop = loop
+        self._monotonic = monotonic
         self._until: float | None = None
         self._inside = False
         self._begun: _Begun | None = None
@@ -74,7 +80,7 @@ class EagerStarts:
         """Run it up to its first suspension; False if it was not begun and has to wait for the next turn."""
         if self._inside or not POSSIBLE:
             return False
-        now = monotonic()
+        now = self._monotonic()
         if self._until is None:
             self._until = now + self.budget
             self._loop.call_soon(self._next_turn)
@@ -99,7 +105,7 @@ class EagerStarts:
     @property
     def spent(self) -> bool:
         """Whether nothing more is begun in this turn, or may not be when it has been got ready."""
-        return self._until is not None and monotonic() >= self._until - self.budget * _NEARLY
+        return self._until is not None and self._monotonic() >= self._until - self.budget * _NEARLY
 
     def _next_turn(self) -> None:
         # It was put before the first steps of this turn's tasks, so none that has been resumed is used again.
@@ -117,7 +123,7 @@ if sys.version_info >= (3, 12):
         """
         while True:
             driven = yield
-            driven.context = context = Context()
+            driven.context = context = new_context(loop)
             context.run(OWNER.set, driven)
             # Its first step notes the task in `driven`: it may be over before this returns.
             asyncio.Task(driven, loop=loop, name=driven.name, context=context, eager_start=True)

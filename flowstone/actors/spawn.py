@@ -40,6 +40,7 @@ __all__ = [
     "Supervising",
     "current",
     "finish",
+    "new_context",
     "was_told_to_stop",
 ]
 
@@ -150,7 +151,7 @@ class Driven(Coroutine[Any, Any, None]):
 
     def spawn(self, loop: asyncio.AbstractEventLoop, context: Context | None = None) -> None:
         """Begin to run, at the loop's next turn, in a context of its own."""
-        self.context = context = Context() if context is None else context.copy()
+        self.context = context = new_context(loop) if context is None else context.copy()
         context.run(OWNER.set, self)
         # Not loop.create_task: an eager task factory would run the first step before we hold the task.
         self.task = asyncio.Task(self, loop=loop, name=self.name, context=context)
@@ -330,6 +331,12 @@ class Driven(Coroutine[Any, Any, None]):
     @property
     def _was_cancelled(self) -> bool:
         return self.halt is not None and self.halt.cancelled
+
+
+def new_context(loop: asyncio.AbstractEventLoop) -> Context:
+    """An empty context; a loop that simulates several processes marks it with the one that runs."""
+    make: Callable[[], Context] = getattr(loop, "new_context", Context)
+    return make()
 
 
 def current() -> Driven | None:

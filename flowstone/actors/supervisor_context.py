@@ -51,7 +51,7 @@ class SupervisorContext:
         self.clock: Clock = clock or (above.clock if above else SystemClock())
         self.on_report: OnReport = on_report or (above.on_report if above else log_report)
         self.loop: asyncio.AbstractEventLoop = above.loop if above else asyncio.get_running_loop()
-        self.eager: EagerStarts = above.eager if above else EagerStarts(self.loop)
+        self.eager: EagerStarts = above.eager if above else EagerStarts(self.loop, self.clock.monotonic)
         self.process: Driven | None = None
         """The supervisor's own process; None for one that has none."""
         self._unswept: list[_Sweep] = []

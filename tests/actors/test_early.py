@@ -137,12 +137,12 @@ async def test_a_turn_is_spent_when_eager_starts_have_taken_their_share(root):
     assert not turn_is_spent(root)
 
 
-async def test_a_turn_is_spent_before_the_last_of_it_is_gone(root, monkeypatch):
+async def test_a_turn_is_spent_before_the_last_of_it_is_gone(root):
     """What begins when hardly anything is left would find nothing when it is ready."""
     now = 100.0
-    monkeypatch.setattr("flowstone.actors.eager.monotonic", lambda: now)
     tasks = TaskSupervisor()
     assert begin_early(tasks, root, "steps")
+    tasks._own.eager._monotonic = lambda: now
     tasks._own.eager.budget = 1.0
 
     async def nothing():

@@ -14,11 +14,18 @@ from tests.garbage import garbage_of
 SIZE = 100
 
 
+def show(monkeypatch, monotonic):
+    """Eager starts go by this clock."""
+    monkeypatch.setattr(
+        "flowstone.actors.supervisor_context.EagerStarts", lambda loop, _: eager.EagerStarts(loop, monotonic)
+    )
+
+
 @pytest.fixture
 def few_a_turn(monkeypatch):
     """Each look at the clock of eager starts takes a fifth of what a turn has for them."""
     looks = count()
-    monkeypatch.setattr(eager, "monotonic", lambda: next(looks) * eager.BUDGET / 5)
+    show(monkeypatch, lambda: next(looks) * eager.BUDGET / 5)
 
 
 def fan_out(step):
@@ -71,7 +78,7 @@ async def test_what_has_not_begun_is_cancelled_and_holds_no_slot(few_a_turn, how
 async def test_an_attempt_that_began_in_another_turn_is_no_garbage(monkeypatch, clock, late):
     """It may be the last of its run, for which there was no time in the turn that ordered it."""
     pipeline, looks = Pipeline("late"), count()
-    monkeypatch.setattr(eager, "monotonic", lambda: eager.BUDGET * 1.1 * max(0, next(looks) - late))
+    show(monkeypatch, lambda: eager.BUDGET * 1.1 * max(0, next(looks) - late))
 
     @pipeline.asset
     async def first():

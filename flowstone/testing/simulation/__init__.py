@@ -1,0 +1,1 @@
+"""Simulation: the real runtime on a loop whose time is virtual and whose order is chosen."""
