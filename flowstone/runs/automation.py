@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from datetime import datetime
 
-    from flowstone.runs.events import Event
+    from flowstone.runs.automation_events import AutomationEvent
     from flowstone.runs.records import Failure, RunRecord, Status
 
 __all__ = [
@@ -162,7 +162,7 @@ class Move:
         failures: How many times it has failed in a row.
         failure: Why, if it has failed.
         events: What is told of it to those who listen.
-        delivered: Numbers of deliveries to it that are dealt with.
+        delivered: Keys of deliveries to the follower of its name that are dealt with.
     """
 
     key: AutomationKey
@@ -174,5 +174,5 @@ class Move:
     paused: bool | None = None
     failures: int = 0
     failure: Failure | None = None
-    events: Sequence[Event] = ()
-    delivered: Sequence[int] = ()
+    events: Sequence[AutomationEvent] = ()
+    delivered: Sequence[tuple[str, int]] = ()

@@ -101,6 +101,6 @@ _MOVE: Final = Shape(
         "fire": Pair(_FIRE.encode, _FIRE.decode),
         "failure": _FAILED,
         "events": _each(encode_event, decode_event),
-        "delivered": TUPLE,
+        "delivered": _each(list, tuple),
     },
 )

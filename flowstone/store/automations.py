@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from flowstone.runs.automation import AutomationKey, AutomationRecord, Definition, Fire, FiredRun, Move
-    from flowstone.runs.events import Event
+    from flowstone.runs.automation_events import AutomationEvent
 
 __all__ = ["GONE_FOR", "MOST_FIRES", "Automations", "Moved"]
 
@@ -71,7 +71,7 @@ class Automations(Protocol):
         """
 
     async def pause(
-        self, key: AutomationKey, paused: bool, *, events: Sequence[Event] = ()
+        self, key: AutomationKey, paused: bool, *, events: Sequence[AutomationEvent] = ()
     ) -> AutomationRecord | None:
         """Pause or resume one, and forget its failures when it is resumed. None if there is no such automation.
 

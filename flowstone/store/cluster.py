@@ -173,7 +173,18 @@ class StepLease:
 
 
 NotificationKind = Literal[
-    "queued", "cancel", "leases", "steps", "woken", "deadline", "finished", "nodes", "pool", "tree", "look"
+    "queued",
+    "cancel",
+    "leases",
+    "steps",
+    "woken",
+    "deadline",
+    "finished",
+    "nodes",
+    "pool",
+    "tree",
+    "deliveries",
+    "look",
 ]
 
 
@@ -187,7 +198,8 @@ class Notification:
             (a step that another node executed has ended, subject: the run), `woken` (a step that waited is to go
             on, subject: the run), `deadline` (something waits until an instant before all others), `finished`
             (subject: the run), `nodes` (a node joined or left), `pool` (slots were granted, or may be; subject: the
-            node that asked), `tree` (somebody wants to see trees; subject: a node, or empty for all), `look`
+            node that asked), `tree` (somebody wants to see trees; subject: a node, or empty for all), `deliveries`
+            (something is to be delivered to followers; subject: their pipeline), `look`
             (notifications may have been lost: look at everything).
         subject: What it is about.
     """

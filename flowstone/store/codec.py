@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from flowstone.assets.partition_keys import decode_partition
 from flowstone.errors import PartitionError
-from flowstone.runs import events
+from flowstone.runs import automation_events, events
 from flowstone.runs.items import ItemRow
 from flowstone.runs.records import Failure, Input, Materialization, RunRecord, RunSpec
 from flowstone.runs.waits import Wait
@@ -24,12 +24,14 @@ from flowstone.store.shapes import INSTANT, MAPPING, NUMBER, STATUS, TUPLE, Pair
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
+    from flowstone.runs.automation_events import Event as AnyEvent
     from flowstone.runs.events import Event
 
 __all__ = [
     "Unreadable",
     "decode_details",
     "decode_event",
+    "decode_failure",
     "decode_inputs",
     "decode_item",
     "decode_materialization",
@@ -38,6 +40,7 @@ __all__ = [
     "decode_wait",
     "encode_details",
     "encode_event",
+    "encode_failure",
     "encode_inputs",
     "encode_item",
     "encode_materialization",
@@ -48,7 +51,7 @@ __all__ = [
 ]
 
 
-def encode_event(event: Event) -> dict[str, Any]:
+def encode_event(event: AnyEvent) -> dict[str, Any]:
     """The event as a JSON-able dict with its `kind`."""
     data = _EVENTS[event.kind].encode(event)
     data["kind"] = event.kind
@@ -56,7 +59,7 @@ def encode_event(event: Event) -> dict[str, Any]:
 
 
 def decode_event(data: Mapping[str, Any]) -> Event:
-    """The event of a dict made by `encode_event`. Raises `Unreadable`."""
+    """The event of a dict made by `encode_event`, of a run or, where that may be, of none. Raises `Unreadable`."""
     kind = data.get("kind") if isinstance(data, dict) else None
     shape = _EVENTS.get(str(kind))
     if shape is None:
@@ -118,6 +121,16 @@ def encode_wait(wait: Wait) -> dict[str, Any]:
 def decode_wait(data: Mapping[str, Any]) -> Wait:
     """The wait of a dict made by `encode_wait`. Raises `Unreadable`."""
     return _WAIT.decode(data)
+
+
+def encode_failure(failure: Failure) -> dict[str, Any]:
+    """The failure as a JSON-able dict."""
+    return _FAILURE.encode(failure)
+
+
+def decode_failure(data: Mapping[str, Any]) -> Failure:
+    """The failure of a dict made by `encode_failure`. Raises `Unreadable`."""
+    return _FAILURE.decode(data)
 
 
 def encode_item(row: ItemRow) -> list[Any]:
@@ -201,6 +214,9 @@ _EVENT_FIELDS: Final = MappingProxyType(
         "deadline": INSTANT,
         "timeout": NUMBER,
         "fraction": NUMBER,
+        "since": INSTANT,
+        "within": NUMBER,
+        "materialized_at": INSTANT,
     }
 )
 _EVENTS: Final[Mapping[str, Shape[Any]]] = MappingProxyType(
@@ -224,6 +240,12 @@ _EVENTS: Final[Mapping[str, Shape[Any]]] = MappingProxyType(
             events.StepReused,
             events.StepSkipped,
             events.StepCancelled,
+            automation_events.AutomationFailed,
+            automation_events.AutomationPaused,
+            automation_events.AutomationResumed,
+            automation_events.AssetLate,
+            automation_events.AssetOverdue,
+            automation_events.AssetFresh,
         )
     }
 )

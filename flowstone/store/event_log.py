@@ -82,15 +82,6 @@ class EventLog:
         self.entries: list[Entry] = list(entries)
         self.first = first
 
-    def append(self, event: Event) -> None:
-        """Add an event that carries no record."""
-        self.entries.append(event)
-
-    def append_ending(self, event: Ending) -> None:
-        """Add an event that carries a record."""
-        record = event.materialization
-        self.entries.append(record if says_the_same(event, record) else event)
-
     def page(self, after: int, limit: int) -> list[tuple[int, Event]]:
         """Events with their numbers, those after number `after`."""
         start = max(0, after + 1 - self.first)

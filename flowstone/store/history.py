@@ -36,6 +36,7 @@ from flowstone.runs.waits import status_when_over
 from flowstone.store import refusals
 from flowstone.store.automation_ledger import AutomationLedger
 from flowstone.store.ledger import Ledger
+from flowstone.store.outbox import Outbox
 from flowstone.store.protocol import KeyTaken, StaleWrite
 from flowstone.store.run_log import RunLog
 from flowstone.store.wait_ledger import WaitLedger
@@ -45,6 +46,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from flowstone.runs.automation import AutomationKey, AutomationRecord, Move
+    from flowstone.runs.automation_events import AutomationEvent
     from flowstone.runs.events import Event
     from flowstone.runs.items import ItemRow
     from flowstone.runs.records import Materialization, RunRecord, Status, StepKey
@@ -66,6 +68,7 @@ class History:
         unneeded: The items of these nobody needs any more, in the order in which their values are to be deleted.
         pool_slots: How many slots pools were given at run time.
         automations: Schedules, sensors and the like.
+        outbox: What is to be delivered to who follows events.
     """
 
     def __init__(self) -> None:
@@ -76,6 +79,7 @@ class History:
         self.unneeded: dict[tuple[str, str, str | None], None] = {}
         self.pool_slots: dict[str, int] = {}
         self.automations = AutomationLedger()
+        self.outbox = Outbox()
         self._runs: dict[str, RunLog] = {}
         self._keys: dict[str, str] = {}  # Key to id, of the unfinished runs that have one.
         self._order: list[RunLog] = []  # By arrival.
@@ -92,7 +96,9 @@ class History:
                 return
             raise StaleWrite(refusals.id_taken(run.id))
         self._take_key(run)
-        self._admit(RunLog(run, self._arrived + 1))
+        created = RunLog(run, self._arrived + 1)
+        self._admit(created)
+        created.tell_of_creation()
 
     def restore_run(self, run: RunRecord, log: EventLog, arrival: int) -> None:
         """Take over a run of a former life: its head, an event log to be filled, and its place among the runs.
@@ -221,11 +227,17 @@ class History:
         for run in move.runs:
             if run.record.id in self._runs:
                 raise StaleWrite(refusals.id_taken(run.record.id))
-        return self.automations.move(move, lambda _: None, self.create_run)
+        moved = self.automations.move(move, lambda _: None, self.create_run)
+        self.outbox.done(*move.key, move.delivered)
+        self.outbox.add(move.key[0], move.events)
+        return moved
 
-    def pause(self, key: AutomationKey, paused: bool, events: Sequence[Event]) -> AutomationRecord | None:
+    def pause(
+        self, key: AutomationKey, paused: bool, events: Sequence[AutomationEvent]
+    ) -> AutomationRecord | None:
         """Pause or resume an automation; see `Automations.pause`."""
-        del events  # Nobody is told yet.
+        if self.automations.would_pause(key, paused):
+            self.outbox.add(key[0], events)
         return self.automations.pause(key, paused)
 
     def set_pool(self, name: str, slots: int | None) -> None:
@@ -324,6 +336,7 @@ class History:
 
     def _admit(self, run: RunLog) -> None:
         self._runs[run.id] = run
+        run.outbox = self.outbox
         if not self._order or _by_arrival(self._order[-1]) < _by_arrival(run):
             self._order.append(run)
         else:

@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING, Any
 from flowstone.store.automation_codec import encode_definition, encode_move
 from flowstone.store.automations import MOST_FIRES, Automations, Moved
 from flowstone.store.codec import encode_event
-from flowstone.store.sanitise import sanitised_move
+from flowstone.store.sanitise import sanitised_automation, sanitised_move
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Coroutine, Mapping, Sequence
     from datetime import datetime
 
     from flowstone.runs.automation import AutomationKey, AutomationRecord, Definition, Fire, Move
-    from flowstone.runs.events import Event
+    from flowstone.runs.automation_events import AutomationEvent
     from flowstone.store.history import History
 
 __all__ = ["MemoryAutomations"]
@@ -64,14 +64,15 @@ class MemoryAutomations(Automations):
         return moved
 
     async def pause(
-        self, key: AutomationKey, paused: bool, *, events: Sequence[Event] = ()
+        self, key: AutomationKey, paused: bool, *, events: Sequence[AutomationEvent] = ()
     ) -> AutomationRecord | None:
         ledger = self._history().automations
         if not ledger.would_pause(key, paused):
             return ledger.pause(key, paused)
-        operation = ["pause", *key, paused, [encode_event(event) for event in events]]
+        safe = [sanitised_automation(event) for event in events]
+        operation = ["pause", *key, paused, [encode_event(event) for event in safe]]
         record: AutomationRecord | None = await self._change(
-            operation, lambda: self._history().pause(key, paused, events)
+            operation, lambda: self._history().pause(key, paused, safe)
         )
         return record
 

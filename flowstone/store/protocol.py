@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from flowstone.runs.records import Materialization, RunRecord, Status, StepKey
     from flowstone.store.automations import Automations
     from flowstone.store.cluster import Cluster
+    from flowstone.store.deliveries import Deliveries
     from flowstone.store.items import Items
     from flowstone.store.pools import PoolSlots
     from flowstone.store.waits import Waits
@@ -77,6 +78,10 @@ class Store(Protocol):
     @property
     def automations(self) -> Automations:
         """Schedules, sensors and the like; while the store is open."""
+
+    @property
+    def deliveries(self) -> Deliveries:
+        """Events that are to be delivered to who follows them; while the store is open."""
 
     @property
     def problem(self) -> str | None:

@@ -18,6 +18,11 @@ time what comes of it: what was refused when it was asked is refused again when 
     ["automations", {pipeline: [definition, ...]}, now]     automations.define
     ["move", move]                          automations.move
     ["pause", pipeline, name, paused, [event, ...]]     automations.pause
+    ["follow", pipeline, [follower, ...]]   deliveries.follow
+    ["delivered", pipeline, name, [[lane, number], ...]]    deliveries.done
+    ["delivery_failed", pipeline, name, lane, number]       deliveries.failed
+    ["given_up", pipeline, name, lane, number, event, tell] deliveries.give_up
+    ["told", pipeline, [event, ...]]        deliveries.add
 
     ["closed"]                              close; so that a line that was last is missed when it is removed
 
@@ -31,6 +36,8 @@ Compaction replaces them by what is left of their effects, a summary that is tru
                                         what it waits for, when its timeout is over, and the tokens of signals
     ["kept_items", run id, asset, key, [item, ...], IO manager or null, unneeded]   what became of items of a step
     ["kept_automation", automation, [fire, ...], {key: run id}]     an automation, what it did, and keys of its runs
+    ["kept_follower", pipeline, state, told]            who follows, and how many events of no run were told
+    ["kept_lane", pipeline, name, lane, [[number, event, attempts], ...]]      what is not delivered
     ["summary"]                                         all of it has been read
 """
 
@@ -56,6 +63,7 @@ from flowstone.store.codec import (
     decode_run,
     decode_wait,
 )
+from flowstone.store.delivery_codec import decode_delivery, decode_follower, decode_follower_state
 from flowstone.store.event_log import EventLog
 from flowstone.store.history import History
 from flowstone.store.items import UNKNOWN_IO
@@ -197,12 +205,46 @@ class Replay:
 
     def _pause(self, pipeline: str, name: str, paused: bool, events: list[Any]) -> _Command:
         self.facts += 1
-        return partial(self.history.pause, (pipeline, name), paused, [decode_event(each) for each in events])
+        told: list[Any] = [decode_event(each) for each in events]
+        return partial(self.history.pause, (pipeline, name), paused, told)
 
     def _restore_automation(self, record: Any, fires: list[Any], once: dict[str, str]) -> _Command:
         self.facts += 1 + len(fires) + len(once)
         decoded = [decode_fire(each) for each in fires]
         return partial(self.history.automations.restore, decode_automation(record), decoded, once)
+
+    def _follow(self, pipeline: str, followers: list[Any]) -> _Command:
+        self.facts += 1
+        return partial(self.history.outbox.follow, pipeline, [decode_follower(each) for each in followers])
+
+    def _delivered(self, pipeline: str, name: str, keys: list[Any]) -> _Command:
+        self.facts += len(keys)
+        return partial(self.history.outbox.done, pipeline, name, [(lane, number) for lane, number in keys])
+
+    def _delivery_failed(self, pipeline: str, name: str, lane: str, number: int) -> _Command:
+        self.facts += 1
+        return partial(self.history.outbox.failed, pipeline, name, (lane, number))
+
+    def _given_up(
+        self, pipeline: str, name: str, lane: str, number: int, failed: Any, tell: bool
+    ) -> _Command:
+        self.facts += 1
+        event: Any = decode_event(failed)
+        return partial(self.history.outbox.give_up, pipeline, name, (lane, number), event, tell=tell)
+
+    def _told(self, pipeline: str, events: list[Any]) -> _Command:
+        self.facts += len(events)
+        told: list[Any] = [decode_event(event) for event in events]
+        return partial(self.history.outbox.add, pipeline, told)
+
+    def _restore_follower(self, pipeline: str, state: list[Any], told: int) -> _Command:
+        self.facts += 1
+        return partial(self.history.outbox.restore, pipeline, decode_follower_state(state), told)
+
+    def _restore_lane(self, pipeline: str, name: str, lane: str, deliveries: list[Any]) -> _Command:
+        self.facts += len(deliveries)
+        decoded = [decode_delivery(lane, each) for each in deliveries]
+        return partial(self.history.outbox.restore_lane, pipeline, name, decoded)
 
     def _restore_items(
         self,
@@ -274,7 +316,19 @@ def _nothing() -> None:
     """What a mark changes."""
 
 
-_RESTORING: Final = frozenset({"timeline", "kept", "steps", "log", "waits", "kept_items", "kept_automation"})
+_RESTORING: Final = frozenset(
+    {
+        "timeline",
+        "kept",
+        "steps",
+        "log",
+        "waits",
+        "kept_items",
+        "kept_automation",
+        "kept_follower",
+        "kept_lane",
+    }
+)
 _PREPARE: Final[Mapping[str, Callable[..., _Command]]] = MappingProxyType(
     {
         "events": Replay._write,
@@ -293,7 +347,14 @@ _PREPARE: Final[Mapping[str, Callable[..., _Command]]] = MappingProxyType(
         "move": Replay._move,
         "pause": Replay._pause,
         "kept_automation": Replay._restore_automation,
+        "follow": Replay._follow,
+        "delivered": Replay._delivered,
+        "delivery_failed": Replay._delivery_failed,
+        "given_up": Replay._given_up,
+        "told": Replay._told,
         "kept_items": Replay._restore_items,
+        "kept_follower": Replay._restore_follower,
+        "kept_lane": Replay._restore_lane,
         "timeline": Replay._restore_timeline,
         "kept": Replay._restore_run,
         "steps": Replay._restore_steps,

@@ -34,7 +34,7 @@ from flowstone.runs.events import (
 )
 from flowstone.runs.records import Status
 from flowstone.store import refusals
-from flowstone.store.event_log import ENDINGS, EventLog, event_of
+from flowstone.store.event_log import ENDINGS, EventLog, event_of, says_the_same
 from flowstone.store.protocol import StaleWrite
 
 if TYPE_CHECKING:
@@ -43,6 +43,7 @@ if TYPE_CHECKING:
     from flowstone.runs.events import Event, StepEvent
     from flowstone.runs.records import Materialization, RunRecord, StepKey
     from flowstone.store.event_log import Ending, Entry, Started
+    from flowstone.store.outbox import Outbox
 
 __all__ = ["RunLog", "attempt_told", "check_together", "dated"]
 
@@ -70,6 +71,7 @@ class RunLog:
         arrival: Its place among all runs; see `History`.
         records: Its terminal step records in the order they came.
         log: Its events.
+        outbox: Who is to be told of them; None while the run is restored.
     """
 
     __slots__ = (
@@ -85,6 +87,7 @@ class RunLog:
         "arrival",
         "finished",
         "log",
+        "outbox",
         "records",
         "status",
     )
@@ -104,6 +107,7 @@ class RunLog:
         self._steps: dict[str, dict[str | None, Materialization]] = {}
         self._attempts: dict[StepKey, int] = {}  # Of steps under way that were tried before.
         self.log = EventLog([_creation(run)])
+        self.outbox: Outbox | None = None
 
     def created_as(self, run: RunRecord) -> bool:
         """Whether this run was created by that record."""
@@ -163,7 +167,7 @@ class RunLog:
             self.check(event, epoch)
             self.add(event)
             return
-        self.log.entries.append(started)
+        self._keep(started)
 
     def succeed(self, record: Materialization, epoch: int) -> None:
         """`check` and `add` of a success, told by its record, in one."""
@@ -179,7 +183,7 @@ class RunLog:
         steps[key] = record
         self.records.append(record)
         self._by_status.setdefault(_SUCCEEDED, []).append(record)
-        self.log.entries.append(record)
+        self._keep(record)
 
     def claim(self, owner: str, epoch: int) -> RunRecord:
         """Give the run to `owner` if its epoch still is `epoch`, and raise the epoch by one."""
@@ -214,7 +218,7 @@ class RunLog:
             self._start(event)
         elif isinstance(event, RunFinished) and _terminal(event):
             self._finish(event)
-        self.log.append(event)
+        self._keep(event)
         if self.finished:
             self.log.trim()
         return None
@@ -243,8 +247,19 @@ class RunLog:
         if self._attempts:
             self._attempts.pop((event.asset, event.partition_key), None)
         self._file(record)
-        self.log.append_ending(event)
+        self._keep(record if says_the_same(event, record) else event)
         return record
+
+    def _keep(self, entry: Entry) -> None:
+        log = self.log
+        log.entries.append(entry)
+        if self.outbox is not None and self.outbox.heard:
+            self.outbox.record(self._base.pipeline, self._base.id, log.first + len(log.entries) - 1, entry)
+
+    def tell_of_creation(self) -> None:
+        """Let those have the first event who want it; the run is new."""
+        if self.outbox is not None and self.outbox.heard:
+            self.outbox.record(self._base.pipeline, self._base.id, self.log.first, self.log.entries[0])
 
     def _file(self, record: Materialization) -> None:
         steps = self._steps.get(record.asset)

@@ -10,6 +10,7 @@ from dataclasses import replace
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
+from flowstone.runs.automation_events import AutomationFailed, AutomationPaused
 from flowstone.runs.events import (
     RunCancelRequested,
     RunQueued,
@@ -26,13 +27,22 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from flowstone.runs.automation import Move
+    from flowstone.runs.automation_events import AutomationEvent
     from flowstone.runs.events import Event
     from flowstone.runs.items import ItemRow
     from flowstone.runs.records import Failure, Materialization, RunRecord, RunSpec
 
-__all__ = ["sanitised", "sanitised_item", "sanitised_move", "sanitised_record", "sanitised_run"]
+__all__ = [
+    "sanitised",
+    "sanitised_automation",
+    "sanitised_item",
+    "sanitised_move",
+    "sanitised_record",
+    "sanitised_run",
+]
 
 _TEXTS: Final = frozenset({str, type(None)})
+_A = TypeVar("_A", bound="AutomationEvent")
 _E = TypeVar("_E", bound="Event")
 
 
@@ -40,6 +50,13 @@ def sanitised(event: _E) -> _E:
     """The event with storable texts and metadata."""
     change = _CHANGES.get(type(event))
     return event if change is None else change(event)
+
+
+def sanitised_automation(event: _A) -> _A:
+    """The event of an automation, with storable texts."""
+    if isinstance(event, AutomationFailed):
+        return replace(event, failure=_failure(event.failure))
+    return replace(event, reason=safe_text(event.reason)) if isinstance(event, AutomationPaused) else event
 
 
 def sanitised_run(run: RunRecord) -> RunRecord:
@@ -53,7 +70,8 @@ def sanitised_move(move: Move) -> Move:
     runs = tuple(replace(run, record=sanitised_run(run.record)) for run in move.runs)
     fire = None if move.fire is None else replace(move.fire, reason=safe_text(move.fire.reason))
     failure = None if move.failure is None else _failure(move.failure)
-    return replace(move, runs=runs, fire=fire, failure=failure, events=tuple(map(sanitised, move.events)))
+    events = tuple(map(sanitised_automation, move.events))
+    return replace(move, runs=runs, fire=fire, failure=failure, events=events)
 
 
 def sanitised_item(row: ItemRow) -> ItemRow:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 from flowstone.runs.records import Materialization
 from flowstone.store.automation_codec import encode_automation, encode_fire
 from flowstone.store.codec import encode_event, encode_item, encode_materialization, encode_run, encode_wait
+from flowstone.store.delivery_codec import encode_delivery, encode_follower_state
 from flowstone.store.event_log import event_of
 
 if TYPE_CHECKING:
@@ -36,6 +37,7 @@ def live_facts(history: History) -> int:
     events += sum(1 for run in history.all_runs() for _ in history.waits.of_run(run.id))
     events += sum(table.ended for table in history.items.values())
     automations = sum(1 + len(known.fires) + len(known.once) for known in history.automations.all())
+    events += sum(1 + state.pending for _, state in history.outbox.followers())
     return records + events + automations + len(history.partitions) + len(history.pool_slots)
 
 
@@ -61,6 +63,7 @@ def snapshot(history: History) -> Iterator[Operation]:
         yield ["pool", name, slots]
     for known in history.automations.all():
         yield from _automation(known)
+    yield from _outbox(history)
     yield ["summary"]
 
 
@@ -87,6 +90,17 @@ def _waits(history: History, run_id: str) -> Iterator[Operation]:
     for waits in _chunks(list(history.waits.of_run(run_id))):
         yield ["waits", run_id, deadline, [encode_wait(wait) for wait in waits], tokens]
         deadline, tokens = None, []
+
+
+def _outbox(history: History) -> Iterator[Operation]:
+    outbox = history.outbox
+    for pipeline, state in outbox.followers():
+        yield ["kept_follower", pipeline, encode_follower_state(state), outbox.told]
+        name = state.follower.name
+        for pending in outbox.lanes(pipeline, name):
+            for deliveries in _chunks(pending):
+                each = [encode_delivery(delivery) for delivery in deliveries]
+                yield ["kept_lane", pipeline, name, deliveries[0].lane, each]
 
 
 def _step(record: Materialization, shared: set[int]) -> Any:

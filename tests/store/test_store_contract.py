@@ -8,6 +8,7 @@ from flowstone.store import FileStore, MemoryStore
 from flowstone.store import file as file_module
 from tests.store.automations_contract import AutomationsContract
 from tests.store.contract import StoreContract
+from tests.store.deliveries_contract import DeliveriesContract
 from tests.store.items_contract import ItemsContract
 from tests.store.lifecycle_contract import LifecycleContract
 from tests.store.waits_contract import WaitsContract
@@ -50,7 +51,9 @@ class CompactingPlace(FilePlace):
         return await super().reopen()
 
 
-class TestMemoryStore(AutomationsContract, ItemsContract, LifecycleContract, WaitsContract, StoreContract):
+class TestMemoryStore(
+    AutomationsContract, DeliveriesContract, ItemsContract, LifecycleContract, WaitsContract, StoreContract
+):
     """The memory store keeps the contract."""
 
     @pytest.fixture
@@ -61,7 +64,9 @@ class TestMemoryStore(AutomationsContract, ItemsContract, LifecycleContract, Wai
         await place.store.close()
 
 
-class TestFileStore(AutomationsContract, ItemsContract, LifecycleContract, WaitsContract, StoreContract):
+class TestFileStore(
+    AutomationsContract, DeliveriesContract, ItemsContract, LifecycleContract, WaitsContract, StoreContract
+):
     """The file store keeps the contract, compacted or not."""
 
     keeps_payloads = False

@@ -15,6 +15,7 @@ from flowstone.store import refusals
 from flowstone.store.automation_codec import decode_failure, decode_fire, encode_failure, encode_fire
 from flowstone.store.automations import GONE_FOR, MOST_FIRES, Automations, Moved
 from flowstone.store.postgres.columns import request_text, utc
+from flowstone.store.postgres.deliveries import mark_delivered, tell
 from flowstone.store.postgres.queue import enqueue_all, load_queue
 from flowstone.store.postgres.sql import query
 from flowstone.store.postgres.texts import from_json, to_json
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
     from random import Random
 
     from flowstone.runs.automation import AutomationKey, Definition, Fire, Move
-    from flowstone.runs.events import Event
+    from flowstone.runs.automation_events import AutomationEvent
     from flowstone.runs.records import RunRecord
     from flowstone.store.postgres.database import Connection, Database
 
@@ -94,10 +95,14 @@ class PostgresAutomations(Automations):
         return Moved(record, tuple(None if run is None else FiredRun(*run) for run in answer))
 
     async def pause(
-        self, key: AutomationKey, paused: bool, *, events: Sequence[Event] = ()
+        self, key: AutomationKey, paused: bool, *, events: Sequence[AutomationEvent] = ()
     ) -> AutomationRecord | None:
-        del events  # Nobody is told yet.
-        await self._database.fetch("pause_automation", *key, paused)
+
+        async def work(connection: Connection) -> None:
+            if await connection.fetch(query("pause_automation"), *key, paused):
+                await tell(connection, key[0], events)
+
+        await self._database.transact(f"pausing or resuming {key[1]!r}", work)
         record = await self.record(key)
         return None if record is None or record.gone_at is not None else record
 
@@ -113,6 +118,8 @@ async def _move(connection: Connection, move: Move, token: str) -> Moved | None:
     row = await connection.fetchrow(query("move_automation"), *move.key, move.version, *given, token)
     if row is None:
         return None
+    await mark_delivered(connection, *move.key, move.delivered)
+    await tell(connection, move.key[0], move.events)
     fired = await _start(connection, move)
     there = [run for run in fired if run is not None]
     fire = None if move.fire is None else to_json(encode_fire(replace(move.fire, runs=tuple(there))))

@@ -24,6 +24,7 @@ from flowstone.store.postgres.automations import PostgresAutomations
 from flowstone.store.postgres.cluster import PostgresCluster
 from flowstone.store.postgres.columns import run_of
 from flowstone.store.postgres.database import Database
+from flowstone.store.postgres.deliveries import PostgresDeliveries
 from flowstone.store.postgres.diagnosis import diagnose
 from flowstone.store.postgres.history import History
 from flowstone.store.postgres.items import PostgresItems
@@ -53,6 +54,7 @@ if TYPE_CHECKING:
     from flowstone.runs.records import Materialization, RunRecord, Status, StepKey
     from flowstone.store.automations import Automations
     from flowstone.store.cluster import Cluster
+    from flowstone.store.deliveries import Deliveries
     from flowstone.store.items import Items
     from flowstone.store.pools import PoolSlots
     from flowstone.store.postgres.diagnosis import Diagnosis
@@ -100,6 +102,7 @@ class PostgresStore(Store):
         self._items = PostgresItems(self._database)
         self._pools = PostgresPools(self._database)
         self._automations = PostgresAutomations(self._database, self._random)
+        self._deliveries = PostgresDeliveries(self._database, lambda: self._cluster)
         self._cluster: PostgresCluster | None = None
 
     keeps_payloads = True
@@ -139,6 +142,11 @@ class PostgresStore(Store):
     def automations(self) -> Automations:
         """Schedules, sensors and the like."""
         return self._automations
+
+    @property
+    def deliveries(self) -> Deliveries:
+        """What is to be delivered to who follows events."""
+        return self._deliveries
 
     @property
     def cluster(self) -> Cluster | None:

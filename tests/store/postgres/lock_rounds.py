@@ -10,7 +10,9 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
+from flowstone.assets.automation.event_kinds import exact_kinds
 from flowstone.runs.events import RunWaiting, StepWaiting
+from flowstone.store.deliveries import Follower
 from flowstone.store.postgres.batch import Creation, Write, arguments
 from flowstone.store.postgres.queue import _builders
 from flowstone.store.postgres.sql import query
@@ -28,9 +30,12 @@ RECORDED = {
     "inputs",
     "payloads",
     "waits",
+    "followers",
+    "outbox",
 }
 POOLED = {"nodes", "pools", "pool_definitions", "pool_claims"}
 OF_RATES = {"reserve_turns"}
+OF_EVENTS = {"tell_events"}
 OF_POOLS = {"exchange_slots", "define_pools", "forget_claims", "set_pool"}
 """Statements that are functions, which name no table."""
 RUNS = ["run-1", "run-2", "run-3"]
@@ -57,6 +62,8 @@ class Transaction:
 def tables_of(name):
     if name in OF_POOLS:
         return POOLED
+    if name in OF_EVENTS:
+        return {"followers", "outbox"}
     if name in OF_RATES:
         return {"rates"}
     return RECORDED if name == "record" else TABLE.findall(text_of(name))
@@ -368,6 +375,52 @@ def transactions():
             (texts("a", "b", "c"), "array[1, 1, 1]", "array[1, 2, 3]", "array[0, 0, 0]"),
             (texts("c", "b", "a"), "array[1, 1, 1]", "array[1, 2, 3]", "array[0, 0, 0]"),
         ),
+        "follow": several(
+            (
+                "follow",
+                (
+                    "'sales'",
+                    texts("all", "new"),
+                    "array['run.queued', 'step.failed']",
+                    "array[null, null]",
+                    "'{f,f}'",
+                ),
+                (
+                    "'sales'",
+                    texts("new", "all"),
+                    "array['run.queued', 'step.failed']",
+                    "array['[]', null]",
+                    "'{f,f}'",
+                ),
+            ),
+            ("drop_deliveries",),
+        ),
+        "delivered": one(
+            "delivered",
+            ("'sales'", "'all'", texts("run-1", "run-2"), "'{1,1}'"),
+            ("'sales'", "'all'", texts("run-2", "run-1"), "'{1,1}'"),
+        ),
+        "delivery failed": one(
+            "delivery_failed", ("'sales'", "'all'", RUN_1, "1"), ("'sales'", "'all'", RUN_2, "1")
+        ),
+        "give up a delivery": several(
+            (
+                "give_up_delivery",
+                ("'sales'", "'all'", RUN_1, "1", "now()", "'{}'"),
+                ("'sales'", "'all'", RUN_2, "1", "now()", "'{}'"),
+            ),
+            (
+                "tell_events",
+                (
+                    "'sales'",
+                    texts("automation:a"),
+                    texts("automation.failed"),
+                    texts(""),
+                    texts("{}"),
+                    "'all'",
+                ),
+            ),
+        ),
         "publish_tree": one("publish_tree", ("'n1'", "'{}'"), ("'n2'", "'{}'")),
     }
 
@@ -434,6 +487,9 @@ async def fill(store):
         ended = [end(asset, key, run_id=name, location=f"l/{name}/{asset}/{key}") for asset, key in KEYS]
         await store.write(start("a", "1", run_id=name))
         await store.write_many([begun(name), start("a", "2", run_id=name), *ended, over(name)])
+    await store.deliveries.follow(
+        "sales", [Follower(name, exact_kinds((), recorded=True)) for name in ("all", "other")]
+    )
     for name in RUNS:
         await store.cluster.submit(run(name))
     await store.invalidate(KEYS[2:])

@@ -7,6 +7,7 @@ import pytest
 from flowstone.store.postgres import PostgresStore
 from tests.store.automations_contract import AutomationsContract
 from tests.store.contract import StoreContract
+from tests.store.deliveries_contract import DeliveriesContract
 from tests.store.items_contract import ItemsContract
 from tests.store.lifecycle_contract import LifecycleContract
 from tests.store.waits_contract import WaitsContract
@@ -26,7 +27,9 @@ class PostgresPlace:
         return self.store
 
 
-class TestPostgresStore(AutomationsContract, ItemsContract, LifecycleContract, WaitsContract, StoreContract):
+class TestPostgresStore(
+    AutomationsContract, DeliveriesContract, ItemsContract, LifecycleContract, WaitsContract, StoreContract
+):
     """The Postgres store keeps the contract."""
 
     @pytest.fixture

@@ -31,6 +31,7 @@ BIG = {
     "items",
     "item_sets",
     "pool_claims",
+    "outbox",
 }
 
 FILL = f"""
@@ -57,6 +58,10 @@ insert into flowstone.inputs (asset, key, consumer, consumer_key, run_id)
 select asset, key, 'x' || asset, key, run_id from flowstone.materializations;
 insert into flowstone.payloads (location, content)
 select 'a/' || n, '' from generate_series(0, 99999) n;
+insert into flowstone.followers (pipeline, name, kinds)
+select 'sales', 'f' || n, '{{run.failed}}' from generate_series(1, 3) n;
+insert into flowstone.outbox (follower, lane, number)
+select n % 3 + 1, 'run-' || lpad((n / 100 % {RUNS})::text, 6, '0'), n from generate_series(0, 99999) n;
 insert into flowstone.waits (run_id, asset, key, name, kind, attempt, deadline, status)
 select run_id, asset, key, 'nap', case when number % 2 = 0 then 'sleep' else 'approval' end, 1,
     now() + make_interval(secs => arrival), case when arrival % 1000 = 0 then 'open' else 'answered' end
@@ -152,6 +157,13 @@ STATEMENTS = {
     "prune_steps": 2,
     "prune_versions": 3,
     "prune_long": 2,
+    "followers": 2,
+    "followers_waiting": 1,
+    "pending_deliveries": 5,
+    "delivered": 4,
+    "delivery_failed": 4,
+    "give_up_delivery": 6,
+    "drop_deliveries": 0,
 }
 
 
