@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 __all__ = ["PostgresDeliveries", "mark_delivered", "tell"]
 
 _COUNTED: Final = 10_000
+_DROPPED: Final = 5_000  # In one statement.
 
 
 class PostgresDeliveries(Deliveries):
@@ -51,7 +52,8 @@ class PostgresDeliveries(Deliveries):
             [each.anywhere for each in followers],
         )
         await self._database.fetch("follow", pipeline, *given)
-        await self._database.fetch("drop_deliveries")
+        while len(await self._database.fetch("drop_deliveries", _DROPPED)) == _DROPPED:
+            pass
 
     async def followers(self, pipeline: str) -> Sequence[FollowerState]:
         return [_state(row) for row in await self._database.fetch("followers", pipeline, _COUNTED)]

@@ -3,11 +3,13 @@
 with recursive followed as materialized (
     select followers.id from flowstone.followers where followers.pipeline = $1 and followers.name = $2
 ), lanes(lane) as (
-    (select outbox.lane from followed join flowstone.outbox on outbox.follower = followed.id
+    (select outbox.lane from flowstone.outbox where outbox.follower = (select followed.id from followed)
     order by outbox.lane limit 1)
     union all
-    select (select outbox.lane from followed join flowstone.outbox on outbox.follower = followed.id
-        where outbox.lane > lanes.lane order by outbox.lane limit 1)
+    select (
+        select outbox.lane from flowstone.outbox
+        where outbox.follower = (select followed.id from followed) and outbox.lane > lanes.lane
+        order by outbox.lane limit 1)
     from lanes where lanes.lane is not null
 ), chosen as materialized (
     select first.lane, first.number, first.attempts, first.event::text as told
@@ -15,8 +17,9 @@ with recursive followed as materialized (
         select lanes.lane from lanes where lanes.lane is not null and lanes.lane <> all ($5::text[]) limit $3
     ) as open_lanes cross join lateral (
         select outbox.lane, outbox.number, outbox.attempts, outbox.event
-        from followed join flowstone.outbox on outbox.follower = followed.id
-        where outbox.lane = open_lanes.lane order by outbox.number limit $4
+        from flowstone.outbox
+        where outbox.follower = (select followed.id from followed) and outbox.lane = open_lanes.lane
+        order by outbox.number limit $4
     ) as first
     limit $3
 )

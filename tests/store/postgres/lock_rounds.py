@@ -393,7 +393,7 @@ def transactions():
                     "'{f,f}'",
                 ),
             ),
-            ("drop_deliveries",),
+            ("drop_deliveries", ("100",)),
         ),
         "delivered": one(
             "delivered",

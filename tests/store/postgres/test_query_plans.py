@@ -163,7 +163,7 @@ STATEMENTS = {
     "delivered": 4,
     "delivery_failed": 4,
     "give_up_delivery": 6,
-    "drop_deliveries": 0,
+    "drop_deliveries": 1,
 }
 
 
