@@ -64,13 +64,13 @@ class DeliveriesContract:
         await store.deliveries.follow(PIPELINE, [follower()])
         await store.create_run(run())
         await store.write(begun())
-        await store.write_many([start("a"), start("b", "d:2025-01-01"), end("a")])
-        await store.write(StepRetried(at(3), "run-1", "b", "d:2025-01-01", 1, FAILURE, 0.5))
-        await store.write(start("b", "d:2025-01-01", attempt=2))
-        await store.write(StepKept(at(4), "run-1", "b", "d:2025-01-01", 2, "draft", {"x": 1}))
+        await store.write_many([start("a"), start("b", "one"), end("a")])
+        await store.write(StepRetried(at(3), "run-1", "b", "one", 1, FAILURE, 0.5))
+        await store.write(start("b", "one", attempt=2))
+        await store.write(StepKept(at(4), "run-1", "b", "one", 2, "draft", {"x": 1}))
         await store.write_many(
             [
-                end("b", "d:2025-01-01", attempt=2, status=Status.FAILED),
+                end("b", "one", attempt=2, status=Status.FAILED),
                 end("c", status=Status.SKIPPED, attempt=0),
             ]
         )

@@ -11,6 +11,7 @@ import re
 from dataclasses import dataclass
 
 from flowstone.assets.automation.event_kinds import exact_kinds
+from flowstone.runs.automation import Definition
 from flowstone.runs.events import RunWaiting, StepWaiting
 from flowstone.store.deliveries import Follower
 from flowstone.store.postgres.batch import Creation, Write, arguments
@@ -200,6 +201,7 @@ def transactions():
             "array[null]::jsonb[]",
         ),
     )
+    told = (texts("automation:a"), texts("automation.failed"), texts(""), texts("{}"))
     node = ("'n1'", "'h'", "1", "'v'", texts("sales"), "1", "15.0", "0.0")
     leases = [
         (RUN_1, "0", *order, "array[1,1,1,1]", texts("n1", "n2", "n1", "n2"), "array[0,0,0,0]")
@@ -421,6 +423,58 @@ def transactions():
                 ),
             ),
         ),
+        "define automations": several(
+            ("forget_automations", ("0.0",)),
+            (
+                "define_automations",
+                *(
+                    (
+                        texts("sales"),
+                        texts("sales", "sales"),
+                        texts(*names),
+                        texts("sensor", "sensor"),
+                        texts(text, text),
+                        "'{f,f}'",
+                        texts("null", "null"),
+                    )
+                    for names, text in ((("a1", "a2"), "x"), (("a2", "a1"), "y"))
+                ),
+            ),
+        ),
+        "change an automation": several(
+            (
+                "move_automation",
+                *(
+                    ("'sales'", name, "0", "'1'", "'[]'", "null", "0", "null", "'t'")
+                    for name in ("'a1'", "'a2'")
+                ),
+            ),
+            ("delivered", *(("'sales'", "'all'", texts(each), "'{1}'") for each in RUNS[:2])),
+            ("tell_events", ("'sales'", *told, "'a'")),
+            (
+                "submit_many",
+                (
+                    texts("run-8", "run-9"),
+                    texts("sales", "sales"),
+                    texts("a", "a"),
+                    texts("{}", "{}"),
+                    "array[now(), now()]",
+                    "'{1,1}'",
+                    "'{0,0}'",
+                ),
+            ),
+            enqueued,
+            ("tell", (texts("queued:sales"),)),
+            ("keep_automation_keys", ("'sales'", "'a1'", texts("k"), texts("run-9"))),
+            (
+                "keep_fire",
+                *(("'sales'", name, "7", "'{}'", texts("run-9"), "'[]'", "1") for name in ("'a1'", "'a2'")),
+            ),
+        ),
+        "pause an automation": several(
+            ("pause_automation", ("'sales'", "'a1'", "true"), ("'sales'", "'a2'", "true")),
+            ("tell_events", ("'sales'", *told, "'a'")),
+        ),
         "publish_tree": one("publish_tree", ("'n1'", "'{}'"), ("'n2'", "'{}'")),
     }
 
@@ -490,6 +544,8 @@ async def fill(store):
     await store.deliveries.follow(
         "sales", [Follower(name, exact_kinds((), recorded=True)) for name in ("all", "other")]
     )
+    definitions = [Definition(name, "sensor", "z") for name in ("a1", "a2")]
+    await store.automations.define({"sales": definitions}, now=at(0))
     for name in RUNS:
         await store.cluster.submit(run(name))
     await store.invalidate(KEYS[2:])
