@@ -12,7 +12,7 @@ import re
 import zoneinfo
 from datetime import UTC, date, datetime, time, timedelta
 
-from flowstone.assets.suggest import did_you_mean
+from flowstone.assets.suggest import suggest
 from flowstone.errors import FlowstoneError, PartitionError
 
 __all__ = ["read_bound", "read_zone"]
@@ -36,8 +36,15 @@ def read_zone(zone: object, refusal: type[FlowstoneError] = PartitionError) -> z
     try:
         return zoneinfo.ZoneInfo(name)
     except (zoneinfo.ZoneInfoNotFoundError, ValueError, OSError):
-        hint = did_you_mean(name, zoneinfo.available_timezones()) or " Write it like 'Europe/Berlin'."
-        raise refusal(f"There is no time zone {name!r:.100}.{hint}") from None
+        raise refusal(f"There is no time zone {name!r:.100}.{_hint(name)}") from None
+
+
+def _hint(name: str) -> str:
+    """What to write instead of a name that no zone has; "oslo" means Europe/Oslo."""
+    names = sorted(zoneinfo.available_timezones())
+    cities = {known.rpartition("/")[2]: known for known in names}
+    nearest = suggest(name, names) or cities.get(suggest(name.replace(" ", "_"), cities) or "")
+    return f" Did you mean {nearest!r}?" if nearest else " Write it like 'Europe/Berlin'."
 
 
 def read_bound(bound: object, zone: zoneinfo.ZoneInfo) -> tuple[datetime, datetime]:

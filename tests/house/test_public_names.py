@@ -112,7 +112,7 @@ ACTORS = [
     "SupervisorGaveUp",
 ]
 
-HEAVY = ["asyncpg", "opentelemetry", "pgqueuer", "pydantic_settings", "rich", "structlog", "typer"]
+HEAVY = ["asyncpg", "cronsim", "opentelemetry", "pgqueuer", "pydantic_settings", "rich", "structlog", "typer"]
 
 
 def test_flowstone_exports_exactly_the_listed_names():

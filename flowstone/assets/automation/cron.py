@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 from flowstone.assets.arguments import is_whole
 from flowstone.assets.automation.cron_fields import CronFields, read_fields
+from flowstone.assets.exact_dates import REAL
 from flowstone.assets.time_bounds import read_zone
 from flowstone.errors import ArgumentError, DefinitionError
 from flowstone.frozen import frozen
@@ -204,14 +205,18 @@ def _wall(instant: datetime, offset: timedelta) -> datetime:
 
 
 def _midnight(day: date) -> datetime:
-    return datetime(day.year, day.month, day.day, tzinfo=UTC)
+    return REAL.datetime(day.year, day.month, day.day, tzinfo=UTC)
 
 
 def _utc(instant: Any) -> datetime:
-    """The instant in UTC; at the ends of the calendar the nearest one there is."""
+    """The instant in UTC; at the ends of the calendar the nearest one there is.
+
+    It is of the real class: that of freezegun, whose time a test has frozen, forgets which of two hours it is in.
+    """
     if not isinstance(instant, datetime) or instant.utcoffset() is None:
         raise ArgumentError(f"{instant!r:.100} is no aware datetime: add a time zone, such as datetime.UTC.")
     try:
-        return instant.astimezone(UTC)
+        utc = instant.astimezone(UTC)
     except OverflowError:
         return _FIRST - _DAY if instant.year == 1 else _END + _DAY
+    return REAL.datetime.combine(utc.date(), utc.time(), UTC)

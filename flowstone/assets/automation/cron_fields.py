@@ -9,6 +9,7 @@ from __future__ import annotations
 from datetime import date, datetime, time, timedelta
 from typing import TYPE_CHECKING
 
+from flowstone.assets.exact_dates import REAL
 from flowstone.assets.suggest import did_you_mean
 from flowstone.errors import DefinitionError
 from flowstone.frozen import frozen
@@ -79,7 +80,7 @@ class CronFields:
             day = date.fromordinal(number)
             if day.month in self.months and self.fits(day):
                 for hour in self.hours:
-                    full = datetime.combine(day, time(hour))
+                    full = REAL.datetime.combine(day, time(hour))
                     if begin - _HOUR < full < end:
                         shown = (full.replace(minute=minute) for minute in self.minutes)
                         yield from (each for each in shown if begin <= each < end)
@@ -102,8 +103,8 @@ def read_fields(text: str) -> CronFields:
     read = _combined(fields)
     if read is None or read.first_date(_CYCLE) is None:
         raise DefinitionError(
-            f"cron={text!r} never fires: in the month {fields[3]!r} no day fits the day {fields[2]!r} and the "
-            f"weekday {fields[4]!r}. Choose a day that there is; L is the last one of each month."
+            f"cron={text!r:.100} never fires: in the month {fields[3]!r:.50} no day fits the day {fields[2]!r:.50} "
+            f"and the weekday {fields[4]!r:.50}. Choose a day that there is; L is the last one of each month."
         )
     return read
 
@@ -141,8 +142,8 @@ def _check_each(text: str, fields: list[str]) -> None:
             CronSim(" ".join(alone), _SOME_TIME)
         except CronSimError:
             raise DefinitionError(
-                f"cron={text!r}: the {_FIELDS[number]} {field!r} cannot be read. It takes {_TAKES[number]}; * for "
-                f"all, lists (1,3), ranges upwards (1-5) and steps (*/2)."
+                f"cron={text!r:.100}: the {_FIELDS[number]} {field!r:.50} cannot be read. It takes "
+                f"{_TAKES[number]}; * for all, lists (1,3), ranges upwards (1-5) and steps (*/2)."
             ) from None
 
 

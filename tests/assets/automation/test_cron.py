@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import pickle
+import sys
 from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
 
@@ -85,6 +86,8 @@ def test_what_is_no_cron_is_refused(text, words):
     [
         ("Europe/Olso", "no time zone 'Europe/Olso'. Did you mean 'Europe/Oslo'"),
         ("europe/oslo", "Did you mean 'Europe/Oslo'"),
+        ("oslo", "Did you mean 'Europe/Oslo'"),
+        ("New York", "Did you mean 'America/New_York'"),
         ("", "no time zone ''. Write it like"),
         ("../x", "no time zone '../x'. Write it like"),
         ("/etc/passwd", "no time zone"),
@@ -126,6 +129,19 @@ def test_instants_have_a_zone():
             ask(naive)
     tick = cron.after(NOON.astimezone(ZoneInfo("America/New_York")))
     assert (tick, tick.tzinfo) == (NOON + timedelta(minutes=30), UTC)
+
+
+def test_a_frozen_time_fires_as_the_real_one():
+    """A test that freezes the time in the hour that comes twice sees the tick of the second one."""
+    freezegun = pytest.importorskip("freezegun")
+    cron = Cron.of("30 * * * *", "Europe/Oslo")
+    second = datetime(2026, 10, 25, 1, 10, tzinfo=UTC)
+    expected = [cron.after(second), cron.at_or_before(second)]
+    with freezegun.freeze_time(second):
+        now = sys.modules["datetime"].datetime.now(UTC)
+        frozen = [Cron.of("30 * * * *", "Europe/Oslo").after(now), cron.at_or_before(now)]
+    assert frozen == expected == [second + timedelta(minutes=20), second - timedelta(minutes=40)]
+    assert [type(tick) for tick in frozen] == [datetime, datetime]
 
 
 @pytest.mark.parametrize("limit", [0, -1, 1.5, True, None])
