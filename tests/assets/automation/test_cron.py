@@ -156,7 +156,20 @@ def test_only_the_last_ticks_of_a_long_time_are_looked_at():
     ticks, more = Cron.of("* * * * *").between(datetime.min.replace(tzinfo=UTC), NOON)
     assert (len(ticks), ticks[-1], ticks[0], more) == (1000, NOON, NOON - timedelta(minutes=999), True)
     assert Cron.of("* * * * *").between(NOON - timedelta(minutes=3), NOON, limit=3)[1] is False
+    assert Cron.of("* * * * *").between(NOON - DAY, NOON, limit=1) == ([NOON], True)
     assert Cron.of("@daily").between(NOON, NOON - DAY) == ([], False)
+
+
+def test_days_without_a_tick_are_leapt_over(monkeypatch):
+    """From one 29 February to the next over eight years, in either direction, with a look at a few days."""
+    looks, within = [], Cron._within
+    monkeypatch.setattr(Cron, "_within", lambda cron, *ends: looks.append(ends) or within(cron, *ends))
+    cron = Cron.of("0 12 29 2 *", "Europe/Oslo")
+    early, late = (datetime(year, 2, 29, 11, tzinfo=UTC) for year in (2096, 2104))
+    assert cron.after(early) == late
+    assert cron.at_or_before(late - SECOND) == early
+    assert len(looks) < 20
+    assert all(end - begin <= DAY for begin, end in looks)
 
 
 @pytest.mark.parametrize("zone", ["UTC", "America/New_York", "Pacific/Kiritimati"])
