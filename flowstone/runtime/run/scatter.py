@@ -11,12 +11,9 @@ Map of this file
     The window      starting items, as many as may run
     On other nodes  what of the window is leased to them
     Ends of items   success, retry, failure, and what is tolerated
-    Recording       what became of items, many at once, and telling how far it is
 
-What became of an item is recorded by the driver, in batches: the next one gathers while one is written. Until then
-an item counts as not done, and is called again if the process dies; what is recorded never is. Where history and
-values are in this process's memory there is nothing to wait for: the rows and the values are packed into a table
-(`runs/items.py`), a few bytes for each item.
+What became of an item is recorded by the driver, in batches (`kept_items.py`): the next one gathers while one is
+written. How many have ended, and whether too many have failed, is counted in `runs/item_tally.py`.
 
 A unit is what the function is called with: an item, or a batch of them (`runs/units.py`).
 """
@@ -30,21 +27,17 @@ from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final, Literal
 
-from flowstone.assets.one_shot import PLAIN, find_one_shot
-from flowstone.assets.partition_keys import encode_partition
-from flowstone.counting import count_of
-from flowstone.errors import ActorDown, IOManagerError
-from flowstone.io.manager import Target
+from flowstone.errors import ActorDown
 from flowstone.runs import endings
 from flowstone.runs.events import StepProgressed
-from flowstone.runs.item_values import PackedValues
-from flowstone.runs.items import ENDED, ItemCounts, ItemRow, ItemTable
-from flowstone.runs.packed import Packed
+from flowstone.runs.item_tally import TOLD, ItemTally
+from flowstone.runs.items import ENDED, ItemRow
 from flowstone.runs.records import Failure, Status
 from flowstone.runs.units import END, LATER, Unit, UnitError, Units, source_problem
 from flowstone.runtime.run.attempt import Attempt
 from flowstone.runtime.run.item_attempt import ItemAttempt, Kept
 from flowstone.runtime.run.item_leases import ItemLeases
+from flowstone.runtime.run.kept_items import OF_ITEMS, KeptItems
 from flowstone.runtime.run.values import ITEMS, StoredValues
 
 if TYPE_CHECKING:
@@ -62,17 +55,11 @@ __all__ = ["Scatter"]
 
 _BURST: Final = 64  # Items that start before the loop turns.
 _TRACED: Final = 1_000  # Failed items that are recorded with their tracebacks.
-_TOLD: Final = 3  # Failed items that the failure of the step names.
 _MOST_RETRYING: Final = 1_000  # Items that wait for their next attempt before no further ones are begun.
-_SAMPLE: Final = 1_000  # While the source is still being read, a share is that of at least so many items.
-_BATCH: Final = 1_000  # Items recorded at once.
 _MOST_ROWS: Final = 5_000  # Items that wait to be recorded before no further ones are begun.
 _TELL_EVERY: Final = (
     0.25  # Seconds: an item has no event, so this is how often a step says how far it has come.
 )
-_OF_ITEMS: Final = object()
-"""The value is made up of those that are kept of each item."""
-_SUCCEEDED: Final = ENDED[Status.SUCCEEDED]
 _FAILED: Final = ENDED[Status.FAILED]
 _SKIPPED: Final = ENDED[Status.SKIPPED]
 
@@ -87,7 +74,6 @@ class Scatter(Attempt):
     needs_slot = False
     _driving = False
     _held = False
-    _in_memory = False
 
     def drives(self, steps: TaskSupervisor, remote: RemoteSteps | None = None) -> Scatter:
         """Say where its items run, and what lets other nodes go through some of them. Returns itself."""
@@ -115,14 +101,9 @@ class Scatter(Attempt):
         self._read = False  # Whether the source is at its end.
         self._filling = False
         self._failure: Failure | None = None  # Why the step fails.
-        self._first_failures: list[tuple[int, str]] = []  # Position, and what to say.
-        self._succeeded = self._failed_items = self._skipped_items = 0
+        self._tally = ItemTally(self._each)
         self._waker: asyncio.Future[None] | None = None
-        self._table = ItemTable()
-        self._done: bytes | bytearray = b""  # How items ended that an earlier attempt has recorded.
-        self._rows: list[ItemRow] = []  # To be recorded.
-        self._payloads: list[tuple[str, bytes]] = []
-        self._name = f"{self._ctx.random.getrandbits(32):08x}"
+        self._kept = KeptItems(self._ctx, self)
         self._tell_at = 0.0
         return self
 
@@ -204,12 +185,12 @@ class Scatter(Attempt):
                 if self._leases is not None and self._leases.ended:
                     await self._take_over(self._leases.take_ended())
                 else:
-                    await (self._record_items() if self._rows else self._woken())
+                    await (self._kept.record() if self._kept.rows else self._woken())
                 self._fill()
         finally:
             self._driving = False
         self._tell()
-        self._metadata = self._counts().metadata
+        self._metadata = self._tally.counts(self._all_items()).metadata
         if self._held and not self._complete():
             self.stopping = self.stopping or "cancelled"
         if self.stopping is not None:
@@ -222,7 +203,7 @@ class Scatter(Attempt):
         if problem is not None:
             return Failure("error", f"TypeError: {problem}")
         await self._resume()
-        done = len(self._done) - self._done.count(0)
+        done = len(self._kept.done) - self._kept.done.count(0)
         if self._each.batch is None and done >= len(source):
             self._read = True
             units = Units(self._each, iter(()), len(source))
@@ -236,64 +217,31 @@ class Scatter(Attempt):
 
     async def _resume(self) -> None:
         """Find what an earlier attempt of the step has done."""
-        ctx, step = self._ctx, (self.asset_name, self.key)
-        self._in_memory = ctx.memory is not None and ctx.io_manager(self.io).memory is not None
-        if self._in_memory:
-            assert ctx.memory is not None
-            self._table = ctx.memory.items_of(self.run_id, step)
-            self._table.values = self._table.values or Packed()
-            self._done = self._table.states
-        elif self.number > 1 or self._plan.graph.assets[self.parameter].is_reader:
-            self._done = await ctx.store.items.states(self.run_id, step)
-        self._succeeded = self._done.count(_SUCCEEDED)
-        self._failed_items = self._done.count(_FAILED)
-        self._skipped_items = self._done.count(_SKIPPED)
-        if self._failed_items:
-            for row in await ctx.store.items.rows(self.run_id, step, code=_FAILED, limit=_TOLD):
+        await self._kept.resume(of_reader=self._plan.graph.assets[self.parameter].is_reader)
+        self._tally.resume(self._kept.done)
+        if self._tally.failed:
+            for row in await self._kept.recorded(code=_FAILED, limit=TOLD):
                 assert row.failure is not None
-                self._remember(row.position, row.key, row.failure)
+                self._tally.remember(row.position, row.key, row.failure)
 
     async def _value(self, source: Any) -> Any:
         """What the function returned for each item that succeeded."""
-        named = isinstance(source, dict) and self._each.batch is None
-        if self._in_memory:
-            table = self._table
-            assert table.values is not None
-            table.values.pack()
-            if not named:
-                return PackedValues(table)
-            values, states = table.values, table.states
-            return {name: values[at] for at, name in enumerate(source) if states[at] == _SUCCEEDED}
-        if not named:
-            return _OF_ITEMS
-        manager, names = self._ctx.io_manager(self.io).manager, list(source)
-        rows = await self._ctx.store.items.rows(self.run_id, (self.asset_name, self.key), code=_SUCCEEDED)
-        return {names[row.position]: await manager.load(str(row.location)) for row in rows}
+        return await self._kept.value(source, named=isinstance(source, dict) and self._each.batch is None)
 
     async def _keep(self, value: Any) -> StepSucceeded | Failure:
-        if value is not _OF_ITEMS:
+        if value is not OF_ITEMS:
             return await super()._keep(value)
         location = f"{ITEMS}{self.run_id}"
         return endings.succeeded(self, self._ctx.clock.now(), data_version=None, location=location, size=None)
 
     async def keep(self, attempt: ItemAttempt, value: Any) -> Any:
         """Keep what the function returned for an item. Raises `IOManagerError` if that cannot be kept."""
-        if not self._in_memory:
-            # No other attempt has this key, so that none of two that are stored is taken for the other.
-            name = f"item-{self._name}-{attempt.position}"
-            key = name if self.key is None else encode_partition((self.partition, name))
-            target = Target(self.asset_name, key, self.run_id, attempt.number)
-            return await self._ctx.io_manager(self.io).store(target, value)
-        if type(value) not in PLAIN:
-            found = find_one_shot(value)
-            if found is not None:
-                raise IOManagerError(f"Cannot store {attempt.name}: {found.told()}.")
-        return value
+        return await self._kept.keep(attempt, value)
 
     # The window ---------------------------------------------------------------------------------------------
 
     def _over(self) -> bool:
-        if self._live or self._rows or self._leases:
+        if self._live or self._kept.rows or self._leases:
             return False
         return self._no_more() or self._complete()
 
@@ -325,7 +273,7 @@ class Scatter(Attempt):
         while (
             len(live) + (len(leases) if leases else 0) < self._each.max_parallel
             and not self._no_more()
-            and len(self._rows) < _MOST_ROWS
+            and len(self._kept.rows) < _MOST_ROWS
         ):
             if begun >= _BURST:
                 # Those that end at once, or are done, would go on like this until the last one.
@@ -365,7 +313,8 @@ class Scatter(Attempt):
             self._fail(Failure("error", str(error)))
             return None, 0, False
         if isinstance(unit, Unit):
-            if unit.position < len(self._done) and self._done[unit.position]:
+            done = self._kept.done
+            if unit.position < len(done) and done[unit.position]:
                 return None, 1, False
             alone = self._suspects > 0
             self._suspects -= alone
@@ -430,12 +379,11 @@ class Scatter(Attempt):
 
     async def _take_over(self, ended: Sequence[EndedLease]) -> None:
         """Leases are over: what is on record is done, and the rest is attempted again."""
-        step = (self.asset_name, self.key)
         assert self._leases is not None
         for items, units, node, lost in ended:
             first, last, _ = items
             most = last - first + 1
-            rows = await self._ctx.store.items.rows(self.run_id, step, after=first - 1, limit=most)
+            rows = await self._kept.recorded(after=first - 1, limit=most)
             found = {row.position: row for row in rows}
             if not (lost or any(unit.position in found for unit in units)):
                 self._leases.unused(node)
@@ -475,8 +423,10 @@ class Scatter(Attempt):
         if end is None:
             end = item.ending(how)
         if type(end) is Kept:
-            self._succeeded += 1
-            self._note(item, end.value)
+            self._tally.succeeded += 1
+            self._kept.succeeded(item, end.value)
+            if self._kept.rows:
+                self._wake()
         elif type(end) is Failure and self.stopping is None and self._failure is None:
             delay = item.retry_delay(end)
             if delay is None:
@@ -489,29 +439,13 @@ class Scatter(Attempt):
         if not self._filling:
             self._fill()
 
-    def _note(self, item: ItemAttempt, value: Any) -> None:
-        table, position, key = self._table, item.position, item.unit.key
-        if not self._in_memory:
-            self._rows.append(ItemRow(position, _SUCCEEDED, item.number, key, None, value.location))
-            if value.payload is not None:
-                self._payloads.append((value.location, value.payload))
-            self._wake()
-            return
-        table.end(position, _SUCCEEDED, item.number)
-        if key is not None:
-            table.name(position, key)
-        assert table.values is not None
-        table.values.put(position, value)
-
     def _note_without_value(self, unit: Unit, number: int, failure: Failure) -> None:
         code = _SKIPPED if failure.kind == "skip" else _FAILED
-        if self._failed_items >= _TRACED:  # A million of them would be gigabytes, and say the same.
+        if self._tally.failed >= _TRACED:  # A million of them would be gigabytes, and say the same.
             failure = replace(failure, traceback="", frames="")
         row = ItemRow(unit.position, code, number, unit.key, failure)
-        if self._in_memory:
-            self._table.record([row])
-        else:
-            self._rows.append(row)
+        self._kept.ended(row)
+        if self._kept.rows:
             self._wake()
         if code == _FAILED:
             named = f"{unit.position:,}" if unit.key is None else f"{unit.key!r:.100}"
@@ -520,22 +454,9 @@ class Scatter(Attempt):
 
     def _count(self, row: ItemRow) -> None:
         """An item has ended."""
-        if row.failure is None:
-            self._succeeded += 1
-        elif row.code == _SKIPPED:
-            self._skipped_items += 1
-        else:
-            self._failed_items += 1
-            self._remember(row.position, row.key, row.failure)
+        self._tally.count(row)
+        if row.code == _FAILED:
             self._check_tolerance()
-
-    def _remember(self, position: int, key: str | None, failure: Failure) -> None:
-        """Keep what to say of the first items that failed."""
-        if len(self._first_failures) < _TOLD:
-            named = f"{position:,}" if key is None else f"{key!r:.100}"
-            place = f" ({failure.where})" if failure.where else ""
-            words = f"item {named}: {failure.message.partition(chr(10))[0]:.300}{place}"
-            self._first_failures.append((position, words))
 
     def _retry(self, unit: Unit, number: int) -> None:
         self._retrying -= 1
@@ -545,51 +466,27 @@ class Scatter(Attempt):
 
     def _check_tolerance(self) -> None:
         """Fail at once when more items have failed than may."""
-        failed, each, total = self._failed_items, self._each, self._units.total
-        if not failed or self._failure is not None:
-            return
-        if total is not None or not isinstance(each.tolerate, float):
-            if failed <= each.tolerated(total or 0):
-                return
-        else:  # Nobody knows yet how many there are, so the share is that of those that have ended so far.
-            done = self._succeeded + failed + self._skipped_items
-            if failed <= each.tolerated(max(_SAMPLE, done)):
-                return
-        among = f"{count_of(failed, self._counts().total, 'item')} failed"
-        allowed = "" if not each.tolerate else f", more than tolerate={each.tolerate!r} allows"
-        told = "; ".join(words for _, words in sorted(self._first_failures))
-        more = (
-            f"; and {failed - len(self._first_failures):,} more" if failed > len(self._first_failures) else ""
-        )
-        self._fail(Failure("error", f"{among}{allowed}: {told}{more}".removesuffix(".") + "."))
+        if self._failure is None:
+            excess = self._tally.excess(self._units.total, self._units.position)
+            if excess is not None:
+                self._fail(Failure("error", excess))
 
-    def _counts(self) -> ItemCounts:
-        total = self._units.position if self._units.total is None else self._units.total
-        return ItemCounts(total, self._succeeded, self._failed_items, self._skipped_items)
+    def _all_items(self) -> int:
+        """How many items there are; while that is not known, how many have begun."""
+        return self._units.position if self._units.total is None else self._units.total
 
     def _fail(self, failure: Failure) -> None:
         if self._failure is None:
             self._failure = failure
             self._stop_items()
 
-    # Recording ----------------------------------------------------------------------------------------------
-
-    async def _record_items(self) -> None:
-        """Record what has gathered."""
-        rows, self._rows = self._rows[:_BATCH], self._rows[_BATCH:]
-        payloads, self._payloads = self._payloads[:_BATCH], self._payloads[_BATCH:]
-        step = (self.asset_name, self.key)
-        await self._ctx.store.items.record(self.run_id, step, self.epoch, rows, payloads, io=self.io)
-
     def _tell(self) -> None:
         """Say how far it has come, to whoever asks or listens."""
-        ctx, failed, skipped, total = self._ctx, self._failed_items, self._skipped_items, self._units.total
+        ctx, total = self._ctx, self._units.total
         self._tell_at = ctx.clock.monotonic() + _TELL_EVERY
         if not total:  # Of a source that is still read nobody knows how much there is.
             return
-        done = self._succeeded + failed + skipped
-        others = (f", {failed:,} failed" if failed else "") + (f", {skipped:,} skipped" if skipped else "")
-        self.progress = done / total, count_of(done, total, "item") + others
+        self.progress = self._tally.progress(total)
         if ctx.stream.heard:
             step = (self.run_id, self.asset_name, self.key, self.number)
             ctx.stream.publish(StepProgressed(ctx.clock.now(), *step, *self.progress))

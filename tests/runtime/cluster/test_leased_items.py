@@ -12,6 +12,7 @@ from flowstone import Each, MemoryIO, Outcome, Pipeline, RunCancelled, RunFailed
 from flowstone.runs.items import ENDED
 from flowstone.runtime.cluster.step_executor import StepExecutor
 from flowstone.runtime.run.item_leases import ItemLeases
+from flowstone.runtime.run.kept_items import KeptItems
 from flowstone.runtime.run.scatter import Scatter
 from flowstone.store.protocol import StoreRefused
 from tests.runtime.cluster.scene import LEASE
@@ -277,14 +278,14 @@ async def test_items_that_are_done_at_once_stay(town, items):
 
 async def test_leases_end_with_the_driver_that_crashes(town, items, monkeypatch):
     """While the run goes on: nobody would take over what they do."""
-    record = Scatter._record_items
+    record = KeptItems.record
 
-    async def refuse(scatter):
-        if type(scatter) is Scatter:
+    async def refuse(kept):
+        if type(kept._attempt) is Scatter:
             raise StoreRefused("no such table")
-        await record(scatter)
+        await record(kept)
 
-    monkeypatch.setattr(Scatter, "_record_items", refuse)
+    monkeypatch.setattr(KeptItems, "record", refuse)
 
     def pipeline(node):
         made = items.pipeline(node)
@@ -325,7 +326,7 @@ async def test_items_that_are_done_are_passed_a_few_in_a_turn(town, items, monke
     async def resume_with_much_done(scatter):
         await resume(scatter)
         if type(scatter) is Scatter:
-            scatter._done = bytes(4) + bytes([ENDED["succeeded"]]) * (count - 100)
+            scatter._kept.done = bytes(4) + bytes([ENDED["succeeded"]]) * (count - 100)
 
     def lease_and_count(scatter, size, *rest):
         before = scatter._units.position
