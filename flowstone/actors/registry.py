@@ -35,7 +35,7 @@ class Registry:
 
     def __init__(self) -> None:
         self._entries: dict[Hashable, _Entry] = {}
-        self._held: dict[Process, dict[Hashable, None]] = {}
+        self._keys: dict[Process, dict[Hashable, None]] = {}
 
     def register(self, key: Hashable, ref: Ref[Any]) -> None:
         """Give the current incarnation of `ref` a name; an actor does it for itself with `me.ref`.
@@ -52,7 +52,7 @@ class Registry:
         if holder is not None:
             raise NameTaken(f"{key!r} is registered by {holder.ref.name}: look it up instead.", key)
         self._entries[exact] = _Entry(key, ref, process)
-        self._held.setdefault(process, {})[exact] = None
+        self._keys.setdefault(process, {})[exact] = None
         process.releases[self] = self._release_all
 
     def unregister(self, key: Hashable, ref: Ref[Any] | None = None) -> None:
@@ -88,15 +88,15 @@ class Registry:
 
     def _release(self, exact: Hashable, process: Process) -> None:
         del self._entries[exact]
-        held = self._held[process]
+        held = self._keys[process]
         del held[exact]
         if not held:
-            del self._held[process]
+            del self._keys[process]
             process.releases.pop(self, None)  # Neither remembers the other.
 
     def _release_all(self, process: Process) -> None:
         """A process has ended."""
-        for exact in self._held.pop(process, ()):
+        for exact in self._keys.pop(process, ()):
             del self._entries[exact]
 
 

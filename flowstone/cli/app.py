@@ -68,7 +68,7 @@ The module of a command, its function and the command have one name.
 
 _NAMES: Final = frozenset(name for part in _COMMANDS.values() for name in part)
 
-_ELSEWHERE: Final = {"approve": "approvals", "reject": "approvals", "signal": "approvals"}
+_MODULES: Final = {"approve": "approvals", "reject": "approvals", "signal": "approvals"}
 """Those whose module has another one, because it has several of them."""
 
 
@@ -83,7 +83,7 @@ class _Commands(Mapping[str, Any]):
             raise KeyError(name)
         if name not in self._made:
             alone = typer.Typer(add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False)
-            module = import_module(f"flowstone.cli.commands.{_ELSEWHERE.get(name, name)}")
+            module = import_module(f"flowstone.cli.commands.{_MODULES.get(name, name)}")
             function = getattr(module, name)
             alone.command(name, cls=CarefulCommand)(function)
             self._made[name] = typer.main.get_command(alone)

@@ -15,12 +15,13 @@ from urllib.parse import quote
 from flowstone.cli import environment
 from flowstone.cli.database_checks import Check, database_checks
 from flowstone.cli.default_store import DefaultStore, kept_in_a_file
-from flowstone.cli.labels import count, run_label
+from flowstone.cli.labels import run_label
 from flowstone.cli.loading import load
 from flowstone.cli.loop import has_uvloop
 from flowstone.cli.places import directory_of, shares, shown, store_of
 from flowstone.cli.problem import CommandError, describe
 from flowstone.cli.session import check_complete
+from flowstone.counting import count
 from flowstone.runtime.configuration import misspelt_variables, unknown_variables
 
 if TYPE_CHECKING:

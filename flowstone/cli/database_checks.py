@@ -1,4 +1,12 @@
-"""What `flowstone doctor` finds about a database and the nodes that share it."""
+"""What `flowstone doctor` finds about a database and the nodes that share it.
+
+Map of this file
+    Check                                   one finding
+    database_checks, judged                 all of them, asked for and judged
+    _store … _vacuum                        of the database
+    _nodes … _unfit                         of the nodes
+    _runs, _queue                           of the runs
+"""
 
 from __future__ import annotations
 
@@ -8,8 +16,9 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 from flowstone.cli.default_store import file_instead
 from flowstone.cli.drivers import Drivers, refusals
 from flowstone.cli.environment import options
-from flowstone.cli.labels import count, duration
+from flowstone.cli.labels import duration
 from flowstone.cli.places import directory_of, shown, store_of, too_late
+from flowstone.counting import count
 from flowstone.errors import StoreUnavailable
 from flowstone.frozen import frozen
 

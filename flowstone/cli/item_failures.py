@@ -5,8 +5,8 @@ from __future__ import annotations
 from shlex import quote
 from typing import TYPE_CHECKING
 
-from flowstone.cli.labels import count, key_label, record_label
-from flowstone.counting import count_of
+from flowstone.cli.labels import key_label, record_label
+from flowstone.counting import count, count_of
 from flowstone.runs.items import ItemCounts
 from flowstone.runs.records import Status
 from flowstone.runtime.run.values import ITEMS

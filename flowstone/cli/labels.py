@@ -22,7 +22,6 @@ __all__ = [
     "ago",
     "breakdown",
     "config_label",
-    "count",
     "duration",
     "failure_label",
     "key_label",

@@ -24,7 +24,7 @@ _CANCEL: Final = (
     "`flowstone cancel RUN` stops a run; Ctrl-C or SIGTERM ends `serve`, `worker` and any other command."
 )
 
-_ELSEWHERE: Final = {
+_INSTEAD: Final = {
     "build": _COMPUTE,
     "check": "`flowstone doctor MODULE:PIPELINE` checks a pipeline.",
     "compute": _COMPUTE,
@@ -54,7 +54,7 @@ _ELSEWHERE: Final = {
 
 def elsewhere(name: str) -> str | None:
     """Which command does what users of other tools expect of one of that name; None if nothing is known of it."""
-    return _ELSEWHERE.get(name.lower())
+    return _INSTEAD.get(name.lower())
 
 
 def word_too_many(command: Any, words: Sequence[str]) -> str:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from flowstone.cli.labels import count, record_label
+from flowstone.cli.labels import record_label
+from flowstone.counting import count
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING, Any
 from flowstone.cli.documents import record_document
 from flowstone.cli.earlier_inputs import earlier_inputs_hint
 from flowstone.cli.item_failures import item_failure_lines, items_label
-from flowstone.cli.labels import breakdown, count, duration, failure_label, record_label, status_label
+from flowstone.cli.labels import breakdown, duration, failure_label, record_label, status_label
 from flowstone.cli.older_values import older_values_hint
 from flowstone.cli.problem import FAILED, INTERRUPTED, WAITS
 from flowstone.cli.tables import table
+from flowstone.counting import count
 from flowstone.masking import masked
 from flowstone.runs.choices import is_by_choice
 from flowstone.runs.failure_text import alike

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from flowstone.cli.drivers import refusals
-from flowstone.cli.labels import count
+from flowstone.counting import count
 from flowstone.runs.records import Status
 
 if TYPE_CHECKING:

@@ -15,11 +15,11 @@ from flowstone.assets.step_log import PROCESSORS
 from flowstone.cli import environment
 from flowstone.cli.default_store import file_instead, remark_once
 from flowstone.cli.interruption import Interruption, listening
-from flowstone.cli.labels import count
 from flowstone.cli.loop import beside, run_async
 from flowstone.cli.places import remembers, shares, store_of
 from flowstone.cli.problem import CommandError
 from flowstone.cli.progress import Tally, open_display
+from flowstone.counting import count
 from flowstone.errors import MaterializationFailed, RunCancelled, RunFailed, StoreUnavailable
 from flowstone.frozen import frozen
 from flowstone.runs.records import Materialization, Status

@@ -9,11 +9,12 @@ from flowstone.assets import PartitionView
 from flowstone.assets.partition_keys import decode_partition, encode_partition
 from flowstone.assets.snapshot import Snapshot
 from flowstone.cli.documents import record_document
-from flowstone.cli.labels import ago, count, duration, key_label, record_label, step_label
+from flowstone.cli.labels import ago, duration, key_label, record_label, step_label
 from flowstone.cli.loading import load
 from flowstone.cli.places import history, shown
 from flowstone.cli.problem import CommandError
 from flowstone.cli.tables import table
+from flowstone.counting import count
 from flowstone.masking import masked
 from flowstone.printable import one_line
 

@@ -56,7 +56,7 @@ class LimitedStarts(Starts):
         plan: The plan, which says which steps these are.
 
     Attributes:
-        slots: The places, and one more for each step that counts as running and has none: it stands in line, or
+        most: The places, and one more for each step that counts as running and has none: it stands in line, or
             its attempt is over.
     """
 
@@ -93,17 +93,17 @@ class LimitedStarts(Starts):
                 self._served[step] = None
         elif isinstance(signal, StepInLine) and step in self.running and step != self._exclusive_step:
             self._in_line[step] = None
-            self.slots += 1
+            self.most += 1
 
     def vacated(self, step: int) -> None:
         if step in self.running and step not in self._in_line and step not in self._vacated:
             self._vacated[step] = None
-            self.slots += 1
+            self.most += 1
 
     def over(self, step: int) -> None:
         self._leave(step)
         if self._vacated.pop(step, 0) is None:
-            self.slots -= 1
+            self.most -= 1
         super().over(step)
 
     def drop_ready(self) -> list[int]:
@@ -115,7 +115,7 @@ class LimitedStarts(Starts):
     def order(self, commands: list[Command]) -> None:
         if self._exclusive_step is not None:
             return
-        for step in [*self._served][: self.slots - len(self.running)]:
+        for step in [*self._served][: self.most - len(self.running)]:
             self._leave(step)
             commands.append(BeginStep(step))
         if self._exclusive:
@@ -128,7 +128,7 @@ class LimitedStarts(Starts):
 
     def _order(self, passed: deque[int], queue: deque[int], commands: list[Command], in_line: int) -> int:
         """Order steps of a kind; returns how many may stand in line after that."""
-        while len(self.running) < self.slots:
+        while len(self.running) < self.most:
             if passed and in_line < self._places:
                 step = passed.popleft()
             elif queue:
@@ -148,4 +148,4 @@ class LimitedStarts(Starts):
         if step in self._in_line:
             del self._in_line[step]
             self._served.pop(step, None)
-            self.slots -= 1
+            self.most -= 1

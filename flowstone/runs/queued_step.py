@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+from typing import TYPE_CHECKING, Literal, TypeAlias
 
-from flowstone.assets.partition_keys import decode_partition
-from flowstone.assets.partition_labels import step_label
 from flowstone.counting import count_of
 from flowstone.frozen import frozen
+from flowstone.runs.step_on_node import StepOnNode
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -20,7 +19,7 @@ WaitsFor: TypeAlias = Literal["pool", "rate", "place", "slot"]
 
 
 @frozen
-class QueuedStep:
+class QueuedStep(StepOnNode):
     """A step that begins as soon as it may, as its node last said.
 
     Attributes:
@@ -34,23 +33,8 @@ class QueuedStep:
         names: The names of these pools, or of the rate.
     """
 
-    run_id: str
-    asset: str
-    partition_key: str | None
-    attempt: int
-    node: str
     waits_for: WaitsFor
     names: tuple[str, ...] = ()
-
-    @property
-    def partition(self) -> Any:
-        """The partition as a Python value, or None."""
-        return None if self.partition_key is None else decode_partition(self.partition_key)
-
-    @property
-    def name(self) -> str:
-        """`asset`, or `asset[2025-01-15]` where there is a partition: as people write it."""
-        return step_label(self.asset, self.partition_key)
 
     def told(self, pools: Mapping[str, Pool]) -> str:
         """What it waits for in words, with how full these pools are, by name."""

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from flowstone.assets.partition_keys import decode_partition
-from flowstone.assets.partition_labels import step_label
 from flowstone.frozen import frozen
+from flowstone.runs.step_on_node import StepOnNode
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -15,7 +14,7 @@ __all__ = ["RunningStep"]
 
 
 @frozen
-class RunningStep:
+class RunningStep(StepOnNode):
     """A step that runs, as its node last said.
 
     Attributes:
@@ -29,21 +28,6 @@ class RunningStep:
         message: What it said with that, or None.
     """
 
-    run_id: str
-    asset: str
-    partition_key: str | None
-    attempt: int
-    node: str
     started_at: datetime
     fraction: float | None = None
     message: str | None = None
-
-    @property
-    def partition(self) -> Any:
-        """The partition as a Python value, or None."""
-        return None if self.partition_key is None else decode_partition(self.partition_key)
-
-    @property
-    def name(self) -> str:
-        """`asset`, or `asset[2025-01-15]` where there is a partition: as people write it."""
-        return step_label(self.asset, self.partition_key)

@@ -1,4 +1,4 @@
-"""Which of the steps that are ready start next, within the slots of the run.
+"""Which of the steps that are ready start next, within the places of the run.
 
 What an input has just made ready goes first, so that results flow downstream before new sources are opened. A
 step that may have ended a process runs alone, so that its neighbours do not lose an attempt with it: it waits
@@ -28,11 +28,12 @@ class Starts:
     Args:
         states: The state of each step.
         attempts: Their attempts.
-        slots: Steps that may run at a time; at least 1.
+        places: Steps that may run at a time; at least 1.
 
     Attributes:
         running: The steps that run, in the order they were started: iteration must not depend on hashes.
         held: Whether nothing is to be started any more.
+        most: How many steps may be in `running`.
     """
 
     __slots__ = (
@@ -43,18 +44,18 @@ class Starts:
         "_states",
         "_unblocked",
         "held",
+        "most",
         "running",
-        "slots",
     )
 
-    def __init__(self, states: bytearray, attempts: Attempts, slots: int) -> None:
+    def __init__(self, states: bytearray, attempts: Attempts, places: int) -> None:
         self._states = states
         self._attempts = attempts
         self._unblocked: deque[int] = deque()
         self._sources: deque[int] = deque()
         self._exclusive: deque[int] = deque()
         self._exclusive_step: int | None = None  # The step that runs with nothing beside it.
-        self.slots = slots
+        self.most = places
         self.held = False
         self.running: dict[int, None] = {}
 
@@ -107,13 +108,13 @@ class Starts:
         return steps
 
     def order(self, commands: list[Command]) -> None:
-        """Add the starts for which there are slots."""
+        """Add the starts for which there are places."""
         if self._exclusive or self._exclusive_step is not None:
             if not self.running:
                 self._exclusive_step = step = self._exclusive.popleft()
                 commands.append(self._start(step, exclusive=True))
             return
-        room = self.slots - len(self.running)
+        room = self.most - len(self.running)
         for queue in (self._unblocked, self._sources):
             while queue and room > 0:
                 commands.append(self._start(queue.popleft()))

@@ -417,7 +417,7 @@ class RunState(RunStanding):
             return []
         commands, self._orders = self._orders, []
         starts = self._starts
-        if not starts.held and len(starts.running) < starts.slots:
+        if not starts.held and len(starts.running) < starts.most:
             starts.order(commands)
         batches = self._batches
         if batches.to_check or batches.to_skip or batches.to_cancel:

@@ -14,15 +14,8 @@ from flowstone import DailyPartitions, HourlyPartitions, MultiPartitions, Pipeli
 from flowstone.assets import PartitionView
 from flowstone.assets.partition_keys import encode_partition
 from flowstone.cli.asset_keys import partition_argument
-from flowstone.cli.labels import (
-    ago,
-    breakdown,
-    count,
-    duration,
-    key_label,
-    partition_label,
-    step_label,
-)
+from flowstone.cli.labels import ago, breakdown, duration, key_label, partition_label, step_label
+from flowstone.counting import count
 from flowstone.errors import PartitionError
 
 

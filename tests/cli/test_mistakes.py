@@ -58,8 +58,8 @@ def test_a_command_of_other_tools_leads_to_ours(cli, name, words):
 
 def test_no_command_is_told_about_that_there_is():
     """A command of that name would never be told about; one that is named exists."""
-    assert not set(mistakes._ELSEWHERE) & app._NAMES
-    for hint in mistakes._ELSEWHERE.values():
+    assert not set(mistakes._INSTEAD) & app._NAMES
+    for hint in mistakes._INSTEAD.values():
         for quoted in hint.split("`")[1::2]:
             words = quoted.removeprefix("flowstone ").split()
             assert words[0] in app._NAMES or words[0].startswith("--")

@@ -8,13 +8,13 @@ import typer
 
 from flowstone.cli.asset_keys import defined_key, step_key
 from flowstone.cli.finding import likely
-from flowstone.cli.labels import count, step_label
+from flowstone.cli.labels import step_label
 from flowstone.cli.loop import run_async
 from flowstone.cli.options import AssetName, Debug, Json, Partitions, PipelineOption, StoreUrl
 from flowstone.cli.places import shown, written
 from flowstone.cli.problem import FAILED, CommandError
 from flowstone.cli.screen import Screen
-from flowstone.counting import are
+from flowstone.counting import are, count
 from flowstone.store.invalidation import invalidate as make_invalid
 
 if TYPE_CHECKING:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from flowstone.cli.asset_keys import defined_key, step_key
 from flowstone.cli.finding import likely
-from flowstone.cli.labels import count, key_label, step_label
+from flowstone.cli.labels import key_label, step_label
 from flowstone.cli.loop import run_async
 from flowstone.cli.options import (
     AssetName,
@@ -20,6 +20,7 @@ from flowstone.cli.options import (
 from flowstone.cli.places import history, shown
 from flowstone.cli.problem import FAILED, CommandError
 from flowstone.cli.screen import Screen
+from flowstone.counting import count
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable, Sequence

@@ -6,11 +6,11 @@ from typing import TYPE_CHECKING, Any
 
 from flowstone.cli.default_store import file_instead
 from flowstone.cli.environment import options
-from flowstone.cli.labels import count
 from flowstone.cli.loop import run_async
 from flowstone.cli.options import Debug, Json, StoreUrl
 from flowstone.cli.places import shares, shown, store_of, too_late
 from flowstone.cli.screen import Screen
+from flowstone.counting import count
 from flowstone.errors import StoreUnavailable
 
 if TYPE_CHECKING:

@@ -11,13 +11,14 @@ from flowstone.assets.partition_keys import encode_partition
 from flowstone.assets.snapshot import Snapshot
 from flowstone.assets.suggest import did_you_mean
 from flowstone.cli.asset_keys import partition_argument
-from flowstone.cli.labels import count, key_label
+from flowstone.cli.labels import key_label
 from flowstone.cli.loading import load
 from flowstone.cli.loop import run_async
 from flowstone.cli.options import Debug, Json, StoreUrl
 from flowstone.cli.places import history, shown, written
 from flowstone.cli.problem import CommandError
 from flowstone.cli.screen import Screen
+from flowstone.counting import count
 from flowstone.printable import one_line
 
 if TYPE_CHECKING:

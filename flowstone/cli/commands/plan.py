@@ -9,7 +9,7 @@ import typer
 
 from flowstone.cli.asset_keys import check_names, partition_argument
 from flowstone.cli.config_options import ConfigOption, config_argument
-from flowstone.cli.labels import count, key_label, step_label
+from flowstone.cli.labels import key_label, step_label
 from flowstone.cli.loading import load
 from flowstone.cli.loop import run_async
 from flowstone.cli.older_values import older_hint
@@ -29,6 +29,7 @@ from flowstone.cli.options import (
 from flowstone.cli.screen import Screen
 from flowstone.cli.session import open_runtime
 from flowstone.cli.tables import table
+from flowstone.counting import count
 
 if TYPE_CHECKING:
     from flowstone.cli.loading import Loaded

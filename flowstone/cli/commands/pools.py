@@ -10,7 +10,6 @@ from flowstone.assets.arguments import is_stored_name
 from flowstone.assets.pool import is_slots
 from flowstone.assets.snapshot import Snapshot
 from flowstone.assets.suggest import did_you_mean
-from flowstone.cli.labels import count
 from flowstone.cli.loading import load
 from flowstone.cli.loop import run_async
 from flowstone.cli.options import Debug, Json, StoreUrl
@@ -18,6 +17,7 @@ from flowstone.cli.places import history, shown, written
 from flowstone.cli.problem import CommandError
 from flowstone.cli.screen import Screen
 from flowstone.cli.tables import table
+from flowstone.counting import count
 from flowstone.printable import one_line
 from flowstone.runs.pools import Pool
 

@@ -11,7 +11,7 @@ from flowstone.cli.documents import record_document, run_document, without_secre
 from flowstone.cli.drivers import Drivers
 from flowstone.cli.finding import find_run
 from flowstone.cli.item_failures import item_failure_lines
-from flowstone.cli.labels import breakdown, config_label, count, request_label, status_label, took
+from flowstone.cli.labels import breakdown, config_label, request_label, status_label, took
 from flowstone.cli.loop import run_async
 from flowstone.cli.options import Debug, Json, StoreUrl, whole
 from flowstone.cli.outcome import FAILURES_TOLD, failure_lines, step_table, tell_hints
@@ -20,6 +20,7 @@ from flowstone.cli.queued import why_waiting
 from flowstone.cli.queued_steps import queued_document, queued_steps, queued_table
 from flowstone.cli.running import running_document, running_steps, running_table
 from flowstone.cli.screen import Screen
+from flowstone.counting import count
 from flowstone.printable import one_line
 from flowstone.runs.records import Status
 from flowstone.runtime.client.step_list import StepList

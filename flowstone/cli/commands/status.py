@@ -12,7 +12,7 @@ from flowstone.cli.asset_keys import defined_key, step_key
 from flowstone.cli.documents import record_document
 from flowstone.cli.finding import likely
 from flowstone.cli.item_failures import tolerated_items
-from flowstone.cli.labels import ago, count, duration, record_label, step_label
+from flowstone.cli.labels import ago, duration, record_label, step_label
 from flowstone.cli.loop import run_async
 from flowstone.cli.options import (
     Debug,
@@ -27,6 +27,7 @@ from flowstone.cli.places import history, shown
 from flowstone.cli.problem import CommandError
 from flowstone.cli.screen import Screen
 from flowstone.cli.tables import table
+from flowstone.counting import count
 from flowstone.frozen import frozen
 from flowstone.masking import masked
 from flowstone.runs.records import Status

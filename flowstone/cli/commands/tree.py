@@ -10,13 +10,14 @@ import typer
 
 from flowstone.actors import ProcessInfo
 from flowstone.cli.documents import json_value
-from flowstone.cli.labels import count, duration
+from flowstone.cli.labels import duration
 from flowstone.cli.loading import load
 from flowstone.cli.loop import run_async
 from flowstone.cli.options import Debug, Json, StoreUrl
 from flowstone.cli.places import cluster_of, history, shares, shown
 from flowstone.cli.screen import Screen
 from flowstone.cli.session import open_runtime
+from flowstone.counting import count
 from flowstone.store.cluster import Notification
 
 if TYPE_CHECKING:

@@ -10,10 +10,11 @@ from rich.text import Text
 
 from flowstone.cli.demo.calendar import heat_map
 from flowstone.cli.demo.pipeline import DAYS, pipeline
-from flowstone.cli.labels import count, duration
+from flowstone.cli.labels import duration
 from flowstone.cli.loading import Loaded
 from flowstone.cli.outcome import show_outcome
 from flowstone.cli.session import open_runtime, perform
+from flowstone.counting import count
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

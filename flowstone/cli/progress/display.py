@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Protocol
 
 import anyio
 
-from flowstone.cli.labels import breakdown, count, duration, step_label
+from flowstone.cli.labels import breakdown, duration, step_label
 from flowstone.cli.loop import beside
 from flowstone.cli.progress.live import LiveBar
-from flowstone.counting import count_of
+from flowstone.counting import count, count_of
 from flowstone.printable import one_line
 from flowstone.runs.events import StepWaiting
 

@@ -7,13 +7,14 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from flowstone.cli import environment
-from flowstone.cli.labels import count, request_label
+from flowstone.cli.labels import request_label
 from flowstone.cli.loop import beside
 from flowstone.cli.places import shares, shown
 from flowstone.cli.problem import INTERRUPTED, OK
 from flowstone.cli.serving.node_log import NodeLog
 from flowstone.cli.serving.stop_signals import GRACE, StopSignals
 from flowstone.cli.session import open_runtime
+from flowstone.counting import count
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, Any, Final, TypeAlias
 from flowstone.cli.documents import json_value, run_document
 from flowstone.cli.labels import (
     breakdown,
-    count,
     duration,
     failure_label,
     record_label,
@@ -23,6 +22,7 @@ from flowstone.cli.labels import (
     step_label,
     took,
 )
+from flowstone.counting import count
 from flowstone.errors import RunNotFound, StoreUnavailable
 from flowstone.masking import masked
 from flowstone.runs.events import RunFinished, RunStarted, StepFailed, StepRetried

@@ -91,7 +91,7 @@ class Membership(Poller):
         self._shown_at = float("-inf")
         self._spent_at = float("-inf")
         self._spend = False
-        self._held = ctx.snapshot.names
+        self._pipelines_held = ctx.snapshot.names
         self._said = NodeReport()
         self._interval = ctx.settings.lease / 2  # So that it is heard once a lease, whatever is late.
 
@@ -174,7 +174,7 @@ class Membership(Poller):
         if self._holds_others:
             names = self._ctx.snapshot.names
             await self._cluster.hold(self._ctx.node, names)
-            self._held = names
+            self._pipelines_held = names
         if self._look:
             self._look = False
             self._ctx.peers.saw(await self._ctx.peers.asked(self._cluster.nodes()))
@@ -194,7 +194,7 @@ class Membership(Poller):
     @property
     def _holds_others(self) -> bool:
         """Whether it takes work of other pipelines than the store knows of."""
-        return self._worker and self._held != self._ctx.snapshot.names
+        return self._worker and self._pipelines_held != self._ctx.snapshot.names
 
     async def _reconcile(self) -> None:
         """Give up the runs that somebody else took while this node did not beat."""

@@ -41,7 +41,7 @@ class QueueConsumer(Poller):
         self._judged_at = float("-inf")
         self._judged: set[str] = set()  # What was left alone then.
         # Whether the queue was not seen empty, so that room that comes free is for somebody.
-        self._may_wait = True
+        self._runs_may_wait = True
 
     async def run(self, started: Callable[[], None]) -> None:
         self._runs.on_gone[self._has_room] = None
@@ -51,13 +51,13 @@ class QueueConsumer(Poller):
             del self._runs.on_gone[self._has_room]
 
     def _has_room(self) -> None:
-        if self._may_wait:
+        if self._runs_may_wait:
             self._wake()
 
     async def _poll(self) -> None:
-        self._may_wait = True
-        while self._may_wait and (room := self._room()) > 0:
-            self._may_wait = await self._take(room)
+        self._runs_may_wait = True
+        while self._runs_may_wait and (room := self._room()) > 0:
+            self._runs_may_wait = await self._take(room)
         await self._judge()
 
     async def _take(self, limit: int) -> bool:
@@ -78,7 +78,7 @@ class QueueConsumer(Poller):
     async def _judge(self) -> None:
         """See what of the queue cannot be run here: twice a lease while runs wait, and when one was put back."""
         held = set(self._runs.snoozed.held())
-        if not (self._may_wait or held):
+        if not (self._runs_may_wait or held):
             self._runs.unfit = {}
             return
         now = self._ctx.clock.monotonic()

@@ -265,7 +265,7 @@ class RunCoordinator(Driver):
             self._kept = await replay(self._ctx, run, self._state)
         self._epoch = self._other_ends.epoch = run.record.epoch
         self._remote_steps = self._make_remote_steps()
-        self._launches.line.elsewhere = self._remote_steps
+        self._launches.places.elsewhere = self._remote_steps
         self._attempt = attempt_maker(self._ctx, run.plan, self._steps, self._remote_steps)
         request = run.record.request
         await self._start_record.make(self._epoch)
@@ -311,7 +311,7 @@ class RunCoordinator(Driver):
                 case StartStep():
                     self._start(command)
                 case BeginStep(step):
-                    self._launches.line.begin(step)
+                    self._launches.places.begin(step)
                 case CheckSteps(steps):
                     self._look_up(steps)
                 case RetryStep(step, delay):
@@ -346,7 +346,7 @@ class RunCoordinator(Driver):
         run, step = self._run, order.step
         if self._other_ends.lose_if_too_often(order):
             return
-        if self._remote_steps is not None and self._remote_steps.takes(order, self._launches.line.busy):
+        if self._remote_steps is not None and self._remote_steps.takes(order, self._launches.places.busy):
             return
         attempt = self._attempt(
             self._ctx,

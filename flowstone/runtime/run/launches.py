@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 from flowstone.actors.eager import POSSIBLE
 from flowstone.runtime.run.messages import NextTurn
-from flowstone.runtime.run.step_line import StepLine
+from flowstone.runtime.run.step_places import StepPlaces
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -42,7 +42,7 @@ class Launches:
 
     Attributes:
         me: The coordinator's; nothing is begun for one that is not alive.
-        line: Those that wait for a pool or a rate.
+        places: What becomes of the places of those that wait for a pool or a rate.
     """
 
     me: Me | EarlyMe
@@ -55,15 +55,15 @@ class Launches:
         attempts: dict[int, Attempt],
         tell: Callable[[Signal], None],
     ) -> None:
-        self.line = StepLine(ctx, run.record.id, attempts, tell)
+        self.places = StepPlaces(ctx, run.record.id, attempts, tell)
         self._priority = run.record.priority
-        self._may_wait = (
+        self._may_stand_in_line = (
             run.plan.limited or self._priority
         )  # Of most runs no step waits for a pool or a rate.
         self._ctx = ctx
         self._steps = steps
         self._attempts = attempts
-        self._held = False
+        self._holding = False
         self._delayed: Attempt | None = None  # The first one for which the last turn had no time.
         self._later: deque[Attempt] = deque()
 
@@ -80,7 +80,7 @@ class Launches:
 
     def hold(self, *, parts: bool = False) -> None:
         """Begin no more of them, nor with `parts` any item of those that have begun; others have the free slots."""
-        self._held = True
+        self._holding = True
         self.withdraw()
         for attempt in tuple(self._attempts.values()) if parts else ():
             if attempt.handle is not None:
@@ -97,7 +97,7 @@ class Launches:
 
     def withdraw(self) -> None:
         """Let none of them wait any more that has not begun."""
-        self.line.close()
+        self.places.close()
         for attempt in tuple(self._attempts.values()):
             if attempt.handle is None:
                 self._ctx.admission.withdraw(attempt)
@@ -122,7 +122,7 @@ class Launches:
         self.me.ref.cast(NextTurn())
 
     def _apply(self, attempt: Attempt) -> None:
-        if self._may_wait:
+        if self._may_stand_in_line:
             self._apply_in_line(attempt)
         elif attempt.needs_slot:
             self._ctx.admission.admit(attempt, self._launch)
@@ -133,13 +133,13 @@ class Launches:
         attempt.priority = self._priority
         if attempt.needs_slot:
             self._ctx.admission.admit(attempt, self._launch)
-            self.line.watch(attempt)
+            self.places.watch(attempt)
         else:
             self._launch(attempt)
 
     def _launch(self, attempt: Attempt) -> bool:
         """A slot is free. False if the attempt is not wanted any more."""
-        if self._held or self._attempts.get(attempt.step) is not attempt or not self.me.ref.alive:
+        if self._holding or self._attempts.get(attempt.step) is not attempt or not self.me.ref.alive:
             return False
         ctx = self._ctx
         eager = (

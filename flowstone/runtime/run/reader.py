@@ -91,7 +91,7 @@ class Reader(Attempt):
         self._ahead: list[tuple[ScatterAhead, Feed, TaskHandle]] = []
         self._room_made: asyncio.Future[None] | None = None
         self._telling = False
-        self._held = False
+        self._holding = False
         self._draining = False
         self._loop = asyncio.get_running_loop()
         return self
@@ -108,7 +108,7 @@ class Reader(Attempt):
 
     def hold(self) -> None:
         """Read no more, and let the items end that have begun."""
-        self._held = True
+        self._holding = True
         for ahead, _, _ in self._ahead:
             ahead.hold()
         if not self._draining:
@@ -195,7 +195,7 @@ class Reader(Attempt):
         except IOManagerError as error:
             ok, result = False, describe(error, self.asset.retry, "io")
         finally:
-            if (not ok or self.stopping is not None or self._trouble is not None) and not self._held:
+            if (not ok or self.stopping is not None or self._trouble is not None) and not self._holding:
                 self._stop_ahead()
         self._draining = True
         if self._deadline is not None:
@@ -292,9 +292,9 @@ class Reader(Attempt):
         self.page_due = bool(self._page)
 
     def _is_full(self) -> bool:
-        return self.page_due or len(self._page) >= PAGE or self._held_back()
+        return self.page_due or len(self._page) >= PAGE or self._is_ahead()
 
-    def _held_back(self) -> bool:
+    def _is_ahead(self) -> bool:
         return any(len(feed) >= feed.window for _, feed, _ in self._ahead)
 
     async def _make_room(self) -> None:
@@ -303,10 +303,10 @@ class Reader(Attempt):
             if self.page_due or len(self._page) >= PAGE:
                 await self._record_page()
             await asyncio.sleep(0)
-            if self._held_back():
+            if self._is_ahead():
                 if self._deadline is not None:
                     self._deadline.pause()
-                while self._held_back():
+                while self._is_ahead():
                     self._room_made = self._loop.create_future()
                     await self._room_made
                 if self._deadline is not None:
@@ -331,7 +331,7 @@ class Reader(Attempt):
     def _taken(self) -> None:
         """Somebody has taken items, or takes none any more."""
         waiting = self._room_made
-        if waiting is not None and not waiting.done() and not self._held_back():
+        if waiting is not None and not waiting.done() and not self._is_ahead():
             waiting.set_result(None)
 
     # Records ------------------------------------------------------------------------------------------------
@@ -378,13 +378,13 @@ class Reader(Attempt):
             assert self._table.values is not None
             for position in range(self._count):
                 self._hand_on(self._table.values[position])
-                if position % _TURN == 0 or self._held_back():
+                if position % _TURN == 0 or self._is_ahead():
                     await self._make_room()
             return
         async for page in load_pages(self._ctx, self.io, self._recorded):
             for item in page:
                 self._hand_on(item)
-                if self._held_back():
+                if self._is_ahead():
                     await self._make_room()
 
     async def _record_page(self, *, end: bool = False) -> None:

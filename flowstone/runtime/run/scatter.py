@@ -73,7 +73,7 @@ class Scatter(Attempt):
 
     needs_slot = False
     _driving = False
-    _held = False
+    _holding = False
 
     def drives(self, steps: TaskSupervisor, remote: RemoteSteps | None = None) -> Scatter:
         """Say where its items run, and what lets other nodes go through some of them. Returns itself."""
@@ -119,7 +119,7 @@ class Scatter(Attempt):
 
     def hold(self) -> None:
         """Begin no more items; what is not done when those have ended that run makes it end as cancelled."""
-        self._held = True
+        self._holding = True
         self._stop_items(running=False)
 
     def task_over(self, handle: TaskHandle, how: Exit) -> None:
@@ -191,7 +191,7 @@ class Scatter(Attempt):
             self._driving = False
         self._tell()
         self._metadata = self._tally.counts(self._all_items()).metadata
-        if self._held and not self._complete():
+        if self._holding and not self._complete():
             self.stopping = self.stopping or "cancelled"
         if self.stopping is not None:
             return Failure("abandoned", "stopped")
@@ -247,7 +247,7 @@ class Scatter(Attempt):
 
     def _no_more(self) -> bool:
         """Whether no further item may begin."""
-        return self._held or self.stopping is not None or self._failure is not None
+        return self._holding or self.stopping is not None or self._failure is not None
 
     def _complete(self) -> bool:
         return self._read and not (self._again or self._retrying)

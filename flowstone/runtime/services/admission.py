@@ -10,7 +10,7 @@ pool takes nothing from others meanwhile. Between the two comes its turn of a *r
 when it starts: were that before the slot, those that wait for slots would start together.
 
 A step that waits for a pool or a rate gives its *place* among the steps of its run to another one meanwhile
-(`runtime/run/step_line.py`), and asks for one when it is served. Until there is one, it keeps its slots of pools,
+(`runtime/run/step_places.py`), and asks for one when it is served. Until there is one, it keeps its slots of pools,
 but not its turn: that goes to whoever is next, and with its place the step has the first turn there is.
 """
 

@@ -98,7 +98,7 @@ class Heartbeat:
         pause = self.node.lease / _BEATS
         while not self._stopping:
             self.resting.clear()
-            if not self._held():
+            if not self._is_withheld():
                 connection = await self._try(connection)
             self.resting.set()
             self._wake.clear()
@@ -108,7 +108,7 @@ class Heartbeat:
         if connection is not None:
             connection.terminate()
 
-    def _held(self) -> bool:
+    def _is_withheld(self) -> bool:
         blocked = time.monotonic() - self._touched
         return self.paused.is_set() or blocked > _PATIENCE * self.node.lease
 

@@ -30,13 +30,13 @@ if TYPE_CHECKING:
     from flowstone.runtime.run.attempt import Attempt
     from flowstone.runtime.run.remote_steps import RemoteSteps
 
-__all__ = ["StepLine"]
+__all__ = ["StepPlaces"]
 
 _PATIENCE: Final = 0.1  # Seconds that a step keeps its place while it waits.
 
 
-class StepLine(Places):
-    """Who stands in line.
+class StepPlaces(Places):
+    """Who stands in line, and gets a place.
 
     Args:
         ctx: What the runtime offers.
@@ -96,7 +96,7 @@ class StepLine(Places):
         del self._taking[attempt.step]
         if attempt.places is None:
             return True
-        if self.elsewhere or any(map(_may_wait, self._attempts.values())):
+        if self.elsewhere or any(map(_may_wait_for_slots, self._attempts.values())):
             self._ctx.admission.give_back(self._run_id)
         return False
 
@@ -132,7 +132,7 @@ def _may_join(attempt: Attempt) -> bool:
     return attempt.in_queue and attempt.places is None and not (attempt.keeps_place or attempt.exclusive)
 
 
-def _may_wait(attempt: Attempt) -> bool:
+def _may_wait_for_slots(attempt: Attempt) -> bool:
     """Whether a step that has a place may wait for slots that another step of its run holds."""
     if attempt.handle is not None:
         return attempt.awaits != () or not attempt.needs_slot
