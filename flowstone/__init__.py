@@ -21,6 +21,9 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from flowstone.assets.asset import Asset as Asset
+    from flowstone.assets.automation.run_request import RunRequest as RunRequest
+    from flowstone.assets.automation.schedule import Tick as Tick
+    from flowstone.assets.automation.sensor import SensorContext as SensorContext
     from flowstone.assets.calendar_partitions import DailyPartitions as DailyPartitions
     from flowstone.assets.calendar_partitions import MonthlyPartitions as MonthlyPartitions
     from flowstone.assets.calendar_partitions import WeeklyPartitions as WeeklyPartitions
@@ -48,6 +51,8 @@ if TYPE_CHECKING:
     from flowstone.errors import AlreadyDecided as AlreadyDecided
     from flowstone.errors import ApprovalNotFound as ApprovalNotFound
     from flowstone.errors import AssetNotFound as AssetNotFound
+    from flowstone.errors import AutomationError as AutomationError
+    from flowstone.errors import AutomationNotFound as AutomationNotFound
     from flowstone.errors import ConfigError as ConfigError
     from flowstone.errors import CycleError as CycleError
     from flowstone.errors import DefinitionError as DefinitionError
@@ -81,7 +86,10 @@ if TYPE_CHECKING:
     from flowstone.io.manager import Target as Target
     from flowstone.io.memory import MemoryIO as MemoryIO
     from flowstone.io.postgres import PostgresIO as PostgresIO
+    from flowstone.runs.automation import Fire as Fire
+    from flowstone.runs.automation import FiredRun as FiredRun
     from flowstone.runs.automation_events import Event as Event
+    from flowstone.runs.automation_status import AutomationStatus as AutomationStatus
     from flowstone.runs.items import Item as Item
     from flowstone.runs.pools import Pool as Pool
     from flowstone.runs.queued_step import QueuedStep as QueuedStep
@@ -106,6 +114,9 @@ __all__ = [
     "ApprovalNotFound",
     "Asset",
     "AssetNotFound",
+    "AutomationError",
+    "AutomationNotFound",
+    "AutomationStatus",
     "Batch",
     "Config",
     "ConfigError",
@@ -121,6 +132,8 @@ __all__ = [
     "Event",
     "Failure",
     "FileIO",
+    "Fire",
+    "FiredRun",
     "FlowstoneError",
     "HourlyPartitions",
     "IOManager",
@@ -152,11 +165,13 @@ __all__ = [
     "RunFailed",
     "RunNotFound",
     "RunRecord",
+    "RunRequest",
     "RunResult",
     "RunningStep",
     "Runtime",
     "RuntimeStopping",
     "SamePart",
+    "SensorContext",
     "Settings",
     "Skip",
     "StaticPartitions",
@@ -164,6 +179,7 @@ __all__ = [
     "StoreUnavailable",
     "Stored",
     "Target",
+    "Tick",
     "TimeOffset",
     "TokenExpired",
     "TokenUnknown",
@@ -205,7 +221,12 @@ _HOME = {
     "io.manager": ("IOManager", "Stored", "Target"),
     "io.memory": ("MemoryIO",),
     "io.postgres": ("PostgresIO",),
+    "assets.automation.run_request": ("RunRequest",),
+    "assets.automation.schedule": ("Tick",),
+    "assets.automation.sensor": ("SensorContext",),
+    "runs.automation": ("Fire", "FiredRun"),
     "runs.automation_events": ("Event",),
+    "runs.automation_status": ("AutomationStatus",),
     "runs.items": ("Item",),
     "runs.records": ("Failure", "Materialization", "RunRecord", "Status"),
     "runs.queued_step": ("QueuedStep",),

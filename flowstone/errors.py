@@ -19,6 +19,8 @@
     ├─ ValueNotFound              (LookupError)
     ├─ ApprovalNotFound           (LookupError)
     ├─ AlreadyDecided             .approval
+    ├─ AutomationNotFound         (LookupError)
+    ├─ AutomationError            .failure
     ├─ TokenUnknown               (LookupError)
     ├─ TokenUsed
     ├─ TokenExpired
@@ -65,6 +67,8 @@ __all__ = [
     "ApprovalNotFound",
     "ArgumentError",
     "AssetNotFound",
+    "AutomationError",
+    "AutomationNotFound",
     "CallCycle",
     "CallTimeout",
     "ChildError",
@@ -261,6 +265,21 @@ class ValueNotFound(FlowstoneError, LookupError):
 
 class ApprovalNotFound(FlowstoneError, LookupError):
     """Nobody asked for an approval of that id: it was mistyped, or removed by retention with its run."""
+
+
+class AutomationNotFound(FlowstoneError, LookupError):
+    """No pipeline of the runtime defines an automation of that name: it was mistyped, or left the code."""
+
+
+class AutomationError(FlowstoneError):
+    """The function of a schedule or sensor failed, or asked for what cannot be carried out.
+
+    `failure` says why, with the traceback of its function.
+    """
+
+    def __init__(self, message: str, failure: Any = None) -> None:
+        super().__init__(message)
+        self.failure = failure
 
 
 class AlreadyDecided(FlowstoneError):

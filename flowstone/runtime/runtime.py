@@ -3,6 +3,7 @@
 construction        the graph is built and validated, nothing runs
 async with          the store is opened, then the supervision tree is started
 materialize …       what starts runs: computing.py
+automations …       what starts runs by itself: automating.py
 asking              values, history, partitions, health and the tree: inspection.py
 answering           approvals and signals: decisions.py
 leaving             the tree stops from below: the watchman drains first, the store closes last
@@ -19,11 +20,11 @@ from flowstone.assets.snapshot import Snapshot
 from flowstone.counting import count
 from flowstone.errors import RuntimeStopping, StoreUnavailable
 from flowstone.remedies import Remedies
+from flowstone.runtime.automating import Automating
 from flowstone.runtime.client.lineage import Lineage
 from flowstone.runtime.client.run_client import RunClient
 from flowstone.runtime.client.values import Values
 from flowstone.runtime.composition import context_of, membership_of, runs_of
-from flowstone.runtime.computing import Computing
 from flowstone.runtime.configuration import options_from, warn_of_misspelt_variables
 from flowstone.runtime.execution.child_tasks import adopt_tasks
 from flowstone.runtime.loop_affinity import not_running
@@ -50,7 +51,7 @@ if TYPE_CHECKING:
 __all__ = ["Runtime"]
 
 
-class Runtime(Computing):
+class Runtime(Automating):
     """Computes assets, remembers what it computed, and supervises both. Use it with `async with`.
 
     It shares nothing with other runtimes, and belongs to the event loop that enters it. From other threads and
@@ -68,6 +69,7 @@ class Runtime(Computing):
         settings: Default: `Settings()`, which reads `FLOWSTONE_*` from the environment.
         worker: Whether to go on with unfinished runs of these pipelines whose owner is gone and, on a store that
             several nodes share, to take submitted runs and execute steps for other nodes. Others stay as they are.
+        automate: Whether schedules and sensors act here: of several runtimes on one store one drives each of them.
         clock: Default: the system's.
         random: Source of run ids and jitter. Default: one of its own.
         options: Any field of `Settings` by name, such as `max_concurrency=64`; wins over `settings`.
@@ -88,6 +90,7 @@ class Runtime(Computing):
         resources: Mapping[str, object] | None = None,
         settings: Settings | None = None,
         worker: bool = True,
+        automate: bool = False,
         clock: Clock | None = None,
         random: Random | None = None,
         **options: Any,
@@ -101,6 +104,7 @@ class Runtime(Computing):
         given_resources = by_name("resources", resources)
         self._resources = {name: as_provider(value) for name, value in given_resources.items()}
         self._worker = worker
+        self._automate = automate
         if not isinstance(clock, Clock | None):
             raise TypeError(f"Runtime(clock=…) takes a Clock, not a {type(clock).__name__}.")
         self._clock = clock or SystemClock()
@@ -138,7 +142,13 @@ class Runtime(Computing):
                 ctx, self._runs, worker=self._worker, tree=self.tree
             )
             self._tree = runtime_tree(
-                ctx, self._runs, managers, self._resources, membership, worker=self._worker
+                ctx,
+                self._runs,
+                managers,
+                self._resources,
+                membership,
+                worker=self._worker,
+                automate=self._automate,
             )
             if membership is not None:
                 await self._within_connect_timeout(membership.join())
@@ -215,6 +225,7 @@ class Runtime(Computing):
         if self._membership is not None:
             self._membership.reloaded()
         ctx.notifications.heard(Notification("look"))
+        ctx.notifications.heard(Notification("reloaded"))
 
     def __repr__(self) -> str:
         state = "running" if self._ctx is not None and self._ctx.affinity.running else "not running"

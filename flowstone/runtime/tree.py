@@ -24,6 +24,10 @@
     │  │  └─ executor        takes the step leases given to this node
     │  └─ queue            takes runs out of the queue
     ├─ recovery          adopts runs whose owner is gone; goes on with parked runs
+    ├─ automation        one_for_one; only with `automate=True` (automation/tree.py)
+    │  ├─ definitions      tells the store what is defined
+    │  ├─ schedule:<name>  fires at its ticks, on one node for all
+    │  └─ sensor:<name>    looks, on one node for all
     └─ watchman          last child, so the first to stop: drains
 
 Children start from top to bottom and stop from bottom to top. Rest_for_one, because what stands below uses what
@@ -65,6 +69,7 @@ def runtime_tree(
     membership: Membership | None = None,
     *,
     worker: bool,
+    automate: bool,
 ) -> Supervisor:
     """The tree of one runtime, not yet started; with a `membership` where several nodes share the store."""
     cluster = ctx.store.cluster
@@ -79,6 +84,10 @@ def runtime_tree(
         from flowstone.runtime.cluster.tree import cluster_children  # noqa: PLC0415 - few runtimes need it
 
         children += cluster_children(ctx, runs, cluster, membership, worker=worker)
+    if automate:
+        from flowstone.runtime.automation.tree import automation_tree  # noqa: PLC0415 - few runtimes need it
+
+        children.append(Child("automation", partial(automation_tree, ctx, runs)))
     children.append(Child("watchman", partial(Watchman, ctx, runs), shutdown=math.inf))
     return Supervisor(children, strategy="rest_for_one", name="runtime", clock=ctx.clock)
 

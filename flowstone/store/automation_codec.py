@@ -18,11 +18,13 @@ __all__ = [
     "decode_failure",
     "decode_fire",
     "decode_move",
+    "decode_new_run",
     "encode_automation",
     "encode_definition",
     "encode_failure",
     "encode_fire",
     "encode_move",
+    "encode_new_run",
 ]
 
 
@@ -74,6 +76,16 @@ def encode_move(move: Move) -> dict[str, Any]:
 def decode_move(data: Mapping[str, Any]) -> Move:
     """Raises `Unreadable`."""
     return _MOVE.decode(data)
+
+
+def encode_new_run(run: NewRun) -> dict[str, Any]:
+    """As JSON has it."""
+    return _NEW_RUN.encode(run)
+
+
+def decode_new_run(data: Mapping[str, Any]) -> NewRun:
+    """Raises `Unreadable`."""
+    return _NEW_RUN.decode(data)
 
 
 def _each(write: Callable[[Any], Any], read: Callable[[Any], Any]) -> Pair:

@@ -184,6 +184,8 @@ NotificationKind = Literal[
     "pool",
     "tree",
     "deliveries",
+    "automation",
+    "reloaded",
     "look",
 ]
 
@@ -199,8 +201,9 @@ class Notification:
             on, subject: the run), `deadline` (something waits until an instant before all others), `finished`
             (subject: the run), `nodes` (a node joined or left), `pool` (slots were granted, or may be; subject: the
             node that asked), `tree` (somebody wants to see trees; subject: a node, or empty for all), `deliveries`
-            (something is to be delivered to followers; subject: their pipeline), `look`
-            (notifications may have been lost: look at everything).
+            (something is to be delivered to followers; subject: their pipeline), `automation` (it was paused,
+            resumed or fired; subject: its pipeline and name), `reloaded` (this runtime has other definitions),
+            `look` (notifications may have been lost: look at everything).
         subject: What it is about.
     """
 

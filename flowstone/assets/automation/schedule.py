@@ -56,7 +56,7 @@ class Schedule:
         source: Where it is defined.
     """
 
-    kind: ClassVar[str] = "schedule"
+    kind: ClassVar[Literal["schedule"]] = "schedule"
     name: str
     cron: Cron
     request: RunRequest | None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from flowstone.assets.arguments import is_number, is_whole
 from flowstone.assets.automation.schedule import checked_name
@@ -76,7 +76,7 @@ class Sensor:
         source: Where it is defined.
     """
 
-    kind: ClassVar[str] = "sensor"
+    kind: ClassVar[Literal["sensor"]] = "sensor"
     name: str
     function: Callable[[SensorContext], Any]
     every: float

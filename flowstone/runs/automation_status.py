@@ -1,0 +1,46 @@
+"""What people see of an automation."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from flowstone.frozen import frozen
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from flowstone.runs.automation import AutomationKind, Fire
+    from flowstone.runs.records import Failure
+
+__all__ = ["AutomationStatus"]
+
+
+@frozen
+class AutomationStatus:
+    """An automation as it is now.
+
+    Attributes:
+        name: Its name.
+        kind: `schedule`, `sensor`, `listener`, `condition` or `freshness`.
+        pipeline: The pipeline that defines it.
+        text: What decides when it acts: of a schedule its cron expression and time zone.
+        paused: Whether it does nothing until it is resumed.
+        next_fire: When a schedule fires next (aware, UTC); None if it is paused, gone, or no schedule.
+        last_fires: What it did, the newest first, each with its runs and what has become of them.
+        failures: How many times it has failed in a row; ten pause it.
+        failure: Why it failed the last time; None after it has succeeded.
+        since: When it was seen for the first time (aware, UTC); None if it was not yet.
+        gone_at: Since when no pipeline defines it (aware, UTC); None: one does.
+    """
+
+    name: str
+    kind: AutomationKind
+    pipeline: str
+    text: str
+    paused: bool = False
+    next_fire: datetime | None = None
+    last_fires: tuple[Fire, ...] = ()
+    failures: int = 0
+    failure: Failure | None = None
+    since: datetime | None = None
+    gone_at: datetime | None = None

@@ -1,0 +1,1 @@
+"""What a caller has of runs: starting them, waiting for them, reading what they gave."""

@@ -1,0 +1,105 @@
+"""The process that tells the store which automations there are, and has a process for each."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from flowstone.assets.automation.schedule import Schedule
+from flowstone.backoff import Backoff
+from flowstone.errors import StoreUnavailable
+from flowstone.runs.automation import Definition
+from flowstone.runtime.automation.leadership import subject_of
+from flowstone.runtime.services.notifications import Wakeup
+from flowstone.store.cluster import Notification
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+    from datetime import datetime
+
+    from flowstone.actors import Child, Supervisor
+    from flowstone.assets.automation.definitions import DefinedAutomation
+    from flowstone.assets.snapshot import Snapshot
+    from flowstone.runs.automation import AutomationKey, AutomationRecord
+    from flowstone.runtime.context import RuntimeContext
+
+__all__ = ["Definitions", "define"]
+
+_FIRST_PAUSE = 1.0
+_LONGEST_PAUSE = 30.0
+
+
+class Definitions:
+    """Defines what there is when it starts, and again whenever the pipelines are reloaded.
+
+    Args:
+        ctx: What the runtime offers.
+        supervisor: Has a child for each automation.
+        child_of: Makes the child of an automation.
+    """
+
+    def __init__(
+        self,
+        ctx: RuntimeContext,
+        supervisor: Supervisor,
+        child_of: Callable[[AutomationKey, DefinedAutomation], Child[Any]],
+    ) -> None:
+        self._ctx = ctx
+        self._supervisor = supervisor
+        self._child_of = child_of
+        self._wake = Wakeup()
+        # Of these its supervisor has children already.
+        self._running = dict(ctx.snapshot.automations)
+
+    async def run(self, started: Callable[[], None]) -> None:
+        started()
+        with self._ctx.notifications.on(self._heard, "reloaded"):
+            while True:
+                await self._define()
+                await self._wake.wait()
+                await self._follow()
+
+    def _heard(self, _: Notification) -> None:
+        self._wake()
+
+    async def _define(self) -> None:
+        """Tell the store, however long that takes, and have those go on that have waited for it."""
+        backoff = Backoff(_FIRST_PAUSE, _LONGEST_PAUSE, self._ctx.random)
+        while True:
+            try:
+                found = await define(self._ctx)
+                break
+            except StoreUnavailable as error:
+                self._ctx.alarms.set("store", f"it does not take what is defined: {error}")
+                await self._ctx.clock.sleep(backoff.pause())
+        for record in found:
+            self._ctx.notifications.heard(Notification("automation", subject_of(record.key)))
+
+    async def _follow(self) -> None:
+        """Stop the processes of what has gone, or is defined otherwise, and start those of what is new."""
+        now = self._ctx.snapshot.automations
+        for name, (_, defined) in self._running.items():
+            if now.get(name) != self._running[name]:
+                child = f"{defined.kind}:{name}"
+                await self._supervisor.stop_child(child)
+                await self._supervisor.delete_child(child)
+        for name, (pipeline, defined) in now.items():
+            if self._running.get(name) != now[name]:
+                await self._supervisor.start_child(self._child_of((pipeline, name), defined))
+        self._running = dict(now)
+
+
+async def define(ctx: RuntimeContext) -> Sequence[AutomationRecord]:
+    """Tell the store which automations the pipelines of now define. Raises `StoreUnavailable`."""
+    now = ctx.clock.now()
+    return await ctx.store.automations.define(_definitions(ctx.snapshot, now), now=now)
+
+
+def _definitions(snapshot: Snapshot, now: datetime) -> Mapping[str, Sequence[Definition]]:
+    found: dict[str, list[Definition]] = {name: [] for name in snapshot.names}
+    for name, (pipeline, defined) in snapshot.automations.items():
+        # A schedule begins now: ticks before it was there are not missed.
+        cursor = {"at": now.isoformat()} if isinstance(defined, Schedule) else None
+        found[pipeline].append(
+            Definition(name, defined.kind, defined.definition, paused=defined.paused, cursor=cursor)
+        )
+    return found

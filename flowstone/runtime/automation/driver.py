@@ -1,0 +1,201 @@
+"""The skeleton of the processes that drive an automation: one node drives it, its record says where it has got to.
+
+A failure of the user's function is written down, then the process crashes: its supervisor restarts it alone, the
+tree shows how often, and the new incarnation waits before it tries again, longer after each failure in a row. Ten
+failures in a row pause the automation. A process that crashes by a fault of ours waits a second.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar
+
+from flowstone.assets.automation.definitions import DefinedAutomation
+from flowstone.backoff import Backoff
+from flowstone.errors import AutomationError, StoreUnavailable
+from flowstone.runs.automation import Fire, Move
+from flowstone.runs.automation_events import AutomationFailed, AutomationPaused
+from flowstone.runtime.automation.leadership import Leadership, subject_of
+from flowstone.runtime.automation.starting import start_runs
+from flowstone.runtime.services.notifications import Wakeup
+from flowstone.store.protocol import StaleWrite
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from datetime import datetime
+
+    from flowstone.runs.automation import AutomationKey, AutomationRecord, NewRun
+    from flowstone.runs.automation_events import AutomationEvent
+    from flowstone.runs.records import Failure
+    from flowstone.runtime.context import RuntimeContext
+    from flowstone.runtime.run.local_runs import LocalRuns
+    from flowstone.store.cluster import Notification
+
+__all__ = ["MOST_FAILURES", "Driver"]
+
+D = TypeVar("D", bound=DefinedAutomation)
+
+MOST_FAILURES: Final = 10
+"""So many failures in a row pause an automation."""
+
+_FIRST_PAUSE: Final = 1.0
+_LONGEST_PAUSE: Final = 300.0
+
+
+class Driver(ABC, Generic[D]):
+    """Drives one automation, if that is this node's part; else watches whose it is.
+
+    Args:
+        ctx: What the runtime offers.
+        runs: Where new runs start on a store that no other node shares.
+        key: Which automation.
+        defined: What it is.
+        restarted: Whether this is not its first incarnation.
+    """
+
+    def __init__(
+        self, ctx: RuntimeContext, runs: LocalRuns, key: AutomationKey, defined: D, *, restarted: bool
+    ) -> None:
+        self._ctx = ctx
+        self._runs = runs
+        self._key = key
+        self._defined = defined
+        self._restarted = restarted
+        self._subject = f"{defined.kind} {defined.name}"
+        self._wake = Wakeup()
+        self._record: AutomationRecord | None = None
+        self._leadership = Leadership(ctx, key)
+        self._awaited: frozenset[str] = frozenset()  # Runs whose end it waits for.
+
+    async def run(self, started: Callable[[], None]) -> None:
+        started()
+        self._runs.on_gone[self._wake_for_end] = None
+        try:
+            with self._ctx.notifications.on(self._heard, "automation", "finished", "nodes", "look"):
+                await self._back_off()
+                while True:
+                    await self._wake.wait_or(self._ctx.clock, await self._turn())
+        finally:
+            self._runs.on_gone.pop(self._wake_for_end, None)
+
+    # What wakes it ------------------------------------------------------------------------------------------
+
+    def _heard(self, notification: Notification) -> None:
+        if notification.kind == "automation":
+            if notification.subject == subject_of(self._key):
+                self._record = None
+                self._wake()
+        elif notification.kind == "finished":
+            if notification.subject in self._awaited:
+                self._wake()
+        elif self._leadership.concerns(notification):
+            self._wake()
+
+    def _wake_for_end(self) -> None:
+        if self._awaited:
+            self._wake()
+
+    async def _back_off(self) -> None:
+        """Wait, if the last incarnation failed; to be resumed or paused by somebody ends that."""
+        try:
+            record = await self._ctx.store.automations.record(self._key)
+        except StoreUnavailable as error:
+            self._unavailable(error)
+            record = None
+        failures = 0 if record is None else record.failures
+        if not failures and not self._restarted:
+            return
+        pauses = Backoff(_FIRST_PAUSE, _LONGEST_PAUSE, self._ctx.random)
+        pause = pauses.pause()
+        for _ in range(min(failures, MOST_FAILURES) - 1):
+            pause = pauses.pause()
+        await self._wake.wait_or(self._ctx.clock, pause)
+
+    # What it does -------------------------------------------------------------------------------------------
+
+    async def _turn(self) -> float | None:
+        """Do what is due; seconds after which to look again, None: when something is heard."""
+        if not self._runs.open:
+            return None
+        try:
+            if not await self._leadership.take():
+                return None
+            if self._record is None:
+                self._record = await self._ctx.store.automations.record(self._key)
+            record = self._record
+            if record is None or record.gone_at is not None or record.paused:
+                self._record = None
+                # A notification may be lost.
+                return None if self._ctx.store.cluster is None else self._ctx.settings.lease
+            return await self._drive(record)
+        except StaleWrite:
+            self._record = None  # Somebody else has changed it.
+            return 0.0
+        except StoreUnavailable as error:
+            self._unavailable(error)
+            self._record = None
+            return _FIRST_PAUSE
+
+    @abstractmethod
+    async def _drive(self, record: AutomationRecord) -> float | None:
+        """As `_turn`, where it is this node's part, and not paused.
+
+        Raises:
+            StaleWrite: It has been changed by somebody else.
+            StoreUnavailable: The store is away.
+            AutomationError: The user's function failed.
+        """
+
+    async def _move(
+        self,
+        record: AutomationRecord,
+        *,
+        cursor: Any,
+        pending: tuple[Any, ...] = (),
+        runs: Sequence[NewRun] = (),
+        fire: Fire | None = None,
+    ) -> None:
+        """Make a change after a success, and start its runs."""
+        moved = await self._ctx.store.automations.move(
+            Move(self._key, record.version, cursor, pending, runs, fire)
+        )
+        self._record = moved.record
+        self._ctx.alarms.clear("store")
+        self._ctx.alarms.clear(self._subject)
+        await start_runs(self._ctx, self._runs, moved, runs)
+
+    async def _fail(
+        self, record: AutomationRecord, failure: Failure, scheduled_at: datetime | None = None
+    ) -> None:
+        """Write a failure down and crash.
+
+        Raises:
+            AutomationError: Always, unless the store is away or somebody else has changed it.
+        """
+        now = self._ctx.clock.now()
+        failures = record.failures + 1
+        events: list[AutomationEvent] = [AutomationFailed(now, record.name, failure, failures)]
+        too_many = failures >= MOST_FAILURES
+        if too_many:
+            events.append(AutomationPaused(now, record.name, reason=f"It failed {failures} times in a row."))
+        await self._ctx.store.automations.move(
+            Move(
+                self._key,
+                record.version,
+                record.cursor,
+                record.pending,
+                fire=Fire(now, "failed", scheduled_at, reason=failure.message),
+                paused=True if too_many else None,
+                failures=failures,
+                failure=failure,
+                events=events,
+            )
+        )
+        for event in events:
+            self._ctx.stream.publish(event)
+        told = f"it failed {failures} times in a row and is paused" if too_many else "it failed"
+        self._ctx.alarms.set(self._subject, f"{told}: {failure.message}\n{failure.frames}".rstrip())
+        raise AutomationError(failure.message, failure)
+
+    def _unavailable(self, error: StoreUnavailable) -> None:
+        self._ctx.alarms.set("store", f"it does not say what {self._subject} is to do: {error}")

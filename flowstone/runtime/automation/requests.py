@@ -1,0 +1,136 @@
+"""From what a schedule or a sensor asks for to runs that can be written down."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from flowstone.assets.automation.run_request import RunRequest
+from flowstone.assets.automation.schedule import LATEST
+from flowstone.assets.partition_view import PartitionView
+from flowstone.errors import DefinitionError, PartitionError
+from flowstone.runs.automation import NewRun
+from flowstone.runs.planner import plan_run
+from flowstone.runtime.client.requests import (
+    asset_to_run,
+    backfill_request,
+    checked_key,
+    checked_priority,
+    run_request,
+)
+from flowstone.runtime.run.planning import dynamic_keys
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from datetime import datetime
+
+    from flowstone.runs.records import RunSpec
+    from flowstone.runtime.context import RuntimeContext
+    from flowstone.runtime.run.local_runs import LocalRuns
+
+__all__ = ["TAG", "NoPartitionYet", "as_requests", "new_runs"]
+
+TAG = "automation"
+"""The tag of a run that says which schedule or sensor asked for it."""
+
+_MAX_PARALLEL = 4  # Of a backfill, as `Runtime.backfill` has it.
+
+
+class NoPartitionYet(PartitionError):
+    """The latest partition was asked for, and there is none yet."""
+
+
+def as_requests(given: Any, name: str) -> list[RunRequest]:
+    """What a function of an automation gave, as a list.
+
+    Raises:
+        TypeError: It is something else than requests.
+    """
+    if given is None:
+        return []
+    if isinstance(given, RunRequest):
+        return [given]
+    if isinstance(given, list | tuple):
+        for each in given:
+            if not isinstance(each, RunRequest):
+                raise _strange(each, name)
+        return list(given)
+    raise _strange(given, name)
+
+
+def _strange(given: object, name: str) -> TypeError:
+    return TypeError(
+        f"{name!r} gave {given!r:.100} ({type(given).__name__}) where a RunRequest belongs: give "
+        "RunRequest(asset, …), a list of them, or None."
+    )
+
+
+async def new_runs(
+    ctx: RuntimeContext, runs: LocalRuns, name: str, requests: Sequence[RunRequest], at: datetime
+) -> list[NewRun]:
+    """The runs that an automation asks for, as they are written down.
+
+    Args:
+        ctx: What the runtime offers.
+        runs: Describes runs.
+        name: The automation.
+        requests: What it asks for.
+        at: The instant that closes open-ended partition sets, and decides which partition is the latest.
+
+    Raises:
+        FlowstoneError, TypeError, ValueError: A request cannot be carried out; the message says which and why.
+    """
+    if not requests:
+        return []
+    view = PartitionView(ctx.snapshot.graph, at, await dynamic_keys(ctx) if ctx.snapshot.dynamic else None)
+    return [_new_run(runs, view, name, request) for request in requests]
+
+
+def _new_run(runs: LocalRuns, view: PartitionView, name: str, request: RunRequest) -> NewRun:
+    spec = _spec(view, name, request)
+    plan = plan_run(view.graph, view, spec)
+    record = runs.describe(plan, spec, None, checked_priority(request.priority))
+    return NewRun(record, once=checked_key(request.key), join=bool(request.join))
+
+
+def _spec(view: PartitionView, name: str, request: RunRequest) -> RunSpec:
+    asset = asset_to_run(view.graph, request.asset).name
+    tags = {TAG: name, **request.tags}
+    if request.partitions is not None:
+        if request.partition is not None:
+            raise DefinitionError(
+                f"A RunRequest of {asset!r} has both partition= and partitions=: give one of them."
+            )
+        return backfill_request(
+            view,
+            asset,
+            partitions=request.partitions,
+            start=None,
+            end=None,
+            max_parallel=_MAX_PARALLEL,
+            upstream=request.upstream,
+            refresh=request.refresh,
+            tags=tags,
+            config=request.config,
+        )
+    partition = request.partition
+    return run_request(
+        view,
+        asset,
+        partition=_latest(view, asset) if isinstance(partition, str) and partition == LATEST else partition,
+        refresh=request.refresh,
+        max_parallel=None,
+        timeout=None,
+        tags=tags,
+        upstream=bool(request.upstream),
+        config=request.config,
+    )
+
+
+def _latest(view: PartitionView, asset: str) -> Any:
+    """The last key of an asset's set at the instant of the view; the word itself where that is a key."""
+    keys = view.set_of(asset)
+    if keys is None:
+        return LATEST
+    if not keys.size:
+        raise NoPartitionYet(f"{asset!r} has no partition yet at {view.now.isoformat()}.")
+    return keys.key_at(keys.size - 1)

@@ -1,0 +1,66 @@
+"""The part of the tree that drives automations; `runtime/tree.py` draws it in its place.
+
+Its children follow the definitions: when the pipelines are reloaded, those that are new are started and those
+that are gone are stopped. A child that crashes is restarted alone. Each incarnation but the first waits at least a
+second before it does anything (`driver.py`), so there is no need of a limit on how many crash how often: many
+sensors may fail at the same time because one thing is away that all of them look at.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+from flowstone.actors import Child, Crashed, Supervisor
+from flowstone.actors.report import log_report
+from flowstone.assets.automation.schedule import Schedule
+from flowstone.assets.automation.sensor import Sensor
+from flowstone.errors import AutomationError
+from flowstone.runtime.automation.definitions import Definitions
+from flowstone.runtime.automation.schedule import ScheduleDriver
+from flowstone.runtime.automation.sensor import SensorDriver
+
+if TYPE_CHECKING:
+    from flowstone.actors.report import Report
+    from flowstone.assets.automation.definitions import DefinedAutomation
+    from flowstone.runs.automation import AutomationKey
+    from flowstone.runtime.context import RuntimeContext
+    from flowstone.runtime.run.local_runs import LocalRuns
+
+__all__ = ["automation_tree"]
+
+_ANY_NUMBER: Final = 1_000_000_000
+
+
+def automation_tree(ctx: RuntimeContext, runs: LocalRuns) -> Supervisor:
+    """The supervisor of all automations, with those that are defined now."""
+    made: list[Supervisor] = []
+
+    def child_of(key: AutomationKey, defined: DefinedAutomation) -> Child[Any]:
+        return _child(ctx, runs, key, defined)
+
+    children: list[Child[Any]] = [
+        Child("definitions", lambda: Definitions(ctx, made[0], child_of)),
+        *(child_of((pipeline, name), each) for name, (pipeline, each) in ctx.snapshot.automations.items()),
+    ]
+    made.append(Supervisor(children, max_restarts=_ANY_NUMBER, on_report=_report))
+    return made[0]
+
+
+def _report(report: Report) -> None:
+    """A failure of a user's function has been told with its own traceback; ours says nothing to anybody."""
+    if not (isinstance(report.exit, Crashed) and isinstance(report.exit.error, AutomationError)):
+        log_report(report)
+
+
+def _child(
+    ctx: RuntimeContext, runs: LocalRuns, key: AutomationKey, defined: DefinedAutomation
+) -> Child[Any]:
+    driver: Any = {Schedule: ScheduleDriver, Sensor: SensorDriver}[type(defined)]
+    begun = False
+
+    def make() -> Any:
+        nonlocal begun
+        restarted, begun = begun, True
+        return driver(ctx, runs, key, defined, restarted=restarted)
+
+    return Child(f"{defined.kind}:{defined.name}", make, shutdown=ctx.settings.cancel_timeout)

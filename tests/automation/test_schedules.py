@@ -1,0 +1,317 @@
+"""Schedules fire each tick once, whatever happens in between."""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import UTC, datetime
+
+import pytest
+
+from flowstone import DailyPartitions, Pipeline, RunRequest, Runtime, Skip
+from flowstone.runs.records import Status
+from flowstone.store import MemoryStore
+
+MIDNIGHT = datetime(2025, 1, 1, tzinfo=UTC)
+HOUR = 3600
+
+
+def hour(number):
+    """An instant of the first day."""
+    return MIDNIGHT.replace(hour=number)
+
+
+def reports(*, partitions=None):
+    """A pipeline with one asset."""
+    pipeline = Pipeline("sales")
+
+    @pipeline.asset(partitions=partitions)
+    async def report() -> int:
+        return 1
+
+    return pipeline
+
+
+async def fires_of(runtime, name):
+    """What a schedule did, oldest first."""
+    (found,) = [each for each in await runtime.automations(fires=100) if each.name == name]
+    return list(reversed(found.last_fires))
+
+
+async def ticks_of(runtime, name, status="started"):
+    """The ticks that fired."""
+    return [fire.scheduled_at for fire in await fires_of(runtime, name) if fire.status == status]
+
+
+async def test_a_schedule_fires_at_each_tick(clock):
+    """Each starts a run, tagged with its name, from when the runtime has begun."""
+    pipeline = reports()
+    pipeline.schedule("hourly", cron="@hourly", asset="report", refresh="all")
+    async with Runtime(pipeline, clock=clock, automate=True) as runtime:
+        await clock.advance(3 * HOUR)
+        assert await ticks_of(runtime, "hourly") == [hour(1), hour(2), hour(3)]
+        runs = await runtime.runs(tag="automation=hourly")
+        assert len(runs) == 3
+        (status,) = await runtime.automations()
+        assert (status.kind, status.next_fire, status.pipeline) == ("schedule", hour(4), "sales")
+        assert status.last_fires[0].runs[0].status is Status.SUCCEEDED
+
+
+async def test_an_embedded_runtime_fires_nothing_unless_asked_to(clock):
+    """It knows them all the same."""
+    pipeline = reports()
+    pipeline.schedule("hourly", cron="@hourly", asset="report")
+    async with Runtime(pipeline, clock=clock) as runtime:
+        await clock.advance(3 * HOUR)
+        (status,) = await runtime.automations()
+        assert (status.name, status.last_fires) == ("hourly", ())
+        assert await runtime.runs() == []
+
+
+async def test_a_function_is_given_the_tick_and_says_what_runs(clock):
+    """In the schedule's time zone, with the tick before it; None starts nothing."""
+    pipeline = reports()
+    ticks = []
+
+    @pipeline.schedule("hourly", cron="@hourly", timezone="Europe/Oslo")
+    async def hourly(tick):
+        ticks.append(tick)
+        return None if len(ticks) == 2 else [RunRequest("report", refresh="all"), RunRequest("report")]
+
+    async with Runtime(pipeline, clock=clock, automate=True) as runtime:
+        await clock.advance(3 * HOUR)
+        assert [len(fire.runs) for fire in await fires_of(runtime, "hourly")] == [2, 0, 2]
+    assert [tick.scheduled_at for tick in ticks] == [hour(1), hour(2), hour(3)]
+    assert [tick.last for tick in ticks] == [None, hour(1), hour(2)]
+    assert str(ticks[0].scheduled_at.tzinfo) == "Europe/Oslo"
+
+
+async def test_the_latest_partition_is_that_of_the_tick(clock):
+    """Not that of the instant at which it is fired, nor of the run."""
+    days = DailyPartitions("2024-12-30")
+    pipeline = reports(partitions=days)
+    pipeline.schedule("daily", cron="0 6 * * *", asset="report", partition="latest")
+    async with Runtime(pipeline, clock=clock, automate=True) as runtime:
+        await clock.advance(48 * HOUR)
+        keys = [run.request.keys for run in reversed(await runtime.runs())]
+    assert keys == [("d:2024-12-31",), ("d:2025-01-01",)]
+
+
+async def test_no_partition_yet_is_no_failure(clock):
+    """The tick is skipped, and says why."""
+    pipeline = reports(partitions=DailyPartitions("2025-06-01"))
+    pipeline.schedule("daily", cron="0 6 * * *", asset="report", partition="latest")
+    async with Runtime(pipeline, clock=clock, automate=True) as runtime:
+        await clock.advance(7 * HOUR)
+        (fire,) = await fires_of(runtime, "daily")
+        assert (fire.status, fire.scheduled_at) == ("skipped", hour(6))
+        assert "no partition yet" in fire.reason
+
+
+async def test_a_function_may_skip_a_tick(clock):
+    """With its reason; that is no failure either."""
+    pipeline = reports()
+
+    @pipeline.schedule("hourly", cron="@hourly")
+    def hourly(_tick):
+        raise Skip("holiday")
+
+    async with Runtime(pipeline, clock=clock, automate=True) as runtime:
+        await clock.advance(HOUR)
+        await until(lambda: _count(runtime, "hourly", 1))
+        (fire,) = await fires_of(runtime, "hourly")
+        assert (fire.status, fire.reason) == ("skipped", "holiday")
+
+
+async def _count(runtime, name, number):
+    return len(await fires_of(runtime, name)) >= number
+
+
+async def until(condition):
+    """Let other threads get on."""
+    async with asyncio.timeout(10):
+        while not await condition():
+            await asyncio.sleep(0.001)
+
+
+class TestOverlap:
+    """What happens at a tick while a run of an earlier one is under way."""
+
+    @pytest.fixture
+    def gate(self):
+        return asyncio.Event()
+
+    @pytest.fixture
+    def slow(self, gate):
+        pipeline = Pipeline("sales")
+
+        @pipeline.asset
+        async def report() -> int:
+            await gate.wait()
+            return 1
+
+        return pipeline
+
+    async def test_skip(self, clock, slow, gate):
+        """The tick is skipped, and says for which run."""
+        slow.schedule("hourly", cron="@hourly", asset="report", refresh="all")
+        async with Runtime(slow, clock=clock, automate=True) as runtime:
+            await clock.advance(2 * HOUR)
+            first, second = await fires_of(runtime, "hourly")
+            assert (first.status, second.status) == ("started", "skipped")
+            assert first.runs[0].id in second.reason
+            gate.set()
+            await clock.advance(HOUR)
+            assert await ticks_of(runtime, "hourly") == [hour(1), hour(3)]
+
+    async def test_queue(self, clock, slow, gate):
+        """The tick fires when the run is over, at once and without a tick in between."""
+        slow.schedule("hourly", cron="@hourly", asset="report", refresh="all", overlap="queue")
+        async with Runtime(slow, clock=clock, automate=True) as runtime:
+            await clock.advance(3 * HOUR)
+            assert await ticks_of(runtime, "hourly") == [hour(1)]
+            gate.set()
+            await clock.advance(1)
+            assert await ticks_of(runtime, "hourly") == [hour(1), hour(2), hour(3)]
+
+    async def test_queued_ticks_survive_a_restart(self, clock, slow, gate):
+        """Whatever `catch_up` says: they were accepted when they came."""
+        slow.schedule(
+            "hourly", cron="@hourly", asset="report", refresh="all", overlap="queue", catch_up="skip"
+        )
+        store = MemoryStore()
+        async with Runtime(slow, store=store, clock=clock, automate=True) as runtime:
+            await clock.advance(3 * HOUR)
+            leaving = asyncio.create_task(runtime.drain(0.0))
+            await clock.advance(10)
+            await leaving
+        gate.set()
+        async with Runtime(slow, store=store, clock=clock, automate=True) as runtime:
+            await clock.advance(10)
+            assert await ticks_of(runtime, "hourly") == [hour(1), hour(2), hour(3)]
+
+    async def test_allow(self, clock, slow, gate):
+        """It fires at once."""
+        slow.schedule("hourly", cron="@hourly", asset="report", refresh="all", overlap="allow")
+        async with Runtime(slow, clock=clock, automate=True) as runtime:
+            await clock.advance(3 * HOUR)
+            assert await ticks_of(runtime, "hourly") == [hour(1), hour(2), hour(3)]
+            gate.set()
+
+
+class TestCatchUp:
+    """What becomes of ticks that nobody was there for."""
+
+    @pytest.mark.parametrize(
+        ("catch_up", "expected"), [("last", [1, 5, 6]), ("skip", [1, 6]), ("all", [1, 2, 3, 4, 5, 6])]
+    )
+    async def test_missed_ticks(self, clock, catch_up, expected):
+        """Four were missed, and the next one comes on time."""
+        pipeline = reports()
+        pipeline.schedule("hourly", cron="@hourly", asset="report", refresh="all", catch_up=catch_up)
+        store = MemoryStore()
+        async with Runtime(pipeline, store=store, clock=clock, automate=True) as runtime:
+            await clock.advance(HOUR)
+        await clock.advance(4.5 * HOUR)
+        async with Runtime(pipeline, store=store, clock=clock, automate=True) as runtime:
+            await clock.advance(HOUR / 2)
+            assert await ticks_of(runtime, "hourly") == [hour(number) for number in expected]
+
+    async def test_a_clock_that_is_set_back_fires_nothing_twice(self, clock):
+        """Nor does one that is set forward lose a tick beyond what `catch_up` says."""
+        pipeline = reports()
+        pipeline.schedule("hourly", cron="@hourly", asset="report", refresh="all", catch_up="all")
+        async with Runtime(pipeline, clock=clock, automate=True) as runtime:
+            await clock.advance(2.5 * HOUR)
+            clock.step(-2 * HOUR)
+            await clock.advance(2 * HOUR)
+            assert await ticks_of(runtime, "hourly") == [hour(1), hour(2)]
+            clock.step(3 * HOUR)
+            await clock.advance(60)
+            assert await ticks_of(runtime, "hourly") == [hour(number) for number in range(1, 6)]
+
+
+class TestFailures:
+    """A function that raises is tried again, and paused when it fails ten times in a row."""
+
+    async def test_the_same_tick_is_tried_again(self, clock):
+        """Until it succeeds: the failure is on record, and then over."""
+        pipeline = reports()
+        failing = [True, True, False]
+
+        @pipeline.schedule("hourly", cron="@hourly")
+        async def hourly(_tick):
+            if failing.pop(0):
+                raise OSError("no route")
+            return RunRequest("report")
+
+        async with Runtime(pipeline, clock=clock, automate=True) as runtime:
+            await clock.advance(HOUR + 30)
+            fires = await fires_of(runtime, "hourly")
+            assert [fire.status for fire in fires] == ["failed", "failed", "started"]
+            assert {fire.scheduled_at for fire in fires} == {hour(1)}
+            assert fires[0].reason == "OSError: no route"
+            (status,) = await runtime.automations()
+            assert (status.failures, status.failure) == (0, None)
+
+    async def test_ten_failures_in_a_row_pause_it(self, clock):
+        """With events; resuming it forgets them."""
+        pipeline = reports()
+
+        @pipeline.schedule("hourly", cron="@hourly")
+        async def hourly(_tick):
+            raise OSError("no route")
+
+        async with Runtime(pipeline, clock=clock, automate=True) as runtime:
+            async with runtime.subscribe("automation") as events:
+                await clock.advance(2 * HOUR)
+                told = [event.kind for event in events.taken()]
+            assert told == ["automation.failed"] * 10 + ["automation.paused"]
+            (status,) = await runtime.automations()
+            assert (status.paused, status.failures, status.next_fire) == (True, 10, None)
+            assert "no route" in status.failure.traceback
+            automation = next(child for child in runtime.tree().children if child.name == "automation")
+            assert [child.restarts for child in automation.children] == [0, 10]
+            resumed = await runtime.resume("hourly")
+            assert (resumed.paused, resumed.failures) == (False, 0)
+
+    async def test_what_is_no_request_is_said(self, clock):
+        """In one sentence with the remedy."""
+        pipeline = reports()
+
+        @pipeline.schedule("hourly", cron="@hourly")
+        async def hourly(_tick):
+            return "report"
+
+        async with Runtime(pipeline, clock=clock, automate=True) as runtime:
+            await clock.advance(HOUR)
+            (fire,) = await fires_of(runtime, "hourly")
+            assert fire.status == "failed"
+            assert "RunRequest(asset, …)" in fire.reason
+
+
+async def test_a_paused_schedule_stays_paused(clock):
+    """Over restarts, until it is resumed; then what it missed is treated as after a restart."""
+    pipeline = reports()
+    pipeline.schedule("hourly", cron="@hourly", asset="report", refresh="all")
+    store = MemoryStore()
+    async with Runtime(pipeline, store=store, clock=clock, automate=True) as runtime:
+        await runtime.pause("hourly", by="ada")
+        await clock.advance(2 * HOUR)
+        assert await fires_of(runtime, "hourly") == []
+    async with Runtime(pipeline, store=store, clock=clock, automate=True) as runtime:
+        await clock.advance(1.5 * HOUR)
+        assert await fires_of(runtime, "hourly") == []
+        await runtime.resume("hourly")
+        await clock.advance(1)
+        assert await ticks_of(runtime, "hourly") == [hour(3)]
+
+
+async def test_a_schedule_is_fired_by_hand(clock):
+    """Also while it is paused; its ticks stay as they are."""
+    pipeline = reports()
+    pipeline.schedule("hourly", cron="@hourly", asset="report", refresh="all", paused=True)
+    async with Runtime(pipeline, clock=clock) as runtime:
+        (run,) = await runtime.fire("hourly", by="ada")
+        await run.wait()
+        (fire,) = await fires_of(runtime, "hourly")
+        assert (fire.by, fire.scheduled_at, fire.runs[0].id) == ("ada", None, run.id)
