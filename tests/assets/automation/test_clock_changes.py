@@ -138,6 +138,17 @@ def test_in_every_zone_there_is(text):
             assert differences(text, zone, minutes, expected) == [], (zone, change)
 
 
+@pytest.mark.parametrize("second", [-1, 0, 1, 3599, 3600])
+def test_what_is_skipped_fires_at_the_change_whenever_one_asks(second):
+    """Also in the second before it, in that of the change, and an hour later."""
+    cron = Cron.of("30 2 * * *", "Europe/Oslo")
+    change, day_before = datetime(2025, 3, 30, 1, tzinfo=UTC), datetime(2025, 3, 29, 1, 30, tzinfo=UTC)
+    asked = change + timedelta(seconds=second)
+    later = datetime(2025, 3, 31, 0, 30, tzinfo=UTC)
+    assert cron.after(asked) == (change if second < 0 else later)
+    assert cron.at_or_before(asked) == (day_before if second < 0 else change)
+
+
 @pytest.mark.parametrize("text", CRONS)
 @pytest.mark.parametrize(("zone", "at"), LONG_AGO)
 def test_around_strange_changes_of_earlier_years(text, zone, at):
