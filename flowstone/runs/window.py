@@ -1,10 +1,13 @@
 """The window of a run: which of its steps are looked at, when, and what each of them waits for.
 
 Map of this file
-    "Looking"       the cursors, and what a step is found to wait for
+    "Looking"       the cursors, and the steps that they come to
     "Ends"          what an end means for those that waited for it
     "Waiting"       steps that wait for somebody else leave the window, and come back
     "Lanes"         how far the window has come in each asset's plan
+
+What a step is found to wait for is said in `examination.py`, or in `choices.py` where upstream steps may end in
+other ways than most.
 
 How a run of a million steps stays small
     A step's state is one byte. Only steps inside the window have anything more: each asset's plan is walked by a
@@ -40,9 +43,10 @@ from collections import deque
 from typing import TYPE_CHECKING, Final
 
 from flowstone.runs.choices import Choices
+from flowstone.runs.examination import look
+from flowstone.runs.lanes import Lane
 from flowstone.runs.plan import Opening
 from flowstone.runs.step_states import (
-    ASIDE,
     BLOCKED,
     CHECKING,
     DEFERRED,
@@ -51,8 +55,6 @@ from flowstone.runs.step_states import (
     PENDING,
     READY,
     RETRYING,
-    SKIPPED,
-    SUCCEEDED,
     UNEXAMINED,
     WAITING,
 )
@@ -112,9 +114,7 @@ class Window:
     def __init__(self, plan: RunPlan, states: bytearray, size: int) -> None:
         self._plan = plan
         self._states = states
-        self._lanes: list[
-            _Lane
-        ] = []  # One for each asset; most runs that open as one before never need them.
+        self._lanes: list[Lane] = []  # One for each asset; most runs that open as one before never need them.
         self._walked = False  # Whether it did.
         self._opened: Opening | None = None  # What was found at once, and is not walked.
         self._share = max(1, size // max(1, plan.wide))
@@ -123,7 +123,7 @@ class Window:
         self._blocked: dict[int, int] = {}  # Step -> how many upstream steps are under way.
         self._waiters: dict[int, list[int]] = {}  # Upstream step -> blocked steps it holds up.
         self._closed = False
-        self.due: deque[_Lane] = deque()
+        self.due: deque[Lane] = deque()
         self.aside = 0
         self.deferred = 0
         self.choices = Choices(plan, states) if plan.chooses else None
@@ -221,7 +221,7 @@ class Window:
                     if not follower.queued:
                         self._is_due(follower)
 
-    def _walk_lane(self, lane: _Lane) -> Iterator[tuple[int, int]]:
+    def _walk_lane(self, lane: Lane) -> Iterator[tuple[int, int]]:
         states, share = self._states, self._share
         while lane.live < share:
             step = states.find(UNEXAMINED, lane.cursor, lane.end)
@@ -270,73 +270,14 @@ class Window:
     def _examine(self, plan: AssetPlan, step: int) -> int:
         """Where a step stands; `UNEXAMINED` while one of its upstream steps has not been examined."""
         if self.choices is not None:
-            return self._examine_closely(self.choices, plan, step)
-        shifts = plan.shifts
-        if shifts is None:
-            return self._examine_ranges(step, plan.upstream(step - plan.offset))
-        if len(shifts) == 1:
-            return self._examine_one(step, step - shifts[0])
-        states = self._states
-        pending = []
-        found = READY
-        for shift in shifts:
-            code = states[step - shift]
-            if code < WAITING:
-                if code == UNEXAMINED:
-                    return UNEXAMINED
-                pending.append(step - shift)
-            elif code >= FAILED:
-                found = SKIPPED
-            elif code < SUCCEEDED and found == READY:
-                found = DEFERRED
-        if pending and found == READY:
-            self._block(step, pending)
-            return BLOCKED
-        return found
-
-    def _examine_closely(self, choices: Choices, plan: AssetPlan, step: int) -> int:
-        found, waits_for = choices.look(plan, step)
+            found, pending = self.choices.look(plan, step)
+        else:
+            found, pending = look(self._states, plan, step)
         if found == BLOCKED:
-            self._block(step, waits_for)
+            self._block(step, pending)
         return found
 
-    def _examine_one(self, step: int, upstream: int) -> int:
-        code = self._states[upstream]
-        if code < WAITING:
-            if code == UNEXAMINED:
-                return UNEXAMINED
-            self._block(step, (upstream,))
-            return BLOCKED
-        if code < SUCCEEDED:
-            return DEFERRED
-        return READY if code < FAILED else SKIPPED
-
-    def _examine_ranges(self, step: int, ranges: Sequence[range]) -> int:
-        if len(ranges) == 1 and len(ranges[0]) == 1:
-            return self._examine_one(step, ranges[0].start)
-        states = self._states
-        # From the end: a step whose inputs are not all examined is mostly missing the last of them.
-        for numbers in reversed(ranges):
-            if states.find(UNEXAMINED, numbers.start, numbers.stop) >= 0:
-                return UNEXAMINED
-        found = READY
-        for numbers in ranges:
-            if DROPPED.search(states, numbers.start, numbers.stop):
-                return SKIPPED
-            if ASIDE.search(states, numbers.start, numbers.stop):
-                found = DEFERRED
-        if found == READY:
-            pending = [
-                match.start()
-                for numbers in ranges
-                for match in PENDING.finditer(states, numbers.start, numbers.stop)
-            ]
-            if pending:
-                self._block(step, pending)
-                return BLOCKED
-        return found
-
-    def _block_row(self, lane: _Lane, step: int) -> int:
+    def _block_row(self, lane: Lane, step: int) -> int:
         """Block this step and those after it that wait for all their inputs; returns how many."""
         if self._closed:
             return 0
@@ -476,7 +417,7 @@ class Window:
         self.aside -= 1
         self._lane_of(step).live += self.bounded
 
-    def _defer(self, lane: _Lane, step: int) -> None:
+    def _defer(self, lane: Lane, step: int) -> None:
         self._states[step] = DEFERRED
         lane.deferred += 1
         self.deferred += 1
@@ -494,7 +435,7 @@ class Window:
 
     def _recall(self, step: int) -> None:
         """Have everything examined again that may have been deferred because of a step."""
-        stack: list[tuple[_Lane, int | None]] = [(self._lane_of(step), step)]
+        stack: list[tuple[Lane, int | None]] = [(self._lane_of(step), step)]
         while stack:
             lane, cause = stack.pop()  # No cause: any step of the asset.
             for index in lane.plan.downstream:
@@ -515,7 +456,7 @@ class Window:
                     continue
                 stack.append((follower, counterpart))
 
-    def _look_again(self, lane: _Lane, examine: bytes) -> None:
+    def _look_again(self, lane: Lane, examine: bytes) -> None:
         """Have the steps in some states examined again."""
         start, end = lane.plan.offset, lane.end
         self._states[start:end] = self._states[start:end].translate(examine)
@@ -525,7 +466,7 @@ class Window:
             lane.cursor = first
         self._is_due(lane)
 
-    def _examine_anew(self, lane: _Lane, step: int) -> None:
+    def _examine_anew(self, lane: Lane, step: int) -> None:
         self._states[step] = UNEXAMINED
         lane.cursor = min(lane.cursor, step)
         self._is_due(lane)
@@ -534,51 +475,21 @@ class Window:
 
     def _make_lanes(self, *, walked: bool = False) -> None:
         if not self._lanes:
-            self._lanes = [_Lane(plan, walked=walked) for plan in self._plan.assets]
+            self._lanes = [Lane(plan, walked=walked) for plan in self._plan.assets]
 
-    def _lane_of(self, step: int) -> _Lane:
+    def _lane_of(self, step: int) -> Lane:
         plan = self._plan
         return self._lanes[bisect_right(plan.offsets, step) - 1 if plan.wide else step]
 
-    def _make_room(self, lane: _Lane) -> None:
+    def _make_room(self, lane: Lane) -> None:
         lane.live -= self.bounded
         if lane.live <= self._low:
             self._is_due(lane)
 
-    def _is_due(self, lane: _Lane) -> None:
+    def _is_due(self, lane: Lane) -> None:
         if not lane.queued and lane.cursor < lane.end:
             lane.queued = True
             self.due.append(lane)
-
-
-class _Lane:
-    """How far the window has come in one asset's plan.
-
-    Attributes:
-        plan: The asset's plan.
-        cursor: All steps before it have been examined.
-        end: The number after the last step.
-        live: How many steps are live.
-        deferred: How many steps are deferred.
-        queued: Whether the cursor is about to be moved; at the beginning all are.
-    """
-
-    __slots__ = ("cursor", "deferred", "end", "live", "plan", "queued")
-
-    def __init__(self, plan: AssetPlan, *, walked: bool) -> None:
-        self.plan = plan
-        self.cursor = plan.end if walked else plan.offset
-        self.end = plan.end
-        self.live = 0
-        self.deferred = 0
-        self.queued = not walked
-
-    def counterpart(self, upstream: _Lane, step: int) -> int | None:
-        """The only step of this lane that may depend on a step of that one; None if there may be several."""
-        for edge in self.plan.edges:
-            if edge.upstream is upstream.plan and edge.aligned:
-                return step - upstream.plan.offset + self.plan.offset
-        return None
 
 
 def _end(row: re.Pattern[bytes], states: bytearray, start: int, stop: int) -> int:
