@@ -29,6 +29,7 @@ from flowstone.runtime.client.requests import (
     materialize_request,
     run_request,
 )
+from flowstone.runtime.client.single_flight import Ended, Terms
 from flowstone.runtime.limits import Limits
 
 if TYPE_CHECKING:
@@ -56,15 +57,21 @@ class Computing(Limits):
         timeout: float | None = None,
         config: Mapping[str, Any] | Config | None = None,
         tags: Mapping[str, str] = _NO_TAGS,
+        join: bool = False,
+        cancel_when_unwanted: bool = False,
     ) -> Materialization:
         """Compute this asset only.
 
         Args:
             asset: Name, `Asset` or decorated function.
             partition: Which partition; required if the asset has a partition set.
-            timeout: Seconds until the run is cancelled. Default: none.
+            timeout: Seconds until the run is cancelled; with `join`, until this call gives up. Default: none.
             config: Fields of the asset's config, or a `Config`; by asset as soon as a key names one.
             tags: Labels of the run.
+            join: Whether to wait for a run that is under way for the same request, in any process, instead of
+                computing the same twice. Of a run that others wait for this call's end changes nothing.
+            cancel_when_unwanted: Whether a run that this call joined is cancelled when it is cancelled itself, or
+                gives up, and nobody else waits for the run. The run that it started is so in any case.
 
         Returns:
             The record of the success; or of a step that was `skipped` by choice, with the reason in its `failure`.
@@ -75,8 +82,9 @@ class Computing(Limits):
             PartitionError: The partition is missing or foreign.
             DependencyNotReady: An upstream has no value; `.missing` lists every one.
             MaterializationFailed: The last attempt failed.
-            TimeoutError: `timeout` is over; the run is cancelled.
+            TimeoutError: `timeout` is over; the run is cancelled, unless others have joined it.
             RunCancelled: The run was cancelled.
+            WaitsForItself: With `join`, in a step for which the run under way waits.
             RuntimeStopping: The runtime drains.
         """
         ctx = self._started()
@@ -84,13 +92,17 @@ class Computing(Limits):
         target = asset_to_run(view.graph, asset)
         request = materialize_request(view, target.name, partition, timeout, tags, config)
         await self._client.check_ready(view, request)
-        run = await self._client.start(view, request)
-        status = await self._client.finished(run)
-        record = await ctx.store.step(run.record.id, (target.name, request.keys[0]))
-        if status is Status.CANCELLED or record is None:
-            raise RunCancelled(f"Run {run.record.id} of {target.name!r} was cancelled.", run.record.id)
+        if join or cancel_when_unwanted:
+            ended = await self._shared(view, request, join=join, cancels=cancel_when_unwanted)
+        else:
+            run = await self._client.start(view, request)
+            status = await self._client.finished(run)
+            ended = Ended(run.record.id, status, run.take_caught())
+        record = await ctx.store.step(ended.run_id, (target.name, request.keys[0]))
+        if ended.status is Status.CANCELLED or record is None:
+            raise RunCancelled(f"Run {ended.run_id} of {target.name!r} was cancelled.", ended.run_id)
         if record.failure is not None and record.status is not Status.SKIPPED:
-            raise materialization_failed(record) from run.take_caught()
+            raise materialization_failed(record) from ended.cause
         return record
 
     async def materialize_all(
@@ -103,6 +115,8 @@ class Computing(Limits):
         timeout: float | None = None,
         config: Mapping[str, Any] | Config | None = None,
         tags: Mapping[str, str] = _NO_TAGS,
+        join: bool = False,
+        cancel_when_unwanted: bool = False,
     ) -> RunResult:
         """Compute the asset and everything upstream of it, each step once, in parallel where independent.
 
@@ -111,17 +125,20 @@ class Computing(Limits):
             partition: Which partition of the asset; upstream partitions follow from the mappings.
             refresh: `all` computes everything; `missing` reuses values that exist; `stale` reuses fresh ones.
             max_parallel: Steps at a time. Default: `max_concurrency`.
-            timeout: Seconds until the run is cancelled. Default: none.
+            timeout: Seconds until the run is cancelled; with `join`, until this call gives up. Default: none.
             config: Fields of the asset's config, or a `Config`; by asset as soon as a key names one.
             tags: Labels of the run.
+            join: As in `materialize`; a run that is under way is joined if it has the same `refresh` as well.
+            cancel_when_unwanted: As in `materialize`.
 
         Raises:
             AssetNotFound: There is no such asset.
             ConfigError: The config does not fit, or a required field is missing.
             PartitionError: The partition is missing or foreign.
             RunFailed: The step failed, or one that it needs; `.result` has everything.
-            TimeoutError: `timeout` is over; the run is cancelled.
+            TimeoutError: `timeout` is over; the run is cancelled, unless others have joined it.
             RunCancelled: The run was cancelled.
+            WaitsForItself: With `join`, in a step for which the run under way waits.
             RuntimeStopping: The runtime drains.
         """
         view, request = await self._run_request(
@@ -133,10 +150,14 @@ class Computing(Limits):
             config=config,
             tags=tags,
         )
-        run = await self._client.start(view, request)
-        await self._client.finished(run)
-        result = await self._client.result(run.record.id)
-        raise_unless_succeeded(result, run.take_caught(), view.graph)
+        if join or cancel_when_unwanted:
+            ended = await self._shared(view, request, join=join, cancels=cancel_when_unwanted)
+        else:
+            run = await self._client.start(view, request)
+            status = await self._client.finished(run)
+            ended = Ended(run.record.id, status, run.take_caught())
+        result = await self._client.result(ended.run_id)
+        raise_unless_succeeded(result, ended.cause, view.graph)
         return result
 
     async def backfill(
@@ -209,6 +230,7 @@ class Computing(Limits):
         tags: Mapping[str, str] = _NO_TAGS,
         key: str | None = None,
         priority: int = 0,
+        join: bool = False,
     ) -> Run:
         """Start what `materialize_all` would do and return its handle at once; on a store that lasts, durably.
 
@@ -226,6 +248,8 @@ class Computing(Limits):
             key: Text of at most 200 characters. While an unfinished run has the same key no other one is started:
                 the handle of that run is returned, whatever else is asked for. Default: none.
             priority: Of the runs that wait for a node, those of higher priority are taken first. Default: 0.
+            join: Whether to return the handle of a run that is under way for the same request, if there is one. It
+                goes on from then on whoever waits for it, as one that was submitted.
 
         Returns:
             The handle of the run; its `wait()` raises what failed.
@@ -250,7 +274,7 @@ class Computing(Limits):
         )
         if not upstream and refresh == "all":
             await self._client.check_ready(view, request)
-        return await self._submit(view, request, key, priority)
+        return await self._submit(view, request, key, priority, join=join)
 
     async def submit_backfill(
         self,
@@ -375,9 +399,16 @@ class Computing(Limits):
 
     # Inside -------------------------------------------------------------------------------------------------
 
-    async def _submit(self, view: PartitionView, request: RunSpec, key: str | None, priority: int) -> Run:
+    async def _shared(self, view: PartitionView, request: RunSpec, *, join: bool, cancels: bool) -> Ended:
+        """A timeout is the patience of this call: whoever joins the run has one of its own."""
+        terms = Terms(join, cancels, request.timeout)
+        return await self._client.compute(view, replace(request, timeout=None), terms)
+
+    async def _submit(
+        self, view: PartitionView, request: RunSpec, key: str | None, priority: int, *, join: bool = False
+    ) -> Run:
         key, priority = checked_key(key), checked_priority(priority)
-        run_id, submitted = await self._client.submit(view, request, key, priority)
+        run_id, submitted = await self._client.submit(view, request, key, priority, join=join)
         return Run(run_id, self._client, submitted=submitted)
 
     async def _run_request(self, asset: Any, **options: Any) -> tuple[PartitionView, RunSpec]:

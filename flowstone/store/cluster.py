@@ -136,6 +136,7 @@ class Beats:
         age: Seconds since its last beat by the store's clock, if it is a node. A hint: that clock may be stepped.
         runs: Unfinished runs it owns, of the pipelines that were asked for.
         claims: Whether it has claims to slots of pools, or defines any.
+        calls: Whether callers on it want runs that others may want as well.
     """
 
     node: str
@@ -145,6 +146,7 @@ class Beats:
     age: float | None
     runs: int
     claims: bool = False
+    calls: bool = False
 
 
 @frozen

@@ -39,6 +39,7 @@ from flowstone.store.ledger import Ledger
 from flowstone.store.outbox import Outbox
 from flowstone.store.protocol import KeyTaken, StaleWrite
 from flowstone.store.run_log import RunLog
+from flowstone.store.runs_under_way import RunsUnderWay
 from flowstone.store.wait_ledger import WaitLedger
 
 if TYPE_CHECKING:
@@ -69,6 +70,7 @@ class History:
         pool_slots: How many slots pools were given at run time.
         automations: Schedules, sensors and the like.
         outbox: What is to be delivered to who follows events.
+        under_way: The unfinished runs, by what they were asked for.
     """
 
     def __init__(self) -> None:
@@ -80,6 +82,7 @@ class History:
         self.pool_slots: dict[str, int] = {}
         self.automations = AutomationLedger()
         self.outbox = Outbox()
+        self.under_way = RunsUnderWay()
         self._runs: dict[str, RunLog] = {}
         self._keys: dict[str, str] = {}  # Key to id, of the unfinished runs that have one.
         self._order: list[RunLog] = []  # By arrival.
@@ -88,17 +91,32 @@ class History:
 
     # Commands -----------------------------------------------------------------------------------------------
 
-    def create_run(self, run: RunRecord) -> None:
-        """Remember a new run; the same record again changes nothing."""
+    def create_run(self, run: RunRecord, but: Collection[str] | None = None) -> str:
+        """Remember a new run; the same record again changes nothing.
+
+        Args:
+            run: The run.
+            but: Where given, nothing changes either if a run is under way for the same request, or one has the key;
+                these runs are not joined.
+
+        Returns:
+            The id of the run that there is then.
+        """
         known = self._runs.get(run.id)
         if known is not None:
             if known.created_as(run):
-                return
+                return run.id
             raise StaleWrite(refusals.id_taken(run.id))
+        if but is not None:
+            found = self._keys.get(run.key) if run.key is not None else None
+            found = found or self.under_way.find(run, but)
+            if found is not None:
+                return found
         self._take_key(run)
         created = RunLog(run, self._arrived + 1)
         self._admit(created)
         created.tell_of_creation()
+        return run.id
 
     def restore_run(self, run: RunRecord, log: EventLog, arrival: int) -> None:
         """Take over a run of a former life: its head, an event log to be filled, and its place among the runs.
@@ -344,6 +362,8 @@ class History:
         self._arrived = max(self._arrived, run.arrival)
         if run.finished:
             self._finished.append(run.id)
+        else:
+            self.under_way.add(run)
 
     def _place(self, run: RunLog) -> int:
         return bisect_left(self._order, _by_arrival(run), key=_by_arrival)
@@ -376,6 +396,7 @@ class History:
             self.ledger.record(record)
         elif run.finished:
             self._finished.append(event.run_id)
+            self.under_way.remove(run)
             self.waits.finish(event.run_id, event.at)
             if run.key is not None:
                 del self._keys[run.key]

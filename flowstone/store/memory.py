@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 from flowstone.runs.events import StepSucceeded
 from flowstone.store.history import History
 from flowstone.store.memory_automations import MemoryAutomations
+from flowstone.store.memory_callers import MemoryCallers
 from flowstone.store.memory_deliveries import MemoryDeliveries
 from flowstone.store.memory_items import MemoryItems
 from flowstone.store.memory_pools import MemoryPools
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from flowstone.runs.events import Event
     from flowstone.runs.records import Materialization, RunRecord, Status, StepKey
     from flowstone.store.automations import Automations
+    from flowstone.store.callers import Callers
     from flowstone.store.cluster import Cluster
     from flowstone.store.deliveries import Deliveries
     from flowstone.store.items import Items
@@ -50,6 +52,7 @@ class MemoryStore(Store):
         self._pools = MemoryPools(lambda: self._history, self._change)
         self._automations = MemoryAutomations(lambda: self._history, self._change)
         self._deliveries = MemoryDeliveries(lambda: self._history, self._change)
+        self._callers = MemoryCallers(lambda: self._history, self._change)
 
     @property
     def waits(self) -> Waits:
@@ -70,6 +73,10 @@ class MemoryStore(Store):
     @property
     def deliveries(self) -> Deliveries:
         return self._deliveries
+
+    @property
+    def callers(self) -> Callers:
+        return self._callers
 
     @property
     def problem(self) -> str | None:

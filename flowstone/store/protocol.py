@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from flowstone.runs.events import Event
     from flowstone.runs.records import Materialization, RunRecord, Status, StepKey
     from flowstone.store.automations import Automations
+    from flowstone.store.callers import Callers
     from flowstone.store.cluster import Cluster
     from flowstone.store.deliveries import Deliveries
     from flowstone.store.items import Items
@@ -82,6 +83,10 @@ class Store(Protocol):
     @property
     def deliveries(self) -> Deliveries:
         """Events that are to be delivered to who follows them; while the store is open."""
+
+    @property
+    def callers(self) -> Callers:
+        """Who wants what runs compute; while the store is open."""
 
     @property
     def problem(self) -> str | None:

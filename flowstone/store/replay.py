@@ -4,6 +4,7 @@ An operation is an array, its name first. It is what was *asked*, and `History` 
 time what comes of it: what was refused when it was asked is refused again when it is replayed.
 
     ["run", run]                            create_run
+    ["run", run, [run id, ...]]             callers.create, unless a run is under way that is not among these
     ["events", epoch, [event, ...]]         write, write_many
     ["claim", run id, owner, epoch]         claim
     ["invalidate", [[asset, key], ...]]     invalidate
@@ -124,9 +125,9 @@ class Replay:
 
     # Each of these reads the arguments of one operation and returns what is to be done.
 
-    def _create(self, run: Any) -> _Command:
+    def _create(self, run: Any, but: list[str] | None = None) -> _Command:
         self.facts += 1
-        return partial(self.history.create_run, decode_run(run))
+        return partial(self.history.create_run, decode_run(run), but)
 
     def _write(self, epoch: int, events: list[Any]) -> _Command:
         self.facts += len(events)

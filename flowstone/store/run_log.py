@@ -67,6 +67,7 @@ class RunLog:
 
     Attributes:
         status: The run's status.
+        cancelling: Whether somebody asked to cancel it.
         finished: Whether it takes no more events.
         arrival: Its place among all runs; see `History`.
         records: Its terminal step records in the order they came.
@@ -85,6 +86,7 @@ class RunLog:
         "_steps",
         "_total",
         "arrival",
+        "cancelling",
         "finished",
         "log",
         "outbox",
@@ -101,6 +103,7 @@ class RunLog:
         self._finished_at = run.finished_at
         self._total = run.total
         self.status = run.status
+        self.cancelling = False
         self.finished = run.status.terminal
         self.records: list[Materialization] = []
         self._by_status: dict[Status, list[Materialization]] = {}
@@ -122,6 +125,11 @@ class RunLog:
     def key(self) -> str | None:
         """What at most one unfinished run has."""
         return self._base.key
+
+    @property
+    def created(self) -> RunRecord:
+        """Its head as it was created."""
+        return self._base
 
     # Fences -------------------------------------------------------------------------------------------------
 
@@ -216,6 +224,8 @@ class RunLog:
             return None  # The creation of the run said that.
         elif isinstance(event, RunStarted):
             self._start(event)
+        elif isinstance(event, RunCancelRequested):
+            self.cancelling = True
         elif isinstance(event, RunFinished) and _terminal(event):
             self._finish(event)
         self._keep(event)
@@ -232,7 +242,9 @@ class RunLog:
         """Take over events of a former life; call it after `restore`."""
         for entry in entries:
             self.log.entries.append(entry)
-            if (
+            if isinstance(entry, RunCancelRequested):
+                self.cancelling = True
+            elif (
                 isinstance(entry, StepStarted)
                 and entry.attempt > 1
                 and self.step((entry.asset, entry.partition_key)) is None

@@ -7,6 +7,7 @@ import pytest
 from flowstone.store import FileStore, MemoryStore
 from flowstone.store import file as file_module
 from tests.store.automations_contract import AutomationsContract
+from tests.store.callers_contract import CallersContract
 from tests.store.contract import StoreContract
 from tests.store.deliveries_contract import DeliveriesContract
 from tests.store.items_contract import ItemsContract
@@ -52,7 +53,13 @@ class CompactingPlace(FilePlace):
 
 
 class TestMemoryStore(
-    AutomationsContract, DeliveriesContract, ItemsContract, LifecycleContract, WaitsContract, StoreContract
+    AutomationsContract,
+    CallersContract,
+    DeliveriesContract,
+    ItemsContract,
+    LifecycleContract,
+    WaitsContract,
+    StoreContract,
 ):
     """The memory store keeps the contract."""
 
@@ -65,7 +72,13 @@ class TestMemoryStore(
 
 
 class TestFileStore(
-    AutomationsContract, DeliveriesContract, ItemsContract, LifecycleContract, WaitsContract, StoreContract
+    AutomationsContract,
+    CallersContract,
+    DeliveriesContract,
+    ItemsContract,
+    LifecycleContract,
+    WaitsContract,
+    StoreContract,
 ):
     """The file store keeps the contract, compacted or not."""
 

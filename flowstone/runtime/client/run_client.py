@@ -5,6 +5,7 @@ it is the same for a run that lives in this process and for one that ended long 
 
 Map of this file
     start, check_ready, submit      from a request to a run
+    compute                         a run that others may share
     finished, ended                 waiting for it
     cancel, drain                   stopping it
     record, run_status, result, events      what there is to know of it
@@ -22,12 +23,13 @@ from flowstone.assets.asset import Asset
 from flowstone.assets.dynamic_partitions import DynamicPartitions
 from flowstone.assets.partition_keys import decode_partition, encode_partition
 from flowstone.assets.partition_view import PartitionView
-from flowstone.errors import PartitionError, RunNotFound, RuntimeStopping, WaitsForItself
+from flowstone.errors import PartitionError, RunNotFound, RuntimeStopping, StoreUnavailable, WaitsForItself
 from flowstone.runs.events import RunCancelRequested
 from flowstone.runs.records import Status
 from flowstone.runtime.client.progress import report_progress
 from flowstone.runtime.client.requests import asset_named
 from flowstone.runtime.client.result import RunResult
+from flowstone.runtime.client.single_flight import SingleFlight
 from flowstone.runtime.run.closing import cancel_run
 from flowstone.runtime.run.control import Cancel, Drain
 from flowstone.runtime.run.inputs import needs_of, not_ready
@@ -35,6 +37,7 @@ from flowstone.runtime.run.nesting import without_slot
 from flowstone.runtime.run.planning import PlanCache, dynamic_keys
 from flowstone.runtime.run.takeover import resume
 from flowstone.runtime.run.values import load_value
+from flowstone.store.callers import Caller
 from flowstone.store.protocol import KeyTaken
 
 if TYPE_CHECKING:
@@ -44,6 +47,7 @@ if TYPE_CHECKING:
     from flowstone.runs.events import Event
     from flowstone.runs.records import Materialization, RunRecord, RunSpec
     from flowstone.runtime.client.progress import Progress
+    from flowstone.runtime.client.single_flight import Ended, Terms
     from flowstone.runtime.cluster.remote_runs import RemoteRuns
     from flowstone.runtime.context import RuntimeContext
     from flowstone.runtime.run.attempt import Attempt
@@ -66,6 +70,7 @@ class RunClient:
         self._runs = runs
         self._plans = PlanCache()
         self._remote = _remote(ctx)
+        self._shared = SingleFlight(ctx, runs, self)
         runs.cancel_parked = partial(self.cancel, reason="caller")
 
     def require_usable(self) -> None:
@@ -99,6 +104,11 @@ class RunClient:
             await self._cancelling(run, report_progress(events, run, on_progress))
         return run
 
+    async def compute(self, view: PartitionView, request: RunSpec, terms: Terms) -> Ended:
+        """Plan a request, start it or join the run that is under way for it, and wait; raises as `finished`."""
+        self._runs.refuse_if_closed()
+        return await self._shared.compute(self._plans.plan(view, request), request, terms)
+
     async def check_ready(self, view: PartitionView, request: RunSpec) -> None:
         """Refuse before anything is written where an upstream value of the only step is not there.
 
@@ -117,14 +127,23 @@ class RunClient:
             raise problem
 
     async def submit(
-        self, view: PartitionView, request: RunSpec, key: str | None = None, priority: int = 0
+        self,
+        view: PartitionView,
+        request: RunSpec,
+        key: str | None = None,
+        priority: int = 0,
+        *,
+        join: bool = False,
     ) -> tuple[str, bool]:
         """Plan a request, write it down and start it, unless a run has its key; the run, and whether it is new.
 
-        Where several nodes share the store, the run is put into the queue, and any of them starts it.
+        With `join` neither if one is under way for the same request. Where several nodes share the store, the run
+        is put into the queue, and any of them starts it.
         """
         self._runs.refuse_if_closed()
         plan = self._plans.plan(view, request)
+        if join:
+            return await self._shared.submit(plan, request, key, priority)
         if self._remote is not None:
             run = self._runs.describe(plan, request, key, priority)
             run_id = await self._remote.submit(run)
@@ -135,6 +154,18 @@ class RunClient:
                 return known.id, False
             with suppress(KeyTaken):  # Somebody was faster.
                 return (await self._runs.start(plan, request, key, priority)).record.id, True
+
+    async def queued(self, run: RunRecord, create: Callable[[RunRecord], Awaitable[str]]) -> str:
+        """Have `create` put a run into the queue that several nodes share; the run that there is then."""
+        assert self._remote is not None
+        return await self._remote.submit(run, create)
+
+    async def ended_here(self, run: LiveRun) -> Status:
+        """Wait for the end of a run that was started here, and give a slot back meanwhile."""
+        if run.status is not None and run.status is not Status.CANCELLED:
+            return run.status  # It was over in its first turn.
+        status, _ = await self._aside(self._outcome(run), run.record.id)
+        return status
 
     async def finished(self, run: LiveRun) -> Status:
         """Wait for a run on behalf of a caller: if the caller is cancelled, so is the run.
@@ -150,7 +181,7 @@ class RunClient:
         try:
             status, timed_out = await self._aside(self._outcome(run), run.record.id)
         except asyncio.CancelledError:
-            await self._abandon(run)
+            await self.abandon(run)
             raise
         if timed_out:
             raise TimeoutError(
@@ -164,6 +195,7 @@ class RunClient:
         first = run
         await run.wait()
         while run.parked and self._remote is None:
+            await self._attend(run.record.id)
             resumed = await self._runs.resumed(run.record.id)
             if resumed is None:
                 record = await self.record(run.record.id)
@@ -187,10 +219,16 @@ class RunClient:
         take_back = None if self._runs.worker else self._take_back
         with self._runs.awaited(run.record.id) as awaited:
             awaited.resumes = take_back is not None
+            await self._attend(run.record.id)
             record = await remote.ended(run.record.id, take_back)
         if awaited.run is not None:
             run.caught_by(awaited.run)
         return record.status, record.status is Status.CANCELLED and await remote.overdue(record)
+
+    async def _attend(self, run_id: str) -> None:
+        """Whoever joins a run that nobody drives cannot see that the call that started it waits still."""
+        with suppress(StoreUnavailable):  # Then its caller is held for one who cannot leave.
+            await self._ctx.store.callers.attend(run_id, Caller(run_id, self._ctx.node))
 
     async def _take_back(self, record: RunRecord) -> None:
         assert self._remote is not None
@@ -214,16 +252,18 @@ class RunClient:
         if (live := self._runs.live.get(run_id)) is not None:
             live.outlives = self._ctx.store.lasts
 
-    async def _abandon(self, run: LiveRun) -> None:
-        """The caller was cancelled: so is the run, wherever it is."""
-        await self._runs.abandon(run)
-        if run.record.id in self._runs.detached:
-            return
-        if self._remote is not None and run.status is None and self._remote.goes_on(run.error):
+    async def abandon(self, run: LiveRun) -> bool:
+        """The caller was cancelled: so is the run, wherever it is, if nobody else wants it. Whether it is."""
+        cancelled = await self._runs.abandon(run)
+        if cancelled and self._remote is not None and run.status is None and self._remote.goes_on(run.error):
             await self._remote.abandon(run.record.id, self._runs)
+        return cancelled
 
-    async def ended(self, run_id: str) -> BaseException | None:
-        """Return when a run has ended, whoever drives it; with what its only failed step raised, if at hand."""
+    async def ended(self, run_id: str, *, rescue: bool = False) -> BaseException | None:
+        """Return when a run has ended, whoever drives it; with what its only failed step raised, if at hand.
+
+        With `rescue` this node goes on with the run if nobody else would, though it takes no work of others.
+        """
         self._refuse_circle(run_id, "wait for the end of")
         live = self._runs.live.get(run_id)
         if live is not None:
@@ -231,8 +271,10 @@ class RunClient:
             await self._aside(self._outcome(live), run_id)
             return live.take_caught()
         if self._remote is not None:
+            take_back = self._take_back if rescue and not self._runs.worker else None
             with self._runs.awaited(run_id) as awaited:
-                await self._aside(self._remote.ended(run_id), run_id)
+                awaited.resumes = awaited.resumes or take_back is not None
+                await self._aside(self._remote.ended(run_id, take_back), run_id)
             return awaited.take_caught()
         while not (record := await self.record(run_id)).status.terminal:
             if (error := self._runs.lost.get(run_id)) is not None:
@@ -342,21 +384,21 @@ class RunClient:
         try:
             await self._aside(work, run.record.id)
         except BaseException:
-            await self._abandon(run)
+            await self.abandon(run)
             raise
 
     def _aside(self, work: Awaitable[T], run_id: str) -> Awaitable[T]:
         """Something that waits for a run; if an asset does so, it gives its slot back meanwhile."""
-        attempt = self._own_attempt()
+        attempt = self.own_attempt()
         return work if attempt is None else without_slot(attempt, self._ctx, work, run_id)
 
-    def _own_attempt(self) -> Attempt | None:
+    def own_attempt(self) -> Attempt | None:
         """The attempt whose function calls, if one does."""
         owner = OWNER.get()
         return None if owner is None else self._runs.attempt_of(owner)
 
     def _refuse_circle(self, run_id: str, what: str) -> None:
-        attempt = self._own_attempt()
+        attempt = self.own_attempt()
         if attempt is not None and self._runs.is_held_up_by(run_id, attempt.run_id):
             raise WaitsForItself(
                 f"{attempt.name} would {what} run {run_id}, which cannot end before {attempt.name} does: let the "
@@ -365,7 +407,7 @@ class RunClient:
 
     def refuse_within_step(self) -> None:
         """Raise `WaitsForItself` where an asset of this runtime is about to end it."""
-        attempt = self._own_attempt()
+        attempt = self.own_attempt()
         if attempt is not None:
             raise WaitsForItself(
                 f"{attempt.name} would end the runtime that runs it, which waits for {attempt.name}: let the asset "

@@ -46,7 +46,8 @@ class Adoption(Poller):
         ctx: What the runtime offers.
         runs: Where adopted runs are driven.
         cluster: The port.
-        adopt: Whether to take over what others left; what this node itself gave up is resumed in any case.
+        adopt: Whether to take over what others left; what this node itself gave up is resumed in any case, and so
+            is what callers here wait for.
     """
 
     kinds = ("nodes", "look")
@@ -75,11 +76,13 @@ class Adoption(Poller):
     async def _poll(self) -> None:
         await self._watch()
         await self._free_slots()
+        await self._let_go()
         search = self._is_due()
         if search:
             await self._find_untracked()
         await self._resume_given_up()
-        if self._adopt and self._runs.open and (search or self._orphaned()) and await self._orphans():
+        adopts = self._runs.open and (self._adopt or bool(self._runs.resumes))
+        if adopts and (search or self._orphaned()) and await self._orphans():
             await self._adopt_orphans()
 
     async def _watch(self) -> None:
@@ -90,6 +93,12 @@ class Adoption(Poller):
         for node in self._ctx.peers.claimants_gone():
             if node != self._ctx.node:
                 await self._cluster.pools.forget(node)
+
+    async def _let_go(self) -> None:
+        """Callers on nodes that are gone wait for no run any more."""
+        for node in self._ctx.peers.callers_gone():
+            if node != self._ctx.node:
+                await self._ctx.store.callers.forget(node)
 
     def _is_due(self) -> bool:
         """Whether it is time for what is looked for once a lease."""
@@ -161,6 +170,8 @@ class Adoption(Poller):
         await self._ctx.clock.sleep(self._ctx.random.uniform(0.0, _JITTER))
         await self._watch()
         for orphan in await self._orphans():
+            if not self._adopt and orphan.id not in self._runs.resumes:
+                continue
             try:
                 await self._take_over(orphan, None)
             except StaleWrite:

@@ -63,27 +63,33 @@ class RemoteRuns:
                     return event.reason == "timeout"
         return False
 
-    async def submit(self, run: RunRecord) -> str:
-        """Put a run into the queue; the id of the run, or of the unfinished one that has its key.
+    async def submit(
+        self, run: RunRecord, create: Callable[[RunRecord], Awaitable[str]] | None = None
+    ) -> str:
+        """Put a run into the queue, or have `create` do it; the id of the run, or of one that there is instead.
 
         If the caller is cancelled meanwhile, nobody knows of the run: it is cancelled as well.
         """
+        create = create or self._submit
         try:
-            submitted = await self._cluster.submit(run)
+            run_id = await create(run)
         except asyncio.CancelledError:
-            await self._withdraw(run)
+            await self._withdraw(run, create)
             raise
         # This node need not wait for the message.
         self._ctx.notifications.heard(Notification("queued", run.pipeline))
-        return submitted.id
+        return run_id
 
-    async def _withdraw(self, run: RunRecord) -> None:
+    async def _submit(self, run: RunRecord) -> str:
+        return (await self._cluster.submit(run)).id
+
+    async def _withdraw(self, run: RunRecord, create: Callable[[RunRecord], Awaitable[str]]) -> None:
         """Whether the run was written is not known: so it is written for certain, and cancelled."""
         import anyio  # noqa: PLC0415 - only a cancelled caller needs it
 
         limit = self._ctx.settings.cancel_timeout + 1.0
         with anyio.CancelScope(shield=True), anyio.move_on_after(limit), suppress(FlowstoneError):
-            if (await self._cluster.submit(run)).id == run.id:
+            if await create(run) == run.id:
                 await self._cluster.request_cancel(run.id, "caller")
 
     async def ended(

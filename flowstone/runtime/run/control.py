@@ -12,7 +12,7 @@ from flowstone.frozen import frozen
 
 __all__ = ["Cancel", "CancelReason", "Control", "Drain", "GiveUp", "Look", "Release"]
 
-CancelReason: TypeAlias = Literal["asked", "timeout", "caller", "shutdown"]
+CancelReason: TypeAlias = Literal["asked", "timeout", "caller", "shutdown", "unwanted"]
 
 
 @frozen

@@ -44,6 +44,7 @@ class LiveRun:
         replayed: The number of the last event that was replayed when it was last taken up.
         requests: What has been asked of it, by kind.
         parked: Whether it is driven no more because all that is left of it waits for somebody else.
+        takers: How many more than the first are to be given what its only failed step raised.
         interrupted: Whether its tree was stopped by a restart above it, and is to be started again.
     """
 
@@ -66,6 +67,7 @@ class LiveRun:
         self.interrupted = False
         self.awaited = False
         self.raises = False
+        self.takers = 0
         self._caught: BaseException | None = None
         self._failures = 0
         self._closed = False  # To followers.
@@ -133,16 +135,21 @@ class LiveRun:
         self._caught = caught if self.raises and self._failures == 1 else None
 
     def take_caught(self) -> BaseException | None:
-        """What the only failed step raised, if that is at hand: for the first who asks.
+        """What the only failed step raised, if that is at hand: for the first who asks, and for so many `takers`.
 
-        It is let go of, so that a run that is over holds nobody's frames, and no circle is closed through them.
+        Then it is let go of, so that a run that is over holds nobody's frames, and no circle is closed by them.
         """
-        caught, self._caught = self._caught, None
+        caught = self._caught
+        if self.takers:
+            self.takers -= 1
+        else:
+            self._caught = None
         return caught
 
     def caught_by(self, other: LiveRun) -> None:
         """Whoever waited for this run while it was parked is raised what steps of its next life raised."""
         self._caught = other.take_caught()
+        self.takers = max(self.takers, other.takers)
 
     def finish(self, status: Status) -> None:
         """It ended, and its status is recorded."""

@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from flowstone.runs.records import RunSpec
     from flowstone.runtime.context import RuntimeContext
     from flowstone.runtime.run.attempt import Attempt
+    from flowstone.runtime.run.control import CancelReason
     from flowstone.runtime.run.recorded_attempt import AttemptIdentity
     from flowstone.runtime.run.remote_steps import Spread
     from flowstone.runtime.services.events import Subscription
@@ -88,6 +89,7 @@ class AwaitedRun:
 
 
 _MOST_LOST = 1000
+_LEAVING = 1.0  # Seconds in which the store is to say whether others want a run.
 
 
 class LocalRuns:
@@ -112,6 +114,7 @@ class LocalRuns:
         worker: Whether runs are taken that somebody else left or put in the queue.
         detached: Runs that go on without the call that waits for them.
         cancel_parked: Cancels a run that is parked, for a caller who was cancelled.
+        leave: Says that the call that started a run waits no more; why the run is to be cancelled, if it is.
         parked: The runs that were parked here and not gone on with; None where `worker` is set: it takes any.
     """
 
@@ -130,6 +133,7 @@ class LocalRuns:
         self.worker = worker
         self.detached: set[str] = set()  # Few: whoever detaches a run is about to go.
         self.cancel_parked: Callable[[str], Awaitable[None]] | None = None
+        self.leave: Callable[[str], Awaitable[CancelReason | None]] | None = None
         self.parked: dict[str, None] | None = None if worker else {}
         self._resumed: dict[str, Waiters[LiveRun | None]] = {}
         self._awaited: dict[str, AwaitedRun] = {}
@@ -168,19 +172,53 @@ class LocalRuns:
         """
         if at_once and self._supervisor is not None and turn_is_spent(self._supervisor):
             await checkpoint()  # In the next turn it may be over at once.
-        self.refuse_if_closed()
-        ctx = self._ctx
-        record = self.describe(plan, request, key, priority, owner=ctx.node)
-        run = LiveRun(record, plan, fresh=True)
-        run.awaited = awaited
-        run.raises = raises
-        run.outlives = ctx.store.lasts and not awaited
+        run = self._new(plan, request, key, priority, awaited=awaited, raises=raises)
         try:
-            await ctx.store.create_run(record)
+            await self._ctx.store.create_run(run.record)
         except asyncio.CancelledError:
-            await self._withdraw(run)
+            await self._withdraw(run, self._create)
             raise
         return await self.drive(run, at_once=at_once)
+
+    async def share(
+        self,
+        plan: RunPlan,
+        request: RunSpec,
+        create: Callable[[RunRecord], Awaitable[str]],
+        key: str | None = None,
+        priority: int = 0,
+        *,
+        awaited: bool = False,
+    ) -> tuple[str, LiveRun | None]:
+        """As `start`, unless `create` finds a run that will do: its id, and the new run if it is one.
+
+        What it does is safe to repeat, and it is done again where the caller is cancelled meanwhile.
+        """
+        if awaited and self._supervisor is not None and turn_is_spent(self._supervisor):
+            await checkpoint()
+        run = self._new(plan, request, key, priority, awaited=awaited, raises=awaited)
+        try:
+            run_id = await create(run.record)
+        except asyncio.CancelledError:
+            await self._withdraw(run, create)
+            raise
+        if run_id != run.record.id:
+            return run_id, None
+        return run_id, await self.drive(run, at_once=awaited)
+
+    def _new(
+        self, plan: RunPlan, request: RunSpec, key: str | None, priority: int, *, awaited: bool, raises: bool
+    ) -> LiveRun:
+        self.refuse_if_closed()
+        run = LiveRun(self.describe(plan, request, key, priority, owner=self._ctx.node), plan, fresh=True)
+        run.awaited = awaited
+        run.raises = raises
+        run.outlives = self._ctx.store.lasts and not awaited
+        return run
+
+    async def _create(self, run: RunRecord) -> str:
+        await self._ctx.store.create_run(run)
+        return run.id
 
     def describe(
         self,
@@ -275,6 +313,20 @@ class LocalRuns:
                 seen.add(each)
                 found += [awaited for attempt in live.attempts.values() for awaited in attempt.awaits]
         return False
+
+    def waiting_for(self, run_id: str) -> tuple[str, ...]:
+        """A run, and those with steps here that wait for it, or for one that does: none can end before it."""
+        found = {run_id: None}
+        steps = list(self.leased.values())
+        steps += [attempt for run in self.live.values() for attempt in run.attempts.values()]
+        waiting = [attempt for attempt in steps if attempt.awaits]
+        left = [run_id]
+        while left:
+            awaited = left.pop()
+            new = [each.run_id for each in waiting if awaited in each.awaits and each.run_id not in found]
+            found.update(dict.fromkeys(new))
+            left += new
+        return tuple(found)
 
     def _ends_at_once(self, run: LiveRun) -> bool:
         """Take the first turn of a run here and now; whether that was all of it."""
@@ -397,40 +449,53 @@ class LocalRuns:
         """Have whoever waits for all runs look again."""
         self._gone.set()
 
-    async def abandon(self, run: LiveRun, *, unstarted: bool = False) -> None:
-        """Cancel a run whose caller was cancelled, unless it is detached, and wait for that, but not for ever.
+    async def abandon(self, run: LiveRun, *, unstarted: bool = False) -> bool:
+        """Cancel a run whose caller was cancelled, and wait for that, but not for ever; whether it is cancelled.
 
-        Shielded from a scope that cancels again and again.
+        It is not if it is detached, or others want it. Shielded from a scope that cancels again and again.
         """
         import anyio  # noqa: PLC0415 - only a cancelled caller needs it
 
-        detached = run.record.id in self.detached
-        if not detached:
-            run.ask(Cancel("caller"))
+        why: CancelReason | None = "caller"
         limit = self._ctx.settings.cancel_timeout + 1.0
         with anyio.CancelScope(shield=True), anyio.move_on_after(limit), suppress(FlowstoneError):
+            why = await self._leave(run)
+            if why is not None:
+                run.ask(Cancel(why))
             if unstarted:
                 await self.drive(run)
-            if detached:
-                return
+            if why is None:
+                return False
             await run.wait()
             if run.parked and self.cancel_parked is not None:
                 await self.cancel_parked(run.record.id)
+        return why is not None
 
-    async def _withdraw(self, run: LiveRun) -> None:
+    async def _leave(self, run: LiveRun) -> CancelReason | None:
+        """Why a run is to be cancelled whose caller has left; a store that is away cannot say who else wants it."""
+        run_id = run.record.id
+        alone: CancelReason | None = None if run_id in self.detached else "caller"
+        if self.leave is None:
+            return alone
+        try:
+            async with asyncio.timeout(_LEAVING):
+                return await self.leave(run_id)
+        except (TimeoutError, FlowstoneError):
+            return alone
+
+    async def _withdraw(self, run: LiveRun, create: Callable[[RunRecord], Awaitable[str]]) -> None:
         """The caller was cancelled while the run was written, which may or may not have been done.
 
-        Whoever opens the store next would go on with it; so it is written for certain, and ends cancelled.
+        Whoever opens the store next would go on with it; so it is written for certain, and ends cancelled unless
+        somebody has joined it.
         """
         import anyio  # noqa: PLC0415 - only a cancelled caller needs it
 
         run.fresh = False
-        run.ask(Cancel("caller"))
         limit = self._ctx.settings.cancel_timeout + 1.0
         with anyio.CancelScope(shield=True), anyio.move_on_after(limit), suppress(FlowstoneError):
-            await self._ctx.store.create_run(run.record)
-            await self.drive(run)
-            await run.wait()
+            if await create(run.record) == run.record.id:
+                await self.abandon(run, unstarted=True)
 
     def close(self) -> None:
         """The tree is gone, and nothing will go on with what it left."""

@@ -130,6 +130,10 @@ class Peers:
         """Nodes that are gone and have something to do with pools."""
         return [name for name, silence in self._silences.items() if silence.seen.claims and self.gone(name)]
 
+    def callers_gone(self) -> list[str]:
+        """Nodes that are gone and on which somebody wanted a run."""
+        return [name for name, silence in self._silences.items() if silence.seen.calls and self.gone(name)]
+
     def all_alive(self) -> list[WatchedNode]:
         """The nodes that live, as far as is known: of those seen for the first time, the ones that seem to."""
         return [

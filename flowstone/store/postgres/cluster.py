@@ -47,7 +47,7 @@ __all__ = ["PostgresCluster", "cancel", "watched_node"]
 _LOOKED_AT: Final = (
     2_000  # Runs that one look for orphans goes through, besides those of nodes that are gone.
 )
-_BEATS: Final = ("id", "beats", "lease", "gone", "age", "runs", "claims")
+_BEATS: Final = ("id", "beats", "lease", "gone", "age", "runs", "claims", "calls")
 
 
 class PostgresCluster(Cluster):

@@ -89,7 +89,7 @@ class Retention:
 
 async def _emptied(connection: Connection, runs: Sequence[str]) -> bool:
     """Take away what runs have, up to a bound; whether nothing is left of it."""
-    for name in ("prune_starts", "prune_events", "prune_tokens", "prune_waits"):
+    for name in ("prune_starts", "prune_events", "prune_tokens", "prune_waits", "prune_callers"):
         if await _deleted(connection, name, runs, _ROWS) >= _ROWS:
             return False
     for name in ("prune_steps", "prune_items"):

@@ -21,6 +21,7 @@ from flowstone.store.event_log import ENDINGS
 from flowstone.store.memory import location_of_payload, of_one_run, retention
 from flowstone.store.postgres.address import Address
 from flowstone.store.postgres.automations import PostgresAutomations
+from flowstone.store.postgres.callers import PostgresCallers
 from flowstone.store.postgres.cluster import PostgresCluster
 from flowstone.store.postgres.columns import run_of
 from flowstone.store.postgres.database import Database
@@ -53,6 +54,7 @@ if TYPE_CHECKING:
     from flowstone.runs.events import Event
     from flowstone.runs.records import Materialization, RunRecord, Status, StepKey
     from flowstone.store.automations import Automations
+    from flowstone.store.callers import Callers
     from flowstone.store.cluster import Cluster
     from flowstone.store.deliveries import Deliveries
     from flowstone.store.items import Items
@@ -103,6 +105,7 @@ class PostgresStore(Store):
         self._pools = PostgresPools(self._database)
         self._automations = PostgresAutomations(self._database, self._random)
         self._deliveries = PostgresDeliveries(self._database, lambda: self._cluster)
+        self._callers = PostgresCallers(self._database)
         self._cluster: PostgresCluster | None = None
 
     keeps_payloads = True
@@ -147,6 +150,11 @@ class PostgresStore(Store):
     def deliveries(self) -> Deliveries:
         """What is to be delivered to who follows events."""
         return self._deliveries
+
+    @property
+    def callers(self) -> Callers:
+        """Who wants what runs compute."""
+        return self._callers
 
     @property
     def cluster(self) -> Cluster | None:

@@ -6,6 +6,7 @@ import pytest
 
 from flowstone.store.postgres import PostgresStore
 from tests.store.automations_contract import AutomationsContract
+from tests.store.callers_contract import CallersContract
 from tests.store.contract import StoreContract
 from tests.store.deliveries_contract import DeliveriesContract
 from tests.store.items_contract import ItemsContract
@@ -28,7 +29,13 @@ class PostgresPlace:
 
 
 class TestPostgresStore(
-    AutomationsContract, DeliveriesContract, ItemsContract, LifecycleContract, WaitsContract, StoreContract
+    AutomationsContract,
+    CallersContract,
+    DeliveriesContract,
+    ItemsContract,
+    LifecycleContract,
+    WaitsContract,
+    StoreContract,
 ):
     """The Postgres store keeps the contract."""
 

@@ -1,0 +1,125 @@
+"""Who wants which run, where one process has the store: the calls are in that process, and nowhere on record."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+from flowstone.runs.records import Status
+from flowstone.store.callers import Caller, Callers, Unwanted
+from flowstone.store.codec import encode_run
+from flowstone.store.sanitise import sanitised_run
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection, Coroutine
+
+    from flowstone.runs.records import RunRecord
+    from flowstone.store.history import History
+
+__all__ = ["MemoryCallers"]
+
+_FOR_EVER: Final = Caller("", "")
+_MANY: Final = 1_000  # Runs.
+
+
+class MemoryCallers(Callers):
+    """The callers of one process.
+
+    Args:
+        history: The state behind the store.
+        change: Records an operation and then does it.
+    """
+
+    def __init__(
+        self,
+        history: Callable[[], History],
+        change: Callable[[list[Any], Callable[[], Any]], Coroutine[Any, Any, Any]],
+    ) -> None:
+        self._history = history
+        self._change = change
+        self._present: dict[
+            str, dict[str, Caller]
+        ] = {}  # Of unfinished runs that somebody joined, or may join.
+        self._enough = _MANY
+        self._over: set[str] = set()  # Unfinished runs that are about to be cancelled.
+
+    async def create(
+        self, run: RunRecord, caller: Caller | None, *, join: bool = True, but: Collection[str] = ()
+    ) -> str:
+        run = sanitised_run(run)
+        self._let_go()
+        while True:
+            shunned = [*but, *sorted(self._over)] if join else None
+            run_id = await self._created(run, caller, shunned)
+            if run_id == run.id or run_id not in self._over:
+                return run_id
+
+    async def _created(self, run: RunRecord, caller: Caller | None, shunned: list[str] | None) -> str:
+        """The run that there is now; the journal has what decides it, so that it is decided so again."""
+
+        def apply() -> str:
+            run_id = self._history().create_run(run, shunned)
+            if run_id == run.id or run_id not in self._over:
+                self._want(run_id, run_id == run.id, caller)
+            return run_id
+
+        operation = ["run", encode_run(run)] if shunned is None else ["run", encode_run(run), shunned]
+        created: str = await self._change(operation, apply)
+        return created
+
+    async def attend(self, run_id: str, caller: Caller) -> None:
+        self._present.setdefault(run_id, {}).setdefault(caller.id, caller)
+
+    async def keep(self, run_id: str) -> None:
+        self._want(run_id, False, None)
+
+    async def leave(self, run_id: str, caller: Caller, *, driven_here: bool) -> Unwanted | None:  # noqa: ARG002 - nobody else could drive it
+        present = self._present.get(run_id)
+        cancels = caller.cancels
+        if present is not None:
+            known = present.pop(caller.id, None)
+            cancels = cancels or (known is not None and known.cancels)
+        if present:
+            return None
+        if not cancels and caller.id != run_id:
+            return None
+        self._over.add(run_id)
+        return "unwanted" if cancels else "caller"
+
+    async def forget(self, node_id: str) -> None: ...
+
+    async def wanted(self, run_ids: Collection[str], node_id: str) -> Collection[str]:
+        present = ((run_id, self._present.get(run_id, {})) for run_id in run_ids)
+        return [
+            run_id
+            for run_id, callers in present
+            if any(caller.node != node_id for caller in callers.values())
+        ]
+
+    def _want(self, run_id: str, new: bool, caller: Caller | None) -> None:
+        """The first who joins says as well that its starter wants it, or somebody who cannot leave."""
+        if new and caller is None:
+            return  # Whoever joins it says that it is wanted.
+        caller = caller or _FOR_EVER
+        present = self._present.get(run_id)
+        if present is None:
+            present = self._present[run_id] = {}
+            if not new and (log := self._history().find(run_id)) is not None:
+                head = log.head()
+                by_call = head.owner is not None and head.epoch == 0 and head.status is not Status.WAITING
+                first = Caller(run_id, head.owner or "") if by_call else _FOR_EVER
+                present[first.id] = first
+        present[caller.id] = caller
+
+    def _let_go(self) -> None:
+        """Forget who wanted what has ended, whenever there are twice as many as were left the last time."""
+        if len(self._present) + len(self._over) < self._enough:
+            return
+        history = self._history()
+
+        def goes_on(run_id: str) -> bool:
+            log = history.find(run_id)
+            return log is not None and not log.finished
+
+        self._over = set(filter(goes_on, self._over))
+        self._present = {run_id: callers for run_id, callers in self._present.items() if goes_on(run_id)}
+        self._enough = max(_MANY, 2 * (len(self._present) + len(self._over)))
