@@ -34,6 +34,7 @@ from flowstone.store.cluster import Beats, NodeReport, Notification, WatchedNode
 from flowstone.store.memory import MemoryStore, retention
 from flowstone.store.protocol import StaleWrite
 from flowstone.store.sanitise import sanitised_run
+from tests.store.shared_callers import SharedCallers, callers_of_all
 from tests.store.shared_history import SharedHistory
 from tests.store.shared_slots import SharedSlots, SharedTurns
 from tests.store.shared_waits import SharedItems, SharedWaits
@@ -90,6 +91,7 @@ class SharedMemory:
         self.arrivals = count()
         self.turns = {}  # Rate -> the next turn that nobody has.
         self.connections = []
+        self.callers = callers_of_all(self)
 
     def connect(self):
         """Another node's store."""
@@ -153,6 +155,7 @@ class SharedMemoryStore(MemoryStore):
         self._lost = None
         self._beat_timer = None
         self._report = NodeReport()
+        self._callers = SharedCallers(self)
         self._pools = SharedSlots(self)
         self.rates = SharedTurns(self)
         shared.connections.append(self)
@@ -318,7 +321,8 @@ class SharedMemoryStore(MemoryStore):
         claims = node_id in self.shared.definitions or any(
             each.node == node_id for each in self.shared.claims
         )
-        return Beats(node_id, row.beats, row.node.lease, row.left, age, runs, claims)
+        calls = self._callers.any_of(node_id)
+        return Beats(node_id, row.beats, row.node.lease, row.left, age, runs, claims, calls)
 
     async def publish_tree(self, node_id, tree):
         await self._pass("publish_tree")

@@ -8,6 +8,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from flowstone.testing.clock import VirtualClock
+from tests.store.callers_contract import CallersContract
 from tests.store.cluster_contract import LEASE, ClusterContract
 from tests.store.contract import StoreContract
 from tests.store.items_contract import ItemsContract
@@ -55,7 +56,13 @@ class SharedMemoryPlace:
 
 
 class TestSharedMemory(
-    ClusterContract, ItemsContract, PoolsContract, RatesContract, StoreContract, WaitsContract
+    CallersContract,
+    ClusterContract,
+    ItemsContract,
+    PoolsContract,
+    RatesContract,
+    StoreContract,
+    WaitsContract,
 ):
     """The double keeps all contracts."""
 

@@ -97,10 +97,14 @@ class RunClient:
         """
         self._runs.refuse_if_closed()
         plan = self._plans.plan(view, request)
+        attempt = self.own_attempt()
+        within = None if attempt is None else attempt.run_id
         if on_progress is None:
-            return await self._runs.start(plan, request, awaited=True, raises=raises, at_once=True)
+            return await self._runs.start(
+                plan, request, awaited=True, raises=raises, at_once=True, within=within
+            )
         async with self._ctx.stream.subscribe(("step",)) as events:
-            run = await self._runs.start(plan, request, awaited=True, raises=raises)
+            run = await self._runs.start(plan, request, awaited=True, raises=raises, within=within)
             await self._cancelling(run, report_progress(events, run, on_progress))
         return run
 

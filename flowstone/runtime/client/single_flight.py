@@ -105,8 +105,8 @@ class SingleFlight:
             WaitsForItself: A step of the run waits for the run of the caller.
         """
         attempt = self._client.own_attempt()
-        waiting = () if attempt is None else self._runs.waiting_for(attempt.run_id)
-        seat = _Seat(terms, self._ctx.node, waiting)
+        by = None if attempt is None else attempt.run_id
+        seat = _Seat(terms, self._ctx.node, () if by is None else self._runs.waiting_for(by))
         loop, clock = asyncio.get_running_loop(), self._ctx.clock
         try:
             async with asyncio.timeout(None) as within:
@@ -114,7 +114,7 @@ class SingleFlight:
                 if terms.patience is not None:
                     timer = clock.call_later(terms.patience, lambda: within.reschedule(loop.time()))
                 try:
-                    return await self._take_part(plan, request, seat)
+                    return await self._take_part(plan, request, seat, by)
                 finally:
                     if timer is not None:
                         timer.cancel()
@@ -163,7 +163,7 @@ class SingleFlight:
 
     # Inside -------------------------------------------------------------------------------------------------
 
-    async def _take_part(self, plan: RunPlan, request: RunSpec, seat: _Seat) -> Ended:
+    async def _take_part(self, plan: RunPlan, request: RunSpec, seat: _Seat, by: str | None) -> Ended:
         async def create(run: RunRecord) -> str:
             caller, join = seat.of(run), seat.terms.join
             seat.run_id = await self._open(
@@ -173,7 +173,7 @@ class SingleFlight:
 
         run: LiveRun | None = None
         try:
-            run_id, run = await self._runs.share(plan, request, create, awaited=True)
+            run_id, run = await self._runs.share(plan, request, create, awaited=True, within=by)
             if run is None:
                 return await self._joined(run_id)
             status = await self._client.ended_here(run)

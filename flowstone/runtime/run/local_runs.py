@@ -1,9 +1,8 @@
 """The runs this process drives: starting them, finding them, and what becomes of one whose tree fails.
 
 Map of this file
-    SnoozedRuns                             runs of the queue that are left alone for a while
     AwaitedRun                              a run that somebody here waits for, wherever it is driven
-    start, describe, drive                  from a plan to a run that lives
+    start, share, describe, drive           from a plan to a run that lives
     stop_all, wait_all, abandon, close      from living runs to none
     _ended, _what_happened                  a run whose tree is gone
 """
@@ -27,13 +26,14 @@ from flowstone.errors import FlowstoneError, RuntimeStopping, StartFailed, Super
 from flowstone.runs.records import RunRecord, Status
 from flowstone.runtime.run.control import Cancel, Drain, Release
 from flowstone.runtime.run.live_run import LiveRun
+from flowstone.runtime.run.snoozed_runs import SnoozedRuns
 from flowstone.runtime.run.tree import FirstTurn, run_tree
 from flowstone.store.cluster import Notification
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterator, Sequence
 
-    from flowstone.actors import Clock, Exit, ProcessInfo
+    from flowstone.actors import Exit, ProcessInfo
     from flowstone.actors.spawn import Driven
     from flowstone.runs.plan import RunPlan
     from flowstone.runs.records import RunSpec
@@ -44,29 +44,7 @@ if TYPE_CHECKING:
     from flowstone.runtime.run.remote_steps import Spread
     from flowstone.runtime.services.events import Subscription
 
-__all__ = ["AwaitedRun", "LocalRuns", "SnoozedRuns"]
-
-
-class SnoozedRuns:
-    """The runs left alone, each until an instant of the clock."""
-
-    def __init__(self, clock: Clock) -> None:
-        self._clock = clock
-        self._until: dict[str, float] = {}
-
-    def hold(self, run_id: str, seconds: float) -> None:
-        """Leave this run alone for so long."""
-        self._until[run_id] = self._clock.monotonic() + seconds
-
-    def clear(self) -> None:
-        """Leave none alone any longer."""
-        self._until.clear()
-
-    def held(self) -> list[str]:
-        """The runs that are left alone now."""
-        now = self._clock.monotonic()
-        self._until = {run_id: until for run_id, until in self._until.items() if until > now}
-        return list(self._until)
+__all__ = ["AwaitedRun", "LocalRuns"]
 
 
 class AwaitedRun:
@@ -139,6 +117,9 @@ class LocalRuns:
         self._awaited: dict[str, AwaitedRun] = {}
         # Of parked runs that this process goes on with.
         self._followers: dict[str, WeakSet[Subscription]] = {}
+        self._begun_within: dict[
+            str, str
+        ] = {}  # New runs by whose step they are just started, and awaited then.
         self._first_turns: dict[str, FirstTurn] = {}  # Of runs that have no tree yet.
         self._closed = False
         self._gone = asyncio.Event()
@@ -160,10 +141,12 @@ class LocalRuns:
         awaited: bool = False,
         raises: bool = False,
         at_once: bool = False,
+        within: str | None = None,
     ) -> LiveRun:
         """Write a new run down and start it; `awaited` and `raises` are what `LiveRun` says.
 
-        With `at_once` it takes its first turn in that of the caller, and may be over when this returns.
+        With `at_once` it takes its first turn in that of the caller, and may be over when this returns. `within` is
+        the run of the step that calls, and is about to wait for this one.
 
         Raises:
             RuntimeStopping: The runtime drains.
@@ -178,7 +161,9 @@ class LocalRuns:
         except asyncio.CancelledError:
             await self._withdraw(run, self._create)
             raise
-        return await self.drive(run, at_once=at_once)
+        if within is None:
+            return await self.drive(run, at_once=at_once)
+        return await self._drive_within(within, run, at_once=at_once)
 
     async def share(
         self,
@@ -189,6 +174,7 @@ class LocalRuns:
         priority: int = 0,
         *,
         awaited: bool = False,
+        within: str | None = None,
     ) -> tuple[str, LiveRun | None]:
         """As `start`, unless `create` finds a run that will do: its id, and the new run if it is one.
 
@@ -204,7 +190,15 @@ class LocalRuns:
             raise
         if run_id != run.record.id:
             return run_id, None
-        return run_id, await self.drive(run, at_once=awaited)
+        return run_id, await self._drive_within(within or "", run, at_once=awaited)
+
+    async def _drive_within(self, within: str, run: LiveRun, *, at_once: bool) -> LiveRun:
+        """Drive a run for a step of another one: from its first turn on that one cannot end before it."""
+        self._begun_within[run.record.id] = within
+        try:
+            return await self.drive(run, at_once=at_once)
+        finally:
+            del self._begun_within[run.record.id]
 
     def _new(
         self, plan: RunPlan, request: RunSpec, key: str | None, priority: int, *, awaited: bool, raises: bool
@@ -312,6 +306,7 @@ class LocalRuns:
             if live is not None and each not in seen:
                 seen.add(each)
                 found += [awaited for attempt in live.attempts.values() for awaited in attempt.awaits]
+                found += [begun for begun, within in self._begun_within.items() if within == each]
         return False
 
     def waiting_for(self, run_id: str) -> tuple[str, ...]:
@@ -323,7 +318,9 @@ class LocalRuns:
         left = [run_id]
         while left:
             awaited = left.pop()
-            new = [each.run_id for each in waiting if awaited in each.awaits and each.run_id not in found]
+            new = [each.run_id for each in waiting if awaited in each.awaits]
+            new += [within for begun, within in self._begun_within.items() if begun == awaited and within]
+            new = [each for each in new if each not in found]
             found.update(dict.fromkeys(new))
             left += new
         return tuple(found)
