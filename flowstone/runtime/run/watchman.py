@@ -8,7 +8,10 @@ stands above it is restarted; then the runs go on afterwards, and there is nothi
 from __future__ import annotations
 
 import asyncio
+from contextlib import suppress
 from typing import TYPE_CHECKING
+
+from flowstone.errors import FlowstoneError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -18,6 +21,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Watchman", "drain"]
 
+_ASKING = 1.0  # Seconds in which the store is to say which runs others want.
 _RECORDING = 1.0  # Seconds to write down that a run was cancelled, once everything in it has stopped.
 
 
@@ -43,8 +47,9 @@ class Watchman:
 async def drain(ctx: RuntimeContext, runs: LocalRuns, timeout: float) -> bool:
     """Refuse new runs and let the live ones finish, for `timeout` seconds; then stop them.
 
-    Those that a call in this process waits for are cancelled. Of a store that lasts, those that were submitted, or
-    taken from others, stay unfinished: another node goes on with them, or whoever opens the store next.
+    Those that a call in this process waits for are cancelled, unless calls on other nodes have joined them. Those,
+    and of a store that lasts the ones that were submitted, or taken from others, stay unfinished: another node goes
+    on with them, or whoever opens the store next.
 
     Returns True if all finished by themselves. It waits for the stopped ones to end, which takes at most
     `cancel_timeout` and a moment: whatever its assets do, an attempt is killed by then. A run that has not
@@ -53,9 +58,22 @@ async def drain(ctx: RuntimeContext, runs: LocalRuns, timeout: float) -> bool:
     runs.open = False
     if await _gone_within(timeout, ctx, runs):
         return True
+    await _leave_to_others(ctx, runs)
     runs.stop_all()
     await _gone_within(ctx.settings.cancel_timeout + _RECORDING, ctx, runs)
     return False
+
+
+async def _leave_to_others(ctx: RuntimeContext, runs: LocalRuns) -> None:
+    """Runs that somebody wants on another node stay unfinished, though it was a call here that started them."""
+    cluster, here = ctx.store.cluster, [run for run in runs.live.values() if not run.outlives]
+    if cluster is None or not here:
+        return
+    with suppress(TimeoutError, FlowstoneError):
+        async with asyncio.timeout(_ASKING):
+            wanted = await ctx.store.callers.wanted([run.record.id for run in here], ctx.node)
+            for run in here:
+                run.outlives = run.outlives or run.record.id in wanted
 
 
 async def _gone_within(seconds: float, ctx: RuntimeContext, runs: LocalRuns) -> bool:

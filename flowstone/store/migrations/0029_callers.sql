@@ -120,18 +120,22 @@ create function flowstone.closes_circle(of_run text, and_waiting text[]) returns
 language plpgsql
 set enable_seqscan = off
 as $function$
+declare
+    seen text[] := array[of_run];
+    ahead text[] := seen;
 begin
     perform pg_advisory_xact_lock(hashtextextended('flowstone.callers', 0));
-    return (
-        with recursive ahead (run_id) as (
-            select of_run collate "C"
-            union
-            select callers.run_id from ahead
-            join flowstone.callers on callers.waiting @> array[ahead.run_id] and not callers.gone
-            join flowstone.runs on runs.id = callers.run_id and runs.finish_order is null
-        )
-        select bool_or(ahead.run_id = any (and_waiting)) from ahead
-    );
+    while ahead is not null loop
+        if ahead && and_waiting then
+            return true;
+        end if;
+        select array_agg(distinct callers.run_id) into ahead
+        from flowstone.callers join flowstone.runs on runs.id = callers.run_id
+        where callers.waiting && ahead and not callers.gone and runs.finish_order is null
+            and callers.run_id <> all (seen);
+        seen := seen || ahead;
+    end loop;
+    return false;
 end
 $function$;
 

@@ -15,6 +15,7 @@ from flowstone.runs.automation import Definition
 from flowstone.runs.events import RunWaiting, StepWaiting
 from flowstone.store.deliveries import Follower
 from flowstone.store.postgres.batch import Creation, Write, arguments
+from flowstone.store.postgres.columns import request_text
 from flowstone.store.postgres.queue import _builders
 from flowstone.store.postgres.sql import query
 from tests.store.facts import at, begun, end, over, run, start
@@ -37,6 +38,7 @@ RECORDED = {
 POOLED = {"nodes", "pools", "pool_definitions", "pool_claims"}
 OF_RATES = {"reserve_turns"}
 OF_EVENTS = {"tell_events"}
+OF_CALLERS = {"create_unless_under_way", "want", "leave_run", "closes_circle", "lock_identities"}
 OF_POOLS = {"exchange_slots", "define_pools", "forget_claims", "set_pool"}
 """Statements that are functions, which name no table."""
 RUNS = ["run-1", "run-2", "run-3"]
@@ -65,6 +67,8 @@ def tables_of(name):
         return POOLED
     if name in OF_EVENTS:
         return {"followers", "outbox"}
+    if name in OF_CALLERS:
+        return {"runs", "callers", "queue", "events"}
     if name in OF_RATES:
         return {"rates"}
     return RECORDED if name == "record" else TABLE.findall(text_of(name))
@@ -242,6 +246,44 @@ def transactions():
             enqueued,
             ("tell", (texts("queued:sales"),)),
         ),
+        "join a run": several(
+            (
+                "create_unless_under_way",
+                *(
+                    (
+                        f"'new-{n}'",
+                        "'sales'",
+                        f"'{asset}'",
+                        literal(request_text(run("run-1")) if n == 1 else "{}"),
+                        "now()",
+                        "now()",
+                        "'n1'",
+                        "1::bigint",
+                        f"'key-{n}'",
+                        "0",
+                        "'{}'",
+                    )
+                    for n, asset in ((1, "report"), (2, "a"))
+                ),
+            ),
+            ("closes_circle", (RUN_1, texts("run-2")), (RUN_2, texts("run-1"))),
+            (
+                "want",
+                *((each, f"'c{n}'", "'n1'", "true", texts("run-3")) for n, each in enumerate((RUN_1, RUN_2))),
+            ),
+        ),
+        "tell end": one("tell_end", (RUN_1,), (RUN_2,)),
+        "leave a run": several(
+            ("leave_run", (RUN_1, "'c1'", "'n1'", "true"), (RUN_2, "null", "'n1'", "false")),
+            ("join_no_more", (RUN_1,), (RUN_2,)),
+        ),
+        "leave a run of another node": several(
+            ("leave_run", (RUN_1, RUN_1, "'n1'", "true"), (RUN_2, RUN_2, "'n1'", "false")),
+            *(
+                (name, (texts("run-1"), *more), (texts("run-2"), *more))
+                for name, more in (("lock_runs", ()), ("ask_to_cancel", ("'{}'",)), ("cancel_unstarted", ()))
+            ),
+        ),
         "answer": several(
             (
                 "answer_wait",
@@ -336,6 +378,7 @@ def transactions():
                     "prune_events",
                     "prune_tokens",
                     "prune_waits",
+                    "prune_callers",
                     "prune_steps",
                     "prune_items",
                 )

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import json
 
+import asyncpg
 import pytest
 
 from flowstone.errors import WaitsForItself
@@ -170,3 +172,36 @@ async def test_callers_go_with_their_run(store):
     await store.prune(keep_versions=1, keep_runs=0)
     rows = await store._database._pool.fetch("select * from flowstone.callers")
     assert rows == []
+
+
+MANY = """
+insert into flowstone.runs (id, pipeline, asset, request, status, created_at)
+select 'run-' || n, 'sales', 'a', json_build_object('kind', 'materialize', 'asset', 'a', 'keys',
+    json_build_array(n)), 'queued', now()
+from generate_series(1, 20000) n;
+insert into flowstone.callers (run_id, id, node, cancels, waiting)
+select 'run-' || n, 'call-' || n, 'n1', false, array['outer-' || n] from generate_series(1, 20000) n;
+analyze;
+"""
+
+
+STEPS = (
+    "select flowstone.run_under_way(flowstone.identity('sales', '{json}'), '{{}}')",
+    "select flowstone.want('run-5', 'z', 'n2', true, '{{run-9}}')",
+    "select flowstone.closes_circle('run-5', '{{run-9}}')",
+    "select flowstone.leave_run('run-5', 'z', 'n2', true)",
+)
+
+
+async def test_each_step_looks_at_few_of_many_runs(database, store):
+    """Of 20,000 that are unfinished; to read them all it would be more than a thousand blocks."""
+    assert store.is_open
+    connection = await asyncpg.connect(database)
+    await connection.execute(MANY)
+    for step in STEPS:
+        asked_for = step.format(json='{"kind": "materialize", "asset": "a", "keys": [77]}')
+        for _ in range(2):  # The first time it reads the catalogue as well.
+            rows = await connection.fetch(f"explain (analyze, buffers, format json) {asked_for}")
+        plan = json.loads(rows[0][0])[0]["Plan"]
+        assert plan["Shared Hit Blocks"] + plan["Shared Read Blocks"] < 50, step
+    await connection.close()

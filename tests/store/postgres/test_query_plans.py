@@ -32,6 +32,7 @@ BIG = {
     "item_sets",
     "pool_claims",
     "outbox",
+    "callers",
 }
 
 FILL = f"""
@@ -78,6 +79,9 @@ select 'node-' || n, 'h', 1, '1', '{{sales}}', 8, 15.0 from generate_series(0, 2
 insert into flowstone.pools (name, defined) select 'pool-' || n, 100 from generate_series(0, 9) n;
 insert into flowstone.pool_claims (node, claim, pool, slots, alone, priority, arrival, granted, run_id, step)
 select 'node-' || n % 3, n, 'pool-' || n % 10, 1, true, n % 5, n, n < 1000, 'run-' || n, 'a'
+from generate_series(0, 99999) n;
+insert into flowstone.callers (run_id, id, node, cancels, gone)
+select 'run-' || lpad((n / 10)::text, 6, '0'), 'call-' || n, 'node-' || n % 3, true, n < 99000
 from generate_series(0, 99999) n;
 """
 
@@ -145,6 +149,11 @@ STATEMENTS = {
     "take_one": 2,
     "prune_tokens": 2,
     "prune_waits": 2,
+    "prune_callers": 2,
+    "wanted_runs": 2,
+    "wanted_by": 1,
+    "join_no_more": 1,
+    "tell_end": 1,
     "payload": 1,
     "large_payload": 1,
     "payload_exists": 1,
