@@ -115,7 +115,7 @@ class AutomationLedger:
         self,
         move: Move,
         under_way: Callable[[RunRecord], str | None],
-        create: Callable[[RunRecord], None],
+        create: Callable[[RunRecord], object],
     ) -> Moved:
         """See `Automations.move`.
 
@@ -147,7 +147,7 @@ class AutomationLedger:
         known: KnownAutomation,
         run: NewRun,
         under_way: Callable[[RunRecord], str | None],
-        create: Callable[[RunRecord], None],
+        create: Callable[[RunRecord], object],
     ) -> FiredRun | None:
         if run.once is not None and run.once in known.once:
             return None

@@ -245,7 +245,7 @@ class History:
         for run in move.runs:
             if run.record.id in self._runs:
                 raise StaleWrite(refusals.id_taken(run.record.id))
-        moved = self.automations.move(move, lambda _: None, self.create_run)
+        moved = self.automations.move(move, lambda run: self.under_way.find(run, ()), self.create_run)
         self.outbox.done(*move.key, move.delivered)
         self.outbox.add(move.key[0], move.events)
         return moved

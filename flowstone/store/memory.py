@@ -50,7 +50,7 @@ class MemoryStore(Store):
         self._waits = MemoryWaits(lambda: self._history, self._change)
         self._items = MemoryItems(lambda: self._history, self._change, lambda: self._payloads)
         self._pools = MemoryPools(lambda: self._history, self._change)
-        self._automations = MemoryAutomations(lambda: self._history, self._change)
+        self._automations = MemoryAutomations(lambda: self._history, self._change, self._keep)
         self._deliveries = MemoryDeliveries(lambda: self._history, self._change)
         self._callers = MemoryCallers(lambda: self._history, self._change)
 
@@ -191,6 +191,9 @@ class MemoryStore(Store):
         for record in gone:
             self._payloads.pop(record.location or "", None)
         return gone
+
+    def _keep(self, run_id: str) -> None:
+        self._callers.keep_now(run_id)
 
     async def _change(self, operation: list[Any], apply: Callable[[], T]) -> T:  # noqa: ARG002 - for a journal
         return apply()

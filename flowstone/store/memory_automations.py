@@ -26,15 +26,18 @@ class MemoryAutomations(Automations):
     Args:
         history: The state, now.
         change: Makes a change: given the operation of the journal that says it, and what applies it.
+        keep: Says that a run is wanted from now on whoever leaves it.
     """
 
     def __init__(
         self,
         history: Callable[[], History],
         change: Callable[[list[Any], Callable[[], Any]], Coroutine[Any, Any, Any]],
+        keep: Callable[[str], None],
     ) -> None:
         self._history = history
         self._change = change
+        self._keep = keep
 
     async def define(
         self, defined: Mapping[str, Collection[Definition]], *, now: datetime
@@ -60,7 +63,15 @@ class MemoryAutomations(Automations):
 
     async def move(self, move: Move) -> Moved:
         move = sanitised_move(move)
-        moved: Moved = await self._change(["move", encode_move(move)], lambda: self._history().move(move))
+
+        def apply() -> Moved:
+            moved = self._history().move(move)
+            for run in moved.runs:
+                if run is not None and run.joined:
+                    self._keep(run.id)
+            return moved
+
+        moved: Moved = await self._change(["move", encode_move(move)], apply)
         return moved
 
     async def pause(

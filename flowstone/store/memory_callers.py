@@ -59,7 +59,7 @@ class MemoryCallers(Callers):
         def apply() -> str:
             run_id = self._history().create_run(run, shunned)
             if run_id == run.id or run_id not in self._over:
-                self._want(run_id, run_id == run.id, caller)
+                self._want(run_id, caller, new=run_id == run.id)
             return run_id
 
         operation = ["run", encode_run(run)] if shunned is None else ["run", encode_run(run), shunned]
@@ -70,7 +70,11 @@ class MemoryCallers(Callers):
         self._present.setdefault(run_id, {}).setdefault(caller.id, caller)
 
     async def keep(self, run_id: str) -> None:
-        self._want(run_id, False, None)
+        self.keep_now(run_id)
+
+    def keep_now(self, run_id: str) -> None:
+        """As `keep`, for whoever cannot wait."""
+        self._want(run_id, None)
 
     async def leave(self, run_id: str, caller: Caller, *, driven_here: bool) -> Unwanted | None:  # noqa: ARG002 - nobody else could drive it
         present = self._present.get(run_id)
@@ -95,7 +99,7 @@ class MemoryCallers(Callers):
             if any(caller.node != node_id for caller in callers.values())
         ]
 
-    def _want(self, run_id: str, new: bool, caller: Caller | None) -> None:
+    def _want(self, run_id: str, caller: Caller | None, *, new: bool = False) -> None:
         """The first who joins says as well that its starter wants it, or somebody who cannot leave."""
         if new and caller is None:
             return  # Whoever joins it says that it is wanted.

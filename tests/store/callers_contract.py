@@ -7,6 +7,7 @@ from dataclasses import replace
 
 import pytest
 
+from flowstone.runs.automation import Definition, FiredRun, Move, NewRun
 from flowstone.runs.events import RunCancelRequested
 from flowstone.runs.records import RunSpec
 from flowstone.store.callers import Caller
@@ -257,3 +258,27 @@ class CallersContract:
         assert await place.store.callers.wanted(["run-1", "run-9"], "n1") == ["run-1"]
         await leaves(place.store, "run-1", "run-2", "n2")
         assert await place.store.callers.wanted(["run-1", "run-9"], "n1") == []
+
+    # Automations --------------------------------------------------------------------------------------------
+
+    async def test_an_automation_joins_a_run_under_way(self, place):
+        """It gets that one's id, and the run is wanted from then on whoever leaves it; another one is new."""
+        store = place.store
+        (record,) = await store.automations.define(
+            {"sales": [Definition("nightly", "schedule", "0 6 * * *")]}, now=at(0)
+        )
+        await asks(store, "run-1", cancels=True)
+        runs = (
+            NewRun(asked("new-1", owner=None), join=True),
+            NewRun(asked("new-2", owner=None, asset="b"), join=True),
+            NewRun(asked("new-3", owner=None, asset="b"), join=True),
+            NewRun(asked("new-4", owner=None)),
+        )
+        moved = await store.automations.move(Move(record.key, record.version, runs=runs))
+        assert moved.runs == (
+            FiredRun("run-1", joined=True),
+            FiredRun("new-2"),
+            FiredRun("new-2", joined=True),
+            FiredRun("new-4"),
+        )
+        assert await leaves(store, "run-1", "run-1") is None

@@ -26,13 +26,14 @@ class SharedCallers:
 
     async def create(self, run, caller, *, join=True, but=()):
         await self._store._pass("create")
-        but = [*but, *self._store.shared.cancels]
         run_id = await self._all.create(run, caller, join=join, but=but)
         if caller is not None and caller.waiting and run_id != run.id and self._closes(run_id, caller):
             self._all._present[run_id].pop(caller.id)
             raise WaitsForItself(f"{caller.waiting[0]} would wait for {run_id}, which waits for it")
+        if run_id != run.id or run.owner is None:
+            self._store.shared.history.submitted.add(run_id)
         if run_id == run.id and run.owner is None:
-            self._store._enqueue(run.id, run.pipeline)
+            self._store.shared.enqueue(run.id, run.pipeline)
         return run_id
 
     def _closes(self, run_id, caller):
@@ -52,6 +53,9 @@ class SharedCallers:
     async def keep(self, run_id):
         await self._store._pass("keep")
         await self._all.keep(run_id)
+
+    def keep_now(self, run_id):
+        self._all.keep_now(run_id)
 
     async def leave(self, run_id, caller, *, driven_here):
         await self._store._pass("leave_run")

@@ -1,7 +1,7 @@
 """Automations in Postgres. See `flowstone.store.automations` for what each call promises, migration 0027 for how.
 
-The row of an automation is locked first, then its runs are written with their jobs, as `submit` does. Nobody who
-has locked a run looks for an automation, so that order is that of all others.
+The row of an automation is locked first, then its runs are written with their jobs, as `submit` does, or joined.
+Nobody who has locked a run looks for an automation, so that order is that of all others.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from flowstone.runs.records import Status
 from flowstone.store import refusals
 from flowstone.store.automation_codec import decode_failure, decode_fire, encode_failure, encode_fire
 from flowstone.store.automations import GONE_FOR, MOST_FIRES, Automations, Moved
+from flowstone.store.postgres.callers import join_for_ever, lock_identities
 from flowstone.store.postgres.columns import request_text, utc
 from flowstone.store.postgres.deliveries import mark_delivered, tell
 from flowstone.store.postgres.queue import enqueue_all, load_queue
@@ -138,14 +139,18 @@ async def _start(connection: Connection, move: Move) -> list[FiredRun | None]:
     new: list[RunRecord] = []
     fired: list[FiredRun | None] = []
     once: dict[str, str] = {}
+    if joins := [run.record for run in move.runs if run.join]:
+        await lock_identities(connection, joins)
     for run in move.runs:
         if run.once is not None and (run.once in known or run.once in once):
             fired.append(None)
             continue
-        new.append(run.record)
-        fired.append(FiredRun(run.record.id))
+        started = await join_for_ever(connection, run.record) if run.join else run.record.id
+        if not run.join:
+            new.append(run.record)
+        fired.append(FiredRun(started, joined=started != run.record.id))
         if run.once is not None:
-            once[run.once] = run.record.id
+            once[run.once] = started
     if new:
         await _submit(connection, new)
     if once:

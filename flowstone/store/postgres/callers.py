@@ -1,6 +1,6 @@
 """Who wants which run, in Postgres. See `flowstone.store.callers` for what each call promises, and migration 0029.
 
-`create_unless_under_way` is for whoever creates runs within a transaction of its own.
+`join_for_ever` is for whoever starts runs within a transaction of its own.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from flowstone.runs.records import RunRecord
     from flowstone.store.postgres.database import Connection, Database
 
-__all__ = ["PostgresCallers", "create_unless_under_way", "lock_identities"]
+__all__ = ["PostgresCallers", "create_unless_under_way", "join_for_ever", "lock_identities"]
 
 _FOR_EVER: Final = Caller("", "")
 
@@ -46,10 +46,8 @@ class PostgresCallers(Callers):
 
         async def work(connection: Connection) -> str | None:
             run_id = await create_unless_under_way(connection, run, shunned)
-            if run_id is not None and caller is not None:
-                await _join(connection, run_id, caller)
-            elif run_id is not None and run_id != run.id:
-                await _want(connection, run_id, _FOR_EVER)
+            if run_id is not None and (caller is not None or run_id != run.id):
+                await _join(connection, run_id, caller or _FOR_EVER)
             return run_id
 
         run_id = None
@@ -141,6 +139,18 @@ async def create_unless_under_way(
     if row["is_new"] and run.owner is None:
         await enqueue(connection, run.id, run.pipeline, run.priority)
         await connection.execute(query("tell"), [f"queued:{run.pipeline}"])
+    return run_id
+
+
+async def join_for_ever(connection: Connection, run: RunRecord) -> str:
+    """Within the caller's transaction, create a run that has no key, or have the one under way wanted for ever.
+
+    Returns the id of the run that there is then. Take `lock_identities` before.
+    """
+    run_id = await create_unless_under_way(connection, run)
+    assert run_id is not None, "it has no key that somebody could take"
+    if run_id != run.id:
+        await _want(connection, run_id, _FOR_EVER)
     return run_id
 
 
