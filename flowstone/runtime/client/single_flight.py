@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import suppress
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from flowstone.errors import FlowstoneError, WaitsForItself
 from flowstone.frozen import frozen
@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 
     from flowstone.runs.plan import RunPlan
     from flowstone.runs.records import RunRecord, RunSpec, Status
-    from flowstone.runtime.client.run_client import RunClient
     from flowstone.runtime.context import RuntimeContext
+    from flowstone.runtime.run.attempt import Attempt
     from flowstone.runtime.run.control import CancelReason
     from flowstone.runtime.run.live_run import LiveRun
     from flowstone.runtime.run.local_runs import LocalRuns
@@ -60,6 +60,19 @@ class Ended:
     cause: BaseException | None
 
 
+class _Client(Protocol):
+    """What `RunClient` can do with any run."""
+
+    def own_attempt(self) -> Attempt | None: ...
+    def detach(self, run_id: str) -> None: ...
+    async def queued(self, run: RunRecord, create: Callable[[RunRecord], Awaitable[str]]) -> str: ...
+    async def ended_here(self, run: LiveRun) -> Status: ...
+    async def ended(self, run_id: str, *, rescue: bool = False) -> BaseException | None: ...
+    async def abandon(self, run: LiveRun) -> bool: ...
+    async def cancel(self, run_id: str, reason: CancelReason = "asked") -> None: ...
+    async def record(self, run_id: str) -> RunRecord: ...
+
+
 class _Seat:
     """One call's place in a run."""
 
@@ -90,7 +103,7 @@ class SingleFlight:
         client: Runs from the outside.
     """
 
-    def __init__(self, ctx: RuntimeContext, runs: LocalRuns, client: RunClient) -> None:
+    def __init__(self, ctx: RuntimeContext, runs: LocalRuns, client: _Client) -> None:
         self._ctx = ctx
         self._runs = runs
         self._client = client
