@@ -344,7 +344,7 @@ class RunCoordinator(Driver):
 
     def _start(self, order: StartStep) -> None:
         run, step = self._run, order.step
-        if self._other_ends.lose_if_too_often(order):
+        if order.exclusive and self._other_ends.lose_if_too_often(order):
             return
         if self._remote_steps is not None and self._remote_steps.takes(order, self._launches.places.busy):
             return

@@ -75,8 +75,8 @@ class OtherEnds:
         self._beside.do(f"record {len(steps)} steps", work, self._cancels_recorded)
 
     def lose_if_too_often(self, order: StartStep) -> bool:
-        """Whether a step is given up instead of being started: too many attempts went with their processes."""
-        if not order.exclusive or self._state.losses(order.step) < self._ctx.settings.lost_attempts:
+        """Whether a step that is to run alone is given up instead: too many attempts went with their processes."""
+        if self._state.losses(order.step) < self._ctx.settings.lost_attempts:
             return False
         run = self._run
         lost = PlannedStep.of(run.record.id, run.plan, order.step, order.attempt)
