@@ -2,13 +2,13 @@
 
 How the package is laid out; each layer imports only from those below it:
 
-    cli/  testing/      the command line; helpers for your tests
-    runtime/            the supervision tree, one file per process (tree.py shows it whole)
-    store/  io/         where runs are remembered; where values live
-    runs/               pure: plans, events, the state machine of a run
-    assets/             pure: assets, pipelines, the graph, partitions
-    actors/             the actor core; knows nothing of assets
-    errors.py           every exception, drawn at the top
+    cli/  testing/          the command line; helpers for your tests
+    runtime/                the supervision tree, one file per process (tree.py shows it whole)
+    store/  io/  alerts/    where runs are remembered; where values live; who is told outside
+    runs/                   pure: plans, events, the state machine of a run
+    assets/                 pure: assets, pipelines, the graph, partitions
+    actors/                 the actor core; knows nothing of assets
+    errors.py               every exception, drawn at the top
 
 The names below are the public ones; they are loaded when first used, so `import flowstone` costs next to
 nothing. `flowstone.actors` has public names of its own.
@@ -20,6 +20,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from flowstone.alerts.webhook import WebhookAlert as WebhookAlert
     from flowstone.assets.asset import Asset as Asset
     from flowstone.assets.automation.run_request import RunRequest as RunRequest
     from flowstone.assets.automation.schedule import Tick as Tick
@@ -189,6 +190,7 @@ __all__ = [
     "ValueNotFound",
     "Waiting",
     "WaitsForItself",
+    "WebhookAlert",
     "WeeklyPartitions",
     "WrongLoop",
     "decode_partition",
@@ -197,6 +199,7 @@ __all__ = [
 ]
 
 _HOME = {
+    "alerts.webhook": ("WebhookAlert",),
     "assets.asset": ("Asset",),
     "assets.calendar_partitions": ("DailyPartitions", "MonthlyPartitions", "WeeklyPartitions"),
     "assets.config": ("Config",),

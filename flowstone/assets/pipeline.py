@@ -4,6 +4,7 @@ Map of this file
     asset, route, value     what defines an asset
     pool, rate              what limits how many run, and how often
     schedule, sensor        what starts runs by itself
+    on, add                 what is told of events; and what is defined as an object
     include, graph          pipelines together, and the checked whole
     _define ... _add        a definition taken in, or put in place of what a notebook's cell has defined
 """
@@ -18,6 +19,7 @@ from typing import TYPE_CHECKING, Any, Literal, ParamSpec, TypeVar, overload
 from flowstone.assets.arguments import is_stored_name
 from flowstone.assets.asset import SourceLine
 from flowstone.assets.automation.definitions import merge_automations
+from flowstone.assets.automation.listener import define_listener
 from flowstone.assets.automation.schedule import define_schedule
 from flowstone.assets.automation.sensor import define_sensor
 from flowstone.assets.definition import Options, define_asset, define_constant
@@ -34,6 +36,7 @@ if TYPE_CHECKING:
 
     from flowstone.assets.asset import Asset, RunIn
     from flowstone.assets.automation.definitions import DefinedAutomation
+    from flowstone.assets.automation.listener import ListensBy
     from flowstone.assets.automation.schedule import CatchUp, Overlap, Tick
     from flowstone.assets.automation.sensor import SensorContext
     from flowstone.assets.each import Each
@@ -47,6 +50,7 @@ __all__ = ["Pipeline"]
 
 P = ParamSpec("P")
 R = TypeVar("R")
+F = TypeVar("F", bound="Callable[[Any], object]")
 
 
 class Pipeline:
@@ -407,6 +411,56 @@ class Pipeline:
 
         return define
 
+    def on(
+        self,
+        *kinds: str,
+        asset: str | Asset[..., Any] | None = None,
+        name: str | None = None,
+        timeout: float = 60.0,
+    ) -> Callable[[F], F]:
+        """Define a listener: a function that is called for events, at least once for each.
+
+        It is called for what is recorded of this pipeline's runs and automations from when it is defined, in the
+        order of recording for each run, whatever happens in between. It may be async; other functions run in a
+        thread. A call that raises is made again, later each time; other runs' events do not wait for that.
+
+        Args:
+            kinds: `run.failed`, `step.succeeded`, `asset.overdue`, …, or the first word for all of its kinds
+                (`run`, `step`, `asset`, `automation`); none: every event that is recorded.
+            asset: Only events of this asset: its name, or the asset.
+            name: Its name among the automations; default: the function's.
+            timeout: Seconds that one call may take.
+
+        Raises:
+            DefinitionError: There is no such kind, the function does not take an event, or the name is taken.
+        """
+        frame = sys._getframe(1)
+        source = SourceLine(frame.f_code.co_filename, frame.f_lineno)
+        if len(kinds) == 1 and callable(kinds[0]):
+            raise DefinitionError(f'{source}: write `@pipeline.on("run.failed")`, with the kinds of events.')
+
+        def define(function: F) -> F:
+            self._add_automation(define_listener(name, function, kinds, asset, timeout, source))
+            return function
+
+        return define
+
+    def add(self, alert: ListensBy) -> None:
+        """Define what is told of events by an object: a `WebhookAlert`.
+
+        Args:
+            alert: The object.
+
+        Raises:
+            DefinitionError: It is something else, or its name is taken.
+        """
+        frame = sys._getframe(1)
+        source = SourceLine(frame.f_code.co_filename, frame.f_lineno)
+        given: Any = alert
+        if not callable(getattr(given, "listener", None)):
+            raise DefinitionError(f"{source}: add() takes a WebhookAlert, not {alert!r:.100}.")
+        self._add_automation(alert.listener(source))
+
     def include(self, other: Pipeline) -> None:
         """Add the assets, pools, rates and automations that another pipeline has now; what is here stays once.
 
@@ -445,7 +499,7 @@ class Pipeline:
 
     @property
     def automations(self) -> Mapping[str, DefinedAutomation]:
-        """Schedules and sensors by name; a read-only view."""
+        """Schedules, sensors and listeners by name; a read-only view."""
         return MappingProxyType(self._automations)
 
     @property

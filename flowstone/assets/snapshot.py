@@ -6,6 +6,7 @@ from dataclasses import field
 from typing import TYPE_CHECKING, Any
 
 from flowstone.assets.automation.definitions import automations_of
+from flowstone.assets.automation.listener import Listener, check_listened_to
 from flowstone.assets.dynamic_partitions import DynamicPartitions
 from flowstone.assets.graph import AssetGraph
 from flowstone.assets.multi_partitions import MultiPartitions
@@ -36,7 +37,7 @@ class Snapshot:
         names: Names of the pipelines, each once; also of those without assets.
         pools: Their pools, each with its slots.
         rates: Their rates, each with its turns and the seconds these are for.
-        automations: Schedules and sensors by name, each with the name of its pipeline.
+        automations: Schedules, sensors and listeners by name, each with the name of its pipeline.
     """
 
     graph: AssetGraph
@@ -63,6 +64,9 @@ class Snapshot:
         slots = tuple((name, pool.slots) for name, pool in pools.items())
         own = tuple(dict.fromkeys(pipeline.name for pipeline in pipelines))
         automations = automations_of((pipeline.name, pipeline.automations) for pipeline in pipelines)
+        for _, automation in automations.values():
+            if isinstance(automation, Listener):
+                check_listened_to(automation, graph.assets)
         return cls(graph, names, tuple(dynamic), own, slots, periods, automations)
 
 

@@ -91,6 +91,7 @@ FLOWSTONE = [
     "ValueNotFound",
     "Waiting",
     "WaitsForItself",
+    "WebhookAlert",
     "WeeklyPartitions",
     "WrongLoop",
     "decode_partition",

@@ -1,9 +1,10 @@
-"""All that a pipeline defines besides assets which starts something by itself, by name."""
+"""All that a pipeline defines besides assets which does something by itself, by name."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, TypeAlias
 
+from flowstone.assets.automation.listener import Listener
 from flowstone.assets.automation.schedule import Schedule
 from flowstone.assets.automation.sensor import Sensor
 from flowstone.errors import DefinitionError
@@ -13,7 +14,7 @@ if TYPE_CHECKING:
 
 __all__ = ["DefinedAutomation", "automations_of", "merge_automations"]
 
-DefinedAutomation: TypeAlias = Schedule | Sensor
+DefinedAutomation: TypeAlias = Schedule | Sensor | Listener
 
 
 def merge_automations(
