@@ -1,0 +1,74 @@
+"""Who follows events: what the store is told of it, and the process that hears when there is something for them."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+
+from flowstone.assets.automation.listener import Listener
+from flowstone.errors import StoreUnavailable
+from flowstone.runtime.services.notifications import Wakeup
+from flowstone.store.cluster import Notification
+from flowstone.store.deliveries import Follower
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from flowstone.assets.snapshot import Snapshot
+    from flowstone.runtime.context import RuntimeContext
+
+__all__ = ["DeliveryWatch", "follow", "followers_of"]
+
+
+def followers_of(snapshot: Snapshot) -> Mapping[str, Sequence[Follower]]:
+    """Who follows events, by pipeline; each of the pipelines, also those of which nobody does."""
+    found: dict[str, list[Follower]] = {name: [] for name in snapshot.names}
+    for name, (pipeline, defined) in snapshot.automations.items():
+        if isinstance(defined, Listener):
+            assets = None if defined.asset is None else frozenset({defined.asset})
+            found[pipeline].append(Follower(name, defined.exact_kinds, assets))
+    return found
+
+
+async def follow(ctx: RuntimeContext, snapshot: Snapshot) -> None:
+    """Tell the store who follows events from now on. Raises `StoreUnavailable`."""
+    for pipeline, followers in followers_of(snapshot).items():
+        await ctx.store.deliveries.follow(pipeline, followers)
+
+
+class DeliveryWatch:
+    """Passes on that followers have something new: to whoever has subscribed to `deliveries` in this process.
+
+    Where several nodes share the store, that is told by the store itself, and may be lost: so at each look the
+    store is asked once, for all followers there are here.
+    """
+
+    def __init__(self, ctx: RuntimeContext) -> None:
+        self._ctx = ctx
+        self._look = Wakeup()
+
+    async def run(self, started: Callable[[], None]) -> None:
+        notifications = self._ctx.notifications
+        if self._ctx.store.cluster is None:
+            with self._ctx.store.deliveries.watch(self._tell):
+                started()
+                await asyncio.get_running_loop().create_future()
+        with notifications.on(self._look, "look"):
+            started()
+            while True:
+                await self._look.wait()
+                await self._ask()
+
+    def _tell(self, pipeline: str) -> None:
+        self._ctx.notifications.heard(Notification("deliveries", pipeline))
+
+    async def _ask(self) -> None:
+        pipelines = [name for name, followers in followers_of(self._ctx.snapshot).items() if followers]
+        if not pipelines:
+            return
+        try:
+            waiting = await self._ctx.store.deliveries.waiting(pipelines)
+        except StoreUnavailable:
+            return  # Whoever needs it says so, and the next look comes.
+        for pipeline in dict.fromkeys(pipeline for pipeline, _ in waiting):
+            self._tell(pipeline)

@@ -1,0 +1,338 @@
+"""The process of a listener: it reads what is to be delivered, and has the function called for each event.
+
+Of one run, one event at a time and in order; of several runs, several at a time. A call that fails is made again
+after a while, and holds up nobody but its own run. What has failed often enough, or waits behind too many others
+that failed, is given up: that is on record, and the first time since a success it is an event. So a listener that
+always raises is called for each event, and neither stops nor grows.
+
+What was delivered is recorded in batches, while other calls go on. A process that dies before that delivers it
+again: at least once, not exactly once.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from functools import partial
+from typing import TYPE_CHECKING, Any, Final
+
+from flowstone.assets.signature import is_async
+from flowstone.counting import count
+from flowstone.errors import StoreUnavailable
+from flowstone.runs.automation_events import AutomationFailed, exact_kind
+from flowstone.runs.records import Failure
+from flowstone.runtime.automation.lanes import Lanes
+from flowstone.runtime.automation.leadership import Leadership, subject_of
+from flowstone.runtime.execution.guard import call, call_async, describe
+from flowstone.runtime.services.notifications import Wakeup
+from flowstone.threads import Threads
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from flowstone.actors import TaskSupervisor
+    from flowstone.actors.tasks import TaskHandle
+    from flowstone.assets.automation.listener import Listener
+    from flowstone.runs.automation import AutomationKey
+    from flowstone.runtime.automation.lanes import Lane
+    from flowstone.runtime.context import RuntimeContext
+    from flowstone.runtime.execution.guard import Outcome
+    from flowstone.store.cluster import Notification
+    from flowstone.store.deliveries import Delivery, DeliveryKey
+
+__all__ = ["ATTEMPTS", "MOST_BLOCKED", "ListenerDriver", "pause_after"]
+
+ATTEMPTS: Final = 10
+"""So often an event is delivered to a listener that fails, over about six hours; then it is given up."""
+
+MOST_BLOCKED: Final = 1_000
+"""So many runs may wait for another attempt at once; beyond that, who has waited longest is given up."""
+
+_PAGE: Final = 500  # Deliveries that are read at once.
+_HELD: Final = 2_000  # Deliveries that are held, beyond which no more are read.
+_GAP: Final = 0.02  # Seconds between two questions to a database that has nothing more to say.
+_FIRST_PAUSE: Final = 1.0
+_FACTOR: Final = 4.0
+_LONGEST_PAUSE: Final = 3_600.0
+_TOO_MANY: Final = f"More than {MOST_BLOCKED:,} runs wait for another attempt."
+_RETRY: Final = 1.0  # Seconds after which a store that is away is asked again.
+
+
+def pause_after(attempts: int, failure: Failure, spread: float) -> float:
+    """Seconds until the next attempt, after so many failed ones; `spread` from 0.5 to 1 keeps them out of step."""
+    if failure.after is not None:
+        return max(0.0, failure.after)
+    longest: float = min(_LONGEST_PAUSE, _FIRST_PAUSE * _FACTOR ** (attempts - 1))
+    return longest * spread
+
+
+class ListenerDriver:
+    """Delivers events to one listener, if that is this node's part; else watches whose it is.
+
+    Args:
+        ctx: What the runtime offers.
+        key: Which automation.
+        listener: What it is.
+        calls: Where its function is called.
+    """
+
+    def __init__(
+        self, ctx: RuntimeContext, key: AutomationKey, listener: Listener, calls: TaskSupervisor
+    ) -> None:
+        self._ctx = ctx
+        self._key = key
+        self._listener = listener
+        self._calls = calls
+        self._subject = f"listener {listener.name}"
+        self._wake = Wakeup()
+        self._leadership = Leadership(ctx, key)
+        self._paused: bool | None = None  # Not known.
+        self._lanes = Lanes()
+        self._done: list[DeliveryKey] = []  # Delivered, and not on record yet.
+        self._failures: deque[tuple[Lane, Failure]] = deque()
+        self._open = False  # Whether calls may begin.
+        self._news = True
+        self._quiet_since: float | None = None  # When there was nothing to read.
+        self._failing = False  # Since it was given up on an event it has not succeeded.
+        self._running = 0
+        self._threads: Threads | None = None
+
+    async def run(self, started: Callable[[], None]) -> None:
+        started()
+        self._wake()
+        kinds = ("deliveries", "automation", "nodes", "look")
+        try:
+            with self._ctx.notifications.on(self._heard, *kinds):  # type: ignore[arg-type] # each is one
+                delay: float | None = None
+                while True:
+                    await self._wake.wait_or(self._ctx.clock, delay)
+                    delay = await self._turn()
+        finally:
+            self._ctx.automation_problems.pop(self._subject, None)
+            if self._threads is not None:
+                self._threads.close()
+
+    def _heard(self, notification: Notification) -> None:
+        if notification.kind == "deliveries":
+            if notification.subject == self._key[0]:
+                self._news = True
+                self._wake()
+        elif notification.kind == "automation":
+            if notification.subject == subject_of(self._key):
+                self._paused = None
+                self._wake()
+        elif self._leadership.concerns(notification):
+            self._wake()
+
+    # A turn -------------------------------------------------------------------------------------------------
+
+    async def _turn(self) -> float | None:
+        """Record what ended, read what is new and begin calls; seconds after which to do so again, or None."""
+        self._open = False
+        try:
+            if not await self._leadership.take():
+                return None
+            await self._settle()
+            if await self._is_paused():
+                # A notification may be lost.
+                return None if self._ctx.store.cluster is None else self._ctx.settings.lease
+            self._lanes.release(self._ctx.clock.monotonic())
+            pause = await self._read()
+            self._open = True
+            self._begin()
+        except StoreUnavailable as error:
+            self._ctx.alarms.set("store", f"it does not say what {self._subject} is to be told: {error}")
+            return _RETRY
+        due = self._lanes.next_due()
+        if due is not None:
+            wait = max(0.0, due - self._ctx.clock.monotonic())
+            pause = wait if pause is None else min(pause, wait)
+        return pause
+
+    async def _is_paused(self) -> bool:
+        if self._paused is None:
+            record = await self._ctx.store.automations.record(self._key)
+            self._paused = record is not None and record.paused
+        paused = self._paused
+        if paused:
+            self._paused = None  # It is asked again at the next turn.
+        return paused
+
+    async def _read(self) -> float | None:
+        """Read what is new, as far as there is room; seconds after which to go on."""
+        while self._news and self._lanes.held < _HELD and self._lanes.ready < _PAGE:
+            if (pause := self._gap()) is not None:
+                return pause
+            self._news = False
+            found = await self._ctx.store.deliveries.pending(
+                *self._key, limit=_PAGE, but=tuple(self._lanes.keys)
+            )
+            if not found:
+                self._quiet_since = self._ctx.clock.monotonic()
+                break
+            self._news = True
+            self._lanes.add(found)
+        return None
+
+    def _gap(self) -> float | None:
+        """What is left of the time for which a database is not asked again after it had nothing to say."""
+        if self._quiet_since is None or self._ctx.store.cluster is None:
+            return None
+        left = self._quiet_since + _GAP - self._ctx.clock.monotonic()
+        return left if left > 0 else None
+
+    # Calls --------------------------------------------------------------------------------------------------
+
+    def _begin(self) -> None:
+        while self._running < self._listener.max_parallel and not self._is_stuck():
+            lane = self._lanes.next()
+            if lane is None:
+                return
+            self._running += 1
+            _Call(self, lane).begin()
+
+    def _is_stuck(self) -> bool:
+        """Whether as many calls as it may have at a time cannot be stopped: others would not help."""
+        hung = self._calls.statistics().abandoned
+        if self._threads is not None:
+            hung += len(self._threads.statistics().abandoned)
+        return hung >= self._listener.max_parallel
+
+    def slow(self, delivery: Delivery) -> None:
+        """A call has taken too long."""
+        text = f"its call for {_told(delivery)} has not returned for {self._listener.timeout:g} s"
+        self._ctx.automation_problems[self._subject] = text
+        self._ctx.alarms.set(f"{self._subject} (slow)", f"{text}, and is cancelled")
+
+    def ended(self, lane: Lane, outcome: Outcome) -> None:
+        """A call is over."""
+        self._running -= 1
+        if outcome[0]:
+            self._done.append(lane.events[0].key)
+            self._lanes.delivered(lane)
+            self._failing = False
+            self._ctx.automation_problems.pop(self._subject, None)
+        else:
+            self._failures.append((lane, outcome[1]))
+        if self._open:
+            self._begin()
+        self._wake()
+
+    async def in_thread(self, delivery: Delivery) -> Outcome:
+        """Call the function in a thread of the listener's own: what hangs there holds up nobody else."""
+        if self._threads is None:
+            self._threads = Threads(self._listener.max_parallel, f"flowstone-{self._subject}")
+        made = partial(call, partial(self._listener.function, delivery.event), {}, None)
+        job = self._threads.start(self._subject, made)
+        try:
+            return await job.wait_or_leave()
+        except asyncio.CancelledError:
+            self._threads.abandon(job)
+            raise
+        except Exception as error:
+            return False, describe(error, None)
+
+    # What became of them ------------------------------------------------------------------------------------
+
+    async def _settle(self) -> None:
+        """Record what calls have come to; if the store is away, what is left is recorded later."""
+        if self._done:
+            recorded = len(self._done)
+            await self._ctx.store.deliveries.done(*self._key, self._done[:recorded])
+            del self._done[:recorded]
+        while self._failures:
+            await self._failed(*self._failures[0])
+            self._failures.popleft()
+        while self._lanes.blocked > MOST_BLOCKED and (lane := self._lanes.longest_blocked()) is not None:
+            await self._give_up(lane, Failure("error", _TOO_MANY))
+        if self._lanes.drop_empty({lane for lane, _ in self._done}):
+            self._news = True
+        if not self._failing and not self._lanes.blocked:
+            self._ctx.alarms.clear(self._subject)
+            self._ctx.alarms.clear(f"{self._subject} (slow)")
+
+    async def _failed(self, lane: Lane, failure: Failure) -> None:
+        delivery = lane.events[0]
+        attempts = delivery.attempts + 1
+        told = f"it failed for {_told(delivery)}: {failure.message}\n{failure.frames}".rstrip()
+        self._ctx.alarms.set(self._subject, told)
+        if attempts >= ATTEMPTS or not failure.retryable:
+            await self._give_up(lane, failure)
+            return
+        await self._ctx.store.deliveries.failed(*self._key, delivery.key)
+        pause = pause_after(attempts, failure, self._ctx.random.uniform(0.5, 1.0))
+        self._lanes.block(lane, self._ctx.clock.monotonic() + pause)
+
+    async def _give_up(self, lane: Lane, failure: Failure) -> None:
+        delivery = lane.events[0]
+        attempts = max(1, delivery.attempts)
+        event = AutomationFailed(self._ctx.clock.now(), self._listener.name, failure, attempts)
+        tell = not self._failing
+        await self._ctx.store.deliveries.give_up(*self._key, delivery.key, event, tell=tell)
+        self._failing = True
+        self._lanes.delivered(lane)
+        self._ctx.alarms.set(
+            self._subject, f"it is not told of {_told(delivery)} any more, after {count(attempts, 'attempt')}"
+        )
+        if tell:
+            self._ctx.stream.publish(event)
+
+
+class _Call:
+    """One call of the function, with its time."""
+
+    def __init__(self, driver: ListenerDriver, lane: Lane) -> None:
+        self._driver = driver
+        self._lane = lane
+        self._delivery = lane.events[0]
+        self._handle: TaskHandle | None = None
+        self._late = False
+        listener = driver._listener
+        self._timer = driver._ctx.clock.call_later(listener.timeout, self._expire)
+
+    def begin(self) -> None:
+        name = f"{self._driver._subject} for {_told(self._delivery)}"
+        handle = self._driver._calls.start(name, self._made())
+        self._handle = handle
+        handle.call_on_exit(self._over)
+
+    async def _made(self) -> Outcome:
+        driver = self._driver
+        function = driver._listener.function
+        if is_called_on_loop(function):
+            return await call_async(partial(function, self._delivery.event), {}, None)
+        return await driver.in_thread(self._delivery)
+
+    def _expire(self) -> None:
+        self._late = True
+        self._driver.slow(self._delivery)
+        if self._handle is not None:
+            self._handle.cancel()
+
+    def _over(self, handle: TaskHandle, _how: Any) -> None:
+        self._timer.cancel()
+        if handle.cancelled_by_us and not self._late:
+            return  # The listener stops.
+        self._driver.ended(self._lane, self._outcome(handle.result, handle.error))
+
+    def _outcome(self, result: Any, error: BaseException | None) -> Outcome:
+        if isinstance(result, tuple) and (result[0] or not self._late):
+            return result  # type: ignore[return-value] # what `_made` returned
+        if self._late:
+            seconds = self._driver._listener.timeout
+            message = f"The call took longer than {seconds:g} s."
+            return False, Failure("timeout", message, retryable=True)
+        return False, describe(error or RuntimeError("the call ended without a result"), None)
+
+
+def is_called_on_loop(function: Any) -> bool:
+    """Whether it is async, as a function or as an object that is called like one."""
+    if is_async(function):
+        return True
+    return not hasattr(function, "__code__") and is_async(getattr(type(function), "__call__", function))
+
+
+def _told(delivery: Delivery) -> str:
+    event = delivery.event
+    kind = exact_kind(event)
+    return f"{kind} of run {event.run_id}" if event.run_id else f"{kind} of {event.asset or event.name}"  # type: ignore[union-attr] # those of no run have one
