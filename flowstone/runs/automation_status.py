@@ -28,9 +28,12 @@ class AutomationStatus:
         next_fire: When a schedule fires next (aware, UTC); None if it is paused, gone, or no schedule.
         last_fires: What it did, the newest first, each with its runs and what has become of them.
         failures: How many times it has failed in a row; ten pause it.
-        failure: Why it failed the last time; None after it has succeeded.
+        failure: Why it failed the last time; None after it has succeeded. Of a listener: why it was given up the
+            last time, if it ever was.
         since: When it was seen for the first time (aware, UTC); None if it was not yet.
         gone_at: Since when no pipeline defines it (aware, UTC); None: one does.
+        pending: How many events a listener is still to be told of; of others 0.
+        given_up: How many events a listener was never told of, because it failed each time; of others 0.
     """
 
     name: str
@@ -44,3 +47,5 @@ class AutomationStatus:
     failure: Failure | None = None
     since: datetime | None = None
     gone_at: datetime | None = None
+    pending: int = 0
+    given_up: int = 0

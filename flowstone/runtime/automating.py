@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from flowstone.assets.automation.listener import Listener
 from flowstone.assets.automation.schedule import Schedule
 from flowstone.assets.suggest import did_you_mean
 from flowstone.errors import AutomationNotFound, StoreUnavailable
@@ -53,6 +55,7 @@ class Automating(Computing):
         shown = [
             await self._status(key, defined.get(key), known.get(key), most) for key in {**defined, **known}
         ]
+        shown = [await self._with_deliveries(status) for status in shown]
         return sorted(shown, key=lambda status: (status.name, status.pipeline))
 
     async def pause(self, name: str, *, by: str | None = None, reason: str = "") -> AutomationStatus:
@@ -119,6 +122,10 @@ class Automating(Computing):
         ctx = self._started()
         if isinstance(defined, Schedule):
             return await fire_schedule(ctx, self._runs, defined, record, by)
+        if isinstance(defined, Listener):
+            raise AutomationNotFound(
+                f"{defined.name!r} is a listener, which is called for events: there is nothing to fire."
+            )
         return await fire_sensor(ctx, self._runs, defined, record, by)
 
     def _automation(self, name: str) -> tuple[AutomationKey, DefinedAutomation]:
@@ -158,7 +165,16 @@ class Automating(Computing):
         if record is not None and record.version != before.version:
             ctx.stream.publish(event)
         await self._tell(key)
-        return await self._status(key, defined, record, 10)
+        return await self._with_deliveries(await self._status(key, defined, record, 10))
+
+    async def _with_deliveries(self, status: AutomationStatus) -> AutomationStatus:
+        """Of a listener, with what it is to be told and what was given up."""
+        if status.kind != "listener":
+            return status
+        for state in await self._started().store.deliveries.followers(status.pipeline):
+            if state.follower.name == status.name:
+                return replace(status, pending=state.pending, given_up=state.given_up, failure=state.failure)
+        return status
 
     async def _tell(self, key: AutomationKey) -> None:
         """Wake whoever drives it."""

@@ -58,7 +58,8 @@ class RuntimeContext:
     restart of any supervisor above it changes nothing for those who look it up. `notifications` and `peers` are
     silent and empty where no other node shares the store. `memory` is what a `MemoryStore`, and no other,
     remembers: its steps need not wait for it. `suspending` names the assets whose functions have been seen to wait
-    for something: to begin one of them in the turn of its start gains nothing.
+    for something: to begin one of them in the turn of its start gains nothing. `automation_problems` says of
+    automations by name what does not work at present, beyond what the store remembers.
     """
 
     node: str
@@ -82,6 +83,7 @@ class RuntimeContext:
     origins: Origins
     memory: History | None = None
     suspending: set[str] = field(default_factory=set)
+    automation_problems: dict[str, str] = field(default_factory=dict)
     process_pool: ProcessPool | None = None
 
     def processes(self) -> ProcessPool:

@@ -153,6 +153,7 @@ class Runtime(Automating):
             if membership is not None:
                 await self._within_connect_timeout(membership.join())
             await self._within_connect_timeout(ctx.admission.pools.begin())
+            await self._within_connect_timeout(self._have_followed(ctx, self._snapshot))
             await self._tree.__aenter__()
         except BaseException:
             await store.close()
@@ -211,6 +212,7 @@ class Runtime(Automating):
                 runtime does not have. Nothing has changed.
             TypeError: `pipelines` is something else.
             RuntimeStopping: The runtime is not running.
+            StoreUnavailable: It has to be told who listens to what, and is away. Nothing has changed.
         """
         ctx = self._started()
         assert self._tree is not None
@@ -219,6 +221,7 @@ class Runtime(Automating):
         services = self._tree.child("services", Supervisor).instance
         if services is None:
             raise not_running()
+        await self._have_followed(ctx, snapshot)
         await services.child("asset_registry", AssetRegistry).call(Publish(snapshot))
         if ctx.process_pool is not None:
             ctx.process_pool.renew()
@@ -231,6 +234,13 @@ class Runtime(Automating):
         state = "running" if self._ctx is not None and self._ctx.affinity.running else "not running"
         snapshot = self._snapshot if self._ctx is None else self._ctx.snapshot
         return f"<Runtime {count(len(snapshot.graph), 'asset')}, {state}>"
+
+    async def _have_followed(self, ctx: RuntimeContext, snapshot: Snapshot) -> None:
+        """Have the store note from now on what listeners are to be told: before anything happens for them."""
+        if self._automate:
+            from flowstone.runtime.automation.following import follow  # noqa: PLC0415 - few runtimes need it
+
+            await follow(ctx, snapshot)
 
     async def _within_connect_timeout(self, work: Awaitable[None]) -> None:
         limit = self._settings.connect_timeout

@@ -27,7 +27,11 @@
     ├─ automation        one_for_one; only with `automate=True` (automation/tree.py)
     │  ├─ definitions      tells the store what is defined
     │  ├─ schedule:<name>  fires at its ticks, on one node for all
-    │  └─ sensor:<name>    looks, on one node for all
+    │  ├─ deliveries       hears when there is something for listeners
+    │  ├─ sensor:<name>    looks, on one node for all
+    │  └─ listener:<name>  one_for_all: delivers events, on one node for all
+    │     ├─ calls           one task per call: user code meets us here as well
+    │     └─ listener        reads what is to be delivered
     └─ watchman          last child, so the first to stop: drains
 
 Children start from top to bottom and stop from bottom to top. Rest_for_one, because what stands below uses what

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from flowstone.runtime.context import RuntimeContext
     from flowstone.runtime.execution.guard import Outcome
 
-__all__ = ["MOST_REQUESTS", "ask"]
+__all__ = ["MOST_REQUESTS", "ask", "is_called_on_loop"]
 
 MOST_REQUESTS: Final = 10_000
 """Requests that are taken of one call; what a function would yield after them, it is asked for at its next call."""
@@ -57,7 +57,7 @@ def _warn(ctx: RuntimeContext, subject: str) -> None:
 async def _called(
     ctx: RuntimeContext, subject: str, function: Callable[[Any], Any], argument: Any
 ) -> Outcome:
-    if _is_async(function):
+    if is_called_on_loop(function):
         return await call_async(partial(_on_loop, function, argument, subject), {}, None)
     in_thread = partial(call, partial(_in_thread, function, argument, subject), {}, None)
     job = ctx.threads.start(subject, in_thread)
@@ -71,7 +71,8 @@ async def _called(
     return outcome
 
 
-def _is_async(function: Callable[[Any], Any]) -> bool:
+def is_called_on_loop(function: Callable[[Any], Any]) -> bool:
+    """Whether it is async, as a function or as an object that is called like one."""
     called = function if hasattr(function, "__code__") else getattr(function, "__call__", function)  # noqa: B004 - which function it is
     return is_async(function) or is_async(called) or isasyncgenfunction(innermost(called))
 

@@ -16,11 +16,11 @@ from collections import deque
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
-from flowstone.assets.signature import is_async
 from flowstone.counting import count
 from flowstone.errors import StoreUnavailable
 from flowstone.runs.automation_events import AutomationFailed, exact_kind
 from flowstone.runs.records import Failure
+from flowstone.runtime.automation.functions import is_called_on_loop
 from flowstone.runtime.automation.lanes import Lanes
 from flowstone.runtime.automation.leadership import Leadership, subject_of
 from flowstone.runtime.execution.guard import call, call_async, describe
@@ -244,7 +244,7 @@ class ListenerDriver:
             await self._failed(*self._failures[0])
             self._failures.popleft()
         while self._lanes.blocked > MOST_BLOCKED and (lane := self._lanes.longest_blocked()) is not None:
-            await self._give_up(lane, Failure("error", _TOO_MANY))
+            await self._give_up(lane, Failure("error", _TOO_MANY), lane.events[0].attempts)
         if self._lanes.drop_empty({lane for lane, _ in self._done}):
             self._news = True
         if not self._failing and not self._lanes.blocked:
@@ -257,15 +257,14 @@ class ListenerDriver:
         told = f"it failed for {_told(delivery)}: {failure.message}\n{failure.frames}".rstrip()
         self._ctx.alarms.set(self._subject, told)
         if attempts >= ATTEMPTS or not failure.retryable:
-            await self._give_up(lane, failure)
+            await self._give_up(lane, failure, attempts)
             return
         await self._ctx.store.deliveries.failed(*self._key, delivery.key)
         pause = pause_after(attempts, failure, self._ctx.random.uniform(0.5, 1.0))
         self._lanes.block(lane, self._ctx.clock.monotonic() + pause)
 
-    async def _give_up(self, lane: Lane, failure: Failure) -> None:
+    async def _give_up(self, lane: Lane, failure: Failure, attempts: int) -> None:
         delivery = lane.events[0]
-        attempts = max(1, delivery.attempts)
         event = AutomationFailed(self._ctx.clock.now(), self._listener.name, failure, attempts)
         tell = not self._failing
         await self._ctx.store.deliveries.give_up(*self._key, delivery.key, event, tell=tell)
@@ -317,19 +316,12 @@ class _Call:
 
     def _outcome(self, result: Any, error: BaseException | None) -> Outcome:
         if isinstance(result, tuple) and (result[0] or not self._late):
-            return result  # type: ignore[return-value] # what `_made` returned
+            return result
         if self._late:
             seconds = self._driver._listener.timeout
             message = f"The call took longer than {seconds:g} s."
             return False, Failure("timeout", message, retryable=True)
         return False, describe(error or RuntimeError("the call ended without a result"), None)
-
-
-def is_called_on_loop(function: Any) -> bool:
-    """Whether it is async, as a function or as an object that is called like one."""
-    if is_async(function):
-        return True
-    return not hasattr(function, "__code__") and is_async(getattr(type(function), "__call__", function))
 
 
 def _told(delivery: Delivery) -> str:

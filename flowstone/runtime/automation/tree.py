@@ -8,14 +8,18 @@ sensors may fail at the same time because one thing is away that all of them loo
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
-from flowstone.actors import Child, Crashed, Supervisor
+from flowstone.actors import Child, Crashed, Supervisor, TaskSupervisor
 from flowstone.actors.report import log_report
+from flowstone.assets.automation.listener import Listener
 from flowstone.assets.automation.schedule import Schedule
 from flowstone.assets.automation.sensor import Sensor
 from flowstone.errors import AutomationError
 from flowstone.runtime.automation.definitions import Definitions
+from flowstone.runtime.automation.following import DeliveryWatch
+from flowstone.runtime.automation.listeners import ListenerDriver
 from flowstone.runtime.automation.schedule import ScheduleDriver
 from flowstone.runtime.automation.sensor import SensorDriver
 
@@ -40,6 +44,7 @@ def automation_tree(ctx: RuntimeContext, runs: LocalRuns) -> Supervisor:
 
     children: list[Child[Any]] = [
         Child("definitions", lambda: Definitions(ctx, made[0], child_of)),
+        Child("deliveries", partial(DeliveryWatch, ctx)),
         *(child_of((pipeline, name), each) for name, (pipeline, each) in ctx.snapshot.automations.items()),
     ]
     made.append(Supervisor(children, max_restarts=_ANY_NUMBER, on_report=_report))
@@ -55,6 +60,8 @@ def _report(report: Report) -> None:
 def _child(
     ctx: RuntimeContext, runs: LocalRuns, key: AutomationKey, defined: DefinedAutomation
 ) -> Child[Any]:
+    if isinstance(defined, Listener):
+        return Child(f"{defined.kind}:{defined.name}", partial(_listening, ctx, key, defined))
     driver: Any = {Schedule: ScheduleDriver, Sensor: SensorDriver}[type(defined)]
     begun = False
 
@@ -64,3 +71,18 @@ def _child(
         return driver(ctx, runs, key, defined, restarted=restarted)
 
     return Child(f"{defined.kind}:{defined.name}", make, shutdown=ctx.settings.cancel_timeout)
+
+
+def _listening(ctx: RuntimeContext, key: AutomationKey, listener: Listener) -> Supervisor:
+    """One_for_all: a driver that crashed must not meet calls that it does not know."""
+    calls: list[TaskSupervisor] = []
+
+    def make_calls() -> TaskSupervisor:
+        calls[:] = [TaskSupervisor(shutdown=ctx.settings.cancel_timeout)]
+        return calls[0]
+
+    children: list[Child[Any]] = [
+        Child("calls", make_calls),
+        Child("listener", lambda: ListenerDriver(ctx, key, listener, calls[0])),
+    ]
+    return Supervisor(children, strategy="one_for_all")

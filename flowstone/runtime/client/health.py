@@ -26,6 +26,7 @@ class Health:
         io: Each IO manager's problem, or None.
         store: The store's problem, or None.
         retried: Runs that this node had to stop and is retrying, by id, and why.
+        automations: What does not work at present of automations driven here, by name.
         abandoned: Steps and threads that could not be stopped and still run, by name.
         runs: Live runs.
         steps: Steps that hold a slot.
@@ -37,6 +38,7 @@ class Health:
     io: Mapping[str, str | None] = field(default_factory=dict)
     store: str | None = None
     retried: Mapping[str, str] = field(default_factory=dict)
+    automations: Mapping[str, str] = field(default_factory=dict)
     abandoned: tuple[str, ...] = ()
     runs: int = 0
     steps: int = 0
@@ -50,6 +52,7 @@ class Health:
             *(f"resource {name!r}: {problem}" for name, problem in self.resources.items() if problem),
             *(f"IO manager {name!r}: {problem}" for name, problem in self.io.items() if problem),
             *(f"run {run_id} is tried again: {why}" for run_id, why in self.retried.items()),
+            *(f"{name}: {problem}" for name, problem in self.automations.items()),
             *(f"abandoned: {name}" for name in self.abandoned),
         ]
         if self.store:
@@ -78,6 +81,7 @@ async def health(
         io={name: await process.check() for name, process in ctx.io.items()},
         store=store_problem,
         retried=retried_runs(runs),
+        automations=dict(ctx.automation_problems),
         abandoned=(*abandoned, *ctx.threads.statistics().abandoned),
         runs=sum(not run.over for run in runs.live.values()),
         steps=admission.taken,
