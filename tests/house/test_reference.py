@@ -18,6 +18,7 @@ DOCS = Path(__file__).parents[2] / "docs"
 NAMESPACES = [
     "flowstone",
     "flowstone.actors",
+    "flowstone.alerts",
     "flowstone.errors",
     "flowstone.io",
     "flowstone.io.codecs",
