@@ -56,14 +56,14 @@ class SharedHistory(History):
                 self.cancelling.add(run.id)
                 self.waits.close_all(run.id, now)
             case _:
-                super()._waits(run, event)
+                super()._waits(run, replace(event, at=now))
 
     def _come_to_wait(self, run, event, now):
         deadline = event.deadline
         if event.timeout is not None:
             deadline = now + timedelta(seconds=event.timeout)
         known = self.waits.find(run.id, (event.asset, event.partition_key), event.name)
-        wait = self.waits.ask(replace(event, deadline=deadline))
+        wait = self.waits.ask(replace(event, at=now, deadline=deadline))
         if wait.status == "open" and wait is not known and run.id in self.cancelling:
             self.waits.close(wait, "cancelled", None, now)
         elif wait.status == "answered":

@@ -1,0 +1,138 @@
+"""What must be true in a world at every instant, and what must be true when nothing goes wrong any more."""
+
+from __future__ import annotations
+
+from flowstone.runs.events import (
+    RunCancelRequested,
+    RunFinished,
+    RunStarted,
+    RunWaiting,
+    StepSucceeded,
+)
+from tests.simulation.workload import SLOTS
+from tests.store.shared_history import SharedHistory
+
+__all__ = ["Violation", "WatchedHistory", "WatchedLeases", "at_the_end", "now"]
+
+
+OF_RUN = (RunStarted, RunWaiting, RunCancelRequested, RunFinished)
+
+
+class Violation(AssertionError):
+    """Something is not as it must be."""
+
+
+class WatchedLeases(dict):
+    """The step leases of a world, which knows who was ever given a step."""
+
+    def __init__(self):
+        super().__init__()
+        self.given = {}
+
+    def __setitem__(self, step, lease):
+        super().__setitem__(step, lease)
+        self.given.setdefault(step, set()).add(lease.node)
+
+
+class WatchedHistory(SharedHistory):
+    """The history of a world, which looks at everything that is recorded.
+
+    Args:
+        shared: Its database.
+        world: Where values are.
+    """
+
+    def __init__(self, shared, world):
+        super().__init__(shared)
+        self._world = world
+        self._successes = {}
+        self._newest = {}
+        self._ended = {}
+
+    def _add(self, run, event):
+        if run.id in self._ended:
+            raise Violation(f"{event.kind} was recorded in run {run.id}, which had {self._ended[run.id]}")
+        self._check_writer(run, event)
+        super()._add(run, event)
+        if isinstance(event, StepSucceeded):
+            self._succeeded(event)
+        elif isinstance(event, RunFinished):
+            self._ended[run.id] = event.status
+
+    def _check_writer(self, run, event):
+        """What is recorded of a step says the owner of the run, or whoever was given the step."""
+        writer, owner = self._world.writer, run.head().owner
+        if writer is None or owner in {None, writer} or isinstance(event, OF_RUN):
+            return  # Of a run that was given back, its owner may record until another one takes it.
+        # A lease that was taken back is not: until a later attempt begins, what comes of it is as good as any.
+        if writer not in self._shared.leases.given.get((run.id, event.asset, event.partition_key), ()):
+            raise Violation(
+                f"{event.kind} of {event.asset}[{event.partition_key}] in run {run.id} was recorded by {writer}, "
+                f"though {owner} owns the run and it was never given the step"
+            )
+
+    def _succeeded(self, event):
+        record = event.materialization
+        step = (event.run_id, event.asset, event.partition_key)
+        if step in self._successes:
+            raise Violation(f"{step} succeeded twice: as {self._successes[step]}, and as {record.location}")
+        self._successes[step] = record.location
+        self._newest[step[1:]] = record
+        if record.location is not None and self._world.values.whole.get(record.location) is None:
+            self._world.check_manifest(event, record)
+
+    def check_current(self):
+        """What is current is what was recorded last."""
+        for key, record in self.ledger.current(list(self._newest)).items():
+            if record.location is not None and record.location not in self._world.values.whole:
+                continue  # Of items; or kept with the record.
+            if record.location is not None and self._world.values.whole[record.location] is None:
+                raise Violation(f"{record.name} of run {record.run_id} is torn: {record.location}")
+            if record.location != self._newest[key].location:
+                raise Violation(
+                    f"{key}: {record.location} is current, {self._newest[key].location} was recorded last"
+                )
+
+    def check_heads(self):
+        """A run that has ended stays as it ended."""
+        for run_id, status in self._ended.items():
+            if self.find(run_id).status is not status:
+                raise Violation(f"run {run_id} had {status} and is {self.find(run_id).status}")
+
+
+def now(world):
+    """At any instant."""
+    history, shared = world.shared.history, world.shared
+    history.check_current()
+    history.check_heads()
+    taken = sum(each.pools.get("two", 0) for each in shared.claims if each.granted)
+    if taken > SLOTS:
+        raise Violation(f"{taken} slots of a pool of {SLOTS} are taken")
+    running = sum(count for node, count in world.in_pool.items() if world.is_well(node))
+    if running > SLOTS:
+        raise Violation(f"{running} steps run in a pool of {SLOTS}: {world.in_pool}")
+
+
+def at_the_end(world):
+    """Why the world is not at rest, though nothing goes wrong any more; None if it is."""
+    history, shared = world.shared.history, world.shared
+    left = [log.id for log in shared.unfinished()]
+    if left:
+        return f"runs are not over: {[_about(shared, run_id) for run_id in left]}"
+    missing = [run_id for run_id in world.acknowledged if history.find(run_id) is None]
+    if missing:
+        return f"runs that were acknowledged are lost: {missing}"
+    if shared.claims:
+        return f"slots are taken, or waited for: {shared.claims}"
+    if shared.leases:
+        return f"step leases are left: {list(shared.leases)}"
+    busy = [node.name for node in world.nodes if node.usable and node.runtime.running_steps()]
+    if busy:
+        return f"steps run on {busy}"
+    return None
+
+
+def _about(shared, run_id):
+    head = shared.history.find(run_id).head()
+    counts = dict(head.counts)
+    return f"{run_id} ({head.request.asset}): {head.status}, owner {head.owner}, epoch {head.epoch}, {counts}"

@@ -1,0 +1,416 @@
+"""A node's connection to the database of a world: calls take time, break off and lose their answers.
+
+What is sent is done by the world and not by the process that sends it, so that a statement may still be done when
+its sender is dead. As with Postgres, whoever asks is patient: what breaks off is sent again, for a minute. What
+runs record goes through a journal, in order, each batch once however often it is sent.
+
+The state and its rules are those of `SharedMemory`, which a test compares with Postgres.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from contextlib import contextmanager
+from contextvars import copy_context
+
+from flowstone.backoff import Backoff
+from flowstone.errors import RunNotFound, StoreUnavailable
+from flowstone.store.cluster import NodeReport, Notification
+from flowstone.store.memory import of_one_run
+from flowstone.store.protocol import StaleWrite
+from tests.store.shared_memory import SharedMemoryStore
+
+__all__ = ["SimulatedStore"]
+
+_PATIENCE = 60.0
+_BEATS = 4  # In the time of one lease.
+_LOOK = 1.0
+_ANSWER = 5.0
+_BATCH = 50
+_REFUSALS = (StaleWrite, RunNotFound)
+_OWN = frozenset({"claim", "adopt"})  # Refused when they are sent again, because they were done.
+
+_STORE = (
+    "claim",
+    "run",
+    "run_with_key",
+    "runs",
+    "runs_beginning",
+    "payload",
+    "has_payload",
+    "delete_payload",
+    "events",
+    "steps",
+    "step",
+    "steps_of",
+    "current",
+    "history",
+    "failures",
+    "downstream",
+    "invalidate",
+    "current_keys",
+    "add_partitions",
+    "remove_partitions",
+    "partitions",
+    "prune",
+)
+_CLUSTER = (
+    "hold",
+    "nodes",
+    "beats",
+    "publish_tree",
+    "submit",
+    "take",
+    "take_back",
+    "take_duty",
+    "queued",
+    "orphans",
+    "adopt",
+    "owned",
+    "spend",
+    "spent",
+    "release",
+    "under_way",
+    "request_cancel",
+    "cancelling",
+    "grant",
+    "leases",
+    "outstanding",
+    "cancel_leases",
+    "delete_leases",
+    "endings",
+    "refuse",
+    "refused",
+    "begun",
+    "tell",
+)
+_WAITS = (
+    "answer",
+    "answers",
+    "woken",
+    "waiting",
+    "expire",
+    "approval",
+    "approvals",
+    "of_token",
+)
+_ITEMS = (
+    "record",
+    "states",
+    "rows",
+    "unneeded",
+    "forget",
+)
+_POOLS = (
+    "set",
+    "given",
+    "define",
+    "exchange",
+    "forget",
+    "differences",
+    "show",
+)
+
+
+class _Broken(Exception):
+    """A call broke off: whether it was done is not known."""
+
+
+class _Port:
+    """One of the ports of the store; every call goes through the wire."""
+
+    def __init__(self, store, port, calls):
+        for call in calls:
+            setattr(self, call, _through(store, call, getattr(port, call)))
+
+
+def _through(store, name, call):
+    async def sent(*arguments, **named):
+        return await store.patiently(name, lambda: call(*arguments, **named))
+
+    return sent
+
+
+def _now(coroutine):
+    """What a call of the database answers, which never waits for anything."""
+    try:
+        coroutine.send(None)
+    except StopIteration as answer:
+        return answer.value
+    raise AssertionError("the double of the database waited for something")
+
+
+class SimulatedStore:
+    """One node's store, of both ports.
+
+    Args:
+        world: Its loop, its database and its faults.
+        random: Jitter.
+    """
+
+    keeps_payloads = True
+    lasts = True
+    listens = True
+    problem = None
+
+    def __init__(self, world, random):
+        self._world = world
+        self._random = random
+        self.inner = SharedMemoryStore(world.shared)
+        world.shared.connections.remove(self.inner)
+        self._journal = deque()
+        self._written = asyncio.Event()
+        self._tasks = []
+        self._watchers = []
+        self._report = NodeReport()
+        self._hurry = asyncio.Event()
+        self._beating = None
+        self.away = 0.0  # Until when the database is, for this node.
+        self.waits = _Port(self, self.inner.waits, _WAITS)
+        self.items = _Port(self, self.inner.items, _ITEMS)
+        self.pools = _Port(self, self.inner._pools, _POOLS)
+        self.rates = _Port(self, self.inner.rates, ["reserve"])
+        for call in (*_STORE, *_CLUSTER):
+            setattr(self, call, _through(self, call, getattr(self.inner, call)))
+
+    @property
+    def cluster(self):
+        return self
+
+    # The wire -----------------------------------------------------------------------------------------------
+
+    async def once(self, name, call):
+        """Send one statement. Raises `_Broken` if there is no answer."""
+        world, faults = self._world, self._world.faults
+        if faults.strikes("before"):
+            await asyncio.sleep(self._latency())
+            raise _Broken
+        answer = asyncio.get_running_loop().create_future()
+        world.later(self._latency(), lambda: self._done(answer, call))
+        refused, result = await answer
+        if faults.strikes("after"):
+            raise _Broken
+        await asyncio.sleep(self._latency())
+        if refused is not None:
+            raise refused
+        return result
+
+    def _done(self, answer, call):
+        """The database does it, whether its sender lives or not."""
+        if self._world.loop.time() < max(self.away, self._world.away):
+            outcome = None
+        else:
+            try:
+                outcome = (None, _now(call()))
+            except _REFUSALS as refusal:
+                outcome = (refusal, None)
+        if answer.done():
+            return
+        if outcome is None:
+            answer.set_exception(_Broken())
+        else:
+            answer.set_result(outcome)
+
+    def _latency(self):
+        if self._world.faults.strikes("slow"):
+            return self._random.uniform(0.2, 1.5)
+        return self._random.uniform(0.0002, 0.004)
+
+    async def patiently(self, name, call):
+        """Send a statement until there is an answer, or there was none for a minute."""
+        until = asyncio.get_running_loop().time() + _PATIENCE
+        backoff = Backoff(0.05, 1.0, self._random)
+        done = []  # What came of it when it was done, though nobody heard.
+
+        async def noted():
+            if name == "answer" and done:
+                return done[0]
+            answer = await call()
+            done.append(answer)
+            return answer
+
+        while True:
+            try:
+                return await self.once(name, noted)
+            except _Broken as error:
+                if asyncio.get_running_loop().time() > until:
+                    raise StoreUnavailable(f"the database does not answer ({name})") from error
+            except StaleWrite:
+                if name in _OWN and done and self._still_has(done[0]):
+                    return done[0]
+                raise
+            await asyncio.sleep(backoff.pause())
+
+    def _still_has(self, answer):
+        record = answer[0] if isinstance(answer, tuple) else answer
+        log = self._world.shared.log(record.id)
+        return log is not None and (log.head().owner, log.head().epoch) == (record.owner, record.epoch)
+
+    # Life and the journal -----------------------------------------------------------------------------------
+
+    async def open(self):
+        await self.patiently("open", self.inner.open)
+        self._tasks.append(asyncio.create_task(self._keep_journal(), name="journal"))
+
+    async def close(self):
+        self._stop_beating()
+        while self._journal:
+            await asyncio.sleep(0.01)
+        for task in self._tasks:
+            task.cancel()
+        self._tasks.clear()
+
+    async def create_run(self, run):
+        await self._enter(lambda: self.inner.create_run(run))
+
+    def write(self, event, epoch=0, *, payload=None):
+        return self._enter(lambda: self.inner.write(event, epoch, payload=payload))
+
+    async def write_many(self, events, epoch=0):
+        events = of_one_run(events)
+        if events:
+            await self._enter(lambda: self.inner.write_many(events, epoch))
+
+    def _enter(self, call):
+        entry = (call, asyncio.get_running_loop().create_future())
+        self._journal.append(entry)
+        self._written.set()
+        return entry[1]
+
+    async def _keep_journal(self):
+        backoff = Backoff(0.05, 1.0, self._random)
+        while True:
+            while not self._journal:
+                self._written.clear()
+                await self._written.wait()
+            batch = [self._journal[place] for place in range(min(_BATCH, len(self._journal)))]
+            commit = self._numbered(batch)
+            while True:
+                try:
+                    outcomes = await self.once("record", commit)
+                    break
+                except _Broken:
+                    await asyncio.sleep(backoff.pause())
+            backoff.reset()
+            for (_, told), refusal in zip(batch, outcomes, strict=True):
+                self._journal.popleft()
+                if told.done():
+                    continue
+                if refusal is None:
+                    told.set_result(None)
+                else:
+                    told.set_exception(refusal)
+
+    def _numbered(self, batch):
+        """A batch has a number: sent again, it gets the answer that was lost."""
+        done = []
+
+        async def commit():
+            if not done:
+                done.append([self._recorded(call) for call, _ in batch])
+            return done[0]
+
+        return commit
+
+    def _recorded(self, call):
+        """How the store refuses it, or None."""
+        self._world.writer = self.inner.node
+        try:
+            _now(call())
+        except _REFUSALS as refusal:
+            return refusal
+        finally:
+            self._world.writer = None
+        return None
+
+    # Nodes --------------------------------------------------------------------------------------------------
+
+    async def join(self, node, lost):
+        asked = self._world.loop.time()
+        await self.patiently("join", lambda: self._joined(node))
+        self._stop_beating()
+        self._beating = asyncio.create_task(self._beat(node, lost, asked), name="heartbeat")
+
+    async def _joined(self, node):
+        await self.inner.join(node, None)
+        self.inner._stop_beating()
+
+    def _stop_beating(self):
+        beating, self._beating = self._beating, None
+        if beating is not None:
+            beating.cancel()
+
+    async def _beat(self, node, lost, since):
+        loop = self._world.loop
+        while True:
+            pause = node.lease / _BEATS
+            sent = loop.time()
+            try:
+                async with asyncio.timeout(_ANSWER):
+                    known = await self.once("beat", self._raised)
+                    if not known:
+                        await self.once("join", lambda: self._joined(node))
+            except (_Broken, TimeoutError):
+                pause = min(0.5, pause)
+            else:
+                late, since = sent - since > node.lease, sent
+                if not known or late:
+                    lost()
+            self._hurry.clear()
+            try:
+                async with asyncio.timeout(pause):
+                    await self._hurry.wait()
+            except TimeoutError:
+                pass
+
+    async def _raised(self):
+        shared = self._world.shared
+        row = shared.nodes.get(self.inner.node)
+        if row is None:
+            return False
+        if not row.left:
+            row.beaten, row.beats, row.beat_at = shared.clock.monotonic(), row.beats + 1, shared.now()
+            row.report = self._report
+        return True
+
+    def report(self, report, *, at_once=True):
+        self._report = report
+        if at_once:
+            self._hurry.set()
+
+    async def leave(self, node_id):
+        self._stop_beating()
+        await self.pools.forget(node_id)
+        await self.patiently("leave", lambda: self.inner.leave(node_id))
+
+    # Notifications ------------------------------------------------------------------------------------------
+
+    @contextmanager
+    def watch(self, heard):
+        watcher = (heard, copy_context())
+        if not self._watchers:
+            self._world.shared.connections.append(self)
+        self._watchers.append(watcher)
+        looking = asyncio.create_task(self._look(heard), name="look")
+        try:
+            yield
+        finally:
+            looking.cancel()
+            self._watchers.remove(watcher)
+            if not self._watchers:
+                self._world.shared.connections.remove(self)
+
+    async def _look(self, heard):
+        while True:
+            heard(Notification("look"))
+            await asyncio.sleep(_LOOK)
+
+    def hear(self, notification):
+        """A notification was sent: it arrives after a while, twice, or never."""
+        faults, loop = self._world.faults, self._world.loop
+        if loop.time() < max(self.away, self._world.away) or faults.strikes("deaf"):
+            return
+        for heard, context in self._watchers:
+            for _ in range(2 if faults.strikes("echo") else 1):
+                loop.call_later(self._random.uniform(0.0001, 0.003), heard, notification, context=context)

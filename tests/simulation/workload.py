@@ -1,0 +1,143 @@
+"""What a world computes: assets of every kind, and people and programs that ask for them.
+
+`pipeline_of` makes the definitions, the same for each node; their functions say to the world where they run, so
+that it can see how many run at a time. `request` is what a client asks for; `approve` approves what waits for
+approval, and sends the signals that steps wait for.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+
+from flowstone import Context, DailyPartitions, Each, Pipeline, Retry
+from flowstone.errors import FlowstoneError
+
+__all__ = ["SLOTS", "approve", "pipeline_of", "request"]
+
+SLOTS = 2
+DAYS = DailyPartitions("2025-01-01", "2025-01-06")
+ONCE_MORE = Retry(attempts=6, delay=0.2, max_delay=1.0)
+
+
+def pipeline_of(world, node):
+    """The definitions, for one node of a world."""
+    pipeline = Pipeline("world")
+    pipeline.pool("two", slots=SLOTS)
+    asset = partial(pipeline.asset, retry=ONCE_MORE)
+
+    @asset()
+    async def start(context: Context) -> dict:
+        return await world.compute(node, context)
+
+    @asset()
+    async def middle(context: Context, start: dict) -> dict:
+        return await world.compute(node, context, start)
+
+    @asset()
+    async def left(context: Context, middle: dict) -> dict:
+        return await world.compute(node, context, middle)
+
+    @asset()
+    async def right(context: Context, middle: dict, start: dict) -> dict:
+        return await world.compute(node, context, middle, start)
+
+    @asset()
+    async def end(context: Context, left: dict, right: dict) -> dict:
+        return await world.compute(node, context, left, right)
+
+    @asset(partitions=DAYS)
+    async def raw(context: Context) -> dict:
+        return await world.compute(node, context)
+
+    @asset(partitions=DAYS)
+    async def clean(context: Context, raw: dict) -> dict:
+        return await world.compute(node, context, raw)
+
+    @asset(partitions=DAYS, pool="two")
+    async def scarce(context: Context, raw: dict) -> dict:
+        return await world.compute(node, context, raw, pool="two")
+
+    @asset()
+    async def files(context: Context) -> list[int]:
+        await world.compute(node, context)
+        return list(range(5))
+
+    @asset(each=Each("files"))
+    async def sizes(context: Context, files: int) -> int:
+        await world.compute(node, context)
+        return files * 2
+
+    @asset()
+    async def asked(context: Context, start: dict) -> dict:
+        decision = context.approval("publish", message="?")
+        assert decision.by == "ann"
+        return await world.compute(node, context, start)
+
+    @asset()
+    async def hurried(context: Context) -> dict:
+        context.approval("quick", message="?", timeout=6.0, on_timeout="approve")
+        return await world.compute(node, context)
+
+    @asset()
+    async def rested(context: Context) -> dict:
+        context.sleep("nap", 3.0)
+        return await world.compute(node, context)
+
+    @asset()
+    async def called(context: Context) -> dict:
+        world.tokens[context.signal_token("bank")] = None
+        payload = context.signal("bank")
+        assert payload == {"id": 42}
+        done = await context.once("count", world.counted, context.run_id)
+        assert done == 1
+        return await world.compute(node, context)
+
+    return pipeline
+
+
+TARGETS = ["end", "end", "sizes", "asked", "hurried", "rested", "called", "middle"]
+
+
+def request(random):
+    """Something that a client asks for: its name, and what does it, given a runtime."""
+    what = random.choice(
+        ["submit", "submit", "submit", "backfill", "backfill", "scarce", "day", "key", "alone"]
+    )
+    priority, timeout = random.randrange(3), random.choice([None, None, None, 8.0])
+    first, last = sorted(random.sample(range(1, 7), 2))
+    span = {"start": f"2025-01-0{first}", "end": f"2025-01-0{last}"}
+    target = random.choice(TARGETS)
+    refresh = random.choice(["all", "missing", "stale"])
+    match what:
+        case "submit":
+            return what, lambda runtime: runtime.submit(
+                target, priority=priority, timeout=timeout, refresh=refresh
+            )
+        case "backfill":
+            return what, lambda runtime: runtime.submit_backfill(
+                "clean", upstream=True, max_parallel=1 + priority, refresh=refresh, **span
+            )
+        case "scarce":
+            return what, lambda runtime: runtime.submit_backfill(
+                "scarce", upstream=True, max_parallel=5, **span
+            )
+        case "day":
+            return what, lambda runtime: runtime.submit("clean", partition=span["start"], refresh=refresh)
+        case "key":
+            return what, lambda runtime: runtime.submit("end", key="only one", priority=priority)
+    return what, lambda runtime: runtime.submit("start", upstream=False)
+
+
+async def approve(world, runtime):
+    """People decide, and others send what they were asked for; who is late is told so."""
+    try:
+        for approval in await runtime.approvals():
+            if approval.name == "publish":
+                await runtime.approve(approval.id, by="ann")
+        for token in list(world.tokens):
+            await runtime.signal(token, {"id": 42})
+            world.tokens.pop(token, None)
+    except FlowstoneError as error:
+        world.note(f"{type(error).__name__}: {error}")
+        if "token" in type(error).__name__.lower():
+            world.tokens.pop(token, None)
