@@ -49,13 +49,17 @@ _COMMANDS: Final = {
         "lineage": "Show what a value was computed from, and what from it.",
     },
     "Operate": {
-        "serve": "Run a pipeline's submitted runs until told to stop.",
+        "serve": "Run a pipeline's submitted runs, schedules and sensors until told to stop.",
         "worker": "Help with a pipeline's runs until told to stop.",
         "cancel": "Stop a run, whichever node drives it.",
         "approvals": "List what somebody is to approve, the newest first.",
         "approve": "Approve what a step waits for: it goes on.",
         "reject": "Reject what a step waits for: it fails.",
         "signal": "Send a step the signal for which it handed out a token.",
+        "automations": "List what starts runs by itself, and what it did last.",
+        "pause": "Keep a schedule or sensor from acting until it is resumed.",
+        "resume": "Have what was paused act again.",
+        "fire": "Have a schedule fire, or a sensor look, now.",
         "pools": "List pools and who holds their slots; or give one another number.",
         "tree": "Show the supervision trees of the nodes, or of a new runtime.",
         "migrate": "Bring a store's database up to date.",
@@ -68,7 +72,10 @@ The module of a command, its function and the command have one name.
 
 _NAMES: Final = frozenset(name for part in _COMMANDS.values() for name in part)
 
-_MODULES: Final = {"approve": "approvals", "reject": "approvals", "signal": "approvals"}
+_MODULES: Final = {
+    **dict.fromkeys(("approve", "reject", "signal"), "approvals"),
+    **dict.fromkeys(("pause", "resume", "fire"), "automations"),
+}
 """Those whose module has another one, because it has several of them."""
 
 

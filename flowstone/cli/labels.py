@@ -34,6 +34,7 @@ __all__ = [
     "step_label",
     "tolerated_label",
     "took",
+    "until",
 ]
 
 _UNITS = ((86_400.0, "d"), (3_600.0, "h"), (60.0, "min"), (1.0, "s"))
@@ -102,6 +103,17 @@ def ago(moment: datetime | None, now: datetime) -> str:
         if seconds >= size:
             return f"{seconds / size:.0f} {unit} ago"
     return "just now"
+
+
+def until(moment: datetime | None, now: datetime) -> str:
+    """`in 3 min`: how long until, in the one unit that matters; a dash for never."""
+    if moment is None:
+        return "-"
+    seconds = (moment - now).total_seconds()
+    for size, unit in _UNITS:
+        if seconds >= size:
+            return f"in {seconds / size:.0f} {unit}"
+    return "now"
 
 
 def took(run: RunRecord) -> str:

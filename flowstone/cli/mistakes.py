@@ -24,6 +24,10 @@ _CANCEL: Final = (
     "`flowstone cancel RUN` stops a run; Ctrl-C or SIGTERM ends `serve`, `worker` and any other command."
 )
 
+_AUTOMATIONS: Final = (
+    "`flowstone automations` lists schedules and sensors; `pause`, `resume` and `fire` take a name."
+)
+
 _INSTEAD: Final = {
     "build": _COMPUTE,
     "check": "`flowstone doctor MODULE:PIPELINE` checks a pipeline.",
@@ -39,12 +43,17 @@ _INSTEAD: Final = {
     "ls": _LIST,
     "ps": "`flowstone runs --status running` lists what runs, `flowstone tree` shows what each node does.",
     "rerun": _AGAIN,
+    "schedule": _AUTOMATIONS,
+    "schedules": _AUTOMATIONS,
+    "sensor": _AUTOMATIONS,
+    "sensors": _AUTOMATIONS,
     "retry": _AGAIN,
     "scheduler": _SERVE,
     "server": _SERVE,
     "show": "`flowstone run ID` shows a run, `flowstone status ASSET` an asset.",
     "start": _SERVE,
     "stop": _CANCEL,
+    "unpause": _AUTOMATIONS,
     "trigger": f"{_COMPUTE} With --submit, a node of the store does.",
     "up": _SERVE,
     "version": "`flowstone --version` shows it.",

@@ -82,7 +82,13 @@ class Outcome:
 
 @contextlib.asynccontextmanager
 async def open_runtime(
-    screen: Screen, loaded: Loaded, store: str, *, worker: bool = False, **options: Any
+    screen: Screen,
+    loaded: Loaded,
+    store: str,
+    *,
+    worker: bool = False,
+    automate: bool = False,
+    **options: Any,
 ) -> AsyncIterator[Runtime]:
     """A runtime of the pipeline with this store, and the IO managers and resources its module defines.
 
@@ -91,6 +97,7 @@ async def open_runtime(
         loaded: The pipeline.
         store: The store's URL.
         worker: Whether it takes runs that others have submitted or left behind.
+        automate: Whether schedules and sensors act here.
         options: Settings that win over the environment's.
     """
     from flowstone.runtime.runtime import Runtime  # noqa: PLC0415 - as above
@@ -110,6 +117,7 @@ async def open_runtime(
         resources=resources,
         settings=settings,
         worker=worker,
+        automate=automate,
         **options,
     )
     async with contextlib.AsyncExitStack() as stack:

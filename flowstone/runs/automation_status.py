@@ -4,15 +4,18 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from flowstone.assets.automation.cron import Cron
+from flowstone.errors import DefinitionError
 from flowstone.frozen import frozen
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from datetime import datetime
 
-    from flowstone.runs.automation import AutomationKind, Fire
+    from flowstone.runs.automation import AutomationKind, AutomationRecord, Fire
     from flowstone.runs.records import Failure
 
-__all__ = ["AutomationStatus"]
+__all__ = ["AutomationStatus", "status_of"]
 
 
 @frozen
@@ -49,3 +52,30 @@ class AutomationStatus:
     gone_at: datetime | None = None
     pending: int = 0
     given_up: int = 0
+
+
+def status_of(record: AutomationRecord, fires: Sequence[Fire], now: datetime) -> AutomationStatus:
+    """What people see of an automation that a store knows, whoever asks and without its code."""
+    return AutomationStatus(
+        record.name,
+        record.kind,
+        record.pipeline,
+        record.text,
+        record.paused,
+        _next_fire(record, now),
+        tuple(fires),
+        record.failures,
+        record.failure,
+        record.since,
+        record.gone_at,
+    )
+
+
+def _next_fire(record: AutomationRecord, now: datetime) -> datetime | None:
+    if record.kind != "schedule" or record.paused or record.gone_at is not None:
+        return None
+    expression, _, timezone = record.text.rpartition(" ")
+    try:
+        return Cron.of(expression, timezone).after(now)
+    except DefinitionError:
+        return None  # A node with another database of time zones has defined it.

@@ -11,7 +11,7 @@ from flowstone.assets.suggest import did_you_mean
 from flowstone.errors import AutomationNotFound, StoreUnavailable
 from flowstone.remedies import Remedies
 from flowstone.runs.automation_events import AutomationPaused, AutomationResumed
-from flowstone.runs.automation_status import AutomationStatus
+from flowstone.runs.automation_status import AutomationStatus, status_of
 from flowstone.runtime.automation.by_hand import fire_schedule, fire_sensor
 from flowstone.runtime.automation.definitions import define
 from flowstone.runtime.automation.leadership import subject_of
@@ -196,17 +196,4 @@ class Automating(Computing):
             assert defined is not None, "one of the two is there"
             return AutomationStatus(key[1], defined.kind, key[0], defined.definition, defined.paused)
         fired: Sequence[Fire] = await ctx.store.automations.fires(key, limit=fires) if fires else ()
-        acts = isinstance(defined, Schedule) and not record.paused and record.gone_at is None
-        return AutomationStatus(
-            record.name,
-            record.kind,
-            record.pipeline,
-            record.text,
-            record.paused,
-            defined.cron.after(ctx.clock.now()) if acts and isinstance(defined, Schedule) else None,
-            tuple(fired),
-            record.failures,
-            record.failure,
-            record.since,
-            record.gone_at,
-        )
+        return status_of(record, fired, ctx.clock.now())

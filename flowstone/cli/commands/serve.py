@@ -29,6 +29,10 @@ def serve(
         int | None,
         whole("--port", "Not yet: this release has no HTTP API.", least=0),
     ] = None,
+    automate: Annotated[
+        bool,
+        typer.Option("--automate/--no-automate", help="Whether schedules and sensors act on this node."),
+    ] = True,
     max_concurrency: MaxConcurrency = None,
     max_threads: MaxThreads = None,
     lease: Lease = None,
@@ -37,7 +41,7 @@ def serve(
     json: Json = False,
     debug: Debug = False,
 ) -> None:
-    """Run a pipeline's submitted runs until told to stop."""
+    """Run a pipeline's submitted runs, schedules and sensors until told to stop."""
     with Screen(json=json, debug=debug, log_level=log_level) as screen:
         if host is not None or port is not None:
             screen.note(
@@ -56,4 +60,4 @@ def serve(
             )
         loaded = load(target)
         settings = given(max_concurrency, max_threads, lease, shutdown_timeout)
-        screen.status = run_async(serve_node(screen, loaded, store, settings))
+        screen.status = run_async(serve_node(screen, loaded, store, settings, automate=automate))

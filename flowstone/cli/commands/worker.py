@@ -49,7 +49,7 @@ def worker(
             raise no_cluster(store)
         loaded = load(target)
         settings = given(max_concurrency, max_threads, lease, shutdown_timeout)
-        screen.status = run_async(serve_node(screen, loaded, store, settings))
+        screen.status = run_async(serve_node(screen, loaded, store, settings, automate=False))
 
 
 def given(

@@ -32,7 +32,9 @@ _NAMED = 3
 _TELLING = 2.0  # Seconds for the lines about what has just ended.
 
 
-async def serve_node(screen: Screen, loaded: Loaded, store: str, given: Mapping[str, Any]) -> int:
+async def serve_node(
+    screen: Screen, loaded: Loaded, store: str, given: Mapping[str, Any], *, automate: bool
+) -> int:
     """Be a node until a signal comes; returns the exit status.
 
     Args:
@@ -40,6 +42,7 @@ async def serve_node(screen: Screen, loaded: Loaded, store: str, given: Mapping[
         loaded: The pipeline.
         store: The store's URL.
         given: Settings by name; None is not said.
+        automate: Whether schedules and sensors act here.
     """
     chosen = _settings(given)
     signals = StopSignals(
@@ -60,7 +63,8 @@ async def serve_node(screen: Screen, loaded: Loaded, store: str, given: Mapping[
             task.cancel()
 
     try:
-        async with beside(call_off), open_runtime(screen, loaded, store, worker=True, **given) as runtime:
+        opening = open_runtime(screen, loaded, store, worker=True, automate=automate, **given)
+        async with beside(call_off), opening as runtime:
             open_ = True
             await _live(screen, runtime, loaded, store, signals, chosen)
     except asyncio.CancelledError:

@@ -1,0 +1,251 @@
+"""`flowstone automations`, `pause`, `resume` and `fire`: what starts runs by itself, made to wait or to act now."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from flowstone.assets.suggest import did_you_mean
+from flowstone.cli.documents import json_value
+from flowstone.cli.labels import ago, failure_label, until
+from flowstone.cli.loading import load
+from flowstone.cli.loop import run_async
+from flowstone.cli.options import Debug, Json, StoreUrl, Target
+from flowstone.cli.places import history, shares, shown, written
+from flowstone.cli.problem import FAILED, OK, CommandError
+from flowstone.cli.screen import Screen
+from flowstone.cli.session import open_runtime
+from flowstone.cli.tables import table
+from flowstone.counting import count
+from flowstone.errors import RunCancelled, RunFailed
+from flowstone.printable import one_line
+from flowstone.runs.automation_events import AutomationPaused, AutomationResumed
+from flowstone.runs.automation_status import status_of
+from flowstone.runs.records import Status
+from flowstone.store.cluster import Notification
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from rich.table import Table
+
+    from flowstone.cli.loading import Loaded
+    from flowstone.runs.automation import AutomationRecord, Fire
+    from flowstone.runs.automation_status import AutomationStatus
+    from flowstone.runs.records import RunRecord
+    from flowstone.store import Store
+
+__all__ = ["automations", "fire", "pause", "resume"]
+
+_FIRES = 10
+
+_Name = Annotated[
+    str,
+    typer.Argument(
+        metavar="NAME", help="The automation; PIPELINE/NAME where two have one name.", show_default=False
+    ),
+]
+_By = Annotated[str | None, typer.Option("--by", metavar="NAME", help="Who asks for it.", show_default=False)]
+
+
+def automations(
+    *,
+    store: StoreUrl,
+    json: Json = False,
+    debug: Debug = False,
+) -> None:
+    """List what starts runs by itself, and what it did last."""
+    with Screen(json=json, debug=debug) as screen:
+        found = run_async(_all(store))
+        if screen.json:
+            screen.document({"automations": [_document(each) for each in found]})
+        elif found:
+            screen.show(_table(screen, found))
+            for each in found:
+                if each.failure is not None:
+                    screen.note(f"{one_line(each.name)} failed: {failure_label(each.failure)}", "yellow")
+        else:
+            screen.note(
+                f"No automations in {shown(store)}: `flowstone serve MODULE:PIPELINE` makes those of a pipeline "
+                "known to it."
+            )
+
+
+def pause(
+    name: _Name,
+    *,
+    by: _By = None,
+    reason: Annotated[
+        str, typer.Option("--reason", metavar="TEXT", help="Why, for people.", show_default=False)
+    ] = "",
+    store: StoreUrl,
+    json: Json = False,
+    debug: Debug = False,
+) -> None:
+    """Keep a schedule or sensor from acting until it is resumed."""
+    with Screen(json=json, debug=debug) as screen:
+        _show(screen, run_async(_set(store, name, by, reason, paused=True)), "paused")
+
+
+def resume(
+    name: _Name,
+    *,
+    by: _By = None,
+    store: StoreUrl,
+    json: Json = False,
+    debug: Debug = False,
+) -> None:
+    """Have what was paused act again."""
+    with Screen(json=json, debug=debug) as screen:
+        _show(screen, run_async(_set(store, name, by, "", paused=False)), "resumed")
+
+
+def fire(
+    target: Target,
+    name: _Name,
+    *,
+    by: _By = None,
+    store: StoreUrl,
+    json: Json = False,
+    debug: Debug = False,
+) -> None:
+    """Have a schedule fire, or a sensor look, now."""
+    with Screen(json=json, debug=debug) as screen:
+        runs = run_async(_fire(screen, load(target), store, name, by or ""))
+        screen.status = OK if all(run.status in _FINE for run in runs) else FAILED
+        if screen.json:
+            screen.document(
+                {"automation": name, "runs": [{"id": run.id, "status": str(run.status)} for run in runs]}
+            )
+            return
+        screen.show(f"{one_line(name)} asked for {count(len(runs), 'run')}")
+        for run in runs:
+            screen.show(f"run {run.id} {run.status}")
+
+
+_FINE = frozenset({Status.QUEUED, Status.RUNNING, Status.WAITING, Status.SUCCEEDED})
+
+
+async def _all(url: str) -> Sequence[AutomationStatus]:
+    async with history(url) as store:
+        return [
+            status_of(record, await store.automations.fires(record.key, limit=_FIRES), datetime.now(UTC))
+            for record in await store.automations.records()
+        ]
+
+
+async def _set(url: str, name: str, by: str | None, reason: str, *, paused: bool) -> AutomationStatus:
+    async with written(url) as store:
+        record = await _one(store, url, name)
+        now = datetime.now(UTC)
+        event: AutomationPaused | AutomationResumed = AutomationResumed(now, record.name, by)
+        if paused:
+            event = AutomationPaused(now, record.name, by, reason)
+        changed = await store.automations.pause(record.key, paused, events=[event])
+        if store.cluster is not None:
+            await store.cluster.tell(Notification("automation", "/".join(record.key)))
+        return status_of(changed or record, await store.automations.fires(record.key, limit=_FIRES), now)
+
+
+async def _one(store: Store, url: str, name: str) -> AutomationRecord:
+    """The automation of that name. Raises `CommandError`."""
+    known = [record for record in await store.automations.records() if record.gone_at is None]
+    found = [record for record in known if name in (record.name, "/".join(record.key))]
+    if len(found) == 1:
+        return found[0]
+    if found:
+        which = ", ".join(one_line("/".join(record.key)) for record in found)
+        raise CommandError(
+            f"{count(len(found), 'pipeline')} of {shown(url)} have an automation {one_line(name)}.",
+            f"Say which: {which}.",
+        )
+    hint = did_you_mean(name, [record.name for record in known])
+    raise CommandError(
+        f"There is no automation {one_line(name)} in {shown(url)}.",
+        hint.strip() or "`flowstone automations` lists those that there are.",
+    )
+
+
+async def _fire(screen: Screen, loaded: Loaded, url: str, name: str, by: str) -> Sequence[RunRecord]:
+    """The runs; where nobody else could take them, when they are over."""
+    async with open_runtime(screen, loaded, url) as runtime:
+        runs = await runtime.fire(name, by=by)
+        if not shares(url):
+            for run in runs:
+                with suppress(RunFailed, RunCancelled):
+                    await run.wait()
+        return [await run.record() for run in runs]
+
+
+def _show(screen: Screen, status: AutomationStatus, what: str) -> None:
+    if screen.json:
+        screen.document(_document(status))
+    else:
+        screen.show(f"{status.kind} {one_line(status.name)} of {one_line(status.pipeline)} is {what}")
+
+
+def _document(status: AutomationStatus) -> dict[str, Any]:
+    return {
+        "name": status.name,
+        "kind": status.kind,
+        "pipeline": status.pipeline,
+        "text": status.text,
+        "paused": status.paused,
+        "next_fire": json_value(status.next_fire),
+        "failures": status.failures,
+        "failure": None if status.failure is None else status.failure.message,
+        "gone_at": json_value(status.gone_at),
+        "last_fires": [_fire_document(each) for each in status.last_fires],
+    }
+
+
+def _fire_document(fire: Fire) -> dict[str, Any]:
+    return {
+        "at": json_value(fire.at),
+        "scheduled_at": json_value(fire.scheduled_at),
+        "status": fire.status,
+        "reason": fire.reason,
+        "by": fire.by,
+        "runs": [
+            {"id": run.id, "joined": run.joined, "status": None if run.status is None else str(run.status)}
+            for run in fire.runs
+        ],
+    }
+
+
+def _table(screen: Screen, found: Sequence[AutomationStatus]) -> Table:
+    now = datetime.now(UTC)
+    made = table(screen, "name", "kind", "pipeline", "when", "next", "last", "what became of it")
+    for each in found:
+        last = each.last_fires[0] if each.last_fires else None
+        made.add_row(
+            one_line(each.name),
+            each.kind,
+            one_line(each.pipeline),
+            one_line(each.text),
+            _next(each, now),
+            "-" if last is None else ago(last.at, now),
+            "-" if last is None else _became(last),
+        )
+    return made
+
+
+def _next(status: AutomationStatus, now: datetime) -> str:
+    if status.gone_at is not None:
+        return f"gone {ago(status.gone_at, now)}"
+    if status.paused:
+        return "paused"
+    return until(status.next_fire, now)
+
+
+def _became(fire: Fire) -> str:
+    """`1 run: succeeded`, or why there was none."""
+    if fire.status != "started":
+        return f"{fire.status}: {one_line(fire.reason)}"
+    if not fire.runs:
+        return "no run"
+    states = dict.fromkeys("forgotten" if run.status is None else str(run.status) for run in fire.runs)
+    return f"{count(len(fire.runs), 'run')}: {', '.join(states)}"

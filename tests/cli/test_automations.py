@@ -1,0 +1,115 @@
+"""Schedules and sensors are listed, paused, resumed and fired on the command line."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+
+import pytest
+
+from flowstone import Pipeline, Runtime
+
+NIGHTLY = """
+from flowstone import Pipeline, RunRequest
+
+pipeline = Pipeline("sales")
+
+
+@pipeline.asset
+async def report() -> int:
+    return 1
+
+
+pipeline.schedule("nightly", cron="0 6 * * *", asset="report", timezone="Europe/Oslo")
+
+
+@pipeline.schedule("failing", cron="@daily")
+async def failing(tick):
+    raise OSError("no route")
+
+
+@pipeline.sensor("files", every=5)
+async def files(context):
+    yield RunRequest("report", key="a")
+"""
+
+AT = ("--store", "file://runs")
+
+
+@pytest.fixture
+def nightly(shop):
+    """A pipeline with a schedule and a sensor, which a runtime has driven."""
+    Path("nightly.py").write_text(NIGHTLY)
+    scope = {}
+    exec(NIGHTLY, scope)
+    pipeline: Pipeline = scope["pipeline"]
+
+    async def drive():
+        async with (
+            Runtime(pipeline, store="file://runs", automate=True) as runtime,
+            runtime.subscribe("run.finished") as events,
+        ):
+            await anext(events)
+
+    asyncio.run(drive())
+
+
+@pytest.mark.usefixtures("nightly")
+def test_automations_are_listed(cli):
+    """With when they act next, and what became of what they did."""
+    head, failing, files, nightly = [
+        [cell for cell in line.split("  ") if cell.strip()]
+        for line in cli("automations", *AT).stdout.splitlines()
+    ]
+    assert [cell.strip() for cell in head] == [
+        "name", "kind", "pipeline", "when", "next", "last", "what became of it",
+    ]  # fmt: skip
+    assert files[1].strip() == "sensor"
+    assert files[-1].strip() == "1 run: succeeded"
+    assert nightly[3].strip() == "0 6 * * * Europe/Oslo"
+    assert nightly[4].strip().startswith("in ")
+    assert failing[3].strip() == "@daily UTC"
+    told = cli("automations", *AT, "--json").document["automations"]
+    assert [each["name"] for each in told] == ["failing", "files", "nightly"]
+    assert told[1]["last_fires"][0]["runs"][0]["status"] == "succeeded"
+
+
+def test_there_are_none_yet(shop, cli):
+    """It says who makes them known."""
+    done = cli("automations", *AT)
+    assert done.stdout == ""
+    assert "No automations in file://runs" in done.stderr
+    assert "flowstone serve" in done.stderr
+
+
+@pytest.mark.usefixtures("nightly")
+def test_one_is_paused_and_resumed(cli):
+    """By its name, or by its pipeline and name; it stays so."""
+    done = cli("pause", "nightly", *AT, "--by", "ada", "--reason", "holiday")
+    assert done.stdout == "schedule nightly of sales is paused\n"
+    assert "paused" in cli("automations", *AT).stdout
+    done = cli("resume", "sales/nightly", *AT)
+    assert done.stdout == "schedule nightly of sales is resumed\n"
+    assert not cli("automations", *AT, "--json").document["automations"][2]["paused"]
+
+
+@pytest.mark.usefixtures("nightly")
+def test_an_unknown_one_is_refused(cli):
+    """With the nearest name."""
+    done = cli("pause", "nigthly", *AT)
+    assert done.status == 2
+    assert "There is no automation nigthly in file://runs. Did you mean 'nightly'?" in done.stderr
+
+
+@pytest.mark.usefixtures("nightly")
+def test_one_is_fired(cli):
+    """Where nobody else takes its runs, the command waits for them."""
+    done = cli("fire", "nightly.py", "nightly", *AT)
+    assert done.status == 0
+    first, second = done.stdout.splitlines()
+    assert first == "nightly asked for 1 run"
+    assert second.endswith(" succeeded")
+    done = cli("fire", "nightly.py", "failing", *AT)
+    assert done.status == 1
+    assert "no route" in done.stderr
+    assert "There is no automation" in cli("fire", "nightly.py", "nihgtly", *AT).stderr
