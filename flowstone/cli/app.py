@@ -49,7 +49,7 @@ _COMMANDS: Final = {
         "lineage": "Show what a value was computed from, and what from it.",
     },
     "Operate": {
-        "serve": "Run what is submitted, schedules and sensors until told to stop.",
+        "serve": "Run what is submitted and scheduled until told to stop.",
         "worker": "Help with a pipeline's runs until told to stop.",
         "cancel": "Stop a run, whichever node drives it.",
         "approvals": "List what somebody is to approve, the newest first.",

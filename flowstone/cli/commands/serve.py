@@ -41,7 +41,7 @@ def serve(
     json: Json = False,
     debug: Debug = False,
 ) -> None:
-    """Run what is submitted, schedules and sensors until told to stop."""
+    """Run what is submitted and scheduled until told to stop."""
     with Screen(json=json, debug=debug, log_level=log_level) as screen:
         if host is not None or port is not None:
             screen.note(
