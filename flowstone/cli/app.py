@@ -60,7 +60,7 @@ _COMMANDS: Final = {
         "pause": "Keep a schedule or sensor from acting until it is resumed.",
         "resume": "Have what was paused act again.",
         "fire": "Have a schedule fire, or a sensor look, now.",
-        "pools": "List pools and who holds their slots; or give one another number.",
+        "pools": "List pools and who holds their slots; or change one.",
         "tree": "Show the supervision trees of the nodes, or of a new runtime.",
         "migrate": "Bring a store's database up to date.",
     },

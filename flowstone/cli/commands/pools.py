@@ -64,7 +64,7 @@ def pools(
     json: Json = False,
     debug: Debug = False,
 ) -> None:
-    """List pools and who holds their slots; or give one another number."""
+    """List pools and who holds their slots; or change one."""
     with Screen(json=json, debug=debug) as screen:
         snapshot = None if pipeline is None else Snapshot.of((load(pipeline).pipeline,))
         if action is None:
