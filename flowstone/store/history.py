@@ -279,10 +279,14 @@ class History:
             self.ledger.forget(run.outcomes())
             self.waits.forget(run_id)
             del self._order[self._place(run)]
-        gone = self.ledger.prune(keep_versions)
+        gone = self.ledger.prune(keep_versions, self._is_unfinished)
         if self.items:
             self._release_items(forgotten, gone)
         return gone
+
+    def _is_unfinished(self, run_id: str) -> bool:
+        run = self._runs.get(run_id)
+        return run is not None and not run.finished
 
     def _release_items(self, forgotten: Collection[str], gone: Sequence[Materialization]) -> None:
         """Items of these successes, and of steps of forgotten runs that have none, are needed no more."""
@@ -396,6 +400,7 @@ class History:
             self.ledger.record(record)
         elif run.finished:
             self._finished.append(event.run_id)
+            self.ledger.run_finished()
             self.under_way.remove(run)
             self.waits.finish(event.run_id, event.at)
             if run.key is not None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 from flowstone.runs.records import Status
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
     from flowstone.runs.records import Input, Materialization, StepKey
 
@@ -46,17 +46,32 @@ class Timeline:
                 del self.records[index]
                 return
 
-    def prune(self, keep: int) -> list[Materialization]:
-        """Forget the successes beyond the newest `keep`, but never the current one; returns them."""
+    def prune(
+        self, keep: int, unfinished: Callable[[str], bool]
+    ) -> tuple[list[Materialization], list[Materialization]]:
+        """Forget the successes beyond the newest `keep`, except for the current one and those that are needed.
+
+        Args:
+            keep: How many stay.
+            unfinished: Whether a run has not finished: what it computed, or reuses, it may still need.
+
+        Returns:
+            Those that were forgotten, and those beyond `keep` that are needed.
+        """
         successes = [record for record in self.records if record.status is _SUCCEEDED]
         current = self.current
-        forgotten = [record for record in successes[: max(0, len(successes) - keep)] if record is not current]
+        surplus = [record for record in successes[: max(0, len(successes) - keep)] if record is not current]
+        if not surplus:
+            return [], []
+        reused = {record.location for record in self.records if unfinished(record.run_id)} - {None}
+        needed = [one for one in surplus if one.location in reused or unfinished(one.run_id)]
+        forgotten = [one for one in surplus if one not in needed] if needed else surplus
         if forgotten:
             gone = {id(record) for record in forgotten}
             self.records = [record for record in self.records if id(record) not in gone]
             if id(self.newest) in gone:
                 self.newest = None
-        return forgotten
+        return forgotten, needed
 
 
 class Consumers:
@@ -105,7 +120,7 @@ class Ledger:
     asset are a question of their own.
     """
 
-    __slots__ = ("_consumers", "_kept", "_prunable", "_timelines")
+    __slots__ = ("_consumers", "_kept", "_needed", "_prunable", "_timelines")
 
     def __init__(self) -> None:
         self._timelines: dict[str, dict[str | None, Timeline]] = {}
@@ -115,6 +130,7 @@ class Ledger:
         # is to prune, not what there is. It holds for one `keep`; a smaller one has to look at everything.
         self._prunable: dict[StepKey, None] = {}
         self._kept: int | None = None
+        self._needed: dict[StepKey, None] = {}  # Where unfinished runs need what would have been pruned.
 
     def record(self, record: Materialization) -> None:
         """File a terminal record; a success becomes current."""
@@ -210,12 +226,18 @@ class Ledger:
                 timeline.discard(record)
                 self._drop_empty(key, timeline)
 
+    def run_finished(self) -> None:
+        """What it needed may be pruned."""
+        if self._needed:
+            self._prunable.update(self._needed)
+            self._needed.clear()
+
     def may_prune(self, keep: int) -> bool:
         """Whether `prune` would look at anything."""
         return bool(self._prunable) or self._tightens(keep)
 
-    def prune(self, keep: int) -> list[Materialization]:
-        """Forget superseded successes beyond the newest `keep` of each asset-partition; returns them."""
+    def prune(self, keep: int, unfinished: Callable[[str], bool]) -> list[Materialization]:
+        """Forget superseded successes beyond the newest `keep` of each asset-partition; see `Timeline.prune`."""
         keys = [key for key, _ in self.timelines()] if self._tightens(keep) else list(self._prunable)
         self._prunable.clear()
         self._kept = keep
@@ -223,7 +245,10 @@ class Ledger:
         for key in keys:
             timeline = self._timeline(key)
             if timeline is not None and len(timeline.records) > keep:
-                gone += timeline.prune(keep)
+                forgotten, needed = timeline.prune(keep, unfinished)
+                gone += forgotten
+                if needed:
+                    self._needed[key] = None
                 self._drop_empty(key, timeline)
         return gone
 

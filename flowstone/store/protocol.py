@@ -245,7 +245,7 @@ class Store(Protocol):
 
         Args:
             keep_versions: Successes that stay per asset-partition, the newest ones; the current one stays
-                whatever the number.
+                whatever the number, and so does what an unfinished run has computed or reuses.
             keep_runs: Finished runs that stay, those that finished last. With a run go its events, its step
                 records and what it left in `history`, except successes, which `keep_versions` decides about.
                 A run that stays goes on listing all its steps.

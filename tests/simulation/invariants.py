@@ -7,8 +7,10 @@ from flowstone.runs.events import (
     RunFinished,
     RunStarted,
     RunWaiting,
+    StepFailed,
     StepSucceeded,
 )
+from flowstone.testing.simulation.process import ProcessState
 from tests.simulation.workload import SLOTS
 from tests.store.shared_history import SharedHistory
 
@@ -16,6 +18,10 @@ __all__ = ["Violation", "WatchedHistory", "WatchedLeases", "at_the_end", "now"]
 
 
 OF_RUN = (RunStarted, RunWaiting, RunCancelRequested, RunFinished)
+
+
+RAISED = ("the source is away", "the disk is full")
+EXPECTED = frozenset()
 
 
 class Violation(AssertionError):
@@ -56,6 +62,8 @@ class WatchedHistory(SharedHistory):
         super()._add(run, event)
         if isinstance(event, StepSucceeded):
             self._succeeded(event)
+        elif isinstance(event, StepFailed):
+            self._failed(event.materialization)
         elif isinstance(event, RunFinished):
             self._ended[run.id] = event.status
 
@@ -81,6 +89,12 @@ class WatchedHistory(SharedHistory):
         if record.location is not None and self._world.values.whole.get(record.location) is None:
             self._world.check_manifest(event, record)
 
+    def _failed(self, record):
+        """A step fails for what was done to it, and for nothing else."""
+        failure = record.failure
+        if failure.kind not in EXPECTED and not any(words in failure.message for words in RAISED):
+            raise Violation(f"{record.name} of run {record.run_id} failed: {failure.kind}: {failure.message}")
+
     def check_current(self):
         """What is current is what was recorded last."""
         for key, record in self.ledger.current(list(self._newest)).items():
@@ -96,8 +110,9 @@ class WatchedHistory(SharedHistory):
     def check_heads(self):
         """A run that has ended stays as it ended."""
         for run_id, status in self._ended.items():
-            if self.find(run_id).status is not status:
-                raise Violation(f"run {run_id} had {status} and is {self.find(run_id).status}")
+            run = self.find(run_id)
+            if run is not None and run.status is not status:
+                raise Violation(f"run {run_id} had {status} and is {run.status}")
 
 
 def now(world):
@@ -115,21 +130,22 @@ def now(world):
 
 def at_the_end(world):
     """Why the world is not at rest, though nothing goes wrong any more; None if it is."""
+    return next((f"{what}: {left}" for what, left in _left(world) if left), None)
+
+
+def _left(world):
+    """What there may be left, and what is left."""
     history, shared = world.shared.history, world.shared
-    left = [log.id for log in shared.unfinished()]
-    if left:
-        return f"runs are not over: {[_about(shared, run_id) for run_id in left]}"
-    missing = [run_id for run_id in world.acknowledged if history.find(run_id) is None]
-    if missing:
-        return f"runs that were acknowledged are lost: {missing}"
-    if shared.claims:
-        return f"slots are taken, or waited for: {shared.claims}"
-    if shared.leases:
-        return f"step leases are left: {list(shared.leases)}"
-    busy = [node.name for node in world.nodes if node.usable and node.runtime.running_steps()]
-    if busy:
-        return f"steps run on {busy}"
-    return None
+    yield "runs are not over", [_about(shared, log.id) for log in shared.unfinished()]
+    if world.options["keep_runs"] > len(history._order):
+        missing = [run_id for run_id in world.acknowledged if history.find(run_id) is None]
+        yield "runs that were acknowledged are lost", missing
+    yield "slots are taken, or waited for", shared.claims
+    yield "step leases are left", list(shared.leases)
+    usable = [node for node in world.nodes if node.usable]
+    yield "steps run", [node.name for node in usable if node.runtime.running_steps()]
+    alive = [task for process, task in world.asked if process.state is ProcessState.RUNNING]
+    yield "some still wait for an answer", [task.get_name() for task in alive if not task.done()]
 
 
 def _about(shared, run_id):

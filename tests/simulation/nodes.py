@@ -65,8 +65,7 @@ class Node:
             clock=self.clock,
             random=random,
             lease=LEASE,
-            lost_attempts=100,
-            max_concurrency=6,
+            **world.options,
             cancel_timeout=0.5,
             shutdown_timeout=0.5,
         )
@@ -90,10 +89,10 @@ class Node:
 
     def ask(self, call, name):
         """Have its process do something with its runtime; what refuses is noted."""
-        self.process.spawn(self._asked(call), name=name)
+        self.world.asked.append((self.process, self.process.spawn(self._asked(call), name=name)))
 
     async def _asked(self, call):
         try:
             return await call(self.runtime)
-        except FlowstoneError as error:
-            self.world.note(f"{type(error).__name__}: {error}")
+        except (FlowstoneError, TimeoutError) as error:
+            self.world.note(f"{type(error).__name__}: {error}"[:200])

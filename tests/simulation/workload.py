@@ -95,14 +95,16 @@ def pipeline_of(world, node):
     return pipeline
 
 
+WHATS = [
+    *("submit", "submit", "submit", "backfill", "backfill", "scarce", "scarce", "day", "key", "alone"),
+    *("wait", "wait", "days", "invalidate", "slots"),
+]
 TARGETS = ["end", "end", "sizes", "asked", "hurried", "rested", "called", "middle"]
 
 
-def request(random):
+def request(random):  # noqa: PLR0911 - one for each kind
     """Something that a client asks for: its name, and what does it, given a runtime."""
-    what = random.choice(
-        ["submit", "submit", "submit", "backfill", "backfill", "scarce", "day", "key", "alone"]
-    )
+    what = random.choice(WHATS)
     priority, timeout = random.randrange(3), random.choice([None, None, None, 8.0])
     first, last = sorted(random.sample(range(1, 7), 2))
     span = {"start": f"2025-01-0{first}", "end": f"2025-01-0{last}"}
@@ -125,7 +127,25 @@ def request(random):
             return what, lambda runtime: runtime.submit("clean", partition=span["start"], refresh=refresh)
         case "key":
             return what, lambda runtime: runtime.submit("end", key="only one", priority=priority)
+        case "wait":
+            return what, lambda runtime: _none(
+                runtime.materialize_all(target, refresh=refresh, timeout=timeout)
+            )
+        case "days":
+            return what, lambda runtime: _none(
+                runtime.backfill("clean", upstream=True, refresh=refresh, **span)
+            )
+        case "invalidate":
+            return what, lambda runtime: _none(runtime.invalidate(target, downstream=True))
+        case "slots":
+            slots = random.choice([1, None])
+            return what, lambda runtime: _none(runtime.set_pool("two", slots=slots))
     return what, lambda runtime: runtime.submit("start", upstream=False)
+
+
+async def _none(call):
+    """What gives no handle of a run."""
+    await call
 
 
 async def approve(world, runtime):

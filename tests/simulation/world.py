@@ -88,6 +88,13 @@ class World:
         self.away = 0.0  # Until when the database is, for everybody.
         self.writer = None  # The node whose record the database takes in.
         self.acknowledged = {}
+        self.asked = []  # Whoever asked for something: process and task.
+        self.options = {
+            "lost_attempts": 100,
+            "max_concurrency": self.random.choice([1, 2, 6, 6]),
+            "keep_versions": self.random.choice([1, 20]),
+            "keep_runs": self.random.choice([3, 1000, 1000]),
+        }
         self.tokens = {}
         self.counts = Counter()
         self.in_pool = Counter()
@@ -213,13 +220,18 @@ class World:
 
     def _ask(self, node):
         what, call = request(self.random)
+        cancels, waits = self.random.random() < 0.1, self.random.random() < 0.5
 
         async def asked(runtime):
             run = await call(runtime)
+            if run is None:
+                return
             self.acknowledged[run.id] = what
-            if self.random.random() < 0.1:
+            if cancels:
                 await asyncio.sleep(self.random.uniform(0.0, 4.0))
                 await run.cancel()
+            if waits:
+                await run.wait()
 
         node.ask(asked, what)
 

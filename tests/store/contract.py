@@ -910,17 +910,40 @@ class StoreContract:
         with pytest.raises(StaleWrite):
             await store.write(end("late", run_id="run-2"))
 
-    async def test_an_unfinished_run_is_fenced_after_pruning(self, place):
-        """A step whose value retention took keeps its record, so its zombie is still refused."""
+    async def test_prune_leaves_what_an_unfinished_run_has_computed(self, place):
+        """Later steps of it need that, however often others computed it since; when it has finished, it goes."""
         store = place.store
         await store.create_run(run("run-1"))
         await store.write(end(second=1))
-        await finished_run(store, "run-2", end(run_id="run-2", second=2))
-        assert len(await store.prune(keep_versions=1, keep_runs=0)) == 1
+        for name in ("run-2", "run-3"):
+            await finished_run(store, name, end(run_id=name, second=2))
+        assert [one.run_id for one in await store.prune(keep_versions=1, keep_runs=9)] == ["run-2"]
         store = await place.reopen()
+        assert await store.prune(keep_versions=1, keep_runs=9) == []
         with pytest.raises(StaleWrite):
             await store.write(end(second=3))
-        assert (await store.run("run-1")).counts == {"succeeded": 1}
+        await store.write(over("run-1"))
+        assert [one.run_id for one in await store.prune(keep_versions=1, keep_runs=9)] == ["run-1"]
+        assert await (await place.reopen()).prune(keep_versions=1, keep_runs=9) == []
+
+    async def test_prune_leaves_what_an_unfinished_run_reuses(self, place):
+        """The value is another run's, which is long over."""
+        store = place.store
+        await finished_run(store, "run-1", end(run_id="run-1", location="v1"), end("other", run_id="run-1"))
+        await store.create_run(run("run-2"))
+        await store.write(end(run_id="run-2", status=Status.REUSED, location="v1"))
+        for name in ("run-3", "run-4"):
+            await finished_run(store, name, end(run_id=name, location=name), end("other", run_id=name))
+        gone = await store.prune(keep_versions=1, keep_runs=9)
+        assert sorted((one.asset, one.run_id) for one in gone) == [
+            ("other", "run-1"),
+            ("other", "run-3"),
+            ("report", "run-3"),
+        ]
+        store = await place.reopen()
+        assert await store.prune(keep_versions=1, keep_runs=0) == []
+        await store.write(over("run-2"))
+        assert [one.run_id for one in await store.prune(keep_versions=1, keep_runs=9)] == ["run-1"]
 
     @pytest.mark.parametrize(
         "limits", [{"keep_versions": -1, "keep_runs": 1}, {"keep_versions": 1, "keep_runs": -1}]

@@ -158,7 +158,19 @@ class Model:
     def _superseded(self, key, versions) -> list:
         newest_first = self._successes(key)[::-1]
         current = self.current_of(key)
-        return [filed for filed in newest_first[versions:] if filed.record is not current]
+        return [
+            filed
+            for filed in newest_first[versions:]
+            if filed.record is not current and not self._needed(key, filed.record)
+        ]
+
+    def _needed(self, key, record) -> bool:
+        """Whether an unfinished run computed it, or reuses it."""
+        told = [filed.record for filed in self.filed_at(key)]
+        of_unfinished = [one for one in told if (run := self.runs.get(one.run_id)) and not run.finished]
+        return record in of_unfinished or any(
+            one.location is not None and one.location == record.location for one in of_unfinished
+        )
 
     # Questions
 

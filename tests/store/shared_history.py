@@ -182,7 +182,7 @@ class SharedHistory(History):
         gone = []
         for key, timeline in tuple(self.ledger.timelines()):
             if assets is None or key[0] in assets:
-                gone += timeline.prune(keep_versions)
+                gone += timeline.prune(keep_versions, self._is_unfinished)[0]
                 self.ledger._drop_empty(key, timeline)
         for record in gone:
             key = (record.run_id, record.asset, record.partition_key)

@@ -1,7 +1,7 @@
 -- $1: successes that stay of each asset and partition; $2: how many assets and partitions to look at now; $3: of these
 -- assets, or null. What somebody else has locked is passed over, and looked at again the next time. Only for rows of
 -- item_sets does it wait, such as while forget_items has them; whoever has them waits for nothing that is locked here.
--- So it may lock what is superseded before all else.
+-- So it may lock what is superseded before all else. What an unfinished run has computed, or reuses, it may still need.
 with looked_at as materialized (
     select known.asset, known.key from flowstone.superseded as known
     where coalesce(known.kept, 2147483647) > $1 and ($3::text[] is null or known.asset = any ($3))
@@ -17,7 +17,10 @@ with looked_at as materialized (
 ), gone as materialized (
     select made.run_id, made.asset, made.key, made.listed, made.location
     from ranked join flowstone.materializations as made using (run_id, asset, key)
-    where ranked.place > $1 and not ranked.is_current and made.kept
+    where ranked.place > $1 and not ranked.is_current and made.kept and not exists (
+        select from flowstone.materializations as needed join flowstone.runs on runs.id = needed.run_id
+        where needed.asset = made.asset and needed.key = made.key and needed.kept and runs.finish_order is null
+            and (needed.run_id = made.run_id or needed.location = made.location))
     for update of made skip locked
 ), invalid as materialized (
     select current.asset, current.key from gone join flowstone.current using (asset, key, run_id)
