@@ -21,7 +21,13 @@ __all__ = ["Fork"]
 
 FORKS = get_context("forkserver")
 FORKS.set_forkserver_preload(
-    ["tests.forks", "tests.cluster.worker", "tests.cluster.racer", "tests.store.deaths"]
+    [
+        "tests.forks",
+        "tests.cluster.asker",
+        "tests.cluster.worker",
+        "tests.cluster.racer",
+        "tests.store.deaths",
+    ]
 )
 ROOT = Path(__file__).parents[1]
 
