@@ -168,12 +168,17 @@ def compute(
     loaded: Loaded,
     store: str,
     request: Callable[[Runtime], Awaitable[RunResult | Materialization]],
+    *,
+    shared: bool = False,
 ) -> Outcome:
-    """Open a runtime, make one request to it and close it again."""
+    """Open a runtime, make one request to it and close it again; `shared`: of a run that others may wait for."""
 
     async def work() -> Outcome:
         async with open_runtime(screen, loaded, store) as runtime:
-            outcome = await perform(screen, runtime, lambda: request(runtime), alone=not shares(store))
+            alone = not shares(store)
+            outcome = await perform(
+                screen, runtime, lambda: request(runtime), alone=alone, shared=shared and not alone
+            )
             left = f"flowstone serve {loaded.target}" if outcome.status is Status.WAITING else None
             return replace(outcome, remembered=remembers(store), left=left)
 
@@ -186,6 +191,7 @@ async def perform(
     request: Callable[[], Awaitable[RunResult | Materialization]],
     *,
     alone: bool = False,
+    shared: bool = False,
 ) -> Outcome:
     """Make a request, show its progress, let Ctrl-C end it; a failed step is an outcome, not an exception.
 
@@ -195,10 +201,11 @@ async def perform(
         request: Asks it.
         alone: Whether no other process can answer what the run waits for while this one has the store. Then it is
             left as soon as nothing else is left of it: the command would wait for ever.
+        shared: Whether others may wait for the run: then Ctrl-C ends the command, and the run if nobody does.
     """
     tally = Tally(time.perf_counter)
     async with runtime.subscribe() as events, open_display(screen, tally, events):
-        return await _interruptible(screen, runtime, tally, request, alone=alone)
+        return await _interruptible(screen, runtime, tally, request, alone=alone, shared=shared)
 
 
 async def _interruptible(
@@ -208,12 +215,13 @@ async def _interruptible(
     request: Callable[[], Awaitable[RunResult | Materialization]],
     *,
     alone: bool,
+    shared: bool,
 ) -> Outcome:
     task = asyncio.current_task()
     assert task is not None, "a coroutine runs in a task"
     ending = _Ending(screen, runtime, tally, task)
     works = [ending.drain, ending.leave] if alone else [ending.drain]
-    interruption = Interruption(on_first=ending.finish, on_second=task.cancel)
+    interruption = Interruption(on_first=task.cancel if shared else ending.finish, on_second=task.cancel)
     began = time.perf_counter()
     result: RunResult | Materialization | None
     with listening(interruption):

@@ -23,13 +23,21 @@ if TYPE_CHECKING:
     from flowstone.runtime.client.handle import Run
     from flowstone.runtime.runtime import Runtime
 
-__all__ = ["Key", "Priority", "Submit", "leave_to_nodes", "refuse_unless_submitted"]
+__all__ = ["Join", "Key", "Priority", "Submit", "leave_to_nodes", "refuse_unless_submitted"]
 
 Submit: TypeAlias = Annotated[
     bool,
     typer.Option(
         "--submit",
         help="Leave the run to the nodes of the store (`serve`, `worker`) and return when it is written down.",
+        show_default=False,
+    ),
+]
+Join: TypeAlias = Annotated[
+    bool,
+    typer.Option(
+        "--join",
+        help="Wait for a run that is under way for the same request, instead of computing the same twice.",
         show_default=False,
     ),
 ]
@@ -70,8 +78,10 @@ def leave_to_nodes(
         screen.document({"run_id": run.id, "submitted": run.submitted, "key": key})
     elif run.submitted:
         screen.show(f"run {run.id} is submitted")
-    else:
+    elif key is not None:
         screen.show(f"run {run.id} is unfinished and has the key {key!r}: nothing was submitted")
+    else:
+        screen.show(f"run {run.id} is under way for the same request: nothing was submitted")
     if waits is not None:
         screen.note(f"It waits {waits}.")
 

@@ -25,6 +25,7 @@ from flowstone.cli.problem import CommandError
 from flowstone.cli.screen import Screen
 from flowstone.cli.session import compute
 from flowstone.cli.submission import (
+    Join,
     Key,
     Priority,
     Submit,
@@ -62,6 +63,7 @@ def materialize(
     ] = None,
     max_parallel: MaxParallel = None,
     config: ConfigOption = None,
+    join: Join = False,
     submit: Submit = False,
     key: Key = None,
     priority: Priority = 0,
@@ -82,11 +84,11 @@ def materialize(
         key_given = partition_argument(partition)
         check_names(loaded, asset, [key_given])
         fields = config_argument(loaded, asset, config)
-        wanted = _Wanted(asset, key_given, upstream, refresh or "all", max_parallel, fields)
+        wanted = _Wanted(asset, key_given, upstream, refresh or "all", max_parallel, fields, join)
         if submit:
             leave_to_nodes(screen, loaded, store, key, lambda runtime: wanted.submit(runtime, key, priority))
         else:
-            show_outcome(screen, compute(screen, loaded, store, wanted.request))
+            show_outcome(screen, compute(screen, loaded, store, wanted.request, shared=join))
 
 
 @frozen
@@ -99,16 +101,20 @@ class _Wanted:
     refresh: Refresh
     max_parallel: int | None
     config: Mapping[str, Any] | None
+    join: bool
 
     def request(self, runtime: Runtime) -> Awaitable[RunResult | Materialization]:
         if not self.upstream:
-            return runtime.materialize(self.asset, partition=self.partition, config=self.config)
+            return runtime.materialize(
+                self.asset, partition=self.partition, config=self.config, join=self.join
+            )
         return runtime.materialize_all(
             self.asset,
             partition=self.partition,
             refresh=self.refresh,
             max_parallel=self.max_parallel,
             config=self.config,
+            join=self.join,
         )
 
     def submit(self, runtime: Runtime, key: str | None, priority: int) -> Awaitable[Run]:
@@ -121,4 +127,5 @@ class _Wanted:
             config=self.config,
             key=key,
             priority=priority,
+            join=self.join,
         )

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from flowstone.cli.cancel_reason import cancel_reason, cancel_words
 from flowstone.cli.documents import record_document, run_document, without_secrets
 from flowstone.cli.drivers import Drivers
 from flowstone.cli.finding import find_run
@@ -59,10 +60,12 @@ async def _tell(screen: Screen, url: str, run_id: str, limit: int) -> None:
         waits = why_waiting(drivers, record)
         running = [] if drivers.left(record) else await running_steps(store, record)
         queued = await queued_steps(store, record)
+        reason = await cancel_reason(store, record)
         if screen.json:
             head = {
                 **run_document(record),
                 "waits": waits,
+                "cancel_reason": reason,
                 "running": [running_document(step) for step in running],
                 "queued": [queued_document(*each) for each in queued],
             }
@@ -72,7 +75,7 @@ async def _tell(screen: Screen, url: str, run_id: str, limit: int) -> None:
         failed = await store.steps(record.id, status=Status.FAILED, limit=FAILURES_TOLD)
         steps = await store.steps(record.id, limit=max(limit, _STEPS))
         number = record.counts.get(Status.FAILED.value, 0)
-        _show(screen, record, StepList(failed, number), (drivers.mark(record), waits))
+        _show(screen, record, StepList(failed, number), (drivers.mark(record), waits, reason))
         screen.show(*item_failure_lines(steps, remembered=True))
         if running and limit:
             screen.show("", running_table(screen, running[:limit]))
@@ -96,8 +99,10 @@ async def _documents(
             yield record_document(step, debug=screen.debug)
 
 
-def _show(screen: Screen, record: RunRecord, failed: StepList, drive: tuple[str, str | None]) -> None:
-    mark, waits = drive
+def _show(
+    screen: Screen, record: RunRecord, failed: StepList, drive: tuple[str, str | None, str | None]
+) -> None:
+    mark, waits, reason = drive
     screen.show(f"run       {record.id}")
     screen.show(f"what      {request_label(record)} of the pipeline {record.pipeline!r}")
     if record.key is not None:
@@ -107,6 +112,8 @@ def _show(screen: Screen, record: RunRecord, failed: StepList, drive: tuple[str,
     screen.show(f"status    {status_label(record.status, record.counts)}{mark and f', {mark}'}")
     if waits is not None:
         screen.show(f"waits     {waits}")
+    if reason is not None:
+        screen.show(f"because   {cancel_words(reason)}")
     screen.show(f"created   {record.created_at:%Y-%m-%d %H:%M:%S %Z}, took {took(record)}")
     counts = {str(status): number for status, number in record.counts.items()}
     screen.show(f"steps     {record.total:,}: {breakdown(counts)}")
