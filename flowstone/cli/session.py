@@ -1,4 +1,11 @@
-"""A runtime for the length of one command, and one request to it with progress and interruption."""
+"""A runtime for the length of one command, and one request to it with progress and interruption.
+
+Map of this file
+    Outcome                     how a request ended, to be told
+    open_runtime                a runtime of the module's pipeline, with its IO managers and resources
+    compute, perform            one request, its progress, and Ctrl-C
+    _Ending                     how a request ends before its run has
+"""
 
 from __future__ import annotations
 
