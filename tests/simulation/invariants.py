@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import Counter
+
 from flowstone.runs.events import (
     RunCancelRequested,
     RunFinished,
@@ -10,6 +12,7 @@ from flowstone.runs.events import (
     StepFailed,
     StepSucceeded,
 )
+from flowstone.runs.records import Status
 from flowstone.testing.simulation.process import ProcessState
 from tests.simulation.workload import SLOTS
 from tests.store.shared_history import SharedHistory
@@ -140,12 +143,32 @@ def _left(world):
     if world.options["keep_runs"] > len(history._order):
         missing = [run_id for run_id in world.acknowledged if history.find(run_id) is None]
         yield "runs that were acknowledged are lost", missing
+    if world.automates:
+        yield from _automation_left(world, history)
     yield "slots are taken, or waited for", shared.claims
     yield "step leases are left", list(shared.leases)
     usable = [node for node in world.nodes if node.usable]
     yield "steps run", [node.name for node in usable if node.runtime.running_steps()]
     alive = [task for process, task in world.asked if process.state is ProcessState.RUNNING]
+    yield "what was asked broke", [broken for broken in map(_broken, alive) if broken]
     yield "some still wait for an answer", [task.get_name() for task in alive if not task.done()]
+
+
+def _automation_left(world, history):
+    """What the sensor has not found, the listener was not told of, or the schedule did twice."""
+    sensor = history.automations.get(("world", "numbers"))
+    if sensor is not None:
+        yield "the sensor has not come to the end", (world.arrived - (sensor.cursor or 0)) * [sensor]
+    ended = [log.id for log in history._order if log.status is Status.SUCCEEDED]
+    yield "nobody was told of these successes", [run_id for run_id in ended if run_id not in world.heard]
+    fires = history.automations.fires(("world", "minutely"), 100, lambda _: None)
+    ticks = Counter(fire.scheduled_at for fire in fires if fire.scheduled_at is not None)
+    yield "the schedule fired twice", [tick for tick, times in ticks.items() if times > 1]
+
+
+def _broken(task):
+    error = task.exception() if task.done() and not task.cancelled() else None
+    return None if error is None else f"{task.get_name()}: {error!r}"
 
 
 def _about(shared, run_id):

@@ -65,6 +65,7 @@ class Node:
             clock=self.clock,
             random=random,
             lease=LEASE,
+            automate=world.automates,
             **world.options,
             cancel_timeout=0.5,
             shutdown_timeout=0.5,

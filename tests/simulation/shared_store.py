@@ -102,6 +102,10 @@ _ITEMS = (
     "unneeded",
     "forget",
 )
+_AUTOMATIONS = ("define", "records", "record", "move", "pause", "fires")
+_DELIVERIES = ("follow", "followers", "pending", "done", "failed", "give_up", "add", "waiting")
+_CALLERS = ("create", "attend", "keep", "leave", "forget", "wanted")
+_ONCE = frozenset({"answer", "move"})  # Each is known by a token: sent again, it has the answer that it had.
 _POOLS = (
     "set",
     "given",
@@ -170,6 +174,10 @@ class SimulatedStore:
         self.waits = _Port(self, self.inner.waits, _WAITS)
         self.items = _Port(self, self.inner.items, _ITEMS)
         self.pools = _Port(self, self.inner._pools, _POOLS)
+        self.automations = _Port(self, self.inner.automations, _AUTOMATIONS)
+        self.deliveries = _Port(self, self.inner.deliveries, _DELIVERIES)
+        self.deliveries.watch = self._watch_deliveries
+        self.callers = _Port(self, self.inner.callers, _CALLERS)
         self.rates = _Port(self, self.inner.rates, ["reserve"])
         for call in (*_STORE, *_CLUSTER):
             setattr(self, call, _through(self, call, getattr(self.inner, call)))
@@ -224,7 +232,7 @@ class SimulatedStore:
         done = []  # What came of it when it was done, though nobody heard.
 
         async def noted():
-            if name == "answer" and done:
+            if name in _ONCE and done:
                 return done[0]
             answer = await call()
             done.append(answer)
@@ -400,6 +408,15 @@ class SimulatedStore:
             self._watchers.remove(watcher)
             if not self._watchers:
                 self._world.shared.connections.remove(self)
+
+    @contextmanager
+    def _watch_deliveries(self, heard):
+        def told(notification):
+            if notification.kind == "deliveries":
+                heard(notification.subject)
+
+        with self.watch(told):
+            yield
 
     async def _look(self, heard):
         while True:

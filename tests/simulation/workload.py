@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from functools import partial
 
-from flowstone import Context, DailyPartitions, Each, Pipeline, Retry
+from flowstone import Context, DailyPartitions, Each, Pipeline, Retry, RunRequest
 from flowstone.errors import FlowstoneError
 
 __all__ = ["SLOTS", "approve", "pipeline_of", "request"]
@@ -92,7 +92,24 @@ def pipeline_of(world, node):
         assert done == 1
         return await world.compute(node, context)
 
+    if world.automates:
+        _automate(pipeline, world)
     return pipeline
+
+
+def _automate(pipeline, world):
+    """A schedule, a sensor that finds one number after another, and a listener."""
+    pipeline.schedule("minutely", cron="* * * * *", asset="end", refresh="stale")
+
+    @pipeline.sensor("numbers", every=1.0)
+    async def numbers(context):
+        for number in range((context.cursor or 0) + 1, world.arrived + 1):
+            yield RunRequest("start", upstream=False, key=str(number))
+            context.cursor = number
+
+    @pipeline.on("run.succeeded", name="told")
+    async def told(event):
+        await world.hear(event)
 
 
 WHATS = [

@@ -31,7 +31,7 @@ from tests.store.shared_memory import SharedMemory
 
 __all__ = ["Outcome", "World", "live"]
 
-BEGINNING = datetime(2025, 1, 7, tzinfo=UTC)
+BEGINNING = datetime(2025, 1, 6, 23, 59, 50, tzinfo=UTC)  # It is soon a full minute.
 BUDGET = 400_000  # Steps.
 REST = 240.0  # Virtual seconds in which everything must end.
 
@@ -98,6 +98,9 @@ class World:
         self.tokens = {}
         self.counts = Counter()
         self.in_pool = Counter()
+        self.automates = self.random.random() < 0.5
+        self.arrived = 0  # What the sensor finds: the numbers up to this one.
+        self.heard = set()  # Runs of whose success the listener was told.
         self.well_since = {}  # By process: since when it has beaten without a gap.
         self.nodes = []
         self.notes = []
@@ -163,6 +166,13 @@ class World:
         """Something that may be done again, if nobody knows that it was done."""
         return 1
 
+    async def hear(self, event):
+        """The listener is told of something; it may fail, and is then told again."""
+        await asyncio.sleep(self.random.uniform(0.0, 0.5))
+        if self.faults.strikes("raises"):
+            raise ValueError("nobody listens")
+        self.heard.add(event.run_id)
+
     def check_manifest(self, event, record):
         """A value that the IO manager does not keep as it is: of items, whose values it keeps."""
         history = self.shared.history
@@ -214,6 +224,7 @@ class World:
         until = self.loop.time() + busy
         while self.loop.time() < until:
             await asyncio.sleep(self.random.expovariate(1.0))
+            self.arrived += self.random.randrange(2)
             usable = [node for node in self.nodes if node.usable]
             if usable:
                 self._ask(self.random.choice(usable))

@@ -40,6 +40,7 @@ class SharedHistory(History):
         self.cancelling = set()
         self.submitted = set()
         self.parked = {}
+        self.outbox.watchers[self] = lambda pipeline: shared.tell(Notification("deliveries", pipeline))
 
     # Waits --------------------------------------------------------------------------------------------------
 
@@ -137,7 +138,21 @@ class SharedHistory(History):
             self.cancel(run_id, "timeout")
         return []
 
+    def move(self, move):
+        """As `History.move`; the runs that it starts are submitted."""
+        known = {run.record.id for run in move.runs if run.record.id in self._runs}
+        moved = super().move(move)
+        for run in move.runs:
+            if run.record.id in self._runs and run.record.id not in known:
+                self.queue(run.record)
+        return moved
+
     # Runs ---------------------------------------------------------------------------------------------------
+
+    def queue(self, run):
+        """A run that was just written down is for whichever node takes it."""
+        self.submitted.add(run.id)
+        self._shared.enqueue(run.id, run.pipeline)
 
     def cancel(self, run_id, reason):
         """Have a run cancelled; one that was not begun has ended with that."""

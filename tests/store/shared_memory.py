@@ -35,6 +35,7 @@ from flowstone.store.memory import MemoryStore, retention
 from flowstone.store.protocol import StaleWrite
 from flowstone.store.sanitise import sanitised_run
 from tests.store.shared_callers import SharedCallers, callers_of_all
+from tests.store.shared_deliveries import SharedDeliveries
 from tests.store.shared_history import SharedHistory
 from tests.store.shared_slots import SharedSlots, SharedTurns
 from tests.store.shared_waits import SharedItems, SharedWaits
@@ -143,6 +144,7 @@ class SharedMemoryStore(MemoryStore):
         self._history = shared.history
         self._waits = SharedWaits(self)
         self._items = SharedItems(self)
+        self._deliveries = SharedDeliveries(self)
         self._payloads = shared.payloads
         self.cluster = self
         self.listens = True

@@ -8,9 +8,11 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from flowstone.testing.clock import VirtualClock
+from tests.store.automations_contract import AutomationsContract
 from tests.store.callers_contract import CallersContract
 from tests.store.cluster_contract import LEASE, ClusterContract
 from tests.store.contract import StoreContract
+from tests.store.deliveries_contract import DeliveriesContract
 from tests.store.items_contract import ItemsContract
 from tests.store.pools_contract import PoolsContract
 from tests.store.rates_contract import RatesContract
@@ -56,8 +58,10 @@ class SharedMemoryPlace:
 
 
 class TestSharedMemory(
+    AutomationsContract,
     CallersContract,
     ClusterContract,
+    DeliveriesContract,
     ItemsContract,
     PoolsContract,
     RatesContract,
