@@ -372,7 +372,10 @@ class Cluster(Protocol):
         """Delete the leases of steps that have ended or were given up; None for all of the run."""
 
     async def endings(self, run_id: str, attempts: Mapping[StepKey, int]) -> Sequence[AttemptEnd]:
-        """The recorded ends of these attempts, those that have one."""
+        """The recorded ends of these attempts, those that have one.
+
+        An attempt before, which was taken for lost, may have recorded the end of the step: then that is among them.
+        """
 
     async def refuse(self, run_id: str, key: StepKey, attempt: int, why: str) -> None:
         """Say of an attempt of which a lease was given that the store will not have any record of its end."""

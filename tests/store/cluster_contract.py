@@ -540,6 +540,16 @@ class ClusterContract:
         assert list(await first.endings("run-1", {("c", None): 2, ("a", "k"): 1})) == []
         assert list(await first.endings("run-1", {})) == []
 
+    async def test_the_end_of_a_step_is_that_of_whichever_attempt_recorded_it(self, place, owned):
+        """An attempt that was taken for lost may still record it, as long as no later one has begun."""
+        first, _ = owned
+        await place.store.write(start("a"), 1)
+        await first.grant([lease(attempt=2)])
+        await place.store.write(end("a"), 1)
+        await place.store.write(StepRetried(at(5), "run-1", "b", "k", 1, FAILURE, 2.5), 1)
+        assert list(await first.endings("run-1", {("a", None): 2, ("b", "k"): 2})) == [end("a")]
+        assert list(await first.endings("run-1", {("a", None): 1})) == [end("a")]
+
     async def test_the_owner_learns_which_attempts_began(self, place, owned):
         """Those with a recorded start."""
         first, _ = owned

@@ -502,7 +502,7 @@ class SharedMemoryStore(MemoryStore):
 
     async def endings(self, run_id, attempts):
         await self._pass("endings")
-        return [event for event in self._of(run_id, attempts) if isinstance(event, _ENDS)]
+        return [event for event in self._of(run_id, attempts, before=True) if isinstance(event, _ENDS)]
 
     async def under_way(self, key):
         await self._pass("under_way")
@@ -532,14 +532,19 @@ class SharedMemoryStore(MemoryStore):
         events = self._of(run_id, attempts)
         return {(event.asset, event.partition_key) for event in events if isinstance(event, StepStarted)}
 
-    def _of(self, run_id, attempts):
+    def _of(self, run_id, attempts, *, before=False):
+        """What was said of these attempts; with the records of steps by attempts before."""
         log = self._history.find(run_id)
         events = [] if log is None else [event for _, event in log.log.page(0, 1_000_000)]
         return [
             event
             for event in events
             if getattr(event, "attempt", None) is not None
-            and attempts.get((event.asset, event.partition_key)) == event.attempt
+            and (wanted := attempts.get((event.asset, event.partition_key))) is not None
+            and (
+                wanted == event.attempt
+                or (before and hasattr(event, "materialization") and 1 <= event.attempt < wanted)
+            )
         ]
 
     # Notifications ------------------------------------------------------------------------------------------

@@ -19,8 +19,9 @@ from contextlib import ExitStack, suppress
 from typing import TYPE_CHECKING, NamedTuple
 
 from flowstone.actors import ActorDown
+from flowstone.runs import endings
 from flowstone.runs.commands import AttemptLost
-from flowstone.runs.events import StepRetried, StepSucceeded
+from flowstone.runs.events import StepRetried, StepSkipped, StepSucceeded, StepWaiting
 from flowstone.runtime.cluster.placement import Candidate, TurnaroundTimes, items_travel, place, travels
 from flowstone.store.cluster import StepLease
 from flowstone.store.protocol import StoreRefused
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Mapping, Sequence
 
     from flowstone.runs.commands import StartStep
+    from flowstone.runs.endings import AttemptEnd
     from flowstone.runs.events import Event
     from flowstone.runs.item_range import ItemRange
     from flowstone.runs.records import StepKey
@@ -322,7 +324,7 @@ class StepLeases:
         answered = now()
         await asyncio.sleep(0)
         self._times.heard(answered - asked, now() - answered)
-        return ends
+        return [_as_end_of(attempts[end.asset, end.partition_key], end) for end in ends]
 
     async def _look_at_items(self) -> None:
         """See which leases of items are over: those that their nodes have deleted, and those of dead nodes."""
@@ -384,3 +386,10 @@ class StepLeases:
         self._to_delete.append(key)
         if not (self._leases or self._items):
             self._listening.close()
+
+
+def _as_end_of(attempt: int, end: AttemptEnd) -> Event:
+    """The end of a lease's attempt. The record may be that of an attempt before, which was taken for lost."""
+    if isinstance(end, StepSkipped | StepRetried | StepWaiting) or end.attempt == attempt:
+        return end
+    return endings.as_recorded(end.materialization, attempt) or end

@@ -9,7 +9,7 @@ from types import SimpleNamespace
 from flowstone.runs.commands import StartStep
 from flowstone.runs.events import StepRetried
 from flowstone.runtime.cluster.step_leases import StepLeases
-from tests.store.facts import FAILURE, at
+from tests.store.facts import FAILURE, at, end
 
 KEY = ("raw", "a")
 
@@ -25,7 +25,7 @@ class Leases:
     async def grant(self, leases):
         self.held.update({(lease.asset, lease.partition_key): lease for lease in leases})
 
-    async def settle(self, run_id, keys):
+    async def delete_leases(self, run_id, keys):
         for key in keys:
             self.held.pop(key, None)
 
@@ -36,9 +36,8 @@ class Leases:
         return ends
 
 
-async def test_a_step_that_is_lent_again_keeps_its_new_lease():
-    """Also when there is more to look at before the old lease is deleted: the new one has taken its place."""
-    cluster, tasks = Leases(), []
+def lending(cluster, tasks, ended):
+    """The leases of a run of one step, which goes to another node whenever it can."""
     run = SimpleNamespace(
         record=SimpleNamespace(id="run-1", epoch=0, pipeline="p", request=SimpleNamespace(kind="backfill")),
         plan=SimpleNamespace(step=lambda _: (KEY[0], None, KEY[1])),
@@ -51,26 +50,46 @@ async def test_a_step_that_is_lent_again_keeps_its_new_lease():
         learn=lambda _events: None,
         clock=SimpleNamespace(monotonic=lambda: 0.0),
     )
+    leases = StepLeases(
+        ctx,
+        cluster,
+        run,
+        start=lambda work: tasks.append(asyncio.create_task(work)),
+        ended=ended,
+        lost=None,
+        refused=None,
+    )
+    leases._may_travel = lambda _: True
+    leases._place = lambda *_: "other"
+    return leases
+
+
+async def test_a_step_that_is_lent_again_keeps_its_new_lease():
+    """Also when there is more to look at before the old lease is deleted: the new one has taken its place."""
+    cluster, tasks = Leases(), []
 
     def lend_again(events, steps):
         assert leases.takes(StartStep(0, 2), 0)
         leases._to_look = True  # A notification came in.
         leases.flush()
 
-    leases = StepLeases(
-        ctx,
-        cluster,
-        run,
-        start=lambda work: tasks.append(asyncio.create_task(work)),
-        ended=lend_again,
-        lost=None,
-        refused=None,
-    )
-    leases._may_travel = lambda _: True
-    leases._place = lambda *_: "other"
+    leases = lending(cluster, tasks, lend_again)
     assert leases.takes(StartStep(0, 1), 0)
     leases._to_look = True
     leases.flush()
     await asyncio.gather(*tasks)
     assert cluster.asked == 2
     assert cluster.held[KEY].attempt == 2
+
+
+async def test_the_record_of_an_attempt_before_ends_the_one_that_is_lent():
+    """It was taken for lost and recorded its success before the next one began, which can record nothing now."""
+    cluster, tasks, ended = Leases(), [], []
+    cluster.ends = [end(*KEY)]
+    leases = lending(cluster, tasks, lambda events, steps: ended.append((events[0], steps)))
+    assert leases.takes(StartStep(0, 2), 0)
+    leases._to_look = True
+    leases.flush()
+    await asyncio.gather(*tasks)
+    ((event, steps),) = ended
+    assert (event.attempt, event.materialization, steps) == (2, end(*KEY).materialization, [0])
