@@ -12,7 +12,6 @@ Map of this file
 from __future__ import annotations
 
 import sys
-from dataclasses import replace
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Literal, ParamSpec, TypeVar, overload
 
@@ -20,11 +19,11 @@ from flowstone.assets.arguments import is_stored_name
 from flowstone.assets.asset import SourceLine
 from flowstone.assets.automation.definitions import merge_automations
 from flowstone.assets.automation.listener import define_listener
-from flowstone.assets.automation.schedule import define_schedule
+from flowstone.assets.automation.schedule import checked_name, define_schedule
 from flowstone.assets.automation.sensor import define_sensor
 from flowstone.assets.definition import Options, define_asset, define_constant
 from flowstone.assets.graph import AssetGraph, merge
-from flowstone.assets.interactive import Cell
+from flowstone.assets.interactive import Cells
 from flowstone.assets.pool import define_pool, merge_pools
 from flowstone.assets.rate import define_rate, merge_rates
 from flowstone.counting import count
@@ -71,7 +70,7 @@ class Pipeline:
         self.name = name
         self._assets: dict[str, Asset[..., Any]] = {}
         self._graph: AssetGraph | None = None
-        self._cells: dict[str, Cell] = {}
+        self._cells = Cells()
         self._included_in: list[Pipeline] = []
         self._pools: dict[str, DefinedPool] = {}
         self._rates: dict[str, DefinedRate] = {}
@@ -344,11 +343,11 @@ class Pipeline:
         what: dict[str, Any] = {"partition": partition, "upstream": upstream, "refresh": refresh}
         schedule = define_schedule(self._assets, source, name, asset=asset, **when, **what)
         if asset is not None:
-            self._add_automation(schedule)
+            self._take_automation(schedule, frame)
             return None
 
         def define(function: Callable[[Tick], R]) -> Callable[[Tick], R]:
-            self._add_automation(replace(schedule, function=function))
+            self._take_automation(schedule.calling(function), frame)
             return function
 
         return define
@@ -401,12 +400,13 @@ class Pipeline:
         """
         frame = sys._getframe(1)
         source = SourceLine(frame.f_code.co_filename, frame.f_lineno)
+        checked_name(name, f"{source}: sensor({name!r:.100})")
         if function is not None:
-            self._add_automation(define_sensor(name, function, every, limit, paused, source))
+            self._take_automation(define_sensor(name, function, every, limit, paused, source), frame)
             return None
 
         def define(decorated: Callable[[SensorContext], R]) -> Callable[[SensorContext], R]:
-            self._add_automation(define_sensor(name, decorated, every, limit, paused, source))
+            self._take_automation(define_sensor(name, decorated, every, limit, paused, source), frame)
             return decorated
 
         return define
@@ -440,7 +440,7 @@ class Pipeline:
             raise DefinitionError(f'{source}: write `@pipeline.on("run.failed")`, with the kinds of events.')
 
         def define(function: F) -> F:
-            self._add_automation(define_listener(name, function, kinds, asset, timeout, source))
+            self._take_automation(define_listener(name, function, kinds, asset, timeout, source), frame)
             return function
 
         return define
@@ -459,7 +459,7 @@ class Pipeline:
         given: Any = alert
         if not callable(getattr(given, "listener", None)):
             raise DefinitionError(f"{source}: add() takes a WebhookAlert, not {alert!r:.100}.")
-        self._add_automation(alert.listener(source))
+        self._take_automation(alert.listener(source), frame)
 
     def include(self, other: Pipeline) -> None:
         """Add the assets, pools, rates and automations that another pipeline has now; what is here stays once.
@@ -524,13 +524,28 @@ class Pipeline:
         return name in self._assets
 
     def __getstate__(self) -> dict[str, Any]:
-        return {**self.__dict__, "_cells": {}}  # Code, which cannot be pickled, and is of this session only.
+        return {
+            **self.__dict__,
+            "_cells": Cells(),
+        }  # Code, which cannot be pickled, and is of this session only.
 
     def __repr__(self) -> str:
         return f"Pipeline({self.name!r}, {count(len(self._assets), 'asset')})"
 
-    def _add_automation(self, automation: DefinedAutomation) -> None:
-        merge_automations(self._automations, {automation.name: automation})
+    def _take_automation(self, automation: DefinedAutomation, frame: FrameType) -> None:
+        """Add what was defined here, in place of what the same cell of a notebook has defined before."""
+        with self._cells.definition(("automation", automation.name), frame, automation.source) as again:
+            if again:
+                self._replace_automation(self._automations[automation.name], automation)
+            else:
+                merge_automations(self._automations, {automation.name: automation})
+
+    def _replace_automation(self, old: DefinedAutomation, new: DefinedAutomation) -> None:
+        """Here, and wherever the old one was included."""
+        if self._automations.get(old.name) is old:
+            self._automations[old.name] = new
+            for pipeline in self._included_in:
+                pipeline._replace_automation(old, new)
 
     def _define(self, function: Callable[..., Any], options: Options, frame: FrameType) -> Asset[..., Any]:
         asset = define_asset(function, options, frame, self._pools, self._rates)
@@ -539,15 +554,12 @@ class Pipeline:
 
     def _take(self, asset: Asset[..., Any], frame: FrameType) -> None:
         """Add what was defined here, in place of what the same cell of a notebook has defined before."""
-        cell = Cell.of(frame, asset.source)
-        earlier = None if cell is None else self._cells.get(asset.name)
-        if cell is not None and earlier is not None and cell.replaces(earlier):
-            asset.__dict__.setdefault("pipeline", self)
-            self._replace(self._assets[asset.name], asset)
-        else:
-            self._add((asset,))
-        if cell is not None:
-            self._cells[asset.name] = cell
+        with self._cells.definition(("asset", asset.name), frame, asset.source) as again:
+            if again:
+                asset.__dict__.setdefault("pipeline", self)
+                self._replace(self._assets[asset.name], asset)
+            else:
+                self._add((asset,))
 
     def _replace(self, old: Asset[..., Any], new: Asset[..., Any]) -> None:
         """Here, and wherever the old one was included."""

@@ -7,8 +7,9 @@ from typing import Any
 
 import pytest
 
+from flowstone import WebhookAlert
 from flowstone.assets import Pipeline
-from flowstone.errors import DuplicateAsset
+from flowstone.errors import DefinitionError, DuplicateAsset
 
 CELLS = [
     "<ipython-input-{}-0a1b2c3d>",
@@ -136,3 +137,67 @@ def test_a_pipeline_with_cells_is_plain_data():
     session.run(PROMPTS[0], "pipeline.value('depth', 3)")
     session.pipeline._assets.clear()
     assert pickle.loads(pickle.dumps(session.pipeline)).name == "notebook"
+
+
+AUTOMATIONS = [
+    "pipeline.schedule('often', cron='{} * * * *', asset='raw')",
+    "@pipeline.schedule('often', cron='{} * * * *')\ndef often(tick): ...",
+    "@pipeline.sensor('often', every={})\ndef often(context): ...",
+    "pipeline.sensor('often', print, every={})",
+    "@pipeline.on('run.failed', name='often', timeout={})\ndef often(event): ...",
+    "pipeline.add(WebhookAlert('https://example.com', name='often', timeout={}))",
+]
+
+
+@pytest.mark.parametrize("source", AUTOMATIONS)
+@pytest.mark.parametrize("file", [CELLS[1], PROMPTS[0]])
+def test_a_cell_that_is_run_twice_replaces_its_automation(source, file):
+    """As its asset, also in pipelines that include it; what it was is forgotten."""
+    session = Session()
+    session.names["WebhookAlert"] = WebhookAlert
+    session.run(file.format(0), RAW.format(1))
+    session.run(file.format(1), source.format(1))
+    outer = Pipeline("outer")
+    outer.include(session.pipeline)
+    (first,) = session.pipeline.automations.values()
+    session.run(file.format(1), source.format(1))
+    session.run(file.format(2), "# changed\n" + source.format(2))
+    (second,) = session.pipeline.automations.values()
+    assert second.definition != first.definition or second != first
+    assert outer.automations["often"] is second
+
+
+def test_a_cell_may_make_another_kind_of_automation_of_a_name():
+    """What was a sensor is a schedule."""
+    session = Session()
+    session.run(CELLS[1].format(1), AUTOMATIONS[3].format(1))
+    session.run(CELLS[1].format(2), AUTOMATIONS[1].format(1))
+    assert session.pipeline.automations["often"].kind == "schedule"
+
+
+@pytest.mark.parametrize("source", AUTOMATIONS)
+def test_files_define_an_automation_once(source):
+    """Two of one name are a mistake there, and in one cell."""
+    for module, first, second in (
+        ("sales", "/srv/shop/sales.py", "/srv/shop/sales.py"),
+        ("__main__", CELLS[1].format(1), "/srv/shop/sales.py"),
+        ("__main__", CELLS[1].format(1), CELLS[1].format(1)),
+    ):
+        session = Session(module)
+        session.names["WebhookAlert"] = WebhookAlert
+        session.run(first, RAW.format(1) + "\n" + source.format(1))
+        (automation,) = session.pipeline.automations.values()
+        with pytest.raises(DefinitionError, match="give one of them another name"):
+            session.run(second, "\n\n\n\n" + source.format(2))
+        assert session.pipeline.automations["often"] is automation
+
+
+def test_an_automation_that_is_wrong_replaces_nothing():
+    """The cell that worked stays as it was."""
+    session = Session()
+    session.run(CELLS[1].format(1), AUTOMATIONS[1].format(1))
+    with pytest.raises(DefinitionError):
+        session.run(CELLS[1].format(2), AUTOMATIONS[1].format(99))
+    assert session.pipeline.automations["often"].definition == "1 * * * * UTC"
+    session.run(CELLS[1].format(3), AUTOMATIONS[1].format(3))
+    assert session.pipeline.automations["often"].definition == "3 * * * * UTC"

@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 import pytest
 
 from flowstone import DailyPartitions, Pipeline, RunRequest, Runtime, Skip
+from flowstone.errors import AutomationNotFound
 from flowstone.runs.records import Status
 from flowstone.store import MemoryStore
 
@@ -274,6 +275,25 @@ class TestFailures:
             resumed = await runtime.resume("hourly")
             assert (resumed.paused, resumed.failures) == (False, 0)
 
+    async def test_failures_count_on_over_ticks_that_are_given_up(self, clock):
+        """With `catch_up="skip"` a tick is tried again while it is on time; ten failures pause it all the same."""
+        pipeline = reports()
+
+        @pipeline.schedule("hourly", cron="@hourly", catch_up="skip")
+        async def hourly(_tick):
+            raise OSError("no route")
+
+        async with Runtime(pipeline, clock=clock, automate=True) as runtime:
+            await clock.advance(1.5 * HOUR)
+            (status,) = await runtime.automations()
+            tried = status.failures
+            assert 1 < tried < 10
+            assert not status.paused
+            await clock.advance(10 * HOUR)
+            (status,) = await runtime.automations(fires=20)
+            assert (status.paused, status.failures) == (True, 10)
+            assert len({fire.scheduled_at for fire in status.last_fires}) > 1
+
     async def test_what_is_no_request_is_said(self, clock):
         """In one sentence with the remedy."""
         pipeline = reports()
@@ -315,3 +335,69 @@ async def test_a_schedule_is_fired_by_hand(clock):
         await run.wait()
         (fire,) = await fires_of(runtime, "hourly")
         assert (fire.by, fire.scheduled_at, fire.runs[0].id) == ("ada", None, run.id)
+
+
+class TestChanges:
+    """What becomes of a schedule that is defined otherwise, or not at all any more."""
+
+    async def test_removed_while_its_run_is_under_way(self, clock):
+        """The run goes on; the schedule is shown as gone for a day, and then forgotten."""
+        gate = asyncio.Event()
+
+        def sales(*, scheduled):
+            pipeline = Pipeline("sales")
+
+            @pipeline.asset
+            async def report() -> int:
+                await gate.wait()
+                return 1
+
+            if scheduled:
+                pipeline.schedule("hourly", cron="@hourly", asset="report")
+            return pipeline
+
+        async with Runtime(sales(scheduled=True), clock=clock, automate=True) as runtime:
+            await clock.advance(HOUR)
+            await runtime.reload(sales(scheduled=False))
+            await clock.advance(2 * HOUR)
+            (status,) = await runtime.automations()
+            assert (status.gone_at, status.next_fire) == (hour(1), None)
+            assert [fire.scheduled_at for fire in status.last_fires] == [hour(1)]
+            with pytest.raises(AutomationNotFound):
+                await runtime.fire("hourly")
+            gate.set()
+            await clock.advance(1)
+            (run,) = await runtime.runs(tag="automation=hourly")
+            assert run.status is Status.SUCCEEDED
+            await clock.advance(24 * HOUR)
+            await runtime.reload(sales(scheduled=False))
+            await clock.advance(1)
+            assert await runtime.automations() == []
+
+    async def test_another_cron_begins_anew(self, clock):
+        """From when it is changed: what the new one would have fired before is not missed."""
+        pipeline = reports()
+        pipeline.schedule("often", cron="0 3 * * *", asset="report", refresh="all")
+        store = MemoryStore()
+        async with Runtime(pipeline, store=store, clock=clock, automate=True):
+            await clock.advance(HOUR)
+        await clock.advance(4.5 * HOUR)
+        changed = reports()
+        changed.schedule("often", cron="@hourly", asset="report", refresh="all", catch_up="all")
+        async with Runtime(changed, store=store, clock=clock, automate=True) as runtime:
+            await clock.advance(HOUR)
+            assert await ticks_of(runtime, "often") == [hour(6)]
+
+    async def test_other_options_leave_it_where_it_was(self, clock):
+        """What was missed is dealt with as the new definition says."""
+        store = MemoryStore()
+        pipeline = reports()
+        pipeline.schedule("hourly", cron="@hourly", asset="report", refresh="all")
+        async with Runtime(pipeline, store=store, clock=clock, automate=True):
+            await clock.advance(HOUR)
+        await clock.advance(3.5 * HOUR)
+        changed = reports()
+        changed.schedule("hourly", cron="@hourly", asset="report", refresh="all", catch_up="all")
+        async with Runtime(changed, store=store, clock=clock, automate=True) as runtime:
+            await clock.advance(60)
+            assert await ticks_of(runtime, "hourly") == [hour(number) for number in range(1, 5)]

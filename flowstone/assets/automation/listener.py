@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import inspect
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol
 
 from flowstone.assets.arguments import is_number
+from flowstone.assets.automation.called import check_called
 from flowstone.assets.automation.event_kinds import exact_kinds
 from flowstone.assets.automation.schedule import checked_name
 from flowstone.assets.suggest import did_you_mean
@@ -95,7 +95,7 @@ def define_listener(
         raise DefinitionError(
             f"{where}: timeout={timeout!r:.50} takes seconds, from 0.001 to {_LONGEST_CALL:,.0f}."
         )
-    _check_takes_one(function, where)
+    check_called(function, where, "the event")
     return Listener(chosen, function, tuple(kinds), _asset_name(asset, where), float(timeout), source)
 
 
@@ -107,17 +107,6 @@ def check_listened_to(listener: Listener, assets: Mapping[str, Any]) -> None:
             f"{listener.source}: the listener {listener.name!r} is about the asset {name!r}, which nobody defines."
             f"{did_you_mean(name, assets)}"
         )
-
-
-def _check_takes_one(function: Callable[..., Any], where: str) -> None:
-    try:
-        signature = inspect.signature(function)
-    except (TypeError, ValueError):
-        return  # Of some built-in ones nothing is known.
-    try:
-        signature.bind(None)
-    except TypeError as error:
-        raise DefinitionError(f"{where} is called with one argument, the event: {error}.") from None
 
 
 def _asset_name(asset: Any, where: str) -> str | None:

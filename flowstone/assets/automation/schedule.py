@@ -2,25 +2,43 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, ClassVar, Final, Literal, TypeAlias, get_args
 
 from flowstone.assets.arguments import is_stored_name
+from flowstone.assets.asset import Asset
+from flowstone.assets.automation.called import check_called
 from flowstone.assets.automation.cron import Cron
 from flowstone.assets.automation.run_request import RunRequest
+from flowstone.assets.dynamic_partitions import DynamicPartitions
+from flowstone.assets.multi_partitions import MultiPartitions
 from flowstone.assets.suggest import did_you_mean
-from flowstone.errors import DefinitionError
+from flowstone.errors import DefinitionError, PartitionError
 from flowstone.frozen import frozen
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
-    from datetime import datetime
 
-    from flowstone.assets.asset import Asset, SourceLine
+    from flowstone.assets.asset import SourceLine
+    from flowstone.assets.partition_set import PartitionSet
 
-__all__ = ["LATEST", "CatchUp", "Overlap", "Schedule", "Tick", "checked_name", "define_schedule"]
+__all__ = [
+    "LATEST",
+    "CatchUp",
+    "Overlap",
+    "Schedule",
+    "Tick",
+    "checked_flag",
+    "checked_name",
+    "define_schedule",
+]
 
 Overlap: TypeAlias = Literal["skip", "queue", "allow"]
 CatchUp: TypeAlias = Literal["last", "skip", "all"]
+
+_FAR: Final = datetime(9000, 1, 1, tzinfo=UTC)
+"""By then there are all partitions that a pipeline will ever run."""
 
 LATEST: Final = "latest"
 """The last partition that there is at the instant of the tick."""
@@ -71,6 +89,15 @@ class Schedule:
         """What decides when it fires, as text: after a change of it, earlier ticks are not missed ones."""
         return f"{self.cron.text} {self.cron.timezone}"
 
+    def calling(self, function: Any) -> Schedule:
+        """This one, with a function that says what to run.
+
+        Raises:
+            DefinitionError: It is no function of one argument.
+        """
+        check_called(function, _where(self.source, self.name), "the tick")
+        return replace(self, function=function)
+
 
 def define_schedule(
     assets: Mapping[str, Asset[..., Any]],
@@ -83,7 +110,6 @@ def define_schedule(
     catch_up: Any,
     paused: Any,
     asset: Any = None,
-    function: Callable[..., Any] | None = None,
     **options: Any,
 ) -> Schedule:
     """A schedule, checked.
@@ -91,7 +117,7 @@ def define_schedule(
     Raises:
         DefinitionError: Its cron expression or time zone cannot work, or there is no such asset.
     """
-    where = f"{source}: schedule({name!r:.100})"
+    where = _where(source, name)
     checked_name(name, where)
     try:
         when = Cron.of(cron, timezone)
@@ -99,8 +125,26 @@ def define_schedule(
         raise DefinitionError(f"{where}: {error}") from error
     _choice(where, "overlap", overlap, get_args(Overlap))
     _choice(where, "catch_up", catch_up, get_args(CatchUp))
+    if asset is None and options["partition"] is not None:
+        raise DefinitionError(
+            f"{where}: partition= is for a schedule of an asset. Add asset=…, or have the function return "
+            "RunRequest(asset, partition=…)."
+        )
     request = None if asset is None else _request(assets, where, asset, **options)
-    return Schedule(name, when, request, function, overlap, catch_up, bool(paused), source)
+    return Schedule(
+        name, when, request, None, overlap, catch_up, checked_flag(where, "paused", paused), source
+    )
+
+
+def _where(source: SourceLine, name: object) -> str:
+    return f"{source}: schedule({name!r:.100})"
+
+
+def checked_flag(where: str, what: str, value: object) -> bool:
+    """Raise DefinitionError unless it is True or False."""
+    if not isinstance(value, bool):
+        raise DefinitionError(f"{where}: {what}={value!r:.50} takes True or False.")
+    return value
 
 
 def checked_name(name: object, where: str) -> None:
@@ -118,13 +162,8 @@ def _request(
     upstream: Any,
     refresh: Any,
 ) -> RunRequest:
-    name = asset if isinstance(asset, str) else getattr(asset, "name", getattr(asset, "__name__", None))
-    target = assets.get(name) if isinstance(name, str) else None
-    if target is None:
-        hint = did_you_mean(str(name), assets)
-        raise DefinitionError(
-            f"{where}: there is no asset {name!r:.200} yet.{hint} Define the schedule after the asset."
-        )
+    target = _asset(assets, where, asset)
+    name = target.name
     if partition is None and target.partitions is not None:
         raise DefinitionError(
             f"{where}: {name!r} is partitioned by {target.partitions!r}, so say which partition: "
@@ -132,10 +171,55 @@ def _request(
         )
     if partition == LATEST and target.partitions is None:
         raise DefinitionError(f'{where}: {name!r} has no partitions: leave out partition="latest".')
+    if partition is not None and partition != LATEST:
+        _check_partition(where, target, partition)
     _choice(where, "refresh", refresh, ("all", "missing", "stale"))
-    return RunRequest(name, partition=partition, upstream=bool(upstream), refresh=refresh)
+    together = checked_flag(where, "upstream", upstream)
+    return RunRequest(name, partition=partition, upstream=together, refresh=refresh)
+
+
+def _asset(assets: Mapping[str, Asset[..., Any]], where: str, asset: Any) -> Asset[..., Any]:
+    name = asset if isinstance(asset, str) else getattr(asset, "name", getattr(asset, "__name__", None))
+    if not isinstance(name, str):
+        raise DefinitionError(f"{where}: asset={asset!r:.100} is no asset, nor the name of one.")
+    target = assets.get(name)
+    if target is None:
+        raise DefinitionError(
+            f"{where}: there is no asset {name!r:.200} yet.{did_you_mean(name, assets)} "
+            "Define the schedule after the asset."
+        )
+    if isinstance(asset, Asset) and asset is not target:
+        raise DefinitionError(
+            f"{where}: asset= is the {name!r} of {asset.source}, but that of this pipeline is of {target.source}. "
+            "Pass that one, or its name."
+        )
+    return target
+
+
+def _check_partition(where: str, asset: Asset[..., Any], partition: Any) -> None:
+    """Refuse one that there never is; which a dynamic set has is known when it runs."""
+    keys = asset.partitions
+    if keys is None:
+        raise DefinitionError(
+            f"{where}: {asset.name!r} has no partitions: leave out partition={partition!r:.100}."
+        )
+    parts = keys.sets if isinstance(keys, MultiPartitions) else (keys,)
+    if any(isinstance(each, DynamicPartitions) for each in parts) or _is_key(keys.as_of(_FAR), partition):
+        return
+    try:
+        keys.coerce(partition)
+    except PartitionError as error:
+        raise DefinitionError(f"{where}: {error}") from error
 
 
 def _choice(where: str, what: str, value: object, known: tuple[str, ...]) -> None:
     if value not in known:
         raise DefinitionError(f"{where}: {what}={value!r:.50} is unknown: use {', '.join(map(repr, known))}.")
+
+
+def _is_key(keys: PartitionSet[Any], partition: Any) -> bool:
+    try:
+        keys.coerce(partition)
+    except PartitionError:
+        return False
+    return True

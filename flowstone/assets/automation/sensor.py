@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from flowstone.assets.arguments import is_number, is_whole
-from flowstone.assets.automation.schedule import checked_name
+from flowstone.assets.automation.called import check_called
+from flowstone.assets.automation.schedule import checked_flag, checked_name
 from flowstone.assets.json_values import exact_json
 from flowstone.errors import DefinitionError
 from flowstone.frozen import frozen
@@ -100,12 +101,11 @@ def define_sensor(
     """
     where = f"{source}: sensor({name!r:.100})"
     checked_name(name, where)
-    if not callable(function):
-        raise DefinitionError(f"{where} takes a function, not {function!r:.100}.")
+    check_called(function, where, "the context")
     if not is_number(every, at_least=0.01, at_most=_LONGEST_EVERY):
         raise DefinitionError(
             f"{where}: every={every!r:.50} takes seconds, from 0.01 to {_LONGEST_EVERY:,.0f}."
         )
     if not is_whole(limit, at_least=1) or limit > _MOST:
         raise DefinitionError(f"{where}: limit={limit!r:.50} takes a whole number from 1 to {_MOST:,}.")
-    return Sensor(name, function, float(every), limit, bool(paused), source)
+    return Sensor(name, function, float(every), limit, checked_flag(where, "paused", paused), source)

@@ -1,1 +1,1 @@
-"""What a caller has of runs: starting them, waiting for them, reading what they gave."""
+"""What a runtime does by itself: the processes of schedules, sensors and listeners."""

@@ -8,6 +8,7 @@ failures in a row pause the automation. A process that crashes by a fault of our
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar
 
 from flowstone.assets.automation.definitions import DefinedAutomation
@@ -154,14 +155,17 @@ class Driver(ABC, Generic[D]):
         pending: tuple[Any, ...] = (),
         runs: Sequence[NewRun] = (),
         fire: Fire | None = None,
+        succeeded: bool = True,
     ) -> None:
-        """Make a change after a success, and start its runs."""
-        moved = await self._ctx.store.automations.move(
-            Move(self._key, record.version, cursor, pending, runs, fire)
-        )
+        """Make a change, and start its runs; without `succeeded`, failures so far count on."""
+        move = Move(self._key, record.version, cursor, pending, runs, fire)
+        if not succeeded:
+            move = replace(move, failures=record.failures, failure=record.failure)
+        moved = await self._ctx.store.automations.move(move)
         self._record = moved.record
         self._ctx.alarms.clear("store")
-        self._ctx.alarms.clear(self._subject)
+        if succeeded:
+            self._ctx.alarms.clear(self._subject)
         await start_runs(self._ctx, self._runs, moved, runs)
 
     async def _fail(

@@ -128,7 +128,8 @@ class ScheduleDriver(Driver[Schedule]):
             await self._fire(record, cursor, accepted)
             return True
         if due.reached is not None:
-            await self._move(record, cursor=cursor.written(), pending=_written(accepted))
+            written = _written(accepted)
+            await self._move(record, cursor=cursor.written(), pending=written, succeeded=False)
             return True
         return False
 
@@ -147,7 +148,8 @@ class ScheduleDriver(Driver[Schedule]):
         what = f"run {min(self._awaited)}, of" if self._awaited else "catching up with"
         reason = f"{what} an earlier tick, is not over"
         fire = Fire(self._ctx.clock.now(), "skipped", tick, reason=reason)
-        await self._move(record, cursor=cursor.written(), pending=_written(accepted), fire=fire)
+        written = _written(accepted)
+        await self._move(record, cursor=cursor.written(), pending=written, fire=fire, succeeded=False)
 
     async def _fire(self, record: AutomationRecord, cursor: Cursor, accepted: Sequence[Waiting]) -> None:
         """Fire the first of the accepted ticks; the others wait, on record."""
