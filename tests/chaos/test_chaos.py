@@ -16,6 +16,7 @@ from tests.chaos.files import FILE_FAULTS, FileReport, file_round
 from tests.chaos.mutants import MUTANTS
 from tests.chaos.nemesis import FAULTS
 from tests.chaos.rounds import Report, one_round
+from tests.chaos.ticks import ticks
 from tests.chaos.world import World
 from tests.postgres import FAST, place_for_servers
 
@@ -93,3 +94,12 @@ async def test_a_planted_bug_is_found():
 def test_mutants_are_known():
     """Each is of the database or of the nodes."""
     assert len(MUTANTS) == len(set(MUTANTS)) >= 4
+
+
+@pytest.mark.long
+@pytest.mark.timeout(300)
+async def test_each_tick_fires_once_and_each_number_is_looked_at_once():
+    """Whichever node dies, is stopped, is cut off or has its clock set."""
+    report = await ticks(seconds=25, nodes=3, seed=20261129)
+    assert report.broken == []
+    assert report.ticks > 15 < report.numbers
