@@ -290,6 +290,9 @@ class Cluster(Protocol):
     async def take_duty(self, duty: str, node_id: str, gone: str | None) -> str:
         """Take a duty that one node has for all, if nobody has it, or the node that is `gone`; who has it now."""
 
+    async def give_up_duty(self, duty: str, node_id: str) -> None:
+        """Let anybody take a duty that this node has; nothing happens if it does not have it."""
+
     async def queued(self, pipelines: Collection[str], limit: int) -> Sequence[RunRecord]:
         """Runs of these pipelines in the queue, as many, in the order in which they are taken."""
 

@@ -64,6 +64,7 @@ _CLUSTER = (
     "take",
     "take_back",
     "take_duty",
+    "give_up_duty",
     "queued",
     "orphans",
     "adopt",

@@ -451,6 +451,11 @@ class SharedMemoryStore(MemoryStore):
             self.shared.duties[duty] = node_id
         return self.shared.duties[duty]
 
+    async def give_up_duty(self, duty, node_id):
+        await self._pass("give_up_duty")
+        if self.shared.duties.get(duty) == node_id:
+            del self.shared.duties[duty]
+
     async def request_cancel(self, run_id, reason):
         await self._pass("request_cancel")
         self.shared.history.cancel(run_id, reason)

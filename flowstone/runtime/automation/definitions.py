@@ -55,8 +55,8 @@ class Definitions:
         with self._ctx.notifications.on(self._heard, "reloaded"):
             while True:
                 await self._define()
-                await self._wake.wait()
                 await self._follow()
+                await self._wake.wait()
 
     def _heard(self, _: Notification) -> None:
         self._wake()

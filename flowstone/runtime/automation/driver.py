@@ -16,9 +16,10 @@ from flowstone.backoff import Backoff
 from flowstone.errors import AutomationError, StoreUnavailable
 from flowstone.runs.automation import Fire, Move
 from flowstone.runs.automation_events import AutomationFailed, AutomationPaused
-from flowstone.runtime.automation.leadership import Leadership, subject_of
+from flowstone.runtime.automation.leadership import ASKS_AGAIN, Leadership, subject_of
 from flowstone.runtime.automation.starting import start_runs
 from flowstone.runtime.services.notifications import Wakeup
+from flowstone.store.cluster import Notification
 from flowstone.store.protocol import StaleWrite
 
 if TYPE_CHECKING:
@@ -30,7 +31,6 @@ if TYPE_CHECKING:
     from flowstone.runs.records import Failure
     from flowstone.runtime.context import RuntimeContext
     from flowstone.runtime.run.local_runs import LocalRuns
-    from flowstone.store.cluster import Notification
 
 __all__ = ["MOST_FAILURES", "Driver"]
 
@@ -85,6 +85,7 @@ class Driver(ABC, Generic[D]):
         if notification.kind == "automation":
             if notification.subject == subject_of(self._key):
                 self._record = None
+                self._leadership.ask_again()
                 self._wake()
         elif notification.kind == "finished":
             if notification.subject in self._awaited:
@@ -119,23 +120,40 @@ class Driver(ABC, Generic[D]):
         if not self._runs.open:
             return None
         try:
-            if not await self._leadership.take():
-                return None
-            if self._record is None:
-                self._record = await self._ctx.store.automations.record(self._key)
-            record = self._record
-            if record is None or record.gone_at is not None or record.paused:
-                self._record = None
-                # A notification may be lost.
-                return None if self._ctx.store.cluster is None else self._ctx.settings.lease
-            return await self._drive(record)
+            record = await self._to_drive()
+            if record is not None:
+                return await self._drive(record)
+            self._record = None
+            # A notification may be lost.
+            return None if self._ctx.store.cluster is None else ASKS_AGAIN
         except StaleWrite:
             self._record = None  # Somebody else has changed it.
+            self._leadership.ask_again()
             return 0.0
         except StoreUnavailable as error:
             self._unavailable(error)
             self._record = None
             return _FIRST_PAUSE
+
+    async def _to_drive(self) -> AutomationRecord | None:
+        """Its record, if it is this node's part to drive it, and it is not paused."""
+        if self._record is None:
+            self._record = await self._ctx.store.automations.record(self._key)
+        record = self._record
+        if record is None or not self._is_own(record):
+            await self._stand_back()
+            return None
+        return record if await self._leadership.take() and not record.paused else None
+
+    def _is_own(self, record: AutomationRecord) -> bool:
+        """Whether it is defined as this node has it; another one may have other code, and its record says so."""
+        return record.gone_at is None and record.text == self._defined.definition
+
+    async def _stand_back(self) -> None:
+        """It is not to be driven by these definitions, or not yet: leave it to others."""
+        if self._ctx.store.cluster is not None and self._leadership.held:
+            await self._leadership.give_up()
+            await self._ctx.store.cluster.tell(Notification("automation", subject_of(self._key)))
 
     @abstractmethod
     async def _drive(self, record: AutomationRecord) -> float | None:

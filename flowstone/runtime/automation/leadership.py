@@ -6,14 +6,18 @@ automation at a time, for a moment, do no harm: each change of it names the vers
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import math
+from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
     from flowstone.runs.automation import AutomationKey
     from flowstone.runtime.context import RuntimeContext
     from flowstone.store.cluster import Notification
 
-__all__ = ["Leadership", "subject_of"]
+__all__ = ["ASKS_AGAIN", "Leadership", "subject_of"]
+
+ASKS_AGAIN: Final = 60.0
+"""Seconds after which a node asks again who drives an automation, though it has heard nothing."""
 
 
 def subject_of(key: AutomationKey) -> str:
@@ -33,6 +37,7 @@ class Leadership:
         self._ctx = ctx
         self._duty = f"automation:{subject_of(key)}"
         self._holder: str | None = None
+        self._asked = -math.inf
 
     @property
     def held(self) -> bool:
@@ -40,12 +45,31 @@ class Leadership:
         return self._ctx.store.cluster is None or self._holder == self._ctx.node
 
     async def take(self) -> bool:
-        """Whether it does, after having asked for it if nobody does. Raises `StoreUnavailable`."""
+        """Whether it does, after having asked for it if nobody does. Raises `StoreUnavailable`.
+
+        It asks again once a minute: a node that was taken for dead goes on until it hears that it was.
+        """
         cluster = self._ctx.store.cluster
-        if cluster is not None and not self.held and self.is_vacant:
-            gone = self._holder
-            self._holder = await cluster.take_duty(self._duty, self._ctx.node, gone)
+        now = self._ctx.clock.monotonic()
+        if cluster is None or not (self.is_vacant or now - self._asked >= ASKS_AGAIN):
+            return self.held
+        gone = self._holder if self.is_vacant else None
+        self._holder = await cluster.take_duty(self._duty, self._ctx.node, gone)
+        if self.is_vacant:  # That it is a node which is gone, was heard only now.
+            self._holder = await cluster.take_duty(self._duty, self._ctx.node, self._holder)
+        self._asked = now
         return self.held
+
+    async def give_up(self) -> None:
+        """Let another node drive it. Raises `StoreUnavailable`."""
+        cluster = self._ctx.store.cluster
+        if cluster is not None and self.held:
+            await cluster.give_up_duty(self._duty, self._ctx.node)
+        self._holder = None
+
+    def ask_again(self) -> None:
+        """It may have changed hands though whoever had it is still there: `take` asks."""
+        self._asked = -math.inf
 
     @property
     def is_vacant(self) -> bool:

@@ -174,6 +174,9 @@ class PostgresCluster(Cluster):
         holder: str = rows[0]["node"]
         return holder
 
+    async def give_up_duty(self, duty: str, node_id: str) -> None:
+        await self._database.fetch("give_up_duty", duty, node_id)
+
     async def queued(self, pipelines: Collection[str], limit: int) -> Sequence[RunRecord]:
         return [run_of(row) for row in await self._database.fetch("queued", list(pipelines), limit)]
 

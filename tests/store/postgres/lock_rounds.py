@@ -327,6 +327,7 @@ def transactions():
             enqueued,
         ),
         "take one": one("take_one", ("'n1'", RUN_1), ("'n2'", RUN_2)),
+        "give up a duty": one("give_up_duty", ("'timekeeper'", "'n1'"), ("'timekeeper'", "'n2'")),
         "take a duty": one("take_duty", ("'timekeeper'", "'n1'", "null"), ("'timekeeper'", "'n2'", "'n1'")),
         "take": one(
             "take",

@@ -277,6 +277,11 @@ class SharedModel(RuleBasedStateMachine):
     def take_duty(self, node, duty, gone):
         self.both(node, lambda store: store.cluster.take_duty(f"{self.world}:{duty}", node, gone))
 
+    @rule(node=nodes, duty=st.sampled_from(["timekeeper", "x"]))
+    def give_up_duty(self, node, duty):
+        """What one has that gives it up, anybody may take."""
+        self.both(node, lambda store: store.cluster.give_up_duty(f"{self.world}:{duty}", node))
+
     # Events -------------------------------------------------------------------------------------------------
 
     @rule(data=st.data(), node=nodes, run_id=run_ids, late=st.integers(0, 7))
