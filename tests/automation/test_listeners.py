@@ -12,46 +12,7 @@ from flowstone.errors import Permanent, Retryable
 from flowstone.runs.records import Status
 from flowstone.runtime.automation.listeners import ATTEMPTS
 from flowstone.store import FileStore, MemoryStore
-
-
-class Ear:
-    """Keeps what it was told, and can be waited for."""
-
-    def __init__(self):
-        self.heard = []
-        self._changed = asyncio.Event()
-
-    def __call__(self, event):
-        self.heard.append(event)
-        self._changed.set()
-
-    async def hear(self, event):
-        """Be the listener."""
-        self(event)
-
-    @property
-    def kinds(self):
-        return [event.kind for event in self.heard]
-
-    async def has(self, count):
-        """Return when it was told so often."""
-        while len(self.heard) < count:
-            self._changed.clear()
-            await self._changed.wait()
-        return self.heard
-
-
-def reports(failing=False):
-    """A pipeline with one asset."""
-    pipeline = Pipeline("sales")
-
-    @pipeline.asset
-    async def report() -> int:
-        if failing:
-            raise ValueError("no data")
-        return 1
-
-    return pipeline
+from tests.automation.listening import Ear, reports
 
 
 async def status_of(runtime, name):
