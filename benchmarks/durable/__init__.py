@@ -16,5 +16,6 @@ BENCHMARKS = (
     "size",
     "million",
     "items",
+    "listening",
 )
 LOOPLESS = frozenset({"submitting", "workers", "waking", "adoption", "embedded", "size", "million"})

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from flowstone.actors import TaskSupervisor
+    from flowstone.actors.clock import Timer
     from flowstone.actors.tasks import TaskHandle
     from flowstone.assets.automation.listener import Listener
     from flowstone.runs.automation import AutomationKey
@@ -50,7 +51,10 @@ MOST_BLOCKED: Final = 1_000
 
 _PAGE: Final = 500  # Deliveries that are read at once.
 _HELD: Final = 2_000  # Deliveries that are held, beyond which no more are read.
-_GAP: Final = 0.02  # Seconds between two questions to a database that has nothing more to say.
+_BATCH: Final = 100  # So many deliveries are recorded at once, while others are made.
+_GAP: Final = (
+    0.02  # Seconds between two questions to a database that has nothing more to say, or two such batches.
+)
 _FIRST_PAUSE: Final = 1.0
 _FACTOR: Final = 4.0
 _LONGEST_PAUSE: Final = 3_600.0
@@ -95,6 +99,8 @@ class ListenerDriver:
         self._quiet_since: float | None = None  # When there was nothing to read.
         self._failing = False  # Since it was given up on an event it has not succeeded.
         self._running = 0
+        self._recording: Timer | None = None  # Until then what is delivered gathers, to be recorded at once.
+        self._gap_of_store = 0.0 if ctx.store.cluster is None else _GAP
         self._threads: Threads | None = None
 
     async def run(self, started: Callable[[], None]) -> None:
@@ -111,6 +117,8 @@ class ListenerDriver:
             self._ctx.automation_problems.pop(self._subject, None)
             if self._threads is not None:
                 self._threads.close()
+            if self._recording is not None:
+                self._recording.cancel()
 
     def _heard(self, notification: Notification) -> None:
         if notification.kind == "deliveries":
@@ -128,12 +136,13 @@ class ListenerDriver:
 
     async def _turn(self) -> float | None:
         """Record what ended, read what is new and begin calls; seconds after which to do so again, or None."""
-        self._open = False
         try:
+            self._open = self._open and self._leadership.held
             if not await self._leadership.take():
                 return None
             await self._settle()
             if await self._is_paused():
+                self._open = False
                 # A notification may be lost.
                 return None if self._ctx.store.cluster is None else self._ctx.settings.lease
             self._lanes.release(self._ctx.clock.monotonic())
@@ -141,6 +150,7 @@ class ListenerDriver:
             self._open = True
             self._begin()
         except StoreUnavailable as error:
+            self._open = False
             self._ctx.alarms.set("store", f"it does not say what {self._subject} is to be told: {error}")
             return _RETRY
         due = self._lanes.next_due()
@@ -176,9 +186,9 @@ class ListenerDriver:
 
     def _gap(self) -> float | None:
         """What is left of the time for which a database is not asked again after it had nothing to say."""
-        if self._quiet_since is None or self._ctx.store.cluster is None:
+        if self._quiet_since is None or not self._gap_of_store:
             return None
-        left = self._quiet_since + _GAP - self._ctx.clock.monotonic()
+        left = self._quiet_since + self._gap_of_store - self._ctx.clock.monotonic()
         return left if left > 0 else None
 
     # Calls --------------------------------------------------------------------------------------------------
@@ -207,16 +217,20 @@ class ListenerDriver:
     def ended(self, lane: Lane, outcome: Outcome) -> None:
         """A call is over."""
         self._running -= 1
-        if outcome[0]:
-            self._done.append(lane.events[0].key)
-            self._lanes.delivered(lane)
-            self._failing = False
-            self._ctx.automation_problems.pop(self._subject, None)
-        else:
+        if not outcome[0]:
             self._failures.append((lane, outcome[1]))
+            self._wake()
+            return
+        self._done.append(lane.events[0].key)
+        self._lanes.delivered(lane)
+        self._failing = False
+        self._ctx.automation_problems.pop(self._subject, None)
         if self._open:
             self._begin()
-        self._wake()
+        if not self._running or len(self._done) % _BATCH == 0:
+            self._wake()
+        elif self._recording is None:
+            self._recording = self._ctx.clock.call_later(self._gap_of_store, self._wake)
 
     async def in_thread(self, delivery: Delivery) -> Outcome:
         """Call the function in a thread of the listener's own: what hangs there holds up nobody else."""
@@ -236,6 +250,9 @@ class ListenerDriver:
 
     async def _settle(self) -> None:
         """Record what calls have come to; if the store is away, what is left is recorded later."""
+        if self._recording is not None:
+            self._recording.cancel()
+            self._recording = None
         if self._done:
             recorded = len(self._done)
             await self._ctx.store.deliveries.done(*self._key, self._done[:recorded])
