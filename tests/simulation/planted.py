@@ -205,6 +205,11 @@ def _left_in_the_queue():
     return [(SharedHistory, "_unpark", unpark)]
 
 
+def _pruned_too_early():
+    """Retention does not know that an unfinished run needs a value."""
+    return [(SharedHistory, "_is_unfinished", lambda _self, _run_id: False)]
+
+
 BUGS = {
     "recorded-first": (_recorded_first, 10),
     "not-fenced": (_not_fenced, 150),
@@ -217,6 +222,7 @@ BUGS = {
     "not-woken": (_not_woken, 60),
     "newest-by-clock": (_newest_by_clock, 100),
     "one-place": (_one_place, 40),
+    "pruned-too-early": (_pruned_too_early, 100),
     "left-in-the-queue": (_left_in_the_queue, 20),
 }
 """By name: the bug, and within how many seeds it is found."""

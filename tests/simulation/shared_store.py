@@ -214,6 +214,9 @@ class SimulatedStore:
                 outcome = (None, _now(call()))
             except _REFUSALS as refusal:
                 outcome = (refusal, None)
+            except AssertionError as violation:
+                self._world.violated(violation)
+                return
         if answer.done():
             return
         if outcome is None:

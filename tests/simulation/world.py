@@ -105,6 +105,7 @@ class World:
         self.nodes = []
         self.notes = []
         self.unhandled = []
+        self.violation = None
         self.loop.set_exception_handler(lambda _, context: self.unhandled.append(context))
 
     # What its parts use -------------------------------------------------------------------------------------
@@ -113,6 +114,10 @@ class World:
         """Have the world do something, whoever asks for it."""
         with self.loop.working_for(None):
             self.loop.call_later(seconds, call, context=Variables())
+
+    def violated(self, violation):
+        """Something is not as it must be, seen in the middle of whatever: the world ends with the next look."""
+        self.violation = self.violation or violation
 
     def note(self, what):
         """For the story."""
@@ -208,13 +213,17 @@ class World:
 
     async def _watch(self):
         while True:
-            await asyncio.sleep(0.1)
+            await asyncio.sleep(0.05)
+            self.look_for_errors()
+            await asyncio.sleep(0.05)
             invariants.now(self)
             self.look_at_nodes()
             self.look_for_errors()
 
     def look_for_errors(self):
         """Nobody may leave an error behind."""
+        if self.violation:
+            raise self.violation
         if self.unhandled:
             context = self.unhandled[0]
             error = context.get("exception")

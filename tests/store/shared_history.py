@@ -105,6 +105,8 @@ class SharedHistory(History):
             event = denied(wait, now)
             if run.step(wait.step) is None:
                 self._add(run, event)
+                if run.head().owner is not None:
+                    self._shared.tell(Notification("steps", run.id))
         self._shared.tell(Notification("woken", run.id))
         if run.status is Status.WAITING:
             self._unpark(run)
