@@ -401,3 +401,24 @@ class TestChanges:
         async with Runtime(changed, store=store, clock=clock, automate=True) as runtime:
             await clock.advance(60)
             assert await ticks_of(runtime, "hourly") == [hour(number) for number in range(1, 5)]
+
+
+async def test_a_schedule_that_computes_its_value_once_is_warned_of(clock, caplog):
+    """As its value is reused from then on; not one of the latest partition, or that computes everything."""
+    pipeline = reports()
+
+    @pipeline.asset(partitions=DailyPartitions("2024-12-30"))
+    def daily() -> int:
+        return 1
+
+    pipeline.schedule("once", cron="@hourly", asset="report")
+    pipeline.schedule("one-day", cron="@hourly", asset="daily", partition="2024-12-30")
+    pipeline.schedule("always", cron="@hourly", asset="report", refresh="all")
+    pipeline.schedule("each-day", cron="@hourly", asset="daily", partition="latest")
+    async with Runtime(pipeline, clock=clock, automate=True) as runtime:
+        await clock.advance(1)
+        await runtime.reload(pipeline)
+        await clock.advance(1)
+    told = [record.getMessage() for record in caplog.records if record.name == "flowstone.schedules"]
+    assert [line.split()[2] for line in told] == ["'once'", "'one-day'"]
+    assert 'refresh="all"' in told[0]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from typing import TYPE_CHECKING, Any
 
 from flowstone.assets.automation.schedule import Schedule
@@ -17,12 +18,15 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from flowstone.actors import Child, Supervisor
+    from flowstone.assets.asset import SourceLine
     from flowstone.assets.automation.definitions import DefinedAutomation
     from flowstone.assets.snapshot import Snapshot
     from flowstone.runs.automation import AutomationKey, AutomationRecord
     from flowstone.runtime.context import RuntimeContext
 
 __all__ = ["Definitions", "define"]
+
+_log = logging.getLogger("flowstone.schedules")
 
 _FIRST_PAUSE = 1.0
 _LONGEST_PAUSE = 30.0
@@ -49,6 +53,7 @@ class Definitions:
         self._wake = Wakeup()
         # Of these its supervisor has children already.
         self._running = dict(ctx.snapshot.automations)
+        self._warned: set[SourceLine] = set()
 
     async def run(self, started: Callable[[], None]) -> None:
         started()
@@ -63,6 +68,7 @@ class Definitions:
 
     async def _define(self) -> None:
         """Tell the store, however long that takes, and have those go on that have waited for it."""
+        self._warn()
         backoff = Backoff(_FIRST_PAUSE, _LONGEST_PAUSE, self._ctx.random)
         while True:
             try:
@@ -73,6 +79,20 @@ class Definitions:
                 await self._ctx.clock.sleep(backoff.pause())
         for record in found:
             self._ctx.notifications.heard(Notification("automation", subject_of(record.key)))
+
+    def _warn(self) -> None:
+        """Of what is surely not meant, once."""
+        for name, (_, defined) in self._ctx.snapshot.automations.items():
+            asset = defined.computed_once if isinstance(defined, Schedule) else None
+            if asset is not None and defined.source not in self._warned:
+                self._warned.add(defined.source)
+                _log.warning(
+                    "The schedule %r (%s) computes %r once: when it has a value, that is reused. "
+                    'With refresh="all" it is computed at each tick.',
+                    name,
+                    defined.source,
+                    asset,
+                )
 
     async def _follow(self) -> None:
         """Stop the processes of what has gone, or is defined otherwise, and start those of what is new."""
