@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import threading
 
+import httpx2
 import pytest
 
-from flowstone import AutomationNotFound, MaterializationFailed, Pipeline, Retry, Runtime
+from flowstone import AutomationNotFound, MaterializationFailed, Pipeline, Retry, Runtime, WebhookAlert
 from flowstone.errors import Permanent, Retryable
 from flowstone.runs.records import Status
 from flowstone.runtime.automation.listeners import ATTEMPTS
@@ -341,3 +343,27 @@ async def test_retries_of_steps_are_events(clock):
         await runtime.materialize("report")
         await ear.has(4)
         assert ear.kinds == ["step.started", "step.retried", "step.started", "step.succeeded"]
+
+
+async def test_a_webhook_is_sent_again_until_it_is_taken(clock):
+    """Signed each time, with the same id, on the loop."""
+    requests = []
+
+    async def answer(request):
+        requests.append(request)
+        return httpx2.Response(503 if len(requests) == 1 else 204, headers={"Retry-After": "30"})
+
+    pipeline = reports(failing=True)
+    transport = httpx2.MockTransport(answer)
+    pipeline.add(
+        WebhookAlert("https://example.com/hook", kinds="run.failed", secret="s", transport=transport)
+    )
+    async with Runtime(pipeline, automate=True, clock=clock) as runtime:
+        with pytest.raises(MaterializationFailed):
+            await runtime.materialize("report")
+        await left(runtime, "webhook example.com", 1)
+        await clock.advance(30.0)
+        await left(runtime, "webhook example.com", 0)
+    first, second = requests
+    assert first.headers["webhook-id"] == second.headers["webhook-id"]
+    assert json.loads(second.content)["kind"] == "run.failed"

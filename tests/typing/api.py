@@ -13,6 +13,7 @@ from flowstone import (
     Config,
     Context,
     DailyPartitions,
+    Event,
     Failure,
     FileIO,
     IOManager,
@@ -41,10 +42,12 @@ from flowstone import (
     Status,
     Stored,
     Target,
+    WebhookAlert,
     decode_partition,
     encode_partition,
     materialize,
 )
+from flowstone.runs.automation_events import AssetOverdue
 
 DAYS = DailyPartitions("2025-01-01")
 pipeline = Pipeline("typing")
@@ -286,6 +289,19 @@ async def configs(runtime: Runtime) -> None:
     await runtime.submit(configured, config={"configured": TotalConfig(), "raw": {"size": 3}})
     assert_type((await runtime.runs())[0].config, Mapping[str, Mapping[str, Any]])
     TotalConfig(threshold="5")  # type: ignore[arg-type]  # A field has its type.
+
+
+@pipeline.on("run.failed", "asset.overdue")
+async def alert(event: Event) -> None:
+    """A listener stays the function that it is, and an event says what it is by its type."""
+    assert_type(event.asset, str)
+    if isinstance(event, AssetOverdue):
+        assert_type(event.within, float)
+
+
+pipeline.on("step", asset=raw, timeout=5.0)(lambda event: None)
+pipeline.add(WebhookAlert("https://example.com", kinds=("run.failed",), secret="s"))
+pipeline.add(3)  # type: ignore[arg-type]  # It does not listen.
 
 
 async def one_off() -> None:
