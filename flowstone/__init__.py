@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from flowstone.alerts.webhook import WebhookAlert as WebhookAlert
     from flowstone.assets.asset import Asset as Asset
+    from flowstone.assets.automation.freshness import Freshness as Freshness
     from flowstone.assets.automation.run_request import RunRequest as RunRequest
     from flowstone.assets.automation.schedule import Tick as Tick
     from flowstone.assets.automation.sensor import SensorContext as SensorContext
@@ -87,6 +88,7 @@ if TYPE_CHECKING:
     from flowstone.io.manager import Target as Target
     from flowstone.io.memory import MemoryIO as MemoryIO
     from flowstone.io.postgres import PostgresIO as PostgresIO
+    from flowstone.runs.asset_freshness import FreshnessStatus as FreshnessStatus
     from flowstone.runs.automation import Fire as Fire
     from flowstone.runs.automation import FiredRun as FiredRun
     from flowstone.runs.automation_events import Event as Event
@@ -136,6 +138,8 @@ __all__ = [
     "Fire",
     "FiredRun",
     "FlowstoneError",
+    "Freshness",
+    "FreshnessStatus",
     "HourlyPartitions",
     "IOManager",
     "IOManagerError",
@@ -224,9 +228,11 @@ _HOME = {
     "io.manager": ("IOManager", "Stored", "Target"),
     "io.memory": ("MemoryIO",),
     "io.postgres": ("PostgresIO",),
+    "assets.automation.freshness": ("Freshness",),
     "assets.automation.run_request": ("RunRequest",),
     "assets.automation.schedule": ("Tick",),
     "assets.automation.sensor": ("SensorContext",),
+    "runs.asset_freshness": ("FreshnessStatus",),
     "runs.automation": ("Fire", "FiredRun"),
     "runs.automation_events": ("Event",),
     "runs.automation_status": ("AutomationStatus",),

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple, cast, get_args, get_
 
 from flowstone.assets.arguments import is_name, is_number
 from flowstone.assets.asset import Asset, Dependency, ResourceParameter, RunIn, SourceLine
+from flowstone.assets.automation.freshness import checked_freshness
 from flowstone.assets.each import Each
 from flowstone.assets.one_shot import find_one_shot
 from flowstone.assets.partition_mapping import PartitionMapping
@@ -60,6 +61,7 @@ class Options(NamedTuple):
     each: Any = None
     pool: Any = None
     rate: Any = None
+    freshness: Any = None
     to: Any = None
 
 
@@ -122,6 +124,7 @@ def define_asset(
         routes_to=() if options.to is None else _branches(options.to, signature.return_type, where),
         pools=() if options.pool is None else slots_asked(options.pool, pools, where),
         is_reader=_is_reader(generator, options, where),
+        freshness=None if options.freshness is None else checked_freshness(options.freshness, where),
     )
 
 

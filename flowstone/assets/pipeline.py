@@ -35,6 +35,7 @@ if TYPE_CHECKING:
 
     from flowstone.assets.asset import Asset, RunIn
     from flowstone.assets.automation.definitions import DefinedAutomation
+    from flowstone.assets.automation.freshness import Freshness
     from flowstone.assets.automation.listener import ListensBy
     from flowstone.assets.automation.schedule import CatchUp, Overlap, Tick
     from flowstone.assets.automation.sensor import SensorContext
@@ -99,6 +100,7 @@ class Pipeline:
         each: str | Asset[..., Any] | Each | None = None,
         pool: str | Mapping[str, int] | None = None,
         rate: str | None = None,
+        freshness: Freshness | None = None,
     ) -> Callable[[Callable[P, R]], Asset[P, R]]: ...
 
     def asset(
@@ -121,6 +123,7 @@ class Pipeline:
         each: str | Asset[..., Any] | Each | None = None,
         pool: str | Mapping[str, int] | None = None,
         rate: str | None = None,
+        freshness: Freshness | None = None,
     ) -> Any:
         """Define an asset by the function that computes it: `@pipeline.asset` or `@pipeline.asset(…)`.
 
@@ -148,6 +151,7 @@ class Pipeline:
             each: The upstream asset of which the function takes one item at a time, or an `Each` that says more.
             pool: The pool of which it takes a slot while it runs, or how many slots it takes of each of several.
             rate: The rate it keeps to: how often it may start.
+            freshness: How old its newest value may become before that is told, as an event.
 
         Raises:
             DefinitionError: The definition cannot work; the message names the asset and its line.
@@ -168,6 +172,7 @@ class Pipeline:
             each,
             pool,
             rate,
+            freshness,
         )
         if function is not None:
             return self._define(function, options, sys._getframe(1))

@@ -162,7 +162,8 @@ class Move:
         failures: How many times it has failed in a row.
         failure: Why, if it has failed.
         events: What is told of it to those who listen.
-        delivered: Keys of deliveries to the follower of its name that are dealt with.
+        delivered: Keys of deliveries that are dealt with.
+        follower: To whom they were delivered; empty: the follower of its own name.
     """
 
     key: AutomationKey
@@ -176,3 +177,4 @@ class Move:
     failure: Failure | None = None
     events: Sequence[AutomationEvent] = ()
     delivered: Sequence[tuple[str, int]] = ()
+    follower: str = ""

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from flowstone.assets.automation.freshness import FreshnessPolicy
 from flowstone.assets.automation.listener import Listener
 from flowstone.assets.automation.schedule import Schedule
 from flowstone.assets.suggest import did_you_mean
@@ -16,6 +17,7 @@ from flowstone.runtime.automation.by_hand import fire_schedule, fire_sensor
 from flowstone.runtime.automation.definitions import define
 from flowstone.runtime.automation.leadership import subject_of
 from flowstone.runtime.automation.starting import start_runs
+from flowstone.runtime.client.freshness import freshness
 from flowstone.runtime.client.handle import Run
 from flowstone.runtime.client.requests import bounded_count
 from flowstone.runtime.computing import Computing
@@ -26,6 +28,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from flowstone.assets.automation.definitions import DefinedAutomation
+    from flowstone.runs.asset_freshness import FreshnessStatus
     from flowstone.runs.automation import AutomationKey, AutomationRecord, Fire, Move
     from flowstone.runs.automation_events import AutomationEvent
 
@@ -116,6 +119,24 @@ class Automating(Computing):
             ]
         raise StoreUnavailable(f"{name!r} changes too often to be fired now: fire it again.")
 
+    async def freshness(self, asset: Any, partition: Any = None) -> FreshnessStatus:
+        """How fresh an asset is at this instant, by the `Freshness` it is defined with.
+
+        An asset with partitions is as fresh as the newest success of any of them. It is asked about a single one
+        with `partition`; that is `unknown` as long as it has no value.
+
+        Args:
+            asset: Name, `Asset` or decorated function.
+            partition: Which partition; default: the asset as a whole.
+
+        Raises:
+            AssetNotFound: There is no such asset.
+            ArgumentError: It is defined without `freshness=`.
+            PartitionError: The partition is foreign.
+        """
+        ctx = self._started()
+        return await freshness(ctx, await self._client.view(), asset, partition)
+
     # Inside -------------------------------------------------------------------------------------------------
 
     async def _asked(self, defined: DefinedAutomation, record: AutomationRecord, by: str) -> Move:
@@ -125,6 +146,10 @@ class Automating(Computing):
         if isinstance(defined, Listener):
             raise AutomationNotFound(
                 f"{defined.name!r} is a listener, which is called for events: there is nothing to fire."
+            )
+        if isinstance(defined, FreshnessPolicy):
+            raise AutomationNotFound(
+                f"{defined.name!r} watches how old a value becomes: there is nothing to fire."
             )
         return await fire_sensor(ctx, self._runs, defined, record, by)
 
@@ -193,5 +218,7 @@ class Automating(Computing):
         if record is None:
             assert defined is not None, "one of the two is there"
             return AutomationStatus(key[1], defined.kind, key[0], defined.definition, defined.paused)
-        fired: Sequence[Fire] = await ctx.store.automations.fires(key, limit=fires) if fires else ()
+        fired: Sequence[Fire] = ()
+        if fires and record.kind != "freshness":  # There may be many of these, and they fire nothing.
+            fired = await ctx.store.automations.fires(key, limit=fires)
         return status_of(record, fired, ctx.clock.now())

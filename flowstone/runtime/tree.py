@@ -27,7 +27,8 @@
     ├─ automation        one_for_one; only with `automate=True` (automation/tree.py)
     │  ├─ definitions      tells the store what is defined
     │  ├─ schedule:<name>  fires at its ticks, on one node for all
-    │  ├─ deliveries       hears when there is something for listeners
+    │  ├─ deliveries       hears when there is something for those who follow events
+    │  ├─ freshness        tells of values that have become too old, on one node for all
     │  ├─ sensor:<name>    looks, on one node for all
     │  └─ listener:<name>  one_for_all: delivers events, on one node for all
     │     ├─ calls           one task per call: user code meets us here as well

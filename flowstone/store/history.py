@@ -246,7 +246,7 @@ class History:
             if run.record.id in self._runs:
                 raise StaleWrite(refusals.id_taken(run.record.id))
         moved = self.automations.move(move, lambda run: self.under_way.find(run, ()), self.create_run)
-        self.outbox.done(*move.key, move.delivered)
+        self.outbox.done(move.key[0], move.follower or move.key[1], move.delivered)
         self.outbox.add(move.key[0], move.events)
         return moved
 

@@ -117,7 +117,7 @@ class Ledger:
     """All timelines, by asset and partition key.
 
     Two levels of dicts instead of one keyed by pairs: a million pairs would cost 70 MB, and the keys of one
-    asset are a question of their own.
+    asset are a question of their own. Those of an asset that have a success are in the order of the newest of them.
     """
 
     __slots__ = ("_consumers", "_kept", "_needed", "_prunable", "_timelines")
@@ -140,6 +140,7 @@ class Ledger:
         if timelines is None:
             timelines = self._timelines[asset] = {}
         timeline = timelines.get(partition_key)
+        is_new = timeline is None
         if timeline is None:
             timeline = timelines[partition_key] = Timeline()
         before = timeline.newest if timeline.valid else None
@@ -150,6 +151,8 @@ class Ledger:
             self._prunable[asset, partition_key] = None
         timeline.newest = record
         timeline.valid = True
+        if not is_new and len(timelines) > 1:
+            timelines[partition_key] = timelines.pop(partition_key)
         if self._consumers is not None:
             self._consumers.replace(
                 (asset, partition_key), () if before is None else before.inputs, record.inputs
@@ -195,6 +198,11 @@ class Ledger:
         if timeline is None:
             return []
         return list(islice(reversed(timeline.records), max(0, offset), max(0, offset) + max(0, limit)))
+
+    def last_success(self, asset: str) -> Timeline | None:
+        """Where the success is that was recorded last at any partition of an asset."""
+        timelines = reversed(self._timelines.get(asset, {}).values())
+        return next((timeline for timeline in timelines if timeline.newest is not None), None)
 
     def failures(self, asset: str, limit: int | None) -> list[Materialization]:
         """Where the newest record of one of the asset's partitions is a failure: these, by their keys."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
+from flowstone.runs.asset_freshness import NewestSuccess
 from flowstone.runs.events import StepSucceeded
 from flowstone.store.history import History
 from flowstone.store.memory_automations import MemoryAutomations
@@ -161,6 +162,15 @@ class MemoryStore(Store):
 
     async def failures(self, asset: str, *, limit: int | None = None) -> Sequence[Materialization]:
         return self._history.ledger.failures(asset, limit)
+
+    async def newest_successes(self, assets: Collection[str]) -> Mapping[str, NewestSuccess]:
+        found: dict[str, NewestSuccess] = {}
+        for asset in assets:
+            last = self._history.ledger.last_success(asset)
+            record = None if last is None else last.newest
+            if last is not None and record is not None and record.finished_at is not None:
+                found[asset] = NewestSuccess(asset, record.run_id, record.finished_at, last.valid)
+        return found
 
     async def downstream(self, keys: Iterable[StepKey]) -> Mapping[StepKey, Sequence[StepKey]]:
         return self._history.ledger.downstream(keys)

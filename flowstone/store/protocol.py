@@ -23,6 +23,7 @@ from flowstone.errors import FlowstoneError, StoreUnavailable
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping, Sequence
 
+    from flowstone.runs.asset_freshness import NewestSuccess
     from flowstone.runs.events import Event
     from flowstone.runs.records import Materialization, RunRecord, Status, StepKey
     from flowstone.store.automations import Automations
@@ -206,6 +207,12 @@ class Store(Protocol):
         Args:
             asset: The asset's name.
             limit: How many at most; None: all.
+        """
+
+    async def newest_successes(self, assets: Collection[str]) -> Mapping[str, NewestSuccess]:
+        """Of each of these assets that has one, the success that was recorded last, at whatever partition.
+
+        Also if it was invalidated since. That takes time in proportion to the partitions of the assets.
         """
 
     async def downstream(self, keys: Iterable[StepKey]) -> Mapping[StepKey, Sequence[StepKey]]:

@@ -37,6 +37,8 @@ FLOWSTONE = [
     "Fire",
     "FiredRun",
     "FlowstoneError",
+    "Freshness",
+    "FreshnessStatus",
     "HourlyPartitions",
     "IOManager",
     "IOManagerError",

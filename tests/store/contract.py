@@ -19,6 +19,7 @@ import pytest
 
 from flowstone import errors
 from flowstone.assets.partition_keys import encode_partition
+from flowstone.runs.asset_freshness import NewestSuccess
 from flowstone.runs.events import (
     RunCancelRequested,
     RunQueued,
@@ -227,6 +228,36 @@ class StoreContract:
         assert await store.failures("c") == []
         await finished_run(store, "run-3", end("a", "a", run_id="run-3", status=Status.SKIPPED))
         assert [each.partition_key for each in await store.failures("a", limit=9)] == [None, "c", "d"]
+
+    async def test_the_newest_success_of_an_asset_is_the_last_of_any_partition(self, place):
+        """By arrival, whatever the clocks say; failures and other assets do not count, and it may be invalid."""
+        store = place.store
+        await finished_run(
+            store,
+            "run-1",
+            end("a", "x", run_id="run-1", second=50),
+            end("a", "y", run_id="run-1", second=40),
+            end("b", run_id="run-1"),
+            end("c", run_id="run-1", status=Status.FAILED),
+        )
+        await finished_run(
+            store,
+            "run-2",
+            end("a", "y", run_id="run-2", second=20),
+            end("a", "x", run_id="run-2", second=30),
+            end("a", "z", run_id="run-2", status=Status.FAILED, second=60),
+        )
+        await finished_run(store, "run-3", end("a", "y", run_id="run-3", second=10))
+        expected = {
+            "a": NewestSuccess("a", "run-3", at(10)),
+            "b": NewestSuccess("b", "run-1", at(2)),
+        }
+        assert await store.newest_successes(["a", "b", "c", "d"]) == expected
+        store = await place.reopen()
+        assert await store.newest_successes(["b", "a"]) == expected
+        await store.invalidate([("a", "y")])
+        assert (await store.newest_successes(["a"]))["a"] == NewestSuccess("a", "run-3", at(10), valid=False)
+        assert await store.newest_successes([]) == {}
 
     async def test_a_run_keeps_its_key_and_priority(self, place):
         """Both come back with the head, before and after it has finished."""

@@ -279,6 +279,22 @@ class DeliveriesContract:
         ]
         assert await told(store, "alert") == [failed, paused]
 
+    async def test_a_change_consumes_what_was_delivered_to_another_name(self, place):
+        """One follower may serve many automations."""
+        store = place.store
+        await store.deliveries.follow(PIPELINE, [follower("all", "step.succeeded")])
+        (known,) = await store.automations.define(
+            {PIPELINE: [Definition("rule", "freshness", "x")]}, now=at(0)
+        )
+        await store.create_run(run())
+        await store.write_many([end("a"), end("b")])
+        first, second = await store.deliveries.pending(PIPELINE, "all", limit=10)
+        await store.automations.move(Move(known.key, known.version, delivered=[first.key], follower="all"))
+        store = await place.reopen()
+        assert [each.key for each in await store.deliveries.pending(PIPELINE, "all", limit=10)] == [
+            second.key
+        ]
+
     async def test_waiting_says_who_has_something(self, place):
         """One question for all followers."""
         store = place.store

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Coroutine, Sequence
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from typing import Annotated, Any, assert_type
 
+from flowstone import Freshness
 from flowstone.assets import (
     AllPartitions,
     Asset,
@@ -72,6 +73,10 @@ def the_decorator_keeps_the_signature() -> None:
     bare()
     _ = raw("context")  # type: ignore[arg-type] # a str is no Context
     report([])  # type: ignore[call-arg, arg-type] # a list is no dict, and db is missing
+    assert_type(
+        pipeline.asset(freshness=Freshness(within=timedelta(hours=26)))(bare.function), Asset[[], None]
+    )
+    pipeline.asset(freshness=60)  # type: ignore[call-overload] # seconds of what
     pipeline.asset(timeot=3)  # type: ignore[call-overload] # no such option
     pipeline.asset(run_in="fork")  # type: ignore[call-overload] # no such place
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, TypeAlias
 
+from flowstone.assets.automation.freshness import FreshnessPolicy
 from flowstone.assets.automation.listener import Listener
 from flowstone.assets.automation.schedule import Schedule
 from flowstone.assets.automation.sensor import Sensor
@@ -14,7 +15,7 @@ if TYPE_CHECKING:
 
 __all__ = ["DefinedAutomation", "automations_of", "merge_automations"]
 
-DefinedAutomation: TypeAlias = Schedule | Sensor | Listener
+DefinedAutomation: TypeAlias = Schedule | Sensor | Listener | FreshnessPolicy
 
 
 def merge_automations(

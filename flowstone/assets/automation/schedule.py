@@ -10,6 +10,7 @@ from flowstone.assets.arguments import is_stored_name
 from flowstone.assets.asset import Asset
 from flowstone.assets.automation.called import check_called
 from flowstone.assets.automation.cron import Cron
+from flowstone.assets.automation.freshness import FRESHNESS
 from flowstone.assets.automation.run_request import RunRequest
 from flowstone.assets.dynamic_partitions import DynamicPartitions
 from flowstone.assets.multi_partitions import MultiPartitions
@@ -158,6 +159,10 @@ def checked_name(name: object, where: str) -> None:
     """Raise DefinitionError unless it can be the name of an automation."""
     if not is_stored_name(name):
         raise DefinitionError(f"{where} takes a name, a non-empty str of at most 200 characters.")
+    if str(name).startswith(FRESHNESS):
+        raise DefinitionError(
+            f"{where}: names that begin with {FRESHNESS!r} are those of assets that are to be fresh: take another."
+        )
 
 
 def _request(

@@ -37,6 +37,7 @@ def _table(pipeline: Pipeline, screen: Screen) -> Table:
         "config": [_config_label(asset) for asset in assets],
         "pool": [_pools_label(pipeline, asset, wide=wide) for asset in assets],
         "rate": [_rate_label(pipeline, asset, wide=wide) for asset in assets],
+        "fresh": ["" if asset.freshness is None else str(asset.freshness) for asset in assets],
     }
     used = {name: labels for name, labels in rare.items() if any(labels)}
     columns = [
@@ -115,6 +116,7 @@ def _asset_document(asset: Asset[Any, Any]) -> dict[str, Any]:
         "config": None if asset.config_parameter is None else list(asset.config_parameter.model.model_fields),
         "pools": dict(asset.pools),
         "rate": asset.rate,
+        "freshness": _freshness_document(asset),
         "io": asset.io,
         "run_in": asset.run_in,
         "constant": asset.is_constant,
@@ -124,6 +126,13 @@ def _asset_document(asset: Asset[Any, Any]) -> dict[str, Any]:
         "tags": dict(asset.tags),
         "source": str(asset.source),
     }
+
+
+def _freshness_document(asset: Asset[Any, Any]) -> dict[str, float] | None:
+    if asset.freshness is None:
+        return None
+    within, overdue = asset.freshness.bounds
+    return {"within": within, "overdue": overdue}
 
 
 def _partitions_document(partitions: PartitionSet[Any] | None) -> dict[str, Any] | None:

@@ -11,6 +11,7 @@ import typer
 from flowstone.cli.asset_keys import defined_key, step_key
 from flowstone.cli.documents import record_document
 from flowstone.cli.finding import likely
+from flowstone.cli.freshness import freshness_document, freshness_label, freshness_of
 from flowstone.cli.item_failures import tolerated_items
 from flowstone.cli.labels import ago, duration, record_label, step_label
 from flowstone.cli.loop import run_async
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
 
     from rich.table import Table
 
+    from flowstone.runs.asset_freshness import FreshnessStatus
     from flowstone.runs.records import Materialization, StepKey
     from flowstone.store import Store
 
@@ -61,6 +63,7 @@ class _Standing:
     partitions: int  # That have a current value; not all of them need be in `current`.
     waits: bool = False  # Whether it waits for somebody else, in an unfinished run.
     hint: str = ""  # What was meant, if nothing is known of it.
+    freshness: FreshnessStatus | None = None  # If it is watched.
 
     @property
     def status(self) -> Status:
@@ -120,6 +123,7 @@ def status(
                     "asset": standing.key[0],
                     "partition_key": standing.key[1],
                     "status": str(standing.status),
+                    "freshness": freshness_document(standing.freshness),
                     "current": [record_document(one, debug=debug) for one in standing.current],
                     "recent": [record_document(one, debug=debug) for one in standing.recent[:limit]],
                 }
@@ -156,6 +160,8 @@ async def _look(url: str, pipeline: str | None, asset: str, text: str | None, li
     async with history(url) as store:
         key = defined or await step_key(store, asset, text)
         standing = await _standing(store, key, limit, every=text is None)
+        freshness = await freshness_of(store, key, alone=text is not None)
+        standing = replace(standing, freshness=freshness)
         if await store.waits.waiting(key):
             return replace(standing, waits=True)
         if not standing.recent and not standing.partitions:
@@ -200,6 +206,8 @@ async def _recent(store: Store, asset: str) -> list[Materialization]:
 def _show(screen: Screen, standing: _Standing, store: str, limit: int) -> None:
     label = step_label(*standing.key)
     screen.show(f"{label}: {_summary(standing)}")
+    if standing.freshness is not None:
+        screen.show(f"freshness: {freshness_label(standing.freshness)}")
     if not standing.recent and not standing.partitions:
         if standing.waits:
             return

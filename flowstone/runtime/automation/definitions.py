@@ -5,9 +5,11 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING, Any
 
+from flowstone.assets.automation.freshness import FreshnessPolicy
 from flowstone.assets.automation.schedule import Schedule
 from flowstone.backoff import Backoff
 from flowstone.errors import StoreUnavailable
+from flowstone.runs.asset_freshness import Told
 from flowstone.runs.automation import Definition
 from flowstone.runtime.automation.leadership import subject_of
 from flowstone.runtime.services.notifications import Wakeup
@@ -24,7 +26,7 @@ if TYPE_CHECKING:
     from flowstone.runs.automation import AutomationKey, AutomationRecord
     from flowstone.runtime.context import RuntimeContext
 
-__all__ = ["Definitions", "define"]
+__all__ = ["Definitions", "define", "with_processes"]
 
 _log = logging.getLogger("flowstone.schedules")
 
@@ -52,7 +54,7 @@ class Definitions:
         self._child_of = child_of
         self._wake = Wakeup()
         # Of these its supervisor has children already.
-        self._running = dict(ctx.snapshot.automations)
+        self._running = with_processes(ctx.snapshot)
         self._warned: set[SourceLine] = set()
 
     async def run(self, started: Callable[[], None]) -> None:
@@ -96,7 +98,7 @@ class Definitions:
 
     async def _follow(self) -> None:
         """Stop the processes of what has gone, or is defined otherwise, and start those of what is new."""
-        now = self._ctx.snapshot.automations
+        now = with_processes(self._ctx.snapshot)
         for name, (_, defined) in self._running.items():
             if now.get(name) != self._running[name]:
                 child = f"{defined.kind}:{name}"
@@ -105,7 +107,16 @@ class Definitions:
         for name, (pipeline, defined) in now.items():
             if self._running.get(name) != now[name]:
                 await self._supervisor.start_child(self._child_of((pipeline, name), defined))
-        self._running = dict(now)
+        self._running = now
+
+
+def with_processes(snapshot: Snapshot) -> dict[str, tuple[str, DefinedAutomation]]:
+    """Those that have a process each; one does for the freshness of all assets."""
+    return {
+        name: (pipeline, defined)
+        for name, (pipeline, defined) in snapshot.automations.items()
+        if not isinstance(defined, FreshnessPolicy)
+    }
 
 
 async def define(ctx: RuntimeContext) -> Sequence[AutomationRecord]:
@@ -117,9 +128,17 @@ async def define(ctx: RuntimeContext) -> Sequence[AutomationRecord]:
 def _definitions(snapshot: Snapshot, now: datetime) -> Mapping[str, Sequence[Definition]]:
     found: dict[str, list[Definition]] = {name: [] for name in snapshot.names}
     for name, (pipeline, defined) in snapshot.automations.items():
-        # A schedule begins now: ticks before it was there are not missed.
-        cursor = {"at": now.isoformat()} if isinstance(defined, Schedule) else None
+        cursor = _beginning(defined, now)
         found[pipeline].append(
             Definition(name, defined.kind, defined.definition, paused=defined.paused, cursor=cursor)
         )
     return found
+
+
+def _beginning(defined: DefinedAutomation, now: datetime) -> Any:
+    """The cursor of one that is new: it begins now."""
+    if isinstance(defined, Schedule):
+        return {"at": now.isoformat()}  # Ticks before it was there are not missed.
+    if isinstance(defined, FreshnessPolicy):
+        return Told(*defined.freshness.bounds, now).written()
+    return None

@@ -5,8 +5,11 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING
 
+from flowstone.assets.automation.event_kinds import exact_kinds
+from flowstone.assets.automation.freshness import FRESHNESS
 from flowstone.assets.automation.listener import Listener
 from flowstone.errors import StoreUnavailable
+from flowstone.runtime.automation.freshness import watched_assets
 from flowstone.runtime.services.notifications import Wakeup
 from flowstone.store.cluster import Notification
 from flowstone.store.deliveries import Follower
@@ -27,6 +30,10 @@ def followers_of(snapshot: Snapshot) -> Mapping[str, Sequence[Follower]]:
         if isinstance(defined, Listener):
             assets = None if defined.asset is None else frozenset({defined.asset})
             found[pipeline].append(Follower(name, defined.exact_kinds, assets))
+    successes = exact_kinds(["step.succeeded"])
+    for pipeline, watched in watched_assets(snapshot).items():
+        # A run of another pipeline may compute them too.
+        found[pipeline].append(Follower(FRESHNESS, successes, watched, anywhere=True))
     return found
 
 

@@ -17,13 +17,16 @@ from flowstone.assets.automation.listener import Listener
 from flowstone.assets.automation.schedule import Schedule
 from flowstone.assets.automation.sensor import Sensor
 from flowstone.errors import AutomationError
-from flowstone.runtime.automation.definitions import Definitions
+from flowstone.runtime.automation.definitions import Definitions, with_processes
 from flowstone.runtime.automation.following import DeliveryWatch
+from flowstone.runtime.automation.freshness import FreshnessWatch
 from flowstone.runtime.automation.listeners import ListenerDriver
 from flowstone.runtime.automation.schedule import ScheduleDriver
 from flowstone.runtime.automation.sensor import SensorDriver
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from flowstone.actors.report import Report
     from flowstone.assets.automation.definitions import DefinedAutomation
     from flowstone.runs.automation import AutomationKey
@@ -45,7 +48,11 @@ def automation_tree(ctx: RuntimeContext, runs: LocalRuns) -> Supervisor:
     children: list[Child[Any]] = [
         Child("definitions", lambda: Definitions(ctx, made[0], child_of)),
         Child("deliveries", partial(DeliveryWatch, ctx)),
-        *(child_of((pipeline, name), each) for name, (pipeline, each) in ctx.snapshot.automations.items()),
+        Child("freshness", _incarnations(partial(FreshnessWatch, ctx))),
+        *(
+            child_of((pipeline, name), each)
+            for name, (pipeline, each) in with_processes(ctx.snapshot).items()
+        ),
     ]
     made.append(Supervisor(children, max_restarts=_ANY_NUMBER, on_report=_report))
     return made[0]
@@ -63,14 +70,20 @@ def _child(
     if isinstance(defined, Listener):
         return Child(f"{defined.kind}:{defined.name}", partial(_listening, ctx, key, defined))
     driver: Any = {Schedule: ScheduleDriver, Sensor: SensorDriver}[type(defined)]
+    make = _incarnations(partial(driver, ctx, runs, key, defined))
+    return Child(f"{defined.kind}:{defined.name}", make, shutdown=ctx.settings.cancel_timeout)
+
+
+def _incarnations(make: Callable[..., Any]) -> Callable[[], Any]:
+    """Makes one incarnation after the other, and tells each whether it is the first."""
     begun = False
 
-    def make() -> Any:
+    def made() -> Any:
         nonlocal begun
         restarted, begun = begun, True
-        return driver(ctx, runs, key, defined, restarted=restarted)
+        return make(restarted=restarted)
 
-    return Child(f"{defined.kind}:{defined.name}", make, shutdown=ctx.settings.cancel_timeout)
+    return made
 
 
 def _listening(ctx: RuntimeContext, key: AutomationKey, listener: Listener) -> Supervisor:

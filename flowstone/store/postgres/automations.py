@@ -119,7 +119,7 @@ async def _move(connection: Connection, move: Move, token: str) -> Moved | None:
     row = await connection.fetchrow(query("move_automation"), *move.key, move.version, *given, token)
     if row is None:
         return None
-    await mark_delivered(connection, *move.key, move.delivered)
+    await mark_delivered(connection, move.key[0], move.follower or move.key[1], move.delivered)
     await tell(connection, move.key[0], move.events)
     fired = await _start(connection, move)
     there = [run for run in fired if run is not None]

@@ -6,6 +6,7 @@ import asyncio
 from typing import TYPE_CHECKING, Any, Final
 
 from flowstone.errors import RunNotFound, StoreUnavailable
+from flowstone.runs.asset_freshness import NewestSuccess
 from flowstone.runs.records import Status
 from flowstone.store.postgres.batch_loader import BatchLoader
 from flowstone.store.postgres.columns import (
@@ -155,6 +156,13 @@ class History:
     async def failures(self, asset: str, limit: int | None) -> list[Materialization]:
         rows = await self._database.fetch("failures", asset, None if limit is None else max(0, limit))
         return [materialization_of(row) for row in rows]
+
+    async def newest_successes(self, assets: Collection[str]) -> dict[str, NewestSuccess]:
+        rows = await self._database.fetch("newest_successes", list(assets))
+        return {
+            row["asset"]: NewestSuccess(row["asset"], row["run_id"], row["finished_at"], row["valid"])
+            for row in rows
+        }
 
     async def downstream(self, keys: Iterable[StepKey]) -> dict[StepKey, list[StepKey]]:
         found: dict[StepKey, list[StepKey]] = {key: [] for key in keys}

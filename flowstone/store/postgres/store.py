@@ -51,6 +51,7 @@ if TYPE_CHECKING:
         Sequence,
     )
 
+    from flowstone.runs.asset_freshness import NewestSuccess
     from flowstone.runs.events import Event
     from flowstone.runs.records import Materialization, RunRecord, Status, StepKey
     from flowstone.store.automations import Automations
@@ -334,6 +335,9 @@ class PostgresStore(Store):
 
     async def failures(self, asset: str, *, limit: int | None = None) -> Sequence[Materialization]:
         return await self._history.failures(asset, limit)
+
+    async def newest_successes(self, assets: Collection[str]) -> Mapping[str, NewestSuccess]:
+        return await self._history.newest_successes(assets)
 
     async def downstream(self, keys: Iterable[StepKey]) -> Mapping[StepKey, Sequence[StepKey]]:
         return await self._history.downstream(keys)

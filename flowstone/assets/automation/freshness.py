@@ -1,0 +1,129 @@
+"""How old the value of an asset may become: what is declared, without a clock."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any, ClassVar, Final, Literal
+
+from flowstone.assets.arguments import is_number
+from flowstone.errors import DefinitionError
+from flowstone.frozen import frozen
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping
+
+    from flowstone.assets.asset import Asset, SourceLine
+    from flowstone.assets.signature import Site
+
+__all__ = ["FRESHNESS", "Freshness", "FreshnessPolicy", "checked_freshness", "freshness_policies"]
+
+FRESHNESS: Final = "freshness:"
+"""What the names of automations begin with that watch the freshness of an asset; no other may."""
+
+_LONGEST: Final = 100 * 366 * 86_400.0
+_SHORTEST: Final = 0.001
+
+
+@frozen
+class Freshness:
+    """How old the newest value of an asset may become before somebody is to be told.
+
+    Args:
+        within: It is late when it is older than this: seconds, or a `timedelta`; afterwards always seconds.
+        overdue: It is overdue when it is older than this, at least `within`; default: twice as much.
+
+    Raises:
+        DefinitionError: One of them is no time from a millisecond to a hundred years, or `overdue` is the shorter.
+    """
+
+    within: float | timedelta
+    overdue: float | timedelta | None = None
+
+    def __post_init__(self) -> None:
+        within = _seconds("within", self.within)
+        overdue = min(2 * within, _LONGEST) if self.overdue is None else _seconds("overdue", self.overdue)
+        if overdue < within:
+            raise DefinitionError(
+                f"Freshness(within={self.within!r}, overdue={self.overdue!r}): what is overdue has been late "
+                f"before, so overdue= is the longer of the two."
+            )
+        object.__setattr__(self, "within", within)
+        object.__setattr__(self, "overdue", overdue)
+
+    @property
+    def bounds(self) -> tuple[float, float]:
+        """`within` and `overdue` in seconds."""
+        return self.within, self.overdue  # type: ignore[return-value] # made floats above
+
+    def __str__(self) -> str:
+        within, overdue = self.bounds
+        return f"within {_period(within)}, overdue after {_period(overdue)}"
+
+
+@frozen
+class FreshnessPolicy:
+    """The freshness of one asset as something that is watched.
+
+    Attributes:
+        name: What it is called among automations.
+        asset: The asset's name.
+        freshness: How old its value may become.
+        source: Where the asset is defined.
+        paused: False: it may be paused later.
+    """
+
+    kind: ClassVar[Literal["freshness"]] = "freshness"
+    name: str
+    asset: str
+    freshness: Freshness
+    source: SourceLine
+    paused: bool = False
+
+    @property
+    def definition(self) -> str:
+        """How old it may become, as text: a change of it begins anew."""
+        return str(self.freshness)
+
+
+def freshness_policies(
+    assets: Iterable[Asset[..., Any]], pipelines: Mapping[str, str]
+) -> Iterator[tuple[str, tuple[str, FreshnessPolicy]]]:
+    """Those of assets, by name, each with its pipeline.
+
+    Args:
+        assets: All assets.
+        pipelines: The pipeline of each asset.
+    """
+    for asset in assets:
+        if asset.freshness is not None:
+            name = FRESHNESS + asset.name
+            yield (
+                name,
+                (pipelines[asset.name], FreshnessPolicy(name, asset.name, asset.freshness, asset.source)),
+            )
+
+
+def checked_freshness(given: Any, where: Site) -> Freshness:
+    """What was passed as `freshness=`. Raises `DefinitionError`."""
+    if not isinstance(given, Freshness):
+        raise DefinitionError(
+            f"{where}: freshness={given!r:.100} takes Freshness(within=…), in seconds or as a timedelta."
+        )
+    return given
+
+
+def _seconds(field: str, given: object) -> float:
+    seconds: Any = given.total_seconds() if isinstance(given, timedelta) else given
+    if not is_number(seconds, at_least=_SHORTEST, at_most=_LONGEST):
+        raise DefinitionError(
+            f"Freshness({field}={given!r:.100}) takes seconds or a timedelta, at least 0.001 s, at most 100 years."
+        )
+    return float(seconds)
+
+
+def _period(seconds: float) -> str:
+    """`26 h`, `90 min`, `45 s`: in the longest unit that has whole numbers of it, up to hours and days."""
+    for unit, length in (("d", 86_400), ("h", 3_600), ("min", 60)):
+        if seconds >= length and seconds % length == 0 and (unit != "d" or seconds >= 2 * length):
+            return f"{seconds / length:g} {unit}"
+    return f"{seconds:g} s"
