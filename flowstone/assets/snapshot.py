@@ -6,7 +6,7 @@ from dataclasses import field
 from typing import TYPE_CHECKING, Any
 
 from flowstone.assets.automation.definitions import automations_of
-from flowstone.assets.automation.freshness import freshness_policies
+from flowstone.assets.automation.freshness_policy import freshness_policies
 from flowstone.assets.automation.listener import Listener, check_listened_to
 from flowstone.assets.dynamic_partitions import DynamicPartitions
 from flowstone.assets.graph import AssetGraph

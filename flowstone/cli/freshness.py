@@ -5,7 +5,8 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from flowstone.assets.automation.freshness import FRESHNESS, Freshness
+from flowstone.assets.automation.freshness import Freshness
+from flowstone.assets.automation.freshness_policy import FRESHNESS
 from flowstone.cli.labels import ago
 from flowstone.runs.asset_freshness import Told, of_one_value, shown
 

@@ -3,22 +3,13 @@
 from __future__ import annotations
 
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any, ClassVar, Final, Literal
+from typing import Any, Final
 
 from flowstone.assets.arguments import is_number
 from flowstone.errors import DefinitionError
 from flowstone.frozen import frozen
 
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
-
-    from flowstone.assets.asset import Asset, SourceLine
-    from flowstone.assets.signature import Site
-
-__all__ = ["FRESHNESS", "Freshness", "FreshnessPolicy", "checked_freshness", "freshness_policies"]
-
-FRESHNESS: Final = "freshness:"
-"""What the names of automations begin with that watch the freshness of an asset; no other may."""
+__all__ = ["Freshness", "checked_freshness"]
 
 _LONGEST: Final = 100 * 366 * 86_400.0
 _SHORTEST: Final = 0.001
@@ -60,51 +51,8 @@ class Freshness:
         return f"within {_period(within)}, overdue after {_period(overdue)}"
 
 
-@frozen
-class FreshnessPolicy:
-    """The freshness of one asset as something that is watched.
-
-    Attributes:
-        name: What it is called among automations.
-        asset: The asset's name.
-        freshness: How old its value may become.
-        source: Where the asset is defined.
-        paused: False: it may be paused later.
-    """
-
-    kind: ClassVar[Literal["freshness"]] = "freshness"
-    name: str
-    asset: str
-    freshness: Freshness
-    source: SourceLine
-    paused: bool = False
-
-    @property
-    def definition(self) -> str:
-        """How old it may become, as text: a change of it begins anew."""
-        return str(self.freshness)
-
-
-def freshness_policies(
-    assets: Iterable[Asset[..., Any]], pipelines: Mapping[str, str]
-) -> Iterator[tuple[str, tuple[str, FreshnessPolicy]]]:
-    """Those of assets, by name, each with its pipeline.
-
-    Args:
-        assets: All assets.
-        pipelines: The pipeline of each asset.
-    """
-    for asset in assets:
-        if asset.freshness is not None:
-            name = FRESHNESS + asset.name
-            yield (
-                name,
-                (pipelines[asset.name], FreshnessPolicy(name, asset.name, asset.freshness, asset.source)),
-            )
-
-
-def checked_freshness(given: Any, where: Site) -> Freshness:
-    """What was passed as `freshness=`. Raises `DefinitionError`."""
+def checked_freshness(given: Any, where: object) -> Freshness:
+    """What was passed as `freshness=`, at some place. Raises `DefinitionError`."""
     if not isinstance(given, Freshness):
         raise DefinitionError(
             f"{where}: freshness={given!r:.100} takes Freshness(within=…), in seconds or as a timedelta."

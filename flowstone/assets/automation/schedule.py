@@ -10,7 +10,7 @@ from flowstone.assets.arguments import is_stored_name
 from flowstone.assets.asset import Asset
 from flowstone.assets.automation.called import check_called
 from flowstone.assets.automation.cron import Cron
-from flowstone.assets.automation.freshness import FRESHNESS
+from flowstone.assets.automation.freshness_policy import FRESHNESS
 from flowstone.assets.automation.run_request import RunRequest
 from flowstone.assets.dynamic_partitions import DynamicPartitions
 from flowstone.assets.multi_partitions import MultiPartitions

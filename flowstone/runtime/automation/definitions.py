@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING, Any
 
-from flowstone.assets.automation.freshness import FreshnessPolicy
+from flowstone.assets.automation.freshness_policy import FreshnessPolicy
 from flowstone.assets.automation.schedule import Schedule
 from flowstone.backoff import Backoff
 from flowstone.errors import StoreUnavailable

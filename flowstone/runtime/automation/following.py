@@ -6,7 +6,7 @@ import asyncio
 from typing import TYPE_CHECKING
 
 from flowstone.assets.automation.event_kinds import exact_kinds
-from flowstone.assets.automation.freshness import FRESHNESS
+from flowstone.assets.automation.freshness_policy import FRESHNESS
 from flowstone.assets.automation.listener import Listener
 from flowstone.errors import StoreUnavailable
 from flowstone.runtime.automation.freshness import watched_assets

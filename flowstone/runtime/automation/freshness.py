@@ -14,7 +14,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from flowstone.assets.automation.freshness import FRESHNESS, FreshnessPolicy
+from flowstone.assets.automation.freshness_policy import FRESHNESS, FreshnessPolicy
 from flowstone.errors import StoreUnavailable
 from flowstone.runs.asset_freshness import NewestSuccess
 from flowstone.runs.automation import Move

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from flowstone.assets.automation.freshness import FRESHNESS
+from flowstone.assets.automation.freshness_policy import FRESHNESS
 from flowstone.errors import ArgumentError
 from flowstone.remedies import Remedies
 from flowstone.runs.asset_freshness import Told, never_seen, of_one_value, shown
