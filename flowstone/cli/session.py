@@ -104,7 +104,7 @@ async def open_runtime(
         loaded: The pipeline.
         store: The store's URL.
         worker: Whether it takes runs that others have submitted or left behind.
-        automate: Whether schedules and sensors act here.
+        automate: Whether schedules, sensors and listeners act here.
         options: Settings that win over the environment's.
     """
     from flowstone.runtime.runtime import Runtime  # noqa: PLC0415 - as above

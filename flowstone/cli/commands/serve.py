@@ -31,7 +31,9 @@ def serve(
     ] = None,
     automate: Annotated[
         bool,
-        typer.Option("--automate/--no-automate", help="Whether schedules and sensors act on this node."),
+        typer.Option(
+            "--automate/--no-automate", help="Whether schedules, sensors and listeners act on this node."
+        ),
     ] = True,
     max_concurrency: MaxConcurrency = None,
     max_threads: MaxThreads = None,

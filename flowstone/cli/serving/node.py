@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
@@ -42,7 +43,7 @@ async def serve_node(
         loaded: The pipeline.
         store: The store's URL.
         given: Settings by name; None is not said.
-        automate: Whether schedules and sensors act here.
+        automate: Whether schedules, sensors and listeners act here.
     """
     chosen = _settings(given)
     signals = StopSignals(
@@ -66,7 +67,7 @@ async def serve_node(
         opening = open_runtime(screen, loaded, store, worker=True, automate=automate, **given)
         async with beside(call_off), opening as runtime:
             open_ = True
-            await _live(screen, runtime, loaded, store, signals, chosen)
+            await _live(screen, runtime, loaded, store, signals, chosen, _held(loaded, automate=automate))
     except asyncio.CancelledError:
         if open_ or not signals.count:
             raise
@@ -83,8 +84,21 @@ def _settings(given: Mapping[str, Any]) -> Options:
     return options_from(environment.settings(), dict(given))
 
 
+def _held(loaded: Loaded, *, automate: bool) -> str:
+    """How many of what the node has: `3 assets, 1 schedule`."""
+    kinds = Counter(each.kind for each in loaded.pipeline.automations.values()) if automate else Counter()
+    held = [count(len(loaded.pipeline.assets), "asset")]
+    return ", ".join(held + [count(number, kind) for kind, number in kinds.items()])
+
+
 async def _live(
-    screen: Screen, runtime: Runtime, loaded: Loaded, store: str, signals: StopSignals, chosen: Options
+    screen: Screen,
+    runtime: Runtime,
+    loaded: Loaded,
+    store: str,
+    signals: StopSignals,
+    chosen: Options,
+    held: str,
 ) -> None:
     log = NodeLog(screen, runtime)
     async with (
@@ -92,10 +106,9 @@ async def _live(
         runtime.subscribe("run.finished") as ends,
         beside(lambda: log.follow(events)),
     ):
-        assets = count(len(loaded.pipeline.assets), "asset")
         log.tell(
             "node.started",
-            f"node {runtime.node} works for {loaded.target} ({assets}) with {shown(store)}; "
+            f"node {runtime.node} works for {loaded.target} ({held}) with {shown(store)}; "
             "Ctrl-C or SIGTERM stops it",
             node=runtime.node,
             pipeline=loaded.pipeline.name,
