@@ -79,7 +79,7 @@ def runtime_tree(
     """The tree of one runtime, not yet started; with a `membership` where several nodes share the store."""
     cluster = ctx.store.cluster
     children: list[Child[Any]] = [
-        Child("store", partial(Retention, ctx), shutdown=ctx.settings.shutdown_timeout + 5.0),
+        Child("store", partial(Retention, ctx, runs), shutdown=ctx.settings.shutdown_timeout + 5.0),
         Child("services", partial(_service_children, ctx, io, resources)),
         Child("runs", runs.make_supervisor),
     ]

@@ -3,5 +3,6 @@
 from __future__ import annotations
 
 from flowstone.testing.clock import VirtualClock
+from flowstone.testing.simulation.simulation import Simulation
 
-__all__ = ["VirtualClock"]
+__all__ = ["Simulation", "VirtualClock"]

@@ -86,6 +86,7 @@ class LocalRuns:
         to_resume: Runs of this node that ended without a status, or were never begun, and why; where several
             nodes share the store, they are gone on with.
         on_gone: Called whenever something that ran here is gone.
+        on_change: Called when a run begins, and when something that ran here is gone; one listener.
         snoozed: Runs in the queue that this node leaves alone for a while.
         unfit: Runs in the queue that this node cannot run by its definitions, and why.
         open: Whether new runs are taken.
@@ -105,6 +106,7 @@ class LocalRuns:
         self.leased: dict[AttemptIdentity, Attempt] = {}
         self.granted: dict[AttemptIdentity, Attempt | None] = {}
         self.on_gone: dict[Callable[[], None], None] = {}
+        self.on_change: Callable[[], None] = _ignored
         self.snoozed = SnoozedRuns(ctx.clock)
         self.unfit: dict[str, str] = {}
         self.open = True
@@ -244,6 +246,7 @@ class LocalRuns:
         With `at_once` it takes its first turn before it has one, and needs none if that was all.
         """
         self.live[run.record.id] = run
+        self.on_change()
         self._resume_waiters(run)
         if at_once and self._ctx.memory is not None and self._ends_at_once(run):
             return run
@@ -528,6 +531,7 @@ class LocalRuns:
     def gone(self) -> None:
         """Something that ran here is gone."""
         self._gone.set()
+        self.on_change()
         for callback in tuple(self.on_gone):
             callback()
 
@@ -573,3 +577,7 @@ class LocalRuns:
     def _new_id(self, now: float) -> str:
         """Unique by chance, and readable as an instant: 44 bits of milliseconds, then 68 random ones."""
         return f"{int(now * 1000):011x}{self._ctx.random.getrandbits(68):017x}"
+
+
+def _ignored() -> None:
+    """Nobody wants to know."""

@@ -5,6 +5,9 @@ It is the tree's first child, so it is the last to stop: whatever writes on its 
 A superseded value is deleted when its record is gone: whoever dies in between leaves it behind. Of items there may
 be thousands, and those of a step that fails never have a record. So what is known of them goes after their values,
 a portion at a time, and another process goes on where one has died.
+
+It looks every second, or where several nodes share the store and each of them asks, less often. Where the runtime
+is alone with its store, looks that find nothing to do become rare until a run begins or ends.
 """
 
 from __future__ import annotations
@@ -24,40 +27,49 @@ if TYPE_CHECKING:
 
     from flowstone.runs.records import Materialization
     from flowstone.runtime.context import RuntimeContext
+    from flowstone.runtime.run.local_runs import LocalRuns
     from flowstone.store.items import ItemSet
 
 __all__ = ["Retention"]
 
 _PRUNE_INTERVAL = 1.0
 _SHARED_INTERVAL = 10.0  # Where several nodes share the store and each of them asks.
+_RESTING_INTERVAL = 3600.0  # While nothing runs: what is kept for a time is over some time.
 _STEPS_AT_A_TIME = 20
 _ITEMS_AT_A_TIME = 5_000
 _TOGETHER = 32  # Values that are deleted at a time.
 _LONGEST_INTERVAL = 60.0  # While the store does not answer.
+_QUIET_INTERVAL = 600.0  # At most, while runs do nothing that leaves anything behind.
 
 
 class Retention:
-    """Prunes history and superseded values, and closes the store at the end."""
+    """Prunes history and superseded values, and closes the store at the end.
 
-    def __init__(self, ctx: RuntimeContext) -> None:
+    Args:
+        ctx: What the runtime offers.
+        runs: Those that this process drives.
+    """
+
+    def __init__(self, ctx: RuntimeContext, runs: LocalRuns) -> None:
         self._ctx = ctx
+        self._runs = runs
         self._stopping = False
+        self._quiet = 0  # Looks in a row that found nothing to do, since something happened.
+        self._resting = False
         self._due = asyncio.Event()
         self._interval = self._usual_interval()
         self._backoff = Backoff(2 * self._interval, _LONGEST_INTERVAL, ctx.random)
         self.problem: str | None = None
+        runs.on_change = self._something_happened
 
     async def run(self, started: Callable[[], None]) -> None:
         started()
         while not self._stopping:
-            timer = self._ctx.clock.call_later(self._interval, self._due.set)
-            try:
-                await self._due.wait()
-            finally:
-                timer.cancel()
-            self._due.clear()
+            await self._rest()
             if not self._stopping:
-                await self._prune()
+                self._quiet += 1
+                if not await self._prune():
+                    self._quiet = 0
         await self._ctx.store.close()
 
     def stop(self) -> None:
@@ -65,7 +77,38 @@ class Retention:
         self._stopping = True
         self._due.set()
 
-    async def _prune(self) -> None:
+    async def _rest(self) -> None:
+        """Return when it is time to look, or to stop."""
+        if self._quiet and self._ctx.store.cluster is None:
+            self._resting = True
+            await self._wait(self._longer_interval())
+            self._resting = False
+            if self._quiet or self._stopping:
+                return
+        await self._wait(self._interval)
+
+    def _longer_interval(self) -> float:
+        if not self._runs.live:
+            return _RESTING_INTERVAL
+        return min(self._interval * 2.0 ** min(self._quiet, 10), _QUIET_INTERVAL)
+
+    def _something_happened(self) -> None:
+        """A run has begun or ended."""
+        self._quiet = 0
+        if self._resting:
+            self._due.set()
+
+    async def _wait(self, seconds: float) -> None:
+        """So long, or until it is woken."""
+        timer = self._ctx.clock.call_later(seconds, self._due.set)
+        try:
+            await self._due.wait()
+        finally:
+            timer.cancel()
+        self._due.clear()
+
+    async def _prune(self) -> bool:
+        """Whether there was nothing to do, and is nothing to do again."""
         settings, store = self._ctx.settings, self._ctx.store
         try:
             gone = await store.prune(
@@ -80,7 +123,7 @@ class Retention:
             self._ctx.alarms.set("retention", str(error))
             if isinstance(error, StoreUnavailable):
                 self._interval = self._backoff.pause()
-            return
+            return False
         self.problem = None
         self._interval = self._usual_interval()
         self._backoff.reset()
@@ -92,6 +135,7 @@ class Retention:
             self._ctx.alarms.set("retention", f"{words} {', '.join(sorted(steps))}")
         else:
             self._ctx.alarms.clear("retention")
+        return not gone and not steps
 
     def _usual_interval(self) -> float:
         if self._ctx.store.cluster is None:

@@ -50,7 +50,7 @@ from contextvars import Context
 from functools import partial
 from random import Random
 from threading import get_ident
-from typing import TYPE_CHECKING, Any, Final, TypeVar
+from typing import TYPE_CHECKING, Any, Final, NoReturn, TypeVar
 from zlib import crc32
 
 from flowstone.errors import Deadlock, Livelock
@@ -90,7 +90,10 @@ class SimulationLoop(ClosedDoors):
     Attributes:
         steps: Steps taken so far.
         digest: A number that depends on every step taken, where `trace` is set.
+        cost: Seconds of virtual time that a step takes on average; 0: none.
         still: Whether the budget is one for each instant: it is full again when time has passed.
+        until: The last instant that time may come to; beyond, everything waits for ever.
+        on_post: Called on whatever thread has posted something.
     """
 
     def __init__(
@@ -110,12 +113,14 @@ class SimulationLoop(ClosedDoors):
         except ValueError:
             super().close()
             raise
-        self._cost = cost
+        self.cost = cost
         self._budget = self._left = sys.maxsize if budget is None else budget
         self._trace = trace
         self.steps = 0
         self.digest = 0
         self.still = False
+        self.until = math.inf
+        self.on_post: Callable[[], None] | None = None
         self._time = 0.0
         self._current: Process | None = None
         self._ready: deque[AnyHandle] = deque()
@@ -220,7 +225,8 @@ class SimulationLoop(ClosedDoors):
         return context
 
     def _write_to_self(self) -> None:
-        """A post wakes whoever waits for it by itself."""
+        if self.on_post is not None:
+            self.on_post()
 
     def _process_events(self, _: object) -> None:
         """There is no selector, and so there are none."""
@@ -244,9 +250,11 @@ class SimulationLoop(ClosedDoors):
         ready = self._ready
         until = self.steps + most
         while self.steps < until and not self._stopping:  # type: ignore[attr-defined]  # BaseEventLoop's
-            if self._cost:
+            if self._scheduled and self._scheduled[0].when() <= self._time:
                 self._take_due()
             if ready:
+                if self._left <= 0:
+                    self._give_up()
                 self._step()
             elif (post := self.outside.take()) is not None:
                 ready.append(post)
@@ -275,8 +283,8 @@ class SimulationLoop(ClosedDoors):
         self._note(handle, process)
         handle._run()
         self._current = None
-        if self._cost:
-            self._time += self._random.uniform(0.0, 2.0 * self._cost)
+        if self.cost:
+            self._time += self._random.uniform(0.0, 2.0 * self.cost)
 
     def _chosen(self, order: Order) -> AnyHandle:
         ready = self._ready
@@ -292,21 +300,23 @@ class SimulationLoop(ClosedDoors):
             line = f"{self._time!r} {process and process.name} {described(task_of(handle) or handle)}"
             self.digest = crc32(line.encode(), self.digest)
         self._left -= 1
-        if self._left < 0:
-            self._left = self._budget  # For whoever goes on, to end in order.
-            raise Livelock(
-                f"{self._budget:,} steps were taken {'at one instant' if self.still else 'without an end'}. "
-                f"The last ones:\n{self.story(10)}"
-            )
+
+    def _give_up(self) -> NoReturn:
+        self._left = self._budget  # For whoever goes on, to end in order.
+        raise Livelock(
+            f"{self._budget:,} steps were taken {'at one instant' if self.still else 'without an end'}. "
+            f"The last ones:\n{self.story(10)}"
+        )
 
     def _pass_time(self) -> None:
         """Nothing is ready: it is the time of what comes next."""
         due = self._next_timer()
         if self._horizons and (due is None or self._horizons[0][0] < due):
-            due, _, future = heapq.heappop(self._horizons)
+            due, _, future = self._horizons[0]
             if not future.done():
                 self._move_to(due)
                 future.set_result(None)
+            heapq.heappop(self._horizons)
         elif due is None:
             raise Deadlock(
                 f"Everything waits, and nothing is to come. Waiting:\n{waiting(asyncio.all_tasks(self))}"
@@ -316,6 +326,12 @@ class SimulationLoop(ClosedDoors):
             self._take_due()
 
     def _move_to(self, when: float) -> None:
+        if when > self.until:
+            self.until = math.inf  # For whoever goes on, to end in order.
+            raise Deadlock(
+                f"It waits for what never comes, although much else goes on. Waiting:\n"
+                f"{waiting(asyncio.all_tasks(self))}"
+            )
         if when > self._time:
             self._time = when
             if self.still:
