@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import time
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
@@ -12,7 +13,7 @@ from flowstone.actors.limits import LONGEST, delay
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["Clock", "OwnClock", "SystemClock", "Timer"]
+__all__ = ["Clock", "OwnClock", "SystemClock", "Timer", "noticed_within"]
 
 
 class Timer(Protocol):
@@ -45,6 +46,16 @@ class Clock(Protocol):
         Raises:
             ValueError: `seconds` is nan.
         """
+
+
+def noticed_within(clock: Clock, seconds: float) -> float:
+    """How long whoever waits for an instant may wait before looking again at the wall clock, which may be set.
+
+    Args:
+        clock: Which clock; one that says it is `steady` is never set.
+        seconds: After how long it is to be noticed.
+    """
+    return math.inf if getattr(clock, "steady", False) else seconds
 
 
 class SystemClock:

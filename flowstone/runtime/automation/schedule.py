@@ -11,6 +11,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any, NamedTuple
 from zoneinfo import ZoneInfo
 
+from flowstone.actors.clock import noticed_within
 from flowstone.assets.automation.schedule import Schedule, Tick
 from flowstone.errors import FlowstoneError, StoreUnavailable
 from flowstone.runs.automation import Fire
@@ -101,7 +102,8 @@ class ScheduleDriver(Driver[Schedule]):
                 return 0.0
             self._quiet = quiet = record, now, self._defined.cron.after(now)
         # A clock that was set meanwhile is noticed soon.
-        return min((quiet[2] - now).total_seconds(), self._ctx.settings.lease)
+        soon = noticed_within(self._ctx.clock, self._ctx.settings.lease)
+        return min((quiet[2] - now).total_seconds(), soon)
 
     async def _act(self, record: AutomationRecord, now: datetime) -> bool:
         """Do the next thing that is due; False if nothing is."""

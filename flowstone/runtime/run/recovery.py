@@ -14,6 +14,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from flowstone.actors.clock import noticed_within
 from flowstone.backoff import Backoff
 from flowstone.errors import FlowstoneError, StoreUnavailable
 from flowstone.runs.records import Status
@@ -124,7 +125,8 @@ class Recovery:
             ctx.alarms.set("store", f"it does not say which steps are to be woken: {error}")
             return _FIRST_PAUSE
         # A clock that was set meanwhile is noticed soon.
-        return None if expired.next is None else min(expired.next, ctx.settings.lease)
+        soon = noticed_within(ctx.clock, ctx.settings.lease)
+        return None if expired.next is None else min(expired.next, soon)
 
     async def _go_on(self, run_id: str) -> bool:
         """Go on with a run that was woken; False if that has to wait until its pipeline is there again."""

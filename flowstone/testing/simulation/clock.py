@@ -20,11 +20,13 @@ class LoopClock:
     Args:
         loop: Its time and its timers.
         start: What the wall clock shows at the loop's time 0, aware.
+        steady: Whether nobody steps it: then nobody has to look now and then whether somebody did.
     """
 
-    __slots__ = ("_loop", "_start", "monotonic")
+    __slots__ = ("_loop", "_start", "monotonic", "steady")
 
-    def __init__(self, loop: asyncio.AbstractEventLoop, start: datetime) -> None:
+    def __init__(self, loop: asyncio.AbstractEventLoop, start: datetime, *, steady: bool = False) -> None:
+        self.steady = steady
         self._loop = loop
         self._start = start.astimezone(UTC)
         self.monotonic = loop.time
@@ -34,7 +36,13 @@ class LoopClock:
         return self._start + timedelta(seconds=self._loop.time())
 
     def step(self, seconds: float) -> None:
-        """Set the wall clock forward, or back where negative, as an operator or NTP does; no time passes."""
+        """Set the wall clock forward, or back where negative, as an operator or NTP does; no time passes.
+
+        Raises:
+            RuntimeError: It is a steady one.
+        """
+        if self.steady:
+            raise RuntimeError("This clock is a steady one: make it with steady=False to step it.")
         self._start += timedelta(seconds=seconds)
 
     def call_later(self, seconds: float, callback: Callable[[], object]) -> asyncio.TimerHandle:

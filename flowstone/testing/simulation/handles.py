@@ -37,6 +37,7 @@ class OwnedTimer(asyncio.TimerHandle):
         _callback: Callable[..., object]
         _context: Context
         _scheduled: bool
+        _when: float
 
         def _run(self) -> None: ...
 

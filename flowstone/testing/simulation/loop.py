@@ -55,7 +55,7 @@ from zlib import crc32
 
 from flowstone.errors import Deadlock, Livelock
 from flowstone.testing.simulation.closed_doors import ClosedDoors
-from flowstone.testing.simulation.handles import AnyHandle, OwnedHandle, OwnedTimer, task_of
+from flowstone.testing.simulation.handles import AnyHandle, OwnedHandle, OwnedTimer
 from flowstone.testing.simulation.order import Order, order_named
 from flowstone.testing.simulation.outside import Outside, OutsideCall
 from flowstone.testing.simulation.process import PROCESS, Process, ProcessState
@@ -123,6 +123,7 @@ class SimulationLoop(ClosedDoors):
         self.on_post: Callable[[], None] | None = None
         self._time = 0.0
         self._current: Process | None = None
+        self._has_processes = False
         self._ready: deque[AnyHandle] = deque()
         self._scheduled: list[OwnedTimer] = []
         self._timer_cancelled_count = 0
@@ -130,6 +131,7 @@ class SimulationLoop(ClosedDoors):
         self._serial = itertools.count(1)
         self._last: deque[tuple[float, Process | None, object]] = deque(maxlen=_STORY)
         self._graveyard: list[object] = []
+        self._disposed = False
         self._threads = Threads(_THREADS, "flowstone-simulation", idle=1.0)
         self.outside = Outside()
 
@@ -154,9 +156,9 @@ class SimulationLoop(ClosedDoors):
     def call_soon(  # type: ignore[override]  # typeshed's variadic types are asyncio's own
         self, callback: Callable[..., object], *args: Any, context: Context | None = None
     ) -> asyncio.Handle:
-        self._check_closed()  # type: ignore[attr-defined]  # of BaseEventLoop, as below
+        self._check_alive()
         handle = OwnedHandle(callback, args, self, context)
-        handle.process = self._owner(handle)
+        handle.process = self._owner(handle) if self._has_processes else None
         self._ready.append(handle)
         return handle
 
@@ -168,9 +170,9 @@ class SimulationLoop(ClosedDoors):
     def call_at(  # type: ignore[override]  # as above
         self, when: float, callback: Callable[..., object], *args: Any, context: Context | None = None
     ) -> asyncio.TimerHandle:
-        self._check_closed()  # type: ignore[attr-defined]  # as above
+        self._check_alive()
         timer = OwnedTimer(when, callback, args, self, context)
-        timer.process = self._owner(timer)
+        timer.process = self._owner(timer) if self._has_processes else None
         timer._scheduled = True  # Cancelled, it is counted.
         heapq.heappush(self._scheduled, timer)
         return timer
@@ -178,7 +180,7 @@ class SimulationLoop(ClosedDoors):
     def call_soon_threadsafe(  # type: ignore[override]  # as above
         self, callback: Callable[..., object], *args: Any, context: Context | None = None
     ) -> asyncio.Handle:
-        self._check_closed()  # type: ignore[attr-defined]  # as above
+        self._check_alive()
         handle = OwnedHandle(callback, args, self, context)
         handle.process = handle._context.get(PROCESS)
         self.outside.post(handle)
@@ -205,7 +207,7 @@ class SimulationLoop(ClosedDoors):
         self, executor: Any, func: Callable[..., Any], *args: Any
     ) -> asyncio.Future[Any]:
         """On a thread, while time stands still."""
-        self._check_closed()  # type: ignore[attr-defined]  # as above
+        self._check_alive()
         if executor is None:
             return self._threads.submit(partial(func, *args))
         call = self.outside.begin()
@@ -223,6 +225,11 @@ class SimulationLoop(ClosedDoors):
         if self._current is not None:
             context.run(PROCESS.set, self._current)
         return context
+
+    def _check_alive(self) -> None:
+        """Killed code that is freed may set something in motion: that goes nowhere."""
+        if not self._disposed:
+            self._check_closed()  # type: ignore[attr-defined]  # BaseEventLoop's
 
     def _write_to_self(self) -> None:
         if self.on_post is not None:
@@ -250,7 +257,7 @@ class SimulationLoop(ClosedDoors):
         ready = self._ready
         until = self.steps + most
         while self.steps < until and not self._stopping:  # type: ignore[attr-defined]  # BaseEventLoop's
-            if self._scheduled and self._scheduled[0].when() <= self._time:
+            if self._scheduled and self._scheduled[0]._when <= self._time:
                 self._take_due()
             if ready:
                 if self._left <= 0:
@@ -295,9 +302,9 @@ class SimulationLoop(ClosedDoors):
 
     def _note(self, handle: AnyHandle, process: Process | None) -> None:
         self.steps += 1
-        self._last.append((self._time, process, task_of(handle) or handle._callback))
+        self._last.append((self._time, process, handle._callback))
         if self._trace:
-            line = f"{self._time!r} {process and process.name} {described(task_of(handle) or handle)}"
+            line = f"{self._time!r} {process and process.name} {described(handle._callback)}"
             self.digest = crc32(line.encode(), self.digest)
         self._left -= 1
 
@@ -338,27 +345,33 @@ class SimulationLoop(ClosedDoors):
                 self._left = self._budget
 
     def _next_timer(self) -> float | None:
+        """When the next timer is due that was not cancelled."""
         scheduled = self._scheduled
-        if self._timer_cancelled_count > max(_FEW, len(scheduled) // 2):
-            self._scheduled = scheduled = [each for each in scheduled if not each.cancelled()]
+        if self._timer_cancelled_count > _FEW and self._timer_cancelled_count > len(scheduled) // 2:
+            self._scheduled = scheduled = [each for each in scheduled if not each._cancelled]
             heapq.heapify(scheduled)
             self._timer_cancelled_count = 0
-        while scheduled and scheduled[0].cancelled():
+        while scheduled and scheduled[0]._cancelled:
             heapq.heappop(scheduled)
             self._timer_cancelled_count -= 1
-        return scheduled[0].when() if scheduled and scheduled[0].when() < math.inf else None
+        return scheduled[0]._when if scheduled and scheduled[0]._when < math.inf else None
 
     def _take_due(self) -> None:
         """Timers that are due are ready."""
-        while (due := self._next_timer()) is not None and due <= self._time:
-            timer = heapq.heappop(self._scheduled)
+        scheduled, now = self._scheduled, self._time
+        while scheduled and scheduled[0]._when <= now:
+            timer = heapq.heappop(scheduled)
             timer._scheduled = False
-            self._ready.append(timer)
+            if timer._cancelled:
+                self._timer_cancelled_count -= 1
+            else:
+                self._ready.append(timer)
 
     # Processes ----------------------------------------------------------------------------------------------
 
     def process(self, name: str) -> Process:
         """A process of the world."""
+        self._has_processes = True
         return Process(self, name)
 
     @property
@@ -407,11 +420,14 @@ class SimulationLoop(ClosedDoors):
         for task in asyncio.all_tasks(self):
             task._log_destroy_pending = False  # type: ignore[attr-defined]  # asyncio's
         self.close()
+        self._disposed = True
         hook, sys.unraisablehook = sys.unraisablehook, _say_nothing
         try:
             self._last.clear()
             self._graveyard.clear()
             gc.collect()
+            self._ready.clear()
+            self._scheduled.clear()
         finally:
             sys.unraisablehook = hook
 

@@ -107,7 +107,7 @@ class Simulation:
         loop = SimulationLoop(seed=self._seed, order=order, budget=_AT_ONE_INSTANT)
         loop.still = True
         try:
-            self._clock = LoopClock(loop, self._start)
+            self._clock = LoopClock(loop, self._start, steady=True)
             random = Random(self._seed)  # noqa: S311 - a seed is the point
             self._runtime = Runtime(
                 self._pipelines,

@@ -17,14 +17,12 @@ _MOST: Final = 20
 
 
 def described(what: object) -> str:
-    """A task, a handle or a callback by name."""
-    if isinstance(what, asyncio.Task):
-        return _task_name(what)
-    callback = getattr(what, "_callback", what)  # Of a handle.
-    callback = getattr(callback, "func", callback)  # Of a `partial`.
-    owner = getattr(callback, "__self__", None)
-    name = getattr(callback, "__qualname__", type(callback).__name__)
-    return f"{name} of {_task_name(owner)}" if isinstance(owner, asyncio.Task) else str(name)
+    """A callback by name; a step of a task by the task's."""
+    owner = getattr(what, "__self__", None)
+    if isinstance(owner, asyncio.Task):
+        return _task_name(owner)
+    callback = getattr(what, "func", what)  # Of a `partial`.
+    return str(getattr(callback, "__qualname__", type(callback).__name__))
 
 
 def _task_name(task: asyncio.Task[Any]) -> str:
