@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from itertools import pairwise
 from random import Random
 
@@ -33,7 +34,7 @@ def gaps(asked):
 
 
 async def test_a_store_that_is_away_is_asked_less_and_less_often(clock):
-    """Not each second, nor in step with other processes; and each second again once it answers."""
+    """Not each second, nor in step with other processes; and once it answers, there is nothing more to ask."""
     stores = [ShakyStore(clock), ShakyStore(clock)]
     first, second = (
         Runtime(Pipeline("p"), store=store, clock=clock, random=Random(seed))
@@ -52,7 +53,35 @@ async def test_a_store_that_is_away_is_asked_less_and_less_often(clock):
         stores[0].error = None
         await clock.advance(70)
         assert (await first.health()).store is None
-        assert gaps(stores[0].asked)[-5:] == [1, 1, 1, 1, 1]
+        asked = len(stores[0].asked)
+        await clock.advance(600)
+        assert len(stores[0].asked) == asked
+
+
+async def test_an_idle_runtime_asks_once_an_hour(clock):
+    """A second after a run has begun or ended; then less and less often, unless there was something to do."""
+    pipeline, store, gate = Pipeline("p"), ShakyStore(clock), asyncio.Event()
+
+    @pipeline.asset
+    async def one() -> int:
+        await gate.wait()
+        return 1
+
+    async with Runtime(pipeline, store=store, clock=clock, keep_runs=1) as runtime:
+        await clock.advance(7_300)
+        assert gaps(store.asked) == [3_600, 3_600]
+        run = await runtime.submit("one")
+        await clock.advance(7_200)
+        assert gaps(store.asked)[2:7] == [100, 2, 4, 8, 16]
+        assert max(gaps(store.asked)[3:]) == 600
+        store.asked.clear()
+        gate.set()
+        await run.wait()
+        for _ in range(5):
+            await runtime.materialize("one")
+        now = clock.monotonic()
+        await clock.advance(4_000)
+        assert [asked - now for asked in store.asked] == [1, 3_601]
 
 
 async def test_a_retention_that_fails_otherwise_is_tried_each_second(clock):
