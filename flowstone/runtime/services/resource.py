@@ -15,6 +15,7 @@ from flowstone.actors.spawn import was_told_to_stop
 from flowstone.backoff import Backoff
 from flowstone.errors import ResourceUnavailable
 from flowstone.runtime.execution.guard import call_async
+from flowstone.runtime.services.providers import ResourceProvider
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -23,7 +24,6 @@ if TYPE_CHECKING:
     from flowstone.actors import Clock
     from flowstone.alarms import Alarms
     from flowstone.runtime.execution.guard import Outcome
-    from flowstone.runtime.services.providers import ResourceProvider
 
 __all__ = ["ResourceActor"]
 
@@ -117,6 +117,8 @@ class ResourceActor:
             await self._clock.sleep(backoff.pause())
 
     async def _watch(self) -> None:
+        if type(self._provider).health is ResourceProvider.health:
+            await asyncio.get_running_loop().create_future()  # It always says that it works: nobody need ask.
         strikes = 0
         while strikes < _STRIKES:
             await self._clock.sleep(_HEALTH_INTERVAL)

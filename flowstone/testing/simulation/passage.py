@@ -46,10 +46,13 @@ class Passage:
 
     Args:
         loop: The simulated one.
+        end: Ends what runs there, for a coroutine that ended there without coming back.
     """
 
-    def __init__(self, loop: SimulationLoop) -> None:
+    def __init__(self, loop: SimulationLoop, end: Callable[[], Coroutine[Any, Any, None]]) -> None:
         self._loop = loop
+        self._end = end
+        self._ending = False
         self._outer: asyncio.AbstractEventLoop
         self._task: asyncio.Task[Any]
         self._stay: _Stay | None = None
@@ -90,7 +93,7 @@ class Passage:
 
     def _begin(self, context: Context) -> None:
         coroutine: Any = self._task.get_coro()
-        self._body = _Body(coroutine, self._loop, self._left_behind)
+        self._body = _Body(coroutine, self._loop)
         self._loop.on_post = self._posted
         with self._loop.running():
             self._inner = self._loop.start(self._body, self._task.get_name(), context)
@@ -112,11 +115,7 @@ class Passage:
             with loop.running():
                 self._body.fail(error, inner)
         if inner.done():
-            loop.on_post = None
-            if self._body.left_behind:
-                loop.dispose()
-            else:
-                stay.set_result(None)
+            self._ended(inner, stay)
         elif goes_on:
             self._arm()
         else:
@@ -153,12 +152,26 @@ class Passage:
             self._arm()
         return True
 
-    def _left_behind(self) -> None:
+    def _ended(self, inner: asyncio.Task[None], stay: _Stay) -> None:
+        if not self._body.left_behind:
+            self._loop.on_post = None
+            stay.set_result(None)
+        elif not self._ending:
+            self._ending = True
+            with self._loop.running():
+                self._inner = self._loop.start(self._end(), "left behind", Context())
+            self._arm()
+        else:
+            self._loop.close()
+            self._fail(None if inner.cancelled() else inner.exception())
+
+    def _fail(self, cause: BaseException | None) -> None:
         """The coroutine has ended over there: the first task has nothing left to drive, and fails."""
         error = SimulationError(
             "The coroutine that entered a Simulation ended inside of it, as an async fixture does.",
             remedies=Remedies("Make it in the fixture, and write `async with simulation:` in the test."),
         )
+        error.__cause__ = self._body.error or cause
         asyncio.Future.set_exception(self._task, error)
 
 
@@ -191,15 +204,14 @@ class _Body(Coroutine[Any, Any, None]):
 
     Attributes:
         left_behind: Whether it has ended without coming back.
+        error: What it ended with then, if it was an error.
     """
 
-    def __init__(
-        self, coroutine: Coroutine[Any, Any, Any], loop: SimulationLoop, ended: Callable[[], None]
-    ) -> None:
+    def __init__(self, coroutine: Coroutine[Any, Any, Any], loop: SimulationLoop) -> None:
         self._coroutine = coroutine
         self._loop = loop
-        self._ended = ended
         self._failure: SimulationError | None = None
+        self.error: BaseException | None = None
         self.left_behind = False
 
     def fail(self, failure: SimulationError, task: asyncio.Task[None]) -> None:
@@ -223,10 +235,10 @@ class _Body(Coroutine[Any, Any, None]):
         self._loop.until = self._loop.time() + _YEAR
         try:
             handed = resume(*given)
-        except BaseException:
+        except BaseException as error:
             self.left_behind = True
-            self._ended()
-            raise
+            self.error = None if isinstance(error, StopIteration) else error
+            raise StopIteration from None
         if handed is _BACK:
             raise StopIteration
         return handed

@@ -79,6 +79,7 @@ class Simulation:
         self._options = {"keep_runs": _ALL, **options}
         self._automate = automate
         self._loop: SimulationLoop | None = None
+        self._abandoned = False
         self._clock: LoopClock
         self._passage: Passage
         self._runtime: Runtime
@@ -118,7 +119,7 @@ class Simulation:
                 **self._given,
                 **self._options,
             )
-            self._passage = Passage(loop)
+            self._passage = Passage(loop, self._end)
             await self._passage.enter()
         except BaseException:
             loop.close()
@@ -138,6 +139,8 @@ class Simulation:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> bool | None:
+        if self._abandoned:
+            return None
         loop = self._inside()
         try:
             return await self._runtime.__aexit__(kind, error, trace)
@@ -148,17 +151,20 @@ class Simulation:
     async def _leave(self, loop: SimulationLoop) -> None:
         """End what is left, and go back to the loop that it was entered on."""
         try:
-            own = asyncio.current_task()
-            left = sorted(
-                (task for task in asyncio.all_tasks() if task is not own), key=asyncio.Task.get_name
-            )
-            for task in left:
-                task.cancel()
-            await asyncio.gather(*left, return_exceptions=True)
-            await loop.shutdown_asyncgens()
+            await _end_tasks(loop)
         finally:
             await self._passage.leave()
             loop.close()
+
+    async def _end(self) -> None:
+        """The coroutine of the block has ended within it."""
+        self._abandoned = True
+        loop = self._inside()
+        try:
+            await self._runtime.__aexit__(None, None, None)
+        finally:
+            self._now, self._runs = self.now, self.runs
+            await _end_tasks(loop)
 
     def _inside(self) -> SimulationLoop:
         if self._loop is None or asyncio.get_running_loop() is not self._loop:
@@ -217,6 +223,16 @@ class Simulation:
     def events(self) -> Sequence[Event]:
         """All that has happened, in order."""
         return tuple(self._events)
+
+
+async def _end_tasks(loop: SimulationLoop) -> None:
+    """Cancel the tasks that are left, and wait for them."""
+    own = asyncio.current_task()
+    left = sorted((task for task in asyncio.all_tasks() if task is not own), key=asyncio.Task.get_name)
+    for task in left:
+        task.cancel()
+    await asyncio.gather(*left, return_exceptions=True)
+    await loop.shutdown_asyncgens()
 
 
 def _reachable(store: str | Store) -> MemoryStore:
