@@ -90,7 +90,9 @@ def sessions(body: str) -> list[tuple[str, str]]:
 
 
 @pytest.mark.timeout(600)  # Some twenty interpreters.
-@pytest.mark.parametrize(("guide", "durable"), [("tutorial.md", True), ("testing.md", False)])
+@pytest.mark.parametrize(
+    ("guide", "durable"), [("tutorial.md", True), ("testing.md", False), ("simulation.md", False)]
+)
 def test_a_guide_can_be_followed(terminal, guide, durable):
     """From its first block to its last."""
     there = terminal(durable=durable)
