@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from flowstone.store.automation_codec import encode_definition, encode_move
 from flowstone.store.automations import MOST_FIRES, Automations, Moved
-from flowstone.store.codec import encode_event
 from flowstone.store.sanitise import sanitised_automation, sanitised_move
 
 if TYPE_CHECKING:
@@ -45,6 +43,8 @@ class MemoryAutomations(Automations):
         ledger = self._history().automations
         if not len(ledger) and not any(defined.values()):
             return []  # Most processes have none: that is not worth a line.
+        from flowstone.store.automation_codec import encode_definition  # noqa: PLC0415 - few runtimes in memory need it
+
         told = {
             pipeline: [encode_definition(each) for each in definitions]
             for pipeline, definitions in defined.items()
@@ -62,6 +62,8 @@ class MemoryAutomations(Automations):
         return self._history().automations.get(key)
 
     async def move(self, move: Move) -> Moved:
+        from flowstone.store.automation_codec import encode_move  # noqa: PLC0415 - as above
+
         move = sanitised_move(move)
 
         def apply() -> Moved:
@@ -80,6 +82,8 @@ class MemoryAutomations(Automations):
         ledger = self._history().automations
         if not ledger.would_pause(key, paused):
             return ledger.pause(key, paused)
+        from flowstone.store.codec import encode_event  # noqa: PLC0415 - as above
+
         safe = [sanitised_automation(event) for event in events]
         operation = ["pause", *key, paused, [encode_event(event) for event in safe]]
         record: AutomationRecord | None = await self._change(

@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING, Any, Final
 
 from flowstone.runs.records import Status
 from flowstone.store.callers import Caller, Callers, Unwanted
-from flowstone.store.codec import encode_run
 from flowstone.store.sanitise import sanitised_run
 
 if TYPE_CHECKING:
@@ -61,6 +60,8 @@ class MemoryCallers(Callers):
             if run_id == run.id or run_id not in self._over:
                 self._want(run_id, caller, new=run_id == run.id)
             return run_id
+
+        from flowstone.store.codec import encode_run  # noqa: PLC0415 - few runtimes in memory need it
 
         operation = ["run", encode_run(run)] if shunned is None else ["run", encode_run(run), shunned]
         created: str = await self._change(operation, apply)

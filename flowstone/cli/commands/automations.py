@@ -22,10 +22,9 @@ from flowstone.cli.tables import table
 from flowstone.counting import count
 from flowstone.errors import RunCancelled, RunFailed
 from flowstone.printable import one_line
-from flowstone.runs.automation_events import AutomationPaused, AutomationResumed
 from flowstone.runs.automation_status import status_of
 from flowstone.runs.records import Status
-from flowstone.store.cluster import Notification
+from flowstone.store.pausing import set_paused
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -141,13 +140,8 @@ async def _set(url: str, name: str, by: str | None, reason: str, *, paused: bool
     async with written(url) as store:
         record = await _one(store, url, name)
         now = datetime.now(UTC)
-        event: AutomationPaused | AutomationResumed = AutomationResumed(now, record.name, by)
-        if paused:
-            event = AutomationPaused(now, record.name, by, reason)
-        changed = await store.automations.pause(record.key, paused, events=[event])
-        if store.cluster is not None:
-            await store.cluster.tell(Notification("automation", "/".join(record.key)))
-        return status_of(changed or record, await store.automations.fires(record.key, limit=_FIRES), now)
+        changed, _ = await set_paused(store, record, paused, now=now, by=by, reason=reason)
+        return status_of(changed, await store.automations.fires(record.key, limit=_FIRES), now)
 
 
 async def _one(store: Store, url: str, name: str) -> AutomationRecord:

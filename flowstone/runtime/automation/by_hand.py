@@ -1,26 +1,166 @@
-"""What a schedule or a sensor does when somebody asks for it: beside its ticks and looks, and also while paused."""
+"""What people do to automations: look at them, pause and resume them, have a schedule fire or a sensor look now.
+
+A schedule that is fired by hand does so beside its ticks, a sensor beside its looks, and both also while paused.
+"""
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from flowstone.errors import AutomationError
+from flowstone.assets.automation.freshness_policy import FreshnessPolicy
+from flowstone.assets.automation.listener import Listener
+from flowstone.assets.automation.schedule import Schedule
+from flowstone.assets.suggest import did_you_mean
+from flowstone.errors import AutomationError, AutomationNotFound, StoreUnavailable
+from flowstone.remedies import Remedies
 from flowstone.runs.automation import Fire, Move
+from flowstone.runs.automation_status import AutomationStatus, status_of
+from flowstone.runtime.automation.definitions import define
+from flowstone.runtime.automation.leadership import subject_of
 from flowstone.runtime.automation.schedule import Cursor, ask_schedule
 from flowstone.runtime.automation.sensor import look
+from flowstone.runtime.automation.starting import start_runs
+from flowstone.runtime.client.handle import Run
+from flowstone.store.cluster import Notification
+from flowstone.store.pausing import set_paused
+from flowstone.store.protocol import StaleWrite
 
 if TYPE_CHECKING:
-    from flowstone.assets.automation.schedule import Schedule
+    from collections.abc import Sequence
+
+    from flowstone.assets.automation.definitions import DefinedAutomation
     from flowstone.assets.automation.sensor import Sensor
-    from flowstone.runs.automation import AutomationRecord
+    from flowstone.runs.automation import AutomationKey, AutomationRecord
     from flowstone.runs.records import Failure
+    from flowstone.runtime.client.run_client import RunClient
     from flowstone.runtime.context import RuntimeContext
     from flowstone.runtime.run.local_runs import LocalRuns
 
-__all__ = ["fire_schedule", "fire_sensor"]
+__all__ = ["ByHand"]
+
+_TRIES = 10  # Times that a fire is decided upon anew because somebody else has changed the automation.
+_FIRES = 10  # Shown of one that was paused or resumed.
 
 
-async def fire_schedule(
+class ByHand:
+    """The automations of a runtime, as people see and handle them.
+
+    Args:
+        ctx: What the runtime offers.
+        runs: Where new runs start on a store that no other node shares.
+        client: Makes handles of runs.
+    """
+
+    def __init__(self, ctx: RuntimeContext, runs: LocalRuns, client: RunClient) -> None:
+        self._ctx = ctx
+        self._runs = runs
+        self._client = client
+
+    async def all(self, fires: int) -> Sequence[AutomationStatus]:
+        """See `Runtime.automations`."""
+        snapshot, store = self._ctx.snapshot, self._ctx.store
+        known = {record.key: record for record in await store.automations.records(snapshot.names)}
+        defined = {(pipeline, name): each for name, (pipeline, each) in snapshot.automations.items()}
+        shown = [
+            await self._status(key, defined.get(key), known.get(key), fires) for key in {**defined, **known}
+        ]
+        return sorted(shown, key=lambda status: (status.name, status.pipeline))
+
+    async def set_paused(
+        self, name: str, *, paused: bool, by: str | None, reason: str = ""
+    ) -> AutomationStatus:
+        """See `Runtime.pause` and `Runtime.resume`."""
+        ctx = self._ctx
+        key, defined = self._automation(name)
+        before = await self._recorded(key)
+        record, event = await set_paused(ctx.store, before, paused, now=ctx.clock.now(), by=by, reason=reason)
+        if event is not None:
+            ctx.stream.publish(event)
+        self._wake(key)
+        return await self._status(key, defined, record, _FIRES)
+
+    async def fire(self, name: str, by: str) -> list[Run]:
+        """See `Runtime.fire`."""
+        self._runs.refuse_if_closed()
+        key, defined = self._automation(name)
+        for _ in range(_TRIES):
+            asked = await self._asked(defined, await self._recorded(key), by)
+            try:
+                moved = await self._ctx.store.automations.move(asked)
+            except StaleWrite:
+                continue  # It has just done something by itself.
+            await start_runs(self._ctx, self._runs, moved, asked.runs)
+            self._wake(key)
+            if self._ctx.store.cluster is not None:
+                await self._ctx.store.cluster.tell(Notification("automation", subject_of(key)))
+            return [
+                Run(run.id, self._client, submitted=not run.joined) for run in moved.runs if run is not None
+            ]
+        raise StoreUnavailable(f"{name!r} changes too often to be fired now: fire it again.")
+
+    async def _asked(self, defined: DefinedAutomation, record: AutomationRecord, by: str) -> Move:
+        if isinstance(defined, Schedule):
+            return await _fire_schedule(self._ctx, self._runs, defined, record, by)
+        if isinstance(defined, Listener):
+            raise AutomationNotFound(
+                f"{defined.name!r} is a listener, which is called for events: there is nothing to fire."
+            )
+        if isinstance(defined, FreshnessPolicy):
+            raise AutomationNotFound(
+                f"{defined.name!r} watches how old a value becomes: there is nothing to fire."
+            )
+        return await _fire_sensor(self._ctx, self._runs, defined, record, by)
+
+    def _automation(self, name: str) -> tuple[AutomationKey, DefinedAutomation]:
+        known = self._ctx.snapshot.automations
+        given: object = name
+        found = known.get(given) if isinstance(given, str) else None
+        if found is None:
+            raise AutomationNotFound(
+                f"There is no automation {name!r:.200}.{did_you_mean(str(name), known)}",
+                remedies=Remedies("runtime.automations() lists them.", "`flowstone automations` lists them."),
+            )
+        return (found[0], name), found[1]
+
+    async def _recorded(self, key: AutomationKey) -> AutomationRecord:
+        """What the store knows of it, which is told of it if nobody drives it yet."""
+        record = await self._ctx.store.automations.record(key)
+        if record is None or record.gone_at is not None:
+            await define(self._ctx)
+            record = await self._ctx.store.automations.record(key)
+        assert record is not None, "it was defined just now"
+        return record
+
+    def _wake(self, key: AutomationKey) -> None:
+        """Wake what drives it here."""
+        self._ctx.notifications.heard(Notification("automation", subject_of(key)))
+
+    async def _status(
+        self,
+        key: AutomationKey,
+        defined: DefinedAutomation | None,
+        record: AutomationRecord | None,
+        fires: int,
+    ) -> AutomationStatus:
+        if record is None:
+            assert defined is not None, "one of the two is there"
+            return AutomationStatus(key[1], defined.kind, key[0], defined.definition, defined.paused)
+        fired: Sequence[Fire] = ()
+        if fires and record.kind != "freshness":  # There may be many of these, and they fire nothing.
+            fired = await self._ctx.store.automations.fires(key, limit=fires)
+        status = status_of(record, fired, self._ctx.clock.now())
+        return await self._with_deliveries(status) if status.kind == "listener" else status
+
+    async def _with_deliveries(self, status: AutomationStatus) -> AutomationStatus:
+        """Of a listener, with what it is to be told and what was given up."""
+        for state in await self._ctx.store.deliveries.followers(status.pipeline):
+            if state.follower.name == status.name:
+                return replace(status, pending=state.pending, given_up=state.given_up, failure=state.failure)
+        return status
+
+
+async def _fire_schedule(
     ctx: RuntimeContext, runs: LocalRuns, schedule: Schedule, record: AutomationRecord, by: str
 ) -> Move:
     """The change by which a schedule fires for this instant; its cursor stays where it is.
@@ -36,7 +176,7 @@ async def fire_schedule(
     return Move(record.key, record.version, record.cursor, record.pending, asked.runs, fire)
 
 
-async def fire_sensor(
+async def _fire_sensor(
     ctx: RuntimeContext, runs: LocalRuns, sensor: Sensor, record: AutomationRecord, by: str
 ) -> Move:
     """The change by which a sensor looks once.
