@@ -188,9 +188,10 @@ class AutomationLedger:
 
 def _defined_again(record: AutomationRecord, definition: Definition) -> AutomationRecord:
     """The same record, but where the definition says otherwise: a new one begins anew."""
-    moved = definition.text != record.text or definition.kind != record.kind
-    if not moved and record.gone_at is None:
+    if (definition.text, definition.kind) == (record.text, record.kind) and record.gone_at is None:
         return record
+    # What a sensor has seen does not depend on how often it looks.
+    moved = definition.kind != record.kind or (definition.text != record.text and definition.kind != "sensor")
     cursor = definition.cursor if moved else record.cursor
     return replace(
         record,

@@ -48,9 +48,9 @@ class Automations(Protocol):
     ) -> Sequence[AutomationRecord]:
         """Say what these pipelines define, which is all that they define; returns what is known of them, in order.
 
-        One that is new begins at its cursor, and so does one whose text has changed. One that is not defined any
-        more is gone; what has been gone for a day is forgotten, with the keys of its runs. One that comes back
-        before goes on where it was.
+        One that is new begins at its cursor, and so does one whose text has changed, unless it is a sensor: what
+        that has seen does not depend on how often it looks. One that is not defined any more is gone; what has been
+        gone for a day is forgotten, with the keys of its runs. One that comes back before goes on where it was.
 
         Args:
             defined: What each pipeline defines, by its name.

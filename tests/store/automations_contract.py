@@ -65,6 +65,16 @@ class AutomationsContract:
         assert anew.paused
         assert anew.version > moved.record.version
 
+    async def test_a_sensor_goes_on_where_it_was_at_another_pace(self, place):
+        """With what is pending; one that has become a schedule begins anew."""
+        store = place.store
+        (record,) = await defined(store, FILES)
+        await store.automations.move(move(record, cursor=["seen"], pending=("more",)))
+        (faster,) = await defined(store, replace(FILES, text="every 5 s"))
+        assert (faster.text, faster.cursor, faster.pending) == ("every 5 s", ["seen"], ("more",))
+        (other,) = await defined(store, replace(NIGHTLY, name="files"))
+        assert (other.cursor, other.pending) == (NIGHTLY.cursor, ())
+
     async def test_what_left_the_code_is_gone_and_may_come_back(self, place):
         """It goes on where it was, still paused."""
         store = place.store

@@ -2,25 +2,32 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, ClassVar, Literal
+from copy import deepcopy
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, ClassVar, Final, Literal
 
 from flowstone.assets.arguments import is_number, is_whole
 from flowstone.assets.automation.called import check_called
 from flowstone.assets.automation.schedule import checked_flag, checked_name
+from flowstone.assets.dynamic_partitions import DynamicPartitions
 from flowstone.assets.json_values import exact_json
-from flowstone.errors import DefinitionError
+from flowstone.assets.partition_keys import encode_partition
+from flowstone.assets.suggest import did_you_mean
+from flowstone.errors import AssetNotFound, DefinitionError, PartitionError
 from flowstone.frozen import frozen
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Awaitable, Callable, Iterable, Mapping
     from datetime import datetime
 
     from flowstone.assets.asset import SourceLine
+    from flowstone.assets.partition_set import PartitionSet
 
 __all__ = ["Sensor", "SensorContext", "define_sensor"]
 
 _LONGEST_EVERY = 31 * 86_400.0
 _MOST = 10_000
+_NO_SETS: Final[Mapping[str, Any]] = MappingProxyType({})
 
 
 class SensorContext:
@@ -31,29 +38,52 @@ class SensorContext:
         cursor: Where the last look has left off.
         now: The instant of the look, aware, in UTC.
         resource: Finds a resource.
+        partition_sets: Partition sets by asset; of an asset without one, None.
+        since_last: Seconds since the last look, by a clock that nobody sets, or None.
 
     Attributes:
         name: The sensor's name.
         now: The instant of the look, aware, in UTC.
+        since_last: Seconds from the last look to this one, by a clock that nobody sets; None where it is not known:
+            the last one was in another process, by hand, or none at all.
     """
 
     def __init__(
-        self, name: str, cursor: Any, now: datetime, resource: Callable[[str], Awaitable[Any]]
+        self,
+        name: str,
+        cursor: Any,
+        now: datetime,
+        resource: Callable[[str], Awaitable[Any]],
+        partition_sets: Mapping[str, PartitionSet[Any] | None] = _NO_SETS,
+        since_last: float | None = None,
     ) -> None:
         self.name = name
         self.now = now
+        self.since_last = since_last
         self._cursor = cursor
+        self._is_own = False  # Whether the cursor is ours to change.
         self._resource = resource
+        self._sets = partition_sets
+        self._added: dict[str, dict[str, None]] = {}
 
     @property
     def cursor(self) -> Any:
-        """JSON, None at first. What it is set to is on record together with the runs that the look asked for."""
+        """JSON, None at first. What it is after the look is on record together with the runs asked for."""
+        if not self._is_own:
+            self._cursor, self._is_own = deepcopy(self._cursor), True
         return self._cursor
 
     @cursor.setter
     def cursor(self, value: Any) -> None:
         """Raises ValueError if it is no JSON, or more than a megabyte."""
-        self._cursor = exact_json(value, f"the cursor of sensor {self.name!r}")
+        self._cursor, self._is_own = self._checked(value), True
+
+    def left_at(self) -> Any:
+        """The cursor after the look. Raises ValueError as setting it does: what is in it may have changed."""
+        return self._checked(self._cursor) if self._is_own else self._cursor
+
+    def _checked(self, cursor: Any) -> Any:
+        return exact_json(cursor, f"the cursor of sensor {self.name!r}")
 
     async def resource(self, name: str) -> Any:
         """A resource of the runtime, set up.
@@ -62,6 +92,44 @@ class SensorContext:
             ResourceUnavailable: There is none of that name, or it is not set up.
         """
         return await self._resource(name)
+
+    def partitions_of(self, asset: str) -> PartitionSet[Any] | None:
+        """The partition set of an asset as it is defined, or None if it has none.
+
+        Raises:
+            AssetNotFound: There is no such asset.
+        """
+        if asset not in self._sets:
+            raise AssetNotFound(
+                f"The sensor {self.name!r} asks for {asset!r:.100}, and there is no such asset."
+                f"{did_you_mean(str(asset), self._sets)}"
+            )
+        return self._sets[asset]
+
+    def add_partitions(self, name: str, keys: Iterable[Any]) -> None:
+        """Add keys to a dynamic partition set, before the runs of this look are looked at; known ones are no error.
+
+        They are added by themselves: if the look is not recorded in the end they are there, without their runs.
+
+        Args:
+            name: The set's name, as in `DynamicPartitions(name)`.
+            keys: Partition keys.
+
+        Raises:
+            PartitionError: One of them cannot be a key; then none is added.
+        """
+        given: object = name
+        listed = [None] if isinstance(keys, str | bytes) else list(keys)
+        if not isinstance(given, str) or None in listed:
+            raise PartitionError(
+                f"add_partitions({name!r:.100}, {keys!r:.100}) takes the name of a dynamic set and a list of keys."
+            )
+        texts = dict.fromkeys(encode_partition(key) for key in listed)
+        self._added.setdefault(DynamicPartitions(name).name, {}).update(texts)
+
+    def added(self) -> Mapping[str, list[str]]:
+        """Encoded keys that are to be added, by set."""
+        return {name: list(keys) for name, keys in self._added.items()}
 
 
 @frozen

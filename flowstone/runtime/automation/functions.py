@@ -3,25 +3,29 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Iterator
 from functools import partial
-from inspect import isasyncgenfunction, isawaitable, isgenerator
+from inspect import isasyncgenfunction, isawaitable
 from typing import TYPE_CHECKING, Any, Final
 
+from flowstone.actors.spawn import current, was_told_to_stop
 from flowstone.assets.signature import innermost, is_async
 from flowstone.runtime.automation.requests import as_requests
-from flowstone.runtime.execution.guard import call, call_async, outcome_of
+from flowstone.runtime.execution.guard import absorb_cancels, call, call_async, outcome_of
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Iterable
+    from collections.abc import AsyncIterator, Callable
 
     from flowstone.assets.automation.run_request import RunRequest
     from flowstone.runtime.context import RuntimeContext
     from flowstone.runtime.execution.guard import Outcome
+    from flowstone.threads import ThreadCall
 
 __all__ = ["MOST_REQUESTS", "ask", "is_called_on_loop"]
 
-MOST_REQUESTS: Final = 10_000
-"""Requests that are taken of one call; what a function would yield after them, it is asked for at its next call."""
+MOST_REQUESTS: Final = 100_000
+"""Requests that one call may give. All are taken before any is carried out, or none: a function that is left in the
+middle has set its cursor already, or not yet, and nobody knows which."""
 
 _SLOW: Final = 60.0  # Seconds after which somebody is told that a function has not returned.
 
@@ -43,11 +47,22 @@ async def ask(ctx: RuntimeContext, subject: str, function: Callable[[Any], Any],
         outcome = await _called(ctx, subject, function, argument)
     finally:
         slow.cancel()
-    task = asyncio.current_task()
-    if task is not None and task.cancelling():
-        raise asyncio.CancelledError
+    await _leave_if_told()
     ctx.alarms.clear(f"{subject} (slow)", "it has returned")
     return outcome
+
+
+async def _leave_if_told() -> None:
+    """Stop if somebody wants that: a function may have swallowed the cancel, or have sent its own task one.
+
+    Raises:
+        CancelledError: The caller is to stop.
+    """
+    task = asyncio.current_task()
+    if task is not None and task.cancelling() and current() is not None and not was_told_to_stop():
+        await absorb_cancels(task)
+    if was_told_to_stop() or (task is not None and task.cancelling()):
+        raise asyncio.CancelledError
 
 
 def _warn(ctx: RuntimeContext, subject: str) -> None:
@@ -60,7 +75,8 @@ async def _called(
     if is_called_on_loop(function):
         return await call_async(partial(_on_loop, function, argument, subject), {}, None)
     in_thread = partial(call, partial(_in_thread, function, argument, subject), {}, None)
-    job = ctx.threads.start(subject, in_thread)
+    # One that blocks its thread takes none from the assets, nor from its siblings.
+    job: ThreadCall[Outcome] = ctx.threads.start(subject, in_thread, lambda: ctx.threads.lend(job))
     try:
         outcome = await outcome_of(job)
     except asyncio.CancelledError:
@@ -81,18 +97,14 @@ async def _on_loop(function: Callable[[Any], Any], argument: Any, subject: str) 
     given = function(argument)
     if isawaitable(given):
         given = await given
-    if hasattr(given, "__aiter__"):
-        return await _taken(given, subject)
-    return as_requests(given, subject)
+    return await _taken(given, subject) if hasattr(given, "__aiter__") else _listed(given, subject)
 
 
 async def _taken(given: AsyncIterator[Any], subject: str) -> list[RunRequest]:
     found: list[RunRequest] = []
     try:
         async for each in given:
-            found += as_requests([each], subject)
-            if len(found) >= MOST_REQUESTS:
-                break
+            _take(found, each, subject)
     finally:
         if hasattr(given, "aclose"):
             await given.aclose()
@@ -102,15 +114,24 @@ async def _taken(given: AsyncIterator[Any], subject: str) -> list[RunRequest]:
 def _in_thread(function: Callable[[Any], Any], argument: Any, subject: str) -> Any:
     """What it returns or yields; what is to be iterated on the loop is handed there."""
     given = function(argument)
-    if hasattr(given, "__aiter__"):
-        return given
-    return _drawn(given, subject) if isgenerator(given) else as_requests(given, subject)
+    return given if hasattr(given, "__aiter__") else _listed(given, subject)
 
 
-def _drawn(given: Iterable[Any], subject: str) -> list[RunRequest]:
+def _listed(given: Any, subject: str) -> list[RunRequest]:
     found: list[RunRequest] = []
-    for each in given:
-        found += as_requests([each], subject)
-        if len(found) >= MOST_REQUESTS:
-            break
+    if isinstance(given, Iterator):
+        for each in given:
+            _take(found, each, subject)
+    else:
+        for each in as_requests(given, subject):
+            _take(found, each, subject)
     return found
+
+
+def _take(found: list[RunRequest], each: Any, subject: str) -> None:
+    if len(found) >= MOST_REQUESTS:
+        raise ValueError(
+            f"{subject} gave more than {MOST_REQUESTS:,} requests at once, of which none was carried out: set the "
+            "cursor and return after fewer, and the next look goes on from there."
+        )
+    found += as_requests([each], subject)

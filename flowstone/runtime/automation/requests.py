@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from flowstone.assets.automation.run_request import RunRequest
 from flowstone.assets.automation.schedule import LATEST
 from flowstone.assets.partition_view import PartitionView
-from flowstone.errors import DefinitionError, PartitionError
+from flowstone.errors import DefinitionError, FlowstoneError, PartitionError
 from flowstone.runs.automation import NewRun
 from flowstone.runs.planner import plan_run
 from flowstone.runtime.client.requests import (
@@ -17,6 +19,7 @@ from flowstone.runtime.client.requests import (
     checked_priority,
     run_request,
 )
+from flowstone.runtime.execution.guard import describe
 from flowstone.runtime.run.planning import dynamic_keys
 
 if TYPE_CHECKING:
@@ -27,11 +30,12 @@ if TYPE_CHECKING:
     from flowstone.runtime.context import RuntimeContext
     from flowstone.runtime.run.local_runs import LocalRuns
 
-__all__ = ["TAG", "NoPartitionYet", "as_requests", "new_runs"]
+__all__ = ["TAG", "NoPartitionYet", "as_requests", "new_run", "new_runs", "view_at"]
 
 TAG = "automation"
 """The tag of a run that says which schedule or sensor asked for it."""
 
+_MOST_PARTITIONS = 1_000_000
 _MAX_PARALLEL = 4  # Of a backfill, as `Runtime.backfill` has it.
 
 
@@ -81,8 +85,29 @@ async def new_runs(
     """
     if not requests:
         return []
-    view = PartitionView(ctx.snapshot.graph, at, await dynamic_keys(ctx) if ctx.snapshot.dynamic else None)
-    return [_new_run(runs, view, name, request) for request in requests]
+    view = await view_at(ctx, at)
+    return [new_run(runs, view, name, request) for request in requests]
+
+
+async def view_at(ctx: RuntimeContext, at: datetime) -> PartitionView:
+    """The partitions there are at an instant. Raises `StoreUnavailable`."""
+    return PartitionView(ctx.snapshot.graph, at, await dynamic_keys(ctx) if ctx.snapshot.dynamic else None)
+
+
+def new_run(runs: LocalRuns, view: PartitionView, name: str, request: RunRequest) -> NewRun:
+    """One of them.
+
+    Raises:
+        FlowstoneError, TypeError, ValueError: It cannot be carried out.
+    """
+    try:
+        return _new_run(runs, view, name, request)
+    except (FlowstoneError, TypeError, ValueError):
+        raise
+    except (
+        BaseException
+    ) as error:  # what it is made of is the user's: iterables, mappings, objects of any kind
+        raise TypeError(f"What {name!r} asked for cannot be read: {describe(error, None).message}") from None
 
 
 def _new_run(runs: LocalRuns, view: PartitionView, name: str, request: RunRequest) -> NewRun:
@@ -103,7 +128,7 @@ def _spec(view: PartitionView, name: str, request: RunRequest) -> RunSpec:
         return backfill_request(
             view,
             asset,
-            partitions=request.partitions,
+            partitions=_bounded(request.partitions, asset),
             start=None,
             end=None,
             max_parallel=_MAX_PARALLEL,
@@ -124,6 +149,16 @@ def _spec(view: PartitionView, name: str, request: RunRequest) -> RunSpec:
         upstream=bool(request.upstream),
         config=request.config,
     )
+
+
+def _bounded(partitions: Any, asset: str) -> Any:
+    """The same, but what is made while it is read, as by a generator, is read here, and has an end."""
+    if not isinstance(partitions, Iterator):
+        return partitions
+    found = list(islice(partitions, _MOST_PARTITIONS + 1))
+    if len(found) > _MOST_PARTITIONS:
+        raise ValueError(f"A RunRequest of {asset!r} lists more than {_MOST_PARTITIONS:,} partitions.")
+    return found
 
 
 def _latest(view: PartitionView, asset: str) -> Any:

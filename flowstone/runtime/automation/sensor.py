@@ -5,27 +5,32 @@ What one look asks for beyond its limit is pending, on record with the cursor, a
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NamedTuple
+import asyncio
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from flowstone.assets.automation.sensor import Sensor, SensorContext
 from flowstone.errors import FlowstoneError, StoreUnavailable
 from flowstone.runs.automation import Fire
 from flowstone.runtime.automation.driver import Driver
 from flowstone.runtime.automation.functions import ask
-from flowstone.runtime.automation.requests import new_runs
+from flowstone.runtime.automation.packs import pack, taken, text_of
+from flowstone.runtime.automation.requests import new_run, view_at
 from flowstone.runtime.execution.guard import describe
-from flowstone.store.automation_codec import decode_new_run, encode_new_run
 from flowstone.store.protocol import StaleWrite
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import AsyncIterator, Sequence
+    from datetime import datetime
 
+    from flowstone.assets.automation.run_request import RunRequest
     from flowstone.runs.automation import AutomationRecord, NewRun
     from flowstone.runs.records import Failure
     from flowstone.runtime.context import RuntimeContext
     from flowstone.runtime.run.local_runs import LocalRuns
 
 __all__ = ["Look", "SensorDriver", "look"]
+
+_AT_ONCE: Final = 20  # Runs that are described in one turn of the loop.
 
 
 class Look(NamedTuple):
@@ -36,55 +41,107 @@ class Look(NamedTuple):
         pending: Those that the next ones start, as JSON has them.
         cursor: Where it left off.
         failure: Why it failed, or None.
+        skipped: Why it gave nothing, if it said so.
     """
 
     runs: Sequence[NewRun]
     pending: tuple[Any, ...]
     cursor: Any
     failure: Failure | None = None
+    skipped: str = ""
 
 
 class SensorDriver(Driver[Sensor]):
     """The process of one sensor."""
 
     _due = 0.0  # By the monotonic clock: when the next look is due.
+    _last: tuple[int, float] | None = None  # The version that the last look left, and when that was.
 
     async def _drive(self, record: AutomationRecord) -> float | None:
         clock = self._ctx.clock
         left = self._due - clock.monotonic()
         if left > 0 and not record.failures:
             return left
-        seen = await look(self._ctx, self._runs, self._defined, record)
+        begun = clock.monotonic()
+        seen = await look(self._ctx, self._runs, self._defined, record, self._since(record, begun))
         if seen.failure is not None:
             await self._fail(record, seen.failure)
+        self._say(seen.skipped)
         if seen.runs or seen.pending != record.pending or seen.cursor != record.cursor or record.failures:
             fire = Fire(clock.now(), "started") if seen.runs else None
             await self._move(record, cursor=seen.cursor, pending=seen.pending, runs=seen.runs, fire=fire)
+            record = self._record or record
+        self._last = record.version, begun
         self._due = clock.monotonic() + self._defined.every
         return self._defined.every
 
+    def _since(self, record: AutomationRecord, now: float) -> float | None:
+        """Seconds since the last look, if nobody else has looked since."""
+        if self._last is None or self._last[0] != record.version:
+            return None
+        return now - self._last[1]
 
-async def look(ctx: RuntimeContext, runs: LocalRuns, sensor: Sensor, record: AutomationRecord) -> Look:
+    def _say(self, skipped: str) -> None:
+        subject = f"{self._subject} (skips)"
+        if skipped:
+            self._ctx.alarms.set(subject, skipped)
+        else:
+            self._ctx.alarms.clear(subject, "it looks again")
+
+
+async def look(
+    ctx: RuntimeContext, runs: LocalRuns, sensor: Sensor, record: AutomationRecord, since: float | None = None
+) -> Look:
     """Look once; or start more of what an earlier look asked for, if that is not all started.
+
+    Args:
+        ctx: What the runtime offers.
+        runs: Describes runs.
+        sensor: What looks.
+        record: Where it has got to.
+        since: Seconds since its last look, if that is known.
 
     Raises:
         StoreUnavailable: The store is away.
     """
     if record.pending:
-        now, rest = record.pending[: sensor.limit], record.pending[sensor.limit :]
-        return Look([decode_new_run(each) for each in now], rest, record.cursor)
+        return Look(*taken(record.pending, sensor.limit), record.cursor)
     at = ctx.clock.now()
-    context = SensorContext(sensor.name, record.cursor, at, ctx.resource)
+    sets = {asset.name: asset.partitions for asset in ctx.snapshot.graph.assets.values()}
+    context = SensorContext(sensor.name, record.cursor, at, ctx.resource, sets, since)
     outcome = await ask(ctx, f"sensor {sensor.name}", sensor.function, context)
-    if not outcome[0]:
-        if outcome[1].kind == "skip":
-            return Look((), (), context.cursor)
+    if not outcome[0] and outcome[1].kind != "skip":
         return Look((), (), record.cursor, outcome[1])
     try:
-        new = await new_runs(ctx, runs, sensor.name, outcome[1], at)
+        cursor = context.left_at()
+        if not outcome[0]:
+            return Look((), (), cursor, skipped=outcome[1].message)
+        for name, keys in context.added().items():
+            await ctx.store.add_partitions(name, keys)
+        found = [chunk async for chunk in _chunks(ctx, runs, sensor, outcome[1], at)]
     except (StoreUnavailable, StaleWrite):
         raise
     except (FlowstoneError, TypeError, ValueError) as error:
         return Look((), (), record.cursor, describe(error, None))
-    rest = tuple(encode_new_run(run) for run in new[sensor.limit :])
-    return Look(new[: sensor.limit], rest, context.cursor)
+    return Look(found[0] if found else (), tuple(found[1:]), cursor)
+
+
+async def _chunks(
+    ctx: RuntimeContext, runs: LocalRuns, sensor: Sensor, requests: Sequence[RunRequest], at: datetime
+) -> AsyncIterator[Any]:
+    """What starts with this look, as it is; then what starts with each later one, as text.
+
+    Raises:
+        FlowstoneError, TypeError, ValueError: A request cannot be carried out.
+    """
+    if not requests:
+        return
+    view = await view_at(ctx, at)
+    for start in range(0, len(requests), sensor.limit):
+        chunk: list[Any] = []
+        for number, request in enumerate(requests[start : start + sensor.limit], 1):
+            run = new_run(runs, view, sensor.name, request)
+            chunk.append(text_of(run) if start else run)
+            if not number % _AT_ONCE:
+                await asyncio.sleep(0)
+        yield pack(chunk) if start else chunk

@@ -16,9 +16,10 @@ on conflict (pipeline, name) do update set
     kind = excluded.kind,
     definition = excluded.definition,
     version = known.version + 1,
-    cursor = case when (known.kind, known.definition) = (excluded.kind, excluded.definition)
+    -- What a sensor has seen does not depend on how often it looks.
+    cursor = case when known.kind = excluded.kind and (known.definition = excluded.definition or known.kind = 'sensor')
         then known.cursor else excluded.cursor end,
-    pending = case when (known.kind, known.definition) = (excluded.kind, excluded.definition)
+    pending = case when known.kind = excluded.kind and (known.definition = excluded.definition or known.kind = 'sensor')
         then known.pending else '[]' end,
     gone_at = null
 where (known.kind, known.definition) <> (excluded.kind, excluded.definition) or known.gone_at is not null
