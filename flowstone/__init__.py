@@ -4,7 +4,8 @@ How the package is laid out; each layer imports only from those below it:
 
     cli/  testing/          the command line; helpers for your tests
     runtime/                the supervision tree, one file per process (tree.py shows it whole)
-    store/  io/  alerts/    where runs are remembered; where values live; who is told outside
+    store/  io/             where runs are remembered; where values live
+    alerts/  sensors/       who is told outside; what is found outside
     runs/                   pure: plans, events, the state machine of a run
     assets/                 pure: assets, pipelines, the graph, partitions
     actors/                 the actor core; knows nothing of assets
@@ -109,6 +110,8 @@ if TYPE_CHECKING:
     from flowstone.runtime.runtime import Runtime as Runtime
     from flowstone.runtime.services.providers import ResourceProvider as ResourceProvider
     from flowstone.runtime.settings import Settings as Settings
+    from flowstone.sensors.files import FileSensor as FileSensor
+    from flowstone.sensors.objects import ObjectSensor as ObjectSensor
 
 __all__ = [
     "AllPartitions",
@@ -135,6 +138,7 @@ __all__ = [
     "Event",
     "Failure",
     "FileIO",
+    "FileSensor",
     "Fire",
     "FiredRun",
     "FlowstoneError",
@@ -150,6 +154,7 @@ __all__ = [
     "MemoryIO",
     "MonthlyPartitions",
     "MultiPartitions",
+    "ObjectSensor",
     "Outcome",
     "Output",
     "PartitionError",
@@ -249,6 +254,8 @@ _HOME = {
     "runtime.client.result": ("RunResult",),
     "runtime.runtime": ("Runtime",),
     "runtime.settings": ("Settings",),
+    "sensors.files": ("FileSensor",),
+    "sensors.objects": ("ObjectSensor",),
 }
 _MODULE_OF = {name: module for module, names in _HOME.items() for name in names}
 

@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from flowstone.assets.automation.freshness import Freshness
     from flowstone.assets.automation.listener import ListensBy
     from flowstone.assets.automation.schedule import CatchUp, Overlap, Tick
-    from flowstone.assets.automation.sensor import SensorContext
+    from flowstone.assets.automation.sensor import DefinesSensor, SensorContext
     from flowstone.assets.each import Each
     from flowstone.assets.partition_mapping import PartitionMapping
     from flowstone.assets.partition_set import PartitionSet
@@ -450,21 +450,25 @@ class Pipeline:
 
         return define
 
-    def add(self, alert: ListensBy) -> None:
-        """Define what is told of events by an object: a `WebhookAlert`.
+    def add(self, automation: DefinesSensor | ListensBy) -> None:
+        """Define what an object does by itself: a `FileSensor`, an `ObjectSensor` or a `WebhookAlert`.
 
         Args:
-            alert: The object.
+            automation: The object, which has a name of its own.
 
         Raises:
             DefinitionError: It is something else, or its name is taken.
         """
         frame = sys._getframe(1)
         source = SourceLine(frame.f_code.co_filename, frame.f_lineno)
-        given: Any = alert
-        if not callable(getattr(given, "listener", None)):
-            raise DefinitionError(f"{source}: add() takes a WebhookAlert, not {alert!r:.100}.")
-        self._take_automation(alert.listener(source), frame)
+        given: Any = automation
+        ways: list[Any] = [getattr(given, kind, None) for kind in ("sensor", "listener")]
+        define: Any = next(filter(callable, ways), None)
+        if define is None:
+            raise DefinitionError(
+                f"{source}: add() takes a FileSensor, an ObjectSensor or a WebhookAlert, not {given!r:.100}."
+            )
+        self._take_automation(define(source), frame)
 
     def include(self, other: Pipeline) -> None:
         """Add the assets, pools, rates and automations that another pipeline has now; what is here stays once.

@@ -19,6 +19,7 @@ NAMESPACES = [
     "flowstone",
     "flowstone.actors",
     "flowstone.alerts",
+    "flowstone.sensors",
     "flowstone.errors",
     "flowstone.io",
     "flowstone.io.codecs",

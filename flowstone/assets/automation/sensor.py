@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from copy import deepcopy
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, ClassVar, Final, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Final, Literal, Protocol
 
 from flowstone.assets.arguments import is_number, is_whole
 from flowstone.assets.automation.called import check_called
@@ -20,14 +20,14 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable, Mapping
     from datetime import datetime
 
-    from flowstone.assets.asset import SourceLine
+    from flowstone.assets.asset import Asset, SourceLine
     from flowstone.assets.partition_set import PartitionSet
 
-__all__ = ["Sensor", "SensorContext", "define_sensor"]
+__all__ = ["DefinesSensor", "Sensor", "SensorContext", "define_sensor"]
 
 _LONGEST_EVERY = 31 * 86_400.0
 _MOST = 10_000
-_NO_SETS: Final[Mapping[str, Any]] = MappingProxyType({})
+_NO_ASSETS: Final[Mapping[str, Any]] = MappingProxyType({})
 
 
 class SensorContext:
@@ -38,7 +38,7 @@ class SensorContext:
         cursor: Where the last look has left off.
         now: The instant of the look, aware, in UTC.
         resource: Finds a resource.
-        partition_sets: Partition sets by asset; of an asset without one, None.
+        assets: The assets there are, by name.
         since_last: Seconds since the last look, by a clock that nobody sets, or None.
 
     Attributes:
@@ -54,7 +54,7 @@ class SensorContext:
         cursor: Any,
         now: datetime,
         resource: Callable[[str], Awaitable[Any]],
-        partition_sets: Mapping[str, PartitionSet[Any] | None] = _NO_SETS,
+        assets: Mapping[str, Asset[..., Any]] = _NO_ASSETS,
         since_last: float | None = None,
     ) -> None:
         self.name = name
@@ -63,7 +63,7 @@ class SensorContext:
         self._cursor = cursor
         self._is_own = False  # Whether the cursor is ours to change.
         self._resource = resource
-        self._sets = partition_sets
+        self._assets = assets
         self._added: dict[str, dict[str, None]] = {}
 
     @property
@@ -99,12 +99,24 @@ class SensorContext:
         Raises:
             AssetNotFound: There is no such asset.
         """
-        if asset not in self._sets:
+        return self._asset(asset).partitions
+
+    def fields_of(self, asset: str) -> frozenset[str]:
+        """The names of the fields of an asset's config; none, if it takes no config.
+
+        Raises:
+            AssetNotFound: There is no such asset.
+        """
+        config = self._asset(asset).config_parameter
+        return frozenset() if config is None else frozenset(config.model.model_fields)
+
+    def _asset(self, name: str) -> Asset[..., Any]:
+        if name not in self._assets:
             raise AssetNotFound(
-                f"The sensor {self.name!r} asks for {asset!r:.100}, and there is no such asset."
-                f"{did_you_mean(str(asset), self._sets)}"
+                f"The sensor {self.name!r} asks for {name!r:.100}, and there is no such asset."
+                f"{did_you_mean(str(name), self._assets)}"
             )
-        return self._sets[asset]
+        return self._assets[name]
 
     def add_partitions(self, name: str, keys: Iterable[Any]) -> None:
         """Add keys to a dynamic partition set, before the runs of this look are looked at; known ones are no error.
@@ -157,6 +169,13 @@ class Sensor:
     def definition(self) -> str:
         """How it looks, as text."""
         return f"every {self.every:g} s"
+
+
+class DefinesSensor(Protocol):
+    """What `pipeline.add` makes a sensor of."""
+
+    def sensor(self, source: SourceLine) -> Sensor:
+        """The sensor, as defined at `source`. Raises `DefinitionError`."""
 
 
 def define_sensor(

@@ -107,8 +107,8 @@ async def look(
     if record.pending:
         return Look(*taken(record.pending, sensor.limit), record.cursor)
     at = ctx.clock.now()
-    sets = {asset.name: asset.partitions for asset in ctx.snapshot.graph.assets.values()}
-    context = SensorContext(sensor.name, record.cursor, at, ctx.resource, sets, since)
+    assets = ctx.snapshot.graph.assets
+    context = SensorContext(sensor.name, record.cursor, at, ctx.resource, assets, since)
     outcome = await ask(ctx, f"sensor {sensor.name}", sensor.function, context)
     if not outcome[0] and outcome[1].kind != "skip":
         return Look((), (), record.cursor, outcome[1])
