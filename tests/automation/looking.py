@@ -45,14 +45,14 @@ async def until(condition, *, within=10):
         return given
 
 
-async def settled(clock, condition):
+async def settled(clock, condition, *, step=0.01, within=10):
     """As `until`, on a clock that moves a little meanwhile."""
 
     async def given():
-        await clock.advance(0.01)
+        await clock.advance(step)
         return await condition()
 
-    return await until(given)
+    return await until(given, within=within)
 
 
 async def over(runtime, name, number):

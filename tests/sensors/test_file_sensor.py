@@ -392,7 +392,7 @@ class TestInAPipeline:
             await settled(clock, lambda: _has_looked(runtime, store, "files"))
             for number in range(1000):
                 (landing / f"{number}.csv").write_text(str(number))
-            await settled(clock, lambda: over(runtime, "files", 1000))
+            await settled(clock, lambda: over(runtime, "files", 1000), step=0.5, within=60)
             assert [len(fire.runs) for fire in await fires_of(runtime, "files")] == [400, 400, 200]
             keys = {run.request.keys[0] for run in await runs_of(runtime, "files", status=Status.SUCCEEDED)}
             assert len(keys) == 1000
