@@ -42,7 +42,10 @@ def serve(dsn):
     """Be a node that looks until it is killed."""
 
     async def look_on():
-        async with Place(dsn, None).runtime(counting(10_000), lease=1.0):
+        looks = []
+        async with Place(dsn, None).runtime(counting(10_000, looks=looks), lease=2.0):
+            while len(looks) < 3:
+                await asyncio.sleep(0.01)
             print("ready", flush=True)
             await asyncio.Event().wait()
 

@@ -158,11 +158,11 @@ async def test_a_node_that_is_killed_is_followed_within_a_lease(shared, database
     with Fork(serve, database) as killed:
         assert await asyncio.to_thread(killed.stdout.readline) == b"ready\n"
         looks = []
-        async with shared.runtime(counting(10_000, looks=looks), lease=1.0) as runtime:
+        async with shared.runtime(counting(10_000, looks=looks), lease=2.0) as runtime:
             await until(lambda: has(runtime, 10))
             assert looks == []
             killed.kill()
-            await until(lambda: _reached(looks, 5), within=30)
+            await until(lambda: _reached(looks, 5), within=60)
             found = await numbers(runtime)
             assert found == list(range(len(found)))
 
