@@ -91,5 +91,5 @@ def test_a_decorator_without_its_kinds_is_refused():
 
 def test_only_what_listens_can_be_added():
     """An object that says how."""
-    with pytest.raises(DefinitionError, match="add\\(\\) takes .* or a WebhookAlert, not 3"):
+    with pytest.raises(DefinitionError, match=r"add\(\) takes .* or a WebhookAlert, not 3"):
         Pipeline("sales").add(3)
