@@ -168,6 +168,20 @@ class TestTold:
             assert await told(store) == [("asset.late", minute(26))]
             assert (await runtime.freshness("orders")).status == "late"
 
+    async def test_however_much_was_delivered_is_taken_at_once(self, clock, store):
+        """A backfill while nobody watched is one change, not one for each partition."""
+        pipeline = shop(partitions=StaticPartitions([str(number) for number in range(250)]))
+        async with Runtime(pipeline, store=store, clock=clock, automate=True):
+            await clock.settle()
+        async with Runtime(pipeline, store=store, clock=clock) as runtime:
+            await runtime.backfill("orders")
+        async with Runtime(pipeline, store=store, clock=clock, automate=True):
+            await clock.settle()
+            (follower,) = await store.deliveries.followers("sales")
+            assert follower.pending == 0
+            record = await store.automations.record(("sales", "freshness:orders"))
+            assert record.version <= 4
+
     async def test_a_run_of_another_pipeline_counts(self, clock, store):
         """The asset is the same, whoever asks for it."""
         other = Pipeline("reports")
@@ -283,6 +297,21 @@ class TestClocks:
             assert (await runtime.freshness("orders")).status == "late"
             await runtime.materialize("orders")
             await clock.advance(MINUTE)
+            assert [kind for kind, _ in await told(store)] == ["asset.late", "asset.fresh"]
+
+    async def test_a_success_that_waited_to_be_heard_of_after_the_clock_was_set_back_counts(
+        self, clock, store
+    ):
+        """By its time it was finished before the one of before; it was delivered since, and so it is newer."""
+        async with Runtime(shop(), store=store, clock=clock, automate=True) as runtime:
+            await runtime.materialize("orders")
+            await clock.advance(27 * MINUTE)
+        clock.step(-100 * MINUTE)
+        async with Runtime(shop(), store=store, clock=clock) as runtime:
+            await runtime.materialize("orders")
+        await clock.advance(5)
+        async with Runtime(shop(), store=store, clock=clock, automate=True):
+            await clock.settle()
             assert [kind for kind, _ in await told(store)] == ["asset.late", "asset.fresh"]
 
     async def test_a_value_of_the_future_is_not_fresh_for_ever(self, clock, store):

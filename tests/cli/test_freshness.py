@@ -1,0 +1,93 @@
+"""How fresh an asset is and may be, on the command line."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+
+import pytest
+
+from flowstone import Pipeline, Runtime
+
+DAILY = """
+from datetime import timedelta
+
+from flowstone import Freshness, Pipeline, StaticPartitions
+
+pipeline = Pipeline("sales")
+
+
+@pipeline.asset(freshness=Freshness(within=timedelta(hours=26)))
+async def report() -> int:
+    return 1
+
+
+@pipeline.asset(partitions=StaticPartitions(["a", "b"]), freshness=Freshness(within=0.001, overdue=3600))
+async def part() -> int:
+    return 1
+
+
+@pipeline.asset
+async def other() -> int:
+    return 1
+"""
+
+AT = ("--store", "file://runs")
+
+
+@pytest.fixture
+def daily(shop):
+    """A pipeline whose freshness has been watched once; every asset has a value."""
+    Path("daily.py").write_text(DAILY)
+    scope = {}
+    exec(DAILY, scope)
+    pipeline: Pipeline = scope["pipeline"]
+
+    async def live():
+        async with (
+            Runtime(pipeline, store="file://runs", automate=True) as runtime,
+            runtime.subscribe("asset.late") as events,
+        ):
+            await runtime.materialize("report")
+            await runtime.materialize("other")
+            await runtime.materialize("part", partition="a")
+            await anext(events)
+
+    asyncio.run(live())
+
+
+@pytest.mark.usefixtures("daily")
+def test_status_says_how_fresh_an_asset_is(cli):
+    """From the store alone: of the asset, or of one partition; nothing of what nobody watches."""
+    lines = cli("status", "report", *AT).stdout.splitlines()
+    assert lines[1].startswith("freshness: fresh since ")
+    assert lines[1].endswith("(within 26 h, overdue after 52 h)")
+    assert "freshness: late since" in cli("status", "part", *AT).stdout
+    assert "freshness: late since" in cli("status", "part", "--partition", "a", *AT).stdout
+    assert "freshness: unknown (within 0.001 s" in cli("status", "part", "--partition", "b", *AT).stdout
+    assert "freshness" not in cli("status", "other", *AT).stdout
+    document = cli("status", "report", *AT, "--json").document["freshness"]
+    assert (document["status"], document["within"], document["overdue"]) == ("fresh", 93_600, 187_200)
+    assert document["since"] == document["materialized_at"]
+    assert cli("status", "other", *AT, "--json").document["freshness"] is None
+
+
+@pytest.mark.usefixtures("daily")
+def test_assets_says_how_fresh_they_are_to_be(cli):
+    """Where any asset is to be."""
+    out = cli("assets", "daily.py").stdout
+    assert "within 26 h, overdue after 52 h" in out
+    documents = {
+        each["name"]: each["freshness"] for each in cli("assets", "daily.py", "--json").document["assets"]
+    }
+    assert documents["report"] == {"within": 93_600, "overdue": 187_200}
+    assert documents["other"] is None
+    assert "fresh" not in cli("assets", "shop.py").stdout.splitlines()[0]
+
+
+@pytest.mark.usefixtures("daily")
+def test_what_is_watched_is_an_automation(cli):
+    """It is listed, paused and resumed by its name."""
+    assert "freshness:report" in cli("automations", *AT).stdout
+    assert "paused" in cli("pause", "freshness:report", *AT).stdout
+    assert "resumed" in cli("resume", "freshness:report", *AT).stdout
