@@ -415,6 +415,11 @@ async def test_ten_thousand_assets_cost_one_timer(clock):
             return 1
 
         pipeline.asset(name=f"orders_{number}", freshness=Freshness(within=MINUTE + number))(orders)
+
+    @pipeline.asset
+    async def other() -> int:
+        return 1
+
     store = MemoryStore()
     await listen(store)
     async with Runtime(pipeline, store=store, clock=clock) as runtime:
@@ -423,6 +428,12 @@ async def test_ten_thousand_assets_cost_one_timer(clock):
     async with Runtime(pipeline, store=store, clock=clock, automate=True) as runtime:
         await clock.settle()
         assert clock.timers == timers + 1
+        await runtime.materialize(
+            "other"
+        )  # Of which it is told as well: that is cheaper than to look for each.
+        await clock.settle()
+        (follower,) = await store.deliveries.followers("sales")
+        assert (follower.follower.assets, follower.pending) == (None, 0)
         await clock.advance(MINUTE + 4.5)
         assert [kind for kind, _ in await told(store)] == ["asset.late"] * 5
         assert clock.timers == timers + 1

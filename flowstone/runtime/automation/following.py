@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from flowstone.assets.automation.event_kinds import exact_kinds
 from flowstone.assets.automation.freshness_policy import FRESHNESS
@@ -22,6 +22,9 @@ if TYPE_CHECKING:
 
 __all__ = ["DeliveryWatch", "follow", "followers_of"]
 
+_LOOKED_THROUGH: Final = 500
+"""Assets that a database looks through at each success, 30 ns each; to deliver it costs as much as 500 of them."""
+
 
 def followers_of(snapshot: Snapshot) -> Mapping[str, Sequence[Follower]]:
     """Who follows events, by pipeline; each of the pipelines, also those of which nobody does."""
@@ -32,8 +35,9 @@ def followers_of(snapshot: Snapshot) -> Mapping[str, Sequence[Follower]]:
             found[pipeline].append(Follower(name, defined.exact_kinds, assets))
     successes = exact_kinds(["step.succeeded"])
     for pipeline, watched in watched_assets(snapshot).items():
+        assets = watched if len(watched) <= _LOOKED_THROUGH else None
         # A run of another pipeline may compute them too.
-        found[pipeline].append(Follower(FRESHNESS, successes, watched, anywhere=True))
+        found[pipeline].append(Follower(FRESHNESS, successes, assets, anywhere=True))
     return found
 
 

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from flowstone.runs.automation_events import AutomationEvent
     from flowstone.runtime.context import RuntimeContext
     from flowstone.store.cluster import Notification
-    from flowstone.store.deliveries import Delivery, DeliveryKey
+    from flowstone.store.deliveries import DeliveryKey
 
 __all__ = ["FreshnessWatch", "watched_assets"]
 
@@ -199,19 +199,18 @@ class _PipelineWatch:
             found = await deliveries.pending(self._pipeline, FRESHNESS, limit=_BATCH)
             if found:
                 self.has_news = True  # There may be more.
-            by_asset: dict[str, list[Delivery]] = {}
+            others: list[DeliveryKey] = []
+            by_asset: dict[WatchedAsset, list[DeliveryKey]] = {}
             for delivery in found:
-                by_asset.setdefault(delivery.event.asset, []).append(delivery)
-            for asset, several in by_asset.items():
-                each = watched.get(asset)
-                keys = [delivery.key for delivery in several]
-                if each is None:
-                    await deliveries.done(self._pipeline, FRESHNESS, keys)
+                each = watched.get(delivery.event.asset)
+                if each is None or not isinstance(delivery.event, StepSucceeded):
+                    others.append(delivery.key)
                     continue
-                for delivery in several:
-                    if isinstance(delivery.event, StepSucceeded):
-                        each.succeeded(_success(delivery.event))
+                each.succeeded(_success(delivery.event))
+                by_asset.setdefault(each, []).append(delivery.key)
+            for each, keys in by_asset.items():
                 await self._look(watched, each, keys)
+            await deliveries.done(self._pipeline, FRESHNESS, others)
 
     async def _tell_due(self, watched: WatchedAssets) -> None:
         watched.notice_clock()
