@@ -4,14 +4,15 @@
     uv run python examples/nightly.py               # one terminal: what a webhook would be told
     uv run flowstone serve examples/nightly.py      # another one: the node that does all of it
 
-Then, in a third one, let yesterday's file land. It is read after a second or two; the report is made at six, or now:
+Then, in a third one, let yesterday's file land. It is read within ten seconds; the report is made at six, or now:
 
     printf 'tea,4.50\\ncoffee,3.00\\n' > landing/$(date -u -d yesterday +%F).csv
     uv run flowstone fire examples/nightly.py nightly
     uv run flowstone automations
-    uv run flowstone status report
+    uv run flowstone runs
 
-Without the file the report fails, and the webhook is told so. It is told as well when no report has succeeded for 26 hours.
+Without the file the report is tried three times and fails, and the webhook is told so; it is told as well when there
+was no report for two days.
 """
 
 from __future__ import annotations
