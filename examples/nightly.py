@@ -1,4 +1,4 @@
-"""A shop's night: files that land, a report at six, and a webhook that is told when something is wrong.
+r"""A shop's night: files that land, a report at six, and a webhook that is told when something is wrong.
 
     mkdir -p landing
     uv run python examples/nightly.py               # one terminal: what a webhook would be told
@@ -6,7 +6,7 @@
 
 Then, in a third one, let yesterday's file land. It is read within ten seconds; the report is made at six, or now:
 
-    printf 'tea,4.50\\ncoffee,3.00\\n' > landing/$(date -u -d yesterday +%F).csv
+    printf 'tea,4.50\ncoffee,3.00\n' > landing/$(date -u -d yesterday +%F).csv
     uv run flowstone fire examples/nightly.py nightly
     uv run flowstone automations
     uv run flowstone runs
