@@ -11,8 +11,8 @@ Then, in a third one, let yesterday's file land. It is read within ten seconds; 
     uv run flowstone automations
     uv run flowstone runs
 
-Without the file the report is tried three times and fails, and the webhook is told so; it is told as well when there
-was no report for two days.
+Without the file the report is tried three times and fails, and the webhook is told so; it is told as well when
+there was no report for two days.
 """
 
 from __future__ import annotations
