@@ -23,6 +23,8 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from flowstone.alerts.webhook import WebhookAlert as WebhookAlert
     from flowstone.assets.asset import Asset as Asset
+    from flowstone.assets.automation.condition import Automation as Automation
+    from flowstone.assets.automation.condition import ConditionContext as ConditionContext
     from flowstone.assets.automation.freshness import Freshness as Freshness
     from flowstone.assets.automation.run_request import RunRequest as RunRequest
     from flowstone.assets.automation.schedule import Tick as Tick
@@ -120,10 +122,12 @@ __all__ = [
     "ApprovalNotFound",
     "Asset",
     "AssetNotFound",
+    "Automation",
     "AutomationError",
     "AutomationNotFound",
     "AutomationStatus",
     "Batch",
+    "ConditionContext",
     "Config",
     "ConfigError",
     "Context",
@@ -233,6 +237,7 @@ _HOME = {
     "io.manager": ("IOManager", "Stored", "Target"),
     "io.memory": ("MemoryIO",),
     "io.postgres": ("PostgresIO",),
+    "assets.automation.condition": ("Automation", "ConditionContext"),
     "assets.automation.freshness": ("Freshness",),
     "assets.automation.run_request": ("RunRequest",),
     "assets.automation.schedule": ("Tick",),

@@ -20,5 +20,6 @@ BENCHMARKS = (
     "memory",
     "items",
     "scaling",
+    "conditions",
 )
 LOOPLESS = frozenset({"importing", "graph"})

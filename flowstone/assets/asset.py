@@ -13,6 +13,7 @@ from flowstone.frozen import frozen
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
+    from flowstone.assets.automation.condition import Automation
     from flowstone.assets.automation.freshness import Freshness
     from flowstone.assets.each import Each
     from flowstone.assets.partition_mapping import PartitionMapping
@@ -149,6 +150,7 @@ class Asset(Generic[P, R_co]):
         routes_to: The assets of which it chooses, if it is a route.
         pools: The slots it takes while it runs: names of pools, in order, and numbers.
         is_reader: Whether its function is a generator: its value is what that yields.
+        automation: When it is computed by itself, or None.
         freshness: How old its newest value may become, or None.
     """
 
@@ -178,6 +180,7 @@ class Asset(Generic[P, R_co]):
     pools: tuple[tuple[str, int], ...] = ()
     is_reader: bool = False
     rate: str | None = None
+    automation: Automation | None = None
     freshness: Freshness | None = None
 
     def __init__(self, name: str, function: Callable[P, R_co], source: SourceLine, **said: Any) -> None:

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple, cast, get_args, get_
 
 from flowstone.assets.arguments import is_name, is_number
 from flowstone.assets.asset import Asset, Dependency, ResourceParameter, RunIn, SourceLine
+from flowstone.assets.automation.condition import checked_automation
 from flowstone.assets.automation.freshness import checked_freshness
 from flowstone.assets.each import Each
 from flowstone.assets.one_shot import find_one_shot
@@ -61,6 +62,7 @@ class Options(NamedTuple):
     each: Any = None
     pool: Any = None
     rate: Any = None
+    automation: Any = None
     freshness: Any = None
     to: Any = None
 
@@ -124,6 +126,7 @@ def define_asset(
         routes_to=() if options.to is None else _branches(options.to, signature.return_type, where),
         pools=() if options.pool is None else slots_asked(options.pool, pools, where),
         is_reader=_is_reader(generator, options, where),
+        automation=None if options.automation is None else checked_automation(options.automation, where),
         freshness=None if options.freshness is None else checked_freshness(options.freshness, where),
     )
 

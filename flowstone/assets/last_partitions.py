@@ -26,7 +26,7 @@ from flowstone.frozen import frozen
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-__all__ = ["LastPartitions"]
+__all__ = ["LastPartitions", "Newest", "Rolling"]
 
 
 @frozen
@@ -62,18 +62,18 @@ class LastPartitions(Declared):
             try:
                 name, _ = matching_dimension(downstream, upstream, as_upstream=False)
             except PartitionError:
-                return _Newest(self.n)
+                return Newest(self.n)
             place = downstream.names.index(name)
             return OnePart(place, self.bind(upstream, downstream.sets[place]))
         if isinstance(upstream, TimePartitions) and isinstance(downstream, TimePartitions):
             relation(upstream, downstream)
-            return _Rolling(self.n)
-        return _Newest(self.n)
+            return Rolling(self.n)
+        return Newest(self.n)
 
     def _per_combination(self, upstream: MultiPartitions, downstream: Set) -> PartitionMapping:
         place = time_dimension(upstream)
         if downstream is None:
-            each = [_Newest(self.n) if i == place else AllPartitions() for i in range(len(upstream.sets))]
+            each = [Newest(self.n) if i == place else AllPartitions() for i in range(len(upstream.sets))]
             return Aligned(tuple((None, mapping) for mapping in each))
         if upstream == downstream:
             bound: PartitionMapping = Aligned(tuple((i, SameKey()) for i in range(len(upstream.sets))))
@@ -84,12 +84,14 @@ class LastPartitions(Declared):
         parts = list(bound.parts)
         position, mapping = parts[place]
         fixed = isinstance(mapping, AllPartitions)
-        parts[place] = position, _Newest(self.n) if fixed else _Rolling(self.n)
+        parts[place] = position, Newest(self.n) if fixed else Rolling(self.n)
         return Aligned(tuple(parts))
 
 
 @frozen
-class _Newest(PartitionMapping):
+class Newest(PartitionMapping):
+    """The last `n` keys of the upstream as of the run."""
+
     n: int
 
     @property
@@ -102,7 +104,9 @@ class _Newest(PartitionMapping):
 
 
 @frozen
-class _Rolling(PartitionMapping):
+class Rolling(PartitionMapping):
+    """The last `n` keys of the upstream up to this key, in time."""
+
     n: int
 
     @property

@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from types import FrameType
 
     from flowstone.assets.asset import Asset, RunIn
+    from flowstone.assets.automation.condition import Automation
     from flowstone.assets.automation.definitions import DefinedAutomation
     from flowstone.assets.automation.freshness import Freshness
     from flowstone.assets.automation.listener import ListensBy
@@ -100,6 +101,7 @@ class Pipeline:
         each: str | Asset[..., Any] | Each | None = None,
         pool: str | Mapping[str, int] | None = None,
         rate: str | None = None,
+        automation: Automation | None = None,
         freshness: Freshness | None = None,
     ) -> Callable[[Callable[P, R]], Asset[P, R]]: ...
 
@@ -123,6 +125,7 @@ class Pipeline:
         each: str | Asset[..., Any] | Each | None = None,
         pool: str | Mapping[str, int] | None = None,
         rate: str | None = None,
+        automation: Automation | None = None,
         freshness: Freshness | None = None,
     ) -> Any:
         """Define an asset by the function that computes it: `@pipeline.asset` or `@pipeline.asset(…)`.
@@ -151,6 +154,7 @@ class Pipeline:
             each: The upstream asset of which the function takes one item at a time, or an `Each` that says more.
             pool: The pool of which it takes a slot while it runs, or how many slots it takes of each of several.
             rate: The rate it keeps to: how often it may start.
+            automation: When it is computed by itself, in a runtime that drives automations.
             freshness: How old its newest value may become before that is told, as an event.
 
         Raises:
@@ -172,6 +176,7 @@ class Pipeline:
             each,
             pool,
             rate,
+            automation,
             freshness,
         )
         if function is not None:

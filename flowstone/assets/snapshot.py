@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import field
 from typing import TYPE_CHECKING, Any
 
-from flowstone.assets.automation.definitions import automations_of
+from flowstone.assets.automation.definitions import automations_of, with_conditions
 from flowstone.assets.automation.freshness_policy import freshness_policies
 from flowstone.assets.automation.listener import Listener, check_listened_to
 from flowstone.assets.dynamic_partitions import DynamicPartitions
@@ -38,8 +38,8 @@ class Snapshot:
         names: Names of the pipelines, each once; also of those without assets.
         pools: Their pools, each with its slots.
         rates: Their rates, each with its turns and the seconds these are for.
-        automations: Schedules, sensors, listeners and what watches the freshness of assets, by name, each with the
-            name of its pipeline.
+        automations: Schedules, sensors, listeners, conditions of assets and what watches their freshness, by
+            name, each with the name of its pipeline.
     """
 
     graph: AssetGraph
@@ -65,13 +65,14 @@ class Snapshot:
         periods = tuple((rate.name, rate.limit, rate.per) for rate in rates.values())
         slots = tuple((name, pool.slots) for name, pool in pools.items())
         own = tuple(dict.fromkeys(pipeline.name for pipeline in pipelines))
-        automations: dict[str, tuple[str, DefinedAutomation]] = {
+        defined: dict[str, tuple[str, DefinedAutomation]] = {
             **automations_of((pipeline.name, pipeline.automations) for pipeline in pipelines),
             **dict(freshness_policies(graph.assets.values(), names)),
         }
-        for _, automation in automations.values():
+        for _, automation in defined.values():
             if isinstance(automation, Listener):
                 check_listened_to(automation, graph.assets)
+        automations = with_conditions(defined, graph.assets.values(), names)
         return cls(graph, names, tuple(dynamic), own, slots, periods, automations)
 
 

@@ -28,7 +28,7 @@ class AutomationStatus:
         pipeline: The pipeline that defines it.
         text: What decides when it acts: of a schedule its cron expression and time zone.
         paused: Whether it does nothing until it is resumed.
-        next_fire: When a schedule fires next (aware, UTC); None if it is paused, gone, or no schedule.
+        next_fire: The next tick (aware, UTC); None if it is paused, gone, or has no cron expression.
         last_fires: What it did, the newest first, each with its runs and what has become of them.
         failures: How many times it has failed in a row; ten pause it.
         failure: Why it failed the last time; None after it has succeeded. Of a listener: why it was given up the

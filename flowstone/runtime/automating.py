@@ -58,9 +58,10 @@ class Automating(Computing):
         return await self._by_hand().set_paused(name, paused=False, by=by)
 
     async def fire(self, name: str, *, by: str = "") -> list[Run]:
-        """Have a schedule fire, or a sensor look, now, also while it is paused.
+        """Have a schedule fire, a sensor look, or a condition compute its asset, now, also while it is paused.
 
-        A schedule fires for this instant, besides its ticks and whatever is under way.
+        A schedule fires for this instant, besides its ticks and whatever is under way. An asset is computed
+        whatever its condition says: its latest partition, if it is partitioned by time, else all of them.
 
         Args:
             name: Its name.

@@ -25,6 +25,7 @@ class Options:
     max_threads: int = 8
     connect_timeout: float = 10.0
     lost_attempts: int = 3
+    condition_delay: float = 0.1
     auto_migrate: bool = True
     keep_versions: int = 20
     keep_runs: int = 1_000

@@ -52,6 +52,7 @@ class Settings(BaseSettings):
         max_threads: Synchronous assets that may run at a time.
         connect_timeout: Seconds to open the store before `StoreUnavailable`.
         lost_attempts: Attempts that may be lost to dying processes before a step fails.
+        condition_delay: Seconds for which changes are gathered before the conditions of assets are looked at.
         auto_migrate: Whether an empty or older database is migrated on entry.
         keep_versions: Superseded values kept per asset and partition; older ones are deleted.
         keep_runs: Finished runs kept; older ones are forgotten.
@@ -71,6 +72,7 @@ class Settings(BaseSettings):
     max_threads: Count = Options.max_threads
     connect_timeout: PositiveSeconds = Options.connect_timeout
     lost_attempts: Count = Options.lost_attempts
+    condition_delay: Seconds = Options.condition_delay
     auto_migrate: Switch = Options.auto_migrate
     keep_versions: Count = Options.keep_versions
     keep_runs: Count = Options.keep_runs

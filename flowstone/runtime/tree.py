@@ -30,6 +30,7 @@
     │  ├─ deliveries       hears when there is something for those who follow events
     │  ├─ freshness        tells of values that have become too old, on one node for all
     │  ├─ sensor:<name>    looks, on one node for all
+    │  ├─ conditions:<pipeline>  starts assets whose condition holds, on one node for all
     │  └─ listener:<name>  one_for_all: delivers events, on one node for all
     │     ├─ calls           one task per call: user code meets us here as well
     │     └─ listener        reads what is to be delivered

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
+from flowstone.assets.automation.asset_condition import Condition
 from flowstone.assets.automation.freshness_policy import FreshnessPolicy
 from flowstone.assets.automation.listener import Listener
 from flowstone.assets.automation.schedule import Schedule
@@ -13,9 +14,11 @@ from flowstone.errors import DefinitionError
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-__all__ = ["DefinedAutomation", "automations_of", "merge_automations"]
+    from flowstone.assets.asset import Asset
 
-DefinedAutomation: TypeAlias = Schedule | Sensor | Listener | FreshnessPolicy
+__all__ = ["DefinedAutomation", "automations_of", "merge_automations", "with_conditions"]
+
+DefinedAutomation: TypeAlias = Schedule | Sensor | Listener | FreshnessPolicy | Condition
 
 
 def merge_automations(
@@ -51,3 +54,28 @@ def automations_of(
         for name in automations:
             owners.setdefault(name, pipeline)
     return {name: (owners[name], automation) for name, automation in found.items()}
+
+
+def with_conditions(
+    automations: Mapping[str, tuple[str, DefinedAutomation]],
+    assets: Iterable[Asset[..., Any]],
+    pipelines: Mapping[str, str],
+) -> Mapping[str, tuple[str, DefinedAutomation]]:
+    """These, and those of assets, which have the names of their assets.
+
+    Args:
+        automations: What pipelines define, each with its pipeline.
+        assets: All assets.
+        pipelines: The pipeline of each asset.
+
+    Raises:
+        DefinitionError: Another automation has the name of such an asset.
+    """
+    own = {
+        asset.name: Condition(asset.name, asset.automation, asset.source)
+        for asset in assets
+        if asset.automation is not None
+    }
+    for name in automations.keys() & own.keys():
+        merge_automations({name: automations[name][1]}, {name: own[name]})
+    return {**automations, **{name: (pipelines[name], condition) for name, condition in own.items()}}

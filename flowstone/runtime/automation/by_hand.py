@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from flowstone.assets.automation.asset_condition import Condition
 from flowstone.assets.automation.freshness_policy import FreshnessPolicy
 from flowstone.assets.automation.listener import Listener
 from flowstone.assets.automation.schedule import Schedule
@@ -16,6 +17,7 @@ from flowstone.errors import AutomationError, AutomationNotFound, StoreUnavailab
 from flowstone.remedies import Remedies
 from flowstone.runs.automation import Fire, Move
 from flowstone.runs.automation_status import AutomationStatus, status_of
+from flowstone.runtime.automation.by_hand_conditions import fire_condition
 from flowstone.runtime.automation.definitions import define
 from flowstone.runtime.automation.leadership import subject_of
 from flowstone.runtime.automation.schedule import Cursor, ask_schedule
@@ -110,6 +112,8 @@ class ByHand:
             raise AutomationNotFound(
                 f"{defined.name!r} watches how old a value becomes: there is nothing to fire."
             )
+        if isinstance(defined, Condition):
+            return await fire_condition(self._ctx, self._runs, defined, record, by)
         return await _fire_sensor(self._ctx, self._runs, defined, record, by)
 
     def _automation(self, name: str) -> tuple[AutomationKey, DefinedAutomation]:
@@ -147,9 +151,13 @@ class ByHand:
             assert defined is not None, "one of the two is there"
             return AutomationStatus(key[1], defined.kind, key[0], defined.definition, defined.paused)
         fired: Sequence[Fire] = ()
-        if fires and record.kind != "freshness":  # There may be many of these, and they fire nothing.
+        # There may be many of some: those that have not done anything, or never fire, are not asked about.
+        if fires and record.kind != "freshness" and record.version > 1:
             fired = await self._ctx.store.automations.fires(key, limit=fires)
         status = status_of(record, fired, self._ctx.clock.now())
+        if isinstance(defined, Condition) and not record.paused and record.gone_at is None:
+            ticks = (cron.after(self._ctx.clock.now()) for cron in defined.automation.crons)
+            return replace(status, next_fire=min(ticks, default=None))
         return await self._with_deliveries(status) if status.kind == "listener" else status
 
     async def _with_deliveries(self, status: AutomationStatus) -> AutomationStatus:

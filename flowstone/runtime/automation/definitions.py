@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING, Any
 
+from flowstone.assets.automation.asset_condition import Condition
 from flowstone.assets.automation.freshness_policy import FreshnessPolicy
 from flowstone.assets.automation.schedule import Schedule
 from flowstone.backoff import Backoff
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
     from flowstone.runs.automation import AutomationKey, AutomationRecord
     from flowstone.runtime.context import RuntimeContext
 
-__all__ = ["Definitions", "define", "with_processes"]
+__all__ = ["Definitions", "define", "with_conditions", "with_processes"]
 
 _log = logging.getLogger("flowstone.schedules")
 
@@ -41,6 +42,7 @@ class Definitions:
         ctx: What the runtime offers.
         supervisor: Has a child for each automation.
         child_of: Makes the child of an automation.
+        conditions_of: Makes the child of the conditions of a pipeline.
     """
 
     def __init__(
@@ -48,14 +50,17 @@ class Definitions:
         ctx: RuntimeContext,
         supervisor: Supervisor,
         child_of: Callable[[AutomationKey, DefinedAutomation], Child[Any]],
+        conditions_of: Callable[[str], Child[Any]],
     ) -> None:
         self._ctx = ctx
         self._supervisor = supervisor
         self._child_of = child_of
+        self._conditions_of = conditions_of
         self._wake = Wakeup()
         # Of these its supervisor has children already.
-        self._running = with_processes(ctx.snapshot)
         self._warned: set[SourceLine] = set()
+        self._running = with_processes(ctx.snapshot)
+        self._conditions = with_conditions(ctx.snapshot)
 
     async def run(self, started: Callable[[], None]) -> None:
         started()
@@ -108,15 +113,25 @@ class Definitions:
             if self._running.get(name) != now[name]:
                 await self._supervisor.start_child(self._child_of((pipeline, name), defined))
         self._running = now
+        for pipeline in with_conditions(self._ctx.snapshot):
+            if pipeline not in self._conditions:  # Who has no conditions any more sleeps.
+                self._conditions[pipeline] = None
+                await self._supervisor.start_child(self._conditions_of(pipeline))
 
 
 def with_processes(snapshot: Snapshot) -> dict[str, tuple[str, DefinedAutomation]]:
-    """Those that have a process each; one does for the freshness of all assets."""
+    """Those that have a process each; one does for the freshness of all assets, one for a pipeline's conditions."""
     return {
         name: (pipeline, defined)
         for name, (pipeline, defined) in snapshot.automations.items()
-        if not isinstance(defined, FreshnessPolicy)
+        if not isinstance(defined, FreshnessPolicy | Condition)
     }
+
+
+def with_conditions(snapshot: Snapshot) -> dict[str, None]:
+    """The pipelines that have conditions."""
+    automations = snapshot.automations.values()
+    return dict.fromkeys(pipeline for pipeline, each in automations if isinstance(each, Condition))
 
 
 async def define(ctx: RuntimeContext) -> Sequence[AutomationRecord]:
@@ -137,7 +152,7 @@ def _definitions(snapshot: Snapshot, now: datetime) -> Mapping[str, Sequence[Def
 
 def _beginning(defined: DefinedAutomation, now: datetime) -> Any:
     """The cursor of one that is new: it begins now."""
-    if isinstance(defined, Schedule):
+    if isinstance(defined, Schedule | Condition):
         return {"at": now.isoformat()}  # Ticks before it was there are not missed.
     if isinstance(defined, FreshnessPolicy):
         return Told(*defined.freshness.bounds, now).written()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Final
 
+from flowstone.assets.automation.asset_condition import Condition
 from flowstone.assets.automation.event_kinds import exact_kinds
 from flowstone.assets.automation.freshness_policy import FRESHNESS
 from flowstone.assets.automation.listener import Listener
@@ -15,12 +16,25 @@ from flowstone.store.cluster import Notification
 from flowstone.store.deliveries import Follower
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Collection, Mapping, Sequence
 
     from flowstone.assets.snapshot import Snapshot
     from flowstone.runtime.context import RuntimeContext
 
-__all__ = ["DeliveryWatch", "follow", "followers_of"]
+__all__ = ["CONDITIONS", "KINDS", "DeliveryWatch", "follow", "followers_of"]
+
+CONDITIONS: Final = ""
+"""The name of who follows for the conditions of a pipeline; no automation can have it."""
+
+KINDS: Final = frozenset(
+    {
+        "step.succeeded",
+        "run.succeeded",
+        "run.failed",
+        "run.cancelled",
+    }
+)
+"""The exact kinds of events that conditions are looked at for."""
 
 _LOOKED_THROUGH: Final = 500
 """Assets that a database looks through at each success, 30 ns each; to deliver it costs as much as 500 of them."""
@@ -35,10 +49,29 @@ def followers_of(snapshot: Snapshot) -> Mapping[str, Sequence[Follower]]:
             found[pipeline].append(Follower(name, defined.exact_kinds, assets))
     successes = exact_kinds(["step.succeeded"])
     for pipeline, watched in watched_assets(snapshot).items():
-        assets = watched if len(watched) <= _LOOKED_THROUGH else None
         # A run of another pipeline may compute them too.
-        found[pipeline].append(Follower(FRESHNESS, successes, assets, anywhere=True))
+        found[pipeline].append(Follower(FRESHNESS, successes, _few(watched), anywhere=True))
+    for pipeline, follower in _of_conditions(snapshot).items():
+        found[pipeline].append(follower)
     return found
+
+
+def _few(assets: Collection[str]) -> frozenset[str] | None:
+    """These assets; None, for all, where they are so many that it costs more to look through them."""
+    return frozenset(assets) if len(assets) <= _LOOKED_THROUGH else None
+
+
+def _of_conditions(snapshot: Snapshot) -> Mapping[str, Follower]:
+    """Of each pipeline with conditions who follows for all of them, whatever pipeline is upstream."""
+    assets: dict[str, set[str]] = {}
+    for name, (pipeline, defined) in snapshot.automations.items():
+        if isinstance(defined, Condition):
+            upstream = (dependency.asset for dependency in snapshot.graph.dependencies(name))
+            assets.setdefault(pipeline, set()).update((name, *upstream))
+    return {
+        pipeline: Follower(CONDITIONS, KINDS, _few(names), anywhere=True)
+        for pipeline, names in assets.items()
+    }
 
 
 async def follow(ctx: RuntimeContext, snapshot: Snapshot) -> None:

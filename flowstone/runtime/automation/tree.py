@@ -17,7 +17,8 @@ from flowstone.assets.automation.listener import Listener
 from flowstone.assets.automation.schedule import Schedule
 from flowstone.assets.automation.sensor import Sensor
 from flowstone.errors import AutomationError
-from flowstone.runtime.automation.definitions import Definitions, with_processes
+from flowstone.runtime.automation.conditions import ConditionsDriver
+from flowstone.runtime.automation.definitions import Definitions, with_conditions, with_processes
 from flowstone.runtime.automation.following import DeliveryWatch
 from flowstone.runtime.automation.freshness import FreshnessWatch
 from flowstone.runtime.automation.listeners import ListenerDriver
@@ -45,14 +46,16 @@ def automation_tree(ctx: RuntimeContext, runs: LocalRuns) -> Supervisor:
     def child_of(key: AutomationKey, defined: DefinedAutomation) -> Child[Any]:
         return _child(ctx, runs, key, defined)
 
+    def conditions_of(pipeline: str) -> Child[Any]:
+        return Child(f"conditions:{pipeline}", partial(ConditionsDriver, ctx, runs, pipeline))
+
+    defined = with_processes(ctx.snapshot).items()
     children: list[Child[Any]] = [
-        Child("definitions", lambda: Definitions(ctx, made[0], child_of)),
+        Child("definitions", lambda: Definitions(ctx, made[0], child_of, conditions_of)),
         Child("deliveries", partial(DeliveryWatch, ctx)),
         Child("freshness", _incarnations(partial(FreshnessWatch, ctx))),
-        *(
-            child_of((pipeline, name), each)
-            for name, (pipeline, each) in with_processes(ctx.snapshot).items()
-        ),
+        *(child_of((pipeline, name), each) for name, (pipeline, each) in defined),
+        *map(conditions_of, with_conditions(ctx.snapshot)),
     ]
     made.append(Supervisor(children, max_restarts=_ANY_NUMBER, on_report=_report))
     return made[0]

@@ -1,0 +1,408 @@
+"""What is done about partitions that something is about: nothing, wait, or start runs, on record in one change.
+
+Map of this file
+    land ... retry      what is over: a run, or the time until a function is asked again
+    decide, _wanted     each partition that was noted, upstream first: is it due, and now?
+    _write ... _pause   one change of each condition, with the runs that it starts
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from flowstone.assets.automation.condition import ConditionContext, Facts
+from flowstone.assets.partition_labels import partition_label
+from flowstone.backoff import Backoff
+from flowstone.counting import count
+from flowstone.errors import FlowstoneError, StoreUnavailable
+from flowstone.runs.automation import Fire, Move
+from flowstone.runs.automation_events import AutomationFailed, AutomationPaused
+from flowstone.runtime.automation.answers import whether
+from flowstone.runtime.automation.condition_damping import Damping
+from flowstone.runtime.automation.condition_facts import read, subject_of
+from flowstone.runtime.automation.condition_order import Busy
+from flowstone.runtime.automation.condition_runs import condition_runs
+from flowstone.runtime.automation.condition_state import Wait, encoded, written_cron
+from flowstone.runtime.automation.driver import MOST_FAILURES
+from flowstone.runtime.automation.starting import start_runs
+from flowstone.runtime.execution.guard import describe
+from flowstone.store.protocol import StaleWrite
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from flowstone.assets.partition_view import PartitionView
+    from flowstone.runs.automation import NewRun
+    from flowstone.runs.automation_events import AutomationEvent
+    from flowstone.runs.records import Failure, RunRecord, StepKey
+    from flowstone.runtime.automation.condition_facts import Found, Subject
+    from flowstone.runtime.automation.condition_hints import Hint, Hints
+    from flowstone.runtime.automation.condition_state import AssetState, Key
+    from flowstone.runtime.context import RuntimeContext
+    from flowstone.runtime.run.local_runs import LocalRuns
+
+__all__ = ["Decisions"]
+
+_FIRST_PAUSE = 1.0
+_LONGEST_PAUSE = 300.0
+_SHOWN = 3  # Changes that are named in what is remembered of a fire.
+
+
+class _Due(NamedTuple):
+    """A partition that is to be computed.
+
+    Attributes:
+        partition: As a value.
+        mark: What its inputs are.
+        rule: Which part of the condition asks for it.
+        missing: Whether that is only because it has no value.
+        changes: Upstream values that have changed.
+    """
+
+    partition: Any
+    mark: str
+    rule: str
+    missing: bool
+    changes: tuple[str, ...]
+
+
+class Decisions:
+    """Decides about partitions, and remembers what waits for what.
+
+    Args:
+        ctx: What the runtime offers.
+        runs: Where new runs start on a store that no other node shares.
+        states: The conditions, by asset; others change what these names stand for.
+
+    Attributes:
+        held: Partitions that wait for a run of somebody else, which computes them as well.
+        retry_at: By the monotonic clock: when a function that has failed is asked again; None: none has.
+    """
+
+    def __init__(self, ctx: RuntimeContext, runs: LocalRuns, states: dict[str, AssetState]) -> None:
+        self._ctx = ctx
+        self._runs = runs
+        self._states = states
+        self.held: dict[str, dict[StepKey, None]] = {}
+        self._behind: dict[StepKey, None] = {}  # Partitions that wait for conditions upstream.
+        self._retries: dict[str, float] = {}
+        self._damping = Damping()
+        self._flying: set[str] = set()  # Assets of which runs may be under way.
+
+    @property
+    def retry_at(self) -> float | None:
+        return min(self._retries.values(), default=None)
+
+    # What is over -------------------------------------------------------------------------------------------
+
+    def forget(self) -> None:
+        """Nothing is known any more of what waits for what: all that waits is looked at again."""
+        self.held.clear()
+        self._behind.clear()
+        self._retries.clear()
+
+    def learn(self, state: AssetState) -> None:
+        """A condition is known anew."""
+        self._states[state.name] = state
+        self._flying.add(state.name)
+
+    def land(self, run_id: str, asset: str, hints: Hints, *, succeeded: bool) -> None:
+        """A run is over: what waited for it is looked at."""
+        state = self._states.get(asset)
+        if state is not None and run_id in state.flights:
+            for key in state.land(run_id, succeeded=succeeded):
+                hints.add(asset, key)
+            hints.touch(asset)
+            self._look_behind(hints)
+        self._release(run_id, hints)
+
+    async def look_at_flights(self, hints: Hints) -> None:
+        """Find out which of the runs on record are over by now. Raises `StoreUnavailable`."""
+        for state in list(self._states.values()):
+            for run_id in list(state.flights):
+                record = await self._ctx.store.run(run_id)
+                if record is None or record.status.terminal:
+                    succeeded = record is not None and record.status.value == "succeeded"
+                    for key in state.flights[run_id]:
+                        hints.add(state.name, key)
+                    self.land(run_id, state.name, hints, succeeded=succeeded)
+
+    async def look_at_held(self, hints: Hints) -> None:
+        """Find out whether what something waits for is over. Raises `StoreUnavailable`."""
+        for run_id in list(self.held):
+            record = await self._ctx.store.run(run_id)
+            if record is None or record.status.terminal:
+                self._release(run_id, hints)
+
+    def retry(self, hints: Hints) -> None:
+        """Have those looked at again whose function failed, and whose time has come."""
+        now = self._ctx.clock.monotonic()
+        for name in [name for name, at in self._retries.items() if at <= now]:
+            del self._retries[name]
+            if name in self._states:
+                hints.add_waiting(self._states[name])
+
+    def _release(self, run_id: str, hints: Hints) -> None:
+        for name, key in self.held.pop(run_id, ()):
+            state = self._states.get(name)
+            wait = None if state is None else state.waiting.get(key)
+            hints.add(name, key, ticks=() if state is None or wait is None else state.ticks_of(wait.ticks))
+
+    def _look_behind(self, hints: Hints) -> None:
+        for name, key in self._behind:
+            state = self._states.get(name)
+            if state is not None and (wait := state.waiting.get(key)) is not None:
+                hints.add(name, key, ticks=state.ticks_of(wait.ticks), run=wait.run)
+        self._behind.clear()
+
+    # Decisions ----------------------------------------------------------------------------------------------
+
+    async def decide(self, view: PartitionView, hints: Hints) -> None:
+        """Look at all that was noted, upstream first, and do what follows. Raises `StoreUnavailable`."""
+        taken = hints.take()
+        graph = view.graph
+        names = sorted((name for name in taken if name in self._states), key=graph.rank)
+        looked_at: dict[str, list[tuple[Subject, Hint]]] = {
+            name: list(self._subjects(view, name, taken[name])) for name in names
+        }
+        current = await read(self._ctx.store, (each for found in looked_at.values() for each, _ in found))
+        waiting = (*self._behind, *(key for held in self.held.values() for key in held))
+        busy = Busy(view, self._states, sorted(self._flying), waiting)
+        started: dict[str, RunRecord | None] = {}
+        left = dict.fromkeys(names)
+        try:
+            for name in names:
+                due: dict[Key, _Due] = {}
+                state = self._states[name]
+                for subject, hint in looked_at[name]:
+                    found = subject.found(current)
+                    if (wanted := await self._wanted(state, subject, found, hint, busy, started)) is not None:
+                        due[subject.key] = wanted
+                        busy.add((name, subject.key))
+                if due or state.changed:
+                    await self._write(view, state, due, hints, taken[name])
+                del left[name]
+        finally:
+            for name in left:  # If the store is away.
+                hints.put_back(name, taken[name])
+
+    def _subjects(
+        self, view: PartitionView, name: str, hints: Mapping[Key, Hint]
+    ) -> Sequence[tuple[Subject, Hint]]:
+        found = []
+        for key, hint in hints.items():
+            subject = subject_of(view, name, key)
+            if subject is None:
+                self._states[name].forget(key)
+            else:
+                found.append((subject, hint))
+        return found
+
+    async def _wanted(
+        self,
+        state: AssetState,
+        subject: Subject,
+        found: Found,
+        hint: Hint,
+        busy: Busy,
+        started: dict[str, RunRecord | None],
+    ) -> _Due | None:
+        """What is to be computed, if it is, and now; else it is noted what it waits for."""
+        key = subject.key
+        if key in state.run_of:
+            if state.saw[key] != found.mark:
+                state.look_again(key)
+            return None
+        facts = Facts(found.states, frozenset(hint.ticks))
+        if not await self._is_due(state, subject, found, facts):
+            return None
+        run = (
+            None
+            if (behind := busy.is_behind(subject))
+            else await self._computed_by(subject.asset, hint, started)
+        )
+        if behind or run is not None:
+            waiting = self._behind if run is None else self.held.setdefault(run, {})
+            waiting[subject.asset, key] = None
+            state.wait(key, Wait(_written(facts), run or ""))
+            busy.add((subject.asset, key))
+            return None
+        missing = not facts.ticks and found.states & state.automation.states == {"missing"}
+        return _Due(subject.partition, found.mark, state.automation.rule(facts), missing, found.changes)
+
+    async def _is_due(self, state: AssetState, subject: Subject, found: Found, facts: Facts) -> bool:
+        """Whether the condition holds of what can be computed and was not tried; else note why it waits."""
+        key = subject.key
+        answer = await self._holds(state, subject, found, facts) if state.active else None
+        if answer is None:
+            state.wait(key, Wait(_written(facts)))
+            return False
+        tried = state.tried.get(key) == found.mark
+        if answer and found.ready and (facts.ticks or not tried):
+            return True
+        self._leave(state, key, found, tried=tried)
+        return False
+
+    def _leave(self, state: AssetState, key: Key, found: Found, *, tried: bool) -> None:
+        """It does not hold, or cannot be: a tick may come, for which what holds now is kept."""
+        if not tried and state.automation.crons and found.ready and found.states & state.automation.states:
+            state.wait(key, Wait())
+        else:
+            state.settle(key)
+        if not found.states:
+            state.succeed(key)
+
+    async def _holds(self, state: AssetState, subject: Subject, found: Found, facts: Facts) -> bool | None:
+        """Whether the condition holds; None if a function of it failed, which is on record then."""
+        said: dict[int, bool] = {}
+        while not isinstance(answer := state.automation.holds(facts, said), bool):
+            if state.name in self._retries or not found.ready:
+                return None if found.ready else False
+            context = ConditionContext(
+                subject.asset,
+                subject.partition,
+                self._ctx.clock.now(),
+                found.last,
+                found.changes,
+                tuple(cron.text for cron in facts.ticks),
+            )
+            outcome = await whether(self._ctx, f"condition {state.name}", answer, context)
+            if not outcome[0]:
+                if outcome[1].kind == "skip":
+                    return False
+                await self._fail(state, outcome[1])
+                return None
+            said[id(answer)] = outcome[1]
+        return answer
+
+    async def _computed_by(self, asset: str, hint: Hint, started: dict[str, RunRecord | None]) -> str | None:
+        """A run that has changed something upstream, and goes on to compute this asset as well."""
+        graph = self._ctx.snapshot.graph
+        for run_id in sorted(hint.runs):
+            if run_id not in started:
+                started[run_id] = await self._ctx.store.run(run_id)
+            record = started[run_id]
+            if record is None or record.status.terminal or not record.request.upstream:
+                continue
+            target = record.request.asset
+            if target in graph and (target == asset or asset in graph.upstream(target)):
+                return run_id
+        return None
+
+    # What follows -------------------------------------------------------------------------------------------
+
+    async def _write(
+        self,
+        view: PartitionView,
+        state: AssetState,
+        due: Mapping[Key, _Due],
+        hints: Hints,
+        taken: Mapping[Key, Hint],
+    ) -> None:
+        """Start what is due, and write down what has become of the rest."""
+        try:
+            too_often = self._damping.refuses(state.name, due, self._ctx.clock.monotonic())
+            if too_often:
+                await self._pause(state, *too_often)
+            elif due:
+                await self._start(view, state, due)
+            else:
+                await self._move(state)
+        except StaleWrite:
+            hints.put_back(state.name, taken)
+            self._ctx.notifications.heard(state.notification)
+        except StoreUnavailable:
+            raise
+        except (FlowstoneError, TypeError, ValueError) as error:
+            for key in due:
+                state.wait(key, Wait())
+            await self._fail(state, describe(error, None))
+
+    async def _start(self, view: PartitionView, state: AssetState, due: Mapping[Key, _Due]) -> None:
+        ctx = self._ctx
+        asked: list[NewRun] = []
+        groups: dict[tuple[str, bool], list[_Due]] = {}
+        for each in due.values():
+            groups.setdefault((each.rule, each.missing), []).append(each)
+        for (rule, missing), wanted in groups.items():
+            partitions = [each.partition for each in wanted]
+            for run, shared in condition_runs(
+                self._runs, view, state.name, partitions, rule, missing=missing
+            ):
+                asked.append(run)
+                keys = map(encoded, shared)
+                state.take_off(run.record.id, {key: due[key].mark for key in keys})
+        self._flying.add(state.name)
+        fire = Fire(ctx.clock.now(), "started", reason=_reason(due))
+        moved = await ctx.store.automations.move(
+            Move(state.record.key, state.record.version, state.cursor(), state.pending(), asked, fire)
+        )
+        state.moved(moved.record)
+        ctx.alarms.clear(f"condition {state.name}")
+        for run, fired in zip(asked, moved.runs, strict=True):
+            if fired is not None and fired.id != run.record.id:
+                state.rename(run.record.id, fired.id)
+        await start_runs(ctx, self._runs, moved, asked)
+        if state.changed:
+            await self._move(state)
+
+    async def _move(self, state: AssetState, **more: Any) -> None:
+        """Write down what is pending."""
+        record = state.record
+        known: dict[str, Any] = {"failures": record.failures, "failure": record.failure}
+        moved = await self._ctx.store.automations.move(
+            Move(record.key, record.version, state.cursor(), state.pending(), **(known | more))
+        )
+        state.moved(moved.record)
+
+    async def _fail(self, state: AssetState, failure: Failure) -> None:
+        """Write a failure down; after a while it is tried again, or its condition is paused."""
+        ctx = self._ctx
+        now = ctx.clock.now()
+        failures = state.record.failures + 1
+        events: list[AutomationEvent] = [AutomationFailed(now, state.name, failure, failures)]
+        too_many = failures >= MOST_FAILURES
+        if too_many:
+            events.append(AutomationPaused(now, state.name, reason=f"It failed {failures} times in a row."))
+        fire = Fire(now, "failed", reason=failure.message)
+        paused = True if too_many else None
+        await self._move(state, fire=fire, failures=failures, failure=failure, events=events, paused=paused)
+        self._tell(events)
+        pauses = Backoff(_FIRST_PAUSE, _LONGEST_PAUSE, ctx.random)
+        for _ in range(min(failures, MOST_FAILURES)):
+            pause = pauses.pause()
+        self._retries[state.name] = ctx.clock.monotonic() + pause
+        ctx.alarms.set(f"condition {state.name}", f"it failed: {failure.message}\n{failure.frames}".rstrip())
+
+    async def _pause(self, state: AssetState, key: Key) -> None:
+        """It was due again and again: something that it leads to changes what it is computed from."""
+        now = self._ctx.clock.now()
+        partition = "" if key is None else f" for {partition_label(key)}"
+        reason = (
+            f"It was started {count(self._damping.most, 'time')} in {self._damping.seconds / 60:g} minutes"
+            f"{partition}: something that follows from it changes what it is computed from. Resume it when "
+            f"that is over."
+        )
+        events: list[AutomationEvent] = [AutomationPaused(now, state.name, reason=reason)]
+        self._damping.forget(state.name)
+        await self._move(state, fire=Fire(now, "skipped", reason=reason), events=events, paused=True)
+        self._tell(events)
+        self._ctx.alarms.set(f"condition {state.name}", reason)
+
+    def _tell(self, events: Sequence[AutomationEvent]) -> None:
+        for event in events:
+            self._ctx.stream.publish(event)
+
+
+def _written(facts: Facts) -> tuple[str, ...]:
+    return tuple(sorted(map(written_cron, facts.ticks)))
+
+
+def _reason(due: Mapping[Key, _Due]) -> str:
+    """What is remembered of it: the rule, and what has changed."""
+    rules = dict.fromkeys(each.rule for each in due.values())
+    changes = list(dict.fromkeys(change for each in due.values() for change in each.changes))
+    shown = ", ".join(changes[:_SHOWN])
+    more = f" and {len(changes) - _SHOWN} more" if len(changes) > _SHOWN else ""
+    told = f": {shown}{more} changed" if changes else ""
+    return " | ".join(rules) + told
