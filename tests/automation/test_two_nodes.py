@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import time
 
 import pytest
 
 from flowstone import Pipeline, RunRequest, Runtime
+from flowstone.store.cluster import Notification
 
 FAST = {"lease": 0.5}
 
@@ -69,3 +71,25 @@ async def test_two_fire_the_same_sensor_by_hand(database):
         record = await one._started().store.automations.record(("sales", "files"))
         assert record.cursor == 10
         assert len(await one.runs()) == 10
+
+
+async def test_what_else_happens_does_not_shorten_the_pause_after_a_failure(database):
+    """A node looks once a second whether others are there: a sensor that fails waits all the same."""
+    pipeline = Pipeline("sales")
+    calls = []
+
+    @pipeline.sensor("files", every=0.02)
+    async def files(_context):
+        calls.append(time.monotonic())
+        raise OSError("no route")
+
+    async with Runtime(pipeline, store=database, automate=True) as runtime:
+        async with runtime.subscribe("automation.failed") as events:
+            await anext(events)
+        for _ in range(30):
+            for kind in ("look", "nodes"):
+                runtime._started().notifications.heard(Notification(kind, ""))
+            await runtime.automations()
+        assert len(calls) == 1 or calls[1] - calls[0] >= 0.5
+        await runtime.resume("files")
+        await until(lambda: len(calls) > 1)

@@ -65,6 +65,7 @@ class Driver(ABC, Generic[D]):
         self._subject = f"{defined.kind} {defined.name}"
         self._wake = Wakeup()
         self._record: AutomationRecord | None = None
+        self._changed = False  # Whether somebody else has changed the record since it was last asked.
         self._leadership = Leadership(ctx, key)
         self._awaited: frozenset[str] = frozenset()  # Runs whose end it waits for.
 
@@ -85,6 +86,7 @@ class Driver(ABC, Generic[D]):
         if notification.kind == "automation":
             if notification.subject == subject_of(self._key):
                 self._record = None
+                self._changed = True
                 self._leadership.ask_again()
                 self._wake()
         elif notification.kind == "finished":
@@ -111,7 +113,10 @@ class Driver(ABC, Generic[D]):
         pause = pauses.pause()
         for _ in range(min(failures, MOST_FAILURES) - 1):
             pause = pauses.pause()
-        await self._wake.wait_or(self._ctx.clock, pause)
+        until = self._ctx.clock.monotonic() + pause
+        self._changed = False
+        while not self._changed and (left := until - self._ctx.clock.monotonic()) > 0:
+            await self._wake.wait_or(self._ctx.clock, left)  # It is woken by other things as well.
 
     # What it does -------------------------------------------------------------------------------------------
 
