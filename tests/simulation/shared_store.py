@@ -13,6 +13,7 @@ import asyncio
 from collections import deque
 from contextlib import contextmanager
 from contextvars import copy_context
+from functools import partial
 
 from flowstone.backoff import Backoff
 from flowstone.errors import RunNotFound, StoreUnavailable
@@ -146,6 +147,17 @@ def _now(coroutine):
     raise AssertionError("the double of the database waited for something")
 
 
+def _tell(answer, outcome):
+    """The answer arrives, if somebody still waits for it: how the call was refused and what came of it; None: nothing."""
+    if answer.done():
+        return
+    refused, result = outcome or (_Broken(), None)
+    if refused is None:
+        answer.set_result(result)
+    else:
+        answer.set_exception(refused)
+
+
 class SimulatedStore:
     """One node's store, of both ports.
 
@@ -191,23 +203,18 @@ class SimulatedStore:
 
     async def once(self, name, call):
         """Send one statement. Raises `_Broken` if there is no answer."""
-        world, faults = self._world, self._world.faults
-        if faults.strikes("before"):
-            await asyncio.sleep(self._latency())
-            raise _Broken
-        answer = asyncio.get_running_loop().create_future()
-        world.later(self._latency(), lambda: self._done(answer, call))
-        refused, result = await answer
-        if faults.strikes("after"):
-            raise _Broken
-        await asyncio.sleep(self._latency())
-        if refused is not None:
-            raise refused
-        return result
+        world = self._world
+        answer = world.loop.create_future()
+        if world.faults.strikes("before"):
+            world.later(self._latency(), partial(_tell, answer, None))
+        else:
+            world.later(self._latency(), partial(self._done, answer, call))
+        return await answer
 
     def _done(self, answer, call):
         """The database does it, whether its sender lives or not."""
-        if self._world.loop.time() < max(self.away, self._world.away):
+        world = self._world
+        if world.loop.time() < max(self.away, world.away):
             outcome = None
         else:
             try:
@@ -215,14 +222,12 @@ class SimulatedStore:
             except _REFUSALS as refusal:
                 outcome = (refusal, None)
             except AssertionError as violation:
-                self._world.violated(violation)
+                world.violated(violation)
                 return
-        if answer.done():
-            return
-        if outcome is None:
-            answer.set_exception(_Broken())
+        if outcome is None or world.faults.strikes("after"):
+            _tell(answer, None)
         else:
-            answer.set_result(outcome)
+            world.later(self._latency(), partial(_tell, answer, outcome))
 
     def _latency(self):
         if self._world.faults.strikes("slow"):

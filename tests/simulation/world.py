@@ -31,7 +31,7 @@ from tests.store.shared_memory import SharedMemory
 
 __all__ = ["Outcome", "World", "live"]
 
-BEGINNING = datetime(2025, 1, 6, 23, 59, 50, tzinfo=UTC)  # It is soon a full minute.
+BEGINNING = datetime(2025, 1, 6, 23, 59, 54, tzinfo=UTC)  # It is soon a full minute.
 BUDGET = 400_000  # Steps.
 REST = 240.0  # Virtual seconds in which everything must end.
 
@@ -80,12 +80,14 @@ class World:
             budget=BUDGET,
             trace=trace,
         )
+        self.variables = Variables()  # The world's own.
         self.beginning = BEGINNING
         self.shared = SharedMemory(LoopClock(self.loop, BEGINNING))
         self.values = SimulatedValues()
         self.shared.history = invariants.WatchedHistory(self.shared, self)
         self.shared.leases = invariants.WatchedLeases()
         self.away = 0.0  # Until when the database is, for everybody.
+        self.upset = 0.0  # When whoever is paused goes on, and whoever is dead is replaced.
         self.writer = None  # The node whose record the database takes in.
         self.acknowledged = {}
         self.asked = []  # Whoever asked for something: process and task.
@@ -112,8 +114,7 @@ class World:
 
     def later(self, seconds, call):
         """Have the world do something, whoever asks for it."""
-        with self.loop.working_for(None):
-            self.loop.call_later(seconds, call, context=Variables())
+        self.loop.call_later(seconds, call, context=self.variables).process = None
 
     def violated(self, violation):
         """Something is not as it must be, seen in the middle of whatever: the world ends with the next look."""
@@ -191,7 +192,7 @@ class World:
 
     async def live(self):
         self.nodes = [Node(self, f"n{number}") for number in range(1, 3 + self.random.randrange(2))]
-        busy = self.random.uniform(6.0, 15.0)
+        busy = self.random.uniform(3.0, 8.0)
         tasks = [
             self.loop.create_task(coroutine, name=name)
             for name, coroutine in (("clients", self._clients(busy)), ("nemesis", self._nemesis(busy)))
@@ -213,9 +214,7 @@ class World:
 
     async def _watch(self):
         while True:
-            await asyncio.sleep(0.05)
-            self.look_for_errors()
-            await asyncio.sleep(0.05)
+            await asyncio.sleep(0.1)
             invariants.now(self)
             self.look_at_nodes()
             self.look_for_errors()
@@ -232,7 +231,7 @@ class World:
     async def _clients(self, busy):
         until = self.loop.time() + busy
         while self.loop.time() < until:
-            await asyncio.sleep(self.random.expovariate(1.0))
+            await asyncio.sleep(self.random.expovariate(1.4))
             self.arrived += self.random.randrange(2)
             usable = [node for node in self.nodes if node.usable]
             if usable:
@@ -266,7 +265,7 @@ class World:
         until = self.loop.time() + busy
         kinds = self.faults.of_nodes
         while kinds and self.loop.time() < until:
-            await asyncio.sleep(self.random.uniform(0.2, 5.0))
+            await asyncio.sleep(self.random.uniform(0.2, 3.5))
             kind = self.random.choice(kinds)
             self.faults.happened(kind)
             self._happens(kind, self.random.choice(self.nodes))
@@ -276,16 +275,17 @@ class World:
         match kind:
             case "kill":
                 node.kill()
-                self.later(self.random.choice([0.1, 1.0, LEASE, 2 * LEASE]), node.start)
+                self._mended(self.random.choice([0.1, 1.0, LEASE, 2 * LEASE]), node.start)
             case "pause":
                 process = node.process
                 process.pause()
-                self.later(self.random.choice([0.3, 2.0, LEASE + 2.0, 2.0 * LEASE]), process.resume)
+                self._mended(self.random.choice([0.3, 2.0, LEASE + 2.0, 2.0 * LEASE]), process.resume)
             case "stop":
                 node.asked_to_stop.set()
-                self.later(self.random.uniform(1.0, 8.0), lambda: self._replace(node))
+                self._mended(self.random.uniform(1.0, 8.0), lambda: self._replace(node))
             case "outage":
                 until = self.loop.time() + self.random.choice([0.5, 3.0, LEASE + 1.0, 2.5 * LEASE])
+                self.upset = max(self.upset, until)
                 if self.random.random() < 0.5 or node.store is None:
                     self.away = until
                 else:
@@ -298,6 +298,11 @@ class World:
                 else:
                     node.clock.step(self.random.choice([-7200.0, -60.0, -5.0, 5.0, 60.0, 7200.0]))
 
+    def _mended(self, seconds, call):
+        """So much later it is mended, by this call."""
+        self.upset = max(self.upset, self.loop.time() + seconds)
+        self.later(seconds, call)
+
     def _replace(self, node):
         """One that does not stop is killed, as a service manager does."""
         node.kill()
@@ -305,7 +310,8 @@ class World:
 
     async def _come_to_rest(self):
         self.faults.on = False
-        await asyncio.sleep(2.5 * LEASE)  # Whoever is paused goes on, whoever is dead is replaced.
+        now = self.loop.time()
+        await asyncio.sleep(max(0.0, self.upset - now) + self.random.choice([1.0, 1.0, 3.0, 2.0 * LEASE]))
         until = self.loop.time() + REST
         while (left := invariants.at_the_end(self)) is not None:
             if self.loop.time() > until:

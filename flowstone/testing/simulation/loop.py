@@ -125,13 +125,14 @@ class SimulationLoop(ClosedDoors):
         self._current: Process | None = None
         self._has_processes = False
         self._ready: deque[AnyHandle] = deque()
-        self._scheduled: list[OwnedTimer] = []
+        self._scheduled: list[tuple[float, int, OwnedTimer]] = []  # By number where they are due at once.
+        self._timers = itertools.count()
         self._timer_cancelled_count = 0
         self._horizons: list[tuple[float, int, asyncio.Future[None]]] = []
         self._serial = itertools.count(1)
         self._last: deque[tuple[float, Process | None, object]] = deque(maxlen=_STORY)
         self._graveyard: list[object] = []
-        self._disposed = False
+        self._ended = self._disposed = False
         self._threads = Threads(_THREADS, "flowstone-simulation", idle=1.0)
         self.outside = Outside()
 
@@ -156,9 +157,10 @@ class SimulationLoop(ClosedDoors):
     def call_soon(  # type: ignore[override]  # typeshed's variadic types are asyncio's own
         self, callback: Callable[..., object], *args: Any, context: Context | None = None
     ) -> asyncio.Handle:
-        self._check_alive()
+        if self._ended:
+            self._check_alive()
         handle = OwnedHandle(callback, args, self, context)
-        handle.process = self._owner(handle) if self._has_processes else None
+        handle.process = handle._context.get(PROCESS) or self._current if self._has_processes else None
         self._ready.append(handle)
         return handle
 
@@ -170,11 +172,12 @@ class SimulationLoop(ClosedDoors):
     def call_at(  # type: ignore[override]  # as above
         self, when: float, callback: Callable[..., object], *args: Any, context: Context | None = None
     ) -> asyncio.TimerHandle:
-        self._check_alive()
+        if self._ended:
+            self._check_alive()
         timer = OwnedTimer(when, callback, args, self, context)
-        timer.process = self._owner(timer) if self._has_processes else None
+        timer.process = timer._context.get(PROCESS) or self._current if self._has_processes else None
         timer._scheduled = True  # Cancelled, it is counted.
-        heapq.heappush(self._scheduled, timer)
+        heapq.heappush(self._scheduled, (when, next(self._timers), timer))
         return timer
 
     def call_soon_threadsafe(  # type: ignore[override]  # as above
@@ -257,7 +260,7 @@ class SimulationLoop(ClosedDoors):
         ready = self._ready
         until = self.steps + most
         while self.steps < until and not self._stopping:  # type: ignore[attr-defined]  # BaseEventLoop's
-            if self._scheduled and self._scheduled[0]._when <= self._time:
+            if self._scheduled and self._scheduled[0][0] <= self._time:
                 self._take_due()
             if ready:
                 if self._left <= 0:
@@ -287,11 +290,15 @@ class SimulationLoop(ClosedDoors):
             if context.get(PROCESS) is None:
                 context.run(PROCESS.set, process)  # What wakes it later may be another's code.
         self._current = process
-        self._note(handle, process)
+        self.steps += 1
+        self._left -= 1
+        self._last.append((self._time, process, handle._callback))
+        if self._trace:
+            self._digest(handle, process)
         handle._run()
         self._current = None
         if self.cost:
-            self._time += self._random.uniform(0.0, 2.0 * self.cost)
+            self._time += self._random.random() * 2.0 * self.cost
 
     def _chosen(self, order: Order) -> AnyHandle:
         ready = self._ready
@@ -300,13 +307,9 @@ class SimulationLoop(ClosedDoors):
         del ready[position]
         return handle
 
-    def _note(self, handle: AnyHandle, process: Process | None) -> None:
-        self.steps += 1
-        self._last.append((self._time, process, handle._callback))
-        if self._trace:
-            line = f"{self._time!r} {process and process.name} {described(handle._callback)}"
-            self.digest = crc32(line.encode(), self.digest)
-        self._left -= 1
+    def _digest(self, handle: AnyHandle, process: Process | None) -> None:
+        line = f"{self._time!r} {process and process.name} {described(handle._callback)}"
+        self.digest = crc32(line.encode(), self.digest)
 
     def _give_up(self) -> NoReturn:
         self._left = self._budget  # For whoever goes on, to end in order.
@@ -348,19 +351,19 @@ class SimulationLoop(ClosedDoors):
         """When the next timer is due that was not cancelled."""
         scheduled = self._scheduled
         if self._timer_cancelled_count > _FEW and self._timer_cancelled_count > len(scheduled) // 2:
-            self._scheduled = scheduled = [each for each in scheduled if not each._cancelled]
+            self._scheduled = scheduled = [each for each in scheduled if not each[2]._cancelled]
             heapq.heapify(scheduled)
             self._timer_cancelled_count = 0
-        while scheduled and scheduled[0]._cancelled:
+        while scheduled and scheduled[0][2]._cancelled:
             heapq.heappop(scheduled)
             self._timer_cancelled_count -= 1
-        return scheduled[0]._when if scheduled and scheduled[0]._when < math.inf else None
+        return scheduled[0][0] if scheduled and scheduled[0][0] < math.inf else None
 
     def _take_due(self) -> None:
         """Timers that are due are ready."""
         scheduled, now = self._scheduled, self._time
-        while scheduled and scheduled[0]._when <= now:
-            timer = heapq.heappop(scheduled)
+        while scheduled and scheduled[0][0] <= now:
+            timer = heapq.heappop(scheduled)[2]
             timer._scheduled = False
             if timer._cancelled:
                 self._timer_cancelled_count -= 1
@@ -388,9 +391,6 @@ class SimulationLoop(ClosedDoors):
         finally:
             self._current = before
 
-    def _owner(self, handle: AnyHandle) -> Process | None:
-        return handle._context.get(PROCESS) or self._current
-
     def go_on(self, handles: Sequence[AnyHandle]) -> None:
         """These were put aside, and are ready now."""
         self._ready.extend(handles)
@@ -411,6 +411,7 @@ class SimulationLoop(ClosedDoors):
 
     def close(self) -> None:
         """End it. Harmless a second time."""
+        self._ended = True
         if not self.is_closed():
             self._threads.close()
             super().close()

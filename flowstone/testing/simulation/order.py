@@ -77,7 +77,8 @@ class Priorities:
 
     def choose(self, ready: deque[AnyHandle]) -> int:
         self._steps += 1
-        best = max(range(_movable(ready)), key=lambda position: self._priority(ready[position]))
+        among = _movable(ready)
+        best = max(range(among), key=lambda position: self._priority(ready[position])) if among > 1 else 0
         if self._steps >= self._changes[0]:
             del self._changes[0]
             task = task_of(ready[best])
