@@ -148,7 +148,7 @@ def _now(coroutine):
 
 
 def _tell(answer, outcome):
-    """The answer arrives, if somebody still waits for it: how the call was refused and what came of it; None: nothing."""
+    """The answer arrives: the refusal, if any, and the result; None: the call broke off."""
     if answer.done():
         return
     refused, result = outcome or (_Broken(), None)

@@ -13,6 +13,7 @@ import logging
 import os
 import socket
 from dataclasses import asdict, is_dataclass, replace
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from flowstone.errors import StoreUnavailable
@@ -228,6 +229,7 @@ def tree_as_data(process: ProcessInfo) -> Mapping[str, Any]:
     return asdict(process)
 
 
+@cache
 def _version() -> str:
     from importlib.metadata import version  # noqa: PLC0415 - only nodes of a cluster need it
 
