@@ -46,6 +46,7 @@ def test_no_call_suspends(store):
         store.current([("a", None)]),
         store.history(("a", None)),
         store.failures("a"),
+        store.newest_successes(["a"]),
         store.downstream([("a", None)]),
         store.current_keys("a"),
         store.invalidate([("a", None)]),
