@@ -8,6 +8,7 @@ looking at it   the node, its live runs and running steps, events, the tree, hea
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, TypeVar, overload
 
@@ -232,8 +233,14 @@ class Inspection:
             AssetNotFound: There is no such asset.
             PartitionError: The partition is foreign.
         """
-        self._started()
-        return await self._values.invalidate(asset, partition, downstream=downstream)
+        ctx = self._started()
+        keys = await self._values.to_invalidate(asset, partition, downstream=downstream)
+        number = await ctx.store.invalidate(keys)
+        if ctx.snapshot.automations:
+            from flowstone.runtime.automation.missing import look_at_missing  # noqa: PLC0415 - few runtimes need it
+
+            await look_at_missing(ctx, keys)
+        return number
 
     async def add_partitions(self, name: str, keys: Sequence[Any]) -> int:
         """Add keys to a dynamic partition set.
@@ -248,8 +255,14 @@ class Inspection:
         Raises:
             PartitionError: One of them cannot be a key; then none is added.
         """
-        self._started()
-        return await self._values.add_partitions(name, keys)
+        ctx = self._started()
+        keys = list(keys) if isinstance(keys, Iterator) else keys
+        number = await self._values.add_partitions(name, keys)
+        if ctx.snapshot.automations:
+            from flowstone.runtime.automation.missing import added, look_at_missing  # noqa: PLC0415 - few runtimes need it
+
+            await look_at_missing(ctx, added(await self._client.view(), name, keys))
+        return number
 
     async def remove_partitions(self, name: str, keys: Sequence[Any]) -> int:
         """Remove keys from a dynamic partition set. Values that were computed for them stay.

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from flowstone.runs.records import StepKey
     from flowstone.store.protocol import Store
 
-__all__ = ["invalidate"]
+__all__ = ["invalidate", "with_downstream"]
 
 
 async def invalidate(store: Store, keys: Sequence[StepKey], *, downstream: bool) -> int:
@@ -21,10 +21,11 @@ async def invalidate(store: Store, keys: Sequence[StepKey], *, downstream: bool)
         keys: Assets at partitions. What was computed from one that is no longer current may still stand.
         downstream: Whether everything computed from them goes with them.
     """
-    return await store.invalidate(await _with_downstream(store, keys) if downstream else keys)
+    return await store.invalidate(await with_downstream(store, keys) if downstream else keys)
 
 
-async def _with_downstream(store: Store, keys: Sequence[StepKey]) -> list[StepKey]:
+async def with_downstream(store: Store, keys: Sequence[StepKey]) -> list[StepKey]:
+    """These, and everything computed from them."""
     seen = dict.fromkeys(keys)
     level = keys
     while level:

@@ -11,7 +11,9 @@ from flowstone import (
     Automation,
     Context,
     DailyPartitions,
+    DynamicPartitions,
     MemoryIO,
+    MultiPartitions,
     Output,
     Pipeline,
     Runtime,
@@ -602,3 +604,46 @@ async def test_nothing_happens_while_nothing_happens(clock):
         asked.clear()
         await clock.advance(HOUR)
         assert asked == []
+
+
+async def test_what_is_invalidated_is_computed_again(clock):
+    """Where it is computed when it is missing; also what was computed from it."""
+    pipeline = Pipeline("p")
+
+    @pipeline.asset(automation=Automation.on_missing())
+    async def raw() -> int:
+        return 1
+
+    @pipeline.asset(automation=Automation.on_missing())
+    async def total(raw: int) -> int:
+        return raw
+
+    async with Runtime(pipeline, clock=clock, automate=True) as runtime:
+        await clock.advance(2)
+        assert await runtime.load("total") == 1
+        assert await runtime.invalidate("raw", downstream=True) == 2
+        await clock.advance(2)
+        assert len(await computed(runtime, "raw")) == len(await computed(runtime, "total")) == 2
+
+
+async def test_a_partition_that_is_added_is_computed(clock):
+    """Of a dynamic set, alone or as one of several dimensions; one that is added again is there already."""
+    pipeline = Pipeline("p")
+    customers = DynamicPartitions("customers")
+    both = MultiPartitions(customer=customers, region=StaticPartitions(["eu", "us"]))
+
+    @pipeline.asset(partitions=customers, automation=Automation.on_missing())
+    async def account() -> int:
+        return 1
+
+    @pipeline.asset(partitions=both, automation=Automation.on_missing())
+    async def report() -> int:
+        return 1
+
+    async with Runtime(pipeline, clock=clock, automate=True) as runtime:
+        await clock.advance(2)
+        for _ in range(2):
+            await runtime.add_partitions("customers", ["ada", "bob"])
+            await clock.advance(2)
+            assert await computed(runtime, "account") == ["ada", "bob"]
+            assert len(await computed(runtime, "report")) == 4

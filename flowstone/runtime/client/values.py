@@ -15,7 +15,7 @@ from flowstone.runs.items import ENDED, item_of, items_of_pages
 from flowstone.runs.records import Status
 from flowstone.runtime.client.requests import asset_named, encoded
 from flowstone.runtime.run.values import load_value
-from flowstone.store.invalidation import invalidate
+from flowstone.store.invalidation import with_downstream
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -118,8 +118,8 @@ class Values:
         rows = await self._ctx.store.items.rows(run_id, key, code=code, offset=offset, limit=limit)
         return [item_of(row) for row in rows]
 
-    async def invalidate(self, asset: Any, partition: Any, *, downstream: bool) -> int:
-        """Without a partition, all current partitions of a partitioned asset."""
+    async def to_invalidate(self, asset: Any, partition: Any, *, downstream: bool) -> list[StepKey]:
+        """What is meant to be invalidated: without a partition, all current partitions of a partitioned asset."""
         view = await self._client.view()
         name = asset_named(view.graph, asset).name
         if partition is None:
@@ -129,7 +129,7 @@ class Values:
                 keys = [(name, None)]
         else:
             keys = [(name, encoded(view, name, partition))]
-        return await invalidate(self._ctx.store, keys, downstream=downstream)
+        return await with_downstream(self._ctx.store, keys) if downstream else keys
 
     async def add_partitions(self, name: str, keys: Sequence[Any]) -> int:
         return await self._ctx.store.add_partitions(_set_named(name), _texts(name, keys))
