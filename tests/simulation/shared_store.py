@@ -48,6 +48,7 @@ _STORE = (
     "current",
     "history",
     "failures",
+    "newest_successes",
     "downstream",
     "invalidate",
     "current_keys",
