@@ -51,6 +51,10 @@ class Drivers:
         """The nodes that seem to live and take runs of this pipeline."""
         return [each for each in self.nodes or () if each.seems_alive and pipeline in each.node.pipelines]
 
+    def hold_none(self, pipeline: str) -> bool:
+        """Whether no process is there that may hold this pipeline."""
+        return self.in_use is False if self.nodes is None else not self.holders(pipeline)
+
     def would_go_on(self, run: RunRecord) -> list[WatchedNode]:
         """The nodes that go on with a run whose step has been woken, whether they still live or not.
 

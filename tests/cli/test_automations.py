@@ -113,3 +113,25 @@ def test_one_is_fired(cli):
     assert done.status == 1
     assert "no route" in done.stderr
     assert "There is no automation" in cli("fire", "nightly.py", "nihgtly", *AT).stderr
+
+
+@pytest.mark.usefixtures("nightly")
+def test_it_is_said_where_nobody_is_there_to_act(cli):
+    """Of a store that no process has, with what helps; "in 5 h" is when somebody is there again."""
+    done = cli("automations", *AT)
+    assert "No node is there for the pipeline sales" in done.stderr
+    assert "`flowstone serve MODULE:PIPELINE`" in done.stderr
+
+
+async def test_it_is_not_said_while_a_node_is_there(cli, database):
+    """On a database: its heartbeats tell."""
+    scope = {}
+    exec(NIGHTLY, scope)
+    async with Runtime(scope["pipeline"], store=database, automate=True) as runtime:
+        async with runtime.subscribe("run.finished") as events:
+            await anext(events)
+        done = await asyncio.to_thread(cli, "automations", "--store", database)
+    assert "nightly" in done.stdout
+    assert "No node" not in done.stderr
+    done = await asyncio.to_thread(cli, "automations", "--store", database)
+    assert "No node is there for the pipeline sales" in done.stderr

@@ -10,6 +10,7 @@ import typer
 
 from flowstone.assets.suggest import did_you_mean
 from flowstone.cli.documents import json_value
+from flowstone.cli.drivers import Drivers
 from flowstone.cli.labels import ago, failure_label, until
 from flowstone.cli.loading import load
 from flowstone.cli.loop import run_async
@@ -58,7 +59,7 @@ def automations(
 ) -> None:
     """List what starts runs by itself, and what it did last."""
     with Screen(json=json, debug=debug) as screen:
-        found = run_async(_all(store))
+        found, left = run_async(_all(store))
         if screen.json:
             screen.document({"automations": [_document(each) for each in found]})
         elif found:
@@ -66,6 +67,12 @@ def automations(
             for each in found:
                 if each.failure is not None:
                     screen.note(f"{one_line(each.name)} failed: {failure_label(each.failure)}", "yellow")
+            for pipeline in left:
+                screen.note(
+                    f"No node is there for the pipeline {one_line(pipeline)}: nothing of it happens until "
+                    "`flowstone serve MODULE:PIPELINE` runs.",
+                    "yellow",
+                )
         else:
             screen.note(
                 f"No automations in {shown(store)}: `flowstone serve MODULE:PIPELINE` makes those of a pipeline "
@@ -128,12 +135,16 @@ def fire(
 _FINE = frozenset({Status.QUEUED, Status.RUNNING, Status.WAITING, Status.SUCCEEDED})
 
 
-async def _all(url: str) -> Sequence[AutomationStatus]:
+async def _all(url: str) -> tuple[Sequence[AutomationStatus], Sequence[str]]:
+    """The automations, and the pipelines of theirs that no process works for."""
     async with history(url) as store:
-        return [
-            status_of(record, await store.automations.fires(record.key, limit=_FIRES), datetime.now(UTC))
+        drivers, now = await Drivers.of(store), datetime.now(UTC)
+        found = [
+            status_of(record, await store.automations.fires(record.key, limit=_FIRES), now)
             for record in await store.automations.records()
         ]
+        pipelines = dict.fromkeys(each.pipeline for each in found if each.gone_at is None)
+        return found, [name for name in pipelines if drivers.hold_none(name)]
 
 
 async def _set(url: str, name: str, by: str | None, reason: str, *, paused: bool) -> AutomationStatus:
