@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from flowstone import Pipeline, Runtime
+from flowstone import Permanent, Pipeline, Runtime
 
 NIGHTLY = """
 from flowstone import Pipeline, RunRequest
@@ -135,3 +135,31 @@ async def test_it_is_not_said_while_a_node_is_there(cli, database):
     assert "No node" not in done.stderr
     done = await asyncio.to_thread(cli, "automations", "--store", database)
     assert "No node is there for the pipeline sales" in done.stderr
+
+
+async def test_of_a_listener_it_is_said_what_is_left_to_tell(cli, shop):
+    """And what was given up; neither is anybody's run."""
+    pipeline = Pipeline("sales")
+
+    @pipeline.asset
+    async def report() -> int:
+        return 1
+
+    @pipeline.on("run.succeeded")
+    async def slow(_event):
+        raise Permanent("never")
+
+    @pipeline.on("run.succeeded")
+    async def absent(_event): ...
+
+    async with Runtime(pipeline, store="file://runs", automate=True) as runtime:
+        await runtime.pause("absent")
+        async with runtime.subscribe("automation.failed") as events:
+            await runtime.materialize("report")
+            await anext(events)
+    done = await asyncio.to_thread(cli, "automations", *AT)
+    lines = {line.split()[0]: line.rstrip() for line in done.stdout.splitlines()}
+    assert lines["absent"].endswith("1 event to tell")
+    assert lines["slow"].endswith("1 given up")
+    told = await asyncio.to_thread(cli, "automations", *AT, "--json")
+    assert [(each["pending"], each["given_up"]) for each in told.document["automations"]] == [(1, 0), (0, 1)]

@@ -26,6 +26,7 @@ from flowstone.printable import one_line
 from flowstone.runs.automation_status import status_of
 from flowstone.runs.records import Status
 from flowstone.store.pausing import set_paused
+from flowstone.store.told import with_deliveries
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -140,7 +141,9 @@ async def _all(url: str) -> tuple[Sequence[AutomationStatus], Sequence[str]]:
     async with history(url) as store:
         drivers, now = await Drivers.of(store), datetime.now(UTC)
         found = [
-            status_of(record, await store.automations.fires(record.key, limit=_FIRES), now)
+            await with_deliveries(
+                store, status_of(record, await store.automations.fires(record.key, limit=_FIRES), now)
+            )
             for record in await store.automations.records()
         ]
         pipelines = dict.fromkeys(each.pipeline for each in found if each.gone_at is None)
@@ -202,6 +205,8 @@ def _document(status: AutomationStatus) -> dict[str, Any]:
         "next_fire": json_value(status.next_fire),
         "failures": status.failures,
         "failure": None if status.failure is None else status.failure.message,
+        "pending": status.pending,
+        "given_up": status.given_up,
         "gone_at": json_value(status.gone_at),
         "last_fires": [_fire_document(each) for each in status.last_fires],
     }
@@ -233,7 +238,7 @@ def _table(screen: Screen, found: Sequence[AutomationStatus]) -> Table:
             one_line(each.text),
             _next(each, now),
             "-" if last is None else ago(last.at, now),
-            "-" if last is None else _became(last),
+            _left(each) if each.kind == "listener" else "-" if last is None else _became(last),
         )
     return made
 
@@ -244,6 +249,12 @@ def _next(status: AutomationStatus, now: datetime) -> str:
     if status.paused:
         return "paused"
     return until(status.next_fire, now)
+
+
+def _left(status: AutomationStatus) -> str:
+    """Of a listener: `3 events to tell, 1 given up`."""
+    left = [f"{count(status.pending, 'event')} to tell"] if status.pending else []
+    return ", ".join(left + ([f"{status.given_up:,} given up"] if status.given_up else [])) or "-"
 
 
 def _became(fire: Fire) -> str:

@@ -27,6 +27,7 @@ from flowstone.runtime.client.handle import Run
 from flowstone.store.cluster import Notification
 from flowstone.store.pausing import set_paused
 from flowstone.store.protocol import StaleWrite
+from flowstone.store.told import with_deliveries
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -158,14 +159,7 @@ class ByHand:
         if isinstance(defined, Condition) and not record.paused and record.gone_at is None:
             ticks = (cron.after(self._ctx.clock.now()) for cron in defined.automation.crons)
             return replace(status, next_fire=min(ticks, default=None))
-        return await self._with_deliveries(status) if status.kind == "listener" else status
-
-    async def _with_deliveries(self, status: AutomationStatus) -> AutomationStatus:
-        """Of a listener, with what it is to be told and what was given up."""
-        for state in await self._ctx.store.deliveries.followers(status.pipeline):
-            if state.follower.name == status.name:
-                return replace(status, pending=state.pending, given_up=state.given_up, failure=state.failure)
-        return status
+        return await with_deliveries(self._ctx.store, status)
 
 
 async def _fire_schedule(

@@ -63,7 +63,7 @@ def as_requests(given: Any, name: str) -> list[RunRequest]:
 
 def _strange(given: object, name: str) -> TypeError:
     return TypeError(
-        f"{name!r} gave {given!r:.100} ({type(given).__name__}) where a RunRequest belongs: give "
+        f"{name} gave {given!r:.100} ({type(given).__name__}) where a RunRequest belongs: give "
         "RunRequest(asset, …), a list of them, or None."
     )
 
