@@ -9,6 +9,7 @@ if that has moved. So of two processes that do the same at a time one does it, a
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+from urllib.parse import quote
 
 from flowstone.frozen import frozen
 
@@ -29,10 +30,17 @@ __all__ = [
     "FiredRun",
     "Move",
     "NewRun",
+    "subject_of",
 ]
 
 AutomationKey: TypeAlias = tuple[str, str]
 """The name of a pipeline, and of an automation of it."""
+
+
+def subject_of(key: AutomationKey) -> str:
+    """What an automation is called in notifications and duties: no two have the same, whatever their names are."""
+    return "/".join(quote(part, safe="") for part in key)
+
 
 AutomationKind: TypeAlias = Literal["schedule", "sensor", "listener", "condition", "freshness"]
 
@@ -46,7 +54,7 @@ class Definition:
     Attributes:
         name: Its name.
         kind: What it is.
-        text: What decides when it acts, as people read it; when that changes, what was missed by it is not.
+        text: What decides when it acts, as people read it; when that changes, all but a sensor begin anew.
         paused: Whether it is paused when it is seen for the first time.
         cursor: Where it begins then.
     """

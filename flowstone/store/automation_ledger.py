@@ -35,7 +35,7 @@ class KnownAutomation:
 
     def __init__(self, record: AutomationRecord) -> None:
         self.record = record
-        self.fires: deque[Fire] = deque(maxlen=MOST_FIRES)
+        self.fires: deque[Fire] = deque()
         self.once: dict[str, str] = {}
 
 
@@ -116,6 +116,7 @@ class AutomationLedger:
         move: Move,
         under_way: Callable[[RunRecord], str | None],
         create: Callable[[RunRecord], object],
+        status_of: Callable[[str], Status | None],
     ) -> Moved:
         """See `Automations.move`.
 
@@ -123,6 +124,7 @@ class AutomationLedger:
             move: The change.
             under_way: Finds a run of the same that is under way.
             create: Writes a run down.
+            status_of: What has become of a run, or None.
         """
         known = self._known.get(move.key)
         if known is None or known.record.version != move.version:
@@ -140,6 +142,8 @@ class AutomationLedger:
         )
         if move.fire is not None:
             known.fires.append(replace(move.fire, runs=tuple(run for run in runs if run is not None)))
+            if len(known.fires) > MOST_FIRES:
+                _prune(known.fires, status_of)
         return Moved(known.record, tuple(runs))
 
     def _start(
@@ -158,6 +162,13 @@ class AutomationLedger:
         if run.once is not None:
             known.once[run.once] = fired.id
         return fired
+
+    def under_way(self, key: AutomationKey, status_of: Callable[[str], Status | None]) -> list[str]:
+        """See `Automations.under_way`."""
+        known = self._known.get(key)
+        if known is None:
+            return []
+        return [run.id for fire in known.fires for run in fire.runs if _is_under_way(status_of(run.id))]
 
     def get(self, key: AutomationKey) -> AutomationRecord | None:
         """One of them, or None."""
@@ -202,6 +213,18 @@ def _defined_again(record: AutomationRecord, definition: Definition) -> Automati
         pending=() if moved else record.pending,
         gone_at=None,
     )
+
+
+def _prune(fires: deque[Fire], status_of: Callable[[str], Status | None]) -> None:
+    """Forget the oldest of too many, but none with a run that is not over."""
+    for place, fire in enumerate(fires):
+        if not any(_is_under_way(status_of(run.id)) for run in fire.runs):
+            del fires[place]
+            return
+
+
+def _is_under_way(status: Status | None) -> bool:
+    return status is not None and not status.terminal
 
 
 def _is_long_gone(since: datetime, now: datetime) -> bool:

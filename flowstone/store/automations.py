@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 __all__ = ["GONE_FOR", "MOST_FIRES", "Automations", "Moved"]
 
 MOST_FIRES: Final = 100
-"""Of what an automation did, so much is remembered, the newest."""
+"""Of what an automation did, so much is remembered, the newest; and all that has runs which are not over."""
 
 GONE_FOR: Final = 86_400.0
 """Seconds for which an automation that no pipeline defines any more is remembered."""
@@ -80,6 +80,9 @@ class Automations(Protocol):
             paused: Whether it is paused from here on.
             events: What is told of it, if it changes anything.
         """
+
+    async def under_way(self, key: AutomationKey) -> Collection[str]:
+        """The runs that it asked for and that are not over, as far as it remembers having asked for them."""
 
     async def fires(self, key: AutomationKey, *, limit: int = MOST_FIRES) -> Sequence[Fire]:
         """What it did, the newest first, with what has become of its runs."""

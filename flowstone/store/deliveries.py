@@ -104,8 +104,10 @@ class Deliveries(Protocol):
     """The outbox of each follower. Calls may raise `StoreUnavailable`; each is safe to repeat."""
 
     async def follow(self, pipeline: str, followers: Sequence[Follower]) -> None:
-        """Say who follows the events of a pipeline from now on; one that is named no more loses its deliveries.
+        """Say who follows the events of a pipeline from now on.
 
+        One that is named no more loses its deliveries, unless it is an automation that is remembered: another node
+        may define it, or it may come back.
         One that is known goes on from where it is; if it wants other events now, that holds for those to come.
         """
 

@@ -53,6 +53,7 @@ if TYPE_CHECKING:
     from flowstone.runs.records import Materialization, RunRecord, Status, StepKey
     from flowstone.runs.waits import Wait, WaitStatus
     from flowstone.store.automations import Moved
+    from flowstone.store.deliveries import Follower
     from flowstone.store.event_log import EventLog
 
 __all__ = ["History"]
@@ -240,12 +241,19 @@ class History:
             del known[key]
         return len(there)
 
+    def follow(self, pipeline: str, followers: Sequence[Follower]) -> None:
+        """Say who follows a pipeline's events; see `Deliveries.follow`."""
+        kept = [record.name for record in self.automations.records([pipeline])]
+        self.outbox.follow(pipeline, followers, kept)
+
     def move(self, move: Move) -> Moved:
         """Make a change of an automation, with the runs that it starts; see `Automations.move`."""
         for run in move.runs:
             if run.record.id in self._runs:
                 raise StaleWrite(refusals.id_taken(run.record.id))
-        moved = self.automations.move(move, lambda run: self.under_way.find(run, ()), self.create_run)
+        moved = self.automations.move(
+            move, lambda run: self.under_way.find(run, ()), self.create_run, self.status_of
+        )
         self.outbox.done(move.key[0], move.follower or move.key[1], move.delivered)
         self.outbox.add(move.key[0], move.events)
         return moved

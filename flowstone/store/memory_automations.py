@@ -91,6 +91,10 @@ class MemoryAutomations(Automations):
         )
         return record
 
+    async def under_way(self, key: AutomationKey) -> Collection[str]:
+        history = self._history()
+        return history.automations.under_way(key, history.status_of)
+
     async def fires(self, key: AutomationKey, *, limit: int = MOST_FIRES) -> Sequence[Fire]:
         history = self._history()
         return history.automations.fires(key, limit, history.status_of)

@@ -46,7 +46,7 @@ class MemoryDeliveries(Deliveries):
         from flowstone.store.delivery_codec import encode_follower  # noqa: PLC0415 - few runtimes in memory need it
 
         operation = ["follow", pipeline, [encode_follower(each) for each in followers]]
-        await self._change(operation, lambda: self._outbox.follow(pipeline, followers))
+        await self._change(operation, lambda: self._history().follow(pipeline, followers))
 
     async def followers(self, pipeline: str) -> Sequence[FollowerState]:
         found = (state for name, state in self._outbox.followers() if name == pipeline)

@@ -111,10 +111,11 @@ class Outbox:
 
     # Changes ------------------------------------------------------------------------------------------------
 
-    def follow(self, pipeline: str, followers: Iterable[Follower]) -> None:
-        """See `Deliveries.follow`."""
+    def follow(self, pipeline: str, followers: Iterable[Follower], kept: Collection[str] = ()) -> None:
+        """See `Deliveries.follow`; those of automations that are `kept` stay, named or not."""
         named = {follower.name: follower for follower in followers}
-        for key in [key for key in self._followed if key[0] == pipeline and key[1] not in named]:
+        stay = {*named, *kept}
+        for key in [key for key in self._followed if key[0] == pipeline and key[1] not in stay]:
             del self._followed[key]
         for name, follower in named.items():
             known = self._followed.get((pipeline, name))

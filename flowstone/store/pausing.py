@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from flowstone.runs.automation import subject_of
 from flowstone.runs.automation_events import AutomationPaused, AutomationResumed
 from flowstone.store.cluster import Notification
 
@@ -38,6 +39,6 @@ async def set_paused(
         event = AutomationPaused(now, record.name, by, reason)
     changed = await store.automations.pause(record.key, paused, events=[event])
     if store.cluster is not None:
-        await store.cluster.tell(Notification("automation", "/".join(record.key)))
+        await store.cluster.tell(Notification("automation", subject_of(record.key)))
     moved = changed is not None and changed.version != record.version
     return changed or record, event if moved else None

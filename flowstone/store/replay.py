@@ -216,7 +216,7 @@ class Replay:
 
     def _follow(self, pipeline: str, followers: list[Any]) -> _Command:
         self.facts += 1
-        return partial(self.history.outbox.follow, pipeline, [decode_follower(each) for each in followers])
+        return partial(self.history.follow, pipeline, [decode_follower(each) for each in followers])
 
     def _delivered(self, pipeline: str, name: str, keys: list[Any]) -> _Command:
         self.facts += len(keys)

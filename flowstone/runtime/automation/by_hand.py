@@ -15,11 +15,10 @@ from flowstone.assets.automation.schedule import Schedule
 from flowstone.assets.suggest import did_you_mean
 from flowstone.errors import AutomationError, AutomationNotFound, StoreUnavailable
 from flowstone.remedies import Remedies
-from flowstone.runs.automation import Fire, Move
+from flowstone.runs.automation import Fire, Move, subject_of
 from flowstone.runs.automation_status import AutomationStatus, status_of
 from flowstone.runtime.automation.by_hand_conditions import fire_condition
 from flowstone.runtime.automation.definitions import define
-from flowstone.runtime.automation.leadership import subject_of
 from flowstone.runtime.automation.schedule import Cursor, ask_schedule
 from flowstone.runtime.automation.sensor import look
 from flowstone.runtime.automation.starting import start_runs
@@ -135,6 +134,10 @@ class ByHand:
             await define(self._ctx)
             record = await self._ctx.store.automations.record(key)
         assert record is not None, "it was defined just now"
+        if record.kind != self._ctx.snapshot.automations[key[1]][1].kind:
+            raise AutomationError(
+                f"{key[1]!r} is a {record.kind} as another node defines it: give both nodes the same code."
+            )
         return record
 
     def _wake(self, key: AutomationKey) -> None:

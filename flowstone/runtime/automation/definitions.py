@@ -11,8 +11,7 @@ from flowstone.assets.automation.schedule import Schedule
 from flowstone.backoff import Backoff
 from flowstone.errors import StoreUnavailable
 from flowstone.runs.asset_freshness import Told
-from flowstone.runs.automation import Definition
-from flowstone.runtime.automation.leadership import subject_of
+from flowstone.runs.automation import Definition, subject_of
 from flowstone.runtime.services.notifications import Wakeup
 from flowstone.store.cluster import Notification
 
@@ -66,8 +65,9 @@ class Definitions:
         started()
         with self._ctx.notifications.on(self._heard, "reloaded"):
             while True:
+                await self._stop_what_is_gone()
                 await self._define()
-                await self._follow()
+                await self._start_what_is_new()
                 await self._wake.wait()
 
     def _heard(self, _: Notification) -> None:
@@ -79,6 +79,7 @@ class Definitions:
         backoff = Backoff(_FIRST_PAUSE, _LONGEST_PAUSE, self._ctx.random)
         while True:
             try:
+                before = {} if self._ctx.store.cluster is None else await self._versions()
                 found = await define(self._ctx)
                 break
             except StoreUnavailable as error:
@@ -86,6 +87,23 @@ class Definitions:
                 await self._ctx.clock.sleep(backoff.pause())
         for record in found:
             self._ctx.notifications.heard(Notification("automation", subject_of(record.key)))
+        await self._tell(before)
+
+    async def _tell(self, before: Mapping[AutomationKey, int]) -> None:
+        """Wake the nodes that drive what has changed: to leave it to others, or to define it again."""
+        cluster = self._ctx.store.cluster
+        if cluster is None:
+            return
+        try:
+            for key, version in (await self._versions()).items():
+                if before.get(key, version) != version:
+                    await cluster.tell(Notification("automation", subject_of(key)))
+        except StoreUnavailable as error:
+            self._ctx.alarms.set("store", f"it does not say what is defined: {error}")
+
+    async def _versions(self) -> Mapping[AutomationKey, int]:
+        records = await self._ctx.store.automations.records(self._ctx.snapshot.names)
+        return {record.key: record.version for record in records}
 
     def _warn(self) -> None:
         """Of what is surely not meant, once."""
@@ -101,18 +119,21 @@ class Definitions:
                     asset,
                 )
 
-    async def _follow(self) -> None:
-        """Stop the processes of what has gone, or is defined otherwise, and start those of what is new."""
+    async def _stop_what_is_gone(self) -> None:
+        """Or is defined otherwise."""
         now = with_processes(self._ctx.snapshot)
-        for name, (_, defined) in self._running.items():
+        for name, (_, defined) in tuple(self._running.items()):
             if now.get(name) != self._running[name]:
                 child = f"{defined.kind}:{name}"
                 await self._supervisor.stop_child(child)
                 await self._supervisor.delete_child(child)
-        for name, (pipeline, defined) in now.items():
-            if self._running.get(name) != now[name]:
+                del self._running[name]
+
+    async def _start_what_is_new(self) -> None:
+        for name, (pipeline, defined) in with_processes(self._ctx.snapshot).items():
+            if name not in self._running:
                 await self._supervisor.start_child(self._child_of((pipeline, name), defined))
-        self._running = now
+                self._running[name] = pipeline, defined
         for pipeline in with_conditions(self._ctx.snapshot):
             if pipeline not in self._conditions:  # Who has no conditions any more sleeps.
                 self._conditions[pipeline] = None
@@ -144,9 +165,7 @@ def _definitions(snapshot: Snapshot, now: datetime) -> Mapping[str, Sequence[Def
     found: dict[str, list[Definition]] = {name: [] for name in snapshot.names}
     for name, (pipeline, defined) in snapshot.automations.items():
         cursor = _beginning(defined, now)
-        found[pipeline].append(
-            Definition(name, defined.kind, defined.definition, paused=defined.paused, cursor=cursor)
-        )
+        found[pipeline].append(Definition(name, defined.kind, defined.definition, defined.paused, cursor))
     return found
 
 

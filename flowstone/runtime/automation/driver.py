@@ -7,6 +7,7 @@ failures in a row pause the automation. A process that crashes by a fault of our
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar
@@ -14,9 +15,10 @@ from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar
 from flowstone.assets.automation.definitions import DefinedAutomation
 from flowstone.backoff import Backoff
 from flowstone.errors import AutomationError, StoreUnavailable
-from flowstone.runs.automation import Fire, Move
+from flowstone.runs.automation import Fire, Move, subject_of
 from flowstone.runs.automation_events import AutomationFailed, AutomationPaused
-from flowstone.runtime.automation.leadership import ASKS_AGAIN, Leadership, subject_of
+from flowstone.runtime.automation.definitions import define
+from flowstone.runtime.automation.leadership import ASKS_AGAIN, Leadership
 from flowstone.runtime.automation.starting import start_runs
 from flowstone.runtime.services.notifications import Wakeup
 from flowstone.store.cluster import Notification
@@ -39,6 +41,7 @@ D = TypeVar("D", bound=DefinedAutomation)
 MOST_FAILURES: Final = 10
 """So many failures in a row pause an automation."""
 
+_YIELDS: Final = 2.0  # Leases for which a node leaves an automation to whoever defines it otherwise.
 _FIRST_PAUSE: Final = 1.0
 _LONGEST_PAUSE: Final = 300.0
 
@@ -67,6 +70,7 @@ class Driver(ABC, Generic[D]):
         self._record: AutomationRecord | None = None
         self._changed = False  # Whether somebody else has changed the record since it was last asked.
         self._leadership = Leadership(ctx, key)
+        self._yields_until = -math.inf  # By the monotonic clock.
         self._awaited: frozenset[str] = frozenset()  # Runs whose end it waits for.
 
     async def run(self, started: Callable[[], None]) -> None:
@@ -122,9 +126,10 @@ class Driver(ABC, Generic[D]):
 
     async def _turn(self) -> float | None:
         """Do what is due; seconds after which to look again, None: when something is heard."""
-        if not self._runs.open:
-            return None
         try:
+            if not self._runs.open:
+                await self._give_up()  # While this node ends its work, another one goes on.
+                return None
             record = await self._to_drive()
             if record is not None:
                 return await self._drive(record)
@@ -145,8 +150,10 @@ class Driver(ABC, Generic[D]):
         if self._record is None:
             self._record = await self._ctx.store.automations.record(self._key)
         record = self._record
-        if record is None or not self._is_own(record):
-            await self._stand_back()
+        if record is None:
+            return None  # It is about to be defined.
+        if not self._is_own(record):
+            await self._stand_back(gone=record.gone_at is not None)
             return None
         return record if await self._leadership.take() and not record.paused else None
 
@@ -154,8 +161,25 @@ class Driver(ABC, Generic[D]):
         """Whether it is defined as this node has it; another one may have other code, and its record says so."""
         return record.gone_at is None and record.text == self._defined.definition
 
-    async def _stand_back(self) -> None:
-        """It is not to be driven by these definitions, or not yet: leave it to others."""
+    async def _stand_back(self, *, gone: bool) -> None:
+        """Somebody with other code has defined it otherwise, or not at all: leave it to the node that drives it.
+
+        If none does, because that one has gone, or does not have it, it is defined as this node has it.
+        """
+        self._record = None
+        known = self._ctx.snapshot.automations.get(self._key[1])
+        if known is None or known[1] is not self._defined:
+            return  # This node has other definitions by now, and this process is about to end.
+        now = self._ctx.clock.monotonic()
+        if not gone and self._leadership.held and self._ctx.store.cluster is not None:
+            await self._give_up()
+            self._yields_until = now + _YIELDS * self._ctx.settings.lease
+        elif now >= self._yields_until and await self._leadership.take():
+            await define(self._ctx)
+            self._wake()
+
+    async def _give_up(self) -> None:
+        """Let another node drive it, and say so."""
         if self._ctx.store.cluster is not None and self._leadership.held:
             await self._leadership.give_up()
             await self._ctx.store.cluster.tell(Notification("automation", subject_of(self._key)))

@@ -17,10 +17,10 @@ from typing import TYPE_CHECKING, Any, Final
 from flowstone.assets.automation.freshness_policy import FRESHNESS, FreshnessPolicy
 from flowstone.errors import StoreUnavailable
 from flowstone.runs.asset_freshness import NewestSuccess
-from flowstone.runs.automation import Move
+from flowstone.runs.automation import Move, subject_of
 from flowstone.runs.automation_events import AssetFresh, AssetLate, AssetOverdue
 from flowstone.runs.events import StepSucceeded
-from flowstone.runtime.automation.leadership import Leadership, subject_of
+from flowstone.runtime.automation.leadership import Leadership
 from flowstone.runtime.automation.watched_assets import WatchedAsset, WatchedAssets
 from flowstone.runtime.services.notifications import Wakeup
 from flowstone.store.protocol import StaleWrite

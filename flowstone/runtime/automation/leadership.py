@@ -9,20 +9,17 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Final
 
+from flowstone.runs.automation import subject_of
+
 if TYPE_CHECKING:
     from flowstone.runs.automation import AutomationKey
     from flowstone.runtime.context import RuntimeContext
     from flowstone.store.cluster import Notification
 
-__all__ = ["ASKS_AGAIN", "Leadership", "subject_of"]
+__all__ = ["ASKS_AGAIN", "Leadership"]
 
 ASKS_AGAIN: Final = 60.0
 """Seconds after which a node asks again who drives an automation, though it has heard nothing."""
-
-
-def subject_of(key: AutomationKey) -> str:
-    """What an automation is called in notifications and duties."""
-    return "/".join(key)
 
 
 class Leadership:

@@ -18,11 +18,12 @@ from typing import TYPE_CHECKING, Any, Final
 
 from flowstone.counting import count
 from flowstone.errors import StoreUnavailable
+from flowstone.runs.automation import subject_of
 from flowstone.runs.automation_events import AutomationFailed, exact_kind
 from flowstone.runs.records import Failure
 from flowstone.runtime.automation.functions import is_called_on_loop
 from flowstone.runtime.automation.lanes import Lanes
-from flowstone.runtime.automation.leadership import Leadership, subject_of
+from flowstone.runtime.automation.leadership import Leadership
 from flowstone.runtime.execution.guard import call, call_async, describe
 from flowstone.runtime.services.notifications import Wakeup
 from flowstone.threads import Threads
@@ -59,6 +60,7 @@ _FIRST_PAUSE: Final = 1.0
 _FACTOR: Final = 4.0
 _LONGEST_PAUSE: Final = 3_600.0
 _TOO_MANY: Final = f"More than {MOST_BLOCKED:,} runs wait for another attempt."
+_STUCK: Final = 1.0  # Seconds between two looks whether calls that could not be stopped have come back.
 _RETRY: Final = 1.0  # Seconds after which a store that is away is asked again.
 
 
@@ -153,6 +155,8 @@ class ListenerDriver:
             self._open = False
             self._ctx.alarms.set("store", f"it does not say what {self._subject} is to be told: {error}")
             return _RETRY
+        if self._is_stuck():
+            pause = min(pause or _STUCK, _STUCK)  # Of a thread that comes back nobody hears.
         due = self._lanes.next_due()
         if due is not None:
             wait = max(0.0, due - self._ctx.clock.monotonic())

@@ -7,7 +7,7 @@ were missed are accepted late, as `catch_up` says, and wait for each other.
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, NamedTuple
 from zoneinfo import ZoneInfo
 
@@ -20,6 +20,7 @@ from flowstone.runtime.automation.driver import Driver
 from flowstone.runtime.automation.functions import ask
 from flowstone.runtime.automation.requests import NoPartitionYet, new_runs
 from flowstone.runtime.execution.guard import describe
+from flowstone.store.automations import MOST_FIRES
 from flowstone.store.protocol import StaleWrite
 
 if TYPE_CHECKING:
@@ -33,8 +34,6 @@ if TYPE_CHECKING:
 
 __all__ = ["Asked", "Cursor", "ScheduleDriver", "ask_schedule"]
 
-_LOOKED_AT = 20  # Fires, the newest, whose runs may be under way.
-
 
 class Cursor(NamedTuple):
     """How far a schedule has got.
@@ -42,21 +41,33 @@ class Cursor(NamedTuple):
     Attributes:
         at: The last tick that was dealt with, or when the schedule began.
         fired: The last tick that fired, or None.
+        ahead: Ticks after `at` that were dealt with: the clock that has shown them was set back.
     """
 
     at: datetime
     fired: datetime | None = None
+    ahead: tuple[datetime, ...] = ()
 
     @classmethod
     def read(cls, data: dict[str, Any]) -> Cursor:
         """From JSON."""
         fired = data.get("fired")
+        ahead = tuple(datetime.fromisoformat(tick) for tick in data.get("ahead", ()))
         at = datetime.fromisoformat(data["at"])
-        return cls(at, None if fired is None else datetime.fromisoformat(fired))
+        return cls(at, None if fired is None else datetime.fromisoformat(fired), ahead)
+
+    def reached(self, tick: datetime) -> Cursor:
+        """All up to a tick is dealt with."""
+        return self._replace(at=tick, ahead=tuple(each for each in self.ahead if each > tick))
 
     def written(self) -> dict[str, Any]:
         """As JSON has it."""
-        return {"at": self.at.isoformat()} | ({} if self.fired is None else {"fired": self.fired.isoformat()})
+        written: dict[str, Any] = {"at": self.at.isoformat()}
+        if self.fired is not None:
+            written["fired"] = self.fired.isoformat()
+        if self.ahead:
+            written["ahead"] = [tick.isoformat() for tick in self.ahead]
+        return written
 
 
 class Waiting(NamedTuple):
@@ -109,22 +120,28 @@ class ScheduleDriver(Driver[Schedule]):
         """Do the next thing that is due; False if nothing is."""
         schedule = self._defined
         cursor = Cursor.read(record.cursor)
+        if cursor.at - now > timedelta(seconds=self._ctx.settings.lease):
+            await self._set_back(record, cursor, now)
+            return True
+        ahead = cursor.ahead
         due = due_ticks(schedule.cron, cursor.at, now, schedule.catch_up, self._ctx.settings.lease)
         accepted = [Waiting.read(each) for each in record.pending]
         self._awaited = await self._under_way() if accepted or due.late or due.on_time else frozenset()
         if due.late:
-            cursor = cursor._replace(at=due.late[-1])
-            accepted += [Waiting(tick, True) for tick in due.late]
+            cursor = cursor.reached(due.late[-1])
+            accepted += [Waiting(tick, True) for tick in due.late if tick not in ahead]
+        elif due.on_time and due.on_time[0] in ahead:
+            cursor = cursor.reached(due.on_time[0])
         elif due.on_time:
             tick = due.on_time[0]  # The others come next.
-            cursor = cursor._replace(at=tick)
+            cursor = cursor.reached(tick)
             catching_up = bool(accepted) and accepted[-1].late and schedule.catch_up == "all"
             if schedule.overlap == "skip" and not catching_up and (self._awaited or accepted):
                 await self._skip(record, cursor, accepted, tick)
                 return True
             accepted.append(Waiting(tick, catching_up))
         elif due.reached is not None:
-            cursor = cursor._replace(at=due.reached)
+            cursor = cursor.reached(due.reached)
         accepted = accepted[-MOST_TICKS:]
         if accepted and not self._must_wait(accepted[0]):
             await self._fire(record, cursor, accepted)
@@ -135,14 +152,25 @@ class ScheduleDriver(Driver[Schedule]):
             return True
         return False
 
+    async def _set_back(self, record: AutomationRecord, cursor: Cursor, now: datetime) -> None:
+        """The clock was ahead and is set back: go on from now, but leave out the ticks that were dealt with since.
+
+        Where more fired than are remembered, those between are taken for fired.
+        """
+        fires = await self._ctx.store.automations.fires(self._key)
+        ticks = {fire.scheduled_at for fire in fires if fire.scheduled_at is not None}
+        known = sorted({tick for tick in ticks if tick > now} | {*cursor.ahead, cursor.at})
+        all_known = len(fires) < MOST_FIRES or min(ticks, default=now) <= now
+        at = now if all_known else known[0]
+        moved = Cursor(at, cursor.fired, tuple(tick for tick in known if tick > at))
+        await self._move(record, cursor=moved.written(), pending=record.pending, succeeded=False)
+
     def _must_wait(self, first: Waiting) -> bool:
         return bool(self._awaited) and (first.late or self._defined.overlap != "allow")
 
     async def _under_way(self) -> frozenset[str]:
         """Runs of earlier ticks that are not over."""
-        fires = await self._ctx.store.automations.fires(self._key, limit=_LOOKED_AT)
-        runs = (run for fire in fires for run in fire.runs)
-        return frozenset(run.id for run in runs if run.status is not None and not run.status.terminal)
+        return frozenset(await self._ctx.store.automations.under_way(self._key))
 
     async def _skip(
         self, record: AutomationRecord, cursor: Cursor, accepted: Sequence[Waiting], tick: datetime

@@ -107,6 +107,9 @@ class PostgresAutomations(Automations):
         record = await self.record(key)
         return None if record is None or record.gone_at is not None else record
 
+    async def under_way(self, key: AutomationKey) -> Collection[str]:
+        return [row["id"] for row in await self._database.fetch("automation_under_way", *key)]
+
     async def fires(self, key: AutomationKey, *, limit: int = MOST_FIRES) -> Sequence[Fire]:
         rows = await self._database.fetch("fires", *key, max(0, limit))
         return [_fire(row) for row in rows]

@@ -1,5 +1,5 @@
 -- $1: a pipeline, and of each of its followers $2: the name, $3: exact kinds, joined by blanks, $4: assets as a JSON list, or
--- null, $5: whether it is told of all pipelines. Those that are not named are gone.
+-- null, $5: whether it is told of all pipelines. Those that are not named are gone, unless they are automations that are remembered.
 with named as materialized (
     select given.name, string_to_array(given.kinds, ' ') as kinds,
         case when given.assets is not null then array(select json_array_elements_text(given.assets::json)) end as assets,
@@ -7,7 +7,10 @@ with named as materialized (
     from unnest($2::text[], $3::text[], $4::text[], $5::boolean[]) as given(name, kinds, assets, anywhere)
 ), gone as materialized (
     select followers.id from flowstone.followers
-    where followers.pipeline = $1 and followers.name <> all ($2::text[])
+    where followers.pipeline = $1 and followers.name <> all ($2::text[]) and not exists (
+        select from flowstone.automations as known
+        where known.pipeline = followers.pipeline and known.name = followers.name
+    )
     order by followers.name for update
 ), deleted as (
     delete from flowstone.followers using gone where followers.id = gone.id
