@@ -147,6 +147,9 @@ class Driver(ABC, Generic[D]):
 
     async def _to_drive(self) -> AutomationRecord | None:
         """Its record, if it is this node's part to drive it, and it is not paused."""
+        known = self._ctx.snapshot.automations.get(self._key[1])
+        if known is None or known[1] is not self._defined:
+            return None  # This node has other definitions by now, and this process is about to end.
         if self._record is None:
             self._record = await self._ctx.store.automations.record(self._key)
         record = self._record
@@ -167,9 +170,6 @@ class Driver(ABC, Generic[D]):
         If none does, because that one has gone, or does not have it, it is defined as this node has it.
         """
         self._record = None
-        known = self._ctx.snapshot.automations.get(self._key[1])
-        if known is None or known[1] is not self._defined:
-            return  # This node has other definitions by now, and this process is about to end.
         now = self._ctx.clock.monotonic()
         if not gone and self._leadership.held and self._ctx.store.cluster is not None:
             await self._give_up()
