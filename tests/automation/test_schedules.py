@@ -422,3 +422,51 @@ async def test_a_schedule_that_computes_its_value_once_is_warned_of(clock, caplo
     told = [record.getMessage() for record in caplog.records if record.name == "flowstone.schedules"]
     assert [line.split()[2] for line in told] == ["'once'", "'one-day'"]
     assert 'refresh="all"' in told[0]
+
+
+async def test_a_run_that_lasts_longer_than_what_is_remembered_is_still_under_way(clock):
+    """However many ticks are skipped meanwhile."""
+    pipeline, gate = Pipeline("sales"), asyncio.Event()
+
+    @pipeline.asset
+    async def report() -> int:
+        await gate.wait()
+        return 1
+
+    pipeline.schedule("minutely", cron="* * * * *", asset="report", refresh="all")
+    async with Runtime(pipeline, clock=clock, automate=True) as runtime:
+        await clock.advance(130 * 60)
+        assert len(await runtime.runs()) == 1
+        gate.set()
+        await clock.advance(60)
+        assert len(await runtime.runs()) == 2
+
+
+async def test_a_clock_that_was_far_ahead_for_a_moment_silences_nothing(clock):
+    """The tick that fired then fires no second time when it comes."""
+    pipeline = reports()
+    pipeline.schedule("hourly", cron="@hourly", asset="report", refresh="all")
+    async with Runtime(pipeline, clock=clock, automate=True) as runtime:
+        await clock.advance(HOUR)
+        clock.step(20 * HOUR)
+        await clock.advance(60)
+        assert await ticks_of(runtime, "hourly") == [hour(1), hour(21)]
+        clock.step(-20 * HOUR)
+        await clock.advance(21 * HOUR)
+        ticks = await ticks_of(runtime, "hourly")
+        assert sorted(ticks) == [hour(number) for number in range(1, 23)]
+
+
+async def test_far_more_ticks_than_are_remembered_fire_once_each(clock):
+    """Where the clock was ahead by more of them than that, those that may have fired do not fire again."""
+    pipeline = reports()
+    pipeline.schedule(
+        "minutely", cron="* * * * *", asset="report", refresh="all", catch_up="all", overlap="allow"
+    )
+    async with Runtime(pipeline, clock=clock, automate=True) as runtime:
+        clock.step(5 * HOUR)
+        await clock.advance(60)
+        clock.step(-5 * HOUR)
+        await clock.advance(6 * HOUR)
+        runs = await runtime.runs(limit=1000)
+        assert len(runs) == 361

@@ -7,7 +7,7 @@ import functools
 
 import pytest
 
-from flowstone import DynamicPartitions, RunRequest, Runtime, Skip
+from flowstone import DynamicPartitions, Pipeline, RunRequest, Runtime, Skip
 from flowstone.runtime.automation.packs import taken
 from flowstone.store import MemoryStore
 from tests.automation.looking import fires_of, letters, over, runs_of, settled, status_of
@@ -360,3 +360,32 @@ async def test_by_hand_and_by_itself_at_the_same_time(clock):
         await runtime.fire("post", by="ada")
         await clock.advance(1)
         assert await keys_of(runtime, "post") == ["0", "1"]
+
+
+@pytest.mark.parametrize("kind", ["async", "sync"])
+async def test_what_was_yielded_before_a_skip_is_started(clock, kind):
+    """The rest is for another look: the cursor is where the function left it."""
+    pipeline = Pipeline("sales")
+
+    @pipeline.asset
+    async def item() -> int:
+        return 1
+
+    def numbers(context):
+        for number in range((context.cursor or 0) + 1, 6):
+            if number == 4 and context.now.second < 3:
+                raise Skip("4 is not complete yet")
+            yield RunRequest("item", partition=str(number), refresh="all", join=False)
+            context.cursor = number
+
+    async def numbers_on_loop(context):
+        for request in numbers(context):
+            yield request
+
+    pipeline.sensor("items", numbers if kind == "sync" else numbers_on_loop, every=1.0)
+    async with Runtime(pipeline, clock=clock, automate=True) as runtime:
+        async with asyncio.timeout(20):
+            while len(await runtime.runs()) < 5:
+                await clock.advance(1)
+                await asyncio.sleep(0.001)
+        assert sorted(run.request.keys[0] for run in await runtime.runs()) == list("12345")

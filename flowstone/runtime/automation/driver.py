@@ -148,7 +148,7 @@ class Driver(ABC, Generic[D]):
     async def _to_drive(self) -> AutomationRecord | None:
         """Its record, if it is this node's part to drive it, and it is not paused."""
         known = self._ctx.snapshot.automations.get(self._key[1])
-        if known is None or known[1] is not self._defined:
+        if known is None or known[1] != self._defined:
             return None  # This node has other definitions by now, and this process is about to end.
         if self._record is None:
             self._record = await self._ctx.store.automations.record(self._key)

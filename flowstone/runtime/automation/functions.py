@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from flowstone.actors.spawn import current, was_told_to_stop
 from flowstone.assets.signature import innermost, is_async
+from flowstone.errors import Skip
 from flowstone.runtime.automation.requests import as_requests
 from flowstone.runtime.execution.guard import absorb_cancels, call, call_async, outcome_of
 
@@ -105,6 +106,9 @@ async def _taken(given: AsyncIterator[Any], subject: str) -> list[RunRequest]:
     try:
         async for each in given:
             _take(found, each, subject)
+    except Skip:
+        if not found:  # Else it is the end of what there is to do.
+            raise
     finally:
         if hasattr(given, "aclose"):
             await given.aclose()
@@ -120,8 +124,12 @@ def _in_thread(function: Callable[[Any], Any], argument: Any, subject: str) -> A
 def _listed(given: Any, subject: str) -> list[RunRequest]:
     found: list[RunRequest] = []
     if isinstance(given, Iterator):
-        for each in given:
-            _take(found, each, subject)
+        try:
+            for each in given:
+                _take(found, each, subject)
+        except Skip:
+            if not found:  # As above.
+                raise
     else:
         for each in as_requests(given, subject):
             _take(found, each, subject)

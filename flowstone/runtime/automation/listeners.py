@@ -165,7 +165,7 @@ class ListenerDriver:
 
     async def _is_paused(self) -> bool:
         known = self._ctx.snapshot.automations.get(self._key[1])
-        if known is None or known[1] is not self._listener:
+        if known is None or known[1] != self._listener:
             return True  # This node has other definitions by now, and this process is about to end.
         if self._paused is None:
             record = await self._ctx.store.automations.record(self._key)

@@ -121,8 +121,7 @@ class ScheduleDriver(Driver[Schedule]):
         schedule = self._defined
         cursor = Cursor.read(record.cursor)
         if cursor.at - now > timedelta(seconds=self._ctx.settings.lease):
-            await self._set_back(record, cursor, now)
-            return True
+            return await self._set_back(record, cursor, now)
         ahead = cursor.ahead
         due = due_ticks(schedule.cron, cursor.at, now, schedule.catch_up, self._ctx.settings.lease)
         accepted = [Waiting.read(each) for each in record.pending]
@@ -152,18 +151,21 @@ class ScheduleDriver(Driver[Schedule]):
             return True
         return False
 
-    async def _set_back(self, record: AutomationRecord, cursor: Cursor, now: datetime) -> None:
+    async def _set_back(self, record: AutomationRecord, cursor: Cursor, now: datetime) -> bool:
         """The clock was ahead and is set back: go on from now, but leave out the ticks that were dealt with since.
 
-        Where more fired than are remembered, those between are taken for fired.
+        Where more fired than are remembered, those between are taken for fired. False if nothing changes by that.
         """
         fires = await self._ctx.store.automations.fires(self._key)
         ticks = {fire.scheduled_at for fire in fires if fire.scheduled_at is not None}
         known = sorted({tick for tick in ticks if tick > now} | {*cursor.ahead, cursor.at})
         all_known = len(fires) < MOST_FIRES or min(ticks, default=now) <= now
         at = now if all_known else known[0]
+        if at == cursor.at:
+            return False
         moved = Cursor(at, cursor.fired, tuple(tick for tick in known if tick > at))
         await self._move(record, cursor=moved.written(), pending=record.pending, succeeded=False)
+        return True
 
     def _must_wait(self, first: Waiting) -> bool:
         return bool(self._awaited) and (first.late or self._defined.overlap != "allow")
