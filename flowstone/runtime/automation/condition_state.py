@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 from flowstone.assets.partition_keys import encode_partition
 from flowstone.frozen import frozen
-from flowstone.runtime.automation.leadership import subject_of
+from flowstone.runs.automation import subject_of
 from flowstone.store.cluster import Notification
 
 if TYPE_CHECKING:
