@@ -74,6 +74,13 @@ def test_automations_are_listed(cli):
     assert told[1]["last_fires"][0]["runs"][0]["status"] == "succeeded"
 
 
+@pytest.mark.usefixtures("nightly")
+def test_a_run_says_which_automation_asked_for_it(cli):
+    """By its tags."""
+    (run,) = cli("runs", *AT, "--tag", "automation=files", "--json").document["runs"]
+    assert "tags      automation=files\n" in cli("run", run["id"], *AT).stdout
+
+
 def test_there_are_none_yet(shop, cli):
     """It says who makes them known."""
     done = cli("automations", *AT)

@@ -107,6 +107,9 @@ def _show(
     screen.show(f"what      {request_label(record)} of the pipeline {record.pipeline!r}")
     if record.key is not None:
         screen.show(f"key       {one_line(record.key)}")
+    if record.request.tags:
+        tags = (f"{one_line(tag)}={one_line(value)}" for tag, value in record.request.tags.items())
+        screen.show(f"tags      {', '.join(tags)}")
     for asset, fields in record.config.items():
         screen.show(f"config    {asset}: {config_label(without_secrets(fields))}")
     screen.show(f"status    {status_label(record.status, record.counts)}{mark and f', {mark}'}")

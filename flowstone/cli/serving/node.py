@@ -86,8 +86,11 @@ def _settings(given: Mapping[str, Any]) -> Options:
 
 def _held(loaded: Loaded, *, automate: bool) -> str:
     """How many of what the node has: `3 assets, 1 schedule`."""
-    kinds = Counter(each.kind for each in loaded.pipeline.automations.values()) if automate else Counter()
-    held = [count(len(loaded.pipeline.assets), "asset")]
+    assets = loaded.pipeline.assets.values()
+    held, kinds = [count(len(assets), "asset")], Counter[str]()
+    if automate:
+        kinds.update(each.kind for each in loaded.pipeline.automations.values())
+        kinds.update("condition" for asset in assets if asset.automation is not None)
     return ", ".join(held + [count(number, kind) for kind, number in kinds.items()])
 
 
