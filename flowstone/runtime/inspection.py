@@ -335,8 +335,14 @@ class Inspection:
 
     def tree(self) -> ProcessInfo:
         """The supervision tree at this instant: every process with state, restarts and mailbox depth."""
-        ctx = self._started()
+        self._started()
+        return self._shown_tree()
+
+    def _shown_tree(self) -> ProcessInfo:
+        """The same, also while the runtime starts: by then other nodes may ask for it."""
+        assert self._ctx is not None
         assert self._tree is not None
+        ctx = self._ctx
         tree = self._runs.shown(self._tree.tree())
         busy = ctx.threads.statistics()
         threads = ProcessInfo(
