@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
-
 from flowstone.runs.events import (
     RunCancelRequested,
     RunFinished,
@@ -12,9 +10,8 @@ from flowstone.runs.events import (
     StepFailed,
     StepSucceeded,
 )
-from flowstone.runs.records import Status
 from flowstone.testing.simulation.process import ProcessState
-from tests.simulation.workload import SLOTS
+from tests.simulation.workload import SLOTS, TOGETHER
 from tests.store.shared_history import SharedHistory
 
 __all__ = ["Violation", "WatchedHistory", "WatchedLeases", "at_the_end", "now"]
@@ -69,6 +66,11 @@ class WatchedHistory(SharedHistory):
             self._failed(event.materialization)
         elif isinstance(event, RunFinished):
             self._ended[run.id] = event.status
+
+    def move(self, move):
+        moved = super().move(move)
+        self._world.automatic.moved(move, moved)
+        return moved
 
     def _check_writer(self, run, event):
         """What is recorded of a step says the owner of the run, or whoever was given the step."""
@@ -129,6 +131,14 @@ def now(world):
     running = sum(count for node, count in world.in_pool.items() if world.is_well(node))
     if running > SLOTS:
         raise Violation(f"{running} steps run in a pool of {SLOTS}: {world.in_pool}")
+    leaving = shared.callers._over | history.cancelling
+    joint = [
+        log.id
+        for log in shared.unfinished()
+        if log.head().request.asset == TOGETHER and log.id not in leaving
+    ]
+    if len(joint) > 1:
+        raise Violation(f"{joint} are under way, of which each could have been joined")
 
 
 def at_the_end(world):
@@ -144,7 +154,7 @@ def _left(world):
         missing = [run_id for run_id in world.acknowledged if history.find(run_id) is None]
         yield "runs that were acknowledged are lost", missing
     if world.automates:
-        yield from _automation_left(world, history)
+        yield from world.automatic.left(world)
     yield "slots are taken, or waited for", shared.claims
     yield "step leases are left", list(shared.leases)
     usable = [node for node in world.nodes if node.usable]
@@ -152,18 +162,6 @@ def _left(world):
     alive = [task for process, task in world.asked if process.state is ProcessState.RUNNING]
     yield "what was asked broke", [broken for broken in map(_broken, alive) if broken]
     yield "some still wait for an answer", [task.get_name() for task in alive if not task.done()]
-
-
-def _automation_left(world, history):
-    """What the sensor has not found, the listener was not told of, or the schedule did twice."""
-    sensor = history.automations.get(("world", "numbers"))
-    if sensor is not None:
-        yield "the sensor has not come to the end", (world.arrived - (sensor.cursor or 0)) * [sensor]
-    ended = [log.id for log in history._order if log.status is Status.SUCCEEDED]
-    yield "nobody was told of these successes", [run_id for run_id in ended if run_id not in world.heard]
-    fires = history.automations.fires(("world", "minutely"), 100, lambda _: None)
-    ticks = Counter(fire.scheduled_at for fire in fires if fire.scheduled_at is not None)
-    yield "the schedule fired twice", [tick for tick, times in ticks.items() if times > 1]
 
 
 def _broken(task):

@@ -24,6 +24,7 @@ class Node:
     Attributes:
         name: Of the place.
         process: The one that runs now, or ran last.
+        works: Whether it is a worker.
         runtime: Its runtime while that is entered, else None.
     """
 
@@ -31,6 +32,7 @@ class Node:
         self.name = name
         self.world = world
         self.lives = 0
+        self.works = name == "n1" or world.random.random() < 0.85  # Else it only asks others, and automates.
         self.start()
 
     def start(self):
@@ -65,6 +67,7 @@ class Node:
             clock=self.clock,
             random=random,
             lease=LEASE,
+            worker=self.works,
             automate=world.automates,
             **world.options,
             cancel_timeout=0.5,

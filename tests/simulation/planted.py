@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import ExitStack, contextmanager
+from dataclasses import replace
 from itertools import count
 from unittest.mock import patch
 
@@ -14,12 +15,16 @@ from flowstone.io.manager import Stored
 from flowstone.runs.records import Status
 from flowstone.runtime.cluster.node_pools import NodePools
 from flowstone.runtime.cluster.timekeeper import Timekeeper
+from flowstone.runtime.inspection import Inspection
 from flowstone.runtime.services.notifications import Notifications
 from flowstone.runtime.services.peers import Peers
+from flowstone.store.automation_ledger import AutomationLedger
 from flowstone.store.ledger import Ledger
 from flowstone.store.run_log import RunLog
 from tests.simulation.shared_store import SimulatedStore
 from tests.simulation.values import SimulatedIO
+from tests.store.shared_callers import SharedCallers
+from tests.store.shared_deliveries import SharedDeliveries
 from tests.store.shared_history import SharedHistory
 from tests.store.shared_memory import SharedMemoryStore
 
@@ -210,6 +215,51 @@ def _pruned_too_early():
     return [(SharedHistory, "_is_unfinished", lambda _self, _run_id: False)]
 
 
+def _moved_anyway():
+    """Whoever decides for an automation does so, though somebody else has decided meanwhile."""
+
+    def move(self, move, under_way, create):
+        known = self.get(move.key)
+        return moved(self, move if known is None else replace(move, version=known.version), under_way, create)
+
+    moved = AutomationLedger.move
+    return [(AutomationLedger, "move", move)]
+
+
+def _tree_too_early():
+    """A node does not show its tree before it has started, however soon others ask."""
+
+    def shown(self):
+        self._started()
+        return now(self)
+
+    now = Inspection._shown_tree
+    return [(Inspection, "_shown_tree", shown)]
+
+
+def _not_joined():
+    """Whoever would join a run starts another one."""
+
+    async def create(self, run, caller, *, join=True, but=()):
+        del join
+        return await created(self, run, caller, join=False, but=but)
+
+    created = SharedCallers.create
+    return [(SharedCallers, "create", create)]
+
+
+def _told_once_at_most():
+    """What is to be delivered is forgotten before the listener was called."""
+
+    async def pending(self, pipeline, name, **named):
+        found = await given(self, pipeline, name, **named)
+        await self.done(pipeline, name, [each.key for each in found])
+        return found
+
+    given = SharedDeliveries.pending
+    return [(SharedDeliveries, "pending", pending)]
+
+
 BUGS = {
     "recorded-first": (_recorded_first, 10),
     "not-fenced": (_not_fenced, 150),
@@ -224,6 +274,10 @@ BUGS = {
     "one-place": (_one_place, 40),
     "pruned-too-early": (_pruned_too_early, 100),
     "left-in-the-queue": (_left_in_the_queue, 20),
+    "moved-anyway": (_moved_anyway, 100),
+    "tree-too-early": (_tree_too_early, 20),
+    "not-joined": (_not_joined, 40),
+    "told-once-at-most": (_told_once_at_most, 40),
 }
 """By name: the bug, and within how many seeds it is found."""
 

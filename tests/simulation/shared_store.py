@@ -56,6 +56,7 @@ _STORE = (
     "remove_partitions",
     "partitions",
     "prune",
+    "newest_successes",
 )
 _CLUSTER = (
     "hold",

@@ -9,12 +9,14 @@ from __future__ import annotations
 
 from functools import partial
 
-from flowstone import Context, DailyPartitions, Each, Pipeline, Retry, RunRequest
+from flowstone import Context, DailyPartitions, Each, Freshness, Pipeline, Retry, RunRequest
 from flowstone.errors import FlowstoneError
 
-__all__ = ["SLOTS", "approve", "pipeline_of", "request"]
+__all__ = ["GAP", "SLOTS", "TOGETHER", "approve", "pipeline_of", "request"]
 
 SLOTS = 2
+GAP = 0.5  # Seconds between two turns of the rate.
+TOGETHER = "together"  # An asset that is only asked for with `join=True`.
 DAYS = DailyPartitions("2025-01-01", "2025-01-06")
 ONCE_MORE = Retry(attempts=6, delay=0.2, max_delay=1.0)
 
@@ -23,6 +25,7 @@ def pipeline_of(world, node):
     """The definitions, for one node of a world."""
     pipeline = Pipeline("world")
     pipeline.pool("two", slots=SLOTS)
+    pipeline.rate("calls", limit=2, per=2 * GAP)
     asset = partial(pipeline.asset, retry=ONCE_MORE)
 
     @asset()
@@ -41,7 +44,7 @@ def pipeline_of(world, node):
     async def right(context: Context, middle: dict, start: dict) -> dict:
         return await world.compute(node, context, middle, start)
 
-    @asset()
+    @asset(freshness=Freshness(within=2.0, overdue=5.0) if world.automates else None)
     async def end(context: Context, left: dict, right: dict) -> dict:
         return await world.compute(node, context, left, right)
 
@@ -92,6 +95,15 @@ def pipeline_of(world, node):
         assert done == 1
         return await world.compute(node, context)
 
+    @asset(rate="calls")
+    async def hasty(context: Context) -> dict:
+        world.take_turn()
+        return await world.compute(node, context)
+
+    @asset()
+    async def together(context: Context, start: dict) -> dict:
+        return await world.compute(node, context, start)
+
     if world.automates:
         _automate(pipeline, world)
     return pipeline
@@ -107,20 +119,22 @@ def _automate(pipeline, world):
             yield RunRequest("start", upstream=False, key=str(number))
             context.cursor = number
 
-    @pipeline.on("run.succeeded", name="told")
+    @pipeline.on("run", name="told")
     async def told(event):
         await world.hear(event)
 
 
 WHATS = [
     *("submit", "submit", "submit", "backfill", "backfill", "scarce", "scarce", "day", "key", "alone"),
-    *("wait", "wait", "days", "invalidate", "slots"),
+    *("wait", "wait", "days", "invalidate", "slots", "hasty", "hasty", "reload"),
+    *("join", "join", "join", "join"),
 ]
 TARGETS = ["end", "end", "sizes", "asked", "hurried", "rested", "called", "middle"]
 
 
-def request(random):  # noqa: PLR0911 - one for each kind
-    """Something that a client asks for: its name, and what does it, given a runtime."""
+def request(world, node):  # noqa: PLR0911 - one for each kind
+    """Something that a client asks for: its name, and what does it, given the runtime of a node."""
+    random = world.random
     what = random.choice(WHATS)
     priority, timeout = random.randrange(3), random.choice([None, None, None, 8.0])
     first, last = sorted(random.sample(range(1, 7), 2))
@@ -152,6 +166,14 @@ def request(random):  # noqa: PLR0911 - one for each kind
             return what, lambda runtime: _none(
                 runtime.backfill("clean", upstream=True, refresh=refresh, **span)
             )
+        case "hasty":
+            return what, lambda runtime: runtime.submit("hasty", priority=priority)
+        case "join":
+            if priority:
+                return what, lambda runtime: runtime.submit(TOGETHER, join=True)
+            return what, lambda runtime: _none(runtime.materialize_all(TOGETHER, join=True, timeout=timeout))
+        case "reload":
+            return what, lambda runtime: _none(runtime.reload(pipeline_of(world, node)))
         case "invalidate":
             return what, lambda runtime: _none(runtime.invalidate(target, downstream=True))
         case "slots":

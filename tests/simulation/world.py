@@ -19,14 +19,17 @@ from contextvars import Context as Variables
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from random import Random
+from unittest.mock import patch
 
+from flowstone.actors.supervisor_context import SupervisorContext
 from flowstone.testing.simulation.clock import LoopClock
 from flowstone.testing.simulation.loop import SimulationLoop
 from tests.simulation import invariants
+from tests.simulation.automatic import Automatic
 from tests.simulation.faults import Faults
 from tests.simulation.nodes import LEASE, Node
 from tests.simulation.values import SimulatedValues
-from tests.simulation.workload import approve, request
+from tests.simulation.workload import GAP, approve, request
 from tests.store.shared_memory import SharedMemory
 
 __all__ = ["Outcome", "World", "live"]
@@ -100,9 +103,13 @@ class World:
         self.tokens = {}
         self.counts = Counter()
         self.in_pool = Counter()
+        self.is_punctual = not {"slow", "clock", "pause", "outage", "before", "after"} & set(
+            self.faults.kinds
+        )
         self.automates = self.random.random() < 0.5
         self.arrived = 0  # What the sensor finds: the numbers up to this one.
-        self.heard = set()  # Runs of whose success the listener was told.
+        self.automatic = Automatic(lambda words: self.violated(invariants.Violation(words)))
+        self.turns = []  # When a step began that keeps to the rate.
         self.well_since = {}  # By process: since when it has beaten without a gap.
         self.nodes = []
         self.notes = []
@@ -147,6 +154,21 @@ class World:
                 if observer is not node and observer.runtime._ctx.peers.gone(node.runtime.node):
                     raise invariants.Violation(f"{observer.name} takes {node.name} for dead, which lives")
 
+    def reported(self, kind, path, child, why):
+        """A supervisor reports: its children end when they are told to, and at no other time."""
+        if kind not in {"shutdown_error", "abandoned"}:
+            self.violated(invariants.Violation(f"{path}: {child}: {kind}: {why}"))
+
+    def take_turn(self):
+        """A step begins that keeps to the rate: as nothing is slow, no sooner after another than it says."""
+        if self.is_punctual:
+            now = self.loop.time()
+            if self.turns and now - self.turns[-1] < GAP - 0.05:
+                self.violated(
+                    invariants.Violation(f"{now - self.turns[-1]:.3f} s between two turns of a rate")
+                )
+            self.turns.append(now)
+
     async def compute(self, node, context, *inputs, pool=None):
         """The function of every asset: it takes a while, and may raise."""
         for value in inputs:
@@ -177,7 +199,7 @@ class World:
         await asyncio.sleep(self.random.uniform(0.0, 0.5))
         if self.faults.strikes("raises"):
             raise ValueError("nobody listens")
-        self.heard.add(event.run_id)
+        self.automatic.heard(event)
 
     def check_manifest(self, event, record):
         """A value that the IO manager does not keep as it is: of items, whose values it keeps."""
@@ -238,7 +260,7 @@ class World:
                 self._ask(self.random.choice(usable))
 
     def _ask(self, node):
-        what, call = request(self.random)
+        what, call = request(self, node)
         cancels, waits = self.random.random() < 0.1, self.random.random() < 0.5
 
         async def asked(runtime):
@@ -344,7 +366,8 @@ def live(seed, *, trace=False):
     logging.disable(logging.CRITICAL)
     gc.disable()
     try:
-        loop.run_until_complete(world.live())
+        with patch.object(SupervisorContext, "report", _told_to(world)):
+            loop.run_until_complete(world.live())
         world.look_for_errors()
     except Exception as error:  # Whatever it is, it is a finding.
         outcome.failure = f"{type(error).__name__}: {error}"
@@ -357,6 +380,15 @@ def live(seed, *, trace=False):
         gc.enable()
         logging.disable(logging.NOTSET)
     return outcome
+
+
+def _told_to(world):
+    """What supervisors report is told to the world."""
+
+    def report(own, kind, child, why=None):
+        world.reported(kind, own.path, child, why)
+
+    return report
 
 
 def _bury(world):
