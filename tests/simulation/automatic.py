@@ -9,6 +9,7 @@ from flowstone.runs.automation_events import AssetFresh, AssetLate, AssetOverdue
 
 __all__ = ["Automatic"]
 
+UPSTREAM, FOLLOWED = ("start", None), ("followed", None)
 MINUTELY, NUMBERS = ("world", "minutely"), ("world", "numbers")
 WITHOUT_GAPS = frozenset({"clock"})
 """Faults after which a minute of the wall clock may never have been, or not be over."""
@@ -89,10 +90,27 @@ class Automatic:
                 if (told := [kind for kind, _ in self._heard[log.id]]) != (recorded := _recorded(log))
             ],
         )
+        yield (
+            "the condition does not hold, but its asset is not as new as what is upstream",
+            _outdated(history),
+        )
         schedule = history.automations.get(MINUTELY)
         if schedule is not None and not WITHOUT_GAPS & set(world.faults.kinds):
             ticks = _minutes(schedule.since, world.shared.now())
             yield "the schedule missed", [tick for tick in ticks if (MINUTELY, tick) not in self._ticks]
+
+
+def _outdated(history):
+    """What the asset that follows another one was computed from, if that is something else by now."""
+    current = history.ledger.current([UPSTREAM, FOLLOWED])
+    upstream, followed = current.get(UPSTREAM), current.get(FOLLOWED)
+    if upstream is None:
+        return []
+    if followed is None:
+        return ["it has no value"]
+    (taken,) = followed.inputs
+    is_same = taken.run_id == upstream.run_id or taken.data_version == upstream.data_version
+    return [] if is_same else [f"{taken} instead of {upstream.run_id}"]
 
 
 def _recorded(log):

@@ -10,6 +10,7 @@ The state and its rules are those of `SharedMemory`, which a test compares with 
 from __future__ import annotations
 
 import asyncio
+import inspect
 from collections import deque
 from contextlib import contextmanager
 from contextvars import copy_context
@@ -17,9 +18,16 @@ from functools import partial
 
 from flowstone.backoff import Backoff
 from flowstone.errors import RunNotFound, StoreUnavailable
-from flowstone.store.cluster import NodeReport, Notification
+from flowstone.store.automations import Automations
+from flowstone.store.callers import Callers
+from flowstone.store.cluster import Cluster, NodeReport, Notification
+from flowstone.store.deliveries import Deliveries
+from flowstone.store.items import Items
 from flowstone.store.memory import of_one_run
-from flowstone.store.protocol import StaleWrite
+from flowstone.store.pools import PoolSlots, SharedPools
+from flowstone.store.protocol import StaleWrite, Store
+from flowstone.store.rates import SharedRates
+from flowstone.store.waits import Waits
 from tests.store.shared_memory import SharedMemoryStore
 
 __all__ = ["SimulatedStore"]
@@ -32,93 +40,7 @@ _BATCH = 50
 _REFUSALS = (StaleWrite, RunNotFound)
 _OWN = frozenset({"claim", "adopt"})  # Refused when they are sent again, because they were done.
 
-_STORE = (
-    "claim",
-    "run",
-    "run_with_key",
-    "runs",
-    "runs_beginning",
-    "payload",
-    "has_payload",
-    "delete_payload",
-    "events",
-    "steps",
-    "step",
-    "steps_of",
-    "current",
-    "history",
-    "failures",
-    "newest_successes",
-    "downstream",
-    "invalidate",
-    "current_keys",
-    "add_partitions",
-    "remove_partitions",
-    "partitions",
-    "prune",
-    "newest_successes",
-)
-_CLUSTER = (
-    "hold",
-    "nodes",
-    "beats",
-    "publish_tree",
-    "submit",
-    "take",
-    "take_back",
-    "take_duty",
-    "give_up_duty",
-    "queued",
-    "orphans",
-    "adopt",
-    "owned",
-    "spend",
-    "spent",
-    "release",
-    "under_way",
-    "request_cancel",
-    "cancelling",
-    "grant",
-    "leases",
-    "outstanding",
-    "cancel_leases",
-    "delete_leases",
-    "endings",
-    "refuse",
-    "refused",
-    "begun",
-    "tell",
-)
-_WAITS = (
-    "answer",
-    "answers",
-    "woken",
-    "waiting",
-    "expire",
-    "approval",
-    "approvals",
-    "of_token",
-)
-_ITEMS = (
-    "record",
-    "states",
-    "rows",
-    "unneeded",
-    "forget",
-)
-_AUTOMATIONS = ("define", "records", "record", "move", "pause", "fires")
-_DELIVERIES = ("follow", "followers", "pending", "done", "failed", "give_up", "add", "waiting")
-_CALLERS = ("create", "attend", "keep", "leave", "forget", "wanted")
 _ONCE = frozenset({"answer", "move"})  # Each is known by a token: sent again, it has the answer that it had.
-_POOLS = (
-    "set",
-    "given",
-    "define",
-    "exchange",
-    "forget",
-    "differences",
-    "show",
-)
 
 
 class _Broken(Exception):
@@ -126,11 +48,18 @@ class _Broken(Exception):
 
 
 class _Port:
-    """One of the ports of the store; every call goes through the wire."""
+    """Some ports of the store; every call goes through the wire, but for those that are made otherwise."""
 
-    def __init__(self, store, port, calls):
-        for call in calls:
-            setattr(self, call, _through(store, call, getattr(port, call)))
+    def __init__(self, store, double, *ports):
+        for port in ports:
+            for call in _calls_of(port):
+                if not hasattr(self, call):
+                    setattr(self, call, _through(store, call, getattr(double, call)))
+
+
+def _calls_of(port):
+    """The names of the calls that a port has: all that somebody has to wait for."""
+    return [name for name, member in inspect.getmembers(port) if inspect.iscoroutinefunction(member)]
 
 
 def _through(store, name, call):
@@ -160,7 +89,7 @@ def _tell(answer, outcome):
         answer.set_exception(refused)
 
 
-class SimulatedStore:
+class SimulatedStore(_Port):
     """One node's store, of both ports.
 
     Args:
@@ -186,16 +115,15 @@ class SimulatedStore:
         self._hurry = asyncio.Event()
         self._beating = None
         self.away = 0.0  # Until when the database is, for this node.
-        self.waits = _Port(self, self.inner.waits, _WAITS)
-        self.items = _Port(self, self.inner.items, _ITEMS)
-        self.pools = _Port(self, self.inner._pools, _POOLS)
-        self.automations = _Port(self, self.inner.automations, _AUTOMATIONS)
-        self.deliveries = _Port(self, self.inner.deliveries, _DELIVERIES)
+        self.waits = _Port(self, self.inner.waits, Waits)
+        self.items = _Port(self, self.inner.items, Items)
+        self.pools = _Port(self, self.inner._pools, PoolSlots, SharedPools)
+        self.automations = _Port(self, self.inner.automations, Automations)
+        self.deliveries = _Port(self, self.inner.deliveries, Deliveries)
         self.deliveries.watch = self._watch_deliveries
-        self.callers = _Port(self, self.inner.callers, _CALLERS)
-        self.rates = _Port(self, self.inner.rates, ["reserve"])
-        for call in (*_STORE, *_CLUSTER):
-            setattr(self, call, _through(self, call, getattr(self.inner, call)))
+        self.callers = _Port(self, self.inner.callers, Callers)
+        self.rates = _Port(self, self.inner.rates, SharedRates)
+        super().__init__(self, self.inner, Store, Cluster)
 
     @property
     def cluster(self):

@@ -9,13 +9,14 @@ from __future__ import annotations
 
 from functools import partial
 
-from flowstone import Context, DailyPartitions, Each, Freshness, Pipeline, Retry, RunRequest
+from flowstone import Automation, Context, DailyPartitions, Each, Freshness, Pipeline, Retry, RunRequest
 from flowstone.errors import FlowstoneError
 
 __all__ = ["GAP", "SLOTS", "TOGETHER", "approve", "pipeline_of", "request"]
 
 SLOTS = 2
 GAP = 0.5  # Seconds between two turns of the rate.
+AS_NEW = Automation.on_upstream_change() | Automation.on_missing()
 TOGETHER = "together"  # An asset that is only asked for with `join=True`.
 DAYS = DailyPartitions("2025-01-01", "2025-01-06")
 ONCE_MORE = Retry(attempts=6, delay=0.2, max_delay=1.0)
@@ -95,10 +96,14 @@ def pipeline_of(world, node):
         assert done == 1
         return await world.compute(node, context)
 
-    @asset(rate="calls")
+    @asset(partitions=DAYS, rate="calls")
     async def hasty(context: Context) -> dict:
         world.take_turn()
         return await world.compute(node, context)
+
+    @asset(automation=AS_NEW if world.automates else None)
+    async def followed(context: Context, start: dict) -> dict:
+        return await world.compute(node, context, start)
 
     @asset()
     async def together(context: Context, start: dict) -> dict:
@@ -129,7 +134,7 @@ WHATS = [
     *("wait", "wait", "days", "invalidate", "slots", "hasty", "hasty", "reload"),
     *("join", "join", "join", "join"),
 ]
-TARGETS = ["end", "end", "sizes", "asked", "hurried", "rested", "called", "middle"]
+TARGETS = ["end", "end", "sizes", "asked", "hurried", "rested", "called", "middle", "followed"]
 
 
 def request(world, node):  # noqa: PLR0911 - one for each kind
@@ -167,7 +172,7 @@ def request(world, node):  # noqa: PLR0911 - one for each kind
                 runtime.backfill("clean", upstream=True, refresh=refresh, **span)
             )
         case "hasty":
-            return what, lambda runtime: runtime.submit("hasty", priority=priority)
+            return what, lambda runtime: runtime.submit_backfill("hasty", max_parallel=3, **span)
         case "join":
             if priority:
                 return what, lambda runtime: runtime.submit(TOGETHER, join=True)

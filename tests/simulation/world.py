@@ -188,6 +188,7 @@ class World:
             "asset": context.asset,
             "partition": context.partition and str(context.partition),
             "whole": True,
+            "made": self.random.randrange(3),  # An equal value is no change.
         }
 
     async def counted(self, _token=None):
