@@ -46,7 +46,7 @@ def test_a_bug_that_is_planted_is_found(name):
         found = next(outcome for outcome in map(live, range(SOON[name])) if outcome.failure)
     assert found.story.startswith(f"seed {found.seed}: Violation")
     assert "faults: " in found.story
-    assert re.search(r"\n +\d+\.\d+  n\d\.1 +\w+", found.story)
+    assert re.search(r"\n +\d+\.\d+  n\d\.\d +\w+", found.story)
     assert live(found.seed).failure is None
 
 
