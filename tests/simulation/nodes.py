@@ -11,7 +11,6 @@ from flowstone.testing.simulation.clock import LoopClock
 from flowstone.testing.simulation.process import ProcessState
 from tests.simulation.shared_store import SimulatedStore
 from tests.simulation.values import SimulatedIO
-from tests.simulation.workload import pipeline_of
 
 __all__ = ["LEASE", "Node"]
 
@@ -61,7 +60,7 @@ class Node:
         world, random = self.world, Random(f"{self.world.seed} {self.process.name}")
         self.store = SimulatedStore(world, random)
         return Runtime(
-            pipeline_of(world, self),
+            world.pipeline,
             store=self.store,
             io={"default": SimulatedIO(world, random)},
             clock=self.clock,

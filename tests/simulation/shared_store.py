@@ -14,7 +14,7 @@ import inspect
 from collections import deque
 from contextlib import contextmanager
 from contextvars import copy_context
-from functools import partial
+from functools import cache, partial
 
 from flowstone.backoff import Backoff
 from flowstone.errors import RunNotFound, StoreUnavailable
@@ -57,6 +57,7 @@ class _Port:
                     setattr(self, call, _through(store, call, getattr(double, call)))
 
 
+@cache
 def _calls_of(port):
     """The names of the calls that a port has: all that somebody has to wait for."""
     return [name for name, member in inspect.getmembers(port) if inspect.iscoroutinefunction(member)]

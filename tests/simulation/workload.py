@@ -1,7 +1,7 @@
 """What a world computes: assets of every kind, and people and programs that ask for them.
 
-`pipeline_of` makes the definitions, the same for each node; their functions say to the world where they run, so
-that it can see how many run at a time. `request` is what a client asks for; `approve` approves what waits for
+`pipeline_of` makes the definitions, the same for each node; their functions call the world, which sees where they
+run, and how many at a time. `request` is what a client asks for; `approve` approves what waits for
 approval, and sends the signals that steps wait for.
 """
 
@@ -22,8 +22,8 @@ DAYS = DailyPartitions("2025-01-01", "2025-01-06")
 ONCE_MORE = Retry(attempts=6, delay=0.2, max_delay=1.0)
 
 
-def pipeline_of(world, node):
-    """The definitions, for one node of a world."""
+def pipeline_of(world):
+    """The definitions, for every node of a world."""
     pipeline = Pipeline("world")
     pipeline.pool("two", slots=SLOTS)
     pipeline.rate("calls", limit=2, per=2 * GAP)
@@ -31,61 +31,61 @@ def pipeline_of(world, node):
 
     @asset()
     async def start(context: Context) -> dict:
-        return await world.compute(node, context)
+        return await world.compute(context)
 
     @asset()
     async def middle(context: Context, start: dict) -> dict:
-        return await world.compute(node, context, start)
+        return await world.compute(context, start)
 
     @asset()
     async def left(context: Context, middle: dict) -> dict:
-        return await world.compute(node, context, middle)
+        return await world.compute(context, middle)
 
     @asset()
     async def right(context: Context, middle: dict, start: dict) -> dict:
-        return await world.compute(node, context, middle, start)
+        return await world.compute(context, middle, start)
 
     @asset(freshness=Freshness(within=2.0, overdue=5.0) if world.automates else None)
     async def end(context: Context, left: dict, right: dict) -> dict:
-        return await world.compute(node, context, left, right)
+        return await world.compute(context, left, right)
 
     @asset(partitions=DAYS)
     async def raw(context: Context) -> dict:
-        return await world.compute(node, context)
+        return await world.compute(context)
 
     @asset(partitions=DAYS)
     async def clean(context: Context, raw: dict) -> dict:
-        return await world.compute(node, context, raw)
+        return await world.compute(context, raw)
 
     @asset(partitions=DAYS, pool="two")
     async def scarce(context: Context, raw: dict) -> dict:
-        return await world.compute(node, context, raw, pool="two")
+        return await world.compute(context, raw, pool="two")
 
     @asset()
     async def files(context: Context) -> list[int]:
-        await world.compute(node, context)
+        await world.compute(context)
         return list(range(5))
 
     @asset(each=Each("files"))
     async def sizes(context: Context, files: int) -> int:
-        await world.compute(node, context)
+        await world.compute(context)
         return files * 2
 
     @asset()
     async def asked(context: Context, start: dict) -> dict:
         decision = context.approval("publish", message="?")
         assert decision.by == "ann"
-        return await world.compute(node, context, start)
+        return await world.compute(context, start)
 
     @asset()
     async def hurried(context: Context) -> dict:
         context.approval("quick", message="?", timeout=6.0, on_timeout="approve")
-        return await world.compute(node, context)
+        return await world.compute(context)
 
     @asset()
     async def rested(context: Context) -> dict:
         context.sleep("nap", 3.0)
-        return await world.compute(node, context)
+        return await world.compute(context)
 
     @asset()
     async def called(context: Context) -> dict:
@@ -94,20 +94,20 @@ def pipeline_of(world, node):
         assert payload == {"id": 42}
         done = await context.once("count", world.counted, context.run_id)
         assert done == 1
-        return await world.compute(node, context)
+        return await world.compute(context)
 
     @asset(partitions=DAYS, rate="calls")
     async def hasty(context: Context) -> dict:
         world.take_turn()
-        return await world.compute(node, context)
+        return await world.compute(context)
 
     @asset(automation=AS_NEW if world.automates else None)
     async def followed(context: Context, start: dict) -> dict:
-        return await world.compute(node, context, start)
+        return await world.compute(context, start)
 
     @asset()
     async def together(context: Context, start: dict) -> dict:
-        return await world.compute(node, context, start)
+        return await world.compute(context, start)
 
     if world.automates:
         _automate(pipeline, world)
@@ -137,8 +137,8 @@ WHATS = [
 TARGETS = ["end", "end", "sizes", "asked", "hurried", "rested", "called", "middle", "followed"]
 
 
-def request(world, node):  # noqa: PLR0911 - one for each kind
-    """Something that a client asks for: its name, and what does it, given the runtime of a node."""
+def request(world):  # noqa: PLR0911 - one for each kind
+    """Something that a client asks for: its name, and what does it, given a runtime."""
     random = world.random
     what = random.choice(WHATS)
     priority, timeout = random.randrange(3), random.choice([None, None, None, 8.0])
@@ -178,7 +178,7 @@ def request(world, node):  # noqa: PLR0911 - one for each kind
                 return what, lambda runtime: runtime.submit(TOGETHER, join=True)
             return what, lambda runtime: _none(runtime.materialize_all(TOGETHER, join=True, timeout=timeout))
         case "reload":
-            return what, lambda runtime: _none(runtime.reload(pipeline_of(world, node)))
+            return what, lambda runtime: _none(runtime.reload(pipeline_of(world)))
         case "invalidate":
             return what, lambda runtime: _none(runtime.invalidate(target, downstream=True))
         case "slots":

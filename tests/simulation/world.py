@@ -29,7 +29,7 @@ from tests.simulation.automatic import Automatic
 from tests.simulation.faults import Faults
 from tests.simulation.nodes import LEASE, Node
 from tests.simulation.values import SimulatedValues
-from tests.simulation.workload import GAP, approve, request
+from tests.simulation.workload import GAP, approve, pipeline_of, request
 from tests.store.shared_memory import SharedMemory
 
 __all__ = ["Outcome", "World", "live"]
@@ -111,6 +111,7 @@ class World:
         self.automatic = Automatic(lambda words: self.violated(invariants.Violation(words)))
         self.turns = []  # When a step began that keeps to the rate.
         self.well_since = {}  # By process: since when it has beaten without a gap.
+        self.pipeline = None
         self.nodes = []
         self.notes = []
         self.unhandled = []
@@ -169,11 +170,11 @@ class World:
                 )
             self.turns.append(now)
 
-    async def compute(self, node, context, *inputs, pool=None):
+    async def compute(self, context, *inputs, pool=None):
         """The function of every asset: it takes a while, and may raise."""
         for value in inputs:
             assert value["whole"] is True
-        name = node.process.name
+        name = self.loop.current.name
         if pool:
             self.in_pool[name] += 1
             invariants.now(self)
@@ -214,6 +215,7 @@ class World:
     # Its life -----------------------------------------------------------------------------------------------
 
     async def live(self):
+        self.pipeline = pipeline_of(self)
         self.nodes = [Node(self, f"n{number}") for number in range(1, 3 + self.random.randrange(2))]
         busy = self.random.uniform(3.0, 8.0)
         tasks = [
@@ -261,7 +263,7 @@ class World:
                 self._ask(self.random.choice(usable))
 
     def _ask(self, node):
-        what, call = request(self, node)
+        what, call = request(self)
         cancels, waits = self.random.random() < 0.1, self.random.random() < 0.5
 
         async def asked(runtime):
