@@ -193,12 +193,12 @@ def _checked_headers(headers: Any) -> dict[str, str]:
 
 
 def _retry_after(headers: Mapping[str, str]) -> float | None:
-    """Seconds, given as such or as an instant; None if it is neither."""
+    """Seconds, given as such or as an instant; None if it is neither, or now, which would use up attempts."""
     value = headers.get("retry-after", "").strip()
     if value.isdecimal():
-        return min(float(value), _LONGEST_WAIT)
+        return min(float(value), _LONGEST_WAIT) or None
     try:
         seconds = parsedate_to_datetime(value).timestamp() - time.time()
     except (TypeError, ValueError):
         return None
-    return min(max(seconds, 0.0), _LONGEST_WAIT)
+    return min(max(seconds, 0.0), _LONGEST_WAIT) or None

@@ -45,7 +45,9 @@ class AutomationLedger:
     def __init__(self) -> None:
         self._known: dict[AutomationKey, KnownAutomation] = {}
 
-    def define(self, defined: Mapping[str, Collection[Definition]], now: datetime) -> list[AutomationRecord]:
+    def define(
+        self, defined: Mapping[str, Collection[Definition]], now: datetime, whole: bool = True
+    ) -> list[AutomationRecord]:
         """See `Automations.define`."""
         found = [
             self._define(pipeline, definition, now)
@@ -54,7 +56,7 @@ class AutomationLedger:
         ]
         there = {record.key for record in found}
         for key, known in list(self._known.items()):
-            if key[0] in defined and key not in there and known.record.gone_at is None:
+            if whole and key[0] in defined and key not in there and known.record.gone_at is None:
                 known.record = replace(known.record, version=known.record.version + 1, gone_at=now)
             elif known.record.gone_at is not None and _is_long_gone(known.record.gone_at, now):
                 del self._known[key]

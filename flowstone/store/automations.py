@@ -44,9 +44,9 @@ class Automations(Protocol):
     """Automations of all pipelines. Each call may raise `StoreUnavailable`, and is safe to repeat."""
 
     async def define(
-        self, defined: Mapping[str, Collection[Definition]], *, now: datetime
+        self, defined: Mapping[str, Collection[Definition]], *, now: datetime, whole: bool = True
     ) -> Sequence[AutomationRecord]:
-        """Say what these pipelines define, which is all that they define; returns what is known of them, in order.
+        """Say what these pipelines define; returns what is known of them, in order.
 
         One that is new begins at its cursor, and so does one whose text has changed, unless it is a sensor: what
         that has seen does not depend on how often it looks. One that is not defined any more is gone; what has been
@@ -55,6 +55,7 @@ class Automations(Protocol):
         Args:
             defined: What each pipeline defines, by its name.
             now: The instant, for a store without a clock of its own.
+            whole: Whether that is all that they define.
         """
 
     async def records(self, pipelines: Collection[str] = ()) -> Sequence[AutomationRecord]:

@@ -38,7 +38,7 @@ class MemoryAutomations(Automations):
         self._keep = keep
 
     async def define(
-        self, defined: Mapping[str, Collection[Definition]], *, now: datetime
+        self, defined: Mapping[str, Collection[Definition]], *, now: datetime, whole: bool = True
     ) -> Sequence[AutomationRecord]:
         ledger = self._history().automations
         if not len(ledger) and not any(defined.values()):
@@ -50,8 +50,8 @@ class MemoryAutomations(Automations):
             for pipeline, definitions in defined.items()
         }
         found: Sequence[AutomationRecord] = await self._change(
-            ["automations", told, now.isoformat()],
-            lambda: self._history().automations.define(defined, now),
+            ["automations", told, now.isoformat(), *([] if whole else [whole])],
+            lambda: self._history().automations.define(defined, now, whole),
         )
         return found
 

@@ -16,7 +16,7 @@ time what comes of it: what was refused when it was asked is refused again when 
     ["items", run id, asset, key, epoch, [item, ...], IO manager or null]   items.record
     ["forget_items", run id, asset, key, up to]     items.forget; of all items without the last one
     ["pool", name, slots or null]           pools.set
-    ["automations", {pipeline: [definition, ...]}, now]     automations.define
+    ["automations", {pipeline: [definition, ...]}, now]     automations.define; false at the end: not whole
     ["move", move]                          automations.move
     ["pause", pipeline, name, paused, [event, ...]]     automations.pause
     ["follow", pipeline, [follower, ...]]   deliveries.follow
@@ -192,13 +192,13 @@ class Replay:
         self.facts += 1
         return partial(self.history.set_pool, name, slots)
 
-    def _define_automations(self, defined: dict[str, list[Any]], now: str) -> _Command:
+    def _define_automations(self, defined: dict[str, list[Any]], now: str, whole: bool = True) -> _Command:
         self.facts += 1
         decoded = {
             pipeline: [decode_definition(each) for each in definitions]
             for pipeline, definitions in defined.items()
         }
-        return partial(self.history.automations.define, decoded, datetime.fromisoformat(now))
+        return partial(self.history.automations.define, decoded, datetime.fromisoformat(now), whole)
 
     def _move(self, move: Any) -> _Command:
         self.facts += 1

@@ -470,3 +470,36 @@ async def test_far_more_ticks_than_are_remembered_fire_once_each(clock):
         await clock.advance(6 * HOUR)
         runs = await runtime.runs(limit=1000)
         assert len(runs) == 361
+
+
+async def test_a_tick_whose_function_fails_for_long_is_no_missed_one(clock):
+    """It was there in time: `catch_up` has no say in it."""
+    pipeline, failing = reports(), [True] * 6
+
+    @pipeline.schedule("hourly", cron="@hourly", catch_up="skip")
+    async def hourly(_tick):
+        if failing:
+            failing.pop()
+            raise OSError("no route")
+        return RunRequest("report", refresh="all")
+
+    async with Runtime(pipeline, clock=clock, automate=True) as runtime:
+        await clock.advance(HOUR + 600)
+        assert await ticks_of(runtime, "hourly", "failed") == [hour(1)] * 6
+        assert await ticks_of(runtime, "hourly") == [hour(1)]
+
+
+async def test_a_function_that_changes_its_own_automation_is_not_called_without_end(clock):
+    """Each time its look is in vain, and it waits longer."""
+    pipeline, calls = reports(), []
+
+    @pipeline.sensor("files", every=1)
+    async def files(context):
+        calls.append(context.now)
+        await runtime.pause("files")
+        await runtime.resume("files")
+        context.cursor = len(calls)
+
+    async with Runtime(pipeline, clock=clock, automate=True) as runtime:
+        await clock.advance(HOUR)
+    assert len(calls) < 50

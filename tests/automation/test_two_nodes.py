@@ -93,3 +93,93 @@ async def test_what_else_happens_does_not_shorten_the_pause_after_a_failure(data
         assert len(calls) == 1 or calls[1] - calls[0] >= 0.5
         await runtime.resume("files")
         await until(lambda: len(calls) > 1)
+
+
+def named(pipeline, name, seen):
+    """A pipeline of one sensor that notes that it looks."""
+    made = Pipeline(pipeline)
+
+    @made.asset
+    async def report() -> int:
+        return 1
+
+    @made.sensor(name, every=0.02)
+    async def look(_context):
+        seen.append(name)
+
+    return made
+
+
+async def test_names_with_slashes_are_not_mixed_up(database):
+    """`a` with `b/c` and `a/b` with `c` are two, each with a node of its own."""
+    one, two = [], []
+    async with (
+        Runtime(named("a", "b/c", one), store=database, automate=True, **FAST),
+        Runtime(named("a/b", "c", two), store=database, automate=True, **FAST),
+    ):
+        await until(lambda: len(one) > 3 < len(two))
+
+
+async def test_a_node_that_drains_leaves_its_automations_to_others(database):
+    """At once, not when it has ended."""
+    one, two, gate = [], [], asyncio.Event()
+    pipeline = named("a", "files", one)
+
+    @pipeline.asset
+    async def slow() -> int:
+        await gate.wait()
+        return 1
+
+    async with Runtime(pipeline, store=database, automate=True, **FAST) as first:
+        await until(lambda: one)
+        await first.submit("slow")
+        async with (
+            Runtime(named("a", "files", two), store=database, automate=True, **FAST),
+            asyncio.TaskGroup() as group,
+        ):
+            await until(first.live_runs)
+            group.create_task(first.drain(30))
+            await until(lambda: two)
+            gate.set()
+
+
+async def test_a_node_with_older_code_takes_away_nothing_for_good(database):
+    """What it does not define, or defines otherwise, goes on at the node that has it."""
+    seen = []
+    new = named("a", "files", seen)
+
+    @new.sensor("more", every=0.02)
+    async def more(_context):
+        seen.append("more")
+
+    async with Runtime(new, store=database, automate=True, **FAST) as runtime:
+        await until(lambda: "files" in seen and "more" in seen)
+        old = Pipeline("a")
+
+        @old.asset
+        async def report() -> int:
+            return 1
+
+        @old.sensor("files", every=0.03)
+        async def files(_context):
+            seen.append("old")
+
+        async with Runtime(old, store=database, automate=True, **FAST):
+            await until(lambda: "old" in seen)
+            seen.clear()
+            await until(lambda: "more" in seen)
+        seen.clear()
+        await until(lambda: "files" in seen and "more" in seen)
+        assert [each.gone_at for each in await runtime.automations()] == [None, None]
+
+
+async def test_an_old_client_that_fires_takes_nothing_away(database):
+    """It says nothing of what else there is."""
+    seen = []
+    async with (
+        Runtime(named("a", "new", seen), store=database, automate=True, **FAST) as runtime,
+        Runtime(named("a", "old", []), store=database, **FAST) as old,
+    ):
+        await until(lambda: seen)
+        await old.fire("old")
+        assert {each.name: each.gone_at for each in await runtime.automations()}["new"] is None

@@ -131,7 +131,7 @@ class ByHand:
         """What the store knows of it, which is told of it if nobody drives it yet."""
         record = await self._ctx.store.automations.record(key)
         if record is None or record.gone_at is not None:
-            await define(self._ctx)
+            await define(self._ctx, only=key[1])
             record = await self._ctx.store.automations.record(key)
         assert record is not None, "it was defined just now"
         if record.kind != self._ctx.snapshot.automations[key[1]][1].kind:

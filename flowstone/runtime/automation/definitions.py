@@ -42,6 +42,8 @@ class Definitions:
         supervisor: Has a child for each automation.
         child_of: Makes the child of an automation.
         conditions_of: Makes the child of the conditions of a pipeline.
+        running: Those that the supervisor has children of; it outlives this process.
+        conditions: The pipelines whose conditions have a child, likewise.
     """
 
     def __init__(
@@ -50,16 +52,17 @@ class Definitions:
         supervisor: Supervisor,
         child_of: Callable[[AutomationKey, DefinedAutomation], Child[Any]],
         conditions_of: Callable[[str], Child[Any]],
+        running: dict[str, tuple[str, DefinedAutomation]],
+        conditions: dict[str, None],
     ) -> None:
         self._ctx = ctx
         self._supervisor = supervisor
         self._child_of = child_of
         self._conditions_of = conditions_of
         self._wake = Wakeup()
-        # Of these its supervisor has children already.
         self._warned: set[SourceLine] = set()
-        self._running = with_processes(ctx.snapshot)
-        self._conditions = with_conditions(ctx.snapshot)
+        self._running = running
+        self._conditions = conditions
 
     async def run(self, started: Callable[[], None]) -> None:
         started()
@@ -155,10 +158,15 @@ def with_conditions(snapshot: Snapshot) -> dict[str, None]:
     return dict.fromkeys(pipeline for pipeline, each in automations if isinstance(each, Condition))
 
 
-async def define(ctx: RuntimeContext) -> Sequence[AutomationRecord]:
-    """Tell the store which automations the pipelines of now define. Raises `StoreUnavailable`."""
+async def define(ctx: RuntimeContext, *, only: str | None = None) -> Sequence[AutomationRecord]:
+    """Tell the store which automations the pipelines of now define, or of `only` one. Raises `StoreUnavailable`."""
     now = ctx.clock.now()
-    return await ctx.store.automations.define(_definitions(ctx.snapshot, now), now=now)
+    found = _definitions(ctx.snapshot, now)
+    if only is None:
+        return await ctx.store.automations.define(found, now=now)
+    pipeline = ctx.snapshot.automations[only][0]
+    one = [each for each in found[pipeline] if each.name == only]
+    return await ctx.store.automations.define({pipeline: one}, now=now, whole=False)
 
 
 def _definitions(snapshot: Snapshot, now: datetime) -> Mapping[str, Sequence[Definition]]:

@@ -42,6 +42,7 @@ MOST_FAILURES: Final = 10
 """So many failures in a row pause an automation."""
 
 _YIELDS: Final = 2.0  # Leases for which a node leaves an automation to whoever defines it otherwise.
+_STALE_PAUSE: Final = 0.05
 _FIRST_PAUSE: Final = 1.0
 _LONGEST_PAUSE: Final = 300.0
 
@@ -70,6 +71,8 @@ class Driver(ABC, Generic[D]):
         self._record: AutomationRecord | None = None
         self._changed = False  # Whether somebody else has changed the record since it was last asked.
         self._leadership = Leadership(ctx, key)
+        self._read_at = -math.inf  # By the monotonic clock, as the next.
+        self._stale = Backoff(_STALE_PAUSE, _LONGEST_PAUSE, ctx.random)
         self._yields_until = -math.inf  # By the monotonic clock.
         self._awaited: frozenset[str] = frozenset()  # Runs whose end it waits for.
 
@@ -137,9 +140,11 @@ class Driver(ABC, Generic[D]):
             # A notification may be lost.
             return None if self._ctx.store.cluster is None else ASKS_AGAIN
         except StaleWrite:
-            self._record = None  # Somebody else has changed it.
+            self._record = (
+                None  # Somebody else has changed it; or its own function did, and will do so again.
+            )
             self._leadership.ask_again()
-            return 0.0
+            return self._stale.pause()
         except StoreUnavailable as error:
             self._unavailable(error)
             self._record = None
@@ -150,8 +155,12 @@ class Driver(ABC, Generic[D]):
         known = self._ctx.snapshot.automations.get(self._key[1])
         if known is None or known[1] != self._defined:
             return None  # This node has other definitions by now, and this process is about to end.
+        now = self._ctx.clock.monotonic()
+        if self._ctx.store.cluster is not None and now - self._read_at >= ASKS_AGAIN:
+            self._record = None  # That it was paused may not have been heard.
         if self._record is None:
             self._record = await self._ctx.store.automations.record(self._key)
+            self._read_at = now
         record = self._record
         if record is None:
             return None  # It is about to be defined.
@@ -175,7 +184,7 @@ class Driver(ABC, Generic[D]):
             await self._give_up()
             self._yields_until = now + _YIELDS * self._ctx.settings.lease
         elif now >= self._yields_until and await self._leadership.take():
-            await define(self._ctx)
+            await define(self._ctx, only=self._key[1])
             self._wake()
 
     async def _give_up(self) -> None:
@@ -210,6 +219,7 @@ class Driver(ABC, Generic[D]):
             move = replace(move, failures=record.failures, failure=record.failure)
         moved = await self._ctx.store.automations.move(move)
         self._record = moved.record
+        self._stale.reset()
         self._ctx.alarms.clear("store")
         if succeeded:
             self._ctx.alarms.clear(self._subject)
@@ -218,7 +228,7 @@ class Driver(ABC, Generic[D]):
     async def _fail(
         self, record: AutomationRecord, failure: Failure, scheduled_at: datetime | None = None
     ) -> None:
-        """Write a failure down and crash.
+        """Write a failure down and crash; where it has got to stays what the record says.
 
         Raises:
             AutomationError: Always, unless the store is away or somebody else has changed it.

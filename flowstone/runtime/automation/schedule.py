@@ -7,6 +7,7 @@ were missed are accepted late, as `catch_up` says, and wait for each other.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, NamedTuple
 from zoneinfo import ZoneInfo
@@ -188,7 +189,9 @@ class ScheduleDriver(Driver[Schedule]):
         tick = accepted[0].tick
         asked = await ask_schedule(self._ctx, self._runs, self._defined, tick, cursor.fired)
         if asked.failure is not None:
-            await self._fail(record, asked.failure, tick)
+            # It was accepted when it came, and stays so, however long it fails and whatever `catch_up` says.
+            tried = replace(record, cursor=cursor.written(), pending=_written(accepted))
+            await self._fail(tried, asked.failure, tick)
         status, reason = ("skipped", asked.skipped) if asked.skipped else ("started", "")
         await self._move(
             record,

@@ -14,7 +14,7 @@ from flowstone.runs.automation import Fire
 from flowstone.runtime.automation.driver import Driver
 from flowstone.runtime.automation.functions import ask
 from flowstone.runtime.automation.packs import pack, taken, text_of
-from flowstone.runtime.automation.requests import new_run, view_at
+from flowstone.runtime.automation.requests import NoPartitionYet, new_run, view_at
 from flowstone.runtime.execution.guard import describe
 from flowstone.store.protocol import StaleWrite
 
@@ -121,6 +121,8 @@ async def look(
         found = [chunk async for chunk in _chunks(ctx, runs, sensor, outcome[1], at)]
     except (StoreUnavailable, StaleWrite):
         raise
+    except NoPartitionYet as error:
+        return Look((), (), record.cursor, skipped=str(error))
     except (FlowstoneError, TypeError, ValueError) as error:
         return Look((), (), record.cursor, describe(error, None))
     return Look(found[0] if found else (), tuple(found[1:]), cursor)

@@ -1,9 +1,10 @@
 """The part of the tree that drives automations; `runtime/tree.py` draws it in its place.
 
-Its children follow the definitions: when the pipelines are reloaded, those that are new are started and those
-that are gone are stopped. A child that crashes is restarted alone. Each incarnation but the first waits at least a
-second before it does anything (`driver.py`), so there is no need of a limit on how many crash how often: many
-sensors may fail at the same time because one thing is away that all of them look at.
+Its children follow the definitions: the process `definitions` starts those that are new and stops those that are
+gone, when it begins and when the pipelines are reloaded. Children that it has started stop together. One that
+crashes is restarted alone. Each incarnation but the first waits at least a second before it does anything
+(`driver.py`), so there is no need of a limit on how many crash how often: many sensors may fail at the same time
+because one thing is away that all of them look at.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from flowstone.assets.automation.schedule import Schedule
 from flowstone.assets.automation.sensor import Sensor
 from flowstone.errors import AutomationError
 from flowstone.runtime.automation.conditions import ConditionsDriver
-from flowstone.runtime.automation.definitions import Definitions, with_conditions, with_processes
+from flowstone.runtime.automation.definitions import Definitions
 from flowstone.runtime.automation.following import DeliveryWatch
 from flowstone.runtime.automation.freshness import FreshnessWatch
 from flowstone.runtime.automation.listeners import ListenerDriver
@@ -49,13 +50,15 @@ def automation_tree(ctx: RuntimeContext, runs: LocalRuns) -> Supervisor:
     def conditions_of(pipeline: str) -> Child[Any]:
         return Child(f"conditions:{pipeline}", partial(ConditionsDriver, ctx, runs, pipeline))
 
-    defined = with_processes(ctx.snapshot).items()
+    running: dict[str, tuple[str, DefinedAutomation]] = {}
+    conditions: dict[str, None] = {}
     children: list[Child[Any]] = [
-        Child("definitions", lambda: Definitions(ctx, made[0], child_of, conditions_of)),
+        Child(
+            "definitions",
+            lambda: Definitions(ctx, made[0], child_of, conditions_of, running, conditions),
+        ),
         Child("deliveries", partial(DeliveryWatch, ctx)),
         Child("freshness", _incarnations(partial(FreshnessWatch, ctx))),
-        *(child_of((pipeline, name), each) for name, (pipeline, each) in defined),
-        *map(conditions_of, with_conditions(ctx.snapshot)),
     ]
     made.append(Supervisor(children, max_restarts=_ANY_NUMBER, on_report=_report))
     return made[0]

@@ -49,7 +49,7 @@ class PostgresAutomations(Automations):
         self._random = random
 
     async def define(
-        self, defined: Mapping[str, Collection[Definition]], *, now: datetime
+        self, defined: Mapping[str, Collection[Definition]], *, now: datetime, whole: bool = True
     ) -> Sequence[AutomationRecord]:
         del now  # The database has a clock.
         rows = [(pipeline, each) for pipeline, definitions in defined.items() for each in definitions]
@@ -62,7 +62,7 @@ class PostgresAutomations(Automations):
             [to_json(each.cursor) for _, each in rows],
         )
         await self._database.fetch("forget_automations", GONE_FOR)
-        await self._database.fetch("define_automations", list(defined), *columns)
+        await self._database.fetch("define_automations", list(defined) if whole else [], *columns)
         known = {record.key: record for record in await self.records(list(defined))} if rows else {}
         return [known[pipeline, each.name] for pipeline, each in rows]
 
