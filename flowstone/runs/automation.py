@@ -9,7 +9,7 @@ if that has moved. So of two processes that do the same at a time one does it, a
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
-from urllib.parse import quote
+from urllib.parse import quote, unquote
 
 from flowstone.frozen import frozen
 
@@ -30,6 +30,7 @@ __all__ = [
     "FiredRun",
     "Move",
     "NewRun",
+    "key_of_subject",
     "subject_of",
 ]
 
@@ -40,6 +41,12 @@ AutomationKey: TypeAlias = tuple[str, str]
 def subject_of(key: AutomationKey) -> str:
     """What an automation is called in notifications and duties: no two have the same, whatever their names are."""
     return "/".join(quote(part, safe="") for part in key)
+
+
+def key_of_subject(subject: str) -> AutomationKey:
+    """The automation that is called so."""
+    pipeline, _, name = subject.partition("/")
+    return unquote(pipeline), unquote(name)
 
 
 AutomationKind: TypeAlias = Literal["schedule", "sensor", "listener", "condition", "freshness"]

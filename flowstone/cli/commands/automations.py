@@ -130,7 +130,8 @@ def fire(
             return
         screen.show(f"{one_line(name)} asked for {count(len(runs), 'run')}")
         for run in runs:
-            screen.show(f"run {run.id} {run.status}")
+            # What a node makes of it meanwhile is not this command's to tell.
+            screen.show(f"run {run.id} {'is submitted' if shares(store) else run.status}")
 
 
 _FINE = frozenset({Status.QUEUED, Status.RUNNING, Status.WAITING, Status.SUCCEEDED})

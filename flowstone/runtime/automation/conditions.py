@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Final
 from flowstone.assets.automation.asset_condition import Condition
 from flowstone.assets.partition_view import PartitionView
 from flowstone.errors import StoreUnavailable
+from flowstone.runs.automation import key_of_subject
 from flowstone.runtime.automation.condition_decisions import Decisions
 from flowstone.runtime.automation.condition_hints import Hints
 from flowstone.runtime.automation.condition_instants import Instants, latest_keys
@@ -107,7 +108,7 @@ class ConditionsDriver:
                 self._news = True
                 self._wake()
         elif kind == "automation":
-            pipeline, _, name = subject.partition("/")
+            pipeline, name = key_of_subject(subject)
             if pipeline == self._pipeline and (name == CONDITIONS or name in self._ctx.snapshot.automations):
                 self._leadership.ask_again()
                 if name != CONDITIONS:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from typing import TYPE_CHECKING, Any
 
@@ -9,7 +10,7 @@ from flowstone.assets.automation.asset_condition import Condition
 from flowstone.assets.automation.freshness_policy import FreshnessPolicy
 from flowstone.assets.automation.schedule import Schedule
 from flowstone.backoff import Backoff
-from flowstone.errors import StoreUnavailable
+from flowstone.errors import CallCycle, StoreUnavailable
 from flowstone.runs.asset_freshness import Told
 from flowstone.runs.automation import Definition, subject_of
 from flowstone.runtime.services.notifications import Wakeup
@@ -135,12 +136,20 @@ class Definitions:
     async def _start_what_is_new(self) -> None:
         for name, (pipeline, defined) in with_processes(self._ctx.snapshot).items():
             if name not in self._running:
-                await self._supervisor.start_child(self._child_of((pipeline, name), defined))
+                await self._start(self._child_of((pipeline, name), defined))
                 self._running[name] = pipeline, defined
         for pipeline in with_conditions(self._ctx.snapshot):
             if pipeline not in self._conditions:  # Who has no conditions any more sleeps.
                 self._conditions[pipeline] = None
-                await self._supervisor.start_child(self._conditions_of(pipeline))
+                await self._start(self._conditions_of(pipeline))
+
+    async def _start(self, child: Child[Any]) -> None:
+        while True:
+            try:
+                await self._supervisor.start_child(child)
+                return
+            except CallCycle:  # It is itself being started, and has this process to wait for.
+                await asyncio.sleep(0)
 
 
 def with_processes(snapshot: Snapshot) -> dict[str, tuple[str, DefinedAutomation]]:

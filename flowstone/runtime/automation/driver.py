@@ -144,7 +144,8 @@ class Driver(ABC, Generic[D]):
                 None  # Somebody else has changed it; or its own function did, and will do so again.
             )
             self._leadership.ask_again()
-            return self._stale.pause()
+            await self._ctx.clock.sleep(self._stale.pause())  # It has been woken by that as well.
+            return 0.0
         except StoreUnavailable as error:
             self._unavailable(error)
             self._record = None
