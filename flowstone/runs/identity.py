@@ -11,9 +11,9 @@ import json
 from typing import TYPE_CHECKING, TypeAlias
 
 if TYPE_CHECKING:
-    from flowstone.runs.records import RunRecord
+    from flowstone.runs.records import RunRecord, RunSpec
 
-__all__ = ["Place", "identity_of", "place_of"]
+__all__ = ["Place", "identity_of", "identity_of_request", "place_of"]
 
 Place: TypeAlias = tuple[str, tuple[str | None, ...], tuple[str, str] | None]
 """Asset and partitions of a request: what is quick to look up, and all but tells which runs do the same."""
@@ -21,12 +21,19 @@ Place: TypeAlias = tuple[str, tuple[str | None, ...], tuple[str, str] | None]
 
 def place_of(run: RunRecord) -> Place:
     """Where to look for runs that do the same."""
-    request = run.request
-    return request.asset, request.keys, request.span
+    return _place(run.request)
 
 
 def identity_of(run: RunRecord) -> tuple[object, ...]:
     """Equal for runs that do the same. A database has the same as a text: migration 0029."""
-    request = run.request
+    return identity_of_request(run.pipeline, run.request)
+
+
+def identity_of_request(pipeline: str, request: RunSpec) -> tuple[object, ...]:
+    """That of a run of this pipeline that does this."""
     config = json.dumps({name: dict(fields) for name, fields in request.config.items()}, sort_keys=True)
-    return (run.pipeline, request.kind, request.upstream, request.refresh, *place_of(run), config)
+    return (pipeline, request.kind, request.upstream, request.refresh, *_place(request), config)
+
+
+def _place(request: RunSpec) -> Place:
+    return request.asset, request.keys, request.span

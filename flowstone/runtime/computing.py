@@ -88,16 +88,12 @@ class Computing(Limits):
             RuntimeStopping: The runtime drains.
         """
         ctx = self._started()
-        view = await self._client.view()
-        target = asset_to_run(view.graph, asset)
-        request = materialize_request(view, target.name, partition, timeout, tags, config)
-        await self._client.check_ready(view, request)
-        if join or cancel_when_unwanted:
-            ended = await self._shared(view, request, join=join, cancels=cancel_when_unwanted)
-        else:
-            run = await self._client.start(view, request)
-            status = await self._client.finished(run)
-            ended = Ended(run.record.id, status, run.take_caught())
+        with self._client.coming(joins=join) as made:
+            view = await self._client.view()
+            target = asset_to_run(view.graph, asset)
+            request = materialize_request(view, target.name, partition, timeout, tags, config)
+            await self._client.check_ready(view, request)
+            ended = await self._ended(view, request, join=join, cancels=cancel_when_unwanted, made=made)
         record = await ctx.store.step(ended.run_id, (target.name, request.keys[0]))
         if ended.status is Status.CANCELLED or record is None:
             raise RunCancelled(f"Run {ended.run_id} of {target.name!r} was cancelled.", ended.run_id)
@@ -141,21 +137,17 @@ class Computing(Limits):
             WaitsForItself: With `join`, in a step for which the run under way waits.
             RuntimeStopping: The runtime drains.
         """
-        view, request = await self._run_request(
-            asset,
-            partition=partition,
-            refresh=refresh,
-            max_parallel=max_parallel,
-            timeout=timeout,
-            config=config,
-            tags=tags,
-        )
-        if join or cancel_when_unwanted:
-            ended = await self._shared(view, request, join=join, cancels=cancel_when_unwanted)
-        else:
-            run = await self._client.start(view, request)
-            status = await self._client.finished(run)
-            ended = Ended(run.record.id, status, run.take_caught())
+        with self._client.coming(joins=join) as made:
+            view, request = await self._run_request(
+                asset,
+                partition=partition,
+                refresh=refresh,
+                max_parallel=max_parallel,
+                timeout=timeout,
+                config=config,
+                tags=tags,
+            )
+            ended = await self._ended(view, request, join=join, cancels=cancel_when_unwanted, made=made)
         result = await self._client.result(ended.run_id)
         raise_unless_succeeded(result, ended.cause, view.graph)
         return result
@@ -399,9 +391,15 @@ class Computing(Limits):
 
     # Inside -------------------------------------------------------------------------------------------------
 
-    async def _shared(self, view: PartitionView, request: RunSpec, *, join: bool, cancels: bool) -> Ended:
-        """A timeout is the patience of this call: whoever joins the run has one of its own."""
-        terms = Terms(join, cancels, request.timeout)
+    async def _ended(
+        self, view: PartitionView, request: RunSpec, *, join: bool, cancels: bool, made: int | None
+    ) -> Ended:
+        """Compute, alone or with others; then a timeout is the patience of this call, as each has its own."""
+        if not (join or cancels):
+            run = await self._client.start(view, request)
+            status = await self._client.finished(run)
+            return Ended(run.record.id, status, run.take_caught())
+        terms = Terms(join, cancels, request.timeout, made)
         return await self._client.compute(view, replace(request, timeout=None), terms)
 
     async def _submit(

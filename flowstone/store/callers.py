@@ -74,7 +74,13 @@ class Callers(Protocol):
         """
 
     async def attend(self, run_id: str, caller: Caller) -> None:
-        """Somebody waits for a run, which is not on record yet because nobody has joined it."""
+        """Somebody waits for a run who is not on record yet.
+
+        It keeps nobody from leaving meanwhile: whoever is on record stays until this has returned.
+
+        Raises:
+            WaitsForItself: As for `create`.
+        """
 
     async def keep(self, run_id: str) -> None:
         """The run is wanted from now on whoever leaves."""

@@ -49,6 +49,9 @@ class SharedCallers:
     async def attend(self, run_id, caller):
         await self._store._pass("attend")
         await self._all.attend(run_id, caller)
+        if caller.waiting and self._closes(run_id, caller):
+            self._all._present[run_id].pop(caller.id)
+            raise WaitsForItself(f"{caller.waiting[0]} would wait for {run_id}, which waits for it")
 
     async def keep(self, run_id):
         await self._store._pass("keep")

@@ -42,6 +42,7 @@ from flowstone.store.protocol import KeyTaken
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable
+    from contextlib import AbstractContextManager
 
     from flowstone.assets.graph import AssetGraph
     from flowstone.runs.events import Event
@@ -108,6 +109,10 @@ class RunClient:
             await self._cancelling(run, report_progress(events, run, on_progress))
         return run
 
+    def coming(self, *, joins: bool) -> AbstractContextManager[int | None]:
+        """A call is made that may join a run: which one, for `Terms`. It computes within the block."""
+        return self._shared.flights.coming(joins=joins)
+
     async def compute(self, view: PartitionView, request: RunSpec, terms: Terms) -> Ended:
         """Plan a request, start it or join the run that is under way for it, and wait; raises as `finished`."""
         self._runs.refuse_if_closed()
@@ -168,6 +173,7 @@ class RunClient:
         """Wait for the end of a run that was started here, and give a slot back meanwhile."""
         if run.status is not None and run.status is not Status.CANCELLED:
             return run.status  # It was over in its first turn.
+        self._refuse_circle(run.record.id, "wait for the end of")
         status, _ = await self._aside(self._outcome(run), run.record.id)
         return status
 

@@ -8,16 +8,19 @@ callers together: it is cancelled when nobody is left who wants it.
 from __future__ import annotations
 
 import asyncio
-from contextlib import suppress
+from contextlib import contextmanager, nullcontext, suppress
 from typing import TYPE_CHECKING, Protocol
 
-from flowstone.errors import FlowstoneError, WaitsForItself
+from flowstone.errors import FlowstoneError, StoreUnavailable, WaitsForItself
 from flowstone.frozen import frozen
+from flowstone.runs.identity import identity_of_request
+from flowstone.runtime.client.flights import Flight, Flights, Group
 from flowstone.runtime.run.control import Cancel
 from flowstone.store.callers import Caller
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Awaitable, Callable, Iterator
+    from contextlib import AbstractAsyncContextManager
 
     from flowstone.runs.plan import RunPlan
     from flowstone.runs.records import RunRecord, RunSpec, Status
@@ -38,11 +41,13 @@ class Terms:
         join: Whether it joins one that is under way.
         cancels: Whether the run is cancelled if it leaves and nobody else is left.
         patience: Seconds until it leaves; None: it does not.
+        made: Which of the calls that join it is, by when it was made.
     """
 
     join: bool = False
     cancels: bool = False
     patience: float | None = None
+    made: int | None = None
 
 
 @frozen
@@ -82,6 +87,7 @@ class _Seat:
         self.waiting = waiting
         self.caller: Caller | None = None
         self.run_id: str | None = None
+        self.flight: Flight | None = None  # That others share with it.
         self.went_on = True  # After it left.
 
     def of(self, run: RunRecord) -> Caller:
@@ -101,12 +107,16 @@ class SingleFlight:
         ctx: What the runtime offers.
         runs: What this process drives.
         client: Runs from the outside.
+
+    Attributes:
+        flights: Those that ask for the same in this process.
     """
 
     def __init__(self, ctx: RuntimeContext, runs: LocalRuns, client: _Client) -> None:
         self._ctx = ctx
         self._runs = runs
         self._client = client
+        self.flights = Flights()
         runs.leave = self.left
 
     async def compute(self, plan: RunPlan, request: RunSpec, terms: Terms) -> Ended:
@@ -172,21 +182,52 @@ class SingleFlight:
         if run_id in self._runs.detached:
             await callers.keep(run_id)
             return None
+        await self._write_down(self.flights.of_run(run_id))
         return await callers.leave(run_id, Caller(run_id, self._ctx.node), driven_here=self._drives(run_id))
 
     # Inside -------------------------------------------------------------------------------------------------
 
     async def _take_part(self, plan: RunPlan, request: RunSpec, seat: _Seat, by: str | None) -> Ended:
+        if not seat.terms.join:
+            return await self._lead(plan, request, seat, by)
+        identity = identity_of_request(self._ctx.snapshot.pipelines.get(request.asset, ""), request)
+        while True:
+            flight = self.flights.find(identity, seat.terms.made)
+            if flight is None:
+                break
+            self.flights.has_asked(seat.terms.made)
+            ended = await self._follow(flight, seat)
+            if ended is not None:
+                return ended
+        flight = seat.flight = self.flights.begin(identity)
+        self.flights.has_asked(seat.terms.made)
+        try:
+            return await self._lead(plan, request, seat, by)
+        finally:
+            self.flights.give_up(flight)
+
+    async def _lead(self, plan: RunPlan, request: RunSpec, seat: _Seat, by: str | None) -> Ended:
+        """Ask the store, for this call and those that share with it."""
+
         async def create(run: RunRecord) -> str:
             caller, join = seat.of(run), seat.terms.join
-            seat.run_id = await self._open(
-                lambda but: self._ctx.store.callers.create(run, caller, join=join, but=but), run
-            )
+            with self._telling(seat.flight):
+                seat.run_id = await self._open(
+                    lambda but: self._ctx.store.callers.create(run, caller, join=join, but=but), run
+                )
+            if seat.flight is not None and seat.run_id != run.id and not seat.flight.known:
+                self.flights.land(seat.flight, seat.run_id, self._runs.live.get(seat.run_id))
             return seat.run_id
+
+        def on_new(run: LiveRun) -> None:
+            if seat.flight is not None:
+                self.flights.land(seat.flight, run.record.id, run)
 
         run: LiveRun | None = None
         try:
-            run_id, run = await self._runs.share(plan, request, create, awaited=True, within=by)
+            run_id, run = await self._runs.share(
+                plan, request, create, awaited=True, within=by, on_new=on_new
+            )
             if run is None:
                 return await self._joined(run_id)
             status = await self._client.ended_here(run)
@@ -195,10 +236,74 @@ class SingleFlight:
             if run is not None:
                 seat.went_on = not await self._client.abandon(run)
             elif seat.joined:
-                await self._leave(seat)
+                assert seat.run_id is not None
+                assert seat.caller is not None
+                await self._leave(seat, seat.run_id, seat.caller, seat.flight, nullcontext())
             elif seat.run_id is not None:
                 seat.went_on = False  # It was withdrawn.
             raise
+
+    @contextmanager
+    def _telling(self, flight: Flight | None) -> Iterator[None]:
+        """A store that is away is away for all who share; where the call itself has to go, another one asks."""
+        try:
+            yield
+        except BaseException as error:
+            if flight is not None:
+                self.flights.give_up(flight, error if isinstance(error, StoreUnavailable) else None)
+            raise
+
+    async def _follow(self, flight: Flight, seat: _Seat) -> Ended | None:
+        """Share what another call of this process is told, or was; None if this one has to ask itself."""
+        kind = (seat.terms.cancels, seat.waiting)
+        group = flight.groups.get(kind)
+        if group is None:
+            caller = Caller(f"{self._ctx.random.getrandbits(96):024x}", self._ctx.node, *kind)
+            group = flight.groups[kind] = Group(caller)
+        group.members += 1
+        if flight.live is not None:
+            flight.live.takers += 1
+        took = False  # What its step raised.
+        try:
+            seat.run_id = await flight.answer()
+            if seat.run_id is None:
+                return None
+            if flight.live is None:
+                await self._attend(seat.run_id, group)
+                return await self._joined(seat.run_id)
+            live = flight.live
+            if not live.over:
+                live.awaited = live.raises = True
+                await self._attend(seat.run_id, group)
+            status = await self._client.ended_here(live)
+            took = True
+            return Ended(seat.run_id, status, live.take_caught())
+        except (asyncio.CancelledError, WaitsForItself):
+            if group.members == 1 and seat.run_id is not None:
+                del flight.groups[kind]
+                await self._leave(seat, seat.run_id, group.caller, flight, group.lock)
+            raise
+        finally:
+            group.members -= 1
+            if not group.members and flight.groups.get(kind) is group:
+                del flight.groups[kind]
+            if not took and flight.live is not None:
+                flight.live.take_caught()
+
+    async def _attend(self, run_id: str, group: Group) -> None:
+        """To the store all calls of a group are one caller."""
+        async with group.lock:
+            if not group.written:
+                await self._ctx.store.callers.attend(run_id, group.caller)
+                group.written = True
+
+    async def _write_down(self, flight: Flight | None) -> None:
+        """Before somebody of a flight leaves, the store knows who else waits."""
+        if flight is None or flight.run_id is None:
+            return
+        for group in tuple(flight.groups.values()):
+            if group.members:
+                await self._attend(flight.run_id, group)
 
     async def _open(self, create: Callable[[list[str]], Awaitable[str]], run: RunRecord) -> str:
         """The run that there is for a request; not one that this process is about to cancel."""
@@ -223,17 +328,22 @@ class SingleFlight:
             raise
         return Ended(run_id, (await self._client.record(run_id)).status, cause)
 
-    async def _leave(self, seat: _Seat) -> None:
-        """A call that joined a run waits no more; if it was the last one it may stop the run."""
+    async def _leave(
+        self,
+        seat: _Seat,
+        run_id: str,
+        caller: Caller,
+        flight: Flight | None,
+        lock: AbstractAsyncContextManager[None],
+    ) -> None:
+        """A caller that joined a run waits no more; if it was the last one it may stop the run."""
         import anyio  # noqa: PLC0415 - only a cancelled caller needs it
 
-        run_id, caller = seat.run_id, seat.caller
-        assert run_id is not None
-        assert caller is not None
         limit = self._ctx.settings.cancel_timeout + 2.0
         with anyio.CancelScope(shield=True), anyio.move_on_after(limit), suppress(FlowstoneError):
-            leave = self._ctx.store.callers.leave
-            why = await leave(run_id, caller, driven_here=self._drives(run_id))
+            await self._write_down(flight)
+            async with lock:
+                why = await self._ctx.store.callers.leave(run_id, caller, driven_here=self._drives(run_id))
             if why is not None:
                 seat.went_on = False
                 await self._client.cancel(run_id, why)

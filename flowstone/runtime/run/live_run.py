@@ -45,6 +45,7 @@ class LiveRun:
         requests: What has been asked of it, by kind.
         parked: Whether it is driven no more because all that is left of it waits for somebody else.
         takers: How many more than the first are to be given what its only failed step raised.
+        on_end: Called once when it ends, in whichever way; not when it is parked.
         interrupted: Whether its tree was stopped by a restart above it, and is to be started again.
     """
 
@@ -68,6 +69,7 @@ class LiveRun:
         self.awaited = False
         self.raises = False
         self.takers = 0
+        self.on_end: Callable[[], None] | None = None
         self._caught: BaseException | None = None
         self._failures = 0
         self._closed = False  # To followers.
@@ -177,6 +179,9 @@ class LiveRun:
         return followers
 
     def _wake(self) -> None:
+        if self.on_end is not None:
+            self.on_end()
+            self.on_end = None
         self._waiters.wake(None)
         self._close_followers()
 

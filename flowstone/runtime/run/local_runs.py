@@ -177,10 +177,12 @@ class LocalRuns:
         *,
         awaited: bool = False,
         within: str | None = None,
+        on_new: Callable[[LiveRun], None] | None = None,
     ) -> tuple[str, LiveRun | None]:
         """As `start`, unless `create` finds a run that will do: its id, and the new run if it is one.
 
-        What it does is safe to repeat, and it is done again where the caller is cancelled meanwhile.
+        What it does is safe to repeat, and it is done again where the caller is cancelled meanwhile. `on_new` is told
+        of a new run before that does anything.
         """
         if awaited and self._supervisor is not None and turn_is_spent(self._supervisor):
             await checkpoint()
@@ -192,6 +194,8 @@ class LocalRuns:
             raise
         if run_id != run.record.id:
             return run_id, None
+        if on_new is not None:
+            on_new(run)
         return run_id, await self._drive_within(within or "", run, at_once=awaited)
 
     async def _drive_within(self, within: str, run: LiveRun, *, at_once: bool) -> LiveRun:
@@ -474,7 +478,7 @@ class LocalRuns:
     async def _leave(self, run: LiveRun) -> CancelReason | None:
         """Why a run is to be cancelled whose caller has left; a store that is away cannot say who else wants it."""
         run_id = run.record.id
-        alone: CancelReason | None = None if run_id in self.detached else "caller"
+        alone: CancelReason | None = None if run.takers or run_id in self.detached else "caller"
         if self.leave is None:
             return alone
         try:

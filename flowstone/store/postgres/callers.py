@@ -58,6 +58,11 @@ class PostgresCallers(Callers):
         return run_id
 
     async def attend(self, run_id: str, caller: Caller) -> None:
+        if caller.waiting:
+            await self._database.transact(
+                "joining a run", lambda connection: _join(connection, run_id, caller)
+            )
+            return
         await self._database.fetch("want", run_id, *_columns(caller))
 
     async def keep(self, run_id: str) -> None:
