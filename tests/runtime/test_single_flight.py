@@ -118,14 +118,20 @@ async def all_wait(runtime, scene, calls, *, runs=1):
     callers = runtime._ctx.store.callers
     pool = getattr(callers, "_database", None)
 
+    def shared():
+        """How many more calls there are than callers on record: those of a group are one."""
+        flights = runtime._client._shared.flights._of_runs.values()
+        groups = [group for flight in flights for group in flight.groups.values() if group.written]
+        return sum(group.members - 1 for group in groups)
+
     async def there():
         if pool is not None:
             rows = await pool._pool.fetch(
                 "select count(*) as n from flowstone.callers where not gone and id <> ''"
             )
-            return rows[0]["n"] == calls
+            return rows[0]["n"] + shared() == calls
         present = callers._present.values()
-        return sum(len([each for each in found if each]) for found in present) == calls
+        return sum(len([each for each in found if each]) for found in present) + shared() == calls
 
     await until(there)
     assert len(await runtime.runs()) == runs

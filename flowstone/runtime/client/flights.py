@@ -81,7 +81,7 @@ class Flight:
         live = self.live
         if live is None:
             return not self.known
-        return not (live.parked or Cancel in live.requests)
+        return not (live.parked or live.error is not None or Cancel in live.requests)
 
     @property
     def members(self) -> int:
@@ -120,9 +120,7 @@ class Flights:
     def find(self, identity: tuple[object, ...], made: int | None) -> Flight | None:
         """The flight that serves a call that was made then."""
         flight = self._open.get(identity)
-        if flight is not None and flight.live is not None and flight.live.parked:
-            del self._open[identity]  # It may go on elsewhere.
-        elif flight is not None:
+        if flight is not None:
             return flight if flight.open_to_more else None
         flight = self._ended.get(identity)
         if flight is None or made is None or flight.ended_at < made or not flight.open_to_more:
@@ -183,6 +181,8 @@ class Flights:
 
     def _end(self, flight: Flight) -> None:
         self._close(flight)
+        if flight.live is None or flight.live.parked:
+            return  # It may go on elsewhere.
         self._now += 1
         flight.ended_at = self._now
         if self._coming:

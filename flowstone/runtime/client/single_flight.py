@@ -3,6 +3,12 @@
 Which run there is for a request, and who wants it, is decided in the store (`flowstone.store.callers`), so it is
 the same for callers in one process and in many. What a run of its own is to a call, a shared run is to all of its
 callers together: it is cancelled when nobody is left who wants it.
+
+Map of this file
+    compute, submit, left       what a call does, and what the call that started a run does when it leaves
+    _take_part                  ask, or share what another call of this process asks (`client/flights.py`)
+    _lead, _follow              the one, and the other
+    _attend, _write_down, _leave            what the store is to know of that
 """
 
 from __future__ import annotations
@@ -279,9 +285,9 @@ class SingleFlight:
             took = True
             return Ended(seat.run_id, status, live.take_caught())
         except (asyncio.CancelledError, WaitsForItself):
-            if group.members == 1 and seat.run_id is not None:
+            if group.members == 1 and flight.run_id is not None:
                 del flight.groups[kind]
-                await self._leave(seat, seat.run_id, group.caller, flight, group.lock)
+                await self._leave(seat, flight.run_id, group.caller, flight, group.lock)
             raise
         finally:
             group.members -= 1

@@ -45,7 +45,7 @@ class LiveRun:
         requests: What has been asked of it, by kind.
         parked: Whether it is driven no more because all that is left of it waits for somebody else.
         takers: How many more than the first are to be given what its only failed step raised.
-        on_end: Called once when it ends, in whichever way; not when it is parked.
+        on_end: Called once, as soon as it is over.
         interrupted: Whether its tree was stopped by a restart above it, and is to be started again.
     """
 
@@ -169,7 +169,7 @@ class LiveRun:
         """Nobody drives it until a step is woken; whoever follows it is let go if it may move elsewhere then."""
         if not self.over:
             self.parked = True
-            self._waiters.wake(None)
+            self._tell_end()
             if moves:
                 self._close_followers()
 
@@ -179,11 +179,14 @@ class LiveRun:
         return followers
 
     def _wake(self) -> None:
-        if self.on_end is not None:
-            self.on_end()
-            self.on_end = None
-        self._waiters.wake(None)
+        self._tell_end()
         self._close_followers()
+
+    def _tell_end(self) -> None:
+        on_end, self.on_end = self.on_end, None
+        if on_end is not None:
+            on_end()
+        self._waiters.wake(None)
 
     def _close_followers(self) -> None:
         self._closed = True

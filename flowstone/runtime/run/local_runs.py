@@ -181,8 +181,8 @@ class LocalRuns:
     ) -> tuple[str, LiveRun | None]:
         """As `start`, unless `create` finds a run that will do: its id, and the new run if it is one.
 
-        What it does is safe to repeat, and it is done again where the caller is cancelled meanwhile. `on_new` is told
-        of a new run before that does anything.
+        What it does is safe to repeat, and it is done again where the caller is cancelled meanwhile. A new run is
+        told to `on_new` before it does anything.
         """
         if awaited and self._supervisor is not None and turn_is_spent(self._supervisor):
             await checkpoint()
