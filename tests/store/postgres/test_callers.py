@@ -205,3 +205,15 @@ async def test_each_step_looks_at_few_of_many_runs(database, store):
         plan = json.loads(rows[0][0])[0]["Plan"]
         assert plan["Shared Hit Blocks"] + plan["Shared Read Blocks"] < 150, step
     await connection.close()
+
+
+async def test_who_attends_a_run_closes_no_circle_either(store):
+    """A call that shares the run of another one of its process is refused as one that asked itself."""
+    await asks(store, "run-a", asset="a")
+    await asks(store, "run-b", asset="b", node="n2")
+    await store.callers.attend("run-b", caller("x-1", "n1", waiting=("run-a",)))
+    with pytest.raises(WaitsForItself, match="run-b would wait for run run-a"):
+        await store.callers.attend("run-a", caller("x-2", "n2", waiting=("run-b",)))
+    await store.callers.attend("run-a", caller("x-3", "n2", waiting=("other",)))
+    assert await store.callers.leave("run-a", caller("run-a"), driven_here=True) is None
+    assert await store.callers.leave("run-a", caller("x-3", "n2"), driven_here=True) is None
