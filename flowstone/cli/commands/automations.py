@@ -23,6 +23,7 @@ from flowstone.cli.tables import table
 from flowstone.counting import count
 from flowstone.errors import RunCancelled, RunFailed
 from flowstone.printable import one_line
+from flowstone.runs.automation import subject_of
 from flowstone.runs.automation_status import status_of
 from flowstone.runs.records import Status
 from flowstone.store.pausing import set_paused
@@ -112,7 +113,7 @@ def resume(
 
 def fire(
     target: Target,
-    name: _Name,
+    name: Annotated[str, typer.Argument(metavar="NAME", help="The schedule or sensor.", show_default=False)],
     *,
     by: _By = None,
     store: StoreUrl,
@@ -162,11 +163,12 @@ async def _set(url: str, name: str, by: str | None, reason: str, *, paused: bool
 async def _one(store: Store, url: str, name: str) -> AutomationRecord:
     """The automation of that name. Raises `CommandError`."""
     known = [record for record in await store.automations.records() if record.gone_at is None]
-    found = [record for record in known if name in (record.name, "/".join(record.key))]
+    named = [record for record in known if subject_of(record.key) == name]
+    found = named or [record for record in known if record.name == name]
     if len(found) == 1:
         return found[0]
     if found:
-        which = ", ".join(one_line("/".join(record.key)) for record in found)
+        which = ", ".join(one_line(subject_of(record.key)) for record in found)
         raise CommandError(
             f"{count(len(found), 'pipeline')} of {shown(url)} have an automation {one_line(name)}.",
             f"Say which: {which}.",

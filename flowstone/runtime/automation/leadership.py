@@ -35,6 +35,7 @@ class Leadership:
         self._duty = f"automation:{subject_of(key)}"
         self._holder: str | None = None
         self._asked = -math.inf
+        self._outages = 0
 
     @property
     def held(self) -> bool:
@@ -44,17 +45,21 @@ class Leadership:
     async def take(self) -> bool:
         """Whether it does, after having asked for it if nobody does. Raises `StoreUnavailable`.
 
-        It asks again once a minute: a node that was taken for dead goes on until it hears that it was.
+        It asks again when this node has been away, and once a minute: one that was taken for dead goes on until it
+        hears that it was.
         """
         cluster = self._ctx.store.cluster
         now = self._ctx.clock.monotonic()
-        if cluster is None or not (self.is_vacant or now - self._asked >= ASKS_AGAIN):
+        outages = self._ctx.peers.outages
+        if cluster is None or not (
+            self.is_vacant or now - self._asked >= ASKS_AGAIN or outages != self._outages
+        ):
             return self.held
         gone = self._holder if self.is_vacant else None
         self._holder = await cluster.take_duty(self._duty, self._ctx.node, gone)
         if self.is_vacant:  # That it is a node which is gone, was heard only now.
             self._holder = await cluster.take_duty(self._duty, self._ctx.node, self._holder)
-        self._asked = now
+        self._asked, self._outages = now, outages
         return self.held
 
     async def give_up(self) -> None:

@@ -54,6 +54,9 @@ class Peers:
     Args:
         clock: Its monotonic time is all that counts.
         lease: Seconds of silence after which an owner of runs is gone that is not listed as a node.
+
+    Attributes:
+        outages: How often the store was away, or this node: others may have taken what it had.
     """
 
     def __init__(self, clock: Clock, lease: float) -> None:
@@ -62,6 +65,7 @@ class Peers:
         self._silences: dict[str, _Silence] = {}
         self._nodes: dict[str, WatchedNode] = {}
         self._looked_at: float | None = None
+        self.outages = 0
 
     # Looking ------------------------------------------------------------------------------------------------
 
@@ -99,6 +103,7 @@ class Peers:
 
     def outage(self) -> None:
         """The store was away, or this node was: who lives has had no chance to show it."""
+        self.outages += 1
         now = self._clock.monotonic()
         for silence in self._silences.values():
             if not self._over(silence):
