@@ -505,3 +505,32 @@ async def test_a_function_that_changes_its_own_automation_is_not_called_without_
     async with Runtime(pipeline, clock=clock, automate=True) as runtime:
         await clock.advance(HOUR)
     assert len(calls) < 50
+
+
+class SlowToAnswer(MemoryStore):
+    """A change of an automation is made, and its answer takes a while."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.made, self.answer = asyncio.Event(), asyncio.Event()
+
+    async def _change(self, operation, apply):
+        result = apply()
+        if operation[0] == "move":
+            self.made.set()
+            await self.answer.wait()
+        return result
+
+
+async def test_what_was_written_is_started_though_who_asked_for_it_is_cancelled(clock):
+    """Nobody else would start it before the next process."""
+    pipeline, store = reports(), SlowToAnswer()
+    pipeline.schedule("hourly", cron="@hourly", asset="report", refresh="all")
+    async with Runtime(pipeline, store=store, clock=clock) as runtime:
+        firing = asyncio.create_task(runtime.fire("hourly"))
+        await store.made.wait()
+        firing.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await firing
+        (run,) = await runtime.runs()
+        assert (await (await runtime.run(run.id)).wait()).status is Status.SUCCEEDED

@@ -21,7 +21,7 @@ from flowstone.runtime.automation.by_hand_conditions import fire_condition
 from flowstone.runtime.automation.definitions import define
 from flowstone.runtime.automation.schedule import Cursor, ask_schedule
 from flowstone.runtime.automation.sensor import look
-from flowstone.runtime.automation.starting import start_runs
+from flowstone.runtime.automation.starting import make_move
 from flowstone.runtime.client.handle import Run
 from flowstone.store.cluster import Notification
 from flowstone.store.pausing import set_paused
@@ -89,10 +89,9 @@ class ByHand:
         for _ in range(_TRIES):
             asked = await self._asked(defined, await self._recorded(key), by)
             try:
-                moved = await self._ctx.store.automations.move(asked)
+                moved = await make_move(self._ctx, self._runs, asked)
             except StaleWrite:
                 continue  # It has just done something by itself.
-            await start_runs(self._ctx, self._runs, moved, asked.runs)
             self._wake(key)
             if self._ctx.store.cluster is not None:
                 await self._ctx.store.cluster.tell(Notification("automation", subject_of(key)))

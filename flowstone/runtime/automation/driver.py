@@ -19,7 +19,7 @@ from flowstone.runs.automation import Fire, Move, subject_of
 from flowstone.runs.automation_events import AutomationFailed, AutomationPaused
 from flowstone.runtime.automation.definitions import define
 from flowstone.runtime.automation.leadership import ASKS_AGAIN, Leadership
-from flowstone.runtime.automation.starting import start_runs
+from flowstone.runtime.automation.starting import make_move
 from flowstone.runtime.services.notifications import Wakeup
 from flowstone.store.cluster import Notification
 from flowstone.store.protocol import StaleWrite
@@ -218,13 +218,12 @@ class Driver(ABC, Generic[D]):
         move = Move(self._key, record.version, cursor, pending, runs, fire)
         if not succeeded:
             move = replace(move, failures=record.failures, failure=record.failure)
-        moved = await self._ctx.store.automations.move(move)
+        moved = await make_move(self._ctx, self._runs, move)
         self._record = moved.record
         self._stale.reset()
         self._ctx.alarms.clear("store")
         if succeeded:
             self._ctx.alarms.clear(self._subject)
-        await start_runs(self._ctx, self._runs, moved, runs)
 
     async def _fail(
         self, record: AutomationRecord, failure: Failure, scheduled_at: datetime | None = None
