@@ -178,10 +178,14 @@ class Outbox:
             if tell:
                 self.add(pipeline, [failed], but=name)
 
+    def restore_told(self, told: int) -> None:
+        """Go on with the numbers of a former life."""
+        self.told = max(self.told, told)
+
     def restore(self, pipeline: str, state: FollowerState, told: int) -> None:
         """Take over a follower of a former life."""
         self._followed[pipeline, state.follower.name] = _Followed(pipeline, state)
-        self.told = max(self.told, told)
+        self.restore_told(told)
         self._index()
 
     def restore_lane(self, pipeline: str, name: str, deliveries: Iterable[Delivery]) -> None:

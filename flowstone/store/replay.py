@@ -37,7 +37,8 @@ Compaction replaces them by what is left of their effects, a summary that is tru
                                         what it waits for, when its timeout is over, and the tokens of signals
     ["kept_items", run id, asset, key, [item, ...], IO manager or null, unneeded]   what became of items of a step
     ["kept_automation", automation, [fire, ...], {key: run id}]     an automation, what it did, and keys of its runs
-    ["kept_follower", pipeline, state, told]            who follows, and how many events of no run were told
+    ["kept_told", told]                                 how many events of no run were told
+    ["kept_follower", pipeline, state]                  who follows; in older journals that number comes last
     ["kept_lane", pipeline, name, lane, [[number, event, attempts], ...]]      what is not delivered
     ["summary"]                                         all of it has been read
 """
@@ -238,7 +239,10 @@ class Replay:
         told: list[Any] = [decode_event(event) for event in events]
         return partial(self.history.outbox.add, pipeline, told)
 
-    def _restore_follower(self, pipeline: str, state: list[Any], told: int) -> _Command:
+    def _restore_told(self, told: int) -> _Command:
+        return partial(self.history.outbox.restore_told, int(told))
+
+    def _restore_follower(self, pipeline: str, state: list[Any], told: int = 0) -> _Command:
         self.facts += 1
         return partial(self.history.outbox.restore, pipeline, decode_follower_state(state), told)
 
@@ -326,6 +330,7 @@ _RESTORING: Final = frozenset(
         "waits",
         "kept_items",
         "kept_automation",
+        "kept_told",
         "kept_follower",
         "kept_lane",
     }
@@ -354,6 +359,7 @@ _PREPARE: Final[Mapping[str, Callable[..., _Command]]] = MappingProxyType(
         "given_up": Replay._given_up,
         "told": Replay._told,
         "kept_items": Replay._restore_items,
+        "kept_told": Replay._restore_told,
         "kept_follower": Replay._restore_follower,
         "kept_lane": Replay._restore_lane,
         "timeline": Replay._restore_timeline,

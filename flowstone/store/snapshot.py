@@ -94,8 +94,10 @@ def _waits(history: History, run_id: str) -> Iterator[Operation]:
 
 def _outbox(history: History) -> Iterator[Operation]:
     outbox = history.outbox
+    if outbox.told:  # With followers or without: what is delivered later is named by these numbers.
+        yield ["kept_told", outbox.told]
     for pipeline, state in outbox.followers():
-        yield ["kept_follower", pipeline, encode_follower_state(state), outbox.told]
+        yield ["kept_follower", pipeline, encode_follower_state(state)]
         name = state.follower.name
         for pending in outbox.lanes(pipeline, name):
             for deliveries in _chunks(pending):
