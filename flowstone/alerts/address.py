@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 from flowstone.errors import DefinitionError
 from flowstone.masking import masked
 
-__all__ = ["checked_url", "shown_url"]
+__all__ = ["checked_url", "is_local", "shown_url"]
 
 _LOCAL: Final = frozenset({"localhost", "ip6-localhost"})
 
@@ -31,7 +31,7 @@ def checked_url(url: object, *, insecure: bool) -> str:
         raise DefinitionError(
             f"WebhookAlert({shown_url(url)!r}) takes a URL such as https://example.com/hook."
         )
-    if parts.scheme == "http" and not insecure and not _is_local(host):
+    if parts.scheme == "http" and not insecure and not is_local(host):
         raise DefinitionError(
             f"WebhookAlert({shown_url(url)!r}) would send events in clear over a network: give an https:// URL, or "
             "insecure=True if that network is yours."
@@ -52,7 +52,8 @@ def shown_url(url: str) -> str:
     return f"{parts.scheme}://{host}{'' if port is None else f':{port}'}{rest}"
 
 
-def _is_local(host: str) -> bool:
+def is_local(host: str) -> bool:
+    """Whether a host is this machine."""
     if host.lower() in _LOCAL:
         return True
     try:

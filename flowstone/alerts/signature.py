@@ -26,7 +26,7 @@ ID: Final = "webhook-id"
 TIMESTAMP: Final = "webhook-timestamp"
 SIGNATURE: Final = "webhook-signature"
 
-_PREFIX: Final = "whsec_"
+_PREFIX: Final = b"whsec_"
 _VERSION: Final = "v1"
 
 
@@ -35,18 +35,17 @@ class SignatureError(FlowstoneError):
 
 
 def key_of(secret: str | bytes) -> bytes:
-    """The bytes of a secret: of `whsec_…` what its base64 says, otherwise the text itself.
+    """The bytes of a secret: of `whsec_…`, a text or bytes, what its base64 says, otherwise itself.
 
     Raises:
         ValueError: It is empty, or no base64 follows the prefix.
     """
-    if isinstance(secret, str) and secret.startswith(_PREFIX):
+    key = secret.encode() if isinstance(secret, str) else bytes(secret)
+    if key.startswith(_PREFIX):
         try:
-            key = base64.b64decode(secret.removeprefix(_PREFIX), validate=True)
+            key = base64.b64decode(key.removeprefix(_PREFIX), validate=True)
         except binascii.Error:
             raise ValueError("what follows `whsec_` in the secret is no base64") from None
-    else:
-        key = secret.encode() if isinstance(secret, str) else bytes(secret)
     if not key:
         raise ValueError("the secret is empty")
     return key

@@ -13,7 +13,8 @@ from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urljoin, urlsplit
 
-from flowstone.alerts.address import checked_url, shown_url
+from flowstone.alerts.address import checked_url, is_local, shown_url
+from flowstone.alerts.headers import checked_headers
 from flowstone.alerts.payload import payload_of
 from flowstone.alerts.signature import ID, SIGNATURE, TIMESTAMP, key_of, sign
 from flowstone.assets.arguments import is_number
@@ -44,14 +45,15 @@ class WebhookAlert:
     An answer of 2xx means that it was taken. After 5xx, 408, 425, 429, or none, it is sent again later, or when
     `Retry-After` says so. Any other answer means that it never will be: it is given up, and that is an event
     (`automation.failed`). With a `secret` each request is signed; see `flowstone.alerts.verify_signature`. The
-    header `webhook-id` is the same whenever the same event is sent again.
+    header `webhook-id` is the same whenever the same event is sent again. Except to this machine, requests go
+    through the proxy that `HTTPS_PROXY`, `HTTP_PROXY`, `ALL_PROXY` and `NO_PROXY` say; `.netrc` is not read.
 
     Args:
         url: Where to. It has to be https, except on this machine. It is shown without its path.
         kinds: The kinds of events, as for `Pipeline.on`, one or several; default: `run.failed`, `asset.overdue`
             and `automation.failed`.
         secret: What requests are signed with, or `whsec_` and base64 of it; default: they are not signed.
-        headers: Headers of each request, such as `Authorization`.
+        headers: Headers of each request, such as `Authorization`: printable ASCII; they are never shown.
         name: Its name among the automations; default: `webhook ` and the URL's host.
         asset: Only events of this asset.
         timeout: Seconds that one request may take.
@@ -78,7 +80,7 @@ class WebhookAlert:
         self._url = checked_url(url, insecure=insecure)
         self.kinds = (kinds,) if isinstance(kinds, str) else tuple(kinds)
         self._secret = _checked_secret(secret)
-        self._headers = _checked_headers(headers)
+        self._headers = checked_headers(headers, _OURS)
         self.name = f"webhook {urlsplit(url).hostname}" if name is None else name
         self._asset = asset
         if not is_number(timeout, at_least=0.01, at_most=_LONGEST_TIMEOUT):
@@ -122,7 +124,8 @@ class WebhookAlert:
         except httpx2.TimeoutException:
             raise self._not_now(f"did not answer within {self._timeout:g} s") from None
         except httpx2.TransportError as error:
-            raise self._not_now(f"could not be reached ({type(error).__name__}: {error})") from None
+            # Its text may quote what was to be sent, secrets with it.
+            raise self._not_now(f"could not be reached ({type(error).__name__})") from None
         if 200 <= status < 300:
             return
         if status in _NOT_NOW or status >= 500:
@@ -139,7 +142,9 @@ class WebhookAlert:
             return httpx2.AsyncClient(transport=self._transport, timeout=self._timeout)
         if self._certificates is None:
             self._certificates = httpx2.create_ssl_context()  # Takes far longer than a request.
-        return httpx2.AsyncClient(verify=self._certificates, timeout=self._timeout)
+        # What this machine is told in clear is no business of a proxy.
+        proxies = not is_local(urlsplit(self._url).hostname or "")
+        return httpx2.AsyncClient(verify=self._certificates, timeout=self._timeout, trust_env=proxies)
 
     async def _send(self, client: Any, body: bytes, id: str) -> tuple[int, float | None]:  # noqa: A002 - the standard's word
         """The status of the answer, and seconds to wait if it says so. Follows redirects on the same host only."""
@@ -180,16 +185,6 @@ def _checked_secret(secret: Any) -> str | bytes | None:
     except ValueError as error:
         raise DefinitionError(f"WebhookAlert(secret=…): {error}.") from None
     return secret
-
-
-def _checked_headers(headers: Any) -> dict[str, str]:
-    given = dict(headers or {})
-    for name, value in given.items():
-        if not isinstance(name, str) or not isinstance(value, str):
-            raise DefinitionError("WebhookAlert(headers=…) takes texts by name.")
-        if name.lower() in _OURS:
-            raise DefinitionError(f"WebhookAlert(headers=…): {name!r} is set by the alert itself.")
-    return given
 
 
 def _retry_after(headers: Mapping[str, str]) -> float | None:

@@ -74,7 +74,7 @@ def test_another_body_secret_or_time_is_refused():
     assert verify_signature("hush", signed(), BODY, now=NOW + 900, tolerance=1000)
 
 
-@pytest.mark.parametrize("secret", ["", b"", "whsec_", "whsec_$$$"])
+@pytest.mark.parametrize("secret", ["", b"", "whsec_", "whsec_$$$", b"whsec_", b"whsec_$$$", "whsec_é"])
 def test_what_is_no_secret_is_refused(secret):
     """Nothing is signed with nothing."""
     with pytest.raises(ValueError, match="secret"):
@@ -85,3 +85,4 @@ def test_a_secret_may_be_given_as_base64():
     """As the standard has it."""
     encoded = "whsec_" + base64.b64encode(b"hush").decode()
     assert sign(encoded, "id", NOW, BODY) == sign(b"hush", "id", NOW, BODY)
+    assert sign(encoded.encode(), "id", NOW, BODY) == sign(b"hush", "id", NOW, BODY)

@@ -233,6 +233,56 @@ async def test_a_server_that_is_not_there_is_tried_again():
         await WebhookAlert(f"http://127.0.0.1:{port}/hook").post(FAILED)
 
 
+async def test_what_an_error_of_the_network_quotes_is_not_repeated():
+    """It may be a header, which is a secret; the name of its class says what has happened."""
+    error = httpx2.LocalProtocolError("Illegal header value b'Bearer t0ken'")
+    with pytest.raises(Retryable, match=r"could not be reached \(LocalProtocolError\)") as caught:
+        await Server(error).alert().post(FAILED)
+    assert "t0ken" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"": "t0ken"},
+        {"X t0ken": "x"},
+        {"X:": "t0ken"},
+        {"t0ken\r\nX": "t0ken"},
+        {"X-é": "t0ken"},
+        {"X\n": "t0ken"},
+        {"X": "t0ken\n"},
+        {"X": "t0ken\r\nHost: x"},
+        {"X": " t0ken"},
+        {"X": "t0ken\t"},
+        {"X": "t0kené"},
+        {"X": "t0ken\x00"},
+        {"X": b"t0ken"},
+        ["t0ken"],
+        3,
+    ],
+)
+def test_headers_that_cannot_be_sent_are_refused_unseen(headers):
+    """Where they are written: a request that fails would be tried again for hours, and may quote them."""
+    with pytest.raises(DefinitionError, match="headers=") as caught:
+        WebhookAlert(URL, headers=headers)
+    assert "t0ken" not in str(caught.value)
+    assert caught.value.__cause__ is None
+
+
+def test_headers_that_can_be_sent_are_taken():
+    """Whatever the standard allows in a name, and blanks within a value."""
+    assert WebhookAlert(URL, headers={"X-Api_Key.1": "Bearer a b~!", "X-Empty": "", "Y": "x"})
+
+
+@pytest.mark.parametrize(
+    ("url", "by_proxy"), [("http://127.0.0.1/x", False), ("https://localhost/x", False), (URL, True)]
+)
+def test_a_proxy_of_the_environment_is_used_beyond_this_machine(monkeypatch, url, by_proxy):
+    """Nothing that is sent in clear leaves this machine."""
+    monkeypatch.setenv("ALL_PROXY", "http://proxy.example.com:3128")
+    assert WebhookAlert(url)._client().trust_env is by_proxy
+
+
 def test_nothing_secret_is_shown():
     """Neither in its text nor in what refuses it."""
     alert = WebhookAlert(

@@ -26,12 +26,13 @@ async def test_events_of_no_run_are_numbered_on_with_followers_or_without(store,
     if followed:
         await store.deliveries.follow(PIPELINE, [follower()])
     await store.deliveries.add(PIPELINE, [LATE] * 3)
-    for number in range(50):
-        await store.pools.set("gpu", number + 1, defined=100)
+    for number in range(300):
+        await store.pools.set("gpu", number + 1, defined=500)
     before = journal(directory).stat().st_ino
     store._compactor._due = 0
     store._compactor.look()
     await store._compactor.idle()
+    assert store.problem is None
     assert journal(directory).stat().st_ino != before
     assert (await reread(directory)).state.outbox.told == store.state.outbox.told == 3
     await store.deliveries.follow(PIPELINE, [follower()])
