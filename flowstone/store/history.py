@@ -246,13 +246,18 @@ class History:
         kept = [record.name for record in self.automations.records([pipeline])]
         self.outbox.follow(pipeline, followers, kept)
 
-    def move(self, move: Move) -> Moved:
-        """Make a change of an automation, with the runs that it starts; see `Automations.move`."""
+    def move(self, move: Move, but: Collection[str] = ()) -> Moved:
+        """Make a change of an automation, with the runs that it starts; see `Automations.move`.
+
+        Args:
+            move: The change.
+            but: Runs that are not joined: they are about to be cancelled.
+        """
         for run in move.runs:
             if run.record.id in self._runs:
                 raise StaleWrite(refusals.id_taken(run.record.id))
         moved = self.automations.move(
-            move, lambda run: self.under_way.find(run, ()), self.create_run, self.status_of
+            move, lambda run: self.under_way.find(run, but), self.create_run, self.status_of
         )
         self.outbox.done(move.key[0], move.follower or move.key[1], move.delivered)
         self.outbox.add(move.key[0], move.events)

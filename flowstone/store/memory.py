@@ -51,7 +51,7 @@ class MemoryStore(Store):
         self._waits = MemoryWaits(lambda: self._history, self._change)
         self._items = MemoryItems(lambda: self._history, self._change, lambda: self._payloads)
         self._pools = MemoryPools(lambda: self._history, self._change)
-        self._automations = MemoryAutomations(lambda: self._history, self._change, self._keep)
+        self._automations = MemoryAutomations(lambda: self._history, self._change, self._keep, self._ending)
         self._deliveries = MemoryDeliveries(lambda: self._history, self._change)
         self._callers = MemoryCallers(lambda: self._history, self._change)
 
@@ -204,6 +204,9 @@ class MemoryStore(Store):
 
     def _keep(self, run_id: str) -> None:
         self._callers.keep_now(run_id)
+
+    def _ending(self) -> list[str]:
+        return self._callers.ending()
 
     async def _change(self, operation: list[Any], apply: Callable[[], T]) -> T:  # noqa: ARG002 - for a journal
         return apply()

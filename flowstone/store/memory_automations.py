@@ -25,6 +25,7 @@ class MemoryAutomations(Automations):
         history: The state, now.
         change: Makes a change: given the operation of the journal that says it, and what applies it.
         keep: Says that a run is wanted from now on whoever leaves it.
+        ending: Says which unfinished runs are about to be cancelled: these are not joined.
     """
 
     def __init__(
@@ -32,10 +33,12 @@ class MemoryAutomations(Automations):
         history: Callable[[], History],
         change: Callable[[list[Any], Callable[[], Any]], Coroutine[Any, Any, Any]],
         keep: Callable[[str], None],
+        ending: Callable[[], list[str]],
     ) -> None:
         self._history = history
         self._change = change
         self._keep = keep
+        self._ending = ending
 
     async def define(
         self, defined: Mapping[str, Collection[Definition]], *, now: datetime, whole: bool = True
@@ -65,15 +68,18 @@ class MemoryAutomations(Automations):
         from flowstone.store.automation_codec import encode_move  # noqa: PLC0415 - as above
 
         move = sanitised_move(move)
+        # The journal has them too, so that it is decided so again.
+        shunned = self._ending() if any(run.join for run in move.runs) else []
 
         def apply() -> Moved:
-            moved = self._history().move(move)
+            moved = self._history().move(move, shunned)
             for run in moved.runs:
                 if run is not None and run.joined:
                     self._keep(run.id)
             return moved
 
-        moved: Moved = await self._change(["move", encode_move(move)], apply)
+        operation = ["move", encode_move(move), *([shunned] if shunned else [])]
+        moved: Moved = await self._change(operation, apply)
         return moved
 
     async def pause(

@@ -47,7 +47,7 @@ class MemoryCallers(Callers):
         run = sanitised_run(run)
         self._let_go()
         while True:
-            shunned = [*but, *sorted(self._over)] if join else None
+            shunned = [*but, *self.ending()] if join else None
             run_id = await self._created(run, caller, shunned)
             if run_id == run.id or run_id not in self._over:
                 return run_id
@@ -66,6 +66,14 @@ class MemoryCallers(Callers):
         operation = ["run", encode_run(run)] if shunned is None else ["run", encode_run(run), shunned]
         created: str = await self._change(operation, apply)
         return created
+
+    def ending(self) -> list[str]:
+        """The unfinished runs that are about to be cancelled; whoever asks for the same now gets another one.
+
+        Each stands in the journal with what is decided upon it, so those that have ended are forgotten here.
+        """
+        self._over = {run_id for run_id in self._over if self._goes_on(run_id)}
+        return sorted(self._over)
 
     async def attend(self, run_id: str, caller: Caller) -> None:
         self._present.setdefault(run_id, {}).setdefault(caller.id, caller)
@@ -119,12 +127,12 @@ class MemoryCallers(Callers):
         """Forget who wanted what has ended, whenever there are twice as many as were left the last time."""
         if len(self._present) + len(self._over) < self._enough:
             return
-        history = self._history()
-
-        def goes_on(run_id: str) -> bool:
-            log = history.find(run_id)
-            return log is not None and not log.finished
-
-        self._over = set(filter(goes_on, self._over))
-        self._present = {run_id: callers for run_id, callers in self._present.items() if goes_on(run_id)}
+        self._over = set(filter(self._goes_on, self._over))
+        self._present = {
+            run_id: callers for run_id, callers in self._present.items() if self._goes_on(run_id)
+        }
         self._enough = max(_MANY, 2 * (len(self._present) + len(self._over)))
+
+    def _goes_on(self, run_id: str) -> bool:
+        log = self._history().find(run_id)
+        return log is not None and not log.finished

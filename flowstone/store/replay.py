@@ -18,6 +18,7 @@ time what comes of it: what was refused when it was asked is refused again when 
     ["pool", name, slots or null]           pools.set
     ["automations", {pipeline: [definition, ...]}, now]     automations.define; false at the end: not whole
     ["move", move]                          automations.move
+    ["move", move, [run id, ...]]           likewise; these runs are not joined
     ["pause", pipeline, name, paused, [event, ...]]     automations.pause
     ["follow", pipeline, [follower, ...]]   deliveries.follow
     ["delivered", pipeline, name, [[lane, number], ...]]    deliveries.done
@@ -201,9 +202,9 @@ class Replay:
         }
         return partial(self.history.automations.define, decoded, datetime.fromisoformat(now), whole)
 
-    def _move(self, move: Any) -> _Command:
+    def _move(self, move: Any, but: list[str] | None = None) -> _Command:
         self.facts += 1
-        return partial(self.history.move, decode_move(move))
+        return partial(self.history.move, decode_move(move), but or ())
 
     def _pause(self, pipeline: str, name: str, paused: bool, events: list[Any]) -> _Command:
         self.facts += 1

@@ -67,8 +67,8 @@ class WatchedHistory(SharedHistory):
         elif isinstance(event, RunFinished):
             self._ended[run.id] = event.status
 
-    def move(self, move):
-        moved = super().move(move)
+    def move(self, move, but=()):
+        moved = super().move(move, but)
         self._world.automatic.moved(move, moved)
         return moved
 

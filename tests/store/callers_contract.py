@@ -282,3 +282,21 @@ class CallersContract:
             FiredRun("new-4"),
         )
         assert await leaves(store, "run-1", "run-1") is None
+
+    @pytest.mark.parametrize("cancels", [False, True])
+    async def test_an_automation_joins_no_run_that_is_about_to_be_cancelled(self, place, cancels):
+        """Whoever left it last cancels it next: the automation has a run of its own, also after a restart."""
+        store = place.store
+        (record,) = await store.automations.define(
+            {"sales": [Definition("nightly", "schedule", "0 6 * * *")]}, now=at(0)
+        )
+        await asks(store, "run-1", cancels=cancels)
+        assert await leaves(store, "run-1", "run-1") == ("unwanted" if cancels else "caller")
+        runs = (NewRun(asked("new-1", owner=None), join=True), NewRun(asked("new-2", owner=None), join=True))
+        moved = await store.automations.move(Move(record.key, record.version, runs=runs))
+        assert moved.runs == (FiredRun("new-1"), FiredRun("new-1", joined=True))
+        store = await place.reopen()
+        if await store.run("run-1") is not None:
+            assert await store.run("new-1") is not None
+            (again,) = await store.automations.records()
+            assert again == moved.record

@@ -60,6 +60,9 @@ class SharedCallers:
     def keep_now(self, run_id):
         self._all.keep_now(run_id)
 
+    def ending(self):
+        return self._all.ending()
+
     async def leave(self, run_id, caller, *, driven_here):
         await self._store._pass("leave_run")
         why = await self._all.leave(run_id, caller, driven_here=driven_here)

@@ -140,10 +140,10 @@ class SharedHistory(History):
             self.cancel(run_id, "timeout")
         return []
 
-    def move(self, move):
+    def move(self, move, but=()):
         """As `History.move`; the runs that it starts are submitted."""
         known = {run.record.id for run in move.runs if run.record.id in self._runs}
-        moved = super().move(move)
+        moved = super().move(move, but)
         for run in move.runs:
             if run.record.id in self._runs and run.record.id not in known:
                 self.queue(run.record)
