@@ -11,8 +11,8 @@ import pytest
 
 from flowstone import AutomationNotFound, MaterializationFailed, Pipeline, Retry, Runtime, WebhookAlert
 from flowstone.errors import Permanent, Retryable
-from flowstone.runs.records import Status
-from flowstone.runtime.automation.listeners import ATTEMPTS
+from flowstone.runs.records import Failure, Status
+from flowstone.runtime.automation.listeners import ATTEMPTS, pause_after
 from flowstone.store import FileStore, MemoryStore
 from tests.automation.listening import Ear, reports
 
@@ -244,6 +244,53 @@ async def test_a_thread_that_hangs_is_left_behind_by_name(clock):
         await clock.advance(2.0)
         await called.get()
         release.set()
+
+
+async def test_a_call_that_still_hangs_stays_named_though_others_succeed(clock):
+    """A thread that cannot be stopped is not well because another run's call was; when it is back, all is."""
+    pipeline, ear, release = reports(), Ear(), threading.Event()
+    loop, hung = asyncio.get_running_loop(), []
+
+    @pipeline.asset
+    def other() -> int:
+        return 2
+
+    @pipeline.on("run.finished", timeout=5.0)
+    def alert(event):
+        if not hung:
+            hung.append(event)
+            loop.call_soon_threadsafe(ear, event)
+            release.wait()
+        else:
+            loop.call_soon_threadsafe(ear, event)
+
+    async with Runtime(pipeline, automate=True, clock=clock) as runtime:
+        await runtime.materialize("report")
+        await ear.has(1)
+        await clock.advance(5.0)
+        await runtime.materialize("other")
+        await ear.has(2)
+        await left(runtime, "alert", 1)
+        health = await runtime.health()
+        assert "its call for run." in health.automations["listener alert"]
+        assert "has not returned for 5 s" in str(health.problems)
+        await clock.advance(2.0)
+        await ear.has(3)  # The first one again.
+        await left(runtime, "alert", 0)
+        assert (await runtime.health()).automations
+        release.set()
+        async with asyncio.timeout(10):
+            while (await runtime.health()).automations:
+                await clock.advance(1.0)
+        assert "listener alert" not in str((await runtime.health()).problems)
+
+
+def test_the_pauses_between_ten_attempts_add_up_to_what_is_promised():
+    """From 1.7 to 3.4 hours."""
+    failure = Failure("error", "no")
+    for spread, hours in ((0.5, 1.7), (1.0, 3.4)):
+        seconds = sum(pause_after(attempts, failure, spread) for attempts in range(1, ATTEMPTS))
+        assert round(seconds / 3600, 1) == hours
 
 
 async def test_calls_about_several_runs_are_made_at_a_time():

@@ -45,7 +45,7 @@ if TYPE_CHECKING:
 __all__ = ["ATTEMPTS", "MOST_BLOCKED", "ListenerDriver", "pause_after"]
 
 ATTEMPTS: Final = 10
-"""So often an event is delivered to a listener that fails, over about six hours; then it is given up."""
+"""So often an event is delivered to a listener that fails, over 1.7 to 3.4 hours; then it is given up."""
 
 MOST_BLOCKED: Final = 1_000
 """So many runs may wait for another attempt at once; beyond that, who has waited longest is given up."""
@@ -101,6 +101,8 @@ class ListenerDriver:
         self._quiet_since: float | None = None  # When there was nothing to read.
         self._failing = False  # Since it was given up on an event it has not succeeded.
         self._running = 0
+        self._late = 0  # Calls that were cancelled because of their time, and are not over.
+        self._recovered = False  # Whether one has succeeded since a call was late.
         self._recording: Timer | None = None  # Until then what is delivered gathers, to be recorded at once.
         self._gap_of_store = 0.0 if ctx.store.cluster is None else _GAP
         self._threads: Threads | None = None
@@ -155,7 +157,7 @@ class ListenerDriver:
             self._open = False
             self._ctx.alarms.set("store", f"it does not say what {self._subject} is to be told: {error}")
             return _RETRY
-        if self._is_stuck():
+        if self._hangs():
             pause = min(pause or _STUCK, _STUCK)  # Of a thread that comes back nobody hears.
         due = self._lanes.next_due()
         if due is not None:
@@ -210,20 +212,35 @@ class ListenerDriver:
 
     def _is_stuck(self) -> bool:
         """Whether as many calls as it may have at a time cannot be stopped: others would not help."""
-        hung = self._calls.statistics().abandoned
-        if self._threads is not None:
-            hung += len(self._threads.statistics().abandoned)
-        return hung >= self._listener.max_parallel
+        return self._hung() >= self._listener.max_parallel
+
+    def _hung(self) -> int:
+        """How many calls are over for the runtime and could not be stopped."""
+        hung: int = self._calls.statistics().abandoned
+        return hung if self._threads is None else hung + len(self._threads.statistics().abandoned)
+
+    def _hangs(self) -> bool:
+        """Whether a call that took too long has still not returned."""
+        return self._late > 0 or self._hung() > 0
+
+    def _relieve(self) -> None:
+        """What was said of a slow call is over when it has returned and one has succeeded."""
+        if self._recovered and not self._hangs():
+            self._ctx.automation_problems.pop(self._subject, None)
+            self._recovered = False
 
     def slow(self, delivery: Delivery) -> None:
         """A call has taken too long."""
+        self._late += 1
+        self._recovered = False
         text = f"its call for {_told(delivery)} has not returned for {self._listener.timeout:g} s"
         self._ctx.automation_problems[self._subject] = text
         self._ctx.alarms.set(f"{self._subject} (slow)", f"{text}, and is cancelled")
 
-    def ended(self, lane: Lane, outcome: Outcome) -> None:
-        """A call is over."""
+    def ended(self, lane: Lane, outcome: Outcome, *, late: bool) -> None:
+        """A call is over; `late` if it was slow."""
         self._running -= 1
+        self._late -= late
         if not outcome[0]:
             self._failures.append((lane, outcome[1]))
             self._wake()
@@ -231,7 +248,9 @@ class ListenerDriver:
         self._done.append(lane.events[0].key)
         self._lanes.delivered(lane)
         self._failing = False
-        self._ctx.automation_problems.pop(self._subject, None)
+        if self._subject in self._ctx.automation_problems:
+            self._recovered = True
+            self._relieve()
         if self._open:
             self._begin()
         if not self._running or len(self._done) % _BATCH == 0:
@@ -273,7 +292,9 @@ class ListenerDriver:
             self._news = True
         if not self._failing and not self._lanes.blocked:
             self._ctx.alarms.clear(self._subject)
-            self._ctx.alarms.clear(f"{self._subject} (slow)")
+            if not self._hangs():
+                self._ctx.alarms.clear(f"{self._subject} (slow)")
+        self._relieve()
 
     async def _failed(self, lane: Lane, failure: Failure) -> None:
         delivery = lane.events[0]
@@ -336,7 +357,7 @@ class _Call:
         self._timer.cancel()
         if handle.cancelled_by_us and not self._late:
             return  # The listener stops.
-        self._driver.ended(self._lane, self._outcome(handle.result, handle.error))
+        self._driver.ended(self._lane, self._outcome(handle.result, handle.error), late=self._late)
 
     def _outcome(self, result: Any, error: BaseException | None) -> Outcome:
         if isinstance(result, tuple) and (result[0] or not self._late):
