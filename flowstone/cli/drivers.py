@@ -55,6 +55,16 @@ class Drivers:
         """Whether no process is there that may hold this pipeline."""
         return self.in_use is False if self.nodes is None else not self.holders(pipeline)
 
+    def none_automates(self, pipeline: str) -> bool:
+        """Whether no process is there on which the automations of this pipeline may act."""
+        if self.nodes is None:
+            return self.in_use is False
+        alive = [each for each in self.nodes if each.seems_alive]
+        return not any(
+            pipeline in each.report.automates or (_is_new(each) and pipeline in each.node.pipelines)
+            for each in alive
+        )
+
     def would_go_on(self, run: RunRecord) -> list[WatchedNode]:
         """The nodes that go on with a run whose step has been woken, whether they still live or not.
 
@@ -138,3 +148,8 @@ def _process_of(node: str) -> int | None:
 def _shortened(silent: str) -> str:
     words = silent.partition(",")[0].removeprefix("has sent ")
     return words if words.startswith("no ") else "no node"
+
+
+def _is_new(each: WatchedNode) -> bool:
+    """Whether a node has just joined, so that its beats may not have said yet what it does."""
+    return (each.beat_at - each.joined_at).total_seconds() < each.node.lease * _LATE

@@ -105,7 +105,7 @@ def runs_of(ctx: RuntimeContext, *, worker: bool) -> LocalRuns:
 
 
 def membership_of(
-    ctx: RuntimeContext, runs: LocalRuns, *, worker: bool, tree: Callable[[], ProcessInfo]
+    ctx: RuntimeContext, runs: LocalRuns, *, worker: bool, automate: bool, tree: Callable[[], ProcessInfo]
 ) -> Membership | None:
     """Its membership of the cluster; None where no other process can share the store."""
     cluster = ctx.store.cluster
@@ -114,4 +114,4 @@ def membership_of(
     warn_of_memory(ctx.managers)
     from flowstone.runtime.cluster.membership import Membership  # noqa: PLC0415 - few runtimes need it
 
-    return Membership(ctx, runs, cluster, worker=worker, tree=tree)
+    return Membership(ctx, runs, cluster, worker=worker, automate=automate, tree=tree)

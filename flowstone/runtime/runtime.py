@@ -139,7 +139,7 @@ class Runtime(Automating):
             self._values = Values(ctx, self._client, self._runs)
             self._lineage = Lineage(self._client, store)
             self._membership = membership = membership_of(
-                ctx, self._runs, worker=self._worker, tree=self._shown_tree
+                ctx, self._runs, worker=self._worker, automate=self._automate, tree=self._shown_tree
             )
             self._tree = runtime_tree(
                 ctx,

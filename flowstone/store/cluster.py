@@ -76,6 +76,7 @@ class NodeReport:
         running: Steps that run on it, and how far they are; the first ones, where there are many.
         queued: Steps that are to begin on it, and what they wait for; likewise.
         resumes: Parked runs with which it goes on, though it takes no work: callers of its own wait for them.
+        automates: The pipelines whose schedules, sensors and listeners act on it, once it is its turn.
     """
 
     store: str | None = None
@@ -84,6 +85,7 @@ class NodeReport:
     running: tuple[RunningStep, ...] = ()
     queued: tuple[QueuedStep, ...] = ()
     resumes: tuple[str, ...] = ()
+    automates: tuple[str, ...] = ()
 
 
 @frozen

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from flowstone import Permanent, Pipeline, Runtime
+from flowstone.store.cluster import NodeReport
 
 NIGHTLY = """
 from flowstone import Pipeline, RunRequest
@@ -130,16 +131,27 @@ def test_it_is_said_where_nobody_is_there_to_act(cli):
     assert "`flowstone serve MODULE:PIPELINE`" in done.stderr
 
 
-async def test_it_is_not_said_while_a_node_is_there(cli, database):
-    """On a database: its heartbeats tell."""
+async def test_it_is_not_said_while_a_node_is_there(cli, database, monkeypatch):
+    """On a database: its heartbeats tell; of nodes that only take runs it is said what they are."""
     scope = {}
     exec(NIGHTLY, scope)
     async with Runtime(scope["pipeline"], store=database, automate=True) as runtime:
         async with runtime.subscribe("run.finished") as events:
             await anext(events)
         done = await asyncio.to_thread(cli, "automations", "--store", database)
+        monkeypatch.setattr("flowstone.cli.drivers._is_new", lambda _: False)
+        async with asyncio.timeout(10):  # Until its beat has said that it automates.
+            while (await asyncio.to_thread(cli, "automations", "--store", database)).stderr.count(
+                "Only nodes"
+            ):
+                pass
+        with monkeypatch.context() as patch:
+            patch.setattr("flowstone.store.postgres.cluster.report_of", lambda *_: NodeReport())
+            only = await asyncio.to_thread(cli, "automations", "--store", database)
+    assert "Only nodes that take runs and do not automate are there for the pipeline sales" in only.stderr
     assert "nightly" in done.stdout
     assert "No node" not in done.stderr
+    assert "do not automate" not in done.stderr
     done = await asyncio.to_thread(cli, "automations", "--store", database)
     assert "No node is there for the pipeline sales" in done.stderr
 

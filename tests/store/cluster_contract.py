@@ -213,7 +213,9 @@ class ClusterContract:
             QueuedStep("run-3", "c", "d:2025-01-01", 2, "n1", "place"),
         )
         unfit = {"run-2": "no such \u00e4sset"}
-        report = NodeReport("it is tried again", {"run-1": "no"}, unfit, running, queued, ("run-4",))
+        report = NodeReport(
+            "it is tried again", {"run-1": "no"}, unfit, running, queued, ("run-4",), ("sales",)
+        )
         two[0].report(report, at_once=False)
         await said(place, "n1")
         assert [each.report for each in await two[1].nodes()] == [report, NodeReport()]

@@ -30,7 +30,7 @@ from flowstone.store.pausing import set_paused
 from flowstone.store.told import with_deliveries
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from rich.table import Table
 
@@ -43,6 +43,8 @@ if TYPE_CHECKING:
 __all__ = ["automations", "fire", "pause", "resume"]
 
 _FIRES = 10
+_NOBODY = "No node is there for"
+_ONLY_WORKERS = "Only nodes that take runs and do not automate are there for"
 
 _Name = Annotated[
     str,
@@ -69,9 +71,9 @@ def automations(
             for each in found:
                 if each.failure is not None:
                     screen.note(f"{one_line(each.name)} failed: {failure_label(each.failure)}", "yellow")
-            for pipeline in left:
+            for pipeline, why in left.items():
                 screen.note(
-                    f"No node is there for the pipeline {one_line(pipeline)}: nothing of it happens until "
+                    f"{why} the pipeline {one_line(pipeline)}: nothing of it happens until "
                     "`flowstone serve MODULE:PIPELINE` runs.",
                     "yellow",
                 )
@@ -138,8 +140,8 @@ def fire(
 _FINE = frozenset({Status.QUEUED, Status.RUNNING, Status.WAITING, Status.SUCCEEDED})
 
 
-async def _all(url: str) -> tuple[Sequence[AutomationStatus], Sequence[str]]:
-    """The automations, and the pipelines of theirs that no process works for."""
+async def _all(url: str) -> tuple[Sequence[AutomationStatus], Mapping[str, str]]:
+    """The automations, and of the pipelines whose automations act nowhere, why."""
     async with history(url) as store:
         drivers, now = await Drivers.of(store), datetime.now(UTC)
         found = [
@@ -149,7 +151,8 @@ async def _all(url: str) -> tuple[Sequence[AutomationStatus], Sequence[str]]:
             for record in await store.automations.records()
         ]
         pipelines = dict.fromkeys(each.pipeline for each in found if each.gone_at is None)
-        return found, [name for name in pipelines if drivers.hold_none(name)]
+        left = [name for name in pipelines if drivers.none_automates(name)]
+        return found, {name: _NOBODY if drivers.hold_none(name) else _ONLY_WORKERS for name in left}
 
 
 async def _set(url: str, name: str, by: str | None, reason: str, *, paused: bool) -> AutomationStatus:

@@ -79,12 +79,14 @@ class Membership(Poller):
         cluster: Cluster,
         *,
         worker: bool,
+        automate: bool,
         tree: Callable[[], ProcessInfo],
     ) -> None:
         super().__init__(ctx)
         self._runs = runs
         self._cluster = cluster
         self._worker = worker
+        self._automate = automate
         self._tree = tree
         self._lost = False
         self._look = False
@@ -110,6 +112,7 @@ class Membership(Poller):
             lease=settings.lease,
         )
         await self._cluster.join(node, self._on_lost)
+        self._report()
         ctx.peers.saw(await self._cluster.nodes())
         await ctx.peers.look(self._cluster, ctx.snapshot.names)
 
@@ -158,7 +161,7 @@ class Membership(Poller):
 
         What runs changes all the time: it waits for the next beat.
         """
-        report, said = node_report(self._ctx, self._runs), self._said
+        report, said = node_report(self._ctx, self._runs, automate=self._automate), self._said
         if report != said:
             self._said = report
             self._cluster.report(

@@ -32,8 +32,8 @@ _MOST_READ: Final = 5_000  # Characters of an asset's message, to find secrets i
 _LONGEST: Final = 500  # Characters of a reason.
 
 
-def node_report(ctx: RuntimeContext, runs: LocalRuns) -> NodeReport:
-    """What is to be said now."""
+def node_report(ctx: RuntimeContext, runs: LocalRuns, *, automate: bool) -> NodeReport:
+    """What is to be said now; `automate` if automations act on this node."""
     problem = ctx.store.problem
     return NodeReport(
         store=None if problem is None else _reason(problem),
@@ -42,6 +42,7 @@ def node_report(ctx: RuntimeContext, runs: LocalRuns) -> NodeReport:
         running=tuple(map(_fit_to_show, islice(running_steps(runs, ctx.node), _MOST_STEPS))),
         queued=tuple(islice(queued_steps(runs, ctx.node), _MOST_STEPS)),
         resumes=tuple(islice(runs.resumes, _MOST_STEPS)),
+        automates=tuple(ctx.snapshot.names) if automate else (),
     )
 
 

@@ -47,6 +47,7 @@ def report_text(report: NodeReport) -> str:
                 for step in report.queued
             ],
             "resumes": list(report.resumes),
+            "automates": list(report.automates),
         }
     )
 
@@ -57,8 +58,9 @@ def report_of(text: str | None, node: str) -> NodeReport:
     running = tuple(_running(step, node) for step in said.get("running", ()))
     queued = tuple(_queued(step, node) for step in said.get("queued", ()))
     resumes = tuple(said.get("resumes", ()))
+    automates = tuple(said.get("automates", ()))
     return NodeReport(
-        said.get("store"), said.get("retried", {}), said.get("unfit", {}), running, queued, resumes
+        said.get("store"), said.get("retried", {}), said.get("unfit", {}), running, queued, resumes, automates
     )
 
 
