@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from contextlib import AbstractContextManager
     from datetime import datetime
 
+    from flowstone.runs.automation import AutomationRecord
     from flowstone.runs.automation_events import AutomationEvent, AutomationFailed, Event
     from flowstone.runs.records import Failure
 
@@ -32,6 +33,7 @@ __all__ = [
     "DeliveryKey",
     "Follower",
     "FollowerState",
+    "follower_of",
     "lane_of",
 ]
 
@@ -40,6 +42,17 @@ OF_ONE_LANE = 100
 
 DeliveryKey: TypeAlias = "tuple[str, int]"
 """What a follower's deliveries are told apart by: lane and number."""
+
+
+def follower_of(record: AutomationRecord) -> str:
+    """The name of who follows for an automation: one for all conditions, one for the freshness of all assets."""
+    match record.kind:
+        case "condition":
+            return ""
+        case "freshness":
+            return "freshness:"
+        case _:
+            return record.name
 
 
 @frozen
@@ -106,8 +119,8 @@ class Deliveries(Protocol):
     async def follow(self, pipeline: str, followers: Sequence[Follower]) -> None:
         """Say who follows the events of a pipeline from now on.
 
-        One that is named no more loses its deliveries, unless it is an automation that is remembered: another node
-        may define it, or it may come back.
+        One that is named no more loses its deliveries, unless an automation is remembered for which it follows:
+        another node may define it, or it may come back.
         One that is known goes on from where it is; if it wants other events now, that holds for those to come.
         """
 

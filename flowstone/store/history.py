@@ -35,6 +35,7 @@ from flowstone.runs.items import ItemTable
 from flowstone.runs.waits import status_when_over
 from flowstone.store import refusals
 from flowstone.store.automation_ledger import AutomationLedger
+from flowstone.store.deliveries import follower_of
 from flowstone.store.ledger import Ledger
 from flowstone.store.outbox import Outbox
 from flowstone.store.protocol import KeyTaken, StaleWrite
@@ -243,7 +244,7 @@ class History:
 
     def follow(self, pipeline: str, followers: Sequence[Follower]) -> None:
         """Say who follows a pipeline's events; see `Deliveries.follow`."""
-        kept = [record.name for record in self.automations.records([pipeline])]
+        kept = {follower_of(record) for record in self.automations.records([pipeline])}
         self.outbox.follow(pipeline, followers, kept)
 
     def move(self, move: Move, but: Collection[str] = ()) -> Moved:

@@ -383,3 +383,18 @@ class DeliveriesContract:
             assert heard.get(name, []) == [
                 event for _, event in await store.events(name) if event.kind != "run.queued"
             ]
+
+    async def test_who_follows_for_many_stays_while_one_of_them_is_remembered(self, place):
+        """Conditions, and the freshness of assets, have one follower each for all of a pipeline."""
+        store = place.store
+        there = [Definition("total", "condition", "x"), Definition("freshness:total", "freshness", "x")]
+        await store.automations.define({PIPELINE: there}, now=at(0))
+        shared = [follower("", "step"), follower("freshness:", "step")]
+        await store.deliveries.follow(PIPELINE, [*shared, follower("other", "step")])
+        await store.automations.define({PIPELINE: []}, now=at(1))
+        await store.deliveries.follow(PIPELINE, [])
+        assert [each.follower for each in await store.deliveries.followers(PIPELINE)] == shared
+        await store.create_run(run())
+        await store.write(start("a"))
+        place_after = await place.reopen()
+        assert await told(place_after, "") == await told(place_after, "freshness:") == [start("a")]

@@ -15,17 +15,19 @@ was asked for. So deliveries are done after that, and a process that dies in bet
 
 from __future__ import annotations
 
+import math
 from collections import Counter, deque
 from typing import TYPE_CHECKING, Final
 
 from flowstone.assets.automation.asset_condition import Condition
 from flowstone.assets.partition_view import PartitionView
 from flowstone.errors import StoreUnavailable
-from flowstone.runs.automation import key_of_subject
+from flowstone.runs.automation import key_of_subject, subject_of
 from flowstone.runtime.automation.condition_decisions import Decisions
 from flowstone.runtime.automation.condition_hints import Hints
 from flowstone.runtime.automation.condition_instants import Instants, latest_keys
 from flowstone.runtime.automation.condition_state import AssetState, encoded
+from flowstone.runtime.automation.definitions import define_again
 from flowstone.runtime.automation.following import CONDITIONS
 from flowstone.runtime.automation.leadership import ASKS_AGAIN, Leadership
 from flowstone.runtime.run.planning import dynamic_keys
@@ -47,6 +49,7 @@ __all__ = ["ConditionsDriver"]
 
 _PAGE: Final = 1_000  # Deliveries that are read at once, and keys of an asset that is looked at as a whole.
 _RETRY: Final = 1.0  # Seconds after which a store that is away is asked again.
+_YIELDS: Final = 2.0  # Leases for which a node leaves conditions to whoever defines one otherwise.
 _FEW: Final = 50  # Records that are read one by one; if more have changed, all are.
 
 
@@ -69,6 +72,8 @@ class ConditionsDriver:
         self._snapshot: Snapshot | None = None  # That the states are of; None: nothing is known.
         self._stale: set[str] = set()  # Records that somebody else has changed.
         self._foreign: set[str] = set()  # Conditions that are defined otherwise on record.
+        self._removed: set[str] = set()  # Conditions that a node without them has taken away.
+        self._yields_until = -math.inf  # By the monotonic clock: until then others may take them.
         self._undefined: set[str] = (
             set()
         )  # Conditions that are not on record yet: what happens waits for them.
@@ -132,9 +137,12 @@ class ConditionsDriver:
 
     async def _turn(self) -> float | None:
         """Do what is due; seconds after which to look again, None: when something is heard."""
-        if not self._runs.open:
-            return None
         try:
+            if not self._runs.open:
+                await self._give_up()  # While this node ends its work, another one goes on.
+                return None
+            if (wait := self._yields_until - self._ctx.clock.monotonic()) > 0:
+                return wait
             if not (await self._leadership.take() and await self._know()):
                 if not self._leadership.held:
                     self._snapshot = None
@@ -235,23 +243,46 @@ class ConditionsDriver:
 
     async def _know(self) -> bool:
         """Read what is on record, if that is not known or has changed; False if others drive it, or nobody yet."""
+        taken_over = self._snapshot is None
         if self._snapshot is not self._ctx.snapshot or len(self._stale) > _FEW:
             await self._know_all()
+        changed = await self._know_stale()
+        if taken_over and self._ctx.store.cluster is not None:
+            self._removed |= self._foreign  # Nobody drives what is defined otherwise.
+        if self._removed:
+            await define_again(self._ctx, self._pipeline, self._removed)
+            self._stale |= self._removed
+            self._removed.clear()
+            changed = await self._know_stale()
+        if changed and self._foreign:
+            return await self._stand_back()
+        return not self._undefined
+
+    async def _know_stale(self) -> bool:
+        """Read records that have changed; whether there were any."""
         if not self._stale:
-            return not self._undefined
+            return False
         while self._stale:
             name = next(iter(self._stale))
             self._know_one(name, await self._ctx.store.automations.record((self._pipeline, name)))
             self._stale.discard(name)
         self._notice_all()
-        return await self._stand_back() if self._foreign else not self._undefined
+        return True
 
     async def _stand_back(self) -> bool:
         """A condition is defined otherwise on record: whoever defines it so drives them all."""
         if self._ctx.store.cluster is not None:
-            await self._leadership.give_up()
-            await self._ctx.store.cluster.tell(Notification("automation", f"{self._pipeline}/{CONDITIONS}"))
+            self._yields_until = self._ctx.clock.monotonic() + _YIELDS * self._ctx.settings.lease
+        await self._give_up()
         return False
+
+    async def _give_up(self) -> None:
+        """Let another node drive them, and say so."""
+        if self._ctx.store.cluster is not None and self._leadership.held:
+            await self._leadership.give_up()
+            self._snapshot = None
+            subject = subject_of((self._pipeline, CONDITIONS))
+            await self._ctx.store.cluster.tell(Notification("automation", subject))
 
     async def _know_all(self) -> None:
         snapshot = self._ctx.snapshot
@@ -262,6 +293,7 @@ class ConditionsDriver:
         }
         self._states.clear()
         self._undefined.clear()
+        self._removed.clear()
         self._unscanned.clear()
         self._decisions.forget()
         for name in snapshot.automations:
@@ -280,11 +312,14 @@ class ConditionsDriver:
         self._states.pop(name, None)
         self._foreign.discard(name)
         self._undefined.discard(name)
+        self._removed.discard(name)
         defined = self._ctx.snapshot.automations.get(name)
         if defined is None or defined[0] != self._pipeline or not isinstance(defined[1], Condition):
             return
         if record is None or record.gone_at is not None:
             self._undefined.add(name)
+            if record is not None:
+                self._removed.add(name)
             return
         if record.text != defined[1].definition:
             self._foreign.add(name)

@@ -13,11 +13,12 @@ from flowstone.backoff import Backoff
 from flowstone.errors import CallCycle, StoreUnavailable
 from flowstone.runs.asset_freshness import Told
 from flowstone.runs.automation import Definition, subject_of
+from flowstone.runtime.automation.following import follow
 from flowstone.runtime.services.notifications import Wakeup
 from flowstone.store.cluster import Notification
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Collection, Mapping, Sequence
     from datetime import datetime
 
     from flowstone.actors import Child, Supervisor
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
     from flowstone.runs.automation import AutomationKey, AutomationRecord
     from flowstone.runtime.context import RuntimeContext
 
-__all__ = ["Definitions", "define", "with_conditions", "with_processes"]
+__all__ = ["Definitions", "define", "define_again", "with_conditions", "with_processes"]
 
 _log = logging.getLogger("flowstone.schedules")
 
@@ -176,6 +177,16 @@ async def define(ctx: RuntimeContext, *, only: str | None = None) -> Sequence[Au
     pipeline = ctx.snapshot.automations[only][0]
     one = [each for each in found[pipeline] if each.name == only]
     return await ctx.store.automations.define({pipeline: one}, now=now, whole=False)
+
+
+async def define_again(ctx: RuntimeContext, pipeline: str, names: Collection[str]) -> None:
+    """Define those again that a node without them has taken away, and who follows. Raises `StoreUnavailable`."""
+    now = ctx.clock.now()
+    found = [each for each in _definitions(ctx.snapshot, now).get(pipeline, ()) if each.name in names]
+    if not found:
+        return  # This node has other definitions by now.
+    await ctx.store.automations.define({pipeline: found}, now=now, whole=False)
+    await follow(ctx, ctx.snapshot, only=pipeline)
 
 
 def _definitions(snapshot: Snapshot, now: datetime) -> Mapping[str, Sequence[Definition]]:

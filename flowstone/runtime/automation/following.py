@@ -10,7 +10,7 @@ from flowstone.assets.automation.event_kinds import exact_kinds
 from flowstone.assets.automation.freshness_policy import FRESHNESS
 from flowstone.assets.automation.listener import Listener
 from flowstone.errors import StoreUnavailable
-from flowstone.runtime.automation.freshness import watched_assets
+from flowstone.runtime.automation.watched_assets import watched_assets
 from flowstone.runtime.services.notifications import Wakeup
 from flowstone.store.cluster import Notification
 from flowstone.store.deliveries import Follower
@@ -74,9 +74,11 @@ def _of_conditions(snapshot: Snapshot) -> Mapping[str, Follower]:
     }
 
 
-async def follow(ctx: RuntimeContext, snapshot: Snapshot) -> None:
-    """Tell the store who follows events from now on. Raises `StoreUnavailable`."""
+async def follow(ctx: RuntimeContext, snapshot: Snapshot, *, only: str | None = None) -> None:
+    """Tell the store who follows events from now on, of all pipelines or of one. Raises `StoreUnavailable`."""
     for pipeline, followers in followers_of(snapshot).items():
+        if only not in {None, pipeline}:
+            continue
         await ctx.store.deliveries.follow(pipeline, followers)
 
 

@@ -14,40 +14,31 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from flowstone.assets.automation.freshness_policy import FRESHNESS, FreshnessPolicy
+from flowstone.assets.automation.freshness_policy import FRESHNESS
 from flowstone.errors import StoreUnavailable
 from flowstone.runs.asset_freshness import NewestSuccess
 from flowstone.runs.automation import Move, subject_of
 from flowstone.runs.automation_events import AssetFresh, AssetLate, AssetOverdue
 from flowstone.runs.events import StepSucceeded
+from flowstone.runtime.automation.definitions import define_again
 from flowstone.runtime.automation.leadership import Leadership
-from flowstone.runtime.automation.watched_assets import WatchedAsset, WatchedAssets
+from flowstone.runtime.automation.watched_assets import WatchedAsset, WatchedAssets, watched_assets
 from flowstone.runtime.services.notifications import Wakeup
 from flowstone.store.protocol import StaleWrite
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
-    from flowstone.assets.snapshot import Snapshot
     from flowstone.runs.asset_freshness import Aged, FreshnessName
     from flowstone.runs.automation_events import AutomationEvent
     from flowstone.runtime.context import RuntimeContext
     from flowstone.store.cluster import Notification
     from flowstone.store.deliveries import DeliveryKey
 
-__all__ = ["FreshnessWatch", "watched_assets"]
+__all__ = ["FreshnessWatch"]
 
 _PAUSE: Final = 1.0  # Seconds before the next try when the store is away, and before a restart does anything.
 _BATCH: Final = 1_000  # Deliveries that are taken at a time.
-
-
-def watched_assets(snapshot: Snapshot) -> Mapping[str, frozenset[str]]:
-    """The assets that are to be fresh, by pipeline."""
-    found: dict[str, set[str]] = {}
-    for pipeline, defined in snapshot.automations.values():
-        if isinstance(defined, FreshnessPolicy):
-            found.setdefault(pipeline, set()).add(defined.asset)
-    return {pipeline: frozenset(assets) for pipeline, assets in found.items()}
 
 
 class FreshnessWatch:
@@ -168,6 +159,11 @@ class _PipelineWatch:
         """What is on record, and what was missed since; None as long as some are not on record."""
         self._watched, self._is_outdated = None, False
         records = await self._ctx.store.automations.records([self._pipeline])
+        gone = {record.name for record in records if record.gone_at is not None}
+        if gone := gone.intersection(FRESHNESS + asset for asset in self._assets):
+            # A node without them has been here: they are defined again, and looked at at the next turn.
+            await define_again(self._ctx, self._pipeline, gone)
+            records = await self._ctx.store.automations.records([self._pipeline])
         there = {record.name: record for record in records if record.gone_at is None}
         watched = WatchedAssets(self._ctx.clock)
         for asset in sorted(self._assets):

@@ -21,6 +21,7 @@ from flowstone.errors import StoreUnavailable
 from flowstone.runs.automation import subject_of
 from flowstone.runs.automation_events import AutomationFailed, exact_kind
 from flowstone.runs.records import Failure
+from flowstone.runtime.automation.definitions import define_again
 from flowstone.runtime.automation.functions import is_called_on_loop
 from flowstone.runtime.automation.lanes import Lanes
 from flowstone.runtime.automation.leadership import Leadership
@@ -171,6 +172,8 @@ class ListenerDriver:
             return True  # This node has other definitions by now, and this process is about to end.
         if self._paused is None:
             record = await self._ctx.store.automations.record(self._key)
+            if record is not None and record.gone_at is not None:  # A node without it has been here.
+                await define_again(self._ctx, self._key[0], {self._key[1]})
             self._paused = record is not None and record.paused
         paused = self._paused
         if paused:

@@ -10,6 +10,7 @@ import heapq
 from itertools import count
 from typing import TYPE_CHECKING, Final
 
+from flowstone.assets.automation.freshness_policy import FreshnessPolicy
 from flowstone.runs.asset_freshness import (
     Told,
     aged,
@@ -21,16 +22,26 @@ from flowstone.runs.asset_freshness import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
     from datetime import datetime
 
     from flowstone.actors import Clock
+    from flowstone.assets.snapshot import Snapshot
     from flowstone.runs.asset_freshness import Aged, NewestSuccess
     from flowstone.runs.automation import AutomationRecord
 
-__all__ = ["WatchedAsset", "WatchedAssets"]
+__all__ = ["WatchedAsset", "WatchedAssets", "watched_assets"]
 
 _NOTICED: Final = 0.05  # Seconds by which the clock has been set on.
+
+
+def watched_assets(snapshot: Snapshot) -> Mapping[str, frozenset[str]]:
+    """The assets that are to be fresh, by pipeline."""
+    found: dict[str, set[str]] = {}
+    for pipeline, defined in snapshot.automations.values():
+        if isinstance(defined, FreshnessPolicy):
+            found.setdefault(pipeline, set()).add(defined.asset)
+    return {pipeline: frozenset(assets) for pipeline, assets in found.items()}
 
 
 class WatchedAsset:

@@ -1,5 +1,6 @@
 -- $1: a pipeline, and of each of its followers $2: the name, $3: exact kinds, joined by blanks, $4: assets as a JSON list, or
--- null, $5: whether it is told of all pipelines. Those that are not named are gone, unless they are automations that are remembered.
+-- null, $5: whether it is told of all pipelines. Those that are not named are gone, unless automations
+-- are remembered for which they follow: one of that name, any condition, or any freshness of an asset.
 with named as materialized (
     select given.name, string_to_array(given.kinds, ' ') as kinds,
         case when given.assets is not null then array(select json_array_elements_text(given.assets::json)) end as assets,
@@ -9,7 +10,8 @@ with named as materialized (
     select followers.id from flowstone.followers
     where followers.pipeline = $1 and followers.name <> all ($2::text[]) and not exists (
         select from flowstone.automations as known
-        where known.pipeline = followers.pipeline and known.name = followers.name
+        where known.pipeline = followers.pipeline and followers.name = case known.kind
+            when 'condition' then '' when 'freshness' then 'freshness:' else known.name end
     )
     order by followers.name for update
 ), deleted as (

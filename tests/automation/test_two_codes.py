@@ -1,0 +1,125 @@
+"""Nodes with other code on one database: what follows events survives one that knows nothing of it."""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import timedelta
+
+import pytest
+
+from flowstone import Automation, Freshness, MemoryIO, Output, Pipeline, Runtime
+from tests.automation.test_two_nodes import until
+
+FAST = {"lease": 0.5, "automate": True}
+NAMES = pytest.mark.parametrize("name", ["sales", "my sales/b"])
+
+
+def old(name):
+    """The pipeline before there were any automations."""
+    pipeline = Pipeline(name)
+
+    @pipeline.asset
+    async def raw() -> int:
+        return 1
+
+    return pipeline
+
+
+class Summing:
+    """The pipeline with a condition."""
+
+    def __init__(self, name, automation=None):
+        self.number = 1
+        self.computed = []
+        self.pipeline = pipeline = Pipeline(name)
+
+        @pipeline.asset
+        async def raw() -> Output:
+            return Output(self.number, data_version=str(self.number))
+
+        @pipeline.asset(automation=automation or Automation.on_upstream_change())
+        async def total(raw: int) -> int:
+            self.computed.append(raw)
+            return raw
+
+    def runtime(self, database, **options):
+        """A node that has it."""
+        options = FAST | {"store": database, "io": {"default": MemoryIO()}, "condition_delay": 0.01} | options
+        return Runtime(self.pipeline, **options)
+
+
+async def not_gone(runtime):
+    """Wait until all there is, is defined."""
+    async with asyncio.timeout(30):
+        while any(each.gone_at for each in await runtime.automations()):
+            await asyncio.sleep(0.01)
+
+
+@NAMES
+async def test_conditions_go_on_after_a_node_that_has_none(database, name):
+    """They are defined again, and followed for: what happens afterwards is looked at."""
+    new = Summing(name)
+    async with new.runtime(database) as runtime:
+        await runtime.materialize("raw")
+        await until(lambda: new.computed == [1])
+        async with Runtime(old(name), store=database, **FAST):
+            await not_gone(runtime)
+        new.number = 2
+        await runtime.materialize("raw")
+        await until(lambda: new.computed == [1, 2])
+
+
+async def test_a_condition_that_another_node_has_otherwise_comes_back_when_it_leaves(database):
+    """While it is there that one drives it."""
+    new = Summing("my sales")
+    other = Summing("my sales", Automation.on_upstream_change() | Automation.on_cron("0 0 1 1 *"))
+    async with new.runtime(database) as runtime:
+        await runtime.materialize("raw")
+        await until(lambda: new.computed == [1])
+        async with other.runtime(database):
+            other.number = new.number = 2
+            await runtime.materialize("raw")
+            await until(lambda: sum(new.computed + other.computed) >= 3)
+        new.number = 3
+        await runtime.materialize("raw")
+        await until(lambda: new.computed[-1] == 3)
+
+
+@NAMES
+async def test_a_listener_is_told_after_a_node_that_has_none(database, name):
+    """It is defined again at the node that has it."""
+    heard = []
+    pipeline = old(name)
+
+    @pipeline.on("run.succeeded", name="alert")
+    async def alert(event):
+        heard.append(event)
+
+    async with Runtime(pipeline, store=database, **FAST) as runtime:
+        await runtime.materialize("raw")
+        await until(lambda: len(heard) == 1)
+        async with Runtime(old(name), store=database, **FAST):
+            await not_gone(runtime)
+        await runtime.materialize("raw")
+        await until(lambda: len(heard) == 2)
+
+
+@NAMES
+async def test_freshness_is_told_after_a_node_that_has_none(database, name):
+    """A new value makes an asset fresh again."""
+    pipeline = Pipeline(name)
+
+    @pipeline.asset(freshness=Freshness(within=timedelta(seconds=0.2)))
+    async def raw() -> int:
+        return 1
+
+    async with (
+        Runtime(pipeline, store=database, **FAST) as runtime,
+        runtime.subscribe("asset.late", "asset.fresh") as events,
+    ):
+        async with asyncio.timeout(30):
+            assert (await anext(events)).kind == "asset.late"
+            async with Runtime(old(name), store=database, **FAST):
+                await not_gone(runtime)
+            await runtime.materialize("raw")
+            assert (await anext(events)).kind == "asset.fresh"
