@@ -47,7 +47,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping, Sequence
     from datetime import datetime
 
-    from flowstone.runs.automation import AutomationKey, AutomationRecord, Move
+    from flowstone.runs.automation import AutomationKey, AutomationRecord, Definition, Move
     from flowstone.runs.automation_events import AutomationEvent
     from flowstone.runs.events import Event
     from flowstone.runs.items import ItemRow
@@ -241,6 +241,25 @@ class History:
         for key in there:
             del known[key]
         return len(there)
+
+    def define_automations(
+        self, defined: Mapping[str, Collection[Definition]], now: datetime, whole: bool = True
+    ) -> list[AutomationRecord]:
+        """Say which automations there are; see `Automations.define`. What is gone is told of nothing new."""
+        before = self.automations.records(())
+        found = self.automations.define(defined, now, whole)
+        followed = {(record.pipeline, follower_of(record)) for record in self.automations.records(())}
+        for old in before:
+            new = self.automations.get(old.key)
+            name = follower_of(old)
+            if new is None:
+                if (old.pipeline, name) not in followed:
+                    self.outbox.drop(old.pipeline, name)
+            elif name == old.name and new.gone_at is not None and old.gone_at is None:
+                self.outbox.silence(old.pipeline, name)
+            elif name == old.name and new.since != old.since:  # It was gone for too long.
+                self.outbox.empty(old.pipeline, name)
+        return found
 
     def follow(self, pipeline: str, followers: Sequence[Follower]) -> None:
         """Say who follows a pipeline's events; see `Deliveries.follow`."""

@@ -54,7 +54,7 @@ class MemoryAutomations(Automations):
         }
         found: Sequence[AutomationRecord] = await self._change(
             ["automations", told, now.isoformat(), *([] if whole else [whole])],
-            lambda: self._history().automations.define(defined, now, whole),
+            lambda: self._history().define_automations(defined, now, whole),
         )
         return found
 

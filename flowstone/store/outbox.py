@@ -125,6 +125,26 @@ class Outbox:
                 known.state = replace(known.state, follower=follower)
         self._index()
 
+    def silence(self, pipeline: str, name: str) -> None:
+        """A follower is told of nothing new until it is named again; what is pending stays."""
+        followed = self._followed.get((pipeline, name))
+        if followed is not None:
+            silent = replace(followed.state.follower, kinds=frozenset())
+            followed.state = replace(followed.state, follower=silent)
+            self._index()
+
+    def drop(self, pipeline: str, name: str) -> None:
+        """A follower is forgotten, with what is pending."""
+        if self._followed.pop((pipeline, name), None) is not None:
+            self._index()
+
+    def empty(self, pipeline: str, name: str) -> None:
+        """A follower begins anew."""
+        followed = self._followed.get((pipeline, name))
+        if followed is not None:
+            self._followed[pipeline, name] = _Followed(pipeline, FollowerState(followed.state.follower))
+            self._index()
+
     def record(self, pipeline: str, run_id: str, number: int, entry: Entry) -> None:
         """An event of a run was recorded, or what says the same: let those have it who want it."""
         if isinstance(entry, tuple):

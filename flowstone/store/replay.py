@@ -200,7 +200,7 @@ class Replay:
             pipeline: [decode_definition(each) for each in definitions]
             for pipeline, definitions in defined.items()
         }
-        return partial(self.history.automations.define, decoded, datetime.fromisoformat(now), whole)
+        return partial(self.history.define_automations, decoded, datetime.fromisoformat(now), whole)
 
     def _move(self, move: Any, but: list[str] | None = None) -> _Command:
         self.facts += 1

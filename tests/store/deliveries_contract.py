@@ -398,3 +398,22 @@ class DeliveriesContract:
         await store.write(start("a"))
         place_after = await place.reopen()
         assert await told(place_after, "") == await told(place_after, "freshness:") == [start("a")]
+
+    async def test_a_listener_that_is_gone_is_told_of_nothing_new(self, place):
+        """What was pending stays, and it goes on there when it comes back."""
+        store = place.store
+        there = {PIPELINE: [Definition("alert", "listener", "x")]}
+        await store.automations.define(there, now=at(0))
+        await store.deliveries.follow(PIPELINE, [follower("alert", "step")])
+        await store.create_run(run())
+        await store.write(start("a"))
+        await store.deliveries.follow(PIPELINE, [])
+        await store.automations.define({PIPELINE: []}, now=at(1))
+        await store.write(end("a"))
+        store = await place.reopen()
+        await store.write(start("b"))
+        assert await told(store) == [start("a")]
+        await store.deliveries.follow(PIPELINE, [follower("alert", "step")])
+        await store.automations.define(there, now=at(2))
+        await store.write(end("b"))
+        assert await told(store) == [start("a"), end("b")]

@@ -12,6 +12,7 @@ again: at least once, not exactly once.
 from __future__ import annotations
 
 import asyncio
+import math
 from collections import deque
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
@@ -24,7 +25,7 @@ from flowstone.runs.records import Failure
 from flowstone.runtime.automation.definitions import define_again
 from flowstone.runtime.automation.functions import is_called_on_loop
 from flowstone.runtime.automation.lanes import Lanes
-from flowstone.runtime.automation.leadership import Leadership
+from flowstone.runtime.automation.leadership import ASKS_AGAIN, Leadership
 from flowstone.runtime.execution.guard import call, call_async, describe
 from flowstone.runtime.services.notifications import Wakeup
 from flowstone.threads import Threads
@@ -94,6 +95,7 @@ class ListenerDriver:
         self._wake = Wakeup()
         self._leadership = Leadership(ctx, key)
         self._paused: bool | None = None  # Not known.
+        self._read_at = -math.inf  # By the monotonic clock.
         self._lanes = Lanes()
         self._done: list[DeliveryKey] = []  # Delivered, and not on record yet.
         self._failures: deque[tuple[Lane, Failure]] = deque()
@@ -158,6 +160,8 @@ class ListenerDriver:
             self._open = False
             self._ctx.alarms.set("store", f"it does not say what {self._subject} is to be told: {error}")
             return _RETRY
+        if self._ctx.store.cluster is not None:
+            pause = min(pause or ASKS_AGAIN, ASKS_AGAIN)
         if self._hangs():
             pause = min(pause or _STUCK, _STUCK)  # Of a thread that comes back nobody hears.
         due = self._lanes.next_due()
@@ -170,7 +174,11 @@ class ListenerDriver:
         known = self._ctx.snapshot.automations.get(self._key[1])
         if known is None or known[1] != self._listener:
             return True  # This node has other definitions by now, and this process is about to end.
+        now = self._ctx.clock.monotonic()
+        if self._ctx.store.cluster is not None and now - self._read_at >= ASKS_AGAIN:
+            self._paused = None  # That it was paused, or taken away, may not have been heard.
         if self._paused is None:
+            self._read_at = now
             record = await self._ctx.store.automations.record(self._key)
             if record is not None and record.gone_at is not None:  # A node without it has been here.
                 await define_again(self._ctx, self._key[0], {self._key[1]})

@@ -8,6 +8,16 @@ gone as (
     where known.pipeline = any($1) and known.gone_at is null and not exists (
         select from given where given.pipeline = known.pipeline and given.name = known.name
     )
+    returning known.pipeline, known.name
+),
+-- A listener that is gone is told of nothing new; `follow` says again what it wants.
+silent as materialized (
+    select followers.id from flowstone.followers
+    join gone on gone.pipeline = followers.pipeline and gone.name = followers.name
+    order by followers.pipeline, followers.name collate "C" for update of followers
+),
+silenced as (
+    update flowstone.followers set kinds = '{}' from silent where followers.id = silent.id
 )
 insert into flowstone.automations as known (pipeline, name, kind, definition, paused, cursor)
 select given.pipeline, given.name, given.kind, given.definition, given.paused, given.cursor::json from given
