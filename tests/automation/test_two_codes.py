@@ -7,7 +7,7 @@ from datetime import timedelta
 
 import pytest
 
-from flowstone import Automation, Freshness, MemoryIO, Output, Pipeline, Runtime
+from flowstone import Automation, FileIO, Freshness, Output, Pipeline, Runtime
 from tests.automation.test_two_nodes import until
 
 FAST = {"lease": 0.5, "automate": True}
@@ -28,7 +28,7 @@ def old(name):
 class Summing:
     """The pipeline with a condition."""
 
-    def __init__(self, name, automation=None):
+    def __init__(self, name):
         self.number = 1
         self.computed = []
         self.pipeline = pipeline = Pipeline(name)
@@ -37,15 +37,15 @@ class Summing:
         async def raw() -> Output:
             return Output(self.number, data_version=str(self.number))
 
-        @pipeline.asset(automation=automation or Automation.on_upstream_change())
+        @pipeline.asset(automation=Automation.on_upstream_change())
         async def total(raw: int) -> int:
             self.computed.append(raw)
             return raw
 
-    def runtime(self, database, **options):
+    def runtime(self, database, values):
         """A node that has it."""
-        options = FAST | {"store": database, "io": {"default": MemoryIO()}, "condition_delay": 0.01} | options
-        return Runtime(self.pipeline, **options)
+        io = {"default": FileIO(values)}
+        return Runtime(self.pipeline, store=database, io=io, condition_delay=0.01, **FAST)
 
 
 async def not_gone(runtime):
@@ -56,10 +56,10 @@ async def not_gone(runtime):
 
 
 @NAMES
-async def test_conditions_go_on_after_a_node_that_has_none(database, name):
+async def test_conditions_go_on_after_a_node_that_has_none(database, tmp_path, name):
     """They are defined again, and followed for: what happens afterwards is looked at."""
     new = Summing(name)
-    async with new.runtime(database) as runtime:
+    async with new.runtime(database, tmp_path) as runtime:
         await runtime.materialize("raw")
         await until(lambda: new.computed == [1])
         async with Runtime(old(name), store=database, **FAST):
@@ -67,22 +67,6 @@ async def test_conditions_go_on_after_a_node_that_has_none(database, name):
         new.number = 2
         await runtime.materialize("raw")
         await until(lambda: new.computed == [1, 2])
-
-
-async def test_a_condition_that_another_node_has_otherwise_comes_back_when_it_leaves(database):
-    """While it is there that one drives it."""
-    new = Summing("my sales")
-    other = Summing("my sales", Automation.on_upstream_change() | Automation.on_cron("0 0 1 1 *"))
-    async with new.runtime(database) as runtime:
-        await runtime.materialize("raw")
-        await until(lambda: new.computed == [1])
-        async with other.runtime(database):
-            other.number = new.number = 2
-            await runtime.materialize("raw")
-            await until(lambda: sum(new.computed + other.computed) >= 3)
-        new.number = 3
-        await runtime.materialize("raw")
-        await until(lambda: new.computed[-1] == 3)
 
 
 @NAMES

@@ -15,7 +15,6 @@ was asked for. So deliveries are done after that, and a process that dies in bet
 
 from __future__ import annotations
 
-import math
 from collections import Counter, deque
 from typing import TYPE_CHECKING, Final
 
@@ -49,7 +48,6 @@ __all__ = ["ConditionsDriver"]
 
 _PAGE: Final = 1_000  # Deliveries that are read at once, and keys of an asset that is looked at as a whole.
 _RETRY: Final = 1.0  # Seconds after which a store that is away is asked again.
-_YIELDS: Final = 2.0  # Leases for which a node leaves conditions to whoever defines one otherwise.
 _FEW: Final = 50  # Records that are read one by one; if more have changed, all are.
 
 
@@ -73,7 +71,6 @@ class ConditionsDriver:
         self._stale: set[str] = set()  # Records that somebody else has changed.
         self._foreign: set[str] = set()  # Conditions that are defined otherwise on record.
         self._removed: set[str] = set()  # Conditions that a node without them has taken away.
-        self._yields_until = -math.inf  # By the monotonic clock: until then others may take them.
         self._undefined: set[str] = (
             set()
         )  # Conditions that are not on record yet: what happens waits for them.
@@ -141,8 +138,6 @@ class ConditionsDriver:
             if not self._runs.open:
                 await self._give_up()  # While this node ends its work, another one goes on.
                 return None
-            if (wait := self._yields_until - self._ctx.clock.monotonic()) > 0:
-                return wait
             if not (await self._leadership.take() and await self._know()):
                 if not self._leadership.held:
                     self._snapshot = None
@@ -243,12 +238,9 @@ class ConditionsDriver:
 
     async def _know(self) -> bool:
         """Read what is on record, if that is not known or has changed; False if others drive it, or nobody yet."""
-        taken_over = self._snapshot is None
         if self._snapshot is not self._ctx.snapshot or len(self._stale) > _FEW:
             await self._know_all()
         changed = await self._know_stale()
-        if taken_over and self._ctx.store.cluster is not None:
-            self._removed |= self._foreign  # Nobody drives what is defined otherwise.
         if self._removed:
             await define_again(self._ctx, self._pipeline, self._removed)
             self._stale |= self._removed
@@ -271,8 +263,6 @@ class ConditionsDriver:
 
     async def _stand_back(self) -> bool:
         """A condition is defined otherwise on record: whoever defines it so drives them all."""
-        if self._ctx.store.cluster is not None:
-            self._yields_until = self._ctx.clock.monotonic() + _YIELDS * self._ctx.settings.lease
         await self._give_up()
         return False
 
