@@ -73,16 +73,20 @@ class Decisions:
         ctx: What the runtime offers.
         runs: Where new runs start on a store that no other node shares.
         states: The conditions, by asset; others change what these names stand for.
+        stale: Names of conditions whose record somebody else has changed: it is to be read again.
 
     Attributes:
         held: Partitions that wait for a run of somebody else, which computes them as well.
         retry_at: By the monotonic clock: when a function that has failed is asked again; None: none has.
     """
 
-    def __init__(self, ctx: RuntimeContext, runs: LocalRuns, states: dict[str, AssetState]) -> None:
+    def __init__(
+        self, ctx: RuntimeContext, runs: LocalRuns, states: dict[str, AssetState], stale: set[str]
+    ) -> None:
         self._ctx = ctx
         self._runs = runs
         self._states = states
+        self._stale = stale
         self.held: dict[str, dict[StepKey, None]] = {}
         self._behind: dict[StepKey, None] = {}  # Partitions that wait for conditions upstream.
         self._retries: dict[str, float] = {}
@@ -256,7 +260,7 @@ class Decisions:
         """Whether the condition holds; None if a function of it failed, which is on record then."""
         said: dict[int, bool] = {}
         while not isinstance(answer := state.automation.holds(facts, said), bool):
-            if state.name in self._retries or not found.ready:
+            if state.name in self._retries or state.name in self._stale or not found.ready:
                 return None if found.ready else False
             context = ConditionContext(
                 subject.asset,
@@ -270,7 +274,7 @@ class Decisions:
             if not outcome[0]:
                 if outcome[1].kind == "skip":
                     return False
-                await self._fail(state, outcome[1])
+                await self._failed(state, outcome[1])
                 return None
             said[id(answer)] = outcome[1]
         return answer
@@ -310,33 +314,39 @@ class Decisions:
                 await self._move(state)
         except StaleWrite:
             hints.put_back(state.name, taken)
-            self._ctx.notifications.heard(state.notification)
+            self._stale.add(state.name)
         except StoreUnavailable:
             raise
         except (FlowstoneError, TypeError, ValueError) as error:
             for key in due:
                 state.wait(key, Wait())
-            await self._fail(state, describe(error, None))
+            if not await self._failed(state, describe(error, None)):
+                hints.put_back(state.name, taken)
 
     async def _start(self, view: PartitionView, state: AssetState, due: Mapping[Key, _Due]) -> None:
         ctx = self._ctx
         asked: list[NewRun] = []
-        groups: dict[tuple[str, bool], list[_Due]] = {}
-        for each in due.values():
-            groups.setdefault((each.rule, each.missing), []).append(each)
-        for (rule, missing), wanted in groups.items():
-            partitions = [each.partition for each in wanted]
-            for run, shared in condition_runs(
-                self._runs, view, state.name, partitions, rule, missing=missing
-            ):
-                asked.append(run)
-                keys = map(encoded, shared)
-                state.take_off(run.record.id, {key: due[key].mark for key in keys})
-        self._flying.add(state.name)
-        fire = Fire(ctx.clock.now(), "started", reason=_reason(due))
-        moved = await ctx.store.automations.move(
-            Move(state.record.key, state.record.version, state.cursor(), state.pending(), asked, fire)
-        )
+        try:
+            groups: dict[tuple[str, bool], list[_Due]] = {}
+            for each in due.values():
+                groups.setdefault((each.rule, each.missing), []).append(each)
+            for (rule, missing), wanted in groups.items():
+                partitions = [each.partition for each in wanted]
+                for run, shared in condition_runs(
+                    self._runs, view, state.name, partitions, rule, missing=missing
+                ):
+                    asked.append(run)
+                    keys = map(encoded, shared)
+                    state.take_off(run.record.id, {key: due[key].mark for key in keys})
+            self._flying.add(state.name)
+            fire = Fire(ctx.clock.now(), "started", reason=_reason(due))
+            moved = await ctx.store.automations.move(
+                Move(state.record.key, state.record.version, state.cursor(), state.pending(), asked, fire)
+            )
+        except Exception:
+            for run in asked:  # None of them was started, or what is on record is read again.
+                state.ground(run.record.id)
+            raise
         state.moved(moved.record)
         ctx.alarms.clear(f"condition {state.name}")
         for run, fired in zip(asked, moved.runs, strict=True):
@@ -354,6 +364,15 @@ class Decisions:
             Move(record.key, record.version, state.cursor(), state.pending(), **(known | more))
         )
         state.moved(moved.record)
+
+    async def _failed(self, state: AssetState, failure: Failure) -> bool:
+        """Write a failure down; False if somebody else has changed the record, which is read again then."""
+        try:
+            await self._fail(state, failure)
+        except StaleWrite:
+            self._stale.add(state.name)
+            return False
+        return True
 
     async def _fail(self, state: AssetState, failure: Failure) -> None:
         """Write a failure down; after a while it is tried again, or its condition is paused."""
@@ -384,8 +403,8 @@ class Decisions:
             f"that is over."
         )
         events: list[AutomationEvent] = [AutomationPaused(now, state.name, reason=reason)]
-        self._damping.forget(state.name)
         await self._move(state, fire=Fire(now, "skipped", reason=reason), events=events, paused=True)
+        self._damping.forget(state.name)
         self._tell(events)
         self._ctx.alarms.set(f"condition {state.name}", reason)
 

@@ -119,6 +119,15 @@ class AssetState:
                 self.look_again(key)
         self.changed = True
 
+    def ground(self, run_id: str) -> None:
+        """A run that was asked for was not started."""
+        for key in self.flights.pop(run_id, ()):
+            if self.run_of.get(key) == run_id:
+                del self.run_of[key]
+                self.saw.pop(key, None)
+                self.again.pop(key, None)
+        self.changed = True
+
     def rename(self, asked: str, joined: str) -> None:
         """Instead of a run that was asked for another one was joined, which may have begun before."""
         keys = self.flights.pop(asked)

@@ -75,7 +75,7 @@ class ConditionsDriver:
             set()
         )  # Conditions that are not on record yet: what happens waits for them.
         self._instants = Instants(ctx.snapshot.graph, {})
-        self._decisions = Decisions(ctx, runs, self._states)
+        self._decisions = Decisions(ctx, runs, self._states, self._stale)
         self._hints = Hints()
         self._unscanned: deque[tuple[str, int]] = (
             deque()
