@@ -185,8 +185,8 @@ async def define_again(ctx: RuntimeContext, pipeline: str, names: Collection[str
     found = [each for each in _definitions(ctx.snapshot, now).get(pipeline, ()) if each.name in names]
     if not found:
         return  # This node has other definitions by now.
+    await follow(ctx, ctx.snapshot, only=pipeline)  # Before they are there, so that they miss nothing then.
     await ctx.store.automations.define({pipeline: found}, now=now, whole=False)
-    await follow(ctx, ctx.snapshot, only=pipeline)
 
 
 def _definitions(snapshot: Snapshot, now: datetime) -> Mapping[str, Sequence[Definition]]:
