@@ -448,6 +448,11 @@ class Pipeline:
         source = SourceLine(frame.f_code.co_filename, frame.f_lineno)
         if len(kinds) == 1 and callable(kinds[0]):
             raise DefinitionError(f'{source}: write `@pipeline.on("run.failed")`, with the kinds of events.')
+        if any(not isinstance(kind, str) for kind in kinds):
+            raise DefinitionError(
+                f"{source}: on(…) takes kinds of events as text; a WebhookAlert, which has its own, is added with "
+                "pipeline.add(…)."
+            )
 
         def define(function: F) -> F:
             self._take_automation(define_listener(name, function, kinds, asset, timeout, source), frame)

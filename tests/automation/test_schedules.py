@@ -507,6 +507,29 @@ async def test_a_function_that_changes_its_own_automation_is_not_called_without_
     assert len(calls) < 50
 
 
+async def test_ticks_that_wait_when_a_clock_is_set_back_fire_once(clock):
+    """They were accepted while it was ahead, and come again."""
+    pipeline, gate = Pipeline("sales"), asyncio.Event()
+
+    @pipeline.asset
+    async def report() -> int:
+        await gate.wait()
+        return 1
+
+    pipeline.schedule(
+        "hourly", cron="@hourly", asset="report", refresh="all", catch_up="all", overlap="queue"
+    )
+    async with Runtime(pipeline, clock=clock, automate=True) as runtime:
+        clock.step(5 * HOUR + 60)
+        await clock.advance(60)
+        clock.step(-5 * HOUR)
+        await clock.advance(60)
+        gate.set()
+        await clock.advance(8 * HOUR)
+        ticks = await ticks_of(runtime, "hourly")
+        assert sorted(ticks) == [hour(number) for number in range(1, 9)]
+
+
 class SlowToAnswer(MemoryStore):
     """A change of an automation is made, and its answer takes a while."""
 

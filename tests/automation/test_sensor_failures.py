@@ -8,9 +8,19 @@ import threading
 
 import pytest
 
-from flowstone import AutomationError, Config, RunRequest, Runtime, StaticPartitions
+from flowstone import (
+    AutomationError,
+    Config,
+    DailyPartitions,
+    FileSensor,
+    Pipeline,
+    RunRequest,
+    Runtime,
+    StaticPartitions,
+)
 from flowstone.assets.automation.sensor import SensorContext
 from flowstone.store import MemoryStore
+from flowstone.testing import Simulation
 from tests.automation.looking import child, fires_of, letters, over, runs_of, settled, status_of
 
 
@@ -356,3 +366,24 @@ class TestReload:
             await runtime.reload(self.looking(asks=0, limit=2))
             await clock.advance(1)
             assert [run.request.tags["n"] for run in await runs_of(runtime, "post")] == ["1"] * 3
+
+
+async def test_a_file_that_no_run_can_be_made_of_pauses_its_sensor(tmp_path):
+    """Ten failures in a row are ten, though the file has to be quiet before each look."""
+    pipeline = Pipeline("shop")
+
+    @pipeline.asset(partitions=DailyPartitions("2024-01-01"))
+    async def sales(context) -> str:
+        return str(context.partition)
+
+    landing = tmp_path / "landing"
+    landing.mkdir()
+    (landing / "notes.csv").write_text("no day")
+    files = FileSensor(
+        str(landing / "*.csv"), asset="sales", partition=lambda file: file.name[:-4], existing=True
+    )
+    pipeline.add(files)
+    async with Simulation(pipeline) as sim:
+        await sim.run(hours=1)
+        (status,) = await sim.runtime.automations()
+        assert (status.paused, status.failures) == (True, 10)

@@ -130,6 +130,10 @@ class Automation(ABC):
     def __or__(self, other: Automation) -> Automation:
         return _joined(_Any, self, other)
 
+    def __bool__(self) -> bool:
+        """Python's own `and`, `or` and `not` would drop one side without a word."""
+        raise TypeError("Conditions are combined with & | ~, not with `and`, `or` and `not`.")
+
     def __invert__(self) -> Automation:
         return self.part if isinstance(self, _Not) else _Not(self)
 

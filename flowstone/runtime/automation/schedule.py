@@ -159,7 +159,8 @@ class ScheduleDriver(Driver[Schedule]):
         """
         fires = await self._ctx.store.automations.fires(self._key)
         ticks = {fire.scheduled_at for fire in fires if fire.scheduled_at is not None}
-        known = sorted({tick for tick in ticks if tick > now} | {*cursor.ahead, cursor.at})
+        accepted = {Waiting.read(each).tick for each in record.pending}
+        known = sorted({tick for tick in ticks | accepted if tick > now} | {*cursor.ahead, cursor.at})
         all_known = len(fires) < MOST_FIRES or min(ticks, default=now) <= now
         at = now if all_known else known[0]
         if at == cursor.at:

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from flowstone.runtime.context import RuntimeContext
     from flowstone.runtime.run.local_runs import LocalRuns
 
-__all__ = ["Look", "SensorDriver", "look"]
+__all__ = ["LastLook", "Look", "SensorDriver", "look"]
 
 _AT_ONCE: Final = 20  # Runs that are described in one turn of the loop.
 
@@ -51,11 +51,27 @@ class Look(NamedTuple):
     skipped: str = ""
 
 
+class LastLook:
+    """The last look of a sensor that did not fail; it outlives the process, which ends when one fails.
+
+    Attributes:
+        at: When it was, by the monotonic clock; None: there was none yet.
+        cursor: Where it left off.
+    """
+
+    def __init__(self) -> None:
+        self.at: float | None = None
+        self.cursor: Any = None
+
+
 class SensorDriver(Driver[Sensor]):
     """The process of one sensor."""
 
     _due = 0.0  # By the monotonic clock: when the next look is due.
-    _last: tuple[int, float] | None = None  # The version that the last look left, and when that was.
+
+    def __init__(self, *given: Any, looks: LastLook, restarted: bool) -> None:
+        super().__init__(*given, restarted=restarted)
+        self._looks = looks
 
     async def _drive(self, record: AutomationRecord) -> float | None:
         clock = self._ctx.clock
@@ -71,15 +87,14 @@ class SensorDriver(Driver[Sensor]):
             fire = Fire(clock.now(), "started") if seen.runs else None
             await self._move(record, cursor=seen.cursor, pending=seen.pending, runs=seen.runs, fire=fire)
             record = self._record or record
-        self._last = record.version, begun
+        self._looks.at, self._looks.cursor = begun, record.cursor
         self._due = clock.monotonic() + self._defined.every
         return self._defined.every
 
     def _since(self, record: AutomationRecord, now: float) -> float | None:
-        """Seconds since the last look, if nobody else has looked since."""
-        if self._last is None or self._last[0] != record.version:
-            return None
-        return now - self._last[1]
+        """Seconds since the last look that did not fail, if nobody else has looked since."""
+        looks = self._looks
+        return None if looks.at is None or looks.cursor != record.cursor else now - looks.at
 
     def _say(self, skipped: str) -> None:
         subject = f"{self._subject} (skips)"

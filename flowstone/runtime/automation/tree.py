@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING, Any, Final
 from flowstone.actors import Child, Crashed, Supervisor, TaskSupervisor
 from flowstone.actors.report import log_report
 from flowstone.assets.automation.listener import Listener
-from flowstone.assets.automation.schedule import Schedule
 from flowstone.assets.automation.sensor import Sensor
 from flowstone.errors import AutomationError
 from flowstone.runtime.automation.conditions import ConditionsDriver
@@ -24,7 +23,7 @@ from flowstone.runtime.automation.following import DeliveryWatch
 from flowstone.runtime.automation.freshness import FreshnessWatch
 from flowstone.runtime.automation.listeners import ListenerDriver
 from flowstone.runtime.automation.schedule import ScheduleDriver
-from flowstone.runtime.automation.sensor import SensorDriver
+from flowstone.runtime.automation.sensor import LastLook, SensorDriver
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -75,7 +74,9 @@ def _child(
 ) -> Child[Any]:
     if isinstance(defined, Listener):
         return Child(f"{defined.kind}:{defined.name}", partial(_listening, ctx, key, defined))
-    driver: Any = {Schedule: ScheduleDriver, Sensor: SensorDriver}[type(defined)]
+    driver: Any = ScheduleDriver
+    if isinstance(defined, Sensor):
+        driver = partial(SensorDriver, looks=LastLook())
     make = _incarnations(partial(driver, ctx, runs, key, defined))
     return Child(f"{defined.kind}:{defined.name}", make, shutdown=ctx.settings.cancel_timeout)
 
