@@ -42,7 +42,7 @@ def sums(automation=None):
     async def raw() -> Output:
         return Output(pipeline.number, data_version=str(pipeline.number))
 
-    @pipeline.asset(automation=automation or Automation.on_upstream_change())
+    @pipeline.asset(automation=Automation.on_upstream_change() if automation is None else automation)
     async def total(raw: int) -> int:
         return raw * 2
 

@@ -146,3 +146,17 @@ def test_an_asset_and_a_schedule_do_not_share_a_name():
     pipeline.schedule("total", cron="@hourly", asset="total")
     with pytest.raises(DefinitionError, match=r"schedule at .*condition at"):
         Runtime(pipeline)
+
+
+@pytest.mark.parametrize(
+    "combined",
+    [
+        lambda one, other: one and other,
+        lambda one, other: one or other,
+        lambda one, _: not one,
+    ],
+)
+def test_words_of_python_do_not_combine_conditions(combined):
+    """They would drop one side without a word."""
+    with pytest.raises(TypeError, match="& | ~"):
+        combined(Automation.on_cron("@daily"), Automation.on_upstream_change())
