@@ -185,7 +185,7 @@ class Membership(Poller):
         if self._spend:
             self._spend = False
             await self._say_what_is_spent()
-        if self._show and self._ctx.affinity.running:  # Before that there is no whole tree.
+        if self._show:
             self._show = False
             self._shown_at = self._ctx.clock.monotonic()
             await self._cluster.publish_tree(self._ctx.node, tree_as_data(self._tree()))
