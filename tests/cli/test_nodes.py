@@ -357,7 +357,8 @@ def test_a_run_is_cancelled_from_another_process(town):
     read_until(worker, "begun")
     done = town.run("cancel", run_id[:16])
     assert (done.status, done.stdout) == (0, f"run {run_id} cancelled: 4 cancelled\n")
-    assert done.stderr == "" or "Waiting for the node" in done.stderr  # It may have stopped before the first look.
+    # It may have stopped before the first look.
+    assert done.stderr == "" or "Waiting for the node" in done.stderr
     read_until(worker, f"run {run_id} cancelled")
     again = town.run("cancel", run_id)
     assert (again.status, again.stdout) == (0, f"run {run_id} had ended already: cancelled\n")
