@@ -40,7 +40,7 @@ async def fire_condition(
     try:
         for run, keys in condition_runs(runs, view, condition.name, due, "by hand", missing=False):
             asked.append(replace(run, join=False))
-            state.take_off(run.record.id, dict.fromkeys(map(encoded, keys), ""))
+            state.begin_run(run.record.id, dict.fromkeys(map(encoded, keys), ""))
     except (FlowstoneError, TypeError, ValueError) as error:
         failure = describe(error, None)
         raise AutomationError(f"{condition.name!r} cannot be computed: {failure.message}", failure) from error

@@ -91,7 +91,7 @@ class Decisions:
         self._behind: dict[StepKey, None] = {}  # Partitions that wait for conditions upstream.
         self._retries: dict[str, float] = {}
         self._damping = Damping()
-        self._flying: set[str] = set()  # Assets of which runs may be under way.
+        self._with_runs: set[str] = set()  # Assets of which runs may be under way.
 
     @property
     def retry_at(self) -> float | None:
@@ -108,28 +108,28 @@ class Decisions:
     def learn(self, state: AssetState) -> None:
         """A condition is known anew."""
         self._states[state.name] = state
-        self._flying.add(state.name)
+        self._with_runs.add(state.name)
 
-    def land(self, run_id: str, asset: str, hints: Hints, *, succeeded: bool) -> None:
+    def end_run(self, run_id: str, asset: str, hints: Hints, *, succeeded: bool) -> None:
         """A run is over: what waited for it is looked at."""
         state = self._states.get(asset)
-        if state is not None and run_id in state.flights:
-            for key in state.land(run_id, succeeded=succeeded):
+        if state is not None and run_id in state.under_way:
+            for key in state.end_run(run_id, succeeded=succeeded):
                 hints.add(asset, key)
             hints.touch(asset)
             self._look_behind(hints)
         self._release(run_id, hints)
 
-    async def look_at_flights(self, hints: Hints) -> None:
+    async def look_at_runs(self, hints: Hints) -> None:
         """Find out which of the runs on record are over by now. Raises `StoreUnavailable`."""
         for state in list(self._states.values()):
-            for run_id in list(state.flights):
+            for run_id in list(state.under_way):
                 record = await self._ctx.store.run(run_id)
                 if record is None or record.status.terminal:
                     succeeded = record is not None and record.status.value == "succeeded"
-                    for key in state.flights[run_id]:
+                    for key in state.under_way[run_id]:
                         hints.add(state.name, key)
-                    self.land(run_id, state.name, hints, succeeded=succeeded)
+                    self.end_run(run_id, state.name, hints, succeeded=succeeded)
 
     async def look_at_held(self, hints: Hints) -> None:
         """Find out whether what something waits for is over. Raises `StoreUnavailable`."""
@@ -171,7 +171,7 @@ class Decisions:
         }
         current = await read(self._ctx.store, (each for found in looked_at.values() for each, _ in found))
         waiting = (*self._behind, *(key for held in self.held.values() for key in held))
-        busy = Busy(view, self._states, sorted(self._flying), waiting)
+        busy = Busy(view, self._states, sorted(self._with_runs), waiting)
         started: dict[str, RunRecord | None] = {}
         left = dict.fromkeys(names)
         try:
@@ -337,15 +337,15 @@ class Decisions:
                 ):
                     asked.append(run)
                     keys = map(encoded, shared)
-                    state.take_off(run.record.id, {key: due[key].mark for key in keys})
-            self._flying.add(state.name)
+                    state.begin_run(run.record.id, {key: due[key].mark for key in keys})
+            self._with_runs.add(state.name)
             fire = Fire(ctx.clock.now(), "started", reason=_reason(due))
             moved = await ctx.store.automations.move(
                 Move(state.record.key, state.record.version, state.cursor(), state.pending(), asked, fire)
             )
         except Exception:
             for run in asked:  # None of them was started, or what is on record is read again.
-                state.ground(run.record.id)
+                state.withdraw_run(run.record.id)
             raise
         state.moved(moved.record)
         ctx.alarms.clear(f"condition {state.name}")

@@ -3,7 +3,7 @@
 The record's cursor says up to which instant ticks and new partitions were dealt with, and for which version of the
 code all partitions have been looked at. What is pending is, by partition:
 
-    flights     a run was asked for, and is not over; several partitions may share one
+    under_way   a run was asked for, and is not over; several partitions may share one
     again       something happened meanwhile: look once more when it is over
     tried       a run ended without a success: nothing is tried again for the same inputs
     waiting     the condition holds, or held, and something has to be over first, or a tick has to come
@@ -57,7 +57,7 @@ class AssetState:
         record: Its record, as it was read or changed last.
         at: The instant up to which ticks and new partitions were dealt with.
         scanned: The version of the code for which all partitions were looked at; None: they were not.
-        flights: The partitions of each run that it asked for and that is not over.
+        under_way: The partitions of each run that it asked for and that is not over.
         run_of: The run of each partition that has one.
         again: See above.
         saw: What the inputs of a partition were when its run was asked for.
@@ -69,7 +69,7 @@ class AssetState:
     def __init__(self, condition: Condition, record: AutomationRecord, version: str) -> None:
         self.condition = condition
         self.version = version
-        self.flights: dict[str, tuple[Key, ...]] = {}
+        self.under_way: dict[str, tuple[Key, ...]] = {}
         self.run_of: dict[Key, str] = {}
         self.again: dict[Key, None] = {}
         self.saw: dict[Key, str] = {}
@@ -107,9 +107,9 @@ class AssetState:
 
     # What happens -------------------------------------------------------------------------------------------
 
-    def take_off(self, run_id: str, saw: Mapping[Key, str], *, joined: bool = False) -> None:
+    def begin_run(self, run_id: str, saw: Mapping[Key, str], *, joined: bool = False) -> None:
         """A run was asked for, for partitions whose inputs are these."""
-        self.flights[run_id] = tuple(saw)
+        self.under_way[run_id] = tuple(saw)
         for key, inputs in saw.items():
             self.run_of[key] = run_id
             self.saw[key] = inputs
@@ -119,9 +119,9 @@ class AssetState:
                 self.look_again(key)
         self.changed = True
 
-    def ground(self, run_id: str) -> None:
+    def withdraw_run(self, run_id: str) -> None:
         """A run that was asked for was not started."""
-        for key in self.flights.pop(run_id, ()):
+        for key in self.under_way.pop(run_id, ()):
             if self.run_of.get(key) == run_id:
                 del self.run_of[key]
                 self.saw.pop(key, None)
@@ -130,13 +130,13 @@ class AssetState:
 
     def rename(self, asked: str, joined: str) -> None:
         """Instead of a run that was asked for another one was joined, which may have begun before."""
-        keys = self.flights.pop(asked)
+        keys = self.under_way.pop(asked)
         saw = {key: self.saw[key] for key in keys}
-        self.take_off(joined, saw, joined=True)
+        self.begin_run(joined, saw, joined=True)
 
-    def land(self, run_id: str, *, succeeded: bool) -> list[Key]:
+    def end_run(self, run_id: str, *, succeeded: bool) -> list[Key]:
         """A run is over; the partitions that have to be looked at once more."""
-        keys = self.flights.pop(run_id, ())
+        keys = self.under_way.pop(run_id, ())
         found = []
         for key in keys:
             if self.run_of.get(key) != run_id:
@@ -202,7 +202,7 @@ class AssetState:
     def pending(self) -> tuple[Any, ...]:
         """What is pending, as JSON has it."""
         return (
-            *(["run", run, [[key, self.saw[key]] for key in keys]] for run, keys in self.flights.items()),
+            *(["run", run, [[key, self.saw[key]] for key in keys]] for run, keys in self.under_way.items()),
             *(["again", key] for key in self.again),
             *(["tried", key, inputs] for key, inputs in self.tried.items()),
             *(["wait", key, list(wait.ticks), wait.run] for key, wait in self.waiting.items()),
@@ -212,7 +212,7 @@ class AssetState:
         for kind, first, *rest in pending:
             match kind:
                 case "run":
-                    self.take_off(first, dict(rest[0]))
+                    self.begin_run(first, dict(rest[0]))
                 case "again":
                     self.again[first] = None
                 case "tried":

@@ -198,7 +198,7 @@ class ConditionsDriver:
         found = await self._ctx.store.deliveries.pending(self._pipeline, CONDITIONS, limit=_PAGE)
         self._news = self._more = bool(found) and _is_full(found)
         for run_id, (asset, succeeded) in self._hints.read(found, view, self._states).items():
-            self._decisions.land(run_id, asset, self._hints, succeeded=succeeded)
+            self._decisions.end_run(run_id, asset, self._hints, succeeded=succeeded)
         return found
 
     def _notice_instants(self, view: PartitionView) -> None:
@@ -288,7 +288,7 @@ class ConditionsDriver:
         self._decisions.forget()
         for name in snapshot.automations:
             self._know_one(name, records.get(name))
-        await self._decisions.look_at_flights(self._hints)
+        await self._decisions.look_at_runs(self._hints)
         self._snapshot = snapshot
         self._news = True
         self._notice_all()
