@@ -49,6 +49,12 @@ def pytest_xdist_auto_num_workers(config):
 
 
 def pytest_configure(config):
+    """A node that a test starts takes any port; others may be started beside it."""
+    os.environ.setdefault("FLOWSTONE_LISTEN_PORT", "0")
+    _share_what_is_compiled(config)
+
+
+def _share_what_is_compiled(config):
     """Where Python may not write beside the source what it compiles, all processes of the tests share a folder."""
     cache = getattr(config, "cache", None)  # Not there with `-p no:cacheprovider`.
     if cache and os.environ.pop("PYTHONDONTWRITEBYTECODE", None) and sys.dont_write_bytecode:

@@ -49,12 +49,15 @@ _PLACE: Final = re.compile(r"(?=.*(\.py$|[:/]))[\w./~-]{1,300}(:[\w.]*)?")
 """A file, or a module and the name of a pipeline in it."""
 
 
-def whole(flag: str, told: str, *, least: int | None = None) -> Any:
+def whole(
+    flag: str, told: str, *, least: int | None = None, most: int | None = None, envvar: str | None = None
+) -> Any:
     """An option that takes a whole number, of at least `least` if that is given; `told` is its help.
 
-    It is at most what every store can count.
+    It is at most `most`, or what every store can count; without the option it is what `envvar` says.
     """
-    return typer.Option(flag, metavar="N", parser=_parser(int, "a whole number", least, _MOST), help=told)
+    parser = _parser(int, "a whole number", least, _MOST if most is None else most)
+    return typer.Option(flag, metavar="N", parser=parser, help=told, envvar=envvar)
 
 
 def seconds(flag: str, told: str, *, least: float) -> Any:

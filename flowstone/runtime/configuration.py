@@ -37,6 +37,7 @@ VARIABLES: Final = "flowstone.variables"
 _PREFIX: Final = "FLOWSTONE_"
 _OWN: Final = "FLOWSTONE_TEST_"  # Of tests.
 _SETTINGS: Final = tuple(field.name.upper() for field in fields(Options))
+_COMMANDS: Final = frozenset({"LISTEN_HOST", "LISTEN_PORT", "SERVER", "TOKEN"})  # Of the command line.
 _TEXTS: Final = frozenset({"store", "home"})
 
 _log = logging.getLogger(VARIABLES)
@@ -76,7 +77,7 @@ def unknown_variables() -> list[str]:
         name
         for name in os.environ
         if (upper := name.upper()).startswith(_PREFIX)
-        and upper.removeprefix(_PREFIX) not in _SETTINGS
+        and upper.removeprefix(_PREFIX) not in {*_SETTINGS, *_COMMANDS}
         and not upper.startswith(_OWN)
     )
 

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
     from flowstone.actors import Supervisor
     from flowstone.assets.asset import Asset
+    from flowstone.assets.graph import AssetGraph
     from flowstone.assets.output import Output
     from flowstone.runs.items import Item
     from flowstone.runs.queued_step import QueuedStep
@@ -287,6 +288,16 @@ class Inspection:
         return self._lineage
 
     # Looking at it ------------------------------------------------------------------------------------------
+
+    @property
+    def graph(self) -> AssetGraph:
+        """The assets of all its pipelines, as they are defined now; not before it is entered."""
+        return self._started().snapshot.graph
+
+    @property
+    def pipelines(self) -> tuple[str, ...]:
+        """The names of its pipelines; not before it is entered."""
+        return self._started().snapshot.names
 
     @property
     def loop(self) -> asyncio.AbstractEventLoop:

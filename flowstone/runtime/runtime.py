@@ -12,6 +12,7 @@ leaving             the tree stops from below: the watchman drains first, the st
 from __future__ import annotations
 
 import asyncio
+from importlib import import_module
 from random import Random
 from typing import TYPE_CHECKING, Any, Self
 
@@ -229,6 +230,26 @@ class Runtime(Automating):
             self._membership.reloaded()
         ctx.notifications.heard(Notification("look"))
         ctx.notifications.heard(Notification("reloaded"))
+
+    def ui(self, *, open_on_loopback: bool = True, allowed_hosts: Iterable[str] = ()) -> Any:
+        """Its web pages and its API as an ASGI application, for `app.mount("/flow", runtime.ui())`.
+
+        It may be made before the runtime is entered, and answers while it is. It needs the extra `server`.
+
+        Args:
+            open_on_loopback: Whether who asks from this machine needs no token. Say False behind a reverse proxy on
+                the same machine, which asks in the name of everybody.
+            allowed_hosts: Names other than those of the loopback by which it may be addressed.
+
+        Raises:
+            ModuleNotFoundError: The extra `server` is not installed.
+        """
+        # By name, because the server is above the runtime: whoever never calls this needs none of it.
+        server = import_module("flowstone.server")
+        hosts = tuple(allowed_hosts)
+        return server.create_app(
+            self, server.ServerOptions(open_on_loopback=open_on_loopback, allowed_hosts=hosts)
+        )
 
     def __repr__(self) -> str:
         state = "running" if self._ctx is not None and self._ctx.affinity.running else "not running"

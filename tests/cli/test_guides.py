@@ -45,7 +45,7 @@ class Terminal:
         file.write_text(f"{file.read_text()}\n\n{body}" if goes_on else body)
 
     def type(self, command: str) -> str:
-        """What a command shows; one that serves shows its first line and goes on."""
+        """What a command shows; one that serves shows its first two lines and goes on."""
         program, *arguments = shlex.split(command)
         process = subprocess.Popen(
             [*HERE[program], *arguments],
@@ -58,7 +58,7 @@ class Terminal:
         self.running.append(process)
         if arguments[0] == "serve":
             assert process.stdout is not None
-            return process.stdout.readline()
+            return process.stdout.readline() + process.stdout.readline()
         return PROGRESS.sub("", process.communicate()[0])
 
     def close(self) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -14,6 +14,10 @@ from flowstone.cli.places import remembers, shares, shown
 from flowstone.cli.problem import CommandError
 from flowstone.cli.screen import Screen
 from flowstone.cli.serving import serve_node
+from flowstone.cli.serving.http import HOST, PORT, bind, has_server
+
+if TYPE_CHECKING:
+    from socket import socket
 
 __all__ = ["serve"]
 
@@ -23,12 +27,21 @@ def serve(
     *,
     store: StoreUrl,
     host: Annotated[
-        str | None, typer.Option("--host", help="Not yet: this release has no HTTP API.", show_default=False)
-    ] = None,
+        str,
+        typer.Option(
+            "--host", help="The address at which its web pages and API are.", envvar="FLOWSTONE_LISTEN_HOST"
+        ),
+    ] = HOST,
     port: Annotated[
-        int | None,
-        whole("--port", "Not yet: this release has no HTTP API.", least=0),
-    ] = None,
+        int,
+        whole(
+            "--port",
+            "Likewise; 0 takes one that is free.",
+            least=0,
+            most=65_535,
+            envvar="FLOWSTONE_LISTEN_PORT",
+        ),
+    ] = PORT,
     automate: Annotated[
         bool,
         typer.Option(
@@ -45,12 +58,6 @@ def serve(
 ) -> None:
     """Run what is submitted and scheduled until told to stop."""
     with Screen(json=json, debug=debug, log_level=log_level) as screen:
-        if host is not None or port is not None:
-            screen.note(
-                "This release has no HTTP API: --host and --port open nothing. `flowstone runs`, `tree` and "
-                "`cancel` reach this node through the store.",
-                "yellow",
-            )
         if not remembers(store):
             raise CommandError(
                 f"Nobody could give work to a node with {shown(store)}.",
@@ -62,4 +69,14 @@ def serve(
             )
         loaded = load(target)
         settings = given(max_concurrency, max_threads, lease, shutdown_timeout)
-        screen.status = run_async(serve_node(screen, loaded, store, settings, automate=automate))
+        listening = _listening(screen, host, port)
+        screen.status = run_async(
+            serve_node(screen, loaded, store, settings, automate=automate, listening=listening)
+        )
+
+
+def _listening(screen: Screen, host: str, port: int) -> socket | None:
+    if not has_server():
+        screen.note("There are no web pages: they need `pip install 'flowstone[server]'`.", "yellow")
+        return None
+    return bind(host, port)

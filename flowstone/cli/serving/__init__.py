@@ -2,6 +2,7 @@
 
 stop_signals.py    signals, heard even while the event loop is blocked, and the time limit of a stop
 node_log.py        a line for each thing worth knowing
+http.py            its web pages and its API
 node.py            the runtime's life from the first line to the last
 """
 

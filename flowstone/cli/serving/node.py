@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from contextlib import suppress
+from contextlib import asynccontextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
 from flowstone.cli import environment
@@ -18,7 +18,8 @@ from flowstone.cli.session import open_runtime
 from flowstone.counting import count
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import AsyncIterator, Mapping, Sequence
+    from socket import socket
 
     from flowstone.cli.loading import Loaded
     from flowstone.cli.screen import Screen
@@ -34,7 +35,13 @@ _TELLING = 2.0  # Seconds for the lines about what has just ended.
 
 
 async def serve_node(
-    screen: Screen, loaded: Loaded, store: str, given: Mapping[str, Any], *, automate: bool
+    screen: Screen,
+    loaded: Loaded,
+    store: str,
+    given: Mapping[str, Any],
+    *,
+    automate: bool,
+    listening: socket | None = None,
 ) -> int:
     """Be a node until a signal comes; returns the exit status.
 
@@ -44,6 +51,7 @@ async def serve_node(
         store: The store's URL.
         given: Settings by name; None is not said.
         automate: Whether schedules, sensors and listeners act here.
+        listening: Where it answers requests of the API and the pages; None: nowhere.
     """
     chosen = _settings(given)
     signals = StopSignals(
@@ -65,7 +73,7 @@ async def serve_node(
 
     try:
         opening = open_runtime(screen, loaded, store, worker=True, automate=automate, **given)
-        async with beside(call_off), opening as runtime:
+        async with beside(call_off), opening as runtime, _answering(screen, runtime, listening):
             open_ = True
             await _live(screen, runtime, loaded, store, signals, chosen, _held(loaded, automate=automate))
     except asyncio.CancelledError:
@@ -76,6 +84,23 @@ async def serve_node(
     status = INTERRUPTED if signals.count > 1 else OK
     signals.done(status)
     return status
+
+
+@asynccontextmanager
+async def _answering(screen: Screen, runtime: Runtime, listening: socket | None) -> AsyncIterator[None]:
+    """Answer requests while the block runs; says where, before anything else is said."""
+    if listening is None:
+        yield
+        return
+    from flowstone.cli.serving.http import serve_http, url_of  # noqa: PLC0415 - few commands need it
+
+    url = url_of(listening)
+    if screen.json:
+        screen.line({"event": "node.listening", "url": url})
+    else:
+        screen.show(url)
+    async with serve_http(runtime, listening):
+        yield
 
 
 def _settings(given: Mapping[str, Any]) -> Options:

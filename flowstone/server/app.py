@@ -1,0 +1,83 @@
+"""All of it as one ASGI application, to be served by itself or mounted in somebody's own.
+
+/healthz, /readyz      whether it lives, and whether its store answers: open to all
+/api/v1/...            the API, described by /api/v1/openapi.json
+/live/...              the stream of the page with the rest of the address
+/static/...            style sheet, scripts, fonts: open to all
+/...                   the pages
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from fastapi import FastAPI
+from fastapi.responses import JSONResponse
+from starlette.middleware.gzip import GZipMiddleware
+from starlette.staticfiles import StaticFiles
+
+import flowstone
+from flowstone.server.access.headers import SecureHeaders
+from flowstone.server.api import api_router
+from flowstone.server.live import Renderings
+from flowstone.server.options import ServerOptions
+from flowstone.server.pages import PAGES
+from flowstone.server.problems import add_problem_handlers
+from flowstone.server.render import STATIC, Renderer
+from flowstone.server.site import pages_router
+
+if TYPE_CHECKING:
+    from flowstone.runtime.runtime import Runtime
+
+__all__ = ["create_app"]
+
+
+def create_app(runtime: Runtime, options: ServerOptions | None = None) -> FastAPI:
+    """The API and the pages of a runtime.
+
+    Args:
+        runtime: The runtime, which is entered before the first request comes and left after the last.
+        options: How it behaves. Default: `ServerOptions()`.
+
+    Returns:
+        An ASGI application; it may be mounted below a path of another one.
+    """
+    app = FastAPI(
+        title="FlowStone",
+        version=getattr(flowstone, "__version__", "0"),
+        openapi_url="/api/v1/openapi.json",
+        docs_url=None,
+        redoc_url=None,
+    )
+    app.state.runtime = runtime
+    app.state.options = options or ServerOptions()
+    app.state.renderer = Renderer()
+    app.state.renderings = Renderings()
+    app.add_middleware(GZipMiddleware, minimum_size=1_000)
+    app.add_middleware(SecureHeaders)
+    add_problem_handlers(app)
+    app.include_router(_health_router(runtime))
+    app.include_router(api_router())
+    app.mount("/static", StaticFiles(directory=STATIC), name="static")
+    app.include_router(pages_router(PAGES))
+    return app
+
+
+def _health_router(runtime: Runtime) -> Any:
+    from fastapi import APIRouter  # noqa: PLC0415 - beside its only use
+
+    router = APIRouter(tags=["health"])
+
+    @router.get("/healthz", summary="Whether the process lives")
+    async def healthz() -> dict[str, str]:
+        return {"status": "ok"}
+
+    @router.get(
+        "/readyz", summary="Whether the store answers", responses={503: {"description": "It does not."}}
+    )
+    async def readyz() -> JSONResponse:
+        health = await runtime.health()
+        ready = health.store is None and not health.draining
+        return JSONResponse({"status": "ok" if ready else "unavailable"}, 200 if ready else 503)
+
+    return router

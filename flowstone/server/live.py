@@ -1,0 +1,123 @@
+"""The stream that keeps an open page as it would be if it were loaded again.
+
+Somebody looks at a page; when something has happened, at most ten times a second, its values are read again, the
+blocks that change are rendered, and those that differ from what was sent last are sent. So a page that was away
+for a minute is right with its first message, and a slow browser gets the newest state and never a backlog.
+
+All who look at the same address with the same rights share one reading and one rendering, however many they are.
+
+Rejected: to send what happened and have the browser work out what it means. Then two places would have to know what
+each event changes on each page, and a gap in the events would leave a page wrong until it is loaded again.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Final
+
+from flowstone.frozen import frozen
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+
+    from flowstone.runtime.runtime import Runtime
+    from flowstone.runtime.services.events import Subscription
+
+__all__ = ["IDLE", "LEAST", "Renderings", "fragments"]
+
+LEAST: Final = 0.1
+"""Seconds between two messages to one browser."""
+
+IDLE: Final = 1.0
+"""Seconds after which ages and countdowns are rendered anew though nothing happened."""
+
+
+@frozen
+class _Rendering:
+    at: float
+    blocks: Mapping[str, str]
+
+
+class Renderings:
+    """The newest rendering of each address that somebody looks at."""
+
+    def __init__(self) -> None:
+        self._newest: dict[str, _Rendering] = {}
+        self._locks: dict[str, asyncio.Lock] = {}
+        self._watchers: dict[str, int] = {}
+
+    @property
+    def watched(self) -> tuple[str, ...]:
+        """The addresses that somebody looks at."""
+        return tuple(self._watchers)
+
+    def enter(self, address: str) -> None:
+        """Somebody begins to look at it."""
+        self._watchers[address] = self._watchers.get(address, 0) + 1
+
+    def leave(self, address: str) -> None:
+        """Somebody looks away; what nobody looks at is forgotten."""
+        self._watchers[address] -= 1
+        if not self._watchers[address]:
+            for kept in (self._watchers, self._newest, self._locks):
+                kept.pop(address, None)
+
+    async def since(
+        self, address: str, asked_at: float, render: Callable[[], Awaitable[Mapping[str, str]]]
+    ) -> Mapping[str, str]:
+        """A rendering that was begun at `asked_at` (by the loop's clock) or later.
+
+        Args:
+            address: Page, parameters and role: all that a rendering depends on.
+            asked_at: The instant of what is to be seen in it.
+            render: Makes one.
+        """
+        async with self._locks.setdefault(address, asyncio.Lock()):
+            newest = self._newest.get(address)
+            if newest is None or newest.at < asked_at:
+                begun = asyncio.get_running_loop().time()
+                newest = _Rendering(begun, await render())
+                if address in self._watchers:
+                    self._newest[address] = newest
+            return newest.blocks
+
+
+async def _something_happens(events: Subscription) -> bool:
+    """Wait for an event, or `IDLE` seconds; False once the runtime has ended."""
+    try:
+        async with asyncio.timeout(IDLE):
+            await anext(events)
+    except TimeoutError:
+        return True
+    except StopAsyncIteration:
+        return False
+    return True
+
+
+async def fragments(
+    runtime: Runtime,
+    renderings: Renderings,
+    address: str,
+    render: Callable[[], Awaitable[Mapping[str, str]]],
+) -> AsyncIterator[Mapping[str, str]]:
+    """The blocks of one open page: at first all, then those that have changed; ends with the runtime.
+
+    An item without blocks says that nothing changed: the connection lives.
+    """
+    loop = asyncio.get_running_loop()
+    sent: dict[str, str] = {}
+    renderings.enter(address)
+    try:
+        async with runtime.subscribe() as events:
+            while True:
+                begun = loop.time()
+                blocks = await renderings.since(address, begun - LEAST / 2, render)
+                changed = {name: html for name, html in blocks.items() if sent.get(name) != html}
+                sent.update(changed)
+                yield changed
+                if not await _something_happens(events):
+                    return
+                await asyncio.sleep(max(0.0, LEAST - (loop.time() - begun)))
+                events.taken()
+    finally:
+        renderings.leave(address)

@@ -1,0 +1,14 @@
+"""The pages, one file each."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from flowstone.server.pages import overview
+
+if TYPE_CHECKING:
+    from flowstone.server.pages.page import Page
+
+__all__ = ["PAGES"]
+
+PAGES: Final[tuple[Page, ...]] = (overview.PAGE,)

@@ -1,0 +1,54 @@
+"""What a page is: an address, a template, and how its values are read from the runtime."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from flowstone.frozen import frozen
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Mapping
+    from datetime import datetime
+
+    from flowstone.runtime.runtime import Runtime
+    from flowstone.server.access.identity import Identity
+
+__all__ = ["Asked", "Page"]
+
+
+@frozen
+class Asked:
+    """What somebody asks for.
+
+    Attributes:
+        runtime: Where it is read.
+        identity: Who asks.
+        now: The instant that ages are counted from (aware, UTC).
+        path: The parameters in the path.
+        query: Those behind the question mark; of each the last.
+    """
+
+    runtime: Runtime
+    identity: Identity
+    now: datetime
+    path: Mapping[str, str]
+    query: Mapping[str, str]
+
+
+@frozen
+class Page:
+    """One page.
+
+    Attributes:
+        name: Which entry of the navigation it belongs to.
+        path: Its address, with parameters as FastAPI writes them.
+        template: The file of its template.
+        load: Reads its values.
+        live: The blocks of its template that change while it is open; each stands in an element whose id it is.
+    """
+
+    name: str
+    path: str
+    template: str
+    load: Callable[[Asked], Awaitable[Mapping[str, Any]]]
+    live: tuple[str, ...] = ()

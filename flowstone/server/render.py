@@ -1,0 +1,152 @@
+"""From a template and values to HTML. Everything is escaped: what people and assets write is text everywhere."""
+
+from __future__ import annotations
+
+import hashlib
+from datetime import UTC, datetime
+from functools import lru_cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+
+from flowstone.assets.partition_labels import partition_label, step_label
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from jinja2 import Template
+
+__all__ = ["ICONS", "STATIC", "WORDS", "Renderer", "static_version"]
+
+STATIC: Final = Path(__file__).parent / "static"
+
+_BASE: Final = "base.html"
+_PARTS: Final = ("bar", "icon", "legend", "spark", "state", "strip")
+"""The macros of `parts.html`."""
+
+_MINUTE, _HOUR, _DAY = 60, 3600, 86_400
+_UNITS: Final = ((_DAY, "d", _HOUR, "h"), (_HOUR, "h", _MINUTE, "min"), (_MINUTE, "min", 1, "s"))
+_UNKNOWN: Final = "\N{EN DASH}"
+
+
+class Renderer:
+    """The templates of the pages, and the words they share."""
+
+    def __init__(self) -> None:
+        self._environment = Environment(
+            loader=PackageLoader("flowstone.server"),
+            autoescape=True,
+            trim_blocks=True,
+            lstrip_blocks=True,
+            undefined=StrictUndefined,
+        )
+        self._environment.filters.update(
+            ago=ago, clock=clock, lasted=lasted, number=number, partition=partition_label
+        )
+        self._environment.globals.update(step=step_label, words=WORDS, icons=ICONS)
+        # As globals rather than imports: a block that is rendered alone does not see the imports around it.
+        parts = self._environment.get_template("parts.html").module
+        self._environment.globals.update({name: vars(parts)[name] for name in _PARTS})
+
+    def page(self, template: str, values: Mapping[str, Any]) -> str:
+        """A whole page."""
+        return self._template(template).render(values)
+
+    def block(self, template: str, name: str, values: Mapping[str, Any]) -> str:
+        """One block of a page, as it is within the whole."""
+        chosen = self._template(template)
+        if name not in chosen.blocks:
+            chosen = self._template(_BASE)
+        return "".join(chosen.blocks[name](chosen.new_context(dict(values)))).strip()
+
+    def _template(self, name: str) -> Template:
+        return self._environment.get_template(name)
+
+
+@lru_cache(maxsize=1)
+def static_version() -> str:
+    """Changes with any static file, so that browsers may keep them for ever."""
+    digest = hashlib.sha256()
+    for path in sorted(STATIC.rglob("*")):
+        if path.is_file():
+            digest.update(path.read_bytes())
+    return digest.hexdigest()[:12]
+
+
+WORDS: Final[Mapping[str, str]] = {
+    "ok": "succeeded",
+    "run": "running",
+    "fail": "failed",
+    "wait": "waiting",
+    "retry": "retrying",
+    "queue": "queued",
+    "skipd": "skipped",
+    "cancel": "cancelled",
+    "stale": "stale",
+    "never": "never",
+    "reused": "reused",
+    "pause": "paused",
+}
+"""The word of each shape: a state is never colour alone."""
+
+ICONS: Final[Mapping[str, str]] = {
+    "never": "never",
+    "queued": "queue",
+    "running": "run",
+    "waiting": "wait",
+    "succeeded": "ok",
+    "failed": "fail",
+    "skipped": "skipd",
+    "reused": "reused",
+    "cancelled": "cancel",
+}
+"""The shape of each `Status`."""
+
+
+def number(value: float) -> str:
+    """`12,345`."""
+    return f"{value:,}"
+
+
+def lasted(seconds: float | None) -> str:
+    """`0.4 s`, `36 s`, `2 min 10 s`, `3 h 5 min`, `6 d 4 h`; a dash where it is not known."""
+    if seconds is None:
+        return _UNKNOWN
+    if seconds < 9.95:
+        return f"{seconds:.1f} s"
+    for unit, name, less, lesser in (
+        (_DAY, "d", _HOUR, "h"),
+        (_HOUR, "h", _MINUTE, "min"),
+        (_MINUTE, "min", 1, "s"),
+    ):
+        if seconds >= unit:
+            rest = int(seconds % unit // less)
+            return f"{int(seconds // unit)} {name}" + (f" {rest} {lesser}" if rest else "")
+    return f"{seconds:.0f} s"
+
+
+def ago(at: datetime | None, now: datetime) -> str:
+    """`12 s ago`, `49 min ago`, `in 2 h`; a dash where there is no instant."""
+    if at is None:
+        return _UNKNOWN
+    seconds = (now - at).total_seconds()
+    size = abs(seconds)
+    rounded = next((size // unit * unit for unit in (_DAY, _HOUR, _MINUTE) if size >= unit), size // 1)
+    if rounded < 1:
+        return "now"
+    words = lasted(rounded) if rounded >= _MINUTE else f"{rounded:.0f} s"
+    return f"{words} ago" if seconds > 0 else f"in {words}"
+
+
+def clock(at: datetime | None, now: datetime) -> str:
+    """`15:10` of today, `Fri 18:00` of this week, `22 Nov` of this year, else `2025-01-02`: in UTC."""
+    if at is None:
+        return _UNKNOWN
+    at = at.astimezone(UTC)
+    days = abs((now.astimezone(UTC).date() - at.date()).days)
+    if days == 0:
+        return f"{at:%H:%M}"
+    if days < 7:
+        return f"{at:%a %H:%M}"
+    return f"{at.day} {at:%b}" if at.year == now.year else f"{at:%Y-%m-%d}"

@@ -1,0 +1,97 @@
+// The shell: theme, keys, palette, tooltips, rows. Pages add their own drawings (charts.js, graph.js).
+const $ = (q, at = document) => at.querySelector(q), $$ = (q, at = document) => [...at.querySelectorAll(q)];
+const FS = window.FS = {
+  data: id => JSON.parse(document.getElementById(id).textContent),
+  say: text => { $("#say").textContent = text; },
+  colour: name => getComputedStyle(document.documentElement).getPropertyValue("--" + name).trim(),
+  // Drawings register here and are drawn again when the theme or their size changes.
+  draw(canvas, paint) {
+    const again = () => {
+      const box = canvas.parentElement.getBoundingClientRect(), width = Math.floor(canvas.dataset.w || box.width), height = +canvas.dataset.h || Math.floor(box.height);
+      if (!width) return;
+      const dpr = devicePixelRatio || 1;
+      canvas.width = width * dpr; canvas.height = height * dpr; canvas.style.width = width + "px"; canvas.style.height = height + "px";
+      const g = canvas.getContext("2d"); g.setTransform(dpr, 0, 0, dpr, 0, 0); g.clearRect(0, 0, width, height);
+      paint(g, width, height);
+    };
+    new ResizeObserver(again).observe(canvas.parentElement);
+    document.addEventListener("fs:theme", again);
+    canvas.again = again;
+    return again;
+  },
+  tip(html, x, y) {
+    const tip = $("#tip");
+    if (!html) { tip.classList.remove("on"); return; }
+    tip.innerHTML = html; tip.classList.add("on");
+    const box = tip.getBoundingClientRect();
+    tip.style.left = Math.min(x + 14, innerWidth - box.width - 8) + "px";
+    tip.style.top = (y + 18 + box.height > innerHeight ? y - box.height - 10 : y + 18) + "px";
+  },
+  esc: text => String(text).replace(/[&<>"]/g, c => ({ "&": "&amp;", "<": "&lt;", ">": "&gt;", '"': "&quot;" })[c]),
+  icon: name => `<svg class="i ${name}" viewBox="0 0 16 16" aria-hidden="true"><use href="#${name}"/></svg>`,
+};
+
+function theme(next) {
+  const root = document.documentElement;
+  if (next) { root.dataset.theme = next; try { localStorage.setItem("theme", next); } catch {} }
+  const word = $("[data-theme-name]"); if (word) word.textContent = root.dataset.theme === "dark" ? "Dark" : "Light";
+  if (next) document.dispatchEvent(new Event("fs:theme"));
+}
+const flip = () => theme(document.documentElement.dataset.theme === "dark" ? "light" : "dark");
+
+// ⌘K: one list of things and deeds, matched letter by letter, in order.
+const hits = $("#hits"), palette = $("#palette"), shell = FS.data("shell-data");
+let at = 0, shown = [], all = [];
+const score = (name, words) => { let i = 0, gap = 0; for (const c of words) { const j = name.indexOf(c, i); if (j < 0) return -1; gap += j - i; i = j + 1; } return gap + (name.startsWith(words) ? -50 : 0); };
+function search(words = "") {
+  words = words.toLowerCase().trim();
+  shown = all.map(x => [score(x.n.toLowerCase(), words), x]).filter(([s]) => s > -1 || s < -1).sort((a, b) => a[0] - b[0]).map(([, x]) => x).slice(0, 10);
+  at = 0; list();
+}
+function list() {
+  hits.innerHTML = shown.map((x, i) => `<li role="option" id="hit${i}" aria-selected="${i === at}" data-i="${i}">${x.s ? FS.icon(x.s) : '<svg class="i dim" viewBox="0 0 16 16"><use href="#' + (x.k === "action" ? "n-launch" : "n-over") + '"/></svg>'}<span>${FS.esc(x.n)}</span><span class="dim">${x.k}</span></li>`).join("") || '<li class="dim">Nothing by that name</li>';
+  $("input", palette).setAttribute("aria-activedescendant", "hit" + at);
+}
+const go = x => { if (!x) return; palette.close(); x.h === "#theme" ? flip() : location.assign(x.h); };
+$("input", palette).addEventListener("input", e => search(e.target.value));
+palette.addEventListener("keydown", e => {
+  if (e.key === "ArrowDown" || e.key === "ArrowUp") { at = (at + (e.key === "ArrowDown" ? 1 : -1) + shown.length) % shown.length; list(); e.preventDefault(); }
+  if (e.key === "Enter") { go(shown[at]); e.preventDefault(); }
+});
+hits.addEventListener("click", e => go(shown[e.target.closest("li")?.dataset.i]));
+const open = dialog => { if (dialog === palette) { search(); $("input", palette).value = ""; } dialog.showModal(); };
+for (const dialog of $$("dialog")) dialog.addEventListener("click", e => { if (e.target === dialog) dialog.close(); });
+
+document.addEventListener("click", e => {
+  const act = e.target.closest("[data-act]")?.dataset.act;
+  if (act === "palette") open(palette); if (act === "help") open($("#help")); if (act === "theme") flip();
+  const press = e.target.closest(".seg button");
+  if (press) { for (const b of $$("button", press.parentElement)) b.setAttribute("aria-pressed", b === press); press.dispatchEvent(new CustomEvent("fs:pick", { bubbles: true, detail: press.dataset.v })); }
+  if (e.target.closest("[data-copy]")) { navigator.clipboard?.writeText(e.target.closest("[data-copy]").dataset.copy); FS.say("Copied"); }
+});
+
+// Keys never fire while typing. j and k walk the rows of the page's main list.
+let g = 0;
+document.addEventListener("keydown", e => {
+  if ((e.metaKey || e.ctrlKey) && e.key.toLowerCase() === "k") { e.preventDefault(); open(palette); return; }
+  if (e.metaKey || e.ctrlKey || e.altKey || /INPUT|TEXTAREA|SELECT/.test(e.target.tagName) || $("dialog[open]") || !$("#single").checked) return;
+  const page = shell.keys[e.key];
+  if (Date.now() - g < 900 && page) { location.assign(shell.root + page); g = 0; return; }
+  if (e.key === "g") g = Date.now();
+  if (e.key === "?") open($("#help"));
+  if (e.key === "t") flip();
+  if (e.key === "/") { const find = $("main [type=search]"); if (find) { e.preventDefault(); find.focus(); } }
+  if (e.key === "j" || e.key === "k") {
+    const rows = $$("[data-rows]>*, [data-rows] tbody>tr").filter(r => r.matches("tr, li:not(.gh)")), now = rows.findIndex(r => r.classList.contains("sel"));
+    if (!rows.length) return;
+    const next = rows[Math.max(0, Math.min(rows.length - 1, now + (e.key === "j" ? 1 : -1)))];
+    rows[now]?.classList.remove("sel"); next.classList.add("sel"); next.scrollIntoView({ block: "nearest" }); FS.say(next.innerText.replace(/\s+/g, " ").slice(0, 120));
+  }
+  if (e.key === "Enter") $(".sel a[href]")?.click();
+});
+
+// Hints: any element with data-tip.
+document.addEventListener("pointerover", e => { const t = e.target.closest?.("[data-tip]"); if (t) FS.tip(FS.esc(t.dataset.tip), e.clientX, e.clientY); });
+document.addEventListener("pointerout", e => { if (e.target.closest?.("[data-tip]")) FS.tip(); });
+
+theme();
