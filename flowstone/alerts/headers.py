@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any, Final
 
+from flowstone.assets.arguments import are_texts
 from flowstone.errors import DefinitionError
 
 if TYPE_CHECKING:
@@ -26,20 +27,23 @@ def checked_headers(headers: Any, ours: Collection[str]) -> dict[str, str]:
     Raises:
         DefinitionError: A name or value cannot be sent.
     """
-    try:
-        given = dict(headers or {})
-    except (TypeError, ValueError):
-        raise DefinitionError("WebhookAlert(headers=…) takes texts by name.") from None
+    if headers is None:
+        return {}
+    if not are_texts(headers):
+        raise DefinitionError(
+            "WebhookAlert(headers=…) takes texts by name: a dict of str to str, such as {'Authorization': '…'}."
+        )
+    given = dict(headers)
     for name, value in given.items():
-        if not isinstance(name, str) or not isinstance(value, str):
-            raise DefinitionError("WebhookAlert(headers=…) takes texts by name.")
         if not _NAME.fullmatch(name):
             raise DefinitionError(
                 "WebhookAlert(headers=…): the name of a header consists of letters, digits and hyphens, and one of "
                 "these does not: give a name such as Authorization."
             )
         if name.lower() in ours:
-            raise DefinitionError(f"WebhookAlert(headers=…): {name!r} is set by the alert itself.")
+            raise DefinitionError(
+                f"WebhookAlert(headers=…): {name!r} is set by the alert itself: leave it out."
+            )
         if not _VALUE.fullmatch(value):
             raise DefinitionError(
                 f"WebhookAlert(headers=…): the value of {name!r} has to be printable ASCII on one line, without "

@@ -9,6 +9,7 @@ from __future__ import annotations
 import importlib.util
 import json
 import time
+from collections.abc import Iterable, Mapping
 from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urljoin, urlsplit
@@ -20,11 +21,10 @@ from flowstone.alerts.signature import ID, SIGNATURE, TIMESTAMP, key_of, sign
 from flowstone.assets.arguments import is_number
 from flowstone.assets.automation.event_kinds import exact_kinds
 from flowstone.assets.automation.listener import define_listener
+from flowstone.assets.automation.schedule import checked_flag
 from flowstone.errors import DefinitionError, Permanent, Retryable
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
-
     from flowstone.assets.asset import SourceLine
     from flowstone.assets.automation.listener import Listener
     from flowstone.runs.automation_events import Event
@@ -77,8 +77,8 @@ class WebhookAlert:
         insecure: bool = False,
         transport: Any = None,
     ) -> None:
-        self._url = checked_url(url, insecure=insecure)
-        self.kinds = (kinds,) if isinstance(kinds, str) else tuple(kinds)
+        self._url = checked_url(url, insecure=checked_flag("WebhookAlert(…)", "insecure", insecure))
+        self.kinds = _checked_kinds(kinds)
         self._secret = _checked_secret(secret)
         self._headers = checked_headers(headers, _OURS)
         self.name = f"webhook {urlsplit(url).hostname}" if name is None else name
@@ -88,6 +88,8 @@ class WebhookAlert:
                 f"{self}: timeout={timeout!r:.50} takes seconds, up to {_LONGEST_TIMEOUT:g}."
             )
         self._timeout = float(timeout)
+        if transport is not None and not hasattr(transport, "handle_async_request"):
+            raise DefinitionError(f"{self}: transport={transport!r:.100} takes an httpx2.AsyncBaseTransport.")
         self._transport = transport
         self._certificates: Any = None
         try:
@@ -172,6 +174,16 @@ class WebhookAlert:
         if self._secret is not None:
             headers[SIGNATURE] = sign(self._secret, id, timestamp, body)
         return headers
+
+
+def _checked_kinds(kinds: Any) -> tuple[Any, ...]:
+    if isinstance(kinds, str):
+        return (kinds,)
+    if isinstance(kinds, bytes | Mapping) or not isinstance(kinds, Iterable):
+        raise DefinitionError(
+            f"WebhookAlert(kinds={kinds!r:.100}) takes kinds of events, such as ('run.failed', 'asset.overdue')."
+        )
+    return tuple(kinds)
 
 
 def _checked_secret(secret: Any) -> str | bytes | None:

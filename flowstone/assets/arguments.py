@@ -8,10 +8,35 @@ from __future__ import annotations
 import math
 import re
 import sys
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Final
 
-__all__ = ["is_name", "is_number", "is_stored_name", "is_whole"]
+__all__ = [
+    "LONGEST_NAME",
+    "MOST_PRIORITY",
+    "are_texts",
+    "is_instant",
+    "is_name",
+    "is_number",
+    "is_run_key",
+    "is_run_priority",
+    "is_stored_name",
+    "is_whole",
+]
 
-_LONGEST_NAME = 200  # Characters: a database has it in indexes.
+LONGEST_NAME: Final = 200
+"""Characters of a name, and of the key of a run: a database has both in indexes."""
+
+MOST_PRIORITY: Final = 2**31 - 1
+"""Of a run: what a column of a database holds."""
+
+_UNSTORABLE: Final = re.compile("[\x00\ud800-\udfff]")
+
+
+def is_instant(value: object) -> bool:
+    """Whether it is a datetime that says which instant it is: one with a time zone."""
+    return isinstance(value, datetime) and value.utcoffset() is not None
 
 
 def is_name(value: object) -> bool:
@@ -21,9 +46,24 @@ def is_name(value: object) -> bool:
 
 def is_stored_name(value: object) -> bool:
     """Whether it is a name that every store can keep: not too long, and text that UTF-8 can hold, without NUL."""
-    if not isinstance(value, str) or not is_name(value) or len(value) > _LONGEST_NAME:
-        return False
-    return re.search("[\x00\ud800-\udfff]", value) is None
+    return is_name(value) and is_run_key(value)
+
+
+def is_run_key(value: object) -> bool:
+    """Whether it can be the key of a run: text of 1 to 200 characters that every store can keep."""
+    return isinstance(value, str) and 0 < len(value) <= LONGEST_NAME and _UNSTORABLE.search(value) is None
+
+
+def is_run_priority(value: object) -> bool:
+    """Whether it can be the priority of a run."""
+    return is_whole(value, at_least=-MOST_PRIORITY, at_most=MOST_PRIORITY)
+
+
+def are_texts(value: object) -> bool:
+    """Whether it is a mapping of texts to texts, as the tags of a run are."""
+    return isinstance(value, Mapping) and all(
+        isinstance(key, str) and isinstance(each, str) for key, each in value.items()
+    )
 
 
 def is_number(value: object, *, at_least: float = -math.inf, at_most: float = math.inf) -> bool:
@@ -35,6 +75,6 @@ def is_number(value: object, *, at_least: float = -math.inf, at_most: float = ma
     return at_least <= value <= at_most
 
 
-def is_whole(value: object, *, at_least: float = -math.inf) -> bool:
-    """Whether it is an int of at least a bound."""
-    return isinstance(value, int) and not isinstance(value, bool) and value >= at_least
+def is_whole(value: object, *, at_least: float = -math.inf, at_most: float = math.inf) -> bool:
+    """Whether it is an int within the bounds."""
+    return isinstance(value, int) and not isinstance(value, bool) and at_least <= value <= at_most

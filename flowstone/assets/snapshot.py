@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from flowstone.assets.automation.definitions import automations_of, with_conditions
 from flowstone.assets.automation.freshness_policy import freshness_policies
 from flowstone.assets.automation.listener import Listener, check_listened_to
+from flowstone.assets.automation.sensor import Sensor
 from flowstone.assets.dynamic_partitions import DynamicPartitions
 from flowstone.assets.graph import AssetGraph
 from flowstone.assets.multi_partitions import MultiPartitions
@@ -72,6 +73,8 @@ class Snapshot:
         for _, automation in defined.values():
             if isinstance(automation, Listener):
                 check_listened_to(automation, graph.assets)
+            elif isinstance(automation, Sensor):
+                automation.check_assets(graph.assets)
         automations = with_conditions(defined, graph.assets.values(), names)
         return cls(graph, names, tuple(dynamic), own, slots, periods, automations)
 

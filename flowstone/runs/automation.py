@@ -135,7 +135,8 @@ class Fire:
         status: `started`: it asked for runs, perhaps for none; `skipped`: it did not; `failed`: it could not.
         scheduled_at: Of a schedule the instant that it was about (aware, UTC); None where somebody asked for it.
         runs: The runs that it asked for, in order.
-        reason: Why it was skipped or failed; of a condition the rule that held, and what has changed; or empty.
+        reason: Why it was skipped or failed; of a sensor that started runs, what no run could be made of; of a
+            condition the rule that held, and what has changed; or empty.
         by: Who asked for it, or empty.
     """
 

@@ -57,7 +57,8 @@ class AutomationFailed(_OfAutomation):
 
     Attributes:
         failure: Why.
-        failures: How often it has failed in a row, this time included.
+        failures: How often it has failed in a row, this time included; 0: no run could be made of something that
+            a sensor has found, and the rest of its look went on.
     """
 
     kind: ClassVar[str] = "automation.failed"

@@ -2,28 +2,28 @@
 
 from __future__ import annotations
 
-import logging
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from flowstone.assets.asset import Asset
+from flowstone.assets.automation.called import check_called
 from flowstone.assets.automation.run_request import RunRequest
 from flowstone.assets.dynamic_partitions import DynamicPartitions
 from flowstone.assets.partition_keys import encode_partition
-from flowstone.errors import DefinitionError, PartitionError
-from flowstone.printable import one_line
+from flowstone.assets.suggest import did_you_mean
+from flowstone.errors import ArgumentError, DefinitionError, PartitionError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from flowstone.assets.automation.sensor import SensorContext
+    from flowstone.assets.partition_set import PartitionSet
     from flowstone.sensors.found import FoundObject
 
-__all__ = ["TAG", "Asking"]
+__all__ = ["TAG", "Asking", "text_of"]
 
 TAG = "object"
 """The tag of a run that says for which object it was asked for."""
-
-_log = logging.getLogger("flowstone.sensors")
 
 
 class Asking:
@@ -31,7 +31,7 @@ class Asking:
 
     Args:
         where: The sensor as it was written, for error messages.
-        asset: Name, `Asset` or decorated function.
+        asset: Name or `Asset`.
         partition: Which partition an object is for; None: see `FileSensor`.
         config: The config of the run for an object.
         request: Makes the whole request; instead of all else.
@@ -52,11 +52,13 @@ class Asking:
         options: Mapping[str, Any],
     ) -> None:
         named: object = asset.name if isinstance(asset, Asset) else asset
+        try:
+            RunRequest("any", **options)
+        except ArgumentError as error:
+            raise DefinitionError(f"{where}: {str(error).partition(': ')[2]}") from None
         for name, function in {"partition": partition, "config": config, "request": request}.items():
-            if function is not None and not callable(function):
-                raise DefinitionError(
-                    f"{where}: {name}= takes a function of the object found, not {function!r:.100}."
-                )
+            if function is not None:
+                check_called(function, f"{where}: {name}=", "the object found")
         if request is not None and (asset, partition, config) != (None, None, None):
             raise DefinitionError(
                 f"{where}: request= makes the whole request; drop asset=, partition= and config=."
@@ -71,14 +73,48 @@ class Asking:
         self._request = request
         self._options = dict(options)
 
+    def check_assets(self, where: str, assets: Mapping[str, Asset[..., Any]]) -> None:
+        """Raise DefinitionError if there is no such asset, or its partitions are another matter than was said.
+
+        Args:
+            where: The sensor, as the error begins.
+            assets: The assets there are, by name.
+        """
+        if self._request is not None:
+            return  # What it returns is known when it does.
+        asset = assets.get(self._asset)
+        if asset is None:
+            raise DefinitionError(
+                f"{where}: there is no asset {self._asset!r:.200}.{did_you_mean(self._asset, assets)} "
+                "Name one of this pipeline, or give request=."
+            )
+        if asset.partitions is None and self._partition is not None:
+            raise DefinitionError(
+                f"{where}: {self._asset!r} has no partitions: leave out partition=, or define the asset with "
+                "partitions=."
+            )
+        self._check_key(where, asset.partitions)
+
+    def _check_key(self, where: str, partitions: PartitionSet[Any] | None) -> None:
+        if (
+            partitions is not None
+            and self._partition is None
+            and not isinstance(partitions, DynamicPartitions)
+        ):
+            raise DefinitionError(
+                f"{where}: {self._asset!r} has {partitions!r:.200}: give partition=, a function from the object "
+                "found to its partition."
+            )
+
     def request_for(self, found: FoundObject, context: SensorContext) -> RunRequest | None:
         """What is asked for because of an object, or None if nothing is.
 
         Raises:
-            DefinitionError: It takes more to know the partition.
+            DefinitionError, AssetNotFound: There is no such asset, or it takes more to know the partition.
+            Exception: No run can be made of this one: what a function raised, or gave.
         """
         if self._request is not None:
-            return self._request(found)
+            return _checked_request(self._request(found))
         partition = self._key(found, context)
         if partition is None and context.partitions_of(self._asset) is not None:
             return None
@@ -86,7 +122,7 @@ class Asking:
             self._asset,
             partition=partition,
             config=self._settings(found, context),
-            tags={TAG: _text(found.path), **self._options.get("tags", {})},
+            tags={TAG: text_of(found.path), **self._options.get("tags", {})},
             join=False,  # A run that is under way may have read what was there before.
             **{name: value for name, value in self._options.items() if name != "tags"},
         )
@@ -94,32 +130,14 @@ class Asking:
     def _key(self, found: FoundObject, context: SensorContext) -> Any:
         """Its partition; a dynamic set is given those it does not have."""
         partitions = context.partitions_of(self._asset)
+        self._check_key(context.name, partitions)
         if self._partition is not None:
             partition = self._partition(found)
-        elif partitions is None:
-            return None
-        elif isinstance(partitions, DynamicPartitions):
-            partition = self._own_key(found)
         else:
-            raise DefinitionError(
-                f"{context.name}: {self._asset!r} has {partitions!r:.200}: give partition=, a function from the "
-                "object found to its partition."
-            )
+            partition = None if partitions is None else _own_key(found)
         if partition is not None and isinstance(partitions, DynamicPartitions):
             context.add_partitions(partitions.name, [partition])
         return partition
-
-    def _own_key(self, found: FoundObject) -> str | None:
-        try:
-            encode_partition(found.path)
-        except PartitionError as error:
-            _log.warning(
-                "%s is left out: its path cannot be a partition (%s). Give partition=, which may.",
-                one_line(_text(found.path)),
-                one_line(str(error)),
-            )
-            return None
-        return found.path
 
     def _settings(self, found: FoundObject, context: SensorContext) -> Any:
         """The config; an asset without partitions is told the path by a field of that name, if it has one."""
@@ -130,6 +148,27 @@ class Asking:
         return None
 
 
-def _text(path: str) -> str:
+def _own_key(found: FoundObject) -> str:
+    try:
+        encode_partition(found.path)
+    except PartitionError as error:
+        raise PartitionError(
+            f"Its path cannot be a partition ({error}): give partition=, a function that makes one of it."
+        ) from None
+    return found.path
+
+
+def _checked_request(given: Any) -> RunRequest | None:
+    """A request of its own for each object, also where a function gives the same for several."""
+    if given is None:
+        return None
+    if not isinstance(given, RunRequest):
+        raise ArgumentError(
+            f"request= gave {given!r:.100} ({type(given).__name__}): return RunRequest(asset, …), or None."
+        )
+    return replace(given)
+
+
+def text_of(path: str) -> str:
     """A path as text that every store can keep."""
     return path.encode("utf-8", "backslashreplace").decode()

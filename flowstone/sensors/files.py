@@ -7,10 +7,9 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Literal
 
 from flowstone.printable import one_line
-from flowstone.sensors.asking import Asking
 from flowstone.sensors.found import FoundObject, digest_of
 from flowstone.sensors.landing import Away, LandingSensor
-from flowstone.sensors.memory import MOST_OBJECTS, Seen
+from flowstone.sensors.memory import Seen
 from flowstone.sensors.patterns import Pattern
 
 if TYPE_CHECKING:
@@ -79,10 +78,8 @@ class FileSensor(LandingSensor):
         paused: bool = False,
     ) -> None:
         self._pattern = Pattern(pattern)
-        where = f"FileSensor({self._pattern.text!r:.100})"
-        options = {"upstream": upstream, "refresh": refresh, "priority": priority, "tags": dict(tags or {})}
         super().__init__(
-            where,
+            f"FileSensor({self._pattern.text!r:.100})",
             self._pattern.text,
             name=self._pattern.text if name is None else name,
             existing=existing,
@@ -90,7 +87,14 @@ class FileSensor(LandingSensor):
             every=every,
             limit=limit,
             paused=paused,
-            asking=Asking(where, asset, partition=partition, config=config, request=request, options=options),
+            asset=asset,
+            partition=partition,
+            config=config,
+            request=request,
+            upstream=upstream,
+            refresh=refresh,
+            priority=priority,
+            tags=tags,
         )
 
     def __repr__(self) -> str:
@@ -103,23 +107,20 @@ class FileSensor(LandingSensor):
             unread.append(path)
             _log.warning("%s cannot be read: %s", one_line(path), one_line(str(error)))
 
-        found: dict[bytes, FoundObject] = {}
+        remedy = "files: move away what is done with, or use several sensors of narrower patterns"
         try:
-            for path, state in self._pattern.files(note):
-                digest = digest_of(path, state.st_size, state.st_mtime_ns, state.st_ctime_ns)
-                found[digest] = FoundObject(
-                    path, path.rpartition("/")[2], state.st_size, _instant(state.st_mtime)
-                )
-                if len(found) > MOST_OBJECTS:
-                    raise ValueError(
-                        f"{self} matches more than {MOST_OBJECTS:,} files: move away what is done with, or use "
-                        "several sensors of narrower patterns."
-                    )
+            found = self._gathered(map(_found, self._pattern.files(note)), remedy)
         except FileNotFoundError:
             raise Away(f"The folder {self._pattern.folder!r} of {self} does not exist yet.") from None
         if not found and self._pattern.is_of_folder:
             raise ValueError(f"{self} is a folder: add a pattern for the files in it, such as '*.csv'.")
         return Seen(found, complete=not unread)
+
+
+def _found(file: tuple[str, os.stat_result]) -> tuple[bytes, FoundObject]:
+    path, state = file
+    digest = digest_of(path, state.st_size, state.st_mtime_ns, state.st_ctime_ns)
+    return digest, FoundObject(path, path.rpartition("/")[2], state.st_size, _instant(state.st_mtime))
 
 
 def _instant(timestamp: float) -> datetime:

@@ -17,13 +17,16 @@ if TYPE_CHECKING:
 
     from flowstone.sensors.found import FoundObject
 
-__all__ = ["MOST_AT_ONCE", "MOST_OBJECTS", "Memory", "Seen", "judge"]
+__all__ = ["MOST_AGAIN", "MOST_AT_ONCE", "MOST_OBJECTS", "Memory", "Seen", "judge"]
 
 MOST_OBJECTS: Final = 100_000
 """Objects that may be there at a time."""
 
 MOST_AT_ONCE: Final = 10_000
 """Objects that one look reports; the others are reported by the next ones."""
+
+MOST_AGAIN: Final = 100
+"""Objects of which no run could be made that one look tries again: those that were changed last."""
 
 
 class Memory(NamedTuple):
@@ -33,11 +36,13 @@ class Memory(NamedTuple):
         scope: What was looked at; of something else nothing is known.
         known: Digests of what need not be reported any more.
         quiet: Digests of what is to be reported, and for how many seconds it was seen as it is.
+        refused: Digests of what was reported, and no run could be made of; that has been told.
     """
 
     scope: str
     known: frozenset[bytes]
     quiet: tuple[tuple[float, frozenset[bytes]], ...] = ()
+    refused: frozenset[bytes] = frozenset()
 
     @classmethod
     def read(cls, cursor: Any, scope: str) -> Memory | None:
@@ -45,12 +50,24 @@ class Memory(NamedTuple):
         if not isinstance(cursor, dict) or cursor.get("of") != scope:
             return None
         quiet = tuple((seconds, _unpacked(text)) for seconds, text in cursor["quiet"])
-        return cls(scope, _unpacked(cursor["known"]), quiet)
+        return cls(scope, _unpacked(cursor["known"]), quiet, _unpacked(cursor.get("refused", "")))
 
     def written(self) -> dict[str, Any]:
         """As JSON has it."""
         quiet = [[seconds, _packed(digests)] for seconds, digests in self.quiet]
-        return {"of": self.scope, "known": _packed(self.known), "quiet": quiet}
+        written = {"of": self.scope, "known": _packed(self.known), "quiet": quiet}
+        return {**written, "refused": _packed(self.refused)} if self.refused else written
+
+    def again(self, seen: Seen) -> list[FoundObject]:
+        """What is tried again of that which no run could be made of: perhaps it can be by now."""
+        there = [seen.objects[digest] for digest in self.refused if digest in seen.objects]
+        there.sort(key=lambda found: (found.modified, found.path), reverse=True)
+        return there[:MOST_AGAIN]
+
+    def after(self, tried: Collection[bytes], refused: Collection[bytes]) -> Memory:
+        """What is remembered when something was tried, and no run could be made of some of it."""
+        known = self.known.union(tried).difference(refused)
+        return self._replace(known=known, refused=self.refused.difference(tried).union(refused))
 
 
 class Seen(NamedTuple):
@@ -83,7 +100,7 @@ def judge(
         if not existing:
             return [], Memory(scope, frozenset(found))
         before = Memory(scope, frozenset())
-    new = found.keys() - before.known
+    new = found.keys() - before.known - before.refused
     quiet = _quiet(new, before, settle, since)
     ready = [digest for seconds, digests in quiet.items() if seconds >= settle for digest in digests]
     ready.sort(key=lambda digest: (found[digest].modified, found[digest].path))
@@ -91,11 +108,12 @@ def judge(
     # A folder that is empty all of a sudden is perhaps one that is away, and will be back.
     forget = seen.complete and bool(found)
     known = (before.known & found.keys() if forget else before.known) | reported
-    if len(known) + len(new) > MOST_OBJECTS:
-        known &= found.keys()
+    refused = before.refused & found.keys() if forget else before.refused
+    if len(known) + len(refused) + len(new) > MOST_OBJECTS:
+        known, refused = known & found.keys(), refused & found.keys()
     left = ((seconds, frozenset(digests) - reported) for seconds, digests in sorted(quiet.items()))
     waiting = tuple((seconds, digests) for seconds, digests in left if digests)
-    return [found[digest] for digest in ready[:MOST_AT_ONCE]], Memory(scope, known, waiting)
+    return [found[digest] for digest in ready[:MOST_AT_ONCE]], Memory(scope, known, waiting, refused)
 
 
 def _quiet(

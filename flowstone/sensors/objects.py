@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from fnmatch import fnmatchcase
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any, Literal
 from urllib.parse import unquote, urlsplit
 
 from flowstone.errors import DefinitionError
-from flowstone.sensors.asking import Asking
 from flowstone.sensors.found import FoundObject, digest_of
 from flowstone.sensors.landing import LandingSensor
-from flowstone.sensors.memory import MOST_OBJECTS, Seen
+from flowstone.sensors.memory import Seen
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Iterator
 
     from flowstone.assets.automation.run_request import RunRequest
 
@@ -84,13 +84,9 @@ class ObjectSensor(LandingSensor):
         self._url, self._prefix = _checked_url(url, where)
         if find_spec("obstore") is None:
             raise DefinitionError(f'{where} needs obstore: install it with: pip install "flowstone[s3]"')
-        given: object = match
-        if not isinstance(given, str) or not given:
-            raise DefinitionError(f"{where}: match={match!r:.100} takes a pattern such as '*.csv'.")
-        self._match = match
+        self._match = _checked_match(match, where)
         self._store = store
-        self._options = dict(options or {})
-        requests = {"upstream": upstream, "refresh": refresh, "priority": priority, "tags": dict(tags or {})}
+        self._options = _checked_options(options, where)
         super().__init__(
             where,
             f"{self._url} {match}",
@@ -100,34 +96,31 @@ class ObjectSensor(LandingSensor):
             every=every,
             limit=limit,
             paused=paused,
-            asking=Asking(
-                where, asset, partition=partition, config=config, request=request, options=requests
-            ),
+            asset=asset,
+            partition=partition,
+            config=config,
+            request=request,
+            upstream=upstream,
+            refresh=refresh,
+            priority=priority,
+            tags=tags,
         )
 
     def __repr__(self) -> str:
         return f"ObjectSensor({self._url!r})"
 
     def _look(self) -> Seen:
-        found: dict[bytes, FoundObject] = {}
+        remedy = "objects: delete or move what is done with, or use several sensors of narrower prefixes"
+        return Seen(self._gathered(self._matching(), remedy))
+
+    def _matching(self) -> Iterator[tuple[bytes, FoundObject]]:
         for key, known in self._listed():
             name = key.rpartition("/")[2]
-            if not fnmatchcase(name, self._match):
-                continue
-            size, modified, etag, version = (
-                known["size"],
-                known["last_modified"],
-                known["e_tag"],
-                known["version"],
-            )
-            digest = digest_of(key, size, modified.isoformat(), etag, version)
-            found[digest] = FoundObject(key, name, size, modified, etag, version)
-            if len(found) > MOST_OBJECTS:
-                raise ValueError(
-                    f"{self} finds more than {MOST_OBJECTS:,} objects: delete or move what is done with, or use "
-                    "several sensors of narrower prefixes."
-                )
-        return Seen(found)
+            if fnmatchcase(name, self._match):
+                size, modified = known["size"], known["last_modified"]
+                etag, version = known["e_tag"], known["version"]
+                digest = digest_of(key, size, modified.isoformat(), etag, version)
+                yield digest, FoundObject(key, name, size, modified, etag, version)
 
     def _listed(self) -> Iterator[tuple[str, Mapping[str, Any]]]:
         """Each object with its key, a page after the other."""
@@ -145,6 +138,21 @@ class ObjectSensor(LandingSensor):
         for page in obstore.list(store, prefix=within, chunk_size=_PAGE):
             for known in page:
                 yield f"{before}{known['path']}", known
+
+
+def _checked_match(match: Any, where: str) -> str:
+    if not isinstance(match, str) or not match:
+        raise DefinitionError(f"{where}: match={match!r:.100} takes a pattern such as '*.csv'.")
+    return match
+
+
+def _checked_options(options: Any, where: str) -> dict[str, Any]:
+    """Never shown: among them may be secrets."""
+    if options is not None and not isinstance(options, Mapping):
+        raise DefinitionError(
+            f"{where}: options= takes a dict such as {{'region': 'eu-north-1'}}, not {type(options).__name__}."
+        )
+    return dict(options or {})
 
 
 def _shown(url: object) -> str:

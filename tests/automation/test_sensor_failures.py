@@ -43,38 +43,38 @@ class Words(Config):
 
 
 GARBAGE = [
-    "letter",
-    7,
-    {"asset": "letter"},
-    ["letter"],
-    [[RunRequest("letter")]],
-    [None],
-    RunRequest("nothing"),
-    RunRequest(None),
-    RunRequest(7),
-    RunRequest(Hostile()),
-    RunRequest(lambda: 1),
-    RunRequest("letter", partition="b"),
-    RunRequest("letter", partition=Hostile()),
-    RunRequest("letter", partition="a", partitions=["a"]),
-    RunRequest("letter"),
-    RunRequest("letter", partitions="a"),
-    RunRequest("letter", partitions=7),
-    RunRequest("letter", partitions=Hostile()),
-    RunRequest("letter", partitions=itertools.repeat("a")),
-    RunRequest("letter", partition="a", refresh="some"),
-    RunRequest("letter", partition="a", refresh=Hostile()),
-    RunRequest("letter", partition="a", config={"size": 1}),
-    RunRequest("letter", partition="a", config=Words()),
-    RunRequest("letter", partition="a", config=7),
-    RunRequest("letter", partition="a", key=""),
-    RunRequest("letter", partition="a", key=7),
-    RunRequest("letter", partition="a", key="\ud800"),
-    RunRequest("letter", partition="a", priority="high"),
-    RunRequest("letter", partition="a", priority=True),
-    RunRequest("letter", partition="a", tags=7),
-    RunRequest("letter", partition="a", tags={"a": 1}),
-    RunRequest("letter", partition="a", tags=Hostile()),
+    lambda: "letter",
+    lambda: 7,
+    lambda: {"asset": "letter"},
+    lambda: ["letter"],
+    lambda: [[RunRequest("letter")]],
+    lambda: [None],
+    lambda: RunRequest("nothing"),
+    lambda: RunRequest(None),
+    lambda: RunRequest(7),
+    lambda: RunRequest(Hostile()),
+    lambda: RunRequest(lambda: 1),
+    lambda: RunRequest("letter", partition="b"),
+    lambda: RunRequest("letter", partition=Hostile()),
+    lambda: RunRequest("letter", partition="a", partitions=["a"]),
+    lambda: RunRequest("letter"),
+    lambda: RunRequest("letter", partitions="a"),
+    lambda: RunRequest("letter", partitions=7),
+    lambda: RunRequest("letter", partitions=Hostile()),
+    lambda: RunRequest("letter", partitions=itertools.repeat("a")),
+    lambda: RunRequest("letter", partition="a", refresh="some"),
+    lambda: RunRequest("letter", partition="a", refresh=Hostile()),
+    lambda: RunRequest("letter", partition="a", config={"size": 1}),
+    lambda: RunRequest("letter", partition="a", config=Words()),
+    lambda: RunRequest("letter", partition="a", config=7),
+    lambda: RunRequest("letter", partition="a", key=""),
+    lambda: RunRequest("letter", partition="a", key=7),
+    lambda: RunRequest("letter", partition="a", key="\ud800"),
+    lambda: RunRequest("letter", partition="a", priority="high"),
+    lambda: RunRequest("letter", partition="a", priority=True),
+    lambda: RunRequest("letter", partition="a", tags=7),
+    lambda: RunRequest("letter", partition="a", tags={"a": 1}),
+    lambda: RunRequest("letter", partition="a", tags=Hostile()),
 ]
 
 
@@ -87,7 +87,7 @@ async def test_what_cannot_be_carried_out_fails_the_look(clock, given):
     async def post(context):
         context.cursor = "moved"
         yield RunRequest("letter", partition="a")
-        yield given
+        yield given()
 
     store = MemoryStore()
     async with Runtime(pipeline, store=store, clock=clock) as runtime:
@@ -368,8 +368,8 @@ class TestReload:
             assert [run.request.tags["n"] for run in await runs_of(runtime, "post")] == ["1"] * 3
 
 
-async def test_a_file_that_no_run_can_be_made_of_pauses_its_sensor(tmp_path):
-    """Ten failures in a row are ten, though the file has to be quiet before each look."""
+async def test_a_file_that_no_run_can_be_made_of_is_told_once_and_pauses_nothing(tmp_path):
+    """It has to be quiet before that, as every file; the sensor looks on."""
     pipeline = Pipeline("shop")
 
     @pipeline.asset(partitions=DailyPartitions("2024-01-01"))
@@ -386,4 +386,6 @@ async def test_a_file_that_no_run_can_be_made_of_pauses_its_sensor(tmp_path):
     async with Simulation(pipeline) as sim:
         await sim.run(hours=1)
         (status,) = await sim.runtime.automations()
-        assert (status.paused, status.failures) == (True, 10)
+        assert (status.paused, status.failures) == (False, 0)
+        (fire,) = status.last_fires
+        assert (fire.status, "notes.csv: PartitionError: " in fire.reason) == ("failed", True)

@@ -47,6 +47,7 @@ class Looking:
         cursor: Where the last look has left off.
         added: Keys that were added to dynamic sets.
         skipped: Why the last look was skipped.
+        refused: What no run could be made of in the last look, and why.
     """
 
     def __init__(self, sensor):
@@ -54,6 +55,7 @@ class Looking:
         self.cursor = None
         self.added = {}
         self.skipped = ""
+        self.refused = []
         self._assets = shop().graph.assets
 
     def context(self, since=None):
@@ -70,6 +72,7 @@ class Looking:
             self.skipped = str(error)
         self.cursor = json.loads(json.dumps(context.left_at()))
         self.added = dict(context.added())
+        self.refused = list(context.refused())
         return given
 
     def paths(self, since=10.0):

@@ -10,7 +10,7 @@ import pytest
 from obstore.store import LocalStore, MemoryStore, S3Store
 
 from flowstone import DefinitionError, ObjectSensor
-from flowstone.sensors import objects
+from flowstone.sensors import landing
 from tests.sensors.looks import Looking
 
 MINIO = {"aws_access_key_id": "test", "aws_secret_access_key": "test", "region": "us-east-1"}
@@ -196,7 +196,7 @@ def test_an_object_may_have_to_be_quiet(listed):
 def test_too_many_objects_are_a_failure(listed, monkeypatch):
     """With what to do."""
     store, it = listed
-    monkeypatch.setattr(objects, "MOST_OBJECTS", 1)
+    monkeypatch.setattr(landing, "MOST_OBJECTS", 1)
     store.objects |= Listed(("landing/b", at(1))).objects
     with pytest.raises(ValueError, match="more than 1 objects"):
         it.look()
@@ -243,7 +243,7 @@ def test_what_cannot_be_is_refused(options):
 
 def test_without_the_library_the_remedy_is_said(monkeypatch):
     """Where the sensor is defined, not when it looks for the first time."""
-    monkeypatch.setattr(objects, "find_spec", lambda _: None)
+    monkeypatch.setattr("flowstone.sensors.objects.find_spec", lambda _: None)
     with pytest.raises(DefinitionError, match=r'pip install "flowstone\[s3\]"'):
         ObjectSensor("s3://bucket/landing", asset="raw")
 

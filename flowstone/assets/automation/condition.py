@@ -14,6 +14,7 @@ from abc import ABC, abstractmethod
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, ClassVar, Final, Literal, TypeAlias
 
+from flowstone.assets.automation.called import check_called
 from flowstone.assets.automation.cron import Cron
 from flowstone.errors import DefinitionError
 from flowstone.frozen import frozen
@@ -118,10 +119,9 @@ class Automation(ABC):
             function: Called with the `ConditionContext`.
 
         Raises:
-            DefinitionError: It is no function.
+            DefinitionError: It is no function of one argument.
         """
-        if not callable(function):
-            raise DefinitionError(f"when({function!r:.100}) takes a function of a ConditionContext.")
+        check_called(function, f"{self!r:.200}.when()", "the ConditionContext")
         return _When(self, function)
 
     def __and__(self, other: Automation) -> Automation:
@@ -300,7 +300,10 @@ def _flat(kind: type[_Joined], parts: Iterable[Automation]) -> Iterator[Automati
 
 def _joined(kind: type[_Joined], one: Automation, other: object) -> Automation:
     if not isinstance(other, Automation):
-        return NotImplemented  # type: ignore[no-any-return] # as Python has it
+        raise TypeError(
+            f"{one!r:.200} {kind.sign} {other!r:.100}: a condition is combined with conditions only, such as "
+            "Automation.on_missing(), with its brackets."
+        )
     return kind(tuple(_flat(kind, (one, other))))
 
 

@@ -20,7 +20,7 @@ from dataclasses import field
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Self
 
-from flowstone.assets.arguments import is_whole
+from flowstone.assets.arguments import is_instant, is_whole
 from flowstone.assets.automation.cron_fields import CronFields, read_fields
 from flowstone.assets.exact_dates import REAL
 from flowstone.assets.time_bounds import read_zone
@@ -213,7 +213,7 @@ def _utc(instant: Any) -> datetime:
 
     It is of the real class: that of freezegun, whose time a test has frozen, forgets which of two hours it is in.
     """
-    if not isinstance(instant, datetime) or instant.utcoffset() is None:
+    if not is_instant(instant):
         raise ArgumentError(f"{instant!r:.100} is no aware datetime: add a time zone, such as datetime.UTC.")
     try:
         utc = instant.astimezone(UTC)

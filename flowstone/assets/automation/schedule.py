@@ -6,17 +6,18 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, ClassVar, Final, Literal, TypeAlias, get_args
 
-from flowstone.assets.arguments import is_stored_name
+from flowstone.assets.arguments import is_instant, is_stored_name
 from flowstone.assets.asset import Asset
 from flowstone.assets.automation.called import check_called
 from flowstone.assets.automation.cron import Cron
 from flowstone.assets.automation.freshness_policy import FRESHNESS
-from flowstone.assets.automation.run_request import RunRequest
+from flowstone.assets.automation.run_request import REFRESHES, RunRequest
 from flowstone.assets.dynamic_partitions import DynamicPartitions
 from flowstone.assets.multi_partitions import MultiPartitions
 from flowstone.assets.suggest import did_you_mean
-from flowstone.errors import DefinitionError, PartitionError
+from flowstone.errors import ArgumentError, DefinitionError, PartitionError
 from flowstone.frozen import frozen
+from flowstone.printable import one_line
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -53,11 +54,22 @@ class Tick:
         name: The schedule's name.
         scheduled_at: The instant by its cron expression, in its time zone; it may be past, see `catch_up`.
         last: The tick before it that fired, or None.
+
+    Raises:
+        ArgumentError: An instant is no aware datetime.
     """
 
     name: str
     scheduled_at: datetime
     last: datetime | None = None
+
+    def __post_init__(self) -> None:
+        for field, instant in (("scheduled_at", self.scheduled_at), ("last", self.last)):
+            if not is_instant(instant) and (field == "scheduled_at" or instant is not None):
+                raise ArgumentError(
+                    f"Tick({self.name!r:.100}): {field}={instant!r:.100} takes an aware datetime: add a time zone, "
+                    "such as datetime.UTC."
+                )
 
 
 @frozen
@@ -159,6 +171,11 @@ def checked_name(name: object, where: str) -> None:
     """Raise DefinitionError unless it can be the name of an automation."""
     if not is_stored_name(name):
         raise DefinitionError(f"{where} takes a name, a non-empty str of at most 200 characters.")
+    if one_line(str(name)) != name:
+        raise DefinitionError(
+            f"{where}: a name is one line of visible characters, as people read it in terminals and logs: leave "
+            "out line breaks and what controls a terminal."
+        )
     if str(name).startswith(FRESHNESS):
         raise DefinitionError(
             f"{where}: names that begin with {FRESHNESS!r} are those of assets that are to be fresh: take another."
@@ -181,11 +198,12 @@ def _request(
             f"{where}: {name!r} is partitioned by {target.partitions!r}, so say which partition: "
             f'partition="latest" is the last one that is complete at each tick.'
         )
-    if partition == LATEST and target.partitions is None:
+    latest = isinstance(partition, str) and partition == LATEST
+    if latest and target.partitions is None:
         raise DefinitionError(f'{where}: {name!r} has no partitions: leave out partition="latest".')
-    if partition is not None and partition != LATEST:
+    if partition is not None and not latest:
         _check_partition(where, target, partition)
-    _choice(where, "refresh", refresh, ("all", "missing", "stale"))
+    _choice(where, "refresh", refresh, REFRESHES)
     together = checked_flag(where, "upstream", upstream)
     return RunRequest(name, partition=partition, upstream=together, refresh=refresh)
 
@@ -225,7 +243,7 @@ def _check_partition(where: str, asset: Asset[..., Any], partition: Any) -> None
 
 
 def _choice(where: str, what: str, value: object, known: tuple[str, ...]) -> None:
-    if value not in known:
+    if not isinstance(value, str) or value not in known:
         raise DefinitionError(f"{where}: {what}={value!r:.50} is unknown: use {', '.join(map(repr, known))}.")
 
 

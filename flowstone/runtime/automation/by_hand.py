@@ -19,6 +19,7 @@ from flowstone.runs.automation import Fire, Move, subject_of
 from flowstone.runs.automation_status import AutomationStatus, status_of
 from flowstone.runtime.automation.by_hand_conditions import fire_condition
 from flowstone.runtime.automation.definitions import define
+from flowstone.runtime.automation.refusals import event_of, fire_of
 from flowstone.runtime.automation.schedule import Cursor, ask_schedule
 from flowstone.runtime.automation.sensor import look
 from flowstone.runtime.automation.starting import make_move
@@ -92,6 +93,8 @@ class ByHand:
                 moved = await make_move(self._ctx, self._runs, asked)
             except StaleWrite:
                 continue  # It has just done something by itself.
+            for event in asked.events:
+                self._ctx.stream.publish(event)
             self._wake(key)
             if self._ctx.store.cluster is not None:
                 await self._ctx.store.cluster.tell(Notification("automation", subject_of(key)))
@@ -191,8 +194,10 @@ async def _fire_sensor(
     seen = await look(ctx, runs, sensor, record)
     if seen.failure is not None:
         raise _failed(f"sensor {sensor.name!r}", seen.failure)
-    fire = Fire(ctx.clock.now(), "started", by=by)
-    return Move(record.key, record.version, seen.cursor, seen.pending, seen.runs, fire)
+    now = ctx.clock.now()
+    fire = fire_of(now, seen.refused, runs=bool(seen.runs), by=by) or Fire(now, "started")
+    events = event_of(now, sensor.name, seen.refused)
+    return Move(record.key, record.version, seen.cursor, seen.pending, seen.runs, fire, events=events)
 
 
 def _failed(what: str, failure: Failure) -> AutomationError:

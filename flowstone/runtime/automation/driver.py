@@ -213,13 +213,16 @@ class Driver(ABC, Generic[D]):
         runs: Sequence[NewRun] = (),
         fire: Fire | None = None,
         succeeded: bool = True,
+        events: Sequence[AutomationEvent] = (),
     ) -> None:
         """Make a change, and start its runs; without `succeeded`, failures so far count on."""
-        move = Move(self._key, record.version, cursor, pending, runs, fire)
+        move = Move(self._key, record.version, cursor, pending, runs, fire, events=events)
         if not succeeded:
             move = replace(move, failures=record.failures, failure=record.failure)
         moved = await make_move(self._ctx, self._runs, move)
         self._record = moved.record
+        for event in events:
+            self._ctx.stream.publish(event)
         self._stale.reset()
         self._ctx.alarms.clear("store")
         if succeeded:

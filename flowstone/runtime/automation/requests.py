@@ -6,10 +6,10 @@ from collections.abc import Iterator
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
-from flowstone.assets.automation.run_request import RunRequest
+from flowstone.assets.automation.run_request import RunRequest, nothing_to_run
 from flowstone.assets.automation.schedule import LATEST
 from flowstone.assets.partition_view import PartitionView
-from flowstone.errors import DefinitionError, FlowstoneError, PartitionError
+from flowstone.errors import ArgumentError, FlowstoneError, PartitionError
 from flowstone.runs.automation import NewRun
 from flowstone.runs.planner import plan_run
 from flowstone.runtime.client.requests import (
@@ -47,7 +47,7 @@ def as_requests(given: Any, name: str) -> list[RunRequest]:
     """What a function of an automation gave, as a list.
 
     Raises:
-        TypeError: It is something else than requests.
+        ArgumentError: It is something else than requests.
     """
     if given is None:
         return []
@@ -61,8 +61,8 @@ def as_requests(given: Any, name: str) -> list[RunRequest]:
     raise _strange(given, name)
 
 
-def _strange(given: object, name: str) -> TypeError:
-    return TypeError(
+def _strange(given: object, name: str) -> ArgumentError:
+    return ArgumentError(
         f"{name} gave {given!r:.100} ({type(given).__name__}) where a RunRequest belongs: give "
         "RunRequest(asset, …), a list of them, or None."
     )
@@ -121,10 +121,6 @@ def _spec(view: PartitionView, name: str, request: RunRequest) -> RunSpec:
     asset = asset_to_run(view.graph, request.asset).name
     tags = {TAG: name, **request.tags}
     if request.partitions is not None:
-        if request.partition is not None:
-            raise DefinitionError(
-                f"A RunRequest of {asset!r} has both partition= and partitions=: give one of them."
-            )
         return backfill_request(
             view,
             asset,
@@ -157,7 +153,11 @@ def _bounded(partitions: Any, asset: str) -> Any:
         return partitions
     found = list(islice(partitions, _MOST_PARTITIONS + 1))
     if len(found) > _MOST_PARTITIONS:
-        raise ValueError(f"A RunRequest of {asset!r} lists more than {_MOST_PARTITIONS:,} partitions.")
+        raise ArgumentError(
+            f"A RunRequest of {asset!r} lists more than {_MOST_PARTITIONS:,} partitions: make several of it."
+        )
+    if not found:
+        raise nothing_to_run(asset)
     return found
 
 

@@ -10,17 +10,16 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from flowstone.assets.automation.sensor import Sensor, SensorContext
 from flowstone.errors import FlowstoneError, StoreUnavailable
-from flowstone.runs.automation import Fire
 from flowstone.runtime.automation.driver import Driver
 from flowstone.runtime.automation.functions import ask
 from flowstone.runtime.automation.packs import pack, taken, text_of
+from flowstone.runtime.automation.refusals import as_failure, event_of, fire_of
 from flowstone.runtime.automation.requests import NoPartitionYet, new_run, view_at
 from flowstone.runtime.execution.guard import describe
 from flowstone.store.protocol import StaleWrite
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Sequence
-    from datetime import datetime
 
     from flowstone.assets.automation.run_request import RunRequest
     from flowstone.runs.automation import AutomationRecord, NewRun
@@ -42,6 +41,7 @@ class Look(NamedTuple):
         cursor: Where it left off.
         failure: Why it failed, or None.
         skipped: Why it gave nothing, if it said so.
+        refused: What no run can be made of, though it did not fail as a whole.
     """
 
     runs: Sequence[NewRun]
@@ -49,6 +49,7 @@ class Look(NamedTuple):
     cursor: Any
     failure: Failure | None = None
     skipped: str = ""
+    refused: Failure | None = None
 
 
 class LastLook:
@@ -83,9 +84,21 @@ class SensorDriver(Driver[Sensor]):
         if seen.failure is not None:
             await self._fail(record, seen.failure)
         self._say(seen.skipped)
-        if seen.runs or seen.pending != record.pending or seen.cursor != record.cursor or record.failures:
-            fire = Fire(clock.now(), "started") if seen.runs else None
-            await self._move(record, cursor=seen.cursor, pending=seen.pending, runs=seen.runs, fire=fire)
+        now, refused = clock.now(), seen.refused
+        fire = fire_of(now, refused, runs=bool(seen.runs))
+        if (
+            fire is not None
+            or (seen.pending, seen.cursor) != (record.pending, record.cursor)
+            or record.failures
+        ):
+            await self._move(
+                record,
+                cursor=seen.cursor,
+                pending=seen.pending,
+                runs=seen.runs,
+                fire=fire,
+                events=event_of(now, record.name, refused),
+            )
             record = self._record or record
         self._looks.at, self._looks.cursor = begun, record.cursor
         self._due = clock.monotonic() + self._defined.every
@@ -128,37 +141,52 @@ async def look(
     if not outcome[0] and outcome[1].kind != "skip":
         return Look((), (), record.cursor, outcome[1])
     try:
-        cursor = context.left_at()
         if not outcome[0]:
-            return Look((), (), cursor, skipped=outcome[1].message)
+            return Look((), (), context.left_at(), skipped=outcome[1].message)
+        context.left_at()  # A look whose cursor is none adds no partitions.
         for name, keys in context.added().items():
             await ctx.store.add_partitions(name, keys)
-        found = [chunk async for chunk in _chunks(ctx, runs, sensor, outcome[1], at)]
+        found = [chunk async for chunk in _chunks(ctx, runs, sensor, outcome[1], context)]
+        cursor = context.left_at()
     except (StoreUnavailable, StaleWrite):
         raise
     except NoPartitionYet as error:
         return Look((), (), record.cursor, skipped=str(error))
     except (FlowstoneError, TypeError, ValueError) as error:
         return Look((), (), record.cursor, describe(error, None))
-    return Look(found[0] if found else (), tuple(found[1:]), cursor)
+    refused = as_failure(sensor.name, context.refused())
+    return Look(found[0] if found else (), tuple(found[1:]), cursor, refused=refused)
 
 
 async def _chunks(
-    ctx: RuntimeContext, runs: LocalRuns, sensor: Sensor, requests: Sequence[RunRequest], at: datetime
+    ctx: RuntimeContext,
+    runs: LocalRuns,
+    sensor: Sensor,
+    requests: Sequence[RunRequest],
+    context: SensorContext,
 ) -> AsyncIterator[Any]:
     """What starts with this look, as it is; then what starts with each later one, as text.
 
     Raises:
-        FlowstoneError, TypeError, ValueError: A request cannot be carried out.
+        FlowstoneError, TypeError, ValueError: A request cannot be carried out, and that is not tolerated.
     """
     if not requests:
         return
-    view = await view_at(ctx, at)
-    for start in range(0, len(requests), sensor.limit):
-        chunk: list[Any] = []
-        for number, request in enumerate(requests[start : start + sensor.limit], 1):
+    view = await view_at(ctx, context.now)
+    first = True
+    chunk: list[Any] = []
+    for number, request in enumerate(requests, 1):
+        if not number % _AT_ONCE:
+            await asyncio.sleep(0)
+        try:
             run = new_run(runs, view, sensor.name, request)
-            chunk.append(text_of(run) if start else run)
-            if not number % _AT_ONCE:
-                await asyncio.sleep(0)
-        yield pack(chunk) if start else chunk
+        except (FlowstoneError, TypeError, ValueError) as error:
+            if not context.tolerates(request, error):
+                raise
+            continue
+        if len(chunk) == sensor.limit:
+            yield chunk if first else pack(chunk)
+            first, chunk = False, []
+        chunk.append(run if first else text_of(run))
+    if chunk:
+        yield chunk if first else pack(chunk)

@@ -11,7 +11,7 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING, Any, get_args
 
-from flowstone.assets.arguments import is_number
+from flowstone.assets.arguments import LONGEST_NAME, MOST_PRIORITY, is_number, is_run_key, is_run_priority
 from flowstone.assets.asset import Asset
 from flowstone.assets.dynamic_partitions import DynamicPartitions
 from flowstone.assets.key_slice import KeySlice
@@ -22,7 +22,6 @@ from flowstone.errors import ArgumentError, AssetNotFound, PartitionError
 from flowstone.remedies import Remedies
 from flowstone.runs.records import Refresh, RunSpec
 from flowstone.runs.run_config import given
-from flowstone.store.json_safe import safe_text
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -47,9 +46,7 @@ __all__ = [
 
 _log = logging.getLogger(__name__)
 
-_LONGEST_KEY = 200
 _MOST = 2**31 - 1
-_HIGHEST_PRIORITY = 2**31 - 1  # What a column of a database holds.
 
 
 def asset_named(graph: AssetGraph, given: object) -> Asset[..., Any]:
@@ -200,24 +197,23 @@ def checked_key(key: str | None) -> str | None:
     given: object = key
     if given is None:
         return None
-    storable = isinstance(given, str) and "\0" not in given and safe_text(given) == given
-    if not isinstance(given, str) or not storable or not 0 < len(given) <= _LONGEST_KEY:
-        known = f"text of 1 to {_LONGEST_KEY} characters, without NUL or lone surrogates"
+    if not is_run_key(given):
+        known = f"text of 1 to {LONGEST_NAME} characters, without NUL or lone surrogates"
         raise ArgumentError(
             f"{given!r:.50} cannot be the key of a run.", remedies=Remedies.takes("key", known)
         )
-    return given
+    return key
 
 
 def checked_priority(priority: int) -> int:
     """The priority of a run as the caller wrote it. Raises ValueError if it is no whole number."""
     given: object = priority
-    if isinstance(given, bool) or not isinstance(given, int) or abs(given) > _HIGHEST_PRIORITY:
-        known = f"a whole number of at most {_HIGHEST_PRIORITY:,}"
+    if not is_run_priority(given):
+        known = f"a whole number of at most {MOST_PRIORITY:,}"
         raise ArgumentError(
             f"{given!r:.50} cannot be the priority of a run.", remedies=Remedies.takes("priority", known)
         )
-    return given
+    return priority
 
 
 _Selection = tuple[tuple[str | None, ...], tuple[str, str] | None]
