@@ -16,7 +16,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Literal, ParamSpec, TypeVar, overload
 
 from flowstone.assets.arguments import is_stored_name
-from flowstone.assets.asset import SourceLine
+from flowstone.assets.automation.decorators import Decorators, line_of, refuse_as_decorator
 from flowstone.assets.automation.definitions import merge_automations
 from flowstone.assets.automation.listener import define_listener
 from flowstone.assets.automation.schedule import checked_name, define_schedule
@@ -77,6 +77,7 @@ class Pipeline:
         self._pools: dict[str, DefinedPool] = {}
         self._rates: dict[str, DefinedRate] = {}
         self._automations: dict[str, DefinedAutomation] = {}
+        self._decorators = Decorators()
 
     @overload
     def asset(self, function: Callable[P, R], /) -> Asset[P, R]: ...
@@ -256,7 +257,7 @@ class Pipeline:
                 number of them.
         """
         frame = sys._getframe(1)
-        pool = define_pool(name, slots, SourceLine(frame.f_code.co_filename, frame.f_lineno))
+        pool = define_pool(name, slots, line_of(frame))
         merge_pools(self._pools, {pool.name: pool})
 
     def rate(self, name: str, *, limit: int, per: float = 1.0) -> None:
@@ -273,7 +274,7 @@ class Pipeline:
             DefinitionError: The name is no name, the rate cannot be kept, or it has been defined differently.
         """
         frame = sys._getframe(1)
-        rate = define_rate(name, limit, per, SourceLine(frame.f_code.co_filename, frame.f_lineno))
+        rate = define_rate(name, limit, per, line_of(frame))
         merge_rates(self._rates, {rate.name: rate})
 
     @overload
@@ -342,25 +343,20 @@ class Pipeline:
                 asset yet, or the name is taken.
         """
         frame = sys._getframe(1)
-        source = SourceLine(frame.f_code.co_filename, frame.f_lineno)
-        when: dict[str, Any] = {
-            "cron": cron,
-            "timezone": timezone,
-            "overlap": overlap,
-            "catch_up": catch_up,
-            "paused": paused,
-        }
+        when: dict[str, Any] = {"cron": cron, "timezone": timezone, "overlap": overlap, "catch_up": catch_up}
         what: dict[str, Any] = {"partition": partition, "upstream": upstream, "refresh": refresh}
-        schedule = define_schedule(self._assets, source, name, asset=asset, **when, **what)
-        if asset is not None:
-            self._take_automation(schedule, frame)
-            return None
-
-        def define(function: Callable[[Tick], R]) -> Callable[[Tick], R]:
-            self._take_automation(schedule.calling(function), frame)
-            return function
-
-        return define
+        schedule = define_schedule(
+            self._assets, line_of(frame), name, asset=asset, paused=paused, **when, **what
+        )
+        if asset is None:
+            return self._decorators.made(
+                frame,
+                f"schedule({name!r}, cron=…)",
+                "give it asset=…",
+                lambda function: self._take_automation(schedule.calling(function), frame),
+            )
+        refuse_as_decorator(frame, f"schedule({name!r}, asset=…)", "asset=")
+        return self._take_automation(schedule, frame)
 
     @overload
     def sensor(
@@ -409,17 +405,16 @@ class Pipeline:
             DefinitionError: It is no function, a number is out of range, or the name is taken.
         """
         frame = sys._getframe(1)
-        source = SourceLine(frame.f_code.co_filename, frame.f_lineno)
+        source = line_of(frame)
         checked_name(name, f"{source}: sensor({name!r:.100})")
-        if function is not None:
-            self._take_automation(define_sensor(name, function, every, limit, paused, source), frame)
-            return None
 
-        def define(decorated: Callable[[SensorContext], R]) -> Callable[[SensorContext], R]:
-            self._take_automation(define_sensor(name, decorated, every, limit, paused, source), frame)
-            return decorated
+        def take(looks: Any) -> None:
+            self._take_automation(define_sensor(name, looks, every, limit, paused, source), frame)
 
-        return define
+        if function is None:
+            return self._decorators.made(frame, f"sensor({name!r})", "pass it the function", take)
+        refuse_as_decorator(frame, f"sensor({name!r}, function)", "the function in brackets")
+        return take(function)
 
     def on(
         self,
@@ -445,7 +440,7 @@ class Pipeline:
             DefinitionError: There is no such kind, the function does not take an event, or the name is taken.
         """
         frame = sys._getframe(1)
-        source = SourceLine(frame.f_code.co_filename, frame.f_lineno)
+        source = line_of(frame)
         if len(kinds) == 1 and callable(kinds[0]):
             raise DefinitionError(f'{source}: write `@pipeline.on("run.failed")`, with the kinds of events.')
         if any(not isinstance(kind, str) for kind in kinds):
@@ -454,11 +449,10 @@ class Pipeline:
                 "pipeline.add(…)."
             )
 
-        def define(function: F) -> F:
+        def take(function: Any) -> None:
             self._take_automation(define_listener(name, function, kinds, asset, timeout, source), frame)
-            return function
 
-        return define
+        return self._decorators.made(frame, f"on({', '.join(map(repr, kinds))})", "", take)
 
     def add(self, automation: DefinesSensor | ListensBy) -> None:
         """Define what an object does by itself: a `FileSensor`, an `ObjectSensor` or a `WebhookAlert`.
@@ -470,7 +464,7 @@ class Pipeline:
             DefinitionError: It is something else, or its name is taken.
         """
         frame = sys._getframe(1)
-        source = SourceLine(frame.f_code.co_filename, frame.f_lineno)
+        source = line_of(frame)
         given: Any = automation
         ways: list[Any] = [getattr(given, kind, None) for kind in ("sensor", "listener")]
         define: Any = next(filter(callable, ways), None)
@@ -486,10 +480,11 @@ class Pipeline:
         Raises:
             DuplicateAsset: Another asset here has the name of one there.
             DefinitionError: `other` is no pipeline, or has a pool, a rate or an automation of the name of one here,
-                but another one.
+                but another one, or a decorator of an automation that decorates nothing.
         """
         if not isinstance(other, Pipeline):
             raise DefinitionError(f"include() takes a Pipeline, not {type(other).__name__}.")
+        other.check_decorators()
         pools = dict(self._pools)
         merge_pools(pools, other._pools)
         rates = dict(self._rates)
@@ -527,11 +522,16 @@ class Pipeline:
 
         Raises:
             DefinitionError: The assets do not fit together: an unknown dependency, a cycle, types or
-                partitions that cannot match.
+                partitions that cannot match; or a decorator of an automation decorates nothing.
         """
+        self.check_decorators()
         if self._graph is None:
             self._graph = AssetGraph(self._assets.values())
         return self._graph
+
+    def check_decorators(self) -> None:
+        """Raise DefinitionError if a decorator of a schedule, sensor or listener was made and decorates nothing."""
+        self._decorators.check()
 
     def __len__(self) -> int:
         return len(self._assets)
