@@ -6,9 +6,8 @@ import asyncio
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
-from flowstone.actors.spawn import was_told_to_stop
 from flowstone.runs.records import Failure
-from flowstone.runtime.automation.functions import is_called_on_loop
+from flowstone.runtime.automation.functions import is_called_on_loop, leave_if_told
 from flowstone.runtime.execution.guard import call, call_async, outcome_of
 
 if TYPE_CHECKING:
@@ -44,8 +43,7 @@ async def whether(
             outcome = await _answered(ctx, subject, function, argument)
     except TimeoutError:
         outcome = None
-    if was_told_to_stop():
-        raise asyncio.CancelledError
+    await leave_if_told()
     if outcome is None or limit.expired():
         message = f"Its function has not returned for {_LONGEST:g} s."
         return False, Failure("timeout", message, retryable=True)

@@ -19,6 +19,7 @@ from flowstone.runs.automation import Fire, Move, subject_of
 from flowstone.runs.automation_status import AutomationStatus, status_of
 from flowstone.runtime.automation.by_hand_conditions import fire_condition
 from flowstone.runtime.automation.definitions import define
+from flowstone.runtime.automation.functions import apart
 from flowstone.runtime.automation.refusals import event_of, fire_of
 from flowstone.runtime.automation.schedule import Cursor, ask_schedule
 from flowstone.runtime.automation.sensor import look
@@ -88,7 +89,8 @@ class ByHand:
         self._runs.refuse_if_closed()
         key, defined = self._automation(name)
         for _ in range(_TRIES):
-            asked = await self._asked(defined, await self._recorded(key), by)
+            asking = self._asked(defined, await self._recorded(key), by)
+            asked = await apart(self._ctx, f"{defined.kind} {name} by hand", asking)
             try:
                 moved = await make_move(self._ctx, self._runs, asked)
             except StaleWrite:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterator
+from contextvars import copy_context
 from functools import partial
 from inspect import isasyncgenfunction, isawaitable
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
+from flowstone.actors import TaskSupervisor
 from flowstone.actors.spawn import current, was_told_to_stop
 from flowstone.assets.signature import innermost, is_async
 from flowstone.errors import Skip
@@ -15,14 +17,16 @@ from flowstone.runtime.automation.requests import as_requests
 from flowstone.runtime.execution.guard import absorb_cancels, call, call_async, outcome_of
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable
+    from collections.abc import AsyncIterator, Callable, Coroutine
 
     from flowstone.assets.automation.run_request import RunRequest
     from flowstone.runtime.context import RuntimeContext
     from flowstone.runtime.execution.guard import Outcome
     from flowstone.threads import ThreadCall
 
-__all__ = ["MOST_REQUESTS", "ask", "is_called_on_loop"]
+__all__ = ["MOST_REQUESTS", "apart", "ask", "is_called_on_loop", "leave_if_told"]
+
+T = TypeVar("T")
 
 MOST_REQUESTS: Final = 100_000
 """Requests that one call may give. All are taken before any is carried out, or none: a function that is left in the
@@ -48,12 +52,31 @@ async def ask(ctx: RuntimeContext, subject: str, function: Callable[[Any], Any],
         outcome = await _called(ctx, subject, function, argument)
     finally:
         slow.cancel()
-    await _leave_if_told()
+    await leave_if_told()
     ctx.alarms.clear(f"{subject} (slow)", "it has returned")
     return outcome
 
 
-async def _leave_if_told() -> None:
+async def apart(ctx: RuntimeContext, subject: str, asked: Coroutine[Any, Any, T]) -> T:
+    """Ask in a task of its own, on behalf of a caller whose task is not ours.
+
+    A cancel that a function sends to its task is its own failure and not the caller's; one that the caller cleans up
+    after is not the function's. If the caller is cancelled meanwhile, the function is stopped.
+
+    Args:
+        ctx: What the runtime offers.
+        subject: What is done, for people.
+        asked: Asks the function.
+    """
+    async with TaskSupervisor(shutdown=ctx.settings.cancel_timeout, name=subject, clock=ctx.clock) as tasks:
+        task = tasks.start(subject, asked, context=copy_context())
+        await task.down()
+    if task.error is not None:
+        raise task.error
+    return task.result  # type: ignore[no-any-return] # what the coroutine returned
+
+
+async def leave_if_told() -> None:
     """Stop if somebody wants that: a function may have swallowed the cancel, or have sent its own task one.
 
     Raises:
