@@ -13,7 +13,6 @@ from flowstone.runs.automation_events import (
     AssetOverdue,
     AutomationFailed,
     AutomationPaused,
-    exact_kind,
 )
 from flowstone.runs.events import RunFinished, StepRetried
 
@@ -29,7 +28,7 @@ def payload_of(event: Event) -> dict[str, Any]:
     """The event, for whoever receives it: its id and kind, what it is about, and a message for people."""
     payload = {
         "id": id_of(event),
-        "kind": exact_kind(event),
+        "kind": event.exact_kind,
         "at": event.at.isoformat(),
         "run_id": event.run_id or None,
         "asset": event.asset or None,
@@ -47,7 +46,7 @@ def payload_of(event: Event) -> dict[str, Any]:
 def id_of(event: Event) -> str:
     """The same whenever the same event is sent, and another one for every other."""
     facts = (
-        exact_kind(event),
+        event.exact_kind,
         event.at.isoformat(),
         event.run_id,
         event.asset,
@@ -60,7 +59,7 @@ def id_of(event: Event) -> str:
 
 def message_of(event: Event) -> str:
     """The event in a sentence."""
-    what, about = exact_kind(event).replace("_", " ").replace(".", " "), _about(event)
+    what, about = event.exact_kind.replace("_", " ").replace(".", " "), _about(event)
     reason = _reason(event)
     message = f"{what}: {about}" if about else what
     return (f"{message}: {reason}" if reason else message)[:_LONGEST_MESSAGE]
@@ -75,7 +74,7 @@ def _reason(event: Event) -> str:
     if isinstance(event, AutomationFailed | StepRetried):
         return event.failure.message
     if isinstance(event, AutomationPaused):
-        return event.reason
+        return ", ".join(filter(None, (event.by and f"by {event.by}", event.reason)))
     if isinstance(event, AssetLate | AssetOverdue):
         return f"not computed within {event.within:,.0f} s, since {event.since.isoformat()}"
     failure = getattr(getattr(event, "materialization", None), "failure", None)

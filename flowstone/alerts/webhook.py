@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 __all__ = ["WebhookAlert"]
 
-_KINDS: Final = ("run.failed", "asset.overdue", "automation.failed")
+_KINDS: Final = ("run.failed", "asset.overdue", "automation.failed", "automation.paused")
 _LONGEST_TIMEOUT: Final = 300.0
 _MOST_REDIRECTS: Final = 3
 _NOT_NOW: Final = frozenset({408, 425, 429})
@@ -50,8 +50,8 @@ class WebhookAlert:
 
     Args:
         url: Where to. It has to be https, except on this machine. It is shown without its path.
-        kinds: The kinds of events, as for `Pipeline.on`, one or several; default: `run.failed`, `asset.overdue`
-            and `automation.failed`.
+        kinds: The kinds of events, as for `Pipeline.on`, one or several; default: `run.failed`, `asset.overdue`,
+            `automation.failed` and `automation.paused`.
         secret: What requests are signed with, or `whsec_` and base64 of it; default: they are not signed.
         headers: Headers of each request, such as `Authorization`: printable ASCII; they are never shown.
         name: Its name among the automations; default: `webhook ` and the URL's host.

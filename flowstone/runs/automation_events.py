@@ -7,15 +7,12 @@ published to whoever has subscribed. `Event` is any event there is.
 from __future__ import annotations
 
 from dataclasses import field
-from types import MappingProxyType
-from typing import TYPE_CHECKING, ClassVar, Final, TypeAlias
+from typing import TYPE_CHECKING, ClassVar, TypeAlias
 
 from flowstone.frozen import frozen
 from flowstone.runs import events
-from flowstone.runs.records import Status
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
     from datetime import datetime
 
     from flowstone.runs.records import Failure
@@ -29,7 +26,6 @@ __all__ = [
     "AutomationPaused",
     "AutomationResumed",
     "Event",
-    "exact_kind",
 ]
 
 
@@ -38,17 +34,24 @@ class _OfAutomation:
     """What every event of an automation has.
 
     Attributes:
+        kind: What happened, such as `automation.failed`.
         at: When it happened; aware, in UTC.
         name: The automation's name.
         asset: Empty: it is about no asset.
         partition_key: None.
     """
 
+    kind: ClassVar[str]
     run_id: ClassVar[str] = ""
     at: datetime
     name: str
     asset: str = field(default="", kw_only=True)
     partition_key: str | None = field(default=None, kw_only=True)
+
+    @property
+    def exact_kind(self) -> str:
+        """The kind that it is told apart by, which is `kind`."""
+        return self.kind
 
 
 @frozen
@@ -97,6 +100,7 @@ class _OfFreshness:
     """What every event about the freshness of an asset has.
 
     Attributes:
+        kind: What happened, such as `asset.late`.
         at: When it was noticed; aware, in UTC.
         asset: The asset's name.
         partition_key: Its encoded partition key, or None.
@@ -106,6 +110,7 @@ class _OfFreshness:
         name: Empty: it is no automation's.
     """
 
+    kind: ClassVar[str]
     run_id: ClassVar[str] = ""
     at: datetime
     asset: str
@@ -114,6 +119,11 @@ class _OfFreshness:
     within: float
     materialized_at: datetime | None = None
     name: str = field(default="", kw_only=True)
+
+    @property
+    def exact_kind(self) -> str:
+        """The kind that it is told apart by, which is `kind`."""
+        return self.kind
 
 
 @frozen
@@ -141,10 +151,3 @@ AutomationEvent: TypeAlias = (
     AutomationFailed | AutomationPaused | AutomationResumed | AssetLate | AssetOverdue | AssetFresh
 )
 Event: TypeAlias = events.Event | AutomationEvent
-
-_ENDS: Final[Mapping[Status, str]] = MappingProxyType({status: f"run.{status.value}" for status in Status})
-
-
-def exact_kind(event: Event) -> str:
-    """The kind that it is told apart by: of the end of a run, its outcome as well (`run.failed`)."""
-    return _ENDS[event.status] if type(event) is events.RunFinished else event.kind

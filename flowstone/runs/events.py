@@ -52,16 +52,23 @@ class _OfRun:
     """What every event of a run has.
 
     Attributes:
+        kind: What happened, such as `run.started`.
         at: When it happened; aware, in UTC.
         run_id: The run.
         asset: The target asset's name.
         partition_key: The target's encoded partition key, or None.
     """
 
+    kind: ClassVar[str]
     at: datetime
     run_id: str
     asset: str
     partition_key: str | None = field(default=None, kw_only=True)
+
+    @property
+    def exact_kind(self) -> str:
+        """The kind that it is told apart by: of the end of a run its outcome (`run.failed`), else `kind`."""
+        return self.kind
 
 
 @frozen
@@ -69,16 +76,23 @@ class _OfStep:
     """What every event of a step has.
 
     Attributes:
+        kind: What happened, such as `step.failed`.
         at: When it happened; aware, in UTC.
         run_id: The run.
         asset: The asset's name.
         partition_key: Its encoded partition key, or None.
     """
 
+    kind: ClassVar[str]
     at: datetime
     run_id: str
     asset: str
     partition_key: str | None
+
+    @property
+    def exact_kind(self) -> str:
+        """The kind that it is told apart by, which is `kind`."""
+        return self.kind
 
 
 @frozen
@@ -138,6 +152,11 @@ class RunFinished(_OfRun):
 
     kind: ClassVar[str] = "run.finished"
     status: Status
+
+    @property
+    def exact_kind(self) -> str:
+        """`run.succeeded`, `run.failed` or `run.cancelled`: what people who listen ask for."""
+        return f"run.{self.status.value}"
 
 
 @frozen

@@ -11,7 +11,6 @@ from dataclasses import replace
 from itertools import islice
 from typing import TYPE_CHECKING
 
-from flowstone.runs.automation_events import exact_kind
 from flowstone.runs.records import Materialization
 from flowstone.store.deliveries import OF_ONE_LANE, Delivery, Follower, FollowerState, lane_of
 from flowstone.store.event_log import event_of
@@ -152,7 +151,7 @@ class Outbox:
         elif isinstance(entry, Materialization):
             kind, asset = f"step.{entry.status.value}", entry.asset
         else:
-            kind, asset = exact_kind(entry), entry.asset
+            kind, asset = entry.exact_kind, entry.asset
         told: dict[str, None] = {}
         for each in self._kinds.get(kind, ()):
             if each.wants(pipeline, asset):

@@ -13,7 +13,7 @@ import pytest
 
 from flowstone import DefinitionError, Permanent, Pipeline, Retryable, WebhookAlert
 from flowstone.alerts import verify_signature
-from flowstone.runs.automation_events import AssetOverdue, AutomationFailed
+from flowstone.runs.automation_events import AssetOverdue, AutomationFailed, AutomationPaused
 from flowstone.runs.events import RunFinished
 from flowstone.runs.records import Failure, Status
 from tests.store.facts import end
@@ -76,6 +76,18 @@ async def test_an_event_is_posted_as_json():
             AutomationFailed(AT, "nightly", Failure("error", "ValueError: no")),
             {"name": "nightly", "asset": None, "message": "automation failed: nightly: ValueError: no"},
         ),
+        (
+            AutomationPaused(AT, "nightly", reason="It failed 10 times in a row."),
+            {
+                "kind": "automation.paused",
+                "message": "automation paused: nightly: It failed 10 times in a row.",
+            },
+        ),
+        (
+            AutomationPaused(AT, "nightly", by="ada", reason="a deployment"),
+            {"message": "automation paused: nightly: by ada, a deployment"},
+        ),
+        (AutomationPaused(AT, "nightly", by="ada"), {"message": "automation paused: nightly: by ada"}),
     ],
 )
 async def test_each_event_says_what_it_is_about(event, facts):
@@ -334,7 +346,8 @@ def test_it_is_a_listener_of_its_pipeline():
     pipeline.add(WebhookAlert(URL, name="second", timeout=2))
     first, second = pipeline.automations.values()
     assert (first.name, first.kinds) == ("webhook hooks.example.com", ("run.failed", "step.failed"))
-    assert (second.name, second.kinds) == ("second", ("run.failed", "asset.overdue", "automation.failed"))
+    assert second.name == "second"
+    assert second.kinds == ("run.failed", "asset.overdue", "automation.failed", "automation.paused")
     with pytest.raises(DefinitionError, match="give one of them another name"):
         pipeline.add(WebhookAlert(URL))
 

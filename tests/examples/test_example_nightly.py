@@ -8,7 +8,6 @@ from pathlib import Path
 import pytest
 
 from flowstone import Status, WebhookAlert
-from flowstone.runs.automation_events import exact_kind
 from flowstone.testing import Simulation
 
 BEGIN = datetime(2025, 1, 16, 4, tzinfo=UTC)
@@ -20,7 +19,7 @@ def told(monkeypatch):
     posted = []
 
     async def post(_alert, event):
-        posted.append(exact_kind(event))
+        posted.append(event.exact_kind)
 
     monkeypatch.setattr(WebhookAlert, "post", post)
     return posted

@@ -9,7 +9,7 @@ import pytest
 
 from flowstone.assets.automation.event_kinds import EXACT_KINDS, exact_kinds
 from flowstone.runs import events
-from flowstone.runs.automation_events import AutomationEvent, AutomationFailed, Event, exact_kind
+from flowstone.runs.automation_events import AutomationEvent, AutomationFailed, Event
 from flowstone.runs.events import RunFinished, StepStarted
 from flowstone.runs.records import Failure, Status
 
@@ -33,7 +33,16 @@ def test_event_is_any_of_them():
 )
 def test_the_end_of_a_run_is_told_apart_by_its_outcome(status):
     """`run.failed` is what people want to hear of; `run.finished` is what is recorded."""
-    assert exact_kind(RunFinished(AT, "r", "a", status)) == f"run.{status.value}"
+    event = RunFinished(AT, "r", "a", status)
+    assert (event.kind, event.exact_kind) == ("run.finished", f"run.{status.value}")
+
+
+def test_every_event_says_the_kind_that_people_ask_for():
+    """Which is its own for all but the end of a run."""
+    for each in (*get_args(events.Event), *get_args(AutomationEvent)):
+        assert isinstance(each.exact_kind, property)
+        if each is not RunFinished:
+            assert each.exact_kind.fget(each) == each.kind
 
 
 @pytest.mark.parametrize(
@@ -69,5 +78,5 @@ def test_an_event_of_an_automation_belongs_to_no_run():
     """It has what other events have: when, about what, and of which run, which is none."""
     event = AutomationFailed(AT, "alert", Failure("error", "no"))
     assert (event.run_id, event.asset, event.partition_key) == ("", "", None)
-    assert exact_kind(event) == "automation.failed"
-    assert exact_kind(StepStarted(AT, "r", "a", None, 1)) == "step.started"
+    assert event.exact_kind == "automation.failed"
+    assert StepStarted(AT, "r", "a", None, 1).exact_kind == "step.started"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from datetime import timedelta
 
-from flowstone.runs.automation_events import AssetFresh, AssetLate, AssetOverdue, exact_kind
+from flowstone.runs.automation_events import AssetFresh, AssetLate, AssetOverdue
 
 __all__ = ["Automatic"]
 
@@ -73,7 +73,7 @@ class Automatic:
 
     def heard(self, event):
         """The listener has been told of this, and has taken it."""
-        self._heard[event.run_id].setdefault((exact_kind(event), event.at))
+        self._heard[event.run_id].setdefault((event.exact_kind, event.at))
 
     def left(self, world):
         """What there is still to come, and what is not in order: what it is, and the list of it."""
@@ -115,7 +115,7 @@ def _outdated(history):
 
 def _recorded(log):
     """The kinds of the events of a run as such, in order."""
-    kinds = (exact_kind(event) for _, event in log.log.page(0, 1_000_000))
+    kinds = (event.exact_kind for _, event in log.log.page(0, 1_000_000))
     return [kind for kind in kinds if kind.startswith("run.")]
 
 

@@ -60,7 +60,7 @@ async def ask(ctx: RuntimeContext, subject: str, function: Callable[[Any], Any],
 async def apart(ctx: RuntimeContext, subject: str, asked: Coroutine[Any, Any, T]) -> T:
     """Ask in a task of its own, on behalf of a caller whose task is not ours.
 
-    A cancel that a function sends to its task is its own failure and not the caller's; one that the caller cleans up
+    A cancel that a function sends to its task is its own failure, not the caller's; one that the caller cleans up
     after is not the function's. If the caller is cancelled meanwhile, the function is stopped.
 
     Args:

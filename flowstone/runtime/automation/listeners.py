@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any, Final
 from flowstone.counting import count
 from flowstone.errors import StoreUnavailable
 from flowstone.runs.automation import subject_of
-from flowstone.runs.automation_events import AutomationFailed, exact_kind
+from flowstone.runs.automation_events import AutomationFailed
 from flowstone.runs.records import Failure
 from flowstone.runtime.automation.definitions import define_again
 from flowstone.runtime.automation.functions import is_called_on_loop
@@ -382,5 +382,5 @@ class _Call:
 
 def _told(delivery: Delivery) -> str:
     event = delivery.event
-    kind = exact_kind(event)
+    kind = event.exact_kind
     return f"{kind} of run {event.run_id}" if event.run_id else f"{kind} of {event.asset or event.name}"  # type: ignore[union-attr] # those of no run have one

@@ -22,7 +22,6 @@ from flowstone.actors.affinity import require_loop
 from flowstone.actors.waiters import Waiters
 from flowstone.assets.automation.event_kinds import exact_kinds
 from flowstone.frozen import frozen
-from flowstone.runs.automation_events import exact_kind
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -272,7 +271,7 @@ class EventStream:
 
     def publish(self, event: Event) -> None:
         self._maybe_unread = True
-        kind = exact_kind(event)
+        kind = event.exact_kind
         for channel in self._of_run.get(None, ()):
             channel.publish(event, kind)
         for channel in self._of_run.get(event.run_id, ()):
