@@ -1,0 +1,29 @@
+"""The overview in a browser: it changes while it is open."""
+
+from __future__ import annotations
+
+from flowstone import Pipeline
+
+
+def shop() -> Pipeline:
+    pipeline = Pipeline("shop")
+
+    @pipeline.asset
+    async def orders() -> int:
+        return 1
+
+    @pipeline.asset
+    async def broken(orders: int) -> int:
+        raise OSError("no such file: /data/orders.csv")
+
+    return pipeline
+
+
+async def test_what_fails_appears_without_a_reload(site):
+    """The sentence, and a line with a link to the run."""
+    async with site(shop()) as visited:
+        page = await visited.open("/")
+        await page.get_by_text("All is well.").wait_for()
+        run = await visited.runtime.submit("broken")
+        await page.get_by_role("link", name="1 run failed").wait_for()
+        assert await page.locator("#needs a.b").get_attribute("href") == f"/runs/{run.id}"
