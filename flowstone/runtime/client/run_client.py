@@ -206,7 +206,7 @@ class RunClient:
         await run.wait()
         while run.parked and self._remote is None:
             await self._attend(run.record.id)
-            resumed = await self._runs.resumed(run.record.id)
+            resumed = await self._runs.parked.resumed(run.record.id)
             if resumed is None:
                 record = await self.record(run.record.id)
                 return record.status, await self._overdue(record)
@@ -227,7 +227,7 @@ class RunClient:
     async def _elsewhere(self, run: LiveRun, remote: RemoteRuns) -> tuple[Status, bool]:
         """As `_outcome`, of a run that is not driven here now; whoever goes on with it here knows who waits."""
         take_back = None if self._runs.worker else self._take_back
-        with self._runs.awaited(run.record.id) as awaited:
+        with self._runs.parked.awaited(run.record.id) as awaited:
             awaited.resumes = take_back is not None
             await self._attend(run.record.id)
             record = await remote.ended(run.record.id, take_back)
@@ -282,7 +282,7 @@ class RunClient:
             return live.take_caught()
         if self._remote is not None:
             take_back = self._take_back if rescue and not self._runs.worker else None
-            with self._runs.awaited(run_id) as awaited:
+            with self._runs.parked.awaited(run_id) as awaited:
                 awaited.resumes = awaited.resumes or take_back is not None
                 await self._aside(self._remote.ended(run_id, take_back), run_id)
             return awaited.take_caught()
@@ -291,7 +291,10 @@ class RunClient:
                 raise error
             if not self._ctx.affinity.running:
                 raise RuntimeStopping(f"The runtime has stopped; run {run_id} may go on in another one.")
-            if record.status is Status.WAITING and (resumed := await self._runs.resumed(run_id)) is not None:
+            if (
+                record.status is Status.WAITING
+                and (resumed := await self._runs.parked.resumed(run_id)) is not None
+            ):
                 await self._aside(self._outcome(resumed), run_id)
                 return resumed.take_caught()
             await self._ctx.clock.sleep(_POLL)
@@ -320,7 +323,7 @@ class RunClient:
                 raise run.error  # It goes on, or is left as it was.
         elif not (await self.record(record.id)).status.terminal:
             await cancel_run(self._ctx, record)  # By somebody who does not know what it consists of.
-            self._runs.ended_parked(record.id)
+            self._runs.parked.end(record.id)
 
     async def drain(self, run_id: str) -> None:
         """Let a run's running steps finish, start no others, and return when it has stopped."""
@@ -381,7 +384,7 @@ class RunClient:
                     seen.add(_identity(event))
                     yield event
             if driven is None and record.status is Status.WAITING:
-                self._runs.follow_parked(run_id, live)
+                self._runs.parked.follow(run_id, live)
             elif record.status.terminal or driven is None:
                 return
             async for told in live:
@@ -409,7 +412,7 @@ class RunClient:
 
     def _refuse_circle(self, run_id: str, what: str) -> None:
         attempt = self.own_attempt()
-        if attempt is not None and self._runs.is_held_up_by(run_id, attempt.run_id):
+        if attempt is not None and self._runs.nested.is_held_up_by(run_id, attempt.run_id):
             raise WaitsForItself(
                 f"{attempt.name} would {what} run {run_id}, which cannot end before {attempt.name} does: let the "
                 "asset return, and wait outside of it."

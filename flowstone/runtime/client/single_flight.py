@@ -135,7 +135,7 @@ class SingleFlight:
         """
         attempt = self._client.own_attempt()
         by = None if attempt is None else attempt.run_id
-        seat = _Seat(terms, self._ctx.node, () if by is None else self._runs.waiting_for(by))
+        seat = _Seat(terms, self._ctx.node, () if by is None else self._runs.nested.waiting_for(by))
         loop, clock = asyncio.get_running_loop(), self._ctx.clock
         try:
             async with asyncio.timeout(None) as within:

@@ -81,7 +81,7 @@ class Adoption(Poller):
         if search:
             await self._find_untracked()
         await self._resume_given_up()
-        adopts = self._runs.open and (self._adopt or bool(self._runs.resumes))
+        adopts = self._runs.open and (self._adopt or bool(self._runs.parked.resumes))
         if adopts and (search or self._orphaned()) and await self._orphans():
             await self._adopt_orphans()
 
@@ -170,7 +170,7 @@ class Adoption(Poller):
         await self._ctx.clock.sleep(self._ctx.random.uniform(0.0, _JITTER))
         await self._watch()
         for orphan in await self._orphans():
-            if not self._adopt and orphan.id not in self._runs.resumes:
+            if not self._adopt and orphan.id not in self._runs.parked.resumes:
                 continue
             try:
                 await self._take_over(orphan, None)

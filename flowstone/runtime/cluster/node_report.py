@@ -41,7 +41,7 @@ def node_report(ctx: RuntimeContext, runs: LocalRuns, *, automate: bool) -> Node
         unfit=_some(runs.unfit),
         running=tuple(map(_fit_to_show, islice(running_steps(runs, ctx.node), _MOST_STEPS))),
         queued=tuple(islice(queued_steps(runs, ctx.node), _MOST_STEPS)),
-        resumes=tuple(islice(runs.resumes, _MOST_STEPS)),
+        resumes=tuple(islice(runs.parked.resumes, _MOST_STEPS)),
         automates=tuple(ctx.snapshot.names) if automate else (),
     )
 

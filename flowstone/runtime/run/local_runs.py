@@ -1,37 +1,36 @@
 """The runs this process drives: starting them, finding them, and what becomes of one whose tree fails.
 
 Map of this file
-    AwaitedRun                              a run that somebody here waits for, wherever it is driven
     start, share, describe, drive           from a plan to a run that lives
     stop_all, wait_all, abandon, close      from living runs to none
     _ended, _what_happened                  a run whose tree is gone
+
+What is kept of a run that is parked is in `parked_runs.py`, and which runs wait for which in `nested_runs.py`.
 """
 
 from __future__ import annotations
 
 import asyncio
-from contextlib import contextmanager, suppress
-from dataclasses import replace
+from contextlib import suppress
 from functools import partial
 from itertools import chain
 from typing import TYPE_CHECKING
-from weakref import WeakSet
 
 from flowstone.actors import ActorDown, Child, Crashed, Shutdown, Supervisor
 from flowstone.actors.actor import checkpoint
 from flowstone.actors.early import turn_is_spent
 from flowstone.actors.tasks import NORMAL
-from flowstone.actors.waiters import Waiters
 from flowstone.errors import FlowstoneError, RuntimeStopping, StartFailed, SupervisorGaveUp
 from flowstone.runs.records import RunRecord, Status
 from flowstone.runtime.run.control import Cancel, Drain, Release
 from flowstone.runtime.run.live_run import LiveRun
+from flowstone.runtime.run.nested_runs import NestedRuns
+from flowstone.runtime.run.parked_runs import ParkedRuns
 from flowstone.runtime.run.snoozed_runs import SnoozedRuns
-from flowstone.runtime.run.tree import FirstTurn, run_tree
-from flowstone.store.cluster import Notification
+from flowstone.runtime.run.tree import FirstTurn, run_tree, with_first_turns
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Iterator, Sequence
+    from collections.abc import Awaitable, Callable
 
     from flowstone.actors import Exit, ProcessInfo
     from flowstone.actors.spawn import Driven
@@ -42,28 +41,8 @@ if TYPE_CHECKING:
     from flowstone.runtime.run.control import CancelReason
     from flowstone.runtime.run.recorded_attempt import AttemptIdentity
     from flowstone.runtime.run.remote_steps import Spread
-    from flowstone.runtime.services.events import Subscription
 
-__all__ = ["AwaitedRun", "LocalRuns"]
-
-
-class AwaitedRun:
-    """A run that callers in this process wait for while it is driven elsewhere, or by nobody.
-
-    Attributes:
-        callers: How many.
-        run: Its last life here, if it came to be driven here, for those who are raised what its steps raised.
-        resumes: Whether it goes on here once a step of it is woken, though this node takes no work of others.
-    """
-
-    def __init__(self) -> None:
-        self.callers = 0
-        self.resumes = False
-        self.run: LiveRun | None = None
-
-    def take_caught(self) -> BaseException | None:
-        """What the only failed step raised, if that is at hand."""
-        return None if self.run is None else self.run.take_caught()
+__all__ = ["LocalRuns"]
 
 
 _MOST_LOST = 1000
@@ -94,7 +73,8 @@ class LocalRuns:
         detached: Runs that go on without the call that waits for them.
         cancel_parked: Cancels a run that is parked, for a caller who was cancelled.
         leave: Says that the call that started a run waits no more; why the run is to be cancelled, if it is.
-        parked: The runs that were parked here and not gone on with; None where `worker` is set: it takes any.
+        parked: What is kept of runs that somebody here waits for while they are not driven here.
+        nested: Which runs wait for which.
     """
 
     def __init__(self, ctx: RuntimeContext, spread: Spread | None, *, worker: bool) -> None:
@@ -114,16 +94,9 @@ class LocalRuns:
         self.detached: set[str] = set()  # Few: whoever detaches a run is about to go.
         self.cancel_parked: Callable[[str], Awaitable[None]] | None = None
         self.leave: Callable[[str], Awaitable[CancelReason | None]] | None = None
-        self.parked: dict[str, None] | None = None if worker else {}
-        self._resumed: dict[str, Waiters[LiveRun | None]] = {}
-        self._awaited: dict[str, AwaitedRun] = {}
-        # Of parked runs that this process goes on with.
-        self._followers: dict[str, WeakSet[Subscription]] = {}
-        self._begun_within: dict[
-            str, str
-        ] = {}  # New runs by whose step they are just started, and awaited then.
+        self.parked = ParkedRuns(ctx, self.live, worker=worker)
+        self.nested = NestedRuns(self.live, self.leased)
         self._first_turns: dict[str, FirstTurn] = {}  # Of runs that have no tree yet.
-        self._closed = False
         self._gone = asyncio.Event()
         self._supervisor: Supervisor | None = None
         ctx.failures.awaited = self._is_awaited
@@ -163,8 +136,6 @@ class LocalRuns:
         except asyncio.CancelledError:
             await self._withdraw(run, self._create)
             raise
-        if within is None:
-            return await self.drive(run, at_once=at_once)
         return await self._drive_within(within, run, at_once=at_once)
 
     async def share(
@@ -196,15 +167,14 @@ class LocalRuns:
             return run_id, None
         if on_new is not None:
             on_new(run)
-        return run_id, await self._drive_within(within or "", run, at_once=awaited)
+        return run_id, await self._drive_within(within, run, at_once=awaited)
 
-    async def _drive_within(self, within: str, run: LiveRun, *, at_once: bool) -> LiveRun:
-        """Drive a run for a step of another one: from its first turn on that one cannot end before it."""
-        self._begun_within[run.record.id] = within
-        try:
+    async def _drive_within(self, within: str | None, run: LiveRun, *, at_once: bool) -> LiveRun:
+        """Drive a new run; from its first turn on the run `within`, whose step started it, cannot end before it."""
+        if within is None:
             return await self.drive(run, at_once=at_once)
-        finally:
-            del self._begun_within[run.record.id]
+        with self.nested.begun(run.record.id, within=within):
+            return await self.drive(run, at_once=at_once)
 
     def _new(
         self, plan: RunPlan, request: RunSpec, key: str | None, priority: int, *, awaited: bool, raises: bool
@@ -251,7 +221,7 @@ class LocalRuns:
         """
         self.live[run.record.id] = run
         self.on_change()
-        self._resume_waiters(run)
+        self.parked.resume(run)
         if at_once and self._ctx.memory is not None and self._ends_at_once(run):
             return run
         begun = False
@@ -285,53 +255,6 @@ class LocalRuns:
             raise
         return run
 
-    @contextmanager
-    def awaited(self, run_id: str) -> Iterator[AwaitedRun]:
-        """Somebody here waits for a run: if it comes to be driven here, within the block, it knows."""
-        awaited = self._awaited.setdefault(run_id, AwaitedRun())
-        awaited.callers += 1
-        try:
-            yield awaited
-        finally:
-            awaited.callers -= 1
-            if not awaited.callers:
-                del self._awaited[run_id]
-
-    @property
-    def resumes(self) -> Sequence[str]:
-        """The parked runs with which this node goes on because callers of its own wait for them."""
-        return [run_id for run_id, awaited in self._awaited.items() if awaited.resumes]
-
-    def is_held_up_by(self, run_id: str, other: str) -> bool:
-        """Whether a run cannot end before another one has: it is that one, or a step of it waits for that one."""
-        seen: set[str] = set()
-        found = [run_id]
-        for each in found:  # It grows while it is read.
-            if each == other:
-                return True
-            live = self.live.get(each)
-            if live is not None and each not in seen:
-                seen.add(each)
-                found += [awaited for attempt in live.attempts.values() for awaited in attempt.awaits]
-                found += [begun for begun, within in self._begun_within.items() if within == each]
-        return False
-
-    def waiting_for(self, run_id: str) -> tuple[str, ...]:
-        """A run, and those with steps here that wait for it, or for one that does: none can end before it."""
-        found = {run_id: None}
-        steps = list(self.leased.values())
-        steps += [attempt for run in self.live.values() for attempt in run.attempts.values()]
-        waiting = [attempt for attempt in steps if attempt.awaits]
-        left = [run_id]
-        while left:
-            awaited = left.pop()
-            new = [each.run_id for each in waiting if awaited in each.awaits]
-            new += [within for begun, within in self._begun_within.items() if begun == awaited and within]
-            new = [each for each in new if each not in found]
-            found.update(dict.fromkeys(new))
-            left += new
-        return tuple(found)
-
     def _ends_at_once(self, run: LiveRun) -> bool:
         """Take the first turn of a run here and now; whether that was all of it."""
         assert self._supervisor is not None, "runs are driven from within the tree"
@@ -349,67 +272,7 @@ class LocalRuns:
 
     def shown(self, tree: ProcessInfo) -> ProcessInfo:
         """The runtime's tree, with the runs in it that have none of their own yet."""
-        if not self._first_turns:
-            return tree
-        first_turns = {run_id: first.info() for run_id, first in self._first_turns.items()}
-
-        def with_first_turns(runs: ProcessInfo) -> ProcessInfo:
-            others = {run.name: run for run in runs.children}
-            return replace(runs, children=tuple((others | first_turns).values()))
-
-        children = (with_first_turns(each) if each.name == "runs" else each for each in tree.children)
-        return replace(tree, children=tuple(children))
-
-    def _resume_waiters(self, run: LiveRun) -> None:
-        """A run that was parked lives again: so do those who wait for it, and those who follow it."""
-        if self.parked is not None:
-            self.parked.pop(run.record.id, None)
-        for follower in self._followers.pop(run.record.id, ()):
-            run.followed_by(follower)
-        if (awaited := self._awaited.get(run.record.id)) is not None:
-            run.awaited = run.raises = True
-            awaited.run = run
-        if (waiters := self._resumed.pop(run.record.id, None)) is not None and len(waiters):
-            run.awaited = run.raises = True
-            waiters.wake(run)
-
-    async def resumed(self, run_id: str) -> LiveRun | None:
-        """Wait until somebody goes on here with a run that is parked; None if it has ended.
-
-        Raises:
-            RuntimeStopping: The runtime has stopped; whoever opens the store next goes on with the run.
-        """
-        waiters: Waiters[LiveRun | None] | None = None
-        try:
-            # It was woken while we looked.
-            while waiters is None or self._resumed.get(run_id) is not waiters:
-                live = self.live.get(run_id)
-                if live is not None and not live.parked:
-                    return live
-                waiters = self._resumed.setdefault(run_id, Waiters())
-                record = await self._ctx.store.run(run_id)
-                if record is None or record.status.terminal:
-                    return None
-            live = await waiters.wait()
-        finally:
-            if waiters is not None and not len(waiters) and self._resumed.get(run_id) is waiters:
-                del self._resumed[run_id]
-        if live is None and self._closed:
-            raise RuntimeStopping(f"The runtime has stopped while run {run_id} waited.")
-        return live
-
-    def follow_parked(self, run_id: str, subscription: Subscription) -> None:
-        """End a subscription with a run that is parked, once that has been gone on with here."""
-        self._followers.setdefault(run_id, WeakSet()).add(subscription)
-
-    def ended_parked(self, run_id: str) -> None:
-        """A run that was parked has ended without being gone on with: tell those who wait for it or follow it."""
-        if self.parked is not None:
-            self.parked.pop(run_id, None)
-        for follower in self._followers.pop(run_id, ()):
-            follower.close()
-        if (waiters := self._resumed.pop(run_id, None)) is not None:
-            waiters.wake(None)
+        return with_first_turns(tree, self._first_turns)
 
     async def resume_interrupted(self) -> None:
         """Go on with the runs whose trees were stopped by a restart above them."""
@@ -503,34 +366,16 @@ class LocalRuns:
 
     def close(self) -> None:
         """The tree is gone, and nothing will go on with what it left."""
-        self._closed = True
         for run in tuple(self.live.values()):
             self._forget(run)
             run.fail(self._what_happened(run, Shutdown()))
-        for waiters in tuple(self._resumed.values()):
-            waiters.wake(None)
-        for follower in chain.from_iterable(tuple(followers) for followers in self._followers.values()):
-            follower.close()
+        self.parked.close()
 
     def _forget(self, run: LiveRun) -> None:
         self.live.pop(run.record.id, None)
         if run.parked:
-            if (awaited := self._awaited.get(run.record.id)) is not None:
-                awaited.run = None  # Nothing of a parked run is kept.
-            self._keep_place(run)
+            self.parked.add(run)
         self.gone()
-
-    def _keep_place(self, run: LiveRun) -> None:
-        """Of a parked run only what somebody waits for is kept; it may have a deadline, which is to be heard of."""
-        self._ctx.notifications.heard(Notification("deadline"))
-        if self._ctx.store.cluster is not None:
-            return
-        if self.parked is not None:
-            self.parked[run.record.id] = None
-        # Of a step that was woken while the run was being parked, somebody was told who has let go of the run.
-        self._ctx.notifications.heard(Notification("woken", run.record.id))
-        for follower in run.take_followers() or ():
-            self.follow_parked(run.record.id, follower)
 
     def gone(self) -> None:
         """Something that ran here is gone."""
@@ -571,7 +416,7 @@ class LocalRuns:
 
     def _is_awaited(self, run_id: str) -> bool:
         run = self.live.get(run_id)
-        return run_id in self._awaited or (run is not None and run.awaited)
+        return self.parked.is_awaited(run_id) or (run is not None and run.awaited)
 
     def attempt_of(self, task: Driven) -> Attempt | None:
         """The attempt that runs in this task, if it is one of this runtime's."""

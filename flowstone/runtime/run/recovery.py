@@ -101,7 +101,7 @@ class Recovery:
 
     def _heard(self, notification: Notification) -> None:
         if notification.kind == "woken":
-            parked = self._runs.parked
+            parked = self._runs.parked.own
             if parked is None or notification.subject in parked or notification.subject in self._runs.live:
                 self._woken[notification.subject] = None
         elif notification.kind == "look":
@@ -114,7 +114,8 @@ class Recovery:
         if not runs.open:
             return None
         try:
-            own = None if runs.parked is None else [*runs.parked, *runs.live]
+            parked = runs.parked.own
+            own = None if parked is None else [*parked, *runs.live]
             expired = await ctx.store.waits.expire(now=ctx.clock.now(), runs=own)
             ctx.learn(expired.woken, denied=True)
             self._woken.update(dict.fromkeys(event.run_id for event in expired.woken))

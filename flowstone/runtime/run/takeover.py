@@ -104,7 +104,7 @@ async def resume(
         return None
     plan = await plan_or_close(ctx, record, cancel)
     if plan is None:
-        runs.ended_parked(record.id)
+        runs.parked.end(record.id)
         return None
     before = await runs.alive(record.id)  # Somebody was faster, perhaps.
     run = before

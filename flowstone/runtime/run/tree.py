@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextvars import Context
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from flowstone.actors import Child, ProcessInfo, Supervisor, TaskSupervisor
@@ -11,13 +12,13 @@ from flowstone.actors.tasks import NORMAL
 from flowstone.runtime.run.coordinator import RunCoordinator
 
 if TYPE_CHECKING:
-    from collections.abc import Coroutine
+    from collections.abc import Coroutine, Mapping
 
     from flowstone.runtime.context import RuntimeContext
     from flowstone.runtime.run.live_run import LiveRun
     from flowstone.runtime.run.remote_steps import Spread
 
-__all__ = ["FirstTurn", "run_tree"]
+__all__ = ["FirstTurn", "run_tree", "with_first_turns"]
 
 
 class FirstTurn:
@@ -62,6 +63,20 @@ class FirstTurn:
         """The run in `tree()`, as long as it has none of its own."""
         coordinator = ProcessInfo("coordinator", "actor", "running")
         return ProcessInfo(self._id, "supervisor", "running", children=(self.steps.tree(), coordinator))
+
+
+def with_first_turns(tree: ProcessInfo, begun: Mapping[str, FirstTurn]) -> ProcessInfo:
+    """The runtime's tree, with the runs in it that have none of their own yet."""
+    if not begun:
+        return tree
+    first_turns = {run_id: first.info() for run_id, first in begun.items()}
+
+    def with_runs(runs: ProcessInfo) -> ProcessInfo:
+        others = {run.name: run for run in runs.children}
+        return replace(runs, children=tuple((others | first_turns).values()))
+
+    children = (with_runs(each) if each.name == "runs" else each for each in tree.children)
+    return replace(tree, children=tuple(children))
 
 
 def _run_through(coroutine: Coroutine[Any, Any, None]) -> None:
