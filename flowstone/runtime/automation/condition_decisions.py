@@ -12,18 +12,17 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from flowstone.assets.automation.condition import ConditionContext, Facts
 from flowstone.assets.partition_labels import partition_label
-from flowstone.backoff import Backoff
 from flowstone.counting import count
 from flowstone.errors import FlowstoneError, StoreUnavailable
 from flowstone.runs.automation import Fire, Move
-from flowstone.runs.automation_events import AutomationFailed, AutomationPaused
+from flowstone.runs.automation_events import AutomationPaused
 from flowstone.runtime.automation.answers import whether
 from flowstone.runtime.automation.condition_damping import Damping
 from flowstone.runtime.automation.condition_facts import read, subject_of
 from flowstone.runtime.automation.condition_order import Busy
 from flowstone.runtime.automation.condition_runs import condition_runs
 from flowstone.runtime.automation.condition_state import Wait, encoded, written_cron
-from flowstone.runtime.automation.driver import MOST_FAILURES
+from flowstone.runtime.automation.failures import pause_after, record_failure
 from flowstone.runtime.automation.starting import start_runs
 from flowstone.runtime.execution.guard import describe
 from flowstone.store.protocol import StaleWrite
@@ -43,8 +42,6 @@ if TYPE_CHECKING:
 
 __all__ = ["Decisions"]
 
-_FIRST_PAUSE = 1.0
-_LONGEST_PAUSE = 300.0
 _SHOWN = 3  # Changes that are named in what is remembered of a fire.
 
 
@@ -366,32 +363,21 @@ class Decisions:
         state.moved(moved.record)
 
     async def _failed(self, state: AssetState, failure: Failure) -> bool:
-        """Write a failure down; False if somebody else has changed the record, which is read again then."""
+        """Write a failure down, and plan when it is tried again.
+
+        False if somebody else has changed the record, which is read again then.
+        """
+        ctx = self._ctx
+        cursor, pending = state.cursor(), state.pending()
         try:
-            await self._fail(state, failure)
+            moved = await record_failure(ctx, state.record, failure, cursor=cursor, pending=pending)
         except StaleWrite:
             self._stale.add(state.name)
             return False
-        return True
-
-    async def _fail(self, state: AssetState, failure: Failure) -> None:
-        """Write a failure down; after a while it is tried again, or its condition is paused."""
-        ctx = self._ctx
-        now = ctx.clock.now()
-        failures = state.record.failures + 1
-        events: list[AutomationEvent] = [AutomationFailed(now, state.name, failure, failures)]
-        too_many = failures >= MOST_FAILURES
-        if too_many:
-            events.append(AutomationPaused(now, state.name, reason=f"It failed {failures} times in a row."))
-        fire = Fire(now, "failed", reason=failure.message)
-        paused = True if too_many else None
-        await self._move(state, fire=fire, failures=failures, failure=failure, events=events, paused=paused)
-        self._tell(events)
-        pauses = Backoff(_FIRST_PAUSE, _LONGEST_PAUSE, ctx.random)
-        for _ in range(min(failures, MOST_FAILURES)):
-            pause = pauses.pause()
+        state.moved(moved.record)
+        pause = pause_after(moved.record.failures, ctx.random)
         self._retries[state.name] = ctx.clock.monotonic() + pause
-        ctx.alarms.set(f"condition {state.name}", f"it failed: {failure.message}\n{failure.frames}".rstrip())
+        return True
 
     async def _pause(self, state: AssetState, key: Key) -> None:
         """It was due again and again: something that it leads to changes what it is computed from."""

@@ -15,9 +15,9 @@ from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar
 from flowstone.assets.automation.definitions import DefinedAutomation
 from flowstone.backoff import Backoff
 from flowstone.errors import AutomationError, StoreUnavailable
-from flowstone.runs.automation import Fire, Move, subject_of
-from flowstone.runs.automation_events import AutomationFailed, AutomationPaused
+from flowstone.runs.automation import Move, subject_of
 from flowstone.runtime.automation.definitions import define
+from flowstone.runtime.automation.failures import pause_after, record_failure
 from flowstone.runtime.automation.leadership import ASKS_AGAIN, Leadership
 from flowstone.runtime.automation.starting import make_move
 from flowstone.runtime.services.notifications import Wakeup
@@ -28,18 +28,14 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from datetime import datetime
 
-    from flowstone.runs.automation import AutomationKey, AutomationRecord, NewRun
-    from flowstone.runs.automation_events import AutomationEvent
+    from flowstone.runs.automation import AutomationKey, AutomationRecord, Fire, NewRun
     from flowstone.runs.records import Failure
     from flowstone.runtime.context import RuntimeContext
     from flowstone.runtime.run.local_runs import LocalRuns
 
-__all__ = ["MOST_FAILURES", "Driver"]
+__all__ = ["Driver"]
 
 D = TypeVar("D", bound=DefinedAutomation)
-
-MOST_FAILURES: Final = 10
-"""So many failures in a row pause an automation."""
 
 _YIELDS: Final = 2.0  # Leases for which a node leaves an automation to whoever defines it otherwise.
 _STALE_PAUSE: Final = 0.05
@@ -116,11 +112,7 @@ class Driver(ABC, Generic[D]):
         failures = 0 if record is None else record.failures
         if not failures and not self._restarted:
             return
-        pauses = Backoff(_FIRST_PAUSE, _LONGEST_PAUSE, self._ctx.random)
-        pause = pauses.pause()
-        for _ in range(min(failures, MOST_FAILURES) - 1):
-            pause = pauses.pause()
-        until = self._ctx.clock.monotonic() + pause
+        until = self._ctx.clock.monotonic() + pause_after(failures, self._ctx.random)
         self._changed = False
         while not self._changed and (left := until - self._ctx.clock.monotonic()) > 0:
             await self._wake.wait_or(self._ctx.clock, left)  # It is woken by other things as well.
@@ -236,29 +228,14 @@ class Driver(ABC, Generic[D]):
         Raises:
             AutomationError: Always, unless the store is away or somebody else has changed it.
         """
-        now = self._ctx.clock.now()
-        failures = record.failures + 1
-        events: list[AutomationEvent] = [AutomationFailed(now, record.name, failure, failures)]
-        too_many = failures >= MOST_FAILURES
-        if too_many:
-            events.append(AutomationPaused(now, record.name, reason=f"It failed {failures} times in a row."))
-        await self._ctx.store.automations.move(
-            Move(
-                self._key,
-                record.version,
-                record.cursor,
-                record.pending,
-                fire=Fire(now, "failed", scheduled_at, reason=failure.message),
-                paused=True if too_many else None,
-                failures=failures,
-                failure=failure,
-                events=events,
-            )
+        await record_failure(
+            self._ctx,
+            record,
+            failure,
+            cursor=record.cursor,
+            pending=record.pending,
+            scheduled_at=scheduled_at,
         )
-        for event in events:
-            self._ctx.stream.publish(event)
-        told = f"it failed {failures} times in a row and is paused" if too_many else "it failed"
-        self._ctx.alarms.set(self._subject, f"{told}: {failure.message}\n{failure.frames}".rstrip())
         raise AutomationError(failure.message, failure)
 
     def _unavailable(self, error: StoreUnavailable) -> None:
