@@ -73,6 +73,7 @@ class ThreadCall(Generic[T]):
 
     __slots__ = (
         "_call",
+        "_cancel_listeners",
         "_cancelled",
         "_context",
         "_done",
@@ -80,7 +81,6 @@ class ThreadCall(Generic[T]):
         "_on_start",
         "_outcome",
         "_pool",
-        "_told",
         "_undo",
         "_watch",
         "left",
@@ -107,8 +107,8 @@ class ThreadCall(Generic[T]):
         self._on_start = on_start
         self._undo = undo
         self._pool = pool
-        self._cancelled: Literal["no", "told nobody", "told"] = "no"
-        self._told: tuple[Callable[[], object], ...] = ()
+        self._cancelled: Literal["no", "not announced", "announced"] = "no"
+        self._cancel_listeners: tuple[Callable[[], object], ...] = ()
         self._outcome: tuple[T | None, BaseException | None] = (None, None)
         watch: Callable[[ThreadCall[T]], Watch] | None = getattr(self._loop, "thread_call", None)
         self._watch = None if watch is None else watch(self)
@@ -130,7 +130,7 @@ class ThreadCall(Generic[T]):
             except asyncio.CancelledError:
                 if self._pool.withdraw(self):
                     raise
-                self._tell_of_cancel()
+                self._announce_cancel()
                 self._done = self._loop.create_future()  # The cancel has spoilt the one we waited for.
         return self.result()
 
@@ -139,18 +139,18 @@ class ThreadCall(Generic[T]):
 
         It is called at once if there has been a cancel of which nobody was told.
         """
-        self._told = (*self._told, tell)
-        if self._cancelled == "told nobody":
-            self._tell_of_cancel()
+        self._cancel_listeners = (*self._cancel_listeners, tell)
+        if self._cancelled == "not announced":
+            self._announce_cancel()
 
     def forget(self, tell: Callable[[], object]) -> None:
         """Call it no more."""
-        self._told = tuple(each for each in self._told if each != tell)
+        self._cancel_listeners = tuple(each for each in self._cancel_listeners if each != tell)
 
-    def _tell_of_cancel(self) -> None:
-        if self._cancelled != "told":
-            self._cancelled = "told" if self._told else "told nobody"
-            for tell in self._told:
+    def _announce_cancel(self) -> None:
+        if self._cancelled != "announced":
+            self._cancelled = "announced" if self._cancel_listeners else "not announced"
+            for tell in self._cancel_listeners:
                 tell()
 
     async def wait_or_leave(self) -> T:

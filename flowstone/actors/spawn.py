@@ -41,7 +41,7 @@ __all__ = [
     "current",
     "finish",
     "new_context",
-    "was_told_to_stop",
+    "stop_was_requested",
 ]
 
 ShutdownTime: TypeAlias = float | Literal["kill"]
@@ -347,7 +347,7 @@ def current() -> Driven | None:
     return None
 
 
-def was_told_to_stop(error: BaseException | None = None) -> bool:
+def stop_was_requested(error: BaseException | None = None) -> bool:
     """Whether the task that runs was asked to stop; for code that catches what a user's function raises.
 
     `Task.cancelling()` alone does not say it: before Python 3.13 it still counts the cancel by which a task group

@@ -162,7 +162,7 @@ def define_constant(
     where = _checked_name(name, source)
     found = find_one_shot(value)
     if found is not None:
-        raise DefinitionError(f"{where}: {found.told('give')}.")
+        raise DefinitionError(f"{where}: {found.explanation('give')}.")
 
     def constant() -> Any:
         return value

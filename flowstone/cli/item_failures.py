@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 __all__ = ["item_failure_lines", "items_label", "tolerated_items"]
 
-_STEPS_TOLD = 20
+_STEPS_SHOWN = 20
 """Steps told one by one; a broken source has failed items in every partition of a backfill."""
 
 
@@ -29,15 +29,15 @@ def item_failure_lines(steps: Iterable[Materialization], *, remembered: bool) ->
         steps: What became of the steps of a run; the others among them are passed over.
         remembered: Whether another command can ask for the items.
     """
-    told = more = 0
+    shown = more = 0
     for step in steps:
         label = tolerated_items(step)
         if not label:
             continue
-        if told == _STEPS_TOLD:
+        if shown == _STEPS_SHOWN:
             more += 1
             continue
-        told += 1
+        shown += 1
         command = _command(step) if remembered else None
         lists = "" if command is None else f"; `{command}` lists them"
         yield f"{record_label(step)}  {step.status}  {label}{lists}"

@@ -50,19 +50,19 @@ _PLACE: Final = re.compile(r"(?=.*(\.py$|[:/]))[\w./~-]{1,300}(:[\w.]*)?")
 
 
 def whole(
-    flag: str, told: str, *, least: int | None = None, most: int | None = None, envvar: str | None = None
+    flag: str, text: str, *, least: int | None = None, most: int | None = None, envvar: str | None = None
 ) -> Any:
-    """An option that takes a whole number, of at least `least` if that is given; `told` is its help.
+    """An option that takes a whole number, of at least `least` if that is given; `text` is its help.
 
     It is at most `most`, or what every store can count; without the option it is what `envvar` says.
     """
     parser = _parser(int, "a whole number", least, _MOST if most is None else most)
-    return typer.Option(flag, metavar="N", parser=parser, help=told, envvar=envvar)
+    return typer.Option(flag, metavar="N", parser=parser, help=text, envvar=envvar)
 
 
-def seconds(flag: str, told: str, *, least: float) -> Any:
+def seconds(flag: str, text: str, *, least: float) -> Any:
     """An option that takes a number of seconds."""
-    return typer.Option(flag, metavar="S", parser=_parser(float, "a number of seconds", least), help=told)
+    return typer.Option(flag, metavar="S", parser=_parser(float, "a number of seconds", least), help=text)
 
 
 def _parser(

@@ -49,8 +49,8 @@ def failure_lines(failed: Sequence[Materialization], *, debug: bool = False) -> 
         yield f"{name} failed ({failure.kind}, attempt {step.attempt}): {failure_label(failure)}"
         if debug and failure.traceback:
             yield masked(failure.traceback).rstrip()
-    if len(failed) > (told := sum(map(len, groups))):
-        more = count(len(failed) - told, "more failed step")
+    if len(failed) > (shown := sum(map(len, groups))):
+        more = count(len(failed) - shown, "more failed step")
         yield f"... and {more}: `flowstone run ID --limit N` or --json lists them."
 
 

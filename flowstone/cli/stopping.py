@@ -55,7 +55,7 @@ class Stopping:
         what = f"run {run.id} ({request_label(run)})"
         if run.owner is not None and run.owner != self._name and not self._peers.gone(run.owner):
             silent = Drivers(nodes).silent(run)
-            return self._waiting(run.owner, nodes) if silent else _told(run.owner, what)
+            return self._waiting(run.owner, nodes) if silent else _request_sent(run.owner, what)
         able = Drivers(nodes).would_go_on(run)
         there = [each for each in able if not self._peers.gone(each.node.id)]
         if any(each.seems_alive for each in there):
@@ -77,5 +77,5 @@ class Stopping:
         )
 
 
-def _told(node_id: str, what: str) -> str:
+def _request_sent(node_id: str, what: str) -> str:
     return f"Waiting for the node {node_id} to stop {what}."

@@ -48,7 +48,7 @@ class MemoryIO:
         """
         found = find_one_shot(value)
         if found is not None:
-            raise IOManagerError(f"Cannot store asset {named(target)!r}: {found.told()}.")
+            raise IOManagerError(f"Cannot store asset {named(target)!r}: {found.explanation()}.")
         location = self.put(target.asset, target.partition_key, target.run_id, target.attempt, value)
         if location is None:
             raise IOManagerError(

@@ -25,7 +25,7 @@ def encoded(codecs: Codecs, target: Target, value: object) -> tuple[Codec, bytes
     """
     found = find_one_shot(value)
     if found is not None:
-        raise IOManagerError(f"{_refused(target)}: {found.told()}.")
+        raise IOManagerError(f"{_refused(target)}: {found.explanation()}.")
     try:
         codec = codecs.writer(value)
         return codec, codec.encode(value)
@@ -33,7 +33,7 @@ def encoded(codecs: Codecs, target: Target, value: object) -> tuple[Codec, bytes
         raise IOManagerError(f"{_refused(target)}: {error}") from error
     except BaseException as error:
         raise IOManagerError(
-            f"{_refused(target)}: its {type(value).__qualname__} could not be encoded ({_told(error)}); "
+            f"{_refused(target)}: its {type(value).__qualname__} could not be encoded ({_cause(error)}); "
             f"return another type, or pass a codec of your own with codecs=[...]."
         ) from error
 
@@ -50,7 +50,7 @@ def decoded(codecs: Codecs, place: Location, data: bytes) -> object:
         raise IOManagerError(f"Cannot load {str(place)!r}: {error}") from error
     except BaseException as error:
         raise IOManagerError(
-            f"Cannot load {str(place)!r}: it could not be decoded ({_told(error)}); use the libraries' "
+            f"Cannot load {str(place)!r}: it could not be decoded ({_cause(error)}); use the libraries' "
             f"versions that stored it, or materialize the asset again."
         ) from error
 
@@ -72,7 +72,7 @@ def _refused(target: Target) -> str:
     return f"Cannot store asset {named(target)!r}"
 
 
-def _told(error: BaseException) -> str:
+def _cause(error: BaseException) -> str:
     try:
         return f"{type(error).__name__}: {str(error)[:300]}"
     except BaseException:

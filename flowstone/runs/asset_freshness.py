@@ -1,7 +1,7 @@
 """Whether the newest value of an asset is as new as it is to be: functions over what is on record, not a process.
 
-What is on record of an asset is what its age is counted from, and what was told of it. Only a success makes it
-younger. So a clock that is set back takes nothing back that was told, and one that is set on tells it early.
+What is on record of an asset is what its age is counted from, and what was announced of it. Only a success makes it
+younger. So a clock that is set back takes nothing back that was announced, and one that is set on announces early.
 
 Age is a question of people's clocks, and the only one here that is: by which the success was finished, and by which
 it is looked at. What is finished in the future is as old as it can be: it was finished just now. Whoever looks
@@ -22,9 +22,9 @@ if TYPE_CHECKING:
 __all__ = [
     "Aged",
     "FreshnessName",
+    "FreshnessRecord",
     "FreshnessStatus",
     "NewestSuccess",
-    "Told",
     "aged",
     "known_too",
     "least_age",
@@ -84,7 +84,7 @@ class NewestSuccess:
 
 
 @frozen
-class Told:
+class FreshnessRecord:
     """What is on record of the freshness of an asset.
 
     Attributes:
@@ -92,10 +92,10 @@ class Told:
         overdue: Seconds after which it is overdue.
         begins: What its age is counted from: when the newest success was finished, or when the policy was first
             seen, if there never was a success.
-        status: What was told; `unknown` and `fresh` need no telling at first.
+        status: What was announced; `unknown` and `fresh` are not at first.
         finished_at: When the newest success was finished, as it was said; None: there never was one.
         run_id: The run of that success, or empty.
-        is_renewed: Whether there was a success since `status` was told, by which it is to be judged anew.
+        is_renewed: Whether there was a success since `status` was announced, by which it is to be judged anew.
     """
 
     within: float
@@ -107,7 +107,7 @@ class Told:
     is_renewed: bool = False
 
     @classmethod
-    def read(cls, data: Mapping[str, Any]) -> Told:
+    def read(cls, data: Mapping[str, Any]) -> FreshnessRecord:
         """From JSON."""
         finished_at = data.get("finished_at")
         return cls(
@@ -150,96 +150,98 @@ class Aged(NamedTuple):
     """What an age leads to.
 
     Attributes:
-        told: What is on record then.
-        news: What is to be told, in order.
+        record: What is on record then.
+        news: What is to be announced, in order.
     """
 
-    told: Told
+    record: FreshnessRecord
     news: tuple[FreshnessName, ...]
 
 
-def least_age(told: Told) -> float:
-    """Seconds that it is old at least, by what was told of it; 0.0 if that says nothing."""
-    if told.is_renewed:
+def least_age(record: FreshnessRecord) -> float:
+    """Seconds that it is old at least, by what was announced of it; 0.0 if that says nothing."""
+    if record.is_renewed:
         return 0.0
-    return {"late": told.within, "overdue": told.overdue}.get(told.status, 0.0)
+    return {"late": record.within, "overdue": record.overdue}.get(record.status, 0.0)
 
 
-def renewed(told: Told, success: NewestSuccess, now: datetime, age: float) -> Told:
+def renewed(record: FreshnessRecord, success: NewestSuccess, now: datetime, age: float) -> FreshnessRecord:
     """What is on record after a success that was not taken into account before.
 
     Args:
-        told: What was on record.
+        record: What was on record.
         success: The success.
         now: The instant (aware, UTC).
         age: How old the asset is so far, in seconds; see `least_age`.
     """
     finished = min(success.finished_at, now)
-    if told.finished_at is None:
+    if record.finished_at is None:
         return replace(
-            told,
+            record,
             begins=finished,
             finished_at=success.finished_at,
             run_id=success.run_id,
             is_renewed=True,
         )
-    if _names(told, success) or (now - finished).total_seconds() > age:
-        return told  # It is the same, or an earlier one that was heard of later.
-    newest = max(success.finished_at, told.finished_at)
-    run_id = success.run_id if newest == success.finished_at else told.run_id
-    return replace(told, begins=finished, finished_at=newest, run_id=run_id, is_renewed=True)
+    if _names(record, success) or (now - finished).total_seconds() > age:
+        return record  # It is the same, or an earlier one that was heard of later.
+    newest = max(success.finished_at, record.finished_at)
+    run_id = success.run_id if newest == success.finished_at else record.run_id
+    return replace(record, begins=finished, finished_at=newest, run_id=run_id, is_renewed=True)
 
 
-def not_of_the_future(told: Told, now: datetime) -> Told:
+def not_of_the_future(record: FreshnessRecord, now: datetime) -> FreshnessRecord:
     """What is on record, but that its age is counted from now at the latest: a clock was set back since."""
-    return replace(told, begins=now) if told.begins > now and not least_age(told) else told
+    return replace(record, begins=now) if record.begins > now and not least_age(record) else record
 
 
-def known_too(told: Told, success: NewestSuccess) -> bool:
+def known_too(record: FreshnessRecord, success: NewestSuccess) -> bool:
     """Whether what a store has as newest was taken into account, as far as the instant of its end tells."""
-    return told.finished_at is not None and success.finished_at <= told.finished_at
+    return record.finished_at is not None and success.finished_at <= record.finished_at
 
 
-def aged(told: Told, age: float) -> Aged:
+def aged(record: FreshnessRecord, age: float) -> Aged:
     """What follows from an age, in seconds."""
-    by_age = _by_age(told, age)
-    before, after = _DEGREE[told.status], _DEGREE[by_age]
+    by_age = _by_age(record, age)
+    before, after = _DEGREE[record.status], _DEGREE[by_age]
     news: tuple[FreshnessName, ...] = ()
     if after > before:
         steps: tuple[FreshnessName, ...] = ("late", "overdue")
         news = steps[before:after]
-    elif after < before and told.is_renewed:
+    elif after < before and record.is_renewed:
         news = (by_age,)
     elif after < before:
-        by_age = told.status  # A clock was set back: that makes nothing younger.
-    if by_age == told.status and not told.is_renewed:
-        return Aged(told, ())
-    return Aged(replace(told, status=by_age, is_renewed=False), news)
+        by_age = record.status  # A clock was set back: that makes nothing younger.
+    if by_age == record.status and not record.is_renewed:
+        return Aged(record, ())
+    return Aged(replace(record, status=by_age, is_renewed=False), news)
 
 
-def next_bound(told: Told) -> float | None:
-    """The age in seconds at which there is more to be told; None: there is nothing."""
-    return (told.within, told.overdue, None)[_DEGREE[told.status]]
+def next_bound(record: FreshnessRecord) -> float | None:
+    """The age in seconds at which there is more to be announced; None: there is nothing."""
+    return (record.within, record.overdue, None)[_DEGREE[record.status]]
 
 
-def shown(asset: str, told: Told, newest: NewestSuccess | None, now: datetime) -> FreshnessStatus:
+def shown(
+    asset: str, record: FreshnessRecord, newest: NewestSuccess | None, now: datetime
+) -> FreshnessStatus:
     """What people see of an asset that is watched.
 
     Args:
         asset: The asset's name.
-        told: What is on record.
+        record: What is on record.
         newest: What the store has as the newest success, or None.
         now: The instant (aware, UTC).
     """
-    age = max((now - told.begins).total_seconds(), least_age(told))
-    if newest is not None and not known_too(told, newest):
-        told = renewed(told, newest, now, age)
-        age = max((now - told.begins).total_seconds(), least_age(told))
-    status = aged(told, age).told.status
-    since: datetime | None = told.since(status)
+    age = max((now - record.begins).total_seconds(), least_age(record))
+    if newest is not None and not known_too(record, newest):
+        record = renewed(record, newest, now, age)
+        age = max((now - record.begins).total_seconds(), least_age(record))
+    status = aged(record, age).record.status
+    since: datetime | None = record.since(status)
     if status == "fresh" and newest is not None and not newest.valid:
         status, since = "unknown", None
-    return FreshnessStatus(asset, None, status, since, told.within, told.overdue, told.materialized_at)
+    return FreshnessStatus(asset, None, status, since, record.within, record.overdue, record.materialized_at)
 
 
 def never_seen(
@@ -255,7 +257,7 @@ def never_seen(
     """
     if newest is None:
         return FreshnessStatus(asset, None, "unknown", None, *bounds)
-    return shown(asset, Told(*bounds, now), newest, now)
+    return shown(asset, FreshnessRecord(*bounds, now), newest, now)
 
 
 def of_one_value(
@@ -266,13 +268,13 @@ def of_one_value(
     return replace(never_seen(asset, bounds, newest, now), partition=partition)
 
 
-def _by_age(told: Told, age: float) -> FreshnessName:
-    if age >= told.overdue:
+def _by_age(record: FreshnessRecord, age: float) -> FreshnessName:
+    if age >= record.overdue:
         return "overdue"
-    if age >= told.within:
+    if age >= record.within:
         return "late"
-    return "unknown" if told.finished_at is None else "fresh"
+    return "unknown" if record.finished_at is None else "fresh"
 
 
-def _names(told: Told, success: NewestSuccess) -> bool:
-    return (told.finished_at, told.run_id) == (success.finished_at, success.run_id)
+def _names(record: FreshnessRecord, success: NewestSuccess) -> bool:
+    return (record.finished_at, record.run_id) == (success.finished_at, success.run_id)

@@ -80,10 +80,10 @@ class ItemTally:
             return None
         among = f"{count_of(failed, begun if total is None else total, 'item')} failed"
         allowed = "" if not each.tolerate else f", more than tolerate={each.tolerate!r} allows"
-        told = "; ".join(words for _, words in sorted(self._first_failures))
+        causes = "; ".join(words for _, words in sorted(self._first_failures))
         unnamed = failed - len(self._first_failures)
         more = f"; and {unnamed:,} more" if unnamed > 0 else ""
-        return f"{among}{allowed}: {told}{more}".removesuffix(".") + "."
+        return f"{among}{allowed}: {causes}{more}".removesuffix(".") + "."
 
     def _base(self, total: int | None) -> int:
         """What a share is one of: while nobody knows how many there are, those that have ended so far."""

@@ -86,7 +86,7 @@ class LimitedStarts(Starts):
     def in_line(self, step: int) -> bool:
         return step in self._in_line
 
-    def told(self, signal: StepInLine | StepServed) -> None:
+    def update(self, signal: StepInLine | StepServed) -> None:
         step = signal.step
         if step in self._in_line:
             if isinstance(signal, StepServed):

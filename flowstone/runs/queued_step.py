@@ -40,7 +40,7 @@ class QueuedStep(StepOnNode):
         """What it waits for in words, with how full these pools are, by name."""
         match self.waits_for:
             case "pool":
-                return " and ".join(_pool_told(name, pools.get(name)) for name in self.names)
+                return " and ".join(_pool_label(name, pools.get(name)) for name in self.names)
             case "rate":
                 return f"rate {self.names[0]}"
             case "place":
@@ -49,7 +49,7 @@ class QueuedStep(StepOnNode):
                 return "a slot of its node"
 
 
-def _pool_told(name: str, pool: Pool | None) -> str:
+def _pool_label(name: str, pool: Pool | None) -> str:
     if pool is None:
         return f"pool {name}"
     return f"pool {name} ({count_of(pool.taken, pool.slots, 'slot')} taken)"

@@ -97,7 +97,7 @@ class Starts:
         del step
         return False
 
-    def told(self, signal: StepInLine | StepServed) -> None:
+    def update(self, signal: StepInLine | StepServed) -> None:
         """An ordered step stands in line from now on, or has what it waited for there."""
 
     def drop_ready(self) -> list[int]:

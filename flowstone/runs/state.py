@@ -245,7 +245,7 @@ class RunState(RunStanding):
                 for step in self._batches.needed(steps):
                     ready(step)
             case StepInLine() | StepServed():
-                self._starts.told(signal)
+                self._starts.update(signal)
             case HoldStarts():
                 self._starts.held = True
             case AttemptLost(step, attempt, begun):

@@ -111,7 +111,7 @@ class RuntimeContext:
         if self.stream.heard:
             self.stream.publish(event)
         if type(event) in FAILURES:
-            self.failures.tell(event)
+            self.failures.log(event)
 
     async def record_many(self, events: Sequence[Event], epoch: int) -> None:
         """As `record`, for several events of a run, all of them or none."""
@@ -119,7 +119,7 @@ class RuntimeContext:
         self.learn(events)
         for event in events:
             if type(event) in FAILURES:
-                self.failures.tell(event)
+                self.failures.log(event)
 
     def learn(self, events: Sequence[Event], *, denied: bool = False) -> None:
         """Tell whoever listens of what has been recorded by somebody else, who has logged its failures.
@@ -134,7 +134,7 @@ class RuntimeContext:
         if denied:
             for event in events:
                 if type(event) in FAILURES:
-                    self.failures.tell(event)
+                    self.failures.log(event)
 
     async def look_at_origins(
         self, records: Iterable[Materialization | None], run_id: str | None = None

@@ -184,17 +184,17 @@ class History:
     def expire(self, now: datetime, runs: Collection[str] | None, limit: int) -> list[Event]:
         """End waits whose deadline has passed, and have parked runs cancelled whose timeout is over; so many."""
         due, overdue = self.waits.take_due(now, runs, limit)
-        told: list[Event] = []
+        events: list[Event] = []
         for wait in due:
             closed = self.waits.close(wait, status_when_over(wait.kind, wait.about), None, now)
-            told.append(self._go_on(self._runs[wait.run_id], closed, now))
+            events.append(self._go_on(self._runs[wait.run_id], closed, now))
         for run_id in overdue:
             run = self._runs[run_id]
             if run.unpark():
-                told.append(RunCancelRequested(now, run_id, run.head().request.asset, "timeout"))
-                self._add(run, told[-1])
+                events.append(RunCancelRequested(now, run_id, run.head().request.asset, "timeout"))
+                self._add(run, events[-1])
             self.waits.unpark(run_id)
-        return told
+        return events
 
     def record_items(
         self, run_id: str, step: StepKey, epoch: int, rows: Sequence[ItemRow], io: str | None

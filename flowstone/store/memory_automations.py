@@ -48,12 +48,12 @@ class MemoryAutomations(Automations):
             return []  # Most processes have none: that is not worth a line.
         from flowstone.store.automation_codec import encode_definition  # noqa: PLC0415 - few runtimes in memory need it
 
-        told = {
+        encoded = {
             pipeline: [encode_definition(each) for each in definitions]
             for pipeline, definitions in defined.items()
         }
         found: Sequence[AutomationRecord] = await self._change(
-            ["automations", told, now.isoformat(), *([] if whole else [whole])],
+            ["automations", encoded, now.isoformat(), *([] if whole else [whole])],
             lambda: self._history().define_automations(defined, now, whole),
         )
         return found

@@ -140,10 +140,10 @@ def _unknown(scheme: str, given: str) -> str:
     if kind in _SCHEMES:
         example = _SCHEMES[kind].example or _SCHEMES["postgresql"].example
         return f"a store URL has two slashes behind {kind!r} and the colon: {example}"
-    return f"a store URL begins with its kind, and {_told(given)}; available: {available}"
+    return f"a store URL begins with its kind, and {_given(given)}; available: {available}"
 
 
-def _told(given: str) -> str:
+def _given(given: str) -> str:
     """What was given instead of a URL. It is repeated only if it is a path: anything else may be a password."""
     if not given:
         return "this one is empty"

@@ -95,15 +95,15 @@ class Outbox:
 
     Attributes:
         heard: Whether anybody follows anything.
-        told: Numbers of events of no run that were given so far.
+        numbered: Numbers of events of no run that were given so far.
         watchers: Called with the name of a pipeline whose followers have something new.
     """
 
-    __slots__ = ("_followed", "_kinds", "heard", "told", "watchers")
+    __slots__ = ("_followed", "_kinds", "heard", "numbered", "watchers")
 
     def __init__(self) -> None:
         self.heard = False
-        self.told = 0
+        self.numbered = 0
         self.watchers: dict[object, Callable[[str], None]] = {}
         self._followed: dict[tuple[str, str], _Followed] = {}
         self._kinds: dict[str, list[_Followed]] = {}
@@ -152,24 +152,24 @@ class Outbox:
             kind, asset = f"step.{entry.status.value}", entry.asset
         else:
             kind, asset = entry.exact_kind, entry.asset
-        told: dict[str, None] = {}
+        pipelines: dict[str, None] = {}
         for each in self._kinds.get(kind, ()):
             if each.wants(pipeline, asset):
                 each.add(run_id, number, entry)
-                told[each.pipeline] = None
-        self._tell(told)
+                pipelines[each.pipeline] = None
+        self._tell(pipelines)
 
     def add(self, pipeline: str, events: Sequence[AutomationEvent], *, but: str | None = None) -> None:
         """See `Deliveries.add`; nothing for the follower `but`."""
-        told: dict[str, None] = {}
+        pipelines: dict[str, None] = {}
         for event in events:
-            self.told += 1
+            self.numbered += 1
             for each in self._kinds.get(event.kind, ()):
                 itself = each.pipeline == pipeline and each.state.follower.name == but
                 if each.wants(pipeline, event.asset) and not itself:
-                    each.add(lane_of(event), self.told, event)
-                    told[each.pipeline] = None
-        self._tell(told)
+                    each.add(lane_of(event), self.numbered, event)
+                    pipelines[each.pipeline] = None
+        self._tell(pipelines)
 
     def done(self, pipeline: str, name: str, keys: Iterable[DeliveryKey]) -> None:
         """See `Deliveries.done`."""
@@ -197,14 +197,14 @@ class Outbox:
             if tell:
                 self.add(pipeline, [failed], but=name)
 
-    def restore_told(self, told: int) -> None:
+    def restore_numbered(self, numbered: int) -> None:
         """Go on with the numbers of a former life."""
-        self.told = max(self.told, told)
+        self.numbered = max(self.numbered, numbered)
 
-    def restore(self, pipeline: str, state: FollowerState, told: int) -> None:
+    def restore(self, pipeline: str, state: FollowerState, numbered: int) -> None:
         """Take over a follower of a former life."""
         self._followed[pipeline, state.follower.name] = _Followed(pipeline, state)
-        self.restore_told(told)
+        self.restore_numbered(numbered)
         self._index()
 
     def restore_lane(self, pipeline: str, name: str, deliveries: Iterable[Delivery]) -> None:

@@ -38,7 +38,7 @@ Compaction replaces them by what is left of their effects, a summary that is tru
                                         what it waits for, when its timeout is over, and the tokens of signals
     ["kept_items", run id, asset, key, [item, ...], IO manager or null, unneeded]   what became of items of a step
     ["kept_automation", automation, [fire, ...], {key: run id}]     an automation, what it did, and keys of its runs
-    ["kept_told", told]                                 how many events of no run were told
+    ["kept_told", numbered]                             how many events of no run were numbered
     ["kept_follower", pipeline, state]                  who follows; in older journals that number comes last
     ["kept_lane", pipeline, name, lane, [[number, event, attempts], ...]]      what is not delivered
     ["summary"]                                         all of it has been read
@@ -208,8 +208,8 @@ class Replay:
 
     def _pause(self, pipeline: str, name: str, paused: bool, events: list[Any]) -> _Command:
         self.facts += 1
-        told: list[Any] = [decode_event(each) for each in events]
-        return partial(self.history.pause, (pipeline, name), paused, told)
+        decoded: list[Any] = [decode_event(each) for each in events]
+        return partial(self.history.pause, (pipeline, name), paused, decoded)
 
     def _restore_automation(self, record: Any, fires: list[Any], once: dict[str, str]) -> _Command:
         self.facts += 1 + len(fires) + len(once)
@@ -235,17 +235,17 @@ class Replay:
         event: Any = decode_event(failed)
         return partial(self.history.outbox.give_up, pipeline, name, (lane, number), event, tell=tell)
 
-    def _told(self, pipeline: str, events: list[Any]) -> _Command:
+    def _add_deliveries(self, pipeline: str, events: list[Any]) -> _Command:
         self.facts += len(events)
-        told: list[Any] = [decode_event(event) for event in events]
-        return partial(self.history.outbox.add, pipeline, told)
+        decoded: list[Any] = [decode_event(event) for event in events]
+        return partial(self.history.outbox.add, pipeline, decoded)
 
-    def _restore_told(self, told: int) -> _Command:
-        return partial(self.history.outbox.restore_told, int(told))
+    def _restore_numbered(self, numbered: int) -> _Command:
+        return partial(self.history.outbox.restore_numbered, int(numbered))
 
-    def _restore_follower(self, pipeline: str, state: list[Any], told: int = 0) -> _Command:
+    def _restore_follower(self, pipeline: str, state: list[Any], numbered: int = 0) -> _Command:
         self.facts += 1
-        return partial(self.history.outbox.restore, pipeline, decode_follower_state(state), told)
+        return partial(self.history.outbox.restore, pipeline, decode_follower_state(state), numbered)
 
     def _restore_lane(self, pipeline: str, name: str, lane: str, deliveries: list[Any]) -> _Command:
         self.facts += len(deliveries)
@@ -358,9 +358,9 @@ _PREPARE: Final[Mapping[str, Callable[..., _Command]]] = MappingProxyType(
         "delivered": Replay._delivered,
         "delivery_failed": Replay._delivery_failed,
         "given_up": Replay._given_up,
-        "told": Replay._told,
+        "told": Replay._add_deliveries,
         "kept_items": Replay._restore_items,
-        "kept_told": Replay._restore_told,
+        "kept_told": Replay._restore_numbered,
         "kept_follower": Replay._restore_follower,
         "kept_lane": Replay._restore_lane,
         "timeline": Replay._restore_timeline,

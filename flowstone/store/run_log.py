@@ -45,7 +45,7 @@ if TYPE_CHECKING:
     from flowstone.store.event_log import Ending, Entry, Started
     from flowstone.store.outbox import Outbox
 
-__all__ = ["RunLog", "attempt_told", "check_together", "dated"]
+__all__ = ["RunLog", "attempt_of_event", "check_together", "dated"]
 
 _OF_RUN: Final = (RunQueued, RunStarted, RunWaiting, RunCancelRequested, RunFinished)
 _SUCCEEDED: Final = Status.SUCCEEDED  # To look it up in the enum takes 90 ns.
@@ -142,8 +142,13 @@ class RunLog:
         if steps is not None and event.partition_key in steps and not isinstance(event, _OF_RUN):
             raise StaleWrite(refusals.already_recorded(_name(event), self._base.id))
         latest = self._attempts.get((event.asset, event.partition_key), 0) if self._attempts else 0
-        if latest and not isinstance(event, _OF_RUN) and (told := attempt_told(event)) and told < latest:
-            raise StaleWrite(refusals.overtaken(_name(event), told, latest))
+        if (
+            latest
+            and not isinstance(event, _OF_RUN)
+            and (number := attempt_of_event(event))
+            and number < latest
+        ):
+            raise StaleWrite(refusals.overtaken(_name(event), number, latest))
 
     def check_open(self, epoch: int) -> None:
         """Refuse what a former owner says, and what comes after the end."""
@@ -340,7 +345,7 @@ def _essence(run: RunRecord) -> tuple[object, ...]:
     return run.pipeline, run.request, run.created_at, run.key, run.priority
 
 
-def attempt_told(event: Event) -> int | None:
+def attempt_of_event(event: Event) -> int | None:
     """The attempt that says this about itself, or that it is said of; None of the run's own decisions."""
     if isinstance(event, _OF_ATTEMPT):
         return event.attempt
@@ -359,8 +364,8 @@ def check_together(events: Sequence[Event]) -> None:
             finished = isinstance(event, RunFinished) and _terminal(event)
             continue
         key = (event.asset, event.partition_key)
-        told = attempt_told(event)
-        if key in ended or (told is not None and told < attempts.get(key, 0)):
+        number = attempt_of_event(event)
+        if key in ended or (number is not None and number < attempts.get(key, 0)):
             raise StaleWrite(f"{_name(event)} ends twice, or goes back an attempt, within one batch")
         if isinstance(event, StepStarted):
             attempts[key] = event.attempt

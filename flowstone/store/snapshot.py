@@ -94,8 +94,8 @@ def _waits(history: History, run_id: str) -> Iterator[Operation]:
 
 def _outbox(history: History) -> Iterator[Operation]:
     outbox = history.outbox
-    if outbox.told:  # With followers or without: what is delivered later is named by these numbers.
-        yield ["kept_told", outbox.told]
+    if outbox.numbered:  # With followers or without: what is delivered later is named by these numbers.
+        yield ["kept_told", outbox.numbered]
     for pipeline, state in outbox.followers():
         yield ["kept_follower", pipeline, encode_follower_state(state)]
         name = state.follower.name

@@ -97,9 +97,9 @@ def test_iterators_are_found(make):
 )
 def test_what_never_ends_is_not_told_to_become_a_list(make):
     """`list(...)` of it would take all memory: the sentence says that a value must be finite."""
-    told = find_one_shot([make()]).told()
-    assert "never ends, and a value must be finite; return the part of it that is needed" in told
-    assert "list(...)" not in told
+    explanation = find_one_shot([make()]).explanation()
+    assert "never ends, and a value must be finite; return the part of it that is needed" in explanation
+    assert "list(...)" not in explanation
 
 
 def test_nothing_is_asked_of_what_is_looked_at():

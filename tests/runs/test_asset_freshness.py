@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from flowstone.runs.asset_freshness import (
+    FreshnessRecord,
     NewestSuccess,
-    Told,
     aged,
     known_too,
     least_age,
@@ -22,7 +22,7 @@ from flowstone.runs.asset_freshness import (
 )
 
 NOW = datetime(2025, 1, 1, 12, tzinfo=UTC)
-NEVER = Told(60.0, 120.0, NOW)
+NEVER = FreshnessRecord(60.0, 120.0, NOW)
 
 
 def after(seconds):
@@ -35,11 +35,11 @@ def success(seconds, run_id="run-1", *, valid=True):
     return NewestSuccess("orders", run_id, after(seconds), valid)
 
 
-FRESH = aged(renewed(NEVER, success(0), NOW, 0.0), 0.0).told
+FRESH = aged(renewed(NEVER, success(0), NOW, 0.0), 0.0).record
 
 
 @pytest.mark.parametrize(
-    ("told", "age", "status", "news"),
+    ("record", "age", "status", "news"),
     [
         (NEVER, 59.9, "unknown", ()),
         (NEVER, 60, "late", ("late",)),
@@ -55,33 +55,33 @@ FRESH = aged(renewed(NEVER, success(0), NOW, 0.0), 0.0).told
         (replace(FRESH, status="late", is_renewed=True), 70, "late", ()),
     ],
 )
-def test_what_is_told_at_an_age(told, age, status, news):
+def test_what_is_announced_at_an_age(record, age, status, news):
     """On the way up each state once; down only after a success."""
-    outcome = aged(told, age)
-    assert (outcome.told.status, outcome.news) == (status, news)
-    assert aged(outcome.told, age) == (outcome.told, ())
+    outcome = aged(record, age)
+    assert (outcome.record.status, outcome.news) == (status, news)
+    assert aged(outcome.record, age) == (outcome.record, ())
 
 
 def test_a_success_of_the_future_was_finished_just_now():
     """By the clock of whoever hears of it."""
-    told = renewed(NEVER, success(3600), NOW, 0.0)
-    assert (told.begins, told.materialized_at, told.finished_at) == (NOW, NOW, after(3600))
+    record = renewed(NEVER, success(3600), NOW, 0.0)
+    assert (record.begins, record.materialized_at, record.finished_at) == (NOW, NOW, after(3600))
 
 
 def test_an_earlier_success_that_is_heard_of_later_makes_nothing_older():
     """Nor does the same one make it younger again."""
     now = after(100)
-    told = renewed(FRESH, success(50, "run-2"), now, 100.0)
-    assert told.begins == after(50)
-    assert renewed(told, success(20, "run-3"), now, 50.0) is told
-    assert renewed(told, success(50, "run-2"), now, 50.0) is told
+    record = renewed(FRESH, success(50, "run-2"), now, 100.0)
+    assert record.begins == after(50)
+    assert renewed(record, success(20, "run-3"), now, 50.0) is record
+    assert renewed(record, success(50, "run-2"), now, 50.0) is record
 
 
 def test_a_success_after_the_clock_was_set_back_counts():
     """It is the youngest all the same, and finished before the one of before."""
-    late = aged(FRESH, 70).told
-    told = renewed(late, success(-3600, "run-2"), after(-3599), least_age(late))
-    assert aged(told, 1.0).news == ("fresh",)
+    late = aged(FRESH, 70).record
+    record = renewed(late, success(-3600, "run-2"), after(-3599), least_age(late))
+    assert aged(record, 1.0).news == ("fresh",)
 
 
 def test_what_the_store_has_is_new_if_it_was_finished_later():
@@ -92,12 +92,12 @@ def test_what_the_store_has_is_new_if_it_was_finished_later():
     assert not known_too(FRESH, success(1, "run-2"))
 
 
-@given(st.builds(Told, st.floats(0.1, 10), st.floats(10, 20), st.just(NOW)), st.booleans())
-def test_what_is_written_is_read(told, is_renewed):
+@given(st.builds(FreshnessRecord, st.floats(0.1, 10), st.floats(10, 20), st.just(NOW)), st.booleans())
+def test_what_is_written_is_read(record, is_renewed):
     """As JSON has it, at whatever state."""
-    for each in (told, renewed(told, success(3), after(4), 4.0), aged(told, 15.0).told):
+    for each in (record, renewed(record, success(3), after(4), 4.0), aged(record, 15.0).record):
         changed = replace(each, is_renewed=is_renewed)
-        assert Told.read(changed.written()) == changed
+        assert FreshnessRecord.read(changed.written()) == changed
 
 
 class TestShown:
@@ -120,7 +120,7 @@ class TestShown:
 
     def test_a_success_that_nobody_has_taken_notice_of_counts(self):
         """Of the store's word, whatever was told before."""
-        late = aged(FRESH, 70).told
+        late = aged(FRESH, 70).record
         found = shown("orders", late, success(100, "run-2"), after(110))
         assert (found.status, found.since) == ("fresh", after(100))
         assert never_seen("orders", (60, 120), success(0), after(70)).status == "late"
@@ -131,9 +131,9 @@ class TestShown:
         assert (found.status, found.since, found.materialized_at) == ("unknown", None, NOW)
         assert shown("orders", FRESH, success(0, valid=False), after(60)).status == "late"
 
-    def test_what_was_told_stays_when_the_clock_is_set_back(self):
+    def test_what_was_announced_stays_when_the_clock_is_set_back(self):
         """Nothing became younger by that."""
-        late = aged(FRESH, 70).told
+        late = aged(FRESH, 70).record
         assert shown("orders", late, success(0), after(-5000)).status == "late"
 
     def test_one_partition_is_as_old_as_its_value(self):

@@ -186,7 +186,7 @@ def test_failed_items_of_a_run_do_not_fill_the_log(caplog):
     log, failure = FailureLog(), Failure("error", "ValueError: no data")
     for number in range(200):
         for item in range(21):
-            log.tell_item("1a2b", ("page", encode_partition(f"part {number}")), str(item), 1, failure)
+            log.log_item("1a2b", ("page", encode_partition(f"part {number}")), str(item), 1, failure)
     found = records(caplog)
     assert len(found) == 21
     assert found[0].getMessage().startswith("page[part 0] item 0 failed")
@@ -198,11 +198,11 @@ def test_what_was_told_of_one_run_does_not_depend_on_a_wide_one(caplog):
     """Which may have more steps than there are runs that are kept in mind."""
     log, failure = FailureLog(), Failure("error", "ValueError: no data")
     for _ in range(30):
-        log.tell_item("small", ("page", None), "0", 1, failure)
+        log.log_item("small", ("page", None), "0", 1, failure)
     caplog.clear()
     for number in range(2_000):
-        log.tell_item("wide", ("page", encode_partition(f"{number}")), "0", 1, failure)
-    log.tell_item("small", ("page", None), "0", 1, failure)
+        log.log_item("wide", ("page", encode_partition(f"{number}")), "0", 1, failure)
+    log.log_item("small", ("page", None), "0", 1, failure)
     assert {record.run_id for record in records(caplog) if hasattr(record, "run_id")} == {"wide"}
     assert len(records(caplog)) == 21
 

@@ -34,7 +34,7 @@ async def test_events_of_no_run_are_numbered_on_with_followers_or_without(store,
     await store._compactor.idle()
     assert store.problem is None
     assert journal(directory).stat().st_ino != before
-    assert (await reread(directory)).state.outbox.told == store.state.outbox.told == 3
+    assert (await reread(directory)).state.outbox.numbered == store.state.outbox.numbered == 3
     await store.deliveries.follow(PIPELINE, [follower()])
     await store.deliveries.add(PIPELINE, [LATE, LATE])
     assert await pending(await reread(directory)) == await pending(store)
@@ -51,7 +51,7 @@ async def test_a_journal_written_anew_when_it_is_opened_counts_on_too(store, dir
         file_module.rewrite(journal(directory), file_module.snapshot(store.state), 0o600)
         store = FileStore(directory)
         await store.open()
-        assert store.state.outbox.told == 3
+        assert store.state.outbox.numbered == 3
     await store.close()
 
 
@@ -61,5 +61,5 @@ def test_an_older_summary_has_the_number_with_its_followers():
     replay.apply(["kept_follower", PIPELINE, [["alert", ["asset.late"], None, False], 0, None, None], 7])
     assert replay.restoring
     replay.apply(["summary"])
-    assert replay.history.outbox.told == 7
+    assert replay.history.outbox.numbered == 7
     assert [state.follower.name for _, state in replay.history.outbox.followers()] == ["alert"]

@@ -57,8 +57,8 @@ class Listener:
     @property
     def definition(self) -> str:
         """How it looks, as text."""
-        told = ", ".join(self.kinds) or "every event"
-        return told if self.asset is None else f"{told} of {self.asset}"
+        kinds = ", ".join(self.kinds) or "every event"
+        return kinds if self.asset is None else f"{kinds} of {self.asset}"
 
     @property
     def exact_kinds(self) -> frozenset[str]:

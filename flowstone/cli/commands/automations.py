@@ -26,8 +26,8 @@ from flowstone.printable import one_line
 from flowstone.runs.automation import subject_of
 from flowstone.runs.automation_status import status_of
 from flowstone.runs.records import Status
+from flowstone.store.listener_status import with_deliveries
 from flowstone.store.pausing import set_paused
-from flowstone.store.told import with_deliveries
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

@@ -105,13 +105,13 @@ async def _stopped(screen: Screen, store: Store, cluster: Cluster, run: RunRecor
         if notification.kind == "look" or notification.subject == run.id:
             woken.set()
 
-    told = ""
+    shown = ""
     stopping = Stopping(store, cluster, SystemClock(), options().lease)
     with cluster.watch(heard):
         while not (run := await _now(store, run)).status.terminal:
             words = await stopping.look(run)
-            if words != told:
-                told = words
+            if words != shown:
+                shown = words
                 screen.note(words)
             woken.clear()
             with suppress(TimeoutError):

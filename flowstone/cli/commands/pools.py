@@ -139,10 +139,10 @@ def _check(snapshot: Snapshot, name: str, slots: int) -> None:
 async def _known(store: Store, defined: Mapping[str, int], *names: str) -> Sequence[Pool]:
     """The pools that the store knows, and those that are defined."""
     if store.cluster is not None:
-        told = {pool.name: pool for pool in await store.cluster.pools.show([*defined, *names])}
+        recorded = {pool.name: pool for pool in await store.cluster.pools.show([*defined, *names])}
     else:
-        told = {name: Pool(name, slots, 0, 0) for name, slots in (await store.pools.given()).items()}
-    found = {name: Pool(name, slots, 0, 0) for name, slots in defined.items()} | told
+        recorded = {name: Pool(name, slots, 0, 0) for name, slots in (await store.pools.given()).items()}
+    found = {name: Pool(name, slots, 0, 0) for name, slots in defined.items()} | recorded
     return [found[name] for name in sorted(found)]
 
 
@@ -159,9 +159,9 @@ def _document(pool: Pool) -> dict[str, Any]:
 def _table(screen: Screen, found: Sequence[Pool]) -> Table:
     made = table(screen, "name", "slots", "taken", "waiting", "holders", right=("slots", "taken", "waiting"))
     for pool in found:
-        told = [one_line(holder) for holder in pool.holders[:_MOST_HOLDERS]]
+        holders = [one_line(holder) for holder in pool.holders[:_MOST_HOLDERS]]
         if len(pool.holders) > _MOST_HOLDERS:
-            told.append(f"and {len(pool.holders) - _MOST_HOLDERS:,} more")
+            holders.append(f"and {len(pool.holders) - _MOST_HOLDERS:,} more")
         numbers = (f"{number:,}" for number in (pool.slots, pool.taken, pool.waiting))
-        made.add_row(one_line(pool.name), *numbers, ", ".join(told))
+        made.add_row(one_line(pool.name), *numbers, ", ".join(holders))
     return made

@@ -234,8 +234,8 @@ def _value_beside(standing: _Standing) -> str:
     """Whether there is a current value, as far as the status does not tell."""
     if not standing.partitions:
         return ", and there is no current value" if standing.recent else ""
-    told = standing.status in {Status.SUCCEEDED, Status.REUSED}
-    return "" if told else "; the value of an earlier run is still current"
+    is_current = standing.status in {Status.SUCCEEDED, Status.REUSED}
+    return "" if is_current else "; the value of an earlier run is still current"
 
 
 def _table(screen: Screen, standing: _Standing, limit: int) -> Table:

@@ -37,8 +37,8 @@ class PlainLines:
         self._tally = tally
         self._write = write
         self._announced = False
-        self._told_done = 0
-        self._told_at = 0.0
+        self._shown_done = 0
+        self._shown_at = 0.0
 
     def refresh(self) -> None:
         """Write what there is to say; nothing if nothing changed or the last line is too young."""
@@ -46,9 +46,9 @@ class PlainLines:
         if tally.total and not self._announced:
             self._announced = True
             self._write(f"run {tally.run_id}: {count(tally.total, 'step')}")
-        old_enough = tally.elapsed - self._told_at >= _interval(tally.elapsed)
-        if old_enough and tally.done != self._told_done and tally.done < tally.total:
-            self._told_at, self._told_done = tally.elapsed, tally.done
+        old_enough = tally.elapsed - self._shown_at >= _interval(tally.elapsed)
+        if old_enough and tally.done != self._shown_done and tally.done < tally.total:
+            self._shown_at, self._shown_done = tally.elapsed, tally.done
             self._write(self._line())
 
     def _line(self) -> str:
@@ -116,10 +116,10 @@ async def open_display(screen: Screen, tally: Tally, events: AsyncIterator[Event
         async for event in events:
             tally.apply(event)
             if isinstance(event, StepWaiting) and event.run_id == tally.run_id:
-                told = what_it_waits_for(event)
-                if told is not None and told not in asked and len(asked) <= _MOST_ASKED:
-                    asked[told] = None
-                    screen.note(told if len(asked) <= _MOST_ASKED else _MORE_ASKED)
+                wait = what_it_waits_for(event)
+                if wait is not None and wait not in asked and len(asked) <= _MOST_ASKED:
+                    asked[wait] = None
+                    screen.note(wait if len(asked) <= _MOST_ASKED else _MORE_ASKED)
 
     async def draw() -> None:
         while True:

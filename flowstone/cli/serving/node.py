@@ -156,7 +156,7 @@ async def _live(
 
         await _stop(runtime, log, signals, chosen)
         events.close()
-        await log.all_told(_TELLING)
+        await log.all_logged(_TELLING)
         ended = {event.run_id for event in ends.taken()}
         handed_back = [run.id for run in left if run.id not in ended]
         to_whom = "other nodes" if shares(store) else "the next `flowstone serve`"

@@ -55,7 +55,7 @@ class NodeLog:
     def __init__(self, screen: Screen, runtime: Runtime) -> None:
         self._screen = screen
         self._runtime = runtime
-        self._all_told = asyncio.Event()
+        self._all_logged = asyncio.Event()
         # Runs told of, with the failures told of each.
         self._known: OrderedDict[str, set[_News]] = OrderedDict()
 
@@ -71,13 +71,13 @@ class NodeLog:
         """Tell of each event that is worth it, until there are no more."""
         async for event in events:
             await self._take(event)
-        self._all_told.set()
+        self._all_logged.set()
 
-    async def all_told(self, within: float) -> None:
+    async def all_logged(self, within: float) -> None:
         """Return when `follow` has told everything, or when the time is over."""
         with suppress(TimeoutError):
             async with asyncio.timeout(within):
-                await self._all_told.wait()
+                await self._all_logged.wait()
 
     async def _take(self, event: Event) -> None:
         if event.run_id and event.run_id not in self._known:
@@ -129,11 +129,11 @@ class NodeLog:
         failure = event.materialization.failure
         if failure is None or not self._is_news(event.run_id, "failed", failure):
             return
-        told = sum(ending == "failed" for ending, _, _ in self._known[event.run_id])
+        logged = sum(ending == "failed" for ending, _, _ in self._known[event.run_id])
         step = record_label(event.materialization)
         text = f"{step} failed ({failure.kind}, attempt {event.attempt}): {failure_label(failure)}"
-        if told in {1, _FAILURES}:
-            what = "the traceback" if told == 1 else "the other failures"
+        if logged in {1, _FAILURES}:
+            what = "the traceback" if logged == 1 else "the other failures"
             text += f"; `flowstone run {event.run_id} --debug` shows {what}"
         self.tell(
             "step.failed",
@@ -148,11 +148,11 @@ class NodeLog:
 
     def _is_news(self, run_id: str, ending: str, failure: Failure) -> bool:
         """Whether this was not told of another step of the run, and not too much was."""
-        told = self._known.setdefault(run_id, set())
+        logged = self._known.setdefault(run_id, set())
         news = (ending, failure.kind, failure.message)
-        if news in told or sum(one[0] == ending for one in told) >= _FAILURES:
+        if news in logged or sum(one[0] == ending for one in logged) >= _FAILURES:
             return False
-        told.add(news)
+        logged.add(news)
         return True
 
     def _retried(self, event: StepRetried) -> None:

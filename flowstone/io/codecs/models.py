@@ -184,12 +184,12 @@ def _validate(cls: Any, validate: Callable[[], Any]) -> Any:
         return validate()
     except Exception as error:
         raise CodecError(
-            f"the model {cls.__qualname__} has changed since it was stored and refuses it ({_told(error)})",
+            f"the model {cls.__qualname__} has changed since it was stored and refuses it ({_cause(error)})",
             "materialize it again, or let the model accept the old fields",
         ) from error
 
 
-def _told(error: Exception) -> str:
+def _cause(error: Exception) -> str:
     """The first complaint in one line, without the value, which may be long or private."""
     complaints: list[Any] = getattr(error, "errors", list)()
     if not complaints:

@@ -101,7 +101,7 @@ class PandasCodec(ParquetCodec):
 
     def _require_same_column(self, column: object, was: pd.Series, becomes: pd.Series) -> None:
         if not _same_dtype(was.dtype, becomes.dtype):
-            raise self._differs(column, *_told(was.dtype, becomes.dtype))
+            raise self._differs(column, *_difference(was.dtype, becomes.dtype))
         if str(was.dtype) != "object":
             return
         for left, right in zip(was, becomes, strict=True):
@@ -136,8 +136,8 @@ def _attributes(attrs: dict[Any, Any]) -> str:
     try:
         return json.dumps(attrs)
     except (TypeError, ValueError, RecursionError) as error:
-        told = " ".join(str(error).split())[:200]
-        raise CodecError(f"its attrs cannot be kept in Parquet ({told})", _PLAIN_ATTRIBUTES) from error
+        cause = " ".join(str(error).split())[:200]
+        raise CodecError(f"its attrs cannot be kept in Parquet ({cause})", _PLAIN_ATTRIBUTES) from error
 
 
 def _noted(dtype: Any) -> list[Any] | None:
@@ -251,7 +251,7 @@ def _same_frequency(was: Any, becomes: Any) -> bool:
     )
 
 
-def _told(was: Any, becomes: Any) -> tuple[str, str]:
+def _difference(was: Any, becomes: Any) -> tuple[str, str]:
     """Two types in words that tell them apart: at full length, or with those of their categories."""
     for words in (str, repr, _categories):
         if words(was) != words(becomes):

@@ -7,7 +7,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 from flowstone.runs.records import Failure
-from flowstone.runtime.automation.functions import is_called_on_loop, leave_if_told
+from flowstone.runtime.automation.functions import is_called_on_loop, leave_if_stopped
 from flowstone.runtime.execution.guard import call, call_async, outcome_of
 
 if TYPE_CHECKING:
@@ -43,7 +43,7 @@ async def whether(
             outcome = await _answered(ctx, subject, function, argument)
     except TimeoutError:
         outcome = None
-    await leave_if_told()
+    await leave_if_stopped()
     if outcome is None or limit.expired():
         message = f"Its function has not returned for {_LONGEST:g} s."
         return False, Failure("timeout", message, retryable=True)

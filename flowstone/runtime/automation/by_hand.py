@@ -26,9 +26,9 @@ from flowstone.runtime.automation.sensor import look
 from flowstone.runtime.automation.starting import make_move
 from flowstone.runtime.client.handle import Run
 from flowstone.store.cluster import Notification
+from flowstone.store.listener_status import with_deliveries
 from flowstone.store.pausing import set_paused
 from flowstone.store.protocol import StaleWrite
-from flowstone.store.told import with_deliveries
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -409,5 +409,5 @@ def _reason(due: Mapping[Key, _Due]) -> str:
     changes = list(dict.fromkeys(change for each in due.values() for change in each.changes))
     shown = ", ".join(changes[:_SHOWN])
     more = f" and {len(changes) - _SHOWN} more" if len(changes) > _SHOWN else ""
-    told = f": {shown}{more} changed" if changes else ""
-    return " | ".join(rules) + told
+    changed = f": {shown}{more} changed" if changes else ""
+    return " | ".join(rules) + changed

@@ -11,7 +11,7 @@ from flowstone.assets.automation.freshness_policy import FreshnessPolicy
 from flowstone.assets.automation.schedule import Schedule
 from flowstone.backoff import Backoff
 from flowstone.errors import CallCycle, StoreUnavailable
-from flowstone.runs.asset_freshness import Told
+from flowstone.runs.asset_freshness import FreshnessRecord
 from flowstone.runs.automation import Definition, subject_of
 from flowstone.runtime.automation.following import follow
 from flowstone.runtime.services.notifications import Wakeup
@@ -202,5 +202,5 @@ def _beginning(defined: DefinedAutomation, now: datetime) -> Any:
     if isinstance(defined, Schedule | Condition):
         return {"at": now.isoformat()}  # Ticks before it was there are not missed.
     if isinstance(defined, FreshnessPolicy):
-        return Told(*defined.freshness.bounds, now).written()
+        return FreshnessRecord(*defined.freshness.bounds, now).written()
     return None

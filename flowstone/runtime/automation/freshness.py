@@ -221,13 +221,13 @@ class _PipelineWatch:
         outcome = each.look()
         paused = each.record.paused
         if delivered or each.is_corrected or (outcome.news and not paused):
-            told = each.told if paused else outcome.told
+            freshness = each.freshness if paused else outcome.record
             events = () if paused else _events(each, outcome, self._ctx)
             moved = await self._ctx.store.automations.move(
                 Move(
                     each.record.key,
                     each.record.version,
-                    told.written(),
+                    freshness.written(),
                     events=events,
                     delivered=delivered,
                     follower=FRESHNESS,
@@ -245,10 +245,10 @@ def _success(event: StepSucceeded) -> NewestSuccess:
 
 
 def _events(each: WatchedAsset, outcome: Aged, ctx: RuntimeContext) -> list[AutomationEvent]:
-    told, now = outcome.told, ctx.clock.now()
+    record, now = outcome.record, ctx.clock.now()
 
     def event(status: FreshnessName) -> Any:
         kind: Any = {"late": AssetLate, "overdue": AssetOverdue}.get(status, AssetFresh)
-        return kind(now, each.asset, None, told.since(status), told.within, told.materialized_at)
+        return kind(now, each.asset, None, record.since(status), record.within, record.materialized_at)
 
     return [event(status) for status in outcome.news]

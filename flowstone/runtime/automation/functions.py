@@ -10,7 +10,7 @@ from inspect import isasyncgenfunction, isawaitable
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from flowstone.actors import TaskSupervisor
-from flowstone.actors.spawn import current, was_told_to_stop
+from flowstone.actors.spawn import current, stop_was_requested
 from flowstone.assets.signature import innermost, is_async
 from flowstone.errors import Skip
 from flowstone.runtime.automation.requests import as_requests
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from flowstone.runtime.execution.guard import Outcome
     from flowstone.threads import ThreadCall
 
-__all__ = ["MOST_REQUESTS", "apart", "ask", "is_called_on_loop", "leave_if_told"]
+__all__ = ["MOST_REQUESTS", "apart", "ask", "is_called_on_loop", "leave_if_stopped"]
 
 T = TypeVar("T")
 
@@ -52,7 +52,7 @@ async def ask(ctx: RuntimeContext, subject: str, function: Callable[[Any], Any],
         outcome = await _called(ctx, subject, function, argument)
     finally:
         slow.cancel()
-    await leave_if_told()
+    await leave_if_stopped()
     ctx.alarms.clear(f"{subject} (slow)", "it has returned")
     return outcome
 
@@ -76,16 +76,16 @@ async def apart(ctx: RuntimeContext, subject: str, asked: Coroutine[Any, Any, T]
     return task.result  # type: ignore[no-any-return] # what the coroutine returned
 
 
-async def leave_if_told() -> None:
+async def leave_if_stopped() -> None:
     """Stop if somebody wants that: a function may have swallowed the cancel, or have sent its own task one.
 
     Raises:
         CancelledError: The caller is to stop.
     """
     task = asyncio.current_task()
-    if task is not None and task.cancelling() and current() is not None and not was_told_to_stop():
+    if task is not None and task.cancelling() and current() is not None and not stop_was_requested():
         await absorb_cancels(task)
-    if was_told_to_stop() or (task is not None and task.cancelling()):
+    if stop_was_requested() or (task is not None and task.cancelling()):
         raise asyncio.CancelledError
 
 

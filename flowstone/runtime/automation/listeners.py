@@ -244,7 +244,7 @@ class ListenerDriver:
         """A call has taken too long."""
         self._late += 1
         self._recovered = False
-        text = f"its call for {_told(delivery)} has not returned for {self._listener.timeout:g} s"
+        text = f"its call for {_label(delivery)} has not returned for {self._listener.timeout:g} s"
         self._ctx.automation_problems[self._subject] = text
         self._ctx.alarms.set(f"{self._subject} (slow)", f"{text}, and is cancelled")
 
@@ -310,8 +310,8 @@ class ListenerDriver:
     async def _failed(self, lane: Lane, failure: Failure) -> None:
         delivery = lane.events[0]
         attempts = delivery.attempts + 1
-        told = f"it failed for {_told(delivery)}: {failure.message}\n{failure.frames}".rstrip()
-        self._ctx.alarms.set(self._subject, told)
+        problem = f"it failed for {_label(delivery)}: {failure.message}\n{failure.frames}".rstrip()
+        self._ctx.alarms.set(self._subject, problem)
         if attempts >= ATTEMPTS or not failure.retryable:
             await self._give_up(lane, failure, attempts)
             return
@@ -327,7 +327,8 @@ class ListenerDriver:
         self._failing = True
         self._lanes.delivered(lane)
         self._ctx.alarms.set(
-            self._subject, f"it is not told of {_told(delivery)} any more, after {count(attempts, 'attempt')}"
+            self._subject,
+            f"it is not told of {_label(delivery)} any more, after {count(attempts, 'attempt')}",
         )
         if tell:
             self._ctx.stream.publish(event)
@@ -346,7 +347,7 @@ class _Call:
         self._timer = driver._ctx.clock.call_later(listener.timeout, self._expire)
 
     def begin(self) -> None:
-        name = f"{self._driver._subject} for {_told(self._delivery)}"
+        name = f"{self._driver._subject} for {_label(self._delivery)}"
         handle = self._driver._calls.start(name, self._made())
         self._handle = handle
         handle.call_on_exit(self._over)
@@ -380,7 +381,7 @@ class _Call:
         return False, describe(error or RuntimeError("the call ended without a result"), None)
 
 
-def _told(delivery: Delivery) -> str:
+def _label(delivery: Delivery) -> str:
     event = delivery.event
     kind = event.exact_kind
     return f"{kind} of run {event.run_id}" if event.run_id else f"{kind} of {event.asset or event.name}"  # type: ignore[union-attr] # those of no run have one

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final
 
 from flowstone.assets.automation.freshness_policy import FreshnessPolicy
 from flowstone.runs.asset_freshness import (
-    Told,
+    FreshnessRecord,
     aged,
     known_too,
     least_age,
@@ -50,28 +50,28 @@ class WatchedAsset:
     Attributes:
         asset: Its name.
         record: Its record, as it was read or written last.
-        told: What that says, or more, if there was a success that has changed nothing worth a record.
+        freshness: What that says, or more, if there was a success that has changed nothing worth a record.
         is_corrected: Whether it says when its age begins, and that was in the future by now.
         entry: The number of what it is planned for.
     """
 
-    __slots__ = ("_born", "_clock", "asset", "entry", "is_corrected", "record", "told")
+    __slots__ = ("_born", "_clock", "asset", "entry", "freshness", "is_corrected", "record")
 
     def __init__(self, asset: str, record: AutomationRecord, clock: Clock) -> None:
         self._clock = clock
         self.asset = asset
         self.record = record
         now = clock.now()
-        recorded = Told.read(record.cursor)
-        self.told = not_of_the_future(recorded, now)
-        self.is_corrected = self.told is not recorded
+        recorded = FreshnessRecord.read(record.cursor)
+        self.freshness = not_of_the_future(recorded, now)
+        self.is_corrected = self.freshness is not recorded
         self.entry = 0
         self._born = 0.0
         self._count_from(now, clock.monotonic())
 
     def _count_from(self, now: datetime, monotonic: float) -> None:
-        age = (now - self.told.begins).total_seconds()
-        self._born = monotonic - max(age, least_age(self.told), 0.0)
+        age = (now - self.freshness.begins).total_seconds()
+        self._born = monotonic - max(age, least_age(self.freshness), 0.0)
 
     @property
     def age(self) -> float:
@@ -80,39 +80,39 @@ class WatchedAsset:
 
     def grow_older(self) -> None:
         """Take notice of a clock that was set on."""
-        by_clock = (self._clock.now() - self.told.begins).total_seconds()
+        by_clock = (self._clock.now() - self.freshness.begins).total_seconds()
         self._born = min(self._born, self._clock.monotonic() - by_clock)
 
     def succeeded(self, success: NewestSuccess) -> None:
         """There was a success, of which nothing was known."""
         now = self._clock.now()
-        told = renewed(self.told, success, now, self.age)
-        if told is not self.told:
-            self.told = told
+        freshness = renewed(self.freshness, success, now, self.age)
+        if freshness is not self.freshness:
+            self.freshness = freshness
             self._count_from(now, self._clock.monotonic())
 
     def compare(self, newest: NewestSuccess | None) -> None:
         """The store has this as the newest success."""
-        if newest is not None and not known_too(self.told, newest):
+        if newest is not None and not known_too(self.freshness, newest):
             self.succeeded(newest)
 
     def look(self) -> Aged:
-        """What is to be on record of it at this instant, and to be told."""
-        age, bound = self.age, next_bound(self.told)
+        """What is to be on record of it at this instant, and to be announced."""
+        age, bound = self.age, next_bound(self.freshness)
         if bound is not None and self._born + bound <= self._clock.monotonic():
             age = max(age, bound)  # By as much as that is rounded it may be the less.
-        return aged(self.told, age)
+        return aged(self.freshness, age)
 
     def recorded(self, record: AutomationRecord) -> None:
         """This is on record now."""
         self.record = record
-        self.told = Told.read(record.cursor)
+        self.freshness = FreshnessRecord.read(record.cursor)
         self.is_corrected = False
 
     @property
     def due(self) -> float | None:
-        """When there is more to be told of it, by the monotonic clock; None: never, or not while it is paused."""
-        bound = None if self.record.paused else next_bound(self.told)
+        """When there is more to announce of it, by the monotonic clock; None: never, or not while it is paused."""
+        bound = None if self.record.paused else next_bound(self.freshness)
         return None if bound is None else self._born + bound
 
 

@@ -50,7 +50,7 @@ def raise_unless_succeeded(result: RunResult, cause: BaseException | None, graph
 
 
 def _run_failed(result: RunResult, graph: AssetGraph) -> RunFailed:
-    fatal, tolerated = _told_apart(result.failed.loaded, result.record.asset, graph)
+    fatal, tolerated = _fatal_and_tolerated(result.failed.loaded, result.record.asset, graph)
     number = len(result.failed) - len(tolerated)
     what = f"{count_of(number, len(result), 'step')} failed"
     if len(result.skipped):
@@ -58,16 +58,16 @@ def _run_failed(result: RunResult, graph: AssetGraph) -> RunFailed:
     if tolerated:
         what += f", {len(tolerated)} {'failure is' if len(tolerated) == 1 else 'failures are'} tolerated"
     failures = (*fatal, *tolerated)[:_MOST_FAILURES]
-    told = failure_lines(fatal[:_MOST_FAILURES], number)
+    causes = failure_lines(fatal[:_MOST_FAILURES], number)
     if not failures:
-        told = ": the run was given up before its steps were recorded"
-    error = RunFailed(f"Run {result.run_id}: {what}{told}", failures, result)
+        causes = ": the run was given up before its steps were recorded"
+    error = RunFailed(f"Run {result.run_id}: {what}{causes}", failures, result)
     for group in alike(fatal[:_MOST_FAILURES])[:_MOST_NOTES]:
         _note(error, group[0])
     return error
 
 
-def _told_apart(
+def _fatal_and_tolerated(
     failed: Sequence[Materialization], target: str, graph: AssetGraph
 ) -> tuple[list[Materialization], list[Materialization]]:
     """The failures because of which a run failed, and those that everything on the way takes as an `Outcome`."""

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from flowstone.assets.automation.freshness_policy import FRESHNESS
 from flowstone.errors import ArgumentError
 from flowstone.remedies import Remedies
-from flowstone.runs.asset_freshness import Told, never_seen, of_one_value, shown
+from flowstone.runs.asset_freshness import FreshnessRecord, never_seen, of_one_value, shown
 from flowstone.runtime.client.requests import asset_named, encoded
 
 if TYPE_CHECKING:
@@ -37,4 +37,4 @@ async def freshness(ctx: RuntimeContext, view: PartitionView, asset: Any, partit
     newest = (await ctx.store.newest_successes([name])).get(name)
     if watched is None or watched.gone_at is not None or watched.text != str(policy):
         return never_seen(name, policy.bounds, newest, now)
-    return shown(name, Told.read(watched.cursor), newest, now)
+    return shown(name, FreshnessRecord.read(watched.cursor), newest, now)

@@ -387,8 +387,8 @@ class RunClient:
                 self._runs.parked.follow(run_id, live)
             elif record.status.terminal or driven is None:
                 return
-            async for told in live:
-                event = cast("Event", told)  # It is the run's.
+            async for published in live:
+                event = cast("Event", published)  # It is the run's.
                 if _identity(event) not in seen:
                     yield event
 

@@ -84,8 +84,8 @@ class _Client(Protocol):
     async def record(self, run_id: str) -> RunRecord: ...
 
 
-class _Seat:
-    """One call's place in a run."""
+class _SharedCall:
+    """One call, and the run it takes part in."""
 
     def __init__(self, terms: Terms, node: str, waiting: tuple[str, ...]) -> None:
         self.terms = terms
@@ -135,7 +135,7 @@ class SingleFlight:
         """
         attempt = self._client.own_attempt()
         by = None if attempt is None else attempt.run_id
-        seat = _Seat(terms, self._ctx.node, () if by is None else self._runs.nested.waiting_for(by))
+        call = _SharedCall(terms, self._ctx.node, () if by is None else self._runs.nested.waiting_for(by))
         loop, clock = asyncio.get_running_loop(), self._ctx.clock
         try:
             async with asyncio.timeout(None) as within:
@@ -143,7 +143,7 @@ class SingleFlight:
                 if terms.patience is not None:
                     timer = clock.call_later(terms.patience, lambda: within.reschedule(loop.time()))
                 try:
-                    return await self._take_part(plan, request, seat, by)
+                    return await self._take_part(plan, request, call, by)
                 finally:
                     if timer is not None:
                         timer.cancel()
@@ -152,11 +152,11 @@ class SingleFlight:
                 raise
             what = (
                 "it goes on for others"
-                if seat.went_on
+                if call.went_on
                 else "it was cancelled, since nobody else waits for it"
             )
             raise TimeoutError(
-                f"{self._name(seat)} has not ended within {terms.patience:g} s; {what}."
+                f"{self._name(call)} has not ended within {terms.patience:g} s; {what}."
             ) from error
 
     async def submit(
@@ -193,41 +193,41 @@ class SingleFlight:
 
     # Inside -------------------------------------------------------------------------------------------------
 
-    async def _take_part(self, plan: RunPlan, request: RunSpec, seat: _Seat, by: str | None) -> Ended:
-        if not seat.terms.join:
-            return await self._lead(plan, request, seat, by)
+    async def _take_part(self, plan: RunPlan, request: RunSpec, call: _SharedCall, by: str | None) -> Ended:
+        if not call.terms.join:
+            return await self._lead(plan, request, call, by)
         identity = identity_of_request(self._ctx.snapshot.pipelines.get(request.asset, ""), request)
         while True:
-            flight = self.flights.find(identity, seat.terms.made)
+            flight = self.flights.find(identity, call.terms.made)
             if flight is None:
                 break
-            self.flights.has_asked(seat.terms.made)
-            ended = await self._follow(flight, seat)
+            self.flights.has_asked(call.terms.made)
+            ended = await self._follow(flight, call)
             if ended is not None:
                 return ended
-        flight = seat.flight = self.flights.begin(identity)
-        self.flights.has_asked(seat.terms.made)
+        flight = call.flight = self.flights.begin(identity)
+        self.flights.has_asked(call.terms.made)
         try:
-            return await self._lead(plan, request, seat, by)
+            return await self._lead(plan, request, call, by)
         finally:
             self.flights.give_up(flight)
 
-    async def _lead(self, plan: RunPlan, request: RunSpec, seat: _Seat, by: str | None) -> Ended:
+    async def _lead(self, plan: RunPlan, request: RunSpec, call: _SharedCall, by: str | None) -> Ended:
         """Ask the store, for this call and those that share with it."""
 
         async def create(run: RunRecord) -> str:
-            caller, join = seat.of(run), seat.terms.join
-            with self._telling(seat.flight):
-                seat.run_id = await self._open(
+            caller, join = call.of(run), call.terms.join
+            with self._telling(call.flight):
+                call.run_id = await self._open(
                     lambda but: self._ctx.store.callers.create(run, caller, join=join, but=but), run
                 )
-            if seat.flight is not None and seat.run_id != run.id and not seat.flight.known:
-                self.flights.land(seat.flight, seat.run_id, self._runs.live.get(seat.run_id))
-            return seat.run_id
+            if call.flight is not None and call.run_id != run.id and not call.flight.known:
+                self.flights.land(call.flight, call.run_id, self._runs.live.get(call.run_id))
+            return call.run_id
 
         def on_new(run: LiveRun) -> None:
-            if seat.flight is not None:
-                self.flights.land(seat.flight, run.record.id, run)
+            if call.flight is not None:
+                self.flights.land(call.flight, run.record.id, run)
 
         run: LiveRun | None = None
         try:
@@ -240,13 +240,13 @@ class SingleFlight:
             return Ended(run_id, status, run.take_caught())
         except (asyncio.CancelledError, WaitsForItself):
             if run is not None:
-                seat.went_on = not await self._client.abandon(run)
-            elif seat.joined:
-                assert seat.run_id is not None
-                assert seat.caller is not None
-                await self._leave(seat, seat.run_id, seat.caller, seat.flight, nullcontext())
-            elif seat.run_id is not None:
-                seat.went_on = False  # It was withdrawn.
+                call.went_on = not await self._client.abandon(run)
+            elif call.joined:
+                assert call.run_id is not None
+                assert call.caller is not None
+                await self._leave(call, call.run_id, call.caller, call.flight, nullcontext())
+            elif call.run_id is not None:
+                call.went_on = False  # It was withdrawn.
             raise
 
     @contextmanager
@@ -259,9 +259,9 @@ class SingleFlight:
                 self.flights.give_up(flight, error if isinstance(error, StoreUnavailable) else None)
             raise
 
-    async def _follow(self, flight: Flight, seat: _Seat) -> Ended | None:
+    async def _follow(self, flight: Flight, call: _SharedCall) -> Ended | None:
         """Share what another call of this process is told, or was; None if this one has to ask itself."""
-        kind = (seat.terms.cancels, seat.waiting)
+        kind = (call.terms.cancels, call.waiting)
         group = flight.groups.get(kind)
         if group is None:
             caller = Caller(f"{self._ctx.random.getrandbits(96):024x}", self._ctx.node, *kind)
@@ -271,23 +271,23 @@ class SingleFlight:
             flight.live.takers += 1
         took = False  # What its step raised.
         try:
-            seat.run_id = await flight.answer()
-            if seat.run_id is None:
+            call.run_id = await flight.answer()
+            if call.run_id is None:
                 return None
             if flight.live is None:
-                await self._attend(seat.run_id, group)
-                return await self._joined(seat.run_id)
+                await self._attend(call.run_id, group)
+                return await self._joined(call.run_id)
             live = flight.live
             if not live.over:
                 live.awaited = live.raises = True
-                await self._attend(seat.run_id, group)
+                await self._attend(call.run_id, group)
             status = await self._client.ended_here(live)
             took = True
-            return Ended(seat.run_id, status, live.take_caught())
+            return Ended(call.run_id, status, live.take_caught())
         except (asyncio.CancelledError, WaitsForItself):
             if group.members == 1 and flight.run_id is not None:
                 del flight.groups[kind]
-                await self._leave(seat, flight.run_id, group.caller, flight, group.lock)
+                await self._leave(call, flight.run_id, group.caller, flight, group.lock)
             raise
         finally:
             group.members -= 1
@@ -336,7 +336,7 @@ class SingleFlight:
 
     async def _leave(
         self,
-        seat: _Seat,
+        call: _SharedCall,
         run_id: str,
         caller: Caller,
         flight: Flight | None,
@@ -351,7 +351,7 @@ class SingleFlight:
             async with lock:
                 why = await self._ctx.store.callers.leave(run_id, caller, driven_here=self._drives(run_id))
             if why is not None:
-                seat.went_on = False
+                call.went_on = False
                 await self._client.cancel(run_id, why)
 
     def _drives(self, run_id: str) -> bool:
@@ -359,5 +359,5 @@ class SingleFlight:
         return live is not None and not live.over
 
     @staticmethod
-    def _name(seat: _Seat) -> str:
-        return "The run" if seat.run_id is None else f"Run {seat.run_id}"
+    def _name(call: _SharedCall) -> str:
+        return "The run" if call.run_id is None else f"Run {call.run_id}"

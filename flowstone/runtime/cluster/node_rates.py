@@ -162,10 +162,10 @@ class _StoreClock:
         self.within = math.inf
         self._behind = 0.0  # Seconds by which the node's clock is behind the store's.
 
-    def learn(self, sent: float, received: float, told: float) -> None:
+    def learn(self, sent: float, received: float, shown: float) -> None:
         """Between these instants of the node's clock the store's showed this."""
         self.trip = received - sent
-        behind, within = told - (sent + received) / 2, self.trip / 2
+        behind, within = shown - (sent + received) / 2, self.trip / 2
         if within <= self.within or abs(behind - self._behind) > within + self.within:
             self._behind, self.within = behind, within
         else:

@@ -167,9 +167,9 @@ class RemoteRuns:
                     if record is not None and record.status.terminal:
                         return
                     await self._next(woken)
-                    for told in live.taken():
-                        if isinstance(told, StepProgressed):
-                            yield told
+                    for published in live.taken():
+                        if isinstance(published, StepProgressed):
+                            yield published
 
     async def _next(self, woken: Wakeup) -> None:
         await woken.wait_or(self._ctx.clock, _POLL)

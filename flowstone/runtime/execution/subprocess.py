@@ -104,8 +104,8 @@ class Subprocess:
             if problem is not None:
                 return problem
         if main and self._main:
-            told, self._main = self._main, {}
-            return self._tell(told)
+            main_module, self._main = self._main, {}
+            return self._tell(main_module)
         return None
 
     def _tell(self, program: dict[str, Any]) -> str | None:

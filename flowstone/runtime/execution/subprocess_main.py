@@ -264,7 +264,7 @@ def _lasting(name: str, outcome: Outcome, retry: Retry | None) -> Outcome:
     found = find_one_shot(value.value if issubclass(type(value), Output) else value)
     if not outcome[0] or found is None:
         return outcome
-    error = IOManagerError(f"Cannot store asset {name!r}: {found.told()}.")
+    error = IOManagerError(f"Cannot store asset {name!r}: {found.explanation()}.")
     return False, describe(error, retry, "io")
 
 

@@ -90,7 +90,7 @@ class KeptItems:
         if type(value) not in PLAIN:
             found = find_one_shot(value)
             if found is not None:
-                raise IOManagerError(f"Cannot store {item.name}: {found.told()}.")
+                raise IOManagerError(f"Cannot store {item.name}: {found.explanation()}.")
         return value
 
     def succeeded(self, item: ItemAttempt, value: Any) -> None:

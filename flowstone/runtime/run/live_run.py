@@ -22,7 +22,7 @@ __all__ = ["LiveRun"]
 
 
 class LiveRun:
-    """The door between a run's tree and the rest of the runtime.
+    """A run, as the rest of the runtime sees it: what its tree has come to, and what is asked of it.
 
     It outlives the incarnations of the run's coordinator, so that a waiter need not know that one crashed.
 

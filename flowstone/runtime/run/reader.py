@@ -253,7 +253,7 @@ class Reader(Attempt):
             self._skip -= 1  # It is recorded, and keeps what it was.
             return
         if type(item) not in PLAIN and (found := find_one_shot(item)) is not None:
-            raise IOManagerError(f"{self.name} yielded what cannot be kept: {found.told('yield')}.")
+            raise IOManagerError(f"{self.name} yielded what cannot be kept: {found.explanation('yield')}.")
         if self._in_memory:
             self._table.end(self._count, _SUCCEEDED, 1)
             assert self._table.values is not None

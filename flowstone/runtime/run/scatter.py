@@ -449,7 +449,7 @@ class Scatter(Attempt):
             self._wake()
         if code == _FAILED:
             named = f"{unit.position:,}" if unit.key is None else f"{unit.key!r:.100}"
-            self._ctx.failures.tell_item(self.run_id, (self.asset_name, self.key), named, number, failure)
+            self._ctx.failures.log_item(self.run_id, (self.asset_name, self.key), named, number, failure)
         self._count(row)
 
     def _count(self, row: ItemRow) -> None:

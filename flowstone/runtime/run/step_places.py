@@ -60,14 +60,14 @@ class StepPlaces(Places):
         self._ctx = ctx
         self._run_id = run_id
         self._attempts = attempts
-        self._told = WeakMethod(
+        self._on_signal = WeakMethod(
             tell
         )  # Or the coordinator and this would be garbage in a circle after each run.
         self._used = self._closed = False
         self._taking: dict[int, Attempt] = {}  # They are asking for a place at this moment.
 
     def _tell(self, signal: Signal) -> None:
-        if (tell := self._told()) is not None:
+        if (tell := self._on_signal()) is not None:
             tell(signal)
 
     @property

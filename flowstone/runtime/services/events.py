@@ -208,8 +208,8 @@ class _Channel:
         self._events.append(event)
         self.published += 1
         if self.waiting:
-            told, self.waiting = self.waiting, {}
-            for place in told:
+            woken, self.waiting = self.waiting, {}
+            for place in woken:
                 listener = place()
                 if listener is not None and listener.wake():
                     self.waiting[place] = None

@@ -34,7 +34,7 @@ STEPS: Final = "flowstone.steps"
 
 _log = logging.getLogger(STEPS)
 
-_MOST_TOLD: Final = 20  # Of one run: so many steps, and so many items.
+_MOST_LOGGED: Final = 20  # Of one run: so many steps, and so many items.
 _MOST_RUNS: Final = 1_000
 _SHARED: Final = frozenset({"io", "resource", "store"})
 
@@ -50,17 +50,17 @@ class FailureLog:
         self.awaited: Callable[[str], bool] = lambda _run_id: False
         self._steps: OrderedDict[str, int] = OrderedDict()  # By run, how many there were.
         self._items: OrderedDict[str, int] = OrderedDict()
-        # What was told of one run for all its steps.
+        # What was logged of one run for all its steps.
         self._shared: OrderedDict[tuple[str, str], None] = OrderedDict()
 
-    def tell(self, event: Event) -> None:
+    def log(self, event: Event) -> None:
         """Log an event if a step failed by it; an attempt that is retried is worth a line at "info"."""
         awaited = self.awaited(event.run_id)
         if isinstance(event, StepFailed) and event.materialization.failure is not None:
             failure = event.materialization.failure
             level = (
                 logging.DEBUG
-                if awaited or self._was_told(event.run_id, failure)
+                if awaited or self._was_logged(event.run_id, failure)
                 else self._level(event.run_id)
             )
             self._write(level, event, failure, "failed", failure.frames)
@@ -68,7 +68,7 @@ class FailureLog:
             ending = f"is tried again in {event.delay:.3g} s; it failed"
             self._write(logging.DEBUG if awaited else logging.INFO, event, event.failure, ending, "")
 
-    def tell_item(self, run_id: str, step: StepKey, item: str, attempt: int, failure: Failure) -> None:
+    def log_item(self, run_id: str, step: StepKey, item: str, attempt: int, failure: Failure) -> None:
         """Log an item that failed for good: a warning, for its step may do without it; its row says the same.
 
         Args:
@@ -83,10 +83,10 @@ class FailureLog:
         asset, key = step
         level = logging.DEBUG
         if not self.awaited(run_id):
-            told = _count(self._items, run_id)
-            if told <= _MOST_TOLD:
+            number = _count(self._items, run_id)
+            if number <= _MOST_LOGGED:
                 level = logging.WARNING
-            elif told == _MOST_TOLD + 1:
+            elif number == _MOST_LOGGED + 1:
                 with suppress(BaseException):  # The handlers of a log are the application's.
                     _log.warning(
                         "run %s has more failed items: `flowstone items %s %s%s --status failed` lists those of %s",
@@ -99,23 +99,23 @@ class FailureLog:
         place = f"{step_label(asset, key)} item {item}"
         self._log(level, place, step, run_id, attempt, failure, "failed", failure.frames)
 
-    def _was_told(self, run_id: str, failure: Failure) -> bool:
-        """Whether it is the trouble of something that steps share, and was told of another step of the run."""
+    def _was_logged(self, run_id: str, failure: Failure) -> bool:
+        """Whether it is the trouble of something that steps share, and was logged of another step of the run."""
         if failure.kind not in _SHARED:
             return False
-        told = (run_id, failure.message)
-        known = told in self._shared
-        self._shared[told] = None
+        problem = (run_id, failure.message)
+        known = problem in self._shared
+        self._shared[problem] = None
         if len(self._shared) > _MOST_RUNS:
             self._shared.popitem(last=False)
         return known
 
     def _level(self, run_id: str) -> int:
-        told = _count(self._steps, run_id)
-        if told == _MOST_TOLD + 1:
+        number = _count(self._steps, run_id)
+        if number == _MOST_LOGGED + 1:
             with suppress(BaseException):  # The handlers of a log are the application's.
                 _log.error("run %s has more failures: `flowstone run %s --debug` shows them", run_id, run_id)
-        return logging.ERROR if told <= _MOST_TOLD else logging.DEBUG
+        return logging.ERROR if number <= _MOST_LOGGED else logging.DEBUG
 
     def _write(
         self, level: int, event: StepFailed | StepRetried, failure: Failure, ending: str, frames: str
@@ -156,9 +156,9 @@ class FailureLog:
             )
 
 
-def _count(told: OrderedDict[str, int], run_id: str) -> int:
+def _count(counts: OrderedDict[str, int], run_id: str) -> int:
     """How often it was asked for this run."""
-    count = told[run_id] = told.pop(run_id, 0) + 1
-    if len(told) > _MOST_RUNS:
-        told.popitem(last=False)
+    count = counts[run_id] = counts.pop(run_id, 0) + 1
+    if len(counts) > _MOST_RUNS:
+        counts.popitem(last=False)
     return count

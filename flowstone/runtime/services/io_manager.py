@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Any
 
-from flowstone.actors.spawn import was_told_to_stop
+from flowstone.actors.spawn import stop_was_requested
 from flowstone.assets.one_shot import find_one_shot
 from flowstone.assets.partition_labels import step_label
 from flowstone.backoff import Backoff
@@ -110,7 +110,7 @@ class IOManagerActor:
             found = find_one_shot(value)
             if found is not None:
                 name = step_label(target.asset, target.partition_key)
-                raise IOManagerError(f"Cannot store asset {name!r}: {found.told()}.")
+                raise IOManagerError(f"Cannot store asset {name!r}: {found.explanation()}.")
             stored = await self.manager.store(target, value)
             if type(stored) is not Stored:
                 raise TypeError(f"its store() returned {stored!r:.100}, not Stored(location=…)")
@@ -164,7 +164,7 @@ class IOManagerActor:
 
     def _error(self, error: BaseException, what: str) -> IOManagerError:
         """What to raise for what the manager raised: anything but a cancel of ours is its own failure."""
-        if was_told_to_stop(error):
+        if stop_was_requested(error):
             raise asyncio.CancelledError
         self._errors += 1
         return IOManagerError(f"IO manager {self.name!r} could not {what}: {describe(error, None).message}")
@@ -176,7 +176,7 @@ class IOManagerActor:
             return True
         caught: list[BaseException] = []
         ok, result = await call_async(function, {}, None, caught.append)
-        if not stopping and was_told_to_stop(*caught):
+        if not stopping and stop_was_requested(*caught):
             raise asyncio.CancelledError
         self.problem = None if ok else f"{method} failed: {result.message}"
         subject = f"IO manager {self.name!r}"

@@ -11,7 +11,7 @@ import asyncio
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from flowstone.actors.spawn import was_told_to_stop
+from flowstone.actors.spawn import stop_was_requested
 from flowstone.backoff import Backoff
 from flowstone.errors import ResourceUnavailable
 from flowstone.runtime.execution.guard import call_async
@@ -146,6 +146,6 @@ async def _guarded(function: Callable[..., Any], *arguments: Any, stopping: bool
     """Await a provider's method; whatever it raises is an outcome, except a cancel that is meant for us."""
     caught: list[BaseException] = []
     outcome = await call_async(partial(function, *arguments), {}, None, caught.append)
-    if not stopping and was_told_to_stop(*caught):
+    if not stopping and stop_was_requested(*caught):
         raise asyncio.CancelledError
     return outcome

@@ -43,7 +43,7 @@ _SYNCFS: Final = 17  # The version whose initdb knows it.
 _LOG_SIZE: Final = 1 << 20  # Bytes; a larger log is put aside when the server starts.
 _STOPS_WITHIN: Final = 30.0  # Seconds for a checkpoint on a slow disk; then it stops without one.
 _LONGEST_NAME: Final = 103  # Bytes in a socket's name: 107 on Linux, 103 on macOS.
-_TOLD_WITHIN: Final = 3.0  # Seconds for one that was just launched to write down its process id.
+_SIGNALLED_WITHIN: Final = 3.0  # Seconds for one that was just launched to write down its process id.
 
 # Light, because a pipeline's history is small; durability is PostgreSQL's default (fsync=on).
 _OPTIONS: Final = {
@@ -130,7 +130,7 @@ class DataDirectory:
             restrict_access(self._layout.data, self._account, binaries.major)
             self._launch(binaries, options, patience)
         elif restrict_access(self._layout.data, self._account, self._major() or 0):
-            self._told(signal.SIGHUP)
+            self._signalled(signal.SIGHUP)
 
     def stop(self) -> None:
         """Stop the server and wait for its end; a server that is not there is stopped."""
@@ -139,7 +139,7 @@ class DataDirectory:
         # its full path, where a new database may be by now, and new files would be in the way of the removal.
         gone = self._held is not None and not self.in_place()
         for how, seconds in ways[1:] if gone else ways:
-            if self._told(how) and Patience(seconds).until(lambda: not self.alive()):
+            if self._signalled(how) and Patience(seconds).until(lambda: not self.alive()):
                 break
         if not self.alive():
             self._clear_socket()
@@ -152,14 +152,14 @@ class DataDirectory:
                 f"itself after a crash; see {self._layout.log}, then try again"
             )
 
-    def _told(self, how: signal.Signals) -> bool:
+    def _signalled(self, how: signal.Signals) -> bool:
         """Tell the postmaster to stop; waits a moment for one that has only just been launched."""
 
-        def told() -> bool:
+        def sent() -> bool:
             postmaster = self._postmaster()
             return not self.alive() or (postmaster is not None and postmaster.tell(how))
 
-        return Patience(_TOLD_WITHIN).until(told)
+        return Patience(_SIGNALLED_WITHIN).until(sent)
 
     def _postmaster(self) -> Postmaster | None:
         """What `postmaster.pid` says; of a directory that is held what it said last."""

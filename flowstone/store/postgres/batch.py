@@ -21,7 +21,7 @@ from flowstone.store.memory import location_of_payload
 from flowstone.store.postgres.columns import ending_texts, event_details, request_text
 from flowstone.store.postgres.texts import instant_text, joined, key_of, key_text
 from flowstone.store.protocol import KeyTaken, StaleWrite
-from flowstone.store.run_log import attempt_told
+from flowstone.store.run_log import attempt_of_event
 
 if TYPE_CHECKING:
     import asyncio
@@ -109,7 +109,7 @@ class Write(Entry):
         inputs: list[_Row] = []
         for event in events:
             asset, key = event.asset, key_text(event.partition_key)
-            attempt = attempt_told(event)
+            attempt = attempt_of_event(event)
             told = None if attempt is None else str(attempt)
             if isinstance(event, ENDINGS):
                 rows.append((run_id, asset, key, told, *ending_texts(event)))

@@ -54,8 +54,8 @@ from typing import TYPE_CHECKING, Any, Final, NoReturn, TypeVar
 from zlib import crc32
 
 from flowstone.errors import Deadlock, Livelock
-from flowstone.testing.simulation.closed_doors import ClosedDoors
 from flowstone.testing.simulation.handles import AnyHandle, OwnedHandle, OwnedTimer
+from flowstone.testing.simulation.isolated_loop import IsolatedLoop
 from flowstone.testing.simulation.order import Order, order_named
 from flowstone.testing.simulation.outside import Outside, OutsideCall
 from flowstone.testing.simulation.process import PROCESS, Process, ProcessState
@@ -77,7 +77,7 @@ _THREADS: Final = 32
 _FEW: Final = 100  # Cancelled timers that are left where they are.
 
 
-class SimulationLoop(ClosedDoors):
+class SimulationLoop(IsolatedLoop):
     """A loop for one simulation.
 
     Args:

@@ -11,7 +11,7 @@ from flowstone.remedies import Remedies
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["ClosedDoors"]
+__all__ = ["IsolatedLoop"]
 
 _REMEDIES: Final = Remedies("Give the runtime a stand-in: Simulation(pipeline, resources={...}, io={...}).")
 
@@ -38,7 +38,7 @@ _PROCESSES: Final = ("subprocess_exec", "subprocess_shell", "connect_read_pipe",
 _WATCHES: Final = ("add_reader", "add_writer", "add_signal_handler")
 
 
-class ClosedDoors(asyncio.BaseEventLoop):
+class IsolatedLoop(asyncio.BaseEventLoop):
     """A loop that reaches nothing outside its process."""
 
 
@@ -48,23 +48,23 @@ def _error(what: str, name: str) -> SimulationError:
     )
 
 
-def _closed(what: str, name: str) -> Callable[..., Any]:
-    async def closed(*_: Any, **__: Any) -> Any:
+def _refused(what: str, name: str) -> Callable[..., Any]:
+    async def refused(*_: Any, **__: Any) -> Any:
         raise _error(what, name)
 
-    return closed
+    return refused
 
 
-def _closed_at_once(what: str, name: str) -> Callable[..., Any]:
-    def closed(*_: Any, **__: Any) -> Any:
+def _refused_at_once(what: str, name: str) -> Callable[..., Any]:
+    def refused(*_: Any, **__: Any) -> Any:
         raise _error(what, name)
 
-    return closed
+    return refused
 
 
 for _name in _NETWORK:
-    setattr(ClosedDoors, _name, _closed("network", _name))
+    setattr(IsolatedLoop, _name, _refused("network", _name))
 for _name in _PROCESSES:
-    setattr(ClosedDoors, _name, _closed("subprocess", _name))
+    setattr(IsolatedLoop, _name, _refused("subprocess", _name))
 for _name in _WATCHES:
-    setattr(ClosedDoors, _name, _closed_at_once("network, and no signal,", _name))
+    setattr(IsolatedLoop, _name, _refused_at_once("network, and no signal,", _name))

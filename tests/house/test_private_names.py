@@ -47,5 +47,5 @@ def test_private_uses_are_found():
 
 @pytest.mark.parametrize("path", sorted(OWN.rglob("*.py")), ids=lambda path: path.relative_to(OWN).as_posix())
 def test_the_command_line_touches_nothing_private(path):
-    """What it needs of the runtime or a store has a public door, which other programs have as well."""
+    """What it needs of the runtime or a store is public, so that other programs can do the same."""
     assert private_uses(path.read_text()) == []
