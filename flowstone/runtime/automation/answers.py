@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from flowstone.runtime.context import RuntimeContext
     from flowstone.runtime.execution.guard import Outcome
-    from flowstone.threads import ThreadCall
+    from flowstone.thread_calls import ThreadCall
 
 __all__ = ["whether"]
 

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from flowstone.runs.automation import AutomationKey, AutomationRecord, Fire, NewRun
+    from flowstone.runs.automation_events import AutomationEvent
     from flowstone.runs.records import Failure
     from flowstone.runtime.context import RuntimeContext
     from flowstone.runtime.run.local_runs import LocalRuns

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from flowstone.assets.automation.run_request import RunRequest
     from flowstone.runtime.context import RuntimeContext
     from flowstone.runtime.execution.guard import Outcome
-    from flowstone.threads import ThreadCall
+    from flowstone.thread_calls import ThreadCall
 
 __all__ = ["MOST_REQUESTS", "apart", "ask", "is_called_on_loop", "leave_if_stopped"]
 

@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
     from flowstone.assets.retry import Retry
     from flowstone.runs.records import FailureKind
-    from flowstone.threads import ThreadCall
+    from flowstone.thread_calls import ThreadCall
 
 __all__ = [
     "WAITING",

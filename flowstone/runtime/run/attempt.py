@@ -53,7 +53,7 @@ if TYPE_CHECKING:
     from flowstone.assets.waiting import Answers
     from flowstone.runs.endings import AttemptEnd, AttemptResult
     from flowstone.runtime.execution.guard import Outcome
-    from flowstone.threads import ThreadCall
+    from flowstone.thread_calls import ThreadCall
 
 __all__ = ["Attempt"]
 

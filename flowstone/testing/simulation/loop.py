@@ -65,7 +65,7 @@ from flowstone.threads import Threads
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Generator, Iterator, Sequence
 
-    from flowstone.threads import ThreadCall
+    from flowstone.thread_calls import ThreadCall
 
 __all__ = ["SimulationLoop"]
 

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
     from flowstone.testing.simulation.handles import OwnedHandle
-    from flowstone.threads import ThreadCall
+    from flowstone.thread_calls import ThreadCall
 
 __all__ = ["PATIENCE", "Outside", "OutsideCall"]
 
