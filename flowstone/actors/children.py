@@ -30,7 +30,7 @@ __all__ = ["Children", "Entry", "cause", "start_failed"]
 Between: TypeAlias = Literal["stopped", "restarting", "ignored"]
 
 
-class _Census:
+class _ChildCounts:
     """How many children of a supervisor run or are being restarted, so that nobody has to count them.
 
     Attributes:
@@ -49,7 +49,7 @@ class Entry:
     """One child of a supervisor: specification, stable reference, and the incarnation that runs, if any."""
 
     __slots__ = (
-        "_census",
+        "_counts",
         "between",
         "child",
         "dynamic",
@@ -60,10 +60,10 @@ class Entry:
         "restarts",
     )
 
-    def __init__(self, child: Child[Any], census: _Census, *, dynamic: bool) -> None:
+    def __init__(self, child: Child[Any], counts: _ChildCounts, *, dynamic: bool) -> None:
         self.child = child
         self.dynamic = dynamic
-        self._census = census
+        self._counts = counts
         self.ref: Ref[Any] = Ref(child.name)
         self.process: Process | None = None
         self.between: Between = "stopped"
@@ -84,8 +84,8 @@ class Entry:
         after = process is not None or between == "restarting"
         if after is not before:
             change = 1 if after else -1
-            self._census.significant += change * self.child.significant
-            self._census.dynamic += change * self.dynamic
+            self._counts.significant += change * self.child.significant
+            self._counts.dynamic += change * self.dynamic
 
     def forget_make(self) -> None:
         """A temporary child runs: nobody will make another, so what `make` holds may go."""
@@ -144,14 +144,14 @@ class Children:
 
     def __init__(self, own: SupervisorContext, heard: Callable[[Entry, Process], None]) -> None:
         self.entries: dict[str, Entry] = {}
-        self.census = _Census()
+        self.counts = _ChildCounts()
         self.engaged: Entry | None = None
         """The child that the supervisor waits for just now: it starts or stops."""
         self._own = own
         self._heard: Callable[[Entry, Process], None] | None = heard
 
     def add(self, child: Child[Any], *, dynamic: bool) -> Entry:
-        entry = self.entries[child.name] = Entry(child, self.census, dynamic=dynamic)
+        entry = self.entries[child.name] = Entry(child, self.counts, dynamic=dynamic)
         return entry
 
     def remove(self, entry: Entry) -> None:

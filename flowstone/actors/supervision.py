@@ -207,7 +207,7 @@ class SupervisorProcess(TaskProcess):
         mode = self._rules.auto_shutdown
         if not ended.child.significant or mode == "never":
             return None
-        if mode == "all_significant" and self.children.census.significant:
+        if mode == "all_significant" and self.children.counts.significant:
             return None
         return Shutdown()
 
@@ -264,7 +264,7 @@ class SupervisorProcess(TaskProcess):
 
     def _room_for(self, name: str) -> None:
         limit = self._rules.max_children
-        if limit is not None and self.children.census.dynamic >= limit:
+        if limit is not None and self.children.counts.dynamic >= limit:
             raise no_room(self.name, name, limit)
 
     async def stop_child(self, name: str) -> None:

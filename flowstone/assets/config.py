@@ -23,7 +23,7 @@ __all__ = ["Config", "Refused", "read_fields", "read_json", "written"]
 _SECRETS: Final = (Secret, SecretBytes, SecretStr)
 _LONGEST: Final = 64 * 1024  # Bytes: each record of the asset has it.
 _DEEPEST: Final = 200  # What pydantic reads from JSON.
-_MOST_TOLD: Final = 10
+_MOST_NAMED: Final = 10
 
 
 class Config(BaseModel, Configured):
@@ -182,10 +182,10 @@ def _validated(model: type[Config], read: Any) -> Config:
         return read()  # type: ignore[no-any-return] # a model_validate of `model`
     except ValidationError as error:
         problems = [_Problem.of(model, each) for each in error.errors(include_input=False, include_url=False)]
-        words, first = "; ".join(each.words for each in problems[:_MOST_TOLD]), problems[0]
-        hint = next((each.hint for each in problems[:_MOST_TOLD] if each.hint), "")
-        if len(problems) > _MOST_TOLD:
-            words += f"; and {len(problems) - _MOST_TOLD:,} more"
+        words, first = "; ".join(each.words for each in problems[:_MOST_NAMED]), problems[0]
+        hint = next((each.hint for each in problems[:_MOST_NAMED] if each.hint), "")
+        if len(problems) > _MOST_NAMED:
+            words += f"; and {len(problems) - _MOST_NAMED:,} more"
         raise Refused(words, first.field, unknown=first.unknown, hint=hint, secret=first.secret) from None
     except Exception as error:  # Validators and default factories of users run in here.
         raise Refused(f"{type(error).__name__}: {error}") from error

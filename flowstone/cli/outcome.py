@@ -28,10 +28,10 @@ if TYPE_CHECKING:
     from flowstone.cli.session import Outcome
     from flowstone.runs.records import Materialization
 
-__all__ = ["FAILURES_TOLD", "failure_lines", "show_outcome", "skipped_line", "step_table", "tell_hints"]
+__all__ = ["FAILURES_SHOWN", "failure_lines", "show_outcome", "skipped_line", "step_table", "tell_hints"]
 
-FAILURES_TOLD = 20
-"""Failures told in full; a broken source fails a thousand partitions in the same words."""
+FAILURES_SHOWN = 20
+"""Failures shown in full; a broken source fails a thousand partitions in the same words."""
 
 
 def failure_lines(failed: Sequence[Materialization], *, debug: bool = False) -> Iterator[str]:
@@ -39,7 +39,7 @@ def failure_lines(failed: Sequence[Materialization], *, debug: bool = False) -> 
 
     Steps that failed in the same words, all for one broken resource perhaps, share one.
     """
-    groups = alike(failed.loaded if isinstance(failed, StepList) else failed)[:FAILURES_TOLD]
+    groups = alike(failed.loaded if isinstance(failed, StepList) else failed)[:FAILURES_SHOWN]
     for group in groups:
         step, failure = group[0], group[0].failure
         name = record_label(step) + (f" and {len(group) - 1:,} more" if len(group) > 1 else "")
@@ -145,7 +145,7 @@ def tell_hints(screen: Screen, failed: Sequence[Materialization], run_id: str | 
 
 def _traceback_hint(failed: Sequence[Materialization], run_id: str | None) -> str | None:
     """How to see the whole tracebacks of these steps; None if there are none."""
-    if not any(step.failure is not None and step.failure.traceback for step in failed[:FAILURES_TOLD]):
+    if not any(step.failure is not None and step.failure.traceback for step in failed[:FAILURES_SHOWN]):
         return None
     if run_id is None:
         return "--debug shows the whole traceback."

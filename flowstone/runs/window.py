@@ -42,9 +42,9 @@ from bisect import bisect_right
 from collections import deque
 from typing import TYPE_CHECKING, Final
 
+from flowstone.runs.asset_cursor import AssetCursor
 from flowstone.runs.choices import Choices
 from flowstone.runs.examination import look
-from flowstone.runs.lanes import Lane
 from flowstone.runs.plan import Opening
 from flowstone.runs.step_states import (
     BLOCKED,
@@ -96,7 +96,7 @@ class Window:
     __slots__ = (
         "_blocked",
         "_closed",
-        "_lanes",
+        "_cursors",
         "_low",
         "_opened",
         "_plan",
@@ -114,7 +114,8 @@ class Window:
     def __init__(self, plan: RunPlan, states: bytearray, size: int) -> None:
         self._plan = plan
         self._states = states
-        self._lanes: list[Lane] = []  # One for each asset; most runs that open as one before never need them.
+        # One for each asset; most runs that open as one before never need them.
+        self._cursors: list[AssetCursor] = []
         self._walked = False  # Whether it did.
         self._opened: Opening | None = None  # What was found at once, and is not walked.
         self._share = max(1, size // max(1, plan.wide))
@@ -123,7 +124,7 @@ class Window:
         self._blocked: dict[int, int] = {}  # Step -> how many upstream steps are under way.
         self._waiters: dict[int, list[int]] = {}  # Upstream step -> blocked steps it holds up.
         self._closed = False
-        self.due: deque[Lane] = deque()
+        self.due: deque[AssetCursor] = deque()
         self.aside = 0
         self.deferred = 0
         self.choices = Choices(plan, states) if plan.chooses else None
@@ -148,17 +149,17 @@ class Window:
                 template.opening = self._find_opening()
             self._open_as_before(template.opening)
             return
-        self._make_lanes()
+        self._make_cursors()
         self.aside = self._states.count(WAITING)
         if self.bounded:
             for step in live:
-                self._lane_of(step).live += 1
-        self.due.extend(self._lanes)
+                self._cursor_of(step).live += 1
+        self.due.extend(self._cursors)
 
     def _find_opening(self) -> Opening:
         """What the first walk of a fresh run finds."""
-        self._make_lanes()
-        self.due.extend(self._lanes)
+        self._make_cursors()
+        self.due.extend(self._cursors)
         ready = []
         for step, _ in self.walk():
             self._states[step] = READY
@@ -182,7 +183,7 @@ class Window:
             The steps that were blocked, which nothing holds any more, and apart from them those that may have been
             looked up ahead of the ones that are: they are `CHECKING` now.
         """
-        self._make_lanes(walked=self._walked)
+        self._make_cursors(walked=self._walked)
         self._closed = True
         ahead = self._find_ahead(checking, len(self._blocked))
         for step in ahead:
@@ -190,10 +191,10 @@ class Window:
         blocked = [step for step in self._blocked if self._states[step] == BLOCKED]
         self._blocked.clear()
         self._waiters.clear()
-        for lane in self._lanes:
+        for cursor in self._cursors:
             if self.aside:
-                self._look_again(lane, _EXAMINE_ALL)
-            self._is_due(lane)
+                self._look_again(cursor, _EXAMINE_ALL)
+            self._is_due(cursor)
         self.aside = self.deferred = 0
         return blocked, ahead
 
@@ -211,34 +212,34 @@ class Window:
             for step in ready:
                 yield step, READY
         while due:
-            lane = due.popleft()
-            lane.queued = False
-            before = lane.cursor
-            yield from self._walk_lane(lane)
-            if lane.cursor > before:
-                for index in lane.plan.downstream:
-                    follower = self._lanes[index]
+            cursor = due.popleft()
+            cursor.queued = False
+            before = cursor.position
+            yield from self._walk_asset(cursor)
+            if cursor.position > before:
+                for index in cursor.plan.downstream:
+                    follower = self._cursors[index]
                     if not follower.queued:
                         self._is_due(follower)
 
-    def _walk_lane(self, lane: Lane) -> Iterator[tuple[int, int]]:
+    def _walk_asset(self, cursor: AssetCursor) -> Iterator[tuple[int, int]]:
         states, share = self._states, self._share
-        while lane.live < share:
-            step = states.find(UNEXAMINED, lane.cursor, lane.end)
+        while cursor.live < share:
+            step = states.find(UNEXAMINED, cursor.position, cursor.end)
             if step < 0:
-                lane.cursor = lane.end
+                cursor.position = cursor.end
                 return
-            lane.cursor = step
-            if lane.end - step > 1 and lane.plan.shifts and self._block_row(lane, step):
+            cursor.position = step
+            if cursor.end - step > 1 and cursor.plan.shifts and self._block_row(cursor, step):
                 continue
-            found = READY if self._closed else self._examine(lane.plan, step)
+            found = READY if self._closed else self._examine(cursor.plan, step)
             if found == UNEXAMINED:
                 return
-            lane.cursor = step + 1
+            cursor.position = step + 1
             if found == DEFERRED:
-                self._defer(lane, step)
+                self._defer(cursor, step)
                 continue
-            lane.live += self.bounded
+            cursor.live += self.bounded
             if found != BLOCKED:
                 yield step, found
 
@@ -260,8 +261,8 @@ class Window:
         """The first upstream step because of which this one never runs; there is one."""
         if self.choices is not None:
             return self.choices.hindrance(self._plan.of(step), step)
-        lane = self._lane_of(step)
-        for numbers in lane.plan.upstream(step - lane.plan.offset):
+        cursor = self._cursor_of(step)
+        for numbers in cursor.plan.upstream(step - cursor.plan.offset):
             found = DROPPED.search(self._states, numbers.start, numbers.stop)
             if found is not None:
                 return found.start()
@@ -277,13 +278,13 @@ class Window:
             self._block(step, pending)
         return found
 
-    def _block_row(self, lane: Lane, step: int) -> int:
+    def _block_row(self, cursor: AssetCursor, step: int) -> int:
         """Block this step and those after it that wait for all their inputs; returns how many."""
         if self._closed:
             return 0
-        states, shifts = self._states, lane.plan.shifts
+        states, shifts = self._states, cursor.plan.shifts
         assert shifts is not None
-        stop = _end(_UNEXAMINED_ROW, states, step, min(lane.end, step + self._share - lane.live))
+        stop = _end(_UNEXAMINED_ROW, states, step, min(cursor.end, step + self._share - cursor.live))
         for shift in shifts:
             stop = shift + _end(_PENDING_ROW, states, step - shift, stop - shift)
         count = stop - step
@@ -292,9 +293,9 @@ class Window:
         for shift in shifts:
             for waiter in range(step, stop):
                 self._waiters.setdefault(waiter - shift, []).append(waiter)
-        lane.cursor = stop
+        cursor.position = stop
         if self.bounded:
-            lane.live += count
+            cursor.live += count
         return count
 
     def _block(self, step: int, pending: Sequence[int]) -> None:
@@ -382,44 +383,44 @@ class Window:
 
     def leave(self, step: int) -> None:
         """A live step has ended, and that is recorded; of interest only where the window is bounded."""
-        self._make_room(self._lane_of(step))
+        self._make_room(self._cursor_of(step))
 
     # Waiting ------------------------------------------------------------------------------------------------
 
     def set_aside(self, step: int) -> None:
         """A running step waits for somebody else: it leaves the window, and with it all that depends on it."""
-        self._make_lanes(walked=True)  # It was looked at, so if there are none, all were opened as before.
+        self._make_cursors(walked=True)  # It was looked at, so if there are none, all were opened as before.
         self._states[step] = WAITING
         self.aside += 1
-        self._make_room(self._lane_of(step))
+        self._make_room(self._cursor_of(step))
         stack = [step]
         while stack:
             for waiter in self._waiters.pop(stack.pop(), ()):
                 left = self._blocked.pop(waiter, None)
                 if left is None:
                     continue
-                lane = self._lane_of(waiter)
+                cursor = self._cursor_of(waiter)
                 if left > 1:
-                    self._let_go(lane.plan, waiter)
-                self._defer(lane, waiter)
-                self._make_room(lane)
+                    self._let_go(cursor.plan, waiter)
+                self._defer(cursor, waiter)
+                self._make_room(cursor)
                 stack.append(waiter)
 
     def wake(self, step: int) -> None:
         """A waiting step goes on: it and what was deferred because of it are examined again."""
         self.aside -= 1
-        self._examine_anew(self._lane_of(step), step)
+        self._examine_anew(self._cursor_of(step), step)
         if self.deferred:
             self._recall(step)
 
     def end_wait(self, step: int) -> None:
         """A waiting step is about to end without another attempt: it is live until that is recorded."""
         self.aside -= 1
-        self._lane_of(step).live += self.bounded
+        self._cursor_of(step).live += self.bounded
 
-    def _defer(self, lane: Lane, step: int) -> None:
+    def _defer(self, cursor: AssetCursor, step: int) -> None:
         self._states[step] = DEFERRED
-        lane.deferred += 1
+        cursor.deferred += 1
         self.deferred += 1
         self.aside += 1
 
@@ -435,14 +436,14 @@ class Window:
 
     def _recall(self, step: int) -> None:
         """Have everything examined again that may have been deferred because of a step."""
-        stack: list[tuple[Lane, int | None]] = [(self._lane_of(step), step)]
+        stack: list[tuple[AssetCursor, int | None]] = [(self._cursor_of(step), step)]
         while stack:
-            lane, cause = stack.pop()  # No cause: any step of the asset.
-            for index in lane.plan.downstream:
-                follower = self._lanes[index]
+            cursor, cause = stack.pop()  # No cause: any step of the asset.
+            for index in cursor.plan.downstream:
+                follower = self._cursors[index]
                 if not follower.deferred:
                     continue
-                counterpart = None if cause is None else follower.counterpart(lane, cause)
+                counterpart = None if cause is None else follower.counterpart(cursor, cause)
                 if counterpart is None:
                     self.aside -= follower.deferred
                     self.deferred -= follower.deferred
@@ -456,40 +457,40 @@ class Window:
                     continue
                 stack.append((follower, counterpart))
 
-    def _look_again(self, lane: Lane, examine: bytes) -> None:
+    def _look_again(self, cursor: AssetCursor, examine: bytes) -> None:
         """Have the steps in some states examined again."""
-        start, end = lane.plan.offset, lane.end
+        start, end = cursor.plan.offset, cursor.end
         self._states[start:end] = self._states[start:end].translate(examine)
-        lane.deferred = 0
+        cursor.deferred = 0
         first = self._states.find(UNEXAMINED, start, end)
         if first >= 0:
-            lane.cursor = first
-        self._is_due(lane)
+            cursor.position = first
+        self._is_due(cursor)
 
-    def _examine_anew(self, lane: Lane, step: int) -> None:
+    def _examine_anew(self, cursor: AssetCursor, step: int) -> None:
         self._states[step] = UNEXAMINED
-        lane.cursor = min(lane.cursor, step)
-        self._is_due(lane)
+        cursor.position = min(cursor.position, step)
+        self._is_due(cursor)
 
     # Lanes --------------------------------------------------------------------------------------------------
 
-    def _make_lanes(self, *, walked: bool = False) -> None:
-        if not self._lanes:
-            self._lanes = [Lane(plan, walked=walked) for plan in self._plan.assets]
+    def _make_cursors(self, *, walked: bool = False) -> None:
+        if not self._cursors:
+            self._cursors = [AssetCursor(plan, walked=walked) for plan in self._plan.assets]
 
-    def _lane_of(self, step: int) -> Lane:
+    def _cursor_of(self, step: int) -> AssetCursor:
         plan = self._plan
-        return self._lanes[bisect_right(plan.offsets, step) - 1 if plan.wide else step]
+        return self._cursors[bisect_right(plan.offsets, step) - 1 if plan.wide else step]
 
-    def _make_room(self, lane: Lane) -> None:
-        lane.live -= self.bounded
-        if lane.live <= self._low:
-            self._is_due(lane)
+    def _make_room(self, cursor: AssetCursor) -> None:
+        cursor.live -= self.bounded
+        if cursor.live <= self._low:
+            self._is_due(cursor)
 
-    def _is_due(self, lane: Lane) -> None:
-        if not lane.queued and lane.cursor < lane.end:
-            lane.queued = True
-            self.due.append(lane)
+    def _is_due(self, cursor: AssetCursor) -> None:
+        if not cursor.queued and cursor.position < cursor.end:
+            cursor.queued = True
+            self.due.append(cursor)
 
 
 def _end(row: re.Pattern[bytes], states: bytearray, start: int, stop: int) -> int:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from flowstone.printable import one_line
 from flowstone.sensors.found import FoundObject, digest_of
-from flowstone.sensors.landing import Away, LandingSensor
+from flowstone.sensors.landing import LandingSensor, LocationMissing
 from flowstone.sensors.memory import Seen
 from flowstone.sensors.patterns import Pattern
 
@@ -111,7 +111,9 @@ class FileSensor(LandingSensor):
         try:
             found = self._gathered(map(_found, self._pattern.files(note)), remedy)
         except FileNotFoundError:
-            raise Away(f"The folder {self._pattern.folder!r} of {self} does not exist yet.") from None
+            raise LocationMissing(
+                f"The folder {self._pattern.folder!r} of {self} does not exist yet."
+            ) from None
         if not found and self._pattern.is_of_folder:
             raise ValueError(f"{self} is a folder: add a pattern for the files in it, such as '*.csv'.")
         return Seen(found, complete=not unread)

@@ -26,12 +26,12 @@ if TYPE_CHECKING:
     from flowstone.sensors.found import FoundObject
     from flowstone.sensors.memory import Seen
 
-__all__ = ["Away", "LandingSensor"]
+__all__ = ["LandingSensor", "LocationMissing"]
 
 _LONGEST_SETTLE = 86_400.0
 
 
-class Away(Exception):
+class LocationMissing(Exception):
     """The place is not there; that is no failure."""
 
 
@@ -116,7 +116,7 @@ class LandingSensor(ABC):
         before = Memory.read(context.cursor, self._scope)
         try:
             seen = self._look()
-        except Away as away:
+        except LocationMissing as away:
             # What lands there once it is there is new.
             context.cursor = (before or Memory(self._scope, frozenset())).written()
             raise Skip(str(away)) from None
@@ -147,7 +147,7 @@ class LandingSensor(ABC):
         """What there is.
 
         Raises:
-            Away: The place is not there.
+            LocationMissing: The place is not there.
         """
 
     def _gathered(self, found: Iterable[tuple[bytes, FoundObject]], remedy: str) -> dict[bytes, FoundObject]:

@@ -66,8 +66,8 @@ class World:
         """What the supervisor counts as it goes must be what there is."""
         children = self.root._process.children
         active = [entry for entry in children.entries.values() if entry.active]
-        assert children.census.dynamic == sum(entry.dynamic for entry in active)
-        assert children.census.significant == sum(entry.child.significant for entry in active)
+        assert children.counts.dynamic == sum(entry.dynamic for entry in active)
+        assert children.counts.significant == sum(entry.child.significant for entry in active)
 
     async def act(self, step):
         """One thing happens; what a user would be told is no failure."""

@@ -15,7 +15,7 @@ from flowstone.cli.item_failures import item_failure_lines
 from flowstone.cli.labels import breakdown, config_label, request_label, status_label, took
 from flowstone.cli.loop import run_async
 from flowstone.cli.options import Debug, Json, StoreUrl, whole
-from flowstone.cli.outcome import FAILURES_TOLD, failure_lines, step_table, tell_hints
+from flowstone.cli.outcome import FAILURES_SHOWN, failure_lines, step_table, tell_hints
 from flowstone.cli.places import history
 from flowstone.cli.queued import why_waiting
 from flowstone.cli.queued_steps import queued_document, queued_steps, queued_table
@@ -72,7 +72,7 @@ async def _tell(screen: Screen, url: str, run_id: str, limit: int) -> None:
             async with contextlib.aclosing(_pages(store, record.id)) as pages:
                 await screen.long_document(head, "steps", _documents(screen, pages))
             return
-        failed = await store.steps(record.id, status=Status.FAILED, limit=FAILURES_TOLD)
+        failed = await store.steps(record.id, status=Status.FAILED, limit=FAILURES_SHOWN)
         steps = await store.steps(record.id, limit=max(limit, _STEPS))
         number = record.counts.get(Status.FAILED.value, 0)
         _show(screen, record, StepList(failed, number), (drivers.mark(record), waits, reason))

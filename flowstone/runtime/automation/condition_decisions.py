@@ -1,7 +1,7 @@
 """What is done about partitions that something is about: nothing, wait, or start runs, on record in one change.
 
 Map of this file
-    land ... retry      what is over: a run, or the time until a function is asked again
+    forget ... retry    what is over: a run, or the time until a function is asked again
     decide, _wanted     each partition that was noted, upstream first: is it due, and now?
     _write ... _pause   one change of each condition, with the runs that it starts
 """

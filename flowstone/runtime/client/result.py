@@ -3,7 +3,7 @@
 Map of this file
     RunResult       of, steps, each     its steps, loaded or read page by page
                     value               the value of one of them
-    _Nowhere        what stands in for the store of a result that was pickled
+    _Detached        what stands in for the store of a result that was pickled
 """
 
 from __future__ import annotations
@@ -281,7 +281,7 @@ class RunResult:
         ]
 
 
-class _Nowhere:
+class _Detached:
     """The store and the values of a result that was pickled."""
 
     async def step(self, run_id: str, key: tuple[str, str | None]) -> Materialization | None:  # noqa: ARG002 - the store's signature
@@ -302,7 +302,7 @@ class _Nowhere:
 
 def _remote(record: RunRecord, steps: dict[Status, StepList]) -> RunResult:
     """A result that was pickled."""
-    nowhere: Any = _Nowhere()
+    nowhere: Any = _Detached()
     return RunResult(record, steps, nowhere, locate=_located, load=nowhere.load, affinity=None)
 
 

@@ -98,9 +98,9 @@ class MemoryAttempt(Attempt):
     def _arguments_at_hand(self, memory: History) -> dict[str, Any] | None:
         """The arguments, if all of this attempt is in memory; None if it is not, and nothing has been done then."""
         plan = self._asset_plan
-        recipe: _Recipe | None = plan.recipe
+        recipe: _StepTemplate | None = plan.recipe
         if recipe is None:
-            recipe = plan.recipe = _Recipe(self._plan, plan)
+            recipe = plan.recipe = _StepTemplate(self._plan, plan)
         manager = self._ctx.io.get(self.asset.io)
         if self.refusal is not None or not recipe.plain or manager is None or manager.memory is None:
             return None
@@ -170,7 +170,7 @@ class MemoryAttempt(Attempt):
         return endings.success(self, self._ctx.clock.now(), version, location, None)
 
 
-class _Recipe:
+class _StepTemplate:
     """What is the same for each step of an asset in a plan.
 
     Attributes:

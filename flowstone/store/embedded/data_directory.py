@@ -26,8 +26,8 @@ from flowstone.frozen import frozen
 from flowstone.store.embedded.access import restrict_access
 from flowstone.store.embedded.binaries import find_binaries
 from flowstone.store.embedded.failure import failed
-from flowstone.store.embedded.patience import Patience
 from flowstone.store.embedded.postmaster import PORT, Postmaster, answers
+from flowstone.store.embedded.wait_limit import WaitLimit
 from flowstone.store.lock import FileLock
 
 if TYPE_CHECKING:
@@ -121,14 +121,14 @@ class DataDirectory:
         postmaster = Postmaster.of(self._layout.data)
         return postmaster is not None and postmaster.ready and answers(self.socket)
 
-    def start(self, options: Mapping[str, str], patience: Patience) -> None:
+    def start(self, options: Mapping[str, str], limit: WaitLimit) -> None:
         """Have a server that takes connections: the running one, or a new one."""
-        self._wait_until_known(patience)
+        self._wait_until_known(limit)
         if not self.alive():
             binaries = find_binaries(self._account, self._major())
             self._create(binaries, synced=options.get("fsync") != "off")
             restrict_access(self._layout.data, self._account, binaries.major)
-            self._launch(binaries, options, patience)
+            self._launch(binaries, options, limit)
         elif restrict_access(self._layout.data, self._account, self._major() or 0):
             self._signalled(signal.SIGHUP)
 
@@ -139,14 +139,14 @@ class DataDirectory:
         # its full path, where a new database may be by now, and new files would be in the way of the removal.
         gone = self._held is not None and not self.in_place()
         for how, seconds in ways[1:] if gone else ways:
-            if self._signalled(how) and Patience(seconds).until(lambda: not self.alive()):
+            if self._signalled(how) and WaitLimit(seconds).until(lambda: not self.alive()):
                 break
         if not self.alive():
             self._clear_socket()
 
-    def _wait_until_known(self, patience: Patience) -> None:
+    def _wait_until_known(self, limit: WaitLimit) -> None:
         """Wait for what is alive and not ready: it is starting, stopping, or killed and not gone yet."""
-        if not patience.until(lambda: not self.alive() or self.ready()):
+        if not limit.until(lambda: not self.alive() or self.ready()):
             raise StoreUnavailable(
                 f"the server in {self._layout.directory} neither answers nor ends, perhaps still repairing "
                 f"itself after a crash; see {self._layout.log}, then try again"
@@ -159,7 +159,7 @@ class DataDirectory:
             postmaster = self._postmaster()
             return not self.alive() or (postmaster is not None and postmaster.tell(how))
 
-        return Patience(_SIGNALLED_WITHIN).until(sent)
+        return WaitLimit(_SIGNALLED_WITHIN).until(sent)
 
     def _postmaster(self) -> Postmaster | None:
         """What `postmaster.pid` says; of a directory that is held what it said last."""
@@ -214,7 +214,7 @@ class DataDirectory:
 
     # The server ---------------------------------------------------------------------------------------------
 
-    def _launch(self, binaries: Binaries, options: Mapping[str, str], patience: Patience) -> None:
+    def _launch(self, binaries: Binaries, options: Mapping[str, str], limit: WaitLimit) -> None:
         layout = self._layout
         self._forget_the_dead()
         socket = _make_socket_directory(layout.socket, self._account)
@@ -225,7 +225,7 @@ class DataDirectory:
         begun = self._log_size()
         what = f"the server in {layout.directory} did not start"
         self._run([binaries / "pg_ctl", "start", "-W", "-s", "-o", flags], layout.data, what)
-        self._wait_until_known(patience)
+        self._wait_until_known(limit)
         if not self.alive():
             raise failed(layout, what, self._account.name, begun)
 

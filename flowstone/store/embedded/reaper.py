@@ -30,8 +30,8 @@ from typing import Final
 from flowstone.store.embedded.account import Account
 from flowstone.store.embedded.data_directory import DataDirectory, Held
 from flowstone.store.embedded.layout import Layout
-from flowstone.store.embedded.patience import Patience
 from flowstone.store.embedded.postmaster import Postmaster
+from flowstone.store.embedded.wait_limit import WaitLimit
 from flowstone.store.lock import FileLock
 
 __all__ = ["announce", "ensure_reaper", "stop_reaper", "watch"]
@@ -116,7 +116,7 @@ def stop_reaper(layout: Layout, account: Account) -> None:
                 os.kill(int(os.pread(lock.fileno(), 20, 0)), signal.SIGKILL)
             return False
 
-        Patience(_ENDS_WITHIN).until(gone)
+        WaitLimit(_ENDS_WITHIN).until(gone)
 
 
 def watch(directory: str, socket: str, reaper: int, start: int, presence: int, *server: int) -> None:

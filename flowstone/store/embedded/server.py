@@ -19,9 +19,9 @@ from flowstone.store.embedded.data_directory import DataDirectory
 from flowstone.store.embedded.failure import refused
 from flowstone.store.embedded.fitness import barred, refuse_windows
 from flowstone.store.embedded.layout import Layout
-from flowstone.store.embedded.patience import Patience
 from flowstone.store.embedded.postmaster import PORT
 from flowstone.store.embedded.reaper import announce, ensure_reaper, stop_reaper
+from flowstone.store.embedded.wait_limit import WaitLimit
 from flowstone.threads import Threads
 
 if TYPE_CHECKING:
@@ -130,7 +130,7 @@ class EmbeddedServer:
                 return
             try:
                 account = account_for(self._layout.data)
-                with self._alone(account, Patience(_PATIENCE)) as data:
+                with self._alone(account, WaitLimit(_PATIENCE)) as data:
                     # Without a reaper nobody would stop it.
                     if lingers and self._presence is not None and ensure_reaper(self._layout, account):
                         announce(self._presence, self._lingers)
@@ -141,11 +141,11 @@ class EmbeddedServer:
 
     def _start(self, abandoned: Event) -> str:
         refuse_windows()
-        patience = Patience(_PATIENCE, abandoned)
+        limit = WaitLimit(_PATIENCE, abandoned)
         with self._turn, self._as_errors():
             account = self._prepare()
-            with self._alone(account, patience) as data:
-                return self._join(data, account, patience)
+            with self._alone(account, limit) as data:
+                return self._join(data, account, limit)
 
     def _prepare(self) -> Account:
         """Make the directory, and see that the server's account can enter it."""
@@ -172,7 +172,7 @@ class EmbeddedServer:
         ) in ours:  # Private, but the account has to pass through, whatever our umask or `mkdtemp` thinks.
             each.chmod(each.stat().st_mode | 0o011)
 
-    def _join(self, data: DataDirectory, account: Account, patience: Patience) -> str:
+    def _join(self, data: DataDirectory, account: Account, limit: WaitLimit) -> str:
         used = self._use is not None
         if self._use is None:
             self._use = account.lock(self._layout.users)
@@ -180,9 +180,9 @@ class EmbeddedServer:
             self._presence = account.lock(self._layout.presence)
         try:
             self._use.share()
-            patience.until(self._presence.share)  # The reaper may be looking whether anybody is there.
+            limit.until(self._presence.share)  # The reaper may be looking whether anybody is there.
             announce(self._presence, self._lingers)
-            data.start(self._options, patience)
+            data.start(self._options, limit)
             ensure_reaper(self._layout, account)
         except BaseException:
             if not used:
@@ -208,10 +208,10 @@ class EmbeddedServer:
                 lock.close()
 
     @contextmanager
-    def _alone(self, account: Account, patience: Patience) -> Iterator[DataDirectory]:
+    def _alone(self, account: Account, limit: WaitLimit) -> Iterator[DataDirectory]:
         """The server, while nobody else starts or stops it."""
         with account.lock(self._layout.start) as lock:
-            if not patience.until(lock.seize):
+            if not limit.until(lock.seize):
                 raise StoreUnavailable(
                     f"another process starts or stops the server in {self._layout.directory} "
                     f"and has not finished in {_PATIENCE:.0f} s; end it and try again"

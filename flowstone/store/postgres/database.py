@@ -51,7 +51,7 @@ _LARGE: Final = 4
 _MINIMUM: Final = 14
 
 
-class _Lent(asyncpg.Connection):  # type: ignore[misc] # asyncpg has no types
+class _PooledConnection(asyncpg.Connection):  # type: ignore[misc] # asyncpg has no types
     """A connection of the pool. Nobody leaves settings, locks or cursors behind on it, so it needs no cleaning."""
 
     def get_reset_query(self) -> str:
@@ -112,7 +112,7 @@ class Database:
                 self.address.dsn,
                 min_size=0,
                 max_size=_POOL,
-                connection_class=_Lent,
+                connection_class=_PooledConnection,
                 **self._options(),
             )
             self.large = asyncio.Semaphore(_LARGE)

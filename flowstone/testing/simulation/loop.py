@@ -54,12 +54,12 @@ from typing import TYPE_CHECKING, Any, Final, NoReturn, TypeVar
 from zlib import crc32
 
 from flowstone.errors import Deadlock, Livelock
+from flowstone.testing.simulation.descriptions import described, waiting
 from flowstone.testing.simulation.handles import AnyHandle, OwnedHandle, OwnedTimer
 from flowstone.testing.simulation.isolated_loop import IsolatedLoop
 from flowstone.testing.simulation.order import Order, order_named
 from flowstone.testing.simulation.outside import Outside, OutsideCall
 from flowstone.testing.simulation.process import PROCESS, Process, ProcessState
-from flowstone.testing.simulation.story import described, waiting
 from flowstone.threads import Threads
 
 if TYPE_CHECKING:

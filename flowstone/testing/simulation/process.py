@@ -33,7 +33,7 @@ class ProcessState(Enum):
     KILLED = auto()
 
 
-class _World(Protocol):
+class _Loop(Protocol):
     """What a process needs of its loop, a `SimulationLoop`, whose methods say what they do."""
 
     def start(self, coroutine: Coroutine[Any, Any, T], name: str | None, context: Context) -> Task[T]: ...
@@ -49,13 +49,13 @@ class Process:
     """One process of a world; made by `SimulationLoop.process(name)`.
 
     Attributes:
-        name: For the story.
+        name: For the descriptions.
         state: What becomes of its steps.
     """
 
     __slots__ = ("_loop", "_postponed", "name", "state")
 
-    def __init__(self, loop: _World, name: str) -> None:
+    def __init__(self, loop: _Loop, name: str) -> None:
         self.name = name
         self.state = ProcessState.RUNNING
         self._loop = loop

@@ -14,7 +14,7 @@ from flowstone.store.memory import MemoryStore
 from flowstone.store.open import check_store, open_store
 from flowstone.testing.simulation.clock import LoopClock
 from flowstone.testing.simulation.loop import SimulationLoop
-from flowstone.testing.simulation.passage import Passage
+from flowstone.testing.simulation.loop_transfer import LoopTransfer
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -81,7 +81,7 @@ class Simulation:
         self._loop: SimulationLoop | None = None
         self._abandoned = False
         self._clock: LoopClock
-        self._passage: Passage
+        self._passage: LoopTransfer
         self._runtime: Runtime
         self._listening: Subscription
         self._runs: Sequence[RunRecord] | None = None
@@ -119,7 +119,7 @@ class Simulation:
                 **self._given,
                 **self._options,
             )
-            self._passage = Passage(loop, self._end)
+            self._passage = LoopTransfer(loop, self._end)
             await self._passage.enter()
         except BaseException:
             loop.close()

@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 from flowstone.store.embedded import EmbeddedServer
-from flowstone.store.embedded.patience import Patience
 from flowstone.store.embedded.postmaster import Postmaster
+from flowstone.store.embedded.wait_limit import WaitLimit
 from tests.postgres import deadlocks_in
 from tests.store.embedded.users import User, reaper
 
@@ -22,11 +22,11 @@ UNSYNCED = {"fsync": "off"}
 def end_servers(place: Path) -> None:
     """End what a test has left running, and remove its files."""
     for lock in [*place.rglob("reaper.lock")]:
-        Patience(200).until(lambda lock=lock: reaper(lock.parent) is None)
+        WaitLimit(200).until(lambda lock=lock: reaper(lock.parent) is None)
     for file in [*place.rglob("postmaster.pid")]:
         postmaster = Postmaster.of(file.parent)
         if postmaster is not None and postmaster.tell(signal.SIGQUIT):
-            assert Patience(200).until(lambda running=postmaster: not running.lives())
+            assert WaitLimit(200).until(lambda running=postmaster: not running.lives())
     deadlocks = [told for log in place.rglob("server.log") for told in deadlocks_in(log)]
     shutil.rmtree(place)
     assert not deadlocks, "statements waited for each other:\n" + "\n".join(deadlocks)

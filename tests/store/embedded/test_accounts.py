@@ -17,7 +17,7 @@ from flowstone.errors import StoreUnavailable
 from flowstone.store.embedded import EmbeddedServer
 from flowstone.store.embedded.access import restrict_access
 from flowstone.store.embedded.account import Account, account_for
-from flowstone.store.embedded.patience import Patience
+from flowstone.store.embedded.wait_limit import WaitLimit
 from tests.store.embedded.users import query, running
 
 as_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root can become others")
@@ -159,11 +159,11 @@ async def test_a_server_that_trusts_everybody_is_told_otherwise_by_the_next_user
     (directory / "socket" / ".s.PGSQL.5432").chmod(0o777)
     (directory / "data" / "pg_hba.conf").write_text("local all all trust\n")
     await query(dsn, "SELECT pg_reload_conf()")
-    assert Patience(200).until(lambda: greeted(directory, 65533) == LET_IN)
+    assert WaitLimit(200).until(lambda: greeted(directory, 65533) == LET_IN)
     pid = running(directory)
     other = EmbeddedServer(directory)
     assert other.start() == dsn
-    assert Patience(200).until(lambda: greeted(directory, 65533) != LET_IN)
+    assert WaitLimit(200).until(lambda: greeted(directory, 65533) != LET_IN)
     assert running(directory) == pid
     other.stop()
     server.stop()

@@ -124,7 +124,7 @@ def test_a_server_that_neither_answers_nor_ends(directory, monkeypatch):
     monkeypatch.setattr(server, "_PATIENCE", 0.05)
     with server.account_for(directory / "data").lock(directory / "server.lock") as lock:
         assert lock.share()
-        monkeypatch.setattr("flowstone.store.embedded.data_directory._TOLD_WITHIN", 0.05)
+        monkeypatch.setattr("flowstone.store.embedded.data_directory._SIGNALLED_WITHIN", 0.05)
         assert "neither answers nor ends" in refusal(directory)
 
 

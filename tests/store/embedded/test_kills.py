@@ -11,8 +11,8 @@ import asyncpg
 import pytest
 
 from flowstone.store.embedded import EmbeddedServer
-from flowstone.store.embedded.patience import Patience
 from flowstone.store.embedded.postmaster import Postmaster
+from flowstone.store.embedded.wait_limit import WaitLimit
 from tests.store.embedded.users import kill_server, query, reaper, running
 
 
@@ -138,7 +138,7 @@ async def test_an_interrupted_setup_is_begun_anew(place, server, use):
     """A process killed within initdb leaves nothing that could be taken for a data directory."""
     fresh = place / "fresh"
     user = use(fresh)
-    assert Patience(200).until((fresh / "data.unfinished" / "PG_VERSION").exists)
+    assert WaitLimit(200).until((fresh / "data.unfinished" / "PG_VERSION").exists)
     user.kill()
     assert not (fresh / "data").exists()
     next_one = EmbeddedServer(fresh, options={"fsync": "off"})
@@ -150,7 +150,7 @@ async def test_an_interrupted_setup_is_begun_anew(place, server, use):
 async def test_a_user_killed_while_the_server_starts(directory, server, use):
     """Whoever comes next waits for that server and takes it over."""
     user = use(directory)
-    assert Patience(200).until(lambda: Postmaster.of(directory / "data") is not None)
+    assert WaitLimit(200).until(lambda: Postmaster.of(directory / "data") is not None)
     user.kill()
     assert await query(server.start(), "SELECT 1") == 1
     server.stop()

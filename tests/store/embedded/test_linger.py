@@ -15,8 +15,8 @@ from flowstone.errors import StoreUnavailable
 from flowstone.store import open_store
 from flowstone.store.embedded import EmbeddedServer
 from flowstone.store.embedded.account import account_for
-from flowstone.store.embedded.patience import Patience
 from flowstone.store.embedded.reaper import announce
+from flowstone.store.embedded.wait_limit import WaitLimit
 from flowstone.store.lock import FileLock
 from tests.store.embedded.users import query, reaper, running
 
@@ -28,7 +28,7 @@ LONG = 600.0
 
 def ended(pid: int) -> bool:
     """Whether a process ends by itself."""
-    return Patience(60).until(lambda: not _lives(pid))
+    return WaitLimit(60).until(lambda: not _lives(pid))
 
 
 def _lives(pid: int) -> bool:
@@ -40,7 +40,7 @@ def _lives(pid: int) -> bool:
 
 def stopped(directory: Path) -> bool:
     """Whether the server, and then its reaper, end by themselves."""
-    return Patience(60).until(lambda: running(directory) is None and reaper(directory) is None)
+    return WaitLimit(60).until(lambda: running(directory) is None and reaper(directory) is None)
 
 
 def locks(file: Path) -> list[list[str]]:
@@ -142,7 +142,7 @@ async def test_a_directory_that_is_renamed_is_not_outlived(lingering):
     anew = EmbeddedServer(lingering, options={"fsync": "off"})
     dsn = anew.start()
     assert ended(pid)
-    assert Patience(60).until(lambda: reaper(moved) is None)
+    assert WaitLimit(60).until(lambda: reaper(moved) is None)
     assert await query(dsn, "SELECT 1") == 1
     anew.stop()
     there = EmbeddedServer(moved)
@@ -224,14 +224,14 @@ def test_the_reaper_decides_anew_if_somebody_came_and_left_meanwhile(directory, 
     user, server = use(directory, linger=0.01), EmbeddedServer(directory)
     user.answer()
     pid = running(directory)
-    with server._alone(account_for(directory / "data"), Patience(60)):
+    with server._alone(account_for(directory / "data"), WaitLimit(60)):
         user.kill()
-        assert Patience(60).until(lambda: any(words[1] == "->" for words in locks(directory / "start.lock")))
+        assert WaitLimit(60).until(lambda: any(words[1] == "->" for words in locks(directory / "start.lock")))
         with FileLock(directory / "presence.lock") as presence:
             announce(presence, LONG)
         guard = reaper(directory)
         asleep = sleeps(guard)
-    assert Patience(60).until(lambda: sleeps(guard) > asleep)  # It has decided, and does the next thing.
+    assert WaitLimit(60).until(lambda: sleeps(guard) > asleep)  # It has decided, and does the next thing.
     server.start()
     assert running(directory) == pid
     server.stop()

@@ -10,7 +10,7 @@ import sys
 import pytest
 
 from flowstone.store.embedded import EmbeddedServer
-from flowstone.store.embedded.patience import Patience
+from flowstone.store.embedded.wait_limit import WaitLimit
 from tests.store.embedded.users import kill_server, query, reaper, running
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="looks into /proc")
@@ -18,7 +18,7 @@ pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="looks into /pro
 
 def stopped(directory):
     """Whether the server, and then its reaper, end by themselves."""
-    return Patience(200).until(lambda: running(directory) is None and reaper(directory) is None)
+    return WaitLimit(200).until(lambda: running(directory) is None and reaper(directory) is None)
 
 
 @pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGKILL, signal.SIGHUP])
@@ -73,7 +73,7 @@ def test_the_next_user_replaces_a_reaper_that_was_killed(directory, use):
     server.start()
     killed = reaper(directory)
     os.kill(killed, signal.SIGKILL)
-    assert Patience(200).until(lambda: reaper(directory) is None)
+    assert WaitLimit(200).until(lambda: reaper(directory) is None)
     server.start()
     assert reaper(directory) not in {None, killed}
     server.stop()

@@ -13,8 +13,8 @@ import pytest
 
 from flowstone.store.embedded import EmbeddedServer
 from flowstone.store.embedded import server as module
-from flowstone.store.embedded.patience import Patience
 from flowstone.store.embedded.postmaster import Postmaster
+from flowstone.store.embedded.wait_limit import WaitLimit
 from tests.store.embedded.users import query, running
 
 
@@ -129,7 +129,7 @@ async def test_an_open_cancelled_while_the_server_starts_stops_it(directory):
 async def test_a_cancelled_open_stops_waiting_for_others(directory):
     """A start that waits for another process is abandoned, not waited out."""
     patience = Event()
-    with EmbeddedServer(directory)._alone(module.account_for(directory / "data"), Patience(5, patience)):
+    with EmbeddedServer(directory)._alone(module.account_for(directory / "data"), WaitLimit(5, patience)):
         opening = asyncio.create_task(EmbeddedServer(directory).open())
         for _ in range(5):
             await asyncio.sleep(0)
@@ -173,7 +173,7 @@ def test_a_directory_removed_in_use_is_no_reason_to_hang(directory):
     with pytest.raises(module.StoreUnavailable, match=r"start\.lock"):
         server.stop()
     server.stop()
-    assert Patience(200).until(lambda: running(hidden) is None)
+    assert WaitLimit(200).until(lambda: running(hidden) is None)
     hidden.rename(directory)
     server.start()
     server.stop()

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import asyncpg
 
-from flowstone.store.embedded.patience import Patience
 from flowstone.store.embedded.postmaster import Postmaster
+from flowstone.store.embedded.wait_limit import WaitLimit
 
 ROOT = Path(__file__).parents[3]
 
@@ -108,7 +108,7 @@ def kill_server(directory: Path) -> int:
     pid = running(directory)
     assert pid is not None
     os.kill(pid, signal.SIGKILL)
-    assert Patience(200).until(lambda: running(directory) is None)
+    assert WaitLimit(200).until(lambda: running(directory) is None)
     return pid
 
 

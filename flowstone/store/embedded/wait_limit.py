@@ -13,13 +13,13 @@ from flowstone.errors import StoreUnavailable
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["Patience"]
+__all__ = ["WaitLimit"]
 
 _FIRST: Final = 0.002  # Seconds between two looks.
 _LONGEST: Final = 0.05
 
 
-class Patience:
+class WaitLimit:
     """A deadline, and an event that ends every wait before it.
 
     Args:
@@ -32,7 +32,7 @@ class Patience:
         self._abandoned = abandoned or Event()
 
     def until(self, condition: Callable[[], bool]) -> bool:
-        """Look until the condition holds; False if patience ran out first.
+        """Look until the condition holds; False if the time was over first.
 
         Raises:
             StoreUnavailable: The call was abandoned.

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
     from flowstone.testing.simulation.loop import SimulationLoop
 
-__all__ = ["Passage"]
+__all__ = ["LoopTransfer"]
 
 _STEPS: Final = 256  # Until the ordinary loop has a turn.
 _YEAR: Final = 366 * 86_400.0
@@ -41,7 +41,7 @@ _AFTERWARDS: Final = 0.001
 _BACK: Final = object()
 
 
-class Passage:
+class LoopTransfer:
     """The way of one coroutine to a simulated loop and back.
 
     Args:
@@ -55,7 +55,7 @@ class Passage:
         self._ending = False
         self._outer: asyncio.AbstractEventLoop
         self._task: asyncio.Task[Any]
-        self._stay: _Stay | None = None
+        self._suspension: _Suspension | None = None
         self._body: _Body
         self._inner: asyncio.Task[None] | None = None
         self._cancelled: list[object] = []
@@ -73,10 +73,10 @@ class Passage:
         if task is None:
             raise SimulationError("A simulation is entered in a task of asyncio.")
         self._task = task
-        self._stay = _Stay(self, self._outer)
-        self._stay._asyncio_future_blocking = True
+        self._suspension = _Suspension(self, self._outer)
+        self._suspension._asyncio_future_blocking = True
         try:
-            await _hand_over(self._stay)
+            await _hand_over(self._suspension)
         except BaseException:  # A cancel, over there.
             await self.leave()
             raise
@@ -103,7 +103,7 @@ class Passage:
 
     def _pump(self) -> None:
         self._armed = False
-        loop, inner, stay = self._loop, self._inner, self._stay
+        loop, inner, stay = self._loop, self._inner, self._suspension
         if inner is None or stay is None or stay.done():
             return
         try:
@@ -152,7 +152,7 @@ class Passage:
             self._arm()
         return True
 
-    def _ended(self, inner: asyncio.Task[None], stay: _Stay) -> None:
+    def _ended(self, inner: asyncio.Task[None], stay: _Suspension) -> None:
         if not self._body.left_behind:
             self._loop.on_post = None
             stay.set_result(None)
@@ -180,10 +180,10 @@ def _hand_over(what: object) -> Generator[object, None, None]:
     yield what
 
 
-class _Stay(asyncio.Future[None]):
+class _Suspension(asyncio.Future[None]):
     """What the first task sleeps on."""
 
-    def __init__(self, passage: Passage, loop: asyncio.AbstractEventLoop) -> None:
+    def __init__(self, passage: LoopTransfer, loop: asyncio.AbstractEventLoop) -> None:
         super().__init__(loop=loop)
         self._passage = passage
 
