@@ -97,6 +97,7 @@ if TYPE_CHECKING:
     from flowstone.runs.automation_events import Event as Event
     from flowstone.runs.automation_status import AutomationStatus as AutomationStatus
     from flowstone.runs.items import Item as Item
+    from flowstone.runs.log_line import LogLine as LogLine
     from flowstone.runs.pools import Pool as Pool
     from flowstone.runs.queued_step import QueuedStep as QueuedStep
     from flowstone.runs.records import Failure as Failure
@@ -153,6 +154,7 @@ __all__ = [
     "IOManagerError",
     "Item",
     "LastPartitions",
+    "LogLine",
     "Materialization",
     "MaterializationFailed",
     "MemoryIO",
@@ -247,6 +249,7 @@ _HOME = {
     "runs.automation_events": ("Event",),
     "runs.automation_status": ("AutomationStatus",),
     "runs.items": ("Item",),
+    "runs.log_line": ("LogLine",),
     "runs.records": ("Failure", "Materialization", "RunRecord", "Status"),
     "runs.queued_step": ("QueuedStep",),
     "runs.running_step": ("RunningStep",),

@@ -123,7 +123,8 @@ class Driven(Coroutine[Any, Any, None]):
     """A coroutine in a task, with a guard around it and a way to kill it.
 
     Subclasses say what happens when it is over (`_ended`), and whether it can be asked to stop (`_ask`).
-    `send`, `throw` and `close` are the loop's side of it.
+    `send`, `throw` and `close` are the loop's side of it. `work` is what it does, for those who find it by `OWNER`:
+    whoever does it says so, and it is forgotten with the end.
     """
 
     __slots__ = (
@@ -136,6 +137,7 @@ class Driven(Coroutine[Any, Any, None]):
         "result",
         "supervisor",
         "task",
+        "work",
     )
 
     def __init__(self, name: str, coroutine: Coroutine[Any, Any, Any], supervisor: Supervising) -> None:
@@ -146,6 +148,7 @@ class Driven(Coroutine[Any, Any, None]):
         self.task: asyncio.Task[None] | None = None
         self.halt: _Halt | None = None
         self.child_tasks: ChildTasks | None = None
+        self.work: Any = None
         self.result: Any = None
         self.error: BaseException | None = None
 
@@ -308,7 +311,7 @@ class Driven(Coroutine[Any, Any, None]):
         return False
 
     def _over(self) -> None:
-        self.task = None
+        self.task = self.work = None
         self._ended()
         coroutine, self.coroutine = self.coroutine, None
         if coroutine is not None:

@@ -66,7 +66,7 @@ class TaskHandle(Driven):
         self.name = name
         self.coroutine = coroutine
         self.supervisor = tasks._own
-        self.context = self.task = self.halt = self.child_tasks = self.result = self.error = None
+        self.context = self.task = self.halt = self.child_tasks = self.work = self.result = self.error = None
         self.exit: Exit | None = None
         self._tasks = tasks
         self._on_exit = on_exit
@@ -122,7 +122,7 @@ class TaskHandle(Driven):
             return
         # As there, for nearly all ends: it returned, and nobody had asked it to stop.
         self.result = result
-        self.coroutine = self.task = self.context = None
+        self.coroutine = self.task = self.context = self.work = None
         self._leave(NORMAL)
 
     def _ended(self) -> None:

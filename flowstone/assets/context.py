@@ -84,6 +84,7 @@ class Context(WaitingCalls):
         "_limit",
         "_log",
         "_metadata",
+        "_on_log",
         "_on_progress",
         "_resources",
         "asset",
@@ -107,6 +108,7 @@ class Context(WaitingCalls):
         answers: Answers | None = None,
         notes: Callable[[], Notes] | None = None,
         limit: Callable[[str], AbstractAsyncContextManager[None]] | None = None,
+        on_log: Callable[[int, str, Mapping[str, Any]], None] | None = None,
     ) -> None:
         """Store the facts of one attempt.
 
@@ -121,6 +123,8 @@ class Context(WaitingCalls):
             answers: What the step has so far of what it waited for or did once, by name; default nothing.
             notes: Makes what puts on record what `once` and `signal_token` say; default: they are refused.
             limit: Makes what waits for a turn of a rate; default: nothing waits.
+            on_log: Called with the level, the event and the fields of each entry of `log`, on the thread that says
+                it; default nobody.
         """
         self.asset = asset
         self.partition = partition
@@ -134,6 +138,7 @@ class Context(WaitingCalls):
         self.cursor: Any = None
         self.on_checkpoint: Callable[[Any], None] | None = None
         self._limit = limit
+        self._on_log = on_log
         WaitingCalls.__init__(self, answers, notes)
 
     def checkpoint(self, cursor: Any) -> None:
@@ -179,8 +184,10 @@ class Context(WaitingCalls):
     def log(self) -> Any:
         """A structlog logger bound to asset, partition (as people write it), run and attempt.
 
-        Its entries become records of the standard library's logger `flowstone.asset.NAME`, so your handlers, levels
-        and pytest's `caplog` see them, also from threads and worker processes.
+        Its entries are kept with the attempt (`runtime.logs`), from `log_level` on ("info" unless you say
+        otherwise), whatever your levels are. They become records of the standard library's logger
+        `flowstone.asset.NAME` as well, so your handlers, levels and pytest's `caplog` see them, also from threads
+        and worker processes.
         """
         if self._log is None:
             from flowstone.assets.step_log import (  # noqa: PLC0415 - structlog costs more than most assets log
@@ -188,7 +195,7 @@ class Context(WaitingCalls):
             )
 
             partition = None if self.partition_key is None else key_label(self.partition_key)
-            self._log = step_log(self.asset, partition, self.run_id, self.attempt)
+            self._log = step_log(self.asset, partition, self.run_id, self.attempt, self._on_log)
         return self._log
 
     def progress(self, fraction: float, message: str | None = None) -> None:

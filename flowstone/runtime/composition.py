@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
 import socket
 from functools import partial
@@ -13,6 +14,7 @@ from flowstone.runtime.context import RuntimeContext
 from flowstone.runtime.loop_affinity import LoopAffinity
 from flowstone.runtime.run.local_runs import LocalRuns
 from flowstone.runtime.services.admission import Admission
+from flowstone.runtime.services.attempt_logs import AttemptLogs
 from flowstone.runtime.services.events import EventStream
 from flowstone.runtime.services.failure_log import FailureLog
 from flowstone.runtime.services.managers import warn_of_memory
@@ -74,6 +76,12 @@ def context_of(
         alarms=alarms,
         recent=RecentSuccesses(),
         origins=Origins(),
+        logs=AttemptLogs(
+            asyncio.get_running_loop(),
+            clock,
+            logging.getLevelNamesMapping()[settings.log_level.upper()],
+            random.getrandbits(62),
+        ),
         memory=store.state if type(store) is MemoryStore else None,
     )
 

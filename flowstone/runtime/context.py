@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from flowstone.runtime.loop_affinity import LoopAffinity
     from flowstone.runtime.options import Options
     from flowstone.runtime.services.admission import Admission
+    from flowstone.runtime.services.attempt_logs import AttemptLogs
     from flowstone.runtime.services.events import EventStream
     from flowstone.runtime.services.failure_log import FailureLog
     from flowstone.runtime.services.io_manager import IOManagerActor
@@ -81,6 +82,7 @@ class RuntimeContext:
     alarms: Alarms
     recent: RecentSuccesses
     origins: Origins
+    logs: AttemptLogs
     memory: History | None = None
     suspending: set[str] = field(default_factory=set)
     automation_problems: dict[str, str] = field(default_factory=dict)

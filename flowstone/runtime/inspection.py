@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, overload
 from flowstone.actors import ProcessInfo
 from flowstone.runtime.client.handle import Run
 from flowstone.runtime.client.health import Health, health
+from flowstone.runtime.client.log_lines import log_lines
 from flowstone.runtime.client.requests import asset_named, bounded_count, page_of
 from flowstone.runtime.client.run_filter import wanted_statuses, wanted_tags
 from flowstone.runtime.cluster.node_report import queued_steps, running_steps
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
     from flowstone.runs.records import Materialization, RunRecord, Status
     from flowstone.runs.running_step import RunningStep
     from flowstone.runtime.client.lineage import Lineage
+    from flowstone.runtime.client.log_lines import LogLines
     from flowstone.runtime.client.run_client import RunClient
     from flowstone.runtime.client.values import Values
     from flowstone.runtime.context import RuntimeContext
@@ -221,6 +223,40 @@ class Inspection:
         await self.run(run_id)
         page = page_of(limit, offset)
         return await self._values.items(run_id, asset, partition, status, *page)
+
+    def logs(
+        self,
+        run_id: str,
+        asset: Any = None,
+        partition: Any = None,
+        *,
+        follow: bool = False,
+        after: int = 0,
+        limit: int | None = None,
+    ) -> LogLines:
+        """What the code of a run's attempts logged and printed, in the order in which it was kept.
+
+        Read it with `async for`. Lines of other nodes come within half a second.
+
+        Args:
+            run_id: The run's id.
+            asset: Only lines of this one: name, `Asset` or decorated function. Default: of all.
+            partition: Only lines of this partition of it. Default: of all.
+            follow: Whether to go on until the run has ended and all of its lines are in.
+            after: Only lines with higher numbers: the last `LogLine.number` that was read before.
+            limit: How many at most. Default: all.
+
+        Raises:
+            RunNotFound: There is no such run. This and the following are raised by the first line.
+            AssetNotFound: There is no such asset.
+            PartitionError: The partition is foreign to the asset.
+            ValueError: A partition is given and no asset; or `after` or `limit` is no whole number of at least 0.
+        """
+        ctx = self._started()
+        _, after = page_of(0, after)
+        wanted = None if limit is None else page_of(limit, 0)[0]
+        step = (asset, partition)
+        return log_lines(ctx, self._client, run_id, step, follow=follow, after=after, limit=wanted)
 
     async def invalidate(self, asset: Any, *, partition: Any = None, downstream: bool = False) -> int:
         """Make current values no longer current; returns how many.

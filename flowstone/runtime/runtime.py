@@ -28,10 +28,12 @@ from flowstone.runtime.client.values import Values
 from flowstone.runtime.composition import context_of, membership_of, runs_of
 from flowstone.runtime.configuration import options_from, warn_of_misspelt_variables
 from flowstone.runtime.execution.child_tasks import adopt_tasks
+from flowstone.runtime.execution.log_capture import LogCapture
 from flowstone.runtime.loop_affinity import not_running
 from flowstone.runtime.options import by_name, given_pipelines
 from flowstone.runtime.run.watchman import drain
 from flowstone.runtime.services.asset_registry import AssetRegistry, Publish, check_equipped
+from flowstone.runtime.services.attempt_logs import keeper_of_owner
 from flowstone.runtime.services.managers import attached, named_managers
 from flowstone.runtime.services.providers import as_provider
 from flowstone.runtime.tree import runtime_tree
@@ -115,6 +117,7 @@ class Runtime(Automating):
         self._ctx: RuntimeContext | None = None
         self._tree: Supervisor | None = None
         self._factory: TaskFactory
+        self._capture: LogCapture
 
     # Its life -----------------------------------------------------------------------------------------------
 
@@ -160,6 +163,7 @@ class Runtime(Automating):
             await store.close()
             raise
         self._factory = adopt_tasks(asyncio.get_running_loop())
+        self._capture = LogCapture.adopt(keeper_of_owner)
         ctx.affinity.running = True
         return self
 
@@ -175,6 +179,7 @@ class Runtime(Automating):
         finally:
             ctx.affinity.running = False
             self._factory.release(asyncio.get_running_loop())
+            self._capture.release()
             self._runs.close()
             ctx.threads.close()
             if ctx.process_pool is not None:

@@ -56,7 +56,7 @@ class Settings(BaseSettings):
         auto_migrate: Whether an empty or older database is migrated on entry.
         keep_versions: Superseded values kept per asset and partition; older ones are deleted.
         keep_runs: Finished runs kept; older ones are forgotten.
-        log_level: Level of FlowStone's own log on the command line.
+        log_level: Lowest level of what is kept of the logs of attempts, and of what the command line shows.
     """
 
     model_config = SettingsConfigDict(

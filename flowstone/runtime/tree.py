@@ -6,7 +6,8 @@
     │  ├─ asset_registry   publishes immutable graph snapshots
     │  ├─ io_managers      one_for_one: one process per IO manager
     │  ├─ resources        one_for_one: one process per resource; torn down in reverse order
-    │  └─ events           fan-out to subscribers
+    │  ├─ events           fan-out to subscribers
+    │  └─ logs             writes what attempts log and print
     ├─ runs              dynamic: one supervisor per run that outlives its first turn (run/tree.py), temporary
     │  └─ <run id>         one_for_all
     │     ├─ steps           one task per attempt: user code meets us here
@@ -53,6 +54,7 @@ from flowstone.runtime.run.watchman import Watchman
 from flowstone.runtime.services.asset_registry import AssetRegistry
 from flowstone.runtime.services.events import Events
 from flowstone.runtime.services.io_manager import IOManagerActor
+from flowstone.runtime.services.log_writer import LEAVING, LogWriter
 from flowstone.runtime.services.resource import ResourceActor
 
 if TYPE_CHECKING:
@@ -107,6 +109,11 @@ def _service_children(
             Child("io_managers", partial(_io_managers, ctx, io)),
             Child("resources", partial(_resources, ctx, resources)),
             Child("events", partial(Events, ctx.stream)),
+            Child(
+                "logs",
+                partial(LogWriter, ctx.logs, ctx.store.logs, ctx.clock, ctx.alarms, ctx.random),
+                shutdown=LEAVING + 1.0,
+            ),
         ]
     )
 

@@ -18,6 +18,7 @@ from flowstone.permissions import PRIVATE, checked_mode, make_folders
 from flowstone.runs.events import StepProgressed
 from flowstone.store.codec import encode_event, encode_run
 from flowstone.store.compaction import Compactor
+from flowstone.store.file_logs import FileLogs
 from flowstone.store.group_commit import GroupCommit
 from flowstone.store.journal_draft import remove_draft, rewrite
 from flowstone.store.journal_file import JournalFile, JournalLost, linked_file
@@ -79,7 +80,8 @@ class FileStore(MemoryStore):
     cancelled write may or may not have been recorded. Reads answer from memory, after `close` as well.
 
     Args:
-        directory: Made if it is missing; holds `journal.jsonl` and `journal.lock`, nothing else is touched.
+        directory: Made if it is missing; holds `journal.jsonl`, `journal.lock` and the folder `logs`, nothing else
+            is touched.
         read_only: Take a snapshot at `open`, without the lock: to look on while another process works.
             Writes raise `StoreUnavailable`.
         mode: Permissions of files that it makes, less what the process's umask takes away. A directory that it
@@ -104,6 +106,12 @@ class FileStore(MemoryStore):
         self._path = self.directory / "journal.jsonl"
         self.mode = checked_mode(mode)
         self._read_only = read_only
+        self._logs = self._file_logs = FileLogs(
+            lambda: self._history,
+            lambda: linked_file(self._path).with_name("logs"),
+            self.mode,
+            read_only=read_only,
+        )
         self._open_files: _OpenFiles | None = None
         self._commit: GroupCommit | None = None
         self._compactor: Compactor | None = None
@@ -148,6 +156,7 @@ class FileStore(MemoryStore):
             return
         self._closing = True
         await self._commit.drained()
+        self._file_logs.close()
         if self._compactor is not None:
             await self._compactor.stop()
         files, self._open_files = self._open_files, None

@@ -11,6 +11,7 @@ from flowstone.store.memory_automations import MemoryAutomations
 from flowstone.store.memory_callers import MemoryCallers
 from flowstone.store.memory_deliveries import MemoryDeliveries
 from flowstone.store.memory_items import MemoryItems
+from flowstone.store.memory_logs import MemoryLogs
 from flowstone.store.memory_pools import MemoryPools
 from flowstone.store.memory_waits import MemoryWaits
 from flowstone.store.protocol import NO_TAGS, Store
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from flowstone.store.cluster import Cluster
     from flowstone.store.deliveries import Deliveries
     from flowstone.store.items import Items
+    from flowstone.store.logs import Logs
     from flowstone.store.pools import PoolSlots
     from flowstone.store.waits import Waits
 
@@ -50,6 +52,7 @@ class MemoryStore(Store):
         self._payloads: dict[str, bytes] = {}
         self._waits = MemoryWaits(lambda: self._history, self._change)
         self._items = MemoryItems(lambda: self._history, self._change, lambda: self._payloads)
+        self._logs: Logs = MemoryLogs(lambda: self._history)
         self._pools = MemoryPools(lambda: self._history, self._change)
         self._automations = MemoryAutomations(lambda: self._history, self._change, self._keep, self._ending)
         self._deliveries = MemoryDeliveries(lambda: self._history, self._change)
@@ -62,6 +65,10 @@ class MemoryStore(Store):
     @property
     def items(self) -> Items:
         return self._items
+
+    @property
+    def logs(self) -> Logs:
+        return self._logs
 
     @property
     def pools(self) -> PoolSlots:

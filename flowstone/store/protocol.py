@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from flowstone.store.cluster import Cluster
     from flowstone.store.deliveries import Deliveries
     from flowstone.store.items import Items
+    from flowstone.store.logs import Logs
     from flowstone.store.pools import PoolSlots
     from flowstone.store.waits import Waits
 
@@ -72,6 +73,10 @@ class Store(Protocol):
     @property
     def items(self) -> Items:
         """What became of items that steps go through; while the store is open."""
+
+    @property
+    def logs(self) -> Logs:
+        """What the code of attempts logged and printed; while the store is open."""
 
     @property
     def pools(self) -> PoolSlots:

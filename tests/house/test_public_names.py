@@ -47,6 +47,7 @@ FLOWSTONE = [
     "IOManagerError",
     "Item",
     "LastPartitions",
+    "LogLine",
     "Materialization",
     "MaterializationFailed",
     "MemoryIO",

@@ -12,6 +12,7 @@ from tests.store.contract import StoreContract
 from tests.store.deliveries_contract import DeliveriesContract
 from tests.store.items_contract import ItemsContract
 from tests.store.lifecycle_contract import LifecycleContract
+from tests.store.logs_contract import LogsContract
 from tests.store.waits_contract import WaitsContract
 
 
@@ -58,6 +59,7 @@ class TestMemoryStore(
     DeliveriesContract,
     ItemsContract,
     LifecycleContract,
+    LogsContract,
     WaitsContract,
     StoreContract,
 ):
@@ -77,6 +79,7 @@ class TestFileStore(
     DeliveriesContract,
     ItemsContract,
     LifecycleContract,
+    LogsContract,
     WaitsContract,
     StoreContract,
 ):

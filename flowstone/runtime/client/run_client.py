@@ -405,6 +405,11 @@ class RunClient:
         attempt = self.own_attempt()
         return work if attempt is None else without_slot(attempt, self._ctx, work, run_id)
 
+    async def located(self, run_id: str, asset: Any, partition: Any) -> tuple[str | None, str | None]:
+        """The asset and the partition key that are meant of a run, None for all; raises if there is no such run."""
+        record = await self.record(run_id)
+        return (None, None) if asset is None else _locator(record, await self.view())(asset, partition)
+
     def own_attempt(self) -> Attempt | None:
         """The attempt whose function calls, if one does."""
         owner = OWNER.get()

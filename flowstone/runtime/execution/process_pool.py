@@ -24,7 +24,7 @@ from flowstone.errors import FlowstoneError
 from flowstone.runs.records import Failure
 from flowstone.runtime.execution.guard import describe, outcome_of
 from flowstone.runtime.execution.subprocess import Subprocess
-from flowstone.runtime.execution.subprocess_logs import Logged, hear, least_level
+from flowstone.runtime.execution.subprocess_logs import Kept, Logged, Said, hear, keep, least_level
 from flowstone.runtime.execution.subprocess_main import (
     Began,
     Done,
@@ -44,6 +44,10 @@ if TYPE_CHECKING:
     from flowstone.runtime.execution.guard import Outcome
 
 __all__ = ["ProcessPool"]
+
+
+def _nobody() -> None:
+    """It is kept nowhere."""
 
 
 class ProcessPool:
@@ -67,6 +71,7 @@ class ProcessPool:
         asset: Asset[..., Any],
         arguments: dict[str, Any],
         on_start: Callable[[], object] | None,
+        log: Callable[[], Kept | None] = _nobody,
     ) -> Outcome:
         """Call the asset's function in a worker process. What it notes in its context comes back.
 
@@ -75,13 +80,14 @@ class ProcessPool:
             asset: The asset.
             arguments: The function's arguments.
             on_start: Called on the loop when a process has begun.
+            log: Says where lines of this call are kept, on the thread that has the process.
         """
         context = arguments.get(asset.context_parameter or "")
         try:
             request = pickle.dumps(_request(asset, arguments))
         except BaseException as error:
             return False, _unportable(asset, error)
-        work = _Work(self, name, request, context if isinstance(context, Context) else None, on_start)
+        work = _Work(self, name, request, context if isinstance(context, Context) else None, on_start, log)
         job = self._threads.start(name, work.run)
         job.when_cancelled(work.stop)
         try:
@@ -157,7 +163,9 @@ class _Work:
         request: bytes,
         context: Context | None,
         on_start: Callable[[], object] | None,
+        log: Callable[[], Kept | None],
     ) -> None:
+        self._log = log
         self._pool = pool
         self._name = name
         self._request = request
@@ -235,6 +243,8 @@ class _Work:
                     return reply
                 case Logged():
                     hear(reply)
+                case Said():
+                    keep(self._log(), reply)
                 case Began():
                     self._begun = True
                     if self._on_start is not None:

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from flowstone.runtime.execution.reaper import AVAILABLE
-from flowstone.runtime.execution.subprocess_logs import Logged, hear
+from flowstone.runtime.execution.subprocess_logs import Logged, Said, hear
 from flowstone.runtime.execution.subprocess_main import HEADER
 
 __all__ = ["Subprocess"]
@@ -110,8 +110,9 @@ class Subprocess:
 
     def _tell(self, program: dict[str, Any]) -> str | None:
         self.send(pickle.dumps(program))
-        while isinstance(answer := pickle.loads(self.receive()), Logged):  # noqa: S301 - from a process that we started
-            hear(answer)
+        while isinstance(answer := pickle.loads(self.receive()), Logged | Said):  # noqa: S301 - from a process that we started
+            if isinstance(answer, Logged):
+                hear(answer)
         problem: str | None = answer
         return problem
 

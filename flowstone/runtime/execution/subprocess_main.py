@@ -2,7 +2,8 @@
 
 It reads calls from its standard input, one after the other, and writes what became of them to its standard
 output; the asset's own `print` and its children get `/dev/null` and standard error instead, so that nothing
-they read or write can spoil the conversation. When the other end is gone, so is this process, at once.
+they read or write can spoil the conversation. What the asset prints goes to the program as well, line by line.
+When the other end is gone, so is this process, at once.
 
 A frame is eight bytes of length and a pickle. Both ends are one program on one machine.
 """
@@ -30,8 +31,9 @@ from flowstone.errors import FlowstoneError, IOManagerError
 from flowstone.frozen import frozen
 from flowstone.runs.records import Failure
 from flowstone.runtime.execution.guard import call, describe
+from flowstone.runtime.execution.log_capture import LogCapture
 from flowstone.runtime.execution.note_locks import NoteLocks
-from flowstone.runtime.execution.subprocess_logs import forward_logs
+from flowstone.runtime.execution.subprocess_logs import Relay, forward_logs
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -139,8 +141,8 @@ def main() -> None:
     """Serve calls until the other end is gone.
 
     The first frame out is empty and says that the streams are taken. A frame in is a `Request`, answered by
-    `Began`, any number of `Progressed`, `Logged` and `Noted`, and one `Done`; or what `multiprocessing` has to say
-    about the program it belongs to, answered by None or by why that could not be followed.
+    `Began`, any number of `Progressed`, `Logged`, `Said` and `Noted`, and one `Done`; or what `multiprocessing`
+    has to say about the program it belongs to, answered by None or by why that could not be followed.
     """
     calls, replies = _take_streams()
     lock = threading.Lock()
@@ -151,16 +153,21 @@ def main() -> None:
 
     reply(b"")
     forward_logs(reply)
+    said = Relay(reply)
+    LogCapture.adopt(lambda: said)
     requests: queue.SimpleQueue[bytes | None] = queue.SimpleQueue()
     idle = threading.Event()
     idle.set()
     threading.Thread(target=_listen, args=(calls, requests, idle), daemon=True).start()
-    while _serve_next(requests, idle, reply):
+    while _serve_next(requests, idle, reply, said):
         pass
 
 
 def _serve_next(
-    requests: queue.SimpleQueue[bytes | None], idle: threading.Event, reply: Callable[[bytes], None]
+    requests: queue.SimpleQueue[bytes | None],
+    idle: threading.Event,
+    reply: Callable[[bytes], None],
+    said: Relay,
 ) -> bool:
     """Answer one call; False if there will be none.
 
@@ -170,7 +177,8 @@ def _serve_next(
     if request is None:
         return False
     idle.clear()
-    data = _answer(request, reply, requests)
+    data = _answer(request, reply, requests, said)
+    said.end()
     idle.set()
     with suppress(BrokenPipeError):  # Nobody waits any more; `_listen` ends us.
         reply(data)
@@ -226,7 +234,9 @@ class _Notes(NoteLocks):
             raise FlowstoneError(problem)
 
 
-def _answer(data: bytes, reply: Callable[[bytes], None], requests: queue.SimpleQueue[bytes | None]) -> bytes:
+def _answer(
+    data: bytes, reply: Callable[[bytes], None], requests: queue.SimpleQueue[bytes | None], said: Relay
+) -> bytes:
     """Make the call. Whatever is wrong with it, what comes back is a frame that can be read."""
     name = "?"
     try:
@@ -235,7 +245,7 @@ def _answer(data: bytes, reply: Callable[[bytes], None], requests: queue.SimpleQ
             return pickle.dumps(_prepare(request))
         name = request.name
         logging.getLogger().setLevel(request.log_level)
-        function, arguments, context = _call_of(request, reply, requests)
+        function, arguments, context = _call_of(request, reply, requests, said)
         reply(pickle.dumps(Began()))
         outcome = _lasting(name, call(function, arguments, request.retry), request.retry)
         done = Done(outcome, {}) if context is None else Done(outcome, context.metadata, context.waits_for)
@@ -269,7 +279,10 @@ def _lasting(name: str, outcome: Outcome, retry: Retry | None) -> Outcome:
 
 
 def _call_of(
-    request: Request, reply: Callable[[bytes], None], requests: queue.SimpleQueue[bytes | None]
+    request: Request,
+    reply: Callable[[bytes], None],
+    requests: queue.SimpleQueue[bytes | None],
+    said: Relay,
 ) -> tuple[Callable[..., Any], dict[str, Any], Context | None]:
     function = _find(request.function) if isinstance(request.function, Place) else request.function
     if request.context is None:
@@ -286,6 +299,7 @@ def _call_of(
         answers,
         lambda: _Notes(reply, requests),
         _refuse_turn,
+        said.say,
     )
     return function, {**request.arguments, parameter: context}, context
 

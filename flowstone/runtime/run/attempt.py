@@ -47,12 +47,13 @@ from flowstone.runtime.run.route import with_choice
 from flowstone.store.protocol import StoreRefused
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Coroutine
+    from collections.abc import Callable, Coroutine, Mapping
 
     from flowstone.actors import Exit, TaskHandle
     from flowstone.assets.waiting import Answers
     from flowstone.runs.endings import AttemptEnd, AttemptResult
     from flowstone.runtime.execution.guard import Outcome
+    from flowstone.runtime.services.attempt_logs import AttemptLog
     from flowstone.thread_calls import ThreadCall
 
 __all__ = ["Attempt"]
@@ -73,6 +74,7 @@ class Attempt(RecordedAttempt):
         thread: The call of its function, if that is synchronous and under way.
         slot_waiters: Those of its tasks that wait until it holds a slot again (nesting.py).
         awaits: The runs whose ends it waits for (nesting.py).
+        log: What its code has logged and printed; None as long as that is nothing.
     """
 
     # The class's until they change: what most attempts never have takes no time of theirs.
@@ -83,6 +85,7 @@ class Attempt(RecordedAttempt):
     on_over: Callable[[Attempt, AttemptResult | None, Exit], None] | None = None
     progress: tuple[float | None, str | None] = _NO_PROGRESS
     thread: ThreadCall[Outcome] | None = None
+    log: AttemptLog | None = None
     _child_tasks: ChildTasks | None = None
     _deadline: Deadline | None = None
     _notes: AttemptNotes | None = None
@@ -101,10 +104,16 @@ class Attempt(RecordedAttempt):
         return await self._conclude(self._begin_and_produce())
 
     def _know_handle(self) -> None:
-        """Begun eagerly, it runs before whoever began it knows the handle."""
+        """Begun eagerly, it runs before whoever began it knows the handle. What its code says is found by that."""
         if self.handle is None:
             handle: Any = OWNER.get()
             self.handle = handle
+        assert self.handle is not None
+        self.handle.work = self
+
+    def open_log(self) -> AttemptLog:
+        """Its log, to which its code says something."""
+        return self._ctx.logs.open(self, (self.run_id, self.asset_name, self.key, self.number))
 
     async def _conclude(self, work: Coroutine[Any, Any, StepSucceeded | StepWaiting | Failure]) -> AttemptEnd:
         """Record what comes of `work` as the end."""
@@ -149,6 +158,8 @@ class Attempt(RecordedAttempt):
     def task_over(self, handle: TaskHandle, how: Exit) -> None:
         """Its task has ended. A thread that is still inside the function is abandoned, by name."""
         self.over = True
+        if self.log is not None:
+            self.log.end()
         if self._child_tasks is not None:
             self._child_tasks.closed = self._child_tasks.killed = True
         if self.thread is not None and self._ctx.threads.abandon(self.thread):
@@ -252,7 +263,12 @@ class Attempt(RecordedAttempt):
             answers,
             self._make_notes,
             partial(self._ctx.turn, self),
+            self._say,
         )
+
+    def _say(self, level: int, message: str, fields: Mapping[str, Any]) -> None:
+        """Keep what `context.log` says, from whatever thread."""
+        (self.log or self.open_log()).say(level, message, fields)
 
     def _make_notes(self) -> AttemptNotes:
         self._notes = AttemptNotes(self._ctx, self)
@@ -281,7 +297,9 @@ class Attempt(RecordedAttempt):
             self._deadline.pause()
             on_start = self._deadline.run
         if asset.run_in == "process":
-            return await self._ctx.processes().call(self.name, asset, arguments, on_start)
+            return await self._ctx.processes().call(
+                self.name, asset, arguments, on_start, lambda: self.log or self.open_log()
+            )
         self.thread = self._ctx.threads.start(
             self.name, partial(call, asset.function, arguments, asset.retry, self._catch), on_start
         )

@@ -18,9 +18,10 @@ from flowstone.runtime.execution.guard import describe
 from flowstone.runtime.run.attempt import Attempt
 
 if TYPE_CHECKING:
-    from flowstone.actors import Exit
+    from flowstone.actors import Exit, TaskHandle
     from flowstone.assets.context import Context
     from flowstone.runs.units import Unit
+    from flowstone.runtime.services.attempt_logs import AttemptLog
 
 __all__ = ["ItemAttempt", "ItemEnd", "Kept"]
 
@@ -46,6 +47,7 @@ class Items(Protocol):
         shared: The arguments that all of them are given.
         parameter: The parameter that takes the item.
         resources: The resources of the asset.
+        log: What was said in the attempt of the step.
         keep: Keeps a value; raises `IOManagerError` if that cannot be done.
     """
 
@@ -53,6 +55,10 @@ class Items(Protocol):
     template: dict[str, Any]
     shared: dict[str, Any]
     resources: dict[str, Any]
+
+    log: AttemptLog | None
+
+    def open_log(self) -> AttemptLog: ...
 
     def stop(self, why: Literal["cancelled", "timeout", "shutdown"]) -> None: ...
 
@@ -127,6 +133,18 @@ class ItemAttempt(Attempt):
             return Kept(await items.keep(self, self._unwrapped(value)[0]))
         except IOManagerError as error:
             return describe(error, asset.retry, "io")
+
+    def open_log(self) -> AttemptLog:
+        """A log of its own, whose lines are lines of the step's attempt."""
+        self.log = (self._items.log or self._items.open_log()).of_item(self.position)
+        return self.log
+
+    def task_over(self, handle: TaskHandle, how: Exit) -> None:
+        """Its task has ended; the step goes on."""
+        log, self.log = self.log, None
+        if log is not None:
+            log.end(source=False)
+        super().task_over(handle, how)
 
     def _make_notes(self) -> Any:
         raise FlowstoneError(

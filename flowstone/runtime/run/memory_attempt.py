@@ -52,9 +52,11 @@ class MemoryAttempt(Attempt):
         ctx = self._ctx
         memory = ctx.memory
         assert memory is not None
-        if self.handle is None:  # Begun before whoever began it knows the handle.
-            handle: Any = OWNER.get()
+        handle: Any = self.handle
+        if handle is None:  # Begun before whoever began it knows the handle.
+            handle = OWNER.get()
             self.handle = handle
+        handle.work = self
         self.started_at = ctx.clock.now()
         started = (self.started_at, self.run_id, self.asset_name, self.key, self.number)
         log = memory.log_of(self.run_id)
@@ -77,8 +79,7 @@ class MemoryAttempt(Attempt):
             return await self._conclude(self._produced(context, (ok, value)))
         if context is not None:
             self._metadata = dict(context.metadata)
-        handle = self.handle
-        if self.stopping is not None or self.over or (handle is not None and handle.halt is not None):
+        if self.stopping is not None or self.over or handle.halt is not None:
             return await self._end(Failure("abandoned", "stopped"))
         record = self._kept_at_hand(value)
         if record is None:

@@ -116,6 +116,7 @@ class Retention:
                 keep_runs=settings.keep_runs,
                 assets=tuple(self._ctx.snapshot.graph.assets),
             )
+            await store.logs.prune()
             failed = [await self._forget(record) for record in gone].count(False)
             steps = await self._forget_items()
         except FlowstoneError as error:

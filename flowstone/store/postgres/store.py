@@ -30,6 +30,7 @@ from flowstone.store.postgres.diagnosis import diagnose
 from flowstone.store.postgres.history import History
 from flowstone.store.postgres.items import PostgresItems
 from flowstone.store.postgres.journal import Journal
+from flowstone.store.postgres.logs import PostgresLogs
 from flowstone.store.postgres.pools import PostgresPools
 from flowstone.store.postgres.retention import Retention
 from flowstone.store.postgres.schema import migrate, require, require_writable
@@ -59,6 +60,7 @@ if TYPE_CHECKING:
     from flowstone.store.cluster import Cluster
     from flowstone.store.deliveries import Deliveries
     from flowstone.store.items import Items
+    from flowstone.store.logs import Logs
     from flowstone.store.pools import PoolSlots
     from flowstone.store.postgres.diagnosis import Diagnosis
     from flowstone.store.waits import Waits
@@ -103,6 +105,7 @@ class PostgresStore(Store):
         self._retention = Retention(self._database)
         self._waits = PostgresWaits(self._database, self._random)
         self._items = PostgresItems(self._database)
+        self._logs = PostgresLogs(self._database)
         self._pools = PostgresPools(self._database)
         self._automations = PostgresAutomations(self._database, self._random)
         self._deliveries = PostgresDeliveries(self._database, lambda: self._cluster)
@@ -136,6 +139,11 @@ class PostgresStore(Store):
     def items(self) -> Items:
         """What became of items."""
         return self._items
+
+    @property
+    def logs(self) -> Logs:
+        """What the code of attempts logged and printed."""
+        return self._logs
 
     @property
     def pools(self) -> PoolSlots:

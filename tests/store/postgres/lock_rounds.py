@@ -122,6 +122,22 @@ def ends(run_id, pairs, round_id, **options):
     )
 
 
+def log_lines(*runs):
+    """The arguments of `append_logs`, as SQL: a line for each of these runs."""
+    many = len(runs)
+    return (
+        "7",
+        texts(*runs),
+        texts(*["a"] * many),
+        texts(*["1"] * many),
+        literal([1] * many, "integer[]"),
+        literal([*range(many)], "bigint[]"),
+        literal([0.0] * many, "double precision[]"),
+        literal([1] * many, "integer[]"),
+        texts(*['[[0,20,"x"]]'] * many),
+    )
+
+
 def items(run_id, *positions):
     """The arguments of `record_items`, as SQL."""
     numbers = ", ".join(positions)
@@ -369,6 +385,8 @@ def transactions():
         ),
         "unneeded items": one("unneeded_items", (texts("a", "b"), "2"), (texts("b", "a"), "100")),
         "delete_payload": one("delete_payload", ("'l/1'",), ("'l/2'",)),
+        "append_logs": one("append_logs", log_lines("run-1", "run-2"), log_lines("run-2", "run-1", "run-2")),
+        "prune logs": several(("prune_logs", ("100",), ("1",)), ("prune_log_heads", ())),
         "prune runs": several(
             # Which runs a node gets, it does not choose; here each waits for all of them.
             ("lock_runs", (texts(*DONE),)),
@@ -527,6 +545,11 @@ def text_of(name):
     return _builders()[1].build_enqueue_query(on_conflict="skip") if name == "enqueue" else query(name)
 
 
+LOGS = """
+insert into flowstone.log_heads (run_id, last) values ('run-1', 1), ('gone-1', 1), ('gone-2', 1);
+insert into flowstone.logs (run_id, number, asset, key, attempt, writer, part, at, lines)
+select run_id, 1, 'a', '1', 1, 6, 1, now(), '[[0,20,"x"]]' from flowstone.log_heads;
+"""
 ITEMS = """
 with made as (
     insert into flowstone.item_sets (run_id, asset, key, io, unneeded)
@@ -606,6 +629,7 @@ async def fill(store):
         "insert into flowstone.journals select gen_random_uuid(), 1, null, 'epoch' from generate_series(1, 9)",
         WAITING,
         ITEMS,
+        LOGS,
         "update flowstone.queue_log set created = 'epoch'",
         *(f"select flowstone.define_pools('n{n}', '{{p,q,r}}', '{{1,2,2}}')" for n in (1, 2)),
         CLAIMS,

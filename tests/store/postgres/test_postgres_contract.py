@@ -11,6 +11,7 @@ from tests.store.contract import StoreContract
 from tests.store.deliveries_contract import DeliveriesContract
 from tests.store.items_contract import ItemsContract
 from tests.store.lifecycle_contract import LifecycleContract
+from tests.store.logs_contract import LogsContract
 from tests.store.waits_contract import WaitsContract
 
 
@@ -34,6 +35,7 @@ class TestPostgresStore(
     DeliveriesContract,
     ItemsContract,
     LifecycleContract,
+    LogsContract,
     WaitsContract,
     StoreContract,
 ):

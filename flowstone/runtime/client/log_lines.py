@@ -1,0 +1,168 @@
+"""The log of a run, read page by page: what is there, or on and on until the run has ended.
+
+Whoever follows looks when lines were kept by this process, and a few times a second for those of others. Nobody
+else looks. What an attempt said last is written a moment after it has ended, by whichever node it was on; so when
+the run has ended, whoever follows waits for a moment more.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from typing import TYPE_CHECKING, Final, Self
+
+from flowstone.errors import RuntimeStopping, StoreUnavailable
+from flowstone.runtime.services.notifications import Wakeup
+from flowstone.store.protocol import StoreRefused
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Generator
+
+    from flowstone.runs.log_line import LogLine
+    from flowstone.runtime.client.run_client import RunClient
+    from flowstone.runtime.context import RuntimeContext
+    from flowstone.store.logs import LogPage
+
+__all__ = ["Follower", "LogLines", "RuntimeFollower", "log_lines"]
+
+_PAGE: Final = 1_000
+_LOOKS: Final = 0.2  # Seconds between two looks for lines of other nodes.
+_SETTLES: Final = 0.5  # Seconds after the end of a run for what its attempts said last.
+_SETTLES_ALONE: Final = 0.1
+
+
+class LogLines:
+    """An async iterator of `LogLine`, in the order in which they were kept.
+
+    `async for line in runtime.logs(run_id)` reads it. To await it first is to be told at once whether there is such
+    a run: `lines = await runtime.logs(run_id)`.
+    """
+
+    def __init__(
+        self,
+        begin: Callable[[], Awaitable[Callable[[int, int], Awaitable[LogPage]]]],
+        follower: Follower | None,
+        after: int,
+        limit: int | None,
+    ) -> None:
+        self._begin = begin
+        self._read: Callable[[int, int], Awaitable[LogPage]] | None = None
+        self._follower = follower
+        self._after = after
+        self._left = limit
+        self._lines: deque[LogLine] = deque()
+        self._over = False
+
+    def __await__(self) -> Generator[None, None, Self]:
+        return self._begun().__await__()
+
+    async def _begun(self) -> Self:
+        if self._read is None:
+            self._read = await self._begin()
+        return self
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> LogLine:
+        """The next line.
+
+        Raises:
+            RunNotFound: There is no such run.
+            StoreUnavailable: The store does not answer. It may be read on from the last line's number (`after=`).
+            RuntimeStopping: The runtime has stopped, and the run may go on.
+        """
+        while not self._lines:
+            if self._over or self._left == 0:
+                raise StopAsyncIteration
+            await self._look()
+        if self._left is not None:
+            self._left -= 1
+        return self._lines.popleft()
+
+    async def _look(self) -> None:
+        await self._begun()
+        assert self._read is not None
+        # Asked before: what is kept from then on is none of the run's, or is found at the next look.
+        over = self._follower is None or await self._follower.over()
+        page = await self._read(self._after, _PAGE if self._left is None else min(_PAGE, self._left))
+        self._after = page.end
+        self._lines.extend(page.lines)
+        if page.lines:
+            return
+        if over:
+            self._over = True
+        elif self._follower is not None:
+            await self._follower.rest()
+
+
+class Follower:
+    """Says how long to read on, and when to look again."""
+
+    async def over(self) -> bool:
+        """Whether nothing more is to come."""
+        raise NotImplementedError
+
+    async def rest(self) -> None:
+        """Return when it is time to look again."""
+        raise NotImplementedError
+
+
+class RuntimeFollower(Follower):
+    """Follows a run from within a runtime."""
+
+    def __init__(self, ctx: RuntimeContext, run_id: str) -> None:
+        self._ctx = ctx
+        self._run_id = run_id
+        self._ended: float | None = None
+
+    async def over(self) -> bool:
+        ctx = self._ctx
+        if self._ended is None:
+            try:
+                record = await ctx.store.run(self._run_id)
+            except StoreRefused:
+                raise
+            except StoreUnavailable:
+                return False  # The next look will tell.
+            if record is not None and not record.status.terminal:
+                return False
+            self._ended = ctx.clock.monotonic()
+        settles = _SETTLES_ALONE if ctx.store.cluster is None else _SETTLES
+        return ctx.clock.monotonic() - self._ended >= settles and not ctx.logs.waiting
+
+    async def rest(self) -> None:
+        if not self._ctx.affinity.running:
+            raise RuntimeStopping(f"The runtime has stopped; run {self._run_id} may go on in another one.")
+        woken = Wakeup()
+        self._ctx.logs.listeners[woken] = None
+        try:
+            await woken.wait_or(self._ctx.clock, _LOOKS if self._ended is None else _SETTLES_ALONE)
+        finally:
+            del self._ctx.logs.listeners[woken]
+
+
+def log_lines(
+    ctx: RuntimeContext,
+    client: RunClient,
+    run_id: str,
+    step: tuple[object, object],
+    *,
+    follow: bool,
+    after: int,
+    limit: int | None,
+) -> LogLines:
+    """The lines of a run, or of an asset in it, at one partition or all."""
+    asset, partition = step
+    if asset is None and partition is not None:
+        raise ValueError("partition= names a partition of an asset: give the asset as well.")
+
+    async def begin() -> Callable[[int, int], Awaitable[LogPage]]:
+        name, key = await client.located(run_id, asset, partition)
+
+        async def read(after: int, limit: int) -> LogPage:
+            logs = ctx.store.logs
+            return await logs.page(run_id, asset=name, partition_key=key, after=after, limit=limit)
+
+        return read
+
+    return LogLines(begin, RuntimeFollower(ctx, run_id) if follow else None, after, limit)

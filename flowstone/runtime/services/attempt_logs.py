@@ -1,0 +1,409 @@
+"""What the code of attempts says, on its way to the store: nothing waits for that, whatever becomes of the store.
+
+    code of an attempt ──> AttemptLog ──> AttemptLogs: one bounded buffer ──> LogWriter ──> the store, many at once
+      on any thread                       what finds no room is counted       (log_writer.py)
+
+Of an attempt a megabyte is kept: what it says first is written as it comes. When three quarters are full, the rest
+is held in memory until the attempt ends, and of that only the end; a line says how much was left out in between.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import threading
+import time
+from collections import deque
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any, Final, Protocol
+
+from flowstone.actors.clock import SystemClock
+from flowstone.actors.spawn import OWNER
+from flowstone.counting import count
+from flowstone.masking import MASK, masked
+from flowstone.runtime.execution.printed_text import PrintedText
+from flowstone.store.json_safe import json_safe, safe_text
+from flowstone.store.logs import LogChunk
+
+if TYPE_CHECKING:
+    import asyncio
+    from collections.abc import Callable, Iterator, Mapping
+
+    from flowstone.actors import Clock
+    from flowstone.runtime.execution.log_capture import Stream
+    from flowstone.store.logs import KeptLine
+
+__all__ = ["AttemptLog", "AttemptLogs", "Speaker", "keeper_of_owner"]
+
+_BUFFER: Final = 16_000_000  # Bytes of lines that wait to be written, of all attempts.
+_HEAD: Final = 768_000  # Bytes of an attempt that are written as they come,
+_TAIL: Final = 256_000  # and that are held for its end.
+_LINE: Final = 100  # Bytes that a line counts for beside its text.
+_LONGEST: Final = 32_768  # Characters of one message,
+_MOST_FIELDS: Final = 16_384  # and of its fields as JSON.
+_CHUNK: Final = 64_000  # Bytes of lines that are kept together.
+_LONGEST_TRACE: Final = 10_000
+_STANDARD: Final = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
+_INFO: Final = logging.INFO
+_WARNING: Final = logging.WARNING
+_FORMATTER: Final = logging.Formatter()
+
+
+class Speaker(Protocol):
+    """An attempt whose code says something.
+
+    Attributes:
+        log: What it has said; None as long as that is nothing.
+    """
+
+    log: AttemptLog | None
+
+    def open_log(self) -> AttemptLog: ...
+
+
+class _Source:
+    """One attempt of a step, as its lines are known by.
+
+    Attributes:
+        step: Run, asset, partition key and number.
+        room: Bytes that may still be written as they come.
+        held: Lines that wait for the end, and what they take.
+        left_out: How many lines, and how many bytes, were left out in between.
+        dropped: How many found no room in the buffer since that was last said.
+        ended: Whether nothing more is taken.
+    """
+
+    __slots__ = ("dropped", "ended", "held", "held_size", "left_out", "room", "step")
+
+    def __init__(self, step: tuple[str, str, str | None, int]) -> None:
+        self.step = step
+        self.room = _HEAD
+        self.held: deque[tuple[KeptLine, int]] | None = None
+        self.held_size = 0
+        self.left_out = (0, 0)
+        self.dropped = 0
+        self.ended = False
+
+
+class AttemptLog:
+    """What the code of one attempt says, or of the attempt of an item of it.
+
+    Args:
+        logs: Where it goes.
+        source: The attempt.
+        fields: What is noted with each line, if anything.
+    """
+
+    __slots__ = ("_fields", "_logs", "_printed", "_source")
+
+    def __init__(self, logs: AttemptLogs, source: _Source, fields: dict[str, Any] | None = None) -> None:
+        self._logs = logs
+        self._source = source
+        self._fields = fields
+        self._printed: PrintedText | None = None
+
+    def of_item(self, position: int) -> AttemptLog:
+        """The log of the attempt of an item of this step: its lines are lines of this attempt."""
+        return AttemptLog(self._logs, self._source, {"item": position})
+
+    def hear(self, record: logging.LogRecord) -> None:
+        """A logger has emitted a record."""
+        if record.levelno < self._logs.least_level:
+            return
+        try:
+            message = record.getMessage()
+        except Exception as error:
+            message = f"<its message cannot be read: {type(error).__name__}>"
+        facts = vars(record)
+        fields: dict[str, Any] = {} if record.name == "root" else {"logger": record.name}
+        if not facts.keys() <= _STANDARD:
+            fields.update((name, value) for name, value in tuple(facts.items()) if name not in _STANDARD)
+        if record.exc_info or record.exc_text:
+            fields["exception"] = _traceback(record)
+        at = record.created if self._logs.by_system_clock else self._logs.now()
+        self._logs.add(self._source, (at, record.levelno, message, fields), self._fields)
+
+    def say(self, level: int, message: str, fields: Mapping[str, Any], at: float | None = None) -> None:
+        """Keep a line, if it is of a level that is kept.
+
+        Args:
+            level: The level's number.
+            message: What is said.
+            fields: What comes with it; anything.
+            at: When it was said, as seconds since 1970; None: now.
+        """
+        if level >= self._logs.least_level:
+            line = (self._logs.now() if at is None else at, level, message, dict(fields))
+            self._logs.add(self._source, line, self._fields)
+
+    def printed(self, stream: Stream, text: str) -> None:
+        """Text was written to a stream."""
+        if self._printed is None:
+            self._printed = PrintedText()
+        for line in self._printed.add(stream, text):
+            self.print_line(stream, line)
+
+    def print_line(self, stream: Stream, text: str, at: float | None = None) -> None:
+        """A line was written to a stream."""
+        line = (self._logs.now() if at is None else at, _INFO, text, {"stream": stream})
+        self._logs.add(self._source, line, self._fields)
+
+    def end(self, *, source: bool = True) -> None:
+        """The code has ended. With `source`, so has the attempt of the step: nothing more of it is taken."""
+        if self._printed is not None:
+            for stream, text in self._printed.rest():
+                self.print_line(stream, text)
+        if source:
+            self._logs.end(self._source)
+
+
+class AttemptLogs:
+    """The lines that wait to be written, of all attempts of one runtime.
+
+    It takes lines on any thread; what is on record of an attempt is looked at by its writer alone, on the loop.
+
+    Args:
+        loop: The runtime's.
+        clock: The runtime's.
+        least_level: The number of the lowest level that is kept.
+        writer: Who writes them, for the store.
+
+    Attributes:
+        writer: As given.
+        least_level: As given.
+        by_system_clock: Whether records bear the right time already.
+        on_lines: Called on the loop when there are lines to be written, or an attempt has ended that had some.
+        listeners: Called on the loop when lines were kept by the store.
+    """
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, clock: Clock, least_level: int, writer: int) -> None:
+        self.least_level = least_level
+        self.writer = writer
+        self.by_system_clock = isinstance(clock, SystemClock)
+        self.on_lines: Callable[[], None] = _nobody
+        self.listeners: dict[Callable[[], object], None] = {}
+        self._loop = loop
+        self._clock = clock
+        self._lock = threading.Lock()
+        self._process = os.getpid()
+        self._lines: deque[tuple[_Source, KeptLine | None, int]] = deque()
+        self._size = 0
+        self._dropped: dict[_Source, None] = {}
+        self._told = False
+        self._closed = False
+        self._part = 0
+        self._gathered: list[LogChunk] = []
+
+    def open(self, speaker: Speaker, step: tuple[str, str, str | None, int]) -> AttemptLog:
+        """The log of an attempt, made if need be: two threads may speak first."""
+        if os.getpid() != self._process:
+            return AttemptLog(self, _Source(step))  # See `add`.
+        with self._lock:
+            if speaker.log is None:
+                speaker.log = AttemptLog(self, _Source(step))
+            return speaker.log
+
+    def now(self) -> float:
+        """Seconds since 1970."""
+        return time.time() if self.by_system_clock else self._clock.now().timestamp()
+
+    def add(self, source: _Source, line: KeptLine, more: dict[str, Any] | None) -> None:
+        """Take a line, if there is room for it; from any thread."""
+        at, level, message, fields = line
+        if len(message) > _LONGEST:
+            message = _clipped(message)
+        fields = {**fields, **more} if fields and more else fields or more
+        size = len(message) + _LINE
+        if fields:
+            fields, more_size = _bounded(fields)
+            size += more_size
+        if os.getpid() != self._process:
+            return  # It was forked off by an asset: nobody writes what it says, and the lock may be held for ever.
+        with self._lock:
+            if source.ended or self._closed:
+                return
+            if self._size + size > _BUFFER:
+                source.dropped += 1
+                self._dropped[source] = None
+                return
+            self._size += size
+            self._lines.append((source, (at, level, message, fields or None), size))
+            told, self._told = self._told, True
+        if not told:
+            self._tell()
+
+    def end(self, source: _Source) -> None:
+        """Nothing more of this attempt is taken."""
+        with self._lock:
+            if source.ended:
+                return
+            source.ended = True
+            self._lines.append((source, None, 0))
+            told, self._told = self._told, True
+        if not told:
+            self._tell()
+
+    def close(self) -> None:
+        """Take nothing any more."""
+        with self._lock:
+            self._closed = True
+
+    def _tell(self) -> None:
+        with suppress(RuntimeError):  # The loop is closed.
+            self._loop.call_soon_threadsafe(self._say)
+
+    def _say(self) -> None:
+        self.on_lines()
+
+    # The writer's side --------------------------------------------------------------------------------------
+
+    @property
+    def waiting(self) -> bool:
+        """Whether there is something to be written."""
+        return bool(self._lines or self._gathered or self._dropped)
+
+    def gather(self) -> list[LogChunk]:
+        """What is to be written now, in the order in which it was said; it stays gathered until it is `written`."""
+        if not self._gathered:
+            self._gathered = list(self._chunks(self._taken()))
+        return self._gathered
+
+    def written(self, chunks: int) -> None:
+        """The store has the first so many of what was gathered, or will never have them."""
+        del self._gathered[:chunks]
+        for tell in tuple(self.listeners):
+            tell()
+
+    def _taken(self) -> list[tuple[_Source, KeptLine | None, int]]:
+        with self._lock:
+            taken, self._lines = self._lines, deque()
+            dropped, self._dropped = self._dropped, {}
+            self._size = 0
+            self._told = False
+            lost = [(source, source.dropped) for source in dropped]
+            for source in dropped:
+                source.dropped = 0
+        lines = list(taken)
+        for source, number in lost:
+            words = f"{count(number, 'line')} left out here: they came faster than they could be kept"
+            lines.append((source, (self.now(), _WARNING, words, {"left_out": number}), _LINE))
+        return lines
+
+    def _chunks(self, lines: list[tuple[_Source, KeptLine | None, int]]) -> Iterator[LogChunk]:
+        """The lines by attempt: of each in one chunk, or several if there are many."""
+        begun: dict[_Source, tuple[list[KeptLine], int]] = {}
+        for source, line, size in lines:
+            fitting: list[tuple[KeptLine, int]]
+            fitting = self._end_of(source) if line is None else _admitted(source, line, size)
+            for each, each_size in fitting:
+                kept, kept_size = begun.get(source, ([], 0))
+                kept.append(each)
+                begun[source] = kept, kept_size + each_size
+                if kept_size + each_size > _CHUNK:
+                    yield self._chunk(source, begun.pop(source)[0])
+        for source, (kept, _) in begun.items():
+            yield self._chunk(source, kept)
+
+    def _chunk(self, source: _Source, lines: list[KeptLine]) -> LogChunk:
+        self._part += 1
+        return LogChunk(*source.step, self._part, _storable(lines))
+
+    def _end_of(self, source: _Source) -> list[tuple[KeptLine, int]]:
+        """What was held for the end of an attempt."""
+        held, source.held = source.held, None
+        if held is None:
+            return []
+        lines, size = source.left_out
+        kept = list(held)
+        if lines:
+            words = (
+                f"{count(lines, 'line')} ({size:,} bytes) left out here: a log keeps a megabyte of an attempt"
+            )
+            at = held[0][0][0] if held else self.now()
+            kept.insert(0, ((at, _WARNING, words, {"left_out": lines}), _LINE))
+        return kept
+
+
+def keeper_of_owner() -> AttemptLog | None:
+    """The log of the attempt whose code runs, if it is an attempt's: in a task of its own, or what that started."""
+    owner = OWNER.get()
+    speaker: Speaker | None = None if owner is None else owner.work
+    return None if speaker is None else speaker.log or speaker.open_log()
+
+
+def _admitted(source: _Source, line: KeptLine, size: int) -> list[tuple[KeptLine, int]]:
+    """The line, if it is to be written now; else it is held, and what that leaves no room for is left out."""
+    if source.held is None and size <= source.room:
+        source.room -= size
+        return [(line, size)]
+    if source.held is None:
+        source.held = deque()
+    source.held.append((line, size))
+    source.held_size += size
+    while source.held_size > _TAIL:
+        _, gone = source.held.popleft()
+        source.held_size -= gone
+        lines, total = source.left_out
+        source.left_out = lines + 1, total + gone - _LINE
+    return []
+
+
+def _storable(lines: list[KeptLine]) -> list[KeptLine]:
+    """Without passwords, and without what no database takes: nearly always as they are, which is seen at once."""
+    text = "\n".join([line[2] for line in lines])
+    if text.isascii() and masked(text) == text and not any(line[3] for line in lines):
+        return lines
+    return [
+        (at, level, masked(safe_text(message)), _without_secrets(fields) if fields else None)
+        for at, level, message, fields in lines
+    ]
+
+
+def _without_secrets(fields: Any) -> Any:
+    """The same with passwords masked, whether a name says that it is one, or its shape."""
+    if isinstance(fields, str):
+        return masked(fields)
+    if isinstance(fields, list):
+        return [_without_secrets(each) for each in fields]
+    if not isinstance(fields, dict):
+        return fields
+    return {
+        name: MASK
+        if isinstance(value, str) and value and masked(f"{name}=x") != f"{name}=x"
+        else _without_secrets(value)
+        for name, value in fields.items()
+    }
+
+
+def _bounded(fields: dict[str, Any]) -> tuple[dict[str, Any], int]:
+    """The fields as JSON has them, and about how many bytes they take."""
+    if len(fields) == 1 and ("logger" in fields or "stream" in fields or "item" in fields):
+        return fields, 30
+    made: dict[str, Any] = json_safe(fields)
+    size = len(json.dumps(made))
+    if size > _MOST_FIELDS + _LONGEST_TRACE:
+        made = {"fields": f"{size:,} characters of fields left out"}
+        size = _LINE
+    return made, size
+
+
+def _clipped(message: str) -> str:
+    """Both ends of a message that is too long."""
+    half = _LONGEST // 2 - 50
+    return f"{message[:half]} … {len(message) - 2 * half:,} characters left out … {message[-half:]}"
+
+
+def _traceback(record: logging.LogRecord) -> str:
+    try:
+        text = record.exc_text
+        if not text and record.exc_info and record.exc_info[0] is not None:
+            text = _FORMATTER.formatException(record.exc_info)
+    except Exception as error:
+        return f"<it cannot be read: {type(error).__name__}>"
+    text = text or ""
+    return text if len(text) <= _LONGEST_TRACE else f"… {text[-_LONGEST_TRACE:]}"
+
+
+def _nobody() -> None:
+    """There is no writer at present: the next one looks when it begins."""

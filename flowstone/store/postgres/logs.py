@@ -1,0 +1,95 @@
+"""The logs of attempts, in Postgres: many lines in a row. See `flowstone.store.logs` for what calls promise."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+from flowstone.store.logs import LogChunk, LogPage, Logs
+from flowstone.store.memory_logs import lines_of
+from flowstone.store.postgres.problems import ERRORS, unavailable
+from flowstone.store.postgres.sql import query
+from flowstone.store.postgres.texts import from_json, key_of, key_text, to_json
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from flowstone.runs.log_line import LogLine
+    from flowstone.store.postgres.database import Database
+
+__all__ = ["PostgresLogs"]
+
+_CHUNKS: Final = 100  # Of one answer.
+_ROWS: Final = 5_000  # That one statement deletes.
+_MICROSECONDS: Final = 1_000_000
+
+
+class PostgresLogs(Logs):
+    """The logs of one database."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def append(self, writer: int, chunks: Sequence[LogChunk]) -> None:
+        if chunks:
+            columns = [*zip(*map(_row, chunks), strict=True)]
+            await self._database.fetch("append_logs", writer, *columns)
+
+    async def page(
+        self,
+        run_id: str,
+        *,
+        asset: str | None = None,
+        partition_key: str | None = None,
+        after: int = 0,
+        limit: int = 1000,
+    ) -> LogPage:
+        found: list[LogLine] = []
+        while len(found) < limit:
+            given = (run_id, after, min(_CHUNKS, limit))
+            if asset is None:
+                rows = await self._database.fetch("logs", *given)
+            else:
+                key = None if partition_key is None else key_text(partition_key)
+                rows = await self._database.fetch("logs_of_step", *given, asset, key)
+            for row in rows:
+                found += _lines(run_id, row, after, limit - len(found))
+            if found:
+                after = found[-1].number
+            if len(rows) < given[2]:
+                break
+        return LogPage(found, after)
+
+    async def prune(self) -> None:
+        deleted = _ROWS
+        try:
+            while deleted >= _ROWS:
+                async with self._database.transaction() as connection:
+                    status: str = await connection.execute(query("prune_logs"), _ROWS)
+                deleted = int(status.rpartition(" ")[2])
+            async with self._database.transaction() as connection:
+                await connection.execute(query("prune_log_heads"))
+        except ERRORS as error:
+            raise unavailable(self._database.address, error) from error
+
+
+def _row(chunk: LogChunk) -> tuple[Any, ...]:
+    run_id, asset, key, attempt, part, lines = chunk
+    first = lines[0][0]
+    told = [
+        (round((at - first) * _MICROSECONDS), level, message, fields)
+        if fields
+        else (round((at - first) * _MICROSECONDS), level, message)
+        for at, level, message, fields in lines
+    ]
+    return run_id, asset, key_text(key), attempt, part, first, len(lines), to_json(told)
+
+
+def _lines(run_id: str, row: Any, after: int, limit: int) -> list[LogLine]:
+    first: float = row["at"]
+    told = from_json(row["lines"])
+    lines = [
+        (first + each[0] / _MICROSECONDS, each[1], each[2], each[3] if len(each) > 3 else None)
+        for each in told
+    ]
+    chunk = LogChunk(run_id, row["asset"], key_of(row["key"]), row["attempt"], 0, lines)
+    return lines_of(chunk, row["number"] - len(lines) + 1, after, limit)
