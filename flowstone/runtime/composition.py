@@ -7,6 +7,7 @@ import logging
 import os
 import socket
 from functools import partial
+from hashlib import blake2b
 from typing import TYPE_CHECKING
 
 from flowstone.alarms import Alarms
@@ -80,10 +81,15 @@ def context_of(
             asyncio.get_running_loop(),
             clock,
             logging.getLevelNamesMapping()[settings.log_level.upper()],
-            random.getrandbits(62),
+            _number_of(node),
         ),
         memory=store.state if type(store) is MemoryStore else None,
     )
+
+
+def _number_of(node: str) -> int:
+    """A number for a node, as good as unique: it fits into a column."""
+    return int.from_bytes(blake2b(node.encode(), digest_size=8).digest(), "big", signed=True)
 
 
 def _pools(store: Store, node: str, alarms: Alarms) -> AnyPools:

@@ -23,6 +23,7 @@ from flowstone.store.callers import Callers
 from flowstone.store.cluster import Cluster, NodeReport, Notification
 from flowstone.store.deliveries import Deliveries
 from flowstone.store.items import Items
+from flowstone.store.logs import Logs
 from flowstone.store.memory import of_one_run
 from flowstone.store.pools import PoolSlots, SharedPools
 from flowstone.store.protocol import StaleWrite, Store
@@ -118,6 +119,7 @@ class SimulatedStore(_Port):
         self.away = 0.0  # Until when the database is, for this node.
         self.waits = _Port(self, self.inner.waits, Waits)
         self.items = _Port(self, self.inner.items, Items)
+        self.logs = _Port(self, self.inner.logs, Logs)
         self.pools = _Port(self, self.inner._pools, PoolSlots, SharedPools)
         self.automations = _Port(self, self.inner.automations, Automations)
         self.deliveries = _Port(self, self.inner.deliveries, Deliveries)

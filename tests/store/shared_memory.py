@@ -37,6 +37,7 @@ from flowstone.store.sanitise import sanitised_run
 from tests.store.shared_callers import SharedCallers, callers_of_all
 from tests.store.shared_deliveries import SharedDeliveries
 from tests.store.shared_history import SharedHistory
+from tests.store.shared_logs import SharedLogs, logs_of_all
 from tests.store.shared_slots import SharedSlots, SharedTurns
 from tests.store.shared_waits import SharedItems, SharedWaits
 
@@ -93,6 +94,7 @@ class SharedMemory:
         self.turns = {}  # Rate -> the next turn that nobody has.
         self.connections = []
         self.callers = callers_of_all(self)
+        self.logs = logs_of_all(self)
 
     def connect(self):
         """Another node's store."""
@@ -144,6 +146,7 @@ class SharedMemoryStore(MemoryStore):
         self._history = shared.history
         self._waits = SharedWaits(self)
         self._items = SharedItems(self)
+        self._logs = SharedLogs(self)
         self._deliveries = SharedDeliveries(self)
         self._payloads = shared.payloads
         self.cluster = self

@@ -8,7 +8,7 @@ the run has ended, whoever follows waits for a moment more.
 from __future__ import annotations
 
 from collections import deque
-from typing import TYPE_CHECKING, Final, Self
+from typing import TYPE_CHECKING, Final, Protocol, Self
 
 from flowstone.errors import RuntimeStopping, StoreUnavailable
 from flowstone.runtime.services.notifications import Wakeup
@@ -28,6 +28,16 @@ _PAGE: Final = 1_000
 _LOOKS: Final = 0.2  # Seconds between two looks for lines of other nodes.
 _SETTLES: Final = 0.5  # Seconds after the end of a run for what its attempts said last.
 _SETTLES_ALONE: Final = 0.1
+
+
+class Follower(Protocol):
+    """Says how long to read on, and when to look again."""
+
+    async def over(self) -> bool:
+        """Whether nothing more is to come."""
+
+    async def rest(self) -> None:
+        """Return when it is time to look again."""
 
 
 class LogLines:
@@ -93,18 +103,6 @@ class LogLines:
             self._over = True
         elif self._follower is not None:
             await self._follower.rest()
-
-
-class Follower:
-    """Says how long to read on, and when to look again."""
-
-    async def over(self) -> bool:
-        """Whether nothing more is to come."""
-        raise NotImplementedError
-
-    async def rest(self) -> None:
-        """Return when it is time to look again."""
-        raise NotImplementedError
 
 
 class RuntimeFollower(Follower):
