@@ -466,7 +466,7 @@ async def until(clock, true):
     raise AssertionError("it is not so")
 
 
-async def test_a_function_that_fails_pauses_its_own_condition_alone(clock):
+async def test_a_function_that_fails_pauses_its_own_condition_alone(clock, caplog):
     """It is asked again later and later; after ten failures in a row no more, until somebody resumes it."""
     broken = [True]
 
@@ -489,6 +489,7 @@ async def test_a_function_that_fails_pauses_its_own_condition_alone(clock):
         assert told == ["automation.failed"] * 10 + ["automation.paused"]
         status = next(each for each in await runtime.automations() if each.name == "total")
         assert (status.paused, status.failures) == (True, 10)
+        assert "condition total: it failed 10 times in a row and is paused: " in caplog.text
         assert len(await computed(runtime, "other")) == 1
         broken[0] = False
         await runtime.resume("total")
