@@ -2,9 +2,10 @@
 
 `Cancellations` stops runs of this node which somebody cancelled on another one.
 
-`Membership` learns what the other nodes are, shows its supervision tree to whoever asks, says what it tries
-again, and makes good the loss of its own lease: what it drove may belong to somebody else by then, and is given
-up. When the runtime stops for good, it leaves, so that nobody has to wait for its lease.
+`Membership` joins, and is there for as long as the runtime lives. Its process learns what the other nodes are,
+shows its supervision tree to whoever asks, says what it tries again, and makes good the loss of its own lease: what
+it drove may belong to somebody else by then, and is given up. When the runtime stops for good, it leaves, so that
+nobody has to wait for its lease.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from flowstone.errors import StoreUnavailable
 from flowstone.runtime.cluster.node_report import node_report
 from flowstone.runtime.cluster.poller import Poller
 from flowstone.runtime.run.control import Cancel, GiveUp
+from flowstone.runtime.services.notifications import Wakeup
 from flowstone.store.cluster import Node, NodeReport, Notification
 
 if TYPE_CHECKING:
@@ -30,7 +32,7 @@ if TYPE_CHECKING:
     from flowstone.runtime.run.local_runs import LocalRuns
     from flowstone.store.cluster import Cluster
 
-__all__ = ["Cancellations", "Membership", "tree_as_data"]
+__all__ = ["Cancellations", "Membership", "MembershipProcess", "tree_as_data"]
 
 
 _log = logging.getLogger(__name__)
@@ -58,19 +60,24 @@ class Cancellations(Poller):
                 run.ask(Cancel("asked"))
 
 
-class Membership(Poller):
-    """One node among others. It is the same object for as long as the runtime lives, whatever is restarted.
+class Membership:
+    """One node among others, for as long as the runtime lives, whatever is restarted.
+
+    What has to be made good outlives the process that does so: a lease that was lost is still lost for the next
+    incarnation, which is woken for it.
 
     Args:
         ctx: What the runtime offers.
         runs: What this node drives.
         cluster: The port.
         worker: Whether the node takes work of others.
+        automate: Whether automations act on it.
         tree: The runtime's supervision tree, now.
-    """
 
-    kinds = ("nodes", "tree", "look")
-    unanswered = "it does not answer to this node"
+    Attributes:
+        lost: Whether the lease was lost, and what others took is not yet given up.
+        wake: Wakes the process, or the next one.
+    """
 
     def __init__(
         self,
@@ -82,21 +89,20 @@ class Membership(Poller):
         automate: bool,
         tree: Callable[[], ProcessInfo],
     ) -> None:
-        super().__init__(ctx)
+        self._ctx = ctx
         self._runs = runs
         self._cluster = cluster
         self._worker = worker
         self._automate = automate
         self._tree = tree
-        self._lost = False
-        self._look = False
-        self._show = True
-        self._shown_at = float("-inf")
-        self._spent_at = float("-inf")
-        self._spend = False
         self._pipelines_held = ctx.snapshot.names
         self._said = NodeReport()
-        self._interval = ctx.settings.lease / 2  # So that it is heard once a lease, whatever is late.
+        self.lost = False
+        self.wake = Wakeup()
+
+    def process(self) -> MembershipProcess:
+        """The next incarnation of the process that does what is to be done."""
+        return MembershipProcess(self._ctx, self._runs, self._cluster, self)
 
     async def join(self) -> None:
         """Introduce this node. Before any run is written down, which nobody alive would own otherwise."""
@@ -112,7 +118,7 @@ class Membership(Poller):
             lease=settings.lease,
         )
         await self._cluster.join(node, self._on_lost)
-        self._report()
+        self.report()
         ctx.peers.saw(await self._cluster.nodes())
         await ctx.peers.look(self._cluster, ctx.snapshot.names)
 
@@ -120,43 +126,16 @@ class Membership(Poller):
         """The node works by other definitions: the others are to know which pipelines it takes work of now."""
         self._runs.unfit = {}
         self._runs.snoozed.clear()
-        self._wake()
-
-    async def run(self, started: Callable[[], None]) -> None:
-        self._stopping = False
-        await super().run(started)
-        if not self._runs.open:
-            await self._leave()
-
-    def stop(self) -> None:
-        """Leave, if the runtime stops for good, and return from `run`."""
-        self._stopping = True
-        self._wake()
+        self.wake()
 
     def _on_lost(self) -> None:
         """No beat was acknowledged for a lease: this node was away, or the store was."""
-        self._lost = True
+        self.lost = True
         self._ctx.peers.outage()
         self._ctx.notifications.heard(Notification("pool", self._ctx.node))  # Its claims may be gone.
-        self._wake()
+        self.wake()
 
-    def _heard(self, notification: Notification) -> None:
-        if notification.kind == "nodes":
-            self._look = True
-        elif notification.kind == "tree":
-            self._show = self._show or notification.subject in {"", self._ctx.node}
-        elif self._ctx.peers.strangers():
-            self._look = True
-        elif self._ctx.clock.monotonic() - self._shown_at >= _TREE_INTERVAL:
-            self._show = True
-        if notification.kind == "look":
-            self._report()
-        if notification.kind == "look" and self._ctx.clock.monotonic() - self._spent_at >= self._interval:
-            self._spend = any(run.driven_from is not None for run in self._runs.live.values())
-        if self._look or self._show or self._lost or self._spend or self._holds_others:
-            self._wake()
-
-    def _report(self) -> None:
+    def report(self) -> None:
         """Have the beats say what is tried again, what cannot be started and what runs, if that has changed.
 
         What runs changes all the time: it waits for the next beat.
@@ -168,17 +147,88 @@ class Membership(Poller):
                 report, at_once=replace(report, running=said.running, queued=said.queued) != said
             )
 
+    @property
+    def holds_others(self) -> bool:
+        """Whether it takes work of other pipelines than the store knows of."""
+        return self._worker and self._pipelines_held != self._ctx.snapshot.names
+
+    async def hold(self) -> None:
+        """Say which pipelines it takes work of now. Raises `StoreUnavailable`, as do those below."""
+        names = self._ctx.snapshot.names
+        await self._cluster.hold(self._ctx.node, names)
+        self._pipelines_held = names
+
+    async def show_tree(self) -> None:
+        """Publish the tree as it is now."""
+        await self._cluster.publish_tree(self._ctx.node, tree_as_data(self._tree()))
+
+
+class MembershipProcess(Poller):
+    """What a membership has to do, when it is to be done.
+
+    Args:
+        ctx: What the runtime offers.
+        runs: What this node drives.
+        cluster: The port.
+        membership: What outlives this incarnation.
+    """
+
+    kinds = ("nodes", "tree", "look")
+    unanswered = "it does not answer to this node"
+
+    def __init__(
+        self, ctx: RuntimeContext, runs: LocalRuns, cluster: Cluster, membership: Membership
+    ) -> None:
+        super().__init__(ctx)
+        self._runs = runs
+        self._cluster = cluster
+        self._membership = membership
+        self._wake = membership.wake
+        self._look = False
+        self._show = True
+        self._shown_at = float("-inf")
+        self._spent_at = float("-inf")
+        self._spend = False
+        self._interval = ctx.settings.lease / 2  # So that it is heard once a lease, whatever is late.
+
+    async def run(self, started: Callable[[], None]) -> None:
+        if self._membership.lost:
+            self._wake()
+        await super().run(started)
+        if not self._runs.open:
+            await self._leave()
+
+    def stop(self) -> None:
+        """Leave, if the runtime stops for good, and return from `run`."""
+        self._stopping = True
+        self._wake()
+
+    def _heard(self, notification: Notification) -> None:
+        membership = self._membership
+        if notification.kind == "nodes":
+            self._look = True
+        elif notification.kind == "tree":
+            self._show = self._show or notification.subject in {"", self._ctx.node}
+        elif self._ctx.peers.strangers():
+            self._look = True
+        elif self._ctx.clock.monotonic() - self._shown_at >= _TREE_INTERVAL:
+            self._show = True
+        if notification.kind == "look":
+            membership.report()
+        if notification.kind == "look" and self._ctx.clock.monotonic() - self._spent_at >= self._interval:
+            self._spend = any(run.driven_from is not None for run in self._runs.live.values())
+        if self._look or self._show or membership.lost or self._spend or membership.holds_others:
+            self._wake()
+
     async def _poll(self) -> None:
         """Do what is to be done; what fails because the store is away stays to be done at the next look."""
         if self._stopping:
             return
-        if self._lost:
+        if self._membership.lost:
             await self._reconcile()
-            self._lost = False
-        if self._holds_others:
-            names = self._ctx.snapshot.names
-            await self._cluster.hold(self._ctx.node, names)
-            self._pipelines_held = names
+            self._membership.lost = False
+        if self._membership.holds_others:
+            await self._membership.hold()
         if self._look:
             self._look = False
             self._ctx.peers.saw(await self._ctx.peers.asked(self._cluster.nodes()))
@@ -188,17 +238,12 @@ class Membership(Poller):
         if self._show:
             self._show = False
             self._shown_at = self._ctx.clock.monotonic()
-            await self._cluster.publish_tree(self._ctx.node, tree_as_data(self._tree()))
+            await self._membership.show_tree()
             self._ctx.alarms.clear("store")
 
     def _unavailable(self, error: StoreUnavailable) -> None:
         self._look = True
         super()._unavailable(error)
-
-    @property
-    def _holds_others(self) -> bool:
-        """Whether it takes work of other pipelines than the store knows of."""
-        return self._worker and self._pipelines_held != self._ctx.snapshot.names
 
     async def _reconcile(self) -> None:
         """Give up the runs that somebody else took while this node did not beat."""

@@ -44,7 +44,7 @@ def _cluster(
     assert isinstance(rates, NodeRates), "see composition.py"
     children: list[Child[Any]] = [
         Child("notifications", partial(NotificationListener, cluster, ctx.notifications)),
-        Child("membership", lambda: membership, shutdown=_LAST_WORDS),
+        Child("membership", membership.process, shutdown=_LAST_WORDS),
         Child("pools", partial(PoolExchange, ctx, pools)),
         Child("rates", partial(TurnReservation, ctx, rates)),
         Child("cancellations", partial(Cancellations, ctx, runs, cluster)),

@@ -1,10 +1,14 @@
-"""A node among others: what it says of itself."""
+"""A node among others: what it says of itself, and what becomes of that when the process crashes."""
 
 from __future__ import annotations
 
 import asyncio
 
+from flowstone import Pipeline
+from flowstone.runtime.cluster.membership import MembershipProcess
 from flowstone.store.cluster import Notification
+from tests.runtime.cluster.scene import LEASE, WEEK
+from tests.runtime.doubles import Gate
 
 
 async def test_others_may_ask_for_the_tree_of_a_node_that_starts(town):
@@ -34,3 +38,107 @@ def processes(process):
     yield process
     for child in process.children:
         yield from processes(child)
+
+
+async def crash_once(town, monkeypatch, name, runtime):
+    """Have a call of the node's store raise what no store raises, once, and wait until it has."""
+    store = town.stores[name]
+    publish = store.publish_tree
+    crashed = asyncio.Event()
+
+    async def crash(*arguments):
+        if not crashed.is_set():
+            crashed.set()
+            raise RuntimeError("injected")
+        await publish(*arguments)
+
+    monkeypatch.setattr(store, "publish_tree", crash)
+    await store.tell(Notification("tree", runtime.node))
+    await town.until(crashed.is_set, 3)
+
+
+async def test_a_membership_that_crashes_is_restarted_and_goes_on(town, monkeypatch):
+    """It takes along what stands below it, and nothing else: the node works, says so, and leaves politely."""
+    first = await town.node("first")
+    await crash_once(town, monkeypatch, "first", first)
+    await town.clock.advance(2)
+    by_name = {each.name: each for each in processes(first.tree())}
+    assert by_name["membership"].restarts == 1
+    assert [by_name[name].restarts for name in ("runtime", "cluster", "notifications", "recovery")] == [0] * 4
+    assert by_name["queue"].restarts == 1
+    shown = town.shared.nodes[first.node].tree
+    assert "membership" in str(shown)
+    run = await first.submit("one")
+    await town.outcome(run.wait(), 5)
+    await town.leave("first")
+    assert town.shared.nodes[first.node].left
+
+
+async def test_a_lost_lease_is_made_good_by_the_next_incarnation(town, monkeypatch):
+    """What somebody else took meanwhile is given up, though the process crashed over the question whose it is."""
+    first = await town.node("first")
+    town.gates["first", "one", None] = gate = Gate()
+    run = await first.submit("one")
+    await town.until(gate.entered.is_set, 3)
+    store = town.stores["first"]
+    reconcile, asked = MembershipProcess._reconcile, []
+
+    async def crash(self):
+        asked.append(self)
+        if len(asked) == 1:
+            raise RuntimeError("injected")
+        await reconcile(self)
+
+    monkeypatch.setattr(MembershipProcess, "_reconcile", crash)
+    second = await town.node("second")
+    store.freeze()
+    await town.clock.advance(2 * LEASE + 2)
+    await town.until(lambda: town.owner(run.id) == "second" or town.status(run.id) == "succeeded", 2 * LEASE)
+    store.mend()
+    await town.until(lambda: len(asked) == 2 and not first.live_runs(), 5)
+    assert second.node != first.node
+    restarts = {each.name: each.restarts for each in processes(first.tree())}
+    assert (restarts["membership"], restarts["cluster"]) == (1, 0)
+
+
+async def test_each_process_of_a_node_can_be_made_again(town):
+    """The start of a child makes a fresh process each time: one that has ended cannot be restarted."""
+    pipeline = Pipeline("made again")
+
+    @pipeline.asset(partitions=WEEK)
+    async def raw() -> int:
+        return 1
+
+    @pipeline.on("step.failed")
+    async def heard(event):
+        del event
+
+    @pipeline.sensor("looks", every=5.0)
+    async def looks(context):
+        del context
+        return []
+
+    pipeline.schedule("nightly", cron="0 6 * * *", asset="raw", partition="latest")
+    first = await town.node("first", pipeline, automate=True)
+    same, seen = [], set()
+
+    def make_again(supervisor):
+        for entry in supervisor._process.children.entries.values():
+            seen.add(entry.child.name)
+            instance = entry.process.instance
+            if hasattr(instance, "count_children"):
+                make_again(instance)
+            if entry.child.make() is instance:
+                same.append(entry.child.name)
+
+    make_again(first._tree)
+    assert not same
+    assert {
+        "membership",
+        "queue",
+        "executor",
+        "schedule:nightly",
+        "sensor:looks",
+        "listener",
+        "watchman",
+    } <= seen
