@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from flowstone.runs.records import RunRecord
+    from flowstone.runs.running_step import RunningStep
     from flowstone.store import Store
     from flowstone.store.cluster import WatchedNode
 
@@ -117,6 +118,16 @@ class Drivers:
         if watched.age < _LATE * watched.node.lease:
             return None
         return _silence(watched)
+
+    def alone(self) -> list[tuple[RunningStep, WatchedNode]]:
+        """The steps that run alone on their nodes, which seem to live: nothing else begins there meanwhile."""
+        return [
+            (step, watched)
+            for watched in self.nodes or ()
+            if watched.seems_alive
+            for step in watched.report.running
+            if step.alone
+        ]
 
     def mark(self, run: RunRecord) -> str:
         """`no process`, `no heartbeat for 9 s`: what the status of a run leaves out, if nobody drives it."""

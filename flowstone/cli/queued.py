@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from flowstone.cli.drivers import refusals
 from flowstone.counting import count
+from flowstone.printable import one_line
 from flowstone.runs.records import Status
 
 if TYPE_CHECKING:
@@ -15,8 +16,9 @@ if TYPE_CHECKING:
     from flowstone.runs.records import RunRecord
     from flowstone.store.cluster import WatchedNode
 
-__all__ = ["nobody_goes_on", "why_waiting", "without_node"]
+__all__ = ["ALONE", "nobody_goes_on", "why_waiting", "without_node"]
 
+ALONE = "was in flight when its node was lost"
 _SERVE = "`flowstone serve MODULE:PIPELINE` goes on with it"
 _START = "start `flowstone serve MODULE:PIPELINE`"
 
@@ -29,7 +31,9 @@ def why_waiting(drivers: Drivers, run: RunRecord) -> str | None:
         return _why_parked(drivers, run)
     if drivers.nodes is None:
         return _why_left(drivers) if drivers.left(run) else None
-    return _why_queued(drivers, run) if run.owner is None else _why_silent(drivers, run)
+    if run.owner is None:
+        return _why_queued(drivers, run)
+    return _why_silent(drivers, run) or _why_held_up(drivers, run)
 
 
 def without_node(drivers: Drivers, run: RunRecord) -> str | None:
@@ -83,6 +87,15 @@ def _why_silent(drivers: Drivers, run: RunRecord) -> str | None:
         else f"no other node holds {run.pipeline!r}: {_START}, which goes on with the run"
     )
     return f"for its node {run.owner}, which {silent}; {then}"
+
+
+def _why_held_up(drivers: Drivers, run: RunRecord) -> str | None:
+    for step, watched in drivers.alone():
+        if watched.node.id == run.owner and (step.run_id != run.id or run.total > 1):
+            of = "its step " if step.run_id == run.id else ""
+            whose = "" if step.run_id == run.id else f" of run {step.run_id}"
+            return f"until {of}{one_line(step.name)}{whose}, which {ALONE}, has ended alone"
+    return None
 
 
 def _why_queued(drivers: Drivers, run: RunRecord) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
@@ -46,7 +47,8 @@ async def _begun(store: Store, run: RunRecord) -> list[RunningStep]:
         for _, event in page:
             key = (event.asset, event.partition_key)
             if isinstance(event, StepStarted):
-                begun[key] = RunningStep(run.id, *key, event.attempt, run.owner or "", event.at)
+                step = RunningStep(run.id, *key, event.attempt, run.owner or "", event.at)
+                begun[key] = replace(step, alone=key in begun)  # The end of a lost attempt is not recorded.
             elif event.kind.startswith("step."):
                 begun.pop(key, None)
     return list(begun.values())
@@ -63,6 +65,7 @@ def running_document(step: RunningStep) -> dict[str, Any]:
         "started_at": json_value(step.started_at),
         "fraction": step.fraction,
         "message": step.message,
+        "alone": step.alone,
     }
 
 
@@ -74,6 +77,7 @@ def running_table(screen: Screen, steps: Sequence[RunningStep]) -> Table:
     )
     for step in steps:
         attempt = f", attempt {step.attempt}" if step.attempt > 1 else ""
+        attempt += ", alone" if step.alone else ""
         shown.add_row(
             step.name + attempt,
             duration(max(0.0, (now - step.started_at).total_seconds())),

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 __all__ = ["QueuedStep", "WaitsFor"]
 
-WaitsFor: TypeAlias = Literal["pool", "rate", "place", "slot"]
+WaitsFor: TypeAlias = Literal["pool", "rate", "place", "slot", "alone"]
 
 
 @frozen
@@ -29,8 +29,9 @@ class QueuedStep(StepOnNode):
         attempt: The attempt's number, from 1.
         node: The node that is to execute it.
         waits_for: For slots of a `pool`; for its turn of a `rate`; for a `place` among the steps of its run
-            (`max_parallel`), with all it needs of pools; or for a `slot` of its node (`max_concurrency`).
-        names: The names of these pools, or of the rate.
+            (`max_parallel`), with all it needs of pools; or for a `slot` of its node (`max_concurrency`). Or a step
+            that was in flight when its node was lost runs `alone`: this one, or the one of `names`.
+        names: The names of these pools, of the rate, or of the step that runs alone.
     """
 
     waits_for: WaitsFor
@@ -43,6 +44,12 @@ class QueuedStep(StepOnNode):
                 return " and ".join(_pool_label(name, pools.get(name)) for name in self.names)
             case "rate":
                 return f"rate {self.names[0]}"
+            case "alone" if self.names:
+                return f"{self.names[0]}, which was in flight when its node was lost, to end alone"
+            case "alone":
+                return (
+                    "all that runs on its node to end, to run alone: it was in flight when its node was lost"
+                )
             case "place":
                 return "another step of its run to end"
             case _:

@@ -26,8 +26,10 @@ class RunningStep(StepOnNode):
         started_at: When the attempt started (aware, UTC), by the node's clock.
         fraction: How much of it is done, from 0 to 1, as `context.progress` said last; None if it said nothing.
         message: What it said with that, or None.
+        alone: Whether nothing else begins on its node until it has ended: it was in flight when its node was lost.
     """
 
     started_at: datetime
     fraction: float | None = None
     message: str | None = None
+    alone: bool = False

@@ -362,11 +362,11 @@ class Inspection:
 
         They are steps of its live runs, and those that it executes for other nodes.
         """
-        return tuple(running_steps(self._runs, self._started().node))
+        return tuple(running_steps(self._started(), self._runs))
 
     def queued_steps(self) -> tuple[QueuedStep, ...]:
         """The steps that are to begin in this process at this instant, and what they wait for."""
-        return tuple(queued_steps(self._runs, self._started().node))
+        return tuple(queued_steps(self._started(), self._runs))
 
     def subscribe(self, *kinds: str) -> Subscription:
         """An async context manager that gives an async iterator of events.

@@ -110,6 +110,24 @@ def test_a_killed_run_outlives_other_commands(folder, cli, killed):
     assert starts == {"a": 1, "b": 1, "c": 2, "d": 1}
 
 
+def test_it_is_said_of_what_was_in_flight_that_it_runs_alone(folder, cli, killed):
+    """In a line of the node's, and to whoever looks at the run from elsewhere."""
+    with serve(folder) as process:
+        said = read_until(process, "in flight")
+        read_until(process, "begun c")
+        shown = cli("run", killed).stdout
+        (step,) = cli("run", killed, "--json").document["running"]
+        (folder / "open").touch()
+        read_until(process, "succeeded after")
+        process.terminate()
+        finished(process)
+    assert (
+        f"Run {killed}: 1 step was in flight when its node was lost (slow[c]), and runs again alone" in said
+    )
+    assert "slow[c], attempt 2, alone" in shown
+    assert (step["attempt"], step["alone"]) == (2, True)
+
+
 def test_a_killed_run_is_cancelled_without_a_node(folder, cli, killed):
     """Where no process has the store, the command ends the run itself; a process that has it is named."""
     with started(folder, "serve", "other.py") as process:

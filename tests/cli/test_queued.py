@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime
 
 import pytest
@@ -9,6 +10,7 @@ import pytest
 from flowstone.cli.drivers import Drivers
 from flowstone.cli.queued import nobody_goes_on, why_waiting, without_node
 from flowstone.runs.records import RunRecord, RunSpec, Status
+from flowstone.runs.running_step import RunningStep
 from flowstone.store.cluster import Node, NodeReport, WatchedNode
 
 NOW = datetime(2025, 1, 1, tzinfo=UTC)
@@ -176,3 +178,18 @@ def test_whoever_answers_is_told_how_long_the_last_process_has_been_silent():
         "00:00:00 UTC. It waits for a node, and none is alive: start `flowstone serve MODULE:PIPELINE`."
     )
     assert nobody_goes_on(Drivers([node("shop", age=9.0), node("shop", name="m")]), woken) is None
+
+
+def test_runs_of_a_node_on_which_a_step_runs_alone_wait_for_it():
+    """Of its own run it is said if that has other steps; of those of other nodes nothing."""
+    step = RunningStep("02", "raw", None, 2, "n", NOW, alone=True)
+    busy = node("shop")
+    drivers = Drivers([replace(busy, report=NodeReport(running=(step,))), node("shop", name="other")])
+    said = "until raw of run 02, which was in flight when its node was lost, has ended alone"
+    assert why_waiting(drivers, run(Status.RUNNING, "n")) == said
+    assert why_waiting(drivers, run(Status.RUNNING, "other")) is None
+    own = replace(run(Status.RUNNING, "n"), id="02")
+    assert why_waiting(drivers, own) is None
+    assert why_waiting(drivers, replace(own, total=2)) == said.replace("raw of run 02", "its step raw")
+    calm = replace(step, alone=False)
+    assert why_waiting(Drivers([replace(busy, report=NodeReport(running=(calm,)))]), own) is None

@@ -116,8 +116,8 @@ async def test_an_orphan_is_adopted_and_finished():
     assert set((await scene.successes(run.id)).values()) == {1}
 
 
-async def test_what_was_in_flight_runs_alone_first():
-    """Each of the steps that were under way may be what ended the process."""
+async def test_what_was_in_flight_runs_alone_first(caplog):
+    """Each of the steps that were under way may be what ended the process. One line says so of all of them."""
     scene = Scene()
     gates = [scene.gates.setdefault(("raw", day), Gate()) for day in (1, 2, 3)]
     async with scene.runtime() as runtime:
@@ -130,9 +130,14 @@ async def test_what_was_in_flight_runs_alone_first():
         for _ in range(20):
             await asyncio.sleep(0)
         assert scene.starts == [("raw", 1, 2)]
+        (alone,) = runtime.running_steps()
+        assert (alone.name, alone.alone) == ("raw[2025-01-01]", True)
         scene.gates["raw", 1].open()
         await (await runtime.run(run.id)).wait()
     assert scene.starts[:3] == [("raw", 1, 2), ("raw", 2, 2), ("raw", 3, 2)]
+    (line,) = [each.getMessage() for each in caplog.records if "in flight" in each.getMessage()]
+    names = "raw[2025-01-01], raw[2025-01-02], raw[2025-01-03]"
+    assert f"3 steps were in flight when their node was lost ({names}), and run again one at a time" in line
 
 
 async def test_what_was_in_flight_runs_alone_on_its_node():
@@ -151,6 +156,8 @@ async def test_what_was_in_flight_runs_alone_on_its_node():
             await asyncio.sleep(0)
         assert scene.starts == [("raw", 1, 2)]
         assert (await runtime.health()).waiting == 2
+        told = [(step.run_id, step.waits_for, step.names) for step in runtime.queued_steps()]
+        assert told == [(other.id, "alone", ("raw[2025-01-01]",))] * 2
         suspect.open()
         await other.wait()
         await (await runtime.run(run.id)).wait()

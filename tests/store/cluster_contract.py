@@ -206,11 +206,12 @@ class ClusterContract:
         assert (await two[1].nodes())[0].report == NodeReport()
         running = (
             RunningStep("run-3", "a", None, 1, "n1", at(3)),
-            RunningStep("run-3", "b", "d:2025-01-01", 2, "n1", at(4), 0.25, "a qu\u00e4rter"),
+            RunningStep("run-3", "b", "d:2025-01-01", 2, "n1", at(4), 0.25, "a qu\u00e4rter", True),
         )
         queued = (
             QueuedStep("run-3", "c", None, 1, "n1", "pool", ("gpu", "warehouse")),
             QueuedStep("run-3", "c", "d:2025-01-01", 2, "n1", "place"),
+            QueuedStep("run-3", "d", None, 1, "n1", "alone", ("b[2025-01-01]",)),
         )
         unfit = {"run-2": "no such \u00e4sset"}
         report = NodeReport(

@@ -16,7 +16,7 @@ from flowstone.cli.loop import run_async
 from flowstone.cli.options import AssetFilter, Debug, Json, StoreUrl, whole
 from flowstone.cli.places import history, shown
 from flowstone.cli.problem import CommandError
-from flowstone.cli.queued import why_waiting
+from flowstone.cli.queued import ALONE, why_waiting
 from flowstone.cli.screen import Screen
 from flowstone.cli.tables import table
 from flowstone.printable import one_line
@@ -71,6 +71,12 @@ def runs(
             )
         elif found:
             screen.show(_table(screen, found, drivers))
+            for step, watched in drivers.alone():
+                screen.note(
+                    f"{one_line(step.name)} of run {step.run_id}, which {ALONE}, runs alone: nothing else begins "
+                    f"on the node {watched.node.id} until it has ended.",
+                    "yellow",
+                )
             if screen.terminal and len(found) == limit:
                 screen.note(f"Older ones: --before {run_label(found[-1].id, short=True)}, or --limit N.")
         else:

@@ -39,8 +39,8 @@ def node_report(ctx: RuntimeContext, runs: LocalRuns, *, automate: bool) -> Node
         store=None if problem is None else _reason(problem),
         retried=_some(retried_runs(runs)),
         unfit=_some(runs.unfit),
-        running=tuple(map(_fit_to_show, islice(running_steps(runs, ctx.node), _MOST_STEPS))),
-        queued=tuple(islice(queued_steps(runs, ctx.node), _MOST_STEPS)),
+        running=tuple(map(_fit_to_show, islice(running_steps(ctx, runs), _MOST_STEPS))),
+        queued=tuple(islice(queued_steps(ctx, runs), _MOST_STEPS)),
         resumes=tuple(islice(runs.parked.resumes, _MOST_STEPS)),
         automates=tuple(ctx.snapshot.names) if automate else (),
     )
@@ -66,7 +66,7 @@ def _reason(text: str) -> str:
     return one_line(masked(text))[:_LONGEST]
 
 
-def running_steps(runs: LocalRuns, node: str) -> Iterator[RunningStep]:
+def running_steps(ctx: RuntimeContext, runs: LocalRuns) -> Iterator[RunningStep]:
     """The steps that run in this process now: those of the runs that it drives, then those of other nodes."""
     own = (attempt for run in runs.live.values() for attempt in run.attempts.values())
     for attempt in chain(own, runs.leased.values()):
@@ -77,19 +77,23 @@ def running_steps(runs: LocalRuns, node: str) -> Iterator[RunningStep]:
                 attempt.asset.name,
                 attempt.key,
                 attempt.number,
-                node,
+                ctx.node,
                 attempt.started_at,
                 fraction,
                 message,
+                attempt is ctx.admission.alone,
             )
 
 
-def queued_steps(runs: LocalRuns, node: str) -> Iterator[QueuedStep]:
+def queued_steps(ctx: RuntimeContext, runs: LocalRuns) -> Iterator[QueuedStep]:
     """The steps that are to begin in this process and have not, likewise."""
+    held_up = ctx.admission.held_up()
     own = (attempt for run in runs.live.values() for attempt in run.attempts.values())
     for attempt in chain(own, runs.granted.values()):
         if attempt is not None:
             waits_for, names = attempt.waits_for
             if waits_for is not None:
+                if (alone := held_up.get(id(attempt))) is not None:
+                    waits_for, names = "alone", (alone.name,)
                 key = attempt.run_id, attempt.asset.name, attempt.key, attempt.number
-                yield QueuedStep(*key, node, waits_for, names)
+                yield QueuedStep(*key, ctx.node, waits_for, names)

@@ -25,6 +25,7 @@ class StepApplicant(ABC):
         pools, pooled: The slots of pools it takes while it runs, and whether it holds them.
         rate, rated: The rate it keeps to when it starts, and whether it has its turn and has not started.
         priority: That of its run.
+        exclusive: Whether no other step of this process may run beside it.
         places: Where it asks for a place before it starts, because it has given its own to another step.
         on_place: Called when there is one.
         keeps_place: Whether it has such a place, and keeps it whatever it waits for.
@@ -38,6 +39,7 @@ class StepApplicant(ABC):
     rate: str | None = None
     pooled = rated = False
     priority = 0
+    exclusive: bool
     refusal: Failure | None = None
     places: Places | None = None
     on_place: Callable[[], None] | None = None
@@ -59,7 +61,7 @@ class StepApplicant(ABC):
             return "pool", tuple(name for name, _ in self.pools)
         if self.rate is not None and (self.admitted or not self.rated):
             return "rate", (self.rate,)
-        return "slot", ()
+        return "alone" if self.exclusive else "slot", ()
 
     @abstractmethod
     def stop(self, why: Literal["cancelled", "timeout", "shutdown"]) -> None:

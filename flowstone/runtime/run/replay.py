@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import logging
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
+from flowstone.assets.partition_labels import step_label
+from flowstone.counting import count
 from flowstone.runs import endings
 from flowstone.runs.endings import PlannedStep
 from flowstone.runs.item_range import ItemRange
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from flowstone.runs.records import StepKey
     from flowstone.runs.state import RunState
     from flowstone.runtime.context import RuntimeContext
@@ -18,7 +23,10 @@ if TYPE_CHECKING:
 
 __all__ = ["replay", "seconds_spent"]
 
+_log = logging.getLogger(__name__)
+
 _PAGE: Final = 1_000
+_NAMED: Final = 3  # Steps that a line of the log names.
 
 
 async def replay(ctx: RuntimeContext, run: LiveRun, state: RunState) -> dict[int, StepLease]:
@@ -59,7 +67,28 @@ async def replay(ctx: RuntimeContext, run: LiveRun, state: RunState) -> dict[int
         await ctx.record_many(lost, run.record.epoch)
         for event in lost:
             state.replay(event)
+    if not state.cancelling:
+        _say_what_runs_alone(run, [step for step in state.running if step not in kept])
     return kept
+
+
+def _say_what_runs_alone(run: LiveRun, suspects: Sequence[int]) -> None:
+    """Nothing begins on this node while a suspect runs, which nobody understands who is not told."""
+    if not suspects:
+        return
+    keys = [run.plan.step(step) for step in suspects[:_NAMED]]
+    more = f" and {len(suspects) - _NAMED:,} more" if len(suspects) > _NAMED else ""
+    names = ", ".join(step_label(asset, key) for asset, _, key in keys) + more
+    one = len(suspects) == 1
+    _log.warning(
+        "Run %s: %s in flight when %s node was lost (%s), and %s. Nothing else begins on this node until %s ended.",
+        run.record.id,
+        f"{count(len(suspects), 'step')} {'was' if one else 'were'}",
+        "its" if one else "their",
+        names,
+        "runs again alone" if one else "run again one at a time",
+        "it has" if one else "they have",
+    )
 
 
 async def _keep_lent(

@@ -83,6 +83,7 @@ class Admission:
 
     Attributes:
         pools, rates: As given.
+        alone: Who holds the one slot that is taken, if it runs exclusively.
     """
 
     def __init__(self, limit: int, pools: AnyPools, rates: Rates) -> None:
@@ -94,7 +95,7 @@ class Admission:
         self._placeless: dict[int, Applicant] = {}  # They have been served and wait for a place; by identity.
         self._too_late: dict[int, Applicant] = {}  # They hold a slot and wait for another turn; by identity.
         self._taken = 0
-        self._exclusive = False  # Who holds the one slot that is taken runs exclusively.
+        self.alone: Applicant | None = None
         # By identity. A plain dict that loses its first again and again looks ever longer for the next.
         self._waiting: OrderedDict[int, tuple[Callable[[Any], bool], Any]] = OrderedDict()
 
@@ -119,7 +120,7 @@ class Admission:
             again = partial(self._have_turn, applicant, start)
             self.rates.ask(applicant.rate, applicant, applicant.priority, again)
             return
-        if self._taken < self.limit and not (applicant.exclusive or self._waiting or self._exclusive):
+        if self._taken < self.limit and not (applicant.exclusive or self._waiting or self.alone is not None):
             self._taken += 1
             applicant.admitted = True
             if not start(applicant):
@@ -196,7 +197,7 @@ class Admission:
             return
         applicant.admitted = False
         self._taken -= 1
-        self._exclusive = False  # If there was one it was this, because no other slot was taken.
+        self.alone = None  # If there was one it was this, because no other slot was taken.
         if self._waiting:
             self._serve()
 
@@ -255,11 +256,22 @@ class Admission:
             self._serve()
 
     def statistics(self) -> AdmissionStatistics:
-        return AdmissionStatistics(self.limit, self._taken, len(self._waiting), self._exclusive)
+        return AdmissionStatistics(self.limit, self._taken, len(self._waiting), self.alone is not None)
+
+    def held_up(self) -> Mapping[int, Applicant]:
+        """Who waits for a slot because of one that runs exclusively, or is to and came first; by identity."""
+        alone = self.alone
+        found: dict[int, Applicant] = {}
+        for key, (_, applicant) in self._waiting.items():
+            if alone is not None:
+                found[key] = alone
+            elif applicant.exclusive:
+                alone = applicant
+        return found
 
     def _serve(self) -> None:
         """Let those in that may, in their order."""
-        while self._waiting and not self._exclusive:
+        while self._waiting and self.alone is None:
             start, applicant = next(iter(self._waiting.values()))
             if self._taken >= (1 if applicant.exclusive else self.limit):
                 return
@@ -268,12 +280,12 @@ class Admission:
                 self.pools.ask(applicant, partial(self.admit, applicant, start))
                 continue
             self._taken += 1
-            self._exclusive = applicant.exclusive
+            self.alone = applicant if applicant.exclusive else None
             applicant.admitted = True
             if not start(applicant):
                 applicant.admitted = False
                 self._taken -= 1
-                self._exclusive = False
+                self.alone = None
                 if applicant.pooled:
                     self.pools.release(applicant)
 

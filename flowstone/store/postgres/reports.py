@@ -32,6 +32,7 @@ def report_text(report: NodeReport) -> str:
                     "started_at": step.started_at.isoformat(),
                     "fraction": step.fraction,
                     "message": step.message,
+                    "alone": step.alone,
                 }
                 for step in report.running
             ],
@@ -79,4 +80,5 @@ def _running(said: Mapping[str, Any], node: str) -> RunningStep:
         REAL.datetime.fromisoformat(said["started_at"]),
         said.get("fraction"),
         said.get("message"),
+        said.get("alone", False),
     )

@@ -603,3 +603,49 @@ async def test_a_run_that_nobody_gets_on_with_is_closed(town, monkeypatch):
     assert record.failure.kind == "lost"
     assert "taken over 3 times" in record.failure.message
     assert "it says no" in record.failure.message
+
+
+async def test_it_is_said_what_runs_alone_and_holds_up_the_node(town, caplog):
+    """One line of the log; and who waits says for which step, whichever run that is of."""
+    run = await begun(town, ("one", None))
+    town.gates["second", "one", None] = Gate()
+    second = await town.node("second")
+    await town.die("first")
+    await town.until(town.gates["second", "one", None].entered.is_set, 2 * LEASE)
+    (line,) = [each.getMessage() for each in caplog.records if "in flight" in each.getMessage()]
+    assert line == (
+        f"Run {run.id}: 1 step was in flight when its node was lost (one), and runs again alone. "
+        "Nothing else begins on this node until it has ended."
+    )
+    (alone,) = second.running_steps()
+    assert (alone.name, alone.alone) == ("one", True)
+    other = await second.submit("raw", partition="2025-01-01", upstream=False)
+    await town.until(second.queued_steps, 5)
+    (queued,) = second.queued_steps()
+    assert (queued.run_id, queued.waits_for, queued.names) == (other.id, "alone", ("one",))
+    assert queued.told({}) == "one, which was in flight when its node was lost, to end alone"
+    town.gates["second", "one", None].open()
+    await town.until(lambda: town.status(other.id) == "succeeded", 5)
+    assert second.queued_steps() == second.running_steps() == ()
+
+
+async def test_one_that_is_to_run_alone_waits_for_what_runs(town):
+    """It is said of it as well, and what came later waits for its end."""
+    run = await begun(town, ("one", None))
+    town.gates["second", "raw", 1] = Gate()
+    town.gates["second", "one", None] = Gate()
+    second = await town.node("second")
+    before = await second.submit("raw", partition="2025-01-01", upstream=False)
+    await town.until(town.gates["second", "raw", 1].entered.is_set, 5)
+    await town.die("first")
+    await town.until(second.queued_steps, 2 * LEASE)
+    later = await second.submit("raw", partition="2025-01-02", upstream=False)
+    await town.until(lambda: len(second.queued_steps()) == 2, 5)
+    queued = {step.run_id: step for step in second.queued_steps()}
+    assert (queued[run.id].waits_for, queued[run.id].names) == ("alone", ())
+    assert queued[run.id].told({}).startswith("all that runs on its node to end, to run alone")
+    assert (queued[later.id].waits_for, queued[later.id].names) == ("alone", ("one",))
+    for gate in town.gates.values():
+        gate.open()
+    for each in (run.id, before.id, later.id):
+        await town.until(lambda each=each: town.status(each) == "succeeded", 5)
