@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from datetime import datetime
 
-    from flowstone.runs.automation_events import AutomationEvent
+    from flowstone.runs.automation_events import AutomationEvent, AutomationPaused
     from flowstone.runs.records import Failure, RunRecord, Status
 
 __all__ = [
@@ -90,6 +90,7 @@ class AutomationRecord:
         failure: Why it failed the last time, if it did; None after it has succeeded.
         since: When it was seen for the first time.
         gone_at: Since when no pipeline defines it; None: one does.
+        pausing: When, by whom and why it was paused; None if it is not, or was defined so.
     """
 
     pipeline: str
@@ -104,6 +105,7 @@ class AutomationRecord:
     failure: Failure | None
     since: datetime
     gone_at: datetime | None = None
+    pausing: AutomationPaused | None = None
 
     @property
     def key(self) -> AutomationKey:

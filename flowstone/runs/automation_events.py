@@ -13,6 +13,7 @@ from flowstone.frozen import frozen
 from flowstone.runs import events
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
     from datetime import datetime
 
     from flowstone.runs.records import Failure
@@ -26,6 +27,7 @@ __all__ = [
     "AutomationPaused",
     "AutomationResumed",
     "Event",
+    "pausing_among",
 ]
 
 
@@ -151,3 +153,8 @@ AutomationEvent: TypeAlias = (
     AutomationFailed | AutomationPaused | AutomationResumed | AssetLate | AssetOverdue | AssetFresh
 )
 Event: TypeAlias = events.Event | AutomationEvent
+
+
+def pausing_among(events: Iterable[AutomationEvent]) -> AutomationPaused | None:
+    """Of what is told of a change that pauses an automation: when, by whom and why."""
+    return next((event for event in events if isinstance(event, AutomationPaused)), None)

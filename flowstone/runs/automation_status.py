@@ -37,6 +37,12 @@ class AutomationStatus:
         gone_at: Since when no pipeline defines it (aware, UTC); None: one does.
         pending: How many events a listener is still to be told of; of others 0.
         given_up: How many events a listener was never told of, because it failed each time; of others 0.
+        attempts: How many times a listener was told of a pending event in vain, at most; of others 0.
+        failing: Why it failed the last time, if one of these is told again; else None.
+        oldest: When the oldest pending event happened (aware, UTC); None if there is none.
+        paused_at: Since when it is paused (aware, UTC); None if it is not, or was defined so.
+        paused_by: Who paused it, if anybody said so; None where too many failures have.
+        paused_because: Why, for people; empty: no reason was given.
     """
 
     name: str
@@ -52,10 +58,17 @@ class AutomationStatus:
     gone_at: datetime | None = None
     pending: int = 0
     given_up: int = 0
+    attempts: int = 0
+    failing: Failure | None = None
+    oldest: datetime | None = None
+    paused_at: datetime | None = None
+    paused_by: str | None = None
+    paused_because: str = ""
 
 
 def status_of(record: AutomationRecord, fires: Sequence[Fire], now: datetime) -> AutomationStatus:
     """What people see of an automation that a store knows, whoever asks and without its code."""
+    pausing = record.pausing
     return AutomationStatus(
         record.name,
         record.kind,
@@ -68,6 +81,9 @@ def status_of(record: AutomationRecord, fires: Sequence[Fire], now: datetime) ->
         record.failure,
         record.since,
         record.gone_at,
+        paused_at=None if pausing is None else pausing.at,
+        paused_by=None if pausing is None else pausing.by,
+        paused_because="" if pausing is None else pausing.reason,
     )
 
 

@@ -97,7 +97,14 @@ _FAILURE: Final = Shape(Failure, {"after": NUMBER})
 _FAILED: Final = Pair(_FAILURE.encode, _FAILURE.decode)
 _DEFINITION: Final = Shape(Definition, {})
 _AUTOMATION: Final = Shape(
-    AutomationRecord, {"pending": TUPLE, "failure": _FAILED, "since": INSTANT, "gone_at": INSTANT}
+    AutomationRecord,
+    {
+        "pending": TUPLE,
+        "failure": _FAILED,
+        "since": INSTANT,
+        "gone_at": INSTANT,
+        "pausing": Pair(encode_event, decode_event),
+    },
 )
 _FIRED_RUN: Final = Shape(FiredRun, {"status": STATUS})
 _FIRE: Final = Shape(

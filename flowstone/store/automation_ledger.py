@@ -8,6 +8,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from flowstone.runs.automation import AutomationRecord, Fire, FiredRun
+from flowstone.runs.automation_events import pausing_among
 from flowstone.store import refusals
 from flowstone.store.automations import GONE_FOR, MOST_FIRES, Moved
 from flowstone.store.protocol import StaleWrite
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from flowstone.runs.automation import AutomationKey, Definition, Move, NewRun
+    from flowstone.runs.automation_events import AutomationEvent
     from flowstone.runs.records import RunRecord, Status
 
 __all__ = ["AutomationLedger", "KnownAutomation"]
@@ -96,13 +98,16 @@ class AutomationLedger:
         known.once.update(once)
         return known
 
-    def pause(self, key: AutomationKey, paused: bool) -> AutomationRecord | None:
+    def pause(
+        self, key: AutomationKey, paused: bool, events: Sequence[AutomationEvent] = ()
+    ) -> AutomationRecord | None:
         """See `Automations.pause`."""
         known = self._known.get(key)
         if known is None or known.record.gone_at is not None:
             return None
         if self.would_pause(key, paused):
             record = replace(known.record, paused=paused, version=known.record.version + 1)
+            record = replace(record, pausing=pausing_among(events) if paused else None)
             known.record = record if paused else replace(record, failures=0, failure=None)
         return known.record
 
@@ -141,6 +146,7 @@ class AutomationLedger:
             paused=known.record.paused if move.paused is None else move.paused,
             failures=move.failures,
             failure=move.failure,
+            pausing=known.record.pausing if move.paused is None else pausing_among(move.events),
         )
         if move.fire is not None:
             known.fires.append(replace(move.fire, runs=tuple(run for run in runs if run is not None)))

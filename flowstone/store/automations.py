@@ -79,7 +79,7 @@ class Automations(Protocol):
         Args:
             key: Which one.
             paused: Whether it is paused from here on.
-            events: What is told of it, if it changes anything.
+            events: What is told of it, if it changes anything; of `AutomationPaused` the record keeps who and why.
         """
 
     async def under_way(self, key: AutomationKey) -> Collection[str]:

@@ -104,6 +104,8 @@ class FollowerState:
         given_up: How many were given up so far.
         failure: Why the last of these was, or None.
         failed_at: When (aware), or None.
+        attempts: How often one that still waits was delivered in vain, at most; 0: none was.
+        failing: Why, the last time that one was; None if none was.
     """
 
     follower: Follower
@@ -111,6 +113,8 @@ class FollowerState:
     given_up: int = 0
     failure: Failure | None = field(default=None)
     failed_at: datetime | None = None
+    attempts: int = 0
+    failing: Failure | None = None
 
 
 class Deliveries(Protocol):
@@ -142,8 +146,10 @@ class Deliveries(Protocol):
     async def done(self, pipeline: str, name: str, keys: Collection[DeliveryKey]) -> None:
         """These were delivered: they leave the outbox."""
 
-    async def failed(self, pipeline: str, name: str, key: DeliveryKey) -> None:
-        """One was delivered in vain, and stays."""
+    async def failed(
+        self, pipeline: str, name: str, key: DeliveryKey, failure: Failure | None = None
+    ) -> None:
+        """One was delivered in vain, and stays; why is remembered with the follower."""
 
     async def give_up(
         self, pipeline: str, name: str, key: DeliveryKey, failed: AutomationFailed, *, tell: bool

@@ -35,23 +35,25 @@ def decode_follower(data: Sequence[Any]) -> Follower:
 
 def encode_follower_state(state: FollowerState) -> list[Any]:
     """A follower and what was given up, as a JSON-able list."""
-    failure, at = state.failure, state.failed_at
+    failure, at, failing = state.failure, state.failed_at, state.failing
     return [
         encode_follower(state.follower),
         state.given_up,
         None if failure is None else encode_failure(failure),
         None if at is None else at.isoformat(),
+        *([] if failing is None else [encode_failure(failing)]),
     ]
 
 
 def decode_follower_state(data: Sequence[Any]) -> FollowerState:
     """What a list made by `encode_follower_state` says. Raises `Unreadable`."""
-    follower, given_up, failure, at = data
+    follower, given_up, failure, at, *failing = data
     return FollowerState(
         decode_follower(follower),
         given_up=given_up,
         failure=None if failure is None else decode_failure(failure),
         failed_at=None if at is None else REAL.datetime.fromisoformat(at),
+        failing=decode_failure(failing[0]) if failing else None,
     )
 
 

@@ -289,7 +289,7 @@ class History:
         """Pause or resume an automation; see `Automations.pause`."""
         if self.automations.would_pause(key, paused):
             self.outbox.add(key[0], events)
-        return self.automations.pause(key, paused)
+        return self.automations.pause(key, paused, events)
 
     def set_pool(self, name: str, slots: int | None) -> None:
         """Give a pool so many slots, or as many as its pipeline says."""

@@ -6,12 +6,13 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from flowstone.store.deliveries import Deliveries
-from flowstone.store.sanitise import sanitised_automation
+from flowstone.store.sanitise import sanitised_automation, sanitised_failure
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Coroutine, Iterator, Sequence
 
     from flowstone.runs.automation_events import AutomationEvent, AutomationFailed
+    from flowstone.runs.records import Failure
     from flowstone.store.deliveries import Delivery, DeliveryKey, Follower, FollowerState
     from flowstone.store.history import History
     from flowstone.store.outbox import Outbox
@@ -62,9 +63,20 @@ class MemoryDeliveries(Deliveries):
             operation = ["delivered", pipeline, name, [list(key) for key in keys]]
             await self._change(operation, lambda: self._outbox.done(pipeline, name, keys))
 
-    async def failed(self, pipeline: str, name: str, key: DeliveryKey) -> None:
-        operation = ["delivery_failed", pipeline, name, *key]
-        await self._change(operation, lambda: self._outbox.failed(pipeline, name, key))
+    async def failed(
+        self, pipeline: str, name: str, key: DeliveryKey, failure: Failure | None = None
+    ) -> None:
+        from flowstone.store.codec import encode_failure  # noqa: PLC0415 - as above
+
+        safe = None if failure is None else sanitised_failure(failure)
+        operation = [
+            "delivery_failed",
+            pipeline,
+            name,
+            *key,
+            *([] if safe is None else [encode_failure(safe)]),
+        ]
+        await self._change(operation, lambda: self._outbox.failed(pipeline, name, key, safe))
 
     async def give_up(
         self, pipeline: str, name: str, key: DeliveryKey, failed: AutomationFailed, *, tell: bool

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 
     from flowstone.runs.automation_events import AutomationEvent, AutomationFailed, Event
+    from flowstone.runs.records import Failure
     from flowstone.store.deliveries import DeliveryKey
     from flowstone.store.event_log import Entry
 
@@ -85,9 +86,11 @@ class _Followed:
                 limit -= 1
                 yield Delivery(lane, number, _event(entry), self.attempts.get((lane, number), 0))
 
-    @property
-    def size(self) -> int:
-        return sum(map(len, self.lanes.values()))
+    def now(self) -> FollowerState:
+        """What became of its deliveries so far."""
+        pending, attempts = sum(map(len, self.lanes.values())), max(self.attempts.values(), default=0)
+        failing = self.state.failing if attempts else None
+        return replace(self.state, pending=pending, attempts=attempts, failing=failing)
 
 
 class Outbox:
@@ -178,11 +181,12 @@ class Outbox:
             for key in keys:
                 followed.remove(key)
 
-    def failed(self, pipeline: str, name: str, key: DeliveryKey) -> None:
+    def failed(self, pipeline: str, name: str, key: DeliveryKey, failure: Failure | None = None) -> None:
         """See `Deliveries.failed`."""
         followed = self._followed.get((pipeline, name))
         if followed is not None and followed.holds(key):
             followed.attempts[key] = followed.attempts.get(key, 0) + 1
+            followed.state = replace(followed.state, failing=failure or followed.state.failing)
 
     def give_up(
         self, pipeline: str, name: str, key: DeliveryKey, failed: AutomationFailed, *, tell: bool
@@ -220,7 +224,7 @@ class Outbox:
     def followers(self) -> Iterator[tuple[str, FollowerState]]:
         """Each with its pipeline."""
         for followed in self._followed.values():
-            yield followed.pipeline, replace(followed.state, pending=followed.size)
+            yield followed.pipeline, followed.now()
 
     def pending(self, pipeline: str, name: str, limit: int, but: Collection[str]) -> list[Delivery]:
         """See `Deliveries.pending`."""

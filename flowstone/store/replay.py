@@ -22,7 +22,7 @@ time what comes of it: what was refused when it was asked is refused again when 
     ["pause", pipeline, name, paused, [event, ...]]     automations.pause
     ["follow", pipeline, [follower, ...]]   deliveries.follow
     ["delivered", pipeline, name, [[lane, number], ...]]    deliveries.done
-    ["delivery_failed", pipeline, name, lane, number]       deliveries.failed
+    ["delivery_failed", pipeline, name, lane, number, failure]      deliveries.failed; the failure may be missing
     ["given_up", pipeline, name, lane, number, event, tell] deliveries.give_up
     ["told", pipeline, [event, ...]]        deliveries.add
 
@@ -61,6 +61,7 @@ from flowstone.store.automation_codec import (
 from flowstone.store.codec import (
     Unreadable,
     decode_event,
+    decode_failure,
     decode_item,
     decode_materialization,
     decode_run,
@@ -224,9 +225,12 @@ class Replay:
         self.facts += len(keys)
         return partial(self.history.outbox.done, pipeline, name, [(lane, number) for lane, number in keys])
 
-    def _delivery_failed(self, pipeline: str, name: str, lane: str, number: int) -> _Command:
+    def _delivery_failed(
+        self, pipeline: str, name: str, lane: str, number: int, failure: Any = None
+    ) -> _Command:
         self.facts += 1
-        return partial(self.history.outbox.failed, pipeline, name, (lane, number))
+        why = None if failure is None else decode_failure(failure)
+        return partial(self.history.outbox.failed, pipeline, name, (lane, number), why)
 
     def _given_up(
         self, pipeline: str, name: str, lane: str, number: int, failed: Any, tell: bool

@@ -10,7 +10,7 @@ from dataclasses import replace
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
-from flowstone.runs.automation_events import AutomationFailed, AutomationPaused
+from flowstone.runs.automation_events import AutomationFailed, AutomationPaused, AutomationResumed
 from flowstone.runs.events import (
     RunCancelRequested,
     RunQueued,
@@ -35,6 +35,7 @@ if TYPE_CHECKING:
 __all__ = [
     "sanitised",
     "sanitised_automation",
+    "sanitised_failure",
     "sanitised_item",
     "sanitised_move",
     "sanitised_record",
@@ -55,7 +56,9 @@ def sanitised(event: _E) -> _E:
 def sanitised_automation(event: _A) -> _A:
     """The event of an automation, with storable texts."""
     if isinstance(event, AutomationFailed):
-        return replace(event, failure=_failure(event.failure))
+        return replace(event, failure=sanitised_failure(event.failure))
+    if isinstance(event, AutomationPaused | AutomationResumed) and event.by is not None:
+        event = replace(event, by=safe_text(event.by))
     return replace(event, reason=safe_text(event.reason)) if isinstance(event, AutomationPaused) else event
 
 
@@ -69,7 +72,7 @@ def sanitised_move(move: Move) -> Move:
     """The change of an automation with storable texts, tags and failures."""
     runs = tuple(replace(run, record=sanitised_run(run.record)) for run in move.runs)
     fire = None if move.fire is None else replace(move.fire, reason=safe_text(move.fire.reason))
-    failure = None if move.failure is None else _failure(move.failure)
+    failure = None if move.failure is None else sanitised_failure(move.failure)
     events = tuple(map(sanitised_automation, move.events))
     return replace(move, runs=runs, fire=fire, failure=failure, events=events)
 
@@ -80,7 +83,7 @@ def sanitised_item(row: ItemRow) -> ItemRow:
         return row
     return row._replace(
         key=None if row.key is None else safe_text(row.key),
-        failure=None if row.failure is None else _failure(row.failure),
+        failure=None if row.failure is None else sanitised_failure(row.failure),
     )
 
 
@@ -97,7 +100,7 @@ def sanitised_record(record: Materialization) -> Materialization:
     return replace(
         record,
         metadata=json_safe(record.metadata),
-        failure=None if record.failure is None else _failure(record.failure),
+        failure=None if record.failure is None else sanitised_failure(record.failure),
         code_version=_text(record.code_version),
         data_version=_text(record.data_version),
         location=_text(record.location),
@@ -109,7 +112,8 @@ def _text(value: Any) -> str | None:
     return value if type(value) in _TEXTS else str(json_safe(value))
 
 
-def _failure(failure: Failure) -> Failure:
+def sanitised_failure(failure: Failure) -> Failure:
+    """The failure with storable texts."""
     return replace(
         failure,
         message=safe_text(failure.message),
@@ -139,7 +143,7 @@ def _ending(event: Any) -> Any:
 _CHANGES: Final[Mapping[type[Any], Callable[[Any], Any]]] = MappingProxyType(
     {
         **dict.fromkeys(ENDINGS, _ending),
-        StepRetried: lambda event: replace(event, failure=_failure(event.failure)),
+        StepRetried: lambda event: replace(event, failure=sanitised_failure(event.failure)),
         StepWaiting: _named,
         StepWoken: _named,
         StepKept: _named,

@@ -161,6 +161,33 @@ async def test_one_that_always_raises_is_given_up(clock):
         assert len(ear.heard) == 1
 
 
+async def test_one_that_fails_is_shown_long_before_it_is_given_up(clock):
+    """Why, how often, how much waits and since when; and no more when it has succeeded."""
+    pipeline, ear = reports(), Ear()
+    broken = True
+
+    @pipeline.on("run.finished")
+    async def alert(event):
+        ear(event)
+        if broken:
+            raise OSError("no route")
+
+    async with Runtime(pipeline, automate=True, clock=clock) as runtime:
+        await runtime.materialize("report")
+        await ear.has(1)
+        await clock.advance(30.0)
+        await runtime.materialize("report")
+        await clock.advance(0.5)
+        shown = await status_of(runtime, "alert")
+        assert (shown.pending, shown.attempts, shown.failing.message) == (2, 4, "OSError: no route")
+        assert shown.oldest == ear.heard[0].at
+        assert (shown.failure, shown.given_up) == (None, 0)
+        broken = False
+        await clock.advance(3600.0)
+        shown = await status_of(runtime, "alert")
+        assert (shown.pending, shown.attempts, shown.failing, shown.oldest) == (0, 0, None, None)
+
+
 async def test_one_that_will_never_take_it_is_not_asked_again():
     """`Permanent` says so."""
     pipeline, ear = reports(), Ear()

@@ -269,11 +269,14 @@ class TestFailures:
             assert told == ["automation.failed"] * 10 + ["automation.paused"]
             (status,) = await runtime.automations()
             assert (status.paused, status.failures, status.next_fire) == (True, 10, None)
+            assert (status.paused_by, status.paused_because) == (None, "It failed 10 times in a row.")
+            assert status.paused_at == status.last_fires[0].at
             assert "no route" in status.failure.traceback
             automation = next(child for child in runtime.tree().children if child.name == "automation")
             assert {child.name: child.restarts for child in automation.children}["schedule:hourly"] == 10
             resumed = await runtime.resume("hourly")
             assert (resumed.paused, resumed.failures) == (False, 0)
+            assert (resumed.paused_at, resumed.paused_because) == (None, "")
 
     async def test_a_tick_is_tried_again_until_ten_failures_pause_it(self, clock):
         """Also with `catch_up="skip"`: it came on time. It fires when the schedule is resumed and works again."""

@@ -101,13 +101,15 @@ async def test_what_is_paused_stays_paused(place):
     looks = []
     async with place.runtime(counting(5, looks=looks)) as runtime:
         await until(lambda: has(runtime, 1))
-        await runtime.pause("post", by="ada")
+        paused = await runtime.pause("post", by="ada", reason="holiday")
         seen = await numbers(runtime)
     del looks[:]
     async with place.runtime(counting(5, looks=looks)) as runtime:
         await asyncio.sleep(0.1)
         assert looks == []
-        assert (await status_of(runtime, "post")).paused
+        kept = await status_of(runtime, "post")
+        assert (kept.paused, kept.paused_by, kept.paused_because) == (True, "ada", "holiday")
+        assert kept.paused_at == paused.paused_at is not None
         assert await numbers(runtime) == seen
         await runtime.resume("post")
         await until(lambda: has(runtime, 5))

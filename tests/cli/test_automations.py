@@ -95,7 +95,16 @@ def test_one_is_paused_and_resumed(cli):
     """By its name, or by its pipeline and name; it stays so."""
     done = cli("pause", "nightly", *AT, "--by", "ada", "--reason", "holiday")
     assert done.stdout == "schedule nightly of sales is paused\n"
-    assert "paused" in cli("automations", *AT).stdout
+    listed = cli("automations", *AT)
+    assert "paused" in listed.stdout
+    assert "nightly is paused since just now by ada: holiday; `flowstone resume nightly`" in listed.stderr
+    (told,) = [
+        each
+        for each in cli("automations", *AT, "--json").document["automations"]
+        if each["name"] == "nightly"
+    ]
+    assert (told["paused_by"], told["paused_because"]) == ("ada", "holiday")
+    assert told["paused_at"] is not None
     done = cli("resume", "sales/nightly", *AT)
     assert done.stdout == "schedule nightly of sales is resumed\n"
     assert not cli("automations", *AT, "--json").document["automations"][2]["paused"]
@@ -171,14 +180,28 @@ async def test_of_a_listener_it_is_said_what_is_left_to_tell(cli, shop):
     @pipeline.on("run.succeeded")
     async def absent(_event): ...
 
+    @pipeline.on("run.succeeded")
+    async def failing(_event):
+        raise OSError("no route")
+
     async with Runtime(pipeline, store="file://runs", automate=True) as runtime:
         await runtime.pause("absent")
         async with runtime.subscribe("automation.failed") as events:
             await runtime.materialize("report")
             await anext(events)
+        while not any(each.failing for each in await runtime.automations()):
+            await asyncio.sleep(0)
     done = await asyncio.to_thread(cli, "automations", *AT)
     lines = {line.split()[0]: line.rstrip() for line in done.stdout.splitlines()}
     assert lines["absent"].endswith("1 event to tell")
+    assert lines["failing"].endswith("1 event to tell")
     assert lines["slow"].endswith("1 given up")
+    assert "slow failed and gave up 1 event: Permanent: never" in done.stderr
+    assert "failing fails: 1 event to tell, the oldest of just now; the last of " in done.stderr
+    assert "OSError: no route" in done.stderr
     told = await asyncio.to_thread(cli, "automations", *AT, "--json")
-    assert [(each["pending"], each["given_up"]) for each in told.document["automations"]] == [(1, 0), (0, 1)]
+    told = {each["name"]: each for each in told.document["automations"]}
+    assert [(each["pending"], each["given_up"]) for each in told.values()] == [(1, 0), (1, 0), (0, 1)]
+    assert told["failing"]["failing"] == "OSError: no route"
+    assert told["failing"]["attempts"] >= 1
+    assert told["failing"]["oldest"] is not None

@@ -9,6 +9,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from flowstone.runs.automation import Definition, Fire, FiredRun, Move, NewRun
+from flowstone.runs.automation_events import AutomationPaused, AutomationResumed
 from flowstone.runs.records import Failure, Status
 from flowstone.store.protocol import StaleWrite
 from tests.store.facts import run
@@ -168,6 +169,31 @@ class AutomationsContract:
         assert (resumed.paused, resumed.failures) == (False, 0)
         assert await store.automations.pause(KEY, False) == resumed
         assert await store.automations.pause(("sales", "other"), True) is None
+
+    async def test_who_paused_one_and_why_is_remembered(self, place):
+        """As long as it is paused, over restarts; who pauses it again changes nothing."""
+        store = place.store
+        (record,) = await defined(store)
+        assert record.pausing is None
+        told = AutomationPaused(now(), "nightly", "ad\x00a", "the warehouse m\ud800oves")
+        await store.automations.pause(KEY, True, events=[told])
+        await store.automations.pause(KEY, True, events=[AutomationPaused(now(), "nightly", "bob")])
+        store = await place.reopen()
+        kept = await store.automations.record(KEY)
+        assert (kept.pausing.at, kept.pausing.name) == (told.at, "nightly")
+        assert kept.pausing.by.startswith("ad")
+        assert kept.pausing.reason.startswith("the warehouse m")
+        moved = await store.automations.move(move(kept, cursor=2))
+        assert moved.record.pausing == kept.pausing
+        resumed = await store.automations.pause(
+            KEY, False, events=[AutomationResumed(now(), "nightly", "bob")]
+        )
+        assert (resumed.paused, resumed.pausing) == (False, None)
+        too_often = AutomationPaused(now(), "nightly", reason="It failed 10 times in a row.")
+        moved = await store.automations.move(move(resumed, paused=True, events=[too_often]))
+        assert moved.record.pausing == too_often
+        assert (await store.automations.records())[0].pausing == too_often
+        assert (await store.automations.pause(KEY, False)).pausing is None
 
     async def test_the_newest_hundred_fires_are_remembered(self, place):
         """Newest first, as many as are asked for."""

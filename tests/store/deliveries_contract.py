@@ -209,6 +209,27 @@ class DeliveriesContract:
         (delivery,) = await (await place.reopen()).deliveries.pending(PIPELINE, "alert", limit=10)
         assert delivery.attempts == 2
 
+    async def test_why_it_fails_is_known_until_it_succeeds(self, place):
+        """Over restarts, with how often; what was given up is something else."""
+        store = place.store
+        await store.deliveries.follow(PIPELINE, [follower("alert", "step.started")])
+        await store.create_run(run())
+        await store.write_many([start("a"), start("b")])
+        first, second = await store.deliveries.pending(PIPELINE, "alert", limit=10)
+        (calm,) = await store.deliveries.followers(PIPELINE)
+        assert (calm.attempts, calm.failing) == (0, None)
+        for message in ("timed out", "refus\x00ed"):
+            await store.deliveries.failed(PIPELINE, "alert", first.key, Failure("error", message))
+        await store.deliveries.failed(PIPELINE, "alert", second.key, Failure("error", "refused again"))
+        await store.deliveries.failed(PIPELINE, "alert", second.key)
+        store = await place.reopen()
+        (failing,) = await store.deliveries.followers(PIPELINE)
+        assert (failing.pending, failing.attempts, failing.failing.message) == (2, 2, "refused again")
+        assert failing.failure is None
+        await store.deliveries.done(PIPELINE, "alert", [first.key, second.key])
+        (calm,) = await store.deliveries.followers(PIPELINE)
+        assert (calm.pending, calm.attempts, calm.failing) == (0, 0, None)
+
     async def test_what_is_given_up_is_counted_and_told(self, place):
         """To others who follow, never to itself; and only once."""
         store = place.store

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from flowstone.runs.automation_events import AssetLate
+from flowstone.runs.automation import Definition
+from flowstone.runs.automation_events import AssetLate, AutomationPaused
+from flowstone.runs.records import Failure
 from flowstone.store import FileStore
 from flowstone.store import file as file_module
 from flowstone.store.replay import Replay
@@ -63,3 +65,24 @@ def test_an_older_summary_has_the_number_with_its_followers():
     replay.apply(["summary"])
     assert replay.history.outbox.numbered == 7
     assert [state.follower.name for _, state in replay.history.outbox.followers()] == ["alert"]
+
+
+async def test_who_paused_and_what_fails_outlives_the_journal(store, directory):
+    """What it is written anew as says both."""
+    await store.automations.define({PIPELINE: [Definition("alert", "listener", "asset.late")]}, now=at(0))
+    await store.automations.pause(
+        (PIPELINE, "alert"), True, events=[AutomationPaused(at(1), "alert", "ada", "x")]
+    )
+    await store.deliveries.follow(PIPELINE, [follower("alert", "asset")])
+    await store.deliveries.add(PIPELINE, [LATE])
+    (late,) = await pending(store)
+    await store.deliveries.failed(PIPELINE, "alert", late.key, Failure("error", "refused"))
+    await store.close()
+    file_module.rewrite(journal(directory), file_module.snapshot(store.state), 0o600)
+    store = FileStore(directory)
+    await store.open()
+    (record,) = await store.automations.records()
+    assert (record.pausing.at, record.pausing.by, record.pausing.reason) == (at(1), "ada", "x")
+    (state,) = await store.deliveries.followers(PIPELINE)
+    assert (state.attempts, state.failing.message) == (1, "refused")
+    await store.close()

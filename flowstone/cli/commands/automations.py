@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from flowstone.assets.suggest import did_you_mean
+from flowstone.cli.automation_notes import automation_notes
 from flowstone.cli.documents import json_value
 from flowstone.cli.drivers import Drivers
-from flowstone.cli.labels import ago, failure_label, until
+from flowstone.cli.labels import ago, until
 from flowstone.cli.loading import load
 from flowstone.cli.loop import run_async
 from flowstone.cli.options import Debug, Json, StoreUrl, Target
@@ -67,10 +68,11 @@ def automations(
         if screen.json:
             screen.document({"automations": [_document(each) for each in found]})
         elif found:
-            screen.show(_table(screen, found))
+            now = datetime.now(UTC)
+            screen.show(_table(screen, found, now))
             for each in found:
-                if each.failure is not None:
-                    screen.note(f"{one_line(each.name)} failed: {failure_label(each.failure)}", "yellow")
+                for line in automation_notes(each, now):
+                    screen.note(line, "yellow")
             for pipeline, why in left.items():
                 screen.note(
                     f"{why} the pipeline {one_line(pipeline)}: nothing of it happens until "
@@ -213,6 +215,12 @@ def _document(status: AutomationStatus) -> dict[str, Any]:
         "failure": None if status.failure is None else status.failure.message,
         "pending": status.pending,
         "given_up": status.given_up,
+        "attempts": status.attempts,
+        "failing": None if status.failing is None else status.failing.message,
+        "oldest": json_value(status.oldest),
+        "paused_at": json_value(status.paused_at),
+        "paused_by": status.paused_by,
+        "paused_because": status.paused_because,
         "gone_at": json_value(status.gone_at),
         "last_fires": [_fire_document(each) for each in status.last_fires],
     }
@@ -232,8 +240,7 @@ def _fire_document(fire: Fire) -> dict[str, Any]:
     }
 
 
-def _table(screen: Screen, found: Sequence[AutomationStatus]) -> Table:
-    now = datetime.now(UTC)
+def _table(screen: Screen, found: Sequence[AutomationStatus], now: datetime) -> Table:
     made = table(screen, "name", "kind", "pipeline", "when", "next", "last", "what became of it")
     for each in found:
         last = each.last_fires[0] if each.last_fires else None

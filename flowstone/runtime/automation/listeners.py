@@ -315,7 +315,7 @@ class ListenerDriver:
         if attempts >= ATTEMPTS or not failure.retryable:
             await self._give_up(lane, failure, attempts)
             return
-        await self._ctx.store.deliveries.failed(*self._key, delivery.key)
+        await self._ctx.store.deliveries.failed(*self._key, delivery.key, failure)
         pause = pause_after(attempts, failure, self._ctx.random.uniform(0.5, 1.0))
         self._lanes.block(lane, self._ctx.clock.monotonic() + pause)
 

@@ -10,10 +10,12 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from flowstone.runs.automation import AutomationRecord, FiredRun
+from flowstone.runs.automation_events import pausing_among
 from flowstone.runs.records import Status
 from flowstone.store import refusals
 from flowstone.store.automation_codec import decode_failure, decode_fire, encode_failure, encode_fire
 from flowstone.store.automations import GONE_FOR, MOST_FIRES, Automations, Moved
+from flowstone.store.codec import decode_event, encode_event
 from flowstone.store.postgres.callers import join_for_ever, lock_identities
 from flowstone.store.postgres.columns import request_text, utc
 from flowstone.store.postgres.deliveries import mark_delivered, tell
@@ -21,7 +23,7 @@ from flowstone.store.postgres.queue import enqueue_all, load_queue
 from flowstone.store.postgres.sql import query
 from flowstone.store.postgres.texts import from_json, to_json
 from flowstone.store.protocol import StaleWrite
-from flowstone.store.sanitise import sanitised_move
+from flowstone.store.sanitise import sanitised_automation, sanitised_move
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
@@ -99,8 +101,11 @@ class PostgresAutomations(Automations):
         self, key: AutomationKey, paused: bool, *, events: Sequence[AutomationEvent] = ()
     ) -> AutomationRecord | None:
 
+        told = pausing_among(events)
+        pausing = None if told is None else to_json(encode_event(sanitised_automation(told)))
+
         async def work(connection: Connection) -> None:
-            if await connection.fetch(query("pause_automation"), *key, paused):
+            if await connection.fetch(query("pause_automation"), *key, paused, pausing):
                 await tell(connection, key[0], events)
 
         await self._database.transact(f"pausing or resuming {key[1]!r}", work)
@@ -119,7 +124,9 @@ async def _move(connection: Connection, move: Move, token: str) -> Moved | None:
     """Make a change within a transaction; None if it was decided upon another version."""
     failure = None if move.failure is None else to_json(encode_failure(move.failure))
     given = (to_json(move.cursor), to_json(move.pending), move.paused, move.failures, failure)
-    row = await connection.fetchrow(query("move_automation"), *move.key, move.version, *given, token)
+    told = pausing_among(move.events)
+    pausing = None if told is None else to_json(encode_event(told))
+    row = await connection.fetchrow(query("move_automation"), *move.key, move.version, *given, token, pausing)
     if row is None:
         return None
     await mark_delivered(connection, move.key[0], move.follower or move.key[1], move.delivered)
@@ -193,6 +200,7 @@ def _record(row: Any) -> AutomationRecord:
         None if failure is None else decode_failure(from_json(failure)),
         row["since"],
         row["gone_at"],
+        None if row["pausing"] is None else decode_event(from_json(row["pausing"])),  # type: ignore[arg-type] # written as such
     )
 
 

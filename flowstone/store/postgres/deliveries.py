@@ -17,12 +17,13 @@ from flowstone.store.deliveries import OF_ONE_LANE, Deliveries, Delivery, Follow
 from flowstone.store.postgres.columns import event_of
 from flowstone.store.postgres.sql import query
 from flowstone.store.postgres.texts import from_json, to_json
-from flowstone.store.sanitise import sanitised_automation
+from flowstone.store.sanitise import sanitised_automation, sanitised_failure
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator, Sequence
 
     from flowstone.runs.automation_events import AutomationEvent, AutomationFailed, Event
+    from flowstone.runs.records import Failure
     from flowstone.store.cluster import Cluster, Notification
     from flowstone.store.deliveries import DeliveryKey
     from flowstone.store.postgres.database import Connection, Database
@@ -82,8 +83,11 @@ class PostgresDeliveries(Deliveries):
         if keys:
             await self._database.fetch("delivered", pipeline, name, *_columns(keys))
 
-    async def failed(self, pipeline: str, name: str, key: DeliveryKey) -> None:
-        await self._database.fetch("delivery_failed", pipeline, name, *key)
+    async def failed(
+        self, pipeline: str, name: str, key: DeliveryKey, failure: Failure | None = None
+    ) -> None:
+        why = None if failure is None else to_json(encode_failure(sanitised_failure(failure)))
+        await self._database.fetch("delivery_failed", pipeline, name, *key, why)
 
     async def give_up(
         self, pipeline: str, name: str, key: DeliveryKey, failed: AutomationFailed, *, tell: bool
@@ -158,13 +162,15 @@ def _state(row: Any) -> FollowerState:
     follower = Follower(
         row["name"], frozenset(row["kinds"]), None if assets is None else frozenset(assets), row["anywhere"]
     )
-    failure = row["failure"]
+    failure, failing = row["failure"], row["failing"]
     return FollowerState(
         follower,
         row["pending"],
         row["given_up"],
         None if failure is None else decode_failure(from_json(failure)),
         row["failed_at"],
+        row["attempts"],
+        None if failing is None or not row["attempts"] else decode_failure(from_json(failing)),
     )
 
 

@@ -465,7 +465,9 @@ def transactions():
             ("'sales'", "'all'", texts("run-2", "run-1"), "'{1,1}'"),
         ),
         "delivery failed": one(
-            "delivery_failed", ("'sales'", "'all'", RUN_1, "1"), ("'sales'", "'all'", RUN_2, "1")
+            "delivery_failed",
+            ("'sales'", "'all'", RUN_1, "1", "'{}'"),
+            ("'sales'", "'all'", RUN_2, "1", "'{}'"),
         ),
         "give up a delivery": several(
             (
@@ -507,7 +509,7 @@ def transactions():
             (
                 "move_automation",
                 *(
-                    ("'sales'", name, "0", "'1'", "'[]'", "null", "0", "null", "'t'")
+                    ("'sales'", name, "0", "'1'", "'[]'", "null", "0", "null", "'t'", "null")
                     for name in ("'a1'", "'a2'")
                 ),
             ),
@@ -534,7 +536,7 @@ def transactions():
             ),
         ),
         "pause an automation": several(
-            ("pause_automation", ("'sales'", "'a1'", "true"), ("'sales'", "'a2'", "true")),
+            ("pause_automation", ("'sales'", "'a1'", "true", "'{}'"), ("'sales'", "'a2'", "true", "'{}'")),
             ("tell_events", ("'sales'", *told, "'a'")),
         ),
         "publish_tree": one("publish_tree", ("'n1'", "'{}'"), ("'n2'", "'{}'")),

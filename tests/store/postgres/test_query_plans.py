@@ -170,7 +170,7 @@ STATEMENTS = {
     "followers_waiting": 1,
     "pending_deliveries": 5,
     "delivered": 4,
-    "delivery_failed": 4,
+    "delivery_failed": 5,
     "give_up_delivery": 6,
     "drop_deliveries": 1,
 }
