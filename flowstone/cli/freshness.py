@@ -1,4 +1,4 @@
-"""How fresh an asset is, for `flowstone status`: from what the store knows of what is watched."""
+"""How fresh assets are, for `flowstone status` and `automations`: from what the store knows of what is watched."""
 
 from __future__ import annotations
 
@@ -12,10 +12,11 @@ from flowstone.runs.asset_freshness import FreshnessRecord, of_one_value, shown
 
 if TYPE_CHECKING:
     from flowstone.runs.asset_freshness import FreshnessStatus
+    from flowstone.runs.automation import AutomationKey
     from flowstone.runs.records import StepKey
     from flowstone.store import Store
 
-__all__ = ["freshness_document", "freshness_label", "freshness_of"]
+__all__ = ["freshness_document", "freshness_label", "freshness_of", "late_since", "watched_assets"]
 
 
 async def freshness_of(store: Store, key: StepKey, *, alone: bool) -> FreshnessStatus | None:
@@ -38,6 +39,27 @@ async def freshness_of(store: Store, key: StepKey, *, alone: bool) -> FreshnessS
     current = (await store.current([key])).get(key)
     finished_at = None if current is None else current.finished_at
     return of_one_value(asset, partition_key, (freshness.within, freshness.overdue), finished_at, now)
+
+
+async def watched_assets(store: Store) -> dict[AutomationKey, FreshnessStatus]:
+    """How fresh each asset is that is watched, by the automation that does so."""
+    records = [
+        each
+        for each in await store.automations.records()
+        if each.kind == "freshness" and each.gone_at is None
+    ]
+    names = {each.key: each.name.removeprefix(FRESHNESS) for each in records}
+    newest, now = await store.newest_successes(list(names.values())) if names else {}, datetime.now(UTC)
+    return {
+        each.key: shown(name, FreshnessRecord.read(each.cursor), newest.get(name), now)
+        for each, name in zip(records, names.values(), strict=True)
+    }
+
+
+def late_since(status: FreshnessStatus) -> str:
+    """`late since 2 h ago`; of what is not late its status alone."""
+    late = status.status in {"late", "overdue"}
+    return f"{status.status} since {ago(status.since, datetime.now(UTC))}" if late else status.status
 
 
 def freshness_label(status: FreshnessStatus) -> str:

@@ -11,13 +11,13 @@ passes the age, so that a process may count it by a clock that nobody sets.
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple, TypeAlias
 
 from flowstone.frozen import frozen
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
 __all__ = [
     "Aged",
@@ -28,6 +28,7 @@ __all__ = [
     "aged",
     "known_too",
     "least_age",
+    "longest_late",
     "never_seen",
     "next_bound",
     "not_of_the_future",
@@ -38,6 +39,7 @@ __all__ = [
 
 FreshnessName: TypeAlias = Literal["fresh", "late", "overdue", "unknown"]
 
+_NEVER: Final = datetime.max.replace(tzinfo=UTC)
 _DEGREE: Final = {"unknown": 0, "fresh": 0, "late": 1, "overdue": 2}
 
 
@@ -266,6 +268,12 @@ def of_one_value(
     """What people see of one partition: how old its current value is, finished at an instant; None: it has none."""
     newest = None if finished_at is None else NewestSuccess(asset, "", finished_at)
     return replace(never_seen(asset, bounds, newest, now), partition=partition)
+
+
+def longest_late(statuses: Iterable[FreshnessStatus]) -> list[FreshnessStatus]:
+    """Those that are late or overdue: the overdue ones first, and of these who has been so for longest."""
+    late = [status for status in statuses if _DEGREE[status.status]]
+    return sorted(late, key=lambda each: (-_DEGREE[each.status], each.since or _NEVER, each.asset))
 
 
 def _by_age(record: FreshnessRecord, age: float) -> FreshnessName:

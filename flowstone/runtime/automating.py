@@ -96,6 +96,16 @@ class Automating(Computing):
         ctx = self._started()
         return await freshness(ctx, await self._client.view(), asset, partition)
 
+    async def late(self) -> Sequence[FreshnessStatus]:
+        """The assets that are late or overdue at this instant, by the `Freshness` they are defined with.
+
+        The overdue ones come first, and of these the one that has been so for longest. Each is what `freshness`
+        says of it; it needs nobody who watches.
+        """
+        from flowstone.runtime.client.freshness import late  # noqa: PLC0415 - few runtimes have any
+
+        return await late(self._started())
+
     def _by_hand(self) -> ByHand:
         from flowstone.runtime.automation.by_hand import ByHand  # noqa: PLC0415 - few runtimes have any
 

@@ -438,3 +438,54 @@ async def test_ten_thousand_assets_cost_one_timer(clock):
         assert [kind for kind, _ in await told(store)] == ["asset.late"] * 5
         assert clock.timers == timers + 1
         assert len(await runtime.automations()) == 10_000
+
+
+class TestLate:
+    """`runtime.late()`: all that is late, whoever watches."""
+
+    @pytest.mark.parametrize("automate", [True, False])
+    @pytest.mark.parametrize("kept", ["memory", "file", "database"])
+    async def test_what_is_late_is_listed_with_since(self, clock, tmp_path, database, kept, automate):
+        """The overdue first, then who has been late for longest; nothing that is fresh, or need not be."""
+        pipeline = Pipeline("sales")
+        for name, minutes in (("soon", 10), ("sooner", 5), ("early", 2), ("fresh", 100)):
+            policy = Freshness(within=timedelta(minutes=minutes), overdue=timedelta(hours=minutes))
+
+            @pipeline.asset(name=name, freshness=policy)
+            async def watched() -> int:
+                return 1
+
+        @pipeline.asset
+        async def other() -> int:
+            return 1
+
+        names = ("soon", "sooner", "early", "fresh", "other")
+        url = {"memory": "memory://", "file": f"file://{tmp_path}/runs", "database": database}[kept]
+        async with Runtime(pipeline, store=url, clock=clock, automate=automate) as runtime:
+            for name in names:
+                await runtime.materialize(name)
+            assert list(await runtime.late()) == []
+            began = {name: (await runtime.history(name))[0].finished_at for name in names}
+            if kept == "memory":
+                await clock.advance(121 * MINUTE)
+            else:
+                clock.step(121 * MINUTE)  # What waits for a disk or a database takes time of its own.
+            late = [(each.asset, each.status, each.since) for each in await runtime.late()]
+            assert late == [
+                ("early", "overdue", began["early"] + timedelta(hours=2)),
+                ("sooner", "late", began["sooner"] + timedelta(minutes=5)),
+                ("soon", "late", began["soon"] + timedelta(minutes=10)),
+                ("fresh", "late", began["fresh"] + timedelta(minutes=100)),
+            ]
+            assert (await runtime.late())[0] == await runtime.freshness("early")
+
+    async def test_where_nothing_is_to_be_fresh_nothing_is_late(self):
+        """And the store is not asked."""
+        pipeline = Pipeline("sales")
+
+        @pipeline.asset
+        async def other() -> int:
+            return 1
+
+        async with Runtime(pipeline) as runtime:
+            assert list(await runtime.late()) == []

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from flowstone import Pipeline, Runtime
+from flowstone import Freshness, Pipeline, Runtime
 
 DAILY = """
 from datetime import timedelta
@@ -91,3 +91,45 @@ def test_what_is_watched_is_an_automation(cli):
     assert "freshness:report" in cli("automations", *AT).stdout
     assert "paused" in cli("pause", "freshness:report", *AT).stdout
     assert "resumed" in cli("resume", "freshness:report", *AT).stdout
+
+
+@pytest.mark.usefixtures("daily")
+def test_what_is_late_is_listed(cli):
+    """From the store alone, also among the automations; what is fresh is not."""
+    head, line = cli("status", "--late", *AT).stdout.splitlines()
+    assert head.split()[:2] == ["asset", "freshness"]
+    assert line.split("  ")[0] == "part"
+    assert "late since just now" in line
+    assert "within 0.001 s, overdue after 1 h" in line
+    (late,) = cli("status", "--late", *AT, "--json").document["late"]
+    assert (late["asset"], late["freshness"]["status"]) == ("part", "late")
+    lines = {line.split()[0]: line for line in cli("automations", *AT).stdout.splitlines()}
+    assert "late since just now" in lines["freshness:part"]
+    assert lines["freshness:report"].rstrip().endswith("fresh")
+    told = {each["name"]: each for each in cli("automations", *AT, "--json").document["automations"]}
+    assert told["freshness:part"]["freshness"]["status"] == "late"
+
+
+def test_where_nothing_is_late_it_is_said(shop, cli):
+    """And where nobody watches, what does."""
+    assert "No asset is watched in file://runs" in cli("status", "--late", *AT).stderr
+    assert cli("status", "--late", *AT, "--json").document == {"late": []}
+    pipeline = Pipeline("sales")
+
+    @pipeline.asset(freshness=Freshness(within=100.0))
+    async def report() -> int:
+        return 1
+
+    async def live():
+        async with Runtime(pipeline, store="file://runs", automate=True) as runtime:
+            while not await runtime.automations():
+                await asyncio.sleep(0)
+
+    asyncio.run(live())
+    assert "None of 1 watched asset is late." in cli("status", "--late", *AT).stderr
+
+
+@pytest.mark.parametrize("more", [("report",), ("--failed",), ("--missing",)])
+def test_what_is_late_is_asked_for_alone(shop, cli, more):
+    """It is a list of all assets."""
+    assert cli("status", *more, "--late", *AT).status == 2

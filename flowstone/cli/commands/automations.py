@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from contextlib import suppress
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, TypeAlias
 
 import typer
 
@@ -12,6 +12,7 @@ from flowstone.assets.suggest import did_you_mean
 from flowstone.cli.automation_notes import automation_notes
 from flowstone.cli.documents import json_value
 from flowstone.cli.drivers import Drivers
+from flowstone.cli.freshness import freshness_document, late_since, watched_assets
 from flowstone.cli.labels import ago, until
 from flowstone.cli.loading import load
 from flowstone.cli.loop import run_async
@@ -36,10 +37,13 @@ if TYPE_CHECKING:
     from rich.table import Table
 
     from flowstone.cli.loading import Loaded
-    from flowstone.runs.automation import AutomationRecord, Fire
+    from flowstone.runs.asset_freshness import FreshnessStatus
+    from flowstone.runs.automation import AutomationKey, AutomationRecord, Fire
     from flowstone.runs.automation_status import AutomationStatus
     from flowstone.runs.records import RunRecord
     from flowstone.store import Store
+
+    _Watched: TypeAlias = Mapping[AutomationKey, FreshnessStatus]
 
 __all__ = ["automations", "fire", "pause", "resume"]
 
@@ -64,12 +68,12 @@ def automations(
 ) -> None:
     """List what starts runs by itself, and what it did last."""
     with Screen(json=json, debug=debug) as screen:
-        found, left = run_async(_all(store))
+        found, left, watched = run_async(_all(store))
         if screen.json:
-            screen.document({"automations": [_document(each) for each in found]})
+            screen.document({"automations": [{**_document(each), **_fresh(each, watched)} for each in found]})
         elif found:
             now = datetime.now(UTC)
-            screen.show(_table(screen, found, now))
+            screen.show(_table(screen, found, watched, now))
             for each in found:
                 for line in automation_notes(each, now):
                     screen.note(line, "yellow")
@@ -142,8 +146,8 @@ def fire(
 _FINE = frozenset({Status.QUEUED, Status.RUNNING, Status.WAITING, Status.SUCCEEDED})
 
 
-async def _all(url: str) -> tuple[Sequence[AutomationStatus], Mapping[str, str]]:
-    """The automations, and of the pipelines whose automations act nowhere, why."""
+async def _all(url: str) -> tuple[Sequence[AutomationStatus], Mapping[str, str], _Watched]:
+    """The automations; of the pipelines whose automations act nowhere, why; and how fresh what is watched is."""
     async with history(url) as store:
         drivers, now = await Drivers.of(store), datetime.now(UTC)
         found = [
@@ -154,7 +158,8 @@ async def _all(url: str) -> tuple[Sequence[AutomationStatus], Mapping[str, str]]
         ]
         pipelines = dict.fromkeys(each.pipeline for each in found if each.gone_at is None)
         left = [name for name in pipelines if drivers.none_automates(name)]
-        return found, {name: _NOBODY if drivers.hold_none(name) else _ONLY_WORKERS for name in left}
+        why = {name: _NOBODY if drivers.hold_none(name) else _ONLY_WORKERS for name in left}
+        return found, why, await watched_assets(store)
 
 
 async def _set(url: str, name: str, by: str | None, reason: str, *, paused: bool) -> AutomationStatus:
@@ -240,7 +245,13 @@ def _fire_document(fire: Fire) -> dict[str, Any]:
     }
 
 
-def _table(screen: Screen, found: Sequence[AutomationStatus], now: datetime) -> Table:
+def _fresh(status: AutomationStatus, watched: _Watched) -> dict[str, Any]:
+    """Of what watches an asset how fresh that is, as `--json` has it."""
+    fresh = watched.get((status.pipeline, status.name))
+    return {} if fresh is None else {"freshness": json_value(freshness_document(fresh))}
+
+
+def _table(screen: Screen, found: Sequence[AutomationStatus], watched: _Watched, now: datetime) -> Table:
     made = table(screen, "name", "kind", "pipeline", "when", "next", "last", "what became of it")
     for each in found:
         last = each.last_fires[0] if each.last_fires else None
@@ -251,9 +262,17 @@ def _table(screen: Screen, found: Sequence[AutomationStatus], now: datetime) -> 
             one_line(each.text),
             _next(each, now),
             "-" if last is None else ago(last.at, now),
-            _left(each) if each.kind == "listener" else "-" if last is None else _became(last),
+            _outcome(each, watched),
         )
     return made
+
+
+def _outcome(status: AutomationStatus, watched: _Watched) -> str:
+    if status.kind == "listener":
+        return _left(status)
+    if (fresh := watched.get((status.pipeline, status.name))) is not None:
+        return late_since(fresh)
+    return _became(status.last_fires[0]) if status.last_fires else "-"
 
 
 def _next(status: AutomationStatus, now: datetime) -> str:

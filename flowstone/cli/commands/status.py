@@ -1,4 +1,4 @@
-"""`flowstone status ASSET`: whether an asset has a current value, where, and how its last attempts went."""
+"""`flowstone status`: whether an asset has a current value, where, and how its last attempts went; and lists."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from flowstone.cli.finding import likely
 from flowstone.cli.freshness import freshness_document, freshness_label, freshness_of
 from flowstone.cli.item_failures import tolerated_items
 from flowstone.cli.labels import ago, duration, record_label, step_label
+from flowstone.cli.late import tell_late
 from flowstone.cli.loop import run_async
 from flowstone.cli.options import (
     Debug,
@@ -51,6 +52,13 @@ _MOST = 10_000
 """Records that are looked through there."""
 
 _PAGE = 1_000
+
+_Late = Annotated[
+    bool,
+    typer.Option(
+        "--late", help="List the assets that are late or overdue by their freshness.", show_default=False
+    ),
+]
 
 
 @frozen
@@ -103,6 +111,7 @@ def status(
             show_default=False,
         ),
     ] = False,
+    late: _Late = False,
     pipeline: PipelineOption = None,
     store: StoreUrl,
     limit: Annotated[int, whole("--limit", "How many records to list.", least=1)] = 10,
@@ -111,7 +120,10 @@ def status(
 ) -> None:
     """Show whether an asset has a value, and its newest records."""
     with Screen(json=json, debug=debug) as screen:
-        _refuse_what_contradicts(asset, partition, failed=failed, missing=missing)
+        _refuse_what_contradicts(asset, partition, failed=failed, missing=missing, late=late)
+        if late:
+            run_async(tell_late(screen, store, limit))
+            return
         if failed or missing:
             run_async(_list(failed=failed)(screen, store, pipeline, asset, limit))
             return
@@ -140,17 +152,26 @@ def _list(*, failed: bool) -> Callable[..., Coroutine[Any, Any, None]]:
 
 
 def _refuse_what_contradicts(
-    asset: str | None, partition: str | None, *, failed: bool, missing: bool
+    asset: str | None, partition: str | None, *, failed: bool, missing: bool, late: bool
 ) -> None:
-    if failed and missing:
-        raise CommandError("--failed and --missing are two lists.", "Ask for the one or the other.")
+    if failed + missing + late > 1:
+        which = "--failed and --missing are two lists." if not late else "--late is a list of its own."
+        raise CommandError(which, "Ask for the one or the other.")
+    if late:
+        if asset is not None or partition is not None:
+            raise CommandError(
+                "--late lists all assets that are late.",
+                "Leave out ASSET and --partition; `flowstone status ASSET` says how fresh one is.",
+            )
+        return
     if partition is not None and (failed or missing):
         raise CommandError(
             "--failed and --missing list partitions.", "Leave out --partition, or show it without them."
         )
     if asset is None and not (failed or missing):
         raise CommandError(
-            "Name an ASSET.", "Or add --failed or --missing, for all assets of a --pipeline MODULE:PIPELINE."
+            "Name an ASSET.",
+            "Or add --failed or --missing, for all assets of a --pipeline MODULE:PIPELINE, or --late.",
         )
 
 
