@@ -10,6 +10,9 @@ from pathlib import Path
 
 import pytest
 
+from flowstone.store.postgres.schema import LATEST
+from flowstone.store.postgres.sql import migrations
+
 ROOT = Path(__file__).parents[2]
 MAX_FILE, MAX_FUNCTION = 300, 50
 LONGEST_FILE = 600
@@ -147,3 +150,8 @@ def test_the_checks_run_what_the_readme_says():
     assert command in (ROOT / ".ci" / "run").read_text()
     assert command in (ROOT / "README.md").read_text()
     assert "python -m pip install uv && uv run flowstone demo" in (ROOT / "README.md").read_text()
+
+
+def test_migrations_are_numbered_without_gaps():
+    """The newest one is what this release needs."""
+    assert [number for number, _, _ in migrations()] == list(range(1, LATEST + 1))
