@@ -44,6 +44,7 @@ _COMMANDS: Final = {
     "What happened": {
         "runs": "List the newest runs.",
         "run": "Show a run: what was asked for, how far it is, its steps.",
+        "logs": "Show what a run's attempts logged and printed.",
         "items": "Show the items of a step, and why some of them failed.",
         "status": "Show whether an asset has a value, and its newest records.",
         "lineage": "Show what a value was computed from, and what from it.",

@@ -149,7 +149,7 @@ def _traceback_hint(failed: Sequence[Materialization], run_id: str | None) -> st
         return None
     if run_id is None:
         return "--debug shows the whole traceback."
-    return f"`flowstone run {run_id} --debug` shows the whole traceback."
+    return f"`flowstone run {run_id} --debug` shows the whole traceback, `flowstone logs {run_id}` what was logged."
 
 
 def _summary(outcome: Outcome) -> str:
