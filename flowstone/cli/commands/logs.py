@@ -15,6 +15,7 @@ from flowstone.cli.labels import step_label
 from flowstone.cli.loop import run_async
 from flowstone.cli.options import Debug, Json, StoreUrl
 from flowstone.cli.places import history
+from flowstone.cli.problem import CommandError
 from flowstone.cli.screen import Screen
 from flowstone.printable import indented, one_line
 from flowstone.runs.log_line import LEVELS
@@ -63,9 +64,7 @@ def logs(
     """Show what a run's attempts logged and printed."""
     with Screen(json=json, debug=debug) as screen:
         if partition is not None and asset is None:
-            raise typer.BadParameter(
-                "a partition is of an asset: name it behind the run", param_hint="--partition"
-            )
+            raise CommandError("--partition names a partition of an asset.", "Name the asset behind the run.")
         run_async(_tell(screen, store, run_id, (asset, partition), LEVELS[level], follow=follow))
 
 

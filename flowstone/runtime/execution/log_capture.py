@@ -146,6 +146,13 @@ class Tee:
     def __exit__(self, *how: object) -> Any:
         return self.stream.__exit__(*how)
 
+    def __eq__(self, other: object) -> bool:
+        """It is equal to the other one: handlers that were made before write to that."""
+        return bool(self.stream == (other.stream if isinstance(other, Tee) else other))
+
+    def __hash__(self) -> int:
+        return hash(self.stream)
+
     def __repr__(self) -> str:
         return repr(self.stream)
 
