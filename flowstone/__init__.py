@@ -63,6 +63,7 @@ if TYPE_CHECKING:
     from flowstone.errors import DefinitionError as DefinitionError
     from flowstone.errors import DependencyNotReady as DependencyNotReady
     from flowstone.errors import DuplicateAsset as DuplicateAsset
+    from flowstone.errors import FeedExpired as FeedExpired
     from flowstone.errors import FlowstoneError as FlowstoneError
     from flowstone.errors import IOManagerError as IOManagerError
     from flowstone.errors import MaterializationFailed as MaterializationFailed
@@ -115,6 +116,7 @@ if TYPE_CHECKING:
     from flowstone.runtime.settings import Settings as Settings
     from flowstone.sensors.files import FileSensor as FileSensor
     from flowstone.sensors.objects import ObjectSensor as ObjectSensor
+    from flowstone.store.feed import FeedEntry as FeedEntry
 
 __all__ = [
     "AllPartitions",
@@ -142,6 +144,8 @@ __all__ = [
     "Each",
     "Event",
     "Failure",
+    "FeedEntry",
+    "FeedExpired",
     "FileIO",
     "FileSensor",
     "Fire",
@@ -264,6 +268,7 @@ _HOME = {
     "runtime.settings": ("Settings",),
     "sensors.files": ("FileSensor",),
     "sensors.objects": ("ObjectSensor",),
+    "store.feed": ("FeedEntry",),
 }
 _MODULE_OF = {name: module for module, names in _HOME.items() for name in names}
 

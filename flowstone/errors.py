@@ -24,6 +24,7 @@
     ├─ TokenUnknown               (LookupError)
     ├─ TokenUsed
     ├─ TokenExpired
+    ├─ FeedExpired                (LookupError)
     ├─ WaitsForItself             (RuntimeError)
     ├─ IOManagerError
     ├─ ResourceUnavailable
@@ -78,6 +79,7 @@ __all__ = [
     "DefinitionError",
     "DependencyNotReady",
     "DuplicateAsset",
+    "FeedExpired",
     "FlowstoneError",
     "IOManagerError",
     "Livelock",
@@ -303,6 +305,14 @@ class TokenUsed(FlowstoneError):
 
 class TokenExpired(FlowstoneError):
     """The token came too late: its step waits for the signal no more, or its run has ended."""
+
+
+class FeedExpired(FlowstoneError, LookupError):
+    """The feed does not reach back to the id after which it is to go on, or has never had it.
+
+    What happened meanwhile is not to be had as events any more: load the present state, and follow the feed from
+    now on.
+    """
 
 
 class WaitsForItself(FlowstoneError, RuntimeError):

@@ -18,6 +18,7 @@ from flowstone.runtime.services.admission import Admission
 from flowstone.runtime.services.attempt_logs import AttemptLogs
 from flowstone.runtime.services.events import EventStream
 from flowstone.runtime.services.failure_log import FailureLog
+from flowstone.runtime.services.feed import FeedReaders
 from flowstone.runtime.services.managers import warn_of_memory
 from flowstone.runtime.services.notifications import Notifications
 from flowstone.runtime.services.origins import Origins
@@ -66,6 +67,7 @@ def context_of(
         random=random,
         store=store,
         stream=EventStream(),
+        feeds=FeedReaders(store.feed),
         admission=admission,
         threads=Threads(settings.max_threads, "flowstone-asset"),
         managers=managers,

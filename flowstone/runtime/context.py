@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from flowstone.runtime.services.attempt_logs import AttemptLogs
     from flowstone.runtime.services.events import EventStream
     from flowstone.runtime.services.failure_log import FailureLog
+    from flowstone.runtime.services.feed import FeedReaders
     from flowstone.runtime.services.io_manager import IOManagerActor
     from flowstone.runtime.services.notifications import Notifications
     from flowstone.runtime.services.origins import Origins
@@ -71,6 +72,7 @@ class RuntimeContext:
     random: Random
     store: Store
     stream: EventStream
+    feeds: FeedReaders
     admission: Admission
     threads: Threads
     managers: Mapping[str, IOManager]

@@ -20,6 +20,7 @@ from flowstone.runtime.client.requests import asset_named, bounded_count, page_o
 from flowstone.runtime.client.run_filter import wanted_statuses, wanted_tags
 from flowstone.runtime.cluster.node_report import queued_steps, running_steps
 from flowstone.runtime.loop_affinity import not_running
+from flowstone.runtime.services.feed import FeedReader
 
 if TYPE_CHECKING:
     import asyncio
@@ -379,6 +380,31 @@ class Inspection:
             ValueError: There is no such kind.
         """
         return self._started().stream.subscribe(kinds)
+
+    def feed(
+        self, *kinds: str, after: int | None = None, run_id: str | None = None, asset: Any = None
+    ) -> FeedReader:
+        """Every recorded event of the store, of all its nodes and pipelines, in one order, with ids to go on from.
+
+        An async context manager that gives an async iterator of `FeedEntry`: `entry.event`, and `entry.id`, which
+        increases. An event of another node comes within half a second. `async with runtime.feed(after=entry.id)`
+        goes on with the event after that one, in another process and after a restart as well: none is left out,
+        and none comes twice. The order within a run is that of recording.
+
+        Args:
+            kinds: As of `subscribe`; but `step.progressed` is not recorded. Default: all.
+            after: The id of the last event that is known. Default: what is recorded from now on. 0: all there is.
+            run_id: Only events of this run.
+            asset: Only events about this asset: name, `Asset` or decorated function. Default: any.
+
+        Raises:
+            AssetNotFound: There is no such asset.
+            ValueError: There is no such kind, or it is not recorded; or `after` is no whole number of at least 0.
+        """
+        ctx = self._started()
+        name = None if asset is None else asset_named(ctx.snapshot.graph, asset).name
+        place = None if after is None else bounded_count("after", after, least=0)
+        return FeedReader(ctx.feeds, kinds, after=place, run_id=run_id, asset=name)
 
     def tree(self) -> ProcessInfo:
         """The supervision tree at this instant: every process with state, restarts and mailbox depth."""

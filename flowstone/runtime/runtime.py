@@ -186,6 +186,7 @@ class Runtime(Automating):
                 ctx.process_pool.close()
             ctx.notifications.close()
             ctx.stream.close()
+            ctx.feeds.close()
 
     async def drain(self, timeout: float | None = None) -> bool:
         """Refuse new runs and let the live ones finish; stop what is left.

@@ -36,6 +36,7 @@ from flowstone.runs.waits import status_when_over
 from flowstone.store import refusals
 from flowstone.store.automation_ledger import AutomationLedger
 from flowstone.store.deliveries import follower_of
+from flowstone.store.feed_log import FeedLog
 from flowstone.store.ledger import Ledger
 from flowstone.store.outbox import Outbox
 from flowstone.store.protocol import KeyTaken, StaleWrite
@@ -72,6 +73,7 @@ class History:
         pool_slots: How many slots pools were given at run time.
         automations: Schedules, sensors and the like.
         outbox: What is to be delivered to who follows events.
+        feed: The newest events of all.
         under_way: The unfinished runs, by what they were asked for.
     """
 
@@ -83,7 +85,8 @@ class History:
         self.unneeded: dict[tuple[str, str, str | None], None] = {}
         self.pool_slots: dict[str, int] = {}
         self.automations = AutomationLedger()
-        self.outbox = Outbox()
+        self.feed = FeedLog()
+        self.outbox = Outbox(self.feed)
         self.under_way = RunsUnderWay()
         self._runs: dict[str, RunLog] = {}
         self._keys: dict[str, str] = {}  # Key to id, of the unfinished runs that have one.
@@ -391,7 +394,7 @@ class History:
 
     def _admit(self, run: RunLog) -> None:
         self._runs[run.id] = run
-        run.outbox = self.outbox
+        run.outbox, run.feed = self.outbox, self.feed
         if not self._order or _by_arrival(self._order[-1]) < _by_arrival(run):
             self._order.append(run)
         else:

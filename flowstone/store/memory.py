@@ -10,6 +10,7 @@ from flowstone.store.history import History
 from flowstone.store.memory_automations import MemoryAutomations
 from flowstone.store.memory_callers import MemoryCallers
 from flowstone.store.memory_deliveries import MemoryDeliveries
+from flowstone.store.memory_feed import MemoryFeed
 from flowstone.store.memory_items import MemoryItems
 from flowstone.store.memory_logs import MemoryLogs
 from flowstone.store.memory_pools import MemoryPools
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from flowstone.store.callers import Callers
     from flowstone.store.cluster import Cluster
     from flowstone.store.deliveries import Deliveries
+    from flowstone.store.feed import Feed
     from flowstone.store.items import Items
     from flowstone.store.logs import Logs
     from flowstone.store.pools import PoolSlots
@@ -56,6 +58,7 @@ class MemoryStore(Store):
         self._pools = MemoryPools(lambda: self._history, self._change)
         self._automations = MemoryAutomations(lambda: self._history, self._change, self._keep, self._ending)
         self._deliveries = MemoryDeliveries(lambda: self._history, self._change)
+        self._feed = MemoryFeed(lambda: self._history)
         self._callers = MemoryCallers(lambda: self._history, self._change)
 
     @property
@@ -81,6 +84,10 @@ class MemoryStore(Store):
     @property
     def deliveries(self) -> Deliveries:
         return self._deliveries
+
+    @property
+    def feed(self) -> Feed:
+        return self._feed
 
     @property
     def callers(self) -> Callers:

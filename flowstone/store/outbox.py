@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from flowstone.runs.records import Failure
     from flowstone.store.deliveries import DeliveryKey
     from flowstone.store.event_log import Entry
+    from flowstone.store.feed_log import FeedLog
 
 __all__ = ["Outbox"]
 
@@ -96,20 +97,24 @@ class _Followed:
 class Outbox:
     """The outboxes of all followers.
 
+    Args:
+        feed: Where events of no run are told as well.
+
     Attributes:
         heard: Whether anybody follows anything.
         numbered: Numbers of events of no run that were given so far.
         watchers: Called with the name of a pipeline whose followers have something new.
     """
 
-    __slots__ = ("_followed", "_kinds", "heard", "numbered", "watchers")
+    __slots__ = ("_feed", "_followed", "_kinds", "heard", "numbered", "watchers")
 
-    def __init__(self) -> None:
+    def __init__(self, feed: FeedLog) -> None:
         self.heard = False
         self.numbered = 0
         self.watchers: dict[object, Callable[[str], None]] = {}
         self._followed: dict[tuple[str, str], _Followed] = {}
         self._kinds: dict[str, list[_Followed]] = {}
+        self._feed = feed
 
     # Changes ------------------------------------------------------------------------------------------------
 
@@ -167,6 +172,7 @@ class Outbox:
         pipelines: dict[str, None] = {}
         for event in events:
             self.numbered += 1
+            self._feed.add(event)
             for each in self._kinds.get(event.kind, ()):
                 itself = each.pipeline == pipeline and each.state.follower.name == but
                 if each.wants(pipeline, event.asset) and not itself:

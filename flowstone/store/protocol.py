@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from flowstone.store.callers import Callers
     from flowstone.store.cluster import Cluster
     from flowstone.store.deliveries import Deliveries
+    from flowstone.store.feed import Feed
     from flowstone.store.items import Items
     from flowstone.store.logs import Logs
     from flowstone.store.pools import PoolSlots
@@ -89,6 +90,10 @@ class Store(Protocol):
     @property
     def deliveries(self) -> Deliveries:
         """Events that are to be delivered to who follows them; while the store is open."""
+
+    @property
+    def feed(self) -> Feed:
+        """All recorded events in one order; while the store is open."""
 
     @property
     def callers(self) -> Callers:

@@ -41,6 +41,7 @@ Compaction replaces them by what is left of their effects, a summary that is tru
     ["kept_told", numbered]                             how many events of no run were numbered
     ["kept_follower", pipeline, state]                  who follows; in older journals that number comes last
     ["kept_lane", pipeline, name, lane, [[number, event, attempts], ...]]      what is not delivered
+    ["kept_feed", count]                                how many events the feed has had
     ["summary"]                                         all of it has been read
 """
 
@@ -256,6 +257,9 @@ class Replay:
         decoded = [decode_delivery(lane, each) for each in deliveries]
         return partial(self.history.outbox.restore_lane, pipeline, name, decoded)
 
+    def _restore_feed(self, count: int) -> _Command:
+        return partial(self.history.feed.restore, int(count))
+
     def _restore_items(
         self,
         run_id: str,
@@ -338,6 +342,7 @@ _RESTORING: Final = frozenset(
         "kept_told",
         "kept_follower",
         "kept_lane",
+        "kept_feed",
     }
 )
 _PREPARE: Final[Mapping[str, Callable[..., _Command]]] = MappingProxyType(
@@ -367,6 +372,7 @@ _PREPARE: Final[Mapping[str, Callable[..., _Command]]] = MappingProxyType(
         "kept_told": Replay._restore_numbered,
         "kept_follower": Replay._restore_follower,
         "kept_lane": Replay._restore_lane,
+        "kept_feed": Replay._restore_feed,
         "timeline": Replay._restore_timeline,
         "kept": Replay._restore_run,
         "steps": Replay._restore_steps,

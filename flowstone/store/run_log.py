@@ -43,6 +43,7 @@ if TYPE_CHECKING:
     from flowstone.runs.events import Event, StepEvent
     from flowstone.runs.records import Materialization, RunRecord, StepKey
     from flowstone.store.event_log import Ending, Entry, Started
+    from flowstone.store.feed_log import FeedLog
     from flowstone.store.outbox import Outbox
 
 __all__ = ["RunLog", "attempt_of_event", "check_together", "dated"]
@@ -73,6 +74,7 @@ class RunLog:
         records: Its terminal step records in the order they came.
         log: Its events.
         outbox: Who is to be told of them; None while the run is restored.
+        feed: Where all events come together; None likewise.
     """
 
     __slots__ = (
@@ -87,6 +89,7 @@ class RunLog:
         "_total",
         "arrival",
         "cancelling",
+        "feed",
         "finished",
         "log",
         "outbox",
@@ -111,6 +114,7 @@ class RunLog:
         self._attempts: dict[StepKey, int] = {}  # Of steps under way that were tried before.
         self.log = EventLog([_creation(run)])
         self.outbox: Outbox | None = None
+        self.feed: FeedLog | None = None
 
     def created_as(self, run: RunRecord) -> bool:
         """Whether this run was created by that record."""
@@ -270,11 +274,15 @@ class RunLog:
     def _keep(self, entry: Entry) -> None:
         log = self.log
         log.entries.append(entry)
+        if self.feed is not None:
+            self.feed.add(entry)
         if self.outbox is not None and self.outbox.heard:
             self.outbox.record(self._base.pipeline, self._base.id, log.first + len(log.entries) - 1, entry)
 
     def tell_of_creation(self) -> None:
         """Let those have the first event who want it; the run is new."""
+        if self.feed is not None:
+            self.feed.add(self.log.entries[0])
         if self.outbox is not None and self.outbox.heard:
             self.outbox.record(self._base.pipeline, self._base.id, self.log.first, self.log.entries[0])
 

@@ -64,6 +64,8 @@ def snapshot(history: History) -> Iterator[Operation]:
     for known in history.automations.all():
         yield from _automation(known)
     yield from _outbox(history)
+    if history.feed.count:
+        yield ["kept_feed", history.feed.count]
     yield ["summary"]
 
 

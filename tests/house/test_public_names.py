@@ -35,6 +35,8 @@ FLOWSTONE = [
     "Each",
     "Event",
     "Failure",
+    "FeedEntry",
+    "FeedExpired",
     "FileIO",
     "FileSensor",
     "Fire",

@@ -125,6 +125,7 @@ class SimulatedStore(_Port):
         self.deliveries = _Port(self, self.inner.deliveries, Deliveries)
         self.deliveries.watch = self._watch_deliveries
         self.callers = _Port(self, self.inner.callers, Callers)
+        self.feed = self.inner.feed
         self.rates = _Port(self, self.inner.rates, SharedRates)
         super().__init__(self, self.inner, Store, Cluster)
 

@@ -27,6 +27,8 @@ _ROWS: Final = 5_000
 _KEYS: Final = 500
 _FORGOTTEN: Final = 10_000  # Successes that one call returns at most; the rest is for the next call.
 _LOG_SECONDS: Final = 7 * 86_400.0
+_FEED_SECONDS: Final = 3_600.0  # What a reader of the feed may be away.
+_FEED_ROWS: Final = 10_000  # That stay in any case.
 _JOURNALS: Final = 10_000  # One for each process that wrote.
 
 
@@ -75,6 +77,7 @@ class Retention:
             await connection.execute(query("prune_log"), _LOG_SECONDS, _ROWS)
             await connection.execute(query("prune_journals"), _JOURNALS)
             await connection.execute(query("prune_nodes"))
+            await connection.execute(query("prune_feed"), _FEED_SECONDS, _FEED_ROWS, _ROWS)
 
     async def _versions(self, keep: int, assets: list[str] | None) -> list[Materialization]:
         forgotten: list[Materialization] = []

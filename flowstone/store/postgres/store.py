@@ -27,6 +27,7 @@ from flowstone.store.postgres.columns import run_of
 from flowstone.store.postgres.database import Database
 from flowstone.store.postgres.deliveries import PostgresDeliveries
 from flowstone.store.postgres.diagnosis import diagnose
+from flowstone.store.postgres.feed import PostgresFeed
 from flowstone.store.postgres.history import History
 from flowstone.store.postgres.items import PostgresItems
 from flowstone.store.postgres.journal import Journal
@@ -59,6 +60,7 @@ if TYPE_CHECKING:
     from flowstone.store.callers import Callers
     from flowstone.store.cluster import Cluster
     from flowstone.store.deliveries import Deliveries
+    from flowstone.store.feed import Feed
     from flowstone.store.items import Items
     from flowstone.store.logs import Logs
     from flowstone.store.pools import PoolSlots
@@ -110,6 +112,7 @@ class PostgresStore(Store):
         self._automations = PostgresAutomations(self._database, self._random)
         self._deliveries = PostgresDeliveries(self._database, lambda: self._cluster)
         self._callers = PostgresCallers(self._database)
+        self._feed = PostgresFeed(self._database, self._start)
         self._cluster: PostgresCluster | None = None
 
     keeps_payloads = True
@@ -166,6 +169,11 @@ class PostgresStore(Store):
         return self._callers
 
     @property
+    def feed(self) -> Feed:
+        """All recorded events in one order."""
+        return self._feed
+
+    @property
     def cluster(self) -> Cluster | None:
         """What nodes share; there while the store is open."""
         return self._cluster
@@ -184,6 +192,7 @@ class PostgresStore(Store):
             await self._database.close()
             raise
         self._journal = Journal(self._database, self._random)
+        self._feed = PostgresFeed(self._database, self._start)
         self._tasks = tasks = TaskSupervisor(name="postgres", shutdown=_CLOSING)
         await tasks.__aenter__()
         tasks.start("journal", self._journal.run())

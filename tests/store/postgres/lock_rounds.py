@@ -34,6 +34,7 @@ RECORDED = {
     "waits",
     "followers",
     "outbox",
+    "feed",
 }
 POOLED = {"nodes", "pools", "pool_definitions", "pool_claims"}
 OF_RATES = {"reserve_turns"}
@@ -66,7 +67,7 @@ def tables_of(name):
     if name in OF_POOLS:
         return POOLED
     if name in OF_EVENTS:
-        return {"followers", "outbox"}
+        return {"followers", "outbox", "feed"}
     if name in OF_CALLERS:
         return {"runs", "callers", "queue", "events"}
     if name in OF_RATES:
@@ -421,7 +422,12 @@ def transactions():
             ),
             ("not_long", (texts("done-1", "done-2"),)),
         ),
-        "housekeeping": several(("prune_log", ("0.0", "100")), ("prune_journals", ("0",)), ("prune_nodes",)),
+        "housekeeping": several(
+            ("prune_log", ("0.0", "100")),
+            ("prune_journals", ("0",)),
+            ("prune_nodes",),
+            ("prune_feed", ("0.0", "0", "100")),
+        ),
         "join": one("join", node),
         "beat": one("beat", ("'n1'", "0.0", "null"), ("'n2'", "0.0", "null")),
         "hold": one("hold", ("'n1'", "'{p}'"), ("'n2'", "'{p}'")),

@@ -9,6 +9,7 @@ from tests.store.automations_contract import AutomationsContract
 from tests.store.callers_contract import CallersContract
 from tests.store.contract import StoreContract
 from tests.store.deliveries_contract import DeliveriesContract
+from tests.store.feed_contract import FeedContract
 from tests.store.items_contract import ItemsContract
 from tests.store.lifecycle_contract import LifecycleContract
 from tests.store.logs_contract import LogsContract
@@ -33,6 +34,7 @@ class TestPostgresStore(
     AutomationsContract,
     CallersContract,
     DeliveriesContract,
+    FeedContract,
     ItemsContract,
     LifecycleContract,
     LogsContract,
