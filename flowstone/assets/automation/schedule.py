@@ -102,13 +102,6 @@ class Schedule:
         """What decides when it fires, as text: after a change of it, earlier ticks are not missed ones."""
         return f"{self.cron.text} {self.cron.timezone}"
 
-    @property
-    def computed_once(self) -> str | None:
-        """The asset that it asks for the same value of again and again, which is reused as soon as it is there."""
-        asked = self.request
-        same = asked is not None and asked.refresh == "missing" and asked.partition != LATEST
-        return str(asked.asset) if asked is not None and same else None
-
     def calling(self, function: Any) -> Schedule:
         """This one, with a function that says what to run.
 

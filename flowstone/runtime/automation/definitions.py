@@ -7,6 +7,7 @@ import logging
 from typing import TYPE_CHECKING, Any
 
 from flowstone.assets.automation.asset_condition import Condition
+from flowstone.assets.automation.doubts import doubts
 from flowstone.assets.automation.freshness_policy import FreshnessPolicy
 from flowstone.assets.automation.schedule import Schedule
 from flowstone.backoff import Backoff
@@ -112,17 +113,12 @@ class Definitions:
 
     def _warn(self) -> None:
         """Of what is surely not meant, once."""
-        for name, (_, defined) in self._ctx.snapshot.automations.items():
-            asset = defined.computed_once if isinstance(defined, Schedule) else None
-            if asset is not None and defined.source not in self._warned:
-                self._warned.add(defined.source)
-                _log.warning(
-                    "The schedule %r (%s) computes %r once: when it has a value, that is reused. "
-                    'With refresh="all" it is computed at each tick.',
-                    name,
-                    defined.source,
-                    asset,
-                )
+        snapshot, now = self._ctx.snapshot, self._ctx.clock.now()
+        for _, defined in snapshot.automations.values():
+            if defined.source not in self._warned:
+                for doubt in doubts(defined, snapshot.graph.assets, now):
+                    self._warned.add(defined.source)
+                    _log.warning("%s", doubt)
 
     async def _stop_what_is_gone(self) -> None:
         """Or is defined otherwise."""
