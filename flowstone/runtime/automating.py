@@ -42,6 +42,7 @@ class Automating(Computing):
 
         Raises:
             AutomationNotFound: There is no such automation.
+            ArgumentError: `by` or `reason` is no text.
         """
         return await self._by_hand().set_paused(name, paused=True, by=by, reason=reason)
 
@@ -54,6 +55,7 @@ class Automating(Computing):
 
         Raises:
             AutomationNotFound: There is no such automation.
+            ArgumentError: `by` is no text.
         """
         return await self._by_hand().set_paused(name, paused=False, by=by)
 
@@ -73,6 +75,7 @@ class Automating(Computing):
         Raises:
             AutomationNotFound: There is no such schedule or sensor.
             AutomationError: Its function failed, or asked for what cannot be carried out.
+            ArgumentError: `by` is no text.
         """
         return await self._by_hand().fire(name, by)
 

@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 
-from flowstone import FileIO, MemoryIO, RunRequest
+from flowstone import FileIO, MemoryIO, RunRequest, StaticPartitions
 from flowstone.store.memory import MemoryStore
 from tests.automation.looking import fires_of, letters, runs_of, status_of, until
 from tests.automation.nodes import Place, counting, serve
@@ -56,6 +56,52 @@ async def test_two_and_a_half_thousand_at_once(place):
         fired = [await runtime.fire("post") for _ in range(4)]
         assert [len(runs) for runs in fired] == [1000, 1000, 500, 0]
         assert len({run.id for runs in fired for run in runs}) == 2500
+
+
+@pytest.mark.parametrize("by_hand", [False, True])
+async def test_what_no_run_can_be_made_of_is_on_record_beside_what_starts(place, by_hand):
+    """With the event that says so, once, also over a restart and to whoever listens on another node."""
+    told = asyncio.Queue()
+
+    def pipeline():
+        it = letters(StaticPartitions(["a"]))
+
+        @it.sensor("post", every=0.02, paused=by_hand)
+        async def post(context):
+            if context.cursor is None:
+                for key in ("a", "b"):
+                    request = RunRequest("letter", partition=key)
+                    yield context.tolerate(request, lambda why, key=key: context.refuse(key, why))
+                context.refuse("c", "it is illegible")
+            context.cursor = "read"
+
+        @it.on("automation.failed")
+        async def listener(event):
+            told.put_nowait(event)
+
+        return it
+
+    for _ in range(2):
+        async with place.runtime(pipeline()) as runtime:
+            if by_hand:
+                await runtime.fire("post", by="ada")
+            await until(lambda runtime=runtime: has_runs(runtime, 1))
+            if told.empty():
+                await until(lambda: asyncio.sleep(0, not told.empty()))
+            fires = await fires_of(runtime, "post")
+            assert (len(fires[0].runs), fires[0].status, fires[0].by) == (
+                1,
+                "started",
+                "ada" if by_hand else "",
+            )
+            assert fires[0].reason.startswith("No run can be made of c: it is illegible; b: PartitionError: ")
+    assert told.get_nowait().failure.message == fires[0].reason
+    assert told.empty()
+
+
+async def has_runs(runtime, count):
+    """Whether so many runs were asked for."""
+    return len(await runs_of(runtime, "post")) >= count
 
 
 async def test_a_key_starts_a_run_once(place):

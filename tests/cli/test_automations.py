@@ -34,6 +34,24 @@ async def files(context):
     yield RunRequest("report", key="a")
 """
 
+FILES = """
+from flowstone import FileSensor, Pipeline, StaticPartitions
+
+pipeline = Pipeline("files")
+
+
+@pipeline.asset(partitions=StaticPartitions(["no", "se"]))
+async def sales() -> int:
+    return 1
+
+
+pipeline.add(
+    FileSensor(
+        "landing/*.csv", asset="sales", existing=True, settle=0, name="files", partition=lambda file: file.name[:-4]
+    )
+)
+"""
+
 AT = ("--store", "file://runs")
 
 
@@ -73,6 +91,20 @@ def test_automations_are_listed(cli):
     told = cli("automations", *AT, "--json").document["automations"]
     assert [each["name"] for each in told] == ["failing", "files", "nightly"]
     assert told[1]["last_fires"][0]["runs"][0]["status"] == "succeeded"
+
+
+def test_what_no_run_could_be_made_of_is_told(shop, cli):
+    """Beside the runs that were, with the file and the reason."""
+    Path("landing").mkdir()
+    for name in ("no", "atlantis"):
+        Path(f"landing/{name}.csv").write_text("1")
+    Path("files.py").write_text(FILES)
+    done = cli("fire", "files.py:pipeline", "files", *AT)
+    assert done.status == 0
+    assert done.stdout.startswith("files asked for 1 run\n")
+    (told,) = cli("automations", *AT, "--json").document["automations"]
+    assert told["last_fires"][0]["reason"].startswith("No run can be made of landing/atlantis.csv: Partition")
+    assert "1 run: succeeded. No run can be made of landing/atlantis.csv: " in cli("automations", *AT).stdout
 
 
 @pytest.mark.usefixtures("nightly")

@@ -272,7 +272,7 @@ def _outcome(status: AutomationStatus, watched: _Watched) -> str:
         return _left(status)
     if (fresh := watched.get((status.pipeline, status.name))) is not None:
         return late_since(fresh)
-    return _became(status.last_fires[0]) if status.last_fires else "-"
+    return _became(status, status.last_fires[0]) if status.last_fires else "-"
 
 
 def _next(status: AutomationStatus, now: datetime) -> str:
@@ -289,11 +289,13 @@ def _left(status: AutomationStatus) -> str:
     return ", ".join(left + ([f"{status.given_up:,} given up"] if status.given_up else [])) or "-"
 
 
-def _became(fire: Fire) -> str:
-    """`1 run: succeeded`, or why there was none."""
+def _became(status: AutomationStatus, fire: Fire) -> str:
+    """`1 run: succeeded`, or why there was none; of a sensor also of what there is none."""
+    reason = one_line(fire.reason)
     if fire.status != "started":
-        return f"{fire.status}: {one_line(fire.reason)}"
+        return f"{fire.status}: {reason}"
+    more = f". {reason}" if status.kind == "sensor" and reason else ""
     if not fire.runs:
-        return "no run"
+        return f"no run{more}"
     states = dict.fromkeys("forgotten" if run.status is None else str(run.status) for run in fire.runs)
-    return f"{count(len(fire.runs), 'run')}: {', '.join(states)}"
+    return f"{count(len(fire.runs), 'run')}: {', '.join(states)}{more}"

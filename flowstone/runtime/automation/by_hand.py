@@ -13,7 +13,7 @@ from flowstone.assets.automation.freshness_policy import FreshnessPolicy
 from flowstone.assets.automation.listener import Listener
 from flowstone.assets.automation.schedule import Schedule
 from flowstone.assets.suggest import did_you_mean
-from flowstone.errors import AutomationError, AutomationNotFound, StoreUnavailable
+from flowstone.errors import ArgumentError, AutomationError, AutomationNotFound, StoreUnavailable
 from flowstone.remedies import Remedies
 from flowstone.runs.automation import Fire, Move, subject_of
 from flowstone.runs.automation_status import AutomationStatus, status_of
@@ -76,9 +76,12 @@ class ByHand:
     ) -> AutomationStatus:
         """See `Runtime.pause` and `Runtime.resume`."""
         ctx = self._ctx
+        _check_texts(by=by, reason=reason)
         key, defined = self._automation(name)
         before = await self._recorded(key)
-        record, event = await set_paused(ctx.store, before, paused, now=ctx.clock.now(), by=by, reason=reason)
+        record, event = await set_paused(
+            ctx.store, before, paused, now=ctx.clock.now(), by=by, reason=reason or ""
+        )
         if event is not None:
             ctx.stream.publish(event)
         self._wake(key)
@@ -86,10 +89,11 @@ class ByHand:
 
     async def fire(self, name: str, by: str) -> list[Run]:
         """See `Runtime.fire`."""
+        _check_texts(by=by)
         self._runs.refuse_if_closed()
         key, defined = self._automation(name)
         for _ in range(_TRIES):
-            asking = self._asked(defined, await self._recorded(key), by)
+            asking = self._asked(defined, await self._recorded(key), by or "")
             asked = await apart(self._ctx, f"{defined.kind} {name} by hand", asking)
             try:
                 moved = await make_move(self._ctx, self._runs, asked)
@@ -167,6 +171,13 @@ class ByHand:
             ticks = (cron.after(self._ctx.clock.now()) for cron in defined.automation.crons)
             return replace(status, next_fire=min(ticks, default=None))
         return await with_deliveries(self._ctx.store, status)
+
+
+def _check_texts(**given: object) -> None:
+    """Who asks for something, and why, is for people; None of both is not known."""
+    for name, text in given.items():
+        if text is not None and not isinstance(text, str):
+            raise ArgumentError(f"{name}={text!r:.50} takes text for those who read it.")
 
 
 async def _fire_schedule(

@@ -24,7 +24,8 @@ __all__ = ["as_failure", "event_of", "fire_of"]
 
 _log = logging.getLogger("flowstone.sensors")
 
-_MOST_TOLD: Final = 20  # Of one look, by name: a folder full of what is wrong has one cause.
+_MOST_LOGGED: Final = 20  # Of one look, by name: a folder full of what is wrong has one cause.
+_MOST_TOLD: Final = 3  # In one sentence, likewise.
 _LONGEST: Final = 500  # Characters of what is said of one.
 
 
@@ -37,7 +38,7 @@ def as_failure(sensor: str, refused: Sequence[tuple[str, Exception | str]]) -> F
     """
     if not refused:
         return None
-    told = [(masked(what)[:_LONGEST], _described(why)) for what, why in refused[:_MOST_TOLD]]
+    told = [(masked(what)[:_LONGEST], _described(why)) for what, why in refused[:_MOST_LOGGED]]
     for what, failure in told:
         _log.warning(
             "sensor %s: no run can be made of %s: %s",
@@ -45,10 +46,11 @@ def as_failure(sensor: str, refused: Sequence[tuple[str, Exception | str]]) -> F
             one_line(what),
             one_line(failure.message),
         )
-    parts = [f"{what}: {failure.message[:_LONGEST]}" for what, failure in told]
     if more := len(refused) - len(told):
-        parts.append(f"and {count(more, 'other')}")
         _log.warning("sensor %s: nor of %s", one_line(sensor), count(more, "other"))
+    parts = [f"{what}: {failure.message[:_LONGEST]}" for what, failure in told[:_MOST_TOLD]]
+    if more := len(refused) - len(parts):
+        parts.append(f"and {count(more, 'other')}")
     message = f"No run can be made of {'; '.join(parts)}"
     return replace(told[0][1], message=message, retryable=False)
 

@@ -17,6 +17,7 @@ from flowstone import (
     ObjectSensor,
     Pipeline,
     RunRequest,
+    Runtime,
     SensorContext,
     Tick,
     WebhookAlert,
@@ -333,3 +334,26 @@ def test_halves_of_characters_in_a_header_match_nothing():
     for name in ("webhook-id", "webhook-signature"):
         with pytest.raises(SignatureError, match="not signed with this secret"):
             verify_signature("s", {**SIGNED, name: "v1,\udcff"}, b"", now=1.0)
+
+
+async def test_who_asks_and_why_is_text():
+    """It is shown to people, and kept by every store."""
+    async with Runtime(shop_with_a_schedule()) as runtime:
+        for call in (
+            lambda: runtime.fire("n", by=7),
+            lambda: runtime.pause("n", by=7),
+            lambda: runtime.pause("n", reason=["a"]),
+            lambda: runtime.resume("n", by=b"ada"),
+        ):
+            with pytest.raises(ArgumentError, match=r"^(by|reason)=.* takes text for those who read it"):
+                await call()
+        await runtime.fire("n", by=None)
+        (status,) = await runtime.automations()
+        assert status.last_fires[0].by == ""
+
+
+def shop_with_a_schedule():
+    """A pipeline that has something to fire."""
+    pipeline = shop()
+    pipeline.schedule("n", cron="@yearly", asset="plain")
+    return pipeline
