@@ -276,13 +276,12 @@ class Pipeline(PipelineAutomations):
         """
         if not isinstance(other, Pipeline):
             raise DefinitionError(f"include() takes a Pipeline, not {type(other).__name__}.")
-        other.check_decorators()
         pools = dict(self._pools)
         merge_pools(pools, other._pools)
         rates = dict(self._rates)
         merge_rates(rates, other._rates)
         automations = dict(self._automations)
-        merge_automations(automations, other._automations)
+        merge_automations(automations, other.automations)
         self._add(other._assets.values())
         self._pools, self._rates, self._automations = pools, rates, automations
         if not any(pipeline is self for pipeline in other._included_in):
@@ -311,7 +310,7 @@ class Pipeline(PipelineAutomations):
             DefinitionError: The assets do not fit together: an unknown dependency, a cycle, types or
                 partitions that cannot match; or a decorator of an automation decorates nothing.
         """
-        self.check_decorators()
+        self._decorators.check()
         if self._graph is None:
             self._graph = AssetGraph(self._assets.values())
         return self._graph

@@ -54,8 +54,6 @@ class Snapshot:
     @classmethod
     def of(cls, pipelines: Sequence[Pipeline]) -> Snapshot:
         """Build and validate the graph. Raises `DefinitionError`."""
-        for pipeline in pipelines:
-            pipeline.check_decorators()
         graph = AssetGraph.of(pipelines)
         names = {name: pipeline.name for pipeline in reversed(pipelines) for name in pipeline.assets}
         sets = (asset.partitions for asset in graph.assets.values())

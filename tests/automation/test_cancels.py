@@ -138,3 +138,49 @@ async def test_a_function_of_a_condition_that_cancels_its_own_task(clock, awaits
         status = await status_of(runtime, "letter")
         kinds = [fire.status for fire in status.last_fires]
         assert kinds == (["started", "failed"] if awaits else ["started"])
+
+
+@pytest.mark.parametrize("awaits", [False, True])
+async def test_a_listener_that_cancels_its_own_task(clock, awaits):
+    """It is called again if the cancel reached it, and goes on."""
+    pipeline, heard = letters(), []
+
+    @pipeline.on("run.succeeded")
+    async def cancels(event):
+        heard.append(event)
+        if len(heard) == 1:
+            asyncio.current_task().cancel()
+        if awaits:
+            await asyncio.sleep(0)
+
+    async def again():
+        return len(heard) == 2 + awaits
+
+    async with Runtime(pipeline, store=MemoryStore(), clock=clock, automate=True) as runtime:
+        await runtime.materialize("letter")
+        await runtime.materialize("letter")
+        await settled(clock, again, step=1)
+        assert len(set(heard)) == 2
+        assert child(runtime, "listener:cancels").restarts == 0
+        assert (await status_of(runtime, "cancels")).given_up == 0
+
+
+@pytest.mark.parametrize("awaits", [False, True])
+async def test_a_sensor_that_cancels_its_own_task(clock, awaits):
+    """A look has failed if the cancel reached it; otherwise what it asked for starts."""
+    pipeline, looks = letters(), []
+
+    @pipeline.sensor("post", every=1000)
+    async def post(_):
+        looks.append(True)
+        if len(looks) == 1:
+            asyncio.current_task().cancel()
+        if awaits:
+            await asyncio.sleep(0)
+        return RunRequest("letter")
+
+    async with Runtime(pipeline, store=MemoryStore(), clock=clock, automate=True) as runtime:
+        await settled(clock, lambda: over(runtime, "post", 1), step=0.5)
+        assert len(looks) == 1 + awaits
+        kinds = [fire.status for fire in (await status_of(runtime, "post")).last_fires]
+        assert kinds == (["started", "failed"] if awaits else ["started"])

@@ -245,12 +245,13 @@ class PipelineAutomations:
 
     @property
     def automations(self) -> Mapping[str, DefinedAutomation]:
-        """Schedules, sensors and listeners by name; a read-only view."""
-        return MappingProxyType(self._automations)
+        """Schedules, sensors and listeners by name; a read-only view.
 
-    def check_decorators(self) -> None:
-        """Raise DefinitionError if a decorator of a schedule, sensor or listener was made and decorates nothing."""
+        Raises:
+            DefinitionError: A decorator of one decorates nothing.
+        """
         self._decorators.check()
+        return MappingProxyType(self._automations)
 
     def _take_automation(self, automation: DefinedAutomation, frame: FrameType) -> None:
         """Add what was defined here, in place of what the same cell of a notebook has defined before."""
