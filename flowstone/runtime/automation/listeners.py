@@ -312,7 +312,9 @@ class ListenerDriver:
         attempts = delivery.attempts + 1
         problem = f"it failed for {_label(delivery)}: {failure.message}\n{failure.frames}".rstrip()
         self._ctx.alarms.set(self._subject, problem)
-        if attempts >= ATTEMPTS or not failure.retryable:
+        # A cancel that nobody here has sent, as by a client that closes its connections, is no reason to be silent.
+        again = failure.retryable or failure.kind == "cancelled_by_asset"
+        if attempts >= ATTEMPTS or not again:
             await self._give_up(lane, failure, attempts)
             return
         await self._ctx.store.deliveries.failed(*self._key, delivery.key, failure)
