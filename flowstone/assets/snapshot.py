@@ -53,7 +53,7 @@ class Snapshot:
 
     @classmethod
     def of(cls, pipelines: Sequence[Pipeline]) -> Snapshot:
-        """Build and validate the graph. Raises `DefinitionError`."""
+        """Build and validate the graph, and what happens by itself. Raises `DefinitionError`."""
         graph = AssetGraph.of(pipelines)
         names = {name: pipeline.name for pipeline in reversed(pipelines) for name in pipeline.assets}
         sets = (asset.partitions for asset in graph.assets.values())
