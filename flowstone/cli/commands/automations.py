@@ -294,8 +294,6 @@ def _became(status: AutomationStatus, fire: Fire) -> str:
     reason = one_line(fire.reason)
     if fire.status != "started":
         return f"{fire.status}: {reason}"
-    more = f". {reason}" if status.kind == "sensor" and reason else ""
-    if not fire.runs:
-        return f"no run{more}"
     states = dict.fromkeys("forgotten" if run.status is None else str(run.status) for run in fire.runs)
-    return f"{count(len(fire.runs), 'run')}: {', '.join(states)}{more}"
+    became = f"{count(len(fire.runs), 'run')}: {', '.join(states)}" if states else "no run"
+    return f"{became}. {reason}" if status.kind == "sensor" and reason else became
