@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from flowstone.assets.graph import AssetGraph
     from flowstone.assets.output import Output
     from flowstone.runs.items import Item
+    from flowstone.runs.partition_states import PartitionStates
     from flowstone.runs.queued_step import QueuedStep
     from flowstone.runs.records import Materialization, RunRecord, Status
     from flowstone.runs.running_step import RunningStep
@@ -176,6 +177,31 @@ class Inspection:
         """
         self._started()
         return await self._values.status(asset, partition)
+
+    async def partition_states(
+        self, *assets: Any, latest: int | None = None
+    ) -> Mapping[str, PartitionStates]:
+        """What has become of all partitions of assets, by what is on record: one question for all of them.
+
+        A partition that was computed and failed since is `failed`, one with a current value `succeeded`. What is
+        under way is not on record: see `running_steps`.
+
+        Args:
+            assets: Names, `Asset`s or decorated functions; none: all assets.
+            latest: Only so many of the last partitions of each. Default: all.
+
+        Returns:
+            By the name of each asset, in the order of the graph where all are asked for.
+
+        Raises:
+            AssetNotFound: There is no such asset.
+            ValueError: `latest` is no positive whole number.
+        """
+        graph = self._started().snapshot.graph
+        names = [asset_named(graph, asset).name for asset in assets] or list(graph.order())
+        return await self._values.partition_states(
+            names, None if latest is None else bounded_count("latest", latest)
+        )
 
     async def history(
         self, asset: Any, *, partition: Any = None, limit: int = 100, offset: int = 0

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from flowstone.store.items import Items
     from flowstone.store.logs import Logs
     from flowstone.store.pools import PoolSlots
+    from flowstone.store.protocol import KeysByStatus
     from flowstone.store.waits import Waits
 
 __all__ = ["MemoryStore"]
@@ -176,6 +177,9 @@ class MemoryStore(Store):
 
     async def failures(self, asset: str, *, limit: int | None = None) -> Sequence[Materialization]:
         return self._history.ledger.failures(asset, limit)
+
+    async def keys_by_status(self, assets: Collection[str]) -> Mapping[str, KeysByStatus]:
+        return self._history.ledger.keys_by_status(assets)
 
     async def newest_successes(self, assets: Collection[str]) -> Mapping[str, NewestSuccess]:
         found: dict[str, NewestSuccess] = {}

@@ -16,7 +16,7 @@ Promises, each stated by the contract suite in `tests/store/contract.py`:
 from __future__ import annotations
 
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Final, Protocol
+from typing import TYPE_CHECKING, Final, Protocol, TypeAlias
 
 from flowstone.errors import FlowstoneError, StoreUnavailable
 
@@ -36,9 +36,13 @@ if TYPE_CHECKING:
     from flowstone.store.pools import PoolSlots
     from flowstone.store.waits import Waits
 
-__all__ = ["NO_TAGS", "KeyTaken", "NoSchema", "StaleWrite", "Store", "StoreRefused"]
+__all__ = ["NO_TAGS", "KeyTaken", "KeysByStatus", "NoSchema", "StaleWrite", "Store", "StoreRefused"]
 
 NO_TAGS: Final[Mapping[str, str | None]] = MappingProxyType({})
+
+
+KeysByStatus: TypeAlias = "Mapping[Status, Sequence[str | None]]"
+"""Encoded partition keys of one asset, in no particular order."""
 
 
 class StaleWrite(FlowstoneError):
@@ -217,6 +221,13 @@ class Store(Protocol):
         Args:
             asset: The asset's name.
             limit: How many at most; None: all.
+        """
+
+    async def keys_by_status(self, assets: Collection[str]) -> Mapping[str, KeysByStatus]:
+        """Of each of these assets that has records, its partition keys by how they stand.
+
+        `succeeded` are those with a current value; `failed`, `skipped` and `cancelled` those whose newest record
+        says so, whether or not an older value is current. Keys of which none of this is true are in no list.
         """
 
     async def newest_successes(self, assets: Collection[str]) -> Mapping[str, NewestSuccess]:

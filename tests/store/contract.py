@@ -229,6 +229,47 @@ class StoreContract:
         await finished_run(store, "run-3", end("a", "a", run_id="run-3", status=Status.SKIPPED))
         assert [each.partition_key for each in await store.failures("a", limit=9)] == [None, "c", "d"]
 
+    async def test_the_keys_of_assets_by_how_they_stand(self, place):
+        """Current values, and newest records that made none: a key may be in both, and in none."""
+        store = place.store
+        bad, left, gone = Status.FAILED, Status.SKIPPED, Status.CANCELLED
+        await finished_run(
+            store,
+            "run-1",
+            *(end("a", key, run_id="run-1") for key in ("good", "then bad", "invalid", "then left")),
+            end("a", "bad", run_id="run-1", status=bad),
+            end("a", "then good", run_id="run-1", status=bad),
+            end("a", "gone", run_id="run-1", status=gone),
+            end("b", run_id="run-1"),
+            end("c", run_id="run-1", status=left),
+        )
+        await finished_run(
+            store,
+            "run-2",
+            end("a", "then bad", run_id="run-2", status=bad),
+            end("a", "then good", run_id="run-2"),
+            end("a", "then left", run_id="run-2", status=left),
+        )
+        await store.invalidate([("a", "invalid")])
+        expected = {
+            "a": {
+                Status.SUCCEEDED: ["good", "then bad", "then good", "then left"],
+                bad: ["bad", "then bad"],
+                left: ["then left"],
+                gone: ["gone"],
+            },
+            "b": {Status.SUCCEEDED: [None]},
+            "c": {left: [None]},
+        }
+        for _ in range(2):
+            found = await store.keys_by_status(["a", "b", "c", "d"])
+            assert {
+                asset: {status: sorted(keys, key=str) for status, keys in by.items()}
+                for asset, by in found.items()
+            } == expected
+            store = await place.reopen()
+        assert await store.keys_by_status([]) == {}
+
     async def test_the_newest_success_of_an_asset_is_the_last_of_any_partition(self, place):
         """By arrival, whatever the clocks say; failures and other assets do not count, and it may be invalid."""
         store = place.store

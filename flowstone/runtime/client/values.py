@@ -12,20 +12,24 @@ from flowstone.assets.partition_labels import step_label
 from flowstone.errors import PartitionError, ValueNotFound
 from flowstone.runs.failure_text import why_no_value
 from flowstone.runs.items import ENDED, item_of, items_of_pages
+from flowstone.runs.partition_states import states_of
 from flowstone.runs.records import Status
 from flowstone.runtime.client.requests import asset_named, encoded
 from flowstone.runtime.run.values import load_value
 from flowstone.store.invalidation import with_downstream
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
+    from flowstone.assets.partition_set import PartitionSet
     from flowstone.assets.partition_view import PartitionView
     from flowstone.runs.items import Item
+    from flowstone.runs.partition_states import PartitionStates
     from flowstone.runs.records import Materialization, StepKey
     from flowstone.runtime.client.run_client import RunClient
     from flowstone.runtime.context import RuntimeContext
     from flowstone.runtime.run.local_runs import LocalRuns
+    from flowstone.store.protocol import KeysByStatus
 
 __all__ = ["Values"]
 
@@ -95,6 +99,13 @@ class Values:
             return Status.SUCCEEDED
         return newest if newest in (Status.SKIPPED, Status.CANCELLED) else Status.NEVER
 
+    async def partition_states(self, assets: Sequence[str], latest: int | None) -> dict[str, PartitionStates]:
+        """What has become of the partitions of these assets, of each at most so many of the latest."""
+        view = await self._client.view()
+        known = await self._ctx.store.keys_by_status(assets)
+        places: dict[PartitionSet[Any], Mapping[str | None, int]] = {}
+        return {asset: _states(view, asset, known.get(asset, {}), latest, places) for asset in assets}
+
     async def history(self, asset: Any, partition: Any, limit: int, offset: int) -> Sequence[Materialization]:
         _, key = await self._key(asset, partition)
         return await self._ctx.store.history(key, limit=limit, offset=offset)
@@ -150,6 +161,38 @@ class Values:
                 if not status.terminal:
                     return status
         return None
+
+
+def _states(
+    view: PartitionView,
+    asset: str,
+    known: KeysByStatus,
+    latest: int | None,
+    places: dict[PartitionSet[Any], Mapping[str | None, int]],
+) -> PartitionStates:
+    """Assets that share a partition set share the places of its keys: to encode those is what takes time."""
+    partitions = view.set_of(asset)
+    if partitions is None:
+        own = dict.fromkeys(key for keys in known.values() for key in keys) or {None: None}
+        return states_of(
+            asset, {key: place for place, key in enumerate(own)}, _in_order(view, asset, known), len(own)
+        )
+    shared = places.get(partitions)
+    if shared is None:
+        keys = view.keys(asset)
+        shown = keys if latest is None else keys[max(0, len(keys) - latest) :]
+        shared = places[partitions] = {encode_partition(key): place for place, key in enumerate(shown)}
+    return states_of(asset, shared, _in_order(view, asset, known), len(partitions))
+
+
+def _in_order(
+    view: PartitionView, asset: str, known: KeysByStatus
+) -> list[tuple[Status, Iterable[str | None]]]:
+    """What is said of a partition later counts: a current value says more than a skip, a failure more than both."""
+    if view.graph[asset].is_constant:
+        return [(Status.SUCCEEDED, (None,))]
+    order = (Status.SKIPPED, Status.CANCELLED, Status.SUCCEEDED, Status.FAILED)
+    return [(status, known[status]) for status in order if status in known]
 
 
 def _set_named(name: object) -> str:

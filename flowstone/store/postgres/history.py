@@ -18,7 +18,7 @@ from flowstone.store.postgres.columns import (
     step_key,
 )
 from flowstone.store.postgres.recent_payloads import RecentPayloads
-from flowstone.store.postgres.texts import key_columns, key_of, key_text, to_json
+from flowstone.store.postgres.texts import key_columns, key_of, key_text, keys_of, to_json
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Coroutine, Iterable, Mapping, Sequence
@@ -156,6 +156,12 @@ class History:
     async def failures(self, asset: str, limit: int | None) -> list[Materialization]:
         rows = await self._database.fetch("failures", asset, None if limit is None else max(0, limit))
         return [materialization_of(row) for row in rows]
+
+    async def keys_by_status(self, assets: Collection[str]) -> dict[str, dict[Status, list[str | None]]]:
+        found: dict[str, dict[Status, list[str | None]]] = {}
+        for row in await self._database.fetch("keys_by_status", list(assets)):
+            found.setdefault(row["asset"], {})[Status(row["status"])] = keys_of(row["keys"])
+        return found
 
     async def newest_successes(self, assets: Collection[str]) -> dict[str, NewestSuccess]:
         rows = await self._database.fetch("newest_successes", list(assets))

@@ -65,6 +65,7 @@ if TYPE_CHECKING:
     from flowstone.store.logs import Logs
     from flowstone.store.pools import PoolSlots
     from flowstone.store.postgres.diagnosis import Diagnosis
+    from flowstone.store.protocol import KeysByStatus
     from flowstone.store.waits import Waits
 
 __all__ = ["PostgresStore"]
@@ -352,6 +353,9 @@ class PostgresStore(Store):
 
     async def failures(self, asset: str, *, limit: int | None = None) -> Sequence[Materialization]:
         return await self._history.failures(asset, limit)
+
+    async def keys_by_status(self, assets: Collection[str]) -> Mapping[str, KeysByStatus]:
+        return await self._history.keys_by_status(assets)
 
     async def newest_successes(self, assets: Collection[str]) -> Mapping[str, NewestSuccess]:
         return await self._history.newest_successes(assets)

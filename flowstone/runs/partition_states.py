@@ -1,0 +1,80 @@
+"""What has become of all partitions of an asset, as few bytes as that takes."""
+
+from __future__ import annotations
+
+from collections import Counter
+from itertools import groupby
+from typing import TYPE_CHECKING, Final
+
+from flowstone.frozen import frozen
+from flowstone.runs.records import Status
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+__all__ = ["PartitionStates", "states_of"]
+
+_CODES: Final = tuple(Status)
+_NUMBERS: Final[Mapping[Status, int]] = {status: number for number, status in enumerate(_CODES)}
+
+
+@frozen
+class PartitionStates:
+    """The status of each partition of an asset, in the order of its partition set.
+
+    Attributes:
+        asset: The asset's name.
+        keys: The encoded partition keys; of an asset without a partition set those with a record, or just None.
+        codes: For each key the place of its status in `Status`.
+        total: How many partitions there are, also where only the latest of them are in `keys`.
+    """
+
+    asset: str
+    keys: Sequence[str | None]
+    codes: bytes
+    total: int
+
+    def __len__(self) -> int:
+        return len(self.codes)
+
+    def __getitem__(self, place: int) -> Status:
+        return _CODES[self.codes[place]]
+
+    @property
+    def counts(self) -> Mapping[Status, int]:
+        """How many partitions there are of each status."""
+        return {_CODES[code]: number for code, number in Counter(self.codes).items()}
+
+    @property
+    def spans(self) -> Sequence[tuple[Status, int, int]]:
+        """Neighbours of one status together: the status, the place of the first, and how many."""
+        spans, place = [], 0
+        for code, alike in groupby(self.codes):
+            length = sum(1 for _ in alike)
+            spans.append((_CODES[code], place, length))
+            place += length
+        return spans
+
+
+def states_of(
+    asset: str,
+    places: Mapping[str | None, int],
+    known: Iterable[tuple[Status, Iterable[str | None]]],
+    total: int,
+) -> PartitionStates:
+    """What is known of the partitions at these places.
+
+    Args:
+        asset: The asset's name.
+        places: Where each partition key stands.
+        known: Keys by status; of a key that comes twice the later one counts. Others were never computed.
+        total: How many partitions there are in all.
+    """
+    codes = bytearray(len(places))  # `never` is the first of all.
+    for status, keys in known:
+        code = _NUMBERS[status]
+        for key in keys:
+            place = places.get(key)
+            if place is not None:
+                codes[place] = code
+    return PartitionStates(asset, tuple(places), bytes(codes), total)
