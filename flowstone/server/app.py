@@ -17,6 +17,7 @@ from starlette.middleware.gzip import GZipMiddleware
 from starlette.staticfiles import StaticFiles
 
 import flowstone
+from flowstone.server.access.gate import Gate
 from flowstone.server.access.headers import SecureHeaders
 from flowstone.server.api import api_router
 from flowstone.server.live import Renderings
@@ -50,10 +51,11 @@ def create_app(runtime: Runtime, options: ServerOptions | None = None) -> FastAP
         redoc_url=None,
     )
     app.state.runtime = runtime
-    app.state.options = options or ServerOptions()
+    app.state.options = options = options or ServerOptions()
     app.state.renderer = Renderer()
     app.state.renderings = Renderings()
     app.add_middleware(GZipMiddleware, minimum_size=1_000)
+    app.add_middleware(Gate, options=options)
     app.add_middleware(SecureHeaders)
     add_problem_handlers(app)
     app.include_router(_health_router(runtime))

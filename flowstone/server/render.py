@@ -22,7 +22,7 @@ __all__ = ["ICONS", "STATIC", "WORDS", "Renderer", "static_version"]
 STATIC: Final = Path(__file__).parent / "static"
 
 _BASE: Final = "base.html"
-_PARTS: Final = ("bar", "icon", "legend", "spark", "state", "strip")
+_PARTS: Final = ("bar", "csrf_field", "icon", "legend", "spark", "state", "strip")
 """The macros of `parts.html`."""
 
 _MINUTE, _HOUR, _DAY = 60, 3600, 86_400

@@ -12,6 +12,8 @@ from fastapi.responses import HTMLResponse, StreamingResponse
 from starlette.requests import Request
 
 from flowstone.server.access.guard import Reader
+from flowstone.server.access.prefix import prefix_of
+from flowstone.server.access.visit import visit_of
 from flowstone.server.live import fragments
 from flowstone.server.pages.page import Asked
 from flowstone.server.pages.shell import SHELL, shell_values
@@ -37,7 +39,7 @@ def pages_router(pages: Iterable[Page]) -> APIRouter:
 
 def _whole(page: Page) -> Any:
     async def whole(request: Request, identity: Reader) -> HTMLResponse:
-        values = await _values(page, request, identity)
+        values = await _values(page, request, identity) | {"csrf": visit_of(request).csrf()}
         return HTMLResponse(request.app.state.renderer.page(page.template, values))
 
     return whole
@@ -57,7 +59,7 @@ def _stream(page: Page) -> Any:
 async def _messages(page: Page, request: Request, identity: Identity) -> AsyncIterator[str]:
     state = request.app.state
     query = urlencode(sorted(request.query_params.items()))
-    address = f"{identity.role} {_prefix(request)} {request.url.path}?{query}"
+    address = f"{identity.name} {identity.role} {prefix_of(request)} {request.url.path}?{query}"
     async for blocks in fragments(
         state.runtime, state.renderings, address, partial(_blocks, page, request, identity)
     ):
@@ -86,21 +88,17 @@ async def _values(page: Page, request: Request, identity: Identity) -> dict[str,
         request.path_params,
         dict(request.query_params),
     )
-    prefix = _prefix(request)
+    prefix = prefix_of(request)
     here = request.url.path.removeprefix(prefix).removeprefix("/live")
     return {
         **await shell_values(asked),
         **await page.load(asked),
         "page": page.name,
+        "csrf": "",  # Those who share a rendering do not share the word: flowstone.js writes it into their forms.
         "live_path": f"/live{here}" + (f"?{request.url.query}" if request.url.query else ""),
         "url": partial(_url, prefix),
         "static": partial(_static, prefix),
     }
-
-
-def _prefix(request: Request) -> str:
-    """Where it is mounted, for whoever asks: nothing, or a path without a slash at its end."""
-    return str(request.scope.get("root_path", "")).rstrip("/")
 
 
 def _static(prefix: str, name: str) -> str:

@@ -6,6 +6,7 @@ import pytest
 
 from flowstone import Pipeline
 from flowstone.server import ServerOptions
+from flowstone.server.access.guard import Operator
 from flowstone.server.access.roles import Role
 
 PIPELINE = Pipeline("empty")
@@ -57,3 +58,29 @@ async def test_a_probe_may_ask(visit):
     async with visit(PIPELINE, host="10.0.0.7", base="http://10.0.0.1:8150") as visitor:
         assert (await visitor.get("/healthz")).json() == {"status": "ok"}
         assert (await visitor.get("/readyz")).json() == {"status": "ok"}
+
+
+async def test_a_browser_proves_that_a_page_of_ours_asks(visit):
+    """By a word of the page that belongs to its cookie, as a header or in a form; programs need none."""
+    async with visit(PIPELINE) as visitor:
+
+        @visitor.app.post("/change")
+        async def change(_: Operator) -> str:
+            return "changed"
+
+        assert (await visitor.post("/change")).status_code == 200
+        own = {"Origin": "http://127.0.0.1:8150", "Sec-Fetch-Site": "same-origin"}
+        assert (await visitor.post("/change", headers=own)).status_code == 403
+        page = await visitor.get("/")
+        word = page.text.partition('<meta name="csrf" content="')[2].partition('"')[0]
+        cookie = page.headers["set-cookie"]
+        assert cookie.startswith("flowstone_visitor_8150=")
+        assert cookie.endswith("; Path=/; HttpOnly; SameSite=Lax")
+        assert (await visitor.post("/change", headers=own | {"X-CSRF-Token": word})).status_code == 200
+        assert (await visitor.post("/change", headers=own, data={"csrf": word})).status_code == 200
+        assert (await visitor.post("/change", headers=own, data={"csrf": word[:-1]})).status_code == 403
+        assert (await visitor.post("/change", headers=own, data={"csrf": ""})).status_code == 403
+        assert (await visitor.post("/change", headers=own, content=b"csrf=\xff")).status_code == 403
+        assert "set-cookie" not in (await visitor.get("/")).headers
+        visitor.client.cookies.clear()
+        assert (await visitor.post("/change", headers=own | {"X-CSRF-Token": word})).status_code == 403

@@ -5,29 +5,26 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Annotated, Any
 
 from fastapi import Depends, HTTPException
-from starlette.requests import HTTPConnection
+from starlette.requests import Request
 
-from flowstone.server.access.identity import LOCAL, Identity, from_this_machine
+from flowstone.server.access.csrf import prove
+from flowstone.server.access.identity import LOCAL, Identity
+from flowstone.server.access.origin import SAFE, asked_by_browser
 from flowstone.server.access.roles import Role
+from flowstone.server.access.visit import visit_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["Admin", "Operator", "Reader", "identify", "needs"]
-
-
-async def identify(connection: HTTPConnection) -> Identity | None:
-    """Who asks; None if nobody says."""
-    if from_this_machine(connection, connection.app.state.options):
-        return LOCAL
-    return None
+__all__ = ["Admin", "Operator", "Reader", "needs"]
 
 
 def needs(role: Role) -> Callable[..., Any]:
     """A dependency of FastAPI: who asks, if they may do what the `role` may."""
 
-    async def checked(connection: HTTPConnection) -> Identity:
-        identity = await identify(connection)
+    async def checked(request: Request) -> Identity:
+        visit = visit_of(request)
+        identity = await visit.identity()
         if identity is None:
             raise HTTPException(
                 401,
@@ -38,6 +35,9 @@ def needs(role: Role) -> Callable[..., Any]:
             raise HTTPException(
                 403, f"The token {identity.name!r} may {identity.role}; this needs one that may {role}."
             )
+        # Whom the browser makes known by itself has yet to show that it was not somebody else's page that asked.
+        if request.method not in SAFE and identity is LOCAL and asked_by_browser(request.headers):
+            await prove(request, visit.secret)
         return identity
 
     return checked

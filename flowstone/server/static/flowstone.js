@@ -31,6 +31,19 @@ const FS = window.FS = {
   icon: name => `<svg class="i ${name}" viewBox="0 0 16 16" aria-hidden="true"><use href="#${name}"/></svg>`,
 };
 
+// Whatever changes something carries the word that only a page of ours knows: htmx, forms, and FS.send.
+const csrf = () => $("meta[name=csrf]").content;
+FS.send = (path, body, method = "POST") => fetch(shell.root + path, { method, headers: { "Content-Type": "application/json", "X-CSRF-Token": csrf() }, body: body === undefined ? null : JSON.stringify(body) });
+document.addEventListener("htmx:config:request", e => { const asked = e.detail.ctx.request; if (asked.method !== "GET") asked.headers["X-CSRF-Token"] = csrf(); });
+document.addEventListener("submit", e => {
+  const form = e.target;
+  if (form.method !== "post") return;
+  const field = $("input[name=csrf]", form) || form.appendChild(Object.assign(document.createElement("input"), { type: "hidden", name: "csrf" }));
+  field.value = csrf();
+}, true);
+// Whoever is logged out while a page is open comes back to it by the login page.
+for (const kind of ["htmx:sse:error", "htmx:response:error"]) document.addEventListener(kind, e => { if ((e.detail.status || e.detail.ctx?.response?.status) === 401) location.reload(); });
+
 function theme(next) {
   const root = document.documentElement;
   if (next) { root.dataset.theme = next; try { localStorage.setItem("theme", next); } catch {} }
