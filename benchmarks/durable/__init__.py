@@ -17,5 +17,6 @@ BENCHMARKS = (
     "million",
     "items",
     "listening",
+    "conditions",
 )
 LOOPLESS = frozenset({"submitting", "workers", "waking", "adoption", "embedded", "size", "million"})

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
     from datetime import datetime
 
+    from flowstone.errors import FlowstoneError
     from flowstone.runs.automation import AutomationKey, AutomationRecord, Definition, Fire, FiredRun, Move
     from flowstone.runs.automation_events import AutomationEvent
 
@@ -69,6 +70,13 @@ class Automations(Protocol):
 
         Raises:
             StaleWrite: The version has moved, or there is no such automation: nothing has changed.
+        """
+
+    async def move_each(self, moves: Sequence[Move]) -> Sequence[Moved | FlowstoneError]:
+        """Make changes of different automations, each all or nothing by itself; a database takes them all at once.
+
+        Returns:
+            What became of each, in order: what `move` returns of it, or the error that it raises.
         """
 
     async def pause(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from flowstone.errors import FlowstoneError
 from flowstone.store.automations import MOST_FIRES, Automations, Moved
 from flowstone.store.sanitise import sanitised_automation, sanitised_move
 
@@ -81,6 +82,15 @@ class MemoryAutomations(Automations):
         operation = ["move", encode_move(move), *([shunned] if shunned else [])]
         moved: Moved = await self._change(operation, apply)
         return moved
+
+    async def move_each(self, moves: Sequence[Move]) -> Sequence[Moved | FlowstoneError]:
+        made: list[Moved | FlowstoneError] = []
+        for move in moves:
+            try:
+                made.append(await self.move(move))
+            except FlowstoneError as error:
+                made.append(error)
+        return made
 
     async def pause(
         self, key: AutomationKey, paused: bool, *, events: Sequence[AutomationEvent] = ()

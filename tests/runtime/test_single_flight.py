@@ -184,6 +184,33 @@ async def test_another_call_after_the_end_computes_again(store, scene):
         assert scene.began == ["whole", "whole"]
 
 
+async def test_a_request_that_meets_the_end_computes_nothing_that_is_there(
+    store, scene, background, monkeypatch
+):
+    """Made while the run was under way, it comes to the store after it: what is missing is missing no more."""
+    async with scene.runtime(store) as runtime:
+        callers = runtime._ctx.store.callers
+        create, asked, go_on = callers.create, asyncio.Event(), asyncio.Event()
+
+        async def late(*given, **more):
+            asked.set()
+            await go_on.wait()
+            return await create(*given, **more)
+
+        first = await runtime.submit("whole", refresh="missing", join=True)
+        await until(lambda: scene.began)
+        monkeypatch.setattr(callers, "create", late)
+        call = background(runtime.submit("whole", refresh="missing", join=True))
+        await asked.wait()
+        scene.gate.set()
+        await first.wait()
+        go_on.set()
+        second = await call
+        assert second.submitted
+        assert await (await second.wait()).value("whole") == 1
+        assert scene.began == ["whole"]
+
+
 async def test_other_partitions_and_other_config_are_computed_beside(store, scene, background):
     """And so is what is asked for together with its upstream."""
     async with scene.runtime(store) as runtime:

@@ -131,6 +131,36 @@ class AutomationsContract:
         assert {type(error) for error in refused} == {StaleWrite}
         assert len(await store.runs()) == len(await store.automations.fires(KEY)) == 1
 
+    async def test_several_are_changed_at_once_each_by_itself(self, place):
+        """What is refused of one is no matter to the others; what is the same is one run."""
+        store = place.store
+        names = [f"{number:02}" for number in range(12)]
+        records = await defined(store, *(replace(NIGHTLY, name=name) for name in names))
+        await store.automations.move(move(records[3], cursor="elsewhere"))
+        same = [replace(queued(f"run-{number}"), key=None) for number in range(12)]
+        changes = [
+            move(record, cursor=number, runs=[NewRun(same[number], join=True)], fire=Fire(now(), "started"))
+            for number, record in enumerate(records)
+        ]
+        changes[1] = replace(
+            changes[1], runs=[NewRun(queued("own"), once="k"), NewRun(queued("more"), once="k")]
+        )
+        changes[2] = replace(changes[2], runs=(), fire=None)
+        made = await store.automations.move_each(list(reversed(changes)))
+        made = list(reversed(made))
+        assert isinstance(made[3], StaleWrite)
+        assert made[1].runs == (FiredRun("own"), None)
+        assert made[2].runs == ()
+        assert made[11].runs == (FiredRun("run-11"),), "they are made in order"
+        assert {each.runs[0] for each in made[4:11]} == {FiredRun("run-11", joined=True)}
+        assert {run.id for run in await store.runs()} == {"own", "run-11"}
+        for number, record in enumerate(await store.automations.records()):
+            assert record.cursor == ("elsewhere" if number == 3 else number)
+            assert number == 3 or made[number].record == record
+            kept = 0 if number in (2, 3) else 1
+            assert len(await store.automations.fires(record.key)) == kept
+        assert await store.automations.move_each([]) in ([], ())
+
     async def test_an_unknown_one_is_not_changed(self, place):
         """Nor is a run started for it."""
         store = place.store

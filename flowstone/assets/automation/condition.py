@@ -153,6 +153,11 @@ class Automation(ABC):
         """The cron expressions that it looks at, in order."""
         return tuple(dict.fromkeys(part.cron for part in self.parts() if isinstance(part, _Tick)))
 
+    @property
+    def asks(self) -> bool:
+        """Whether a function is asked."""
+        return any(isinstance(part, _When) for part in self.parts())
+
     @abstractmethod
     def holds(self, facts: Facts, said: Mapping[int, bool]) -> bool | Callable[..., Any]:
         """Whether it holds; or a function that has to be asked before that is known.

@@ -2,38 +2,26 @@
 
 Map of this file
     forget ... retry    what is over: a run, or the time until a function is asked again
-    decide, _wanted     each partition that was noted, upstream first: is it due, and now?
-    _write ... _pause   one change of each condition, with the runs that it starts
+    decide              each partition that was noted, upstream first
+    _wanted ... _holds  is it due, and now?
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Final
 
 from flowstone.assets.automation.condition import ConditionContext, Facts
-from flowstone.assets.partition_labels import partition_label
-from flowstone.counting import count
-from flowstone.errors import FlowstoneError, StoreUnavailable
-from flowstone.runs.automation import Fire, Move
-from flowstone.runs.automation_events import AutomationPaused
 from flowstone.runtime.automation.answers import whether
-from flowstone.runtime.automation.condition_damping import Damping
+from flowstone.runtime.automation.condition_changes import Changes, Due
 from flowstone.runtime.automation.condition_facts import read, subject_of
 from flowstone.runtime.automation.condition_order import Busy
-from flowstone.runtime.automation.condition_runs import condition_runs
-from flowstone.runtime.automation.condition_state import Wait, encoded, written_cron
-from flowstone.runtime.automation.failures import pause_after, record_failure
-from flowstone.runtime.automation.starting import start_runs
-from flowstone.runtime.execution.guard import describe
-from flowstone.store.protocol import StaleWrite
+from flowstone.runtime.automation.condition_state import Wait, written_cron
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from flowstone.assets.partition_view import PartitionView
-    from flowstone.runs.automation import NewRun
-    from flowstone.runs.automation_events import AutomationEvent
-    from flowstone.runs.records import Failure, RunRecord, StepKey
+    from flowstone.runs.records import Materialization, RunRecord, StepKey
     from flowstone.runtime.automation.condition_facts import Found, Subject
     from flowstone.runtime.automation.condition_hints import Hint, Hints
     from flowstone.runtime.automation.condition_state import AssetState, Key
@@ -42,25 +30,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Decisions"]
 
-_SHOWN = 3  # Changes that are named in what is remembered of a fire.
-
-
-class _Due(NamedTuple):
-    """A partition that is to be computed.
-
-    Attributes:
-        partition: As a value.
-        mark: What its inputs are.
-        rule: Which part of the condition asks for it.
-        missing: Whether that is only because it has no value.
-        changes: Upstream values that have changed.
-    """
-
-    partition: Any
-    mark: str
-    rule: str
-    missing: bool
-    changes: tuple[str, ...]
+_TOGETHER: Final = 100  # Conditions that are changed at once at most: they are locked meanwhile.
 
 
 class Decisions:
@@ -81,18 +51,16 @@ class Decisions:
         self, ctx: RuntimeContext, runs: LocalRuns, states: dict[str, AssetState], stale: set[str]
     ) -> None:
         self._ctx = ctx
-        self._runs = runs
         self._states = states
         self._stale = stale
         self.held: dict[str, dict[StepKey, None]] = {}
         self._behind: dict[StepKey, None] = {}  # Partitions that wait for conditions upstream.
-        self._retries: dict[str, float] = {}
-        self._damping = Damping()
+        self._changes = Changes(ctx, runs, stale)
         self._with_runs: set[str] = set()  # Assets of which runs may be under way.
 
     @property
     def retry_at(self) -> float | None:
-        return min(self._retries.values(), default=None)
+        return min(self._changes.retries.values(), default=None)
 
     # What is over -------------------------------------------------------------------------------------------
 
@@ -100,7 +68,7 @@ class Decisions:
         """Nothing is known any more of what waits for what: all that waits is looked at again."""
         self.held.clear()
         self._behind.clear()
-        self._retries.clear()
+        self._changes.retries.clear()
 
     def learn(self, state: AssetState) -> None:
         """A condition is known anew."""
@@ -137,9 +105,9 @@ class Decisions:
 
     def retry(self, hints: Hints) -> None:
         """Have those looked at again whose function failed, and whose time has come."""
-        now = self._ctx.clock.monotonic()
-        for name in [name for name, at in self._retries.items() if at <= now]:
-            del self._retries[name]
+        now, retries = self._ctx.clock.monotonic(), self._changes.retries
+        for name in [name for name, at in retries.items() if at <= now]:
+            del retries[name]
             if name in self._states:
                 hints.add_waiting(self._states[name])
 
@@ -170,19 +138,33 @@ class Decisions:
         waiting = (*self._behind, *(key for held in self.held.values() for key in held))
         busy = Busy(view, self._states, sorted(self._with_runs), waiting)
         started: dict[str, RunRecord | None] = {}
+        unwritten: dict[str, Mapping[Key, Due]] = {}
         left = dict.fromkeys(names)
+
+        async def write() -> None:
+            decided = [(self._states[name], due) for name, due in unwritten.items()]
+            for state in await self._changes.write(view, decided):
+                hints.put_back(state.name, taken[state.name])
+            for name in unwritten:
+                del left[name]
+            unwritten.clear()
+
         try:
             for name in names:
-                due: dict[Key, _Due] = {}
                 state = self._states[name]
-                for subject, hint in looked_at[name]:
-                    found = subject.found(current)
-                    if (wanted := await self._wanted(state, subject, found, hint, busy, started)) is not None:
-                        due[subject.key] = wanted
-                        busy.add((name, subject.key))
+                if len(unwritten) == _TOGETHER or (unwritten and state.automation.asks):
+                    await write()  # Nobody waits for the answer to a question that others ask.
+                due = {
+                    subject.key: wanted
+                    for subject, hint in looked_at[name]
+                    if (wanted := await self._wanted(state, subject, current, hint, busy, started))
+                    is not None
+                }
                 if due or state.changed:
-                    await self._write(view, state, due, hints, taken[name])
-                del left[name]
+                    unwritten[name] = due
+                else:
+                    del left[name]
+            await write()
         finally:
             for name in left:  # If the store is away.
                 hints.put_back(name, taken[name])
@@ -203,13 +185,13 @@ class Decisions:
         self,
         state: AssetState,
         subject: Subject,
-        found: Found,
+        current: Mapping[StepKey, Materialization],
         hint: Hint,
         busy: Busy,
         started: dict[str, RunRecord | None],
-    ) -> _Due | None:
+    ) -> Due | None:
         """What is to be computed, if it is, and now; else it is noted what it waits for."""
-        key = subject.key
+        key, found = subject.key, subject.found(current)
         if key in state.run_of:
             if state.saw[key] != found.mark:
                 state.look_again(key)
@@ -222,14 +204,15 @@ class Decisions:
             if (behind := busy.is_behind(subject))
             else await self._computed_by(subject.asset, hint, started)
         )
+        busy.add((subject.asset, key))
         if behind or run is not None:
             waiting = self._behind if run is None else self.held.setdefault(run, {})
             waiting[subject.asset, key] = None
             state.wait(key, Wait(_written(facts), run or ""))
-            busy.add((subject.asset, key))
             return None
+        self._with_runs.add(state.name)
         missing = not facts.ticks and found.states & state.automation.states == {"missing"}
-        return _Due(subject.partition, found.mark, state.automation.rule(facts), missing, found.changes)
+        return Due(subject.partition, found.mark, state.automation.rule(facts), missing, found.changes)
 
     async def _is_due(self, state: AssetState, subject: Subject, found: Found, facts: Facts) -> bool:
         """Whether the condition holds of what can be computed and was not tried; else note why it waits."""
@@ -257,7 +240,7 @@ class Decisions:
         """Whether the condition holds; None if a function of it failed, which is on record then."""
         said: dict[int, bool] = {}
         while not isinstance(answer := state.automation.holds(facts, said), bool):
-            if state.name in self._retries or state.name in self._stale or not found.ready:
+            if state.name in self._changes.retries or state.name in self._stale or not found.ready:
                 return None if found.ready else False
             context = ConditionContext(
                 subject.asset,
@@ -271,7 +254,7 @@ class Decisions:
             if not outcome[0]:
                 if outcome[1].kind == "skip":
                     return False
-                await self._failed(state, outcome[1])
+                await self._changes.fail(state, outcome[1])
                 return None
             said[id(answer)] = outcome[1]
         return answer
@@ -290,124 +273,6 @@ class Decisions:
                 return run_id
         return None
 
-    # What follows -------------------------------------------------------------------------------------------
-
-    async def _write(
-        self,
-        view: PartitionView,
-        state: AssetState,
-        due: Mapping[Key, _Due],
-        hints: Hints,
-        taken: Mapping[Key, Hint],
-    ) -> None:
-        """Start what is due, and write down what has become of the rest."""
-        try:
-            too_often = self._damping.refuses(state.name, due, self._ctx.clock.monotonic())
-            if too_often:
-                await self._pause(state, *too_often)
-            elif due:
-                await self._start(view, state, due)
-            else:
-                await self._move(state)
-        except StaleWrite:
-            hints.put_back(state.name, taken)
-            self._stale.add(state.name)
-        except StoreUnavailable:
-            raise
-        except (FlowstoneError, TypeError, ValueError) as error:
-            for key in due:
-                state.wait(key, Wait())
-            if not await self._failed(state, describe(error, None)):
-                hints.put_back(state.name, taken)
-
-    async def _start(self, view: PartitionView, state: AssetState, due: Mapping[Key, _Due]) -> None:
-        ctx = self._ctx
-        asked: list[NewRun] = []
-        try:
-            groups: dict[tuple[str, bool], list[_Due]] = {}
-            for each in due.values():
-                groups.setdefault((each.rule, each.missing), []).append(each)
-            for (rule, missing), wanted in groups.items():
-                partitions = [each.partition for each in wanted]
-                for run, shared in condition_runs(
-                    self._runs, view, state.name, partitions, rule, missing=missing
-                ):
-                    asked.append(run)
-                    keys = map(encoded, shared)
-                    state.begin_run(run.record.id, {key: due[key].mark for key in keys})
-            self._with_runs.add(state.name)
-            fire = Fire(ctx.clock.now(), "started", reason=_reason(due))
-            moved = await ctx.store.automations.move(
-                Move(state.record.key, state.record.version, state.cursor(), state.pending(), asked, fire)
-            )
-        except Exception:
-            for run in asked:  # None of them was started, or what is on record is read again.
-                state.withdraw_run(run.record.id)
-            raise
-        state.moved(moved.record)
-        ctx.alarms.clear(f"condition {state.name}")
-        for run, fired in zip(asked, moved.runs, strict=True):
-            if fired is not None and fired.id != run.record.id:
-                state.rename(run.record.id, fired.id)
-        await start_runs(ctx, self._runs, moved, asked)
-        if state.changed:
-            await self._move(state)
-
-    async def _move(self, state: AssetState, **more: Any) -> None:
-        """Write down what is pending."""
-        record = state.record
-        known: dict[str, Any] = {"failures": record.failures, "failure": record.failure}
-        moved = await self._ctx.store.automations.move(
-            Move(record.key, record.version, state.cursor(), state.pending(), **(known | more))
-        )
-        state.moved(moved.record)
-
-    async def _failed(self, state: AssetState, failure: Failure) -> bool:
-        """Write a failure down, and plan when it is tried again.
-
-        False if somebody else has changed the record, which is read again then.
-        """
-        ctx = self._ctx
-        cursor, pending = state.cursor(), state.pending()
-        try:
-            moved = await record_failure(ctx, state.record, failure, cursor=cursor, pending=pending)
-        except StaleWrite:
-            self._stale.add(state.name)
-            return False
-        state.moved(moved.record)
-        pause = pause_after(moved.record.failures, ctx.random)
-        self._retries[state.name] = ctx.clock.monotonic() + pause
-        return True
-
-    async def _pause(self, state: AssetState, key: Key) -> None:
-        """It was due again and again: something that it leads to changes what it is computed from."""
-        now = self._ctx.clock.now()
-        partition = "" if key is None else f" for {partition_label(key)}"
-        reason = (
-            f"It was started {count(self._damping.most, 'time')} in {self._damping.seconds / 60:g} minutes"
-            f"{partition}: something that follows from it changes what it is computed from. Resume it when "
-            f"that is over."
-        )
-        events: list[AutomationEvent] = [AutomationPaused(now, state.name, reason=reason)]
-        await self._move(state, fire=Fire(now, "skipped", reason=reason), events=events, paused=True)
-        self._damping.forget(state.name)
-        self._tell(events)
-        self._ctx.alarms.set(f"condition {state.name}", reason)
-
-    def _tell(self, events: Sequence[AutomationEvent]) -> None:
-        for event in events:
-            self._ctx.stream.publish(event)
-
 
 def _written(facts: Facts) -> tuple[str, ...]:
     return tuple(sorted(map(written_cron, facts.ticks)))
-
-
-def _reason(due: Mapping[Key, _Due]) -> str:
-    """What is remembered of it: the rule, and what has changed."""
-    rules = dict.fromkeys(each.rule for each in due.values())
-    changes = list(dict.fromkeys(change for each in due.values() for change in each.changes))
-    shown = ", ".join(changes[:_SHOWN])
-    more = f" and {len(changes) - _SHOWN} more" if len(changes) > _SHOWN else ""
-    changed = f": {shown}{more} changed" if changes else ""
-    return " | ".join(rules) + changed

@@ -48,6 +48,7 @@ __all__ = ["ConditionsDriver"]
 
 _PAGE: Final = 1_000  # Deliveries that are read at once, and keys of an asset that is looked at as a whole.
 _RETRY: Final = 1.0  # Seconds after which a store that is away is asked again.
+_LULL: Final = 1 / 8  # Of the time for which changes are gathered: after so long without one they are over.
 _FEW: Final = 50  # Records that are read one by one; if more have changed, all are.
 
 
@@ -84,6 +85,7 @@ class ConditionsDriver:
         self._more = False  # Whether there is more of it than was read at once.
         self._ended = False  # Whether a run is over for whose end something waits.
         self._checked = 0.0  # By the monotonic clock: when the runs that something waits for were looked at.
+        self._heard_at = 0.0  # By the monotonic clock: when something was heard of that had happened.
         self._next: datetime | None = None  # The next tick, or partition.
         self._due_at: float | None = None  # By the monotonic clock: when to look at what was gathered.
 
@@ -108,6 +110,7 @@ class ConditionsDriver:
         if kind == "deliveries":
             if subject == self._pipeline:
                 self._news = True
+                self._heard_at = self._ctx.clock.monotonic()
                 self._wake()
         elif kind == "automation":
             pipeline, name = key_of_subject(subject)
@@ -167,7 +170,8 @@ class ConditionsDriver:
         if self._news or self._hints or self._ended or overdue:
             if self._due_at is None:
                 self._due_at = monotonic + self._ctx.settings.condition_delay
-            return max(0.0, self._due_at - monotonic)
+            lull = self._heard_at + self._ctx.settings.condition_delay * _LULL
+            return max(0.0, min(self._due_at, lull) - monotonic)
         # A clock that was set meanwhile is noticed soon.
         lease = self._ctx.settings.lease
         waits = [retry, None if instant is None else min(instant, lease), lease if decisions.held else None]

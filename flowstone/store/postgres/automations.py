@@ -1,25 +1,20 @@
-"""Automations in Postgres. See `flowstone.store.automations` for what each call promises, migration 0027 for how.
-
-The row of an automation is locked first, then its runs are written with their jobs, as `submit` does, or joined.
-Nobody who has locked a run looks for an automation, so that order is that of all others.
-"""
+"""Automations in Postgres: `flowstone.store.automations` says what each call promises, migration 0027 how."""
 
 from __future__ import annotations
 
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from flowstone.runs.automation import AutomationRecord, FiredRun
+from flowstone.runs.automation import FiredRun
 from flowstone.runs.automation_events import pausing_among
 from flowstone.runs.records import Status
 from flowstone.store import refusals
-from flowstone.store.automation_codec import decode_failure, decode_fire, encode_failure, encode_fire
+from flowstone.store.automation_codec import decode_fire
 from flowstone.store.automations import GONE_FOR, MOST_FIRES, Automations, Moved
-from flowstone.store.codec import decode_event, encode_event
-from flowstone.store.postgres.callers import join_for_ever, lock_identities
-from flowstone.store.postgres.columns import request_text, utc
-from flowstone.store.postgres.deliveries import mark_delivered, tell
-from flowstone.store.postgres.queue import enqueue_all, load_queue
+from flowstone.store.codec import encode_event
+from flowstone.store.postgres.deliveries import tell
+from flowstone.store.postgres.moves import automation_of, make_moves
+from flowstone.store.postgres.queue import load_queue
 from flowstone.store.postgres.sql import query
 from flowstone.store.postgres.texts import from_json, to_json
 from flowstone.store.protocol import StaleWrite
@@ -30,9 +25,9 @@ if TYPE_CHECKING:
     from datetime import datetime
     from random import Random
 
-    from flowstone.runs.automation import AutomationKey, Definition, Fire, Move
+    from flowstone.errors import FlowstoneError
+    from flowstone.runs.automation import AutomationKey, AutomationRecord, Definition, Fire, Move
     from flowstone.runs.automation_events import AutomationEvent
-    from flowstone.runs.records import RunRecord
     from flowstone.store.postgres.database import Connection, Database
 
 __all__ = ["PostgresAutomations"]
@@ -69,33 +64,53 @@ class PostgresAutomations(Automations):
         return [known[pipeline, each.name] for pipeline, each in rows]
 
     async def records(self, pipelines: Collection[str] = ()) -> Sequence[AutomationRecord]:
-        return [_record(row) for row in await self._database.fetch("automations", list(pipelines), None)]
+        return [
+            automation_of(row) for row in await self._database.fetch("automations", list(pipelines), None)
+        ]
 
     async def record(self, key: AutomationKey) -> AutomationRecord | None:
         rows = await self._database.fetch("automations", [key[0]], key[1])
-        return _record(rows[0]) if rows else None
+        return automation_of(rows[0]) if rows else None
 
     async def move(self, move: Move) -> Moved:
-        move = sanitised_move(move)
-        if move.runs:
+        (moved,) = await self.move_each([move])
+        if isinstance(moved, Moved):
+            return moved
+        raise moved
+
+    async def move_each(self, moves: Sequence[Move]) -> Sequence[Moved | FlowstoneError]:
+        moves = [sanitised_move(move) for move in moves]
+        if not moves:
+            return ()
+        if any(move.runs for move in moves):
             load_queue()
         token = f"{self._random.getrandbits(128):032x}"
-        moved = await self._database.transact(
-            f"changing the automation {move.key[1]!r}", lambda connection: _move(connection, move, token)
-        )
-        return moved if moved is not None else await self._moved_before(move, token)
+        what = f"changing the automation {moves[0].key[1]!r}" if len(moves) == 1 else "changing automations"
+        made = await self._database.transact(what, lambda connection: make_moves(connection, moves, token))
+        if left := [move for move in moves if move.key not in made]:
+            made |= await self._made_before(left, token)
+        return [made.get(move.key) or await self._refusal(move) for move in moves]
 
-    async def _moved_before(self, move: Move, token: str) -> Moved:
-        """What an earlier try of the same change led to, whose answer was lost."""
-        rows = await self._database.fetch("automation_token", *move.key)
-        if not rows or rows[0]["token"] != token:
-            raise StaleWrite(
-                refusals.automation_moved(move.key, move.version, rows[0]["version"] if rows else None)
-            )
+    async def _made_before(self, moves: Sequence[Move], token: str) -> dict[AutomationKey, Moved]:
+        """What an earlier try of the same changes led to, whose answer was lost."""
+        keys = [move.key for move in moves]
+        rows = await self._database.fetch("automation_tokens", *map(list, zip(*keys, strict=True)))
+        found: dict[AutomationKey, Moved] = {}
+        for row in rows:
+            if row["token"] != token:
+                continue
+            key = row["pipeline"], row["name"]
+            record = await self.record(key)
+            assert record is not None, "it was there a moment ago"
+            answer = from_json(row["answer"] or "[]")
+            found[key] = Moved(record, tuple(None if run is None else FiredRun(*run) for run in answer))
+        return found
+
+    async def _refusal(self, move: Move) -> StaleWrite:
         record = await self.record(move.key)
-        assert record is not None, "it was there a moment ago"
-        answer = from_json(rows[0]["answer"] or "[]")
-        return Moved(record, tuple(None if run is None else FiredRun(*run) for run in answer))
+        return StaleWrite(
+            refusals.automation_moved(move.key, move.version, None if record is None else record.version)
+        )
 
     async def pause(
         self, key: AutomationKey, paused: bool, *, events: Sequence[AutomationEvent] = ()
@@ -118,90 +133,6 @@ class PostgresAutomations(Automations):
     async def fires(self, key: AutomationKey, *, limit: int = MOST_FIRES) -> Sequence[Fire]:
         rows = await self._database.fetch("fires", *key, max(0, limit))
         return [_fire(row) for row in rows]
-
-
-async def _move(connection: Connection, move: Move, token: str) -> Moved | None:
-    """Make a change within a transaction; None if it was decided upon another version."""
-    failure = None if move.failure is None else to_json(encode_failure(move.failure))
-    given = (to_json(move.cursor), to_json(move.pending), move.paused, move.failures, failure)
-    told = pausing_among(move.events)
-    pausing = None if told is None else to_json(encode_event(told))
-    row = await connection.fetchrow(query("move_automation"), *move.key, move.version, *given, token, pausing)
-    if row is None:
-        return None
-    await mark_delivered(connection, move.key[0], move.follower or move.key[1], move.delivered)
-    await tell(connection, move.key[0], move.events)
-    fired = await _start(connection, move)
-    there = [run for run in fired if run is not None]
-    fire = None if move.fire is None else to_json(encode_fire(replace(move.fire, runs=tuple(there))))
-    if move.runs or fire is not None:
-        answer = to_json([None if run is None else [run.id, run.joined] for run in fired])
-        ids = [run.id for run in there]
-        await connection.execute(query("keep_fire"), *move.key, row["version"], fire, ids, answer, MOST_FIRES)
-    return Moved(_record(row), tuple(fired))
-
-
-async def _start(connection: Connection, move: Move) -> list[FiredRun | None]:
-    """Start the runs of a change, each unless it was asked for by its key before."""
-    keys = [run.once for run in move.runs if run.once is not None]
-    rows = await connection.fetch(query("automation_keys"), *move.key, keys) if keys else []
-    known: dict[str, str] = {row["key"]: row["run_id"] for row in rows}
-    new: list[RunRecord] = []
-    fired: list[FiredRun | None] = []
-    once: dict[str, str] = {}
-    if joins := [run.record for run in move.runs if run.join]:
-        await lock_identities(connection, joins)
-    for run in move.runs:
-        if run.once is not None and (run.once in known or run.once in once):
-            fired.append(None)
-            continue
-        started = await join_for_ever(connection, run.record) if run.join else run.record.id
-        if not run.join:
-            new.append(run.record)
-        fired.append(FiredRun(started, joined=started != run.record.id))
-        if run.once is not None:
-            once[run.once] = started
-    if new:
-        await _submit(connection, new)
-    if once:
-        await connection.execute(query("keep_automation_keys"), *move.key, list(once), list(once.values()))
-    return fired
-
-
-async def _submit(connection: Connection, runs: Sequence[RunRecord]) -> None:
-    """Write runs down with their jobs, and wake those who take them."""
-    columns = (
-        [run.id for run in runs],
-        [run.pipeline for run in runs],
-        [run.request.asset for run in runs],
-        [request_text(run) for run in runs],
-        [utc(run.created_at) for run in runs],
-        [run.total for run in runs],
-        [run.priority for run in runs],
-    )
-    await connection.execute(query("submit_many"), *columns)
-    await enqueue_all(connection, [(run.id, run.pipeline, run.priority) for run in runs])
-    queues = dict.fromkeys(f"queued:{run.pipeline}" for run in runs)
-    await connection.execute(query("tell"), list(queues))
-
-
-def _record(row: Any) -> AutomationRecord:
-    failure = row["failure"]
-    return AutomationRecord(
-        row["pipeline"],
-        row["name"],
-        row["kind"],
-        row["definition"],
-        row["version"],
-        from_json(row["cursor"]),
-        tuple(from_json(row["pending"])),
-        row["paused"],
-        row["failures"],
-        None if failure is None else decode_failure(from_json(failure)),
-        row["since"],
-        row["gone_at"],
-        None if row["pausing"] is None else decode_event(from_json(row["pausing"])),  # type: ignore[arg-type] # written as such
-    )
 
 
 def _fire(row: Any) -> Fire:

@@ -1,6 +1,6 @@
 """Who wants which run, in Postgres. See `flowstone.store.callers` for what each call promises, and migration 0029.
 
-`join_for_ever` is for whoever starts runs within a transaction of its own.
+`join_each_for_ever` is for whoever starts runs within a transaction of its own.
 """
 
 from __future__ import annotations
@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any, Final
 from flowstone.errors import WaitsForItself
 from flowstone.store.callers import Caller, Callers, Unwanted
 from flowstone.store.postgres.cluster import cancel
-from flowstone.store.postgres.columns import request_text, utc
-from flowstone.store.postgres.queue import enqueue, load_queue
+from flowstone.store.postgres.columns import request_text, unowned_columns, utc
+from flowstone.store.postgres.queue import enqueue, enqueue_all, load_queue
 from flowstone.store.postgres.sql import query
 from flowstone.store.sanitise import sanitised_run
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from flowstone.runs.records import RunRecord
     from flowstone.store.postgres.database import Connection, Database
 
-__all__ = ["PostgresCallers", "create_unless_under_way", "join_for_ever", "lock_identities"]
+__all__ = ["PostgresCallers", "create_unless_under_way", "join_each_for_ever", "lock_identities"]
 
 _FOR_EVER: Final = Caller("", "")
 
@@ -147,16 +147,24 @@ async def create_unless_under_way(
     return run_id
 
 
-async def join_for_ever(connection: Connection, run: RunRecord) -> str:
-    """Within the caller's transaction, create a run that has no key, or have the one under way wanted for ever.
+async def join_each_for_ever(connection: Connection, runs: Sequence[RunRecord]) -> dict[str, str]:
+    """Within the caller's transaction, create runs that have no key, or have those under way wanted for ever.
 
-    Returns the id of the run that there is then. Take `lock_identities` before.
+    They are created in order: of two that do the same the second is the first.
+
+    Returns the id of the run that there is then for each. Take `lock_identities` before.
     """
-    run_id = await create_unless_under_way(connection, run)
-    assert run_id is not None, "it has no key that somebody could take"
-    if run_id != run.id:
-        await _want(connection, run_id, _FOR_EVER)
-    return run_id
+    rows = await connection.fetch(query("create_each_unless_under_way"), *unowned_columns(runs))
+    there: dict[str, str] = {row["wanted"]: row["id"] for row in rows}
+    new = {row["wanted"] for row in rows if row["is_new"]}
+    if new:
+        await enqueue_all(connection, [(run.id, run.pipeline, run.priority) for run in runs if run.id in new])
+        queues = dict.fromkeys(f"queued:{run.pipeline}" for run in runs if run.id in new)
+        await connection.execute(query("tell"), list(queues))
+    for asked, joined in there.items():
+        if joined != asked:
+            await _want(connection, joined, _FOR_EVER)
+    return there
 
 
 async def _join(connection: Connection, run_id: str, caller: Caller) -> None:

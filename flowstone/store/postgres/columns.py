@@ -36,7 +36,7 @@ from flowstone.store.event_log import says_the_same
 from flowstone.store.postgres.texts import from_json, instant_text, key_of, to_json
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
     from datetime import datetime
 
     from flowstone.runs.events import Event
@@ -54,6 +54,7 @@ __all__ = [
     "request_text",
     "run_of",
     "step_key",
+    "unowned_columns",
     "utc",
 ]
 
@@ -81,6 +82,23 @@ def utc(instant: datetime | None) -> datetime | None:
 def request_text(run: RunRecord) -> str:
     """The request as JSON text, the same for equal requests."""
     return to_json(encode_request(run.request))
+
+
+def unowned_columns(runs: Iterable[RunRecord]) -> tuple[list[Any], ...]:
+    """Runs that nobody owns: id, pipeline, asset, request, instant, steps and priority of each."""
+    rows = [
+        (
+            run.id,
+            run.pipeline,
+            run.request.asset,
+            request_text(run),
+            utc(run.created_at),
+            run.total,
+            run.priority,
+        )
+        for run in runs
+    ]
+    return tuple(map(list, zip(*rows, strict=True)))
 
 
 def run_of(row: Mapping[str, Any]) -> RunRecord:

@@ -39,7 +39,14 @@ RECORDED = {
 POOLED = {"nodes", "pools", "pool_definitions", "pool_claims"}
 OF_RATES = {"reserve_turns"}
 OF_EVENTS = {"tell_events"}
-OF_CALLERS = {"create_unless_under_way", "want", "leave_run", "closes_circle", "lock_identities"}
+OF_CALLERS = {
+    "create_unless_under_way",
+    "create_each_unless_under_way",
+    "want",
+    "leave_run",
+    "closes_circle",
+    "lock_identities",
+}
 OF_POOLS = {"exchange_slots", "define_pools", "forget_claims", "set_pool"}
 """Statements that are functions, which name no table."""
 RUNS = ["run-1", "run-2", "run-3"]
@@ -223,6 +230,7 @@ def transactions():
         ),
     )
     told = (texts("automation:a"), texts("automation.failed"), texts(""), texts("{}"))
+    identity = request_text(run("run-1"))
     node = ("'n1'", "'h'", "1", "'v'", texts("sales"), "1", "15.0", "0.0")
     leases = [
         (RUN_1, "0", *order, "array[1,1,1,1]", texts("n1", "n2", "n1", "n2"), "array[0,0,0,0]")
@@ -271,7 +279,7 @@ def transactions():
                         f"'new-{n}'",
                         "'sales'",
                         f"'{asset}'",
-                        literal(request_text(run("run-1")) if n == 1 else "{}"),
+                        literal(identity if n == 1 else "{}"),
                         "now()",
                         "now()",
                         "'n1'",
@@ -513,14 +521,45 @@ def transactions():
         ),
         "change an automation": several(
             (
-                "move_automation",
+                "move_automations",
                 *(
-                    ("'sales'", name, "0", "'1'", "'[]'", "null", "0", "null", "'t'", "null")
-                    for name in ("'a1'", "'a2'")
+                    (
+                        texts("sales", "sales"),
+                        texts(*names),
+                        "'{1,1}'",
+                        texts("1", "1"),
+                        texts("[]", "[]"),
+                        "'{null,null}'",
+                        "'{0,0}'",
+                        "array[null, null]::text[]",
+                        "'t'",
+                        "array[null, null]::text[]",
+                    )
+                    for names in (("a1", "a2"), ("a2", "a1"))
                 ),
             ),
             ("delivered", *(("'sales'", "'all'", texts(each), "'{1}'") for each in RUNS[:2])),
             ("tell_events", ("'sales'", *told, "'a'")),
+            (
+                "lock_identities",
+                (texts("sales", "sales"), texts("{}", identity)),
+                (texts("sales", "sales"), texts(identity, "{}")),
+            ),
+            (
+                "create_each_unless_under_way",
+                *(
+                    (
+                        texts("new-8", "new-9"),
+                        texts("sales", "sales"),
+                        texts("a", "report"),
+                        texts(*requests),
+                        "array[now(), now()]",
+                        "'{1,1}'",
+                        "'{0,0}'",
+                    )
+                    for requests in (("{}", identity), (identity, "{}"))
+                ),
+            ),
             (
                 "submit_many",
                 (
@@ -537,8 +576,19 @@ def transactions():
             ("tell", (texts("queued:sales"),)),
             ("keep_automation_keys", ("'sales'", "'a1'", texts("k"), texts("run-9"))),
             (
-                "keep_fire",
-                *(("'sales'", name, "7", "'{}'", texts("run-9"), "'[]'", "1") for name in ("'a1'", "'a2'")),
+                "keep_fires",
+                *(
+                    (
+                        texts("sales", "sales"),
+                        texts(*names),
+                        "'{7,7}'",
+                        texts("{}", "{}"),
+                        texts('["run-9"]', "[]"),
+                        texts("[]", "[]"),
+                        "1",
+                    )
+                    for names in (("a1", "a2"), ("a2", "a1"))
+                ),
             ),
         ),
         "pause an automation": several(
