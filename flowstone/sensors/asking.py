@@ -88,11 +88,6 @@ class Asking:
                 f"{where}: there is no asset {self._asset!r:.200}.{did_you_mean(self._asset, assets)} "
                 "Name one of this pipeline, or give request=."
             )
-        if asset.partitions is None and self._partition is not None:
-            raise DefinitionError(
-                f"{where}: {self._asset!r} has no partitions: leave out partition=, or define the asset with "
-                "partitions=."
-            )
         self._check_key(where, asset.partitions)
 
     def _check_key(self, where: str, partitions: PartitionSet[Any] | None) -> None:

@@ -250,10 +250,6 @@ class TestAtDefinition:
         [
             ({"asset": "sale"}, r"there is no asset 'sale'\. Did you mean 'sales'\?"),
             ({"asset": "sales"}, "'sales' has StaticPartitions.*give partition="),
-            (
-                {"asset": "plain", "partition": lambda found: found.name},
-                "'plain' has no partitions: leave out",
-            ),
         ],
     )
     async def test_an_asset_that_does_not_fit_is_refused_on_entry(self, options, message):
@@ -270,8 +266,9 @@ class TestAtDefinition:
                     pass
 
     async def test_what_fits_is_taken(self):
-        """In whatever order the two are defined; the asset may be of another pipeline."""
+        """In whatever order the two are defined. An asset without a set takes any key."""
         pipeline = Pipeline("files")
+        pipeline.add(FileSensor("any/*", asset="raw", partition=lambda found: found.name))
         pipeline.add(FileSensor("a/*", asset="raw"))
         pipeline.add(FileSensor("b/*", asset="sales", partition=lambda found: found.name))
         pipeline.add(FileSensor("c/*", asset="plain"))

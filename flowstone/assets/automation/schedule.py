@@ -14,6 +14,7 @@ from flowstone.assets.automation.freshness_policy import FRESHNESS
 from flowstone.assets.automation.run_request import REFRESHES, RunRequest
 from flowstone.assets.dynamic_partitions import DynamicPartitions
 from flowstone.assets.multi_partitions import MultiPartitions
+from flowstone.assets.partition_keys import encode_partition
 from flowstone.assets.suggest import did_you_mean
 from flowstone.errors import ArgumentError, DefinitionError, PartitionError
 from flowstone.frozen import frozen
@@ -222,10 +223,12 @@ def _asset(assets: Mapping[str, Asset[..., Any]], where: str, asset: Any) -> Ass
 def _check_partition(where: str, asset: Asset[..., Any], partition: Any) -> None:
     """Refuse one that there never is; which a dynamic set has is known when it runs."""
     keys = asset.partitions
-    if keys is None:
-        raise DefinitionError(
-            f"{where}: {asset.name!r} has no partitions: leave out partition={partition!r:.100}."
-        )
+    if keys is None:  # It takes any key.
+        try:
+            encode_partition(partition)
+        except PartitionError as error:
+            raise DefinitionError(f"{where}: {error}") from None
+        return
     parts = keys.sets if isinstance(keys, MultiPartitions) else (keys,)
     if any(isinstance(each, DynamicPartitions) for each in parts) or _is_key(keys.as_of(_FAR), partition):
         return

@@ -52,7 +52,7 @@ def pipeline():
         ({"refresh": "yes"}, "refresh='yes' is unknown: use 'all', 'missing', 'stale'"),
         ({"paused": "no"}, "paused='no' takes True or False"),
         ({"upstream": 0}, "upstream=0 takes True or False"),
-        ({"partition": "2025-01-01"}, "has no partitions: leave out partition="),
+        ({"partition": 1.5}, "partition"),
         ({"partition": "latest"}, "has no partitions: leave out partition="),
         ({"asset": "daily"}, 'say which partition: partition="latest"'),
         ({"asset": "daily", "partition": "monday"}, "write it as YYYY-MM-DD"),
