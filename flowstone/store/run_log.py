@@ -349,8 +349,8 @@ class RunLog:
 
 
 def _essence(run: RunRecord) -> tuple[object, ...]:
-    """What never changes in a run's head, apart from its id."""
-    return run.pipeline, run.request, run.created_at, run.key, run.priority
+    """What a run does, which never changes. When it is its turn is no part of that."""
+    return run.pipeline, run.request, run.created_at, run.key
 
 
 def attempt_of_event(event: Event) -> int | None:

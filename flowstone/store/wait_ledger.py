@@ -86,7 +86,8 @@ class WaitLedger:
         return closed
 
     def close_all(self, run_id: str, at: datetime) -> None:
-        """A run is to stop: nobody answers what is left of its waits."""
+        """A run is to stop: nobody answers what is left of its waits, and its timeout is no matter any more."""
+        self._timeouts.pop(run_id, None)
         for wait in [wait for wait in self.of_run(run_id) if wait.status in _LEFT]:
             self.close(wait, "cancelled", None, at)
 
@@ -102,9 +103,9 @@ class WaitLedger:
 
     def finish(self, run_id: str, at: datetime) -> None:
         """A run has finished: nobody will wait for anything in it."""
+        self.close_all(run_id, at)
         if run_id not in self._of_run:
             return
-        self.close_all(run_id, at)
         kept = {
             step: shown
             for step, waits in self._of_run[run_id].items()
@@ -115,7 +116,6 @@ class WaitLedger:
         else:
             del self._of_run[run_id]
         self._open.pop(run_id, None)
-        self._timeouts.pop(run_id, None)
 
     def forget(self, run_id: str) -> None:
         """Nobody asks for a finished run any more."""

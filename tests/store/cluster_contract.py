@@ -16,7 +16,7 @@ from typing import Protocol
 
 import pytest
 
-from flowstone.runs.events import StepRetried, StepWaiting
+from flowstone.runs.events import RunWaiting, StepRetried, StepWaiting
 from flowstone.runs.queued_step import QueuedStep
 from flowstone.runs.records import Status
 from flowstone.runs.running_step import RunningStep
@@ -452,6 +452,32 @@ class ClusterContract:
         await place.store.write(over(status=Status.CANCELLED), taken.epoch)
         assert list(await second.cancelling("n2")) == []
         await second.request_cancel("run-1", "asked")
+
+    # Parking ------------------------------------------------------------------------------------------------
+
+    async def test_a_batch_parks_a_run_for_all_waits_in_it(self, two, place):
+        """Whatever their order in it: waits that begin are looked at before what parks the run."""
+        await place.store.cluster.submit(run())
+        await two[0].take("n1", ["sales"], 1)
+        waits = StepWaiting(at(2), "run-1", "a", None, 1, "go", "signal")
+        await place.store.write_many([RunWaiting(at(3), "run-1", "report", 1), waits], 1)
+        record = await place.store.run("run-1")
+        assert (record.status, record.owner) == (Status.WAITING, None)
+
+    async def test_a_parked_run_that_was_claimed_is_not_queued_when_it_is_woken(self, two, place):
+        """Whoever has claimed it goes on with it."""
+        heard = Heard()
+        await place.store.create_run(run(owner="n1"))
+        waits = StepWaiting(at(2), "run-1", "a", None, 1, "go", "signal", at(2))
+        await place.store.write_many([waits, RunWaiting(at(3), "run-1", "report", 1)])
+        await place.store.claim("run-1", "n2", epoch=0)
+        with heard.of(place.store):
+            await place.store.waits.expire(now=at(4))
+            await two[0].tell(Notification("tree", "after"))
+            await place.until(lambda: Notification("tree", "after") in heard)
+        assert Notification("woken", "run-1") in heard
+        assert Notification("queued", "sales") not in heard
+        assert (await place.store.run("run-1")).owner == "n2"
 
     # Step leases --------------------------------------------------------------------------------------------
 

@@ -81,6 +81,12 @@ class StoreContract:
         assert (await place.store.run("run-1")).status is Status.RUNNING
         assert len(await place.store.runs()) == 1
 
+    async def test_a_run_is_the_same_with_another_priority(self, place):
+        """What it does is that; the first priority stays."""
+        await place.store.create_run(run(priority=2))
+        await place.store.create_run(run(priority=1))
+        assert (await place.store.run("run-1")).priority == 2
+
     async def test_an_id_belongs_to_one_run(self, place):
         """Another record with the id of a known run is refused."""
         await place.store.create_run(run())

@@ -40,38 +40,62 @@ class SharedHistory(History):
         self.cancelling = set()
         self.submitted = set()
         self.parked = {}
+        self._held = None  # While a batch is recorded: what waits are to be told of it.
         self.outbox.watchers[self] = lambda pipeline: shared.tell(Notification("deliveries", pipeline))
 
     # Waits --------------------------------------------------------------------------------------------------
 
-    def _waits(self, run, event):
-        now = self._shared.now()
-        match event:
-            case StepWaiting():
-                self._come_to_wait(run, event, now)
-            case RunWaiting():
-                # What is over with the run's own timeout is a wait like any other there.
-                if self.waits.open_in(run.id) + (self.waits.timeout_of(run.id) is not None) == event.steps:
-                    self._park(run, event.timeout, now)
-            case RunCancelRequested():
-                self.cancelling.add(run.id)
-                self.waits.close_all(run.id, now)
-            case _:
-                super()._waits(run, replace(event, at=now))
+    def write_many(self, events, epoch):
+        """As `History.write_many`; waits are looked at when all is on record, those that begin first."""
+        self._held = []
+        try:
+            super().write_many(events, epoch)
+        finally:
+            held, self._held = self._held, None
+        if held:
+            run = self.find(held[0].run_id)
+            self._look(run, held)
+            if run.finished:
+                self.waits.finish(run.id, self._shared.now())
 
-    def _come_to_wait(self, run, event, now):
-        deadline = event.deadline
-        if event.timeout is not None:
-            deadline = now + timedelta(seconds=event.timeout)
-        known = self.waits.find(run.id, (event.asset, event.partition_key), event.name)
-        wait = self.waits.ask(replace(event, at=now, deadline=deadline))
-        if wait.status == "open" and wait is not known and run.id in self.cancelling:
-            self.waits.close(wait, "cancelled", None, now)
-        elif wait.status == "answered":
-            run.add(StepWoken(now, run.id, *wait.step, event.attempt, wait.name))
-            self._shared.tell(Notification("woken", run.id))
-        elif wait.status == "open":
-            self._tell_deadline(wait.deadline)
+    def _waits(self, run, event):
+        if self._held is None:
+            self._look(run, [event])
+        else:
+            self._held.append(event)
+
+    def _look(self, run, events):
+        if any(isinstance(event, RunCancelRequested) for event in events):
+            self.cancelling.add(run.id)
+        self._come_to_wait(run, [event for event in events if isinstance(event, StepWaiting)])
+        for event in events:
+            now = self._shared.now()
+            match event:
+                case StepWaiting():
+                    pass
+                case RunWaiting():
+                    if self.waits.open_in(run.id) == event.steps and not run.finished:
+                        self._park(run, event.timeout, now)
+                case _:
+                    super()._waits(run, replace(event, at=now))
+
+    def _come_to_wait(self, run, asked):
+        for event in sorted(asked, key=lambda event: (event.asset, event.partition_key or "", event.name)):
+            now = self._shared.now()
+            deadline = event.deadline
+            if event.timeout is not None:
+                deadline = now + timedelta(seconds=event.timeout)
+            known = self.waits.find(run.id, (event.asset, event.partition_key), event.name)
+            wait = self.waits.ask(replace(event, at=now, deadline=deadline))
+            if wait.status == "open" and wait is not known and run.id in self.cancelling:
+                self.waits.close(wait, "cancelled", None, now)
+        for event in asked:
+            wait = self.waits.find(run.id, (event.asset, event.partition_key), event.name)
+            if wait.status == "answered" and not run.finished:
+                run.add(StepWoken(self._shared.now(), run.id, *wait.step, event.attempt, wait.name))
+                self._shared.tell(Notification("woken", run.id))
+            elif wait.status == "open":
+                self._tell_deadline(wait.deadline)
 
     def _park(self, run, timeout, now):
         run.park()
@@ -97,34 +121,52 @@ class SharedHistory(History):
 
     def _go_on(self, run, wait, now):
         """As `History._go_on`; a step that has ended is left as it is, and everybody is told."""
-        if wait.status == "answered":
-            by = wait.answer.get("by") if wait.kind == "approval" and wait.answer else None
-            event = StepWoken(now, run.id, *wait.step, wait.attempt, wait.name, by)
-            run.add(event)
-        else:
-            event = denied(wait, now)
-            if run.step(wait.step) is None:
-                self._add(run, event)
-                if run.head().owner is not None:
-                    self._shared.tell(Notification("steps", run.id))
-        self._shared.tell(Notification("woken", run.id))
-        if run.status is Status.WAITING:
-            self._unpark(run)
-        elif run.head().owner is None:
-            self._shared.tell(Notification("queued", run.head().pipeline))
+        event = self._wake(run, wait, now) if wait.status == "answered" else self._deny(run, wait, now)
+        self._awake(run)
         return event
 
+    def _wake(self, run, wait, now):
+        by = wait.answer.get("by") if wait.kind == "approval" and wait.answer else None
+        event = StepWoken(now, run.id, *wait.step, wait.attempt, wait.name, by)
+        run.add(event)
+        return event
+
+    def _deny(self, run, wait, now):
+        event = denied(wait, now)
+        if run.step(wait.step) is None:
+            self._add(run, event)
+            if run.head().owner is not None:
+                self._shared.tell(Notification("steps", run.id))
+        return event
+
+    def _awake(self, run):
+        """A step of it goes on, or was denied what it waited for."""
+        self._shared.tell(Notification("woken", run.id))
+        if run.head().owner is not None:
+            self._go_on_from_here(run)
+        elif run.status is Status.WAITING:
+            self._unpark(run)
+        else:
+            self._go_on_from_here(run)
+            self._shared.tell(Notification("queued", run.head().pipeline))
+
     def _unpark(self, run):
+        self._go_on_from_here(run)
+        self._shared.enqueue(run.id, run.head().pipeline)
+
+    def _go_on_from_here(self, run):
         run.unpark()
         self.waits.unpark(run.id)
         since = self.parked.pop(run.id, None)
         if since is not None:
             spent = self._shared.spent.get(run.id, 0.0)
             self._shared.spent[run.id] = spent + self._shared.clock.monotonic() - since
-        self._shared.enqueue(run.id, run.head().pipeline)
 
     def expire(self, now, runs, limit):
-        """End waits whose deadline has passed, and have parked runs cancelled whose timeout is over."""
+        """End waits whose deadline has passed, and have parked runs cancelled whose timeout is over.
+
+        Steps that are denied what they waited for come first, and one that waited for several things is so once.
+        """
         del runs
         due, overdue = self.waits.take_due(now, None, limit)
         closed = [
@@ -132,9 +174,15 @@ class SharedHistory(History):
             for wait in due
             if self.waits.find(wait.run_id, wait.step, wait.name).status == "open"
         ]
-        for wait in closed:
-            if wait.run_id not in overdue:
-                self._go_on(self.find(wait.run_id), wait, now)
+        over = sorted((wait for wait in closed if wait.run_id not in overdue), key=_in_order)
+        for wait in over:
+            if wait.status != "answered":
+                self._deny(self.find(wait.run_id), wait, now)
+        for wait in over:
+            if wait.status == "answered":
+                self._wake(self.find(wait.run_id), wait, now)
+        for run_id in dict.fromkeys(wait.run_id for wait in over):
+            self._awake(self.find(run_id))
         for run_id in overdue:
             self.waits.unpark(run_id)
             self.cancel(run_id, "timeout")
@@ -218,3 +266,7 @@ class SharedHistory(History):
                     del self.items[key]
                 else:
                     self.unneeded[key] = None
+
+
+def _in_order(wait):
+    return wait.deadline, wait.run_id, wait.asset, wait.partition_key or "", wait.name

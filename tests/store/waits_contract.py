@@ -169,6 +169,53 @@ class WaitsContract:
         with pytest.raises(StaleWrite):
             await place.store.waits.answer("run-1", STEP, "nap", 1, now=now())
 
+    async def test_waits_end_with_a_run_that_succeeds_as_well(self, place):
+        """Nobody is shown an approval of it to decide."""
+        await waiting_run(place.store, kind="approval", deadline=now() + HOUR, about={})
+        await place.store.write(over())
+        store = await place.reopen()
+        assert [wait.status for wait in await store.waits.approvals(now=now())] == ["cancelled"]
+        assert not await store.waits.waiting(STEP)
+        assert (await store.waits.expire(now=now())).next is None
+
+    async def test_the_timeout_of_a_parked_run_ends_with_it(self, place):
+        """Also if no step of it ever waited."""
+        await place.store.create_run(run(owner="node", status=Status.RUNNING))
+        await place.store.write(RunWaiting(now(), "run-1", "report", 0, 3600.0))
+        assert (await place.store.waits.expire(now=now())).next > 0
+        await place.store.write(over(status=Status.FAILED))
+        assert not await place.store.waits.waiting()
+        assert (await place.store.waits.expire(now=now())).next is None
+
+    async def test_the_timeout_of_a_run_that_is_to_be_cancelled_is_over(self, place):
+        """Whoever has claimed it stops it."""
+        await waiting_run(place.store, timeout=3600.0)
+        await place.store.claim("run-1", "other", epoch=0)
+        await place.store.write(RunCancelRequested(now(), "run-1", "report", "asked"), 1)
+        store = await place.reopen()
+        assert (await store.waits.expire(now=now())).next is None
+
+    async def test_a_run_that_was_claimed_while_it_was_parked_is_parked_again(self, place):
+        """Its timeout is none of the waits that it counts, and begins anew."""
+        await waiting_run(place.store, timeout=60.0)
+        await place.store.claim("run-1", "other", epoch=0)
+        await place.store.write(waits("run-1", timeout=3600.0), 1)
+        record = await place.store.run("run-1")
+        assert (record.owner, record.status) == (None, "waiting")
+        assert 3500 < (await place.store.waits.expire(now=now())).next <= 3600
+
+    async def test_steps_that_are_denied_what_they_waited_for_fail_in_the_order_of_their_deadlines(
+        self, place
+    ):
+        """However many are over when somebody looks."""
+        await place.store.create_run(run(owner="node", status=Status.RUNNING))
+        for hours, key in ((3, "s:1"), (2, "s:2"), (1, "s:3")):
+            about = (now(), "run-1", "report", key, 1)
+            await place.store.write(StepWaiting(*about, "nap", "signal", now() - hours * HOUR))
+        await place.store.waits.expire(now=now())
+        told = [event for _, event in await place.store.events("run-1") if isinstance(event, StepFailed)]
+        assert [event.partition_key for event in told] == ["s:1", "s:2", "s:3"]
+
     async def test_the_timeout_of_a_run_goes_on_while_it_is_parked(self, place):
         """Then it is to be cancelled for that, which is on record; a run that was woken has its own clock."""
         await waiting_run(place.store, "run-1", timeout=0.0)

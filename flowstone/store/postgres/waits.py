@@ -143,9 +143,14 @@ async def _expire(connection: Connection, due: Sequence[str]) -> None:
     await connection.fetch(query("lock_runs"), due)
     ended = await connection.fetch(query("expire_waits"), due, _MOST)
     overdue = dict.fromkeys(row["run_id"] for row in ended if row["kind"] == "timeout")
-    await _go_on(connection, [_wait(row) for row in ended if row["run_id"] not in overdue])
+    over = [_wait(row) for row in ended if row["run_id"] not in overdue]
+    await _go_on(connection, sorted(over, key=_in_order))
     if overdue:
         await cancel(connection, list(overdue), "timeout")
+
+
+def _in_order(wait: Wait) -> tuple[datetime | None, str, str, str, str]:
+    return wait.deadline, wait.run_id, wait.asset, key_text(wait.partition_key), wait.name
 
 
 async def _go_on(connection: Connection, waits: Sequence[Wait]) -> None:
@@ -179,7 +184,9 @@ async def _go_on(connection: Connection, waits: Sequence[Wait]) -> None:
 
 async def _deny(connection: Connection, waits: Sequence[Wait]) -> None:
     """Record that steps have failed because of what became of their waits; one that has ended is left as it is."""
-    steps = {(wait.run_id, wait.asset, wait.partition_key): wait for wait in reversed(waits)}
+    steps: dict[tuple[str, str, str | None], Wait] = {}
+    for wait in waits:
+        steps.setdefault((wait.run_id, wait.asset, wait.partition_key), wait)
     known = await connection.fetch(query("epochs"), list({run_id for run_id, _, _ in steps}))
     epochs = {row["id"]: row["epoch"] for row in known}
     entries = [_denial(wait, epochs[wait.run_id]) for wait in steps.values()]
