@@ -75,7 +75,7 @@ _NAMES: Final = frozenset(name for part in _COMMANDS.values() for name in part)
 
 _MODULES: Final = {
     **dict.fromkeys(("approve", "reject", "signal"), "approvals"),
-    **dict.fromkeys(("pause", "resume", "fire"), "automations"),
+    **dict.fromkeys(("pause", "resume"), "automations"),
 }
 """Those whose module has another one, because it has several of them."""
 

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 
 __all__ = [
+    "AskedBy",
     "AssetFilter",
     "AssetName",
     "Debug",
@@ -126,6 +127,10 @@ AssetName: TypeAlias = Annotated[
     str,
     typer.Argument(metavar="ASSET", help="The asset's name.", callback=_asset_name, show_default=False),
 ]
+AskedBy: TypeAlias = Annotated[
+    str | None, typer.Option("--by", metavar="NAME", help="Who asks for it.", show_default=False)
+]
+
 AssetFilter: TypeAlias = Annotated[
     str | None,
     typer.Option(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from flowstone.cli.default_store import DefaultStore, file_instead, kept_in_a_file
@@ -15,7 +16,7 @@ from flowstone.store import FileStore, MemoryStore, open_store
 from flowstone.store.protocol import NoSchema
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Iterator
     from pathlib import Path
 
     from flowstone.store import Store
@@ -26,6 +27,7 @@ __all__ = [
     "directory_of",
     "history",
     "no_cluster",
+    "or_by_its_holder",
     "remembers",
     "shares",
     "shown",
@@ -85,8 +87,12 @@ async def history(url: str, *, to_write: bool = False) -> AsyncIterator[Store]:
 
 
 @contextlib.asynccontextmanager
-async def written(url: str) -> AsyncIterator[Store]:
+async def written(url: str, instead: str = "") -> AsyncIterator[Store]:
     """The store, opened to be written to; made, or brought up to date, as by a command that computes.
+
+    Args:
+        url: The store's URL.
+        instead: The call by which a program that has the store open does the same.
 
     Raises:
         CommandError: It is a memory store, which would forget what is written.
@@ -97,8 +103,9 @@ async def written(url: str) -> AsyncIterator[Store]:
     chosen = options()
     store = open_store(url, auto_migrate=chosen.auto_migrate)
     try:
-        async with asyncio.timeout(chosen.connect_timeout):
-            await store.open()
+        with or_by_its_holder(url, instead):
+            async with asyncio.timeout(chosen.connect_timeout):
+                await store.open()
     except TimeoutError:
         raise too_late(url, chosen.connect_timeout) from None
     except StoreUnavailable as error:
@@ -107,6 +114,19 @@ async def written(url: str) -> AsyncIterator[Store]:
         yield store
     finally:
         await store.close()
+
+
+@contextlib.contextmanager
+def or_by_its_holder(url: str, call: str) -> Iterator[None]:
+    """Say of a file that a process has open that it can do itself what the command would, by this call."""
+    try:
+        yield
+    except StoreUnavailable as error:
+        # What else is wrong with a file has no remedy for programs.
+        if not call or error.remedies is None or not isinstance(store_of(url), FileStore):
+            raise
+        words = f"Or have the program that has it open do that: `await runtime.{call}`."
+        raise StoreUnavailable(error.sentence, remedies=replace(error.remedies, command=words)) from error
 
 
 @contextlib.asynccontextmanager

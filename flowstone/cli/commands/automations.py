@@ -1,8 +1,7 @@
-"""`flowstone automations`, `pause`, `resume` and `fire`: what starts runs by itself, made to wait or to act now."""
+"""`flowstone automations`, `pause` and `resume`: what starts runs by itself, and made to wait."""
 
 from __future__ import annotations
 
-from contextlib import suppress
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated, Any, TypeAlias
 
@@ -14,20 +13,16 @@ from flowstone.cli.documents import json_value
 from flowstone.cli.drivers import Drivers
 from flowstone.cli.freshness import freshness_document, late_since, watched_assets
 from flowstone.cli.labels import ago, until
-from flowstone.cli.loading import load
 from flowstone.cli.loop import run_async
-from flowstone.cli.options import Debug, Json, StoreUrl, Target
-from flowstone.cli.places import history, shares, shown, written
-from flowstone.cli.problem import FAILED, OK, CommandError
+from flowstone.cli.options import AskedBy, Debug, Json, StoreUrl
+from flowstone.cli.places import history, shown, written
+from flowstone.cli.problem import CommandError
 from flowstone.cli.screen import Screen
-from flowstone.cli.session import open_runtime
 from flowstone.cli.tables import table
 from flowstone.counting import count
-from flowstone.errors import RunCancelled, RunFailed
 from flowstone.printable import one_line
 from flowstone.runs.automation import subject_of
 from flowstone.runs.automation_status import status_of
-from flowstone.runs.records import Status
 from flowstone.store.listener_status import with_deliveries
 from flowstone.store.pausing import set_paused
 
@@ -36,16 +31,14 @@ if TYPE_CHECKING:
 
     from rich.table import Table
 
-    from flowstone.cli.loading import Loaded
     from flowstone.runs.asset_freshness import FreshnessStatus
     from flowstone.runs.automation import AutomationKey, AutomationRecord, Fire
     from flowstone.runs.automation_status import AutomationStatus
-    from flowstone.runs.records import RunRecord
     from flowstone.store import Store
 
     _Watched: TypeAlias = Mapping[AutomationKey, FreshnessStatus]
 
-__all__ = ["automations", "fire", "pause", "resume"]
+__all__ = ["automations", "pause", "resume"]
 
 _FIRES = 10
 _NOBODY = "No node is there for"
@@ -57,7 +50,6 @@ _Name = Annotated[
         metavar="NAME", help="The automation; PIPELINE/NAME where two have one name.", show_default=False
     ),
 ]
-_By = Annotated[str | None, typer.Option("--by", metavar="NAME", help="Who asks for it.", show_default=False)]
 
 
 def automations(
@@ -93,7 +85,7 @@ def automations(
 def pause(
     name: _Name,
     *,
-    by: _By = None,
+    by: AskedBy = None,
     reason: Annotated[
         str, typer.Option("--reason", metavar="TEXT", help="Why, for people.", show_default=False)
     ] = "",
@@ -109,7 +101,7 @@ def pause(
 def resume(
     name: _Name,
     *,
-    by: _By = None,
+    by: AskedBy = None,
     store: StoreUrl,
     json: Json = False,
     debug: Debug = False,
@@ -117,33 +109,6 @@ def resume(
     """Have what was paused act again."""
     with Screen(json=json, debug=debug) as screen:
         _show(screen, run_async(_set(store, name, by, "", paused=False)), "resumed")
-
-
-def fire(
-    target: Target,
-    name: Annotated[str, typer.Argument(metavar="NAME", help="The schedule or sensor.", show_default=False)],
-    *,
-    by: _By = None,
-    store: StoreUrl,
-    json: Json = False,
-    debug: Debug = False,
-) -> None:
-    """Have a schedule fire, or a sensor look, now."""
-    with Screen(json=json, debug=debug) as screen:
-        runs = run_async(_fire(screen, load(target), store, name, by or ""))
-        screen.status = OK if all(run.status in _FINE for run in runs) else FAILED
-        if screen.json:
-            screen.document(
-                {"automation": name, "runs": [{"id": run.id, "status": str(run.status)} for run in runs]}
-            )
-            return
-        screen.show(f"{one_line(name)} asked for {count(len(runs), 'run')}")
-        for run in runs:
-            # What a node makes of it meanwhile is not this command's to tell.
-            screen.show(f"run {run.id} {'is submitted' if shares(store) else run.status}")
-
-
-_FINE = frozenset({Status.QUEUED, Status.RUNNING, Status.WAITING, Status.SUCCEEDED})
 
 
 async def _all(url: str) -> tuple[Sequence[AutomationStatus], Mapping[str, str], _Watched]:
@@ -163,7 +128,8 @@ async def _all(url: str) -> tuple[Sequence[AutomationStatus], Mapping[str, str],
 
 
 async def _set(url: str, name: str, by: str | None, reason: str, *, paused: bool) -> AutomationStatus:
-    async with written(url) as store:
+    call = f"pause({name!r})" if paused else f"resume({name!r})"
+    async with written(url, one_line(call)) as store:
         record = await _one(store, url, name)
         now = datetime.now(UTC)
         changed, _ = await set_paused(store, record, paused, now=now, by=by, reason=reason)
@@ -188,17 +154,6 @@ async def _one(store: Store, url: str, name: str) -> AutomationRecord:
         f"There is no automation {one_line(name)} in {shown(url)}.",
         hint.strip() or "`flowstone automations` lists those that there are.",
     )
-
-
-async def _fire(screen: Screen, loaded: Loaded, url: str, name: str, by: str) -> Sequence[RunRecord]:
-    """The runs; where nobody else could take them, when they are over."""
-    async with open_runtime(screen, loaded, url) as runtime:
-        runs = await runtime.fire(name, by=by)
-        if not shares(url):
-            for run in runs:
-                with suppress(RunFailed, RunCancelled):
-                    await run.wait()
-        return [await run.record() for run in runs]
 
 
 def _show(screen: Screen, status: AutomationStatus, what: str) -> None:

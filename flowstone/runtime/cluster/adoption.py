@@ -13,8 +13,10 @@ might have lost some.
 from __future__ import annotations
 
 import logging
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
+from flowstone.counting import count
 from flowstone.errors import FlowstoneError, StoreUnavailable
 from flowstone.runs.records import Failure
 from flowstone.runtime.cluster.poller import Poller
@@ -35,6 +37,7 @@ __all__ = ["Adoption"]
 _log = logging.getLogger(__name__)
 
 _MOST_ADOPTIONS = 3  # That led nowhere: what drives it there may be what ends the nodes.
+_NAMED = 3  # Silent nodes that are named.
 _JITTER = 0.1  # Seconds over which nodes that see the same orphan spread.
 _MARGIN = 0.02  # Seconds after the end of a lease, as it is known here.
 
@@ -60,6 +63,7 @@ class Adoption(Poller):
         self._adopt = adopt
         self._searched_at = ctx.clock.monotonic()
         self._untracked: set[str] = set()
+        self._silent: set[str] = set()  # Nodes of which it was said that they are.
         self._cannot_end: set[str] = set()  # Runs of this node whose end the store refuses.
 
     async def run(self, started: Callable[[], None]) -> None:
@@ -75,6 +79,7 @@ class Adoption(Poller):
 
     async def _poll(self) -> None:
         await self._watch()
+        self._say_who_is_silent()
         await self._free_slots()
         await self._let_go()
         search = self._is_due()
@@ -87,6 +92,31 @@ class Adoption(Poller):
 
     async def _watch(self) -> None:
         await self._ctx.peers.look(self._cluster, self._ctx.snapshot.names)
+
+    def _say_who_is_silent(self) -> None:
+        """Say once of each node that may be dead until when what it drives waits: nothing happens until then.
+
+        That is what a node meets that is started again after `kill -9`: its former self may be alive.
+        """
+        if not self._adopt:
+            return
+        ctx = self._ctx
+        silent = [each for each in ctx.peers.silent(ctx.snapshot.names) if each.node != ctx.node]
+        news = [each for each in silent if each.node not in self._silent]
+        self._silent = {each.node for each in silent}
+        for each in news[:_NAMED]:
+            until = ctx.clock.now() + timedelta(seconds=each.left)
+            what = f"its {count(each.runs, 'run')} and automations" if each.runs else "its automations"
+            _log.warning(
+                "The node %s has sent no heartbeat for %.0f s. In case it lives, %s are left to it until %s; "
+                "then they go on here, or on another node.",
+                each.node,
+                each.silent,
+                what,
+                f"{until:%H:%M:%S %Z}",
+            )
+        if len(news) > _NAMED:
+            _log.warning("So it is with %s.", count(len(news) - _NAMED, "more node"))
 
     async def _free_slots(self) -> None:
         """Free the slots of pools that nodes held which are gone, whether they own runs or not."""

@@ -22,6 +22,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from flowstone.errors import StoreUnavailable
+from flowstone.frozen import frozen
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Collection, Sequence
@@ -32,18 +33,39 @@ if TYPE_CHECKING:
 
     T = TypeVar("T")
 
-__all__ = ["Peers"]
+__all__ = ["Peers", "SilentNode"]
+
+_LATE = 0.375
+"""The part of its lease after which a silent node has missed a beat: it sends four in a lease."""
 
 _BLINK = 2.0  # Seconds between two looks that are no reason to distrust what lies between them.
+
+
+@frozen
+class SilentNode:
+    """A node that should have beaten, and is left what it drives as long as it may live.
+
+    Attributes:
+        node: Its id.
+        runs: The unfinished runs that it owns.
+        silent: Seconds since its last beat.
+        left: Seconds until it is gone, if it stays silent.
+    """
+
+    node: str
+    runs: int
+    silent: float
+    left: float
 
 
 class _Silence:
     """What was last seen of one node, and since when nothing new."""
 
-    __slots__ = ("begun", "fresh", "seen")
+    __slots__ = ("before", "begun", "fresh", "seen")
 
-    def __init__(self, seen: Beats, begun: float, fresh: bool) -> None:
+    def __init__(self, seen: Beats, begun: float, fresh: bool, before: float = 0.0) -> None:
         self.seen = seen
+        self.before = before  # Seconds for which it had been silent by then, as the store says.
         self.begun = begun
         self.fresh = fresh  # It was seen to beat, or seemed to live when it was seen first.
 
@@ -117,7 +139,7 @@ class Peers:
             return known
         if before is None or beats.age is None:
             fresh = beats.lease is not None and beats.age is not None and 0 <= beats.age < beats.lease
-            return _Silence(beats, now, fresh)
+            return _Silence(beats, now, fresh, max(0.0, beats.age or 0.0) if before is None else 0.0)
         return _Silence(beats, min(now, max(before, now - beats.age)), fresh=True)
 
     # Judging ------------------------------------------------------------------------------------------------
@@ -158,6 +180,20 @@ class Peers:
             for name, silence in self._silences.items()
             if name not in self._nodes
         )
+
+    def silent(self, pipelines: Collection[str]) -> list[SilentNode]:
+        """Nodes that may be dead and own runs, or have such pipelines; the first to be gone first."""
+        now = self._clock.monotonic()
+        found: list[SilentNode] = []
+        for name, silence in self._silences.items():
+            seen, end = silence.seen, self._end(silence)
+            age = silence.before + now - silence.begun
+            if self.gone(name) or age < _LATE * (end - silence.begun):
+                continue
+            known = self._nodes.get(name)
+            if seen.runs or (known is not None and not set(pipelines).isdisjoint(known.node.pipelines)):
+                found.append(SilentNode(name, seen.runs, age, max(0.0, end - now)))
+        return sorted(found, key=lambda each: (each.left, each.node))
 
     def next_end(self) -> float | None:
         """Seconds until the first of those who live would be gone without a new beat; None where nobody lives."""

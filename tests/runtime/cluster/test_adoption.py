@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import AsyncIterator
+from datetime import timedelta
 from itertools import pairwise
 
 import pytest
@@ -649,3 +650,38 @@ async def test_one_that_is_to_run_alone_waits_for_what_runs(town):
         gate.open()
     for each in (run.id, before.id, later.id):
         await town.until(lambda each=each: town.status(each) == "succeeded", 5)
+
+
+async def test_a_node_that_is_started_after_a_kill_says_what_it_waits_for(town, caplog):
+    """In one line, long before the lease of its former self is over, with the instant at which that is."""
+    run = await begun(town, ("one", None))
+    await town.clock.advance(2.0)
+    town.stores["first"].cut()
+    await town.node("second")
+    started_at = town.clock.monotonic()
+    lines = []
+
+    def said():
+        lines[:] = [each.getMessage() for each in caplog.records if "no heartbeat" in each.getMessage()]
+        return lines
+
+    await town.until(said, LEASE)
+    assert town.clock.monotonic() - started_at < LEASE / 2
+    (line,) = said()
+    assert "its 1 run and automations are left to it until " in line
+    promised = line.partition(" until ")[2].partition(";")[0]
+    await town.until(lambda: town.owner(run.id) == "second", 2 * LEASE)
+    late = (town.clock.now() - timedelta(seconds=1.1)).strftime("%H:%M:%S %Z")
+    assert late <= promised <= town.clock.now().strftime("%H:%M:%S %Z")
+    await town.clock.advance(LEASE)
+    assert len(said()) == 1
+
+
+async def test_of_nodes_that_beat_nothing_is_said(town, caplog):
+    """However long; nor of one that has left, or that is away for a moment."""
+    for name in ("first", "second", "third"):
+        await town.node(name)
+    await town.clock.advance(4 * LEASE)
+    await town.leave("third")
+    await town.clock.advance(4 * LEASE)
+    assert not [each for each in caplog.records if "no heartbeat" in each.getMessage()]
