@@ -33,6 +33,7 @@ BIG = {
     "pool_claims",
     "outbox",
     "callers",
+    "feed",
 }
 
 FILL = f"""
@@ -80,6 +81,8 @@ insert into flowstone.pools (name, defined) select 'pool-' || n, 100 from genera
 insert into flowstone.pool_claims (node, claim, pool, slots, alone, priority, arrival, granted, run_id, step)
 select 'node-' || n % 3, n, 'pool-' || n % 10, 1, true, n % 5, n, n < 1000, 'run-' || n, 'a'
 from generate_series(0, 99999) n;
+insert into flowstone.feed (run_id, first, last)
+select 'run-' || lpad((n / 20)::text, 6, '0'), n % 20 + 2, n % 20 + 2 from generate_series(0, 199999) n;
 insert into flowstone.callers (run_id, id, node, cancels, gone)
 select 'run-' || lpad((n / 10)::text, 6, '0'), 'call-' || n, 'node-' || n % 3, true, n < 99000
 from generate_series(0, 99999) n;
@@ -173,6 +176,10 @@ STATEMENTS = {
     "delivery_failed": 5,
     "give_up_delivery": 6,
     "drop_deliveries": 1,
+    "feed_top": 0,
+    "feed_rows": 2,
+    "feed_events": 4,
+    "prune_feed": 3,
 }
 
 
@@ -285,6 +292,25 @@ async def test_retention_compares_no_version_with_those_of_other_assets(database
     assert dropped(json.loads(rows[0][0])[0]["Plan"]) < 50_000
 
 
+async def test_forgetting_the_feed_looks_at_the_oldest_rows(database):
+    """However many there are, and with a plan that was made while there was none."""
+    connection = await asyncpg.connect(database)
+    await connection.execute(
+        "set plan_cache_mode = force_generic_plan; alter table flowstone.feed set (autovacuum_enabled = off)"
+    )
+    await connection.execute("analyze flowstone.feed")
+    await connection.execute(f"prepare forget as {query('prune_feed')}; execute forget(3600, 10000, 5000)")
+    await connection.execute("insert into flowstone.feed (first) select n from generate_series(1, 30000) n")
+    rows = await connection.fetch("explain (analyze, format json) execute forget(3600, 10000, 5000)")
+    await connection.execute("update flowstone.feed set at = now() - interval '1 day'")
+    many = await connection.fetch("explain (analyze, format json) execute forget(3600, 10000, 5000)")
+    left = await connection.fetchval("select count(*) from flowstone.feed")
+    await connection.close()
+    assert left == 25_001
+    assert looked_at(json.loads(rows[0][0])[0]["Plan"]) < 150_000
+    assert looked_at(json.loads(many[0][0])[0]["Plan"]) < 150_000
+
+
 VERSIONS = """
 insert into flowstone.materializations
     (run_id, asset, key, number, status, attempt, finished_at, io, arrival)
@@ -299,3 +325,13 @@ def dropped(plan) -> int:
     """Rows that were looked at in vain."""
     here = plan.get("Rows Removed by Filter", 0) * plan["Actual Loops"]
     return here + sum(dropped(part) for part in plan.get("Plans", ()))
+
+
+def looked_at(plan) -> int:
+    """Rows that its parts gave or dropped."""
+    given = (
+        plan["Actual Rows"]
+        + plan.get("Rows Removed by Filter", 0)
+        + plan.get("Rows Removed by Join Filter", 0)
+    )
+    return int(given * plan["Actual Loops"]) + sum(looked_at(part) for part in plan.get("Plans", ()))
