@@ -108,6 +108,7 @@ if TYPE_CHECKING:
     from flowstone.runs.running_step import RunningStep as RunningStep
     from flowstone.runs.waits import Approval as Approval
     from flowstone.runtime.client.handle import Run as Run
+    from flowstone.runtime.client.nodes import NodeStatus as NodeStatus
     from flowstone.runtime.client.progress import Progress as Progress
     from flowstone.runtime.client.result import RunResult as RunResult
     from flowstone.runtime.once import materialize as materialize
@@ -164,6 +165,7 @@ __all__ = [
     "MemoryIO",
     "MonthlyPartitions",
     "MultiPartitions",
+    "NodeStatus",
     "ObjectSensor",
     "Outcome",
     "Output",
@@ -261,6 +263,7 @@ _HOME = {
     "runs.waits": ("Approval",),
     "runtime.client.handle": ("Run",),
     "runtime.once": ("materialize",),
+    "runtime.client.nodes": ("NodeStatus",),
     "runtime.client.progress": ("Progress",),
     "runtime.services.providers": ("ResourceProvider",),
     "runtime.client.result": ("RunResult",),

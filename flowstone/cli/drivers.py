@@ -8,9 +8,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from flowstone.actors import SystemClock
 from flowstone.cli.labels import duration
 from flowstone.frozen import frozen
 from flowstone.runs.records import Status
+from flowstone.runtime.cluster.node_watch import NodeWatch
 from flowstone.store import FileStore
 
 if TYPE_CHECKING:
@@ -43,9 +45,9 @@ class Drivers:
 
     @classmethod
     async def of(cls, store: Store) -> Drivers:
-        """Look for them."""
+        """Look for them; nodes say what they do now."""
         if store.cluster is not None:
-            return cls(await store.cluster.nodes())
+            return cls(await NodeWatch(store.cluster, SystemClock()).nodes())
         return cls(None, store.in_use, store.holder) if isinstance(store, FileStore) else cls(None)
 
     def holders(self, pipeline: str) -> list[WatchedNode]:

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
     from rich.table import Table
 
+    from flowstone.cli.drivers import Drivers
     from flowstone.cli.screen import Screen
     from flowstone.runs.queued_step import QueuedStep
     from flowstone.runs.records import RunRecord
@@ -21,14 +22,14 @@ if TYPE_CHECKING:
 __all__ = ["queued_document", "queued_steps", "queued_table"]
 
 
-async def queued_steps(store: Store, run: RunRecord) -> Sequence[tuple[QueuedStep, str]]:
-    """The steps of a run that wait, each with what for: at most fifty of a node, which says no more.
+async def queued_steps(store: Store, run: RunRecord, drivers: Drivers) -> Sequence[tuple[QueuedStep, str]]:
+    """The steps of a run that wait, each with what for: of each node those that it names.
 
     Where only one process can hold the store, nobody else knows.
     """
-    if run.status.terminal or store.cluster is None:
+    if run.status.terminal or store.cluster is None or drivers.nodes is None:
         return []
-    nodes = [watched for watched in await store.cluster.nodes() if watched.seems_alive]
+    nodes = [watched for watched in drivers.nodes if watched.seems_alive]
     found = [step for watched in nodes for step in watched.report.queued if step.run_id == run.id]
     names = {name for step in found if step.waits_for == "pool" for name in step.names}
     pools = {pool.name: pool for pool in await store.cluster.pools.show(names)} if names else {}

@@ -1,4 +1,4 @@
-"""The steps of a run that run now, on whatever node: what the nodes said with their last beats."""
+"""The steps of a run that run now, on whatever node: what the nodes say."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
     from rich.table import Table
 
+    from flowstone.cli.drivers import Drivers
     from flowstone.cli.screen import Screen
     from flowstone.runs.records import RunRecord, StepKey
     from flowstone.store import Store
@@ -24,17 +25,17 @@ if TYPE_CHECKING:
 __all__ = ["running_document", "running_steps", "running_table"]
 
 
-async def running_steps(store: Store, run: RunRecord) -> Sequence[RunningStep]:
-    """The running steps of a run, who began first first: at most fifty of a node, which says no more.
+async def running_steps(store: Store, run: RunRecord, drivers: Drivers) -> Sequence[RunningStep]:
+    """The running steps of a run, who began first first: of each node those that it names.
 
     Where only one process can hold the store, they are those whose start is recorded and whose end is not, and
     nothing is known of their progress.
     """
-    if run.status.terminal:
+    if run.status.terminal or drivers.left(run):
         return []
-    if store.cluster is None:
+    if drivers.nodes is None:
         return await _begun(store, run)
-    nodes = [watched for watched in await store.cluster.nodes() if watched.seems_alive]
+    nodes = [watched for watched in drivers.nodes if watched.seems_alive]
     found = [step for watched in nodes for step in watched.report.running if step.run_id == run.id]
     return sorted(found, key=lambda step: step.started_at)
 

@@ -50,7 +50,7 @@ class Stopping:
 
     async def look(self, run: RunRecord) -> str:
         """Who stops the run, in words; if nobody is left to, it is ended here. Raises `StoreUnavailable`."""
-        nodes = await self._cluster.nodes()
+        nodes = await self._cluster.nodes(trees=False)
         await self._peers.look(self._cluster, (run.pipeline,))
         what = f"run {run.id} ({request_label(run)})"
         if run.owner is not None and run.owner != self._name and not self._peers.gone(run.owner):

@@ -37,11 +37,12 @@ if TYPE_CHECKING:
     from flowstone.assets.snapshot import Snapshot
     from flowstone.io.manager import IOManager
     from flowstone.runtime.cluster.membership import Membership
+    from flowstone.runtime.cluster.node_watch import NodeWatch
     from flowstone.runtime.options import Options
     from flowstone.runtime.services.pools import AnyPools
     from flowstone.store.protocol import Store
 
-__all__ = ["context_of", "membership_of", "runs_of"]
+__all__ = ["context_of", "membership_of", "node_watch_of", "runs_of"]
 
 
 def context_of(
@@ -118,6 +119,15 @@ def runs_of(ctx: RuntimeContext, *, worker: bool) -> LocalRuns:
     from flowstone.runtime.cluster.step_leases import StepLeases  # noqa: PLC0415 - few runtimes need it
 
     return LocalRuns(ctx, partial(StepLeases, ctx, cluster), worker=worker)
+
+
+def node_watch_of(ctx: RuntimeContext) -> NodeWatch | None:
+    """What looks at the nodes of its store; None where no other process can share it."""
+    if ctx.store.cluster is None:
+        return None
+    from flowstone.runtime.cluster.node_watch import NodeWatch  # noqa: PLC0415 - few runtimes need it
+
+    return NodeWatch(ctx.store.cluster, ctx.clock)
 
 
 def membership_of(

@@ -16,9 +16,10 @@ from flowstone.actors import ProcessInfo
 from flowstone.runtime.client.handle import Run
 from flowstone.runtime.client.health import Health, health
 from flowstone.runtime.client.log_lines import log_lines
+from flowstone.runtime.client.nodes import NodeStatus, status_of, status_of_itself
 from flowstone.runtime.client.requests import asset_named, bounded_count, page_of
 from flowstone.runtime.client.run_filter import wanted_statuses, wanted_tags
-from flowstone.runtime.cluster.node_report import queued_steps, running_steps
+from flowstone.runtime.cluster.node_report import WATCHED_STEPS, node_report, queued_steps, running_steps
 from flowstone.runtime.loop_affinity import not_running
 from flowstone.runtime.services.feed import FeedReader
 
@@ -39,6 +40,7 @@ if TYPE_CHECKING:
     from flowstone.runtime.client.log_lines import LogLines
     from flowstone.runtime.client.run_client import RunClient
     from flowstone.runtime.client.values import Values
+    from flowstone.runtime.cluster.node_watch import NodeWatch
     from flowstone.runtime.context import RuntimeContext
     from flowstone.runtime.run.local_runs import LocalRuns
     from flowstone.runtime.services.events import Subscription
@@ -57,6 +59,8 @@ class Inspection:
     _values: Values
     _lineage: Lineage
     _client: RunClient
+    _node_watch: NodeWatch | None
+    _worker: bool
 
     # Runs ---------------------------------------------------------------------------------------------------
 
@@ -395,6 +399,35 @@ class Inspection:
         """The steps that are to begin in this process at this instant, and what they wait for."""
         return tuple(queued_steps(self._started(), self._runs))
 
+    async def nodes(self, *, trees: bool = False) -> tuple[NodeStatus, ...]:
+        """What each node of the store does: the steps that run on it, and what waits to begin there; oldest first.
+
+        It is what the nodes said at most half a second ago. From the first call on they say at once what has
+        changed, for as long as somebody goes on asking; a node whose event loop is blocked is shown as it was.
+        Those that have left are not among them, and one that died is for a day, as not `alive`. Where no other
+        process can share the store there is one: this.
+
+        Args:
+            trees: Whether with their supervision trees: what they showed last, nobody is asked.
+
+        Raises:
+            StoreUnavailable: The store does not answer.
+        """
+        ctx = self._started()
+        if self._node_watch is not None:
+            found = await self._node_watch.nodes(trees=trees)
+            return tuple(status_of(each) for each in found if not each.gone)
+        return (
+            status_of_itself(
+                node_report(ctx, self._runs, automate=False, most=WATCHED_STEPS),
+                ctx.node,
+                tuple(ctx.snapshot.names) if self._worker else (),
+                ctx.settings.max_concurrency,
+                sum(not run.over for run in self._runs.live.values()),
+                self._shown_tree() if trees else None,
+            ),
+        )
+
     def subscribe(self, *kinds: str) -> Subscription:
         """An async context manager that gives an async iterator of events.
 
@@ -419,7 +452,8 @@ class Inspection:
 
         Args:
             kinds: As of `subscribe`; but `step.progressed` is not recorded. Default: all.
-            after: The id of the last event that is known. Default: what is recorded from now on. 0: all there is.
+            after: The id of the last event that is known; 0: the beginning of the store, as long as the feed goes
+                back to it. Default: what is recorded from now on.
             run_id: Only events of this run.
             asset: Only events about this asset: name, `Asset` or decorated function. Default: any.
 

@@ -25,7 +25,7 @@ from flowstone.runtime.automating import Automating
 from flowstone.runtime.client.lineage import Lineage
 from flowstone.runtime.client.run_client import RunClient
 from flowstone.runtime.client.values import Values
-from flowstone.runtime.composition import context_of, membership_of, runs_of
+from flowstone.runtime.composition import context_of, membership_of, node_watch_of, runs_of
 from flowstone.runtime.configuration import options_from, warn_of_misspelt_variables
 from flowstone.runtime.execution.child_tasks import adopt_tasks
 from flowstone.runtime.execution.log_capture import LogCapture
@@ -142,6 +142,7 @@ class Runtime(Automating):
             self._client = RunClient(ctx, self._runs)
             self._values = Values(ctx, self._client, self._runs)
             self._lineage = Lineage(self._client, store)
+            self._node_watch = node_watch_of(ctx)
             self._membership = membership = membership_of(
                 ctx, self._runs, worker=self._worker, automate=self._automate, tree=self._shown_tree
             )

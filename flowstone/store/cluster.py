@@ -77,6 +77,9 @@ class NodeReport:
         queued: Steps that are to begin on it, and what they wait for; likewise.
         resumes: Parked runs with which it goes on, though it takes no work: callers of its own wait for them.
         automates: The pipelines whose schedules, sensors and listeners act on it, once it is its turn.
+        running_count: How many steps run on it, those of `running` and those that are left out.
+        queued_count: How many are to begin on it, likewise.
+        heard: The last who watches that it has heard of; see `Cluster.watch_nodes`.
     """
 
     store: str | None = None
@@ -86,6 +89,9 @@ class NodeReport:
     queued: tuple[QueuedStep, ...] = ()
     resumes: tuple[str, ...] = ()
     automates: tuple[str, ...] = ()
+    running_count: int = 0
+    queued_count: int = 0
+    heard: int = 0
 
 
 @frozen
@@ -189,6 +195,7 @@ NotificationKind = Literal[
     "tree",
     "deliveries",
     "automation",
+    "watch",
     "reloaded",
     "look",
 ]
@@ -206,7 +213,8 @@ class Notification:
             (subject: the run), `nodes` (a node joined or left), `pool` (slots were granted, or may be; subject: the
             node that asked), `tree` (somebody wants to see trees; subject: a node, or empty for all), `deliveries`
             (something is to be delivered to followers; subject: their pipeline), `automation` (it was paused,
-            resumed or fired; subject: its pipeline and name), `reloaded` (this runtime has other definitions),
+            resumed or fired; subject: its pipeline and name), `watch` (somebody looks at what nodes do; subject: a
+            number, and `trees` where these are looked at as well), `reloaded` (this runtime has other definitions),
             `look` (notifications may have been lost: look at everything).
         subject: What it is about.
     """
@@ -257,8 +265,24 @@ class Cluster(Protocol):
     async def leave(self, node_id: str) -> None:
         """Stop beating and say so: nobody has to wait for the end of the lease."""
 
-    async def nodes(self) -> Sequence[WatchedNode]:
-        """The nodes that beat within the last day or so, whether they live or not; oldest first."""
+    async def nodes(self, *, trees: bool = True) -> Sequence[WatchedNode]:
+        """The nodes that beat within the last day or so, whether they live or not; oldest first.
+
+        Args:
+            trees: Whether with their trees, which may be large.
+        """
+
+    async def watch_nodes(self, seconds: float, *, trees: bool) -> int | None:
+        """Have all nodes say at once, and whenever it changes, what they do, for so many seconds (about ten).
+
+        Args:
+            seconds: For how long; nodes count ten by their own clocks.
+            trees: Whether they are to show their trees as well.
+
+        Returns:
+            A number, larger than any before: a node whose report has `heard` it has reported since. None where
+            nothing can be written.
+        """
 
     async def beats(self, pipelines: Collection[str]) -> Sequence[Beats]:
         """How often each node has beaten, and whoever else owns an unfinished run of these pipelines."""

@@ -35,7 +35,7 @@ class Nodes:
     def _age(self, name: str) -> float:
         return self._clock.monotonic() - self.beat_at[name]
 
-    async def nodes(self) -> list[WatchedNode]:
+    async def nodes(self, *, trees: bool) -> list[WatchedNode]:
         return [
             WatchedNode(
                 Node(name, "host", 1, "1", self.pipelines[name], 4, LEASE),

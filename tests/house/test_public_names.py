@@ -55,6 +55,7 @@ FLOWSTONE = [
     "MemoryIO",
     "MonthlyPartitions",
     "MultiPartitions",
+    "NodeStatus",
     "ObjectSensor",
     "Outcome",
     "Output",

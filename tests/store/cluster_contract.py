@@ -11,6 +11,7 @@ Map of this file
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import replace
 from typing import Protocol
 
@@ -223,6 +224,30 @@ class ClusterContract:
         two[0].report(NodeReport())
         await said(place, "n1")
         assert (await two[1].nodes())[0].report == NodeReport()
+
+    async def test_nodes_are_read_without_their_trees(self, two):
+        """Which may be large, and change less often than what they say."""
+        await two[0].publish_tree("n1", {"name": "runtime"})
+        assert (await two[1].nodes(trees=False))[0].tree is None
+
+    async def test_who_watches_is_heard_of_by_every_node(self, two):
+        """Each who comes has a larger number; it says whether trees are watched as well."""
+        heard, all_heard = [], asyncio.Event()
+
+        def hear(notification):
+            if notification.kind == "watch":
+                heard.append(notification.subject)
+                if len(set(heard)) == 2:
+                    all_heard.set()
+
+        with two[0].watch(hear):
+            await asyncio.sleep(0)
+            first = await two[1].watch_nodes(10.0, trees=False)
+            second = await two[1].watch_nodes(10.0, trees=True)
+            async with asyncio.timeout(60):
+                await all_heard.wait()
+        assert second > first
+        assert list(dict.fromkeys(heard)) == [f"{first}", f"{second} trees"]
 
     # The queue ----------------------------------------------------------------------------------------------
 

@@ -91,6 +91,7 @@ class SharedMemory:
         self.definitions = {}  # Node -> pools with their slots.
         self.claims = []  # Of all nodes, who is to be served first in front.
         self.arrivals = count()
+        self.watches = 0
         self.turns = {}  # Rate -> the next turn that nobody has.
         self.connections = []
         self.callers = callers_of_all(self)
@@ -292,7 +293,14 @@ class SharedMemoryStore(MemoryStore):
             row.left = True
             self.shared.tell(Notification("nodes"))
 
-    async def nodes(self):
+    async def watch_nodes(self, seconds, *, trees):
+        await self._pass("watch_nodes")
+        self.shared.watches += 1
+        said = f"{self.shared.watches} trees" if trees else f"{self.shared.watches}"
+        self.shared.tell(Notification("watch", said))
+        return self.shared.watches
+
+    async def nodes(self, *, trees=True):
         await self._pass("nodes")
         now = self.shared.now()
         owners = [log.head().owner for log in self.shared.unfinished()]
@@ -305,7 +313,7 @@ class SharedMemoryStore(MemoryStore):
                 row.left,
                 owners.count(node_id),
                 0.0,
-                row.tree,
+                row.tree if trees else None,
                 row.tree_at,
                 row.report,
             )

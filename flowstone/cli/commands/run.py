@@ -58,8 +58,8 @@ async def _tell(screen: Screen, url: str, run_id: str, limit: int) -> None:
         record = await find_run(store, run_id, url)
         drivers = await Drivers.of(store)
         waits = why_waiting(drivers, record)
-        running = [] if drivers.left(record) else await running_steps(store, record)
-        queued = await queued_steps(store, record)
+        running = await running_steps(store, record, drivers)
+        queued = await queued_steps(store, record, drivers)
         reason = await cancel_reason(store, record)
         if screen.json:
             head = {

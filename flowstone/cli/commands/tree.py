@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import fields
 from typing import TYPE_CHECKING, Annotated, Any
 
 import anyio
 import typer
 
-from flowstone.actors import ProcessInfo
 from flowstone.cli.documents import json_value
 from flowstone.cli.labels import duration
 from flowstone.cli.loading import load
@@ -18,11 +16,13 @@ from flowstone.cli.places import cluster_of, history, shares, shown
 from flowstone.cli.screen import Screen
 from flowstone.cli.session import open_runtime
 from flowstone.counting import count
+from flowstone.runtime.client.nodes import process_of
 from flowstone.store.cluster import Notification
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
 
+    from flowstone.actors import ProcessInfo
     from flowstone.cli.loading import Loaded
     from flowstone.store.cluster import Cluster, WatchedNode
 
@@ -102,7 +102,7 @@ def _lines(watched: WatchedNode) -> list[str]:
     if watched.tree is None or age is None:
         return [f"{head}, has not shown its tree yet", ""]
     stale = f", as it was {duration(age)} ago: it does not answer" if age > _PATIENCE else ""
-    return [f"{head}{stale}", repr(_process(watched.tree)), ""]
+    return [f"{head}{stale}", repr(process_of(watched.tree)), ""]
 
 
 def _age(watched: WatchedNode) -> float | None:
@@ -111,14 +111,6 @@ def _age(watched: WatchedNode) -> float | None:
         return None
     now = watched.beat_at.timestamp() + watched.age
     return max(0.0, now - watched.tree_at.timestamp())
-
-
-def _process(data: Mapping[str, Any]) -> ProcessInfo:
-    """From what a node published, which may be of another release: fields that are not known are left out."""
-    known = {field.name: data[field.name] for field in fields(ProcessInfo) if field.name in data}
-    known["children"] = tuple(_process(child) for child in data.get("children", ()))
-    known["abandoned"] = tuple(data.get("abandoned", ()))
-    return ProcessInfo(**known)
 
 
 def _node_document(watched: WatchedNode) -> dict[str, Any]:
@@ -132,7 +124,7 @@ def _node_document(watched: WatchedNode) -> dict[str, Any]:
         "runs": watched.runs,
         "joined_at": json_value(watched.joined_at),
         "tree_age": age,
-        "tree": None if watched.tree is None else _document(_process(watched.tree)),
+        "tree": None if watched.tree is None else _document(process_of(watched.tree)),
     }
 
 

@@ -18,8 +18,9 @@ from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from flowstone.errors import StoreUnavailable
-from flowstone.runtime.cluster.node_report import node_report
+from flowstone.runtime.cluster.node_report import STEPS, WATCHED_STEPS, node_report
 from flowstone.runtime.cluster.poller import Poller
+from flowstone.runtime.cluster.watched import REPORT_INTERVAL, Watched
 from flowstone.runtime.run.control import Cancel, GiveUp
 from flowstone.runtime.services.notifications import Wakeup
 from flowstone.store.cluster import Node, NodeReport, Notification
@@ -77,6 +78,7 @@ class Membership:
     Attributes:
         lost: Whether the lease was lost, and what others took is not yet given up.
         wake: Wakes the process, or the next one.
+        watched: Who looks at what this node does.
     """
 
     def __init__(
@@ -97,6 +99,8 @@ class Membership:
         self._tree = tree
         self._pipelines_held = ctx.snapshot.names
         self._said = NodeReport()
+        self._shown: Mapping[str, Any] | None = None
+        self.watched = Watched(ctx.clock)
         self.lost = False
         self.wake = Wakeup()
 
@@ -119,7 +123,7 @@ class Membership:
         )
         await self._cluster.join(node, self._on_lost)
         self.report()
-        ctx.peers.saw(await self._cluster.nodes())
+        ctx.peers.saw(await self._cluster.nodes(trees=False))
         await ctx.peers.look(self._cluster, ctx.snapshot.names)
 
     def reloaded(self) -> None:
@@ -138,14 +142,14 @@ class Membership:
     def report(self) -> None:
         """Have the beats say what is tried again, what cannot be started and what runs, if that has changed.
 
-        What runs changes all the time: it waits for the next beat.
+        What runs changes all the time: it waits for the next beat, unless somebody watches.
         """
-        report, said = node_report(self._ctx, self._runs, automate=self._automate), self._said
+        said, watched = self._said, self.watched
+        most = WATCHED_STEPS if watched.now else STEPS
+        report = node_report(self._ctx, self._runs, automate=self._automate, most=most, heard=watched.number)
         if report != said:
             self._said = report
-            self._cluster.report(
-                report, at_once=replace(report, running=said.running, queued=said.queued) != said
-            )
+            self._cluster.report(report, at_once=watched.now or _but_for_steps(report, said) != said)
 
     @property
     def holds_others(self) -> bool:
@@ -158,9 +162,16 @@ class Membership:
         await self._cluster.hold(self._ctx.node, names)
         self._pipelines_held = names
 
-    async def show_tree(self) -> None:
-        """Publish the tree as it is now."""
-        await self._cluster.publish_tree(self._ctx.node, tree_as_data(self._tree()))
+    async def show_tree(self, *, asked: bool) -> bool:
+        """Publish the tree as it is now, if somebody has asked or it has changed; whether it was published."""
+        began = self._ctx.clock.monotonic()
+        tree = tree_as_data(self._tree())
+        self.watched.looked_at_tree(self._ctx.clock.monotonic() - began)
+        if not asked and tree == self._shown:
+            return False
+        await self._cluster.publish_tree(self._ctx.node, tree)
+        self._shown = tree
+        return True
 
 
 class MembershipProcess(Poller):
@@ -173,7 +184,7 @@ class MembershipProcess(Poller):
         membership: What outlives this incarnation.
     """
 
-    kinds = ("nodes", "tree", "look")
+    kinds = ("nodes", "tree", "watch", "look")
     unanswered = "it does not answer to this node"
 
     def __init__(
@@ -209,6 +220,9 @@ class MembershipProcess(Poller):
             self._look = True
         elif notification.kind == "tree":
             self._show = self._show or notification.subject in {"", self._ctx.node}
+        elif notification.kind == "watch":
+            if membership.watched.heard(notification.subject):
+                self._wake()
         elif self._ctx.peers.strangers():
             self._look = True
         elif self._ctx.clock.monotonic() - self._shown_at >= _TREE_INTERVAL:
@@ -231,15 +245,20 @@ class MembershipProcess(Poller):
             await self._membership.hold()
         if self._look:
             self._look = False
-            self._ctx.peers.saw(await self._ctx.peers.asked(self._cluster.nodes()))
+            self._ctx.peers.saw(await self._ctx.peers.asked(self._cluster.nodes(trees=False)))
         if self._spend:
             self._spend = False
             await self._say_what_is_spent()
-        if self._show:
-            self._show = False
+        if self._show or self._membership.watched.wants_tree():
+            asked, self._show = self._show, False
             self._shown_at = self._ctx.clock.monotonic()
-            await self._membership.show_tree()
-            self._ctx.alarms.clear("store")
+            if await self._membership.show_tree(asked=asked):
+                self._ctx.alarms.clear("store")
+        if self._membership.watched.now:  # After the tree, so that no report has heard of more than a tree.
+            self._membership.report()
+
+    def _patience(self) -> float | None:
+        return REPORT_INTERVAL if self._membership.watched.now else None
 
     def _unavailable(self, error: StoreUnavailable) -> None:
         self._look = True
@@ -269,6 +288,17 @@ class MembershipProcess(Poller):
             await self._cluster.leave(self._ctx.node)
         except StoreUnavailable as error:
             _log.warning("The store could not be told that this node leaves; its lease runs out: %s", error)
+
+
+def _but_for_steps(report: NodeReport, said: NodeReport) -> NodeReport:
+    """What it says now, with the steps that it said before."""
+    return replace(
+        report,
+        running=said.running,
+        queued=said.queued,
+        running_count=said.running_count,
+        queued_count=said.queued_count,
+    )
 
 
 def tree_as_data(process: ProcessInfo) -> Mapping[str, Any]:

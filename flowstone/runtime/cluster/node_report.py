@@ -23,26 +23,45 @@ if TYPE_CHECKING:
     from flowstone.runtime.context import RuntimeContext
     from flowstone.runtime.run.local_runs import LocalRuns
 
-__all__ = ["node_report", "queued_steps", "retried_runs", "running_steps"]
+__all__ = ["STEPS", "WATCHED_STEPS", "node_report", "queued_steps", "retried_runs", "running_steps"]
 
+
+STEPS: Final = 50
+"""Running steps that a report names, and as many that are queued."""
+
+WATCHED_STEPS: Final = 200
+"""The same, while somebody looks."""
 
 _MOST: Final = 20  # Runs of each kind.
-_MOST_STEPS: Final = 50
 _MOST_READ: Final = 5_000  # Characters of an asset's message, to find secrets in.
 _LONGEST: Final = 500  # Characters of a reason.
 
 
-def node_report(ctx: RuntimeContext, runs: LocalRuns, *, automate: bool) -> NodeReport:
-    """What is to be said now; `automate` if automations act on this node."""
+def node_report(
+    ctx: RuntimeContext, runs: LocalRuns, *, automate: bool, most: int = STEPS, heard: int = 0
+) -> NodeReport:
+    """What is to be said now.
+
+    Args:
+        ctx: What the runtime offers.
+        runs: What this node drives.
+        automate: Whether automations act on this node.
+        most: How many running and how many queued steps it names.
+        heard: The last who watches that it has heard of.
+    """
     problem = ctx.store.problem
+    running, queued = list(running_steps(ctx, runs)), list(queued_steps(ctx, runs))
     return NodeReport(
         store=None if problem is None else _reason(problem),
         retried=_some(retried_runs(runs)),
         unfit=_some(runs.unfit),
-        running=tuple(map(_fit_to_show, islice(running_steps(ctx, runs), _MOST_STEPS))),
-        queued=tuple(islice(queued_steps(ctx, runs), _MOST_STEPS)),
-        resumes=tuple(islice(runs.parked.resumes, _MOST_STEPS)),
+        running=tuple(map(_fit_to_show, running[:most])),
+        queued=tuple(queued[:most]),
+        resumes=tuple(islice(runs.parked.resumes, STEPS)),
         automates=tuple(ctx.snapshot.names) if automate else (),
+        running_count=len(running),
+        queued_count=len(queued),
+        heard=heard,
     )
 
 

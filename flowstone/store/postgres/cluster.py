@@ -17,7 +17,15 @@ from typing import TYPE_CHECKING, Any, Final
 
 from flowstone.errors import RunNotFound
 from flowstone.store import refusals
-from flowstone.store.cluster import Beats, Cluster, Node, NodeReport, StepLease, WatchedNode
+from flowstone.store.cluster import (
+    Beats,
+    Cluster,
+    Node,
+    NodeReport,
+    Notification,
+    StepLease,
+    WatchedNode,
+)
 from flowstone.store.json_safe import safe_text
 from flowstone.store.postgres.columns import event_of, request_text, run_of, step_key, utc
 from flowstone.store.postgres.heartbeat import Heartbeat, joining
@@ -35,7 +43,6 @@ if TYPE_CHECKING:
     from contextlib import AbstractContextManager
 
     from flowstone.runs.records import RunRecord, StepKey
-    from flowstone.store.cluster import Notification
     from flowstone.store.pools import SharedPools
     from flowstone.store.postgres.database import Connection, Database
     from flowstone.store.postgres.journal import Journal
@@ -96,7 +103,12 @@ class PostgresCluster(Cluster):
             with suppress(RuntimeError):  # The loop is closed: there is nobody to be told.
                 loop.call_soon_threadsafe(lost)
 
-        self._heartbeat = Heartbeat(self._database, node, tell, asked)
+        def watched(number: int, *, trees: bool) -> None:
+            notification = Notification("watch", f"{number} trees" if trees else f"{number}")
+            with suppress(RuntimeError):
+                loop.call_soon_threadsafe(self._listener.hand_out, notification)
+
+        self._heartbeat = Heartbeat(self._database, node, tell, watched, asked)
         self._heartbeat.start()
         await self._listener.keep()
 
@@ -132,8 +144,13 @@ class PostgresCluster(Cluster):
         await self._pools.forget(node_id)
         await self._database.fetch("leave", node_id)
 
-    async def nodes(self) -> Sequence[WatchedNode]:
-        return [watched_node(row) for row in await self._database.fetch("nodes")]
+    async def nodes(self, *, trees: bool = True) -> Sequence[WatchedNode]:
+        return [watched_node(row) for row in await self._database.fetch("nodes", trees)]
+
+    async def watch_nodes(self, seconds: float, *, trees: bool) -> int | None:
+        rows = await self._database.fetch("watch_nodes", seconds, trees)
+        number: int | None = rows[0]["number"]
+        return number
 
     async def beats(self, pipelines: Collection[str]) -> Sequence[Beats]:
         rows = await self._database.fetch("beats", list(pipelines))

@@ -109,7 +109,7 @@ async def diagnose(database: Database) -> Diagnosis:
     if version != LATEST:
         return Diagnosis(**facts)
     dead = await database.fetch("dead_rows")
-    nodes = [watched_node(each) for each in await database.fetch("nodes")]
+    nodes = [watched_node(each) for each in await database.fetch("nodes", False)]
     living = [each.node.id for each in nodes if each.seems_alive]
     unfit = {run_id for each in nodes if each.seems_alive for run_id in each.report.unfit}
     return Diagnosis(

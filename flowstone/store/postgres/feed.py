@@ -88,11 +88,14 @@ class PostgresFeed(Feed):
         async with self._looking:
             await self._ready()
             newest, _ = await self._newest()
-            while self._settled is not None and self._settled < newest:
-                if not await self._look():
-                    await asyncio.sleep(_LOOK_AGAIN)
-            await self._ready()
-            return self._top
+        while True:
+            async with self._looking:
+                await self._ready()
+                if self._settled is None or self._settled >= newest:
+                    return self._top
+                again = await self._look()
+            if not again:
+                await asyncio.sleep(_LOOK_AGAIN)
 
     async def read(self, after: int) -> Sequence[FeedEntry]:
         async with self._looking:

@@ -19,7 +19,7 @@ import logging
 import time
 from contextlib import suppress
 from threading import Event, Thread
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from flowstone.store.postgres.problems import sentence
 from flowstone.store.postgres.sql import query
@@ -30,7 +30,14 @@ if TYPE_CHECKING:
     from flowstone.store.cluster import Node
     from flowstone.store.postgres.database import Connection, Database
 
-__all__ = ["Heartbeat"]
+__all__ = ["Heartbeat", "joining"]
+
+
+class OnWatched(Protocol):
+    """Is told that somebody watches: the number, and whether trees as well."""
+
+    def __call__(self, number: int, *, trees: bool) -> None: ...
+
 
 _log = logging.getLogger(__name__)
 
@@ -46,6 +53,7 @@ class Heartbeat:
         database: Where.
         node: Who.
         lost: Called, in the thread, when a beat is acknowledged after the lease had run out.
+        watched: Called, in the thread, when somebody watches the nodes: it may be told in no other way.
         since: When the node was last known to live: when it asked to join.
 
     Attributes:
@@ -54,7 +62,9 @@ class Heartbeat:
         resting: Set while no beat is under way.
     """
 
-    def __init__(self, database: Database, node: Node, lost: Callable[[], None], since: float) -> None:
+    def __init__(
+        self, database: Database, node: Node, lost: Callable[[], None], watched: OnWatched, since: float
+    ) -> None:
         self.node = node
         self._since = since
         self.report: str | None = None
@@ -62,6 +72,8 @@ class Heartbeat:
         self.resting = Event()
         self._database = database
         self._lost = lost
+        self._watched = watched
+        self._told_of = 0
         self._touched = time.monotonic()
         self._thread = Thread(target=self._run, name=f"flowstone-heartbeat-{node.pid}", daemon=True)
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -129,15 +141,17 @@ class Heartbeat:
     async def _beat(self, connection: Connection) -> None:
         sent = time.monotonic()
         async with connection.transaction():
-            gone: bool | None = await connection.fetchval(
-                query("beat"), self.node.id, time.time(), self.report
-            )
+            row = await connection.fetchrow(query("beat"), self.node.id, time.time(), self.report)
+            gone: bool | None = None if row is None else row["gone"]
             if gone is None:  # Forgotten, after a day without a beat.
                 await connection.execute(query("join"), *joining(self.node))
         late = time.monotonic() - self._since > self.node.lease
         self._since = sent
         if gone is None or (late and not gone):
             self._lost()
+        if row is not None and row["number"] is not None and row["number"] != self._told_of:
+            self._told_of = row["number"]
+            self._watched(row["number"], trees=row["trees"])
 
 
 def joining(node: Node) -> tuple[Any, ...]:

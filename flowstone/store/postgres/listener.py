@@ -76,7 +76,7 @@ class Listener:
         while True:
             connection = None if self._database.pooled else await self._connect()
             self._listening.set()
-            self._hand_out(_LOOKING)
+            self.hand_out(_LOOKING)
             try:
                 await self._look_until_broken(connection)
             finally:
@@ -106,7 +106,7 @@ class Listener:
                 async with asyncio.timeout(_LOOK_POOLED if self._database.pooled else _LOOK):
                     await self._broken.wait()
             looks += 1
-            self._hand_out(_LOOKING)
+            self.hand_out(_LOOKING)
             if connection is None and not self._database.pooled:
                 return
             if connection is not None and looks % _PING == 0 and not await _answers(connection):
@@ -119,9 +119,10 @@ class Listener:
         kind, _, subject = payload.partition(":")
         for known in get_args(NotificationKind):
             if kind == known:
-                self._hand_out(Notification(known, subject))
+                self.hand_out(Notification(known, subject))
 
-    def _hand_out(self, notification: Notification) -> None:
+    def hand_out(self, notification: Notification) -> None:
+        """Tell whoever watches."""
         if notification is _LOOKING:
             self._tick()
         for heard in tuple(self._watchers.values()):

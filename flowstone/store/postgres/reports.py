@@ -49,6 +49,9 @@ def report_text(report: NodeReport) -> str:
             ],
             "resumes": list(report.resumes),
             "automates": list(report.automates),
+            "running_count": report.running_count,
+            "queued_count": report.queued_count,
+            "heard": report.heard,
         }
     )
 
@@ -61,7 +64,16 @@ def report_of(text: str | None, node: str) -> NodeReport:
     resumes = tuple(said.get("resumes", ()))
     automates = tuple(said.get("automates", ()))
     return NodeReport(
-        said.get("store"), said.get("retried", {}), said.get("unfit", {}), running, queued, resumes, automates
+        said.get("store"),
+        said.get("retried", {}),
+        said.get("unfit", {}),
+        running,
+        queued,
+        resumes,
+        automates,
+        said.get("running_count", len(running)),
+        said.get("queued_count", len(queued)),
+        said.get("heard", 0),
     )
 
 

@@ -39,6 +39,7 @@ RECORDED = {
 POOLED = {"nodes", "pools", "pool_definitions", "pool_claims"}
 OF_RATES = {"reserve_turns"}
 OF_EVENTS = {"tell_events"}
+OF_WATCH = {"watch_nodes"}
 OF_CALLERS = {
     "create_unless_under_way",
     "create_each_unless_under_way",
@@ -77,6 +78,8 @@ def tables_of(name):
         return {"followers", "outbox", "feed"}
     if name in OF_CALLERS:
         return {"runs", "callers", "queue", "events"}
+    if name in OF_WATCH:
+        return {"watch"}
     if name in OF_RATES:
         return {"rates"}
     return RECORDED if name == "record" else TABLE.findall(text_of(name))
@@ -430,6 +433,7 @@ def transactions():
             ),
             ("not_long", (texts("done-1", "done-2"),)),
         ),
+        "watch nodes": one("watch_nodes", ("10.0", "false"), ("10.0", "true")),
         "housekeeping": several(
             ("prune_log", ("0.0", "100")),
             ("prune_journals", ("0",)),

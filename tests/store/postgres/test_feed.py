@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager
 import asyncpg
 import pytest
 
-from flowstone.errors import FeedExpired
+from flowstone.errors import FeedExpired, StoreUnavailable
 from flowstone.runs.automation_events import AutomationPaused
 from flowstone.store.postgres import PostgresStore, retention
 from flowstone.store.postgres import feed as feed_module
@@ -274,3 +274,31 @@ async def test_another_connection_reads_the_same_ids(store, database):
     mine, others = await entries(store.feed, 0), await entries(other.feed, 0)
     assert [(each.id, each.event) for each in mine] == [(each.id, each.event) for each in others]
     await other.close()
+
+
+async def test_who_reads_is_told_that_the_database_does_not_answer(store, monkeypatch):
+    """As whoever asks it anything else; and goes on when it does."""
+    fresh = asyncio.Event()
+    with store.feed.watch(fresh.set):
+        position = await store.feed.position()
+        fetch = store._database.fetch
+
+        async def away(name, *arguments):
+            raise StoreUnavailable("nobody answers")
+
+        monkeypatch.setattr(store._database, "fetch", away)
+        async with asyncio.timeout(60):
+            await fresh.wait()
+        with pytest.raises(StoreUnavailable, match="nobody answers"):
+            await store.feed.read(position)
+        monkeypatch.setattr(store._database, "fetch", fetch)
+        await store.create_run(run())
+        async with asyncio.timeout(60):
+            while True:
+                fresh.clear()
+                try:
+                    if await store.feed.read(position):
+                        break
+                except StoreUnavailable:
+                    pass
+                await fresh.wait()

@@ -6,6 +6,7 @@ Each reader goes on at random from ids that it has had, with another connection,
 from __future__ import annotations
 
 import asyncio
+from contextlib import asynccontextmanager
 from pathlib import Path
 from random import Random
 from urllib.parse import parse_qs, urlsplit
@@ -16,11 +17,20 @@ import pytest
 from flowstone.errors import StoreUnavailable
 from flowstone.runs.automation_events import AutomationPaused
 from flowstone.store.postgres import PostgresStore
+from flowstone.store.postgres.feed import PostgresFeed
 from tests.chaos.proxy import Proxy
 from tests.store.facts import at
 from tests.store.postgres.crowd import Crowd
 
 READERS = 3
+
+SLOW_COMMITS = """
+    create function slow_commit() returns trigger language plpgsql as
+    $$ begin perform pg_sleep(case when random() < 0.2 then random() * 0.05 else 0 end); return null; end $$;
+    create constraint trigger slow_commit after insert on flowstone.feed deferrable initially deferred
+    for each row execute function slow_commit();
+"""
+"""Some transactions are committed long after they took their numbers, and after others that took theirs later."""
 
 
 @pytest.fixture
@@ -47,6 +57,7 @@ class Reader:
         self.random = random
         self.ids: list[int] = []
         self.events: dict[int, object] = {}
+        self.highest = -1
         self.resumed = 0
         self.enough = asyncio.Event()
 
@@ -82,6 +93,8 @@ class Reader:
 
     def take(self, entry) -> None:
         assert not self.ids or entry.id > self.ids[-1]
+        assert entry.id in self.events or entry.id > self.highest, "it was passed over before"
+        self.highest = max(self.highest, entry.id)
         assert self.events.setdefault(entry.id, entry.event) == entry.event
         self.ids.append(entry.id)
 
@@ -108,40 +121,53 @@ async def check(reader: Reader, store: PostgresStore) -> None:
         assert told[record.id] == [event for _, event in await store.events(record.id, limit=100_000)]
 
 
+@asynccontextmanager
+async def opened(*urls: str):
+    """A store of each."""
+    stores = [PostgresStore(url) for url in urls]
+    for store in stores:
+        await store.open()
+    try:
+        yield stores
+    finally:
+        for store in stores:
+            await store.close()
+
+
 async def let_read(database: str, writers: str, trouble) -> list[Reader]:
     """Let two nodes write through `writers` and readers read from `database` while there is trouble; then check."""
-    store, other = PostgresStore(writers), PostgresStore(writers)
-    await store.open()
-    await other.open()
+    connection = await asyncpg.connect(database)
+    await connection.execute(SLOW_COMMITS)
+    await connection.close()
     readers = [Reader(database, Random(seed)) for seed in range(READERS)]
-    tasks = [asyncio.create_task(reader.read()) for reader in readers]
     enough = asyncio.Event()
-    failing = asyncio.create_task(rolled_back(database, enough, Random(5)))
-    async with Crowd(store, "x").at_work(), Crowd(other, "y").at_work():
-        await trouble()
-    enough.set()
-    await failing
-    for reader in readers:
-        reader.enough.set()
-    await store.deliveries.add("sales", [AutomationPaused(at(1), "last")])  # Whoever waits looks again.
-    async with asyncio.timeout(100):
-        await asyncio.gather(*tasks)
-    quiet = PostgresStore(database)
-    await quiet.open()
-    for reader in readers:
-        for entry in await quiet.feed.read(reader.ids[-1]):
-            reader.take(entry)
-        reader.ids = [each for each in reader.ids if reader.events[each].run_id]
-        await check(reader, quiet)
-    for each in (store, other, quiet):
-        await each.close()
+    async with opened(writers, writers, database) as (store, other, quiet):
+        tasks = [asyncio.create_task(reader.read()) for reader in readers]
+        failing = asyncio.create_task(rolled_back(database, enough, Random(5)))
+        async with Crowd(store, "x").at_work(), Crowd(other, "y").at_work():
+            await trouble(tasks)
+        enough.set()
+        await failing
+        for reader in readers:
+            reader.enough.set()
+        await store.deliveries.add("sales", [AutomationPaused(at(1), "last")])  # Whoever waits looks again.
+        async with asyncio.timeout(100):
+            ended = await asyncio.gather(*tasks, return_exceptions=True)
+        for error in filter(None, ended):
+            raise error
+        for reader in readers:
+            while page := await quiet.feed.read(reader.ids[-1]):
+                for entry in page:
+                    reader.take(entry)
+            reader.ids = [each for each in reader.ids if reader.events[each].run_id]
+            await check(reader, quiet)
     return readers
 
 
 async def test_readers_miss_nothing_while_connections_are_cut(wire, database):
     """Of those who write: each event that is on record is read once, in its order, wherever a reader goes on."""
 
-    async def trouble():
+    async def trouble(_readers):
         for _ in range(5):
             wire.cutting = True
             await asyncio.sleep(0.3)
@@ -157,7 +183,7 @@ async def test_readers_miss_nothing_while_backends_end(database):
     """Those of writers and of readers."""
     connection = await asyncpg.connect(database)
 
-    async def trouble():
+    async def trouble(_readers):
         for _ in range(15):
             await connection.execute(
                 "select pg_terminate_backend(pid) from pg_stat_activity "
@@ -167,3 +193,18 @@ async def test_readers_miss_nothing_while_backends_end(database):
 
     await let_read(database, database, trouble)
     await connection.close()
+
+
+async def test_readers_that_wait_for_nobody_would_be_found(database, monkeypatch):
+    """This harness sees it when a number that is missing is passed over."""
+
+    async def nobody(_feed):
+        return frozenset()
+
+    async def trouble(readers):
+        await asyncio.wait(readers, return_when=asyncio.FIRST_COMPLETED)
+
+    monkeypatch.setattr(PostgresFeed, "_writers", nobody)
+    with pytest.raises(AssertionError, match="passed over"):
+        async with asyncio.timeout(100):
+            await let_read(database, database, trouble)

@@ -19,7 +19,7 @@ FEW, MANY = 10, 100
 WRITES = re.compile(
     r"(insert into|update|delete from) flowstone\.|\bfor (update|share)\b"
     r"|flowstone\.(record|exchange_slots|define_pools|forget_claims|set_pool|reserve_turns|tell_events)\("
-    r"|flowstone\.(create_unless_under_way|want|leave_run)\("
+    r"|flowstone\.(create_unless_under_way|want|leave_run|watch_nodes)\("
 )
 ALONE = {"create_schema", "note_migration", "drop_queue_trigger", "lock_schema"}
 """Of migrations, which hold a lock that keeps everybody else out."""

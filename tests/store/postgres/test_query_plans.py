@@ -116,7 +116,7 @@ STATEMENTS = {
     "left_behind": 1,
     "cancelling": 1,
     "release": 2,
-    "nodes": 0,
+    "nodes": 1,
     "pool_differences": 1,
     "set_pools": 0,
     "endings": 4,
