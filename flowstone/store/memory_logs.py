@@ -3,22 +3,22 @@
 from __future__ import annotations
 
 from bisect import bisect_right
-from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
-from flowstone.runs.log_line import LogLine, level_name
+from flowstone.store.log_codec import decode_lines, encode_lines
 from flowstone.store.logs import LogPage, Logs
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
+    from flowstone.runs.log_line import LogLine
     from flowstone.store.history import History
     from flowstone.store.logs import LogChunk
 
-__all__ = ["MemoryLogs", "lines_of"]
+__all__ = ["MemoryLogs"]
 
 _MOST: Final = 64_000_000  # Characters of all lines together.
-_LINE: Final = 200  # As many as the rest of a line counts for.
+_CHUNK: Final = 400  # As many as the objects of a chunk count for.
 
 
 class MemoryLogs(Logs):
@@ -58,13 +58,15 @@ class MemoryLogs(Logs):
     ) -> LogPage:
         found: list[LogLine] = []
         run = self._runs.get(run_id)
-        for first, chunk in () if run is None else run.since(after):
+        for kept in () if run is None else run.since(after):
             if len(found) >= limit:
                 break
-            if asset in (None, chunk.asset) and partition_key in (None, chunk.partition_key):
-                found += lines_of(chunk, first, after, limit - len(found))
+            if asset in (None, kept.asset) and partition_key in (None, kept.partition_key):
+                step = kept.asset, kept.partition_key, kept.attempt
+                left = limit - len(found)
+                found += decode_lines(kept.text, step, kept.began, kept.last, after, left)
             if len(found) < limit:
-                after = max(after, first + len(chunk.lines) - 1)
+                after = kept.last
         return LogPage(found, found[-1].number if len(found) >= limit > 0 else after)
 
     async def prune(self) -> None:
@@ -80,56 +82,54 @@ class MemoryLogs(Logs):
             self._size -= self._runs.pop(run_id).size
 
 
+class _Kept(NamedTuple):
+    """Lines that were kept together: their step, when the first was said, the number of the last, and the text."""
+
+    asset: str
+    partition_key: str | None
+    attempt: int
+    began: float
+    last: int
+    text: str
+
+
 class _RunLines:
     """The lines of one run.
 
     Attributes:
-        chunks: Its chunks.
+        chunks: Those that were kept together.
         size: About how many bytes they take.
     """
 
     __slots__ = ("_lasts", "chunks", "size")
 
     def __init__(self) -> None:
-        self.chunks: list[tuple[LogChunk, int]] = []
-        self._lasts: list[int] = []  # The number of the last line of each chunk.
+        self.chunks: list[_Kept] = []
+        self._lasts: list[int] = []
         self.size = 0
 
     def add(self, chunk: LogChunk) -> int:
         """Keep a chunk; returns its size."""
-        size = sum(_LINE + len(line[2]) + (len(str(line[3])) if line[3] else 0) for line in chunk.lines)
-        self._lasts.append((self._lasts[-1] if self._lasts else 0) + len(chunk.lines))
-        self.chunks.append((chunk, size))
+        _, asset, key, attempt, _, lines = chunk
+        last = (self._lasts[-1] if self._lasts else 0) + len(lines)
+        self._lasts.append(last)
+        self.chunks.append(kept := _Kept(asset, key, attempt, lines[0][0], last, encode_lines(lines)))
+        size = _size(kept)
         self.size += size
         return size
 
     def forget_first(self) -> int:
         """Let go of the first chunk; returns its size."""
-        _, size = self.chunks.pop(0)
+        size = _size(self.chunks.pop(0))
         del self._lasts[0]
         self.size -= size
         return size
 
-    def since(self, after: int) -> Iterator[tuple[int, LogChunk]]:
-        """The chunks that have lines after this number, each with the number of its first line."""
+    def since(self, after: int) -> Iterator[_Kept]:
+        """The chunks that have lines after this number."""
         for place in range(bisect_right(self._lasts, after), len(self.chunks)):
-            chunk, _ = self.chunks[place]
-            yield self._lasts[place] - len(chunk.lines) + 1, chunk
+            yield self.chunks[place]
 
 
-def lines_of(chunk: LogChunk, first: int, after: int, limit: int) -> list[LogLine]:
-    """The lines of a chunk whose first one has the number `first`, as they are read."""
-    start = max(0, after - first + 1)
-    return [
-        LogLine(
-            datetime.fromtimestamp(at, UTC),
-            level_name(level),
-            message,
-            fields or {},
-            chunk.asset,
-            chunk.partition_key,
-            chunk.attempt,
-            first + number,
-        )
-        for number, (at, level, message, fields) in enumerate(chunk.lines[start : start + limit], start)
-    ]
+def _size(kept: _Kept) -> int:
+    return len(kept.text) + _CHUNK

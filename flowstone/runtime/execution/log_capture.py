@@ -10,8 +10,8 @@ look at the context.
 Records are heard where a logger hands them to its handlers. Rejected: a handler on the root logger, which does not
 hear loggers that do not propagate, goes with the next `dictConfig`, keeps a later `basicConfig` from doing
 anything, and silences the standard library's handler of last resort; and a factory of records, which knows neither
-`extra` nor what a logger's filters make of a record. FlowStone's own records are no attempt's, and what handlers
-write or log while they handle a record is a second copy of it: neither is heard.
+`extra` nor what a logger's filters make of a record. What handlers write or log while they handle a record is a
+second copy of it, and is not heard.
 
 All runtimes of a process share one `LogCapture`, which the first one puts in place and the last one takes away. If
 somebody has put something else in its place or around it meanwhile, that stays, and the capture hears nothing.
@@ -32,8 +32,6 @@ __all__ = ["Keeper", "LogCapture", "Stream"]
 
 Stream: TypeAlias = Literal["stdout", "stderr"]
 
-_OWN: Final = "flowstone"
-_OWN_BELOW: Final = "flowstone."
 _PLACES: Final = threading.Lock()
 _HEARD: ContextVar[bool] = ContextVar("flowstone_heard", default=False)
 """Whether what is written now was heard already: a handler writes, or a stream that stands behind another one."""
@@ -169,9 +167,7 @@ def _hook(
             return
         token = _HEARD.set(True)
         try:
-            name = record.name
-            if not (name.startswith(_OWN_BELOW) or name == _OWN):
-                keeper.hear(record)
+            keeper.hear(record)
             before(logger, record)
         finally:
             _HEARD.reset(token)

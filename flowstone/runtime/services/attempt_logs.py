@@ -14,8 +14,10 @@ import logging
 import os
 import threading
 import time
+import weakref
 from collections import deque
 from contextlib import suppress
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from flowstone.actors.clock import SystemClock
@@ -44,7 +46,13 @@ _LONGEST: Final = 32_768  # Characters of one message,
 _MOST_FIELDS: Final = 16_384  # and of its fields as JSON.
 _CHUNK: Final = 64_000  # Bytes of lines that are kept together.
 _LONGEST_TRACE: Final = 10_000
+_FACTS: Final = len(vars(logging.makeLogRecord({})))  # That every record has.
 _STANDARD: Final = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
+_SIMPLE: Final = frozenset({"logger", "stream"})
+_MOST_LOGGERS: Final = 1_000
+_STREAMS: Final[Mapping[Stream, dict[str, Any]]] = MappingProxyType(
+    {"stdout": {"stream": "stdout"}, "stderr": {"stream": "stderr"}}
+)
 _INFO: Final = logging.INFO
 _WARNING: Final = logging.WARNING
 _FORMATTER: Final = logging.Formatter()
@@ -86,6 +94,25 @@ class _Source:
         self.ended = False
 
 
+class _Chunk:
+    """Lines of one attempt that are written together.
+
+    Attributes:
+        lines: The lines.
+        size: About how many bytes they take.
+    """
+
+    __slots__ = ("lines", "size")
+
+    def __init__(self) -> None:
+        self.lines: list[KeptLine] = []
+        self.size = 0
+
+    def add(self, line: KeptLine, size: int) -> None:
+        self.lines.append(line)
+        self.size += size
+
+
 class AttemptLog:
     """What the code of one attempt says, or of the attempt of an item of it.
 
@@ -109,20 +136,18 @@ class AttemptLog:
 
     def hear(self, record: logging.LogRecord) -> None:
         """A logger has emitted a record."""
-        if record.levelno < self._logs.least_level:
+        logs = self._logs
+        fields = logs.of_logger(record.name)
+        if fields is None or record.levelno < logs.least_level:
             return
         try:
             message = record.getMessage()
         except Exception as error:
             message = f"<its message cannot be read: {type(error).__name__}>"
-        facts = vars(record)
-        fields: dict[str, Any] = {} if record.name == "root" else {"logger": record.name}
-        if not facts.keys() <= _STANDARD:
-            fields.update((name, value) for name, value in tuple(facts.items()) if name not in _STANDARD)
-        if record.exc_info or record.exc_text:
-            fields["exception"] = _traceback(record)
-        at = record.created if self._logs.by_system_clock else self._logs.now()
-        self._logs.add(self._source, (at, record.levelno, message, fields), self._fields)
+        if len(record.__dict__) > _FACTS or record.exc_info or record.exc_text:
+            fields = {**fields, **_facts(record)}
+        at = record.created if logs.by_system_clock else logs.now()
+        logs.add(self._source, (at, record.levelno, message, fields), self._fields)
 
     def say(self, level: int, message: str, fields: Mapping[str, Any], at: float | None = None) -> None:
         """Keep a line, if it is of a level that is kept.
@@ -146,7 +171,7 @@ class AttemptLog:
 
     def print_line(self, stream: Stream, text: str, at: float | None = None) -> None:
         """A line was written to a stream."""
-        line = (self._logs.now() if at is None else at, _INFO, text, {"stream": stream})
+        line = (self._logs.now() if at is None else at, _INFO, text, _STREAMS[stream])
         self._logs.add(self._source, line, self._fields)
 
     def end(self, *, source: bool = True) -> None:
@@ -186,7 +211,7 @@ class AttemptLogs:
         self._loop = loop
         self._clock = clock
         self._lock = threading.Lock()
-        self._process = os.getpid()
+        self._loggers: dict[str, dict[str, Any] | None] = {"root": {}}
         self._lines: deque[tuple[_Source, KeptLine | None, int]] = deque()
         self._size = 0
         self._dropped: dict[_Source, None] = {}
@@ -194,15 +219,26 @@ class AttemptLogs:
         self._closed = False
         self._part = 0
         self._gathered: list[LogChunk] = []
+        _hear_nothing_in_forks(weakref.ref(self))
 
     def open(self, speaker: Speaker, step: tuple[str, str, str | None, int]) -> AttemptLog:
         """The log of an attempt, made if need be: two threads may speak first."""
-        if os.getpid() != self._process:
-            return AttemptLog(self, _Source(step))  # See `add`.
         with self._lock:
             if speaker.log is None:
                 speaker.log = AttemptLog(self, _Source(step))
             return speaker.log
+
+    def of_logger(self, name: str) -> dict[str, Any] | None:
+        """The fields of what this logger says: one object for all of it, which nobody changes.
+
+        None for FlowStone's own, which speak of attempts and not for them; what `context.log` says, it says itself.
+        """
+        if name in self._loggers:
+            return self._loggers[name]
+        fields = None if f"{name}.".startswith("flowstone.") else {"logger": name}
+        if len(self._loggers) < _MOST_LOGGERS:
+            self._loggers[name] = fields
+        return fields
 
     def now(self) -> float:
         """Seconds since 1970."""
@@ -215,39 +251,41 @@ class AttemptLogs:
             message = _clipped(message)
         fields = {**fields, **more} if fields and more else fields or more
         size = len(message) + _LINE
-        if fields:
+        if fields and (len(fields) > 1 or _SIMPLE.isdisjoint(fields)):
             fields, more_size = _bounded(fields)
             size += more_size
-        if os.getpid() != self._process:
-            return  # It was forked off by an asset: nobody writes what it says, and the lock may be held for ever.
-        with self._lock:
-            if source.ended or self._closed:
-                return
-            if self._size + size > _BUFFER:
+        if source.ended or self._closed:
+            return
+        if self._size + size > _BUFFER:
+            with self._lock:
                 source.dropped += 1
                 self._dropped[source] = None
-                return
-            self._size += size
-            self._lines.append((source, (at, level, message, fields or None), size))
-            told, self._told = self._told, True
-        if not told:
+            return
+        # Without the lock, which each line would feel: of two threads one may miss that the other has added a size,
+        # until the next time that all is taken.
+        self._size += size
+        self._lines.append((source, (at, level, message, fields or None), size))
+        if not self._told:
+            self._told = True
             self._tell()
 
     def end(self, source: _Source) -> None:
         """Nothing more of this attempt is taken."""
-        with self._lock:
-            if source.ended:
-                return
+        if not source.ended:
             source.ended = True
             self._lines.append((source, None, 0))
-            told, self._told = self._told, True
-        if not told:
-            self._tell()
+            if not self._told:
+                self._told = True
+                self._tell()
 
     def close(self) -> None:
         """Take nothing any more."""
-        with self._lock:
-            self._closed = True
+        self._closed = True
+
+    def forked(self) -> None:
+        """This is another process now, which has no part in what its parent's attempts say."""
+        self._lock = threading.Lock()
+        self._closed = True
 
     def _tell(self) -> None:
         with suppress(RuntimeError):  # The loop is closed.
@@ -276,15 +314,14 @@ class AttemptLogs:
             tell()
 
     def _taken(self) -> list[tuple[_Source, KeptLine | None, int]]:
+        self._told = False  # Before they are taken: what is added from here on is told of.
+        self._size = 0
+        lines = [self._lines.popleft() for _ in range(len(self._lines))]
         with self._lock:
-            taken, self._lines = self._lines, deque()
             dropped, self._dropped = self._dropped, {}
-            self._size = 0
-            self._told = False
             lost = [(source, source.dropped) for source in dropped]
             for source in dropped:
                 source.dropped = 0
-        lines = list(taken)
         for source, number in lost:
             words = f"{count(number, 'line')} left out here: they came faster than they could be kept"
             lines.append((source, (self.now(), _WARNING, words, {"left_out": number}), _LINE))
@@ -292,22 +329,29 @@ class AttemptLogs:
 
     def _chunks(self, lines: list[tuple[_Source, KeptLine | None, int]]) -> Iterator[LogChunk]:
         """The lines by attempt: of each in one chunk, or several if there are many."""
-        begun: dict[_Source, tuple[list[KeptLine], int]] = {}
+        begun: dict[_Source, _Chunk] = {}
         for source, line, size in lines:
-            fitting: list[tuple[KeptLine, int]]
-            fitting = self._end_of(source) if line is None else _admitted(source, line, size)
-            for each, each_size in fitting:
-                kept, kept_size = begun.get(source, ([], 0))
-                kept.append(each)
-                begun[source] = kept, kept_size + each_size
-                if kept_size + each_size > _CHUNK:
-                    yield self._chunk(source, begun.pop(source)[0])
-        for source, (kept, _) in begun.items():
-            yield self._chunk(source, kept)
+            chunk = begun.get(source)
+            if chunk is None:
+                chunk = begun[source] = _Chunk()
+            if line is None:
+                for held in self._end_of(source):
+                    chunk.add(*held)
+            elif source.held is None and size <= source.room:
+                source.room -= size
+                chunk.add(line, size)
+            else:
+                _hold(source, line, size)
+            if chunk.size > _CHUNK:
+                del begun[source]
+                yield self._chunk(source, chunk)
+        for source, chunk in begun.items():
+            if chunk.lines:
+                yield self._chunk(source, chunk)
 
-    def _chunk(self, source: _Source, lines: list[KeptLine]) -> LogChunk:
+    def _chunk(self, source: _Source, chunk: _Chunk) -> LogChunk:
         self._part += 1
-        return LogChunk(*source.step, self._part, _storable(lines))
+        return LogChunk(*source.step, self._part, _storable(chunk.lines))
 
     def _end_of(self, source: _Source) -> list[tuple[KeptLine, int]]:
         """What was held for the end of an attempt."""
@@ -332,11 +376,8 @@ def keeper_of_owner() -> AttemptLog | None:
     return None if speaker is None else speaker.log or speaker.open_log()
 
 
-def _admitted(source: _Source, line: KeptLine, size: int) -> list[tuple[KeptLine, int]]:
-    """The line, if it is to be written now; else it is held, and what that leaves no room for is left out."""
-    if source.held is None and size <= source.room:
-        source.room -= size
-        return [(line, size)]
+def _hold(source: _Source, line: KeptLine, size: int) -> None:
+    """Hold a line for the end of the attempt, and leave out what that leaves no room for."""
     if source.held is None:
         source.held = deque()
     source.held.append((line, size))
@@ -346,18 +387,23 @@ def _admitted(source: _Source, line: KeptLine, size: int) -> list[tuple[KeptLine
         source.held_size -= gone
         lines, total = source.left_out
         source.left_out = lines + 1, total + gone - _LINE
-    return []
 
 
 def _storable(lines: list[KeptLine]) -> list[KeptLine]:
     """Without passwords, and without what no database takes: nearly always as they are, which is seen at once."""
     text = "\n".join([line[2] for line in lines])
-    if text.isascii() and masked(text) == text and not any(line[3] for line in lines):
+    if text.isascii() and masked(text) == text and all(map(_is_simple, lines)):
         return lines
     return [
         (at, level, masked(safe_text(message)), _without_secrets(fields) if fields else None)
         for at, level, message, fields in lines
     ]
+
+
+def _is_simple(line: KeptLine) -> bool:
+    """Whether nothing came with it that could hold a secret: at most the name of a logger or a stream."""
+    fields = line[3]
+    return not fields or (len(fields) == 1 and not _SIMPLE.isdisjoint(fields))
 
 
 def _without_secrets(fields: Any) -> Any:
@@ -378,8 +424,6 @@ def _without_secrets(fields: Any) -> Any:
 
 def _bounded(fields: dict[str, Any]) -> tuple[dict[str, Any], int]:
     """The fields as JSON has them, and about how many bytes they take."""
-    if len(fields) == 1 and ("logger" in fields or "stream" in fields or "item" in fields):
-        return fields, 30
     made: dict[str, Any] = json_safe(fields)
     size = len(json.dumps(made))
     if size > _MOST_FIELDS + _LONGEST_TRACE:
@@ -394,6 +438,14 @@ def _clipped(message: str) -> str:
     return f"{message[:half]} … {len(message) - 2 * half:,} characters left out … {message[-half:]}"
 
 
+def _facts(record: logging.LogRecord) -> dict[str, Any]:
+    """What a record says beside its message: `extra`, and a traceback."""
+    told = {name: value for name, value in tuple(vars(record).items()) if name not in _STANDARD}
+    if record.exc_info or record.exc_text:
+        told["exception"] = _traceback(record)
+    return told
+
+
 def _traceback(record: logging.LogRecord) -> str:
     try:
         text = record.exc_text
@@ -403,6 +455,18 @@ def _traceback(record: logging.LogRecord) -> str:
         return f"<it cannot be read: {type(error).__name__}>"
     text = text or ""
     return text if len(text) <= _LONGEST_TRACE else f"… {text[-_LONGEST_TRACE:]}"
+
+
+def _hear_nothing_in_forks(known: weakref.ref[AttemptLogs]) -> None:
+    """A process that an asset has forked off has no writer; and the lock may be held by a thread that it lacks."""
+
+    def forget() -> None:
+        logs = known()
+        if logs is not None:
+            logs.forked()
+
+    if hasattr(os, "register_at_fork"):
+        os.register_at_fork(after_in_child=forget)
 
 
 def _nobody() -> None:

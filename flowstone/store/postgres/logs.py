@@ -4,23 +4,23 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from flowstone.store.logs import LogChunk, LogPage, Logs
-from flowstone.store.memory_logs import lines_of
+from flowstone.store.log_codec import decode_lines, encode_lines
+from flowstone.store.logs import LogPage, Logs
 from flowstone.store.postgres.problems import ERRORS, unavailable
 from flowstone.store.postgres.sql import query
-from flowstone.store.postgres.texts import from_json, key_of, key_text, to_json
+from flowstone.store.postgres.texts import key_of, key_text
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from flowstone.runs.log_line import LogLine
+    from flowstone.store.logs import LogChunk
     from flowstone.store.postgres.database import Database
 
 __all__ = ["PostgresLogs"]
 
 _CHUNKS: Final = 100  # Of one answer.
 _ROWS: Final = 5_000  # That one statement deletes.
-_MICROSECONDS: Final = 1_000_000
 
 
 class PostgresLogs(Logs):
@@ -52,7 +52,7 @@ class PostgresLogs(Logs):
                 key = None if partition_key is None else key_text(partition_key)
                 rows = await self._database.fetch("logs_of_step", *given, asset, key)
             for row in rows:
-                found += _lines(run_id, row, after, limit - len(found))
+                found += _lines(row, after, limit - len(found))
             if found:
                 after = found[-1].number
             if len(rows) < given[2]:
@@ -74,22 +74,9 @@ class PostgresLogs(Logs):
 
 def _row(chunk: LogChunk) -> tuple[Any, ...]:
     run_id, asset, key, attempt, part, lines = chunk
-    first = lines[0][0]
-    told = [
-        (round((at - first) * _MICROSECONDS), level, message, fields)
-        if fields
-        else (round((at - first) * _MICROSECONDS), level, message)
-        for at, level, message, fields in lines
-    ]
-    return run_id, asset, key_text(key), attempt, part, first, len(lines), to_json(told)
+    return run_id, asset, key_text(key), attempt, part, lines[0][0], len(lines), encode_lines(lines)
 
 
-def _lines(run_id: str, row: Any, after: int, limit: int) -> list[LogLine]:
-    first: float = row["at"]
-    told = from_json(row["lines"])
-    lines = [
-        (first + each[0] / _MICROSECONDS, each[1], each[2], each[3] if len(each) > 3 else None)
-        for each in told
-    ]
-    chunk = LogChunk(run_id, row["asset"], key_of(row["key"]), row["attempt"], 0, lines)
-    return lines_of(chunk, row["number"] - len(lines) + 1, after, limit)
+def _lines(row: Any, after: int, limit: int) -> list[LogLine]:
+    step = row["asset"], key_of(row["key"]), row["attempt"]
+    return decode_lines(row["lines"], step, row["at"], row["number"], after, limit)
