@@ -18,5 +18,6 @@ BENCHMARKS = (
     "items",
     "listening",
     "conditions",
+    "logs",
 )
-LOOPLESS = frozenset({"submitting", "workers", "waking", "adoption", "embedded", "size", "million"})
+LOOPLESS = frozenset({"submitting", "workers", "waking", "adoption", "embedded", "size", "million", "logs"})
