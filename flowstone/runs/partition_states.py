@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from itertools import groupby
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, TypeAlias
 
 from flowstone.frozen import frozen
 from flowstone.runs.records import Status
@@ -12,10 +12,53 @@ from flowstone.runs.records import Status
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-__all__ = ["PartitionStates", "states_of"]
+__all__ = ["PartitionCounts", "PartitionStates", "StatusCounts", "counts_of", "states_of"]
 
 _CODES: Final = tuple(Status)
 _NUMBERS: Final[Mapping[Status, int]] = {status: number for number, status in enumerate(_CODES)}
+
+
+StatusCounts: TypeAlias = "Mapping[Status, tuple[int, int]]"
+"""Of each status how many partitions there are whose newest record says so, and how many of these have a value."""
+
+
+@frozen
+class PartitionCounts:
+    """How many partitions of an asset stand how.
+
+    Attributes:
+        asset: The asset's name.
+        total: How many partitions there are; without a partition set how many have a record, at least 1.
+        have: How many have a current value, also if they have failed since.
+        counts: How many there are of each status.
+    """
+
+    asset: str
+    total: int
+    have: int
+    counts: Mapping[Status, int]
+
+
+def counts_of(asset: str, total: int | None, known: StatusCounts) -> PartitionCounts:
+    """From what a store counts: a failure says more than a value, and a value more than a skip.
+
+    Args:
+        asset: The asset's name.
+        total: How many partitions its set has, or None without one.
+        known: What the store counts; `succeeded` are all that have a current value.
+    """
+    have = known.get(Status.SUCCEEDED, (0, 0))[0]
+    failed, failed_since = known.get(Status.FAILED, (0, 0))
+    counts = {Status.SUCCEEDED: have - failed_since, Status.FAILED: failed}
+    for status in (Status.SKIPPED, Status.CANCELLED):
+        number, with_value = known.get(status, (0, 0))
+        counts[status] = number - with_value
+    settled = sum(counts.values())
+    of_all = max(1, settled) if total is None else total
+    counts[Status.NEVER] = max(0, of_all - settled)
+    return PartitionCounts(
+        asset, of_all, have, {status: number for status, number in counts.items() if number}
+    )
 
 
 @frozen

@@ -26,13 +26,14 @@ from flowstone.runtime.services.feed import FeedReader
 if TYPE_CHECKING:
     import asyncio
     from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+    from contextlib import AbstractContextManager
 
     from flowstone.actors import Supervisor
     from flowstone.assets.asset import Asset
     from flowstone.assets.graph import AssetGraph
     from flowstone.assets.output import Output
     from flowstone.runs.items import Item
-    from flowstone.runs.partition_states import PartitionStates
+    from flowstone.runs.partition_states import PartitionCounts, PartitionStates
     from flowstone.runs.queued_step import QueuedStep
     from flowstone.runs.records import Materialization, RunRecord, Status
     from flowstone.runs.running_step import RunningStep
@@ -207,6 +208,19 @@ class Inspection:
             names, None if latest is None else bounded_count("latest", latest)
         )
 
+    async def partition_counts(self, *assets: Any) -> Mapping[str, PartitionCounts]:
+        """How many partitions of assets stand how, by what is on record: `partition_states`, counted.
+
+        Args:
+            assets: Names, `Asset`s or decorated functions; none: all assets.
+
+        Raises:
+            AssetNotFound: There is no such asset.
+        """
+        graph = self._started().snapshot.graph
+        names = [asset_named(graph, asset).name for asset in assets] or list(graph.order())
+        return await self._values.partition_counts(names)
+
     async def history(
         self, asset: Any, *, partition: Any = None, limit: int = 100, offset: int = 0
     ) -> Sequence[Materialization]:
@@ -366,6 +380,15 @@ class Inspection:
         """The names of its pipelines; not before it is entered."""
         return self._started().snapshot.names
 
+    def pipeline_of(self, asset: Any) -> str:
+        """The name of the pipeline that defines an asset.
+
+        Raises:
+            AssetNotFound: There is no such asset.
+        """
+        snapshot = self._started().snapshot
+        return snapshot.pipelines[asset_named(snapshot.graph, asset).name]
+
     @property
     def loop(self) -> asyncio.AbstractEventLoop:
         """The event loop it belongs to, to be asked for on any thread. Raises `RuntimeStopping` if not running."""
@@ -465,6 +488,17 @@ class Inspection:
         name = None if asset is None else asset_named(ctx.snapshot.graph, asset).name
         place = None if after is None else bounded_count("after", after, least=0)
         return FeedReader(ctx.feeds, kinds, after=place, run_id=run_id, asset=name)
+
+    def watch(self, changed: Callable[[], None]) -> AbstractContextManager[None]:
+        """Have a function called whenever something was recorded on any node, at most half a second later.
+
+        For who shows what is on record, and reads it again then. It says neither what nor how much has happened;
+        many events may be one call.
+
+        Args:
+            changed: Called in the runtime's event loop while the context manager is entered. It does not wait.
+        """
+        return self._started().feeds.feed.watch(changed)
 
     def tree(self) -> ProcessInfo:
         """The supervision tree at this instant: every process with state, restarts and mailbox depth."""

@@ -13,6 +13,7 @@ each event changes on each page, and a gap in the events would leave a page wron
 from __future__ import annotations
 
 import asyncio
+from contextlib import suppress
 from typing import TYPE_CHECKING, Final
 
 from flowstone.frozen import frozen
@@ -21,7 +22,6 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 
     from flowstone.runtime.runtime import Runtime
-    from flowstone.runtime.services.events import Subscription
 
 __all__ = ["IDLE", "LEAST", "Renderings", "fragments"]
 
@@ -82,42 +82,43 @@ class Renderings:
             return newest.blocks
 
 
-async def _something_happens(events: Subscription) -> bool:
-    """Wait for an event, or `IDLE` seconds; False once the runtime has ended."""
-    try:
-        async with asyncio.timeout(IDLE):
-            await anext(events)
-    except TimeoutError:
-        return True
-    except StopAsyncIteration:
-        return False
-    return True
-
-
 async def fragments(
     runtime: Runtime,
     renderings: Renderings,
     address: str,
     render: Callable[[], Awaitable[Mapping[str, str]]],
+    pace: float = LEAST,
 ) -> AsyncIterator[Mapping[str, str]]:
     """The blocks of one open page: at first all, then those that have changed; ends with the runtime.
 
     An item without blocks says that nothing changed: the connection lives.
+
+    Args:
+        runtime: What the page is about.
+        renderings: Where those who look at the same find each other.
+        address: Page, parameters and role: all that a rendering depends on.
+        render: Makes all blocks of the page that change.
+        pace: Seconds between two items, at least.
     """
     loop = asyncio.get_running_loop()
     sent: dict[str, str] = {}
     renderings.enter(address)
     try:
+        fresh = asyncio.Event()
         async with runtime.subscribe() as events:
-            while True:
-                begun = loop.time()
-                blocks = await renderings.since(address, begun - LEAST / 2, render)
-                changed = {name: html for name, html in blocks.items() if sent.get(name) != html}
-                sent.update(changed)
-                yield changed
-                if not await _something_happens(events):
-                    return
-                await asyncio.sleep(max(0.0, LEAST - (loop.time() - begun)))
-                events.taken()
+            events.on_offer = fresh.set  # Also of what is not recorded: progress, and the end of the runtime.
+            with runtime.watch(fresh.set):
+                while not events.ended:
+                    begun = loop.time()
+                    fresh.clear()
+                    events.taken()
+                    blocks = await renderings.since(address, begun - pace / 2, render)
+                    changed = {name: html for name, html in blocks.items() if sent.get(name) != html}
+                    sent.update(changed)
+                    yield changed
+                    with suppress(TimeoutError):
+                        async with asyncio.timeout(IDLE):
+                            await fresh.wait()
+                    await asyncio.sleep(max(0.0, pace - (loop.time() - begun)))
     finally:
         renderings.leave(address)

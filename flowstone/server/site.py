@@ -61,7 +61,7 @@ async def _messages(page: Page, request: Request, identity: Identity) -> AsyncIt
     query = urlencode(sorted(request.query_params.items()))
     address = f"{identity.name} {identity.role} {prefix_of(request)} {request.url.path}?{query}"
     async for blocks in fragments(
-        state.runtime, state.renderings, address, partial(_blocks, page, request, identity)
+        state.runtime, state.renderings, address, partial(_blocks, page, request, identity), page.pace
     ):
         parts = [
             f'<hx-partial hx-target="#{name}" hx-swap="innerMorph">{html}</hx-partial>'

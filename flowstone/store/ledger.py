@@ -233,6 +233,17 @@ class Ledger:
                 found[asset] = keys
         return found
 
+    def count_by_status(self, assets: Iterable[str]) -> dict[str, dict[Status, tuple[int, int]]]:
+        """The same, counted: of each status how many keys, and how many of these have a current value."""
+        found: dict[str, dict[Status, tuple[int, int]]] = {}
+        for asset, by_status in self.keys_by_status(assets).items():
+            timelines = self._timelines[asset]
+            found[asset] = {
+                status: (len(keys), sum(timelines[key].valid for key in keys))
+                for status, keys in by_status.items()
+            }
+        return found
+
     def downstream(self, keys: Iterable[StepKey]) -> dict[StepKey, list[StepKey]]:
         """The direct consumers of each key."""
         consumers = self._consumers

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 
     from flowstone.runs.events import Event
+    from flowstone.runs.partition_states import StatusCounts
     from flowstone.runs.records import Materialization, RunRecord, Status, StepKey
     from flowstone.store.automations import Automations
     from flowstone.store.callers import Callers
@@ -180,6 +181,9 @@ class MemoryStore(Store):
 
     async def keys_by_status(self, assets: Collection[str]) -> Mapping[str, KeysByStatus]:
         return self._history.ledger.keys_by_status(assets)
+
+    async def count_by_status(self, assets: Collection[str]) -> Mapping[str, StatusCounts]:
+        return self._history.ledger.count_by_status(assets)
 
     async def newest_successes(self, assets: Collection[str]) -> Mapping[str, NewestSuccess]:
         found: dict[str, NewestSuccess] = {}

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
     from flowstone.runs.asset_freshness import NewestSuccess
     from flowstone.runs.events import Event
+    from flowstone.runs.partition_states import StatusCounts
     from flowstone.runs.records import Materialization, RunRecord, Status, StepKey
     from flowstone.store.automations import Automations
     from flowstone.store.callers import Callers
@@ -229,6 +230,9 @@ class Store(Protocol):
         `succeeded` are those with a current value; `failed`, `skipped` and `cancelled` those whose newest record
         says so, whether or not an older value is current. Keys of which none of this is true are in no list.
         """
+
+    async def count_by_status(self, assets: Collection[str]) -> Mapping[str, StatusCounts]:
+        """The same, counted: of each status how many keys, and how many of these have a current value."""
 
     async def newest_successes(self, assets: Collection[str]) -> Mapping[str, NewestSuccess]:
         """Of each of these assets that has one, the success that was recorded last, at whatever partition.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from flowstone import DailyPartitions, Pipeline, Runtime, Skip, StaticPartitions, Status
-from flowstone.runs.partition_states import states_of
+from flowstone.runs.partition_states import counts_of, states_of
 
 DAYS = DailyPartitions("2025-01-01", "2025-01-05")
 
@@ -65,6 +65,25 @@ async def test_each_partition_has_a_status_in_the_order_of_its_set():
             bytes([0]),
             bytes([4]),
         ]
+
+
+async def test_they_are_counted():
+    """Each partition once; what has failed since has a value all the same."""
+    async with Runtime(shop()) as runtime:
+        await runtime.backfill("visits", end="2025-01-04")
+        counts = await runtime.partition_counts()
+        states = await runtime.partition_states()
+        assert {name: each.counts for name, each in counts.items()} == {
+            name: each.counts for name, each in states.items()
+        }
+        assert (counts["visits"].have, counts["visits"].total) == (2, 5)
+        assert (counts["rate"].have, counts["report"].total) == (1, 1)
+        known = {Status.SUCCEEDED: (3, 3), Status.FAILED: (2, 1), Status.SKIPPED: (1, 1)}
+        since = counts_of("one", 6, known)
+        assert (since.have, since.counts) == (
+            3,
+            {Status.SUCCEEDED: 2, Status.FAILED: 2, Status.NEVER: 2},
+        )
 
 
 async def test_only_the_latest_are_asked_for():

@@ -275,6 +275,11 @@ class StoreContract:
             } == expected
             store = await place.reopen()
         assert await store.keys_by_status([]) == {}
+        assert await store.count_by_status(["a", "b", "c", "d"]) == {
+            "a": {Status.SUCCEEDED: (4, 4), bad: (2, 1), left: (1, 1), gone: (1, 0)},
+            "b": {Status.SUCCEEDED: (1, 1)},
+            "c": {left: (1, 0)},
+        }
 
     async def test_the_newest_success_of_an_asset_is_the_last_of_any_partition(self, place):
         """By arrival, whatever the clocks say; failures and other assets do not count, and it may be invalid."""

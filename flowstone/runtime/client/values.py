@@ -12,7 +12,7 @@ from flowstone.assets.partition_labels import step_label
 from flowstone.errors import PartitionError, ValueNotFound
 from flowstone.runs.failure_text import why_no_value
 from flowstone.runs.items import ENDED, item_of, items_of_pages
-from flowstone.runs.partition_states import states_of
+from flowstone.runs.partition_states import counts_of, states_of
 from flowstone.runs.records import Status
 from flowstone.runtime.client.requests import asset_named, encoded
 from flowstone.runtime.run.values import load_value
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from flowstone.assets.partition_set import PartitionSet
     from flowstone.assets.partition_view import PartitionView
     from flowstone.runs.items import Item
-    from flowstone.runs.partition_states import PartitionStates
+    from flowstone.runs.partition_states import PartitionCounts, PartitionStates
     from flowstone.runs.records import Materialization, StepKey
     from flowstone.runtime.client.run_client import RunClient
     from flowstone.runtime.context import RuntimeContext
@@ -105,6 +105,17 @@ class Values:
         known = await self._ctx.store.keys_by_status(assets)
         places: dict[PartitionSet[Any], Mapping[str | None, int]] = {}
         return {asset: _states(view, asset, known.get(asset, {}), latest, places) for asset in assets}
+
+    async def partition_counts(self, assets: Sequence[str]) -> dict[str, PartitionCounts]:
+        """How many partitions of these assets stand how."""
+        view = await self._client.view()
+        known = await self._ctx.store.count_by_status(assets)
+        found = {}
+        for asset in assets:
+            partitions = view.set_of(asset)
+            counted = {Status.SUCCEEDED: (1, 1)} if view.graph[asset].is_constant else known.get(asset, {})
+            found[asset] = counts_of(asset, None if partitions is None else len(partitions), counted)
+        return found
 
     async def history(self, asset: Any, partition: Any, limit: int, offset: int) -> Sequence[Materialization]:
         _, key = await self._key(asset, partition)

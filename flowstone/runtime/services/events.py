@@ -102,6 +102,11 @@ class Subscription:
         return self._dropped + self._surplus
 
     @property
+    def ended(self) -> bool:
+        """Whether nothing will come any more and all that came was taken."""
+        return (self._closed or self._left) and not len(self)
+
+    @property
     def on_offer(self) -> Callable[[], None] | None:
         """Called when an event has come, or the end."""
         return self._on_offer

@@ -45,6 +45,7 @@ class Page:
         template: The file of its template.
         load: Reads its values.
         live: The blocks of its template that change while it is open; each stands in an element whose id it is.
+        pace: Seconds between two changes of an open page, at least: longer where it takes long to read.
     """
 
     name: str
@@ -52,3 +53,4 @@ class Page:
     template: str
     load: Callable[[Asked], Awaitable[Mapping[str, Any]]]
     live: tuple[str, ...] = ()
+    pace: float = 0.1

@@ -163,6 +163,12 @@ class History:
             found.setdefault(row["asset"], {})[Status(row["status"])] = keys_of(row["keys"])
         return found
 
+    async def count_by_status(self, assets: Collection[str]) -> dict[str, dict[Status, tuple[int, int]]]:
+        found: dict[str, dict[Status, tuple[int, int]]] = {}
+        for row in await self._database.fetch("count_by_status", list(assets)):
+            found.setdefault(row["asset"], {})[Status(row["status"])] = row["number"], row["with_value"]
+        return found
+
     async def newest_successes(self, assets: Collection[str]) -> dict[str, NewestSuccess]:
         rows = await self._database.fetch("newest_successes", list(assets))
         return {

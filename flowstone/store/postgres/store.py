@@ -55,6 +55,7 @@ if TYPE_CHECKING:
 
     from flowstone.runs.asset_freshness import NewestSuccess
     from flowstone.runs.events import Event
+    from flowstone.runs.partition_states import StatusCounts
     from flowstone.runs.records import Materialization, RunRecord, Status, StepKey
     from flowstone.store.automations import Automations
     from flowstone.store.callers import Callers
@@ -356,6 +357,9 @@ class PostgresStore(Store):
 
     async def keys_by_status(self, assets: Collection[str]) -> Mapping[str, KeysByStatus]:
         return await self._history.keys_by_status(assets)
+
+    async def count_by_status(self, assets: Collection[str]) -> Mapping[str, StatusCounts]:
+        return await self._history.count_by_status(assets)
 
     async def newest_successes(self, assets: Collection[str]) -> Mapping[str, NewestSuccess]:
         return await self._history.newest_successes(assets)
