@@ -22,6 +22,7 @@ from flowstone.runs.queued_step import QueuedStep
 from flowstone.runs.records import Status
 from flowstone.runs.running_step import RunningStep
 from flowstone.store.cluster import Node, NodeReport, Notification, StepLease
+from flowstone.store.deliveries import Follower
 from flowstone.store.protocol import StaleWrite, Store
 from tests.store.facts import FAILURE, at, begun, end, over, run, start
 
@@ -389,6 +390,30 @@ class ClusterContract:
         assert (await second.adopt("run-1", "n2", epoch=6))[1] == 1
         with pytest.raises(StaleWrite):
             await second.adopt("run-1", "n2", epoch=6)
+
+    async def test_nothing_is_left_of_a_run_that_is_forgotten(self, place, owned):
+        """Neither the time it took nor how often it was adopted."""
+        first, second = owned
+        await first.spend("n1", {"run-1": 7.0})
+        await second.adopt("run-1", "n2", epoch=1, given_up=True)
+        await second.adopt("run-1", "n2", epoch=2, given_up=True)
+        await place.store.write(over(), 3)
+        await place.store.prune(keep_versions=1, keep_runs=0)
+        assert await first.spent("run-1") == 0.0
+        await first.submit(run())
+        assert (await second.adopt("run-1", "n2", epoch=0, given_up=True))[1] == 1
+
+    async def test_a_run_is_not_forgotten_while_it_is_to_be_delivered(self, place, owned):
+        """To one who follows it."""
+        store = place.store
+        await store.deliveries.follow("sales", [Follower("ends", frozenset({"run.succeeded"}))])
+        await store.write(over(), 1)
+        await store.prune(keep_versions=1, keep_runs=0)
+        assert await store.run("run-1") is not None
+        (waiting,) = await store.deliveries.pending("sales", "ends", limit=9)
+        await store.deliveries.done("sales", "ends", [waiting.key])
+        await store.prune(keep_versions=1, keep_runs=0)
+        assert await store.run("run-1") is None
 
     async def test_what_its_last_owner_has_lent_is_progress(self, place, owned):
         """Its owner got so far; one that died before it gave the leases of its predecessor again did not."""

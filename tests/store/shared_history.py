@@ -232,17 +232,15 @@ class SharedHistory(History):
     # Retention ----------------------------------------------------------------------------------------------
 
     def prune(self, keep_versions, keep_runs, assets=None):
-        """As `History.prune`, for successes of these assets alone."""
-        forgotten = set()
-        while len(self._finished) > keep_runs:
-            run_id = self._finished.popleft()
-            forgotten.add(run_id)
-            run = self._runs.pop(run_id)
-            self.ledger.forget(run.outcomes())
-            self.waits.forget(run_id)
-            del self._order[self._place(run)]
-            self.cancelling.discard(run_id)
-            self.submitted.discard(run_id)
+        """As `History.prune`, for successes of these assets alone.
+
+        A run stays while something of it is to be delivered.
+        """
+        old = list(self._finished)[: max(0, len(self._finished) - keep_runs)]
+        forgotten = {run_id for run_id in old if not self._is_to_be_told(run_id)}
+        for run_id in old:
+            if run_id in forgotten:
+                self._forget(run_id)
         self._release_of_runs(forgotten)
         gone = []
         for key, timeline in tuple(self.ledger.timelines()):
@@ -254,6 +252,24 @@ class SharedHistory(History):
             if key in self.items:
                 self.unneeded[key] = None
         return gone, forgotten
+
+    def _forget(self, run_id):
+        """Whatever there is of a run, but for what is history of an asset."""
+        self._finished.remove(run_id)
+        run = self._runs.pop(run_id)
+        self.ledger.forget(run.outcomes())
+        self.waits.forget(run_id)
+        del self._order[self._place(run)]
+        self.cancelling.discard(run_id)
+        self.submitted.discard(run_id)
+        self.parked.pop(run_id, None)
+        self._shared.spent.pop(run_id, None)
+        self._shared.adoptions.pop(run_id, None)
+        self._shared.queue.pop(run_id, None)
+        self._shared.callers._present.pop(run_id, None)
+
+    def _is_to_be_told(self, run_id):
+        return any(run_id in followed.lanes for followed in self.outbox._followed.values())
 
     def _release_of_runs(self, forgotten):
         """Items of steps without a value go with their run, unless an IO manager keeps values of theirs."""

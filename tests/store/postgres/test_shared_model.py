@@ -7,18 +7,14 @@ everything that anybody can ask. Instants that a store chose are all alike here:
 from __future__ import annotations
 
 import asyncio
-import time
-from contextlib import ExitStack
-from dataclasses import fields, is_dataclass, replace
+from dataclasses import replace
 from datetime import UTC, datetime
 
 import pytest
 from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule, run_state_machine_as_test
+from hypothesis.stateful import initialize, invariant, rule, run_state_machine_as_test
 
-from flowstone import errors
-from flowstone.actors import SystemClock
 from flowstone.runs.events import (
     RunCancelRequested,
     RunWaiting,
@@ -31,26 +27,16 @@ from flowstone.runs.events import (
 from flowstone.runs.items import ItemRow
 from flowstone.runs.records import Status
 from flowstone.runs.waits import wait_id
-from flowstone.store.cluster import Node, Notification, StepLease
+from flowstone.store.cluster import Node, StepLease
 from flowstone.store.pools import Claim
-from flowstone.store.postgres import PostgresStore
-from flowstone.store.protocol import StaleWrite
 from flowstone.store.rates import Wanted
 from tests.postgres import fresh_database
 from tests.store.facts import FAILURE, at, begun, end, over, run, start
-from tests.store.postgres.test_postgres_model import empty
-from tests.store.shared_memory import SharedMemory
+from tests.store.postgres.twins import FUTURE, LONG, NODES, PAST, PIPELINES, RUNS, Twins, alike
 
-RUNS = ["run-1", "run-2", "run-3"]
 STEPS = [("a", None), ("b", "s:x")]
-NODES = ["n1", "n2"]
-PIPELINES = ["sales", "other"]
 NAMES = ["go", "nap"]
 POOLS = ["v", "w"]
-PAST, FUTURE = datetime(2000, 1, 1, tzinfo=UTC), datetime(2100, 1, 1, tzinfo=UTC)
-LONG = 1_000_000.0  # Seconds: no node of this test dies.
-REFUSALS = (StaleWrite, errors.RunNotFound)
-SOME_TIME = "some time"
 END = Status.SUCCEEDED, Status.FAILED, Status.CANCELLED, Status.REUSED, Status.SKIPPED
 
 run_ids = st.sampled_from(RUNS)
@@ -114,106 +100,14 @@ def waits(draw, said):
     return StepWaiting(*said, name, kind, deadline, timeout, known_by, about)
 
 
-def alike(answer):
-    """An answer in which all instants that a store chose are the same."""
-    if isinstance(answer, datetime):
-        return SOME_TIME if answer.year > 2025 and answer != FUTURE else answer
-    if is_dataclass(answer) and not isinstance(answer, type):
-        return (type(answer).__name__, *(alike(getattr(answer, each.name)) for each in fields(answer)))
-    if isinstance(answer, dict):
-        return {key: alike(value) for key, value in answer.items()}
-    if isinstance(answer, (list, tuple, set)) or type(answer).__name__ == "StepRows":
-        return [alike(each) for each in answer]
-    return answer
-
-
-class Twin:
-    """A node, on both."""
-
-    def __init__(self, name, real, double):
-        self.name = name
-        self.real = real
-        self.double = double
-        self.fence = 0
-        self.numbers = iter(range(1, 1_000_000))
-
-
-class SharedModel(RuleBasedStateMachine):
+class SharedModel(Twins):
     """Both get every call, by the same node."""
-
-    dsn = ""
-
-    def __init__(self):
-        super().__init__()
-        self.loop = asyncio.new_event_loop()
-        self.stack = ExitStack()
-        self.heard = ([], [])
-        self.marks = iter(range(1_000_000))
-        self.twins = {}
-        self.world = time.monotonic_ns()  # Duties of earlier worlds are not forgotten.
-        self.do(self._open())
-
-    async def _open(self):
-        await empty(self.dsn)
-        self.shared = SharedMemory(SystemClock())
-        for name in NODES:
-            real, double = PostgresStore(self.dsn), self.shared.connect()
-            await real.open()
-            about = Node(name, "h", 1, "1", tuple(PIPELINES), 8, LONG)
-            for store in (real, double):
-                await store.cluster.join(about, lambda: None)
-                await store.cluster.pools.define(name, [("v", 1), ("w", 2)])
-            real.cluster.heartbeat.paused.set()
-            double._stop_beating()
-            self.twins[name] = Twin(name, real, double)
-        for heard, store in zip(self.heard, (real, double), strict=True):
-            self.stack.enter_context(store.cluster.watch(heard.append))
-
-    def teardown(self):
-        self.stack.close()
-        for twin in self.twins.values():
-            self.do(twin.real.close())
-        self.loop.run_until_complete(asyncio.sleep(0))
-        self.loop.close()
-
-    def do(self, call):
-        return self.loop.run_until_complete(call)
-
-    def both(self, node, call, *, ordered=True):
-        """Each does it, or refuses to; what they answer, and what nodes hear of it, is the same."""
-        twin = self.twins[node]
-        answers = [self.do(self._answer(call(store))) for store in (twin.real, twin.double)]
-        real, double = (alike(answer) for answer in answers)
-        if not ordered and not isinstance(real, str):
-            real, double = sorted(real, key=str), sorted(double, key=str)
-        assert double == real
-        heard = self.do(self._news())
-        assert heard[1] == heard[0]
-        return answers[0]
-
-    async def _answer(self, call):
-        try:
-            return await call
-        except REFUSALS as refusal:
-            return type(refusal).__name__
-
-    async def _news(self):
-        """What nodes heard since the last time, on each side."""
-        mark = Notification("tree", f"mark-{next(self.marks)}")
-        twin = self.twins[NODES[-1]]
-        news = []
-        for heard, store in zip(self.heard, (twin.real, twin.double), strict=True):
-            await store.cluster.tell(mark)
-            while mark not in heard:
-                await asyncio.sleep(0)
-            news.append({told for told in heard if told.kind not in {"look", "tree"}})
-            heard.clear()
-        return news
 
     # Runs ---------------------------------------------------------------------------------------------------
 
     @initialize()
     def first_run(self):
+        self.may_create("run-1")
         self.both("n1", lambda store: store.cluster.submit(run("run-1")))
 
     @rule(
@@ -225,7 +119,8 @@ class SharedModel(RuleBasedStateMachine):
     )
     def submit(self, node, run_id, pipeline, key, priority):
         new = run(run_id, pipeline=pipeline, key=key, priority=priority)
-        self.both(node, lambda store: store.cluster.submit(new))
+        if self.may_create(run_id):
+            self.both(node, lambda store: store.cluster.submit(new))
 
     @rule(
         node=nodes,
@@ -235,7 +130,8 @@ class SharedModel(RuleBasedStateMachine):
     )
     def create(self, node, run_id, owner, key):
         new = run(run_id, owner=owner, key=key)
-        self.both(node, lambda store: store.create_run(new))
+        if self.may_create(run_id):
+            self.both(node, lambda store: store.create_run(new))
 
     @rule(node=nodes, some=pipelines, limit=st.integers(0, 3), but=few_runs)
     def take(self, node, some, limit, but):
@@ -482,7 +378,7 @@ class SharedModel(RuleBasedStateMachine):
         """Whatever a node can ask."""
         known = {"runs": await store.runs(), "partitions": await store.partitions("p")}
         cluster = store.cluster
-        for run_id in RUNS:
+        for run_id in sorted(self.given):
             record = await store.run(run_id)
             known[run_id] = record
             known[run_id, "events"] = await store.events(run_id)
