@@ -111,6 +111,8 @@ if TYPE_CHECKING:
     from flowstone.runtime.client.nodes import NodeStatus as NodeStatus
     from flowstone.runtime.client.progress import Progress as Progress
     from flowstone.runtime.client.result import RunResult as RunResult
+    from flowstone.runtime.client.timeline import Timeline as Timeline
+    from flowstone.runtime.client.timeline import TimelineAttempt as TimelineAttempt
     from flowstone.runtime.once import materialize as materialize
     from flowstone.runtime.runtime import Runtime as Runtime
     from flowstone.runtime.services.providers import ResourceProvider as ResourceProvider
@@ -203,6 +205,8 @@ __all__ = [
     "Target",
     "Tick",
     "TimeOffset",
+    "Timeline",
+    "TimelineAttempt",
     "TokenExpired",
     "TokenUnknown",
     "TokenUsed",
@@ -267,6 +271,7 @@ _HOME = {
     "runtime.client.progress": ("Progress",),
     "runtime.services.providers": ("ResourceProvider",),
     "runtime.client.result": ("RunResult",),
+    "runtime.client.timeline": ("Timeline", "TimelineAttempt"),
     "runtime.runtime": ("Runtime",),
     "runtime.settings": ("Settings",),
     "sensors.files": ("FileSensor",),

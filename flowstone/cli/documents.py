@@ -68,6 +68,7 @@ def run_document(run: RunRecord) -> dict[str, Any]:
         "span": list(request.span) if request.span is not None else None,
         "upstream": request.upstream,
         "refresh": request.refresh,
+        "retry_of": request.retry_of,
         "tags": dict(request.tags),
         "key": run.key,
         "priority": run.priority,

@@ -187,6 +187,8 @@ class RunSpec:
         as_of: The instant that closes open-ended partition sets (ISO 8601, UTC).
         partitioned: Whether the target had a partition set then: an asset without one takes any key.
         config: The fields that were passed, as JSON, by asset.
+        retry_of: The id of the run of which this computes again what did not succeed; or None. Values are reused
+            of what succeeded there, and of nothing else.
     """
 
     kind: Literal["materialize", "materialize_all", "backfill"]
@@ -201,6 +203,7 @@ class RunSpec:
     as_of: str | None = None
     partitioned: bool = False
     config: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    retry_of: str | None = None
 
 
 @frozen

@@ -6,6 +6,7 @@ materialize …       what starts runs: computing.py
 automations …       what starts runs by itself: automating.py
 asking              values, history, partitions, health and the tree: inspection.py
 answering           approvals and signals: decisions.py
+one run             its steps, its attempts over time, retrying it: run_details.py
 leaving             the tree stops from below: the watchman drains first, the store closes last
 """
 
@@ -21,7 +22,6 @@ from flowstone.assets.snapshot import Snapshot
 from flowstone.counting import count
 from flowstone.errors import RuntimeStopping, StoreUnavailable
 from flowstone.remedies import Remedies
-from flowstone.runtime.automating import Automating
 from flowstone.runtime.client.lineage import Lineage
 from flowstone.runtime.client.run_client import RunClient
 from flowstone.runtime.client.values import Values
@@ -32,6 +32,7 @@ from flowstone.runtime.execution.log_capture import LogCapture
 from flowstone.runtime.loop_affinity import not_running
 from flowstone.runtime.options import by_name, given_pipelines
 from flowstone.runtime.run.watchman import drain
+from flowstone.runtime.run_details import RunDetails
 from flowstone.runtime.services.asset_registry import AssetRegistry, Publish, check_equipped
 from flowstone.runtime.services.attempt_logs import keeper_of_owner
 from flowstone.runtime.services.managers import attached, named_managers
@@ -54,7 +55,7 @@ if TYPE_CHECKING:
 __all__ = ["Runtime"]
 
 
-class Runtime(Automating):
+class Runtime(RunDetails):
     """Computes assets, remembers what it computed, and supervises both. Use it with `async with`.
 
     It shares nothing with other runtimes, and belongs to the event loop that enters it. From other threads and

@@ -93,6 +93,8 @@ FLOWSTONE = [
     "Target",
     "Tick",
     "TimeOffset",
+    "Timeline",
+    "TimelineAttempt",
     "TokenExpired",
     "TokenUnknown",
     "TokenUsed",

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from flowstone.runtime.loop_affinity import LoopAffinity
     from flowstone.store.protocol import Store
 
-__all__ = ["RunResult"]
+__all__ = ["RunResult", "checked_ending"]
 
 T = TypeVar("T")
 
@@ -249,9 +249,7 @@ class RunResult:
         return all(self._listed(status).complete for status in _ENDINGS)
 
     def _listed(self, status: Status | str) -> StepList:
-        if status not in _ENDINGS:
-            raise ValueError(f"No step ends {status!r:.50}: use one of {', '.join(_ENDINGS)}.")
-        listed: StepList = getattr(self, str(status))
+        listed: StepList = getattr(self, str(checked_ending(status)))
         return listed
 
     def __len__(self) -> int:
@@ -298,6 +296,13 @@ class _Detached:
             f"This result of run {run_id} was pickled and has only its records: ask the runtime for values, "
             "`await runtime.load(asset, partition=…)`."
         )
+
+
+def checked_ending(status: Status | str) -> Status:
+    """How a step ends, as the caller wrote it. Raises ValueError if none ends so."""
+    if status not in _ENDINGS:
+        raise ValueError(f"No step ends {status!r:.50}: use one of {', '.join(_ENDINGS)}.")
+    return Status(status)
 
 
 def _remote(record: RunRecord, steps: dict[Status, StepList]) -> RunResult:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final
 from flowstone.assets.partition_labels import step_label
 from flowstone.runs import endings
 from flowstone.runs.freshness import stale_reason
+from flowstone.runs.records import Status
 from flowstone.runs.run_config import changed_config
 from flowstone.runtime.run.inputs import needs_of
 from flowstone.runtime.run.messages import Checked
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 __all__ = ["CurrentValues", "Reuses", "known_to_be_needed"]
 
 _MOST: Final = 500  # Steps that are looked up ahead of those that were asked for.
+_SUCCEEDED: Final = (Status.SUCCEEDED, Status.REUSED)
 
 
 class Reuses:
@@ -94,6 +96,7 @@ class CurrentValues:
         self._plan = plan
         self._found: dict[StepKey, Materialization] = {}
         self._upstream: dict[int, list[StepKey]] = {}
+        self._before: Mapping[StepKey, Materialization] = {}  # Of the run that is retried.
 
     @classmethod
     async def of(cls, ctx: RuntimeContext, plan: RunPlan, steps: Sequence[int]) -> CurrentValues:
@@ -103,6 +106,8 @@ class CurrentValues:
         found = values._found
         found.update(await ctx.store.current(list(keys.values())))
         await ctx.look_at_origins(found.values())
+        if plan.request.retry_of is not None:
+            values._before = await ctx.store.steps_of(plan.request.retry_of, list(found))
         for step, key in keys.items():
             if key in found and plan.of(step).refresh == "stale":
                 values._upstream[step] = values._needed_by(step, found[key])
@@ -133,6 +138,8 @@ class CurrentValues:
         asset_plan, current = plan.of(step), self.current(step)
         if current is None:
             return "it has no current value"
+        if plan.request.retry_of is not None and not self._succeeded_before(step):
+            return f"it did not succeed in run {plan.request.retry_of}"
         config = plan.configs.get(asset_plan.asset) if plan.configs else None
         recorded = None if config is None else config.record
         if asset_plan.refresh == "missing":
@@ -148,6 +155,11 @@ class CurrentValues:
                     return f"upstream {step_label(*key)} will be computed again"
         upstream = {key: self._found.get(key) for key in keys}
         return stale_reason(current, plan.graph.assets[asset_plan.asset].version, upstream, recorded)
+
+    def _succeeded_before(self, step: int) -> bool:
+        """Whether it succeeded in the run that is retried."""
+        record = self._before.get(_key(self._plan, step))
+        return record is not None and record.status in _SUCCEEDED
 
 
 def _key(plan: RunPlan, step: int) -> StepKey:
