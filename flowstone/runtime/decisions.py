@@ -104,6 +104,9 @@ class Decisions(Inspection):
             ValueError: The payload cannot be kept.
         """
         ctx = self._started()
+        run_id = decisions.run_of_token(token)
+        if run_id is not None:
+            await self._runs.abandoned.settled(run_id)
         now = ctx.clock.now()
         self._answered(await decisions.send_signal(ctx.store, token, payload, now=now, sleep=ctx.clock.sleep))
 
@@ -117,6 +120,8 @@ class Decisions(Inspection):
         data: Any,
     ) -> Approval:
         ctx = self._started()
+        if self._runs.abandoned.left and (wait := await decisions.approval_wait(ctx.store, id)) is not None:
+            await self._runs.abandoned.settled(wait.run_id)
         now = ctx.clock.now()
         answered = await decisions.decide(
             ctx.store, id, approve=approve, by=by, reason=reason, data=data, now=now

@@ -9,6 +9,7 @@
     │  ├─ events           fan-out to subscribers
     │  └─ logs             writes what attempts log and print
     ├─ runs              dynamic: one supervisor per run that outlives its first turn (run/tree.py), temporary
+    │  ├─ cancel:<run id>  sees to a cancel whose caller could not wait for it (run/abandoned_runs.py)
     │  └─ <run id>         one_for_all
     │     ├─ steps           one task per attempt: user code meets us here
     │     └─ coordinator     significant: drives the pure state machine

@@ -10,7 +10,8 @@ Promises, each stated by the contract suite in `tests/store/callers_contract.py`
 
 * Of any number of `create`s for the same request at once, while none of the runs finishes, one makes a run.
 * A run is joined whether or not it was started in this way.
-* A run that `leave` says is to be cancelled is joined by nobody afterwards.
+* A run that `leave` says is to be cancelled is joined by nobody afterwards. Where several nodes share the store, it
+  has been asked to cancel it then, in the same transaction: no step of it is answered any more, nor is it parked.
 * A run that was submitted is wanted whoever leaves it.
 """
 
@@ -85,14 +86,12 @@ class Callers(Protocol):
     async def keep(self, run_id: str) -> None:
         """The run is wanted from now on whoever leaves."""
 
-    async def leave(self, run_id: str, caller: Caller, *, driven_here: bool) -> Unwanted | None:
+    async def leave(self, run_id: str, caller: Caller) -> Unwanted | None:
         """A caller waits no more. Why the run is to be cancelled, or None if it goes on.
 
         Args:
             run_id: The run.
             caller: Who leaves; it need not be on record.
-            driven_here: Whether its node drives the run, and cancels it if that is the answer. Otherwise, where
-                several nodes share the store, it has asked to cancel the run then, with the answer as the reason.
         """
 
     async def forget(self, node_id: str) -> None:

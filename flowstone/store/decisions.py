@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from flowstone.store.protocol import Store
     from flowstone.store.waits import Answered
 
-__all__ = ["approval_of", "approval_wait", "approvals", "decide", "send_signal"]
+__all__ = ["approval_of", "approval_wait", "approvals", "decide", "run_of_token", "send_signal"]
 
 _WAITS: Final[dict[str, WaitStatus]] = {
     "pending": "open",
@@ -139,6 +139,13 @@ def _became(approval: Approval) -> str:
             return "was cancelled with its run"
 
 
+def run_of_token(token: str) -> str | None:
+    """The run whose step handed out a token, as it says itself; None if it is no token."""
+    given: object = token
+    parts = _TOKEN.match(given) if isinstance(given, str) else None
+    return None if parts is None else parts["run"]
+
+
 async def send_signal(
     store: Store,
     token: str,
@@ -177,16 +184,15 @@ async def send_signal(
 
 
 async def _of_token(store: Store, token: str, sleep: Callable[[float], Awaitable[None]]) -> Wait | None:
-    given: object = token
-    parts = _TOKEN.match(given) if isinstance(given, str) else None
-    if parts is None:
+    run_id = run_of_token(token)
+    if run_id is None:
         return None
     hashed = token_hash(token)
     for _ in range(_LOOKS):
         wait = await store.waits.of_token(hashed)
         if wait is not None:
             return wait
-        run = await store.run(parts["run"])
+        run = await store.run(run_id)
         if run is None or run.status.terminal:
             return None
         await sleep(_PAUSE)

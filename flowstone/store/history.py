@@ -450,13 +450,17 @@ class History:
                 wait = self.waits.ask(event)
                 if wait.status == "answered":  # Before the step came to wait for it.
                     self._go_on(run, replace(wait, attempt=event.attempt), event.at)
+                elif run.cancelling:
+                    self.waits.close_all(run.id, event.at)
             case StepWoken():
                 self.waits.woke(event)
             case StepTokenIssued():
                 self.waits.issue(event)
+                if run.cancelling:
+                    self.waits.close_all(run.id, event.at)
             case RunCancelRequested():
                 self.waits.close_all(run.id, event.at)
-            case RunWaiting() if self.waits.open_in(run.id) == event.steps:
+            case RunWaiting() if self.waits.open_in(run.id) == event.steps and not run.cancelling:
                 run.park()
                 timeout = event.timeout
                 self.waits.park(run.id, None if timeout is None else event.at + timedelta(seconds=timeout))

@@ -85,7 +85,7 @@ class MemoryCallers(Callers):
         """As `keep`, for whoever cannot wait."""
         self._want(run_id, None)
 
-    async def leave(self, run_id: str, caller: Caller, *, driven_here: bool) -> Unwanted | None:  # noqa: ARG002 - nobody else could drive it
+    async def leave(self, run_id: str, caller: Caller) -> Unwanted | None:
         present = self._present.get(run_id)
         cancels = caller.cancels
         if present is not None:

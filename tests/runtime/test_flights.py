@@ -42,9 +42,9 @@ class HeldCallers:
         await self._pass("attend")
         await self._callers.attend(run_id, caller)
 
-    async def leave(self, run_id, caller, *, driven_here):
+    async def leave(self, run_id, caller):
         await self._pass("leave")
-        return await self._callers.leave(run_id, caller, driven_here=driven_here)
+        return await self._callers.leave(run_id, caller)
 
     async def keep(self, run_id):
         await self._callers.keep(run_id)

@@ -44,7 +44,7 @@ async def asks(store, run_id, *, node="n1", cancels=False, **changes):
 
 async def leaves(store, run_id, who, node="n1", *, cancels=False):
     """Somebody waits for a run no more, and its node drives the run."""
-    return await store.callers.leave(run_id, Caller(who, node, cancels), driven_here=True)
+    return await store.callers.leave(run_id, Caller(who, node, cancels))
 
 
 class CallersContract:

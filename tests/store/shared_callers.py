@@ -63,10 +63,10 @@ class SharedCallers:
     def ending(self):
         return self._all.ending()
 
-    async def leave(self, run_id, caller, *, driven_here):
+    async def leave(self, run_id, caller):
         await self._store._pass("leave_run")
-        why = await self._all.leave(run_id, caller, driven_here=driven_here)
-        if why is not None and not driven_here:
+        why = await self._all.leave(run_id, caller)
+        if why is not None:
             await self._store.request_cancel(run_id, why)
         return why
 

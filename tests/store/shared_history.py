@@ -74,7 +74,8 @@ class SharedHistory(History):
                 case StepWaiting():
                     pass
                 case RunWaiting():
-                    if self.waits.open_in(run.id) == event.steps and not run.finished:
+                    over = run.finished or run.id in self.cancelling
+                    if self.waits.open_in(run.id) == event.steps and not over:
                         self._park(run, event.timeout, now)
                 case _:
                     super()._waits(run, replace(event, at=now))

@@ -23,10 +23,10 @@ async def test_a_run_that_has_ended_stands_in_no_later_line():
     for name in names:
         caller = Caller(name, "n1", cancels=True)
         assert await callers.create(asked(name), caller) == name
-        assert await callers.leave(name, caller, driven_here=True) == "unwanted"
+        assert await callers.leave(name, caller) == "unwanted"
         history.write(over(name, Status.CANCELLED), 0)
     assert [line[2] for line in lines] == [[]] * 200
     assert await callers.create(asked("run-a"), Caller("run-a", "n1", cancels=True)) == "run-a"
-    await callers.leave("run-a", Caller("run-a", "n1", cancels=True), driven_here=True)
+    await callers.leave("run-a", Caller("run-a", "n1", cancels=True))
     assert await callers.create(asked("run-b"), Caller("run-b", "n1")) == "run-b"
     assert lines[-1][2] == ["run-a"]

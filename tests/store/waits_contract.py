@@ -340,6 +340,22 @@ class WaitsContract:
                 await place.store.waits.answer(run_id, STEP, name, 1, now=now())
         assert [wait.status for wait in await place.store.waits.approvals(now=now())] == ["cancelled"]
 
+    async def test_what_a_run_that_is_to_be_cancelled_still_asks_for_is_cancelled(self, place):
+        """A step that has not heard of it comes to wait, or hands out a token; and it is not parked."""
+        await place.store.create_run(run(owner="node", status=Status.RUNNING))
+        await place.store.write(start())
+        await place.store.write(RunCancelRequested(now(), "run-1", "report", "asked"))
+        await place.store.write(StepTokenIssued(now(), "run-1", *STEP, 1, "bank", "ab" * 32))
+        assert (await place.store.waits.of_token("ab" * 32)).status == "cancelled"
+        await place.store.write(asks(kind="approval", about={}))
+        await place.store.write(waits())
+        store = await place.reopen()
+        assert [wait.status for wait in await store.waits.approvals(now=now())] == ["cancelled"]
+        assert (await store.run("run-1")).status != "waiting"
+        for name in ("nap", "bank"):
+            with pytest.raises(StaleWrite):
+                await store.waits.answer("run-1", STEP, name, 1, now=now())
+
     async def test_approvals_are_found(self, place):
         """By status and asset, the newest first; after their run has ended, until that is forgotten."""
         for number in range(1, 4):

@@ -15,7 +15,6 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import suppress
-from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from flowstone.actors.spawn import OWNER
@@ -72,7 +71,9 @@ class RunClient:
         self._plans = PlanCache()
         self._remote = _remote(ctx)
         self._shared = SingleFlight(ctx, runs, self)
-        runs.cancel_parked = partial(self.cancel, reason="caller")
+        runs.abandoned.cancel = self.cancel
+        if self._remote is not None:
+            runs.abandoned.goes_on = self._remote.goes_on
 
     def require_usable(self) -> None:
         """Raise unless the runtime runs, and the caller is on its loop."""
@@ -155,7 +156,7 @@ class RunClient:
             return await self._shared.submit(plan, request, key, priority)
         if self._remote is not None:
             run = self._runs.describe(plan, request, key, priority)
-            run_id = await self._remote.submit(run)
+            run_id = await self._remote.submit(run, self._runs)
             return run_id, run_id == run.id
         while True:
             known = None if key is None else await self._ctx.store.run_with_key(key)
@@ -167,7 +168,7 @@ class RunClient:
     async def queued(self, run: RunRecord, create: Callable[[RunRecord], Awaitable[str]]) -> str:
         """Have `create` put a run into the queue that several nodes share; the run that there is then."""
         assert self._remote is not None
-        return await self._remote.submit(run, create)
+        return await self._remote.submit(run, self._runs, create)
 
     async def ended_here(self, run: LiveRun) -> Status:
         """Wait for the end of a run that was started here, and give a slot back meanwhile."""
@@ -191,7 +192,7 @@ class RunClient:
         try:
             status, timed_out = await self._aside(self._outcome(run), run.record.id)
         except asyncio.CancelledError:
-            await self.abandon(run)
+            await self._runs.abandoned.abandon(run)
             raise
         if timed_out:
             raise TimeoutError(
@@ -258,16 +259,9 @@ class RunClient:
 
     def detach(self, run_id: str) -> None:
         """A run is not cancelled with the call that waits for it, from here on."""
-        self._runs.detached.add(run_id)
+        self._runs.abandoned.detached.add(run_id)
         if (live := self._runs.live.get(run_id)) is not None:
             live.outlives = self._ctx.store.lasts
-
-    async def abandon(self, run: LiveRun) -> bool:
-        """The caller was cancelled: so is the run, wherever it is, if nobody else wants it. Whether it is."""
-        cancelled = await self._runs.abandon(run)
-        if cancelled and self._remote is not None and run.status is None and self._remote.goes_on(run.error):
-            await self._remote.abandon(run.record.id, self._runs)
-        return cancelled
 
     async def ended(self, run_id: str, *, rescue: bool = False) -> BaseException | None:
         """Return when a run has ended, whoever drives it; with what its only failed step raised, if at hand.
@@ -302,17 +296,20 @@ class RunClient:
 
     async def cancel(self, run_id: str, reason: CancelReason = "asked") -> None:
         """Stop a run and return when it has stopped."""
-        live = self._runs.live.get(run_id)
-        if live is not None:
-            live.ask(Cancel(reason))
-            await live.wait()
-            if not live.parked and (self._remote is None or not self._remote.goes_on(live.error)):
+        while True:
+            live = self._runs.live.get(run_id)
+            if live is not None:
+                live.ask(Cancel(reason))
+                await live.wait()
+                if not live.parked and (self._remote is None or not self._remote.goes_on(live.error)):
+                    return
+            record = await self.record(run_id)
+            if record.status.terminal:
                 return
-        record = await self.record(run_id)
-        if self._remote is not None and not record.status.terminal:
-            await self._remote.cancel(run_id, reason, self._runs)
-        elif not record.status.terminal:
-            await self._cancel_left(record, reason)
+            if self._remote is not None:
+                await self._remote.cancel(run_id, reason, self._runs)
+                return
+            await self._cancel_left(record, reason)  # It may have gone on meanwhile, and be parked again.
 
     async def _cancel_left(self, record: RunRecord, reason: CancelReason) -> None:
         """End a run as cancelled that nobody drives, without starting anything of it."""
@@ -397,7 +394,7 @@ class RunClient:
         try:
             await self._aside(work, run.record.id)
         except BaseException:
-            await self.abandon(run)
+            await self._runs.abandoned.abandon(run)
             raise
 
     def _aside(self, work: Awaitable[T], run_id: str) -> Awaitable[T]:

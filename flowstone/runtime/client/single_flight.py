@@ -14,10 +14,10 @@ Map of this file
 from __future__ import annotations
 
 import asyncio
-from contextlib import contextmanager, nullcontext, suppress
+from contextlib import contextmanager, nullcontext
 from typing import TYPE_CHECKING, Protocol
 
-from flowstone.errors import FlowstoneError, StoreUnavailable, WaitsForItself
+from flowstone.errors import StoreUnavailable, WaitsForItself
 from flowstone.frozen import frozen
 from flowstone.runs.identity import identity_of_request
 from flowstone.runtime.client.flights import Flight, Flights, Group
@@ -79,7 +79,6 @@ class _Client(Protocol):
     async def queued(self, run: RunRecord, create: Callable[[RunRecord], Awaitable[str]]) -> str: ...
     async def ended_here(self, run: LiveRun) -> Status: ...
     async def ended(self, run_id: str, *, rescue: bool = False) -> BaseException | None: ...
-    async def abandon(self, run: LiveRun) -> bool: ...
     async def cancel(self, run_id: str, reason: CancelReason = "asked") -> None: ...
     async def record(self, run_id: str) -> RunRecord: ...
 
@@ -123,7 +122,7 @@ class SingleFlight:
         self._runs = runs
         self._client = client
         self.flights = Flights()
-        runs.leave = self.left
+        runs.abandoned.leave = self.left
 
     async def compute(self, plan: RunPlan, request: RunSpec, terms: Terms) -> Ended:
         """Start a run or join the one that is under way, and wait for its end.
@@ -185,11 +184,11 @@ class SingleFlight:
     async def left(self, run_id: str) -> CancelReason | None:
         """The call that started a run waits no more: why the run is to be cancelled, or None if it goes on."""
         callers = self._ctx.store.callers
-        if run_id in self._runs.detached:
+        if run_id in self._runs.abandoned.detached:
             await callers.keep(run_id)
             return None
         await self._write_down(self.flights.of_run(run_id))
-        return await callers.leave(run_id, Caller(run_id, self._ctx.node), driven_here=self._drives(run_id))
+        return await callers.leave(run_id, Caller(run_id, self._ctx.node))
 
     # Inside -------------------------------------------------------------------------------------------------
 
@@ -240,7 +239,7 @@ class SingleFlight:
             return Ended(run_id, status, run.take_caught())
         except (asyncio.CancelledError, WaitsForItself):
             if run is not None:
-                call.went_on = not await self._client.abandon(run)
+                call.went_on = not await self._runs.abandoned.abandon(run)
             elif call.joined:
                 assert call.run_id is not None
                 assert call.caller is not None
@@ -343,20 +342,19 @@ class SingleFlight:
         lock: AbstractAsyncContextManager[None],
     ) -> None:
         """A caller that joined a run waits no more; if it was the last one it may stop the run."""
-        import anyio  # noqa: PLC0415 - only a cancelled caller needs it
 
-        limit = self._ctx.settings.cancel_timeout + 2.0
-        with anyio.CancelScope(shield=True), anyio.move_on_after(limit), suppress(FlowstoneError):
+        async def leave(waits: bool) -> None:
             await self._write_down(flight)
             async with lock:
-                why = await self._ctx.store.callers.leave(run_id, caller, driven_here=self._drives(run_id))
+                why = await self._ctx.store.callers.leave(run_id, caller)
             if why is not None:
                 call.went_on = False
-                await self._client.cancel(run_id, why)
+                if (
+                    waits or self._ctx.store.cluster is None
+                ):  # Else it is on record, for whoever drives the run.
+                    await self._client.cancel(run_id, why)
 
-    def _drives(self, run_id: str) -> bool:
-        live = self._runs.live.get(run_id)
-        return live is not None and not live.over
+        await self._runs.abandoned.see_through(run_id, leave)
 
     @staticmethod
     def _name(call: _SharedCall) -> str:

@@ -58,7 +58,7 @@ class Cancellations(Poller):
         for run_id in await self._cluster.cancelling(self._ctx.node):
             run = self._runs.live.get(run_id)
             if run is not None:
-                run.ask(Cancel("asked"))
+                run.ask(Cancel("asked", recorded=True))
 
 
 class Membership:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from flowstone.assets.partition_keys import decode_partition
 from flowstone.backoff import Backoff
-from flowstone.errors import FlowstoneError, RunNotFound, RuntimeStopping, StoreUnavailable
+from flowstone.errors import RunNotFound, RuntimeStopping, StoreUnavailable
 from flowstone.runs.events import RunCancelRequested, StepProgressed
 from flowstone.runs.records import Status
 from flowstone.runtime.run.closing import cancel_run
@@ -64,7 +64,7 @@ class RemoteRuns:
         return False
 
     async def submit(
-        self, run: RunRecord, create: Callable[[RunRecord], Awaitable[str]] | None = None
+        self, run: RunRecord, runs: LocalRuns, create: Callable[[RunRecord], Awaitable[str]] | None = None
     ) -> str:
         """Put a run into the queue, or have `create` do it; the id of the run, or of one that there is instead.
 
@@ -74,7 +74,7 @@ class RemoteRuns:
         try:
             run_id = await create(run)
         except asyncio.CancelledError:
-            await self._withdraw(run, create)
+            await self._withdraw(run, runs, create)
             raise
         # This node need not wait for the message.
         self._ctx.notifications.heard(Notification("queued", run.pipeline))
@@ -83,14 +83,16 @@ class RemoteRuns:
     async def _submit(self, run: RunRecord) -> str:
         return (await self._cluster.submit(run)).id
 
-    async def _withdraw(self, run: RunRecord, create: Callable[[RunRecord], Awaitable[str]]) -> None:
+    async def _withdraw(
+        self, run: RunRecord, runs: LocalRuns, create: Callable[[RunRecord], Awaitable[str]]
+    ) -> None:
         """Whether the run was written is not known: so it is written for certain, and cancelled."""
-        import anyio  # noqa: PLC0415 - only a cancelled caller needs it
 
-        limit = self._ctx.settings.cancel_timeout + 1.0
-        with anyio.CancelScope(shield=True), anyio.move_on_after(limit), suppress(FlowstoneError):
+        async def end(_waits: bool) -> None:
             if await create(run) == run.id:
                 await self._cluster.request_cancel(run.id, "caller")
+
+        await runs.abandoned.see_through(run.id, end)
 
     async def ended(
         self, run_id: str, unfinished: Callable[[RunRecord], Awaitable[None]] | None = None
@@ -143,14 +145,6 @@ class RemoteRuns:
             return
         with suppress(StaleWrite, StoreUnavailable):  # Somebody came to take it; or the next look will do it.
             await cancel_run(self._ctx, run)
-
-    async def abandon(self, run_id: str, runs: LocalRuns) -> None:
-        """Cancel a run whose caller was cancelled, and wait until it has stopped, but not for ever."""
-        import anyio  # noqa: PLC0415 - only a cancelled caller needs it
-
-        limit = self._ctx.settings.cancel_timeout + 2.0
-        with anyio.CancelScope(shield=True), anyio.move_on_after(limit), suppress(FlowstoneError):
-            await self.cancel(run_id, "caller", runs)
 
     async def events(self, run_id: str) -> AsyncIterator[Event]:
         """What is recorded of the run, in order, until it has ended; and its progress, if it lives here."""

@@ -17,9 +17,15 @@ CancelReason: TypeAlias = Literal["asked", "timeout", "caller", "shutdown", "unw
 
 @frozen
 class Cancel:
-    """Stop every step, and end as cancelled."""
+    """Stop every step, and end as cancelled.
+
+    Attributes:
+        reason: Why.
+        recorded: Whether the store has it on record that this was asked for.
+    """
 
     reason: CancelReason
+    recorded: bool = False
 
 
 @frozen

@@ -164,7 +164,7 @@ class RunCoordinator(Driver):
     def _obey_request(self, request: Control) -> None:
         match request:
             case Cancel():
-                self._obey(self._state.apply(self._record_cancel()))
+                self._obey(self._state.apply(self._record_cancel(request)))
             case Drain():
                 self._hold()
             case GiveUp():
@@ -280,7 +280,7 @@ class RunCoordinator(Driver):
         # Before anything starts, so that nothing is started that would be stopped at once.
         for asked in run.listen(lambda request: self._me.ref.cast(Asked(request))):
             if isinstance(asked, Cancel):
-                self._state.replay(self._record_cancel())
+                self._state.replay(self._record_cancel(asked))
             else:
                 self._obey_request(asked)
         if run.over:
@@ -426,13 +426,14 @@ class RunCoordinator(Driver):
         if self._remote_steps is not None:
             self._remote_steps.hold()
 
-    def _record_cancel(self) -> RunCancelRequested:
+    def _record_cancel(self, request: Cancel) -> RunCancelRequested:
         self._start_record.write()
-        run = self._run
-        event = RunCancelRequested(
-            self._ctx.clock.now(), run.record.id, run.record.request.asset, run.cancelled or ""
-        )
-        self._beside.do("record the cancel", self._ctx.record_many([event], self._epoch))
+        run = self._run.record
+        event = RunCancelRequested(self._ctx.clock.now(), run.id, run.request.asset, request.reason)
+        if request.recorded:
+            self._ctx.learn([event])
+        else:
+            self._beside.do("record the cancel", self._ctx.record_many([event], self._epoch))
         return event
 
     async def _finish(self, status: Status) -> None:

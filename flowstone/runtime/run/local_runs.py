@@ -2,7 +2,7 @@
 
 Map of this file
     start, share, describe, drive           from a plan to a run that lives
-    stop_all, wait_all, abandon, close      from living runs to none
+    stop_all, wait_all, close               from living runs to none
     _ended, _what_happened                  a run whose tree is gone
 
 What is kept of a run that is parked is in `parked_runs.py`, and which runs wait for which in `nested_runs.py`.
@@ -11,7 +11,6 @@ What is kept of a run that is parked is in `parked_runs.py`, and which runs wait
 from __future__ import annotations
 
 import asyncio
-from contextlib import suppress
 from functools import partial
 from itertools import chain
 from typing import TYPE_CHECKING
@@ -22,6 +21,7 @@ from flowstone.actors.early import turn_is_spent
 from flowstone.actors.tasks import NORMAL
 from flowstone.errors import FlowstoneError, RuntimeStopping, StartFailed, SupervisorGaveUp
 from flowstone.runs.records import RunRecord, Status
+from flowstone.runtime.run.abandoned_runs import AbandonedRuns
 from flowstone.runtime.run.control import Cancel, Drain, Release
 from flowstone.runtime.run.live_run import LiveRun
 from flowstone.runtime.run.nested_runs import NestedRuns
@@ -32,13 +32,12 @@ from flowstone.runtime.run.tree import FirstTurn, run_tree, with_first_turns
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
-    from flowstone.actors import Exit, ProcessInfo
+    from flowstone.actors import Exit, ProcessInfo, Runnable
     from flowstone.actors.spawn import Driven
     from flowstone.runs.plan import RunPlan
     from flowstone.runs.records import RunSpec
     from flowstone.runtime.context import RuntimeContext
     from flowstone.runtime.run.attempt import Attempt
-    from flowstone.runtime.run.control import CancelReason
     from flowstone.runtime.run.recorded_attempt import AttemptIdentity
     from flowstone.runtime.run.remote_steps import Spread
 
@@ -46,7 +45,6 @@ __all__ = ["LocalRuns"]
 
 
 _MOST_LOST = 1000
-_LEAVING = 1.0  # Seconds in which the store is to say whether others want a run.
 
 
 class LocalRuns:
@@ -70,9 +68,7 @@ class LocalRuns:
         unfit: Runs in the queue that this node cannot run by its definitions, and why.
         open: Whether new runs are taken.
         worker: Whether runs are taken that somebody else left or put in the queue.
-        detached: Runs that go on without the call that waits for them.
-        cancel_parked: Cancels a run that is parked, for a caller who was cancelled.
-        leave: Says that the call that started a run waits no more; why the run is to be cancelled, if it is.
+        abandoned: What becomes of runs whose callers were cancelled.
         parked: What is kept of runs that somebody here waits for while they are not driven here.
         nested: Which runs wait for which.
     """
@@ -91,9 +87,7 @@ class LocalRuns:
         self.unfit: dict[str, str] = {}
         self.open = True
         self.worker = worker
-        self.detached: set[str] = set()  # Few: whoever detaches a run is about to go.
-        self.cancel_parked: Callable[[str], Awaitable[None]] | None = None
-        self.leave: Callable[[str], Awaitable[CancelReason | None]] | None = None
+        self.abandoned = AbandonedRuns(ctx, self)
         self.parked = ParkedRuns(ctx, self.live, worker=worker)
         self.nested = NestedRuns(self.live, self.leased)
         self._first_turns: dict[str, FirstTurn] = {}  # Of runs that have no tree yet.
@@ -134,7 +128,7 @@ class LocalRuns:
         try:
             await self._ctx.store.create_run(run.record)
         except asyncio.CancelledError:
-            await self._withdraw(run, self._create)
+            await self.abandoned.withdraw(run, self._create)
             raise
         return await self._drive_within(within, run, at_once=at_once)
 
@@ -161,7 +155,7 @@ class LocalRuns:
         try:
             run_id = await create(run.record)
         except asyncio.CancelledError:
-            await self._withdraw(run, create)
+            await self.abandoned.withdraw(run, create)
             raise
         if run_id != run.record.id:
             return run_id, None
@@ -243,7 +237,7 @@ class LocalRuns:
         except asyncio.CancelledError:
             # Nobody will wait for it: it must not go on alone. Nor may it stay behind as it was written: the
             # supervisor skips a request that nobody waits for, unless it had begun with it.
-            await self.abandon(run, unstarted=not begun)
+            await self.abandoned.abandon(run, unstarted=not begun)
             raise
         except ActorDown as error:
             self._forget(run)
@@ -301,7 +295,7 @@ class LocalRuns:
 
         A run is over a few turns of the loop before its tree is gone, so this waits for the tree.
         """
-        while (self.live or self.leased) and not enough():
+        while (self.live or self.leased or self.abandoned.left) and not enough():
             self._gone.clear()
             await self._gone.wait()
 
@@ -316,53 +310,14 @@ class LocalRuns:
         """Have whoever waits for all runs look again."""
         self._gone.set()
 
-    async def abandon(self, run: LiveRun, *, unstarted: bool = False) -> bool:
-        """Cancel a run whose caller was cancelled, and wait for that, but not for ever; whether it is cancelled.
+    async def start_beside(self, name: str, make: Callable[[], Runnable]) -> None:
+        """Start a process that has to do with a run and is none of its tree; it ends with the runs, or before.
 
-        It is not if it is detached, or others want it. Shielded from a scope that cancels again and again.
+        Raises:
+            ActorDown: The runtime has stopped, or is stopping.
         """
-        import anyio  # noqa: PLC0415 - only a cancelled caller needs it
-
-        why: CancelReason | None = "caller"
-        limit = self._ctx.settings.cancel_timeout + 1.0
-        with anyio.CancelScope(shield=True), anyio.move_on_after(limit), suppress(FlowstoneError):
-            why = await self._leave(run)
-            if why is not None:
-                run.ask(Cancel(why))
-            if unstarted:
-                await self.drive(run)
-            if why is None:
-                return False
-            await run.wait()
-            if run.parked and self.cancel_parked is not None:
-                await self.cancel_parked(run.record.id)
-        return why is not None
-
-    async def _leave(self, run: LiveRun) -> CancelReason | None:
-        """Why a run is to be cancelled whose caller has left; a store that is away cannot say who else wants it."""
-        run_id = run.record.id
-        alone: CancelReason | None = None if run.takers or run_id in self.detached else "caller"
-        if self.leave is None:
-            return alone
-        try:
-            async with asyncio.timeout(_LEAVING):
-                return await self.leave(run_id)
-        except (TimeoutError, FlowstoneError):
-            return alone
-
-    async def _withdraw(self, run: LiveRun, create: Callable[[RunRecord], Awaitable[str]]) -> None:
-        """The caller was cancelled while the run was written, which may or may not have been done.
-
-        Whoever opens the store next would go on with it; so it is written for certain, and ends cancelled unless
-        somebody has joined it.
-        """
-        import anyio  # noqa: PLC0415 - only a cancelled caller needs it
-
-        run.fresh = False
-        limit = self._ctx.settings.cancel_timeout + 1.0
-        with anyio.CancelScope(shield=True), anyio.move_on_after(limit), suppress(FlowstoneError):
-            if await create(run.record) == run.record.id:
-                await self.abandon(run, unstarted=True)
+        assert self._supervisor is not None, "runs are driven from within the tree"
+        await self._supervisor.start_child(Child(name, make, restart="temporary"))
 
     def close(self) -> None:
         """The tree is gone, and nothing will go on with what it left."""

@@ -68,18 +68,16 @@ class PostgresCallers(Callers):
     async def keep(self, run_id: str) -> None:
         await self._database.fetch("want", run_id, *_columns(_FOR_EVER))
 
-    async def leave(self, run_id: str, caller: Caller, *, driven_here: bool) -> Unwanted | None:
-        return await self._leave(
-            run_id, caller.id, caller.node, cancels=caller.cancels, driven_here=driven_here
-        )
+    async def leave(self, run_id: str, caller: Caller) -> Unwanted | None:
+        return await self._leave(run_id, caller.id, caller.node, cancels=caller.cancels)
 
     async def forget(self, node_id: str) -> None:
         while rows := await self._database.fetch("wanted_by", node_id):
             for row in rows:
-                await self._leave(row["run_id"], None, node_id, cancels=False, driven_here=False)
+                await self._leave(row["run_id"], None, node_id, cancels=False)
 
     async def _leave(
-        self, run_id: str, caller: str | None, node_id: str, *, cancels: bool, driven_here: bool
+        self, run_id: str, caller: str | None, node_id: str, *, cancels: bool
     ) -> Unwanted | None:
         load_queue()
 
@@ -87,9 +85,7 @@ class PostgresCallers(Callers):
             why: Unwanted | None = await connection.fetchval(
                 query("leave_run"), run_id, caller, node_id, cancels
             )
-            if why is not None and driven_here:
-                await connection.execute(query("join_no_more"), run_id)
-            elif why is not None:
+            if why is not None:
                 await cancel(connection, [run_id], why)
             return why
 

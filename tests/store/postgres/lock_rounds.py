@@ -302,10 +302,6 @@ def transactions():
         ),
         "tell end": one("tell_end", (RUN_1,), (RUN_2,)),
         "leave a run": several(
-            ("leave_run", (RUN_1, "'c1'", "'n1'", "true"), (RUN_2, "null", "'n1'", "false")),
-            ("join_no_more", (RUN_1,), (RUN_2,)),
-        ),
-        "leave a run of another node": several(
             ("leave_run", (RUN_1, RUN_1, "'n1'", "true"), (RUN_2, RUN_2, "'n1'", "false")),
             *(
                 (name, (texts("run-1"), *more), (texts("run-2"), *more))

@@ -81,8 +81,8 @@ async def test_a_run_that_is_driven_elsewhere_is_cancelled_by_the_store(store):
     """With the reason, which its owner hears of."""
     await asks(store, "run-1")
     await asks(store, "run-2", node="n2", cancels=True)
-    assert await store.callers.leave("run-1", caller("run-1"), driven_here=True) is None
-    assert await store.callers.leave("run-1", caller("run-2", "n2"), driven_here=False) == "unwanted"
+    assert await store.callers.leave("run-1", caller("run-1")) is None
+    assert await store.callers.leave("run-1", caller("run-2", "n2")) == "unwanted"
     assert await store.cluster.cancelling("n1") == ["run-1"]
     assert await reasons(store, "run-1") == ["unwanted"]
 
@@ -95,7 +95,7 @@ async def test_the_callers_of_a_node_that_is_gone_have_left(store):
     await asks(store, "other-1", asset="other")
     await asks(store, "other-2", asset="other", node="n2")
     for name in ("run-1", "other-1"):
-        assert await store.callers.leave(name, caller(name), driven_here=True) is None
+        assert await store.callers.leave(name, caller(name)) is None
     await store.callers.forget("n2")
     await store.callers.forget("n2")
     assert await reasons(store, "run-1") == ["unwanted"]
@@ -129,7 +129,7 @@ async def test_a_circle_over_three_nodes_is_refused(store):
     with pytest.raises(WaitsForItself, match="run-c would wait for run run-a"):
         await wants(store, "x-3", "a", "n3", "run-c")
     assert await wants(store, "x-4", "d", "n3", "run-c") == "x-4"
-    assert await store.callers.leave("run-c", caller("x-2", "n2"), driven_here=False) is None
+    assert await store.callers.leave("run-c", caller("x-2", "n2")) is None
     assert await wants(store, "x-5", "a", "n3", "run-c") == "run-a"
 
 
@@ -215,5 +215,5 @@ async def test_who_attends_a_run_closes_no_circle_either(store):
     with pytest.raises(WaitsForItself, match="run-b would wait for run run-a"):
         await store.callers.attend("run-a", caller("x-2", "n2", waiting=("run-b",)))
     await store.callers.attend("run-a", caller("x-3", "n2", waiting=("other",)))
-    assert await store.callers.leave("run-a", caller("run-a"), driven_here=True) is None
-    assert await store.callers.leave("run-a", caller("x-3", "n2"), driven_here=True) is None
+    assert await store.callers.leave("run-a", caller("run-a")) is None
+    assert await store.callers.leave("run-a", caller("x-3", "n2")) is None

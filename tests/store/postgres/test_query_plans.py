@@ -155,7 +155,6 @@ STATEMENTS = {
     "prune_callers": 2,
     "wanted_runs": 2,
     "wanted_by": 1,
-    "join_no_more": 1,
     "tell_end": 1,
     "payload": 1,
     "large_payload": 1,
