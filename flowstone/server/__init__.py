@@ -8,6 +8,7 @@ How the files lie; each imports only from those above it:
     api/            `/api/v1`: one file for each kind of thing, and what they share
     render.py       from a template and values to HTML
     pages/          one file for each page: what it shows, read from the runtime
+    finder.py       find or do: what the search of every page looks through
     live.py         the stream that keeps an open page as it would be if it were loaded again
     app.py          all of it as one ASGI application
 """

@@ -20,6 +20,7 @@ import flowstone
 from flowstone.server.access.gate import Gate
 from flowstone.server.access.headers import SecureHeaders
 from flowstone.server.api import api_router
+from flowstone.server.finder import finder_router
 from flowstone.server.live import Renderings
 from flowstone.server.options import ServerOptions
 from flowstone.server.pages import PAGES
@@ -61,6 +62,7 @@ def create_app(runtime: Runtime, options: ServerOptions | None = None) -> FastAP
     app.include_router(_health_router(runtime))
     app.include_router(api_router())
     app.mount("/static", StaticFiles(directory=STATIC), name="static")
+    app.include_router(finder_router())
     app.include_router(pages_router(PAGES))
     return app
 

@@ -52,27 +52,8 @@ function theme(next) {
 }
 const flip = () => theme(document.documentElement.dataset.theme === "dark" ? "light" : "dark");
 
-// ⌘K: one list of things and deeds, matched letter by letter, in order.
-const hits = $("#hits"), palette = $("#palette"), shell = FS.data("shell-data");
-let at = 0, shown = [], all = [];
-const score = (name, words) => { let i = 0, gap = 0; for (const c of words) { const j = name.indexOf(c, i); if (j < 0) return -1; gap += j - i; i = j + 1; } return gap + (name.startsWith(words) ? -50 : 0); };
-function search(words = "") {
-  words = words.toLowerCase().trim();
-  shown = all.map(x => [score(x.n.toLowerCase(), words), x]).filter(([s]) => s > -1 || s < -1).sort((a, b) => a[0] - b[0]).map(([, x]) => x).slice(0, 10);
-  at = 0; list();
-}
-function list() {
-  hits.innerHTML = shown.map((x, i) => `<li role="option" id="hit${i}" aria-selected="${i === at}" data-i="${i}">${x.s ? FS.icon(x.s) : '<svg class="i dim" viewBox="0 0 16 16"><use href="#' + (x.k === "action" ? "n-launch" : "n-over") + '"/></svg>'}<span>${FS.esc(x.n)}</span><span class="dim">${x.k}</span></li>`).join("") || '<li class="dim">Nothing by that name</li>';
-  $("input", palette).setAttribute("aria-activedescendant", "hit" + at);
-}
-const go = x => { if (!x) return; palette.close(); x.h === "#theme" ? flip() : location.assign(x.h); };
-$("input", palette).addEventListener("input", e => search(e.target.value));
-palette.addEventListener("keydown", e => {
-  if (e.key === "ArrowDown" || e.key === "ArrowUp") { at = (at + (e.key === "ArrowDown" ? 1 : -1) + shown.length) % shown.length; list(); e.preventDefault(); }
-  if (e.key === "Enter") { go(shown[at]); e.preventDefault(); }
-});
-hits.addEventListener("click", e => go(shown[e.target.closest("li")?.dataset.i]));
-const open = dialog => { if (dialog === palette) { search(); $("input", palette).value = ""; } dialog.showModal(); };
+const shell = FS.data("shell-data"), palette = $("#palette");
+const open = dialog => { dialog.dispatchEvent(new Event("fs:open")); dialog.showModal(); };
 for (const dialog of $$("dialog")) dialog.addEventListener("click", e => { if (e.target === dialog) dialog.close(); });
 
 document.addEventListener("click", e => {
@@ -108,3 +89,14 @@ document.addEventListener("pointerover", e => { const t = e.target.closest?.("[d
 document.addEventListener("pointerout", e => { if (e.target.closest?.("[data-tip]")) FS.tip(); });
 
 theme();
+
+// Whether what is shown is of now: the server says so every second, and how far behind it is.
+let heard = Date.now(), late = "";
+document.addEventListener("pulse", e => { heard = Date.now(); late = String(e.detail?.data ?? e.detail ?? ""); live(); });
+function live() {
+  const mark = $("[data-live]"), lag = $("[data-lag]"), off = Date.now() - heard > 4000; if (!mark) return;
+  mark.classList.toggle("off", off); mark.classList.toggle("pulse", !off);
+  mark.textContent = off ? "Not live" : "Live";
+  lag.textContent = off ? `since ${new Date(heard).toLocaleTimeString([], { hour12: false })}` : late && `${late} s behind`;
+}
+setInterval(live, 1000);

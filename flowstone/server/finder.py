@@ -1,0 +1,119 @@
+"""Find or do: assets, partitions, runs, pages and acts, by letters that come in this order."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+from urllib.parse import quote
+
+from fastapi import APIRouter
+from starlette.requests import Request
+
+from flowstone.assets.partition_labels import step_label
+from flowstone.errors import FlowstoneError
+from flowstone.server.access.guard import Reader
+from flowstone.server.access.roles import Role
+from flowstone.server.pages.shell import NAVIGATION
+from flowstone.server.render import ICONS
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Iterable, Iterator
+
+    from flowstone.runtime.runtime import Runtime
+    from flowstone.server.access.identity import Identity
+
+__all__ = ["distance", "finder_router"]
+
+_SHOWN: Final = 12
+_RUNS: Final = 200
+"""So many of the newest runs are looked through."""
+
+_EXACT: Final = -2_000
+_TOGETHER: Final = -1_000
+
+_LONGEST: Final = 200
+"""Characters that are looked for."""
+
+
+def finder_router() -> APIRouter:
+    """The route that the finder of every page asks."""
+    router = APIRouter(include_in_schema=False)
+
+    @router.get("/find")
+    async def find(request: Request, identity: Reader, q: str = "") -> list[dict[str, str]]:
+        words = q.strip().lower()[:_LONGEST]
+        runtime: Runtime = request.app.state.runtime
+        found = [
+            hit
+            async for candidates in _candidates(runtime, identity, words)
+            for hit in _fitting(words, candidates)
+        ]
+        found += [(_EXACT, hit) for hit in _partition(runtime, words)]
+        found.sort(key=lambda each: each[0])
+        return [hit for _, hit in found[:_SHOWN]]
+
+    return router
+
+
+def distance(name: str, words: str) -> int | None:
+    """How many letters of a name lie between those that are looked for, in their order; None if one is not there.
+
+    A name that has them side by side comes before all others, and the nearer its beginning the earlier.
+    """
+    if words in name:
+        return _TOGETHER + name.index(words)
+    place = gaps = 0
+    for letter in words:
+        there = name.find(letter, place)
+        if there < 0:
+            return None
+        gaps += there - place
+        place = there + 1
+    return gaps
+
+
+def _fitting(words: str, candidates: Iterable[dict[str, str]]) -> Iterator[tuple[int, dict[str, str]]]:
+    for hit in candidates:
+        far = distance(hit["name"].lower(), words)
+        if far is not None:
+            yield far, hit
+
+
+async def _candidates(
+    runtime: Runtime, identity: Identity, words: str
+) -> AsyncIterator[list[dict[str, str]]]:
+    yield [_hit(name, "asset", f"/assets/{name}") for name in runtime.graph.order()]
+    yield [_hit(entry.title, "page", entry.path, entry.icon) for entry in NAVIGATION]
+    if words:
+        yield await _runs(runtime)
+    if identity.role.may(Role.OPERATE):
+        yield [
+            _hit(f"{approval.message or approval.name}", "answer", f"/waiting/{approval.id}", "wait")
+            for approval in await runtime.approvals(limit=_SHOWN)
+        ]
+
+
+def _hit(name: str, kind: str, path: str, icon: str = "n-asset") -> dict[str, str]:
+    return {"name": name[:_LONGEST], "kind": kind, "path": path, "icon": icon}
+
+
+async def _runs(runtime: Runtime) -> list[dict[str, str]]:
+    return [
+        _hit(f"{run.id} {run.kind} {run.asset}", "run", f"/runs/{run.id}", ICONS[run.status])
+        for run in await runtime.runs(limit=_RUNS)
+    ]
+
+
+def _partition(runtime: Runtime, words: str) -> list[dict[str, str]]:
+    """`visits[2025-01-15]`, or `visits 2025-01-15`: the partition itself, where there is such an asset."""
+    name, _, text = words.replace("[", " ", 1).rstrip("]").partition(" ")
+    found = next((asset for asset in runtime.graph.order() if asset.lower() == name), None)
+    if found is None or not text:
+        return []
+    partitions = runtime.graph[found].partitions
+    try:
+        key = None if partitions is None else partitions.parse(text)
+    except FlowstoneError:
+        return []
+    return (
+        [] if key is None else [_hit(step_label(found, text), "partition", f"/assets/{found}/{quote(text)}")]
+    )

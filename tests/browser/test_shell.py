@@ -1,0 +1,47 @@
+"""What is around every page: keys, the finder, the theme, and the word that says whether it is live."""
+
+from __future__ import annotations
+
+from flowstone import Pipeline
+
+
+def shop() -> Pipeline:
+    pipeline = Pipeline("shop")
+
+    @pipeline.asset
+    async def orders() -> int:
+        return 1
+
+    return pipeline
+
+
+async def test_keys_lead_everywhere(site):
+    """`g` and a letter; `?` lists them."""
+    async with site(shop()) as visited:
+        page = await visited.open("/")
+        await page.keyboard.press("g")
+        await page.keyboard.press("g")
+        await page.wait_for_url("**/graph")
+        await page.keyboard.press("?")
+        await page.get_by_role("dialog", name="Keys").get_by_text("Light or dark").wait_for()
+
+
+async def test_things_are_found_by_their_letters(site):
+    """Control and K opens it, letters choose, Enter goes."""
+    async with site(shop()) as visited:
+        page = await visited.open("/")
+        await page.keyboard.press("Control+k")
+        await page.keyboard.type("grph")
+        await page.get_by_role("option", name="Graph page").wait_for()
+        await page.keyboard.press("Enter")
+        await page.wait_for_url("**/graph")
+
+
+async def test_the_theme_is_kept(site):
+    """By its key, over pages; without one it is the system's."""
+    async with site(shop(), colour="dark") as visited:
+        page = await visited.open("/")
+        assert await page.evaluate("document.documentElement.dataset.theme") == "dark"
+        await page.keyboard.press("t")
+        await page.goto(f"{visited.url}/graph")
+        assert await page.evaluate("document.documentElement.dataset.theme") == "light"
