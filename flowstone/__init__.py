@@ -53,6 +53,8 @@ if TYPE_CHECKING:
     from flowstone.assets.static_partitions import StaticPartitions as StaticPartitions
     from flowstone.assets.time_offset import TimeOffset as TimeOffset
     from flowstone.assets.waiting import Decision as Decision
+    from flowstone.errors import AccessTokenNotFound as AccessTokenNotFound
+    from flowstone.errors import AccessTokenTaken as AccessTokenTaken
     from flowstone.errors import AlreadyDecided as AlreadyDecided
     from flowstone.errors import ApprovalNotFound as ApprovalNotFound
     from flowstone.errors import AssetNotFound as AssetNotFound
@@ -92,6 +94,8 @@ if TYPE_CHECKING:
     from flowstone.io.manager import Target as Target
     from flowstone.io.memory import MemoryIO as MemoryIO
     from flowstone.io.postgres import PostgresIO as PostgresIO
+    from flowstone.runs.access import AccessToken as AccessToken
+    from flowstone.runs.access import Role as Role
     from flowstone.runs.asset_freshness import FreshnessStatus as FreshnessStatus
     from flowstone.runs.automation import Fire as Fire
     from flowstone.runs.automation import FiredRun as FiredRun
@@ -122,6 +126,9 @@ if TYPE_CHECKING:
     from flowstone.store.feed import FeedEntry as FeedEntry
 
 __all__ = [
+    "AccessToken",
+    "AccessTokenNotFound",
+    "AccessTokenTaken",
     "AllPartitions",
     "AlreadyDecided",
     "Approval",
@@ -183,6 +190,7 @@ __all__ = [
     "ResourceUnavailable",
     "Retry",
     "Retryable",
+    "Role",
     "Rollup",
     "Run",
     "RunCancelled",
@@ -255,6 +263,7 @@ _HOME = {
     "assets.automation.schedule": ("Tick",),
     "assets.automation.sensor": ("SensorContext",),
     "runs.asset_freshness": ("FreshnessStatus",),
+    "runs.access": ("AccessToken", "Role"),
     "runs.automation": ("Fire", "FiredRun"),
     "runs.automation_events": ("Event",),
     "runs.automation_status": ("AutomationStatus",),

@@ -21,6 +21,8 @@
     ├─ AlreadyDecided             .approval
     ├─ AutomationNotFound         (LookupError)
     ├─ AutomationError            .failure
+    ├─ AccessTokenNotFound        (LookupError)
+    ├─ AccessTokenTaken
     ├─ TokenUnknown               (LookupError)
     ├─ TokenUsed
     ├─ TokenExpired
@@ -62,6 +64,8 @@ if TYPE_CHECKING:
     from flowstone.remedies import Remedies
 
 __all__ = [
+    "AccessTokenNotFound",
+    "AccessTokenTaken",
     "ActorDown",
     "ActorError",
     "AlreadyDecided",
@@ -293,6 +297,14 @@ class AlreadyDecided(FlowstoneError):
     def __init__(self, message: str, approval: Any = None) -> None:
         super().__init__(message)
         self.approval = approval
+
+
+class AccessTokenNotFound(FlowstoneError, LookupError):
+    """No token of that name can be revoked: it was mistyped, or revoked before."""
+
+
+class AccessTokenTaken(FlowstoneError):
+    """A token has that name already, and is not revoked: give the new one another name, or revoke that one."""
 
 
 class TokenUnknown(FlowstoneError, LookupError):

@@ -7,6 +7,7 @@ automations …       what starts runs by itself: automating.py
 asking              values, history, partitions, health and the tree: inspection.py
 answering           approvals and signals: decisions.py
 one run             its steps, its attempts over time, retrying it: run_details.py
+access              tokens of the HTTP server: granting.py
 leaving             the tree stops from below: the watchman drains first, the store closes last
 """
 
@@ -29,10 +30,10 @@ from flowstone.runtime.composition import context_of, membership_of, node_watch_
 from flowstone.runtime.configuration import options_from, warn_of_misspelt_variables
 from flowstone.runtime.execution.child_tasks import adopt_tasks
 from flowstone.runtime.execution.log_capture import LogCapture
+from flowstone.runtime.granting import Granting
 from flowstone.runtime.loop_affinity import not_running
 from flowstone.runtime.options import by_name, given_pipelines
 from flowstone.runtime.run.watchman import drain
-from flowstone.runtime.run_details import RunDetails
 from flowstone.runtime.services.asset_registry import AssetRegistry, Publish, check_equipped
 from flowstone.runtime.services.attempt_logs import keeper_of_owner
 from flowstone.runtime.services.managers import attached, named_managers
@@ -55,7 +56,7 @@ if TYPE_CHECKING:
 __all__ = ["Runtime"]
 
 
-class Runtime(RunDetails):
+class Runtime(Granting):
     """Computes assets, remembers what it computed, and supervises both. Use it with `async with`.
 
     It shares nothing with other runtimes, and belongs to the event loop that enters it. From other threads and

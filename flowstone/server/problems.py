@@ -28,6 +28,8 @@ _STATUS: Final[Mapping[type[Exception], HTTPStatus]] = {
     errors.ValueNotFound: HTTPStatus.NOT_FOUND,
     errors.ApprovalNotFound: HTTPStatus.NOT_FOUND,
     errors.AutomationNotFound: HTTPStatus.NOT_FOUND,
+    errors.AccessTokenNotFound: HTTPStatus.NOT_FOUND,
+    errors.AccessTokenTaken: HTTPStatus.CONFLICT,
     errors.TokenUnknown: HTTPStatus.NOT_FOUND,
     errors.TokenUsed: HTTPStatus.CONFLICT,
     errors.TokenExpired: HTTPStatus.GONE,

@@ -42,6 +42,7 @@ from flowstone.store.outbox import Outbox
 from flowstone.store.protocol import KeyTaken, StaleWrite
 from flowstone.store.run_log import RunLog
 from flowstone.store.runs_under_way import RunsUnderWay
+from flowstone.store.token_ledger import TokenLedger
 from flowstone.store.wait_ledger import WaitLedger
 
 if TYPE_CHECKING:
@@ -74,6 +75,7 @@ class History:
         automations: Schedules, sensors and the like.
         outbox: What is to be delivered to who follows events.
         feed: The newest events of all.
+        tokens: Access tokens and sessions.
         under_way: The unfinished runs, by what they were asked for.
     """
 
@@ -87,6 +89,7 @@ class History:
         self.automations = AutomationLedger()
         self.feed = FeedLog()
         self.outbox = Outbox(self.feed)
+        self.tokens = TokenLedger()
         self.under_way = RunsUnderWay()
         self._runs: dict[str, RunLog] = {}
         self._keys: dict[str, str] = {}  # Key to id, of the unfinished runs that have one.

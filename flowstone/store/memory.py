@@ -14,6 +14,7 @@ from flowstone.store.memory_feed import MemoryFeed
 from flowstone.store.memory_items import MemoryItems
 from flowstone.store.memory_logs import MemoryLogs
 from flowstone.store.memory_pools import MemoryPools
+from flowstone.store.memory_tokens import MemoryTokens
 from flowstone.store.memory_waits import MemoryWaits
 from flowstone.store.protocol import NO_TAGS, Store
 from flowstone.store.sanitise import sanitised, sanitised_run
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
     from flowstone.store.logs import Logs
     from flowstone.store.pools import PoolSlots
     from flowstone.store.protocol import KeysByStatus
+    from flowstone.store.tokens import AccessTokens
     from flowstone.store.waits import Waits
 
 __all__ = ["MemoryStore"]
@@ -62,6 +64,7 @@ class MemoryStore(Store):
         self._deliveries = MemoryDeliveries(lambda: self._history, self._change)
         self._feed = MemoryFeed(lambda: self._history)
         self._callers = MemoryCallers(lambda: self._history, self._change)
+        self._tokens = MemoryTokens(lambda: self._history, self._change)
 
     @property
     def waits(self) -> Waits:
@@ -94,6 +97,10 @@ class MemoryStore(Store):
     @property
     def callers(self) -> Callers:
         return self._callers
+
+    @property
+    def tokens(self) -> AccessTokens:
+        return self._tokens
 
     @property
     def problem(self) -> str | None:

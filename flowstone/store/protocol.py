@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from flowstone.store.items import Items
     from flowstone.store.logs import Logs
     from flowstone.store.pools import PoolSlots
+    from flowstone.store.tokens import AccessTokens
     from flowstone.store.waits import Waits
 
 __all__ = ["NO_TAGS", "KeyTaken", "KeysByStatus", "NoSchema", "StaleWrite", "Store", "StoreRefused"]
@@ -103,6 +104,10 @@ class Store(Protocol):
     @property
     def callers(self) -> Callers:
         """Who wants what runs compute; while the store is open."""
+
+    @property
+    def tokens(self) -> AccessTokens:
+        """Who may do what at the HTTP server; while the store is open."""
 
     @property
     def problem(self) -> str | None:

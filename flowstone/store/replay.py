@@ -25,6 +25,11 @@ time what comes of it: what was refused when it was asked is refused again when 
     ["delivery_failed", pipeline, name, lane, number, failure]      deliveries.failed; the failure may be missing
     ["given_up", pipeline, name, lane, number, event, tell] deliveries.give_up
     ["told", pipeline, [event, ...]]        deliveries.add
+    ["token", digest, token]                tokens.add
+    ["token_used", digest, at]              tokens.used
+    ["token_revoked", name, at]             tokens.revoke
+    ["session", digest, token's digest, expires at, now or null]   tokens.begin_session; null in a summary
+    ["session_ended", digest]               tokens.end_session
 
     ["closed"]                              close; so that a line that was last is missed when it is removed
 
@@ -72,6 +77,7 @@ from flowstone.store.delivery_codec import decode_delivery, decode_follower, dec
 from flowstone.store.event_log import EventLog
 from flowstone.store.history import History
 from flowstone.store.items import UNKNOWN_IO
+from flowstone.store.token_codec import decode_token
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -122,7 +128,7 @@ class Replay:
         except (TypeError, KeyError, RecursionError) as error:
             raise Unreadable(f"damaged data for the operation {name!r} ({error})") from error
         self.closed = name == "closed"
-        self.restoring = name in _RESTORING or (self.restoring and name in {"add", "pool"})
+        self.restoring = name in _RESTORING or (self.restoring and name in _RESTORED_LIKEWISE)
         # An error now is the error that the caller got then; neither changed anything.
         with suppress(Exception):
             command()
@@ -195,6 +201,28 @@ class Replay:
     def _set_pool(self, name: str, slots: int | None) -> _Command:
         self.facts += 1
         return partial(self.history.set_pool, name, slots)
+
+    def _add_token(self, digest: str, token: Any) -> _Command:
+        self.facts += 1
+        return partial(self.history.tokens.add, decode_token(token), digest)
+
+    def _use_token(self, digest: str, at: str) -> _Command:
+        self.facts += 1
+        return partial(self.history.tokens.used, digest, datetime.fromisoformat(at))
+
+    def _revoke_token(self, name: str, at: str) -> _Command:
+        self.facts += 1
+        return partial(self.history.tokens.revoke, name, datetime.fromisoformat(at))
+
+    def _begin_session(self, digest: str, token: str, expires_at: str, now: str | None) -> _Command:
+        self.facts += 1
+        over = datetime.fromisoformat(expires_at)
+        at = None if now is None else datetime.fromisoformat(now)
+        return partial(self.history.tokens.begin_session, digest, token, over, at)
+
+    def _end_session(self, digest: str) -> _Command:
+        self.facts += 1
+        return partial(self.history.tokens.end_session, digest)
 
     def _define_automations(self, defined: dict[str, list[Any]], now: str, whole: bool = True) -> _Command:
         self.facts += 1
@@ -330,6 +358,8 @@ def _nothing() -> None:
     """What a mark changes."""
 
 
+_RESTORED_LIKEWISE: Final = frozenset({"add", "pool", "token", "session"})
+"""What a summary says by the operation that a change is as well."""
 _RESTORING: Final = frozenset(
     {
         "timeline",
@@ -359,6 +389,11 @@ _PREPARE: Final[Mapping[str, Callable[..., _Command]]] = MappingProxyType(
         "items": Replay._items,
         "forget_items": Replay._forget_items,
         "pool": Replay._set_pool,
+        "token": Replay._add_token,
+        "token_used": Replay._use_token,
+        "token_revoked": Replay._revoke_token,
+        "session": Replay._begin_session,
+        "session_ended": Replay._end_session,
         "automations": Replay._define_automations,
         "move": Replay._move,
         "pause": Replay._pause,

@@ -13,6 +13,7 @@ from flowstone.store.automation_codec import encode_automation, encode_fire
 from flowstone.store.codec import encode_event, encode_item, encode_materialization, encode_run, encode_wait
 from flowstone.store.delivery_codec import encode_delivery, encode_follower_state
 from flowstone.store.event_log import event_of
+from flowstone.store.token_codec import encode_token
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -38,7 +39,12 @@ def live_facts(history: History) -> int:
     events += sum(table.ended for table in history.items.values())
     automations = sum(1 + len(known.fires) + len(known.once) for known in history.automations.all())
     events += sum(1 + state.pending for _, state in history.outbox.followers())
-    return records + events + automations + len(history.partitions) + len(history.pool_slots)
+    return records + events + automations + _single(history)
+
+
+def _single(history: History) -> int:
+    """How many things there are that are one fact each."""
+    return len(history.partitions) + len(history.pool_slots) + len(history.tokens)
 
 
 def snapshot(history: History) -> Iterator[Operation]:
@@ -57,16 +63,25 @@ def snapshot(history: History) -> Iterator[Operation]:
         kept = table.io, step in history.unneeded
         for rows in _chunks(table.rows(None, -1, 0, None)):
             yield ["kept_items", *step, [encode_item(row) for row in rows], *kept]
-    for name, keys in history.partitions.items():
-        yield ["add", name, list(keys)]
-    for name, slots in history.pool_slots.items():
-        yield ["pool", name, slots]
+    yield from _as_asked(history)
     for known in history.automations.all():
         yield from _automation(known)
     yield from _outbox(history)
     if history.feed.count:
         yield ["kept_feed", history.feed.count]
     yield ["summary"]
+
+
+def _as_asked(history: History) -> Iterator[Operation]:
+    """What a summary says by the operations that changes are."""
+    for name, keys in history.partitions.items():
+        yield ["add", name, list(keys)]
+    for name, slots in history.pool_slots.items():
+        yield ["pool", name, slots]
+    for digest, token in history.tokens.tokens.items():
+        yield ["token", digest, encode_token(token)]
+    for digest, (of, over) in history.tokens.sessions.items():
+        yield ["session", digest, of, over.isoformat(), None]
 
 
 def _automation(known: KnownAutomation) -> Iterator[Operation]:

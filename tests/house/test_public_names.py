@@ -10,6 +10,9 @@ import sys
 import pytest
 
 FLOWSTONE = [
+    "AccessToken",
+    "AccessTokenNotFound",
+    "AccessTokenTaken",
     "AllPartitions",
     "AlreadyDecided",
     "Approval",
@@ -71,6 +74,7 @@ FLOWSTONE = [
     "ResourceUnavailable",
     "Retry",
     "Retryable",
+    "Role",
     "Rollup",
     "Run",
     "RunCancelled",

@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 
 from flowstone import Pipeline
+from flowstone.runs.access import Role
 from flowstone.server import ServerOptions
 from flowstone.server.access.guard import Operator
-from flowstone.server.access.roles import Role
 
 PIPELINE = Pipeline("empty")
 

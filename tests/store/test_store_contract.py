@@ -14,6 +14,7 @@ from tests.store.feed_contract import FeedContract
 from tests.store.items_contract import ItemsContract
 from tests.store.lifecycle_contract import LifecycleContract
 from tests.store.logs_contract import LogsContract
+from tests.store.tokens_contract import TokensContract
 from tests.store.waits_contract import WaitsContract
 
 
@@ -62,6 +63,7 @@ class TestMemoryStore(
     ItemsContract,
     LifecycleContract,
     LogsContract,
+    TokensContract,
     WaitsContract,
     StoreContract,
 ):
@@ -83,6 +85,7 @@ class TestFileStore(
     ItemsContract,
     LifecycleContract,
     LogsContract,
+    TokensContract,
     WaitsContract,
     StoreContract,
 ):

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 from fastapi import Depends, HTTPException
 from starlette.requests import Request
 
+from flowstone.runs.access import Role
 from flowstone.server.access.csrf import prove
 from flowstone.server.access.identity import LOCAL, Identity
 from flowstone.server.access.origin import SAFE, asked_by_browser
-from flowstone.server.access.roles import Role
 from flowstone.server.access.visit import visit_of
 
 if TYPE_CHECKING:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from flowstone.frozen import frozen
+from flowstone.runs.access import Role
 from flowstone.server.access.hosts import is_loopback_name
-from flowstone.server.access.roles import Role
 
 if TYPE_CHECKING:
     from starlette.requests import HTTPConnection

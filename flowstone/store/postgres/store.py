@@ -36,6 +36,7 @@ from flowstone.store.postgres.pools import PostgresPools
 from flowstone.store.postgres.retention import Retention
 from flowstone.store.postgres.schema import migrate, require, require_writable
 from flowstone.store.postgres.texts import key_columns
+from flowstone.store.postgres.tokens import PostgresTokens
 from flowstone.store.postgres.waits import PostgresWaits
 from flowstone.store.protocol import NO_TAGS, StaleWrite, Store
 from flowstone.store.run_log import check_together, dated
@@ -67,6 +68,7 @@ if TYPE_CHECKING:
     from flowstone.store.pools import PoolSlots
     from flowstone.store.postgres.diagnosis import Diagnosis
     from flowstone.store.protocol import KeysByStatus
+    from flowstone.store.tokens import AccessTokens
     from flowstone.store.waits import Waits
 
 __all__ = ["PostgresStore"]
@@ -114,6 +116,7 @@ class PostgresStore(Store):
         self._automations = PostgresAutomations(self._database, self._random)
         self._deliveries = PostgresDeliveries(self._database, lambda: self._cluster)
         self._callers = PostgresCallers(self._database)
+        self._tokens = PostgresTokens(self._database)
         self._feed = PostgresFeed(self._database, self._start)
         self._cluster: PostgresCluster | None = None
 
@@ -174,6 +177,11 @@ class PostgresStore(Store):
     def feed(self) -> Feed:
         """All recorded events in one order."""
         return self._feed
+
+    @property
+    def tokens(self) -> AccessTokens:
+        """Who may do what at the HTTP server."""
+        return self._tokens
 
     @property
     def cluster(self) -> Cluster | None:

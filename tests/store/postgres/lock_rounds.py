@@ -595,6 +595,14 @@ def transactions():
             ("pause_automation", ("'sales'", "'a1'", "true", "'{}'"), ("'sales'", "'a2'", "true", "'{}'")),
             ("tell_events", ("'sales'", *told, "'a'")),
         ),
+        "add a token": one(
+            "add_token", *((each, "'ci'", "'read'", "now()", "null", "null") for each in ("'t8'", "'t9'"))
+        ),
+        "use a token": one("use_token", *((each, "now()", "'1 minute'") for each in ("'t1'", "'t2'"))),
+        "revoke a token": one("revoke_token", ("'ada'", "now()"), ("'bob'", "now()")),
+        "begin a session": one("begin_session", *((each, "'t1'", "now()") for each in ("'s8'", "'s9'"))),
+        "forget sessions": one("prune_sessions", ("'t1'", "now()", "1"), ("'t2'", "now()", "0")),
+        "end a session": one("end_session", ("'s1'",), ("'s2'",)),
         "publish_tree": one("publish_tree", ("'n1'", "'{}'"), ("'n2'", "'{}'")),
     }
 
@@ -659,6 +667,15 @@ from generate_series(1, 2) as node, (values (1, 'q'), (1, 'r'), (2, 'p'), (3, 'p
 """
 
 
+TOKENS = """
+insert into flowstone.access_tokens (digest, name, role, created_at)
+values ('t1', 'ada', 'read', now()), ('t2', 'bob', 'read', now());
+insert into flowstone.sessions (digest, token, expires_at)
+select 's' || n, 't' || 1 + n % 2, case when n > 3 then 'infinity' else 'epoch' end::timestamptz
+from generate_series(1, 6) as n;
+"""
+
+
 async def fill(store):
     """Runs that go on and runs that are done, values with several versions, leases, partitions, nodes."""
     for name in DONE:
@@ -688,6 +705,7 @@ async def fill(store):
         WAITING,
         ITEMS,
         LOGS,
+        TOKENS,
         "update flowstone.queue_log set created = 'epoch'",
         *(f"select flowstone.define_pools('n{n}', '{{p,q,r}}', '{{1,2,2}}')" for n in (1, 2)),
         CLAIMS,

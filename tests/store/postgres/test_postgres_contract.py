@@ -13,6 +13,7 @@ from tests.store.feed_contract import FeedContract
 from tests.store.items_contract import ItemsContract
 from tests.store.lifecycle_contract import LifecycleContract
 from tests.store.logs_contract import LogsContract
+from tests.store.tokens_contract import TokensContract
 from tests.store.waits_contract import WaitsContract
 
 
@@ -38,6 +39,7 @@ class TestPostgresStore(
     ItemsContract,
     LifecycleContract,
     LogsContract,
+    TokensContract,
     WaitsContract,
     StoreContract,
 ):

@@ -1,0 +1,2 @@
+-- $1: the digest of a session.
+delete from flowstone.sessions where digest = $1
