@@ -41,7 +41,7 @@ class Granting(RunDetails):
             AccessTokenTaken: A token that is not revoked has that name.
             ArgumentError: It cannot have that name, that role or that end.
         """
-        from flowstone.store.access import create_token  # noqa: PLC0415 - few runtimes have any, as below
+        from flowstone.store.access import create_token  # noqa: PLC0415 - few runtimes have any
 
         ctx = self._started()
         secret, _ = await create_token(ctx.store, name, role, now=ctx.clock.now(), by=by, expires=expires)
@@ -63,7 +63,7 @@ class Granting(RunDetails):
         Raises:
             AccessTokenNotFound: No token of that name can be revoked.
         """
-        from flowstone.store.access import revoke_token  # noqa: PLC0415
+        from flowstone.store.access import revoke_token  # noqa: PLC0415 - as above
 
         ctx = self._started()
         return await revoke_token(ctx.store, name, now=ctx.clock.now())
@@ -74,7 +74,7 @@ class Granting(RunDetails):
         Args:
             secret: A token, or what `log_in` gave.
         """
-        from flowstone.store.access import holder  # noqa: PLC0415
+        from flowstone.store.access import holder  # noqa: PLC0415 - as above
 
         ctx = self._started()
         return await holder(ctx.store, secret, now=ctx.clock.now())
@@ -88,7 +88,7 @@ class Granting(RunDetails):
         Returns:
             The session's secret; None if the token is worth nothing.
         """
-        from flowstone.store.access import begin_session  # noqa: PLC0415
+        from flowstone.store.access import begin_session  # noqa: PLC0415 - as above
 
         ctx = self._started()
         return await begin_session(ctx.store, token, now=ctx.clock.now())
@@ -99,6 +99,6 @@ class Granting(RunDetails):
         Args:
             session: What `log_in` gave.
         """
-        from flowstone.store.access import end_session  # noqa: PLC0415
+        from flowstone.store.access import end_session  # noqa: PLC0415 - as above
 
         await end_session(self._started().store, session)

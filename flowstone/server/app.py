@@ -3,6 +3,7 @@
 /healthz, /readyz      whether it lives, and whether its store answers: open to all
 /api/v1/...            the API, described by /api/v1/openapi.json
 /live/...              the stream of the page with the rest of the address
+/login, /logout        a token becomes the session of a browser: open to all
 /static/...            style sheet, scripts, fonts: open to all
 /...                   the pages
 """
@@ -17,11 +18,13 @@ from starlette.middleware.gzip import GZipMiddleware
 from starlette.staticfiles import StaticFiles
 
 import flowstone
+from flowstone.server.access.attempts import Attempts
 from flowstone.server.access.gate import Gate
 from flowstone.server.access.headers import SecureHeaders
 from flowstone.server.api import api_router
 from flowstone.server.finder import finder_router
 from flowstone.server.live import Renderings
+from flowstone.server.login import add_login
 from flowstone.server.options import ServerOptions
 from flowstone.server.pages import PAGES
 from flowstone.server.problems import add_problem_handlers
@@ -47,7 +50,7 @@ def create_app(runtime: Runtime, options: ServerOptions | None = None) -> FastAP
     app = FastAPI(
         title="FlowStone",
         version=getattr(flowstone, "__version__", "0"),
-        openapi_url="/api/v1/openapi.json",
+        openapi_url=None,
         docs_url=None,
         redoc_url=None,
     )
@@ -56,11 +59,13 @@ def create_app(runtime: Runtime, options: ServerOptions | None = None) -> FastAP
     app.state.renderer = Renderer()
     app.state.renderings = Renderings()
     app.add_middleware(GZipMiddleware, minimum_size=1_000)
-    app.add_middleware(Gate, options=options)
+    app.state.attempts = Attempts()
+    app.add_middleware(Gate, runtime=runtime, options=options)
     app.add_middleware(SecureHeaders)
     add_problem_handlers(app)
     app.include_router(_health_router(runtime))
     app.include_router(api_router())
+    add_login(app)
     app.mount("/static", StaticFiles(directory=STATIC), name="static")
     app.include_router(finder_router())
     app.include_router(pages_router(PAGES))

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from fastapi import FastAPI
     from starlette.requests import Request
 
-__all__ = ["PROBLEM_TYPE", "add_problem_handlers", "problem"]
+__all__ = ["PROBLEM_TYPE", "add_problem_handlers", "of_http", "problem"]
 
 PROBLEM_TYPE: Final = "application/problem+json"
 
@@ -68,7 +68,7 @@ def add_problem_handlers(app: FastAPI) -> None:
     """Have every error of the API answered as a problem."""
     app.add_exception_handler(errors.FlowstoneError, _of_library)
     app.add_exception_handler(RequestValidationError, _of_request)
-    app.add_exception_handler(HTTPException, _of_http)
+    app.add_exception_handler(HTTPException, of_http)
 
 
 def _status_of(error: Exception) -> HTTPStatus:
@@ -96,7 +96,8 @@ async def _of_request(request: Request, error: Exception) -> JSONResponse:
     return problem(422, "ArgumentError", detail, instance=request.url.path, errors=found)
 
 
-async def _of_http(request: Request, error: Exception) -> JSONResponse:
+async def of_http(request: Request, error: Exception) -> JSONResponse:
+    """The answer to an `HTTPException`."""
     assert isinstance(error, HTTPException)
     kind = HTTPStatus(error.status_code).phrase.title().replace(" ", "")
     answer = problem(error.status_code, kind, str(error.detail), instance=request.url.path)

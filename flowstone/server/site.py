@@ -14,10 +14,10 @@ from starlette.requests import Request
 from flowstone.server.access.guard import Reader
 from flowstone.server.access.prefix import prefix_of
 from flowstone.server.access.visit import visit_of
+from flowstone.server.links import links_for
 from flowstone.server.live import fragments
 from flowstone.server.pages.page import Asked
 from flowstone.server.pages.shell import SHELL, shell_values
-from flowstone.server.render import static_version
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterable, Mapping
@@ -96,16 +96,5 @@ async def _values(page: Page, request: Request, identity: Identity) -> dict[str,
         "page": page.name,
         "csrf": "",  # Those who share a rendering do not share the word: flowstone.js writes it into their forms.
         "live_path": f"/live{here}" + (f"?{request.url.query}" if request.url.query else ""),
-        "url": partial(_url, prefix),
-        "static": partial(_static, prefix),
+        **links_for(request),
     }
-
-
-def _static(prefix: str, name: str) -> str:
-    """The address of a static file as it is in this version."""
-    return f"{prefix}/static/{name}?v={static_version()}"
-
-
-def _url(prefix: str, path: str) -> str:
-    """A path of the pages as an address that leads there from outside."""
-    return f"{prefix}{path}"

@@ -10,6 +10,7 @@ from flowstone.server.access.bodies import bounded, too_large
 from flowstone.server.access.hosts import may_be_addressed
 from flowstone.server.access.origin import asked_by_stranger
 from flowstone.server.access.prefix import below_prefix
+from flowstone.server.access.streams import answer_while_allowed
 from flowstone.server.access.visit import Visit
 from flowstone.server.problems import problem
 
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from fastapi.responses import JSONResponse
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+    from flowstone.runtime.runtime import Runtime
     from flowstone.server.options import ServerOptions
 
 __all__ = ["Gate"]
@@ -30,11 +32,13 @@ class Gate:
 
     Args:
         app: What answers what passes.
+        runtime: Knows who may look.
         options: What the server was told.
     """
 
-    def __init__(self, app: ASGIApp, options: ServerOptions) -> None:
+    def __init__(self, app: ASGIApp, runtime: Runtime, options: ServerOptions) -> None:
         self._app = app
+        self._runtime = runtime
         self._options = options
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -48,7 +52,7 @@ class Gate:
             await refused(scope, receive, send)
             return
         inner = below_prefix(scope, headers)
-        visit = Visit(inner, self._options)
+        visit = Visit(inner, self._runtime, self._options)
 
         async def answer(message: Message) -> None:
             if message["type"] == "http.response.start":
@@ -56,7 +60,8 @@ class Gate:
                     MutableHeaders(scope=message).append("Set-Cookie", each)
             await send(message)
 
-        await self._app(inner, bounded(receive, self._options.largest_body), answer)
+        received = bounded(receive, self._options.largest_body)
+        await answer_while_allowed(self._app, inner, received, answer, visit)
 
     def _refusal(self, scope: Scope, headers: Headers) -> JSONResponse | None:
         path = scope["path"].removeprefix(scope.get("root_path", ""))

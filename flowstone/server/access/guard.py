@@ -9,14 +9,25 @@ from starlette.requests import Request
 
 from flowstone.runs.access import Role
 from flowstone.server.access.csrf import prove
-from flowstone.server.access.identity import LOCAL, Identity
-from flowstone.server.access.origin import SAFE, asked_by_browser
+from flowstone.server.access.identity import Identity
+from flowstone.server.access.origin import SAFE
 from flowstone.server.access.visit import visit_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["Admin", "Operator", "Reader", "needs"]
+__all__ = ["Admin", "Operator", "Reader", "Unknown", "needs"]
+
+
+class Unknown(HTTPException):
+    """Nobody says who asks, or by what is worth nothing."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            401,
+            "This needs a token: send `Authorization: Bearer TOKEN`; `flowstone token create` makes one.",
+            {"WWW-Authenticate": "Bearer"},
+        )
 
 
 def needs(role: Role) -> Callable[..., Any]:
@@ -26,17 +37,13 @@ def needs(role: Role) -> Callable[..., Any]:
         visit = visit_of(request)
         identity = await visit.identity()
         if identity is None:
-            raise HTTPException(
-                401,
-                "This needs a token: send `Authorization: Bearer TOKEN`; `flowstone token create` makes one.",
-                {"WWW-Authenticate": "Bearer"},
-            )
+            raise Unknown
         if not identity.role.may(role):
             raise HTTPException(
                 403, f"The token {identity.name!r} may {identity.role}; this needs one that may {role}."
             )
         # Whom the browser makes known by itself has yet to show that it was not somebody else's page that asked.
-        if request.method not in SAFE and identity is LOCAL and asked_by_browser(request.headers):
+        if request.method not in SAFE and visit.by_browser:
             await prove(request, visit.secret)
         return identity
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final
 from flowstone.frozen import frozen
 from flowstone.runs.access import Role
 from flowstone.server.access.hosts import is_loopback_name
+from flowstone.store.access import LOCAL as LOCAL_NAME
 
 if TYPE_CHECKING:
     from starlette.requests import HTTPConnection
@@ -29,7 +30,7 @@ class Identity:
     role: Role
 
 
-LOCAL: Final = Identity("local", Role.ADMIN)
+LOCAL: Final = Identity(LOCAL_NAME, Role.ADMIN)
 """Whoever asks from this machine."""
 
 _PASSED_ON: Final = ("forwarded", "via", "x-forwarded-", "x-real-ip")

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from fastapi import APIRouter
+from fastapi.responses import JSONResponse
+from starlette.requests import Request
 
+from flowstone.server.access.guard import Reader
 from flowstone.server.api import assets
 
 __all__ = ["api_router"]
@@ -14,4 +17,9 @@ def api_router() -> APIRouter:
     router = APIRouter(prefix="/api/v1")
     for module in (assets,):
         router.include_router(module.router())
+    router.add_api_route("/openapi.json", _described, methods=["GET"], include_in_schema=False)
     return router
+
+
+async def _described(request: Request, _: Reader) -> JSONResponse:
+    return JSONResponse(request.app.openapi())
