@@ -62,6 +62,7 @@ _COMMANDS: Final = {
         "resume": "Have what was paused act again.",
         "fire": "Have a schedule fire, or a sensor look, now.",
         "pools": "List pools and who holds their slots; or change one.",
+        "token": "Make, list or revoke tokens for the web pages and the API.",
         "tree": "Show the supervision trees of the nodes, or of a new runtime.",
         "migrate": "Bring a store's database up to date.",
     },

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
@@ -14,12 +14,27 @@ from flowstone.cli.places import remembers, shares, shown
 from flowstone.cli.problem import CommandError
 from flowstone.cli.screen import Screen
 from flowstone.cli.serving import serve_node
-from flowstone.cli.serving.http import HOST, PORT, bind, has_server
-
-if TYPE_CHECKING:
-    from socket import socket
+from flowstone.cli.serving.http import HOST, PORT, Listening, bind, has_server
 
 __all__ = ["serve"]
+
+
+_AllowHost = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--allow-host",
+        metavar="NAME",
+        help="A name by which its pages may be addressed, such as that of a proxy; repeat it for more.",
+        show_default=False,
+    ),
+]
+_OpenOnLoopback = Annotated[
+    bool,
+    typer.Option(
+        "--open-on-loopback/--no-open-on-loopback",
+        help="Whether who asks from this machine needs no token; not behind a proxy on the same machine.",
+    ),
+]
 
 
 def serve(
@@ -42,6 +57,8 @@ def serve(
             envvar="FLOWSTONE_LISTEN_PORT",
         ),
     ] = PORT,
+    allow_host: _AllowHost = None,
+    open_on_loopback: _OpenOnLoopback = True,
     automate: Annotated[
         bool,
         typer.Option(
@@ -69,14 +86,16 @@ def serve(
             )
         loaded = load(target)
         settings = given(max_concurrency, max_threads, lease, shutdown_timeout)
-        listening = _listening(screen, host, port)
+        listening = _listening(screen, host, port, tuple(allow_host or ()), open_on_loopback=open_on_loopback)
         screen.status = run_async(
             serve_node(screen, loaded, store, settings, automate=automate, listening=listening)
         )
 
 
-def _listening(screen: Screen, host: str, port: int) -> socket | None:
+def _listening(
+    screen: Screen, host: str, port: int, allowed: tuple[str, ...], *, open_on_loopback: bool
+) -> Listening | None:
     if not has_server():
         screen.note("There are no web pages: they need `pip install 'flowstone[server]'`.", "yellow")
         return None
-    return bind(host, port)
+    return Listening(bind(host, port), host, allowed, open_on_loopback)

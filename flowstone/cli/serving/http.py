@@ -7,23 +7,53 @@ import importlib
 import importlib.util
 import socket
 from functools import partial
+from ipaddress import ip_address
 from typing import TYPE_CHECKING, Any, Final
 
 import anyio
 
 from flowstone.cli.problem import CommandError
+from flowstone.frozen import frozen
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
     from flowstone.runtime.runtime import Runtime
 
-__all__ = ["HOST", "PORT", "bind", "has_server", "serve_http", "url_of"]
+__all__ = ["HOST", "PORT", "Listening", "bind", "has_server", "serve_http"]
 
 HOST: Final = "127.0.0.1"
 PORT: Final = 8150
 
 _LEFT: Final = 1  # Seconds for answers under way when the node stops: streams of open pages end only then.
+
+
+@frozen
+class Listening:
+    """Where and how a node answers requests.
+
+    Attributes:
+        socket: Where.
+        host: The address or name that was given.
+        allowed: Names by which it may be addressed besides.
+        open_on_loopback: Whether who asks from this machine needs no token.
+    """
+
+    socket: socket.socket
+    host: str
+    allowed: tuple[str, ...] = ()
+    open_on_loopback: bool = True
+
+    @property
+    def url(self) -> str:
+        """The address that a browser opens."""
+        host, port = self.socket.getsockname()[:2]
+        return f"http://{_address(host, port)}"
+
+    @property
+    def is_for_others(self) -> bool:
+        """Whether anybody but this machine can ask, or this machine needs a token as well."""
+        return not (self.open_on_loopback and ip_address(self.socket.getsockname()[0]).is_loopback)
 
 
 def has_server() -> bool:
@@ -54,23 +84,20 @@ def bind(host: str, port: int) -> socket.socket:
     return taken
 
 
-def url_of(taken: socket.socket) -> str:
-    """The address that a browser opens."""
-    host, port = taken.getsockname()[:2]
-    return f"http://{_address(host, port)}"
-
-
 def _address(host: str, port: int) -> str:
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
 @contextlib.asynccontextmanager
-async def serve_http(runtime: Runtime, taken: socket.socket) -> AsyncIterator[None]:
+async def serve_http(runtime: Runtime, listening: Listening) -> AsyncIterator[None]:
     """Answer requests while the block runs, and let those under way end for a moment after it."""
     uvicorn = importlib.import_module("uvicorn")
     server_package = importlib.import_module("flowstone.server")
+    options = server_package.ServerOptions(
+        open_on_loopback=listening.open_on_loopback, allowed_hosts=(listening.host, *listening.allowed)
+    )
     config = uvicorn.Config(
-        server_package.create_app(runtime),
+        server_package.create_app(runtime, options),
         log_config=None,
         access_log=False,
         lifespan="off",
@@ -81,7 +108,7 @@ async def serve_http(runtime: Runtime, taken: socket.socket) -> AsyncIterator[No
     server = _without_signals(uvicorn)(config)
     raised: BaseException | None = None
     async with anyio.create_task_group() as group:
-        group.start_soon(partial(server.serve, sockets=[taken]))
+        group.start_soon(partial(server.serve, sockets=[listening.socket]))
         try:
             yield
         except BaseException as error:  # Raised again outside of the group, which would wrap it.

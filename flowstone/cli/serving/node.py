@@ -19,10 +19,10 @@ from flowstone.counting import count
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Mapping, Sequence
-    from socket import socket
 
     from flowstone.cli.loading import Loaded
     from flowstone.cli.screen import Screen
+    from flowstone.cli.serving.http import Listening
     from flowstone.runs.records import RunRecord
     from flowstone.runs.running_step import RunningStep
     from flowstone.runtime.options import Options
@@ -41,7 +41,7 @@ async def serve_node(
     given: Mapping[str, Any],
     *,
     automate: bool,
-    listening: socket | None = None,
+    listening: Listening | None = None,
 ) -> int:
     """Be a node until a signal comes; returns the exit status.
 
@@ -73,7 +73,7 @@ async def serve_node(
 
     try:
         opening = open_runtime(screen, loaded, store, worker=True, automate=automate, **given)
-        async with beside(call_off), opening as runtime, _answering(screen, runtime, listening):
+        async with beside(call_off), opening as runtime, _answering(screen, runtime, listening, store):
             open_ = True
             await _live(screen, runtime, loaded, store, signals, chosen, _held(loaded, automate=automate))
     except asyncio.CancelledError:
@@ -87,18 +87,23 @@ async def serve_node(
 
 
 @asynccontextmanager
-async def _answering(screen: Screen, runtime: Runtime, listening: socket | None) -> AsyncIterator[None]:
+async def _answering(
+    screen: Screen, runtime: Runtime, listening: Listening | None, store: str
+) -> AsyncIterator[None]:
     """Answer requests while the block runs; says where, before anything else is said."""
     if listening is None:
         yield
         return
-    from flowstone.cli.serving.http import serve_http, url_of  # noqa: PLC0415 - few commands need it
+    from flowstone.cli.serving.http import serve_http  # noqa: PLC0415 - few commands need it
 
-    url = url_of(listening)
     if screen.json:
-        screen.line({"event": "node.listening", "url": url})
+        screen.line({"event": "node.listening", "url": listening.url})
     else:
-        screen.show(url)
+        screen.show(listening.url)
+    if listening.is_for_others and not any(each.revoked_at is None for each in await runtime.tokens()):
+        made = f"`flowstone token create --role operate --name NAME --store {shown(store)}`"
+        when = "" if shares(store) else " before it starts"
+        screen.note(f"Nobody can look from elsewhere yet: make a token with {made}{when}.", "yellow")
     async with serve_http(runtime, listening):
         yield
 
