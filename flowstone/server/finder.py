@@ -10,8 +10,8 @@ from starlette.requests import Request
 
 from flowstone.assets.partition_labels import step_label
 from flowstone.errors import FlowstoneError
+from flowstone.runs.access import Role
 from flowstone.server.access.guard import Reader
-from flowstone.server.access.roles import Role
 from flowstone.server.pages.shell import NAVIGATION
 from flowstone.server.render import ICONS
 

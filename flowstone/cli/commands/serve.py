@@ -19,6 +19,12 @@ from flowstone.cli.serving.http import HOST, PORT, Listening, bind, has_server
 __all__ = ["serve"]
 
 
+_Host = Annotated[
+    str,
+    typer.Option(
+        "--host", help="The address at which its web pages and API are.", envvar="FLOWSTONE_LISTEN_HOST"
+    ),
+]
 _AllowHost = Annotated[
     list[str] | None,
     typer.Option(
@@ -41,12 +47,7 @@ def serve(
     target: Target,
     *,
     store: StoreUrl,
-    host: Annotated[
-        str,
-        typer.Option(
-            "--host", help="The address at which its web pages and API are.", envvar="FLOWSTONE_LISTEN_HOST"
-        ),
-    ] = HOST,
+    host: _Host = HOST,
     port: Annotated[
         int,
         whole(
