@@ -101,6 +101,7 @@ if TYPE_CHECKING:
     from flowstone.runs.automation import FiredRun as FiredRun
     from flowstone.runs.automation_events import Event as Event
     from flowstone.runs.automation_status import AutomationStatus as AutomationStatus
+    from flowstone.runs.explanation import Explanation as Explanation
     from flowstone.runs.items import Item as Item
     from flowstone.runs.log_line import LogLine as LogLine
     from flowstone.runs.pools import Pool as Pool
@@ -153,6 +154,7 @@ __all__ = [
     "DynamicPartitions",
     "Each",
     "Event",
+    "Explanation",
     "Failure",
     "FeedEntry",
     "FeedExpired",
@@ -266,6 +268,7 @@ _HOME = {
     "runs.access": ("AccessToken", "Role"),
     "runs.automation": ("Fire", "FiredRun"),
     "runs.automation_events": ("Event",),
+    "runs.explanation": ("Explanation",),
     "runs.automation_status": ("AutomationStatus",),
     "runs.items": ("Item",),
     "runs.log_line": ("LogLine",),

@@ -67,6 +67,10 @@ class PartitionView:
         self._resolved: dict[PartitionSet[Any], PartitionSet[Any]] = {}
         self._edges: dict[tuple[str, str], Edge] = {}
 
+    def at(self, moment: datetime) -> PartitionView:
+        """The same at another instant; dynamic sets have the keys that they have here."""
+        return PartitionView(self.graph, moment, self._dynamic)
+
     def set_of(self, asset: str | Asset[..., Any]) -> PartitionSet[Any] | None:
         """The partition set of an asset at this instant, or None if it declares none.
 

@@ -47,6 +47,7 @@ _COMMANDS: Final = {
         "logs": "Show what a run's attempts logged and printed.",
         "items": "Show the items of a step, and why some of them failed.",
         "status": "Show whether an asset has a value, and its newest records.",
+        "why": "Show why an asset is as it is, and what mends it.",
         "lineage": "Show what a value was computed from, and what from it.",
     },
     "Operate": {

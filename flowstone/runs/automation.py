@@ -8,7 +8,7 @@ if that has moved. So of two processes that do the same at a time one does it, a
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias
 from urllib.parse import quote, unquote
 
 from flowstone.frozen import frozen
@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from flowstone.runs.records import Failure, RunRecord, Status
 
 __all__ = [
+    "RULE",
+    "TAG",
     "AutomationKey",
     "AutomationKind",
     "AutomationRecord",
@@ -33,6 +35,12 @@ __all__ = [
     "key_of_subject",
     "subject_of",
 ]
+
+TAG: Final = "automation"
+"""The tag of a run that says which automation asked for it."""
+
+RULE: Final = "rule"
+"""The tag of a run that says which part of a condition asked for it."""
 
 AutomationKey: TypeAlias = tuple[str, str]
 """The name of a pipeline, and of an automation of it."""

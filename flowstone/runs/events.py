@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from flowstone.runs.records import Failure, Materialization, RunSpec, Status, WaitKind
 
 __all__ = [
+    "AttemptEvent",
     "Event",
     "RunCancelRequested",
     "RunFinished",
@@ -326,4 +327,5 @@ StepEvent: TypeAlias = (
     | StepSkipped
     | StepCancelled
 )
+AttemptEvent: TypeAlias = StepStarted | StepRetried | StepWaiting
 Event: TypeAlias = RunQueued | RunStarted | RunWaiting | RunCancelRequested | RunFinished | StepEvent

@@ -1,10 +1,12 @@
-"""Whether a current value is still what its asset would compute: the reason it is stale, as a sentence."""
+"""Whether a current value is still what its asset would compute, and the reason if it is not."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
 from flowstone.assets.partition_labels import step_label
+from flowstone.runs.explanation import when
+from flowstone.runs.reasons import Reason
 from flowstone.runs.run_config import changed_config
 
 if TYPE_CHECKING:
@@ -20,7 +22,7 @@ def stale_reason(
     code_version: str | None,
     upstream: Mapping[tuple[str, str | None], Materialization | None],
     config: Mapping[str, Any] | None = None,
-) -> str | None:
+) -> Reason | None:
     """Why `current` is stale, or None if it is fresh.
 
     Args:
@@ -34,20 +36,24 @@ def stale_reason(
     materialization. That the upstream is fresh itself is the caller's affair: it looks upstream first.
     """
     if current.code_version != code_version:
-        return f"code version changed from {current.code_version} to {code_version}"
+        return Reason(
+            "code",
+            f"the code version of {current.asset} changed from {current.code_version} to {code_version}",
+        )
     if (changed := changed_config(current.config, config)) is not None:
-        return changed
+        return Reason("config", changed)
     used = {(entry.asset, entry.partition_key): entry for entry in current.inputs}
     for key, now in upstream.items():
         name = step_label(*key)
         before = used.get(key)
         if now is None:
             if before is not None:
-                return f"upstream {name} has no current value any more"
+                return Reason("upstream", f"{name} has no current value any more", key)
         elif before is None:
-            return f"upstream {name} is new"
+            return Reason("upstream", f"{name} is new upstream", key)
         elif not _same(before, now):
-            return f"upstream {name} has changed"
+            instant = "" if now.finished_at is None else f" at {when(now.finished_at)}"
+            return Reason("upstream", f"{name} changed{instant}", key)
     return None
 
 

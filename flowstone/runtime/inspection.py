@@ -13,11 +13,12 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, TypeVar, overload
 
 from flowstone.actors import ProcessInfo
+from flowstone.runtime.client.explaining import Surroundings, explain
 from flowstone.runtime.client.handle import Run
 from flowstone.runtime.client.health import Health, health
 from flowstone.runtime.client.log_lines import log_lines
 from flowstone.runtime.client.nodes import NodeStatus, status_of, status_of_itself
-from flowstone.runtime.client.requests import asset_named, bounded_count, page_of
+from flowstone.runtime.client.requests import asset_named, bounded_count, encoded, page_of
 from flowstone.runtime.client.run_filter import wanted_statuses, wanted_tags
 from flowstone.runtime.cluster.node_report import WATCHED_STEPS, node_report, queued_steps, running_steps
 from flowstone.runtime.loop_affinity import not_running
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
     from flowstone.assets.asset import Asset
     from flowstone.assets.graph import AssetGraph
     from flowstone.assets.output import Output
+    from flowstone.runs.explanation import Explanation
     from flowstone.runs.items import Item
     from flowstone.runs.partition_states import PartitionCounts, PartitionStates
     from flowstone.runs.queued_step import QueuedStep
@@ -220,6 +222,30 @@ class Inspection:
         graph = self._started().snapshot.graph
         names = [asset_named(graph, asset).name for asset in assets] or list(graph.order())
         return await self._values.partition_counts(names)
+
+    async def why(self, asset: Any, partition: Any = None) -> Explanation:
+        """Why an asset (at a partition) is as it is: a sentence, and its causes down to the root.
+
+        It is told from what is recorded, and from what the nodes say: what it waits for, who takes what it waits
+        for, which failure it comes from, why its value is stale. Print it to see the whole tree.
+
+        Args:
+            asset: Name, `Asset` or decorated function.
+            partition: Which partition; required if the asset has a partition set.
+
+        Raises:
+            AssetNotFound: There is no such asset.
+            PartitionError: The partition is missing or foreign.
+            StoreUnavailable: The store does not answer.
+        """
+        ctx = self._started()
+        view = await self._client.view()
+        name = asset_named(view.graph, asset).name
+        key = name, encoded(view, name, partition)
+        nodes = await self.nodes()
+        pools = await ctx.admission.pools.show(dict(ctx.snapshot.pools)) if ctx.snapshot.pools else ()
+        around = Surroundings(ctx.store, ctx.clock.now(), nodes, {pool.name: pool for pool in pools}, view)
+        return await explain(around, key)
 
     async def history(
         self, asset: Any, *, partition: Any = None, limit: int = 100, offset: int = 0

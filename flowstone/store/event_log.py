@@ -14,10 +14,12 @@ from typing import TYPE_CHECKING, Final, TypeAlias
 from flowstone.runs.events import (
     StepCancelled,
     StepFailed,
+    StepRetried,
     StepReused,
     StepSkipped,
     StepStarted,
     StepSucceeded,
+    StepWaiting,
     StepWoken,
 )
 from flowstone.runs.records import Materialization, Status
@@ -26,7 +28,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
     from datetime import datetime
 
-    from flowstone.runs.events import Event
+    from flowstone.runs.events import AttemptEvent, Event
+    from flowstone.runs.records import StepKey
 
 __all__ = [
     "DENIED",
@@ -104,6 +107,18 @@ class EventLog:
                 assert isinstance(event, StepFailed)
                 found.append((place, event))
         return found
+
+    def attempt_event(self, step: StepKey) -> AttemptEvent | None:
+        """The newest event that says how the attempts of a step go, but for its end."""
+        for entry in reversed(self.entries):
+            if isinstance(entry, tuple):
+                if (entry[2], entry[3]) == step:
+                    return StepStarted(*entry)
+            elif isinstance(entry, StepStarted | StepRetried | StepWaiting) and (
+                (entry.asset, entry.partition_key) == step
+            ):
+                return entry
+        return None
 
     def trim(self) -> None:
         """Let go of all but the newest `EVENTS_KEPT`."""

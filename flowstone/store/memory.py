@@ -22,7 +22,7 @@ from flowstone.store.sanitise import sanitised, sanitised_run
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 
-    from flowstone.runs.events import Event
+    from flowstone.runs.events import AttemptEvent, Event
     from flowstone.runs.partition_states import StatusCounts
     from flowstone.runs.records import Materialization, RunRecord, Status, StepKey
     from flowstone.store.automations import Automations
@@ -176,6 +176,10 @@ class MemoryStore(Store):
     async def step(self, run_id: str, key: StepKey) -> Materialization | None:
         found = self._history.find(run_id)
         return None if found is None else found.step(key)
+
+    async def attempt_event(self, run_id: str, key: StepKey) -> AttemptEvent | None:
+        found = self._history.find(run_id)
+        return None if found is None else found.log.attempt_event(key)
 
     async def current(self, keys: Iterable[StepKey]) -> Mapping[StepKey, Materialization]:
         return self._history.ledger.current(keys)

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping, Sequence
 
     from flowstone.runs.asset_freshness import NewestSuccess
-    from flowstone.runs.events import Event
+    from flowstone.runs.events import AttemptEvent, Event
     from flowstone.runs.partition_states import StatusCounts
     from flowstone.runs.records import Materialization, RunRecord, Status, StepKey
     from flowstone.store.automations import Automations
@@ -214,6 +214,13 @@ class Store(Protocol):
         """The terminal step record of each of these steps of a run that has one."""
         found = {key: await self.step(run_id, key) for key in keys}
         return {key: record for key, record in found.items() if record is not None}
+
+    async def attempt_event(self, run_id: str, key: StepKey) -> AttemptEvent | None:
+        """What was recorded last of how the attempts of a step of a run go: a start, a retry or a wait; or None.
+
+        That it has ended since, `step` says, and that it waits no more, `waits`. It is there while the run is
+        unfinished, and may be for a while longer.
+        """
 
     async def current(self, keys: Iterable[StepKey]) -> Mapping[StepKey, Materialization]:
         """The current materialization of each key that has one."""

@@ -249,6 +249,24 @@ def test_what_is_remembered(shop, cli):
     assert "visits: 9 partitions, 2025-01-01 to 2025-01-10" in whole.stdout
 
 
+def test_why_names_the_root(shop, cli):
+    """From the store alone; with a pipeline also what is stale, and names are checked."""
+    cli("backfill", "shop.py", "visits_doubled", "--upstream")
+    shown = cli("why", "visits_doubled", "--partition", "2025-01-05")
+    assert "skipped because visits[2025-01-05] failed: ValueError: the counter was broken" in shown.stdout
+    assert "└─ visits[2025-01-05]: failed" in shown.stdout
+    document = cli("why", "visits_doubled", "--partition", "2025-01-05", "--json").document
+    assert document["remedy"] == "Redo from visits[2025-01-05]."
+    assert [cause["partition"] for cause in document["causes"]] == ["2025-01-05"]
+    current = cli("why", "visits", "--partition", "2025-01-03")
+    assert "current, computed at" in current.stdout
+    assert "--pipeline" in current.stderr
+    assert (
+        "--pipeline" not in cli("why", "visits", "--partition", "2025-01-03", "--pipeline", "shop.py").stderr
+    )
+    assert cli("why", "vsits", "--pipeline", "shop.py").status == 2
+
+
 def test_status_with_a_pipeline_checks_the_name(shop, cli):
     """Without a pipeline an unknown asset was never materialized; with one it is a mistake."""
     assert cli("status", "vsits").status == 0
@@ -377,7 +395,7 @@ def test_doctor(shop, cli):
 
 
 COMMANDS = ["demo", "doctor", "assets", "graph", "tree", "materialize", "backfill", "plan"]
-COMMANDS += ["runs", "run", "status", "lineage"]
+COMMANDS += ["runs", "run", "status", "why", "lineage"]
 
 
 def test_version_and_help(cli):

@@ -187,12 +187,12 @@ async def test_a_plan_says_what_depends_on_a_route(place):
     pipeline = routed("fast")
     async with place.runtime(pipeline) as runtime:
         plan = await runtime.plan("report", upstream=True, refresh="all")
-        reasons = {step.asset: step.reason for step in plan}
+        reasons = {step.asset: step.because for step in plan}
         assert reasons["thorough"] == "everything is computed, whatever exists, if way chooses it"
         assert reasons["checked"] == reasons["way"] == "everything is computed, whatever exists"
         await runtime.materialize_all("report")
         plan = await runtime.plan("report", upstream=True, refresh="missing")
-        reasons = {step.asset: (step.action, step.reason) for step in plan}
+        reasons = {step.asset: (step.action, step.because) for step in plan}
         assert reasons["fast"] == ("reuse", "it has a current value, if way chooses it")
         assert reasons["thorough"] == ("run", "it has no current value, if way chooses it")
     assert "way -->|chooses| fast" in pipeline.graph.to_mermaid()
@@ -218,7 +218,7 @@ async def test_a_plan_names_the_partition_of_the_route(place):
 
     async with place.runtime(pipeline) as runtime:
         plan = await runtime.plan("after", partition="fast", upstream=True)
-        reasons = {step.asset: step.reason for step in plan}
+        reasons = {step.asset: step.because for step in plan}
         assert reasons["branch"].endswith(", if way[fast] chooses it")
         assert reasons["after"].endswith(", if all_ways chooses it")
 

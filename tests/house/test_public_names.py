@@ -37,6 +37,7 @@ FLOWSTONE = [
     "DynamicPartitions",
     "Each",
     "Event",
+    "Explanation",
     "Failure",
     "FeedEntry",
     "FeedExpired",

@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from flowstone.runs.freshness import stale_reason
+from flowstone.runs.reasons import Reason
 from flowstone.runs.records import Input, Materialization, Status
 
 
@@ -41,7 +42,9 @@ def test_a_value_without_inputs_is_fresh_for_ever():
 
 def test_a_new_code_version_makes_stale():
     """Also from none to one, and back."""
-    assert stale_reason(made(code_version="1"), "2", {}) == "code version changed from 1 to 2"
+    assert stale_reason(made(code_version="1"), "2", {}) == Reason(
+        "code", "the code version of raw changed from 1 to 2"
+    )
     assert stale_reason(made(), "1", {}) is not None
     assert stale_reason(made(code_version="1"), None, {}) is not None
 
@@ -51,7 +54,7 @@ def test_an_upstream_that_was_computed_again_makes_stale():
     raw = made()
     report = made("report", inputs=(used(raw),))
     for again in (made(run="r2"), made(attempt=2)):
-        assert stale_reason(report, None, of(again)) == "upstream raw has changed"
+        assert stale_reason(report, None, of(again)) == Reason("upstream", "raw changed", ("raw", None))
 
 
 def test_data_versions_decide_where_both_have_one():
@@ -66,14 +69,16 @@ def test_data_versions_decide_where_both_have_one():
 def test_an_upstream_that_appeared_makes_stale():
     """An optional input that had no value then, or a new partition."""
     report = made("report")
-    assert stale_reason(report, None, of(made("raw", "d:2025-01-01"))) == "upstream raw[2025-01-01] is new"
+    key = ("raw", "d:2025-01-01")
+    reason = Reason("upstream", "raw[2025-01-01] is new upstream", key)
+    assert stale_reason(report, None, of(made(*key))) == reason
 
 
 def test_an_upstream_that_is_gone_makes_stale():
     """It was used, and has no current value any more; one that never had a value changes nothing."""
     raw = made()
     report = made("report", inputs=(used(raw),))
-    assert "no current value" in stale_reason(report, None, {("raw", None): None})
+    assert "no current value" in stale_reason(report, None, {("raw", None): None}).because
     assert stale_reason(made("report"), None, {("raw", None): None}) is None
 
 

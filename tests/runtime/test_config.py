@@ -376,7 +376,7 @@ async def test_a_value_of_another_config_is_not_what_was_asked_for(opened):
         assert (len(again.reused), len(again.succeeded)) == (3, 0)
         days = ["2025-01-01", "2025-01-02"]
         plan = await runtime.plan("daily", partitions=days, config={"threshold": 5})
-        assert {step.reason for step in plan} == {"config: threshold was 4 and is 5"}
+        assert {step.because for step in plan} == {"config: threshold was 4 and is 5"}
         assert (plan.to_run, plan.to_reuse) == (2, 0)
         other = await runtime.backfill("daily", partitions=days, config={"threshold": 5})
         assert (len(other.reused), len(other.succeeded)) == (0, 2)

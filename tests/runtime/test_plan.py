@@ -63,7 +63,7 @@ async def test_a_partitioned_asset_without_a_partition_plans_a_backfill():
         plan = await runtime.plan("raw")
         assert len(plan) == 7
         assert [step.action for step in plan] == ["run", "reuse", "run", "run", "run", "run", "run"]
-        assert "current value" in plan[1].reason
+        assert "current value" in plan[1].because
         assert (plan.to_run, plan.to_reuse) == (6, 1)
         assert len(await runtime.plan("raw", start="2025-01-06")) == 2
         assert len(await runtime.plan("clean", partitions=["2025-01-01"], upstream=True)) == 2
@@ -91,16 +91,16 @@ async def test_reasons_say_why():
     store = UnreliableStore()
     async with Runtime(daily("1"), store=store) as runtime:
         plan = await runtime.plan("clean", partition="2025-01-01", refresh="stale")
-        assert "no current value" in plan[0].reason
+        assert "no current value" in plan[0].because
         await runtime.materialize_all("clean", partition="2025-01-01")
         await runtime.materialize("raw", partition="2025-01-01")
         plan = await runtime.plan("clean", partition="2025-01-01", refresh="stale")
         assert plan[0].action == "reuse"
-        assert "raw" in plan[1].reason
-        assert "changed" in plan[1].reason
+        assert "raw" in plan[1].because
+        assert "changed" in plan[1].because
     async with Runtime(daily("2"), store=store) as runtime:
         plan = await runtime.plan("clean", partition="2025-01-01", refresh="stale")
-        assert "code version" in plan[1].reason
+        assert "code version" in plan[1].because
 
 
 async def test_an_unpartitioned_asset_plans_everything_upstream():

@@ -94,13 +94,13 @@ async def test_a_plan_says_it_beforehand(refresh):
     """The step that would fail is named with its reason; the others are as ever."""
     async with Runtime(chained()) as runtime:
         planned = await runtime.plan("required", refresh=refresh)
-        reasons = {step.partition_key: step.reason for step in planned}
+        reasons = {step.partition_key: step.because for step in planned}
         assert reasons["d:2025-01-01"].startswith("it would fail: 2025-01-01 leads by TimeOffset(days=-1)")
         assert "give the parameter 'raw' a default" in reasons["d:2025-01-01"]
         assert not any("fail" in reason for key, reason in reasons.items() if key != "d:2025-01-01")
         for name in ("optional", "required"):
             steps = await runtime.plan(name, partition="2025-01-02", upstream=True)
-            assert not any("fail" in step.reason for step in steps)
+            assert not any("fail" in step.because for step in steps)
 
 
 async def test_mappings_to_several_keys_need_none():
@@ -122,6 +122,6 @@ async def test_mappings_to_several_keys_need_none():
     async with Runtime(pipeline) as runtime:
         for name, key in (("window", "2025-01-01"), ("month", "2025-01")):
             (step,) = await runtime.plan(name, partition=key, upstream=True)
-            assert "fail" not in step.reason
+            assert "fail" not in step.because
             await runtime.materialize(name, partition=key)
             assert await runtime.load(name, partition=key) == 0

@@ -23,13 +23,15 @@ from flowstone.runs.asset_freshness import NewestSuccess
 from flowstone.runs.events import (
     RunCancelRequested,
     RunQueued,
+    RunStarted,
     StepProgressed,
     StepRetried,
+    StepStarted,
     StepSucceeded,
     StepWaiting,
     StepWoken,
 )
-from flowstone.runs.records import Status
+from flowstone.runs.records import Failure, Status
 from flowstone.store.protocol import KeyTaken, StaleWrite, Store
 from tests.store.facts import FAILURE, at, begun, end, ending, over, record, run, start
 
@@ -310,6 +312,27 @@ class StoreContract:
         await store.invalidate([("a", "y")])
         assert (await store.newest_successes(["a"]))["a"] == NewestSuccess("a", "run-3", at(10), valid=False)
         assert await store.newest_successes([]) == {}
+
+    async def test_how_the_attempts_of_a_step_go(self, place):
+        """The newest start, retry or wait of a step of an unfinished run, after a restart as well."""
+        store = place.store
+        await store.create_run(run())
+        await store.write(RunStarted(at(0), "run-1", "a", 2))
+        assert await store.attempt_event("run-1", ("a", "x")) is None
+        assert await store.attempt_event("run-2", ("a", "x")) is None
+        started = StepStarted(at(1), "run-1", "a", "x", 1)
+        retried = StepRetried(at(2), "run-1", "a", "x", 1, Failure("error", "no"), 5.0)
+        other = StepStarted(at(3), "run-1", "a", None, 1)
+        await store.write_many([started, other])
+        assert await store.attempt_event("run-1", ("a", "x")) == started
+        assert await store.attempt_event("run-1", ("a", None)) == other
+        await store.write(retried)
+        again = StepStarted(at(9), "run-1", "a", "x", 2)
+        assert await store.attempt_event("run-1", ("a", "x")) == retried
+        await store.write(again)
+        store = await place.reopen()
+        assert await store.attempt_event("run-1", ("a", "x")) == again
+        assert await store.attempt_event("run-1", ("a", None)) == other
 
     async def test_a_run_keeps_its_key_and_priority(self, place):
         """Both come back with the head, before and after it has finished."""

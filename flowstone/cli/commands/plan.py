@@ -97,7 +97,7 @@ async def _ask(screen: Screen, loaded: Loaded, store: str, asset: str, selection
 def _show(screen: Screen, planned: Plan, limit: int) -> None:
     shown = table(screen, "step", "action", "reason")
     for step in _listed(planned, limit):
-        shown.add_row(step_label(step.asset, step.partition_key), step.action, step.reason)
+        shown.add_row(step_label(step.asset, step.partition_key), step.action, step.because)
     if limit and len(planned):
         screen.show(shown, "")
     screen.show(f"{count(len(planned), 'step')}: {planned.to_run:,} to run, {planned.to_reuse:,} to reuse")
@@ -127,6 +127,7 @@ def _document(planned: Plan) -> dict[str, Any]:
                 "partition_key": step.partition_key,
                 "action": step.action,
                 "reason": step.reason,
+                "because": step.because,
             }
             for step in planned
         ],

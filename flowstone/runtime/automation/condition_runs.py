@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from flowstone.runs.automation import NewRun
+from flowstone.runs.automation import RULE, TAG, NewRun
 from flowstone.runs.planner import plan_run
-from flowstone.runtime.automation.requests import TAG
 from flowstone.runtime.client.requests import backfill_request, run_request
 
 if TYPE_CHECKING:
@@ -16,10 +15,7 @@ if TYPE_CHECKING:
     from flowstone.runs.records import Refresh, RunSpec
     from flowstone.runtime.run.local_runs import LocalRuns
 
-__all__ = ["RULE", "condition_runs"]
-
-RULE: Final = "rule"
-"""The tag of a run that says which part of a condition asked for it."""
+__all__ = ["condition_runs"]
 
 _SINGLE: Final = 10
 """So many partitions of an asset that are due at a time get a run each; more of them share one."""

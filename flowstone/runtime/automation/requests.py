@@ -10,7 +10,7 @@ from flowstone.assets.automation.run_request import RunRequest, nothing_to_run
 from flowstone.assets.automation.schedule import LATEST
 from flowstone.assets.partition_view import PartitionView
 from flowstone.errors import ArgumentError, FlowstoneError, PartitionError
-from flowstone.runs.automation import NewRun
+from flowstone.runs.automation import TAG, NewRun
 from flowstone.runs.planner import plan_run
 from flowstone.runtime.client.requests import (
     asset_to_run,
@@ -30,10 +30,7 @@ if TYPE_CHECKING:
     from flowstone.runtime.context import RuntimeContext
     from flowstone.runtime.run.local_runs import LocalRuns
 
-__all__ = ["TAG", "NoPartitionYet", "as_requests", "new_run", "new_runs", "view_at"]
-
-TAG = "automation"
-"""The tag of a run that says which schedule or sensor asked for it."""
+__all__ = ["NoPartitionYet", "as_requests", "new_run", "new_runs", "view_at"]
 
 _MOST_PARTITIONS = 1_000_000
 _MAX_PARALLEL = 4  # Of a backfill, as `Runtime.backfill` has it.

@@ -2,29 +2,34 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import islice
-from typing import TYPE_CHECKING, Any, Literal, overload
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, Final, Literal, overload
 
 from flowstone.assets.partition_labels import step_label
 from flowstone.frozen import frozen
+from flowstone.runs.reasons import ALL, MISSING, Reason
 from flowstone.runs.run_config import changed_config
+from flowstone.runtime.client.staleness import stale_steps
 from flowstone.runtime.run.inputs import needs_of, unreachable
-from flowstone.runtime.run.reuse import CurrentValues
 
 if TYPE_CHECKING:
     from rich.table import Table
 
     from flowstone.runs.plan import RunPlan
+    from flowstone.runs.reasons import ReasonKind
     from flowstone.runs.records import StepKey
     from flowstone.runtime.context import RuntimeContext
 
 __all__ = ["Plan", "PlannedStep", "preview"]
 
 _Action = Literal["run", "reuse"]
-_Decide = Callable[[int, "StepKey"], tuple[_Action, str]]
+_Decide = Callable[[int, "StepKey"], Reason | None]
 
-_ALL: tuple[_Action, str] = ("run", "everything is computed, whatever exists")
+_KEPT: Final[Mapping[str, str]] = MappingProxyType(
+    {"missing": "it has a current value", "stale": "its value is fresh"}
+)
 _LOOKED_UP = 1_000  # Records at a time.
 
 
@@ -37,14 +42,17 @@ class PlannedStep:
         partition: The partition as a Python value, or None.
         partition_key: The same as text, or None.
         action: `run` or `reuse`.
-        reason: Why, as a phrase.
+        reason: Why, in a word: it is `missing`, or has `failed`; its `code`, its `config` or something `upstream`
+            has changed; all is computed again (`forced`); or what is reused is `fresh`.
+        because: The same as a phrase that names the cause.
     """
 
     asset: str
     partition: Any
     partition_key: str | None
     action: _Action
-    reason: str
+    reason: ReasonKind
+    because: str
 
 
 class Plan(Sequence[PlannedStep]):
@@ -75,7 +83,7 @@ class Plan(Sequence[PlannedStep]):
         again = bytearray(self._plan.total)
         for number in range(self._plan.total):
             asset, _, key = self._plan.step(number)
-            runs = self._decide(number, (asset, key))[0] == "run"
+            runs = self._decide(number, (asset, key)) is not None
             if runs or any(again.find(1, each.start, each.stop) >= 0 for each in self._plan.upstream(number)):
                 again[number] = 1
                 if not runs:
@@ -105,19 +113,23 @@ class Plan(Sequence[PlannedStep]):
 
         table = Table("asset", "partition", "action", "reason", title=repr(self))
         for step in self[:50]:
-            table.add_row(step.asset, step.partition_key or "", step.action, step.reason)
+            table.add_row(step.asset, step.partition_key or "", step.action, step.because)
         if len(self) > 50:
             table.add_row("…", f"{len(self) - 50} more", "", "")
         return table
 
     def _step(self, number: int) -> PlannedStep:
         asset, partition, key = self._plan.step(number)
-        action, reason = self._decide(number, (asset, key))
-        if action == "run" and (problem := _problem(self._plan, asset, partition, key)):
-            reason = problem
+        reason = self._decide(number, (asset, key))
+        if reason is None:
+            because = _KEPT.get(self.refresh, "")
+        else:
+            because = _problem(self._plan, asset, partition, key) or reason.because
         if self._plan.chooses and (routes := _routes(self._plan, number)):
-            reason += f", if {' and '.join(routes)} chooses it"
-        return PlannedStep(asset, partition, key, action, reason)
+            because += f", if {' and '.join(routes)} chooses it"
+        if reason is None:
+            return PlannedStep(asset, partition, key, "reuse", "fresh", because)
+        return PlannedStep(asset, partition, key, "run", reason.kind, because)
 
 
 def _routes(plan: RunPlan, number: int) -> list[str]:
@@ -145,7 +157,7 @@ async def preview(ctx: RuntimeContext, plan: RunPlan) -> Plan:
     """Look at a plan against what is current now."""
     match plan.request.refresh:
         case "all":
-            return Plan(plan, 0, lambda _number, _key: _ALL)
+            return Plan(plan, 0, lambda _number, _key: ALL)
         case "missing":
             return await _missing(ctx, plan)
         case "stale":
@@ -158,17 +170,15 @@ async def _missing(ctx: RuntimeContext, plan: RunPlan) -> Plan:
         keys = await ctx.store.current_keys(asset)
         current[asset] = frozenset(keys)
         await _look_at_origin(ctx, plan, asset, keys)
-    changed: dict[StepKey, str] = {}
+    changed: dict[StepKey, Reason] = {}
     for asset in plan.request.config:
         other = await _of_other_config(ctx, plan, asset, current[asset])
         current[asset] -= {key for _, key in other}
         changed |= other
     reused = sum(plan.number(asset, key) is not None for asset, keys in current.items() for key in keys)
 
-    def decide(_number: int, key: StepKey) -> tuple[_Action, str]:
-        if key[1] in current[key[0]]:
-            return "reuse", "it has a current value"
-        return "run", changed.get(key, "it has no current value")
+    def decide(_number: int, key: StepKey) -> Reason | None:
+        return None if key[1] in current[key[0]] else changed.get(key, MISSING)
 
     return Plan(plan, reused, decide)
 
@@ -183,33 +193,21 @@ async def _look_at_origin(ctx: RuntimeContext, plan: RunPlan, asset: str, keys: 
 
 async def _of_other_config(
     ctx: RuntimeContext, plan: RunPlan, asset: str, keys: frozenset[str | None]
-) -> dict[StepKey, str]:
+) -> dict[StepKey, Reason]:
     """The steps whose values were computed with another config than the one that the run is given, and how."""
     now = plan.configs[asset].record
     wanted = [(asset, key) for key in keys if plan.number(asset, key) is not None]
-    changed: dict[StepKey, str] = {}
+    changed: dict[StepKey, Reason] = {}
     for first in range(0, len(wanted), _LOOKED_UP):
         found = await ctx.store.current(wanted[first : first + _LOOKED_UP])
         for key, record in found.items():
             if (how := changed_config(record.config, now)) is not None:
-                changed[key] = how
+                changed[key] = Reason("config", how)
     return changed
 
 
 async def _stale(ctx: RuntimeContext, plan: RunPlan) -> Plan:
-    """Staleness travels downstream, so every step is looked at, in order."""
-    reasons: dict[StepKey, str] = {}
-    for first in range(0, plan.total, _LOOKED_UP):
-        steps = range(first, min(plan.total, first + _LOOKED_UP))
-        values = await CurrentValues.of(ctx, plan, steps)
-        for number in steps:
-            reason = values.reason_to_run(number, reasons)
-            if reason is not None:
-                asset, _, partition_key = plan.step(number)
-                reasons[asset, partition_key] = reason
-
-    def decide(_number: int, key: StepKey) -> tuple[_Action, str]:
-        reason = reasons.get(key)
-        return ("reuse", "its value is fresh") if reason is None else ("run", reason)
-
-    return Plan(plan, plan.total - len(reasons), decide)
+    reasons: dict[StepKey, Reason] = {}
+    async for records in stale_steps(ctx.store, plan, reasons):
+        await ctx.look_at_origins(records)
+    return Plan(plan, plan.total - len(reasons), lambda _number, key: reasons.get(key))

@@ -7,13 +7,14 @@ from typing import TYPE_CHECKING, Final
 from flowstone.assets.partition_labels import step_label
 from flowstone.runs import endings
 from flowstone.runs.freshness import stale_reason
+from flowstone.runs.reasons import ALL, MISSING, Reason
 from flowstone.runs.records import Status
 from flowstone.runs.run_config import changed_config
 from flowstone.runtime.run.inputs import needs_of
 from flowstone.runtime.run.messages import Checked
 
 if TYPE_CHECKING:
-    from collections.abc import Coroutine, Mapping, Sequence
+    from collections.abc import Collection, Coroutine, Mapping, Sequence
 
     from flowstone.runs.events import StepReused
     from flowstone.runs.plan import RunPlan
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from flowstone.runs.state import RunState
     from flowstone.runtime.context import RuntimeContext
     from flowstone.runtime.run.live_run import LiveRun
+    from flowstone.store.protocol import Store
 
 __all__ = ["CurrentValues", "Reuses", "known_to_be_needed"]
 
@@ -58,7 +60,8 @@ class Reuses:
             ahead: Steps that wait for these and for one another alone, each after those that it waits for.
         """
         plan, ctx = self._run.plan, self._ctx
-        values = await CurrentValues.of(ctx, plan, (*steps, *ahead))
+        values = await CurrentValues.of(ctx.store, plan, (*steps, *ahead))
+        await ctx.look_at_origins(values.records)
         reused: list[tuple[int, StepReused]] = []
         needed: list[int] = []
         undone: set[int] = set()
@@ -90,31 +93,36 @@ def known_to_be_needed(ctx: RuntimeContext, plan: RunPlan, steps: Sequence[int])
 
 
 class CurrentValues:
-    """What is current of some steps and of what they are computed from, asked for at once."""
+    """What is current of some steps and of what they are computed from, asked for at once.
+
+    Attributes:
+        records: What is current of the steps themselves.
+    """
 
     def __init__(self, plan: RunPlan) -> None:
         self._plan = plan
         self._found: dict[StepKey, Materialization] = {}
+        self.records: Collection[Materialization] = ()
         self._upstream: dict[int, list[StepKey]] = {}
         self._before: Mapping[StepKey, Materialization] = {}  # Of the run that is retried.
 
     @classmethod
-    async def of(cls, ctx: RuntimeContext, plan: RunPlan, steps: Sequence[int]) -> CurrentValues:
+    async def of(cls, store: Store, plan: RunPlan, steps: Sequence[int]) -> CurrentValues:
         """Look them up: in two questions at most."""
         values = cls(plan)
         keys = {step: _key(plan, step) for step in steps}
         found = values._found
-        found.update(await ctx.store.current(list(keys.values())))
-        await ctx.look_at_origins(found.values())
+        found.update(await store.current(list(keys.values())))
+        values.records = tuple(found.values())
         if plan.request.retry_of is not None:
-            values._before = await ctx.store.steps_of(plan.request.retry_of, list(found))
+            values._before = await store.steps_of(plan.request.retry_of, list(found))
         for step, key in keys.items():
             if key in found and plan.of(step).refresh == "stale":
                 values._upstream[step] = values._needed_by(step, found[key])
         asked = set(keys.values())
         others = {key for needed in values._upstream.values() for key in needed if key not in asked}
         if others:
-            found.update(await ctx.store.current(list(others)))
+            found.update(await store.current(list(others)))
         return values
 
     def _needed_by(self, step: int, current: Materialization) -> list[StepKey]:
@@ -127,32 +135,33 @@ class CurrentValues:
         """The current materialization of one of the steps."""
         return self._found.get(_key(self._plan, step))
 
-    def reason_to_run(self, step: int, pending: Mapping[StepKey, str] | None = None) -> str | None:
+    def reason_to_run(self, step: int, pending: Collection[StepKey] = ()) -> Reason | None:
         """Why a step must run although it has a current value, or None if the value may be reused.
 
         Args:
             step: The step's number.
-            pending: Upstream steps that will run before it, by key; only a preview has any.
+            pending: Upstream steps that will run before it; only a preview has any.
         """
         plan = self._plan
         asset_plan, current = plan.of(step), self.current(step)
         if current is None:
-            return "it has no current value"
+            return MISSING
         if plan.request.retry_of is not None and not self._succeeded_before(step):
-            return f"it did not succeed in run {plan.request.retry_of}"
+            return Reason("failed", f"it did not succeed in run {plan.request.retry_of}")
         config = plan.configs.get(asset_plan.asset) if plan.configs else None
         recorded = None if config is None else config.record
         if asset_plan.refresh == "missing":
             # Of a config that the run was given, there is a value only if it was computed with that one.
             given = asset_plan.asset in plan.request.config
-            return changed_config(current.config, recorded) if given else None
+            changed = changed_config(current.config, recorded) if given else None
+            return None if changed is None else Reason("config", changed)
         if asset_plan.refresh == "all":
-            return "everything is computed again"
+            return ALL
         keys = self._upstream[step]
         if pending:
             for key in keys:
                 if key in pending:
-                    return f"upstream {step_label(*key)} will be computed again"
+                    return Reason("upstream", f"{step_label(*key)} will be computed again", key)
         upstream = {key: self._found.get(key) for key in keys}
         return stale_reason(current, plan.graph.assets[asset_plan.asset].version, upstream, recorded)
 

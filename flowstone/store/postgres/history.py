@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, cast
 
 from flowstone.errors import RunNotFound, StoreUnavailable
 from flowstone.runs.asset_freshness import NewestSuccess
@@ -12,6 +12,7 @@ from flowstone.store.postgres.batch_loader import BatchLoader
 from flowstone.store.postgres.columns import (
     StepRows,
     creation_of,
+    event_of,
     events_of,
     materialization_of,
     run_of,
@@ -23,7 +24,7 @@ from flowstone.store.postgres.texts import key_columns, key_of, key_text, keys_o
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Coroutine, Iterable, Mapping, Sequence
 
-    from flowstone.runs.events import Event
+    from flowstone.runs.events import AttemptEvent, Event
     from flowstone.runs.records import Materialization, RunRecord, StepKey
     from flowstone.store.postgres.database import Database
 
@@ -131,6 +132,10 @@ class History:
     async def steps_of(self, run_id: str, keys: Iterable[StepKey]) -> dict[StepKey, Materialization]:
         found = await self._step([(run_id, key) for key in keys])
         return {key: record for (_, key), record in found.items()}
+
+    async def attempt_event(self, run_id: str, key: StepKey) -> AttemptEvent | None:
+        rows = await self._database.fetch("attempt_event", run_id, key[0], key_text(key[1]))
+        return cast("AttemptEvent", event_of(rows[0])) if rows else None
 
     async def _steps_of(
         self, keys: Sequence[tuple[str, StepKey]]

@@ -55,7 +55,7 @@ if TYPE_CHECKING:
     )
 
     from flowstone.runs.asset_freshness import NewestSuccess
-    from flowstone.runs.events import Event
+    from flowstone.runs.events import AttemptEvent, Event
     from flowstone.runs.partition_states import StatusCounts
     from flowstone.runs.records import Materialization, RunRecord, Status, StepKey
     from flowstone.store.automations import Automations
@@ -353,6 +353,9 @@ class PostgresStore(Store):
 
     async def steps_of(self, run_id: str, keys: Iterable[StepKey]) -> Mapping[StepKey, Materialization]:
         return await self._history.steps_of(run_id, keys)
+
+    async def attempt_event(self, run_id: str, key: StepKey) -> AttemptEvent | None:
+        return await self._history.attempt_event(run_id, key)
 
     async def current(self, keys: Iterable[StepKey]) -> Mapping[StepKey, Materialization]:
         return await self._history.current(keys)
