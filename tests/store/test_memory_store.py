@@ -48,6 +48,7 @@ def test_no_call_suspends(store):
         store.failures("a"),
         store.attempt_event("run-1", ("a", None)),
         store.keys_by_status(["a"]),
+        store.count_by_status(["a"]),
         store.newest_successes(["a"]),
         store.downstream([("a", None)]),
         store.current_keys("a"),
