@@ -6,7 +6,9 @@ import csv
 import hashlib
 import json
 import re
+import signal
 import stat
+import urllib.request
 from datetime import date
 from importlib.resources import files
 
@@ -14,6 +16,7 @@ import pytest
 
 from flowstone.cli.demo.pipeline import DAYS, MONTHS, monthly, observations, pipeline, report, weather
 from flowstone.cli.demo.show import rain_bars, year_notes
+from tests.cli.programs import finished, read_until, started
 
 DIGEST = "62f0609f787158128aa2bd102967173a4953122dd4f872bf1d502cae1037df0b"
 
@@ -139,3 +142,18 @@ def test_the_picture_fits_80_columns(cli, monkeypatch):
     """Nothing but the commands to copy is wider than a terminal of 80 columns."""
     lines = cli("demo").stdout.splitlines()
     assert max(len(line) for line in lines if "flowstone " not in line) <= 80
+
+
+def test_its_runs_are_shown_on_pages(tmp_path):
+    """With --serve it goes on until it is told to stop; an address that is taken is said at once."""
+    with started(tmp_path, "demo", "--serve", "--json", "--port", "0") as process:
+        line = read_until(process, "shows these runs")
+        url = line.split()[0]
+        with urllib.request.urlopen(f"{url}/", timeout=60) as page:
+            assert "All is well." in page.read().decode()
+        with started(tmp_path, "demo", "--serve", "--port", url.rpartition(":")[2]) as second:
+            status, _, told = finished(second)
+            assert (status, "--port 0" in told) == (2, True)
+        process.send_signal(signal.SIGINT)
+        status, document, _ = finished(process)
+        assert (status, json.loads(document)["steps"]) == (0, 1511)

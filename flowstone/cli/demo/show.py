@@ -13,6 +13,9 @@ from flowstone.cli.demo.pipeline import DAYS, pipeline
 from flowstone.cli.labels import duration
 from flowstone.cli.loading import Loaded
 from flowstone.cli.outcome import show_outcome
+from flowstone.cli.problem import OK
+from flowstone.cli.serving.http import serve_http
+from flowstone.cli.serving.stop_signals import GRACE, StopSignals
 from flowstone.cli.session import open_runtime, perform
 from flowstone.counting import count
 
@@ -22,6 +25,7 @@ if TYPE_CHECKING:
 
     from flowstone.cli.demo.pipeline import Report
     from flowstone.cli.screen import Screen
+    from flowstone.cli.serving.http import Listening
     from flowstone.cli.session import Outcome
     from flowstone.runtime.runtime import Runtime
 
@@ -84,8 +88,8 @@ _NEXT = (
 )
 
 
-async def play(screen: Screen) -> None:
-    """Backfill the months with their days, make the report, show both."""
+async def play(screen: Screen, listening: Listening | None = None) -> None:
+    """Backfill the months with their days, make the report, show both; then serve them where `listening` says."""
     loaded = Loaded(TARGET, pipeline)
     if not screen.json:
         screen.show(
@@ -99,11 +103,23 @@ async def play(screen: Screen) -> None:
             show_outcome(screen, outcomes[-1])
             return
         report, highs = await _values(runtime)
-    if screen.json:
-        screen.document(_document(report, outcomes))
-    else:
-        _draw(screen, report, highs)
-        _tell(screen, outcomes)
+        if screen.json:
+            screen.document(_document(report, outcomes))
+        else:
+            _draw(screen, report, highs)
+            _tell(screen, outcomes)
+        if listening is not None:
+            await _serve(screen, runtime, listening)
+
+
+async def _serve(screen: Screen, runtime: Runtime, listening: Listening) -> None:
+    """Show the runs on pages until somebody stops it."""
+    signals = StopSignals(GRACE, GRACE, screen.note)
+    signals.attach()
+    async with serve_http(runtime, listening):
+        screen.note(f"{listening.url} shows these runs; Ctrl-C ends it.", "bold")
+        await signals.asked.wait()
+    signals.done(OK)
 
 
 async def _values(runtime: Runtime) -> tuple[Report, dict[date, float]]:
