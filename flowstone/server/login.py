@@ -14,7 +14,7 @@ from flowstone.counting import count
 from flowstone.server.access.attempts import address_of
 from flowstone.server.access.csrf import form_of, prove
 from flowstone.server.access.guard import Reader, Unknown
-from flowstone.server.access.prefix import prefix_of
+from flowstone.server.access.prefix import path_of, prefix_of
 from flowstone.server.access.visit import visit_of
 from flowstone.server.links import links_for
 from flowstone.server.problems import of_http
@@ -85,7 +85,7 @@ def _own_path(asked: str) -> str:
 
 
 async def _lead_to_login(request: Request, error: Exception) -> Response:
-    path = request.url.path.removeprefix(prefix_of(request))
+    path = path_of(request)
     if request.method != "GET" or path.startswith(_NOT_PAGES) or "hx-request" in request.headers:
         return await of_http(request, error)
     asked = path + (f"?{request.url.query}" if request.url.query else "")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from datetime import UTC, datetime
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -11,8 +12,9 @@ from fastapi import APIRouter
 from fastapi.responses import HTMLResponse, StreamingResponse
 from starlette.requests import Request
 
+from flowstone.errors import FlowstoneError
 from flowstone.server.access.guard import Reader
-from flowstone.server.access.prefix import prefix_of
+from flowstone.server.access.prefix import path_of, prefix_of
 from flowstone.server.access.visit import visit_of
 from flowstone.server.links import links_for
 from flowstone.server.live import fragments
@@ -47,8 +49,11 @@ def _whole(page: Page) -> Any:
 
 def _stream(page: Page) -> Any:
     async def stream(request: Request, identity: Reader) -> StreamingResponse:
+        messages = _messages(page, request, identity)
+        # Before the answer begins: what cannot be shown is an error as on the page itself.
+        first = await anext(messages)
         return StreamingResponse(
-            _messages(page, request, identity),
+            _while_shown(first, messages),
             media_type="text/event-stream",
             headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no"},
         )
@@ -56,10 +61,18 @@ def _stream(page: Page) -> Any:
     return stream
 
 
+async def _while_shown(first: str, messages: AsyncIterator[str]) -> AsyncIterator[str]:
+    """The messages, until what they are about is gone: whoever asks again is told so."""
+    yield first
+    with suppress(FlowstoneError):
+        async for message in messages:
+            yield message
+
+
 async def _messages(page: Page, request: Request, identity: Identity) -> AsyncIterator[str]:
     state = request.app.state
     query = urlencode(sorted(request.query_params.items()))
-    address = f"{identity.name} {identity.role} {prefix_of(request)} {request.url.path}?{query}"
+    address = f"{identity.name} {identity.role} {prefix_of(request)} {path_of(request)}?{query}"
     async for blocks in fragments(
         state.runtime, state.renderings, address, partial(_blocks, page, request, identity), page.pace
     ):
@@ -88,8 +101,7 @@ async def _values(page: Page, request: Request, identity: Identity) -> dict[str,
         request.path_params,
         dict(request.query_params),
     )
-    prefix = prefix_of(request)
-    here = request.url.path.removeprefix(prefix).removeprefix("/live")
+    here = path_of(request).removeprefix("/live")
     return {
         **await shell_values(asked),
         **await page.load(asked),

@@ -77,12 +77,14 @@ class Site:
 
     Attributes:
         runtime: What it shows.
+        app: What answers.
         url: Its address.
         problems: What browsers complained of: errors of scripts, of the content security policy, of requests.
     """
 
-    def __init__(self, runtime: Runtime, url: str, context: Any) -> None:
+    def __init__(self, runtime: Runtime, app: Any, url: str, context: Any) -> None:
         self.runtime = runtime
+        self.app = app
         self.url = url
         self.problems: list[str] = []
         self._context = context
@@ -136,14 +138,14 @@ def site(chromium) -> Callable[..., contextlib.AbstractAsyncContextManager[Site]
     ) -> AsyncIterator[Site]:
         async with (
             Runtime(pipeline, **settings) as runtime,
-            serving(runtime, options) as url,
+            serving(runtime, app=(app := create_app(runtime, options))) as url,
             async_playwright() as playwright,
         ):
             browser = await playwright.chromium.connect_over_cdp(chromium)
             context = await browser.new_context(
                 color_scheme=colour, viewport={"width": 1440, "height": 900}, reduced_motion="reduce"
             )
-            found = Site(runtime, url, context)
+            found = Site(runtime, app, url, context)
             try:
                 yield found
             finally:

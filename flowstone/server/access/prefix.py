@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import re
 from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import quote
 
 if TYPE_CHECKING:
     from starlette.datastructures import Headers
     from starlette.requests import HTTPConnection
     from starlette.types import Scope
 
-__all__ = ["below_prefix", "prefix_of"]
+__all__ = ["below_prefix", "path_of", "prefix_of"]
 
 # It becomes the beginning of every link: one slash at the start of each part, and nothing that leads elsewhere.
 _PREFIX: Final = re.compile(r"(?:/(?!\.{1,2}(?:/|$))[A-Za-z0-9._~-]{1,100}){1,10}")
@@ -30,3 +31,9 @@ def below_prefix(scope: Scope, headers: Headers) -> dict[str, Any]:
 def prefix_of(connection: HTTPConnection) -> str:
     """Where it lies, for whoever asks: nothing, or a path without a slash at its end."""
     return str(connection.scope.get("root_path", "")).rstrip("/")
+
+
+def path_of(connection: HTTPConnection) -> str:
+    """What was asked for below that, as it is written in an address: without `?` and what follows it."""
+    path = str(connection.scope["path"]).removeprefix(prefix_of(connection))
+    return quote(path, safe="/:@!$&'()*+,;=~")

@@ -1,0 +1,82 @@
+"""A browser logs in and out by clicking; what it changes carries the word of its page."""
+
+from __future__ import annotations
+
+from fastapi.responses import RedirectResponse, Response
+
+from flowstone import Pipeline
+from flowstone.server import ServerOptions
+from flowstone.server.access.guard import Operator
+from tests.browser.test_overview import shop
+
+CLOSED = ServerOptions(open_on_loopback=False)
+
+
+async def test_logging_in_leads_to_the_page_that_was_asked_for(site):
+    """And out again; a wrong token is said to be one."""
+    async with site(shop(), options=CLOSED) as visited:
+        token = await visited.runtime.create_token("ada", "operate")
+        page = await visited.open("/?theme=dark")
+        await page.get_by_label("Token").fill("wrong")
+        await page.get_by_role("button", name="Log in").click()
+        await page.get_by_role("alert").get_by_text("no token").wait_for()
+        visited.problems.clear()  # The console has the status of that answer.
+        await page.get_by_label("Token").fill(token)
+        await page.get_by_role("button", name="Log in").click()
+        await page.get_by_text("All is well.").wait_for()
+        assert page.url == f"{visited.url}/?theme=dark"
+        await page.get_by_role("button", name="Log out").click()
+        await page.get_by_label("Token").wait_for()
+        await page.goto(f"{visited.url}/")
+        await page.get_by_label("Token").wait_for()
+
+
+async def test_whoever_is_logged_out_meanwhile_is_led_to_the_login(site):
+    """By the page that is open, when its stream ends."""
+    async with site(shop(), options=CLOSED) as visited:
+        token = await visited.runtime.create_token("ada", "read")
+        page = await visited.open("/")
+        await page.get_by_label("Token").fill(token)
+        await page.get_by_role("button", name="Log in").click()
+        await page.get_by_text("All is well.").wait_for()
+        await visited.runtime.revoke_token("ada")
+        await page.get_by_label("Token").wait_for()
+        visited.problems.clear()
+
+
+async def test_what_a_page_changes_carries_its_word(site):
+    """By a form, by htmx and by a script, at this machine as well."""
+    async with site(Pipeline("empty")) as visited:
+        done = []
+
+        @visited.app.post("/change")
+        async def change(_: Operator, how: str) -> Response:
+            done.append(how)
+            return RedirectResponse("/", 303) if how == "form" else Response(how, media_type="text/html")
+
+        page = await visited.open("/")
+        await page.evaluate("FS.send('/change?how=script').then(() => FS.say('sent'))")
+        await page.locator("#say", has_text="sent").wait_for(state="attached")
+        await page.evaluate(
+            """() => {
+            const button = document.createElement("button");
+            button.setAttribute("hx-post", "/change?how=htmx");
+            button.setAttribute("hx-target", "#say");
+            document.querySelector("main").append(button);
+            htmx.process(button);
+            button.click();
+        }"""
+        )
+        await page.locator("#say", has_text="htmx").wait_for(state="attached")
+        async with page.expect_navigation():
+            await page.evaluate(
+                """() => {
+                const form = document.createElement("form");
+                form.method = "post";
+                form.action = "/change?how=form";
+                form.append(document.createElement("button"));
+                document.querySelector("main").append(form);
+                form.querySelector("button").click();
+            }"""
+            )
+        assert done == ["script", "htmx", "form"]
