@@ -38,6 +38,7 @@ _KEYED: Final = re.compile(
     rf"((?P<quote>[\"'])(?:{_WORDS}|token|secret)(?P=quote)\s?:\s?){_VALUE}", re.IGNORECASE
 )
 _QUERY: Final = re.compile(rf"([?&](?:{_WORDS}|token|secret|key)=){_VALUE}", re.IGNORECASE)
+_OURS: Final = re.compile(r"\b(fs[st]_)[A-Za-z0-9_-]{43}")  # Access tokens and sessions of the HTTP server.
 _HINTS: Final = ("passw", "passphrase", "key", "token", "secret")
 _SHORTEST: Final = 3  # A secret of one letter is not worth the alphabet.
 
@@ -54,6 +55,8 @@ def masked(text: str, secrets: Iterable[str] = ()) -> str:
             text = text.replace(secret, MASK)
     if "@" in text and "://" in text:  # Both shapes end with it.
         text = _SERVER.sub(rf"\g<1>{MASK}", _WEB.sub(rf"\g<1>{MASK}", text))
+    if "fst_" in text or "fss_" in text:
+        text = _OURS.sub(rf"\g<1>{MASK}", text)
     lowered = text.lower()
     if any(hint in lowered for hint in _HINTS):  # Nearly no text has one, and this is much quicker to see.
         for shape in (_ASSIGNED, _KEYED, _QUERY):

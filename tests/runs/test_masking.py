@@ -25,6 +25,8 @@ from flowstone.masking import masked
         ('{"token": "s3cr3t"}', '{"token": ***}'),
         ("GET /x?api_key=s3cr3t&page=2", "GET /x?api_key=***&page=2"),
         ("aws_secret_access_key=s3cr3t", "aws_secret_access_key=***"),
+        (f"Bearer fst_{'aB-_9' * 9}"[:54] + " was sent", "Bearer fst_*** was sent"),
+        (f"cookie: fss_{'x' * 43}; a=b", "cookie: fss_***; a=b"),
     ],
 )
 def test_a_secret_is_masked(text, shown):
