@@ -32,6 +32,7 @@ __all__ = [
     "FiredRun",
     "Move",
     "NewRun",
+    "duty_of",
     "key_of_subject",
     "subject_of",
 ]
@@ -55,6 +56,11 @@ def key_of_subject(subject: str) -> AutomationKey:
     """The automation that is called so."""
     pipeline, _, name = subject.partition("/")
     return unquote(pipeline), unquote(name)
+
+
+def duty_of(key: AutomationKey) -> str:
+    """The duty of the one node that drives an automation."""
+    return f"automation:{subject_of(key)}"
 
 
 AutomationKind: TypeAlias = Literal["schedule", "sensor", "listener", "condition", "freshness"]

@@ -136,6 +136,8 @@ class Deliveries(Protocol):
     ) -> Sequence[Delivery]:
         """What is to be delivered to a follower: of each lane the first ones that are not done, in order.
 
+        Lanes come in the order of their names, byte by byte.
+
         Args:
             pipeline: Its pipeline.
             name: Its name.

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from flowstone.runs.records import Status
 from flowstone.store.callers import Caller, Callers, Unwanted
 from flowstone.store.sanitise import sanitised_run
 
@@ -76,7 +75,7 @@ class MemoryCallers(Callers):
         return sorted(self._over)
 
     async def attend(self, run_id: str, caller: Caller) -> None:
-        self._present.setdefault(run_id, {}).setdefault(caller.id, caller)
+        self._want(run_id, caller)
 
     async def keep(self, run_id: str) -> None:
         self.keep_now(run_id)
@@ -86,6 +85,8 @@ class MemoryCallers(Callers):
         self._want(run_id, None)
 
     async def leave(self, run_id: str, caller: Caller) -> Unwanted | None:
+        if caller.id == run_id:  # Then it is known that its starter does not want it any more.
+            self._present.setdefault(run_id, {})
         present = self._present.get(run_id)
         cancels = caller.cancels
         if present is not None:
@@ -116,12 +117,13 @@ class MemoryCallers(Callers):
         present = self._present.get(run_id)
         if present is None:
             present = self._present[run_id] = {}
-            if not new and (log := self._history().find(run_id)) is not None:
+            log = self._history().find(run_id)
+            if not new and caller.id != run_id and log is not None:
                 head = log.head()
-                by_call = head.owner is not None and head.epoch == 0 and head.status is not Status.WAITING
+                by_call = head.owner is not None and head.epoch == 0
                 first = Caller(run_id, head.owner or "") if by_call else _FOR_EVER
                 present[first.id] = first
-        present[caller.id] = caller
+        present.setdefault(caller.id, caller)
 
     def _let_go(self) -> None:
         """Forget who wanted what has ended, whenever there are twice as many as were left the last time."""

@@ -237,6 +237,19 @@ class AutomationsContract:
         assert [fire.reason for fire in await store.automations.fires(KEY, limit=2)] == ["102", "101"]
         assert await store.automations.fires(KEY, limit=0) == []
 
+    async def test_the_runs_of_a_change_are_started_in_order(self, place):
+        """So one that joins, joins one that the change itself has started before it."""
+        store = place.store
+        (record,) = await defined(store)
+        runs = [NewRun(queued(f"run-{number}"), join=number != 1) for number in (1, 2, 3)]
+        moved = await store.automations.move(move(record, runs=runs, fire=Fire(now(), "started")))
+        joined = FiredRun("run-1", joined=True)
+        assert moved.runs == (FiredRun("run-1"), joined, joined)
+        last = [NewRun(queued("run-5"), join=True), NewRun(queued("run-4"))]
+        moved = await store.automations.move(move(moved.record, runs=last))
+        assert moved.runs == (joined, FiredRun("run-4"))
+        assert [each.id for each in await store.runs()] == ["run-4", "run-1"]
+
     async def test_a_fire_says_who_asked_for_it(self, place):
         """And what has become of its runs."""
         store = place.store

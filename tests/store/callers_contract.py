@@ -50,6 +50,25 @@ async def leaves(store, run_id, who, node="n1", *, cancels=False):
 class CallersContract:
     """The promises."""
 
+    # Attending ----------------------------------------------------------------------------------------------
+
+    async def test_who_attends_a_run_is_not_the_only_one_who_wants_it(self, place):
+        """The call that started it still waits, unless it has said that it does not."""
+        store = place.store
+        await asks(store, "run-1")
+        await store.callers.attend("run-1", Caller("c1", "n2", cancels=True))
+        assert await leaves(store, "run-1", "c1", "n2", cancels=True) is None
+        assert await leaves(store, "run-1", "run-1") == "caller"
+
+    async def test_a_starter_that_left_alone_is_not_there_for_who_comes_later(self, place):
+        """And does not keep the run."""
+        store = place.store
+        await asks(store, "run-1")
+        assert await leaves(store, "run-1", "run-1") == "caller"
+        await store.callers.attend("run-1", Caller("c1", "n2"))
+        assert await store.callers.wanted(["run-1"], "n2") == []
+        assert await leaves(store, "run-1", "c1", "n2", cancels=True) == "unwanted"
+
     # Joining ------------------------------------------------------------------------------------------------
 
     async def test_a_run_under_way_is_joined(self, place):

@@ -17,10 +17,12 @@ from typing import Protocol
 
 import pytest
 
+from flowstone.runs.automation import Definition, Move, duty_of
 from flowstone.runs.events import RunWaiting, StepRetried, StepWaiting
 from flowstone.runs.queued_step import QueuedStep
 from flowstone.runs.records import Status
 from flowstone.runs.running_step import RunningStep
+from flowstone.store.automations import GONE_FOR
 from flowstone.store.cluster import Node, NodeReport, Notification, StepLease
 from flowstone.store.deliveries import Follower
 from flowstone.store.protocol import StaleWrite, Store
@@ -414,6 +416,24 @@ class ClusterContract:
         await store.deliveries.done("sales", "ends", [waiting.key])
         await store.prune(keep_versions=1, keep_runs=0)
         assert await store.run("run-1") is None
+
+    async def test_an_automation_that_comes_back_after_a_day_begins_anew(self, place, two):
+        """Whoever drove it does so no more, and everybody may."""
+        first, second = two
+        automations, key = place.store.automations, ("sales", "in/box é")
+        inbox = Definition(key[1], "sensor", "every 30 s", cursor=["new"])
+        (known,) = await automations.define({"sales": [inbox]}, now=at(0))
+        await automations.move(Move(key, known.version, ["old"], paused=True, failures=2))
+        await first.take_duty(duty_of(key), "n1", None)
+        await first.take_duty("timekeeper", "n1", None)
+        await automations.define({"sales": []}, now=at(0))
+        assert await second.take_duty(duty_of(key), "n2", None) == "n1"
+        await place.step(2 * GONE_FOR)
+        (anew,) = await automations.define({"sales": [inbox]}, now=at(2 * GONE_FOR))
+        assert (anew.version, anew.cursor, anew.paused, anew.failures) == (1, ["new"], False, 0)
+        assert anew.since > known.since
+        assert await second.take_duty(duty_of(key), "n2", None) == "n2"
+        assert await second.take_duty("timekeeper", "n2", None) == "n1"
 
     async def test_what_its_last_owner_has_lent_is_progress(self, place, owned):
         """Its owner got so far; one that died before it gave the leases of its predecessor again did not."""

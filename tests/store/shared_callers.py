@@ -26,10 +26,11 @@ class SharedCallers:
 
     async def create(self, run, caller, *, join=True, but=()):
         await self._store._pass("create")
+        before = {each: dict(present) for each, present in self._all._present.items()}
         run_id = await self._all.create(run, caller, join=join, but=but)
-        if caller is not None and caller.waiting and run_id != run.id and self._closes(run_id, caller):
-            self._all._present[run_id].pop(caller.id)
-            raise WaitsForItself(f"{caller.waiting[0]} would wait for {run_id}, which waits for it")
+        if caller is not None and run_id != run.id and self._closes(run_id, caller):
+            self._all._present = before
+            raise _waits_for_itself(run_id, caller)
         if run_id != run.id or run.owner is None:
             self._store.shared.history.submitted.add(run_id)
         if run_id == run.id and run.owner is None:
@@ -37,21 +38,22 @@ class SharedCallers:
         return run_id
 
     def _closes(self, run_id, caller):
-        """Whether one of the runs that wait would have to end first."""
+        """Whether one of the runs that wait for the caller would have to end first."""
+        if not caller.waiting:
+            return False
         ahead = [run_id]
         for each in ahead:
             for awaited, present in self._all._present.items():
                 waits = any(each in other.waiting for other in present.values())
-                if waits and awaited not in ahead:
+                if waits and self._store.shared.log(awaited) is not None and awaited not in ahead:
                     ahead.append(awaited)
         return not set(ahead).isdisjoint(caller.waiting)
 
     async def attend(self, run_id, caller):
         await self._store._pass("attend")
+        if self._closes(run_id, caller):
+            raise _waits_for_itself(run_id, caller)
         await self._all.attend(run_id, caller)
-        if caller.waiting and self._closes(run_id, caller):
-            self._all._present[run_id].pop(caller.id)
-            raise WaitsForItself(f"{caller.waiting[0]} would wait for {run_id}, which waits for it")
 
     async def keep(self, run_id):
         await self._store._pass("keep")
@@ -95,3 +97,7 @@ class SharedCallers:
         return any(
             each.node == node_id for present in self._all._present.values() for each in present.values()
         )
+
+
+def _waits_for_itself(run_id, caller):
+    return WaitsForItself(f"{caller.waiting[0]} would wait for {run_id}, which waits for it")

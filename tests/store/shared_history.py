@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import timedelta
 
+from flowstone.runs.automation import duty_of
 from flowstone.runs.endings import denied
 from flowstone.runs.events import (
     RunCancelRequested,
@@ -188,6 +189,24 @@ class SharedHistory(History):
             self.waits.unpark(run_id)
             self.cancel(run_id, "timeout")
         return []
+
+    def define_automations(self, defined, now, whole=True):
+        """As `History.define_automations`, by its own clock; who drove one that is forgotten does so no more."""
+        del now
+        self.forget_gone_automations()
+        return super().define_automations(defined, self._shared.now(), whole)
+
+    def follow(self, pipeline, followers):
+        """As `History.follow`, when what is gone for long is forgotten."""
+        self.forget_gone_automations()
+        super().follow(pipeline, followers)
+
+    def forget_gone_automations(self):
+        """Forget those that no pipeline has defined for a day, and who drives them."""
+        before = {record.key for record in self.automations.records(())}
+        super().define_automations({}, self._shared.now())
+        for key in before - {record.key for record in self.automations.records(())}:
+            self._shared.duties.pop(duty_of(key), None)
 
     def move(self, move, but=()):
         """As `History.move`; the runs that it starts are submitted."""

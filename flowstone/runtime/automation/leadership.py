@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Final
 
-from flowstone.runs.automation import subject_of
+from flowstone.runs.automation import duty_of
 
 if TYPE_CHECKING:
     from flowstone.runs.automation import AutomationKey
@@ -32,7 +32,7 @@ class Leadership:
 
     def __init__(self, ctx: RuntimeContext, key: AutomationKey) -> None:
         self._ctx = ctx
-        self._duty = f"automation:{subject_of(key)}"
+        self._duty = duty_of(key)
         self._holder: str | None = None
         self._asked = -math.inf
         self._outages = 0

@@ -10,9 +10,10 @@ from flowstone.runs.automation_events import pausing_among
 from flowstone.runs.records import Status
 from flowstone.store import refusals
 from flowstone.store.automation_codec import decode_fire
-from flowstone.store.automations import GONE_FOR, MOST_FIRES, Automations, Moved
+from flowstone.store.automations import MOST_FIRES, Automations, Moved
 from flowstone.store.codec import encode_event
 from flowstone.store.postgres.deliveries import tell
+from flowstone.store.postgres.gone_automations import forget_gone_automations
 from flowstone.store.postgres.moves import automation_of, make_moves
 from flowstone.store.postgres.queue import load_queue
 from flowstone.store.postgres.sql import query
@@ -58,7 +59,7 @@ class PostgresAutomations(Automations):
             [each.paused for _, each in rows],
             [to_json(each.cursor) for _, each in rows],
         )
-        await self._database.fetch("forget_automations", GONE_FOR)
+        await forget_gone_automations(self._database)
         await self._database.fetch("define_automations", list(defined) if whole else [], *columns)
         known = {record.key: record for record in await self.records(list(defined))} if rows else {}
         return [known[pipeline, each.name] for pipeline, each in rows]

@@ -1,6 +1,6 @@
 """Who wants which run, in Postgres. See `flowstone.store.callers` for what each call promises, and migration 0029.
 
-`join_each_for_ever` is for whoever starts runs within a transaction of its own.
+`start_each` is for whoever starts runs within a transaction of its own.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from flowstone.runs.records import RunRecord
     from flowstone.store.postgres.database import Connection, Database
 
-__all__ = ["PostgresCallers", "create_unless_under_way", "join_each_for_ever", "lock_identities"]
+__all__ = ["PostgresCallers", "create_unless_under_way", "lock_identities", "start_each"]
 
 _FOR_EVER: Final = Caller("", "")
 
@@ -143,14 +143,22 @@ async def create_unless_under_way(
     return run_id
 
 
-async def join_each_for_ever(connection: Connection, runs: Sequence[RunRecord]) -> dict[str, str]:
+async def start_each(
+    connection: Connection, runs: Sequence[RunRecord], joins: Sequence[bool]
+) -> dict[str, str]:
     """Within the caller's transaction, create runs that have no key, or have those under way wanted for ever.
 
-    They are created in order: of two that do the same the second is the first.
+    They are created in order: one that joins and does the same as one before it is that one.
 
-    Returns the id of the run that there is then for each. Take `lock_identities` before.
+    Args:
+        connection: In a transaction, with the locks of `lock_identities`.
+        runs: The runs.
+        joins: Of each, whether it joins one that is under way.
+
+    Returns:
+        The id of the run that there is then, by that of each.
     """
-    rows = await connection.fetch(query("create_each_unless_under_way"), *unowned_columns(runs))
+    rows = await connection.fetch(query("create_each_unless_under_way"), *unowned_columns(runs), list(joins))
     there: dict[str, str] = {row["wanted"]: row["id"] for row in rows}
     new = {row["wanted"] for row in rows if row["is_new"]}
     if new:

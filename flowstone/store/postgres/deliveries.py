@@ -11,10 +11,10 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Final
 
 from flowstone.runs.events import RunQueued
-from flowstone.store.automations import GONE_FOR
 from flowstone.store.codec import decode_event, decode_failure, decode_request, encode_event, encode_failure
 from flowstone.store.deliveries import OF_ONE_LANE, Deliveries, Delivery, Follower, FollowerState, lane_of
 from flowstone.store.postgres.columns import event_of
+from flowstone.store.postgres.gone_automations import forget_gone_automations
 from flowstone.store.postgres.sql import query
 from flowstone.store.postgres.texts import from_json, to_json
 from flowstone.store.sanitise import sanitised_automation, sanitised_failure
@@ -53,9 +53,7 @@ class PostgresDeliveries(Deliveries):
             [None if each.assets is None else json.dumps(sorted(each.assets)) for each in followers],
             [each.anywhere for each in followers],
         )
-        await self._database.fetch(
-            "forget_automations", GONE_FOR
-        )  # What was to be told of it is not any more.
+        await forget_gone_automations(self._database)  # What was to be told of them is not any more.
         await self._database.fetch("follow", pipeline, *given)
         while len(await self._database.fetch("drop_deliveries", _DROPPED)) == _DROPPED:
             pass

@@ -14,7 +14,7 @@ from flowstone.runs.automation_events import pausing_among
 from flowstone.store.automation_codec import decode_failure, encode_failure, encode_fire
 from flowstone.store.automations import MOST_FIRES, Moved
 from flowstone.store.codec import decode_event, encode_event
-from flowstone.store.postgres.callers import join_each_for_ever, lock_identities
+from flowstone.store.postgres.callers import lock_identities, start_each
 from flowstone.store.postgres.columns import unowned_columns
 from flowstone.store.postgres.deliveries import mark_delivered, tell
 from flowstone.store.postgres.queue import enqueue_all
@@ -73,13 +73,13 @@ async def _start(connection: Connection, moves: Sequence[Move]) -> dict[str, Fir
     """Start the runs of changes, each unless its automation has asked for it by its key before; by their ids."""
     wanted = {move.key: await _not_asked_before(connection, move) for move in moves}
     runs = [run for asked in wanted.values() for run in asked]
-    joins = [run.record for run in runs if run.join]
+    records = [run.record for run in runs]
     there: dict[str, str] = {}
-    if joins:
-        await lock_identities(connection, joins)
-        there = await join_each_for_ever(connection, joins)
-    if new := [run.record for run in runs if not run.join]:
-        await _submit(connection, new)
+    if any(run.join for run in runs):  # In order with the others: one of those may be the one to join.
+        await lock_identities(connection, records)
+        there = await start_each(connection, records, [run.join for run in runs])
+    elif records:
+        await _submit(connection, records)
     ids = {run.record.id: there.get(run.record.id, run.record.id) for run in runs}
     started = {asked: FiredRun(found, joined=found != asked) for asked, found in ids.items()}
     for key, asked in wanted.items():

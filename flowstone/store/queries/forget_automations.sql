@@ -1,4 +1,4 @@
--- $1: seconds after which one that is gone is forgotten, with who follows for it and for no other one.
+-- $1: seconds after which one that is gone is forgotten, with who follows for it and for no other one. Those that were.
 with forgotten as (
     delete from flowstone.automations where gone_at < clock_timestamp() - make_interval(secs => $1)
     returning pipeline, name, kind
@@ -17,5 +17,7 @@ with forgotten as (
         )
     )
     order by followers.pipeline, followers.name collate "C" for update
+), unfollowed as (
+    delete from flowstone.followers using gone where followers.id = gone.id
 )
-delete from flowstone.followers using gone where followers.id = gone.id
+select forgotten.pipeline, forgotten.name from forgotten

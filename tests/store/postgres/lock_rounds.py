@@ -501,8 +501,11 @@ def transactions():
                 ),
             ),
         ),
-        "define automations": several(
+        "forget automations": several(
             ("forget_automations", ("0.0",)),
+            ("forget_duties", (texts("timekeeper", "x"),)),
+        ),
+        "define automations": several(
             (
                 "define_automations",
                 *(
@@ -556,6 +559,7 @@ def transactions():
                         "array[now(), now()]",
                         "'{1,1}'",
                         "'{0,0}'",
+                        "'{t,f}'",
                     )
                     for requests in (("{}", identity), (identity, "{}"))
                 ),

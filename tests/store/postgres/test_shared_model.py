@@ -32,6 +32,9 @@ from flowstone.store.pools import Claim
 from flowstone.store.rates import Wanted
 from tests.postgres import fresh_database
 from tests.store.facts import FAILURE, at, begun, end, over, run, start
+from tests.store.postgres.automation_rules import AutomationRules, known_of_automations
+from tests.store.postgres.caller_rules import CallerRules, known_of_callers
+from tests.store.postgres.delivery_rules import DeliveryRules, known_of_deliveries
 from tests.store.postgres.twins import FUTURE, LONG, NODES, PAST, PIPELINES, RUNS, Twins, alike
 
 STEPS = [("a", None), ("b", "s:x")]
@@ -100,15 +103,15 @@ def waits(draw, said):
     return StepWaiting(*said, name, kind, deadline, timeout, known_by, about)
 
 
-class SharedModel(Twins):
+class SharedModel(CallerRules, AutomationRules, DeliveryRules, Twins):
     """Both get every call, by the same node."""
 
     # Runs ---------------------------------------------------------------------------------------------------
 
     @initialize()
     def first_run(self):
-        self.may_create("run-1")
         self.both("n1", lambda store: store.cluster.submit(run("run-1")))
+        self.automate()
 
     @rule(
         node=nodes,
@@ -372,7 +375,8 @@ class SharedModel(Twins):
         twin = self.twins["n1"]
         real, double = self.do(self._known(twin.real)), self.do(self._known(twin.double))
         for what, known in real.items():
-            assert alike(double[what]) == alike(known), what
+            said, told = alike(double[what]), alike(known)
+            assert said == told, f"{what}: the double says\n{said}\nPostgres\n{told}"
 
     async def _known(self, store):
         """Whatever a node can ask."""
@@ -428,6 +432,9 @@ class SharedModel(Twins):
         known["pools"] = await cluster.pools.show(POOLS)
         known["given"] = await store.pools.given()
         known["differences"] = await cluster.pools.differences(POOLS)
+        known |= await known_of_callers(store, sorted(self.given))
+        known |= await known_of_automations(store)
+        known |= await known_of_deliveries(store)
         return known
 
 

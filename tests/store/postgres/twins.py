@@ -13,6 +13,7 @@ from contextlib import ExitStack
 from dataclasses import fields, is_dataclass
 from datetime import UTC, datetime
 
+import asyncpg
 from hypothesis.stateful import RuleBasedStateMachine
 
 from flowstone import errors
@@ -25,7 +26,7 @@ from tests.store.shared_memory import SharedMemory
 
 NODES = ["n1", "n2"]
 PIPELINES = ["sales", "other"]
-RUNS = ["run-1", "run-2", "run-3", "run-4"]
+RUNS = ["run-1", "run-2", "run-3", "run-4", "run-5"]
 PAST, FUTURE = datetime(2000, 1, 1, tzinfo=UTC), datetime(2100, 1, 1, tzinfo=UTC)
 LONG = 1_000_000.0  # Seconds: no node of this test dies.
 REFUSALS = (StaleWrite, errors.RunNotFound, errors.WaitsForItself)
@@ -64,6 +65,7 @@ class Twins(RuleBasedStateMachine):
 
     Attributes:
         given: Ids of runs that there are, or were: none is given to another one.
+        calls: The callers that have not left, each with its run.
     """
 
     dsn = ""
@@ -76,6 +78,7 @@ class Twins(RuleBasedStateMachine):
         self.marks = iter(range(1_000_000))
         self.twins = {}
         self.given = set()
+        self.calls = []
         self.world = time.monotonic_ns()  # Duties of earlier worlds are not forgotten.
         self.do(self._open())
 
@@ -112,9 +115,10 @@ class Twins(RuleBasedStateMachine):
         real, double = (alike(answer) for answer in answers)
         if not ordered and not isinstance(real, str):
             real, double = sorted(real, key=str), sorted(double, key=str)
-        assert double == real
+        assert double == real, f"the double says\n{double}\nPostgres\n{real}"
         heard = self.do(self._news())
-        assert heard[1] == heard[0]
+        assert heard[1] == heard[0], f"of the double is heard\n{heard[1]}\nof Postgres\n{heard[0]}"
+        self.given |= {run_id for run_id in RUNS if self.shared.history.find(run_id) is not None}
         return answers[0]
 
     async def _answer(self, call):
@@ -137,8 +141,19 @@ class Twins(RuleBasedStateMachine):
         return news
 
     def may_create(self, run_id):
-        """Whether this may be the id of a run that is asked for: ids of forgotten ones are not given again."""
-        if run_id in self.given and self.shared.history.find(run_id) is None:
-            return False
-        self.given.add(run_id)
-        return True
+        """Whether this may be the id of a run that is asked for: those of forgotten ones are not given again."""
+        return run_id not in self.given or self.shared.history.find(run_id) is not None
+
+    def fresh_ids(self):
+        """Ids of runs that there were not yet."""
+        return iter([run_id for run_id in RUNS if run_id not in self.given])
+
+    def sql(self, statement, *arguments):
+        """Change the database behind the store's back."""
+
+        async def execute():
+            connection = await asyncpg.connect(self.dsn)
+            await connection.execute(statement, *arguments)
+            await connection.close()
+
+        self.do(execute())
