@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from flowstone.runs.automation import AutomationKey, Definition, Move, NewRun
-    from flowstone.runs.automation_events import AutomationEvent
+    from flowstone.runs.automation_events import AutomationEvent, AutomationPaused
     from flowstone.runs.records import RunRecord, Status
 
 __all__ = ["AutomationLedger", "KnownAutomation"]
@@ -146,7 +146,7 @@ class AutomationLedger:
             paused=known.record.paused if move.paused is None else move.paused,
             failures=move.failures,
             failure=move.failure,
-            pausing=known.record.pausing if move.paused is None else pausing_among(move.events),
+            pausing=_pausing(known.record, move),
         )
         if move.fire is not None:
             known.fires.append(replace(move.fire, runs=tuple(run for run in runs if run is not None)))
@@ -203,6 +203,13 @@ class AutomationLedger:
     def all(self) -> Iterator[KnownAutomation]:
         """Each of them, in the order they were defined."""
         yield from self._known.values()
+
+
+def _pausing(record: AutomationRecord, move: Move) -> AutomationPaused | None:
+    """When, by whom and why it is paused from here on."""
+    if move.paused is None:
+        return record.pausing
+    return pausing_among(move.events) if move.paused else None
 
 
 def _defined_again(record: AutomationRecord, definition: Definition) -> AutomationRecord:

@@ -237,6 +237,16 @@ class AutomationsContract:
         assert [fire.reason for fire in await store.automations.fires(KEY, limit=2)] == ["102", "101"]
         assert await store.automations.fires(KEY, limit=0) == []
 
+    async def test_a_change_that_resumes_says_nothing_of_who_paused(self, place):
+        """Whatever is told of it."""
+        store = place.store
+        (record,) = await defined(store)
+        paused = AutomationPaused(now(), "nightly", "ann")
+        moved = await store.automations.move(move(record, paused=True, events=[paused]))
+        assert moved.record.pausing == paused
+        moved = await store.automations.move(move(moved.record, paused=False, events=[paused]))
+        assert (moved.record.paused, moved.record.pausing) == (False, None)
+
     async def test_the_runs_of_a_change_are_started_in_order(self, place):
         """So one that joins, joins one that the change itself has started before it."""
         store = place.store

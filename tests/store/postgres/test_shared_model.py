@@ -445,7 +445,7 @@ def _open_or_over(wait, record):
     return wait.status, wait.kind, wait.attempt, wait.answer
 
 
-@pytest.mark.parametrize("worlds", [4, pytest.param(60, marks=pytest.mark.long)])
+@pytest.mark.parametrize("worlds", [4, pytest.param(60, marks=[pytest.mark.long, pytest.mark.timeout(1800)])])
 def test_the_double_answers_as_postgres(postgres_server, template_database, worlds):
     """Random worlds of two nodes."""
 
