@@ -136,8 +136,6 @@ class Deliveries(Protocol):
     ) -> Sequence[Delivery]:
         """What is to be delivered to a follower: of each lane the first ones that are not done, in order.
 
-        Lanes come in the order of their names, byte by byte.
-
         Args:
             pipeline: Its pipeline.
             name: Its name.

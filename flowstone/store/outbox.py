@@ -78,12 +78,12 @@ class _Followed:
         return any(number == key[1] for number, _ in self.lanes.get(key[0], ()))
 
     def pending(self, limit: int, but: Collection[str]) -> Iterator[Delivery]:
-        for lane in sorted(self.lanes):
+        for lane, waiting in self.lanes.items():
             if limit <= 0:
                 return
             if lane in but:
                 continue
-            for number, entry in islice(self.lanes[lane], min(limit, OF_ONE_LANE)):
+            for number, entry in islice(waiting, min(limit, OF_ONE_LANE)):
                 limit -= 1
                 yield Delivery(lane, number, _event(entry), self.attempts.get((lane, number), 0))
 

@@ -58,17 +58,6 @@ class DeliveriesContract:
         assert await told(store, "ends") == [end("a")]
         assert await told(store, "nobody") == []
 
-    async def test_lanes_come_in_the_order_of_their_names(self, place):
-        """Whichever was first."""
-        store = place.store
-        await store.deliveries.follow(PIPELINE, [follower("alert", "step", "run", "automation")])
-        for run_id in ("run-2", "run-3", "run-1"):
-            await store.create_run(run(run_id))
-            await store.write(start(run_id=run_id))
-        await store.deliveries.add(PIPELINE, [AutomationPaused(at(1), "files")])
-        found = await store.deliveries.pending(PIPELINE, "alert", limit=4, but=["run-1"])
-        assert [each.lane for each in found] == ["automation:files", "run-2", "run-2", "run-3"]
-
     async def test_every_event_of_a_run_comes_as_it_was_recorded(self, place):
         """Whatever records it: the creation, single writes and batches; each once, in order."""
         store = place.store
