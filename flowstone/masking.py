@@ -1,6 +1,6 @@
 """Text without secrets: what a URL, a connection string or an error carries of passwords is shown as `***`.
 
-One function, used wherever text comes out that somebody else has put together: errors of drivers, tracebacks, log
+Used wherever text comes out that somebody else has put together: errors of drivers, tracebacks, log
 lines, settings. It knows the shapes that secrets come in, and takes those that are known exactly.
 
 A password in a URL may hold any character, escaped or not. Where the scheme is a database's or a broker's,
@@ -11,12 +11,12 @@ the standard calls a password.
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-__all__ = ["MASK", "masked"]
+__all__ = ["MASK", "masked", "without_secrets"]
 
 MASK: Final = "***"
 
@@ -62,3 +62,21 @@ def masked(text: str, secrets: Iterable[str] = ()) -> str:
         for shape in (_ASSIGNED, _KEYED, _QUERY):
             text = shape.sub(rf"\g<1>{MASK}", text)
     return text
+
+
+def without_secrets(value: Any, name: str = "") -> Any:
+    """JSON with stars for what looks like a password: a URL may have one, and so may a field of that name.
+
+    Args:
+        value: What JSON has, such as the fields of a config.
+        name: What it is called.
+    """
+    match value:
+        case str():
+            return masked(f"{name}={value}")[len(name) + 1 :]
+        case dict():
+            return {key: without_secrets(each, str(key)) for key, each in value.items()}
+        case list():
+            return [without_secrets(each, name) for each in value]
+        case _:
+            return value

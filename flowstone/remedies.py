@@ -20,12 +20,18 @@ class Remedies:
     Attributes:
         python: For callers of the library: `Materialize it too (upstream=True).`
         command: For users of the command line: `Compute it too with --upstream.`
+        http: For users of the HTTP API: `Compute it too: "upstream": true.`
     """
 
     python: str = ""
     command: str = ""
+    http: str = ""
 
     @classmethod
     def takes(cls, argument: str, what: str) -> Remedies:
         """What an argument takes that every face has: `key=` takes text, `--key` takes text."""
-        return cls(f"{argument}= takes {what}.", f"--{argument.replace('_', '-')} takes {what}.")
+        return cls(
+            f"{argument}= takes {what}.",
+            f"--{argument.replace('_', '-')} takes {what}.",
+            f"`{argument}` takes {what}.",
+        )

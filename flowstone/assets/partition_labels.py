@@ -7,13 +7,16 @@ exact and like no other. It is shown where the plain form would be read as anoth
 
 from __future__ import annotations
 
+import re
 from datetime import date, datetime
 
 from flowstone.assets.partition_keys import decode_partition, encode_partition
 from flowstone.errors import PartitionError
 from flowstone.printable import one_line
 
-__all__ = ["key_label", "partition_label", "step_label"]
+__all__ = ["key_label", "partition_argument", "partition_label", "step_label"]
+
+_TAGGED = re.compile(r"(d|dt|ndt|i|t|s):")
 
 
 def partition_label(partition: object) -> str:
@@ -75,3 +78,18 @@ def step_label(asset: str, key: str | None) -> str:
     """`asset`, or `asset[key]` where there is a partition."""
     name = one_line(asset)
     return name if key is None else f"{name}[{key_label(key)}]"
+
+
+def partition_argument(text: str | None) -> object:
+    """The partition a word means, before any set has read it.
+
+    A word that looks like an encoded key (`d:2025-01-15`, `i:7`) is decoded, so that what was shown can
+    be passed on; any other is a plain string, which the asset's set parses if it has one.
+    """
+    if text is None or _TAGGED.match(text) is None:
+        return text
+    try:
+        decoded: object = decode_partition(text)
+    except PartitionError:
+        return text
+    return decoded

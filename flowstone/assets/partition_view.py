@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from shlex import quote
 from typing import TYPE_CHECKING, Any, TypeAlias
+from urllib.parse import quote as url_quote
 
 from flowstone.assets.asset import Asset
 from flowstone.assets.dynamic_partitions import DynamicPartitions
@@ -34,6 +35,7 @@ Edge: TypeAlias = "Callable[[Any], UpstreamKeys]"
 _NO_SET = Remedies(
     "Say partitions=[…], or call materialize() for its one value.",
     "Name its partitions with --partition, or use `flowstone materialize` for its one value.",
+    'Name its partitions in `partitions`, or say `"kind": "materialize"` for its one value.',
 )
 _UNPARTITIONED = (None,)
 _ONE_VALUE = UpstreamKeys(_UNPARTITIONED, many=False)
@@ -188,17 +190,20 @@ class PartitionView:
 def _example(keys: PartitionSet[Any]) -> Remedies:
     """How to name a partition of a set."""
     if not keys.size:
-        return Remedies("Write partition=KEY.", "Write --partition KEY.")
+        return Remedies("Write partition=KEY.", "Write --partition KEY.", "Give `partition`.")
     label = partition_label(keys.key_at(keys.size - 1))
     return Remedies(
-        f"Write partition={label!r}, for example.", f"Write --partition {quote(label)}, for example."
+        f"Write partition={label!r}, for example.",
+        f"Write --partition {quote(label)}, for example.",
+        f"Give `partition`, for example {label!r}.",
     )
 
 
 def _refused(asset: str, error: PartitionError) -> PartitionError:
     """The error of a set about a key, with the asset whose set it is and how to see its keys."""
     remedies = error.remedies or Remedies(
-        command=f"`flowstone plan MODULE:PIPELINE {asset}` lists its partitions."
+        command=f"`flowstone plan MODULE:PIPELINE {asset}` lists its partitions.",
+        http=f"`GET /api/v1/assets/{url_quote(asset, safe='')}/partitions` lists them.",
     )
     return PartitionError(f"Asset {asset!r}: {error.sentence}", remedies=remedies)
 

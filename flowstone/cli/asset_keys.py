@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import re
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from flowstone.assets import DynamicPartitions, MultiPartitions, PartitionView
 from flowstone.assets.partition_keys import decode_partition, encode_partition
+from flowstone.assets.partition_labels import partition_argument
 from flowstone.cli.labels import key_label
 from flowstone.cli.loading import load
 from flowstone.errors import PartitionError
@@ -20,24 +20,7 @@ if TYPE_CHECKING:
     from flowstone.runs.records import StepKey
     from flowstone.store import Store
 
-__all__ = ["check_names", "defined_key", "meanings", "partition_argument", "step_key"]
-
-_TAGGED = re.compile(r"(d|dt|ndt|i|t|s):")
-
-
-def partition_argument(text: str | None) -> object:
-    """The partition a word means, before any set has read it.
-
-    A word that looks like an encoded key (`d:2025-01-15`, `i:7`) is decoded, so that what one command prints
-    the next one takes; any other is a plain string, which the asset's set parses if it has one.
-    """
-    if text is None or _TAGGED.match(text) is None:
-        return text
-    try:
-        decoded: object = decode_partition(text)
-    except PartitionError:
-        return text
-    return decoded
+__all__ = ["check_names", "defined_key", "meanings", "step_key"]
 
 
 def check_names(

@@ -8,12 +8,12 @@ from datetime import date
 from typing import TYPE_CHECKING, Any
 
 from flowstone.cli.labels import key_label
-from flowstone.masking import masked
+from flowstone.masking import masked, without_secrets
 
 if TYPE_CHECKING:
     from flowstone.runs.records import Failure, Materialization, RunRecord
 
-__all__ = ["failure_document", "json_value", "record_document", "run_document", "without_secrets"]
+__all__ = ["failure_document", "json_value", "record_document", "run_document"]
 
 _MAX_DEPTH = 50
 
@@ -37,7 +37,7 @@ def record_document(record: Materialization, *, debug: bool = False) -> dict[str
         "io": record.io,
         "location": record.location,
         "size": record.size,
-        "config": None if record.config is None else without_secrets(record.config),
+        "config": None if record.config is None else without_secrets(json_value(record.config)),
     }
 
 
@@ -72,7 +72,7 @@ def run_document(run: RunRecord) -> dict[str, Any]:
         "tags": dict(request.tags),
         "key": run.key,
         "priority": run.priority,
-        "config": without_secrets(request.config),
+        "config": without_secrets(json_value(request.config)),
         "created_at": json_value(run.created_at),
         "started_at": json_value(run.started_at),
         "finished_at": json_value(run.finished_at),
@@ -80,23 +80,6 @@ def run_document(run: RunRecord) -> dict[str, Any]:
         "total": run.total,
         "counts": {str(status): number for status, number in run.counts.items()},
     }
-
-
-def without_secrets(config: Mapping[str, Any]) -> Any:
-    """The fields of a config, with stars for what looks like a password: a URL may have one."""
-    return _without_secrets(json_value(config), "")
-
-
-def _without_secrets(value: Any, name: str) -> Any:
-    match value:
-        case str():
-            return masked(f"{name}={value}")[len(name) + 1 :]
-        case dict():
-            return {key: _without_secrets(each, key) for key, each in value.items()}
-        case list():
-            return [_without_secrets(each, name) for each in value]
-        case _:
-            return value
 
 
 def json_value(value: Any, depth: int = 0) -> Any:

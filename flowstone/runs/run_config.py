@@ -7,6 +7,7 @@ passed have the defaults of the code that runs. Pydantic is loaded only where an
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final
@@ -132,6 +133,7 @@ def _written(asset: str, field: str, begin: str) -> Remedies:
     return Remedies(
         f"{begin} config={{{asset!r}: {inside}}}.",
         f"{begin} --config {asset}.{field.replace('…', 'FIELD')}=VALUE.",
+        f"{begin} `{json.dumps({'config': {asset: {field: '…'}}}, ensure_ascii=False)}`.",
     )
 
 
@@ -174,6 +176,7 @@ def resolve(
                 remedies=Remedies(
                     "Leave them out, or materialize it too (upstream=True).",
                     "Leave them out, or compute it too with --upstream.",
+                    'Leave them out, or compute it too: `"upstream": true`.',
                 ),
             )
         if graph.assets[name].config_parameter is None:

@@ -10,6 +10,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from fastapi import FastAPI
@@ -22,6 +23,7 @@ from flowstone.server.access.attempts import Attempts
 from flowstone.server.access.gate import Gate
 from flowstone.server.access.headers import SecureHeaders
 from flowstone.server.api import api_router
+from flowstone.server.api.describe import describe
 from flowstone.server.finder import finder_router
 from flowstone.server.live import Renderings
 from flowstone.server.login import add_login
@@ -54,6 +56,7 @@ def create_app(runtime: Runtime, options: ServerOptions | None = None) -> FastAP
         docs_url=None,
         redoc_url=None,
     )
+    app.openapi = partial(describe, app)  # type: ignore[method-assign] # the documented way
     app.state.runtime = runtime
     app.state.options = options = options or ServerOptions()
     app.state.renderer = Renderer()

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
+from starlette.routing import compile_path
 
 from flowstone import errors
 from flowstone.masking import masked
@@ -18,9 +19,12 @@ if TYPE_CHECKING:
     from fastapi import FastAPI
     from starlette.requests import Request
 
-__all__ = ["PROBLEM_TYPE", "add_problem_handlers", "of_http", "problem"]
+__all__ = ["PROBLEM_TYPE", "SENTENCE", "add_problem_handlers", "of_http", "problem"]
 
 PROBLEM_TYPE: Final = "application/problem+json"
+
+SENTENCE: Final = "sentence"
+"""The type of a validation error whose message says all there is to say."""
 
 _STATUS: Final[Mapping[type[Exception], HTTPStatus]] = {
     errors.AssetNotFound: HTTPStatus.NOT_FOUND,
@@ -33,6 +37,7 @@ _STATUS: Final[Mapping[type[Exception], HTTPStatus]] = {
     errors.TokenUnknown: HTTPStatus.NOT_FOUND,
     errors.TokenUsed: HTTPStatus.CONFLICT,
     errors.TokenExpired: HTTPStatus.GONE,
+    errors.FeedExpired: HTTPStatus.GONE,
     errors.AlreadyDecided: HTTPStatus.CONFLICT,
     errors.RunCancelled: HTTPStatus.CONFLICT,
     errors.DependencyNotReady: HTTPStatus.CONFLICT,
@@ -42,6 +47,11 @@ _STATUS: Final[Mapping[type[Exception], HTTPStatus]] = {
     errors.FlowstoneError: HTTPStatus.UNPROCESSABLE_ENTITY,
 }
 """By the nearest class of an error."""
+
+_OF_ROUTER: Final[Mapping[int, str]] = {
+    404: "There is nothing at this address.",
+    405: "This address does not take that method.",
+}
 
 
 def problem(
@@ -69,6 +79,7 @@ def add_problem_handlers(app: FastAPI) -> None:
     app.add_exception_handler(errors.FlowstoneError, _of_library)
     app.add_exception_handler(RequestValidationError, _of_request)
     app.add_exception_handler(HTTPException, of_http)
+    app.add_exception_handler(Exception, _of_bug)
 
 
 def _status_of(error: Exception) -> HTTPStatus:
@@ -81,25 +92,65 @@ async def _of_library(request: Request, error: Exception) -> JSONResponse:
         _status_of(error),
         type(error).__name__,
         masked(error.sentence),
-        remedy="" if error.remedies is None else masked(error.remedies.python),
+        remedy="" if error.remedies is None else masked(error.remedies.http),
         instance=request.url.path,
     )
 
 
 async def _of_request(request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, RequestValidationError)
+    wrong = list(error.errors())
     found = [
-        {"at": ".".join(map(str, each["loc"])), "message": str(each["msg"])} for each in error.errors()[:20]
+        {"at": ".".join(map(str, each["loc"]))[:200], "message": _words(each)[:1_000]} for each in wrong[:20]
     ]
-    first = found[0]
-    detail = f"{first['at']}: {first['message']}."
-    return problem(422, "ArgumentError", detail, instance=request.url.path, errors=found)
+    return problem(422, "ArgumentError", found[0]["message"], instance=request.url.path, errors=found)
+
+
+def _words(wrong: Mapping[str, Any]) -> str:
+    """What is wrong with one thing, in a sentence."""
+    message = str(wrong["msg"])
+    if wrong["type"] == SENTENCE:
+        return message
+    if wrong["type"] == "json_invalid":
+        return f"The body is no JSON: {wrong.get('ctx', {}).get('error', message)}."
+    # A place is `query`, `path` or `body`, then what it is called there; a union of types adds its own parts.
+    name = ".".join(str(part) for part in wrong["loc"][1:])
+    if wrong["type"] == "missing":
+        return f"`{name:.100}` is missing." if name else "The body is missing."
+    if not name:
+        return "The body is no JSON object, or does not say that it is JSON (`Content-Type`)."
+    return f"`{name:.100}`: {message[:1].lower()}{message[1:]}."
 
 
 async def of_http(request: Request, error: Exception) -> JSONResponse:
     """The answer to an `HTTPException`."""
     assert isinstance(error, HTTPException)
     kind = HTTPStatus(error.status_code).phrase.title().replace(" ", "")
-    answer = problem(error.status_code, kind, str(error.detail), instance=request.url.path)
+    by_router = str(error.detail) == HTTPStatus(error.status_code).phrase
+    detail = _OF_ROUTER.get(error.status_code, error.detail) if by_router else error.detail
+    answer = problem(error.status_code, kind, str(detail), instance=request.url.path)
     answer.headers.update(error.headers or {})
+    if error.status_code == HTTPStatus.METHOD_NOT_ALLOWED:
+        answer.headers["Allow"] = ", ".join(_methods_of(request)) or answer.headers.get("Allow", "GET")
     return answer
+
+
+def _methods_of(request: Request) -> list[str]:
+    """The methods that the API takes at an address; the router knows those of its first route."""
+    path = request.url.path.removeprefix(str(request.scope.get("root_path", "")))
+    found = (
+        method.upper()
+        for template, operations in request.app.openapi()["paths"].items()
+        if compile_path(template)[0].match(path)
+        for method in operations
+    )
+    return sorted(set(found))
+
+
+async def _of_bug(request: Request, error: Exception) -> JSONResponse:  # noqa: ARG001 - it is logged, and not shown
+    return problem(
+        500,
+        "InternalError",
+        "This server has failed: that is a mistake of ours, and its log says which.",
+        instance=request.url.path,
+    )

@@ -65,7 +65,11 @@ async def approvals(
         known = ", ".join(get_args(ApprovalStatus))
         raise ArgumentError(
             f"{status!r:.100} is not a status of an approval.",
-            remedies=Remedies(f"status= takes {known}, or None for all.", f"--status takes {known}, or all."),
+            remedies=Remedies(
+                f"status= takes {known}, or None for all.",
+                f"--status takes {known}, or all.",
+                f"`status` takes {known}, or all.",
+            ),
         )
     statuses = () if status is None else (_WAITS[status],)
     found = await store.waits.approvals(statuses, now=now, asset=asset, limit=limit)

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from flowstone import DailyPartitions, HourlyPartitions, MultiPartitions, Pipeline, StaticPartitions
 from flowstone.assets import PartitionView
 from flowstone.assets.partition_keys import encode_partition
-from flowstone.cli.asset_keys import partition_argument
+from flowstone.assets.partition_labels import partition_argument
 from flowstone.cli.labels import ago, breakdown, duration, key_label, partition_label, step_label
 from flowstone.counting import count
 from flowstone.errors import PartitionError

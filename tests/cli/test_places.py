@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from flowstone.assets.partition_keys import encode_partition
-from flowstone.cli.asset_keys import partition_argument
+from flowstone.assets.partition_labels import partition_argument
 from flowstone.cli.places import directory_of, history, shares, shown
 from flowstone.cli.problem import CommandError
 

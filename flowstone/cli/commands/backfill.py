@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from flowstone.assets import DynamicPartitions
-from flowstone.cli.asset_keys import check_names, partition_argument
+from flowstone.assets.partition_labels import partition_argument
+from flowstone.cli.asset_keys import check_names
 from flowstone.cli.config_options import ConfigOption, config_argument
 from flowstone.cli.loading import load
 from flowstone.cli.options import (

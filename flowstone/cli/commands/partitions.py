@@ -8,9 +8,9 @@ import typer
 
 from flowstone.assets.dynamic_partitions import DynamicPartitions
 from flowstone.assets.partition_keys import encode_partition
+from flowstone.assets.partition_labels import partition_argument
 from flowstone.assets.snapshot import Snapshot
 from flowstone.assets.suggest import did_you_mean
-from flowstone.cli.asset_keys import partition_argument
 from flowstone.cli.labels import key_label
 from flowstone.cli.loading import load
 from flowstone.cli.loop import run_async

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from flowstone.cli.cancel_reason import cancel_reason, cancel_words
-from flowstone.cli.documents import record_document, run_document, without_secrets
+from flowstone.cli.documents import json_value, record_document, run_document
 from flowstone.cli.drivers import Drivers
 from flowstone.cli.finding import find_run
 from flowstone.cli.item_failures import item_failure_lines
@@ -22,6 +22,7 @@ from flowstone.cli.queued_steps import queued_document, queued_steps, queued_tab
 from flowstone.cli.running import running_document, running_steps, running_table
 from flowstone.cli.screen import Screen
 from flowstone.counting import count
+from flowstone.masking import without_secrets
 from flowstone.printable import one_line
 from flowstone.runs.records import Status
 from flowstone.runtime.client.step_list import StepList
@@ -111,7 +112,7 @@ def _show(
         tags = (f"{one_line(tag)}={one_line(value)}" for tag, value in record.request.tags.items())
         screen.show(f"tags      {', '.join(tags)}")
     for asset, fields in record.config.items():
-        screen.show(f"config    {asset}: {config_label(without_secrets(fields))}")
+        screen.show(f"config    {asset}: {config_label(without_secrets(json_value(fields)))}")
     screen.show(f"status    {status_label(record.status, record.counts)}{mark and f', {mark}'}")
     if waits is not None:
         screen.show(f"waits     {waits}")

@@ -131,7 +131,11 @@ class ByHand:
         if found is None:
             raise AutomationNotFound(
                 f"There is no automation {name!r:.200}.{did_you_mean(str(name), known)}",
-                remedies=Remedies("runtime.automations() lists them.", "`flowstone automations` lists them."),
+                remedies=Remedies(
+                    "runtime.automations() lists them.",
+                    "`flowstone automations` lists them.",
+                    "`GET /api/v1/automations` lists them.",
+                ),
             )
         return (found[0], name), found[1]
 

@@ -229,6 +229,7 @@ def _selection(
                 remedies=Remedies(
                     "Say either partitions=[…] or start= and end=.",
                     "Use either --partition or --start and --end.",
+                    "Give either `partitions` or `start` and `end`.",
                 ),
             )
         return _listed(view, asset, partitions)

@@ -269,6 +269,7 @@ def not_ready(
 _FIRST: Final = Remedies(
     "Materialize upstream first, or use materialize_all.",
     "Materialize upstream first, or add --upstream.",
+    'Materialize upstream first, or say `"upstream": true`.',
 )
 
 

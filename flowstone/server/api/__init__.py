@@ -1,21 +1,31 @@
-"""`/api/v1`: one file for each kind of thing."""
+"""`/api/v1`: one file for each kind of thing, and what they share.
+
+How the files lie; each imports only from those above it:
+
+model.py, values.py         what every model is, and what several have in common
+reading.py                  what is read of a request before its parameters
+paging.py                   lists, a page at a time
+responses.py, describe.py   what its description says beside that of the routes
+the others                  one kind of thing each: its models and its routes
+"""
 
 from __future__ import annotations
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Depends
 from fastapi.responses import JSONResponse
 from starlette.requests import Request
 
 from flowstone.server.access.guard import Reader
-from flowstone.server.api import assets, tokens
+from flowstone.server.api import assets, runs, tokens
+from flowstone.server.api.reading import readable
 
 __all__ = ["api_router"]
 
 
 def api_router() -> APIRouter:
     """All routes of the API."""
-    router = APIRouter(prefix="/api/v1")
-    for module in (assets, tokens):
+    router = APIRouter(prefix="/api/v1", dependencies=[Depends(readable)])
+    for module in (assets, runs, tokens):
         router.include_router(module.router())
     router.add_api_route("/openapi.json", _described, methods=["GET"], include_in_schema=False)
     return router

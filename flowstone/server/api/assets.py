@@ -1,55 +1,225 @@
-"""`/api/v1/assets`: what the runtime's pipelines define."""
+"""`/api/v1/assets`: what the runtime's pipelines define, and what has become of it."""
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Annotated, Any, Literal
 
-from fastapi import APIRouter
-from pydantic import BaseModel
-from starlette.requests import Request
+from fastapi import APIRouter, Query
 
 from flowstone.assets.asset import Asset
-from flowstone.server.access.guard import Reader
+from flowstone.assets.graph import AssetGraph
+from flowstone.assets.partition_labels import partition_argument
+from flowstone.runs.records import Status
+from flowstone.runtime.runtime import Runtime
+from flowstone.server.access.guard import Admin, Reader
+from flowstone.server.api.freshness import FreshnessModel
+from flowstone.server.api.materializations import MaterializationModel
+from flowstone.server.api.model import Given, Model
+from flowstone.server.api.paging import Listed, Page, after_entry, place_after
+from flowstone.server.api.reading import PLAIN, Served
+from flowstone.server.api.responses import problems
+from flowstone.server.api.values import AssetName, Partition, label
 
 __all__ = ["AssetModel", "router"]
 
 
-class AssetModel(BaseModel):
-    """An asset.
-
-    Attributes:
-        name: Its name.
-        description: What it is, for people.
-        dependencies: The assets it is computed from.
-        partitions: The kind of its partition set; None if it has none.
-        tags: Free labels.
-    """
+class AssetModel(Model):
+    """An asset."""
 
     name: str
+    """Its name."""
     description: str | None
+    """What it is, for people."""
     dependencies: list[str]
+    """The assets it is computed from."""
+    dependents: list[str]
+    """The assets that are computed from it."""
     partitions: str | None
+    """The kind of its partition set, such as `DailyPartitions`; null if it has none."""
     tags: dict[str, str]
+    """Free labels."""
 
     @classmethod
-    def of(cls, asset: Asset[Any, Any]) -> AssetModel:
+    def of(cls, graph: AssetGraph, asset: Asset[Any, Any]) -> AssetModel:
         """As the API shows it."""
-        return cls(
-            name=asset.name,
-            description=asset.description,
-            dependencies=[each.asset for each in asset.dependencies],
-            partitions=None if asset.partitions is None else type(asset.partitions).__name__,
-            tags=dict(asset.tags),
-        )
+        return cls(**_head(graph, asset))
+
+
+class AssetDetailsModel(AssetModel):
+    """An asset, with how it is run and what has become of it."""
+
+    source: str
+    """`file:line` where it is defined."""
+    run_in: Literal["loop", "thread", "process"]
+    """Where its function runs."""
+    attempts: int
+    """How often it is tried."""
+    timeout: float | None
+    """Seconds that one attempt may take."""
+    resources: list[str]
+    """Names of the resources it needs."""
+    pools: dict[str, int]
+    """Slots that it takes of pools while it runs."""
+    rate: str | None
+    """The rate that it keeps to."""
+    io: str
+    """The IO manager that keeps its value."""
+    code_version: str | None
+    """The version of its code, where it says one."""
+    partition_count: int
+    """How many partitions there are; 1 for an asset without a partition set, or those with a record."""
+    counts: dict[Status, int]
+    """How many partitions there are of each status, by what is on record."""
+    freshness: FreshnessModel | None
+    """How fresh it is; null if it does not say how fresh it is to be."""
+
+
+class PartitionModel(Model):
+    """A partition of an asset."""
+
+    partition: str | None
+    """The partition as one writes it; null where there is none."""
+    status: Status
+    """What has become of it, by what is on record."""
+
+
+class InvalidateModel(Given):
+    """What is no longer current."""
+
+    partition: Partition | None = None
+    """Which partition; default: all that have a value."""
+    downstream: bool = False
+    """Whether everything that was computed from it is invalidated as well."""
+
+
+class InvalidatedModel(Model):
+    """What became of it."""
+
+    invalidated: int
+    """How many values are no longer current."""
+
+
+class PartitionsQuery(Listed):
+    """Which partitions."""
+
+    status: tuple[Status, ...] = ()
+    """Only those in this status, or in one of these."""
+
+
+class HistoryQuery(Listed):
+    """Which records."""
+
+    partition: Partition | None = None
+    """Which partition; required if the asset has a partition set."""
+    traceback: bool = False
+    """Whether failures come with their traceback."""
 
 
 def router() -> APIRouter:
     """Its routes."""
     routes = APIRouter(prefix="/assets", tags=["assets"])
 
-    @routes.get("", summary="The assets, each after those it depends on")
-    async def assets(request: Request, _: Reader) -> list[AssetModel]:
-        graph = request.app.state.runtime.graph
-        return [AssetModel.of(graph[name]) for name in graph.order()]
+    @routes.get("", summary="The assets, each after those it depends on", responses=problems())
+    async def assets(runtime: Served, _: Reader, query: Annotated[Listed, Query()]) -> Page[AssetModel]:
+        graph = runtime.graph
+        names = list(graph.order())
+        start = place_after(names, query.after("assets"))
+        shown = [AssetModel.of(graph, graph[name]) for name in names[start : start + query.limit + 1]]
+        return query.page("assets", shown, lambda each: each.name)
+
+    @routes.get("/{asset}", summary="An asset", responses=problems(404), dependencies=PLAIN)
+    async def asset(runtime: Served, _: Reader, asset: AssetName) -> AssetDetailsModel:
+        return await _details(runtime, asset)
+
+    @routes.get("/{asset}/partitions", summary="What has become of its partitions", responses=problems(404))
+    async def partitions(
+        runtime: Served, _: Reader, asset: AssetName, query: Annotated[PartitionsQuery, Query()]
+    ) -> Page[PartitionModel]:
+        name = runtime.graph[asset].name
+        states = (await runtime.partition_states(name))[name]
+        place = place_after(states.keys, query.after(f"partitions of {name}"))
+        wanted = frozenset(query.status)
+        found: list[tuple[str | None, Status]] = []
+        for number in range(place, len(states)):
+            if not wanted or states[number] in wanted:
+                found.append((states.keys[number], states[number]))
+                if len(found) > query.limit:
+                    break
+        page = query.page(f"partitions of {name}", found, lambda each: each[0])
+        return Page(
+            items=[PartitionModel(partition=label(key), status=status) for key, status in page.items],
+            next=page.next,
+        )
+
+    @routes.get(
+        "/{asset}/history",
+        summary="What became of it in all runs, newest first",
+        responses=problems(404),
+    )
+    async def history(
+        runtime: Served, _: Reader, asset: AssetName, query: Annotated[HistoryQuery, Query()]
+    ) -> Page[MaterializationModel]:
+        partition = partition_argument(query.partition)
+        list_name = f"history of {asset}"
+
+        async def read(limit: int, offset: int) -> Any:
+            return await runtime.history(asset, partition=partition, limit=limit, offset=offset)
+
+        found = await after_entry(read, lambda record: record.run_id, query.after(list_name), query.limit + 1)
+        page = query.page(list_name, found, lambda record: record.run_id)
+        return Page(
+            items=[MaterializationModel.of(record, traceback=query.traceback) for record in page.items],
+            next=page.next,
+        )
+
+    @routes.post(
+        "/{asset}/invalidate",
+        summary="Make values no longer current",
+        responses=problems(404),
+        dependencies=PLAIN,
+    )
+    async def invalidate(
+        runtime: Served, _: Admin, asset: AssetName, body: InvalidateModel | None = None
+    ) -> InvalidatedModel:
+        what = body or InvalidateModel()
+        number = await runtime.invalidate(
+            asset, partition=partition_argument(what.partition), downstream=what.downstream
+        )
+        return InvalidatedModel(invalidated=number)
 
     return routes
+
+
+def _head(graph: AssetGraph, asset: Asset[Any, Any]) -> dict[str, Any]:
+    return {
+        "name": asset.name,
+        "description": asset.description,
+        "dependencies": list(dict.fromkeys(each.asset for each in asset.dependencies)),
+        "dependents": list(graph.dependents(asset.name)),
+        "partitions": None if asset.partitions is None else type(asset.partitions).__name__,
+        "tags": dict(asset.tags),
+    }
+
+
+async def _details(runtime: Runtime, name: str) -> AssetDetailsModel:
+    graph = runtime.graph
+    asset = graph[name]
+    states = (await runtime.partition_states(name))[name]
+    freshness = None
+    if asset.freshness is not None:
+        freshness = FreshnessModel.of(await runtime.freshness(name))
+    return AssetDetailsModel(
+        **_head(graph, asset),
+        source=str(asset.source),
+        run_in=asset.run_in,
+        attempts=1 if asset.retry is None else asset.retry.attempts,
+        timeout=asset.timeout,
+        resources=sorted(asset.requires),
+        pools=dict(asset.pools),
+        rate=asset.rate,
+        io=asset.io,
+        code_version=asset.version,
+        partition_count=states.total,
+        counts=dict(states.counts),
+        freshness=freshness,
+    )

@@ -1,0 +1,66 @@
+"""What every model of the API is: fields that explain themselves, and nothing that is not understood.
+
+What goes out is a `Model`. What comes in is a `Given`: a name that it does not know is refused, in a sentence that
+suggests the nearest one: a filter or an option that is silently left out does something else than was asked.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Annotated, Any
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, PlainSerializer, model_validator
+from pydantic_core import PydanticCustomError
+
+from flowstone.assets.suggest import did_you_mean
+from flowstone.server.problems import SENTENCE
+
+__all__ = ["Given", "Instant", "Model", "Text", "sentence"]
+
+
+def sentence(text: str) -> PydanticCustomError:
+    """A validation error that says all there is to say."""
+    return PydanticCustomError(SENTENCE, "{text}", {"text": text})
+
+
+def _iso(moment: datetime) -> str:
+    return moment.astimezone(UTC).isoformat().replace("+00:00", "Z")
+
+
+Instant = Annotated[datetime, PlainSerializer(_iso, when_used="json")]
+"""An instant: ISO 8601, in UTC."""
+
+
+def _without_nul(text: str) -> str:
+    if "\x00" in text:
+        raise sentence("A text has a NUL in it, which no store can keep.")
+    return text
+
+
+Text = Annotated[str, AfterValidator(_without_nul)]
+"""A text that every store can keep."""
+
+
+class Model(BaseModel):
+    """Something that the API shows."""
+
+    model_config = ConfigDict(use_attribute_docstrings=True, frozen=True)
+
+
+class Given(BaseModel):
+    """Something that the API is given."""
+
+    model_config = ConfigDict(use_attribute_docstrings=True, extra="forbid", frozen=True, allow_inf_nan=False)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _knows(cls, given: Any) -> Any:
+        if isinstance(given, dict):
+            for name in given:
+                if name not in cls.model_fields:
+                    known = ", ".join(f"`{each}`" for each in cls.model_fields) or "none"
+                    hint = did_you_mean(str(name)[:100], cls.model_fields)
+                    raise sentence(
+                        f"There is nothing called `{name:.100}` here.{hint or f' There is {known}.'}"
+                    )
+        return given

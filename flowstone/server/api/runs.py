@@ -1,0 +1,77 @@
+"""`/api/v1/runs`: the runs that the store knows; starting one, and stopping one."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from fastapi import APIRouter, Query
+
+from flowstone.errors import ArgumentError
+from flowstone.server.access.guard import Operator, Reader
+from flowstone.server.api.model import Text
+from flowstone.server.api.paging import Listed, Page
+from flowstone.server.api.reading import PLAIN, Served
+from flowstone.server.api.responses import problems
+from flowstone.server.api.run_models import RunModel
+from flowstone.server.api.starting import add_starting
+from flowstone.server.api.values import RunId
+
+__all__ = ["router"]
+
+
+class RunsQuery(Listed):
+    """Which runs."""
+
+    status: tuple[Literal["queued", "running", "waiting", "succeeded", "failed", "cancelled"], ...] = ()
+    """Only those in this status, or in one of these."""
+    asset: Text | None = None
+    """Only those that were asked for this asset."""
+    tag: tuple[Text, ...] = ()
+    """Only those with this label, or with all of these: `name` or `name=value`."""
+
+
+def router() -> APIRouter:
+    """Its routes."""
+    routes = APIRouter(prefix="/runs", tags=["runs"])
+
+    @routes.get("", summary="The runs, newest first", responses=problems(404))
+    async def runs(runtime: Served, _: Reader, query: Annotated[RunsQuery, Query()]) -> Page[RunModel]:
+        found = await runtime.runs(
+            status=query.status or None,
+            asset=query.asset,
+            tag=_tags(query.tag),
+            limit=query.limit + 1,
+            before=query.after("runs"),
+        )
+        page = query.page("runs", found, lambda run: run.id)
+        return Page(items=[RunModel.of(run) for run in page.items], next=page.next)
+
+    @routes.get("/{run_id}", summary="A run", responses=problems(404), dependencies=PLAIN)
+    async def run(runtime: Served, _: Reader, run_id: RunId) -> RunModel:
+        return RunModel.of(await (await runtime.run(run_id)).record())
+
+    add_starting(routes)
+
+    @routes.post(
+        "/{run_id}/cancel",
+        summary="Stop a run",
+        description="It is answered when the run has stopped. One that has ended stays as it is.",
+        responses=problems(404),
+        dependencies=PLAIN,
+    )
+    async def cancel(runtime: Served, _: Operator, run_id: RunId) -> RunModel:
+        run = await runtime.run(run_id)
+        await run.cancel()
+        return RunModel.of(await run.record())
+
+    return routes
+
+
+def _tags(given: tuple[str, ...]) -> dict[str, str] | str | None:
+    """The labels as the runtime takes them: one by its name or value, or several by their values."""
+    if len(given) <= 1:
+        return given[0] if given else None
+    pairs = [text.partition("=") for text in given]
+    if not all(equals for _, equals, _ in pairs):
+        raise ArgumentError("Of several labels each needs its value: `tag=name=value`.")
+    return {name: value for name, _, value in pairs}

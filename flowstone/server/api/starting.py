@@ -1,0 +1,144 @@
+"""`POST /api/v1/runs`: one asset at one partition, or many partitions of it."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from fastapi import APIRouter, Body, Response
+from pydantic import Field
+from starlette.requests import Request
+
+from flowstone.assets.partition_labels import partition_argument
+from flowstone.errors import ArgumentError
+from flowstone.remedies import Remedies
+from flowstone.runtime.client.handle import Run
+from flowstone.runtime.runtime import Runtime
+from flowstone.server.access.guard import Operator
+from flowstone.server.api.model import Given, Text
+from flowstone.server.api.reading import PLAIN, Served
+from flowstone.server.api.responses import problems
+from flowstone.server.api.run_models import RunModel
+from flowstone.server.api.values import Partition
+
+__all__ = ["StartModel", "add_starting"]
+
+_MOST_PARTITIONS = 100_000
+_MOST = 2**31 - 1
+
+
+class StartModel(Given):
+    """What is to be computed."""
+
+    asset: Annotated[Text, Field(examples=["report"])]
+    """The name of the asset."""
+    kind: Literal["materialize", "backfill"] | None = None
+    """One partition of it, or many. Default: `backfill` where `partitions`, `start` or `end` is given."""
+    partition: Partition | None = None
+    """To materialize: which partition; required if the asset has a partition set."""
+    partitions: Annotated[list[Partition], Field(max_length=_MOST_PARTITIONS)] | None = None
+    """To backfill: which partitions. Default: all, or `start` to `end`."""
+    start: Partition | None = None
+    """To backfill: the first partition of a range."""
+    end: Partition | None = None
+    """To backfill: the last one, inclusive."""
+    upstream: bool | None = None
+    """Whether everything upstream is computed as well. Default: true to materialize, false to backfill."""
+    refresh: Literal["all", "missing", "stale"] | None = None
+    """Which values are computed: all; those that are missing; or those that are stale as well. Default: `all` to
+    materialize, `missing` to backfill."""
+    max_parallel: Annotated[int, Field(ge=1, le=_MOST)] | None = None
+    """Steps at a time. Default: as many as its node runs; 4 to backfill."""
+    timeout: Annotated[float, Field(gt=0)] | None = None
+    """To materialize: seconds until the run is cancelled."""
+    config: dict[Text, Any] | None = None
+    """Fields of the asset's config; by asset as soon as a key names one."""
+    tags: Annotated[dict[Text, Text], Field(default_factory=dict)]
+    """Labels of the run."""
+    key: Annotated[Text, Field(min_length=1, max_length=200)] | None = None
+    """While an unfinished run has this key no other one is started: that run is the answer."""
+    priority: int = 0
+    """Of the runs that wait for a node, those of higher priority are taken first."""
+    join: bool = False
+    """To materialize: whether a run that is under way for the same request is the answer, if there is one."""
+
+
+_EXAMPLES: dict[str, Any] = {
+    "one partition": {"value": {"asset": "report", "partition": "2025-01-15"}},
+    "a range": {"value": {"asset": "visits", "start": "2025-01-01", "end": "2025-01-31"}},
+    "a selection": {
+        "value": {"asset": "visits", "partitions": ["2025-01-03", "2025-01-17"], "refresh": "all"}
+    },
+    "with config": {
+        "value": {"asset": "report", "config": {"threshold": 5}, "tags": {"why": "a new threshold"}}
+    },
+}
+
+
+def add_starting(routes: APIRouter) -> None:
+    """Add the route."""
+
+    @routes.post(
+        "",
+        summary="Start a run",
+        description="201 if it was started; 200 if there was one already, by its `key` or with `join`.",
+        status_code=201,
+        responses=problems(404, 409) | {200: {"model": RunModel, "description": "There was one already."}},
+        dependencies=PLAIN,
+    )
+    async def start(
+        request: Request,
+        response: Response,
+        runtime: Served,
+        _: Operator,
+        body: Annotated[StartModel, Body(openapi_examples=_EXAMPLES)],
+    ) -> RunModel:
+        run = await _submitted(runtime, body)
+        response.status_code = 201 if run.submitted else 200
+        response.headers["Location"] = f"{request.url.path.rstrip('/')}/{run.id}"
+        return RunModel.of(await run.record())
+
+
+async def _submitted(runtime: Runtime, asked: StartModel) -> Run:
+    backfills = asked.partitions is not None or asked.start is not None or asked.end is not None
+    kind = asked.kind or ("backfill" if backfills else "materialize")
+    common: dict[str, Any] = {
+        "config": asked.config,
+        "tags": asked.tags,
+        "key": asked.key,
+        "priority": asked.priority,
+    }
+    if kind == "materialize":
+        _refuse(asked, "materialize", ("partitions", "start", "end"))
+        return await runtime.submit(
+            asked.asset,
+            partition=partition_argument(asked.partition),
+            upstream=asked.upstream is not False,
+            refresh=asked.refresh or "all",
+            max_parallel=asked.max_parallel,
+            timeout=asked.timeout,
+            join=asked.join,
+            **common,
+        )
+    _refuse(asked, "backfill", ("partition", "timeout", "join"))
+    partitions = None if asked.partitions is None else [partition_argument(each) for each in asked.partitions]
+    return await runtime.submit_backfill(
+        asked.asset,
+        partitions=partitions,
+        start=partition_argument(asked.start),
+        end=partition_argument(asked.end),
+        upstream=bool(asked.upstream),
+        refresh=asked.refresh or "missing",
+        max_parallel=asked.max_parallel or 4,
+        **common,
+    )
+
+
+def _refuse(asked: StartModel, kind: str, foreign: tuple[str, ...]) -> None:
+    """Refuse what would be left out."""
+    for name in foreign:
+        if getattr(asked, name) != StartModel.model_fields[name].default:
+            other = "backfill" if kind == "materialize" else "materialize"
+            raise ArgumentError(
+                f"`{name}` is of no use to {kind}.",
+                remedies=Remedies(http=f'Leave it out, or say `"kind": "{other}"`.'),
+            )

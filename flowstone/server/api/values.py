@@ -1,0 +1,59 @@
+"""What several kinds of things have in common: partitions as people write them, and failures."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated
+
+from fastapi import Path
+from pydantic import Field
+
+from flowstone.assets.partition_labels import key_label
+from flowstone.masking import masked
+from flowstone.server.api.model import Model, Text
+
+if TYPE_CHECKING:
+    from flowstone.runs.records import Failure
+
+__all__ = ["AssetName", "FailureModel", "Partition", "RunId", "label"]
+
+AssetName = Annotated[str, Path(description="The name of the asset.", examples=["report"])]
+RunId = Annotated[str, Path(description="The id of the run.", examples=["0197c2d1a4c7f00e5b1d0c2b9a13"])]
+
+Partition = Annotated[Text, Field(max_length=4_000, examples=["2025-01-15"])]
+"""A partition as one writes it: `2025-01-15`, `eu|2025-01`."""
+
+
+def label(key: str | None) -> str | None:
+    """An encoded partition key as one writes it; None for none."""
+    return None if key is None else key_label(key)
+
+
+class FailureModel(Model):
+    """Why a step or an automation failed, or a step was skipped."""
+
+    kind: str
+    """`error`, `timeout`, `dependency`, `io`, `lost`, `rejected`, `expired`, `skip`, …"""
+    message: str
+    """The exception and what it said."""
+    retryable: bool
+    """Whether another attempt is allowed, as far as this failure is concerned."""
+    cause: str | None
+    """Of a skipped step: the step because of which."""
+    where: str | None
+    """`file:line` of the last frame of the pipeline's own code."""
+    traceback: str | None
+    """The traceback, where it was asked for."""
+
+    @classmethod
+    def of(cls, failure: Failure | None, *, traceback: bool = False) -> FailureModel | None:
+        """As the API shows it, without passwords."""
+        if failure is None:
+            return None
+        return cls(
+            kind=failure.kind,
+            message=masked(failure.message),
+            retryable=failure.retryable,
+            cause=failure.cause,
+            where=failure.where or None,
+            traceback=masked(failure.traceback) if traceback else None,
+        )
