@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 from typing import Any, Final
 
+from flowstone.errors import ArgumentError
+
 __all__ = ["MOST_BYTES", "exact_json"]
 
 MOST_BYTES: Final = 1_000_000
@@ -19,19 +21,19 @@ def exact_json(value: object, what: str) -> Any:
         what: What it is, for the error.
 
     Raises:
-        ValueError: It is something else, or more than a megabyte.
+        ArgumentError: It is something else, or more than a megabyte.
     """
     try:
         _check(value)
         text = json.dumps(value, allow_nan=False, ensure_ascii=False)
         size = len(text.encode())
     except (TypeError, ValueError, RecursionError) as error:
-        raise ValueError(
+        raise ArgumentError(
             f"{what} cannot be kept as JSON ({error}): give dicts with text keys, lists, texts, numbers, bools or "
             "None."
         ) from error
     if size > MOST_BYTES:
-        raise ValueError(
+        raise ArgumentError(
             f"{what} is {size:,} bytes of JSON, more than {MOST_BYTES:,}: put it where large values live, and give "
             "its address."
         )
@@ -50,4 +52,4 @@ def _check(value: object) -> None:
         for item in value:
             _check(item)
     elif isinstance(value, str) and "\x00" in value:
-        raise ValueError("a text has a NUL character")
+        raise ArgumentError("a text has a NUL character")

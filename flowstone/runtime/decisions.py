@@ -22,7 +22,11 @@ class Decisions(Inspection):
     """The calls of `Runtime` that answer what steps wait for."""
 
     async def approvals(
-        self, status: ApprovalStatus | None = "pending", asset: Any = None, limit: int = 100
+        self,
+        status: ApprovalStatus | None = "pending",
+        asset: Any = None,
+        limit: int = 100,
+        before: str | None = None,
     ) -> Sequence[Approval]:
         """What somebody is to approve, the newest first.
 
@@ -30,15 +34,19 @@ class Decisions(Inspection):
             status: Only those that are `pending`, `approved`, `rejected`, `expired` or `cancelled`; None: all.
             asset: Only those of this asset: name, `Asset` or decorated function. Default: any.
             limit: How many at most.
+            before: Only those that were asked for before the one of this id: the last one of the page before.
 
         Raises:
             AssetNotFound: There is no such asset.
+            ApprovalNotFound: There is no approval `before`.
             ValueError: There is no such status, or `limit` is no positive whole number.
         """
         ctx = self._started()
         name = None if asset is None else asset_named(ctx.snapshot.graph, asset).name
         most = bounded_count("limit", limit)
-        return await decisions.approvals(ctx.store, status, now=ctx.clock.now(), asset=name, limit=most)
+        return await decisions.approvals(
+            ctx.store, status, now=ctx.clock.now(), asset=name, limit=most, before=before
+        )
 
     async def approve(
         self,

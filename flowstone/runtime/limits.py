@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 from flowstone.assets.pool import is_slots
 from flowstone.assets.suggest import did_you_mean
 from flowstone.counting import count
+from flowstone.errors import ArgumentError
+from flowstone.remedies import Remedies
 from flowstone.runtime.decisions import Decisions
 
 if TYPE_CHECKING:
@@ -43,7 +45,7 @@ class Limits(Decisions):
             The pool as it is now.
 
         Raises:
-            ValueError: There is no such pool, or it would have too few slots.
+            ArgumentError: There is no such pool, or it would have too few slots.
             RuntimeStopping: The runtime is not running.
             StoreUnavailable: The store is away.
         """
@@ -51,15 +53,20 @@ class Limits(Decisions):
         known = dict(ctx.snapshot.pools)
         if name not in known:
             hint = did_you_mean(str(name), known)
-            raise ValueError(
-                f"There is no pool {name!r:.250}.{hint} Define it: pipeline.pool({name!r:.250}, slots=…)."
+            raise ArgumentError(
+                f"There is no pool {name!r:.250}.{hint}",
+                remedies=Remedies(
+                    f"Define it: pipeline.pool({name!r:.250}, slots=…).",
+                    f"Define it: pipeline.pool({name!r:.250}, slots=…).",
+                    "`GET /api/v1/pools` lists them.",
+                ),
             )
         if not (slots is None or is_slots(slots)):
-            raise ValueError(f"set_pool({name!r}, slots={slots!r:.100}) takes a whole number, at least 1.")
+            raise ArgumentError(f"set_pool({name!r}, slots={slots!r:.100}) takes a whole number, at least 1.")
         for asset in ctx.snapshot.graph.assets.values():
             asked = dict(asset.pools).get(name, 0)
             if slots is not None and asked > slots:
-                raise ValueError(
+                raise ArgumentError(
                     f"The pool {name!r} cannot have {count(slots, 'slot')}: asset {asset.name!r} ({asset.source}) "
                     f"asks for {asked:,} and could never run."
                 )

@@ -24,6 +24,7 @@ from flowstone.server.access.gate import Gate
 from flowstone.server.access.headers import SecureHeaders
 from flowstone.server.api import api_router
 from flowstone.server.api.describe import describe
+from flowstone.server.api.event_feed import EventFeed
 from flowstone.server.finder import finder_router
 from flowstone.server.live import Renderings
 from flowstone.server.login import add_login
@@ -61,6 +62,7 @@ def create_app(runtime: Runtime, options: ServerOptions | None = None) -> FastAP
     app.state.options = options = options or ServerOptions()
     app.state.renderer = Renderer()
     app.state.renderings = Renderings()
+    app.state.event_feed = EventFeed(runtime)
     app.add_middleware(GZipMiddleware, minimum_size=1_000)
     app.state.attempts = Attempts()
     app.add_middleware(Gate, runtime=runtime, options=options)

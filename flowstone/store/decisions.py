@@ -59,8 +59,14 @@ async def approvals(
     now: datetime,
     asset: str | None = None,
     limit: int = 100,
+    before: str | None = None,
 ) -> Sequence[Approval]:
-    """Approvals that were asked for, the newest first. Raises `ValueError` if `status` is none."""
+    """Approvals that were asked for, the newest first.
+
+    Raises:
+        ArgumentError: `status` is none.
+        ApprovalNotFound: There is none of the id `before`.
+    """
     if status is not None and status not in tuple(_WAITS):  # What has no hash is compared too.
         known = ", ".join(get_args(ApprovalStatus))
         raise ArgumentError(
@@ -72,8 +78,18 @@ async def approvals(
             ),
         )
     statuses = () if status is None else (_WAITS[status],)
-    found = await store.waits.approvals(statuses, now=now, asset=asset, limit=limit)
+    last = None if before is None else await _known(store, before)
+    found = await store.waits.approvals(statuses, now=now, asset=asset, limit=limit, before=last)
     return [approval_of(wait) for wait in found]
+
+
+async def _known(store: Store, id: str) -> Wait:  # noqa: A002 - the public word
+    wait = await approval_wait(store, id)
+    if wait is None:
+        raise ApprovalNotFound(
+            f"There is no approval {id!r:.100}: it was mistyped, or removed by retention with its run."
+        )
+    return wait
 
 
 async def approval_wait(store: Store, id: str) -> Wait | None:  # noqa: A002 - the public word
@@ -115,11 +131,7 @@ async def decide(
         "reason": None if reason is None else _text("reason", reason),
         "data": exact_json(data, "The data of a decision"),
     }
-    wait = await approval_wait(store, id)
-    if wait is None:
-        raise ApprovalNotFound(
-            f"There is no approval {id!r:.100}: it was mistyped, or removed by retention with its run."
-        )
+    wait = await _known(store, id)
     if wait.status == "open":
         try:
             status: WaitStatus = "answered" if approve else "rejected"

@@ -82,8 +82,9 @@ class MemoryWaits(Waits):
         now: datetime,
         asset: str | None = None,
         limit: int = 100,
+        before: Wait | None = None,
     ) -> Sequence[Wait]:
-        return self._history().waits.approvals(statuses, asset, limit, now)
+        return self._history().waits.approvals(statuses, asset, limit, now, before)
 
     async def of_token(self, hashed: str) -> Wait | None:
         return self._history().waits.of_token(hashed)

@@ -1,10 +1,17 @@
-"""The waits of a store without a database: by step, and in the order of their deadlines."""
+"""The waits of a store without a database: by step, and in the order of their deadlines.
+
+Map of this file
+    ask, keep, issue, close, finish …   what changes waits, event by event
+    take_due, next_deadline             those whose time has come
+    find, answers, approvals …          what is asked about them
+"""
 
 from __future__ import annotations
 
 from dataclasses import replace
 from heapq import heappop, heappush, nlargest
 from itertools import islice
+from operator import itemgetter
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from flowstone.assets.partition_labels import step_label
@@ -232,17 +239,25 @@ class WaitLedger:
         return self._placed(self._approvals.get(id))
 
     def approvals(
-        self, statuses: Collection[WaitStatus], asset: str | None, limit: int, now: datetime
+        self,
+        statuses: Collection[WaitStatus],
+        asset: str | None,
+        limit: int,
+        now: datetime,
+        before: Wait | None = None,
     ) -> list[Wait]:
-        """Waits for approval as they are now, the newest first."""
-        placed = (self._placed(place) for place in reversed(self._approvals.values()))
-        waits = (wait.as_of(now) for wait in placed if wait is not None)
+        """Waits for approval as they are now, the newest first; those of one instant by their ids."""
+        end = None if before is None else (before.asked_at, before.id)
+        placed = ((id_, self._placed(place)) for id_, place in self._approvals.items())
+        waits = ((id_, wait.as_of(now)) for id_, wait in placed if wait is not None)
         found = (
-            wait
-            for wait in waits
-            if (not statuses or wait.status in statuses) and (asset is None or wait.asset == asset)
+            (wait.asked_at, id_, wait)
+            for id_, wait in waits
+            if (not statuses or wait.status in statuses)
+            and (asset is None or wait.asset == asset)
+            and (end is None or (wait.asked_at, id_) < end)
         )
-        return nlargest(limit, found, key=lambda wait: wait.asked_at)
+        return [wait for _, _, wait in nlargest(limit, found, key=itemgetter(0, 1))]
 
     def of_token(self, hashed: str) -> Wait | None:
         """The wait that a token is for, or None."""

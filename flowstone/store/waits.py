@@ -116,8 +116,9 @@ class Waits(Protocol):
         now: datetime,
         asset: str | None = None,
         limit: int = 100,
+        before: Wait | None = None,
     ) -> Sequence[Wait]:
-        """Waits for approval, the newest first.
+        """Waits for approval, the newest first; those of one instant by their ids.
 
         One whose deadline has passed is shown as what becomes of it, also where no process is there to record that.
 
@@ -126,6 +127,7 @@ class Waits(Protocol):
             now: The instant, for a store without a clock of its own.
             asset: Of this one alone.
             limit: How many at most.
+            before: Only those that come after this one in that order.
         """
 
     async def of_token(self, hashed: str) -> Wait | None:

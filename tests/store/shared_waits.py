@@ -48,10 +48,10 @@ class SharedWaits(MemoryWaits):
         await self._store._pass("approval")
         return await super().approval(id)
 
-    async def approvals(self, statuses=(), *, now, asset=None, limit=100):
+    async def approvals(self, statuses=(), *, now, asset=None, limit=100, before=None):
         await self._store._pass("approvals")
         now = self._store.shared.now()
-        return await super().approvals(statuses, now=now, asset=asset, limit=limit)
+        return await super().approvals(statuses, now=now, asset=asset, limit=limit, before=before)
 
     async def of_token(self, hashed):
         await self._store._pass("of_token")

@@ -374,6 +374,9 @@ class WaitsContract:
         assert [wait.run_id for wait in await store.waits.approvals(["open"], now=now())] == ["run-1"]
         assert [wait.run_id for wait in await store.waits.approvals(now=now(), limit=1)] == ["run-3"]
         assert await store.waits.approvals(now=now(), asset="other") == []
+        pages = [await store.waits.approvals(now=now(), before=wait) for wait in found]
+        assert pages == [found[1:], found[2:], []]
+        assert await store.waits.approvals(["open"], now=now(), before=found[0]) == found[2:]
         assert len(await store.waits.approvals(["open"], now=now(), asset="report")) == 1
         assert found[1].result["by"] == "ada"
         assert found[1].result["data"] == 5

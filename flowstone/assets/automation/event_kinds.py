@@ -10,6 +10,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from flowstone.assets.suggest import did_you_mean
+from flowstone.errors import ArgumentError
+from flowstone.remedies import Remedies
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -59,16 +61,16 @@ def exact_kinds(kinds: Iterable[object], *, recorded: bool = False) -> frozenset
         recorded: Whether only events that are recorded are to be had; `step.progressed` is not.
 
     Raises:
-        ValueError: There is no such kind, or it is not recorded.
+        ArgumentError: There is no such kind, or it is not recorded.
     """
     wanted = tuple(kinds)
     for each in wanted:
         if each not in _WORDS:
-            raise ValueError(f"There are no events of kind {each!r:.100}.{_remedy(each)}")
+            raise ArgumentError(f"There are no events of kind {each!r:.100}.{_remedy(each)}")
         if recorded and each == _UNRECORDED:
-            raise ValueError(
-                f"Events of kind {each!r} are not recorded: they are published while somebody listens, "
-                "so take them with runtime.subscribe()."
+            raise ArgumentError(
+                f"Events of kind {each!r} are not recorded, only published while somebody listens.",
+                remedies=Remedies("Take them with runtime.subscribe()."),
             )
     meant = frozenset(kind for kind in EXACT_KINDS if not wanted or any(_means(str(w), kind) for w in wanted))
     return meant - {_UNRECORDED} if recorded else meant

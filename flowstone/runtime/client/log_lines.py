@@ -10,7 +10,8 @@ from __future__ import annotations
 from collections import deque
 from typing import TYPE_CHECKING, Final, Protocol, Self
 
-from flowstone.errors import RuntimeStopping, StoreUnavailable
+from flowstone.errors import ArgumentError, RuntimeStopping, StoreUnavailable
+from flowstone.remedies import Remedies
 from flowstone.runtime.services.notifications import Wakeup
 from flowstone.store.protocol import StoreRefused
 
@@ -152,7 +153,10 @@ def log_lines(
     """The lines of a run, or of an asset in it, at one partition or all."""
     asset, partition = step
     if asset is None and partition is not None:
-        raise ValueError("partition= names a partition of an asset: give the asset as well.")
+        raise ArgumentError(
+            "A partition is one of an asset.",
+            remedies=Remedies("Give asset= as well.", http="Give `asset` as well."),
+        )
 
     async def begin() -> Callable[[int, int], Awaitable[LogPage]]:
         name, key = await client.located(run_id, asset, partition)

@@ -15,7 +15,7 @@ from flowstone.actors.affinity import require_loop
 from flowstone.assets.automation.event_kinds import exact_kinds
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
     from flowstone.store.feed import Feed, FeedEntry
 
@@ -100,6 +100,20 @@ class FeedReader:
         entry = self._page.popleft()
         self._given = entry.id
         return entry
+
+    async def batch(self) -> Sequence[FeedEntry]:
+        """The next events that fit: as many as are at hand, at least one; none once the runtime has stopped.
+
+        Raises as `anext` does.
+        """
+        try:
+            first = await anext(self)
+        except StopAsyncIteration:
+            return ()
+        found = [first, *self._page]
+        self._page.clear()
+        self._given = found[-1].id
+        return found
 
     @property
     def position(self) -> int:

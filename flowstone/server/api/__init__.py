@@ -16,16 +16,45 @@ from fastapi.responses import JSONResponse
 from starlette.requests import Request
 
 from flowstone.server.access.guard import Reader
-from flowstone.server.api import assets, runs, tokens
+from flowstone.server.api import (
+    approvals,
+    assets,
+    automations,
+    events,
+    lineage,
+    nodes,
+    plans,
+    pools,
+    run_details,
+    run_logs,
+    runs,
+    tokens,
+)
 from flowstone.server.api.reading import readable
 
 __all__ = ["api_router"]
 
 
+_MODULES = (
+    assets,
+    runs,
+    run_details,
+    run_logs,
+    plans,
+    lineage,
+    approvals,
+    automations,
+    pools,
+    nodes,
+    events,
+    tokens,
+)
+
+
 def api_router() -> APIRouter:
     """All routes of the API."""
     router = APIRouter(prefix="/api/v1", dependencies=[Depends(readable)])
-    for module in (assets, runs, tokens):
+    for module in _MODULES:
         router.include_router(module.router())
     router.add_api_route("/openapi.json", _described, methods=["GET"], include_in_schema=False)
     return router

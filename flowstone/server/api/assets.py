@@ -7,7 +7,6 @@ from typing import Annotated, Any, Literal
 from fastapi import APIRouter, Query
 
 from flowstone.assets.asset import Asset
-from flowstone.assets.graph import AssetGraph
 from flowstone.assets.partition_labels import partition_argument
 from flowstone.runs.records import Status
 from flowstone.runtime.runtime import Runtime
@@ -30,6 +29,8 @@ class AssetModel(Model):
     """Its name."""
     description: str | None
     """What it is, for people."""
+    pipeline: str
+    """The pipeline that defines it."""
     dependencies: list[str]
     """The assets it is computed from."""
     dependents: list[str]
@@ -40,9 +41,9 @@ class AssetModel(Model):
     """Free labels."""
 
     @classmethod
-    def of(cls, graph: AssetGraph, asset: Asset[Any, Any]) -> AssetModel:
+    def of(cls, runtime: Runtime, asset: Asset[Any, Any]) -> AssetModel:
         """As the API shows it."""
-        return cls(**_head(graph, asset))
+        return cls(**_head(runtime, asset))
 
 
 class AssetDetailsModel(AssetModel):
@@ -118,19 +119,27 @@ class HistoryQuery(Listed):
 def router() -> APIRouter:
     """Its routes."""
     routes = APIRouter(prefix="/assets", tags=["assets"])
+    _add_assets(routes)
+    _add_partitions(routes)
+    _add_history(routes)
+    return routes
 
+
+def _add_assets(routes: APIRouter) -> None:
     @routes.get("", summary="The assets, each after those it depends on", responses=problems())
     async def assets(runtime: Served, _: Reader, query: Annotated[Listed, Query()]) -> Page[AssetModel]:
         graph = runtime.graph
         names = list(graph.order())
         start = place_after(names, query.after("assets"))
-        shown = [AssetModel.of(graph, graph[name]) for name in names[start : start + query.limit + 1]]
+        shown = [AssetModel.of(runtime, graph[name]) for name in names[start : start + query.limit + 1]]
         return query.page("assets", shown, lambda each: each.name)
 
     @routes.get("/{asset}", summary="An asset", responses=problems(404), dependencies=PLAIN)
     async def asset(runtime: Served, _: Reader, asset: AssetName) -> AssetDetailsModel:
         return await _details(runtime, asset)
 
+
+def _add_partitions(routes: APIRouter) -> None:
     @routes.get("/{asset}/partitions", summary="What has become of its partitions", responses=problems(404))
     async def partitions(
         runtime: Served, _: Reader, asset: AssetName, query: Annotated[PartitionsQuery, Query()]
@@ -151,6 +160,8 @@ def router() -> APIRouter:
             next=page.next,
         )
 
+
+def _add_history(routes: APIRouter) -> None:
     @routes.get(
         "/{asset}/history",
         summary="What became of it in all runs, newest first",
@@ -187,15 +198,14 @@ def router() -> APIRouter:
         )
         return InvalidatedModel(invalidated=number)
 
-    return routes
 
-
-def _head(graph: AssetGraph, asset: Asset[Any, Any]) -> dict[str, Any]:
+def _head(runtime: Runtime, asset: Asset[Any, Any]) -> dict[str, Any]:
     return {
         "name": asset.name,
         "description": asset.description,
+        "pipeline": runtime.pipeline_of(asset),
         "dependencies": list(dict.fromkeys(each.asset for each in asset.dependencies)),
-        "dependents": list(graph.dependents(asset.name)),
+        "dependents": list(runtime.graph.dependents(asset.name)),
         "partitions": None if asset.partitions is None else type(asset.partitions).__name__,
         "tags": dict(asset.tags),
     }
@@ -209,7 +219,7 @@ async def _details(runtime: Runtime, name: str) -> AssetDetailsModel:
     if asset.freshness is not None:
         freshness = FreshnessModel.of(await runtime.freshness(name))
     return AssetDetailsModel(
-        **_head(graph, asset),
+        **_head(runtime, asset),
         source=str(asset.source),
         run_in=asset.run_in,
         attempts=1 if asset.retry is None else asset.retry.attempts,

@@ -15,7 +15,7 @@ from pydantic_core import PydanticCustomError
 from flowstone.assets.suggest import did_you_mean
 from flowstone.server.problems import SENTENCE
 
-__all__ = ["Given", "Instant", "Model", "Text", "sentence"]
+__all__ = ["Given", "Instant", "Model", "Text", "iso", "sentence"]
 
 
 def sentence(text: str) -> PydanticCustomError:
@@ -23,11 +23,12 @@ def sentence(text: str) -> PydanticCustomError:
     return PydanticCustomError(SENTENCE, "{text}", {"text": text})
 
 
-def _iso(moment: datetime) -> str:
+def iso(moment: datetime) -> str:
+    """As the API writes an instant: ISO 8601, in UTC."""
     return moment.astimezone(UTC).isoformat().replace("+00:00", "Z")
 
 
-Instant = Annotated[datetime, PlainSerializer(_iso, when_used="json")]
+Instant = Annotated[datetime, PlainSerializer(iso, when_used="json")]
 """An instant: ISO 8601, in UTC."""
 
 

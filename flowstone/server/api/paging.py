@@ -20,7 +20,7 @@ from flowstone.server.api.model import Given, Model, Text
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
 
-__all__ = ["Listed", "Page", "after_entry", "place_after"]
+__all__ = ["Listed", "Page", "after_entry", "gone", "place_after"]
 
 T = TypeVar("T")
 
@@ -96,7 +96,7 @@ def place_after(places: Sequence[Any], last: Any) -> int:
     try:
         return places.index(last) + 1
     except ValueError:
-        raise _gone() from None
+        raise gone() from None
 
 
 async def after_entry(
@@ -124,11 +124,12 @@ async def after_entry(
         if found is not None:
             return await read(limit, offset + found + 1)
         offset += len(entries)
-    raise _gone()
+    raise gone()
 
 
-def _gone() -> ArgumentError:
-    return _refused("The entry that the page before ended with has been removed.")
+def gone(why: str = "The entry that the page before ended with has been removed.") -> ArgumentError:
+    """The error for a cursor that leads nowhere by now."""
+    return _refused(why)
 
 
 def _refused(what: str) -> ArgumentError:

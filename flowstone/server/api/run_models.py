@@ -41,6 +41,8 @@ class RunModel(Model):
     """Steps that may run at a time; null: as many as its node runs."""
     timeout: float | None
     """Seconds until it is cancelled."""
+    retry_of: str | None
+    """The run of which it computes again what failed."""
     config: dict[str, dict[str, Any]]
     """The config that was given, by asset, without passwords."""
     tags: dict[str, str]
@@ -82,6 +84,7 @@ class RunModel(Model):
             refresh=request.refresh,
             max_parallel=request.max_parallel,
             timeout=request.timeout,
+            retry_of=request.retry_of,
             config={name: without_secrets(dict(fields)) for name, fields in request.config.items()},
             tags=dict(request.tags),
             key=run.key,

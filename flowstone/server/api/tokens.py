@@ -2,38 +2,40 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from typing import Annotated
 
-from fastapi import APIRouter
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
-from starlette.requests import Request
+from fastapi import APIRouter, Path
+from pydantic import AwareDatetime, Field
 
 from flowstone.runs.access import AccessToken, Role
 from flowstone.server.access.guard import Admin
+from flowstone.server.api.model import Given, Instant, Model, Text
+from flowstone.server.api.reading import PLAIN, Served
+from flowstone.server.api.responses import problems
 
 __all__ = ["CreatedTokenModel", "NewTokenModel", "TokenModel", "router"]
 
 
-class TokenModel(BaseModel):
-    """What is known of an access token; not the token itself.
+Name = Annotated[str, Path(description="The name of the token.", examples=["ada"])]
 
-    Attributes:
-        name: Its name, which is recorded with what is done by it.
-        role: What its holder may do.
-        created_at: When it was made.
-        created_by: Who made it; null if nobody said.
-        expires_at: From when on it is worth nothing; null: never.
-        used_at: When it was used last, to the minute; null: never.
-        revoked_at: When it was revoked; null if it was not.
-    """
+
+class TokenModel(Model):
+    """What is known of an access token; not the token itself."""
 
     name: str
+    """Its name, which is recorded with what is done by it."""
     role: Role
-    created_at: datetime
+    """What its holder may do."""
+    created_at: Instant
+    """When it was made."""
     created_by: str | None
-    expires_at: datetime | None
-    used_at: datetime | None
-    revoked_at: datetime | None
+    """Who made it; null if nobody said."""
+    expires_at: Instant | None
+    """From when on it is worth nothing; null: never."""
+    used_at: Instant | None
+    """When it was used last, to the minute; null: never."""
+    revoked_at: Instant | None
+    """When it was revoked; null if it was not."""
 
     @classmethod
     def of(cls, token: AccessToken) -> TokenModel:
@@ -41,52 +43,41 @@ class TokenModel(BaseModel):
         return cls.model_validate(token, from_attributes=True)
 
 
-class NewTokenModel(BaseModel):
-    """A token to be made.
+class NewTokenModel(Given):
+    """A token to be made."""
 
-    Attributes:
-        name: Up to 100 letters, digits and `. _ - + @`.
-        role: What its holder may do.
-        expires_at: From when on it is worth nothing; null: it is revoked.
-    """
-
-    model_config = ConfigDict(
-        extra="forbid", json_schema_extra={"examples": [{"name": "ada", "role": "operate"}]}
-    )
-
-    name: str = Field(max_length=100)
+    name: Annotated[Text, Field(max_length=100, examples=["ada"])]
+    """Up to 100 letters, digits and `. _ - + @`."""
     role: Role
+    """What its holder may do."""
     expires_at: AwareDatetime | None = None
+    """From when on it is worth nothing; null: it is revoked."""
 
 
-class CreatedTokenModel(BaseModel):
-    """A token that was made.
-
-    Attributes:
-        name: Its name.
-        token: The token itself, which is told here and nowhere else.
-    """
+class CreatedTokenModel(Model):
+    """A token that was made."""
 
     name: str
+    """Its name."""
     token: str
+    """The token itself, which is told here and nowhere else."""
 
 
 def router() -> APIRouter:
     """Its routes."""
     routes = APIRouter(prefix="/tokens", tags=["tokens"])
 
-    @routes.get("", summary="The access tokens, the newest first, the revoked ones too")
-    async def tokens(request: Request, _: Admin) -> list[TokenModel]:
-        return [TokenModel.of(each) for each in await request.app.state.runtime.tokens()]
+    @routes.get("", summary="The access tokens, the newest first, the revoked ones too", responses=problems(), dependencies=PLAIN)
+    async def tokens(runtime: Served, _: Admin) -> list[TokenModel]:
+        return [TokenModel.of(each) for each in await runtime.tokens()]
 
-    @routes.post("", summary="Make an access token", status_code=201)
-    async def create(request: Request, identity: Admin, new: NewTokenModel) -> CreatedTokenModel:
-        runtime = request.app.state.runtime
+    @routes.post("", summary="Make an access token", status_code=201, responses=problems(), dependencies=PLAIN)
+    async def create(runtime: Served, identity: Admin, new: NewTokenModel) -> CreatedTokenModel:
         token = await runtime.create_token(new.name, new.role, new.expires_at, by=identity.name)
         return CreatedTokenModel(name=new.name, token=token)
 
-    @routes.delete("/{name}", summary="Revoke an access token, and end its sessions")
-    async def revoke(request: Request, _: Admin, name: str) -> TokenModel:
-        return TokenModel.of(await request.app.state.runtime.revoke_token(name))
+    @routes.delete("/{name}", summary="Revoke an access token, and end its sessions", responses=problems(404), dependencies=PLAIN)
+    async def revoke(runtime: Served, _: Admin, name: Name) -> TokenModel:
+        return TokenModel.of(await runtime.revoke_token(name))
 
     return routes

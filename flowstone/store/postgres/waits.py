@@ -95,12 +95,14 @@ class PostgresWaits(Waits):
         now: datetime,
         asset: str | None = None,
         limit: int = 100,
+        before: Wait | None = None,
     ) -> Sequence[Wait]:
         del now
+        end = (None, None) if before is None else (before.asked_at, before.id)
         if tuple(statuses) == ("open",):
-            rows = await self._database.fetch("pending_approvals", asset, max(0, limit))
+            rows = await self._database.fetch("pending_approvals", asset, max(0, limit), *end)
         else:
-            rows = await self._database.fetch("approvals", list(statuses), asset, max(0, limit))
+            rows = await self._database.fetch("approvals", list(statuses), asset, max(0, limit), *end)
         return [_wait(row) for row in rows]
 
     async def of_token(self, hashed: str) -> Wait | None:

@@ -1,0 +1,81 @@
+"""`/api/v1/pools`: what limits how many steps run at a time."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from fastapi import APIRouter, Path, Query
+from pydantic import Field
+
+from flowstone.runs.pools import Pool
+from flowstone.server.access.guard import Admin, Reader
+from flowstone.server.api.model import Given, Model
+from flowstone.server.api.paging import Listed, Page, place_after
+from flowstone.server.api.reading import PLAIN, Served
+from flowstone.server.api.responses import problems
+
+__all__ = ["PoolModel", "router"]
+
+_MOST = 2**31 - 1
+
+
+class PoolModel(Model):
+    """A pool."""
+
+    name: str
+    """Its name."""
+    slots: int
+    """How many slots it has."""
+    taken: int
+    """How many are taken; for a while more than it has, after it was given fewer."""
+    waiting: int
+    """Steps that wait for it."""
+    holders: list[str]
+    """The steps that hold slots of it, those that began first in front."""
+
+    @classmethod
+    def of(cls, pool: Pool) -> PoolModel:
+        """As the API shows it."""
+        return cls(
+            name=pool.name,
+            slots=pool.slots,
+            taken=pool.taken,
+            waiting=pool.waiting,
+            holders=list(pool.holders),
+        )
+
+
+class SlotsModel(Given):
+    """How many slots it is to have."""
+
+    slots: Annotated[int, Field(ge=1, le=_MOST)] | None
+    """How many; null: as many as its pipeline says."""
+
+
+def router() -> APIRouter:
+    """Its routes."""
+    routes = APIRouter(prefix="/pools", tags=["pools"])
+
+    @routes.get("", summary="The pools, by name", responses=problems())
+    async def pools(runtime: Served, _: Reader, query: Annotated[Listed, Query()]) -> Page[PoolModel]:
+        found = sorted(await runtime.pools(), key=lambda pool: pool.name)
+        start = place_after([pool.name for pool in found], query.after("pools"))
+        page = query.page("pools", found[start : start + query.limit + 1], lambda pool: pool.name)
+        return Page(items=[PoolModel.of(pool) for pool in page.items], next=page.next)
+
+    @routes.post(
+        "/{name}",
+        summary="Give a pool another number of slots",
+        description="On all nodes, and after a restart. Whoever holds one keeps it.",
+        responses=problems(),
+        dependencies=PLAIN,
+    )
+    async def set_pool(
+        runtime: Served,
+        _: Admin,
+        name: Annotated[str, Path(description="The name of the pool.", examples=["warehouse"])],
+        body: SlotsModel,
+    ) -> PoolModel:
+        return PoolModel.of(await runtime.set_pool(name, slots=body.slots))
+
+    return routes

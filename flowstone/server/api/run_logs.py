@@ -1,0 +1,167 @@
+"""`/api/v1/runs/{id}/logs`: what its attempts logged and printed, as JSON lines, as text, or as it comes."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Header, Query
+from pydantic import Field
+from starlette.requests import Request
+from starlette.responses import Response, StreamingResponse
+
+from flowstone.assets.partition_labels import partition_argument, step_label
+from flowstone.errors import FlowstoneError
+from flowstone.printable import indented, printable
+from flowstone.runs.log_line import LogLine
+from flowstone.runtime.client.log_lines import LogLines
+from flowstone.server.access.guard import Reader
+from flowstone.server.api.model import Given, Instant, Model, Text, iso
+from flowstone.server.api.reading import Served
+from flowstone.server.api.responses import problems
+from flowstone.server.api.streams import EVENT_STREAM, event_stream, last_number, message
+from flowstone.server.api.values import Partition, RunId, label
+
+__all__ = ["LogLineModel", "router"]
+
+_LINES = "application/x-ndjson"
+_TEXT = "text/plain"
+_MOST = 2**31 - 1
+_CHUNK = 64_000
+
+
+class LogLineModel(Model):
+    """A line that the code of an attempt logged or printed."""
+
+    number: int
+    """Where it stands in the log of its run: it grows from line to line, not by one each time."""
+    at: Instant
+    """When it was said."""
+    level: str
+    """`debug`, `info`, `warning`, `error` or `critical`."""
+    message: str
+    """What was said."""
+    fields: dict[str, Any]
+    """What came with it."""
+    asset: str
+    """The asset that said it."""
+    partition: str | None
+    """At which partition."""
+    attempt: int
+    """In which attempt."""
+
+    @classmethod
+    def of(cls, line: LogLine) -> LogLineModel:
+        """As the API shows it."""
+        return cls(
+            number=line.number,
+            at=line.at,
+            level=line.level,
+            message=line.message,
+            fields=dict(line.fields),
+            asset=line.asset,
+            partition=label(line.partition_key),
+            attempt=line.attempt,
+        )
+
+
+class LogsQuery(Given):
+    """Which lines."""
+
+    asset: Text | None = None
+    """Only those of this asset."""
+    partition: Partition | None = None
+    """Only those of this partition of it."""
+    after: Annotated[int, Field(ge=0, le=_MOST)] = 0
+    """Only those with higher numbers."""
+    limit: Annotated[int, Field(ge=1, le=_MOST)] | None = None
+    """How many at most. Default: all."""
+    follow: bool = False
+    """Whether to go on until the run has ended: as server-sent events, `Last-Event-ID` goes on."""
+
+
+_CONTENT: dict[str, Any] = {
+    _LINES: {
+        "schema": {"type": "string", "description": "One JSON object a line, as `LogLineModel`."},
+        "example": '{"number":1,"at":"2025-01-15T06:00:01Z","level":"info","message":"counted","fields":{"n":3},'
+        '"asset":"visits","partition":"2025-01-15","attempt":1}\n',
+    },
+    _TEXT: {
+        "schema": {"type": "string"},
+        "example": "2025-01-15T06:00:01Z info visits[2025-01-15] counted n=3\n",
+    },
+    EVENT_STREAM: {"schema": {"type": "string"}},
+}
+
+
+def router() -> APIRouter:
+    """Its route."""
+    routes = APIRouter(prefix="/runs/{run_id}", tags=["runs"])
+
+    @routes.get(
+        "/logs",
+        summary="What its attempts logged and printed",
+        description="JSON lines, or text where `Accept` says so; with `follow=true` server-sent events.",
+        response_class=Response,
+        responses=problems(404) | {200: {"description": "The lines.", "content": _CONTENT}},
+    )
+    async def logs(
+        request: Request,
+        runtime: Served,
+        _: Reader,
+        run_id: RunId,
+        query: Annotated[LogsQuery, Query()],
+        last_event_id: Annotated[str | None, Header(description="The number of the last line.")] = None,
+    ) -> Response:
+        lines = await runtime.logs(
+            run_id,
+            query.asset,
+            partition_argument(query.partition),
+            follow=query.follow,
+            after=query.after if last_event_id is None else last_number(last_event_id),
+            limit=query.limit,
+        )
+        if query.follow:
+            return event_stream(_followed(lines))
+        wanted = request.headers.get("accept", "")
+        if _TEXT in wanted and _LINES not in wanted:
+            return StreamingResponse(_chunks(lines, _as_text), media_type=f"{_TEXT}; charset=utf-8")
+        return StreamingResponse(_chunks(lines, _as_json), media_type=_LINES)
+
+    return routes
+
+
+async def _followed(lines: LogLines) -> AsyncIterator[bytes]:
+    try:
+        async for line in lines:
+            yield message(line.number, _as_json(line).rstrip("\n"))
+    except FlowstoneError as error:
+        # It has begun, so its status is said: whoever follows comes back, and is told by that.
+        yield f"event: problem\ndata: {type(error).__name__}\n\n".encode()
+        return
+    yield b"event: end\ndata: \n\n"
+
+
+async def _chunks(lines: LogLines, write: Callable[[LogLine], str]) -> AsyncIterator[bytes]:
+    """Lines together, as many as are worth a write."""
+    kept: list[str] = []
+    size = 0
+    async for line in lines:
+        text = write(line)
+        kept.append(text)
+        size += len(text)
+        if size > _CHUNK:
+            yield "".join(kept).encode(errors="replace")
+            kept, size = [], 0
+    yield "".join(kept).encode(errors="replace")
+
+
+def _as_json(line: LogLine) -> str:
+    return LogLineModel.of(line).model_dump_json() + "\n"
+
+
+def _as_text(line: LogLine) -> str:
+    """For terminals, which nothing in it can drive."""
+    fields = "".join(f" {name}={value}" for name, value in line.fields.items())
+    said = indented(printable(f"{line.message}{fields}"))
+    return f"{iso(line.at)} {line.level} {step_label(line.asset, line.partition_key)} {said}\n"
