@@ -20,6 +20,7 @@ from flowstone.runs.planner import plan_run
 from flowstone.runs.records import Status
 from flowstone.runtime.client.failure_errors import materialization_failed, raise_unless_succeeded
 from flowstone.runtime.client.handle import Run
+from flowstone.runtime.client.once import checked_once, words_of
 from flowstone.runtime.client.plan import Plan, preview
 from flowstone.runtime.client.requests import (
     asset_to_run,
@@ -223,6 +224,7 @@ class Computing(Limits):
         key: str | None = None,
         priority: int = 0,
         join: bool = False,
+        once: str | None = None,
     ) -> Run:
         """Start what `materialize_all` would do and return its handle at once; on a store that lasts, durably.
 
@@ -242,6 +244,8 @@ class Computing(Limits):
             priority: Of the runs that wait for a node, those of higher priority are taken first. Default: 0.
             join: Whether to return the handle of a run that is under way for the same request, if there is one. It
                 goes on from then on whoever waits for it, as one that was submitted.
+            once: Text of at most 200 characters: whoever submits the same again with it is given the run that there
+                is, whether that has ended or not, as long as it is remembered. Not with `key` or `join`.
 
         Returns:
             The handle of the run; its `wait()` raises what failed.
@@ -251,7 +255,7 @@ class Computing(Limits):
             ConfigError: The config does not fit, or a required field is missing.
             DependencyNotReady: With `upstream=False` and `refresh="all"`: an upstream has no value.
             PartitionError: The partition is missing or foreign.
-            ValueError: `key` or `priority` is out of range.
+            ArgumentError: `key`, `priority` or `once` is out of range, or something else was submitted with `once`.
             RuntimeStopping: The runtime drains.
         """
         view, request = await self._run_request(
@@ -264,9 +268,8 @@ class Computing(Limits):
             config=config,
             tags=tags,
         )
-        if not upstream and refresh == "all":
-            await self._client.check_ready(view, request)
-        return await self._submit(view, request, key, priority, join=join)
+        words = None if once is None else words_of(request, priority, None)
+        return await self._submit(view, request, key, priority, join=join, once=(once, words))
 
     async def submit_backfill(
         self,
@@ -282,6 +285,7 @@ class Computing(Limits):
         tags: Mapping[str, str] = _NO_TAGS,
         key: str | None = None,
         priority: int = 0,
+        once: str | None = None,
     ) -> Run:
         """Start what `backfill` would do and return its handle at once; on a store that lasts, durably.
 
@@ -297,6 +301,7 @@ class Computing(Limits):
             tags: Labels of the run.
             key: As in `submit`.
             priority: As in `submit`.
+            once: As in `submit`.
 
         Returns:
             The handle of the run; its `wait()` raises what failed.
@@ -305,7 +310,7 @@ class Computing(Limits):
             AssetNotFound: There is no such asset.
             ConfigError: The config does not fit, or a required field is missing.
             PartitionError: A partition is foreign, or the asset has no partitions.
-            ValueError: `key` or `priority` is out of range.
+            ArgumentError: `key`, `priority` or `once` is out of range, or something else was submitted with `once`.
             RuntimeStopping: The runtime drains.
         """
         view, request = await self._backfill_request(
@@ -319,7 +324,9 @@ class Computing(Limits):
             config=config,
             tags=tags,
         )
-        return await self._submit(view, request, key, priority)
+        ends = (start, end) if partitions is None else None
+        words = None if once is None else words_of(request, priority, ends)
+        return await self._submit(view, request, key, priority, once=(once, words))
 
     async def plan(
         self,
@@ -403,10 +410,25 @@ class Computing(Limits):
         return await self._client.compute(view, replace(request, timeout=None), terms)
 
     async def _submit(
-        self, view: PartitionView, request: RunSpec, key: str | None, priority: int, *, join: bool = False
+        self,
+        view: PartitionView,
+        request: RunSpec,
+        key: str | None,
+        priority: int,
+        *,
+        join: bool = False,
+        once: tuple[str | None, str | None] = (None, None),
     ) -> Run:
         key, priority = checked_key(key), checked_priority(priority)
-        run_id, submitted = await self._client.submit(view, request, key, priority, join=join)
+
+        async def start(run_id: str | None = None) -> tuple[str, bool]:
+            if request.kind == "materialize" and request.refresh == "all":
+                await self._client.check_ready(view, request)
+            return await self._client.submit(view, request, key, priority, join=join, run_id=run_id)
+
+        name, words = checked_once(once[0], key, join=join), once[1]
+        started = start() if name is None or words is None else self._client.once.run(name, words, start)
+        run_id, submitted = await started
         return Run(run_id, self._client, submitted=submitted)
 
     async def _run_request(self, asset: Any, **options: Any) -> tuple[PartitionView, RunSpec]:

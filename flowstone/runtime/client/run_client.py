@@ -25,6 +25,7 @@ from flowstone.assets.partition_view import PartitionView
 from flowstone.errors import PartitionError, RunNotFound, RuntimeStopping, StoreUnavailable, WaitsForItself
 from flowstone.runs.events import RunCancelRequested
 from flowstone.runs.records import Status
+from flowstone.runtime.client.once import Once
 from flowstone.runtime.client.progress import report_progress
 from flowstone.runtime.client.requests import asset_named
 from flowstone.runtime.client.result import RunResult
@@ -70,6 +71,7 @@ class RunClient:
         self._runs = runs
         self._plans = PlanCache()
         self._remote = _remote(ctx)
+        self.once = Once(ctx.store)
         self._shared = SingleFlight(ctx, runs, self)
         runs.abandoned.cancel = self.cancel
         if self._remote is not None:
@@ -144,26 +146,31 @@ class RunClient:
         priority: int = 0,
         *,
         join: bool = False,
+        run_id: str | None = None,
     ) -> tuple[str, bool]:
         """Plan a request, write it down and start it, unless a run has its key; the run, and whether it is new.
 
         With `join` neither if one is under way for the same request. Where several nodes share the store, the run
-        is put into the queue, and any of them starts it.
+        is put into the queue, and any of them starts it. `run_id` is its id; None: a new one.
+
+        Raises:
+            StaleWrite: A run has the id, and it was not put into a queue.
         """
         self._runs.refuse_if_closed()
         plan = self._plans.plan(view, request)
         if join:
             return await self._shared.submit(plan, request, key, priority)
         if self._remote is not None:
-            run = self._runs.describe(plan, request, key, priority)
-            run_id = await self._remote.submit(run, self._runs)
-            return run_id, run_id == run.id
+            run = self._runs.describe(plan, request, key, priority, run_id=run_id)
+            submitted = await self._remote.submit(run, self._runs)
+            return submitted, submitted == run.id
         while True:
             known = None if key is None else await self._ctx.store.run_with_key(key)
             if known is not None:
                 return known.id, False
             with suppress(KeyTaken):  # Somebody was faster.
-                return (await self._runs.start(plan, request, key, priority)).record.id, True
+                started = await self._runs.start(plan, request, key, priority, run_id=run_id)
+                return started.record.id, True
 
     async def queued(self, run: RunRecord, create: Callable[[RunRecord], Awaitable[str]]) -> str:
         """Have `create` put a run into the queue that several nodes share; the run that there is then."""

@@ -111,20 +111,22 @@ class LocalRuns:
         raises: bool = False,
         at_once: bool = False,
         within: str | None = None,
+        run_id: str | None = None,
     ) -> LiveRun:
         """Write a new run down and start it; `awaited` and `raises` are what `LiveRun` says.
 
         With `at_once` it takes its first turn in that of the caller, and may be over when this returns. `within` is
-        the run of the step that calls, and is about to wait for this one.
+        the run of the step that calls, and is about to wait for this one. `run_id` is its id; None: a new one.
 
         Raises:
             RuntimeStopping: The runtime drains.
             KeyTaken: An unfinished run has the key.
+            StaleWrite: A run has the id.
             StoreUnavailable: The run could not be written down.
         """
         if at_once and self._supervisor is not None and turn_is_spent(self._supervisor):
             await checkpoint()  # In the next turn it may be over at once.
-        run = self._new(plan, request, key, priority, awaited=awaited, raises=raises)
+        run = self._new(plan, request, key, priority, awaited=awaited, raises=raises, run_id=run_id)
         try:
             await self._ctx.store.create_run(run.record)
         except asyncio.CancelledError:
@@ -171,10 +173,19 @@ class LocalRuns:
             return await self.drive(run, at_once=at_once)
 
     def _new(
-        self, plan: RunPlan, request: RunSpec, key: str | None, priority: int, *, awaited: bool, raises: bool
+        self,
+        plan: RunPlan,
+        request: RunSpec,
+        key: str | None,
+        priority: int,
+        *,
+        awaited: bool,
+        raises: bool,
+        run_id: str | None = None,
     ) -> LiveRun:
         self.refuse_if_closed()
-        run = LiveRun(self.describe(plan, request, key, priority, owner=self._ctx.node), plan, fresh=True)
+        described = self.describe(plan, request, key, priority, owner=self._ctx.node, run_id=run_id)
+        run = LiveRun(described, plan, fresh=True)
         run.awaited = awaited
         run.raises = raises
         run.outlives = self._ctx.store.lasts and not awaited
@@ -192,11 +203,12 @@ class LocalRuns:
         priority: int,
         *,
         owner: str | None = None,
+        run_id: str | None = None,
     ) -> RunRecord:
         """The record of a new run, which starts at once if it has an owner and else waits for one."""
         now = self._ctx.clock.now()
         return RunRecord(
-            id=self._new_id(now.timestamp()),
+            id=run_id or self._new_id(now.timestamp()),
             pipeline=self._ctx.snapshot.pipelines.get(request.asset, ""),
             request=request,
             status=Status.QUEUED,

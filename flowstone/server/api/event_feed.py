@@ -10,16 +10,16 @@ from __future__ import annotations
 
 import asyncio
 from bisect import bisect_right
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, aclosing
 from typing import TYPE_CHECKING, Final
 
-from flowstone.errors import StoreUnavailable
+from flowstone.errors import FeedExpired, StoreUnavailable
 from flowstone.frozen import frozen
 from flowstone.server.api.event_models import EventModel
 from flowstone.server.api.streams import message
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Sequence
+    from collections.abc import AsyncGenerator, Sequence
 
     from flowstone.runtime.runtime import Runtime
     from flowstone.runtime.services.feed import FeedReader
@@ -83,6 +83,9 @@ class EventFeed:
 
     Args:
         runtime: The runtime.
+
+    Attributes:
+        following: How many follow it.
     """
 
     def __init__(self, runtime: Runtime) -> None:
@@ -90,7 +93,7 @@ class EventFeed:
         self._turn = asyncio.Lock()
         self._reader: FeedReader | None = None
         self._reading = AsyncExitStack()
-        self._following = 0
+        self.following = 0
         self._kept: list[_Kept] = []
         self._from = 0  # All after this id are kept,
         self._to = 0  # up to this one.
@@ -104,38 +107,49 @@ class EventFeed:
         async with self._runtime.feed(after=after) as reader:
             return reader.position if after is None else after
 
-    async def follow(self, wanted: Wanted, after: int) -> AsyncIterator[bytes]:
+    async def follow(self, wanted: Wanted, after: int) -> AsyncGenerator[bytes, None]:
         """Messages with what happens after an id; ends with the runtime."""
         yield f"retry: 2000\nid: {after}\n\n".encode()
-        self._following += 1
+        self.following += 1
         try:
-            while True:
-                if not self._from <= after:
-                    async for position, text in self._behind(wanted, after):
-                        after = position
-                        yield text
+            async with aclosing(self._messages(wanted, after)) as messages:
+                async for each in messages:
+                    yield each
+        except FeedExpired:
+            return  # Who comes back is told so.
+        finally:
+            self.following -= 1
+            if not self.following:
+                await self._rest()
+
+    async def _messages(self, wanted: Wanted, after: int) -> AsyncGenerator[bytes, None]:
+        while True:
+            if after < self._from:
+                async with aclosing(self._behind(wanted, after)) as behind:
+                    async for place, text in behind:
+                        after = place
+                        if text:
+                            yield text
                         if after >= self._from:
                             break
                     else:
                         return
-                begun = asyncio.get_running_loop().time()
-                if not await self._heard(after):
-                    return
-                fresh = self._after(after)
-                after = max(after, self._to)
-                text = b"".join(each.encoded for each in fresh if wanted.fits(each.entry))
-                if text or not fresh:
-                    yield text or f"id: {after}\n\n".encode()
-                await asyncio.sleep(max(0.0, _LEAST - (asyncio.get_running_loop().time() - begun)))
-        finally:
-            self._following -= 1
-            if not self._following:
-                await self._rest()
+            begun = asyncio.get_running_loop().time()
+            if not await self._heard(after):
+                return
+            if after < self._from:
+                continue  # Who was the first to follow began to read for all after what it waits for.
+            fresh = self._after(after)
+            after = max(after, self._to)
+            text = b"".join(each.encoded for each in fresh if wanted.fits(each.entry))
+            if text or not fresh:
+                yield text or f"id: {after}\n\n".encode()
+            await asyncio.sleep(max(0.0, _LEAST - (asyncio.get_running_loop().time() - begun)))
 
     def _after(self, position: int) -> Sequence[_Kept]:
         return self._kept[bisect_right(self._kept, position, key=lambda each: each.entry.id) :]
 
-    async def _behind(self, wanted: Wanted, after: int) -> AsyncIterator[tuple[int, bytes]]:
+    async def _behind(self, wanted: Wanted, after: int) -> AsyncGenerator[tuple[int, bytes], None]:
         """What happened after an id, read from the store: up to where, and the messages."""
         async with self._runtime.feed(after=after) as reader:
             while entries := await reader.batch():
@@ -163,6 +177,9 @@ class EventFeed:
             except StoreUnavailable:
                 await asyncio.sleep(_PAUSE)
                 continue
+            except FeedExpired:
+                await self._rest()
+                raise
             self._kept += map(_Kept, entries)
             if entries:
                 self._to = entries[-1].id

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 from typing import Annotated, Any, Literal
 
-from fastapi import APIRouter, Body, Response
+from fastapi import APIRouter, Body, Header, Response
 from pydantic import Field
 from starlette.requests import Request
 
@@ -14,6 +15,7 @@ from flowstone.remedies import Remedies
 from flowstone.runtime.client.handle import Run
 from flowstone.runtime.runtime import Runtime
 from flowstone.server.access.guard import Operator
+from flowstone.server.access.identity import Identity
 from flowstone.server.api.model import Given, Text
 from flowstone.server.api.reading import PLAIN, Served
 from flowstone.server.api.responses import problems
@@ -74,13 +76,20 @@ _EXAMPLES: dict[str, Any] = {
 }
 
 
+_ONCE = (
+    "A text of your own: the same request with it again is given the same run, as long as that is remembered; "
+    "another request is refused."
+)
+
+
 def add_starting(routes: APIRouter) -> None:
     """Add the route."""
 
     @routes.post(
         "",
         summary="Start a run",
-        description="201 if it was started; 200 if there was one already, by its `key` or with `join`.",
+        description="201 if it was started; 200 if there was one already, by its `key`, with `join`, or by the "
+        "`Idempotency-Key`.",
         status_code=201,
         responses=problems(404, 409) | {200: {"model": RunModel, "description": "There was one already."}},
         dependencies=PLAIN,
@@ -89,16 +98,24 @@ def add_starting(routes: APIRouter) -> None:
         request: Request,
         response: Response,
         runtime: Served,
-        _: Operator,
+        identity: Operator,
         body: Annotated[StartModel, Body(openapi_examples=_EXAMPLES)],
+        idempotency_key: Annotated[
+            str | None, Header(description=_ONCE, min_length=1, max_length=1_000)
+        ] = None,
     ) -> RunModel:
-        run = await _submitted(runtime, body)
+        run = await _submitted(runtime, body, _once(identity, idempotency_key))
         response.status_code = 201 if run.submitted else 200
         response.headers["Location"] = f"{request.url.path.rstrip('/')}/{run.id}"
         return RunModel.of(await run.record())
 
 
-async def _submitted(runtime: Runtime, asked: StartModel) -> Run:
+def _once(identity: Identity, key: str | None) -> str | None:
+    """A key of one who asks is no key of another one."""
+    return None if key is None else hashlib.sha256(f"{identity.name}\0{key}".encode()).hexdigest()
+
+
+async def _submitted(runtime: Runtime, asked: StartModel, once: str | None) -> Run:
     backfills = asked.partitions is not None or asked.start is not None or asked.end is not None
     kind = asked.kind or ("backfill" if backfills else "materialize")
     common: dict[str, Any] = {
@@ -106,6 +123,7 @@ async def _submitted(runtime: Runtime, asked: StartModel) -> Run:
         "tags": asked.tags,
         "key": asked.key,
         "priority": asked.priority,
+        "once": once,
     }
     if kind == "materialize":
         _refuse(asked, "materialize", ("partitions", "start", "end"))

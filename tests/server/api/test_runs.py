@@ -5,7 +5,10 @@ from __future__ import annotations
 import asyncio
 import json
 
-from flowstone import Pipeline, StaticPartitions
+import pytest
+
+from flowstone import Pipeline, Runtime, StaticPartitions
+from flowstone.errors import ArgumentError
 from tests.server.api.shops import ended, shop
 
 
@@ -154,3 +157,41 @@ async def test_a_run_is_stopped(visit):
         assert stopped["status"] == "cancelled"
         assert (await visitor.post(f"/api/v1/runs/{run['id']}/cancel")).json() == stopped
         assert (await visitor.post("/api/v1/runs/0/cancel")).status_code == 404
+
+
+async def test_a_request_is_carried_out_once(visit, store_url):
+    """Whether its run has ended or not; with other words its key is refused."""
+    async with visit(shop(), store=store_url) as visitor:
+        headers = {"Idempotency-Key": "nightly-2025-01-15"}
+
+        async def ask(**body):
+            return await visitor.post("/api/v1/runs", json=body, headers=headers)
+
+        asked = {"asset": "visits", "start": "2025-01-30"}
+        both = await asyncio.gather(ask(**asked), ask(**asked))
+        assert len({each.json()["id"] for each in both}) == 1
+        run_id = both[0].json()["id"]
+        await ended(visitor, run_id)
+        again = await ask(**asked)
+        assert (again.status_code, again.json()["id"], again.json()["status"]) == (200, run_id, "succeeded")
+        for other in ({"asset": "visits"}, asked | {"end": "2025-01-30"}, asked | {"priority": 1}):
+            refused = await ask(**{"kind": "backfill"} | other)
+            assert (refused.status_code, refused.json()["type"]) == (422, "ArgumentError")
+            assert refused.json()["detail"] == f"Another run was asked for by this key: {run_id}."
+        assert (await ask(**asked, key="k")).status_code == 422
+        assert len(await visitor.runtime.runs()) == 1
+
+
+async def test_a_request_is_carried_out_once_over_restarts(tmp_path):
+    """On a store that lasts."""
+    for number in range(2):
+        async with Runtime(shop(), store=f"file://{tmp_path}") as runtime:
+            run = await runtime.submit("visits", partition="2025-01-03", once="k")
+            assert run.submitted is (number == 0)
+            await run.wait()
+            with pytest.raises(ArgumentError, match="Another run was asked for by this key"):
+                await runtime.submit("visits", partition="2025-01-04", once="k")
+            for wrong in ({"once": ""}, {"once": "k", "join": True}, {"once": "k", "key": "k"}):
+                with pytest.raises(ArgumentError):
+                    await runtime.submit("visits", partition="2025-01-03", **wrong)
+            assert len(await runtime.runs()) == 1
