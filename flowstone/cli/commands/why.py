@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any
 from flowstone.actors import SystemClock
 from flowstone.assets import PartitionView
 from flowstone.assets.partition_keys import decode_partition, encode_partition
+from flowstone.assets.partition_labels import partition_argument
 from flowstone.assets.snapshot import Snapshot
-from flowstone.cli.asset_keys import partition_argument, step_key
+from flowstone.cli.asset_keys import step_key
 from flowstone.cli.finding import likely
 from flowstone.cli.labels import key_label
 from flowstone.cli.loading import load

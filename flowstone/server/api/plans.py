@@ -29,13 +29,19 @@ class PlannedStepModel(Model):
     action: Literal["run", "reuse"]
     """Whether it would be computed, or its value reused."""
     reason: str
-    """Why."""
+    """Why, in a word: `missing`, `failed`, `code`, `config`, `upstream`, `forced` or `fresh`."""
+    because: str
+    """Why, as a phrase that names the cause."""
 
     @classmethod
     def of(cls, step: PlannedStep) -> PlannedStepModel:
         """As the API shows it."""
         return cls(
-            asset=step.asset, partition=label(step.partition_key), action=step.action, reason=step.reason
+            asset=step.asset,
+            partition=label(step.partition_key),
+            action=step.action,
+            reason=step.reason,
+            because=step.because,
         )
 
 

@@ -67,16 +67,28 @@ def router() -> APIRouter:
     """Its routes."""
     routes = APIRouter(prefix="/tokens", tags=["tokens"])
 
-    @routes.get("", summary="The access tokens, the newest first, the revoked ones too", responses=problems(), dependencies=PLAIN)
+    @routes.get(
+        "",
+        summary="The access tokens, the newest first, the revoked ones too",
+        responses=problems(),
+        dependencies=PLAIN,
+    )
     async def tokens(runtime: Served, _: Admin) -> list[TokenModel]:
         return [TokenModel.of(each) for each in await runtime.tokens()]
 
-    @routes.post("", summary="Make an access token", status_code=201, responses=problems(), dependencies=PLAIN)
+    @routes.post(
+        "", summary="Make an access token", status_code=201, responses=problems(), dependencies=PLAIN
+    )
     async def create(runtime: Served, identity: Admin, new: NewTokenModel) -> CreatedTokenModel:
         token = await runtime.create_token(new.name, new.role, new.expires_at, by=identity.name)
         return CreatedTokenModel(name=new.name, token=token)
 
-    @routes.delete("/{name}", summary="Revoke an access token, and end its sessions", responses=problems(404), dependencies=PLAIN)
+    @routes.delete(
+        "/{name}",
+        summary="Revoke an access token, and end its sessions",
+        responses=problems(404),
+        dependencies=PLAIN,
+    )
     async def revoke(runtime: Served, _: Admin, name: Name) -> TokenModel:
         return TokenModel.of(await runtime.revoke_token(name))
 

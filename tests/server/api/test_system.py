@@ -86,6 +86,19 @@ async def test_the_processes_are_shown(visit):
         assert (health["status"], health["problems"]) == ("ok", [])
 
 
+async def test_an_asset_is_explained(visit):
+    """Down to the root, without passwords."""
+    async with visit(shop()) as visitor:
+        run = await visitor.runtime.submit("broken")
+        async for _ in run.events():
+            pass
+        found = (await visitor.get("/api/v1/why?asset=broken")).json()
+        assert (found["status"], found["run_id"], found["partition"]) == ("failed", run.id, None)
+        assert "***" in found["sentence"]
+        assert (await visitor.get("/api/v1/why?asset=visits")).json()["type"] == "PartitionError"
+        assert (await visitor.get("/api/v1/why?asset=visit")).status_code == 404
+
+
 async def test_lineage_leads_both_ways(visit):
     """A page at a time."""
     async with visit(shop()) as visitor:
