@@ -102,6 +102,10 @@ class Screen:
         lines = captured.get().split("\n")
         sys.stdout.write("".join(f"{line.rstrip()}\n" for line in lines[:-1]))
 
+    def reveal(self, secret: str) -> None:
+        """Write a secret that was asked for to stdout, which is masked in whatever else is written."""
+        sys.stdout.write(f"{secret}\n")
+
     def note(self, text: str, style: str = "") -> None:
         """Write a line for people to stderr."""
         self.err.print(Text(printable(masked(text)), style=style), soft_wrap=True)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -15,6 +16,9 @@ from flowstone.cli.problem import CommandError
 from flowstone.cli.screen import Screen
 from flowstone.cli.serving import serve_node
 from flowstone.cli.serving.http import HOST, PORT, Listening, bind, has_server
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 __all__ = ["serve"]
 
@@ -87,16 +91,22 @@ def serve(
             )
         loaded = load(target)
         settings = given(max_concurrency, max_threads, lease, shutdown_timeout)
-        listening = _listening(screen, host, port, tuple(allow_host or ()), open_on_loopback=open_on_loopback)
-        screen.status = run_async(
-            serve_node(screen, loaded, store, settings, automate=automate, listening=listening)
-        )
+        with _listening(
+            screen, host, port, tuple(allow_host or ()), open_on_loopback=open_on_loopback
+        ) as listening:
+            screen.status = run_async(
+                serve_node(screen, loaded, store, settings, automate=automate, listening=listening)
+            )
 
 
+@contextmanager
 def _listening(
     screen: Screen, host: str, port: int, allowed: tuple[str, ...], *, open_on_loopback: bool
-) -> Listening | None:
+) -> Iterator[Listening | None]:
+    """Where it answers requests, taken while the block runs; None without the extra."""
     if not has_server():
         screen.note("There are no web pages: they need `pip install 'flowstone[server]'`.", "yellow")
-        return None
-    return Listening(bind(host, port), host, allowed, open_on_loopback)
+        yield None
+        return
+    with bind(host, port) as taken:
+        yield Listening(taken, host, allowed, open_on_loopback)

@@ -129,7 +129,7 @@ async def _create(
     if screen.json:
         screen.document({"token": secret, **_document(made)})
         return
-    screen.show(secret)
+    screen.reveal(secret)
     screen.note(f"It is shown this once. Whoever has it may {_MAY[made.role]} as {made.name}.")
 
 
