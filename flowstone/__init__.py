@@ -71,6 +71,7 @@ if TYPE_CHECKING:
     from flowstone.errors import MaterializationFailed as MaterializationFailed
     from flowstone.errors import PartitionError as PartitionError
     from flowstone.errors import Permanent as Permanent
+    from flowstone.errors import PlanOutdated as PlanOutdated
     from flowstone.errors import ResourceUnavailable as ResourceUnavailable
     from flowstone.errors import Retryable as Retryable
     from flowstone.errors import RunCancelled as RunCancelled
@@ -183,6 +184,7 @@ __all__ = [
     "PartitionError",
     "Permanent",
     "Pipeline",
+    "PlanOutdated",
     "Pool",
     "PostgresIO",
     "Progress",

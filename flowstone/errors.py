@@ -11,6 +11,7 @@
     ├─ ConfigError                (ValueError) .asset, .field
     ├─ ArgumentError              (ValueError)
     ├─ DependencyNotReady         .missing
+    ├─ PlanOutdated               .plan
     ├─ MaterializationFailed      .materialization, .failure
     ├─ RunFailed                  .result, .failures
     ├─ RunCancelled               .run_id
@@ -92,6 +93,7 @@ __all__ = [
     "NameTaken",
     "PartitionError",
     "Permanent",
+    "PlanOutdated",
     "Rejected",
     "ResourceUnavailable",
     "Retryable",
@@ -211,6 +213,17 @@ class DependencyNotReady(FlowstoneError):
     ) -> None:
         super().__init__(message, remedies=remedies)
         self.missing = tuple(missing)
+
+
+class PlanOutdated(FlowstoneError):
+    """Other steps would run now than when the plan was made: nothing was started.
+
+    `plan` is what would run now, or None if today's definitions have no plan for it. Look at it, and run that.
+    """
+
+    def __init__(self, message: str, plan: Any = None, *, remedies: Remedies | None = None) -> None:
+        super().__init__(message, remedies=remedies)
+        self.plan = plan
 
 
 class MaterializationFailed(FlowstoneError):

@@ -2,7 +2,7 @@
 
 materialize, materialize_all, backfill      start a run and wait for it
 submit, submit_backfill                     start a run and return its handle
-plan                                        starts none
+plan                                        starts none; run_plan starts what it says
 
 arguments       checked and turned into a request: client/requests.py
 plan, run       client/run_client.py starts it, or leaves it to any node (`submit`)
@@ -15,23 +15,33 @@ from dataclasses import replace
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
-from flowstone.errors import RunCancelled
+from flowstone.errors import (
+    AssetNotFound,
+    ConfigError,
+    DefinitionError,
+    PartitionError,
+    PlanOutdated,
+    RunCancelled,
+)
+from flowstone.remedies import Remedies
 from flowstone.runs.planner import plan_run
 from flowstone.runs.records import Status
 from flowstone.runtime.client.failure_errors import materialization_failed, raise_unless_succeeded
 from flowstone.runtime.client.handle import Run
 from flowstone.runtime.client.once import checked_once, words_of
-from flowstone.runtime.client.plan import Plan, preview
+from flowstone.runtime.client.preview import preview
 from flowstone.runtime.client.requests import (
     asset_to_run,
     backfill_request,
     checked_key,
     checked_priority,
+    checked_tags,
     materialize_request,
     run_request,
 )
 from flowstone.runtime.client.single_flight import Ended, Terms
 from flowstone.runtime.limits import Limits
+from flowstone.runtime.run.redefinition import check_request
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -39,8 +49,10 @@ if TYPE_CHECKING:
     from flowstone.assets.config import Config
     from flowstone.assets.partition_view import PartitionView
     from flowstone.runs.records import Materialization, Refresh, RunSpec
+    from flowstone.runtime.client.plan import Plan
     from flowstone.runtime.client.progress import Progress
     from flowstone.runtime.client.result import RunResult
+    from flowstone.runtime.context import RuntimeContext
 
 __all__ = ["Computing"]
 
@@ -339,6 +351,7 @@ class Computing(Limits):
         upstream: bool | None = None,
         refresh: Refresh | None = None,
         config: Mapping[str, Any] | Config | None = None,
+        max_parallel: int | None = None,
     ) -> Plan:
         """What would run and why; nothing is executed.
 
@@ -355,9 +368,10 @@ class Computing(Limits):
             upstream: Whether upstream assets are part of it.
             refresh: Which existing values are reused: `missing`, `stale` or `all`.
             config: As in `materialize`.
+            max_parallel: Steps at a time. Default: `max_concurrency`.
 
         Returns:
-            A sequence of planned steps, computed as they are read.
+            A sequence of planned steps, computed as they are read; `run_plan` runs it.
 
         Raises:
             AssetNotFound: There is no such asset.
@@ -375,7 +389,7 @@ class Computing(Limits):
                 partitions=partitions,
                 start=start,
                 end=end,
-                max_parallel=None,
+                max_parallel=max_parallel,
                 upstream=bool(upstream),
                 refresh=refresh or "missing",
                 config=config,
@@ -387,14 +401,48 @@ class Computing(Limits):
                 target.name,
                 partition=partition,
                 refresh=refresh or "all",
-                max_parallel=None,
+                max_parallel=max_parallel,
                 timeout=None,
                 config=config,
                 tags=_NO_TAGS,
+                upstream=upstream is not False,
             )
-            if upstream is False:
-                request = replace(request, upstream=False)
         return await preview(ctx, plan_run(view.graph, view, request))
+
+    async def run_plan(
+        self, plan: Plan, *, tags: Mapping[str, str] = _NO_TAGS, key: str | None = None, priority: int = 0
+    ) -> Run:
+        """Start what a plan says and return its handle at once; on a store that lasts, durably.
+
+        The plan is looked at again: if other steps would run now, nothing is started.
+
+        Args:
+            plan: What `plan` gave, of this runtime or of another one of the same pipelines.
+            tags: Labels of the run.
+            key: As in `submit`.
+            priority: As in `submit`.
+
+        Returns:
+            The handle of the run; its `wait()` raises what failed.
+
+        Raises:
+            PlanOutdated: What would run has changed since: other values are current, or definitions are others.
+            DependencyNotReady: It computes one asset alone, whatever exists, and an upstream has no value.
+            ValueError: `key` or `priority` is out of range.
+            RuntimeStopping: The runtime drains.
+        """
+        ctx = self._started()
+        request = replace(plan.request, tags=checked_tags(tags))
+        view = (await self._client.view()).at(plan.moment)
+        again = await self._looked_at(ctx, view, request)
+        if again is None or not plan.runs_the_same(again):
+            numbers = "" if again is None else f": {plan.to_run:,} steps would have run, now {again.to_run:,}"
+            raise PlanOutdated(
+                f"What would run has changed since the plan of {request.asset!r} was made{numbers}.",
+                again,
+                remedies=Remedies("Plan it again, and look at it."),
+            )
+        return await self._submit(view, request, key, priority)
 
     # Inside -------------------------------------------------------------------------------------------------
 
@@ -408,6 +456,14 @@ class Computing(Limits):
             return Ended(run.record.id, status, run.take_caught())
         terms = Terms(join, cancels, request.timeout, made)
         return await self._client.compute(view, replace(request, timeout=None), terms)
+
+    async def _looked_at(self, ctx: RuntimeContext, view: PartitionView, request: RunSpec) -> Plan | None:
+        """The plan of a request of earlier, as it is now; None where today's definitions have none for it."""
+        try:
+            check_request(view, request)
+            return await preview(ctx, plan_run(view.graph, view, request))
+        except (AssetNotFound, ConfigError, DefinitionError, PartitionError):
+            return None
 
     async def _submit(
         self,

@@ -205,6 +205,9 @@ class MemoryStore(Store):
                 found[asset] = NewestSuccess(asset, record.run_id, record.finished_at, last.valid)
         return found
 
+    async def durations(self, assets: Collection[str]) -> Mapping[str, float]:
+        return self._history.ledger.durations(assets)
+
     async def downstream(self, keys: Iterable[StepKey]) -> Mapping[StepKey, Sequence[StepKey]]:
         return self._history.ledger.downstream(keys)
 

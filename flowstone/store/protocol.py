@@ -252,6 +252,9 @@ class Store(Protocol):
         Also if it was invalidated since. That takes time in proportion to the partitions of the assets.
         """
 
+    async def durations(self, assets: Collection[str]) -> Mapping[str, float]:
+        """Of each of these assets that has successes, the median of the seconds that some of them took."""
+
     async def downstream(self, keys: Iterable[StepKey]) -> Mapping[StepKey, Sequence[StepKey]]:
         """For each key the asset-partitions whose current materialization has it as a direct input."""
 

@@ -66,6 +66,7 @@ FLOWSTONE = [
     "PartitionError",
     "Permanent",
     "Pipeline",
+    "PlanOutdated",
     "Pool",
     "PostgresIO",
     "Progress",

@@ -3,11 +3,20 @@
 from __future__ import annotations
 
 import io
+from time import perf_counter
 
 import pytest
 from rich.console import Console
 
-from flowstone import Context, DailyPartitions, PartitionError, Pipeline, Runtime
+from flowstone import (
+    Context,
+    DailyPartitions,
+    PartitionError,
+    Pipeline,
+    PlanOutdated,
+    Runtime,
+    StaticPartitions,
+)
 from tests.runtime.doubles import UnreliableStore
 
 WEEK = DailyPartitions("2025-01-01", "2025-01-07")
@@ -139,3 +148,115 @@ async def test_a_plan_over_very_many_partitions_is_lazy():
         plan = await runtime.plan("raw")
         assert len(plan) > 960_000
         assert plan[-1].partition_key == "d:2737-12-01"
+
+
+async def test_a_failure_is_a_reason_of_its_own():
+    """With its message; one that has a value beside it is reused."""
+    fails = []
+    pipeline = Pipeline("failing")
+
+    @pipeline.asset(partitions=WEEK)
+    async def raw(context: Context) -> int:
+        if context.partition.day in fails:
+            raise OSError("disk full")
+        return context.partition.day
+
+    async with Runtime(pipeline) as runtime:
+        await runtime.backfill("raw", end="2025-01-02")
+        fails += [2, 3]
+        await runtime.backfill("raw", end="2025-01-03", refresh="all")
+        plan = await runtime.plan("raw")
+        assert [step.reason for step in plan] == ["fresh", "fresh", "failed", *["missing"] * 4]
+        assert plan[2].because.startswith("its last attempt failed: OSError: disk full")
+        assert plan.by_reason == {"fresh": 2, "failed": 1, "missing": 4}
+        (asset,) = plan.by_asset
+        assert (asset.to_run, asset.to_reuse) == (5, 2)
+        assert asset.because == plan[2].because
+        assert (await runtime.plan("raw", refresh="all")).by_reason == {"forced": 7}
+        stale = await runtime.plan("raw", refresh="stale")
+        assert stale.by_reason == {"fresh": 2, "failed": 1, "missing": 4}
+
+
+async def test_how_long_it_takes_is_told_by_history(clock, background):
+    """The median of each asset; a chain takes its length, and many steps as long as so many at a time do."""
+    pipeline = Pipeline("slow")
+
+    @pipeline.asset(partitions=WEEK)
+    async def raw() -> int:
+        await clock.sleep(10.0)
+        return 1
+
+    @pipeline.asset
+    async def total(raw: dict) -> int:
+        await clock.sleep(4.0)
+        return 1
+
+    async with Runtime(pipeline, clock=clock) as runtime:
+        assert (await runtime.plan("total")).expected is None
+        run = background(runtime.materialize_all("total"))
+        while not run.done():
+            await clock.advance(1.0)
+        plan = await runtime.plan("total", max_parallel=2)
+        assert [round(step.expected) for step in plan] == [10] * 7 + [4]
+        assert round(plan.expected) == 37
+        raw, total = plan.by_asset
+        assert (round(raw.starts), round(raw.ends)) == (0, 35)
+        assert (round(total.starts), round(total.ends)) == (10, 39)
+        assert round((await runtime.plan("total")).expected) == 14
+        reused = await runtime.plan("total", refresh="missing")
+        assert (reused.expected, reused[0].expected) == (0.0, None)
+
+
+@pytest.mark.parametrize("refresh", ["all", "missing", "stale"])
+async def test_a_plan_is_run_as_it_is(refresh):
+    """What it says is what runs."""
+    async with Runtime(daily()) as runtime:
+        await runtime.backfill("clean", upstream=True, end="2025-01-05")
+        await runtime.materialize("raw", partition="2025-01-02")
+        plan = await runtime.plan("total", refresh=refresh)
+        run = await runtime.run_plan(plan, tags={"why": "because"})
+        result = await run.wait()
+        ran = {(m.asset, m.partition_key) for m in result.succeeded}
+        assert {(s.asset, s.partition_key) for s in plan if s.action == "run"} == ran
+        assert (await run.record()).tags == {"why": "because"}
+
+
+async def test_a_plan_that_is_outdated_starts_nothing():
+    """Values or definitions have changed; the error has the plan of now."""
+    async with Runtime(daily("1")) as runtime:
+        plan = await runtime.plan("clean", partition="2025-01-02", refresh="missing")
+        await runtime.materialize("raw", partition="2025-01-02")
+        before = len(await runtime.runs())
+        with pytest.raises(PlanOutdated, match="2 steps would have run, now 1") as caught:
+            await runtime.run_plan(plan)
+        assert len(await runtime.runs()) == before
+        run = await runtime.run_plan(caught.value.plan)
+        assert [step.name for step in (await run.wait()).succeeded] == ["clean[2025-01-02]"]
+        stale = await runtime.plan("clean", partition="2025-01-02", refresh="stale")
+        assert stale.to_run == 0
+        await runtime.reload(daily("2"))
+        with pytest.raises(PlanOutdated):
+            await runtime.run_plan(stale)
+        await runtime.reload(Pipeline("empty"))
+        with pytest.raises(PlanOutdated) as caught:
+            await runtime.run_plan(stale)
+        assert caught.value.plan is None
+
+
+async def test_a_million_missing_partitions_are_planned_without_looking_at_each():
+    """Nothing is as long as the plan."""
+    pipeline = Pipeline("many")
+    minutes = StaticPartitions([str(number) for number in range(1_000_000)])
+
+    @pipeline.asset(partitions=minutes)
+    async def raw() -> int:
+        return 1
+
+    async with Runtime(pipeline) as runtime:
+        await runtime.plan("raw")
+        began = perf_counter()
+        plan = await runtime.plan("raw")
+        took = perf_counter() - began
+        assert (len(plan), plan.to_run, plan.by_reason) == (1_000_000, 1_000_000, {"missing": 1_000_000})
+        assert plan[999_999].reason == "missing"
+        assert took < 1.0

@@ -313,6 +313,15 @@ class StoreContract:
         assert (await store.newest_successes(["a"]))["a"] == NewestSuccess("a", "run-3", at(10), valid=False)
         assert await store.newest_successes([]) == {}
 
+    async def test_how_long_assets_take(self, place):
+        """The median of their successes, at whatever partition; what failed does not count."""
+        store = place.store
+        await finished_run(
+            store, "run-1", end("a", "x", run_id="run-1"), end("a", "y", run_id="run-1", status=Status.FAILED)
+        )
+        taken = (await store.history(("a", "x")))[0].duration
+        assert await store.durations(["a", "b"]) == ({} if taken is None else {"a": taken})
+
     async def test_how_the_attempts_of_a_step_go(self, place):
         """The newest start, retry or wait of a step of an unfinished run, after a restart as well."""
         store = place.store

@@ -50,6 +50,7 @@ def test_no_call_suspends(store):
         store.keys_by_status(["a"]),
         store.count_by_status(["a"]),
         store.newest_successes(["a"]),
+        store.durations(["a"]),
         store.downstream([("a", None)]),
         store.current_keys("a"),
         store.invalidate([("a", None)]),

@@ -10,7 +10,7 @@ import typer
 from flowstone.assets.partition_labels import partition_argument
 from flowstone.cli.asset_keys import check_names
 from flowstone.cli.config_options import ConfigOption, config_argument
-from flowstone.cli.labels import key_label, step_label
+from flowstone.cli.labels import duration, key_label, step_label
 from flowstone.cli.loading import load
 from flowstone.cli.loop import run_async
 from flowstone.cli.older_values import older_hint
@@ -101,7 +101,10 @@ def _show(screen: Screen, planned: Plan, limit: int) -> None:
         shown.add_row(step_label(step.asset, step.partition_key), step.action, step.because)
     if limit and len(planned):
         screen.show(shown, "")
-    screen.show(f"{count(len(planned), 'step')}: {planned.to_run:,} to run, {planned.to_reuse:,} to reuse")
+    about = f", about {duration(planned.expected)}" if planned.to_run and planned.expected else ""
+    screen.show(
+        f"{count(len(planned), 'step')}: {planned.to_run:,} to run, {planned.to_reuse:,} to reuse{about}"
+    )
     if outdated := [step_label(step.asset, step.partition_key) for step in planned.outdated()]:
         screen.note(older_hint(len(outdated), outdated[0], "would be"))
     if len(planned) > limit:
@@ -120,6 +123,8 @@ def _document(planned: Plan) -> dict[str, Any]:
     return {
         "to_run": planned.to_run,
         "to_reuse": planned.to_reuse,
+        "expected": planned.expected,
+        "by_reason": dict(planned.by_reason),
         "outdated": sum(1 for _ in planned.outdated()),
         "steps": [
             {
@@ -129,6 +134,7 @@ def _document(planned: Plan) -> dict[str, Any]:
                 "action": step.action,
                 "reason": step.reason,
                 "because": step.because,
+                "expected": step.expected,
             }
             for step in planned
         ],

@@ -2,35 +2,34 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from itertools import islice
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final, Literal, overload
 
 from flowstone.assets.partition_labels import step_label
 from flowstone.frozen import frozen
-from flowstone.runs.reasons import ALL, MISSING, Reason
-from flowstone.runs.run_config import changed_config
-from flowstone.runtime.client.staleness import stale_steps
+from flowstone.runs.outlook import spans_of
 from flowstone.runtime.run.inputs import needs_of, unreachable
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
     from rich.table import Table
 
-    from flowstone.runs.plan import RunPlan
+    from flowstone.runs.outlook import Outlook
+    from flowstone.runs.plan import AssetPlan, RunPlan
     from flowstone.runs.reasons import ReasonKind
-    from flowstone.runs.records import StepKey
-    from flowstone.runtime.context import RuntimeContext
+    from flowstone.runs.records import RunSpec
 
-__all__ = ["Plan", "PlannedStep", "preview"]
+__all__ = ["Plan", "PlannedAsset", "PlannedStep"]
 
 _Action = Literal["run", "reuse"]
-_Decide = Callable[[int, "StepKey"], Reason | None]
 
 _KEPT: Final[Mapping[str, str]] = MappingProxyType(
     {"missing": "it has a current value", "stale": "its value is fresh"}
 )
-_LOOKED_UP = 1_000  # Records at a time.
+_LOOKED_THROUGH: Final = 1_000  # Steps of an asset, for the first that would run.
 
 
 @frozen
@@ -45,6 +44,8 @@ class PlannedStep:
         reason: Why, in a word: it is `missing`, or has `failed`; its `code`, its `config` or something `upstream`
             has changed; all is computed again (`forced`); or what is reused is `fresh`.
         because: The same as a phrase that names the cause.
+        expected: Seconds that it is expected to take, the median of those before; None if there were none, or if
+            it is reused.
     """
 
     asset: str
@@ -53,6 +54,32 @@ class PlannedStep:
     action: _Action
     reason: ReasonKind
     because: str
+    expected: float | None = None
+
+
+@frozen
+class PlannedAsset:
+    """What would become of the steps of one asset.
+
+    Attributes:
+        asset: The asset's name.
+        to_run: How many would run.
+        to_reuse: How many would be reused.
+        reasons: How many steps have which reason.
+        because: Why the first of those that would run would; empty if none does.
+        expected: Seconds that a step is expected to take, or None.
+        starts: When the first would start, in seconds from the start of the run, roughly.
+        ends: When the last would have ended, likewise.
+    """
+
+    asset: str
+    to_run: int
+    to_reuse: int
+    reasons: Mapping[ReasonKind, int]
+    because: str
+    expected: float | None
+    starts: float
+    ends: float
 
 
 class Plan(Sequence[PlannedStep]):
@@ -62,14 +89,59 @@ class Plan(Sequence[PlannedStep]):
         to_run: How many would run.
         to_reuse: How many would be reused.
         refresh: Which existing values would be computed again: `all`, `stale` or `missing`.
+        by_reason: How many steps have which reason, `fresh` among them.
+        by_asset: What would become of each asset, upstream before downstream.
+        expected: Seconds that all of it is expected to take, with so many steps at a time; None if nothing is known
+            of how long any of them takes.
+        parallel: How many steps that is.
+        request: What `run_plan` asks for.
     """
 
-    def __init__(self, plan: RunPlan, to_reuse: int, decide: _Decide) -> None:
+    def __init__(self, plan: RunPlan, outlook: Outlook, seconds: Mapping[str, float], parallel: int) -> None:
         self._plan = plan
-        self._decide = decide
-        self.to_reuse = to_reuse
+        self._outlook = outlook
+        self._seconds = seconds
+        self.parallel = parallel
         self.refresh = plan.request.refresh
-        self.to_run = plan.total - to_reuse
+        self._tally = outlook.tally(plan)
+        self.by_reason: Mapping[ReasonKind, int] = {
+            kind: number for kind, number in sum(self._tally.values(), Counter()).items() if number
+        }
+        self.to_reuse = self.by_reason.get("fresh", 0)
+        self.to_run = plan.total - self.to_reuse
+        runs = {asset: tally.total() - tally["fresh"] for asset, tally in self._tally.items()}
+        self._runs = runs
+        self._spans, expected = spans_of(plan, runs, seconds, parallel)
+        known = not self.to_run or any(number and asset in seconds for asset, number in runs.items())
+        self.expected: float | None = expected if known else None
+
+    @property
+    def request(self) -> RunSpec:
+        """What `run_plan` asks for."""
+        return self._plan.request
+
+    @property
+    def moment(self) -> datetime:
+        """The instant that closes its open-ended partition sets."""
+        return self._plan.view.now
+
+    @property
+    def by_asset(self) -> Sequence[PlannedAsset]:
+        """What would become of each asset, upstream before downstream."""
+        return [self._asset(part) for part in self._plan.assets]
+
+    def runs_the_same(self, other: Plan) -> bool:
+        """Whether both have the same steps, and would run the same of them."""
+        mine, its = self._plan, other._plan
+        return (
+            mine.total == its.total
+            and all(
+                one.asset == two.asset and (one.keys == two.keys or list(one.keys) == list(two.keys))
+                for one, two in zip(mine.assets, its.assets, strict=False)
+            )
+            and len(mine.assets) == len(its.assets)
+            and self._outlook.runs_the_same(other._outlook)
+        )
 
     @property
     def steps(self) -> Plan:
@@ -83,7 +155,7 @@ class Plan(Sequence[PlannedStep]):
         again = bytearray(self._plan.total)
         for number in range(self._plan.total):
             asset, _, key = self._plan.step(number)
-            runs = self._decide(number, (asset, key)) is not None
+            runs = self._outlook.reason((asset, key)) is not None
             if runs or any(again.find(1, each.start, each.stop) >= 0 for each in self._plan.upstream(number)):
                 again[number] = 1
                 if not runs:
@@ -120,7 +192,7 @@ class Plan(Sequence[PlannedStep]):
 
     def _step(self, number: int) -> PlannedStep:
         asset, partition, key = self._plan.step(number)
-        reason = self._decide(number, (asset, key))
+        reason = self._outlook.reason((asset, key))
         if reason is None:
             because = _KEPT.get(self.refresh, "")
         else:
@@ -129,7 +201,29 @@ class Plan(Sequence[PlannedStep]):
             because += f", if {' and '.join(routes)} chooses it"
         if reason is None:
             return PlannedStep(asset, partition, key, "reuse", "fresh", because)
-        return PlannedStep(asset, partition, key, "run", reason.kind, because)
+        return PlannedStep(asset, partition, key, "run", reason.kind, because, self._seconds.get(asset))
+
+    def _asset(self, part: AssetPlan) -> PlannedAsset:
+        name, tally, span = part.asset, self._tally[part.asset], self._spans[part.asset]
+        return PlannedAsset(
+            name,
+            self._runs[name],
+            tally["fresh"],
+            {kind: number for kind, number in tally.items() if number},
+            self._because(part) if self._runs[name] else "",
+            self._seconds.get(name),
+            span.starts,
+            span.ends,
+        )
+
+    def _because(self, part: AssetPlan) -> str:
+        for number in range(part.offset, min(part.end, part.offset + _LOOKED_THROUGH)):
+            step = self._step(number)
+            if step.action == "run":
+                return step.because
+        found = (reason for (asset, _), reason in self._outlook.reasons.items() if asset == part.asset)
+        reason = next(found, self._outlook.otherwise)
+        return "" if reason is None else reason.because
 
 
 def _routes(plan: RunPlan, number: int) -> list[str]:
@@ -151,63 +245,3 @@ def _problem(plan: RunPlan, name: str, partition: Any, key: str | None) -> str |
         if need.unreachable:
             return f"it would fail: {unreachable(plan.view, asset, partition, need)}"
     return None
-
-
-async def preview(ctx: RuntimeContext, plan: RunPlan) -> Plan:
-    """Look at a plan against what is current now."""
-    match plan.request.refresh:
-        case "all":
-            return Plan(plan, 0, lambda _number, _key: ALL)
-        case "missing":
-            return await _missing(ctx, plan)
-        case "stale":
-            return await _stale(ctx, plan)
-
-
-async def _missing(ctx: RuntimeContext, plan: RunPlan) -> Plan:
-    current: dict[str, frozenset[str | None]] = {}
-    for asset in (each.asset for each in plan.assets):
-        keys = await ctx.store.current_keys(asset)
-        current[asset] = frozenset(keys)
-        await _look_at_origin(ctx, plan, asset, keys)
-    changed: dict[StepKey, Reason] = {}
-    for asset in plan.request.config:
-        other = await _of_other_config(ctx, plan, asset, current[asset])
-        current[asset] -= {key for _, key in other}
-        changed |= other
-    reused = sum(plan.number(asset, key) is not None for asset, keys in current.items() for key in keys)
-
-    def decide(_number: int, key: StepKey) -> Reason | None:
-        return None if key[1] in current[key[0]] else changed.get(key, MISSING)
-
-    return Plan(plan, reused, decide)
-
-
-async def _look_at_origin(ctx: RuntimeContext, plan: RunPlan, asset: str, keys: Sequence[str | None]) -> None:
-    """Warn if another pipeline has computed a value of an asset that would be reused."""
-    if ctx.memory is None and not ctx.origins.knows(asset):
-        planned = ((asset, key) for key in keys if plan.number(asset, key) is not None)
-        if first := list(islice(planned, 1)):
-            await ctx.look_at_origins((await ctx.store.current(first)).values())
-
-
-async def _of_other_config(
-    ctx: RuntimeContext, plan: RunPlan, asset: str, keys: frozenset[str | None]
-) -> dict[StepKey, Reason]:
-    """The steps whose values were computed with another config than the one that the run is given, and how."""
-    now = plan.configs[asset].record
-    wanted = [(asset, key) for key in keys if plan.number(asset, key) is not None]
-    changed: dict[StepKey, Reason] = {}
-    for first in range(0, len(wanted), _LOOKED_UP):
-        found = await ctx.store.current(wanted[first : first + _LOOKED_UP])
-        for key, record in found.items():
-            if (how := changed_config(record.config, now)) is not None:
-                changed[key] = Reason("config", how)
-    return changed
-
-
-async def _stale(ctx: RuntimeContext, plan: RunPlan) -> Plan:
-    reasons: dict[StepKey, Reason] = {}
-    async for records in stale_steps(ctx.store, plan, reasons):
-        await ctx.look_at_origins(records)
-    return Plan(plan, plan.total - len(reasons), lambda _number, key: reasons.get(key))

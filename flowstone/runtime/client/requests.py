@@ -38,6 +38,7 @@ __all__ = [
     "checked_key",
     "checked_patience",
     "checked_priority",
+    "checked_tags",
     "encoded",
     "materialize_request",
     "page_of",
@@ -122,7 +123,7 @@ def materialize_request(
         asset=asset,
         keys=(encoded(view, asset, partition),),
         timeout=_positive("timeout", timeout),
-        tags=_checked_tags(tags),
+        tags=checked_tags(tags),
         partitioned=view.graph[asset].partitions is not None,
         config={} if config is None else given(view.graph, asset, config),
     )
@@ -149,7 +150,7 @@ def run_request(
         refresh=_checked_refresh(refresh),
         max_parallel=None if max_parallel is None else checked_count("max_parallel", max_parallel),
         timeout=_positive("timeout", timeout),
-        tags=_checked_tags(tags),
+        tags=checked_tags(tags),
         as_of=view.now.isoformat(),
         partitioned=view.graph[asset].partitions is not None,
         config={} if config is None else given(view.graph, asset, config),
@@ -181,7 +182,7 @@ def backfill_request(
         upstream=upstream,
         refresh=_checked_refresh(refresh),
         max_parallel=None if max_parallel is None else checked_count("max_parallel", max_parallel),
-        tags=_checked_tags(tags),
+        tags=checked_tags(tags),
         as_of=view.now.isoformat(),
         partitioned=view.graph[asset].partitions is not None,
         config={} if config is None else given(view.graph, asset, config),
@@ -317,7 +318,8 @@ def _positive(name: str, value: float | None) -> float | None:
     return float(value)
 
 
-def _checked_tags(tags: Mapping[str, str]) -> dict[str, str]:
+def checked_tags(tags: Mapping[str, str]) -> dict[str, str]:
+    """The tags of a run as the caller wrote them. Raises TypeError if one is no text."""
     items: dict[Any, Any] = dict(tags)
     for key, value in items.items():
         if not (isinstance(key, str) and isinstance(value, str)):

@@ -174,6 +174,10 @@ class History:
             found.setdefault(row["asset"], {})[Status(row["status"])] = row["number"], row["with_value"]
         return found
 
+    async def durations(self, assets: Collection[str]) -> dict[str, float]:
+        rows = await self._database.fetch("durations", list(assets))
+        return {row["asset"]: row["seconds"] for row in rows}
+
     async def newest_successes(self, assets: Collection[str]) -> dict[str, NewestSuccess]:
         rows = await self._database.fetch("newest_successes", list(assets))
         return {

@@ -375,6 +375,9 @@ class PostgresStore(Store):
     async def newest_successes(self, assets: Collection[str]) -> Mapping[str, NewestSuccess]:
         return await self._history.newest_successes(assets)
 
+    async def durations(self, assets: Collection[str]) -> Mapping[str, float]:
+        return await self._history.durations(assets)
+
     async def downstream(self, keys: Iterable[StepKey]) -> Mapping[StepKey, Sequence[StepKey]]:
         return await self._history.downstream(keys)
 
