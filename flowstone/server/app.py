@@ -26,6 +26,7 @@ from flowstone.server.api import api_router
 from flowstone.server.api.describe import describe
 from flowstone.server.api.event_feed import EventFeed
 from flowstone.server.finder import finder_router
+from flowstone.server.launching import launch_router
 from flowstone.server.live import Renderings
 from flowstone.server.login import add_login
 from flowstone.server.options import ServerOptions
@@ -73,6 +74,7 @@ def create_app(runtime: Runtime, options: ServerOptions | None = None) -> FastAP
     add_login(app)
     app.mount("/static", StaticFiles(directory=STATIC), name="static")
     app.include_router(finder_router())
+    app.include_router(launch_router())
     app.include_router(pages_router(PAGES))
     return app
 

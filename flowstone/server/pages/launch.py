@@ -1,0 +1,212 @@
+"""Launch: what runs, of which partitions, and what would happen. Nothing runs before the button is pressed."""
+
+from __future__ import annotations
+
+import hashlib
+from shlex import quote
+from typing import TYPE_CHECKING, Any, Final
+
+from flowstone.assets.calendar_partitions import DailyPartitions
+from flowstone.assets.partition_keys import decode_partition
+from flowstone.assets.partition_labels import key_label
+from flowstone.errors import FlowstoneError
+from flowstone.frozen import frozen
+from flowstone.runs.records import Status
+from flowstone.server.pages.page import Page
+from flowstone.server.pages.partition_ranges import ranges_text, read_ranges
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from flowstone.runs.partition_states import PartitionStates
+    from flowstone.runs.records import RunRecord
+    from flowstone.runtime.client.plan import Plan
+    from flowstone.runtime.runtime import Runtime
+    from flowstone.server.pages.page import Asked
+
+__all__ = ["PAGE", "Wanted", "fingerprint", "planned"]
+
+_REFRESH: Final = {"stale": "Stale and failed", "missing": "Missing only", "all": "Everything"}
+_UNDER_WAY: Final = (Status.RUNNING, Status.WAITING, Status.QUEUED)
+_MOST_RUNS: Final = 50
+_MOST_WRITTEN: Final = 20  # Partitions and ranges in the command.
+_MOST_DAYS: Final = 1_500  # In the calendar: the latest.
+_PARALLEL: Final = 4
+_MOST_PARALLEL: Final = 64
+_DRAWN: Final = {Status.SUCCEEDED: "ok", Status.FAILED: "fail", Status.SKIPPED: "skipd"}
+
+
+@frozen
+class Wanted:
+    """What the fields of the page say.
+
+    Attributes:
+        asset: The asset's name; empty where none is chosen yet.
+        partitions: Which partitions, as text; empty: none is chosen.
+        refresh: Which existing values are computed again.
+        upstream: Whether what it needs is computed as well.
+        parallel: Steps at a time.
+        reason: Why, for those who look at the run later.
+    """
+
+    asset: str
+    partitions: str
+    refresh: str
+    upstream: bool
+    parallel: int
+    reason: str
+
+    @classmethod
+    def of(cls, fields: Mapping[str, str]) -> Wanted:
+        """From a query or a form; what it cannot be is what the page begins with."""
+        refresh, parallel = fields.get("refresh", "stale"), fields.get("parallel", "")
+        number = (
+            int(parallel) if parallel.isascii() and parallel.isdigit() and len(parallel) < 4 else _PARALLEL
+        )
+        return cls(
+            fields.get("asset", ""),
+            fields.get("partitions", "").strip(),
+            refresh if refresh in _REFRESH else "stale",
+            fields.get("upstream", "no" if "shown" in fields else "yes") == "yes",
+            min(max(number, 1), _MOST_PARALLEL),
+            fields.get("reason", "").strip()[:200],
+        )
+
+
+async def planned(runtime: Runtime, wanted: Wanted, states: PartitionStates | None = None) -> Plan | None:
+    """The plan of what is wanted; None where nothing is chosen.
+
+    Raises:
+        FlowstoneError: It is not to be had, in a sentence.
+    """
+    asset = runtime.graph[wanted.asset]
+    options: dict[str, Any] = {
+        "refresh": wanted.refresh,
+        "upstream": wanted.upstream,
+        "max_parallel": wanted.parallel,
+    }
+    if asset.partitions is None:
+        return await runtime.plan(wanted.asset, **options)
+    if states is None:
+        states = (await runtime.partition_states(wanted.asset))[wanted.asset]
+    places = read_ranges(wanted.partitions, [key_label(key) for key in states.keys])
+    if not places:
+        return None
+    if places[-1] - places[0] == len(places) - 1 and len(places) > 1:
+        ends = (_partition(states, places[0]), _partition(states, places[-1]))
+        return await runtime.plan(wanted.asset, start=ends[0], end=ends[1], **options)
+    return await runtime.plan(
+        wanted.asset, partitions=[_partition(states, place) for place in places], **options
+    )
+
+
+def _partition(states: PartitionStates, place: int) -> Any:
+    key = states.keys[place]
+    return None if key is None else decode_partition(key)
+
+
+def fingerprint(plan: Plan) -> str:
+    """What tells a plan that somebody has seen from another one of the same fields."""
+    first = next((step for step in plan[:1_000] if step.action == "run"), None)
+    seen = [(each.asset, each.to_run, each.to_reuse, sorted(each.reasons.items())) for each in plan.by_asset]
+    return hashlib.sha256(repr((seen, first and (first.asset, first.partition_key))).encode()).hexdigest()[
+        :32
+    ]
+
+
+async def load(asked: Asked) -> Mapping[str, Any]:
+    """What is chosen, how its partitions stand, and what would happen."""
+    runtime, wanted = asked.runtime, Wanted.of(asked.query)
+    values: dict[str, Any] = {
+        "wanted": wanted,
+        "assets": [name for name in runtime.graph.order() if not runtime.graph[name].is_constant],
+        "refreshes": _REFRESH,
+        "most_parallel": _MOST_PARALLEL,
+        "changed": "changed" in asked.query,
+        "problem": "",
+        "plan": None,
+        "states": None,
+        "quick": (),
+        "pick": None,
+        "overlaps": (),
+        "command": "",
+    }
+    if not wanted.asset:
+        return values
+    try:
+        asset = runtime.graph[wanted.asset]
+        if asset.partitions is not None:
+            states = (await runtime.partition_states(wanted.asset))[wanted.asset]
+            values |= _partitions(states, asset.partitions, wanted)
+        plan = await planned(runtime, wanted, values["states"])
+    except (FlowstoneError, ValueError) as error:
+        return values | {"problem": str(error)}
+    if plan is None:
+        return values
+    spans = plan.by_asset
+    return values | {
+        "plan": plan,
+        "spans": spans,
+        "lasts": max((each.ends for each in spans), default=0.0) or 1.0,
+        "fingerprint": fingerprint(plan),
+        "overlaps": await _overlaps(runtime, {each.asset for each in spans}),
+        "command": _command(wanted, values["states"]),
+    }
+
+
+def _partitions(states: PartitionStates, declared: Any, wanted: Wanted) -> dict[str, Any]:
+    """How the partitions stand, texts for those that are chosen at once, and the calendar of a daily set."""
+    labels = [key_label(key) for key in states.keys]
+    by_status: dict[Status, list[int]] = {}
+    for status, first, length in states.spans:
+        by_status.setdefault(status, []).extend(range(first, first + length))
+    failed = by_status.get(Status.FAILED, [])
+    current = set(by_status.get(Status.SUCCEEDED, ())) | set(failed)
+    missing = [place for place in range(len(labels)) if place not in current]
+    quick = [
+        (name, len(places), ranges_text(places, labels))
+        for name, places in (("Failed", failed), ("Missing", missing), ("All", range(len(labels))))
+    ]
+    found: dict[str, Any] = {"states": states, "quick": quick}
+    try:
+        chosen = read_ranges(wanted.partitions, labels)
+    except FlowstoneError:
+        chosen = []
+    found["chosen"] = len(chosen)
+    if isinstance(declared, DailyPartitions) and labels:
+        begin = max(0, len(labels) - _MOST_DAYS)
+        found["pick"] = {
+            "first": labels[begin],
+            "codes": [_DRAWN.get(states[place], "queue") for place in range(begin, len(labels))],
+            "pick": [place - begin for place in chosen if place >= begin],
+        }
+    return found
+
+
+async def _overlaps(runtime: Runtime, assets: set[str]) -> list[RunRecord]:
+    """Runs under way that were asked for an asset of the plan."""
+    runs = await runtime.runs(status=_UNDER_WAY, limit=_MOST_RUNS)
+    return [run for run in runs if run.asset in assets]
+
+
+def _command(wanted: Wanted, states: PartitionStates | None) -> str:
+    """The same, as it is typed."""
+    verb = "materialize" if states is None else "backfill"
+    words = [f"flowstone {verb} MODULE:PIPELINE {quote(wanted.asset)}"]
+    if states is not None:
+        words += _written(wanted.partitions, [key_label(key) for key in states.keys])
+    words += ["--upstream"] if wanted.upstream else []
+    words += [f"--refresh {wanted.refresh}", f"--max-parallel {wanted.parallel}"]
+    return " \\\n  ".join(words)
+
+
+def _written(text: str, labels: Sequence[str]) -> list[str]:
+    """Options that name partitions: the command has a range, or names one by one."""
+    places = read_ranges(text, labels)
+    if places and places[-1] - places[0] == len(places) - 1 and len(places) > 1:
+        return [f"--start {quote(labels[places[0]])} --end {quote(labels[places[-1]])}"]
+    named = [f"--partition {quote(labels[place])}" for place in places[:_MOST_WRITTEN]]
+    return named + ([f"# and {len(places) - _MOST_WRITTEN:,} more"] if len(places) > _MOST_WRITTEN else [])
+
+
+PAGE: Final = Page("launch", "/launch", "launch.html", load)

@@ -1,0 +1,46 @@
+// The page of Launch: the plan is asked for again 150 ms after a change, and the address keeps what is chosen.
+(() => {
+const form = $("#launch");
+if (!form) return;
+const range = $("#range");
+let waits = 0, asks = 0;
+function address() {
+  const fields = new FormData(form);
+  for (const name of ["seen", "csrf", "shown"]) fields.delete(name);
+  if (!fields.has("upstream")) fields.set("upstream", "no");
+  return `${location.pathname}?${new URLSearchParams(fields)}`;
+}
+async function ask() {
+  const mine = ++asks, to = address();
+  const answer = await fetch(to, { headers: { Accept: "text/html" } }).catch(() => null);
+  if (mine !== asks) return;
+  if (!answer?.ok) { FS.say("The plan cannot be had now"); form.removeAttribute("aria-busy"); return; }
+  const page = new DOMParser().parseFromString(await answer.text(), "text/html");
+  if (mine !== asks) return;
+  history.replaceState(history.state, "", to);
+  const focus = document.activeElement, name = focus?.name, value = focus?.value;
+  for (const id of ["planned", "summary", "go", "typed"]) { const next = page.getElementById(id), old = document.getElementById(id); if (next && old) old.replaceWith(next); }
+  if (name && !focus.isConnected) $$(`[name="${name}"]`, form).find(e => e.value === value)?.focus();
+  form.removeAttribute("aria-busy");
+}
+function soon() { form.setAttribute("aria-busy", "true"); clearTimeout(waits); waits = setTimeout(ask, 150); }
+form.addEventListener("input", e => {
+  if (e.target.id === "asset") { const fields = new URLSearchParams({ asset: e.target.value }); location.assign(`${location.pathname}?${fields}`); return; }
+  if (e.target.name === "parallel") $("#many").textContent = e.target.value;
+  if (e.target.name !== "reason") soon();
+});
+form.addEventListener("click", e => {
+  const quick = e.target.closest("[data-ranges]"), redo = e.target.closest("[data-redo]");
+  if (quick) { range.value = quick.dataset.ranges; soon(); }
+  if (redo) { $("[name=refresh][value=all]", form).checked = true; soon(); }
+});
+form.addEventListener("submit", e => { if (form.hasAttribute("aria-busy")) e.preventDefault(); });  // What is launched has been seen.
+if ($("#pick")) {
+  const d = FS.data("pick-data"), ranges = (days, key) => {
+    const parts = [];
+    for (const i of days) { const last = parts.at(-1); if (last && last[1] === i - 1) last[1] = i; else parts.push([i, i]); }
+    return parts.map(([a, b]) => a === b ? key(a) : `${key(a)}:${key(b)}`).join(", ");
+  };
+  FS.calendar($("#pick"), { codes: d.codes, first: d.first, picked: new Set(d.pick), onpick: (set, key) => { range.value = ranges([...set].sort((a, b) => a - b), key); soon(); } });
+}
+})();

@@ -1,0 +1,159 @@
+"""The Launch page: what would happen is what happens, or nothing does."""
+
+from __future__ import annotations
+
+import re
+from urllib.parse import parse_qs, urlsplit
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from flowstone import DailyPartitions, PartitionError, Pipeline
+from flowstone.server import ServerOptions
+from flowstone.server.pages.partition_ranges import ranges_text, read_ranges
+
+DAYS = DailyPartitions("2025-01-01", "2025-01-31")
+
+
+def shop(fails=()):
+    pipeline = Pipeline("shop")
+
+    @pipeline.asset(partitions=DAYS)
+    async def raw() -> int:
+        return 1
+
+    @pipeline.asset(partitions=DAYS)
+    async def visits(raw: int) -> int:
+        return raw
+
+    @pipeline.asset
+    async def report(visits: dict) -> int:
+        return len(visits)
+
+    return pipeline
+
+
+def seen(page):
+    """The fields of the form that a browser sends."""
+    return re.search(r'name="seen" value="(\w+)"', page)[1]
+
+
+@pytest.fixture(params=["memory", "postgres"])
+def store(request):
+    """One store after the other."""
+    return "memory://" if request.param == "memory" else request.getfixturevalue("database")
+
+
+async def test_nothing_is_chosen_at_first(visit):
+    async with visit(shop()) as visitor:
+        page = (await visitor.get("/launch")).text
+        assert "Choose an asset" in page
+        assert 'name="seen"' not in page
+        page = (await visitor.get("/launch?asset=visits")).text
+        assert "Choose partitions" in page
+        assert 'data-ranges="2025-01-01:2025-01-31"' in page
+
+
+async def test_what_is_shown_is_started_and_leads_to_the_run(visit, store):
+    async with visit(shop(), store=store) as visitor:
+        await visitor.runtime.backfill("visits", start="2025-01-01", end="2025-01-02", upstream=True)
+        address = "/launch?asset=visits&partitions=2025-01-01:2025-01-03,+2025-01-31"
+        page = (await visitor.get(address)).text
+        assert "4 steps run, 4 values are reused" in page
+        assert "it has no current value" in page
+        assert "--partition 2025-01-31" in page
+        fields = {"asset": "visits", "partitions": "2025-01-01:2025-01-03, 2025-01-31", "upstream": "yes"}
+        fields |= {"parallel": "2", "reason": "new file", "shown": "yes", "seen": seen(page)}
+        answer = await visitor.post("/launch", data=fields)
+        assert answer.status_code == 303
+        run = await visitor.runtime.run(answer.headers["location"].removeprefix("/runs/"))
+        result = await run.wait()
+        assert {step.name for step in result.succeeded} == {
+            *("raw[2025-01-03]", "visits[2025-01-03]", "raw[2025-01-31]", "visits[2025-01-31]")
+        }
+        record = await run.record()
+        assert (record.tags, record.request.max_parallel) == ({"by": "local", "reason": "new file"}, 2)
+
+
+async def test_a_plan_that_changed_is_shown_again_and_starts_nothing(visit):
+    async with visit(shop()) as visitor:
+        page = (await visitor.get("/launch?asset=visits&partitions=2025-01-01")).text
+        await visitor.runtime.materialize("raw", partition="2025-01-01")
+        fields = {"asset": "visits", "partitions": "2025-01-01", "upstream": "yes", "seen": seen(page)}
+        answer = await visitor.post("/launch", data=fields)
+        assert parse_qs(urlsplit(answer.headers["location"]).query)["changed"] == ["yes"]
+        page = (await visitor.get(answer.headers["location"])).text
+        assert "The plan has changed since you saw it" in page
+        assert "1 step runs, 1 value is reused" in page
+        assert len(await visitor.runtime.runs()) == 1
+
+
+async def test_what_is_current_may_be_redone(visit):
+    async with visit(shop()) as visitor:
+        await visitor.runtime.backfill("raw")
+        page = (await visitor.get("/launch?asset=raw&partitions=2025-01-01:2025-01-31")).text
+        assert "All 31 are current. Redo anyway?" in page
+        again = (await visitor.get("/launch?asset=raw&partitions=2025-01-01:2025-01-31&refresh=all")).text
+        assert "31 steps run, 0 values are reused" in again
+        assert "Less than" in again
+
+
+async def test_errors_are_sentences(visit):
+    async with visit(shop()) as visitor:
+        assert "Did you mean" in (await visitor.get("/launch?asset=vsits")).text
+        page = (await visitor.get("/launch?asset=visits&partitions=2025-02-01")).text
+        assert "is none of its 31 partitions" in page
+        assert 'name="seen"' not in page
+        wrong = (await visitor.get("/launch?asset=visits&partitions=2025-01-03:2025-01-01")).text
+        assert "ends before it begins" in wrong
+        answer = await visitor.post("/launch", data={"asset": "visits", "partitions": "2025-02-01"})
+        assert (answer.status_code, await visitor.runtime.runs()) == (303, [])
+
+
+async def test_an_asset_without_partitions_has_no_second_question(visit):
+    async with visit(shop()) as visitor:
+        page = (await visitor.get("/launch?asset=report")).text
+        assert "Which partitions" not in page
+        assert "63 steps run" in page
+        alone = (await visitor.get("/launch?asset=report&upstream=no&refresh=all")).text
+        assert "1 step runs" in alone
+        assert "flowstone materialize MODULE:PIPELINE report" in alone
+
+
+async def test_ten_thousand_partitions_are_chosen_at_once(visit):
+    pipeline = Pipeline("long")
+
+    @pipeline.asset(partitions=DailyPartitions("1998-01-01", "2025-05-18"))
+    async def raw() -> int:
+        return 1
+
+    async with visit(pipeline) as visitor:
+        page = (await visitor.get("/launch?asset=raw&partitions=1998-01-01:2025-05-18")).text
+        assert "10,000 steps run" in page
+        picked = ",".join(f"{year}-01-01:{year}-12-30" for year in range(1998, 2025))
+        assert re.search(
+            r"[\d,]+ steps run", (await visitor.get(f"/launch?asset=raw&partitions={picked}")).text
+        )
+
+
+async def test_who_may_only_read_sees_no_button(visit):
+    async with visit(shop(), options=ServerOptions(open_on_loopback=False)) as visitor:
+        assert (await visitor.post("/launch", data={"asset": "raw"})).status_code in {401, 403}
+
+
+LABELS = [f"2025-01-{day:02}" for day in range(1, 32)]
+HOURS = [f"2025-01-01T{hour:02}:00Z" for hour in range(24)]
+
+
+@given(st.sampled_from([LABELS, HOURS]), st.data())
+def test_a_text_names_what_it_was_made_of(labels, data):
+    """Whatever is chosen, and whether or not labels have colons themselves."""
+    places = sorted(data.draw(st.sets(st.integers(0, len(labels) - 1))))
+    assert read_ranges(ranges_text(places, labels), labels) == places
+
+
+@pytest.mark.parametrize("text", ["2025-01-32", "2025-01-02:", "x:y", "2025-01-05:2025-01-01", ":"])
+def test_what_is_no_partition_is_refused(text):
+    with pytest.raises(PartitionError):
+        read_ranges(text, LABELS)
