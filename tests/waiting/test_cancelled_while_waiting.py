@@ -9,6 +9,7 @@ import pytest
 
 from flowstone import AlreadyDecided, Context, Pipeline, RunCancelled, TokenExpired
 from flowstone.runtime.run.parking import Parking
+from flowstone.runtime.services.events import Events
 from tests.runtime.doubles import Gate
 from tests.waiting.test_decisions import Desk, parked, pending
 
@@ -135,6 +136,38 @@ async def test_a_runtime_that_ends_sees_to_the_cancels_that_are_under_way(place,
         assert await draining
         with pytest.raises(TokenExpired, match="cancelled"):
             await runtime.signal(desk.tokens[0], {"id": 1})
+
+
+async def test_a_cancel_that_nobody_waits_for_outlives_a_restart_above_it(place, background, monkeypatch):
+    """The part of the tree that it is in is stopped and started again."""
+    crashes, crash, live = [], asyncio.Event(), Events.run
+
+    async def crash_often(self, started):
+        if crashes and len(crashes) < 5:
+            crashes.append(1)
+            raise RuntimeError("injected")
+        if crashes:
+            await live(self, started)
+            return
+        started()
+        await crash.wait()
+        crashes.append(1)
+        raise RuntimeError("injected")
+
+    monkeypatch.setattr(Events, "run", crash_often)
+    desk = Desk()
+    async with asyncio.timeout(200), place.runtime(desk.pipeline, cancel_timeout=0.02) as runtime:
+        waiting = background(runtime.materialize("paid"))
+        await parked(runtime)
+        slow = Slow(monkeypatch, runtime._ctx.store)
+        await left(waiting)
+        assert runtime._runs.abandoned.left
+        before = runtime._runs._supervisor
+        crash.set()
+        while runtime._runs._supervisor is before:
+            await asyncio.sleep(0.005)
+        slow.gate.open()
+        assert (await ended(runtime)).status == "cancelled"
 
 
 @asynccontextmanager

@@ -308,7 +308,7 @@ class RunClient:
             if live is not None:
                 live.ask(Cancel(reason))
                 await live.wait()
-                if not live.parked and (self._remote is None or not self._remote.goes_on(live.error)):
+                if not live.parked and not self._runs.abandoned.goes_on(live.error):
                     return
             record = await self.record(run_id)
             if record.status.terminal:

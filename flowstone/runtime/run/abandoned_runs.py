@@ -3,18 +3,20 @@
 A caller that is told so has to be able to rely on it: a run that is parked would be woken by the next answer, and
 go on to succeed. So the cancel is on record before the caller has its `CancelledError`. A store that is slow, or
 away, would hold the caller for ever. When its patience is over, what is left to do goes on as a process of its own,
-until it is done or the runtime has stopped. The end of the runtime waits for it as for a run, and whoever answers a
-step of the run in this process comes after it (`settled`).
+until it is done or the runtime has stopped, also over a restart of the part of the tree that it is in. The end of
+the runtime waits for it as for a run, and whoever answers a step of the run in this process comes after it
+(`settled`).
 """
 
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Final, Protocol
+from functools import partial
+from typing import TYPE_CHECKING, Final, NamedTuple, Protocol
 
 from flowstone.actors import ActorDown
 from flowstone.backoff import Backoff
-from flowstone.errors import FlowstoneError, StoreUnavailable
+from flowstone.errors import FlowstoneError, RuntimeStopping, StoreUnavailable
 from flowstone.runtime.run.control import Cancel
 from flowstone.store.protocol import StoreRefused
 
@@ -38,6 +40,7 @@ class _Runs(Protocol):
     """What `LocalRuns` can do."""
 
     live: dict[str, LiveRun]
+    open: bool
 
     async def drive(self, run: LiveRun, *, at_once: bool = False) -> LiveRun: ...
     async def start_beside(self, name: str, make: Callable[[], Runnable]) -> None: ...
@@ -55,7 +58,7 @@ class AbandonedRuns:
         detached: Runs that go on without the call that waits for them.
         leave: Says that the call that started a run waits no more; why the run is to be cancelled, if it is.
         cancel: Cancels a run that this process does not drive now, and returns when it has stopped.
-        goes_on: Whether a run that this process gave up for that reason goes on.
+        goes_on: Whether a run that this process gave up for that reason goes on, or is left as it was.
     """
 
     def __init__(self, ctx: RuntimeContext, runs: _Runs) -> None:
@@ -64,8 +67,9 @@ class AbandonedRuns:
         self.detached: set[str] = set()  # Few: whoever detaches a run is about to go.
         self.leave: Callable[[str], Awaitable[CancelReason | None]] | None = None
         self.cancel: Callable[[str, CancelReason], Awaitable[None]] | None = None
-        self.goes_on: Callable[[BaseException | None], bool] = _stays
-        self._under_way: dict[int, str] = {}  # The runs of what goes on without its caller.
+        self.goes_on: Callable[[BaseException | None], bool] = _is_left
+        self._under_way: dict[int, _Work] = {}  # What goes on without its caller.
+        self._driven: set[int] = set()  # What has a process.
         self._started = 0
         self._over = asyncio.Event()
 
@@ -76,7 +80,7 @@ class AbandonedRuns:
 
     async def settled(self, run_id: str) -> None:
         """Return when nothing goes on that has to do with a run and whose caller has gone."""
-        while run_id in self._under_way.values():
+        while any(work.run_id == run_id for work in self._under_way.values()):
             self._over.clear()
             await self._over.wait()
 
@@ -161,22 +165,45 @@ class AbandonedRuns:
             return alone
         return None if why is None else Cancel(why, recorded=self._ctx.store.cluster is not None)
 
+    async def resume_interrupted(self) -> None:
+        """Go on with what was stopped by a restart above it."""
+        for number in [number for number in self._under_way if number not in self._driven]:
+            await self._start(number)
+
     async def _go_on(self, run_id: str, work: Callable[[bool], Awaitable[None]]) -> None:
         number = self._started = self._started + 1
-        self._under_way[number] = run_id
+        self._under_way[number] = _Work(run_id, work)
+        await self._start(number)
 
-        async def finish() -> None:
-            backoff = Backoff(_FIRST_PAUSE, _LONGEST_PAUSE, self._ctx.random)
-            try:
-                while not await self._tried(run_id, work, waits=False):
-                    await self._ctx.clock.sleep(backoff.pause())
-            finally:
-                self._ended(number)
-
+    async def _start(self, number: int) -> None:
+        name = f"cancel:{self._under_way[number].run_id}:{number}"
+        begun = asyncio.Event()  # Only then it may ask those for something who start it.
         try:
-            await self._runs.start_beside(f"cancel:{run_id}:{number}", lambda: _WithoutCaller(finish))
+            await self._runs.start_beside(name, lambda: _WithoutCaller(partial(self._finish, number, begun)))
         except ActorDown:  # The runtime has stopped.
             self._ended(number)
+        finally:
+            begun.set()
+
+    async def _finish(self, number: int, begun: asyncio.Event) -> None:
+        run_id, work = self._under_way[number]
+        backoff = Backoff(_FIRST_PAUSE, _LONGEST_PAUSE, self._ctx.random)
+        self._driven.add(number)
+        try:
+            await begun.wait()
+            while not await self._tried(run_id, work, waits=False):
+                await self._ctx.clock.sleep(backoff.pause())
+        except asyncio.CancelledError:
+            if not self._runs.open:
+                self._ended(number)
+            raise  # Else it is started again.
+        except BaseException:
+            self._ended(number)
+            raise
+        else:
+            self._ended(number)
+        finally:
+            self._driven.discard(number)
 
     async def _tried(self, run_id: str, work: Callable[[bool], Awaitable[None]], *, waits: bool) -> bool:
         """Whether there is nothing left to be done. A store that is away is asked again."""
@@ -198,6 +225,13 @@ class AbandonedRuns:
         self._runs.gone()
 
 
+class _Work(NamedTuple):
+    """What a caller has left to be done."""
+
+    run_id: str
+    work: Callable[[bool], Awaitable[None]]
+
+
 class _WithoutCaller:
     """The process of something that goes on when its caller has gone."""
 
@@ -209,5 +243,6 @@ class _WithoutCaller:
         await self._finish()
 
 
-def _stays(_: BaseException | None) -> bool:
-    return False
+def _is_left(error: BaseException | None) -> bool:
+    """Where no other node shares the store: it stays unfinished until somebody ends it."""
+    return error is not None and not isinstance(error, RuntimeStopping)

@@ -286,6 +286,7 @@ class LocalRuns:
             if run.interrupted:
                 run.interrupted = False
                 await self.drive(run)
+        await self.abandoned.resume_interrupted()
 
     def refuse_if_closed(self) -> None:
         """Raise `RuntimeStopping` if no new runs are taken."""
@@ -312,8 +313,11 @@ class LocalRuns:
             await self._gone.wait()
 
     async def alive(self, run_id: str) -> LiveRun | None:
-        """The run, if it is driven here; once the tree of its former life is gone, if that was parked."""
-        while (run := self.live.get(run_id)) is not None and run.parked:
+        """The run, if it is driven here; of one that was parked or given up, once the tree of that life is gone."""
+        given_up = self._ctx.store.cluster is None  # Else another node may have it by now.
+        while (run := self.live.get(run_id)) is not None and (
+            run.parked or (given_up and run.error is not None)
+        ):
             self._gone.clear()
             await self._gone.wait()
         return run
