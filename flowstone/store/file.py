@@ -221,6 +221,10 @@ class FileStore(MemoryStore):
             return []
         return await self._record(["prune", *limits], lambda: self._history.prune(*limits))
 
+    async def _settled(self) -> None:
+        if self._commit is not None:
+            await self._commit.reached()
+
     async def _change(self, operation: Operation, apply: Callable[[], T]) -> T:
         return await self._record(operation, apply)
 

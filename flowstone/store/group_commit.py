@@ -13,6 +13,7 @@ and an undo for every command is twice the code.
 from __future__ import annotations
 
 import asyncio
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
@@ -34,7 +35,7 @@ T = TypeVar("T")
 
 @dataclass(slots=True)
 class _Write(Generic[T]):
-    body: bytes
+    body: bytes | None
     apply: Callable[[], T]
     done: asyncio.Future[T]
 
@@ -68,6 +69,15 @@ class GroupCommit:
         Raises:
             StoreUnavailable: The disk refused it, or the journal is lost; nothing was recorded.
         """
+        return await self._write(body, apply)
+
+    async def reached(self) -> None:
+        """Wait until all that was to be written by now is applied or refused; its callers may have gone."""
+        if self._busy:
+            with suppress(StoreUnavailable):
+                await self._write(None, _nothing)
+
+    async def _write(self, body: bytes | None, apply: Callable[[], T]) -> T:
         write: _Write[T] = _Write(body, apply, self._loop.create_future())
         self._waiting.append(write)
         if not self._busy:
@@ -92,12 +102,17 @@ class GroupCommit:
 
     def _flush(self) -> None:
         batch, self._waiting = self._waiting, []
-        committed = self._thread.submit(partial(self._file.append, [write.body for write in batch]))
+        bodies = [write.body for write in batch if write.body is not None]
+        if not bodies:  # All before it is done.
+            self._resolve(batch, None)
+            return
+        committed = self._thread.submit(partial(self._file.append, bodies))
         committed.add_done_callback(partial(self._resolve, batch))
 
-    def _resolve(self, batch: list[_Write[Any]], committed: asyncio.Future[None]) -> None:
-        error = committed.exception()
-        self.problem = None if error is None else str(self._refusal(error))
+    def _resolve(self, batch: list[_Write[Any]], committed: asyncio.Future[None] | None) -> None:
+        error = None if committed is None else committed.exception()
+        if committed is not None:
+            self.problem = None if error is None else str(self._refusal(error))
         for write in batch:
             if error is None:
                 _apply(write)
@@ -125,6 +140,10 @@ class GroupCommit:
             )
         refusal.__cause__ = error
         return refusal
+
+
+def _nothing() -> None:
+    """It is only waited for."""
 
 
 def _apply(write: _Write[Any]) -> None:

@@ -63,7 +63,7 @@ class MemoryStore(Store):
         self._automations = MemoryAutomations(lambda: self._history, self._change, self._keep, self._ending)
         self._deliveries = MemoryDeliveries(lambda: self._history, self._change)
         self._feed = MemoryFeed(lambda: self._history)
-        self._callers = MemoryCallers(lambda: self._history, self._change)
+        self._callers = MemoryCallers(lambda: self._history, self._change, self._settled)
         self._tokens = MemoryTokens(lambda: self._history, self._change)
 
     @property
@@ -243,6 +243,9 @@ class MemoryStore(Store):
 
     def _ending(self) -> list[str]:
         return self._callers.ending()
+
+    async def _settled(self) -> None:
+        """Return when all that is on its way to be recorded is done."""
 
     async def _change(self, operation: list[Any], apply: Callable[[], T]) -> T:  # noqa: ARG002 - for a journal
         return apply()

@@ -25,15 +25,18 @@ class MemoryCallers(Callers):
     Args:
         history: The state behind the store.
         change: Records an operation and then does it.
+        settled: Returns when all that is on its way to be recorded is done.
     """
 
     def __init__(
         self,
         history: Callable[[], History],
         change: Callable[[list[Any], Callable[[], Any]], Coroutine[Any, Any, Any]],
+        settled: Callable[[], Coroutine[Any, Any, None]],
     ) -> None:
         self._history = history
         self._change = change
+        self._settled = settled
         self._present: dict[
             str, dict[str, Caller]
         ] = {}  # Of unfinished runs that somebody joined, or may join.
@@ -93,10 +96,17 @@ class MemoryCallers(Callers):
             known = present.pop(caller.id, None)
             cancels = cancels or (known is not None and known.cancels)
         if present:
+            self._over.discard(run_id)
             return None
         if not cancels and caller.id != run_id:
             return None
-        self._over.add(run_id)
+        self._over.add(
+            run_id
+        )  # What is decided from here on does not join it. What was before may do so still.
+        await self._settled()
+        if self._present.get(run_id):
+            self._over.discard(run_id)
+            return None
         return "unwanted" if cancels else "caller"
 
     async def forget(self, node_id: str) -> None: ...

@@ -14,7 +14,9 @@ def callers_of_all(shared):
     async def change(_, apply):
         return apply()
 
-    return MemoryCallers(lambda: shared.history, change)
+    async def settled(): ...
+
+    return MemoryCallers(lambda: shared.history, change, settled)
 
 
 class SharedCallers:

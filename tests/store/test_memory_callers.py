@@ -18,7 +18,9 @@ async def test_a_run_that_has_ended_stands_in_no_later_line():
         lines.append(operation)
         return apply()
 
-    callers = MemoryCallers(lambda: history, change)
+    async def settled(): ...
+
+    callers = MemoryCallers(lambda: history, change, settled)
     names = [f"run-{number:03}" for number in range(200)]
     for name in names:
         caller = Caller(name, "n1", cancels=True)
