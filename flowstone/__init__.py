@@ -78,6 +78,7 @@ if TYPE_CHECKING:
     from flowstone.errors import RunFailed as RunFailed
     from flowstone.errors import RunNotFound as RunNotFound
     from flowstone.errors import RuntimeStopping as RuntimeStopping
+    from flowstone.errors import SelectionError as SelectionError
     from flowstone.errors import Skip as Skip
     from flowstone.errors import StoreUnavailable as StoreUnavailable
     from flowstone.errors import TokenExpired as TokenExpired
@@ -207,6 +208,7 @@ __all__ = [
     "Runtime",
     "RuntimeStopping",
     "SamePart",
+    "SelectionError",
     "SensorContext",
     "Settings",
     "Skip",

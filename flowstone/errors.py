@@ -10,6 +10,7 @@
     ├─ PartitionError             (ValueError)
     ├─ ConfigError                (ValueError) .asset, .field
     ├─ ArgumentError              (ValueError)
+    ├─ SelectionError             (ValueError) .position
     ├─ DependencyNotReady         .missing
     ├─ PlanOutdated               .plan
     ├─ MaterializationFailed      .materialization, .failure
@@ -101,6 +102,7 @@ __all__ = [
     "RunFailed",
     "RunNotFound",
     "RuntimeStopping",
+    "SelectionError",
     "SimulationError",
     "Skip",
     "StartFailed",
@@ -199,6 +201,17 @@ class ConfigError(FlowstoneError, ValueError):
 
 class ArgumentError(FlowstoneError, ValueError):
     """What a call was given is nothing that it takes, such as a status that does not exist; a `ValueError`."""
+
+
+class SelectionError(FlowstoneError, ValueError):
+    """A selection of assets cannot be read, or names what there is not; `position` is where in its text.
+
+    The message has the text, with a mark below the place.
+    """
+
+    def __init__(self, message: str, position: int = 0) -> None:
+        super().__init__(message)
+        self.position = position
 
 
 class DependencyNotReady(FlowstoneError):

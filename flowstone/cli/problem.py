@@ -14,6 +14,7 @@ from flowstone.errors import (
     FlowstoneError,
     PartitionError,
     RunNotFound,
+    SelectionError,
 )
 from flowstone.frozen import frozen
 from flowstone.masking import masked
@@ -74,7 +75,15 @@ class Problem:
         return {"error": {"kind": self.kind, "message": self.message, "remedy": self.remedy}}
 
 
-_USAGE = (ArgumentError, AssetNotFound, ConfigError, DefinitionError, PartitionError, RunNotFound)
+_USAGE = (
+    ArgumentError,
+    AssetNotFound,
+    ConfigError,
+    DefinitionError,
+    PartitionError,
+    RunNotFound,
+    SelectionError,
+)
 
 _DISK = {
     errno.ENOSPC: "Free some space, or name another place with --store file://DIR.",

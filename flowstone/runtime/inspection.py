@@ -13,6 +13,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, TypeVar, overload
 
 from flowstone.actors import ProcessInfo
+from flowstone.assets.selection import select
 from flowstone.runtime.client.explaining import Surroundings, explain
 from flowstone.runtime.client.handle import Run
 from flowstone.runtime.client.health import Health, health
@@ -64,6 +65,18 @@ class Inspection:
     _client: RunClient
     _node_watch: NodeWatch | None
     _worker: bool
+
+    def select(self, selection: str) -> tuple[str, ...]:
+        """The names of the assets that a selection means, upstream before downstream; constants are not among them.
+
+        Args:
+            selection: `report`, `+report` (with all upstream of it), `raw+` (downstream), `2+report` (two steps of
+                it), `tag:team=core`, `*`; joined by commas (or) and spaces (and); `-x` leaves out.
+
+        Raises:
+            SelectionError: It cannot be read, or names what there is not; the message shows where.
+        """
+        return select(self._started().snapshot.graph, selection)
 
     # Runs ---------------------------------------------------------------------------------------------------
 

@@ -41,6 +41,7 @@ _STATUS: Final[Mapping[type[Exception], HTTPStatus]] = {
     errors.AlreadyDecided: HTTPStatus.CONFLICT,
     errors.RunCancelled: HTTPStatus.CONFLICT,
     errors.DependencyNotReady: HTTPStatus.CONFLICT,
+    errors.PlanOutdated: HTTPStatus.CONFLICT,
     errors.RuntimeStopping: HTTPStatus.SERVICE_UNAVAILABLE,
     errors.ResourceUnavailable: HTTPStatus.SERVICE_UNAVAILABLE,
     errors.StoreUnavailable: HTTPStatus.SERVICE_UNAVAILABLE,

@@ -249,6 +249,15 @@ def test_what_is_remembered(shop, cli):
     assert "visits: 9 partitions, 2025-01-01 to 2025-01-10" in whole.stdout
 
 
+def test_assets_are_listed_by_a_selection(shop, cli):
+    """In the order of the graph; a selection that breaks is wrong usage, and shows where."""
+    listed = cli("assets", "shop.py", "--select", "+visits_doubled", "--json").document["assets"]
+    assert [asset["name"] for asset in listed] == ["visits", "visits_doubled"]
+    wrong = cli("assets", "shop.py", "--select", "visits vsits")
+    assert wrong.status == 2
+    assert "Did you mean 'visits'?" in wrong.stderr
+
+
 def test_why_names_the_root(shop, cli):
     """From the store alone; with a pipeline also what is stale, and names are checked."""
     cli("backfill", "shop.py", "visits_doubled", "--upstream")

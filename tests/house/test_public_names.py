@@ -89,6 +89,7 @@ FLOWSTONE = [
     "Runtime",
     "RuntimeStopping",
     "SamePart",
+    "SelectionError",
     "SensorContext",
     "Settings",
     "Skip",

@@ -260,3 +260,11 @@ async def test_a_million_missing_partitions_are_planned_without_looking_at_each(
         assert (len(plan), plan.to_run, plan.by_reason) == (1_000_000, 1_000_000, {"missing": 1_000_000})
         assert plan[999_999].reason == "missing"
         assert took < 1.0
+
+
+async def test_a_selection_is_read_by_the_definitions_of_now():
+    """Upstream before downstream."""
+    async with Runtime(daily()) as runtime:
+        assert runtime.select("+total -clean") == ("raw", "total")
+        await runtime.reload(Pipeline("empty"))
+        assert runtime.select("*") == ()

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
+import typer
+
+from flowstone.assets.selection import select
 from flowstone.cli.labels import partition_label
 from flowstone.cli.loading import load
 from flowstone.cli.options import Debug, Json, Target
@@ -12,6 +15,8 @@ from flowstone.cli.tables import table
 from flowstone.errors import PartitionError
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from rich.table import Table
 
     from flowstone.assets import Asset, PartitionSet, Pipeline
@@ -19,19 +24,33 @@ if TYPE_CHECKING:
 __all__ = ["assets"]
 
 
-def assets(target: Target, json: Json = False, debug: Debug = False) -> None:
+def assets(
+    target: Target,
+    selection: Annotated[
+        str | None,
+        typer.Option(
+            "--select",
+            metavar="SELECTION",
+            help="Only those: +report, raw+, tag:team=core, 'a,b', '* -page'.",
+            show_default=False,
+        ),
+    ] = None,
+    json: Json = False,
+    debug: Debug = False,
+) -> None:
     """List the assets of a pipeline."""
     with Screen(json=json, debug=debug) as screen:
-        loaded = load(target)
+        pipeline = load(target).pipeline
+        names = pipeline.graph.order() if selection is None else select(pipeline.graph, selection)
         if screen.json:
-            screen.document(_document(loaded.pipeline))
+            screen.document(_document(pipeline, names))
         else:
-            screen.show(_table(loaded.pipeline, screen))
+            screen.show(_table(pipeline, names, screen))
 
 
-def _table(pipeline: Pipeline, screen: Screen) -> Table:
+def _table(pipeline: Pipeline, names: Sequence[str], screen: Screen) -> Table:
     wide = screen.wide
-    assets = [pipeline.graph[name] for name in pipeline.graph.order()]
+    assets = [pipeline.graph[name] for name in names]
     # What few pipelines have is a column of those that have it.
     rare = {
         "config": [_config_label(asset) for asset in assets],
@@ -98,9 +117,8 @@ def _extent(partitions: PartitionSet[Any] | None, *, wide: bool) -> str:
     return f"{size:,} ({first} to {last})" if size > 1 else f"1 ({first})"
 
 
-def _document(pipeline: Pipeline) -> dict[str, Any]:
-    order = pipeline.graph.order()
-    return {"pipeline": pipeline.name, "assets": [_asset_document(pipeline.graph[name]) for name in order]}
+def _document(pipeline: Pipeline, names: Sequence[str]) -> dict[str, Any]:
+    return {"pipeline": pipeline.name, "assets": [_asset_document(pipeline.graph[name]) for name in names]}
 
 
 def _asset_document(asset: Asset[Any, Any]) -> dict[str, Any]:
