@@ -8,6 +8,7 @@ which say when the last attempt of each began and ended.
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from flowstone.frozen import frozen
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from flowstone.runs.events import Event
-    from flowstone.runs.records import Materialization, RunRecord
+    from flowstone.runs.records import Failure, Materialization, RunRecord
     from flowstone.store.protocol import Store
 
 __all__ = ["Timeline", "TimelineAttempt", "read_timeline"]
@@ -41,6 +42,7 @@ class TimelineAttempt:
         started_at: When it began (aware, UTC); None if it never did, or an earlier answer has said so.
         finished_at: When it ended (aware, UTC), or None.
         retry_after: Seconds until the next attempt, if it failed and one follows; else None.
+        failure: Why it failed, or the step was skipped; or None.
     """
 
     asset: str
@@ -50,6 +52,7 @@ class TimelineAttempt:
     started_at: datetime | None = None
     finished_at: datetime | None = None
     retry_after: float | None = None
+    failure: Failure | None = None
 
 
 @frozen
@@ -109,9 +112,7 @@ def _take_events(found: dict[tuple[str, str | None, int], TimelineAttempt], even
         key = attempt.asset, attempt.partition_key, attempt.attempt
         before = found.pop(key, None)  # It is put behind the others: it has changed last.
         if before is not None and attempt.started_at is None:
-            attempt = TimelineAttempt(
-                *key, attempt.status, before.started_at, attempt.finished_at, attempt.retry_after
-            )
+            attempt = replace(attempt, started_at=before.started_at)
         found[key] = attempt
 
 
@@ -122,7 +123,7 @@ def _told_by(event: Event) -> TimelineAttempt | None:
         return _ended(event.materialization, event.at)
     if isinstance(event, StepRetried):
         key = event.asset, event.partition_key, event.attempt
-        return TimelineAttempt(*key, Status.FAILED, None, event.at, event.delay)
+        return TimelineAttempt(*key, Status.FAILED, None, event.at, event.delay, event.failure)
     if isinstance(event, StepWaiting):
         key = event.asset, event.partition_key, event.attempt
         return TimelineAttempt(*key, Status.WAITING, None, event.at)
@@ -138,4 +139,5 @@ def _ended(record: Materialization, at: datetime | None) -> TimelineAttempt:
         record.status,
         record.started_at if ran else None,
         at,
+        failure=record.failure,
     )
