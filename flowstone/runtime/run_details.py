@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from flowstone.errors import FlowstoneError
 from flowstone.runtime.automating import Automating
@@ -45,6 +45,22 @@ class RunDetails(Automating):
         ending = None if status is None else checked_ending(status)
         await self._client.record(run_id)
         return await ctx.store.steps(run_id, status=ending, offset=offset, limit=limit)
+
+    async def step(self, run_id: str, asset: Any, partition: Any = None) -> Materialization | None:
+        """What became of one step of a run; None as long as it has not ended, or if it is no part of the run.
+
+        Args:
+            run_id: The run's id.
+            asset: Name, `Asset` or decorated function.
+            partition: At which partition.
+
+        Raises:
+            RunNotFound: There is no such run.
+            PartitionError: The partition is foreign to the asset.
+        """
+        ctx = self._started()
+        name, key = await self._client.located(run_id, asset, partition)
+        return None if name is None else await ctx.store.step(run_id, (name, key))
 
     async def timeline(self, run_id: str, *, after: int = 0, limit: int = 100_000) -> Timeline:
         """The attempts of a run with their times, or those that have changed since one asked last.

@@ -33,7 +33,9 @@ from flowstone.server.options import ServerOptions
 from flowstone.server.pages import PAGES
 from flowstone.server.problems import add_problem_handlers
 from flowstone.server.render import STATIC, Renderer
+from flowstone.server.run_acts import run_acts_router
 from flowstone.server.site import pages_router
+from flowstone.server.timelines import Timelines
 
 if TYPE_CHECKING:
     from flowstone.runtime.runtime import Runtime
@@ -64,6 +66,7 @@ def create_app(runtime: Runtime, options: ServerOptions | None = None) -> FastAP
     app.state.renderer = Renderer()
     app.state.renderings = Renderings()
     app.state.event_feed = EventFeed(runtime)
+    app.state.timelines = Timelines(runtime)
     app.add_middleware(GZipMiddleware, minimum_size=1_000)
     app.state.attempts = Attempts()
     app.add_middleware(Gate, runtime=runtime, options=options)
@@ -75,6 +78,7 @@ def create_app(runtime: Runtime, options: ServerOptions | None = None) -> FastAP
     app.mount("/static", StaticFiles(directory=STATIC), name="static")
     app.include_router(finder_router())
     app.include_router(launch_router())
+    app.include_router(run_acts_router())
     app.include_router(pages_router(PAGES))
     return app
 

@@ -3,16 +3,25 @@
 from __future__ import annotations
 
 from contextlib import suppress
+from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlencode
 
 from fastapi import APIRouter
 from fastapi.responses import HTMLResponse, StreamingResponse
 from starlette.requests import Request
 
-from flowstone.errors import FlowstoneError
+from flowstone.errors import (
+    ApprovalNotFound,
+    AssetNotFound,
+    AutomationNotFound,
+    FlowstoneError,
+    PartitionError,
+    RunNotFound,
+)
+from flowstone.masking import masked
 from flowstone.server.access.guard import Reader
 from flowstone.server.access.prefix import path_of, prefix_of
 from flowstone.server.access.visit import visit_of
@@ -29,6 +38,9 @@ if TYPE_CHECKING:
 
 __all__ = ["pages_router"]
 
+_MISSING: Final = (AssetNotFound, PartitionError, RunNotFound, ApprovalNotFound, AutomationNotFound)
+"""What is said of an address that names something that is not there."""
+
 
 def pages_router(pages: Iterable[Page]) -> APIRouter:
     """A route for each page, and one for its stream."""
@@ -41,8 +53,11 @@ def pages_router(pages: Iterable[Page]) -> APIRouter:
 
 def _whole(page: Page) -> Any:
     async def whole(request: Request, identity: Reader) -> HTMLResponse:
-        values = await _values(page, request, identity) | {"csrf": visit_of(request).csrf()}
-        return HTMLResponse(request.app.state.renderer.page(page.template, values))
+        shown, values = await _found(page, request, identity)
+        values |= {"csrf": visit_of(request).csrf()}
+        return HTMLResponse(
+            request.app.state.renderer.page(shown.template, values), 200 if shown is page else 404
+        )
 
     return whole
 
@@ -71,8 +86,11 @@ async def _while_shown(first: str, messages: AsyncIterator[str]) -> AsyncIterato
 
 async def _messages(page: Page, request: Request, identity: Identity) -> AsyncIterator[str]:
     state = request.app.state
-    query = urlencode(sorted(request.query_params.items()))
+    # What one browser has seen already is its own; all else makes the page.
+    query = urlencode(sorted(each for each in request.query_params.items() if not each[0].startswith("_")))
     address = f"{identity.name} {identity.role} {prefix_of(request)} {path_of(request)}?{query}"
+    seen = request.headers.get("last-event-id", "")
+    news = None if page.news is None else page.news(_asked(request, identity), seen)
     async for blocks in fragments(
         state.runtime, state.renderings, address, partial(_blocks, page, request, identity), page.pace
     ):
@@ -85,6 +103,27 @@ async def _messages(page: Page, request: Request, identity: Identity) -> AsyncIt
             if parts
             else ": alive\n\n"
         )
+        if news is not None:
+            for name, number, data in await news():
+                yield f"event: {name}\nid: {number}\ndata: {data}\n\n"
+
+
+async def _found(page: Page, request: Request, identity: Identity) -> tuple[Page, dict[str, Any]]:
+    """The page with its values, or what says that there is nothing at its address."""
+    try:
+        return page, await _values(page, request, identity)
+    except _MISSING as error:
+        missing = _missing(page, error)
+        return missing, await _values(missing, request, identity)
+
+
+def _missing(page: Page, error: FlowstoneError) -> Page:
+    """What is shown where there is nothing at an address of this page."""
+
+    async def load(_: Asked) -> Mapping[str, Any]:
+        return {"sentence": masked(error.sentence)}
+
+    return replace(page, template="missing.html", load=load, live=(), news=None)
 
 
 async def _blocks(page: Page, request: Request, identity: Identity) -> Mapping[str, str]:
@@ -94,13 +133,7 @@ async def _blocks(page: Page, request: Request, identity: Identity) -> Mapping[s
 
 
 async def _values(page: Page, request: Request, identity: Identity) -> dict[str, Any]:
-    asked = Asked(
-        request.app.state.runtime,
-        identity,
-        datetime.now(UTC),
-        request.path_params,
-        dict(request.query_params),
-    )
+    asked = _asked(request, identity)
     here = path_of(request).removeprefix("/live")
     return {
         **await shell_values(asked),
@@ -110,3 +143,15 @@ async def _values(page: Page, request: Request, identity: Identity) -> dict[str,
         "live_path": f"/live{here}" + (f"?{request.url.query}" if request.url.query else ""),
         **links_for(request),
     }
+
+
+def _asked(request: Request, identity: Identity) -> Asked:
+    state = request.app.state
+    return Asked(
+        state.runtime,
+        identity,
+        datetime.now(UTC),
+        request.path_params,
+        dict(request.query_params),
+        state.timelines,
+    )

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from flowstone.server.pages import graph, launch, overview
+from flowstone.server.pages import graph, launch, overview, run, runs
 
 if TYPE_CHECKING:
     from flowstone.server.pages.page import Page
 
 __all__ = ["PAGES"]
 
-PAGES: Final[tuple[Page, ...]] = (overview.PAGE, graph.PAGE, launch.PAGE)
+PAGES: Final[tuple[Page, ...]] = (overview.PAGE, graph.PAGE, launch.PAGE, runs.PAGE, run.PAGE)

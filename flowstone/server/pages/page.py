@@ -7,11 +7,12 @@ from typing import TYPE_CHECKING, Any
 from flowstone.frozen import frozen
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Mapping
+    from collections.abc import Awaitable, Callable, Mapping, Sequence
     from datetime import datetime
 
     from flowstone.runtime.runtime import Runtime
     from flowstone.server.access.identity import Identity
+    from flowstone.server.timelines import Timelines
 
 __all__ = ["Asked", "Page"]
 
@@ -26,6 +27,7 @@ class Asked:
         now: The instant that ages are counted from (aware, UTC).
         path: The parameters in the path.
         query: Those behind the question mark; of each the last.
+        timelines: The attempts of runs that somebody looks at.
     """
 
     runtime: Runtime
@@ -33,6 +35,7 @@ class Asked:
     now: datetime
     path: Mapping[str, str]
     query: Mapping[str, str]
+    timelines: Timelines
 
 
 @frozen
@@ -46,6 +49,9 @@ class Page:
         load: Reads its values.
         live: The blocks of its template that change while it is open; each stands in an element whose id it is.
         pace: Seconds between two changes of an open page, at least: longer where it takes long to read.
+        news: Of a page with drawings or lists that are too long to be sent again and again: makes, for one browser
+            that has received all up to an id, what is asked after each look at the blocks, and gives the named
+            events since: name, id, data in one line. A script of the page takes them in.
     """
 
     name: str
@@ -54,3 +60,4 @@ class Page:
     load: Callable[[Asked], Awaitable[Mapping[str, Any]]]
     live: tuple[str, ...] = ()
     pace: float = 0.1
+    news: Callable[[Asked, str], Callable[[], Awaitable[Sequence[tuple[str, str, str]]]]] | None = None

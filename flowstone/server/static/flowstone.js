@@ -84,6 +84,11 @@ document.addEventListener("keydown", e => {
   if (e.key === "Enter") $(".sel a[href]")?.click();
 });
 
+// A question that somebody has opened stays open when its block is sent again.
+let asking = false;
+document.addEventListener("click", e => { const ask = e.target.closest(".ask>summary")?.parentElement; if (ask) asking = !ask.open; });
+document.addEventListener("htmx:after:swap", () => { const ask = $(".ask"); if (ask && ask.open !== asking) ask.open = asking; });
+
 // Hints: any element with data-tip.
 document.addEventListener("pointerover", e => { const t = e.target.closest?.("[data-tip]"); if (t) FS.tip(FS.esc(t.dataset.tip), e.clientX, e.clientY); });
 document.addEventListener("pointerout", e => { if (e.target.closest?.("[data-tip]")) FS.tip(); });

@@ -1,0 +1,55 @@
+"""Lines of logs as a page shows them: a number, the time, the level, a line, and what is folded below it."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any, Final
+
+from flowstone.assets.partition_labels import step_label
+
+if TYPE_CHECKING:
+    from flowstone.runs.log_line import LogLine
+    from flowstone.runtime.runtime import Runtime
+
+__all__ = ["LogWanted", "log_text", "read_log"]
+
+LogWanted = tuple[str, Any, int | None]
+"""Of which asset (empty: all), of which partition, and of which attempt (None: all)."""
+
+_PAGE: Final = 500
+_HIDDEN: Final = frozenset({"logger", "stream", "exception", "left_out"})
+_LETTERS: Final = {"debug": "D", "info": "I", "warning": "W", "error": "E", "critical": "E"}
+
+
+async def read_log(
+    runtime: Runtime, run_id: str, wanted: LogWanted, after: int, most: int = _PAGE
+) -> tuple[list[list[Any]], int]:
+    """The next lines after a number, and the number after which to go on. Raises `RunNotFound`."""
+    asset, partition, attempt = wanted
+    rows: list[list[Any]] = []
+    async for line in runtime.logs(run_id, asset or None, partition, after=after, limit=most):
+        after = line.number
+        if attempt is None or line.attempt == attempt:
+            rows.append(_row(line, named=not asset))
+    return rows, after
+
+
+def log_text(rows: list[list[Any]], after: int, last: int) -> str:
+    """As an event tells it: what came between two numbers."""
+    return json.dumps({"from": after, "to": last, "rows": rows}, separators=(",", ":"))
+
+
+def _row(line: LogLine, *, named: bool) -> list[Any]:
+    fields = " ".join(f"{name}={value}" for name, value in line.fields.items() if name not in _HIDDEN)
+    text = f"{line.message} {fields}".rstrip()
+    if named:
+        text = f"{step_label(line.asset, line.partition_key)}  {text}"
+    first, _, rest = text.partition("\n")
+    folded = "\n".join(filter(None, (rest, str(line.fields.get("exception", "")))))
+    return [
+        line.number,
+        f"{line.at:%H:%M:%S}.{line.at.microsecond // 1000:03}",
+        _LETTERS[line.level],
+        first,
+        folded,
+    ]

@@ -1,0 +1,79 @@
+"""What is done with runs on their pages, and what their drawing and their log load: routes below `/runs`.
+
+What changes something is a form: it works without scripts, and ends at the page that shows what has become of it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Final
+from urllib.parse import urlencode
+
+from fastapi import APIRouter, Response
+from fastapi.responses import RedirectResponse
+from starlette.requests import Request
+
+from flowstone.server.access.csrf import form_of
+from flowstone.server.access.guard import Operator, Reader
+from flowstone.server.access.prefix import prefix_of
+from flowstone.server.log_rows import LogWanted, log_text, read_log
+from flowstone.server.run_steps import step_of
+from flowstone.server.views.run_list import FILTERS, read_runs
+
+__all__ = ["run_acts_router"]
+
+_AT_ONCE: Final = 16  # Runs that are cancelled at a time.
+
+
+def run_acts_router() -> APIRouter:
+    """Its routes."""
+    router = APIRouter(include_in_schema=False)
+
+    @router.post("/runs/cancel")
+    async def cancel_these(request: Request, _: Operator) -> Response:
+        fields = await form_of(request)
+        filters = {name: fields[name] for name in FILTERS if fields.get(name)}
+        runtime = request.app.state.runtime
+        found = await read_runs(runtime, filters, None, under_way=True)
+        gate = asyncio.Semaphore(_AT_ONCE)
+
+        async def cancel(run_id: str) -> None:
+            async with gate:
+                await (await runtime.run(run_id)).cancel()
+
+        await asyncio.gather(*(cancel(run.id) for run in found.runs))
+        return _to(request, "/runs" + (f"?{urlencode(filters)}" if filters else ""))
+
+    @router.post("/runs/{run_id}/cancel")
+    async def cancel(request: Request, run_id: str, _: Operator) -> Response:
+        await (await request.app.state.runtime.run(run_id)).cancel()
+        return _to(request, f"/runs/{run_id}")
+
+    @router.post("/runs/{run_id}/retry")
+    async def retry(request: Request, run_id: str, _: Operator) -> Response:
+        run = await request.app.state.runtime.retry(run_id)
+        return _to(request, f"/runs/{run.id}")
+
+    @router.get("/runs/{run_id}/bars")
+    async def bars(
+        request: Request, run_id: str, _: Reader, first: int | None = None, last: int | None = None
+    ) -> Response:
+        found = await request.app.state.timelines.of(run_id)
+        return Response(found.whole(first, last), media_type="application/json", headers=_NOT_KEPT)
+
+    @router.get("/runs/{run_id}/lines")
+    async def lines(
+        request: Request, run_id: str, _: Reader, step: str = "", attempt: int = 0, after: int = 0
+    ) -> Response:
+        wanted: LogWanted = (*step_of(step), attempt or None) if step else ("", None, None)
+        rows, end = await read_log(request.app.state.runtime, run_id, wanted, max(0, after))
+        return Response(log_text(rows, after, end), media_type="application/json", headers=_NOT_KEPT)
+
+    return router
+
+
+_NOT_KEPT: Final = {"Cache-Control": "no-store"}
+
+
+def _to(request: Request, path: str) -> Response:
+    return RedirectResponse(f"{prefix_of(request)}{path}", 303)

@@ -1,0 +1,1 @@
+"""What pages show: values read from the runtime's public calls, put together for people."""

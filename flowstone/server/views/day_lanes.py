@@ -1,0 +1,107 @@
+"""The runs of a day and the ticks to come as lanes: one for each automation, and for what people asked for."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import TYPE_CHECKING, Final
+
+from flowstone.assets.automation.cron import Cron
+from flowstone.errors import DefinitionError
+from flowstone.frozen import frozen
+from flowstone.runs.records import Status
+from flowstone.server.render import ICONS
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from datetime import datetime
+
+    from flowstone.runs.automation_status import AutomationStatus
+    from flowstone.runs.records import RunRecord
+
+__all__ = ["AHEAD", "BACK", "WIDTH", "Lane", "axis_of", "lanes_of"]
+
+BACK: Final = timedelta(hours=24)
+AHEAD: Final = timedelta(hours=16)
+WIDTH: Final = 4000
+_PER_SECOND: Final = WIDTH / (BACK + AHEAD).total_seconds()
+_NOW: Final = BACK / (BACK + AHEAD) * 100
+_ROOM: Final = 4
+_LEAST: Final = 26.0
+_LANES: Final = 12
+_TICKS: Final = 60
+
+
+@frozen
+class Lane:
+    """One lane.
+
+    Attributes:
+        name: Whose it is.
+        kind: What that is.
+        marks: Where each mark begins, how wide it is, and its shape; `next` of a tick to come.
+    """
+
+    name: str
+    kind: str
+    marks: Sequence[tuple[float, float, str]]
+
+
+def axis_of(now: datetime) -> Sequence[tuple[float, str]]:
+    """Each fourth hour: where it is, from 0 to 100, and what it is called."""
+    first = (now - BACK).replace(minute=0, second=0, microsecond=0)
+    hours = (first + timedelta(hours=hour) for hour in range(1, 42))
+    shown = [hour for hour in hours if hour.hour % 4 == 0 and hour < now + AHEAD]
+    places = [(_place(hour, now) / WIDTH * 100, hour) for hour in shown]
+    return [
+        (place, f"{hour:%a} 0" if hour.hour == 0 else f"{hour.hour}")
+        for place, hour in places
+        if abs(place - _NOW) > _ROOM
+    ]
+
+
+def lanes_of(
+    runs: Sequence[RunRecord], automations: Sequence[AutomationStatus], now: datetime
+) -> Sequence[Lane]:
+    """The lanes that have anything: those of automations, then those of assets that people asked for."""
+    by_id = {run.id: run for run in runs}
+    fired: set[str] = set()
+    lanes = []
+    for each in automations:
+        if each.kind in ("listener", "freshness"):
+            continue
+        own = [run.id for fire in each.last_fires for run in fire.runs if run.id in by_id]
+        fired.update(own)
+        marks = [_mark(by_id[run_id], now) for run_id in own]
+        marks += [(_place(tick, now), 20.0, "next") for tick in _ticks(each, now)]
+        if marks:
+            lanes.append(Lane(each.name, each.kind, marks))
+    asked = _by_asset([run for run in runs if run.id not in fired], now)
+    return [*lanes, *asked][:_LANES]
+
+
+def _by_asset(runs: Sequence[RunRecord], now: datetime) -> list[Lane]:
+    lanes: dict[str, list[tuple[float, float, str]]] = {}
+    for run in runs:
+        lanes.setdefault(run.asset, []).append(_mark(run, now))
+    return [Lane(asset, "by hand", marks) for asset, marks in lanes.items()]
+
+
+def _mark(run: RunRecord, now: datetime) -> tuple[float, float, str]:
+    begun = max(run.started_at or run.created_at, now - BACK)
+    ended = run.finished_at or (now if run.status is Status.RUNNING else begun)
+    place = _place(begun, now)
+    return place, max(_LEAST, _place(ended, now) - place), ICONS[run.status]
+
+
+def _ticks(each: AutomationStatus, now: datetime) -> Sequence[datetime]:
+    if each.next_fire is None or each.next_fire > now + AHEAD:
+        return ()
+    expression, _, timezone = each.text.rpartition(" ")
+    try:
+        return Cron.of(expression, timezone).between(now, now + AHEAD, limit=_TICKS)[0]
+    except DefinitionError:
+        return (each.next_fire,)
+
+
+def _place(instant: datetime, now: datetime) -> float:
+    return round((instant - (now - BACK)).total_seconds() * _PER_SECOND, 1)

@@ -1,0 +1,98 @@
+"""A run in a browser: its failure is read, retried and cancelled by clicking."""
+
+from __future__ import annotations
+
+import asyncio
+
+from flowstone import Context, Pipeline, StaticPartitions
+
+
+class World:
+    def __init__(self) -> None:
+        self.broken = True
+        self.held = asyncio.Event()
+
+
+def shop(world: World) -> Pipeline:
+    pipeline = Pipeline("shop")
+
+    @pipeline.asset
+    async def raw(context: Context) -> int:
+        context.log.warning("reads the file")
+        if world.broken:
+            raise OSError("no such file: /data/orders.csv")
+        return 1
+
+    @pipeline.asset
+    async def clean(raw: int) -> int:
+        return raw
+
+    @pipeline.asset(partitions=StaticPartitions(["a", "b", "c", "d"]))
+    async def many(context: Context) -> int:
+        if context.partition_key != "a":
+            await world.held.wait()
+        return 1
+
+    return pipeline
+
+
+async def test_what_failed_is_read_retried_and_seen_to_succeed(site):
+    """The traceback and the log are there; one click computes it again."""
+    world = World()
+    async with site(shop(world)) as visited:
+        run = await visited.runtime.submit("clean")
+        async for _ in run.events():
+            pass
+        page = await visited.open("/runs")
+        await page.get_by_role("link", name="clean", exact=True).click()
+        await page.locator("#failure h2", has_text="raw failed").wait_for()
+        await page.locator("#failure .tb", has_text="in raw").first.wait_for()
+        await page.locator(".logs", has_text="reads the file").wait_for()
+        await page.get_by_role("link", name="raw", exact=True).first.click()
+        await page.wait_for_url("**?step=raw")
+        world.broken = False
+        await page.get_by_role("button", name="Retry failed").click()
+        await page.wait_for_url(lambda url: run.id not in url)
+        await page.locator("#prog .st.ok").wait_for()
+        await page.locator("#prog", has_text=f"retry of {run.id}").wait_for()
+
+
+async def test_a_run_is_cancelled_after_it_has_said_how_much(site):
+    """It asks once, in place, and names the number, which changes meanwhile."""
+    world = World()
+    async with site(shop(world)) as visited:
+        run = await visited.runtime.submit_backfill("many", max_parallel=2)
+        page = await visited.open(f"/runs/{run.id}")
+        await page.locator("#do-cancel").click()
+        await page.get_by_role("button", name="Cancel 3 steps?").click()
+        await page.locator("#prog .st.cancel").wait_for()
+        assert await run.status() == "cancelled"
+
+
+async def test_a_bar_leads_to_its_step(site):
+    """The timeline is what one clicks; the address says what is looked at."""
+    world = World()
+    async with site(shop(world)) as visited:
+        run = await visited.runtime.submit_backfill("many", max_parallel=2)
+        page = await visited.open(f"/runs/{run.id}?log=run")
+        await page.wait_for_function("document.querySelector('[data-attempts]').textContent === '3'")
+        box = await page.locator("#gantt").bounding_box()
+        await page.mouse.click(box["x"] + box["width"] * 0.9, box["y"] + 33)
+        await page.wait_for_url("**step=many**")
+        await page.locator("#failure h2", has_text="running").wait_for()
+        await page.go_back()
+        await page.wait_for_url("**log=run")
+        await run.cancel()
+
+
+async def test_they_fit_on_a_phone(site):
+    """Nothing is wider than the screen."""
+    world = World()
+    async with site(shop(world)) as visited:
+        run = await visited.runtime.submit("clean")
+        async for _ in run.events():
+            pass
+        for path in ("/runs", f"/runs/{run.id}"):
+            page = await visited.open(path, width=390, height=844)
+            await page.wait_for_timeout(300)
+            assert await page.evaluate("document.documentElement.scrollWidth") <= 390

@@ -1,0 +1,253 @@
+"""The list of runs, and the page of one: what they show, and what can be done there."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+
+import pytest
+
+from flowstone import Context, Each, Pipeline, Retry, Runtime, StaticPartitions, Status
+from flowstone.server.timelines import MOST_BARS, RunBars
+from tests.server.conftest import visiting
+
+HOSTILE = "<script>alert(1)</script>"
+
+
+class World:
+    def __init__(self) -> None:
+        self.broken = True
+        self.held = asyncio.Event()
+        self.begun = asyncio.Event()
+
+
+def shop(world: World) -> Pipeline:
+    pipeline = Pipeline("shop")
+
+    @pipeline.asset(retry=Retry(attempts=2, delay=0.0, jitter=0.0))
+    async def raw(context: Context) -> int:
+        context.log.warning("reads", turn=context.attempt)
+        if world.broken:
+            raise OSError(f"no such file: {HOSTILE} {context.attempt}")
+        return 1
+
+    @pipeline.asset
+    async def clean(raw: int) -> int:
+        return raw
+
+    @pipeline.asset
+    async def held() -> int:
+        world.begun.set()
+        await world.held.wait()
+        return 1
+
+    @pipeline.asset(partitions=StaticPartitions([f"k{n:02}" for n in range(60)]))
+    async def many() -> int:
+        return 1
+
+    @pipeline.asset
+    async def files() -> list[str]:
+        return ["a", "b"]
+
+    @pipeline.asset(each=Each("files", tolerate=1))
+    async def read(files: str) -> str:
+        if files == "b":
+            raise OSError("broken item")
+        return files
+
+    return pipeline
+
+
+async def ended(run):
+    async for _ in run.events():
+        pass
+    return run
+
+
+async def logged(visitor, run):
+    """Until all that its attempts said is kept."""
+    await ended(run)
+    async for _ in visitor.runtime.logs(run.id, follow=True):
+        pass
+    return run
+
+
+@pytest.fixture(params=["memory", "postgres"])
+def store(request):
+    """The address of a store."""
+    return "memory://" if request.param == "memory" else request.getfixturevalue("database")
+
+
+async def csrf(visitor, path="/runs"):
+    page = await visitor.get(path)
+    return page.text.partition('name="csrf" content="')[2].partition('"')[0]
+
+
+async def test_a_run_opens_on_what_failed_and_says_why(visit):
+    """The last attempt of the first failed step, with its frames, its log and the chain below it."""
+    async with visit(shop(World())) as visitor:
+        run = await logged(visitor, await visitor.runtime.submit("clean"))
+        page = (await visitor.get(f"/runs/{run.id}")).text
+        assert "raw failed" in page
+        assert "no such file: &lt;script&gt;alert(1)&lt;/script&gt; 2" in page
+        assert "in raw" in page
+        assert '<a class="m" data-inspect href="/runs/' in page
+        assert "was skipped" in page
+        assert HOSTILE not in page
+        assert "reads turn=2" in page
+        assert "reads turn=1" not in page
+
+
+async def test_each_attempt_has_its_own_failure_and_log(visit):
+    """Not only the last one."""
+    async with visit(shop(World())) as visitor:
+        run = await logged(visitor, await visitor.runtime.submit("clean"))
+        page = (await visitor.get(f"/runs/{run.id}?step=raw&attempt=1")).text
+        assert "&lt;/script&gt; 1" in page
+        assert "reads turn=1" in page
+        assert "reads turn=2" not in page
+        whole = (await visitor.get(f"/runs/{run.id}?step=raw&log=run")).text
+        assert "raw  reads turn=1" in whole
+
+
+async def test_a_run_that_nobody_knows_is_not_found_in_the_look_of_the_site(visit):
+    """A page, and a problem where a script or a program asks."""
+    async with visit(shop(World())) as visitor:
+        page = await visitor.get("/runs/nobody")
+        assert (page.status_code, "There is no run" in page.text, "<nav" in page.text) == (404, True, True)
+        bars = await visitor.get("/runs/nobody/bars")
+        assert (bars.status_code, bars.json()["type"]) == (404, "RunNotFound")
+        assert (await visitor.get("/runs/nobody/lines")).status_code == 404
+
+
+async def test_failed_steps_are_retried_from_the_page(visit):
+    """It leads to the new run, which names the old one."""
+    world = World()
+    async with visit(shop(world)) as visitor:
+        old = await ended(await visitor.runtime.submit("clean"))
+        world.broken = False
+        answer = await visitor.post(f"/runs/{old.id}/retry", data={"csrf": await csrf(visitor)})
+        assert answer.status_code == 303
+        new = await visitor.runtime.run(answer.headers["location"].removeprefix("/runs/"))
+        await ended(new)
+        assert await new.status() is Status.SUCCEEDED
+        page = (await visitor.get(answer.headers["location"])).text
+        assert f'href="/runs/{old.id}"' in page
+        assert "Retry failed" not in page
+        assert f'retry of <a class="mono" href="/runs/{old.id}"' in (await visitor.get("/runs")).text
+
+
+async def test_a_run_is_cancelled_from_the_page_and_several_from_the_list(visit):
+    """All that are under way of those that are listed, and no others."""
+    world = World()
+    async with visit(shop(world)) as visitor:
+        word = await csrf(visitor)
+        first = await visitor.runtime.submit("held")
+        await world.begun.wait()
+        answer = await visitor.post(f"/runs/{first.id}/cancel", data={"csrf": word})
+        assert (answer.status_code, answer.headers["location"]) == (303, f"/runs/{first.id}")
+        assert await first.status() is Status.CANCELLED
+        runs = [
+            await visitor.runtime.submit("held", tags={"team": team}) for team in ("core", "core", "other")
+        ]
+        assert "Cancel 2 runs?" in (await visitor.get("/runs?tag=team%3Dcore")).text
+        answer = await visitor.post("/runs/cancel", data={"csrf": word, "tag": "team=core"})
+        assert answer.headers["location"] == "/runs?tag=team%3Dcore"
+        assert [(await run.status()).terminal for run in runs] == [True, True, False]
+        world.held.set()
+
+
+async def test_who_may_only_look_has_no_buttons(visit, monkeypatch):
+    """And is refused where they lead."""
+    from flowstone.runs.access import Role
+    from flowstone.server.access.identity import Identity
+
+    async with visit(shop(World())) as visitor:
+        run = await ended(await visitor.runtime.submit("clean"))
+
+        async def reader(_):
+            return Identity("ada", Role.READ)
+
+        monkeypatch.setattr("flowstone.server.access.visit.Visit.identity", reader)
+        page = (await visitor.get(f"/runs/{run.id}")).text
+        assert "Retry failed" not in page
+        assert (await visitor.post(f"/runs/{run.id}/retry")).status_code == 403
+        assert "Cancel these" not in (await visitor.get("/runs")).text
+
+
+async def test_runs_are_found_by_what_the_address_says(visit):
+    """Status, asset, tag, kind and age, together; a page goes on before its last run."""
+    async with visit(shop(World())) as visitor:
+        failed = await ended(await visitor.runtime.submit("clean", tags={"why": "test"}))
+        many = await visitor.runtime.backfill("many")
+        listed = (await visitor.get("/runs?status=failed&asset=clean&tag=why&since=1h")).text
+        assert (f"/runs/{failed.id}" in listed, f"/runs/{many.run_id}" in listed) == (True, False)
+        listed = (await visitor.get("/runs?kind=backfill")).text
+        assert (f"/runs/{failed.id}" in listed, f"/runs/{many.run_id}" in listed) == (False, True)
+        assert "No run is like that" in (await visitor.get("/runs?status=cancelled")).text
+        for _ in range(60):
+            await visitor.runtime.materialize("files")
+        first = (await visitor.get("/runs")).text
+        assert f"/runs/{failed.id}" not in first
+        older = first.rpartition('href="/runs?before=')[2].partition('"')[0]
+        assert f"/runs/{failed.id}" in (await visitor.get(f"/runs?before={older}")).text
+        assert (await visitor.get("/runs?before=nobody")).status_code == 404
+        assert (await visitor.get("/runs?asset=nobody")).status_code == 404
+
+
+async def test_steps_are_a_table_as_well(visit):
+    """A page at a time, and by status."""
+    async with visit(shop(World())) as visitor:
+        result = await visitor.runtime.backfill("many")
+        page = (await visitor.get(f"/runs/{result.run_id}?status=succeeded")).text
+        assert page.count('<a class="mono" data-inspect') == 50
+        page = (await visitor.get(f"/runs/{result.run_id}?status=succeeded&from=50")).text
+        assert page.count('<a class="mono" data-inspect') == 10
+        assert "No step is failed" in (await visitor.get(f"/runs/{result.run_id}?status=failed")).text
+
+
+async def test_items_of_a_step_are_listed(visit):
+    """What failed among them."""
+    async with visit(shop(World())) as visitor:
+        run = await ended(await visitor.runtime.submit("read"))
+        assert "broken item" in (await visitor.get(f"/runs/{run.id}?step=read")).text
+
+
+async def test_a_drawing_is_told_what_has_changed(store):
+    """Bars with their lanes, then only those that are others now; from wherever one was."""
+    world = World()
+    async with visiting(shop(world), store=store) as visitor:
+        run = await visitor.runtime.submit("held")
+        await world.begun.wait()
+        while not (first := (await visitor.get(f"/runs/{run.id}/bars")).json())["bars"]:
+            await asyncio.sleep(0.05)
+        assert [bar[4:7:2] for bar in first["bars"]] == [["run", -1]]
+        world.held.set()
+        await ended(run)
+        await asyncio.sleep(0.1)
+        bars = await visitor.app.state.timelines.of(run.id)
+        told = json.loads(bars.changes(first["version"]))
+        assert (told["from"], [bar[4] for bar in told["bars"]]) == (first["version"], ["ok"])
+        assert told["bars"][0][0] == first["bars"][0][0]
+        assert json.loads(bars.changes(bars.version))["bars"] == []
+        assert told["assets"] == [["held", 1, 1, 1, "ok"]]
+
+
+async def test_a_drawing_has_a_bounded_number_of_bars():
+    """Attempts that would be narrower than a pixel are one; whoever looks closer gets each of them."""
+    pipeline = Pipeline("wide")
+
+    @pipeline.asset(partitions=StaticPartitions([f"k{n:05}" for n in range(9_000)]))
+    async def many() -> int:
+        return 1
+
+    async with Runtime(pipeline) as runtime:
+        result = await runtime.backfill("many", max_parallel=8)
+        bars = RunBars(result.run_id)
+        await bars.refresh(runtime)
+        told = json.loads(bars.whole())
+        assert (told["merged"], told["attempts"], len(told["bars"]) <= MOST_BARS) == (True, 9_000, True)
+        assert sum(bar[9] for bar in told["bars"]) == 9_000
+        part = json.loads(bars.whole(0, 1))
+        assert part["merged"] is False
+        assert all(bar[9] == 1 for bar in part["bars"])
