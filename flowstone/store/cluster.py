@@ -197,6 +197,7 @@ NotificationKind = Literal[
     "automation",
     "watch",
     "reloaded",
+    "draining",
     "look",
 ]
 
@@ -215,7 +216,8 @@ class Notification:
             (something is to be delivered to followers; subject: their pipeline), `automation` (it was paused,
             resumed or fired; subject: its pipeline and name), `watch` (somebody looks at what nodes do; subject: a
             number, and `trees` where these are looked at as well), `reloaded` (this runtime has other definitions),
-            `look` (notifications may have been lost: look at everything).
+            `draining` (this runtime takes no more runs), `look` (notifications may have been lost: look at
+            everything).
         subject: What it is about.
     """
 

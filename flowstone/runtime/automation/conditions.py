@@ -21,17 +21,16 @@ from typing import TYPE_CHECKING, Final
 from flowstone.assets.automation.asset_condition import Condition
 from flowstone.assets.partition_view import PartitionView
 from flowstone.errors import StoreUnavailable
-from flowstone.runs.automation import key_of_subject, subject_of
+from flowstone.runs.automation import key_of_subject
 from flowstone.runtime.automation.condition_decisions import Decisions
 from flowstone.runtime.automation.condition_hints import Hints
 from flowstone.runtime.automation.condition_instants import Instants, latest_keys
 from flowstone.runtime.automation.condition_state import AssetState, encoded
 from flowstone.runtime.automation.definitions import define_again
 from flowstone.runtime.automation.following import CONDITIONS
-from flowstone.runtime.automation.leadership import ASKS_AGAIN, Leadership
+from flowstone.runtime.automation.leadership import Leadership
 from flowstone.runtime.run.planning import dynamic_keys
 from flowstone.runtime.services.notifications import Wakeup
-from flowstone.store.cluster import Notification
 from flowstone.store.deliveries import OF_ONE_LANE
 
 if TYPE_CHECKING:
@@ -42,6 +41,7 @@ if TYPE_CHECKING:
     from flowstone.runs.automation import AutomationRecord
     from flowstone.runtime.context import RuntimeContext
     from flowstone.runtime.run.local_runs import LocalRuns
+    from flowstone.store.cluster import Notification
     from flowstone.store.deliveries import Delivery
 
 __all__ = ["ConditionsDriver"]
@@ -93,7 +93,7 @@ class ConditionsDriver:
         started()
         self._wake()
         self._runs.on_gone[self._gone] = None
-        kinds = ("deliveries", "automation", "reloaded", "finished", "nodes", "look")
+        kinds = ("deliveries", "automation", "reloaded", "finished", "nodes", "look", "draining")
         try:
             with self._ctx.notifications.on(self._heard, *kinds):  # type: ignore[arg-type] # each is one
                 delay: float | None = None
@@ -125,7 +125,7 @@ class ConditionsDriver:
         elif kind == "finished":
             if subject in self._decisions.held:
                 self._gone()
-        elif self._leadership.concerns(notification):
+        elif kind == "draining" or self._leadership.concerns(notification):
             self._wake()
 
     def _gone(self) -> None:
@@ -139,13 +139,15 @@ class ConditionsDriver:
         """Do what is due; seconds after which to look again, None: when something is heard."""
         try:
             if not self._runs.open:
-                await self._give_up()  # While this node ends its work, another one goes on.
+                await self._leadership.hand_over()  # While this node ends its work, another one goes on.
+                self._snapshot = None
                 return None
-            if not (await self._leadership.take() and await self._know()):
+            held = self._leadership.held
+            if not (await self._leadership.take_back() and await self._know(takes_over=not held)):
                 if not self._leadership.held:
                     self._snapshot = None
                 # A notification may be lost.
-                return None if self._ctx.store.cluster is None else ASKS_AGAIN
+                return None if self._ctx.store.cluster is None else self._leadership.patience
             if (delay := self._delay()) is None or delay > 0:
                 return delay
             self._due_at = None
@@ -240,18 +242,23 @@ class ConditionsDriver:
 
     # What is known ------------------------------------------------------------------------------------------
 
-    async def _know(self) -> bool:
-        """Read what is on record, if that is not known or has changed; False if others drive it, or nobody yet."""
+    async def _know(self, *, takes_over: bool) -> bool:
+        """Read what is on record, if that is not known or has changed; False if others drive it, or nobody yet.
+
+        A condition that is defined otherwise on record is left, with all others, to the node that defines it so; if
+        that does not drive them, because this node `takes_over`, it is defined as this node has it.
+        """
         if self._snapshot is not self._ctx.snapshot or len(self._stale) > _FEW:
             await self._know_all()
         changed = await self._know_stale()
-        if self._removed:
-            await define_again(self._ctx, self._pipeline, self._removed)
-            self._stale |= self._removed
+        if lost := self._removed | (self._foreign if takes_over else set()):
+            await define_again(self._ctx, self._pipeline, lost)
+            self._stale |= lost
             self._removed.clear()
             changed = await self._know_stale()
         if changed and self._foreign:
-            return await self._stand_back()
+            await self._leadership.stand_back()
+            return False
         return not self._undefined
 
     async def _know_stale(self) -> bool:
@@ -264,19 +271,6 @@ class ConditionsDriver:
             self._stale.discard(name)
         self._notice_all()
         return True
-
-    async def _stand_back(self) -> bool:
-        """A condition is defined otherwise on record: whoever defines it so drives them all."""
-        await self._give_up()
-        return False
-
-    async def _give_up(self) -> None:
-        """Let another node drive them, and say so."""
-        if self._ctx.store.cluster is not None and self._leadership.held:
-            await self._leadership.give_up()
-            self._snapshot = None
-            subject = subject_of((self._pipeline, CONDITIONS))
-            await self._ctx.store.cluster.tell(Notification("automation", subject))
 
     async def _know_all(self) -> None:
         snapshot = self._ctx.snapshot

@@ -21,7 +21,6 @@ from flowstone.runtime.automation.failures import pause_after, record_failure
 from flowstone.runtime.automation.leadership import ASKS_AGAIN, Leadership
 from flowstone.runtime.automation.starting import make_move
 from flowstone.runtime.services.notifications import Wakeup
-from flowstone.store.cluster import Notification
 from flowstone.store.protocol import StaleWrite
 
 if TYPE_CHECKING:
@@ -33,12 +32,13 @@ if TYPE_CHECKING:
     from flowstone.runs.records import Failure
     from flowstone.runtime.context import RuntimeContext
     from flowstone.runtime.run.local_runs import LocalRuns
+    from flowstone.store.cluster import Notification
 
 __all__ = ["Driver"]
 
 D = TypeVar("D", bound=DefinedAutomation)
 
-_YIELDS: Final = 2.0  # Leases for which a node leaves an automation to whoever defines it otherwise.
+_HEARD: Final = ("automation", "finished", "nodes", "look", "draining")
 _STALE_PAUSE: Final = 0.05
 _FIRST_PAUSE: Final = 1.0
 _LONGEST_PAUSE: Final = 300.0
@@ -70,14 +70,13 @@ class Driver(ABC, Generic[D]):
         self._leadership = Leadership(ctx, key)
         self._read_at = -math.inf  # By the monotonic clock, as the next.
         self._stale = Backoff(_STALE_PAUSE, _LONGEST_PAUSE, ctx.random)
-        self._yields_until = -math.inf  # By the monotonic clock.
         self._awaited: frozenset[str] = frozenset()  # Runs whose end it waits for.
 
     async def run(self, started: Callable[[], None]) -> None:
         started()
         self._runs.on_gone[self._wake_for_end] = None
         try:
-            with self._ctx.notifications.on(self._heard, "automation", "finished", "nodes", "look"):
+            with self._ctx.notifications.on(self._heard, *_HEARD):
                 await self._back_off()
                 while True:
                     await self._wake.wait_or(self._ctx.clock, await self._turn())
@@ -96,7 +95,7 @@ class Driver(ABC, Generic[D]):
         elif notification.kind == "finished":
             if notification.subject in self._awaited:
                 self._wake()
-        elif self._leadership.concerns(notification):
+        elif notification.kind == "draining" or self._leadership.concerns(notification):
             self._wake()
 
     def _wake_for_end(self) -> None:
@@ -115,7 +114,7 @@ class Driver(ABC, Generic[D]):
             return
         until = self._ctx.clock.monotonic() + pause_after(failures, self._ctx.random)
         self._changed = False
-        while not self._changed and (left := until - self._ctx.clock.monotonic()) > 0:
+        while not self._changed and self._runs.open and (left := until - self._ctx.clock.monotonic()) > 0:
             await self._wake.wait_or(self._ctx.clock, left)  # It is woken by other things as well.
 
     # What it does -------------------------------------------------------------------------------------------
@@ -124,14 +123,14 @@ class Driver(ABC, Generic[D]):
         """Do what is due; seconds after which to look again, None: when something is heard."""
         try:
             if not self._runs.open:
-                await self._give_up()  # While this node ends its work, another one goes on.
+                await self._leadership.hand_over()  # While this node ends its work, another one goes on.
                 return None
             record = await self._to_drive()
             if record is not None:
                 return await self._drive(record)
             self._record = None
             # A notification may be lost.
-            return None if self._ctx.store.cluster is None else ASKS_AGAIN
+            return None if self._ctx.store.cluster is None else self._leadership.patience
         except StaleWrite:
             self._record = (
                 None  # Somebody else has changed it; or its own function did, and will do so again.
@@ -173,19 +172,11 @@ class Driver(ABC, Generic[D]):
         If none does, because that one has gone, or does not have it, it is defined as this node has it.
         """
         self._record = None
-        now = self._ctx.clock.monotonic()
         if not gone and self._leadership.held and self._ctx.store.cluster is not None:
-            await self._give_up()
-            self._yields_until = now + _YIELDS * self._ctx.settings.lease
-        elif now >= self._yields_until and await self._leadership.take():
+            await self._leadership.stand_back()
+        elif await self._leadership.take_back():
             await define(self._ctx, only=self._key[1])
             self._wake()
-
-    async def _give_up(self) -> None:
-        """Let another node drive it, and say so."""
-        if self._ctx.store.cluster is not None and self._leadership.held:
-            await self._leadership.give_up()
-            await self._ctx.store.cluster.tell(Notification("automation", subject_of(self._key)))
 
     @abstractmethod
     async def _drive(self, record: AutomationRecord) -> float | None:

@@ -30,8 +30,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
     from flowstone.runs.asset_freshness import Aged, FreshnessName
+    from flowstone.runs.automation import AutomationRecord
     from flowstone.runs.automation_events import AutomationEvent
     from flowstone.runtime.context import RuntimeContext
+    from flowstone.runtime.run.local_runs import LocalRuns
     from flowstone.store.cluster import Notification
     from flowstone.store.deliveries import DeliveryKey
 
@@ -46,18 +48,20 @@ class FreshnessWatch:
 
     Args:
         ctx: What the runtime offers.
+        runs: Say whether this node drains.
         restarted: Whether this is not its first incarnation.
     """
 
-    def __init__(self, ctx: RuntimeContext, *, restarted: bool) -> None:
+    def __init__(self, ctx: RuntimeContext, runs: LocalRuns, *, restarted: bool) -> None:
         self._ctx = ctx
+        self._runs = runs
         self._restarted = restarted
         self._wake = Wakeup()
         self._parts: dict[str, _PipelineWatch] = {}
 
     async def run(self, started: Callable[[], None]) -> None:
         started()
-        kinds = ("automation", "deliveries", "reloaded", "nodes", "look")
+        kinds = ("automation", "deliveries", "reloaded", "nodes", "look", "draining")
         with self._ctx.notifications.on(self._heard, *kinds):  # type: ignore[arg-type] # each is a kind
             if self._restarted:
                 await self._ctx.clock.sleep(_PAUSE)
@@ -72,13 +76,15 @@ class FreshnessWatch:
         known = self._parts
         self._parts = {}
         for pipeline, assets in watched_assets(self._ctx.snapshot).items():
-            part = known.get(pipeline) or _PipelineWatch(self._ctx, pipeline)
+            part = known.get(pipeline) or _PipelineWatch(self._ctx, self._runs, pipeline)
             part.watch(assets)
             self._parts[pipeline] = part
 
     def _heard(self, notification: Notification) -> None:
         if notification.kind == "reloaded":
             self._follow_definitions()
+            self._wake()
+        elif notification.kind == "draining":
             self._wake()
         elif notification.kind == "deliveries":
             if notification.subject in self._parts:
@@ -97,14 +103,16 @@ class _PipelineWatch:
         has_news: Whether something may have been delivered.
     """
 
-    def __init__(self, ctx: RuntimeContext, pipeline: str) -> None:
+    def __init__(self, ctx: RuntimeContext, runs: LocalRuns, pipeline: str) -> None:
         self._ctx = ctx
+        self._runs = runs
         self._pipeline = pipeline
         self._prefix = subject_of((pipeline, FRESHNESS))
         self._leadership = Leadership(ctx, (pipeline, FRESHNESS))
         self._assets: frozenset[str] = frozenset()
         self._watched: WatchedAssets | None = None
         self._is_outdated = False  # Whether the records are to be read again.
+        self._has_changed = False  # Whether that is because one of them was changed.
         self._has_paused = False
         self.has_news = True
 
@@ -116,20 +124,24 @@ class _PipelineWatch:
     def heard(self, notification: Notification) -> bool:
         """Whether there is something to do for it."""
         if notification.kind == "automation":
-            if notification.subject.startswith(self._prefix):
-                self._is_outdated = True  # Defined, paused or resumed.
-                return True
-            return False
+            if not notification.subject.startswith(self._prefix):
+                return False
+            if notification.subject == self._prefix:  # Whoever had it has handed it over.
+                self._leadership.ask_again()
+            else:
+                self._is_outdated = self._has_changed = True  # Defined, paused or resumed.
+            return True
         return self._leadership.concerns(notification)
 
     async def turn(self) -> float | None:
         """Do what is due; seconds after which to look again, None: when something is heard."""
         try:
-            if not await self._leadership.take():
+            held = self._leadership.held
+            if not await self._drives():
                 self._watched = None
                 return None
             watched = None if self._is_outdated else self._watched
-            watched = watched or await self._load()
+            watched = watched or await self._load(takes_over=not held)
             if watched is None:
                 return self._patience()
             await self._take_news(watched)
@@ -148,6 +160,13 @@ class _PipelineWatch:
         # A clock that was set meanwhile is noticed soon.
         return None if next_due is None else min(next_due, self._ctx.settings.lease)
 
+    async def _drives(self) -> bool:
+        """Whether this node does so. While it ends its work, another one goes on."""
+        if self._runs.open or self._ctx.store.cluster is None:
+            return await self._leadership.take_back()
+        await self._leadership.hand_over()
+        return False
+
     def _patience(self) -> float | None:
         """How long to wait for somebody who says that something has changed: that may be lost between nodes."""
         if self._ctx.store.cluster is None:
@@ -155,16 +174,18 @@ class _PipelineWatch:
         self._is_outdated = True
         return self._ctx.settings.lease
 
-    async def _load(self) -> WatchedAssets | None:
-        """What is on record, and what was missed since; None as long as some are not on record."""
+    async def _load(self, *, takes_over: bool) -> WatchedAssets | None:
+        """What is on record, and what was missed since; None as long as some are not, or others drive it."""
         self._watched, self._is_outdated = None, False
-        records = await self._ctx.store.automations.records([self._pipeline])
-        gone = {record.name for record in records if record.gone_at is not None}
-        if gone := gone.intersection(FRESHNESS + asset for asset in self._assets):
-            # A node without them has been here: they are defined again, and looked at at the next turn.
-            await define_again(self._ctx, self._pipeline, gone)
-            records = await self._ctx.store.automations.records([self._pipeline])
-        there = {record.name: record for record in records if record.gone_at is None}
+        there, lost, foreign = await self._records()
+        if lost or (foreign and takes_over):
+            # A node with other code has been here: they are defined again, and looked at at the next turn.
+            await define_again(self._ctx, self._pipeline, lost | (foreign if takes_over else set()))
+            there, _, foreign = await self._records()
+        has_changed, self._has_changed = self._has_changed, False
+        if foreign and has_changed and self._ctx.store.cluster is not None:
+            await self._leadership.stand_back()
+            return None
         watched = WatchedAssets(self._ctx.clock)
         for asset in sorted(self._assets):
             record = there.get(FRESHNESS + asset)
@@ -177,6 +198,16 @@ class _PipelineWatch:
         await self._compare(watched, self._assets)
         self._ctx.alarms.clear("store")
         return watched
+
+    async def _records(self) -> tuple[dict[str, AutomationRecord], set[str], set[str]]:
+        """What is on record; of the assets here, those that are gone, and those that are defined otherwise."""
+        records = await self._ctx.store.automations.records([self._pipeline])
+        there = {record.name: record for record in records if record.gone_at is None}
+        known = self._ctx.snapshot.automations
+        own = {FRESHNESS + asset for asset in self._assets} & known.keys()
+        lost = own.intersection(record.name for record in records if record.gone_at is not None)
+        foreign = {name for name in own & there.keys() if there[name].text != known[name][1].definition}
+        return there, lost, foreign
 
     async def _compare(self, watched: WatchedAssets, assets: Iterable[str]) -> None:
         """Look whether the store has newer successes of these than are known, and tell what that changes."""

@@ -31,7 +31,7 @@ from flowstone.runtime.services.notifications import Wakeup
 from flowstone.threads import Threads
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Awaitable, Callable
 
     from flowstone.actors import TaskSupervisor
     from flowstone.actors.clock import Timer
@@ -41,6 +41,7 @@ if TYPE_CHECKING:
     from flowstone.runtime.automation.lanes import Lane
     from flowstone.runtime.context import RuntimeContext
     from flowstone.runtime.execution.guard import Outcome
+    from flowstone.runtime.run.local_runs import LocalRuns
     from flowstone.store.cluster import Notification
     from flowstone.store.deliveries import Delivery, DeliveryKey
 
@@ -79,15 +80,22 @@ class ListenerDriver:
 
     Args:
         ctx: What the runtime offers.
+        runs: Say whether this node drains.
         key: Which automation.
         listener: What it is.
         calls: Where its function is called.
     """
 
     def __init__(
-        self, ctx: RuntimeContext, key: AutomationKey, listener: Listener, calls: TaskSupervisor
+        self,
+        ctx: RuntimeContext,
+        runs: LocalRuns,
+        key: AutomationKey,
+        listener: Listener,
+        calls: TaskSupervisor,
     ) -> None:
         self._ctx = ctx
+        self._runs = runs
         self._key = key
         self._listener = listener
         self._calls = calls
@@ -95,6 +103,7 @@ class ListenerDriver:
         self._wake = Wakeup()
         self._leadership = Leadership(ctx, key)
         self._paused: bool | None = None  # Not known.
+        self._foreign = False  # Whether another node has defined it otherwise.
         self._read_at = -math.inf  # By the monotonic clock.
         self._lanes = Lanes()
         self._done: list[DeliveryKey] = []  # Delivered, and not on record yet.
@@ -113,7 +122,7 @@ class ListenerDriver:
     async def run(self, started: Callable[[], None]) -> None:
         started()
         self._wake()
-        kinds = ("deliveries", "automation", "nodes", "look")
+        kinds = ("deliveries", "automation", "nodes", "look", "draining")
         try:
             with self._ctx.notifications.on(self._heard, *kinds):  # type: ignore[arg-type] # each is one
                 delay: float | None = None
@@ -135,8 +144,9 @@ class ListenerDriver:
         elif notification.kind == "automation":
             if notification.subject == subject_of(self._key):
                 self._paused = None
+                self._leadership.ask_again()
                 self._wake()
-        elif self._leadership.concerns(notification):
+        elif notification.kind == "draining" or self._leadership.concerns(notification):
             self._wake()
 
     # A turn -------------------------------------------------------------------------------------------------
@@ -145,11 +155,20 @@ class ListenerDriver:
         """Record what ended, read what is new and begin calls; seconds after which to do so again, or None."""
         try:
             self._open = self._open and self._leadership.held
-            if not await self._leadership.take():
+            if self._ctx.store.cluster is not None and not self._runs.open:
+                await self._leave(
+                    self._leadership.hand_over
+                )  # While this node ends its work, another one goes on.
+                return None
+            held = self._leadership.held
+            if not await self._leadership.take_back():
                 return None
             await self._settle()
-            if await self._is_paused():
+            if await self._is_paused(takes_over=not held):
                 self._open = False
+                if self._foreign:
+                    await self._leave(self._leadership.stand_back)
+                    return None
                 # A notification may be lost.
                 return None if self._ctx.store.cluster is None else self._ctx.settings.lease
             self._lanes.release(self._ctx.clock.monotonic())
@@ -170,7 +189,22 @@ class ListenerDriver:
             pause = wait if pause is None else min(pause, wait)
         return pause
 
-    async def _is_paused(self) -> bool:
+    async def _leave(self, hand_over: Callable[[], Awaitable[None]]) -> None:
+        """Let another node go on once the calls under way are over and recorded, so that none is made twice."""
+        self._open = False
+        await self._settle()
+        if self._running:
+            return  # The end of the last one wakes this.
+        self._lanes = Lanes()
+        self._news = True
+        await hand_over()
+
+    async def _is_paused(self, *, takes_over: bool) -> bool:
+        """Whether nothing is to be delivered here: it is paused, or defined otherwise by a node that drives it.
+
+        If that does not, because this one `takes_over`, it is defined as it is here.
+        """
+        self._foreign = False
         known = self._ctx.snapshot.automations.get(self._key[1])
         if known is None or known[1] != self._listener:
             return True  # This node has other definitions by now, and this process is about to end.
@@ -180,9 +214,13 @@ class ListenerDriver:
         if self._paused is None:
             self._read_at = now
             record = await self._ctx.store.automations.record(self._key)
-            if record is not None and record.gone_at is not None:  # A node without it has been here.
+            foreign = record is not None and record.text != self._listener.definition
+            if record is not None and (record.gone_at is not None or (foreign and takes_over)):
+                # A node with other code has been here.
                 await define_again(self._ctx, self._key[0], {self._key[1]})
-            self._paused = record is not None and record.paused
+                foreign = False
+            self._foreign = foreign and self._ctx.store.cluster is not None
+            self._paused = self._foreign or (record is not None and record.paused)
         paused = self._paused
         if paused:
             self._paused = None  # It is asked again at the next turn.

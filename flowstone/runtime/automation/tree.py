@@ -57,7 +57,7 @@ def automation_tree(ctx: RuntimeContext, runs: LocalRuns) -> Supervisor:
             lambda: Definitions(ctx, made[0], child_of, conditions_of, running, conditions),
         ),
         Child("deliveries", partial(DeliveryWatch, ctx)),
-        Child("freshness", _incarnations(partial(FreshnessWatch, ctx))),
+        Child("freshness", _incarnations(partial(FreshnessWatch, ctx, runs))),
     ]
     made.append(Supervisor(children, max_restarts=_ANY_NUMBER, on_report=_report))
     return made[0]
@@ -73,7 +73,7 @@ def _child(
     ctx: RuntimeContext, runs: LocalRuns, key: AutomationKey, defined: DefinedAutomation
 ) -> Child[Any]:
     if isinstance(defined, Listener):
-        return Child(f"{defined.kind}:{defined.name}", partial(_listening, ctx, key, defined))
+        return Child(f"{defined.kind}:{defined.name}", partial(_listening, ctx, runs, key, defined))
     driver: Any = ScheduleDriver
     if isinstance(defined, Sensor):
         driver = partial(SensorDriver, looks=LastLook())
@@ -93,7 +93,7 @@ def _incarnations(make: Callable[..., Any]) -> Callable[[], Any]:
     return made
 
 
-def _listening(ctx: RuntimeContext, key: AutomationKey, listener: Listener) -> Supervisor:
+def _listening(ctx: RuntimeContext, runs: LocalRuns, key: AutomationKey, listener: Listener) -> Supervisor:
     """One_for_all: a driver that crashed must not meet calls that it does not know."""
     calls: list[TaskSupervisor] = []
 
@@ -103,6 +103,6 @@ def _listening(ctx: RuntimeContext, key: AutomationKey, listener: Listener) -> S
 
     children: list[Child[Any]] = [
         Child("calls", make_calls),
-        Child("listener", lambda: ListenerDriver(ctx, key, listener, calls[0])),
+        Child("listener", lambda: ListenerDriver(ctx, runs, key, listener, calls[0])),
     ]
     return Supervisor(children, strategy="one_for_all")

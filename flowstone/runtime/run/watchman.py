@@ -12,6 +12,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from flowstone.errors import FlowstoneError
+from flowstone.store.cluster import Notification
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -56,6 +57,7 @@ async def drain(ctx: RuntimeContext, runs: LocalRuns, timeout: float) -> bool:
     ended even so waits for a store that does not answer; whoever opens the store next goes on with it.
     """
     runs.open = False
+    ctx.notifications.heard(Notification("draining"))
     if await _gone_within(timeout, ctx, runs):
         return True
     await _leave_to_others(ctx, runs)
