@@ -33,7 +33,7 @@ class Moved:
     """What became of a change.
 
     Attributes:
-        record: The automation as it is now.
+        record: The automation as it is now; somebody else may have changed it since.
         runs: The runs that were asked for, in order; None for one that was asked for by its key before.
     """
 

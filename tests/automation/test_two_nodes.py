@@ -183,3 +183,31 @@ async def test_an_old_client_that_fires_takes_nothing_away(database):
         await until(lambda: seen)
         await old.fire("old")
         assert {each.name: each.gone_at for each in await runtime.automations()}["new"] is None
+
+
+async def test_to_fire_by_hand_after_a_lost_answer_starts_nothing_twice(database, monkeypatch):
+    """Also if another node has fired the same meanwhile."""
+    pipeline = Pipeline("sales")
+
+    @pipeline.asset
+    async def report() -> int:
+        return 1
+
+    pipeline.schedule("nightly", cron="0 3 * * *", asset="report", refresh="all")
+    async with Runtime(pipeline, store=database) as one, Runtime(pipeline, store=database) as two:
+        connected = one._started().store._database
+        transact = connected.transact
+        others = []
+
+        async def lost(what, work):
+            answer = await transact(what, work)
+            if not what.startswith("changing the automation") or others:
+                return answer
+            others.extend(await two.fire("nightly"))
+            return await transact(what, work)  # As it is sent again when its answer has not come.
+
+        monkeypatch.setattr(connected, "transact", lost)
+        fired = await one.fire("nightly")
+        assert len(others) == 1
+        assert {run.id for run in await one.runs()} == {fired[0].id, others[0].id}
+        assert len(await one.runs()) == 2

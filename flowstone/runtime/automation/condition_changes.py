@@ -155,7 +155,7 @@ class Changes:
         if isinstance(result, Exception):
             _withdraw(state, move.runs)
             raise result
-        state.moved(result.record)
+        is_last = self._written(state, move, result)
         if move.paused:
             self._damping.forget(state.name)
             _publish(self._ctx, move.events)
@@ -166,12 +166,17 @@ class Changes:
                 if fired is not None and fired.id != run.record.id:
                     state.rename(run.record.id, fired.id)
             await start_runs(self._ctx, self._runs, result, move.runs)
-            if state.changed:
-                await self._write_one(state, _move(state))
+            if state.changed and is_last:
+                again = _move(state)
+                self._written(state, again, await self._ctx.store.automations.move(again))
 
-    async def _write_one(self, state: AssetState, move: Move) -> None:
-        moved = await self._ctx.store.automations.move(move)
+    def _written(self, state: AssetState, move: Move, moved: Moved) -> bool:
+        """A change is made; whether it is the last one. If somebody else has made another, that is read."""
         state.moved(moved.record)
+        is_last = moved.record.version == move.version + 1
+        if not is_last:
+            self._stale.add(state.name)
+        return is_last
 
     async def _refuse(self, state: AssetState, due: Mapping[Key, Due], error: Exception) -> bool:
         """A change was not made; False if its condition is to be looked at once more."""
@@ -194,6 +199,8 @@ class Changes:
         except StaleWrite:
             self._stale.add(state.name)
             return False
+        if moved.record.version != state.record.version + 1:
+            self._stale.add(state.name)  # Somebody else has changed it since.
         state.moved(moved.record)
         pause = pause_after(moved.record.failures, ctx.random)
         self.retries[state.name] = ctx.clock.monotonic() + pause

@@ -94,12 +94,10 @@ class PostgresAutomations(Automations):
 
     async def _made_before(self, moves: Sequence[Move], token: str) -> dict[AutomationKey, Moved]:
         """What an earlier try of the same changes led to, whose answer was lost."""
-        keys = [move.key for move in moves]
-        rows = await self._database.fetch("automation_tokens", *map(list, zip(*keys, strict=True)))
+        given = [(*move.key, move.version) for move in moves]
+        rows = await self._database.fetch("automation_tokens", *map(list, zip(*given, strict=True)), token)
         found: dict[AutomationKey, Moved] = {}
         for row in rows:
-            if row["token"] != token:
-                continue
             key = row["pipeline"], row["name"]
             record = await self.record(key)
             assert record is not None, "it was there a moment ago"

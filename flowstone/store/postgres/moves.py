@@ -47,7 +47,7 @@ async def make_moves(connection: Connection, moves: Sequence[Move], token: str) 
     started = await _start(connection, made)
     fired = {move.key: tuple(started.get(run.record.id) for run in move.runs) for move in made}
     if kept := [move for move in made if move.runs or move.fire is not None]:
-        await _keep_fires(connection, kept, rows, fired)
+        await _keep_fires(connection, kept, rows, fired, token)
     return {move.key: Moved(automation_of(rows[move.key]), fired[move.key]) for move in made}
 
 
@@ -116,6 +116,7 @@ async def _keep_fires(
     moves: Sequence[Move],
     rows: Mapping[AutomationKey, Any],
     fired: Mapping[AutomationKey, Sequence[FiredRun | None]],
+    token: str,
 ) -> None:
     """Remember what was done, and what is answered if it is asked for again."""
     there = {move.key: [run for run in fired[move.key] if run is not None] for move in moves}
@@ -130,7 +131,7 @@ async def _keep_fires(
             for move in moves
         ],
     )
-    await connection.execute(query("keep_fires"), *columns, MOST_FIRES)
+    await connection.execute(query("keep_fires"), *columns, MOST_FIRES, token)
 
 
 def _fire_text(fire: Fire | None, runs: Sequence[FiredRun]) -> str | None:

@@ -1,13 +1,14 @@
 -- Of each change $1: a pipeline; $2: a name; $3: the version that it led to; $4: what was done, or null; $5: its runs and
--- $6: the answer, as JSON; $7: how many of an automation are kept, besides those with runs that are not over.
+-- $6: the answer, as JSON; $7: how many of an automation are kept, besides those with runs that are not over; $8: what
+-- these changes are known by.
 with given as materialized (
     select * from unnest($1::text[], $2::text[], $3::bigint[], $4::text[], $5::text[], $6::text[])
         as given(pipeline, name, version, fire, runs, answer)
 ),
 kept as (
-    insert into flowstone.automation_fires (pipeline, name, version, fire, runs)
+    insert into flowstone.automation_fires (pipeline, name, version, fire, runs, token, answer)
     select given.pipeline, given.name, given.version, given.fire::json,
-        array(select json_array_elements_text(given.runs::json))
+        array(select json_array_elements_text(given.runs::json)), $8, given.answer::json
     from given where given.fire is not null
     returning pipeline, name
 ),

@@ -590,6 +590,7 @@ def transactions():
                         texts('["run-9"]', "[]"),
                         texts("[]", "[]"),
                         "1",
+                        "'t'",
                     )
                     for names in (("a1", "a2"), ("a2", "a1"))
                 ),

@@ -51,6 +51,32 @@ async def test_a_lost_answer_is_no_second_change(store, monkeypatch):
     assert len(await store.runs(limit=100)) == len(NAMES) - 1
 
 
+async def test_a_lost_answer_is_known_by_whoever_sends_again_after_others(store, monkeypatch):
+    """What a change has done is on record with what it did, also when somebody else has made the next one."""
+    (record,) = await defined(store, NIGHTLY)
+    change = move(record, cursor="far", runs=[NewRun(queued("run-1"))], fire=Fire(now(), "started"))
+    transaction = store._database.transaction
+
+    @asynccontextmanager
+    async def cut():
+        monkeypatch.undo()
+        async with transaction() as connection:
+            yield connection
+        other = replace(
+            move(record, cursor="farther", fire=Fire(now(), "started")), version=record.version + 1
+        )
+        await store.automations.move(other)
+        raise ConnectionResetError
+
+    monkeypatch.setattr(store._database, "transaction", cut)
+    moved = await store.automations.move(change)
+    assert moved.runs == (FiredRun("run-1"),)
+    assert (moved.record.version, moved.record.cursor) == (record.version + 2, "farther")
+    assert [run.id for run in await store.runs()] == ["run-1"]
+    with pytest.raises(StaleWrite):
+        await store.automations.move(replace(change, runs=()))
+
+
 @pytest.mark.parametrize("runs", [True, False])
 async def test_many_changes_take_as_many_questions_as_one(store, monkeypatch, runs):
     """So their number costs no round trips."""
