@@ -115,6 +115,11 @@ def recorded(runtime, name, text):
     return is_so
 
 
+async def drives(nodes, runtime, name):
+    """Whether a node drives what has this name."""
+    return await nodes.driver(f"automation:{subject_of(('p', name))}") == runtime._started().node
+
+
 class Sums:
     """A value, and an asset that a condition has computed from it."""
 
@@ -140,8 +145,8 @@ async def test_a_condition_is_taken_back(nodes):
     first = await nodes.enter("a", new.pipeline)
     await nodes.outcome(first.materialize("raw"))
     await nodes.until(lambda: new.computed == [1])
-    await nodes.enter("b", other.pipeline)
-    await nodes.until(recorded(first, "total", "missing"))
+    second = await nodes.enter("b", other.pipeline)
+    await nodes.until(lambda: drives(nodes, second, ""))
     await nodes.leave("b")
     new.number = 2
     await nodes.until(recorded(first, "total", "upstream_change"))
@@ -164,8 +169,8 @@ async def test_the_freshness_of_an_asset_is_taken_back(nodes):
     """It is late by the policy of the node that is left."""
     first = await nodes.enter("a", watched(timedelta(seconds=2)))
     await nodes.until(recorded(first, "freshness:raw", "within 2 s"))
-    await nodes.enter("b", watched(timedelta(days=2)))
-    await nodes.until(recorded(first, "freshness:raw", "within 2 d"))
+    second = await nodes.enter("b", watched(timedelta(days=2)))
+    await nodes.until(lambda: drives(nodes, second, "freshness:"))
     await nodes.leave("b")
     await nodes.outcome(first.materialize("raw"))
     await nodes.until(recorded(first, "freshness:raw", "within 2 s"))
@@ -195,8 +200,8 @@ async def test_a_listener_is_taken_back(nodes):
     first = await nodes.enter("a", listening(ear, "run.finished"))
     await nodes.outcome(first.materialize("raw"))
     await nodes.until(lambda: len(ear.heard) == 1)
-    await nodes.enter("b", listening(other, "run.failed"))
-    await nodes.until(recorded(first, "alert", "run.failed"))
+    second = await nodes.enter("b", listening(other, "run.failed"))
+    await nodes.until(lambda: drives(nodes, second, "alert"))
     await nodes.leave("b")
     await nodes.until(recorded(first, "alert", "run.finished"))
     await nodes.outcome(first.materialize("raw"))
@@ -217,19 +222,15 @@ async def test_a_node_that_drains_hands_over(nodes, kind):
         await gate.wait()
         return 1
 
-    duty = f"automation:{subject_of(('p', 'alert' if kind == 'listener' else 'freshness:'))}"
-
-    async def drives(runtime):
-        return await nodes.driver(duty) == runtime._started().node
-
+    name = "alert" if kind == "listener" else "freshness:"
     first = await nodes.enter("a", pipelines[0])
-    await nodes.until(lambda: drives(first))
+    await nodes.until(lambda: drives(nodes, first, name))
     await first.submit("slow")
     second = await nodes.enter("b", pipelines[1])
     await nodes.until(gate.entered.is_set)
     async with asyncio.TaskGroup() as group:
         group.create_task(first.drain(300))
-        await nodes.until(lambda: drives(second))
+        await nodes.until(lambda: drives(nodes, second, name))
         assert first.live_runs()
         if kind == "listener":
             await nodes.outcome(second.materialize("raw"))

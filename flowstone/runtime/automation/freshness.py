@@ -148,6 +148,7 @@ class _PipelineWatch:
             await self._tell_due(watched)
         except StaleWrite:
             self._watched = None  # Somebody else has changed one.
+            self._has_changed = True
             return 0.0
         except StoreUnavailable as error:
             self._ctx.alarms.set("store", f"it does not say which assets are fresh: {error}")
