@@ -43,6 +43,8 @@ class AutomationStatus:
         paused_at: Since when it is paused (aware, UTC); None if it is not, or was defined so.
         paused_by: Who paused it, if anybody said so; None where too many failures have.
         paused_because: Why, for people; empty: no reason was given.
+        asset: The asset that it computes or watches, where its definition says so: of a schedule without a
+            function, of a condition and of what watches freshness; None of others.
     """
 
     name: str
@@ -64,6 +66,7 @@ class AutomationStatus:
     paused_at: datetime | None = None
     paused_by: str | None = None
     paused_because: str = ""
+    asset: str | None = None
 
 
 def status_of(record: AutomationRecord, fires: Sequence[Fire], now: datetime) -> AutomationStatus:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from itertools import groupby
 from typing import TYPE_CHECKING, Final, TypeAlias
 
@@ -83,10 +82,18 @@ class PartitionStates:
     def __getitem__(self, place: int) -> Status:
         return _CODES[self.codes[place]]
 
+    def latest_of(self, status: Status, limit: int) -> Sequence[str | None]:
+        """The keys of at most so many partitions of one status, the last ones first."""
+        found: list[str | None] = []
+        place = len(self.codes)
+        while len(found) < limit and (place := self.codes.rfind(_NUMBERS[status], 0, place)) >= 0:
+            found.append(self.keys[place])
+        return found
+
     @property
     def counts(self) -> Mapping[Status, int]:
         """How many partitions there are of each status."""
-        return {_CODES[code]: number for code, number in Counter(self.codes).items()}
+        return {_CODES[code]: self.codes.count(code) for code in set(self.codes)}
 
     @property
     def spans(self) -> Sequence[tuple[Status, int, int]]:

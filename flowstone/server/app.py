@@ -26,11 +26,13 @@ from flowstone.server.api import api_router
 from flowstone.server.api.describe import describe
 from flowstone.server.api.event_feed import EventFeed
 from flowstone.server.finder import finder_router
+from flowstone.server.known_assets import KnownAssets
 from flowstone.server.launching import launch_router
 from flowstone.server.live import Renderings
 from flowstone.server.login import add_login
 from flowstone.server.options import ServerOptions
 from flowstone.server.pages import PAGES
+from flowstone.server.partition_acts import partition_acts_router
 from flowstone.server.problems import add_problem_handlers
 from flowstone.server.render import STATIC, Renderer
 from flowstone.server.run_acts import run_acts_router
@@ -67,6 +69,7 @@ def create_app(runtime: Runtime, options: ServerOptions | None = None) -> FastAP
     app.state.renderings = Renderings()
     app.state.event_feed = EventFeed(runtime)
     app.state.timelines = Timelines(runtime)
+    app.state.known = KnownAssets(runtime)
     app.add_middleware(GZipMiddleware, minimum_size=1_000)
     app.state.attempts = Attempts()
     app.add_middleware(Gate, runtime=runtime, options=options)
@@ -79,6 +82,7 @@ def create_app(runtime: Runtime, options: ServerOptions | None = None) -> FastAP
     app.include_router(finder_router())
     app.include_router(launch_router())
     app.include_router(run_acts_router())
+    app.include_router(partition_acts_router())
     app.include_router(pages_router(PAGES))
     return app
 

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from flowstone.assets.partition_labels import partition_label, step_label
+from flowstone.assets.partition_labels import key_label, partition_label, step_label
+from flowstone.server.addresses import partition_path, partition_text
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -22,8 +23,13 @@ __all__ = ["ICONS", "STATIC", "WORDS", "Renderer", "static_version"]
 STATIC: Final = Path(__file__).parent / "static"
 
 _BASE: Final = "base.html"
-_PARTS: Final = ("bar", "csrf_field", "icon", "legend", "spark", "state", "strip")
+_PARTS: Final = ("bar", "csrf_field", "lineage_row", "icon", "legend", "spark", "state", "strip")
 """The macros of `parts.html`."""
+
+_ROWS: Final = ("asset_row",)
+"""Those of `rows.html`, of which each takes a row and the path at which the pages are."""
+
+_KEPT: Final = 4096
 
 _MINUTE, _HOUR, _DAY = 60, 3600, 86_400
 _UNITS: Final = ((_DAY, "d", _HOUR, "h"), (_HOUR, "h", _MINUTE, "min"), (_MINUTE, "min", 1, "s"))
@@ -44,10 +50,21 @@ class Renderer:
         self._environment.filters.update(
             ago=ago, clock=clock, lasted=lasted, number=number, partition=partition_label
         )
-        self._environment.globals.update(step=step_label, words=WORDS, icons=ICONS)
+        self._environment.globals.update(
+            step=step_label,
+            words=WORDS,
+            icons=ICONS,
+            at_partition=partition_path,
+            partition_text=partition_text,
+            key=key_label,
+        )
         # As globals rather than imports: a block that is rendered alone does not see the imports around it.
         parts = self._environment.get_template("parts.html").module
         self._environment.globals.update({name: vars(parts)[name] for name in _PARTS})
+        # Rows of long tables: those that have not changed are not drawn again.
+        rows = self._environment.get_template("rows.html").module
+        self._rows = {name: lru_cache(maxsize=_KEPT)(vars(rows)[name]) for name in _ROWS}
+        self._environment.globals.update(self._rows)
 
     def page(self, template: str, values: Mapping[str, Any]) -> str:
         """A whole page."""
@@ -59,6 +76,10 @@ class Renderer:
         if name not in chosen.blocks:
             chosen = self._template(_BASE)
         return "".join(chosen.blocks[name](chosen.new_context(dict(values)))).strip()
+
+    def part(self, macro: str, row: Any, root: str) -> str:
+        """One row, as the macro of `rows.html` draws it below the path at which the pages are."""
+        return str(self._rows[macro](row, root))
 
     def _template(self, name: str) -> Template:
         return self._environment.get_template(name)
@@ -110,9 +131,11 @@ def number(value: float) -> str:
 
 
 def lasted(seconds: float | None) -> str:
-    """`0.4 s`, `36 s`, `2 min 10 s`, `3 h 5 min`, `6 d 4 h`; a dash where it is not known."""
+    """`12 ms`, `0.4 s`, `36 s`, `2 min 10 s`, `3 h 5 min`, `6 d 4 h`; a dash where it is not known."""
     if seconds is None:
         return _UNKNOWN
+    if 0 < seconds < 0.0995:
+        return f"{seconds * 1000:.0f} ms"
     if seconds < 9.95:
         return f"{seconds:.1f} s"
     for unit, name, less, lesser in (

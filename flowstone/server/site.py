@@ -33,6 +33,7 @@ from flowstone.server.pages.shell import SHELL, shell_values
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterable, Mapping
 
+    from flowstone.errors import FlowstoneError
     from flowstone.server.access.identity import Identity
     from flowstone.server.pages.page import Page
 
@@ -91,9 +92,10 @@ async def _messages(page: Page, request: Request, identity: Identity) -> AsyncIt
     address = f"{identity.name} {identity.role} {prefix_of(request)} {path_of(request)}?{query}"
     seen = request.headers.get("last-event-id", "")
     news = None if page.news is None else page.news(_asked(request, identity), seen)
-    async for blocks in fragments(
+    changes = fragments(
         state.runtime, state.renderings, address, partial(_blocks, page, request, identity), page.pace
-    ):
+    )
+    async for blocks in changes:
         parts = [
             f'<hx-partial hx-target="#{name}" hx-swap="innerMorph">{html}</hx-partial>'
             for name, html in blocks.items()
@@ -114,7 +116,7 @@ async def _found(page: Page, request: Request, identity: Identity) -> tuple[Page
         return page, await _values(page, request, identity)
     except _MISSING as error:
         missing = _missing(page, error)
-        return missing, await _values(missing, request, identity)
+        return missing, await _values(missing, request, identity) | {"live_path": ""}
 
 
 def _missing(page: Page, error: FlowstoneError) -> Page:
@@ -123,13 +125,17 @@ def _missing(page: Page, error: FlowstoneError) -> Page:
     async def load(_: Asked) -> Mapping[str, Any]:
         return {"sentence": masked(error.sentence)}
 
-    return replace(page, template="missing.html", load=load, live=(), news=None)
+    return replace(page, template="missing.html", load=load, live=(), news=None, rows=None)
 
 
 async def _blocks(page: Page, request: Request, identity: Identity) -> Mapping[str, str]:
     values = await _values(page, request, identity)
     renderer = request.app.state.renderer
-    return {name: renderer.block(page.template, name, values) for name in (*SHELL, *page.live)}
+    blocks = {name: renderer.block(page.template, name, values) for name in (*SHELL, *page.live)}
+    if page.rows is not None:
+        macro, rows = page.rows
+        blocks |= {row.id: renderer.part(macro, row, values["root"]) for row in values[rows]}
+    return blocks
 
 
 async def _values(page: Page, request: Request, identity: Identity) -> dict[str, Any]:
@@ -141,6 +147,7 @@ async def _values(page: Page, request: Request, identity: Identity) -> dict[str,
         "page": page.name,
         "csrf": "",  # Those who share a rendering do not share the word: flowstone.js writes it into their forms.
         "live_path": f"/live{here}" + (f"?{request.url.query}" if request.url.query else ""),
+        "root": prefix_of(request),
         **links_for(request),
     }
 
@@ -154,4 +161,5 @@ def _asked(request: Request, identity: Identity) -> Asked:
         request.path_params,
         dict(request.query_params),
         state.timelines,
+        state.known,
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
+from flowstone.runs.asset_activity import activity_of
 from flowstone.runs.asset_freshness import NewestSuccess
 from flowstone.runs.events import StepSucceeded
 from flowstone.store.history import History
@@ -22,6 +23,7 @@ from flowstone.store.sanitise import sanitised, sanitised_run
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 
+    from flowstone.runs.asset_activity import AssetActivity
     from flowstone.runs.events import AttemptEvent, Event
     from flowstone.runs.partition_states import StatusCounts
     from flowstone.runs.records import Materialization, RunRecord, Status, StepKey
@@ -195,6 +197,14 @@ class MemoryStore(Store):
 
     async def count_by_status(self, assets: Collection[str]) -> Mapping[str, StatusCounts]:
         return self._history.ledger.count_by_status(assets)
+
+    async def recent(self, asset: str, *, limit: int = 100, offset: int = 0) -> Sequence[Materialization]:
+        return self._history.ledger.recent(asset, limit, offset)
+
+    async def activity(self, assets: Collection[str], *, limit: int) -> Mapping[str, AssetActivity]:
+        ledger = self._history.ledger
+        found = {asset: activity_of(asset, ledger.recent(asset, limit, 0)) for asset in assets}
+        return {asset: known for asset, known in found.items() if known is not None}
 
     async def newest_successes(self, assets: Collection[str]) -> Mapping[str, NewestSuccess]:
         found: dict[str, NewestSuccess] = {}

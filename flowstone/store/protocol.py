@@ -23,6 +23,7 @@ from flowstone.errors import FlowstoneError, StoreUnavailable
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping, Sequence
 
+    from flowstone.runs.asset_activity import AssetActivity
     from flowstone.runs.asset_freshness import NewestSuccess
     from flowstone.runs.events import AttemptEvent, Event
     from flowstone.runs.partition_states import StatusCounts
@@ -254,6 +255,15 @@ class Store(Protocol):
 
     async def durations(self, assets: Collection[str]) -> Mapping[str, float]:
         """Of each of these assets that has successes, the median of the seconds that some of them took."""
+
+    async def recent(self, asset: str, *, limit: int = 100, offset: int = 0) -> Sequence[Materialization]:
+        """Terminal records of an asset at all its partitions and over all runs, the one that ended last first.
+
+        That takes time in proportion to the records of the asset.
+        """
+
+    async def activity(self, assets: Collection[str], *, limit: int) -> Mapping[str, AssetActivity]:
+        """Of each of these assets that has any, what is known of the attempts among its last `limit` records."""
 
     async def downstream(self, keys: Iterable[StepKey]) -> Mapping[StepKey, Sequence[StepKey]]:
         """For each key the asset-partitions whose current materialization has it as a direct input."""

@@ -25,5 +25,6 @@ async def test_what_fails_appears_without_a_reload(site):
         page = await visited.open("/")
         await page.get_by_text("All is well.").wait_for()
         run = await visited.runtime.submit("broken")
-        await page.get_by_role("link", name="1 run failed").wait_for()
-        assert await page.locator("#needs a.b").get_attribute("href") == f"/runs/{run.id}"
+        await page.get_by_role("link", name="1 asset failed").wait_for()
+        assert await page.locator("#needs .acts a").first.get_attribute("href") == f"/runs/{run.id}"
+        await page.locator("#asset-broken").get_by_text("failed").wait_for()

@@ -59,6 +59,9 @@ async def test_each_partition_has_a_status_in_the_order_of_its_set():
             Status.SKIPPED: 1,
             Status.NEVER: 1,
         }
+        assert visits.latest_of(Status.SUCCEEDED, 1) == ["d:2025-01-04"]
+        assert visits.latest_of(Status.SUCCEEDED, 9) == ["d:2025-01-04", "d:2025-01-01"]
+        assert visits.latest_of(Status.RUNNING, 9) == []
         assert [states[name].codes for name in ("orders", "regions", "report", "rate")] == [
             bytes([0] * 5),
             bytes([0, 4]),

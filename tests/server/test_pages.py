@@ -33,7 +33,7 @@ async def test_all_is_well_until_something_fails(visit):
         with contextlib.suppress(RunFailed):
             await run.wait()
         after = await visitor.get("/")
-        assert "1 run failed" in after.text
+        assert "1 asset failed" in after.text
         assert f"/runs/{run.id}" in after.text
 
 

@@ -19,6 +19,7 @@ import pytest
 
 from flowstone import errors
 from flowstone.assets.partition_keys import encode_partition
+from flowstone.runs.asset_activity import AssetActivity
 from flowstone.runs.asset_freshness import NewestSuccess
 from flowstone.runs.events import (
     RunCancelRequested,
@@ -282,6 +283,30 @@ class StoreContract:
             "b": {Status.SUCCEEDED: (1, 1)},
             "c": {left: (1, 0)},
         }
+
+    async def test_what_became_of_an_asset_is_asked_for_all_partitions_together(self, place):
+        """The newest first, page by page; of the attempts among them, how long they took."""
+        store = place.store
+        await finished_run(
+            store,
+            "run-1",
+            end("a", "one", started_at=at(1), second=11),
+            end("a", "two", started_at=at(1), second=21, status=Status.FAILED),
+            end("a", "three", started_at=at(1), second=31),
+            end("a", "left", started_at=None, second=41, status=Status.SKIPPED),
+        )
+        for _ in range(2):
+            assert [each.partition_key for each in await store.recent("a")] == ["left", "three", "two", "one"]
+            assert [each.status for each in await store.recent("a", limit=2, offset=1)] == [
+                Status.SUCCEEDED,
+                Status.FAILED,
+            ]
+            assert await store.recent("b") == []
+            assert await store.activity(["a", "b"], limit=3) == {
+                "a": AssetActivity("a", at(31), (20.0, 30.0))
+            }
+            assert await store.activity(["a"], limit=1) == {}
+            store = await place.reopen()
 
     async def test_the_newest_success_of_an_asset_is_the_last_of_any_partition(self, place):
         """By arrival, whatever the clocks say; failures and other assets do not count, and it may be invalid."""

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from flowstone.assets.automation.asset_condition import Condition
 from flowstone.assets.automation.freshness_policy import FreshnessPolicy
 from flowstone.assets.automation.listener import Listener
+from flowstone.assets.automation.run_request import RunRequest
 from flowstone.assets.automation.schedule import Schedule
 from flowstone.assets.suggest import did_you_mean
 from flowstone.errors import ArgumentError, AutomationError, AutomationNotFound, StoreUnavailable
@@ -67,7 +68,11 @@ class ByHand:
         known = {record.key: record for record in await store.automations.records(snapshot.names)}
         defined = {(pipeline, name): each for name, (pipeline, each) in snapshot.automations.items()}
         shown = [
-            await self._status(key, defined.get(key), known.get(key), fires) for key in {**defined, **known}
+            replace(
+                await self._status(key, defined.get(key), known.get(key), fires),
+                asset=_asset_of(defined.get(key)),
+            )
+            for key in {**defined, **known}
         ]
         return sorted(shown, key=lambda status: (status.name, status.pipeline))
 
@@ -175,6 +180,19 @@ class ByHand:
             ticks = (cron.after(self._ctx.clock.now()) for cron in defined.automation.crons)
             return replace(status, next_fire=min(ticks, default=None))
         return await with_deliveries(self._ctx.store, status)
+
+
+def _asset_of(defined: DefinedAutomation | None) -> str | None:
+    """The asset that it is about, where its definition says so."""
+    match defined:
+        case (
+            Schedule(request=RunRequest(asset=str() as name))
+            | Condition(name=name)
+            | FreshnessPolicy(asset=name)
+        ):
+            return name
+        case _:
+            return None
 
 
 def _check_texts(**given: object) -> None:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from flowstone.assets.partition_keys import decode_partition
 from flowstone.frozen import frozen
-from flowstone.runtime.client.requests import asset_named, encoded
+from flowstone.runtime.client.requests import asset_named, bounded_count, encoded
 
 if TYPE_CHECKING:
     from flowstone.runtime.client.run_client import RunClient
@@ -43,23 +43,41 @@ class Lineage:
         self._client = client
         self._store = store
 
-    async def upstream(self, asset: Any, *, partition: Any = None) -> list[LineageEntry]:
+    async def upstream(
+        self, asset: Any, *, partition: Any = None, depth: int | None = None, limit: int | None = None
+    ) -> list[LineageEntry]:
         """What the current value was computed from, nearest first.
 
+        Args:
+            asset: Name, `Asset` or decorated function.
+            partition: Which partition.
+            depth: How far to go: 1 for what it was computed from itself. Default: as far as there is anything.
+            limit: How many entries at most. Default: all.
+
         Raises:
             AssetNotFound: There is no such asset.
             PartitionError: The partition is missing or foreign.
+            ValueError: `depth` or `limit` is no positive whole number.
         """
-        return await self._walk(asset, partition, self._inputs)
+        return await self._walk(asset, partition, self._inputs, depth, limit)
 
-    async def downstream(self, asset: Any, *, partition: Any = None) -> list[LineageEntry]:
+    async def downstream(
+        self, asset: Any, *, partition: Any = None, depth: int | None = None, limit: int | None = None
+    ) -> list[LineageEntry]:
         """Which current values were computed from this one, nearest first.
 
+        Args:
+            asset: Name, `Asset` or decorated function.
+            partition: Which partition.
+            depth: How far to go: 1 for what was computed from it itself. Default: as far as there is anything.
+            limit: How many entries at most. Default: all.
+
         Raises:
             AssetNotFound: There is no such asset.
             PartitionError: The partition is missing or foreign.
+            ValueError: `depth` or `limit` is no positive whole number.
         """
-        return await self._walk(asset, partition, self._store.downstream)
+        return await self._walk(asset, partition, self._store.downstream, depth, limit)
 
     async def impact(self, asset: Any, *, partition: Any = None) -> list[LineageEntry]:
         """What would no longer be true if this value changed: every current value downstream of it.
@@ -91,22 +109,26 @@ class Lineage:
             for key, record in current.items()
         }
 
-    async def _walk(self, asset: Any, partition: Any, neighbours: _Next) -> list[LineageEntry]:
+    async def _walk(
+        self, asset: Any, partition: Any, neighbours: _Next, farthest: int | None, limit: int | None
+    ) -> list[LineageEntry]:
         self._client.require_usable()
+        most = None if limit is None else bounded_count("limit", limit)
+        levels = None if farthest is None else bounded_count("depth", farthest)
         view = await self._client.view()
         name = asset_named(view.graph, asset).name
         level: list[_Key] = [(name, encoded(view, name, partition))]
         seen = set(level)
         entries: list[LineageEntry] = []
         depth = 0
-        while level:
+        while level and depth != levels and (most is None or len(entries) < most):
             depth += 1
             found = await neighbours(level)
             nearest = dict.fromkeys(near for key in level for near in found.get(key, ()))
             level = [key for key in nearest if key not in seen]
             seen.update(level)
             entries += [_entry(key, depth) for key in level]
-        return entries
+        return entries[:most]
 
 
 def _entry(key: _Key, depth: int) -> LineageEntry:

@@ -121,6 +121,13 @@ class Values:
         _, key = await self._key(asset, partition)
         return await self._ctx.store.history(key, limit=limit, offset=offset)
 
+    async def partition_key(self, asset: Any, partition: Any) -> str | None:
+        return (await self._key(asset, partition))[1][1]
+
+    async def recent(self, asset: Any, limit: int, offset: int) -> Sequence[Materialization]:
+        view = await self._client.view()
+        return await self._ctx.store.recent(asset_named(view.graph, asset).name, limit=limit, offset=offset)
+
     async def items(
         self, run_id: str, asset: Any, partition: Any, status: str | None, limit: int, offset: int
     ) -> Sequence[Item]:

@@ -2,73 +2,86 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import TYPE_CHECKING, Any, Final
 
-from flowstone.counting import count
+from flowstone.counting import are, count
 from flowstone.runs.records import Status
 from flowstone.server.pages.page import Page
+from flowstone.server.views.asset_rows import read_assets
+from flowstone.server.views.day_lanes import BACK, axis_of, lanes_of
+from flowstone.server.views.needs import read_needs
+from flowstone.server.views.run_progress import progress_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from flowstone.runs.automation_status import AutomationStatus
-    from flowstone.runs.records import RunRecord
-    from flowstone.runs.waits import Approval
     from flowstone.server.pages.page import Asked
+    from flowstone.server.views.asset_rows import AssetTable
+    from flowstone.server.views.needs import Needs
 
 __all__ = ["PAGE"]
 
 _SHOWN = 8
-_UNDER_WAY = (Status.QUEUED, Status.RUNNING, Status.WAITING)
+_UNDER_WAY = (Status.RUNNING, Status.QUEUED, Status.WAITING)
+_RUNS: Final = 300
+"""Of so many newest runs those of the last day are drawn."""
+
+_TEN_LINES: Final = """\
+from flowstone import Pipeline
+
+pipeline = Pipeline("shop")
+
+@pipeline.asset
+async def orders() -> list[int]:
+    return [12, 30, 7]
+
+@pipeline.asset
+async def revenue(orders: list[int]) -> int:
+    return sum(orders)
+"""
 
 
 async def load(asked: Asked) -> Mapping[str, Any]:
-    """What is under way, what failed last, what waits for an answer, and what comes next."""
+    """What needs somebody, what is under way, what comes next, all assets, and the runs of a day."""
     runtime = asked.runtime
-    under_way = await runtime.runs(status=_UNDER_WAY, limit=_SHOWN)
-    finished = await runtime.runs(status=(Status.SUCCEEDED, Status.FAILED, Status.CANCELLED), limit=50)
-    failed = _not_mended(finished)
-    approvals = await runtime.approvals(limit=_SHOWN)
-    automations = await runtime.automations(fires=1)
+    table, under_way, newest, nodes = await asyncio.gather(
+        read_assets(asked),
+        runtime.runs(status=_UNDER_WAY, limit=_SHOWN),
+        runtime.runs(limit=_RUNS),
+        runtime.nodes(),
+    )
+    automations = table.automations
+    needs = await read_needs(asked, table, automations, newest)
+    upcoming = _upcoming(automations)
+    running = [step for node in nodes if node.alive for step in node.running]
+    progress = [progress_of(run, running, asked.now) for run in under_way]
+    recent = [run for run in newest if asked.now - run.created_at < BACK or not run.status.terminal]
     return {
-        "under_way": under_way,
-        "failed": failed[:_SHOWN],
-        "approvals": approvals,
-        "verdict": _verdict(failed, approvals),
-        "quiet": _quiet(under_way),
-        "upcoming": _upcoming(automations)[:_SHOWN],
+        "ten_lines": _TEN_LINES,
+        "needs": needs,
+        "verdict": needs.sentence,
+        "quiet": _quiet(table, needs, len(under_way), upcoming),
+        "next_fire": upcoming[0] if upcoming else None,
+        "progress": progress,
+        "upcoming": upcoming[:_SHOWN],
+        "rows": table.rows,
+        "axis": axis_of(asked.now),
+        "lanes": lanes_of(recent, automations, asked.now),
     }
 
 
-def _not_mended(finished: Sequence[RunRecord]) -> list[RunRecord]:
-    """The failed runs, newest first, after which no run that was asked for the same asset has succeeded."""
-    mended: set[str] = set()
-    failed: list[RunRecord] = []
-    for run in finished:
-        if run.status is Status.SUCCEEDED:
-            mended.add(run.asset)
-        elif run.status is Status.FAILED and run.asset not in mended:
-            failed.append(run)
-    return failed
-
-
-def _verdict(failed: Sequence[RunRecord], approvals: Sequence[Approval]) -> list[tuple[str, str, str]]:
-    """The first sentence in parts: shape, words, and where it leads to on the page or beyond."""
-    parts = []
-    if failed:
-        parts.append(("fail", f"{count(len(failed), 'run')} failed", "#needs"))
-    if approvals:
-        steps = count(len(approvals), "step")
-        parts.append(
-            ("wait", f"{steps} {'waits' if len(approvals) == 1 else 'wait'} for an answer", "/waiting")
-        )
-    return parts
-
-
-def _quiet(under_way: Sequence[RunRecord]) -> str:
-    if not under_way:
-        return "Nothing runs."
-    return f"{count(len(under_way), 'run')} under way."
+def _quiet(table: AssetTable, needs: Needs, running: int, upcoming: Sequence[AutomationStatus]) -> str:
+    said = [f"{count(running, 'run')} {are(running)} under way." if running else "Nothing runs."]
+    well = sum(1 for row in table.rows if row.shape == "ok")
+    if table.rows:
+        said.append(f"{well:,} of {count(len(table.rows), 'asset')} {are(well)} well.")
+    if needs.overdue:
+        return " ".join(said)
+    if any(each.kind == "freshness" for each in upcoming) or table.late:
+        said.append("Nothing is overdue.")
+    return " ".join(said)
 
 
 def _upcoming(automations: Sequence[AutomationStatus]) -> list[AutomationStatus]:
@@ -76,4 +89,12 @@ def _upcoming(automations: Sequence[AutomationStatus]) -> list[AutomationStatus]
     return sorted(coming, key=lambda each: (each.next_fire is None, each.next_fire))
 
 
-PAGE: Final = Page("overview", "/", "overview.html", load, ("verdict", "needs", "running"))
+PAGE: Final = Page(
+    "overview",
+    "/",
+    "overview.html",
+    load,
+    ("verdict", "needs", "running", "day"),
+    pace=0.2,
+    rows=("asset_row", "rows"),
+)

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
 
     from flowstone.runtime.runtime import Runtime
     from flowstone.server.access.identity import Identity
+    from flowstone.server.known_assets import KnownAssets
     from flowstone.server.timelines import Timelines
 
 __all__ = ["Asked", "Page"]
@@ -28,6 +29,7 @@ class Asked:
         path: The parameters in the path.
         query: Those behind the question mark; of each the last.
         timelines: The attempts of runs that somebody looks at.
+        known: What is on record of all assets.
     """
 
     runtime: Runtime
@@ -36,6 +38,7 @@ class Asked:
     path: Mapping[str, str]
     query: Mapping[str, str]
     timelines: Timelines
+    known: KnownAssets
 
 
 @frozen
@@ -52,6 +55,8 @@ class Page:
         news: Of a page with drawings or lists that are too long to be sent again and again: makes, for one browser
             that has received all up to an id, what is asked after each look at the blocks, and gives the named
             events since: name, id, data in one line. A script of the page takes them in.
+        rows: Of a page whose table may be long, the macro that draws a row, and the value that has the rows, each
+            with the `id` of its element: of these only those that changed are sent.
     """
 
     name: str
@@ -61,3 +66,4 @@ class Page:
     live: tuple[str, ...] = ()
     pace: float = 0.1
     news: Callable[[Asked, str], Callable[[], Awaitable[Sequence[tuple[str, str, str]]]]] | None = None
+    rows: tuple[str, str] | None = None

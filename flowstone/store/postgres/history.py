@@ -6,6 +6,7 @@ import asyncio
 from typing import TYPE_CHECKING, Any, Final, cast
 
 from flowstone.errors import RunNotFound, StoreUnavailable
+from flowstone.runs.asset_activity import AssetActivity
 from flowstone.runs.asset_freshness import NewestSuccess
 from flowstone.runs.records import Status
 from flowstone.store.postgres.batch_loader import BatchLoader
@@ -177,6 +178,17 @@ class History:
     async def durations(self, assets: Collection[str]) -> dict[str, float]:
         rows = await self._database.fetch("durations", list(assets))
         return {row["asset"]: row["seconds"] for row in rows}
+
+    async def records(self, asset: str, limit: int, offset: int) -> list[Materialization]:
+        rows = await self._database.fetch("recent", asset, max(0, limit), max(0, offset))
+        return [materialization_of(row) for row in rows]
+
+    async def activity(self, assets: Collection[str], limit: int) -> dict[str, AssetActivity]:
+        rows = await self._database.fetch("activity", list(assets), max(0, limit))
+        return {
+            row["asset"]: AssetActivity(row["asset"], row["finished_at"], tuple(row["durations"]))
+            for row in rows
+        }
 
     async def newest_successes(self, assets: Collection[str]) -> dict[str, NewestSuccess]:
         rows = await self._database.fetch("newest_successes", list(assets))

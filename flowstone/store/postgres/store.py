@@ -54,6 +54,7 @@ if TYPE_CHECKING:
         Sequence,
     )
 
+    from flowstone.runs.asset_activity import AssetActivity
     from flowstone.runs.asset_freshness import NewestSuccess
     from flowstone.runs.events import AttemptEvent, Event
     from flowstone.runs.partition_states import StatusCounts
@@ -371,6 +372,12 @@ class PostgresStore(Store):
 
     async def count_by_status(self, assets: Collection[str]) -> Mapping[str, StatusCounts]:
         return await self._history.count_by_status(assets)
+
+    async def recent(self, asset: str, *, limit: int = 100, offset: int = 0) -> Sequence[Materialization]:
+        return await self._history.records(asset, limit, offset)
+
+    async def activity(self, assets: Collection[str], *, limit: int) -> Mapping[str, AssetActivity]:
+        return await self._history.activity(assets, limit)
 
     async def newest_successes(self, assets: Collection[str]) -> Mapping[str, NewestSuccess]:
         return await self._history.newest_successes(assets)

@@ -1,0 +1,69 @@
+"""What is on record of an asset as a whole: at all its partitions, over all runs."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from flowstone.runtime.client.requests import asset_named, bounded_count, page_of
+from flowstone.runtime.inspection import Inspection
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from flowstone.runs.asset_activity import AssetActivity
+    from flowstone.runs.records import Materialization
+
+__all__ = ["AssetRecords"]
+
+
+class AssetRecords(Inspection):
+    """The calls of `Runtime` about the records of whole assets."""
+
+    async def partition_key(self, asset: Any, partition: Any) -> str | None:
+        """The encoded key of a partition as somebody writes it, as `Materialization.partition_key` has it.
+
+        Args:
+            asset: Name, `Asset` or decorated function.
+            partition: A value, or a text that means one; None where the asset has no partition set.
+
+        Raises:
+            AssetNotFound: There is no such asset.
+            PartitionError: The partition is missing or foreign.
+        """
+        self._started()
+        return await self._values.partition_key(asset, partition)
+
+    async def recent(self, asset: Any, *, limit: int = 100, offset: int = 0) -> Sequence[Materialization]:
+        """What became of an asset at all its partitions and in all runs, the newest first.
+
+        Args:
+            asset: Name, `Asset` or decorated function.
+            limit: How many records at most; default 100.
+            offset: How many of the newest to leave out; default 0.
+
+        Raises:
+            AssetNotFound: There is no such asset.
+            ValueError: `limit` or `offset` is no whole number of at least 0.
+        """
+        self._started()
+        return await self._values.recent(asset, *page_of(limit, offset))
+
+    async def activity(self, *assets: Any, limit: int = 24) -> Mapping[str, AssetActivity]:
+        """When assets were computed last, and how long that took lately: one question for all of them.
+
+        Args:
+            assets: Names, `Asset`s or decorated functions; none: all assets.
+            limit: How many of the newest records of each are looked at; default 24.
+
+        Returns:
+            By the name of each asset that has been attempted: `finished_at`, and the `durations` of the attempts in
+            seconds, the oldest first.
+
+        Raises:
+            AssetNotFound: There is no such asset.
+            ValueError: `limit` is no positive whole number.
+        """
+        ctx = self._started()
+        graph = ctx.snapshot.graph
+        names = [asset_named(graph, asset).name for asset in assets] or list(graph.order())
+        return await ctx.store.activity(names, limit=bounded_count("limit", limit))

@@ -1,0 +1,126 @@
+"""One asset: is it right and fresh over all its partitions, and if not, why not?"""
+
+from __future__ import annotations
+
+import asyncio
+from statistics import median, quantiles
+from typing import TYPE_CHECKING, Any, Final
+
+from flowstone.runs.records import Status
+from flowstone.server.addresses import launch_path
+from flowstone.server.pages.page import Page
+from flowstone.server.views.asset_rows import group_of, read_assets
+from flowstone.server.views.history import history_of
+from flowstone.server.views.metadata_series import series_of
+from flowstone.server.views.partition_map import drawing_of, kind_of, table_of
+from flowstone.server.views.partition_shapes import (
+    counts_of,
+    overlaid,
+    spans_of,
+    under_way,
+    unit_of,
+)
+from flowstone.server.views.source_code import code_of, definition_of
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from flowstone.assets.asset import Asset
+    from flowstone.runs.asset_activity import AssetActivity
+    from flowstone.runs.partition_states import PartitionStates
+    from flowstone.runs.records import Materialization
+    from flowstone.server.pages.page import Asked
+
+__all__ = ["PAGE"]
+
+_RECORDS: Final = 400
+_HISTORY: Final = 20
+_RUNS: Final = 200
+_FAILED: Final = 3
+_SHAPES: Final = ("ok", "run", "wait", "queue", "fail", "skipd", "cancel", "never")
+
+
+async def load(asked: Asked) -> Mapping[str, Any]:
+    """Its partitions, what became of them, what it is made of and what is made of it."""
+    runtime = asked.runtime
+    asset = runtime.graph[asked.path["name"]]
+    table, records, runs, overlay, stored, activity = await asyncio.gather(
+        read_assets(asked),
+        runtime.recent(asset, limit=_RECORDS),
+        runtime.runs(limit=_RUNS),
+        under_way(runtime),
+        runtime.partition_states(asset),
+        runtime.activity(asset, limit=100),
+    )
+    states = overlaid(stored[asset.name], overlay.get(asset.name, {}))
+    automations = table.automations
+    by_name = {row.name: row for row in table.rows}
+    counts = counts_of(spans_of(states.codes))
+    return {
+        "asset": asset,
+        "row": by_name[asset.name],
+        "group": group_of(asset),
+        "unit": unit_of(asset.partitions),
+        "counts": [(shape, counts[shape]) for shape in _SHAPES if counts.get(shape)],
+        "launch": launch_path(asset.name),
+        "automations": [
+            each for each in automations if each.asset == asset.name and each.kind != "freshness"
+        ],
+        "freshness": None if asset.freshness is None else await runtime.freshness(asset),
+        "usually": _usually(activity.get(asset.name)),
+        "failed": _failed(records),
+        "history": history_of(records[:_HISTORY], runs, automations),
+        "series": series_of(records, states.keys),
+        "upstream": [by_name[each.asset] for each in asset.dependencies if each.asset in by_name],
+        "downstream": [by_name[name] for name in runtime.graph.dependents(asset.name) if name in by_name],
+        "definition": list(definition_of(asset)),
+        "code": code_of(asset.function),
+        **_partitions(asset, states, asked.query),
+    }
+
+
+def _partitions(
+    asset: Asset[..., Any], states: PartitionStates, query: Mapping[str, str]
+) -> Mapping[str, Any]:
+    """What is drawn of them, and the table that says the same."""
+    kind = kind_of(asset.partitions)
+    drawing = drawing_of(asset.partitions, states)
+    shown = kind if drawing is not None and query.get("view") != "table" else "table"
+    state = query.get("state", "")
+    rows, more = table_of(states, state) if shown == "table" else ((), 0)
+    return {
+        "kind": kind,
+        "shown": shown,
+        "drawing": drawing,
+        "listed": rows,
+        "more": more,
+        "only": state,
+    }
+
+
+def _usually(activity: AssetActivity | None) -> tuple[float, float] | None:
+    """How long it takes, and what nine of ten stay below; None if it was never computed."""
+    if activity is None:
+        return None
+    durations = activity.durations
+    return median(durations), quantiles(durations, n=10)[-1] if len(durations) > 1 else durations[0]
+
+
+def _failed(records: Sequence[Materialization]) -> Sequence[Materialization]:
+    """The newest of the partitions whose last record is a failure, with what it says."""
+    seen: set[str | None] = set()
+    failed = []
+    for record in records:
+        if record.partition_key not in seen and record.status is Status.FAILED:
+            failed.append(record)
+        seen.add(record.partition_key)
+    return failed[:_FAILED]
+
+
+PAGE: Final = Page(
+    "assets",
+    "/assets/{name}",
+    "asset.html",
+    load,
+    ("state", "counted", "cells", "listing", "cause", "plots", "happened", "fresh", "neighbours"),
+)

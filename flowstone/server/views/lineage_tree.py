@@ -1,0 +1,150 @@
+"""The lineage of one value as one table: what it was made from, itself, and what it goes into."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Final
+
+from flowstone.assets.partition_keys import decode_partition
+from flowstone.assets.partition_labels import step_label
+from flowstone.frozen import frozen
+from flowstone.runs.records import Status
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+    from flowstone.runs.records import Materialization, StepKey
+    from flowstone.runtime.runtime import Runtime
+
+__all__ = ["TreeRow", "made_from", "made_of"]
+
+_DEPTH: Final = 4
+_MOST: Final = 60
+_CHILDREN: Final = 8
+"""So many values of one asset are shown side by side; what there are more is said in a line."""
+
+
+@frozen
+class TreeRow:
+    """A line of the tree.
+
+    Attributes:
+        rails: For each level `|`, `t`, `l` or a space: how the line hangs below those before it.
+        step: The asset and the encoded key; None where the line stands for several.
+        name: What it says.
+        record: The newest record, or None.
+        kept: The success before that, where the newest record is none; or None.
+    """
+
+    rails: str
+    step: StepKey | None
+    name: str
+    record: Materialization | None = None
+    kept: Materialization | None = None
+
+    @property
+    def is_culprit(self) -> bool:
+        """Whether its last try failed."""
+        return self.record is not None and self.record.status is Status.FAILED
+
+
+class _Records:
+    """The newest record of each step, and its kept value."""
+
+    def __init__(self, runtime: Runtime) -> None:
+        self._runtime = runtime
+        self.newest: dict[StepKey, Materialization] = {}
+        self.kept: dict[StepKey, Materialization] = {}
+
+    async def read(self, steps: Iterable[StepKey]) -> None:
+        wanted = [step for step in dict.fromkeys(steps) if step[0] in self._runtime.graph]
+        for step, records in zip(wanted, await asyncio.gather(*map(self._history, wanted)), strict=True):
+            if records:
+                made = (each for each in records if each.status is not Status.REUSED)
+                self.newest[step] = next(made, records[0])
+                success = next((each for each in records if each.status is Status.SUCCEEDED), None)
+                if success is not None:
+                    self.kept[step] = success
+
+    async def _history(self, step: StepKey) -> Sequence[Materialization]:
+        asset, key = step
+        try:
+            return await self._runtime.history(
+                asset, partition=None if key is None else decode_partition(key), limit=5
+            )
+        except ValueError:  # The asset has another partition set by now, in which there is no such key.
+            return ()
+
+
+async def made_from(runtime: Runtime, record: Materialization) -> list[TreeRow]:
+    """What a value was made from, by its inputs, and what those were made from."""
+    records = _Records(runtime)
+    below: dict[StepKey, list[StepKey]] = {}
+    root = (record.asset, record.partition_key)
+    level = below[root] = _inputs(record)
+    for _ in range(_DEPTH - 1):
+        level = [step for step in dict.fromkeys(level) if step not in records.newest][:_MOST]
+        if not level:
+            break
+        await records.read(level)
+        for step in level:
+            if step in records.kept and step != root:
+                below[step] = _inputs(records.kept[step])
+        level = [each for step in level for each in below.get(step, ())]
+    await records.read(step for step in level if step not in records.newest)
+    return _rows(below, records, root)
+
+
+async def made_of(runtime: Runtime, asset: str, key: str | None) -> list[TreeRow]:
+    """What goes on from a value: the current values that were computed from it, and from those."""
+    partition = None if key is None else decode_partition(key)
+    found = await runtime.lineage.downstream(asset, partition=partition, depth=_DEPTH, limit=_MOST)
+    steps = [(each.asset, each.partition_key) for each in found]
+    records = _Records(runtime)
+    await records.read(steps)
+    below: dict[StepKey, list[StepKey]] = {}
+    for step in steps:
+        if step in records.kept:
+            for source in _inputs(records.kept[step]):
+                below.setdefault(source, []).append(step)
+    return _rows(below, records, (asset, key))
+
+
+def _inputs(record: Materialization) -> list[StepKey]:
+    return [(each.asset, each.partition_key) for each in record.inputs]
+
+
+def _rows(below: Mapping[StepKey, Sequence[StepKey]], records: _Records, root: StepKey) -> list[TreeRow]:
+    rows: list[TreeRow] = []
+    seen = {root}
+
+    def hang(parent: StepKey, rails: str, depth: int) -> None:
+        children = _folded(below.get(parent, ()))
+        for place, (step, name) in enumerate(children):
+            if len(rows) >= _MOST:
+                return
+            last = place == len(children) - 1
+            row = rails + ("l" if last else "t")
+            if step is None:
+                rows.append(TreeRow(row, None, name))
+                continue
+            rows.append(TreeRow(row, step, name, records.newest.get(step), records.kept.get(step)))
+            if step not in seen and depth < _DEPTH:
+                seen.add(step)
+                hang(step, rails + (" " if last else "|"), depth + 1)
+
+    hang(root, "", 1)
+    return rows
+
+
+def _folded(steps: Sequence[StepKey]) -> list[tuple[StepKey | None, str]]:
+    """The steps, those of one asset together; of many of one asset some, and how many more there are."""
+    by_asset: dict[str, list[StepKey]] = {}
+    for step in dict.fromkeys(steps):
+        by_asset.setdefault(step[0], []).append(step)
+    found: list[tuple[StepKey | None, str]] = []
+    for asset, own in by_asset.items():
+        found += [(step, step_label(*step)) for step in own[:_CHILDREN]]
+        if len(own) > _CHILDREN:
+            found.append((None, f"{asset}, {len(own) - _CHILDREN:,} more"))
+    return found

@@ -1,0 +1,159 @@
+"""What needs somebody: what failed, what waits for an answer, what is overdue, and what was given up."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Final
+
+from flowstone.assets.partition_keys import decode_partition
+from flowstone.counting import count
+from flowstone.frozen import frozen
+from flowstone.runs.records import Status
+from flowstone.server.addresses import launch_path, partition_path
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from flowstone.runs.asset_freshness import FreshnessStatus
+    from flowstone.runs.automation_status import AutomationStatus
+    from flowstone.runs.records import Materialization, RunRecord, StepKey
+    from flowstone.runs.waits import Approval
+    from flowstone.runtime.runtime import Runtime
+    from flowstone.server.pages.page import Asked
+    from flowstone.server.views.asset_rows import AssetTable
+
+__all__ = ["FailedStep", "Needs", "read_needs"]
+
+_SHOWN: Final = 6
+
+
+@frozen
+class FailedStep:
+    """A partition whose newest record is a failure.
+
+    Attributes:
+        record: That record.
+        path: Its page.
+        launch: Where it is planned again.
+    """
+
+    record: Materialization
+    path: str
+    launch: str
+
+
+@frozen
+class Needs:
+    """What needs somebody.
+
+    Attributes:
+        sentence: The first sentence of the page in parts: shape, words, and where it leads to.
+        failed: Some of the partitions that failed.
+        more_failed: How many more there are.
+        runs: Runs that failed without a partition that did, and after which none of their asset has succeeded.
+        approvals: What somebody is to approve.
+        overdue: Assets that are overdue.
+        given_up: Automations that too many failures have paused.
+    """
+
+    sentence: Sequence[tuple[str, str, str]]
+    failed: Sequence[FailedStep]
+    more_failed: int
+    runs: Sequence[RunRecord]
+    approvals: Sequence[Approval]
+    overdue: Sequence[FreshnessStatus]
+    given_up: Sequence[AutomationStatus]
+
+    @property
+    def number(self) -> int:
+        """How many there are."""
+        parts = (self.failed, self.runs, self.approvals, self.overdue, self.given_up)
+        return self.more_failed + sum(map(len, parts))
+
+
+async def read_needs(
+    asked: Asked, table: AssetTable, automations: Sequence[AutomationStatus], newest: Sequence[RunRecord]
+) -> Needs:
+    """What there is now.
+
+    Args:
+        asked: Who asks.
+        table: What has become of all assets.
+        automations: All of them.
+        newest: The newest runs.
+    """
+    runtime = asked.runtime
+    keys = _failed_keys(table)
+    number = sum(states.counts.get(Status.FAILED, 0) for states in table.states.values())
+    approvals, failed = await asyncio.gather(
+        runtime.approvals(limit=1000),
+        asyncio.gather(*(_failed_step(runtime, *key) for key in keys)),
+    )
+    runs = _failed_runs(newest)
+    overdue = [each for each in table.late.values() if each.status == "overdue"]
+    given_up = [
+        each for each in automations if each.paused and each.paused_by is None and each.failure is not None
+    ]
+    return Needs(
+        _sentence(number, keys, runs, len(approvals), len(overdue), len(given_up)),
+        [each for each in failed if each is not None],
+        number - len(keys),
+        runs[:_SHOWN],
+        approvals[:_SHOWN],
+        overdue[:_SHOWN],
+        given_up[:_SHOWN],
+    )
+
+
+def _failed_keys(table: AssetTable) -> list[StepKey]:
+    """Some of the partitions that failed, those of each asset from the last to the first."""
+    return [
+        (asset, key)
+        for asset, states in table.states.items()
+        for key in states.latest_of(Status.FAILED, _SHOWN)
+    ][:_SHOWN]
+
+
+async def _failed_step(runtime: Runtime, asset: str, key: str | None) -> FailedStep | None:
+    partition = None if key is None else decode_partition(key)
+    record = next(iter(await runtime.history(asset, partition=partition, limit=1)), None)
+    if record is None or record.failure is None:
+        return None  # It has just been computed.
+    return FailedStep(record, partition_path(asset, key), launch_path(asset, (key,)))
+
+
+def _failed_runs(newest: Sequence[RunRecord]) -> list[RunRecord]:
+    """The newest first; what failed of others is said of their partitions."""
+    mended: set[str] = set()
+    failed: list[RunRecord] = []
+    for run in newest:
+        if run.status is Status.SUCCEEDED:
+            mended.add(run.asset)
+        elif run.status is Status.FAILED and run.asset not in mended and not run.counts.get("failed"):
+            failed.append(run)
+    return failed
+
+
+def _sentence(
+    failed: int,
+    keys: Sequence[StepKey],
+    runs: Sequence[RunRecord],
+    approvals: int,
+    overdue: int,
+    given_up: int,
+) -> list[tuple[str, str, str]]:
+    parts = []
+    if keys:
+        noun = "asset" if all(key is None for _, key in keys) else "partition"
+        parts.append(("fail", f"{count(failed, noun)} failed", "#needs"))
+    if runs:
+        parts.append(("fail", f"{count(len(runs), 'run')} failed", "#needs"))
+    if given_up:
+        parts.append(("fail", f"{count(given_up, 'automation')} gave up", "#needs"))
+    if approvals:
+        verb = "waits" if approvals == 1 else "wait"
+        parts.append(("wait", f"{count(approvals, 'step')} {verb} for an answer", "/waiting"))
+    if overdue:
+        verb = "is" if overdue == 1 else "are"
+        parts.append(("wait", f"{count(overdue, 'asset')} {verb} overdue", "#needs"))
+    return parts
