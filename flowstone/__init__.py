@@ -114,6 +114,7 @@ if TYPE_CHECKING:
     from flowstone.runs.records import Status as Status
     from flowstone.runs.running_step import RunningStep as RunningStep
     from flowstone.runs.waits import Approval as Approval
+    from flowstone.runs.waits import WaitingStep as WaitingStep
     from flowstone.runtime.client.handle import Run as Run
     from flowstone.runtime.client.nodes import NodeStatus as NodeStatus
     from flowstone.runtime.client.progress import Progress as Progress
@@ -228,6 +229,7 @@ __all__ = [
     "UnknownDependency",
     "ValueNotFound",
     "Waiting",
+    "WaitingStep",
     "WaitsForItself",
     "WebhookAlert",
     "WeeklyPartitions",
@@ -280,7 +282,7 @@ _HOME = {
     "runs.queued_step": ("QueuedStep",),
     "runs.running_step": ("RunningStep",),
     "runs.pools": ("Pool",),
-    "runs.waits": ("Approval",),
+    "runs.waits": ("Approval", "WaitingStep"),
     "runtime.client.handle": ("Run",),
     "runtime.once": ("materialize",),
     "runtime.client.nodes": ("NodeStatus",),

@@ -1,5 +1,9 @@
 """A supervisor's children: where each stands, how it is started and stopped.
 
+Entry       one child: its specification, its stable reference, what runs there, when and why it was restarted
+Children    all of a supervisor, in start order: made, started, stopped
+errors      what a start that failed, or a request that cannot be met, is told
+
 What to do when one ends is decided in supervision.py.
 """
 
@@ -7,6 +11,7 @@ from __future__ import annotations
 
 import asyncio
 import math
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, TypeAlias
 
@@ -21,6 +26,7 @@ from flowstone.errors import ActorDown, StartFailed
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
+    from datetime import datetime
 
     from flowstone.actors.spawn import ShutdownTime
     from flowstone.actors.supervisor_context import SupervisorContext
@@ -57,6 +63,7 @@ class Entry:
         "previous",
         "process",
         "ref",
+        "restarted",
         "restarts",
     )
 
@@ -70,6 +77,8 @@ class Entry:
         self.previous: object = None
         """The instance that ended, while its place is filled again: `make` must not return it once more."""
         self.restarts = 0
+        self.restarted: tuple[datetime, str] | None = None
+        """When it was restarted last, and why it had to be; empty where that was for another one's sake."""
         self.kind = "actor"
 
     @property
@@ -130,8 +139,13 @@ class Entry:
 
     def info(self) -> ProcessInfo:
         if self.process is not None:
-            return self.process.info(self.restarts)
-        return ProcessInfo(self.child.name, self.kind, self.between, self.restarts)
+            info = self.process.info(self.restarts)
+        else:
+            info = ProcessInfo(self.child.name, self.kind, self.between, self.restarts)
+        if self.restarted is None:
+            return info
+        at, why = self.restarted
+        return replace(info, restarted_at=at, crash=why)
 
 
 class Children:

@@ -89,3 +89,7 @@ class Intensity:
             self._times.popleft()
         self._times.append(now)
         return len(self._times) <= self.max_restarts
+
+    def recent(self, now: float) -> int:
+        """How many restarts count at `now`."""
+        return sum(at >= now - self.within for at in self._times)

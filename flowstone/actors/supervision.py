@@ -213,6 +213,7 @@ class SupervisorProcess(TaskProcess):
 
     async def _restart(self, entry: Entry, error: BaseException) -> Exit | None:
         entry.become(None, "restarting")
+        entry.restarted = self.own.clock.now(), describe(error)
         if not self._intensity.allows(self.own.clock.monotonic()):
             return self._give_up(entry, error)
         group = affected(self._rules.strategy, self.children.entries.values(), entry)
@@ -231,6 +232,7 @@ class SupervisorProcess(TaskProcess):
                 self._tell(TryAgain(each, failed))
                 return None
             each.restarts += each.process is not None
+            each.restarted = self.own.clock.now(), describe(error) if each is entry else ""
         return None
 
     def _give_up(self, entry: Entry, error: BaseException) -> Exit:
@@ -358,4 +360,7 @@ class SupervisorProcess(TaskProcess):
             children=tuple(entry.info() for entry in self.children.entries.values()),
             abandoned=self.own.abandoned,
             detail=self._rules.strategy,
+            max_restarts=self._rules.max_restarts,
+            within=self._rules.within,
+            recent_restarts=self._intensity.recent(self.own.clock.monotonic()),
         )

@@ -8,6 +8,7 @@ from flowstone.frozen import frozen
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from datetime import datetime
 
 __all__ = ["ProcessInfo"]
 
@@ -25,6 +26,11 @@ class ProcessInfo:
         children: The processes below, in start order.
         abandoned: Names of tasks that could not be stopped and still run.
         detail: A few words on what it is or does.
+        restarted_at: When its supervisor restarted it last (aware, UTC); None if it never has.
+        crash: Why it had to be restarted then; empty if it was restarted because another process had to be.
+        max_restarts: Of a supervisor, how many restarts it allows ...
+        within: ... in so many seconds; None of others, as is `max_restarts`.
+        recent_restarts: Of a supervisor, how many it counts at this instant.
     """
 
     name: str
@@ -35,6 +41,11 @@ class ProcessInfo:
     children: tuple[ProcessInfo, ...] = ()
     abandoned: tuple[str, ...] = ()
     detail: str = ""
+    restarted_at: datetime | None = None
+    crash: str = ""
+    max_restarts: int | None = None
+    within: float | None = None
+    recent_restarts: int = 0
 
     def __repr__(self) -> str:
         return "\n".join(self._draw("", ""))

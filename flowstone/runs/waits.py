@@ -17,11 +17,22 @@ if TYPE_CHECKING:
 
     from flowstone.runs.records import StepKey, WaitKind
 
-__all__ = ["Approval", "ApprovalStatus", "Wait", "WaitStatus", "status_when_over", "wait_id"]
+__all__ = [
+    "Approval",
+    "ApprovalStatus",
+    "OnTimeout",
+    "Wait",
+    "WaitStatus",
+    "WaitingStep",
+    "status_when_over",
+    "wait_id",
+]
 
 WaitStatus: TypeAlias = Literal["early", "open", "answered", "rejected", "expired", "cancelled"]
 """`early`: a token was handed out and the step does not wait yet. It and `open` are left for another one, and only
 once: the first answer counts."""
+
+OnTimeout: TypeAlias = Literal["fail", "approve", "reject"]
 
 ApprovalStatus: TypeAlias = Literal["pending", "approved", "rejected", "expired", "cancelled"]
 
@@ -120,6 +131,8 @@ class Approval:
         by: Who decided, or None.
         reason: What they gave as the reason, or None.
         decided_at: When (aware, UTC), or None.
+        on_timeout: What becomes of it if nobody decides until it expires: its step fails (`fail`), or it counts as
+            approved or rejected (`approve`, `reject`).
     """
 
     id: str
@@ -135,6 +148,7 @@ class Approval:
     by: str | None = None
     reason: str | None = None
     decided_at: datetime | None = None
+    on_timeout: OnTimeout = "fail"
 
     @classmethod
     def of(cls, wait: Wait, partition: Any) -> Approval:
@@ -154,6 +168,50 @@ class Approval:
             decision.get("by"),
             decision.get("reason"),
             wait.answered_at,
+            about.get("on_timeout", "fail"),
+        )
+
+
+@frozen
+class WaitingStep:
+    """A step that waits, and for what.
+
+    Attributes:
+        id: What the wait is known by; of an approval what it is decided by.
+        kind: `approval`, for somebody to approve; `signal`, for a payload from outside; or `sleep`, for an instant.
+        name: What the asset calls it.
+        asset: The asset.
+        partition: Its partition as a Python value, or None.
+        run_id: The run.
+        message: What is to be approved, for people; of others empty.
+        since: When it was asked for (aware, UTC).
+        until: When it is over without an answer, or the sleep is (aware, UTC); None: never.
+    """
+
+    id: str
+    kind: WaitKind
+    name: str
+    asset: str
+    partition: Any
+    run_id: str
+    message: str
+    since: datetime
+    until: datetime | None
+
+    @classmethod
+    def of(cls, wait: Wait, partition: Any) -> WaitingStep:
+        """An open wait, as people see it."""
+        message = (wait.about or {}).get("message", "")
+        return cls(
+            wait.id,
+            wait.kind,
+            wait.name,
+            wait.asset,
+            partition,
+            wait.run_id,
+            message,
+            wait.asked_at,
+            wait.deadline,
         )
 
 

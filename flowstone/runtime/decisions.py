@@ -12,7 +12,7 @@ from flowstone.store.cluster import Notification
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from flowstone.runs.waits import Approval, ApprovalStatus
+    from flowstone.runs.waits import Approval, ApprovalStatus, WaitingStep
     from flowstone.store.waits import Answered
 
 __all__ = ["Decisions"]
@@ -47,6 +47,37 @@ class Decisions(AssetRecords):
         return await decisions.approvals(
             ctx.store, status, now=ctx.clock.now(), asset=name, limit=most, before=before
         )
+
+    async def approval(self, id: str) -> Approval:  # noqa: A002 - the public word
+        """One approval, whatever has become of it, for as long as its run is remembered.
+
+        Args:
+            id: Its id.
+
+        Raises:
+            ApprovalNotFound: There is none of that id.
+        """
+        ctx = self._started()
+        wait = await decisions.known_approval(ctx.store, id)
+        return decisions.approval_of(wait.as_of(ctx.clock.now()))
+
+    async def waits(self, asset: Any = None, limit: int = 100) -> Sequence[WaitingStep]:
+        """What steps wait for at this instant: approvals, signals and instants.
+
+        What is over first by itself comes first; then, the newest first, what waits for as long as it takes.
+
+        Args:
+            asset: Only steps of this asset: name, `Asset` or decorated function. Default: any.
+            limit: How many at most.
+
+        Raises:
+            AssetNotFound: There is no such asset.
+            ValueError: `limit` is no positive whole number.
+        """
+        ctx = self._started()
+        name = None if asset is None else asset_named(ctx.snapshot.graph, asset).name
+        most = bounded_count("limit", limit)
+        return await decisions.waiting_steps(ctx.store, now=ctx.clock.now(), asset=name, limit=most)
 
     async def approve(
         self,

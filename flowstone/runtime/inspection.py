@@ -560,13 +560,17 @@ class Inspection:
         )
         return replace(tree, children=(*tree.children, threads))
 
-    async def health(self) -> Health:
-        """What works and what does not, asked now."""
+    async def health(self, *, ask: bool = True) -> Health:
+        """What works and what does not.
+
+        Args:
+            ask: Whether resources and IO managers are asked now. False: what they said last, and nobody is asked.
+        """
         ctx = self._started()
         assert self._tree is not None
         keeper = self._tree.child("store").instance
         problem = ctx.store.problem or getattr(keeper, "problem", None)
-        return await health(ctx, self._runs, self._tree.tree(), problem)
+        return await health(ctx, self._runs, self._tree.tree(), problem, ask=ask)
 
     def _started(self) -> RuntimeContext:
         if self._ctx is None:

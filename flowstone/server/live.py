@@ -88,6 +88,7 @@ async def fragments(
     address: str,
     render: Callable[[], Awaitable[Mapping[str, str]]],
     pace: float = LEAST,
+    idle: float = IDLE,
 ) -> AsyncIterator[Mapping[str, str]]:
     """The blocks of one open page: at first all, then those that have changed; ends with the runtime.
 
@@ -99,6 +100,7 @@ async def fragments(
         address: Page, parameters and role: all that a rendering depends on.
         render: Makes all blocks of the page that change.
         pace: Seconds between two items, at least.
+        idle: Seconds after which the blocks are rendered again though nothing was heard of.
     """
     loop = asyncio.get_running_loop()
     sent: dict[str, str] = {}
@@ -117,7 +119,7 @@ async def fragments(
                     sent.update(changed)
                     yield changed
                     with suppress(TimeoutError):
-                        async with asyncio.timeout(IDLE):
+                        async with asyncio.timeout(idle):
                             await fresh.wait()
                     await asyncio.sleep(max(0.0, pace - (loop.time() - begun)))
     finally:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from fastapi import FastAPI
     from starlette.requests import Request
 
-__all__ = ["PROBLEM_TYPE", "SENTENCE", "add_problem_handlers", "of_http", "problem"]
+__all__ = ["PROBLEM_TYPE", "SENTENCE", "add_problem_handlers", "of_http", "problem", "status_of"]
 
 PROBLEM_TYPE: Final = "application/problem+json"
 
@@ -83,14 +83,15 @@ def add_problem_handlers(app: FastAPI) -> None:
     app.add_exception_handler(Exception, _of_bug)
 
 
-def _status_of(error: Exception) -> HTTPStatus:
+def status_of(error: Exception) -> HTTPStatus:
+    """The HTTP status of an error of the library."""
     return next(_STATUS[kind] for kind in type(error).__mro__ if kind in _STATUS)
 
 
 async def _of_library(request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, errors.FlowstoneError)
     return problem(
-        _status_of(error),
+        status_of(error),
         type(error).__name__,
         masked(error.sentence),
         remedy="" if error.remedies is None else masked(error.remedies.http),

@@ -30,6 +30,8 @@ _ROWS: Final = ("asset_row",)
 """Those of `rows.html`, of which each takes a row and the path at which the pages are."""
 
 _KEPT: Final = 4096
+_AUTOMATION_PARTS: Final = ("hours", "onoff", "pausing_form", "result", "ticks")
+"""Those of `automation_parts.html`."""
 
 _MINUTE, _HOUR, _DAY = 60, 3600, 86_400
 _UNITS: Final = ((_DAY, "d", _HOUR, "h"), (_HOUR, "h", _MINUTE, "min"), (_MINUTE, "min", 1, "s"))
@@ -65,6 +67,8 @@ class Renderer:
         rows = self._environment.get_template("rows.html").module
         self._rows = {name: lru_cache(maxsize=_KEPT)(vars(rows)[name]) for name in _ROWS}
         self._environment.globals.update(self._rows)
+        parts = self._environment.get_template("automation_parts.html").module
+        self._environment.globals.update({name: vars(parts)[name] for name in _AUTOMATION_PARTS})
 
     def page(self, template: str, values: Mapping[str, Any]) -> str:
         """A whole page."""

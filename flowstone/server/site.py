@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlencode
 
 from fastapi import APIRouter
-from fastapi.responses import HTMLResponse, StreamingResponse
+from fastapi.responses import HTMLResponse, RedirectResponse, StreamingResponse
 from starlette.requests import Request
 
 from flowstone.errors import (
@@ -22,20 +22,23 @@ from flowstone.errors import (
     RunNotFound,
 )
 from flowstone.masking import masked
-from flowstone.server.access.guard import Reader
+from flowstone.server.access.csrf import form_of
+from flowstone.server.access.guard import Operator, Reader
 from flowstone.server.access.prefix import path_of, prefix_of
 from flowstone.server.access.visit import visit_of
 from flowstone.server.links import links_for
 from flowstone.server.live import fragments
 from flowstone.server.pages.page import Asked
 from flowstone.server.pages.shell import SHELL, shell_values
+from flowstone.server.problems import status_of
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterable, Mapping
 
-    from flowstone.errors import FlowstoneError
+    from starlette.responses import Response
+
     from flowstone.server.access.identity import Identity
-    from flowstone.server.pages.page import Page
+    from flowstone.server.pages.page import Act, Page
 
 __all__ = ["pages_router"]
 
@@ -49,6 +52,8 @@ def pages_router(pages: Iterable[Page]) -> APIRouter:
     for page in pages:
         router.add_api_route(page.path, _whole(page), methods=["GET"])
         router.add_api_route(f"/live{page.path}", _stream(page), methods=["GET"])
+        if page.act is not None:
+            router.add_api_route(page.path, _deed(page, page.act), methods=["POST"])
     return router
 
 
@@ -61,6 +66,21 @@ def _whole(page: Page) -> Any:
         )
 
     return whole
+
+
+def _deed(page: Page, act: Act) -> Any:
+    async def deed(request: Request, identity: Operator) -> Response:
+        try:
+            path = await act(_asked(request, identity), await form_of(request))
+        except FlowstoneError as error:
+            values = await _values(page, request, identity)
+            said = {"problem": masked(error.sentence), "csrf": visit_of(request).csrf()}
+            return HTMLResponse(
+                request.app.state.renderer.page(page.template, values | said), status_of(error)
+            )
+        return RedirectResponse(f"{prefix_of(request)}{path}", 303)
+
+    return deed
 
 
 def _stream(page: Page) -> Any:
@@ -93,7 +113,12 @@ async def _messages(page: Page, request: Request, identity: Identity) -> AsyncIt
     seen = request.headers.get("last-event-id", "")
     news = None if page.news is None else page.news(_asked(request, identity), seen)
     changes = fragments(
-        state.runtime, state.renderings, address, partial(_blocks, page, request, identity), page.pace
+        state.runtime,
+        state.renderings,
+        address,
+        partial(_blocks, page, request, identity),
+        page.pace,
+        page.idle,
     )
     async for blocks in changes:
         parts = [
@@ -143,12 +168,13 @@ async def _values(page: Page, request: Request, identity: Identity) -> dict[str,
     here = path_of(request).removeprefix("/live")
     return {
         **await shell_values(asked),
-        **await page.load(asked),
         "page": page.name,
+        "problem": "",
         "csrf": "",  # Those who share a rendering do not share the word: flowstone.js writes it into their forms.
         "live_path": f"/live{here}" + (f"?{request.url.query}" if request.url.query else ""),
         "root": prefix_of(request),
         **links_for(request),
+        **await page.load(asked),
     }
 
 

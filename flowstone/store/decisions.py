@@ -25,7 +25,7 @@ from flowstone.errors import (
 )
 from flowstone.printable import is_blank
 from flowstone.remedies import Remedies
-from flowstone.runs.waits import Approval, ApprovalStatus
+from flowstone.runs.waits import Approval, ApprovalStatus, WaitingStep
 from flowstone.store.protocol import StaleWrite
 
 if TYPE_CHECKING:
@@ -36,7 +36,16 @@ if TYPE_CHECKING:
     from flowstone.store.protocol import Store
     from flowstone.store.waits import Answered
 
-__all__ = ["approval_of", "approval_wait", "approvals", "decide", "run_of_token", "send_signal"]
+__all__ = [
+    "approval_of",
+    "approval_wait",
+    "approvals",
+    "decide",
+    "known_approval",
+    "run_of_token",
+    "send_signal",
+    "waiting_steps",
+]
 
 _WAITS: Final[dict[str, WaitStatus]] = {
     "pending": "open",
@@ -78,18 +87,27 @@ async def approvals(
             ),
         )
     statuses = () if status is None else (_WAITS[status],)
-    last = None if before is None else await _known(store, before)
+    last = None if before is None else await known_approval(store, before)
     found = await store.waits.approvals(statuses, now=now, asset=asset, limit=limit, before=last)
     return [approval_of(wait) for wait in found]
 
 
-async def _known(store: Store, id: str) -> Wait:  # noqa: A002 - the public word
+async def known_approval(store: Store, id: str) -> Wait:  # noqa: A002 - the public word
+    """The wait of an approval. Raises `ApprovalNotFound` if there is none."""
     wait = await approval_wait(store, id)
     if wait is None:
         raise ApprovalNotFound(
             f"There is no approval {id!r:.100}: it was mistyped, or removed by retention with its run."
         )
     return wait
+
+
+async def waiting_steps(
+    store: Store, *, now: datetime, asset: str | None = None, limit: int = 100
+) -> Sequence[WaitingStep]:
+    """What steps wait for, in the order of `Waits.open`."""
+    found = await store.waits.open(now=now, asset=asset, limit=limit)
+    return [WaitingStep.of(wait, _partition(wait)) for wait in found]
 
 
 async def approval_wait(store: Store, id: str) -> Wait | None:  # noqa: A002 - the public word
@@ -101,12 +119,16 @@ async def approval_wait(store: Store, id: str) -> Wait | None:  # noqa: A002 - t
 
 def approval_of(wait: Wait) -> Approval:
     """A wait for approval, as people see it."""
+    return Approval.of(wait, _partition(wait))
+
+
+def _partition(wait: Wait) -> Any:
     key = wait.partition_key
-    partition: Any = key
-    if key is not None:
-        with suppress(PartitionError):  # It was made in another way: then it is all there is to show.
-            partition = decode_partition(key)
-    return Approval.of(wait, partition)
+    if key is None:
+        return None
+    with suppress(PartitionError):  # It was made in another way: then it is all there is to show.
+        return decode_partition(key)
+    return key
 
 
 async def decide(
@@ -131,7 +153,7 @@ async def decide(
         "reason": None if reason is None else _text("reason", reason),
         "data": exact_json(data, "The data of a decision"),
     }
-    wait = await _known(store, id)
+    wait = await known_approval(store, id)
     if wait.status == "open":
         try:
             status: WaitStatus = "answered" if approve else "rejected"

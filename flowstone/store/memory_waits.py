@@ -86,5 +86,8 @@ class MemoryWaits(Waits):
     ) -> Sequence[Wait]:
         return self._history().waits.approvals(statuses, asset, limit, now, before)
 
+    async def open(self, *, now: datetime, asset: str | None = None, limit: int = 100) -> Sequence[Wait]:
+        return self._history().waits.open_waits(asset, limit, now)
+
     async def of_token(self, hashed: str) -> Wait | None:
         return self._history().waits.of_token(hashed)

@@ -9,7 +9,7 @@ Map of this file
 from __future__ import annotations
 
 from dataclasses import replace
-from heapq import heappop, heappush, nlargest
+from heapq import heappop, heappush, nlargest, nsmallest
 from itertools import islice
 from operator import itemgetter
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
@@ -31,6 +31,11 @@ __all__ = ["WaitLedger"]
 _Place: TypeAlias = "tuple[StepKey, str]"  # What a run's waits are told apart by.
 _LEFT: Final = frozenset({"open", "early"})  # For somebody to answer.
 _SHOWN: Final = frozenset({"approval", "signal"})  # Also when their run is over.
+
+
+def _end(wait: Wait) -> tuple[bool, float]:
+    end = wait.deadline
+    return (True, -wait.asked_at.timestamp()) if end is None else (False, end.timestamp())
 
 
 class WaitLedger:
@@ -258,6 +263,14 @@ class WaitLedger:
             and (end is None or (wait.asked_at, id_) < end)
         )
         return [wait for _, _, wait in nlargest(limit, found, key=itemgetter(0, 1))]
+
+    def open_waits(self, asset: str | None, limit: int, now: datetime) -> list[Wait]:
+        """What steps wait for: what is over first, then, the newest first, what has no deadline."""
+        waits = (
+            wait.as_of(now) for run_id, number in self._open.items() if number for wait in self.of_run(run_id)
+        )
+        found = (wait for wait in waits if wait.status == "open" and asset in (None, wait.asset))
+        return nsmallest(limit, found, key=_end)
 
     def of_token(self, hashed: str) -> Wait | None:
         """The wait that a token is for, or None."""

@@ -130,5 +130,16 @@ class Waits(Protocol):
             before: Only those that come after this one in that order.
         """
 
+    async def open(self, *, now: datetime, asset: str | None = None, limit: int = 100) -> Sequence[Wait]:
+        """What steps wait for: what is over first, then, the newest first, what has no deadline.
+
+        One whose deadline has passed is none, also where no process is there to record that.
+
+        Args:
+            now: The instant, for a store without a clock of its own.
+            asset: Of this one alone.
+            limit: How many at most.
+        """
+
     async def of_token(self, hashed: str) -> Wait | None:
         """The wait that the token of this hash is for; None if there is no such token."""

@@ -237,6 +237,32 @@ async def test_a_restart_that_fails_is_tried_again_and_counted(tree, clock, repo
     assert [report.kind for report in reports] == ["crashed", "start_failed", "start_failed"]
 
 
+async def test_a_tree_says_why_and_when_a_child_was_restarted(tree, clock):
+    """And which ones only went along with it; how much of the limit is used, until that is long ago."""
+    children = [Child("before", Probe), Child("a", Probe), Child("after", Probe)]
+    async with tree(children, strategy="rest_for_one", max_restarts=2, within=5.0) as root:
+        assert [child.restarted_at for child in root.tree().children] == [None] * 3
+        at = clock.now()
+        root.child("a").cast(Crash(ValueError("no such bucket")))
+        await clock.settle()
+        info = root.tree()
+        assert [(child.restarted_at, child.crash) for child in info.children] == [
+            (None, ""),
+            (at, "ValueError: no such bucket"),
+            (at, ""),
+        ]
+        assert (info.max_restarts, info.within, info.recent_restarts) == (2, 5.0, 1)
+        await clock.advance(5.1)
+        assert root.tree().recent_restarts == 0
+        root.child("after").cast(Crash(ValueError("later")))
+        await clock.settle()
+        assert [child.crash for child in root.tree().children] == [
+            "",
+            "ValueError: no such bucket",
+            "ValueError: later",
+        ]
+
+
 async def test_failed_restarts_exhaust_the_limit(tree):
     """Every try counts: three restarts that fail are too many for max_restarts=2."""
     failures = []

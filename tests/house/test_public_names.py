@@ -109,6 +109,7 @@ FLOWSTONE = [
     "UnknownDependency",
     "ValueNotFound",
     "Waiting",
+    "WaitingStep",
     "WaitsForItself",
     "WebhookAlert",
     "WeeklyPartitions",

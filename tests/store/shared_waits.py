@@ -53,6 +53,10 @@ class SharedWaits(MemoryWaits):
         now = self._store.shared.now()
         return await super().approvals(statuses, now=now, asset=asset, limit=limit, before=before)
 
+    async def open(self, *, now, asset=None, limit=100):
+        await self._store._pass("open_waits")
+        return await super().open(now=self._store.shared.now(), asset=asset, limit=limit)
+
     async def of_token(self, hashed):
         await self._store._pass("of_token")
         return await super().of_token(hashed)

@@ -287,6 +287,28 @@ class WaitsContract:
             assert [wait.status for wait in await waits.approvals(statuses, now=now())] == [status]
         assert (await place.store.run("run-1")).status == "waiting"
 
+    async def test_what_steps_wait_for_is_listed(self, place):
+        """What is over first, then, the newest first, what has no deadline; not what is over or was answered."""
+        store = place.store
+        await waiting_run(store, "run-1", kind="approval", about={"message": "go?"})
+        await waiting_run(store, "run-2", kind="signal", deadline=now() + 2 * HOUR)
+        await waiting_run(store, "run-3", deadline=now() + HOUR)
+        await waiting_run(store, "run-4", deadline=now() - HOUR)
+        await waiting_run(store, "run-5", kind="signal", timeout=3600.0)
+        await waiting_run(store, "run-6", kind="approval")
+        await store.waits.answer("run-6", STEP, "nap", {"by": "ada"}, now=now())
+        store = await place.reopen()
+        found = await store.waits.open(now=now())
+        assert [(wait.run_id, wait.kind) for wait in found[:2]] == [("run-3", "sleep"), ("run-2", "signal")]
+        assert {(wait.run_id, wait.kind) for wait in found[2:]} == {
+            ("run-1", "approval"),
+            ("run-5", "signal"),
+        }
+        assert found[2].asked_at >= found[3].asked_at
+        assert await store.waits.open(now=now(), limit=3) == found[:3]
+        assert await store.waits.open(now=now(), asset="other") == []
+        assert len(await store.waits.open(now=now(), asset="report")) == 4
+
     async def test_what_is_done_once_is_kept_with_the_step(self, place):
         """The event says only that it is; an attempt that was overtaken says nothing more."""
         await place.store.create_run(run(owner="node", status=Status.RUNNING))

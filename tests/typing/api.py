@@ -9,6 +9,7 @@ from datetime import date, datetime
 from typing import Annotated, Any, Literal, assert_type
 
 from flowstone import (
+    Approval,
     Asset,
     Config,
     Context,
@@ -42,6 +43,7 @@ from flowstone import (
     Status,
     Stored,
     Target,
+    WaitingStep,
     WebhookAlert,
     decode_partition,
     encode_partition,
@@ -261,6 +263,8 @@ async def inspection(runtime: Runtime) -> None:
     assert_type(runtime.running_steps()[0].fraction, float | None)
     assert_type(runtime.queued_steps(), tuple[QueuedStep, ...])
     assert_type(runtime.queued_steps()[0].names, tuple[str, ...])
+    assert_type(await runtime.waits(), Sequence[WaitingStep])
+    assert_type(await runtime.approval(""), Approval)
     run = await runtime.submit(raw, upstream=False)
     assert_type(run.submitted, bool)
     assert_type(await run.record(), RunRecord)

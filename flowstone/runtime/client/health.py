@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from flowstone.frozen import frozen
 
@@ -15,6 +15,15 @@ if TYPE_CHECKING:
     from flowstone.runtime.run.local_runs import LocalRuns
 
 __all__ = ["Health", "health"]
+
+
+class _Checked(Protocol):
+    """What can be asked whether it works: a resource, or an IO manager."""
+
+    problem: str | None
+
+    async def check(self) -> str | None:
+        """Why it does not work, asked now; or None."""
 
 
 @frozen
@@ -69,16 +78,16 @@ class Health:
 
 
 async def health(
-    ctx: RuntimeContext, runs: LocalRuns, tree: ProcessInfo, store_problem: str | None
+    ctx: RuntimeContext, runs: LocalRuns, tree: ProcessInfo, store_problem: str | None, *, ask: bool = True
 ) -> Health:
-    """Ask everything that can be asked, now."""
+    """Ask everything that can be asked, now; or say what is known."""
     from flowstone.runtime.cluster.node_report import retried_runs  # noqa: PLC0415 - only who asks loads it
 
     admission = ctx.admission.statistics()
     abandoned = [name for process in tree.walk() for name in process.abandoned]
     return Health(
-        resources={name: await process.check() for name, process in ctx.resources.items()},
-        io={name: await process.check() for name, process in ctx.io.items()},
+        resources={name: await _problem(process, ask=ask) for name, process in ctx.resources.items()},
+        io={name: await _problem(process, ask=ask) for name, process in ctx.io.items()},
         store=store_problem,
         retried=retried_runs(runs),
         automations=dict(ctx.automation_problems),
@@ -88,3 +97,7 @@ async def health(
         waiting=admission.waiting,
         draining=not runs.open,
     )
+
+
+async def _problem(process: _Checked, *, ask: bool) -> str | None:
+    return await process.check() if ask else process.problem

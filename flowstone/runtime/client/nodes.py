@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import socket
 from dataclasses import field, fields
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from flowstone.actors import ProcessInfo
@@ -12,7 +13,6 @@ from flowstone.frozen import frozen
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-    from datetime import datetime
 
     from flowstone.runs.queued_step import QueuedStep
     from flowstone.runs.running_step import RunningStep
@@ -130,4 +130,6 @@ def process_of(data: Mapping[str, Any]) -> ProcessInfo:
     known = {each.name: data[each.name] for each in fields(ProcessInfo) if each.name in data}
     known["children"] = tuple(process_of(child) for child in data.get("children", ()))
     known["abandoned"] = tuple(data.get("abandoned", ()))
+    if known.get("restarted_at") is not None:
+        known["restarted_at"] = datetime.fromisoformat(known["restarted_at"])
     return ProcessInfo(**known)

@@ -18,6 +18,7 @@ from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from flowstone.errors import StoreUnavailable
+from flowstone.masking import masked
 from flowstone.runtime.cluster.node_report import STEPS, WATCHED_STEPS, node_report
 from flowstone.runtime.cluster.poller import Poller
 from flowstone.runtime.cluster.watched import REPORT_INTERVAL, Watched
@@ -302,9 +303,19 @@ def _but_for_steps(report: NodeReport, said: NodeReport) -> NodeReport:
 
 
 def tree_as_data(process: ProcessInfo) -> Mapping[str, Any]:
-    """A process and what stands below it, as JSON has it."""
+    """A process and what stands below it, as JSON has it, fit to be shown: why it crashed is masked."""
     assert is_dataclass(process)
-    return asdict(process)
+    data = asdict(process)
+    _make_json(data)
+    return data
+
+
+def _make_json(data: dict[str, Any]) -> None:
+    if data["restarted_at"] is not None:
+        data["restarted_at"] = data["restarted_at"].isoformat()
+        data["crash"] = masked(data["crash"])
+    for child in data["children"]:
+        _make_json(child)
 
 
 @cache

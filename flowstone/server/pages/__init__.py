@@ -4,7 +4,19 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from flowstone.server.pages import asset, assets, graph, launch, overview, partition, run, runs
+from flowstone.server.pages import (
+    asset,
+    assets,
+    automation,
+    graph,
+    launch,
+    overview,
+    partition,
+    run,
+    runs,
+    system,
+    waiting,
+)
 
 if TYPE_CHECKING:
     from flowstone.server.pages.page import Page
@@ -20,4 +32,10 @@ PAGES: Final[tuple[Page, ...]] = (
     partition.PAGE,
     runs.PAGE,
     run.PAGE,
+    automation.PAGE,
+    automation.DETAIL,
+    waiting.PAGE,
+    waiting.ONE,
+    system.PAGE,
+    system.ONE,
 )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from flowstone.frozen import frozen
 
@@ -15,7 +15,9 @@ if TYPE_CHECKING:
     from flowstone.server.known_assets import KnownAssets
     from flowstone.server.timelines import Timelines
 
-__all__ = ["Asked", "Page"]
+__all__ = ["Act", "Asked", "Page"]
+
+Act: TypeAlias = "Callable[[Asked, Mapping[str, str]], Awaitable[str]]"
 
 
 @frozen
@@ -57,6 +59,9 @@ class Page:
             events since: name, id, data in one line. A script of the page takes them in.
         rows: Of a page whose table may be long, the macro that draws a row, and the value that has the rows, each
             with the `id` of its element: of these only those that changed are sent.
+        idle: Seconds after which an open page is read again though nothing was heard of.
+        act: What a form of it that is sent does, for those who may operate: given its fields, returns the path to
+            go on at. An error of the library is said on the page.
     """
 
     name: str
@@ -67,3 +72,5 @@ class Page:
     pace: float = 0.1
     news: Callable[[Asked, str], Callable[[], Awaitable[Sequence[tuple[str, str, str]]]]] | None = None
     rows: tuple[str, str] | None = None
+    idle: float = 1.0
+    act: Act | None = None

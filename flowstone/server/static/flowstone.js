@@ -81,7 +81,9 @@ document.addEventListener("keydown", e => {
     const next = rows[Math.max(0, Math.min(rows.length - 1, now + (e.key === "j" ? 1 : -1)))];
     rows[now]?.classList.remove("sel"); next.classList.add("sel"); next.scrollIntoView({ block: "nearest" }); FS.say(next.innerText.replace(/\s+/g, " ").slice(0, 120));
   }
-  if (e.key === "Enter") $(".sel a[href]")?.click();
+  if (e.key === "Enter" && !e.target.closest("a, button, summary")) $(".sel a[href]")?.click();
+  // Keys of a page's own buttons bring them into focus, so that a slip decides nothing.
+  $(`main [data-key="${CSS.escape(e.key)}"]`)?.focus();
 });
 
 // A question that somebody has opened stays open when its block is sent again.

@@ -18,13 +18,13 @@ if TYPE_CHECKING:
     from flowstone.runs.automation_status import AutomationStatus
     from flowstone.runs.records import RunRecord
 
-__all__ = ["AHEAD", "BACK", "WIDTH", "Lane", "axis_of", "lanes_of"]
+__all__ = ["AHEAD", "BACK", "NOW", "WIDTH", "Lane", "axis_of", "lanes_of", "place_of", "ticks_ahead"]
 
 BACK: Final = timedelta(hours=24)
 AHEAD: Final = timedelta(hours=16)
 WIDTH: Final = 4000
 _PER_SECOND: Final = WIDTH / (BACK + AHEAD).total_seconds()
-_NOW: Final = BACK / (BACK + AHEAD) * 100
+NOW: Final = BACK / (BACK + AHEAD) * 100
 _ROOM: Final = 4
 _LEAST: Final = 26.0
 _LANES: Final = 12
@@ -51,11 +51,11 @@ def axis_of(now: datetime) -> Sequence[tuple[float, str]]:
     first = (now - BACK).replace(minute=0, second=0, microsecond=0)
     hours = (first + timedelta(hours=hour) for hour in range(1, 42))
     shown = [hour for hour in hours if hour.hour % 4 == 0 and hour < now + AHEAD]
-    places = [(_place(hour, now) / WIDTH * 100, hour) for hour in shown]
+    places = [(place_of(hour, now) / WIDTH * 100, hour) for hour in shown]
     return [
         (place, f"{hour:%a} 0" if hour.hour == 0 else f"{hour.hour}")
         for place, hour in places
-        if abs(place - _NOW) > _ROOM
+        if abs(place - NOW) > _ROOM
     ]
 
 
@@ -72,7 +72,7 @@ def lanes_of(
         own = [run.id for fire in each.last_fires for run in fire.runs if run.id in by_id]
         fired.update(own)
         marks = [_mark(by_id[run_id], now) for run_id in own]
-        marks += [(_place(tick, now), 20.0, "next") for tick in _ticks(each, now)]
+        marks += [(place_of(tick, now), 20.0, "next") for tick in ticks_ahead(each, now)]
         if marks:
             lanes.append(Lane(each.name, each.kind, marks))
     asked = _by_asset([run for run in runs if run.id not in fired], now)
@@ -89,11 +89,12 @@ def _by_asset(runs: Sequence[RunRecord], now: datetime) -> list[Lane]:
 def _mark(run: RunRecord, now: datetime) -> tuple[float, float, str]:
     begun = max(run.started_at or run.created_at, now - BACK)
     ended = run.finished_at or (now if run.status is Status.RUNNING else begun)
-    place = _place(begun, now)
-    return place, max(_LEAST, _place(ended, now) - place), ICONS[run.status]
+    place = place_of(begun, now)
+    return place, max(_LEAST, place_of(ended, now) - place), ICONS[run.status]
 
 
-def _ticks(each: AutomationStatus, now: datetime) -> Sequence[datetime]:
+def ticks_ahead(each: AutomationStatus, now: datetime) -> Sequence[datetime]:
+    """The ticks of an automation that the drawing has room for."""
     if each.next_fire is None or each.next_fire > now + AHEAD:
         return ()
     expression, _, timezone = each.text.rpartition(" ")
@@ -103,5 +104,6 @@ def _ticks(each: AutomationStatus, now: datetime) -> Sequence[datetime]:
         return (each.next_fire,)
 
 
-def _place(instant: datetime, now: datetime) -> float:
+def place_of(instant: datetime, now: datetime) -> float:
+    """Where an instant is, from 0 to `WIDTH`; what was earlier is below 0."""
     return round((instant - (now - BACK)).total_seconds() * _PER_SECOND, 1)

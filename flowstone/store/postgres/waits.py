@@ -105,6 +105,10 @@ class PostgresWaits(Waits):
             rows = await self._database.fetch("approvals", list(statuses), asset, max(0, limit), *end)
         return [_wait(row) for row in rows]
 
+    async def open(self, *, now: datetime, asset: str | None = None, limit: int = 100) -> Sequence[Wait]:
+        del now
+        return [_wait(row) for row in await self._database.fetch("open_waits", asset, max(0, limit))]
+
     async def of_token(self, hashed: str) -> Wait | None:
         rows = await self._database.fetch("wait_of_token", hashed)
         return _wait(rows[0]) if rows else None

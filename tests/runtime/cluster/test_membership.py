@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import json
+from datetime import UTC, datetime
 
 from flowstone import Pipeline
-from flowstone.runtime.cluster.membership import MembershipProcess
+from flowstone.actors import ProcessInfo
+from flowstone.runtime.client.nodes import process_of
+from flowstone.runtime.cluster.membership import MembershipProcess, tree_as_data
 from flowstone.store.cluster import Notification
 from tests.runtime.cluster.scene import LEASE, WEEK
 from tests.runtime.doubles import Gate
@@ -142,3 +146,22 @@ async def test_each_process_of_a_node_can_be_made_again(town):
         "listener",
         "watchman",
     } <= seen
+
+
+def test_a_tree_goes_through_json_and_names_no_password():
+    """When and why a process was restarted included."""
+    at = datetime(2026, 11, 28, 15, 10, tzinfo=UTC)
+    child = ProcessInfo(
+        "db", "actor", "running", 2, restarted_at=at, crash="OSError: postgresql://ada:hunter2@db/x"
+    )
+    tree = ProcessInfo("root", "supervisor", "running", children=(child,), max_restarts=3, within=5.0)
+    read = process_of(json.loads(json.dumps(tree_as_data(tree))))
+    assert (read.max_restarts, read.within) == (3, 5.0)
+    (shown,) = read.children
+    assert (shown.restarted_at, shown.restarts) == (at, 2)
+    assert shown.crash.startswith("OSError")
+    assert "hunter2" not in shown.crash
+    assert (
+        process_of({"name": "a", "kind": "actor", "state": "running", "of_a_later_release": 1}).restarted_at
+        is None
+    )

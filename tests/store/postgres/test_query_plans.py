@@ -132,6 +132,7 @@ STATEMENTS = {
     "approval": 1,
     "approvals": 5,
     "pending_approvals": 4,
+    "open_waits": 2,
     "wait_of_token": 1,
     "epochs": 1,
     "lock_runs": 1,
