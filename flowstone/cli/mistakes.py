@@ -39,7 +39,6 @@ _INSTEAD: Final = {
     "init": "Nothing has to be set up: `flowstone demo` shows a pipeline, and a command makes the store it needs.",
     "kill": _CANCEL,
     "list": _LIST,
-    "logs": "`flowstone run ID --debug` shows a run with its tracebacks; steps log to stderr while they run.",
     "ls": _LIST,
     "ps": "`flowstone runs --status running` lists what runs, `flowstone tree` shows what each node does.",
     "rerun": _AGAIN,

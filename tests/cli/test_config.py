@@ -100,7 +100,8 @@ def test_backfill_and_plan_take_a_config(sales, cli):
     assert cli("backfill", "sales.py", "daily", "--config", "threshold=4").status == 0
     plan = cli("plan", "sales.py", "daily", "--config", "threshold=5", "--json").document
     assert plan["to_run"] == 3
-    assert plan["steps"][0]["reason"] == "config: threshold was 4 and is 5"
+    assert plan["steps"][0]["reason"] == "config"
+    assert plan["steps"][0]["because"] == "config: threshold was 4 and is 5"
     assert cli("plan", "sales.py", "daily", "--config", "daily.threshold=4", "--json").document["to_run"] == 0
 
 

@@ -37,7 +37,6 @@ def test_a_word_too_many_is_told_where_it_belongs(shop, cli, arguments, words):
     ("name", "words"),
     [
         ("retry", "`flowstone backfill`"),
-        ("logs", "`flowstone run ID --debug`"),
         ("start", "`flowstone serve MODULE:PIPELINE`"),
         ("up", "`flowstone serve MODULE:PIPELINE`"),
         ("dev", "`flowstone serve MODULE:PIPELINE`"),

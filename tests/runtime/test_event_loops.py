@@ -65,6 +65,7 @@ CALLS = {
 ANYWHERE = {
     "Runtime.loop": "it is asked for by those who are elsewhere",
     "Runtime.node": "it never changes",
+    "Runtime.ui": "it is made before there is a loop; what it answers is asked of it on that of its server",
     "RunResult.steps": "what is loaded is plain data; a look into the store is tested with results",
     "RunResult.each": "as `steps`",
 }

@@ -16,7 +16,6 @@ from typing import TYPE_CHECKING, Final
 from flowstone.assets.arguments import LONGEST_NAME, is_run_key
 from flowstone.errors import ArgumentError
 from flowstone.remedies import Remedies
-from flowstone.store.codec import encode_request
 from flowstone.store.protocol import StaleWrite
 
 if TYPE_CHECKING:
@@ -39,6 +38,8 @@ def words_of(request: RunSpec, priority: int, ends: tuple[object, object] | None
         priority: The priority of the run.
         ends: Of a range the first and last partition as they were given; None: it is none.
     """
+    from flowstone.store.codec import encode_request  # noqa: PLC0415 - few runtimes in memory need it
+
     # Where a range ends that was given no end depends on the hour.
     said = request if ends is None else replace(request, keys=(), span=None)
     shown = None if ends is None else [None if end is None else str(end) for end in ends]

@@ -321,7 +321,7 @@ async def test_logs_are_asked_for_by_step_and_from_a_number_on():
             await runtime.logs("nobody")
         with pytest.raises(RunNotFound):
             await anext(runtime.logs("nobody"))
-        with pytest.raises(ValueError, match="give the asset"):
+        with pytest.raises(ValueError, match="Give asset="):
             runtime.logs(run, partition="a")
         with pytest.raises(ValueError, match="limit"):
             runtime.logs(run, limit=-1)

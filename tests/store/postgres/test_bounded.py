@@ -27,13 +27,13 @@ from tests.store.waits_contract import HOUR, asks, now, waiting_run, waits
 def sent(monkeypatch):
     """The statements that were sent, but for those of the journal."""
     texts = []
-    execute = connections._Lent._execute
+    execute = connections._PooledConnection._execute
 
     async def counting(connection, text, *arguments, **options):
         texts.append(text)
         return await execute(connection, text, *arguments, **options)
 
-    monkeypatch.setattr(connections._Lent, "_execute", counting)
+    monkeypatch.setattr(connections._PooledConnection, "_execute", counting)
     return texts
 
 

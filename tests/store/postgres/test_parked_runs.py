@@ -33,7 +33,7 @@ ASKED = {
     "orphans": "(array['sales'], array['node-1'], 100, 0, 100)",
     "owned": "('node-1')",
     "cancelling": "('node-1')",
-    "nodes": "",
+    "nodes": "(true)",
     "take": "('node-1', array['sales'], 10, array[]::text[])",
     "queued": "(array['sales'], 10)",
     "left_behind": "(array['node-1'])",
