@@ -114,4 +114,4 @@ async def broken(page):
     answer = await page.evaluate("tags => axe.run(document, {runOnly: {type: 'tag', values: tags}})", TAGS)
     for each in answer["violations"]:
         (first, *_) = each["nodes"]
-        yield f"{each['id']}: {first['html'][:200]} {first['failureSummary'][:300]}"
+        yield f"{each['id']}: {first['html'][:300]} {first['failureSummary'][:300]}"
