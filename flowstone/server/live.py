@@ -51,6 +51,11 @@ class Renderings:
         """The addresses that somebody looks at."""
         return tuple(self._watchers)
 
+    def age(self, address: str) -> float:
+        """Seconds since the newest rendering of an address was begun; 0.0 where there is none."""
+        newest = self._newest.get(address)
+        return 0.0 if newest is None else asyncio.get_running_loop().time() - newest.at
+
     def enter(self, address: str) -> None:
         """Somebody begins to look at it."""
         self._watchers[address] = self._watchers.get(address, 0) + 1

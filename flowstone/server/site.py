@@ -133,6 +133,8 @@ async def _messages(page: Page, request: Request, identity: Identity) -> AsyncIt
         if news is not None:
             for name, number, data in await news():
                 yield f"event: {name}\nid: {number}\ndata: {data}\n\n"
+        # How far behind what is shown is: a page that does not hear it for a while says that it is not live.
+        yield f"event: pulse\ndata: {state.renderings.age(address):.1f}\n\n"
 
 
 async def _found(page: Page, request: Request, identity: Identity) -> tuple[Page, dict[str, Any]]:

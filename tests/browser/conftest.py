@@ -92,7 +92,7 @@ class Site:
     async def open(self, path: str, **viewport: int) -> Any:
         """A new page of the browser at this path, once its stream is connected."""
         page = await self._context.new_page()
-        page.set_default_timeout(30_000)
+        page.set_default_timeout(90_000)  # Of a hang: a machine may be as busy as it likes.
         if viewport:
             await page.set_viewport_size(viewport)
         page.on("pageerror", lambda error: self.problems.append(f"{path}: {error}"))

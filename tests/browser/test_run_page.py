@@ -1,16 +1,18 @@
-"""A run in a browser: its failure is read, retried and cancelled by clicking."""
+"""A run in a browser: its failure is read, retried, cancelled by clicking; and a stream that is cut catches up."""
 
 from __future__ import annotations
 
 import asyncio
 
 from flowstone import Context, Pipeline, StaticPartitions
+from flowstone.server import site as site_module
 
 
 class World:
     def __init__(self) -> None:
         self.broken = True
         self.held = asyncio.Event()
+        self.lines: asyncio.Queue[str] = asyncio.Queue()
 
 
 def shop(world: World) -> Pipeline:
@@ -26,6 +28,12 @@ def shop(world: World) -> Pipeline:
     @pipeline.asset
     async def clean(raw: int) -> int:
         return raw
+
+    @pipeline.asset
+    async def talks() -> int:
+        while (line := await world.lines.get()) != "end":
+            print(line)
+        return 1
 
     @pipeline.asset(partitions=StaticPartitions(["a", "b", "c", "d"]))
     async def many(context: Context) -> int:
@@ -67,6 +75,37 @@ async def test_a_run_is_cancelled_after_it_has_said_how_much(site):
         await page.get_by_role("button", name="Cancel 3 steps?").click()
         await page.locator("#prog .st.cancel").wait_for()
         assert await run.status() == "cancelled"
+
+
+async def test_a_log_goes_on_where_its_stream_was_cut(site, monkeypatch):
+    """Each line once, in order, whatever is lost on the way."""
+    whole = site_module.fragments
+    cuts = 0
+
+    async def cut(*arguments, **options):
+        nonlocal cuts
+        left = 3
+        async for blocks in whole(*arguments, **options):
+            yield blocks
+            left -= 1
+            if left == 0 and cuts < 3:
+                cuts += 1
+                return
+
+    monkeypatch.setattr(site_module, "fragments", cut)
+    world = World()
+    async with site(shop(world)) as visited:
+        run = await visited.runtime.submit("talks")
+        page = await visited.open(f"/runs/{run.id}?step=talks")
+        for number in range(40):
+            world.lines.put_nowait(f"line {number}.")
+            await page.wait_for_timeout(25)
+        world.lines.put_nowait("end")
+        await page.locator("#prog .st.ok").wait_for()
+        await page.locator(".logs", has_text="line 39.").wait_for()
+        said = await page.locator(".logs > div > span").all_text_contents()
+        assert said == [f"line {number}." for number in range(40)]
+        assert cuts > 0
 
 
 async def test_a_bar_leads_to_its_step(site):

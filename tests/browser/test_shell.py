@@ -45,3 +45,14 @@ async def test_the_theme_is_kept(site):
         await page.keyboard.press("t")
         await page.goto(f"{visited.url}/graph")
         assert await page.evaluate("document.documentElement.dataset.theme") == "light"
+
+
+async def test_a_page_says_whether_it_is_live(site):
+    """How far behind it is; and since when it is not, once nothing has been heard for four seconds."""
+    async with site(shop()) as visited:
+        page = await visited.open("/")
+        await page.locator("[data-lag]", has_text="s behind").wait_for()
+        assert await page.locator("[data-live]").text_content() == "Live"
+        await page.evaluate("document.querySelector('#stream').remove()")
+        await page.locator("[data-live]", has_text="Not live").wait_for()
+        await page.locator("[data-lag]", has_text="since ").wait_for()
