@@ -34,7 +34,8 @@ def partition_label(partition: object) -> str:
         case tuple():
             parts = [partition_label(part) for part in partition]
             plain = "|".join(parts)
-            return _encoded(partition, plain) if any("|" in part for part in parts) else plain
+            alone = len(parts) == 1 and _looks_encoded(plain)
+            return _encoded(partition, plain) if alone or any("|" in part for part in parts) else plain
         case str() if _looks_encoded(partition):
             return _encoded(partition, partition)
         case _:

@@ -372,7 +372,7 @@ async def test_a_zombie_attempt_is_not_heard():
     pipeline = Pipeline("zombies")
     gates = {1: threading.Event(), 2: threading.Event()}
 
-    @pipeline.asset(timeout=0.05, retry=Retry(attempts=2, delay=0.0, jitter=0.0))
+    @pipeline.asset(timeout=0.5, retry=Retry(attempts=2, delay=0.0, jitter=0.0))
     def slow(context):
         context.metadata["attempt"] = context.attempt
         if context.attempt == 1:

@@ -51,6 +51,8 @@ def test_no_call_suspends(store):
         store.count_by_status(["a"]),
         store.newest_successes(["a"]),
         store.durations(["a"]),
+        store.recent("a"),
+        store.activity(["a"], limit=5),
         store.downstream([("a", None)]),
         store.current_keys("a"),
         store.invalidate([("a", None)]),
