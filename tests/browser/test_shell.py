@@ -56,3 +56,18 @@ async def test_a_page_says_whether_it_is_live(site):
         await page.evaluate("document.querySelector('#stream').remove()")
         await page.locator("[data-live]", has_text="Not live").wait_for()
         await page.locator("[data-lag]", has_text="since ").wait_for()
+
+
+async def test_a_page_is_live_however_late_its_scripts_come(site):
+    """Its stream is asked for once all of them are there, though one comes long after the others."""
+    async with site(Pipeline("empty")) as visited:
+        page = await visited.open("/")
+
+        async def late(route):
+            if await page.evaluate("typeof htmx") != "undefined":
+                await page.evaluate("() => new Promise(done => setTimeout(done, 100))")
+            await route.continue_()
+
+        await page.route("**/hx-sse.min.js*", late)
+        async with page.expect_request("**/live/"):
+            await page.reload()
