@@ -172,7 +172,7 @@ class OwnerLock:
             who = f"another store of this process ({holder})"
         return (
             f"the store in {self._path.parent} is in use by {who}; stop that one, use another directory, "
-            "or use Postgres, which many processes may share"
+            "or use Postgres, which many processes may share."
         )
 
 
