@@ -73,6 +73,8 @@ class Threads:
         self._idle = idle
         self._calls: queue.SimpleQueue[ThreadCall[Any] | None] = queue.SimpleQueue()
         self._alive = 0
+        # Idle threads that were told to end, so that another has their place, and have not ended yet: not alive.
+        self._replaced = 0
         # Threads that wait or are about to, minus entries of the queue; so it may be negative.
         self._spare = 0
         self._queued = 0
@@ -169,11 +171,12 @@ class Threads:
             if not job.lent or job.state is not CallState.RUNNING:
                 return
             if self._alive < self.limit or self._spare > 0:
-                # All that is queued has a thread, and one more is idle: it ends.
-                if self._alive >= self.limit:
+                if self._alive < self.limit:
+                    self._alive += 1
+                else:  # All that is queued has a thread, and one more is idle: it ends.
                     self._spare -= 1
+                    self._replaced += 1
                     self._calls.put(None)
-                self._alive += 1
                 job.lent = False
                 return
             place: asyncio.Future[None] = asyncio.get_running_loop().create_future()
@@ -253,7 +256,10 @@ class Threads:
             with self._lock:
                 self._spare += 1
         with self._lock:
-            self._alive -= 1
+            if self._replaced:
+                self._replaced -= 1
+            else:
+                self._alive -= 1
             left_behind = self._queued > 0
         if left_behind:  # Calls that were started after `close`.
             self._grow()

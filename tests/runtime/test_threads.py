@@ -476,6 +476,21 @@ async def test_a_call_that_ends_with_its_place_lent_leaves_the_pool_as_large_as_
     assert pool.statistics() == ThreadStatistics(1, 1, 0, 0, ())
 
 
+async def test_an_idle_thread_whose_place_is_taken_back_is_counted_no_more(make, gate):
+    """Whether it has heard yet that it is to end or not; another one is begun when the place is lent again."""
+    pool = make(1)
+    first = pool.start("first", held(gate, value="first"))
+    await until(lambda: pool.statistics().busy == 1)
+    for _ in range(100):
+        pool.lend(first)
+        assert await pool.start("second", done("second")).wait() == (True, "second")
+        await pool.take_back(first)
+        assert pool.statistics() == ThreadStatistics(1, 1, 1, 0, ())
+    gate.set()
+    assert await first.wait() == (True, "first")
+    await until(lambda: pool.statistics() == ThreadStatistics(1, 1, 0, 0, ()))
+
+
 async def test_the_place_of_an_abandoned_call_goes_to_who_waits_for_its_own(make, gate):
     """Abandoning frees a place only once, also if it was lent."""
     pool, other = make(1), threading.Event()
