@@ -9,6 +9,7 @@ How the files lie; each imports only from those above it:
     render.py       from a template and values to HTML
     pages/          one file for each page: what it shows, read from the runtime
     links.py        addresses of pages and files, wherever it is mounted
+    trouble.py      errors as pages, for browsers
     finder.py       find or do: what the search of every page looks through
     live.py         the stream that keeps an open page as it would be if it were loaded again
     login.py        from a token to the session of a browser

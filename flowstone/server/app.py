@@ -38,6 +38,7 @@ from flowstone.server.render import STATIC, Renderer
 from flowstone.server.run_acts import run_acts_router
 from flowstone.server.site import pages_router
 from flowstone.server.timelines import Timelines
+from flowstone.server.trouble import add_trouble_pages
 
 if TYPE_CHECKING:
     from flowstone.runtime.runtime import Runtime
@@ -75,6 +76,7 @@ def create_app(runtime: Runtime, options: ServerOptions | None = None) -> FastAP
     app.add_middleware(Gate, runtime=runtime, options=options)
     app.add_middleware(SecureHeaders)
     add_problem_handlers(app)
+    add_trouble_pages(app)
     app.include_router(_health_router(runtime))
     app.include_router(api_router())
     add_login(app)

@@ -19,7 +19,17 @@ if TYPE_CHECKING:
     from fastapi import FastAPI
     from starlette.requests import Request
 
-__all__ = ["PROBLEM_TYPE", "SENTENCE", "add_problem_handlers", "of_http", "problem", "status_of"]
+__all__ = [
+    "PROBLEM_TYPE",
+    "SENTENCE",
+    "add_problem_handlers",
+    "of_http",
+    "of_library",
+    "of_request",
+    "problem",
+    "sentence_of",
+    "status_of",
+]
 
 PROBLEM_TYPE: Final = "application/problem+json"
 
@@ -77,8 +87,8 @@ def problem(
 
 def add_problem_handlers(app: FastAPI) -> None:
     """Have every error of the API answered as a problem."""
-    app.add_exception_handler(errors.FlowstoneError, _of_library)
-    app.add_exception_handler(RequestValidationError, _of_request)
+    app.add_exception_handler(errors.FlowstoneError, of_library)
+    app.add_exception_handler(RequestValidationError, of_request)
     app.add_exception_handler(HTTPException, of_http)
     app.add_exception_handler(Exception, _of_bug)
 
@@ -88,7 +98,8 @@ def status_of(error: Exception) -> HTTPStatus:
     return next(_STATUS[kind] for kind in type(error).__mro__ if kind in _STATUS)
 
 
-async def _of_library(request: Request, error: Exception) -> JSONResponse:
+async def of_library(request: Request, error: Exception) -> JSONResponse:
+    """The answer to an error of the library."""
     assert isinstance(error, errors.FlowstoneError)
     return problem(
         status_of(error),
@@ -99,13 +110,19 @@ async def _of_library(request: Request, error: Exception) -> JSONResponse:
     )
 
 
-async def _of_request(request: Request, error: Exception) -> JSONResponse:
+async def of_request(request: Request, error: Exception) -> JSONResponse:
+    """The answer to a request that cannot be read."""
     assert isinstance(error, RequestValidationError)
     wrong = list(error.errors())
     found = [
         {"at": ".".join(map(str, each["loc"]))[:200], "message": _words(each)[:1_000]} for each in wrong[:20]
     ]
     return problem(422, "ArgumentError", found[0]["message"], instance=request.url.path, errors=found)
+
+
+def sentence_of(error: RequestValidationError) -> str:
+    """What is wrong with a request, in a sentence: the first thing that is."""
+    return _words(error.errors()[0])[:1_000]
 
 
 def _words(wrong: Mapping[str, Any]) -> str:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from contextlib import suppress
-from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
@@ -31,6 +30,7 @@ from flowstone.server.live import fragments
 from flowstone.server.pages.page import Asked
 from flowstone.server.pages.shell import SHELL, shell_values
 from flowstone.server.problems import status_of
+from flowstone.server.trouble import trouble_page
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterable, Mapping
@@ -59,11 +59,12 @@ def pages_router(pages: Iterable[Page]) -> APIRouter:
 
 def _whole(page: Page) -> Any:
     async def whole(request: Request, identity: Reader) -> HTMLResponse:
-        shown, values = await _found(page, request, identity)
+        try:
+            values = await _values(page, request, identity)
+        except _MISSING as error:
+            return await trouble_page(request, 404, masked(error.sentence))
         values |= {"csrf": visit_of(request).csrf()}
-        return HTMLResponse(
-            request.app.state.renderer.page(shown.template, values), 200 if shown is page else 404
-        )
+        return HTMLResponse(request.app.state.renderer.page(page.template, values))
 
     return whole
 
@@ -135,24 +136,6 @@ async def _messages(page: Page, request: Request, identity: Identity) -> AsyncIt
                 yield f"event: {name}\nid: {number}\ndata: {data}\n\n"
         # How far behind what is shown is: a page that does not hear it for a while says that it is not live.
         yield f"event: pulse\ndata: {state.renderings.age(address):.1f}\n\n"
-
-
-async def _found(page: Page, request: Request, identity: Identity) -> tuple[Page, dict[str, Any]]:
-    """The page with its values, or what says that there is nothing at its address."""
-    try:
-        return page, await _values(page, request, identity)
-    except _MISSING as error:
-        missing = _missing(page, error)
-        return missing, await _values(missing, request, identity) | {"live_path": ""}
-
-
-def _missing(page: Page, error: FlowstoneError) -> Page:
-    """What is shown where there is nothing at an address of this page."""
-
-    async def load(_: Asked) -> Mapping[str, Any]:
-        return {"sentence": masked(error.sentence)}
-
-    return replace(page, template="missing.html", load=load, live=(), news=None, rows=None)
 
 
 async def _blocks(page: Page, request: Request, identity: Identity) -> Mapping[str, str]:

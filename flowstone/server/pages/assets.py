@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from flowstone.server.pages.page import Page
 from flowstone.server.views.asset_rows import read_assets
+from flowstone.server.views.asset_standing import STATES
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -16,7 +17,6 @@ if TYPE_CHECKING:
 
 __all__ = ["PAGE"]
 
-_STATES: Final = ("failed", "waiting", "late", "running", "ok", "never")
 _FILTERS: Final = ("state", "group", "owner")
 
 
@@ -35,7 +35,7 @@ async def load(asked: Asked) -> Mapping[str, Any]:
 
 
 def _fits(row: AssetRow, chosen: Mapping[str, str], owners: Mapping[str, str]) -> bool:
-    found = {"state": row.state, "group": row.group, "owner": owners.get(row.name, "")}
+    found = {"state": row.standing.state, "group": row.group, "owner": owners.get(row.name, "")}
     return all(chosen[name] in ("", found[name]) for name in _FILTERS) and (
         chosen["q"].strip().lower() in row.name.lower()
     )
@@ -43,8 +43,8 @@ def _fits(row: AssetRow, chosen: Mapping[str, str], owners: Mapping[str, str]) -
 
 def _states(rows: Sequence[AssetRow], chosen: str) -> list[tuple[str, int]]:
     """The states that there are, and how many assets are in each."""
-    numbers = Counter(row.state for row in rows)
-    return [(state, numbers[state]) for state in _STATES if numbers[state] or state == chosen]
+    numbers = Counter(row.standing.state for row in rows)
+    return [(state, numbers[state]) for state in STATES if numbers[state] or state == chosen]
 
 
 PAGE: Final = Page("assets", "/assets", "assets.html", load, ("shown",), rows=("asset_row", "rows"))

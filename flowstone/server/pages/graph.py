@@ -2,22 +2,20 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from typing import TYPE_CHECKING, Any, Final
 
 from flowstone.counting import count
 from flowstone.errors import AssetNotFound
-from flowstone.runs.records import Status
-from flowstone.server.pages.asset_state import asset_states
 from flowstone.server.pages.page import Page
+from flowstone.server.views.asset_rows import read_assets
+from flowstone.server.views.asset_standing import worst_of
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from flowstone.assets.graph import AssetGraph
-    from flowstone.runtime.runtime import Runtime
-    from flowstone.server.pages.asset_state import AssetState
     from flowstone.server.pages.page import Asked
+    from flowstone.server.views.asset_rows import AssetRow
 
 __all__ = ["PAGE"]
 
@@ -29,25 +27,27 @@ _FAR: Final = 9
 
 
 async def load(asked: Asked) -> Mapping[str, Any]:
-    """The assets with their states, and what is said of the one in focus."""
+    """The assets as they stand, and what is said of the one in focus."""
     runtime = asked.runtime
     graph = runtime.graph
-    states = await asset_states(runtime)
     focus = asked.query.get("focus")
     if focus and focus not in graph:
         raise AssetNotFound(f"There is no asset {focus!r:.200}.")
-    groups = Counter(state.group for state in states.values())
+    rows = {row.name: row for row in (await read_assets(asked)).rows}
+    grouped: dict[str, list[AssetRow]] = {}
+    for row in rows.values():
+        grouped.setdefault(row.group or runtime.pipeline_of(row.name), []).append(row)
     return {
-        "states": states,
-        "groups": groups,
-        "extent": f"{count(len(states), 'asset')} in {count(len(groups), 'group')}",
-        "nodes": [_node(graph, state) for state in states.values()],
+        "grouped": grouped,
+        "worst": {group: worst_of(row.shape for row in members) for group, members in grouped.items()},
+        "extent": f"{count(len(rows), 'asset')} in {count(len(grouped), 'group')}",
+        "nodes": [_node(graph, group, row) for group, members in grouped.items() for row in members],
         "choice": {
             "pick": focus or None,
             "hops": _hops(asked.query.get("hops", "")),
-            "open": "all" if len(states) <= _UNFOLDED else _unhealthy(states),
+            "open": "all" if len(rows) <= _UNFOLDED else _unhealthy(grouped),
         },
-        "focus": None if not focus else await _inspected(runtime, states, focus),
+        "focus": None if not focus else _inspected(graph, rows, focus),
     }
 
 
@@ -55,47 +55,36 @@ def _hops(text: str) -> int:
     return min(int(text), _FAR) if text.isdecimal() and text.isascii() else 0
 
 
-def _unhealthy(states: Mapping[str, AssetState]) -> list[str]:
+def _unhealthy(grouped: Mapping[str, Sequence[AssetRow]]) -> list[str]:
     """The groups in which something needs somebody."""
-    return sorted({state.group for state in states.values() if state.shape in ("fail", "wait")})
+    return sorted(
+        group for group, rows in grouped.items() if any(row.shape in ("fail", "wait") for row in rows)
+    )
 
 
-def _node(graph: AssetGraph, state: AssetState) -> dict[str, Any]:
+def _node(graph: AssetGraph, group: str, row: AssetRow) -> dict[str, Any]:
     """What the drawing is given of an asset."""
     return {
-        "id": state.asset,
-        "g": state.group,
-        "up": [each.asset for each in graph[state.asset].dependencies],
-        **_drawn(state),
+        "id": row.name,
+        "g": group,
+        "up": [each.asset for each in graph[row.name].dependencies],
+        "st": row.shape,
+        "word": row.word,
+        "have": row.have,
+        "total": row.total,
+        "age": row.last_at,
+        "parts": row.standing.parts,
     }
 
 
-def _drawn(state: AssetState) -> dict[str, Any]:
-    return {
-        "st": state.shape,
-        "have": state.have,
-        "total": state.total,
-        "age": "",
-        "parts": [[shape, number] for shape, number in state.parts],
-    }
-
-
-async def _inspected(runtime: Runtime, states: Mapping[str, AssetState], focus: str) -> dict[str, Any]:
-    asset = runtime.graph[focus]
-    newest = await runtime.history(focus, limit=1) if asset.partitions is None else []
+def _inspected(graph: AssetGraph, rows: Mapping[str, AssetRow], focus: str) -> dict[str, Any]:
+    asset = graph[focus]
     return {
         "asset": asset,
-        "state": states[focus],
-        "upstream": [states[each.asset] for each in asset.dependencies],
-        "downstream": [states[name] for name in _direct(runtime.graph, focus)],
-        "newest": newest[0] if newest else None,
-        "failed": states[focus].counts.get(Status.FAILED, 0),
+        "row": rows[focus],
+        "upstream": [rows[each.asset] for each in asset.dependencies],
+        "downstream": [rows[name] for name in graph.dependents(focus)],
     }
-
-
-def _direct(graph: AssetGraph, name: str) -> list[str]:
-    """The assets that are computed from it, without those computed from these."""
-    return [other for other in graph.order() if any(each.asset == name for each in graph[other].dependencies)]
 
 
 PAGE: Final = Page("graph", "/graph", "graph.html", load, ("graph_data",), pace=0.5)

@@ -62,7 +62,7 @@ KEYS: Final[tuple[tuple[str, str], ...]] = (
     ("esc", "Back, close"),
 )
 
-SHELL: Final = ("counts_runs", "counts_waiting", "cluster")
+SHELL: Final = ("counts_runs", "counts_waiting", "tab_waiting", "cluster")
 """The blocks around every page that change while it is open."""
 
 _MOST: Final = 1000

@@ -31,9 +31,8 @@ const FS = window.FS = {
   icon: name => `<svg class="i ${name}" viewBox="0 0 16 16" aria-hidden="true"><use href="#${name}"/></svg>`,
 };
 
-// Whatever changes something carries the word that only a page of ours knows: htmx, forms, and FS.send.
+// Whatever changes something carries the word that only a page of ours knows: htmx and forms.
 const csrf = () => $("meta[name=csrf]").content;
-FS.send = (path, body, method = "POST") => fetch(shell.root + path, { method, headers: { "Content-Type": "application/json", "X-CSRF-Token": csrf() }, body: body === undefined ? null : JSON.stringify(body) });
 document.addEventListener("htmx:config:request", e => { const asked = e.detail.ctx.request; if (asked.method !== "GET") asked.headers["X-CSRF-Token"] = csrf(); });
 document.addEventListener("submit", e => {
   const form = e.target;
@@ -63,6 +62,11 @@ document.addEventListener("click", e => {
   if (press) { for (const b of $$("button", press.parentElement)) b.setAttribute("aria-pressed", b === press); press.dispatchEvent(new CustomEvent("fs:pick", { bubbles: true, detail: press.dataset.v })); }
   if (e.target.closest("[data-copy]")) { navigator.clipboard?.writeText(e.target.closest("[data-copy]").dataset.copy); FS.say("Copied"); }
 });
+
+// What the phone's bar has no room for closes when one looks elsewhere.
+const rest = $(".rest");
+document.addEventListener("click", e => { if (rest?.open && !e.target.closest(".rest>summary")) rest.open = false; });
+document.addEventListener("keydown", e => { if (e.key === "Escape" && rest?.open) { rest.open = false; $("summary", rest).focus(); } });
 
 // Keys never fire while typing. j and k walk the rows of the page's main list.
 let g = 0;

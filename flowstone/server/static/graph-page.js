@@ -26,7 +26,7 @@ async function inspect() {
 }
 function choose(id) {
   choice.pick = id; mark(id); keep({ focus: id }); graph.pick(id); inspect();
-  const node = nodes.find(a => a.id === id); if (node) FS.say(`${id}, ${node.st}`);
+  const node = nodes.find(a => a.id === id); if (node) FS.say(`${id}, ${node.word}`);
 }
 
 outline.addEventListener("click", e => {
@@ -54,13 +54,14 @@ new MutationObserver(() => {
   let touched = false;
   for (const node of nodes) {
     const now = newer.get(node.id); if (!now) continue;
-    touched ||= node.id === choice.pick && (now.st !== node.st || now.have !== node.have);
+    touched ||= node.id === choice.pick && (now.st !== node.st || now.word !== node.word || now.have !== node.have);
     if (now.st !== node.st || now.have !== node.have) {
       const link = links.get(node.id);
       if (link) { $("svg", link).outerHTML = FS.icon(now.st); const n = $(".n", link); if (n) n.textContent = `${now.have}/${now.total}`; }
     }
-    Object.assign(node, { st: now.st, have: now.have, total: now.total, parts: now.parts });
+    Object.assign(node, now, { up: node.up, down: node.down });
   }
+  for (const group of $$("details", outline)) $("summary svg", group).outerHTML = FS.icon(FS.worst(nodes.filter(a => a.g === group.dataset.group)));
   graph.again(); if (touched) inspect();
 }).observe($("#graph_data"), { childList: true, subtree: true, characterData: true });
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 from flowstone.counting import count
 from flowstone.frozen import frozen
 from flowstone.server.render import clock
+from flowstone.server.views.asset_standing import standing_of
 from flowstone.server.views.partition_shapes import counts_of, overlaid, spans_of, under_way, unit_of
 from flowstone.server.views.strips import sparkline, strip
 
@@ -23,13 +24,12 @@ if TYPE_CHECKING:
     from flowstone.runs.partition_states import PartitionStates
     from flowstone.runs.records import Status
     from flowstone.server.pages.page import Asked
+    from flowstone.server.views.asset_standing import Standing
 
 __all__ = ["AssetRow", "AssetTable", "group_of", "read_assets"]
 
 _BESIDE_ONE: Final = (("none", 39),)
 """What is right of the one value of an asset without partitions."""
-
-_LOUDEST: Final = ("fail", "wait", "run", "queue")
 
 
 @frozen
@@ -40,9 +40,7 @@ class AssetRow:
         id: Of the row in the page.
         name: The asset's name.
         group: What it belongs to: its tag `group`, or empty.
-        shape: The shape of its state.
-        word: Its state in words.
-        note: What belongs to that, or empty.
+        standing: How it stands.
         strip: Its partitions as a drawing.
         have: How many partitions have a value.
         total: How many there are; 0 of an asset without a partition set.
@@ -50,15 +48,12 @@ class AssetRow:
         line: The points of a line: how long it took lately.
         took: Seconds that it took last, or None.
         next: When it is computed next, as people read it.
-        state: By what the table of assets is filtered.
     """
 
     id: str
     name: str
     group: str
-    shape: str
-    word: str
-    note: str
+    standing: Standing
     strip: Markup
     have: int
     total: int
@@ -66,7 +61,16 @@ class AssetRow:
     line: str
     took: float | None
     next: str
-    state: str
+
+    @property
+    def shape(self) -> str:
+        """The shape of how it stands."""
+        return self.standing.shape
+
+    @property
+    def word(self) -> str:
+        """How it stands in words."""
+        return self.standing.word
 
 
 @frozen
@@ -124,56 +128,25 @@ def _row(
     now: datetime,
 ) -> AssetRow:
     spans = spans_of(overlaid(states, overlay).codes)
-    counts, number = counts_of(spans), len(states)
+    standing = standing_of(asset, counts_of(spans), late)
     partitioned = asset.partitions is not None
     have = counts_of(spans_of(states.codes)).get("ok", 0)
     unit = unit_of(asset.partitions)
-    shape, word, note = _state(asset, counts, number, unit, late)
-    label = f"{asset.name}: {have} of {count(number, unit)}" if partitioned else f"{asset.name}: {word}"
+    said = f"{have} of {count(len(states), unit)}" if partitioned else standing.word
     durations = activity.durations if activity is not None else ()
     return AssetRow(
         f"asset-{asset.name}",
         asset.name,
         group_of(asset),
-        shape,
-        word,
-        note,
-        strip((*spans, *(() if partitioned else _BESIDE_ONE)), label),
+        standing,
+        strip((*spans, *(() if partitioned else _BESIDE_ONE)), f"{asset.name}: {said}"),
         have,
         states.total if partitioned else 0,
         clock(None if activity is None else activity.finished_at, now),
         sparkline(durations),
         durations[-1] if durations else None,
         clock(coming[asset.name], now) if asset.name in coming else _trigger(asset),
-        _filter(shape, late),
     )
-
-
-def _state(
-    asset: Asset[..., Any], counts: Mapping[str, int], total: int, unit: str, late: FreshnessStatus | None
-) -> tuple[str, str, str]:
-    """Shape, word and note: the loudest thing that is true of it."""
-    several = asset.partitions is not None
-    for shape, word in (("fail", "failed"), ("wait", "waiting"), ("run", "running"), ("queue", "queued")):
-        if number := counts.get(shape, 0):
-            return shape, f"{count(number, unit)} {word}" if several else word, ""
-    if late is not None:
-        return "wait", late.status, ""
-    have, missing = counts.get("ok", 0), counts.get("never", 0)
-    if not have:
-        skipped = counts.get("skipd", 0)
-        return (
-            ("skipd", "skipped", "")
-            if skipped
-            else ("never", "never made" if total else "no partitions yet", "")
-        )
-    fresh = "fresh" if asset.freshness is not None else ("complete" if several else "made")
-    return "ok", f"{count(missing, unit)} missing" if missing else fresh, ""
-
-
-def _filter(shape: str, late: FreshnessStatus | None) -> str:
-    names = {"fail": "failed", "wait": "waiting", "run": "running", "queue": "running", "ok": "ok"}
-    return "late" if late is not None and shape not in _LOUDEST[:1] else names.get(shape, "never")
 
 
 def _next_fires(automations: Sequence[AutomationStatus]) -> dict[str, datetime]:
