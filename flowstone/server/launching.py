@@ -52,5 +52,6 @@ def _back(request: Request, wanted: Wanted, **more: str) -> RedirectResponse:
         "upstream": "yes" if wanted.upstream else "no",
         "parallel": wanted.parallel,
         "reason": wanted.reason,
+        **wanted.config,
     }
     return RedirectResponse(f"{prefix_of(request)}{PAGE.path}?{urlencode(fields | more)}", 303)

@@ -9,19 +9,22 @@ from typing import TYPE_CHECKING, Any, Final
 from flowstone.assets.calendar_partitions import DailyPartitions
 from flowstone.assets.partition_keys import decode_partition
 from flowstone.assets.partition_labels import key_label
-from flowstone.errors import FlowstoneError
+from flowstone.errors import ConfigError, FlowstoneError
 from flowstone.frozen import frozen
 from flowstone.runs.records import Status
+from flowstone.server.pages.launch_config import config_of, fields_of, typed_in
 from flowstone.server.pages.page import Page
 from flowstone.server.pages.partition_ranges import ranges_text, read_ranges
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from flowstone.assets.graph import AssetGraph
     from flowstone.runs.partition_states import PartitionStates
     from flowstone.runs.records import RunRecord
     from flowstone.runtime.client.plan import Plan
     from flowstone.runtime.runtime import Runtime
+    from flowstone.server.pages.launch_config import AssetFields
     from flowstone.server.pages.page import Asked
 
 __all__ = ["PAGE", "Wanted", "fingerprint", "planned"]
@@ -47,6 +50,7 @@ class Wanted:
         upstream: Whether what it needs is computed as well.
         parallel: Steps at a time.
         reason: Why, for those who look at the run later.
+        config: What was typed as config, by the names of the fields in the form.
     """
 
     asset: str
@@ -55,6 +59,7 @@ class Wanted:
     upstream: bool
     parallel: int
     reason: str
+    config: Mapping[str, str]
 
     @classmethod
     def of(cls, fields: Mapping[str, str]) -> Wanted:
@@ -70,6 +75,7 @@ class Wanted:
             fields.get("upstream", "no" if "shown" in fields else "yes") == "yes",
             min(max(number, 1), _MOST_PARALLEL),
             fields.get("reason", "").strip()[:200],
+            typed_in(fields),
         )
 
 
@@ -84,6 +90,7 @@ async def planned(runtime: Runtime, wanted: Wanted, states: PartitionStates | No
         "refresh": wanted.refresh,
         "upstream": wanted.upstream,
         "max_parallel": wanted.parallel,
+        "config": config_of(runtime.graph, wanted.asset, configs(runtime.graph, wanted)),
     }
     if asset.partitions is None:
         return await runtime.plan(wanted.asset, **options)
@@ -98,6 +105,12 @@ async def planned(runtime: Runtime, wanted: Wanted, states: PartitionStates | No
     return await runtime.plan(
         wanted.asset, partitions=[_partition(states, place) for place in places], **options
     )
+
+
+def configs(graph: AssetGraph, wanted: Wanted) -> list[AssetFields]:
+    """The configs of what is wanted: of the asset, then of what it needs, if that is computed as well."""
+    needed = graph.upstream(wanted.asset) if wanted.upstream else []
+    return fields_of(graph, [wanted.asset, *reversed(needed)], wanted.config)
 
 
 def _partition(states: PartitionStates, place: int) -> Any:
@@ -130,15 +143,20 @@ async def load(asked: Asked) -> Mapping[str, Any]:
         "pick": None,
         "overlaps": (),
         "command": "",
+        "configs": (),
+        "wrong": "",
     }
     if not wanted.asset:
         return values
     try:
         asset = runtime.graph[wanted.asset]
+        values["configs"] = configs(runtime.graph, wanted)
         if asset.partitions is not None:
             states = (await runtime.partition_states(wanted.asset))[wanted.asset]
             values |= _partitions(states, asset.partitions, wanted)
         plan = await planned(runtime, wanted, values["states"])
+    except ConfigError as error:
+        return values | {"problem": str(error), "wrong": f"config.{error.asset}.{error.field}"}
     except (FlowstoneError, ValueError) as error:
         return values | {"problem": str(error)}
     if plan is None:
@@ -196,6 +214,8 @@ def _command(wanted: Wanted, states: PartitionStates | None) -> str:
     if states is not None:
         words += _written(wanted.partitions, [key_label(key) for key in states.keys])
     words += ["--upstream"] if wanted.upstream else []
+    typed = (f"{key.removeprefix('config.')}={text}" for key, text in wanted.config.items())
+    words += [f"--config {quote(each)}" for each in typed]
     words += [f"--refresh {wanted.refresh}", f"--max-parallel {wanted.parallel}"]
     return " \\\n  ".join(words)
 

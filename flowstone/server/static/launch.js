@@ -7,6 +7,7 @@ let waits = 0, asks = 0;
 function address() {
   const fields = new FormData(form);
   for (const name of ["seen", "csrf", "shown"]) fields.delete(name);
+  for (const [name, value] of [...fields]) if (name.startsWith("config.") && !value.trim()) fields.delete(name);
   if (!fields.has("upstream")) fields.set("upstream", "no");
   return `${location.pathname}?${new URLSearchParams(fields)}`;
 }
@@ -19,7 +20,13 @@ async function ask() {
   if (mine !== asks) return;
   history.replaceState(history.state, "", to);
   const focus = document.activeElement, name = focus?.name, value = focus?.value;
-  for (const id of ["planned", "summary", "go", "typed"]) { const next = page.getElementById(id), old = document.getElementById(id); if (next && old) old.replaceWith(next); }
+  for (const id of ["config", "planned", "summary", "go", "typed"]) {
+    const next = page.getElementById(id), old = document.getElementById(id);
+    if (next && old && !(id === "config" && old.contains(focus))) old.replaceWith(next);  // Who types goes on typing.
+  }
+  for (const field of $$("[name^='config.']", form)) {
+    if (page.querySelector(`[name="${CSS.escape(field.name)}"][aria-invalid]`)) field.setAttribute("aria-invalid", "true"); else field.removeAttribute("aria-invalid");
+  }
   if (name && !focus.isConnected) $$(`[name="${name}"]`, form).find(e => e.value === value)?.focus();
   form.removeAttribute("aria-busy");
 }
