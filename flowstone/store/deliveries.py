@@ -136,6 +136,9 @@ class Deliveries(Protocol):
     ) -> Sequence[Delivery]:
         """What is to be delivered to a follower: of each lane the first ones that are not done, in order.
 
+        Lanes come in the order in which they came to have something pending: the one of which all was done, and
+        that has something again, is the last one then. What one call records of several lanes may be in any order.
+
         Args:
             pipeline: Its pipeline.
             name: Its name.

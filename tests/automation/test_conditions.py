@@ -21,6 +21,7 @@ from flowstone import (
     TimeOffset,
 )
 from flowstone.runs.records import Status
+from flowstone.runtime.automation import conditions
 from flowstone.store import MemoryStore
 
 NEW_YEAR = datetime(2025, 1, 1, tzinfo=UTC)
@@ -136,8 +137,10 @@ async def test_a_diamond_runs_once(clock):
                 assert len(await computed(runtime, name)) == number
 
 
-async def test_what_one_run_computes_together_is_not_started_again(clock):
-    """Neither while that run goes on nor after it: it is computed from the new values already."""
+@pytest.mark.parametrize("page", [1_000, 1])
+async def test_what_one_run_computes_together_is_not_started_again(clock, monkeypatch, page):
+    """Neither while that run goes on nor after it, whatever is read first of what came before it."""
+    monkeypatch.setattr(conditions, "_PAGE", page)
     gate = asyncio.Event()
     pipeline = Pipeline("p")
 

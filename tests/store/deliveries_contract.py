@@ -36,6 +36,12 @@ async def told(store, name="alert", **options):
     return [each.event for each in await store.deliveries.pending(PIPELINE, name, **options)]
 
 
+async def lanes(store, name="alert", **options):
+    """The lanes of what is pending for a follower, in the order in which the store gives them."""
+    options.setdefault("limit", 1000)
+    return [each.lane for each in await store.deliveries.pending(PIPELINE, name, **options)]
+
+
 async def deliver(store, name="alert", limit=1000):
     """Take what is pending, as one who delivers it."""
     found = await store.deliveries.pending(PIPELINE, name, limit=limit)
@@ -57,6 +63,42 @@ class DeliveriesContract:
         assert [event.kind for event in await told(store, "all")] == ["step.succeeded", "step.started"]
         assert await told(store, "ends") == [end("a")]
         assert await told(store, "nobody") == []
+
+    async def test_lanes_come_in_the_order_in_which_they_came_to_have_something(self, place):
+        """Whatever their names are, and whatever happened in them since."""
+        store = place.store
+        await store.deliveries.follow(PIPELINE, [follower("alert", "step", "run", "automation")])
+        for run_id in ("run-3", "run-1", "run-2"):
+            await store.create_run(run(run_id))
+        await store.deliveries.add(PIPELINE, [AutomationPaused(at(1), "files")])
+        await store.write(start(run_id="run-1"))
+        assert await lanes(store) == ["run-3", "run-1", "run-1", "run-2", "automation:files"]
+        assert await lanes(store, limit=2, but=["run-3"]) == ["run-1", "run-1"]
+        assert await lanes(await place.reopen()) == ["run-3", "run-1", "run-1", "run-2", "automation:files"]
+
+    async def test_a_lane_keeps_its_place_until_all_of_it_is_done(self, place):
+        """Then it is a new one."""
+        store = place.store
+        await store.deliveries.follow(PIPELINE, [follower("alert", "step", "asset")])
+        for run_id in ("run-2", "run-1"):
+            await store.create_run(run(run_id))
+            await store.write_many([start("a", run_id=run_id), start("b", run_id=run_id)])
+        first, second, *_ = await store.deliveries.pending(PIPELINE, "alert", limit=10)
+        await store.deliveries.done(PIPELINE, "alert", [first.key])
+        await store.write(end("a", run_id="run-2"))
+        assert await lanes(await place.reopen()) == ["run-2", "run-2", "run-1", "run-1"]
+        store = place.store
+        late = AssetLate(at(1), "report", None, at(0), 3600.0)
+        await store.deliveries.add(PIPELINE, [late])
+        last = (await store.deliveries.pending(PIPELINE, "alert", limit=2))[1]
+        await store.deliveries.done(PIPELINE, "alert", [second.key, last.key])
+        await store.write(end("b", run_id="run-2"))
+        assert await lanes(store) == ["run-1", "run-1", "asset:report:", "run-2"]
+        (_, _, told_late, _) = await store.deliveries.pending(PIPELINE, "alert", limit=10)
+        failed = AutomationFailed(at(2), "alert", FAILURE)
+        await store.deliveries.give_up(PIPELINE, "alert", told_late.key, failed, tell=True)
+        await store.deliveries.add(PIPELINE, [late])
+        assert await lanes(await place.reopen()) == ["run-1", "run-1", "run-2", "asset:report:"]
 
     async def test_every_event_of_a_run_comes_as_it_was_recorded(self, place):
         """Whatever records it: the creation, single writes and batches; each once, in order."""

@@ -15,13 +15,14 @@ from flowstone.runtime.automation.answers import whether
 from flowstone.runtime.automation.condition_changes import Changes, Due
 from flowstone.runtime.automation.condition_facts import read, subject_of
 from flowstone.runtime.automation.condition_order import Busy
+from flowstone.runtime.automation.condition_others import OtherRuns
 from flowstone.runtime.automation.condition_state import Wait, written_cron
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from flowstone.assets.partition_view import PartitionView
-    from flowstone.runs.records import Materialization, RunRecord, StepKey
+    from flowstone.runs.records import Materialization, StepKey
     from flowstone.runtime.automation.condition_facts import Found, Subject
     from flowstone.runtime.automation.condition_hints import Hint, Hints
     from flowstone.runtime.automation.condition_state import AssetState, Key
@@ -137,7 +138,7 @@ class Decisions:
         current = await read(self._ctx.store, (each for found in looked_at.values() for each, _ in found))
         waiting = (*self._behind, *(key for held in self.held.values() for key in held))
         busy = Busy(view, self._states, sorted(self._with_runs), waiting)
-        started: dict[str, RunRecord | None] = {}
+        others = OtherRuns(self._ctx)
         unwritten: dict[str, Mapping[Key, Due]] = {}
         left = dict.fromkeys(names)
 
@@ -157,8 +158,7 @@ class Decisions:
                 due = {
                     subject.key: wanted
                     for subject, hint in looked_at[name]
-                    if (wanted := await self._wanted(state, subject, current, hint, busy, started))
-                    is not None
+                    if (wanted := await self._wanted(state, subject, current, hint, busy, others)) is not None
                 }
                 if due or state.changed:
                     unwritten[name] = due
@@ -188,7 +188,7 @@ class Decisions:
         current: Mapping[StepKey, Materialization],
         hint: Hint,
         busy: Busy,
-        started: dict[str, RunRecord | None],
+        others: OtherRuns,
     ) -> Due | None:
         """What is to be computed, if it is, and now; else it is noted what it waits for."""
         key, found = subject.key, subject.found(current)
@@ -202,7 +202,7 @@ class Decisions:
         run = (
             None
             if (behind := busy.is_behind(subject))
-            else await self._computed_by(subject.asset, hint, started)
+            else await others.computing(subject.asset, {*hint.runs, *found.changed_by})
         )
         busy.add((subject.asset, key))
         if behind or run is not None:
@@ -258,20 +258,6 @@ class Decisions:
                 return None
             said[id(answer)] = outcome[1]
         return answer
-
-    async def _computed_by(self, asset: str, hint: Hint, started: dict[str, RunRecord | None]) -> str | None:
-        """A run that has changed something upstream, and goes on to compute this asset as well."""
-        graph = self._ctx.snapshot.graph
-        for run_id in sorted(hint.runs):
-            if run_id not in started:
-                started[run_id] = await self._ctx.store.run(run_id)
-            record = started[run_id]
-            if record is None or record.status.terminal or not record.request.upstream:
-                continue
-            target = record.request.asset
-            if target in graph and (target == asset or asset in graph.upstream(target)):
-                return run_id
-        return None
 
 
 def _written(facts: Facts) -> tuple[str, ...]:

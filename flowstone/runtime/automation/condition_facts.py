@@ -60,11 +60,12 @@ class Subject:
         last = current.get((self.asset, self.key))
         states: set[State] = set()
         known = {} if last is None else {(each.asset, each.partition_key): each for each in last.inputs}
-        changes = [
-            step_label(*key)
-            for key in self.inputs
-            if (now := current.get(key)) is not None and _is_other(known.get(key), now)
-        ]
+        changes: list[str] = []
+        changed_by: dict[str, None] = {}
+        for key in self.inputs:
+            if (now := current.get(key)) is not None and _is_other(known.get(key), now):
+                changes.append(step_label(*key))
+                changed_by[now.run_id] = None
         if last is None:
             states.add("missing")
         elif last.code_version != self.version:
@@ -72,7 +73,7 @@ class Subject:
         if changes:
             states.add("upstream")
         ready = not any(need.unreachable or need.missing(current) for need in self.needs)
-        return Found(frozenset(states), tuple(changes), ready, self._mark(current), last)
+        return Found(frozenset(states), tuple(changes), tuple(changed_by), ready, self._mark(current), last)
 
     def _mark(self, current: Mapping[StepKey, Materialization]) -> str:
         """The same as long as it would be computed from the same, by the same code."""
@@ -88,6 +89,7 @@ class Found:
     Attributes:
         states: Which states of a condition hold.
         changes: Upstream values that are others than it was computed from, as people write them.
+        changed_by: The runs that have computed these.
         ready: Whether all that it cannot do without is there.
         mark: The same as long as it would be computed from the same.
         last: What is current, or None.
@@ -95,6 +97,7 @@ class Found:
 
     states: frozenset[State]
     changes: tuple[str, ...]
+    changed_by: tuple[str, ...]
     ready: bool
     mark: str
     last: Materialization | None

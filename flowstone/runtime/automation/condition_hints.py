@@ -48,10 +48,13 @@ class Hints:
     def __bool__(self) -> bool:
         return bool(self._of)
 
-    def add(self, asset: str, key: Key, *, ticks: Iterable[Cron] = (), run: str = "") -> None:
+    def add(
+        self, asset: str, key: Key, *, ticks: Iterable[Cron] = (), run: str = "", runs: Iterable[str] = ()
+    ) -> None:
         """Have a partition looked at."""
         hint = self._of.setdefault(asset, {}).setdefault(key, Hint())
         hint.ticks.update(ticks)
+        hint.runs.update(runs)
         if run:
             hint.runs.add(run)
 
@@ -86,16 +89,16 @@ class Hints:
             The runs that are over, each with its asset and whether it succeeded.
         """
         ended: dict[str, tuple[str, bool]] = {}
-        changed: dict[StepKey, str] = {}
+        changed: dict[StepKey, dict[str, None]] = {}
         for delivery in deliveries:
             event = delivery.event
             if isinstance(event, StepSucceeded):
-                changed[event.asset, event.partition_key] = event.run_id
+                changed.setdefault((event.asset, event.partition_key), {})[event.run_id] = None
             elif isinstance(event, RunFinished):
                 ended[event.run_id] = event.asset, event.status is Status.SUCCEEDED
-        for (asset, key), run in changed.items():
+        for (asset, key), runs in changed.items():
             for name, each in _downstream(view, states, asset, key):
-                self.add(name, each, run=run)
+                self.add(name, each, runs=runs)
         return ended
 
 

@@ -101,9 +101,8 @@ class AutomationRules:
 
         async def call(store):
             follower = change.follower or key[1]
-            pending = await store.deliveries.pending(key[0], follower, limit=1000)
-            delivered = sorted(each.key for each in pending)[:taken]
-            return await store.automations.move(replace(change, delivered=delivered))
+            pending = await store.deliveries.pending(key[0], follower, limit=taken)
+            return await store.automations.move(replace(change, delivered=[each.key for each in pending]))
 
         self.both(node, call)
 

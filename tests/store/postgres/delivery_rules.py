@@ -68,9 +68,7 @@ class DeliveryRules:
         """Some of what is pending, in any order."""
 
         async def call(store):
-            pending = sorted(
-                await store.deliveries.pending(pipeline, name, limit=1000), key=lambda each: each.key
-            )
+            pending = await store.deliveries.pending(pipeline, name, limit=6)
             await store.deliveries.done(
                 pipeline, name, [pending[place].key for place in places if place < len(pending)]
             )
@@ -86,9 +84,7 @@ class DeliveryRules:
     )
     def deliver_in_vain(self, node, pipeline, name, place, why):
         async def call(store):
-            pending = sorted(
-                await store.deliveries.pending(pipeline, name, limit=1000), key=lambda each: each.key
-            )
+            pending = await store.deliveries.pending(pipeline, name, limit=9)
             key = pending[place].key if place < len(pending) else ("run-1", 99)
             await store.deliveries.failed(pipeline, name, key, why)
 
@@ -99,9 +95,7 @@ class DeliveryRules:
         failed = AutomationFailed(at(5), name, replace(FAILURE, message="given up"))
 
         async def call(store):
-            pending = sorted(
-                await store.deliveries.pending(pipeline, name, limit=1000), key=lambda each: each.key
-            )
+            pending = await store.deliveries.pending(pipeline, name, limit=9)
             key = pending[place].key if place < len(pending) else ("run-1", 99)
             await store.deliveries.give_up(pipeline, name, key, failed, tell=tell)
 
@@ -119,16 +113,20 @@ async def known_of_deliveries(store):
         known[pipeline, "followers"] = there = await deliveries.followers(pipeline)
         for name in (each.follower.name for each in there):
             whole = await deliveries.pending(pipeline, name, limit=1000)
+            but = {each.lane for each in whole[:1]}
             known[pipeline, name, "pending"] = _placed(whole)
+            for limit in (1, 3):
+                first = await deliveries.pending(pipeline, name, limit=limit, but=but)
+                known[pipeline, name, limit] = [(each.lane, each.event) for each in first]
     known["followers waiting"] = sorted(await deliveries.waiting(PIPELINES))
     return known
 
 
 def _placed(pending):
-    """By lane, in no order of which they are promised; with places there for numbers of events of no run."""
+    """With places in their lanes for numbers of events of no run, which no store promises."""
     places = {}
     placed = []
-    for each in sorted(pending, key=lambda each: each.key):
+    for each in pending:
         place = places[each.lane] = places.get(each.lane, 0) + 1
         placed.append(replace(each, number=place) if ":" in each.lane else each)
     return placed

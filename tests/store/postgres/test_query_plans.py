@@ -13,6 +13,7 @@ import os
 import asyncpg
 import pytest
 
+from flowstone.store.deliveries import OF_ONE_LANE
 from flowstone.store.postgres import PostgresStore
 from flowstone.store.postgres.sql import query
 from tests.postgres import fresh_database
@@ -62,8 +63,8 @@ insert into flowstone.payloads (location, content)
 select 'a/' || n, '' from generate_series(0, 99999) n;
 insert into flowstone.followers (pipeline, name, kinds)
 select 'sales', 'f' || n, '{{run.failed}}' from generate_series(1, 3) n;
-insert into flowstone.outbox (follower, lane, number)
-select n % 3 + 1, 'run-' || lpad((n / 100 % {RUNS})::text, 6, '0'), n from generate_series(0, 99999) n;
+insert into flowstone.outbox (follower, lane, number, lane_number)
+select n % 3 + 1, 'run-' || lpad((n / 100 % {RUNS})::text, 6, '0'), n, n / 100 from generate_series(0, 99999) n;
 insert into flowstone.waits (run_id, asset, key, name, kind, attempt, deadline, status)
 select run_id, asset, key, 'nap', case when number % 2 = 0 then 'sleep' else 'approval' end, 1,
     now() + make_interval(secs => arrival), case when arrival % 1000 = 0 then 'open' else 'answered' end
@@ -310,6 +311,35 @@ async def test_forgetting_the_feed_looks_at_the_oldest_rows(database):
     assert looked_at(json.loads(rows[0][0])[0]["Plan"]) < 150_000
     assert looked_at(json.loads(many[0][0])[0]["Plan"]) < 150_000
 
+
+@pytest.mark.parametrize("in_a_lane", [1, 100, 50_000])
+async def test_reading_what_is_pending_looks_at_what_it_gives(database, in_a_lane):
+    """However much there is, of one lane or of many, and with a plan that was made while there was nothing."""
+    connection = await asyncpg.connect(database)
+    await connection.execute(
+        "set plan_cache_mode = force_generic_plan; alter table flowstone.outbox set (autovacuum_enabled = off)"
+    )
+    await connection.execute("analyze flowstone.outbox")
+    read = query("pending_deliveries"), "sales", "f2", 500, OF_ONE_LANE, ["run-99", "run-98"]
+    await connection.fetch(*read)
+    await connection.execute(PENDING.format(in_a_lane=in_a_lane))
+    async with connection.transaction():
+        found = await connection.fetch(*read)
+        rows = await connection.fetchval(
+            "select sum(seq_tup_read + idx_tup_fetch) from pg_stat_xact_user_tables where schemaname = 'flowstone'"
+        )
+    await connection.close()
+    assert len(found) == {1: 500, 100: 500, 50_000: 100}[in_a_lane]
+    assert rows < 5_000
+
+
+PENDING = """
+insert into flowstone.followers (pipeline, name, kinds)
+select 'sales', 'f' || n, '{{}}' from generate_series(1, 3) n;
+insert into flowstone.outbox (follower, lane, number, lane_number)
+select (select id from flowstone.followers where name = 'f2'), 'run-' || 100 - n / {in_a_lane}, n, n / {in_a_lane}
+from generate_series(0, 99999) n
+"""
 
 VERSIONS = """
 insert into flowstone.materializations
