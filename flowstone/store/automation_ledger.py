@@ -118,6 +118,13 @@ class AutomationLedger:
             return False
         return record.paused != paused or (not paused and record.failures > 0)
 
+    def check(self, move: Move) -> None:
+        """Raise `StaleWrite` if a change was decided upon another version."""
+        known = self._known.get(move.key)
+        if known is None or known.record.version != move.version:
+            now = None if known is None else known.record.version
+            raise StaleWrite(refusals.automation_moved(move.key, move.version, now))
+
     def move(
         self,
         move: Move,
@@ -128,15 +135,12 @@ class AutomationLedger:
         """See `Automations.move`.
 
         Args:
-            move: The change.
+            move: The change, which `check` has let pass.
             under_way: Finds a run of the same that is under way.
             create: Writes a run down.
             status_of: What has become of a run, or None.
         """
-        known = self._known.get(move.key)
-        if known is None or known.record.version != move.version:
-            now = None if known is None else known.record.version
-            raise StaleWrite(refusals.automation_moved(move.key, move.version, now))
+        known = self._known[move.key]
         runs = [self._start(known, run, under_way, create) for run in move.runs]
         known.record = replace(
             known.record,

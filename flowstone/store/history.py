@@ -282,12 +282,12 @@ class History:
         for run in move.runs:
             if run.record.id in self._runs:
                 raise StaleWrite(refusals.id_taken(run.record.id))
-        moved = self.automations.move(
-            move, lambda run: self.under_way.find(run, but), self.create_run, self.status_of
-        )
+        self.automations.check(move)
         self.outbox.done(move.key[0], move.follower or move.key[1], move.delivered)
         self.outbox.add(move.key[0], move.events)
-        return moved
+        return self.automations.move(
+            move, lambda run: self.under_way.find(run, but), self.create_run, self.status_of
+        )
 
     def pause(
         self, key: AutomationKey, paused: bool, events: Sequence[AutomationEvent]
