@@ -12,6 +12,8 @@ from starlette.routing import compile_path
 
 from flowstone import errors
 from flowstone.masking import masked
+from flowstone.wire.model import SENTENCE
+from flowstone.wire.problems import PROBLEM_TYPE
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -20,8 +22,6 @@ if TYPE_CHECKING:
     from starlette.requests import Request
 
 __all__ = [
-    "PROBLEM_TYPE",
-    "SENTENCE",
     "add_problem_handlers",
     "of_http",
     "of_library",
@@ -30,11 +30,6 @@ __all__ = [
     "sentence_of",
     "status_of",
 ]
-
-PROBLEM_TYPE: Final = "application/problem+json"
-
-SENTENCE: Final = "sentence"
-"""The type of a validation error whose message says all there is to say."""
 
 _STATUS: Final[Mapping[type[Exception], HTTPStatus]] = {
     errors.AssetNotFound: HTTPStatus.NOT_FOUND,

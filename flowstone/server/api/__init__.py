@@ -1,12 +1,12 @@
 """`/api/v1`: one file for each kind of thing, and what they share.
 
-How the files lie; each imports only from those above it:
+What goes in and out is in `wire/`. How the files lie; each imports only from those above it:
 
-model.py, values.py         what every model is, and what several have in common
 reading.py                  what is read of a request before its parameters
-paging.py                   lists, a page at a time
-responses.py, describe.py   what its description says beside that of the routes
-the others                  one kind of thing each: its models and its routes
+path_parameters.py          names and ids that are part of addresses
+paging.py                   where the next page of a list begins
+responses.py, describe.py   what the description says beside that of the routes
+the others                  the routes of one kind of thing each
 """
 
 from __future__ import annotations

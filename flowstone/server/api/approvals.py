@@ -2,109 +2,26 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated
 
 from fastapi import APIRouter, Path, Query
-from pydantic import Field
 
-from flowstone.assets.partition_labels import partition_label
-from flowstone.runs.waits import Approval
 from flowstone.server.access.guard import Operator, Reader
-from flowstone.server.api.model import Given, Instant, Model, Text
-from flowstone.server.api.paging import Listed, Page
 from flowstone.server.api.reading import PLAIN, Served
 from flowstone.server.api.responses import problems
+from flowstone.wire.approvals import (
+    ApprovalModel,
+    ApprovalsQuery,
+    ApproveModel,
+    RejectModel,
+    SignalledModel,
+    SignalModel,
+)
+from flowstone.wire.paging import Page
 
-__all__ = ["ApprovalModel", "router"]
+__all__ = ["router"]
 
 ApprovalId = Annotated[str, Path(description="The id of the approval.", examples=["0f3a5c1d2e4b6a798091"])]
-
-
-class ApprovalModel(Model):
-    """What somebody is, or was, to approve."""
-
-    id: str
-    """What it is decided by."""
-    name: str
-    """What the asset calls it."""
-    asset: str
-    """The asset."""
-    partition: str | None
-    """Its partition."""
-    run_id: str
-    """The run."""
-    message: str
-    """What is to be approved, for people."""
-    data: Any
-    """More about it."""
-    status: Literal["pending", "approved", "rejected", "expired", "cancelled"]
-    """What has become of it."""
-    requested_at: Instant
-    """When it was asked for."""
-    expires_at: Instant | None
-    """When it expires."""
-    by: str | None
-    """Who decided."""
-    reason: str | None
-    """Why, as they said."""
-    decided_at: Instant | None
-    """When."""
-
-    @classmethod
-    def of(cls, approval: Approval) -> ApprovalModel:
-        """As the API shows it."""
-        return cls(
-            id=approval.id,
-            name=approval.name,
-            asset=approval.asset,
-            partition=None if approval.partition is None else partition_label(approval.partition),
-            run_id=approval.run_id,
-            message=approval.message,
-            data=approval.data,
-            status=approval.status,
-            requested_at=approval.requested_at,
-            expires_at=approval.expires_at,
-            by=approval.by,
-            reason=approval.reason,
-            decided_at=approval.decided_at,
-        )
-
-
-class ApprovalsQuery(Listed):
-    """Which approvals."""
-
-    status: Literal["pending", "approved", "rejected", "expired", "cancelled", "all"] = "pending"
-    """Only those that are so."""
-    asset: Text | None = None
-    """Only those of this asset."""
-
-
-class RejectModel(Given):
-    """Why it is rejected."""
-
-    reason: Annotated[Text, Field(max_length=10_000)] | None = None
-    """Why."""
-
-
-class ApproveModel(RejectModel):
-    """What the step is given."""
-
-    data: Any = None
-    """JSON that the step is given along, of at most a megabyte."""
-
-
-class SignalModel(Given):
-    """What the step is given."""
-
-    payload: Any = None
-    """JSON of at most a megabyte."""
-
-
-class SignalledModel(Model):
-    """The signal was taken."""
-
-    status: Literal["taken"] = "taken"
-    """It is kept, also if the step does not wait for it yet."""
 
 
 def router() -> APIRouter:

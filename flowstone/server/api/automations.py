@@ -2,135 +2,21 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated
 
 from fastapi import APIRouter, Path, Query
-from pydantic import Field
 
-from flowstone.runs.automation import Fire
-from flowstone.runs.automation_status import AutomationStatus
-from flowstone.runs.records import Status
 from flowstone.server.access.guard import Operator, Reader
-from flowstone.server.api.model import Given, Instant, Model, Text
-from flowstone.server.api.paging import Listed, Page, place_after
+from flowstone.server.api.paging import place_after
 from flowstone.server.api.reading import PLAIN, Served
 from flowstone.server.api.responses import problems
-from flowstone.server.api.run_models import RunModel
-from flowstone.server.api.values import FailureModel
+from flowstone.wire.automations import AutomationModel, AutomationsQuery, PauseModel
+from flowstone.wire.paging import Page
+from flowstone.wire.runs import RunModel
 
-__all__ = ["AutomationModel", "router"]
+__all__ = ["router"]
 
 Name = Annotated[str, Path(description="The name of the automation.", examples=["nightly"])]
-
-
-class FiredRunModel(Model):
-    """A run that an automation asked for."""
-
-    id: str
-    """Its id."""
-    joined: bool
-    """Whether it was under way already."""
-    status: Status | None
-    """What has become of it so far; null if it is forgotten."""
-
-
-class FireModel(Model):
-    """What an automation did at one time."""
-
-    at: Instant
-    """When."""
-    status: Literal["started", "skipped", "failed"]
-    """Whether it asked for runs, perhaps for none."""
-    scheduled_at: Instant | None
-    """Of a schedule: the instant that it was about."""
-    runs: list[FiredRunModel]
-    """The runs that it asked for."""
-    reason: str
-    """Why it was skipped or failed, or what no run could be made of."""
-    by: str
-    """Who asked for it; empty: nobody did."""
-
-    @classmethod
-    def of(cls, fire: Fire) -> FireModel:
-        """As the API shows it."""
-        return cls(
-            at=fire.at,
-            status=fire.status,
-            scheduled_at=fire.scheduled_at,
-            runs=[FiredRunModel(id=each.id, joined=each.joined, status=each.status) for each in fire.runs],
-            reason=fire.reason,
-            by=fire.by,
-        )
-
-
-class AutomationModel(Model):
-    """An automation."""
-
-    name: str
-    """Its name."""
-    kind: Literal["schedule", "sensor", "listener", "condition", "freshness"]
-    """What it is."""
-    pipeline: str
-    """The pipeline that defines it."""
-    text: str
-    """What decides when it acts, such as a cron expression and its time zone."""
-    paused: bool
-    """Whether it does nothing until it is resumed."""
-    paused_at: Instant | None
-    """Since when."""
-    paused_by: str | None
-    """Who paused it; null where too many failures did."""
-    paused_because: str
-    """Why."""
-    next_fire: Instant | None
-    """Of a schedule: its next tick."""
-    last_fires: list[FireModel]
-    """What it did, newest first."""
-    failures: int
-    """How often it has failed in a row; ten pause it."""
-    failure: FailureModel | None
-    """Why, the last time."""
-    gone_at: Instant | None
-    """Since when no pipeline defines it."""
-    pending: int
-    """Of a listener: events that it is still to be told of."""
-    given_up: int
-    """Of a listener: events that it was never told of, because it failed each time."""
-
-    @classmethod
-    def of(cls, status: AutomationStatus) -> AutomationModel:
-        """As the API shows it."""
-        return cls(
-            name=status.name,
-            kind=status.kind,
-            pipeline=status.pipeline,
-            text=status.text,
-            paused=status.paused,
-            paused_at=status.paused_at,
-            paused_by=status.paused_by,
-            paused_because=status.paused_because,
-            next_fire=status.next_fire,
-            last_fires=[FireModel.of(fire) for fire in status.last_fires],
-            failures=status.failures,
-            failure=FailureModel.of(status.failure),
-            gone_at=status.gone_at,
-            pending=status.pending,
-            given_up=status.given_up,
-        )
-
-
-class AutomationsQuery(Listed):
-    """Which automations."""
-
-    fires: Annotated[int, Field(ge=0, le=100)] = 10
-    """How many of the last fires of each are shown."""
-
-
-class PauseModel(Given):
-    """Why it is paused."""
-
-    reason: Annotated[Text, Field(max_length=10_000)] = ""
-    """Why, for people."""
 
 
 def router() -> APIRouter:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from fastapi.openapi.utils import get_openapi
 
-from flowstone.server.api.responses import ProblemModel
+from flowstone.wire.problems import ProblemModel
 
 if TYPE_CHECKING:
     from fastapi import FastAPI

@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, Final
 
 from flowstone.errors import FeedExpired, StoreUnavailable
 from flowstone.frozen import frozen
-from flowstone.server.api.event_models import EventModel
 from flowstone.server.api.streams import message
+from flowstone.wire.events import EventModel
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Sequence

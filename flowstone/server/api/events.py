@@ -11,24 +11,12 @@ from starlette.responses import Response
 from flowstone.assets.automation.event_kinds import exact_kinds
 from flowstone.server.access.guard import Reader
 from flowstone.server.api.event_feed import EventFeed, Wanted
-from flowstone.server.api.model import Given, Text
 from flowstone.server.api.reading import Served
 from flowstone.server.api.responses import problems
 from flowstone.server.api.streams import EVENT_STREAM, event_stream, last_number
+from flowstone.wire.events import EventsQuery
 
 __all__ = ["router"]
-
-
-class EventsQuery(Given):
-    """Which events."""
-
-    kind: tuple[Text, ...] = ()
-    """Only those of this kind, or of one of these: `step.failed`, `run.finished`, …, or a first word: `run`,
-    `step`, `asset`, `automation`."""
-    run: Text | None = None
-    """Only those of this run."""
-    asset: Text | None = None
-    """Only those about this asset."""
 
 
 _STREAM: dict[str, Any] = {

@@ -2,43 +2,20 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated
 
 from fastapi import APIRouter, Query
-from pydantic import Field
 
 from flowstone.assets.partition_labels import partition_argument
 from flowstone.server.access.guard import Reader
-from flowstone.server.api.model import Model, Text
-from flowstone.server.api.paging import Listed, Page, place_after
+from flowstone.server.api.paging import place_after
 from flowstone.server.api.reading import Served
 from flowstone.server.api.responses import problems
-from flowstone.server.api.values import Partition, label
+from flowstone.wire.lineage import LineageModel, LineageQuery
+from flowstone.wire.paging import Page
+from flowstone.wire.values import label
 
-__all__ = ["LineageModel", "router"]
-
-
-class LineageModel(Model):
-    """A value that is related to the one that is asked about."""
-
-    asset: str
-    """Its asset."""
-    partition: str | None
-    """Its partition."""
-    depth: int
-    """1 for a direct neighbour, 2 for a neighbour's neighbour; the shortest way counts."""
-
-
-class LineageQuery(Listed):
-    """Of which value."""
-
-    asset: Annotated[Text, Field(examples=["report"])]
-    """The asset."""
-    partition: Partition | None = None
-    """Its partition; required if it has a partition set."""
-    direction: Literal["upstream", "downstream", "impact"] = "upstream"
-    """What it was computed from; what was computed from it; or the latter in the order in which one would
-    compute it again."""
+__all__ = ["router"]
 
 
 def router() -> APIRouter:

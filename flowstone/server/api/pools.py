@@ -5,51 +5,17 @@ from __future__ import annotations
 from typing import Annotated
 
 from fastapi import APIRouter, Path, Query
-from pydantic import Field
 
-from flowstone.runs.pools import Pool
 from flowstone.server.access.guard import Admin, Reader
-from flowstone.server.api.model import Given, Model
-from flowstone.server.api.paging import Listed, Page, place_after
+from flowstone.server.api.paging import place_after
 from flowstone.server.api.reading import PLAIN, Served
 from flowstone.server.api.responses import problems
+from flowstone.wire.paging import Listed, Page
+from flowstone.wire.pools import PoolModel, SlotsModel
 
-__all__ = ["PoolModel", "router"]
+__all__ = ["router"]
 
 _MOST = 2**31 - 1
-
-
-class PoolModel(Model):
-    """A pool."""
-
-    name: str
-    """Its name."""
-    slots: int
-    """How many slots it has."""
-    taken: int
-    """How many are taken; for a while more than it has, after it was given fewer."""
-    waiting: int
-    """Steps that wait for it."""
-    holders: list[str]
-    """The steps that hold slots of it, those that began first in front."""
-
-    @classmethod
-    def of(cls, pool: Pool) -> PoolModel:
-        """As the API shows it."""
-        return cls(
-            name=pool.name,
-            slots=pool.slots,
-            taken=pool.taken,
-            waiting=pool.waiting,
-            holders=list(pool.holders),
-        )
-
-
-class SlotsModel(Given):
-    """How many slots it is to have."""
-
-    slots: Annotated[int, Field(ge=1, le=_MOST)] | None
-    """How many; null: as many as its pipeline says."""
 
 
 def router() -> APIRouter:

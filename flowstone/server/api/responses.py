@@ -5,38 +5,9 @@ from __future__ import annotations
 from http import HTTPStatus
 from typing import Any, Final
 
-from flowstone.server.api.model import Model
-from flowstone.server.problems import PROBLEM_TYPE
+from flowstone.wire.problems import PROBLEM_TYPE
 
-__all__ = ["ProblemModel", "problems"]
-
-
-class WrongModel(Model):
-    """One thing that is wrong with a request."""
-
-    at: str
-    """Where: `query.limit`, `body.asset`."""
-    message: str
-    """What."""
-
-
-class ProblemModel(Model):
-    """What is wrong (RFC 9457)."""
-
-    type: str
-    """The class of the error, such as `AssetNotFound`."""
-    title: str
-    """The HTTP status in words."""
-    status: int
-    """The HTTP status."""
-    detail: str
-    """What is wrong, in a sentence."""
-    remedy: str | None = None
-    """What to do about it, in a sentence."""
-    instance: str | None = None
-    """The path that was asked for."""
-    errors: list[WrongModel] | None = None
-    """Of a request that cannot be read: each thing that is wrong with it."""
+__all__ = ["problems"]
 
 
 _EXAMPLES: Final[dict[int, tuple[str, str, str]]] = {

@@ -6,7 +6,6 @@ from collections.abc import AsyncIterator, Callable
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Header, Query
-from pydantic import Field
 from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 
@@ -16,68 +15,19 @@ from flowstone.printable import indented, printable
 from flowstone.runs.log_line import LogLine
 from flowstone.runtime.client.log_lines import LogLines
 from flowstone.server.access.guard import Reader
-from flowstone.server.api.model import Given, Instant, Model, Text, iso
+from flowstone.server.api.path_parameters import RunId
 from flowstone.server.api.reading import Served
 from flowstone.server.api.responses import problems
 from flowstone.server.api.streams import EVENT_STREAM, event_stream, last_number, message
-from flowstone.server.api.values import Partition, RunId, label
+from flowstone.wire.logs import LogLineModel, LogsQuery
+from flowstone.wire.model import iso
 
-__all__ = ["LogLineModel", "router"]
+__all__ = ["router"]
 
 _LINES = "application/x-ndjson"
 _TEXT = "text/plain"
 _MOST = 2**31 - 1
 _CHUNK = 64_000
-
-
-class LogLineModel(Model):
-    """A line that the code of an attempt logged or printed."""
-
-    number: int
-    """Where it stands in the log of its run: it grows from line to line, not by one each time."""
-    at: Instant
-    """When it was said."""
-    level: str
-    """`debug`, `info`, `warning`, `error` or `critical`."""
-    message: str
-    """What was said."""
-    fields: dict[str, Any]
-    """What came with it."""
-    asset: str
-    """The asset that said it."""
-    partition: str | None
-    """At which partition."""
-    attempt: int
-    """In which attempt."""
-
-    @classmethod
-    def of(cls, line: LogLine) -> LogLineModel:
-        """As the API shows it."""
-        return cls(
-            number=line.number,
-            at=line.at,
-            level=line.level,
-            message=line.message,
-            fields=dict(line.fields),
-            asset=line.asset,
-            partition=label(line.partition_key),
-            attempt=line.attempt,
-        )
-
-
-class LogsQuery(Given):
-    """Which lines."""
-
-    asset: Text | None = None
-    """Only those of this asset."""
-    partition: Partition | None = None
-    """Only those of this partition of it."""
-    after: Annotated[int, Field(ge=0, le=_MOST)] = 0
-    """Only those with higher numbers."""
-    limit: Annotated[int, Field(ge=1, le=_MOST)] | None = None
-    """How many at most. Default: all."""
-    follow: bool = False
-    """Whether to go on until the run has ended: as server-sent events, `Last-Event-ID` goes on."""
 
 
 _CONTENT: dict[str, Any] = {

@@ -2,32 +2,20 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated
 
 from fastapi import APIRouter, Query
 
 from flowstone.errors import ArgumentError
 from flowstone.server.access.guard import Operator, Reader
-from flowstone.server.api.model import Text
-from flowstone.server.api.paging import Listed, Page
+from flowstone.server.api.path_parameters import RunId
 from flowstone.server.api.reading import PLAIN, Served
 from flowstone.server.api.responses import problems
-from flowstone.server.api.run_models import RunModel
 from flowstone.server.api.starting import add_starting
-from flowstone.server.api.values import RunId
+from flowstone.wire.paging import Page
+from flowstone.wire.runs import RunModel, RunsQuery
 
 __all__ = ["router"]
-
-
-class RunsQuery(Listed):
-    """Which runs."""
-
-    status: tuple[Literal["queued", "running", "waiting", "succeeded", "failed", "cancelled"], ...] = ()
-    """Only those in this status, or in one of these."""
-    asset: Text | None = None
-    """Only those that were asked for this asset."""
-    tag: tuple[Text, ...] = ()
-    """Only those with this label, or with all of these: `name` or `name=value`."""
 
 
 def router() -> APIRouter:

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import hashlib
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 from fastapi import APIRouter, Body, Header, Response
-from pydantic import Field
 from starlette.requests import Request
 
 from flowstone.assets.partition_labels import partition_argument
@@ -16,52 +15,15 @@ from flowstone.runtime.client.handle import Run
 from flowstone.runtime.runtime import Runtime
 from flowstone.server.access.guard import Operator
 from flowstone.server.access.identity import Identity
-from flowstone.server.api.model import Given, Text
 from flowstone.server.api.reading import PLAIN, Served
 from flowstone.server.api.responses import problems
-from flowstone.server.api.run_models import RunModel
-from flowstone.server.api.values import Partition
+from flowstone.wire.runs import RunModel
+from flowstone.wire.starting import StartModel
 
-__all__ = ["StartModel", "add_starting"]
+__all__ = ["add_starting"]
 
 _MOST_PARTITIONS = 100_000
 _MOST = 2**31 - 1
-
-
-class StartModel(Given):
-    """What is to be computed."""
-
-    asset: Annotated[Text, Field(examples=["report"])]
-    """The name of the asset."""
-    kind: Literal["materialize", "backfill"] | None = None
-    """One partition of it, or many. Default: `backfill` where `partitions`, `start` or `end` is given."""
-    partition: Partition | None = None
-    """To materialize: which partition; required if the asset has a partition set."""
-    partitions: Annotated[list[Partition], Field(max_length=_MOST_PARTITIONS)] | None = None
-    """To backfill: which partitions. Default: all, or `start` to `end`."""
-    start: Partition | None = None
-    """To backfill: the first partition of a range."""
-    end: Partition | None = None
-    """To backfill: the last one, inclusive."""
-    upstream: bool | None = None
-    """Whether everything upstream is computed as well. Default: true to materialize, false to backfill."""
-    refresh: Literal["all", "missing", "stale"] | None = None
-    """Which values are computed: all; those that are missing; or those that are stale as well. Default: `all` to
-    materialize, `missing` to backfill."""
-    max_parallel: Annotated[int, Field(ge=1, le=_MOST)] | None = None
-    """Steps at a time. Default: as many as its node runs; 4 to backfill."""
-    timeout: Annotated[float, Field(gt=0)] | None = None
-    """To materialize: seconds until the run is cancelled."""
-    config: dict[Text, Any] | None = None
-    """Fields of the asset's config; by asset as soon as a key names one."""
-    tags: Annotated[dict[Text, Text], Field(default_factory=dict)]
-    """Labels of the run."""
-    key: Annotated[Text, Field(min_length=1, max_length=200)] | None = None
-    """While an unfinished run has this key no other one is started: that run is the answer."""
-    priority: int = 0
-    """Of the runs that wait for a node, those of higher priority are taken first."""
-    join: bool = False
-    """To materialize: whether a run that is under way for the same request is the answer, if there is one."""
 
 
 _EXAMPLES: dict[str, Any] = {

@@ -1,11 +1,11 @@
-"""How fresh an asset is, as the API shows it."""
+"""How fresh an asset is."""
 
 from __future__ import annotations
 
 from typing import Literal
 
 from flowstone.runs.asset_freshness import FreshnessStatus
-from flowstone.server.api.model import Instant, Model
+from flowstone.wire.model import Instant, Model
 
 __all__ = ["FreshnessModel"]
 

@@ -4,20 +4,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Annotated
 
-from fastapi import Path
 from pydantic import Field
 
 from flowstone.assets.partition_labels import key_label
 from flowstone.masking import masked
-from flowstone.server.api.model import Model, Text
+from flowstone.wire.model import Model, Text
 
 if TYPE_CHECKING:
     from flowstone.runs.records import Failure
 
-__all__ = ["AssetName", "FailureModel", "Partition", "RunId", "label"]
-
-AssetName = Annotated[str, Path(description="The name of the asset.", examples=["report"])]
-RunId = Annotated[str, Path(description="The id of the run.", examples=["0197c2d1a4c7f00e5b1d0c2b9a13"])]
+__all__ = ["FailureModel", "Partition", "label"]
 
 Partition = Annotated[Text, Field(max_length=4_000, examples=["2025-01-15"])]
 """A partition as one writes it: `2025-01-15`, `eu|2025-01`."""

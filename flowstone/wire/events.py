@@ -1,16 +1,16 @@
-"""What happened, as the API shows it."""
+"""What happened, and which of it somebody follows."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from flowstone.server.api.model import Instant, Model
-from flowstone.server.api.values import FailureModel, label
+from flowstone.wire.model import Given, Instant, Model, Text
+from flowstone.wire.values import FailureModel, label
 
 if TYPE_CHECKING:
     from flowstone.store.feed import FeedEntry
 
-__all__ = ["EventModel"]
+__all__ = ["EventModel", "EventsQuery"]
 
 
 class EventModel(Model):
@@ -86,3 +86,15 @@ _PLAIN: Final = (
     "since",
 )
 """What is shown of an event as it is. Hashes of tokens and what assets keep for themselves are not among it."""
+
+
+class EventsQuery(Given):
+    """Which events."""
+
+    kind: tuple[Text, ...] = ()
+    """Only those of this kind, or of one of these: `step.failed`, `run.finished`, …, or a first word: `run`,
+    `step`, `asset`, `automation`."""
+    run: Text | None = None
+    """Only those of this run."""
+    asset: Text | None = None
+    """Only those about this asset."""

@@ -1,4 +1,4 @@
-"""The record of one step, as the API shows it."""
+"""What became of one asset at one partition in one run."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ from typing import Any
 
 from flowstone.masking import without_secrets
 from flowstone.runs.records import Input, Materialization, Status
-from flowstone.server.api.model import Instant, Model
-from flowstone.server.api.values import FailureModel, label
+from flowstone.wire.model import Instant, Model
+from flowstone.wire.values import FailureModel, label
 
 __all__ = ["InputModel", "MaterializationModel"]
 

@@ -1,4 +1,4 @@
-"""What every model of the API is: fields that explain themselves, and nothing that is not understood.
+"""What every model is: fields that explain themselves, and nothing that is not understood.
 
 What goes out is a `Model`. What comes in is a `Given`: a name that it does not know is refused, in a sentence that
 suggests the nearest one: a filter or an option that is silently left out does something else than was asked.
@@ -7,15 +7,20 @@ suggests the nearest one: a filter or an option that is silently left out does s
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from typing import Annotated, Any
+from typing import Annotated, Any, Final
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, PlainSerializer, model_validator
 from pydantic_core import PydanticCustomError
 
 from flowstone.assets.suggest import did_you_mean
-from flowstone.server.problems import SENTENCE
 
-__all__ = ["Given", "Instant", "Model", "Text", "iso", "sentence"]
+__all__ = ["MOST", "SENTENCE", "Given", "Instant", "Model", "Text", "iso", "sentence"]
+
+MOST: Final = 2**31 - 1
+"""The largest number that every store can count."""
+
+SENTENCE: Final = "sentence"
+"""The type of a validation error whose message says all there is to say."""
 
 
 def sentence(text: str) -> PydanticCustomError:

@@ -1,4 +1,4 @@
-"""A run, as the API shows it."""
+"""Runs: what was asked for, and how far they are."""
 
 from __future__ import annotations
 
@@ -6,10 +6,11 @@ from typing import Any, Literal
 
 from flowstone.masking import without_secrets
 from flowstone.runs.records import RunRecord, Status
-from flowstone.server.api.model import Instant, Model
-from flowstone.server.api.values import label
+from flowstone.wire.model import Instant, Model, Text
+from flowstone.wire.paging import Listed
+from flowstone.wire.values import label
 
-__all__ = ["RunModel"]
+__all__ = ["RunModel", "RunsQuery"]
 
 _SHOWN = 100
 
@@ -97,3 +98,14 @@ class RunModel(Model):
             total=run.total,
             counts={str(status): number for status, number in run.counts.items()},
         )
+
+
+class RunsQuery(Listed):
+    """Which runs."""
+
+    status: tuple[Literal["queued", "running", "waiting", "succeeded", "failed", "cancelled"], ...] = ()
+    """Only those in this status, or in one of these."""
+    asset: Text | None = None
+    """Only those that were asked for this asset."""
+    tag: tuple[Text, ...] = ()
+    """Only those with this label, or with all of these: `name` or `name=value`."""

@@ -1,0 +1,63 @@
+"""What attempts logged and printed."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from pydantic import Field
+
+from flowstone.runs.log_line import LogLine
+from flowstone.wire.model import MOST, Given, Instant, Model, Text
+from flowstone.wire.values import Partition, label
+
+__all__ = ["LogLineModel", "LogsQuery"]
+
+
+class LogLineModel(Model):
+    """A line that the code of an attempt logged or printed."""
+
+    number: int
+    """Where it stands in the log of its run: it grows from line to line, not by one each time."""
+    at: Instant
+    """When it was said."""
+    level: str
+    """`debug`, `info`, `warning`, `error` or `critical`."""
+    message: str
+    """What was said."""
+    fields: dict[str, Any]
+    """What came with it."""
+    asset: str
+    """The asset that said it."""
+    partition: str | None
+    """At which partition."""
+    attempt: int
+    """In which attempt."""
+
+    @classmethod
+    def of(cls, line: LogLine) -> LogLineModel:
+        """As the API shows it."""
+        return cls(
+            number=line.number,
+            at=line.at,
+            level=line.level,
+            message=line.message,
+            fields=dict(line.fields),
+            asset=line.asset,
+            partition=label(line.partition_key),
+            attempt=line.attempt,
+        )
+
+
+class LogsQuery(Given):
+    """Which lines."""
+
+    asset: Text | None = None
+    """Only those of this asset."""
+    partition: Partition | None = None
+    """Only those of this partition of it."""
+    after: Annotated[int, Field(ge=0, le=MOST)] = 0
+    """Only those with higher numbers."""
+    limit: Annotated[int, Field(ge=1, le=MOST)] | None = None
+    """How many at most. Default: all."""
+    follow: bool = False
+    """Whether to go on until the run has ended: as server-sent events, `Last-Event-ID` goes on."""
