@@ -13,10 +13,12 @@ from flowstone.counting import count
 from flowstone.errors import FlowstoneError, StoreUnavailable
 from flowstone.runs.automation import Fire, Move
 from flowstone.runs.automation_events import AutomationPaused
+from flowstone.runs.records import Failure
 from flowstone.runtime.automation.condition_damping import Damping
 from flowstone.runtime.automation.condition_runs import condition_runs
 from flowstone.runtime.automation.condition_state import Wait, encoded
 from flowstone.runtime.automation.failures import pause_after, record_failure
+from flowstone.runtime.automation.problems import subject, tell_problem
 from flowstone.runtime.automation.starting import start_runs
 from flowstone.runtime.execution.guard import describe
 from flowstone.store.protocol import StaleWrite
@@ -27,7 +29,6 @@ if TYPE_CHECKING:
     from flowstone.assets.partition_view import PartitionView
     from flowstone.runs.automation import NewRun
     from flowstone.runs.automation_events import AutomationEvent
-    from flowstone.runs.records import Failure
     from flowstone.runtime.automation.condition_state import AssetState, Key
     from flowstone.runtime.context import RuntimeContext
     from flowstone.runtime.run.local_runs import LocalRuns
@@ -156,12 +157,15 @@ class Changes:
             _withdraw(state, move.runs)
             raise result
         is_last = self._written(state, move, result)
+        if not (result.record.failures or result.record.paused):
+            self._ctx.alarms.clear(subject("condition", state.name))
         if move.paused:
             self._damping.forget(state.name)
             _publish(self._ctx, move.events)
-            self._ctx.alarms.set(f"condition {state.name}", "" if move.fire is None else move.fire.reason)
+            self._ctx.alarms.set(
+                subject("condition", state.name), "" if move.fire is None else move.fire.reason
+            )
         elif change.due:
-            self._ctx.alarms.clear(f"condition {state.name}")
             for run, fired in zip(move.runs, result.runs, strict=True):
                 if fired is not None and fired.id != run.record.id:
                     state.rename(run.record.id, fired.id)
@@ -173,6 +177,7 @@ class Changes:
     def _written(self, state: AssetState, move: Move, moved: Moved) -> bool:
         """A change is made; whether it is the last one. If somebody else has made another, that is read."""
         state.moved(moved.record)
+        tell_problem(self._ctx, moved.record)
         is_last = moved.record.version == move.version + 1
         if not is_last:
             self._stale.add(state.name)
@@ -216,13 +221,17 @@ class Changes:
             f"that is over."
         )
         events: list[AutomationEvent] = [AutomationPaused(now, state.name, reason=reason)]
-        return _move(state, fire=Fire(now, "skipped", reason=reason), events=events, paused=True)
+        failure = Failure("error", reason)  # For those who ask what is wrong; nothing has failed.
+        fire = Fire(now, "skipped", reason=reason)
+        return _move(state, fire=fire, failures=0, failure=failure, events=events, paused=True)
 
 
 def _move(state: AssetState, **more: Any) -> Move:
     """A change that writes down what is pending."""
     record = state.record
-    known: dict[str, Any] = {"failures": record.failures, "failure": record.failure}
+    known: dict[str, Any] = {}
+    if not state.works:
+        known = {"failures": record.failures, "failure": record.failure}
     return Move(record.key, record.version, state.cursor(), state.pending(), **(known | more))
 
 

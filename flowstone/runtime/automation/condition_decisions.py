@@ -251,6 +251,8 @@ class Decisions:
                 tuple(cron.text for cron in facts.ticks),
             )
             outcome = await whether(self._ctx, f"condition {state.name}", answer, context)
+            if outcome[0] or outcome[1].kind == "skip":
+                state.answered()
             if not outcome[0]:
                 if outcome[1].kind == "skip":
                     return False

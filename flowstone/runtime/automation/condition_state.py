@@ -64,6 +64,7 @@ class AssetState:
         tried: See above; what its inputs were then.
         waiting: See above.
         changed: Whether there is something that is not written down.
+        works: Whether a function of it that had failed has answered since.
     """
 
     def __init__(self, condition: Condition, record: AutomationRecord, version: str) -> None:
@@ -76,6 +77,7 @@ class AssetState:
         self.tried: dict[Key, str] = {}
         self.waiting: dict[Key, Wait] = {}
         self.changed = False
+        self.works = False
         self.record = record
         cursor = record.cursor or {}
         self.at: datetime = datetime.fromisoformat(cursor["at"]) if "at" in cursor else record.since
@@ -182,6 +184,12 @@ class AssetState:
         """All of this is written down."""
         self.record = record
         self.changed = False
+        self.works = False
+
+    def answered(self) -> None:
+        """A function of it has given an answer: if it had failed before, that is over."""
+        if self.record.failures and not self.works:
+            self.works = self.changed = True
 
     @property
     def notification(self) -> Notification:

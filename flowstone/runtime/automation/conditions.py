@@ -29,6 +29,7 @@ from flowstone.runtime.automation.condition_state import AssetState, encoded
 from flowstone.runtime.automation.definitions import define_again
 from flowstone.runtime.automation.following import CONDITIONS
 from flowstone.runtime.automation.leadership import Leadership
+from flowstone.runtime.automation.problems import forget_problem, tell_problem
 from flowstone.runtime.run.planning import dynamic_keys
 from flowstone.runtime.services.notifications import Wakeup
 from flowstone.store.deliveries import OF_ONE_LANE
@@ -47,7 +48,9 @@ if TYPE_CHECKING:
 __all__ = ["ConditionsDriver"]
 
 _PAGE: Final = 1_000  # Deliveries that are read at once, and keys of an asset that is looked at as a whole.
-_RETRY: Final = 1.0  # Seconds after which a store that is away is asked again.
+_RETRY: Final = (
+    1.0  # Seconds after which a store that is away is asked again, or before a restart does anything.
+)
 _LULL: Final = 1 / 8  # Of the time for which changes are gathered: after so long without one they are over.
 _FEW: Final = 50  # Records that are read one by one; if more have changed, all are.
 
@@ -59,12 +62,14 @@ class ConditionsDriver:
         ctx: What the runtime offers.
         runs: Where new runs start on a store that no other node shares.
         pipeline: The pipeline's name.
+        restarted: Whether this is not its first incarnation.
     """
 
-    def __init__(self, ctx: RuntimeContext, runs: LocalRuns, pipeline: str) -> None:
+    def __init__(self, ctx: RuntimeContext, runs: LocalRuns, pipeline: str, *, restarted: bool) -> None:
         self._ctx = ctx
         self._runs = runs
         self._pipeline = pipeline
+        self._restarted = restarted
         self._wake = Wakeup()
         self._leadership = Leadership(ctx, (pipeline, CONDITIONS))
         self._states: dict[str, AssetState] = {}
@@ -97,9 +102,12 @@ class ConditionsDriver:
         try:
             with self._ctx.notifications.on(self._heard, *kinds):  # type: ignore[arg-type] # each is one
                 delay: float | None = None
+                if self._restarted:
+                    await self._ctx.clock.sleep(_RETRY)
                 while True:
                     await self._wake.wait_or(self._ctx.clock, delay)
                     delay = await self._turn()
+                    forget_problem(self._ctx, "conditions", self._pipeline)  # It goes on after a crash.
         finally:
             self._runs.on_gone.pop(self._gone, None)
 
@@ -140,12 +148,12 @@ class ConditionsDriver:
         try:
             if not self._runs.open:
                 await self._leadership.hand_over()  # While this node ends its work, another one goes on.
-                self._snapshot = None
+                self._let_go()
                 return None
             held = self._leadership.held
             if not (await self._leadership.take_back() and await self._know(takes_over=not held)):
                 if not self._leadership.held:
-                    self._snapshot = None
+                    self._let_go()
                 # A notification may be lost.
                 return None if self._ctx.store.cluster is None else self._leadership.patience
             if (delay := self._delay()) is None or delay > 0:
@@ -240,6 +248,13 @@ class ConditionsDriver:
                 state.changed = True
                 self._hints.touch(name)
 
+    def _let_go(self) -> None:
+        """Others drive them, or are about to: nothing is known of them here any more."""
+        self._snapshot = None
+        for name, (pipeline, defined) in self._ctx.snapshot.automations.items():
+            if pipeline == self._pipeline and isinstance(defined, Condition):
+                forget_problem(self._ctx, defined.kind, name)
+
     # What is known ------------------------------------------------------------------------------------------
 
     async def _know(self, *, takes_over: bool) -> bool:
@@ -311,9 +326,11 @@ class ConditionsDriver:
             return
         if record.text != defined[1].definition:
             self._foreign.add(name)
+            forget_problem(self._ctx, defined[1].kind, name)
             return
         asset = self._ctx.snapshot.graph.assets[name]
         state = AssetState(defined[1], record, asset.version or "")
+        tell_problem(self._ctx, record)
         self._decisions.learn(state)
         self._hints.add_waiting(state)
         if state.is_unscanned:

@@ -15,6 +15,7 @@ from flowstone.errors import CallCycle, StoreUnavailable
 from flowstone.runs.asset_freshness import FreshnessRecord
 from flowstone.runs.automation import Definition, subject_of
 from flowstone.runtime.automation.following import follow
+from flowstone.runtime.automation.problems import forget_problem, forget_problems_of_others
 from flowstone.runtime.services.notifications import Wakeup
 from flowstone.store.cluster import Notification
 
@@ -128,7 +129,9 @@ class Definitions:
                 child = f"{defined.kind}:{name}"
                 await self._supervisor.stop_child(child)
                 await self._supervisor.delete_child(child)
+                forget_problem(self._ctx, defined.kind, name)
                 del self._running[name]
+        forget_problems_of_others(self._ctx)
 
     async def _start_what_is_new(self) -> None:
         for name, (pipeline, defined) in with_processes(self._ctx.snapshot).items():

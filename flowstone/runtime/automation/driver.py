@@ -19,6 +19,7 @@ from flowstone.runs.automation import Move, subject_of
 from flowstone.runtime.automation.definitions import define
 from flowstone.runtime.automation.failures import pause_after, record_failure
 from flowstone.runtime.automation.leadership import ASKS_AGAIN, Leadership
+from flowstone.runtime.automation.problems import forget_problem, subject, tell_problem
 from flowstone.runtime.automation.starting import make_move
 from flowstone.runtime.services.notifications import Wakeup
 from flowstone.store.protocol import StaleWrite
@@ -63,7 +64,7 @@ class Driver(ABC, Generic[D]):
         self._key = key
         self._defined = defined
         self._restarted = restarted
-        self._subject = f"{defined.kind} {defined.name}"
+        self._subject = subject(defined.kind, defined.name)
         self._wake = Wakeup()
         self._record: AutomationRecord | None = None
         self._changed = False  # Whether somebody else has changed the record since it was last asked.
@@ -106,6 +107,9 @@ class Driver(ABC, Generic[D]):
         """Wait, if the last incarnation failed; to be resumed or paused by somebody ends that."""
         try:
             record = await self._ctx.store.automations.record(self._key)
+            if record is not None and record.failures:  # Until it is tried again, it is known that it fails.
+                driven = self._is_own(record) and await self._leadership.take()
+                self._tell_problem(record if driven else None)
         except StoreUnavailable as error:
             self._unavailable(error)
             record = None
@@ -124,10 +128,12 @@ class Driver(ABC, Generic[D]):
         try:
             if not self._runs.open:
                 await self._leadership.hand_over()  # While this node ends its work, another one goes on.
+                self._tell_problem(None)
                 return None
-            record = await self._to_drive()
-            if record is not None:
-                return await self._drive(record)
+            driven = await self._driven()
+            self._tell_problem(driven)
+            if driven is not None and not driven.paused:
+                return await self._drive(driven)
             self._record = None
             # A notification may be lost.
             return None if self._ctx.store.cluster is None else self._leadership.patience
@@ -143,8 +149,8 @@ class Driver(ABC, Generic[D]):
             self._record = None
             return _FIRST_PAUSE
 
-    async def _to_drive(self) -> AutomationRecord | None:
-        """Its record, if it is this node's part to drive it, and it is not paused."""
+    async def _driven(self) -> AutomationRecord | None:
+        """Its record, if it is this node's part to drive it."""
         known = self._ctx.snapshot.automations.get(self._key[1])
         if known is None or known[1] != self._defined:
             return None  # This node has other definitions by now, and this process is about to end.
@@ -160,7 +166,7 @@ class Driver(ABC, Generic[D]):
         if not self._is_own(record):
             await self._stand_back(gone=record.gone_at is not None)
             return None
-        return record if await self._leadership.take() and not record.paused else None
+        return record if await self._leadership.take() else None
 
     def _is_own(self, record: AutomationRecord) -> bool:
         """Whether it is defined as this node has it; another one may have other code, and its record says so."""
@@ -205,6 +211,7 @@ class Driver(ABC, Generic[D]):
             move = replace(move, failures=record.failures, failure=record.failure)
         moved = await make_move(self._ctx, self._runs, move)
         self._record = moved.record
+        self._tell_problem(moved.record)
         for event in events:
             self._ctx.stream.publish(event)
         self._stale.reset()
@@ -229,6 +236,13 @@ class Driver(ABC, Generic[D]):
             scheduled_at=scheduled_at,
         )
         raise AutomationError(failure.message, failure)
+
+    def _tell_problem(self, record: AutomationRecord | None) -> None:
+        """Have health say what its record says; None: nothing, it is not this node's part to drive it."""
+        if record is None:
+            forget_problem(self._ctx, self._defined.kind, self._defined.name)
+        else:
+            tell_problem(self._ctx, record)
 
     def _unavailable(self, error: StoreUnavailable) -> None:
         self._ctx.alarms.set("store", f"it does not say what {self._subject} is to do: {error}")

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 from flowstone.backoff import Backoff
 from flowstone.runs.automation import Fire, Move
 from flowstone.runs.automation_events import AutomationFailed, AutomationPaused
+from flowstone.runtime.automation.problems import subject, tell_problem
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -38,7 +39,7 @@ async def record_failure(
     pending: tuple[Any, ...],
     scheduled_at: datetime | None = None,
 ) -> Moved:
-    """Write a failure down, publish its events and raise the alarm; the tenth in a row pauses the automation.
+    """Write a failure down and say so everywhere; the tenth in a row pauses the automation.
 
     Args:
         ctx: What the runtime offers.
@@ -75,7 +76,10 @@ async def record_failure(
     )
     for event in events:
         ctx.stream.publish(event)
-    ctx.alarms.set(f"{record.kind} {record.name}", f"{outcome}: {failure.message}\n{failure.frames}".rstrip())
+    ctx.alarms.set(
+        subject(record.kind, record.name), f"{outcome}: {failure.message}\n{failure.frames}".rstrip()
+    )
+    tell_problem(ctx, moved.record)
     return moved
 
 

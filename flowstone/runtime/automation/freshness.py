@@ -22,6 +22,7 @@ from flowstone.runs.automation_events import AssetFresh, AssetLate, AssetOverdue
 from flowstone.runs.events import StepSucceeded
 from flowstone.runtime.automation.definitions import define_again
 from flowstone.runtime.automation.leadership import Leadership
+from flowstone.runtime.automation.problems import forget_problem
 from flowstone.runtime.automation.watched_assets import WatchedAsset, WatchedAssets, watched_assets
 from flowstone.runtime.services.notifications import Wakeup
 from flowstone.store.protocol import StaleWrite
@@ -68,6 +69,7 @@ class FreshnessWatch:
             self._follow_definitions()
             while True:
                 waits = [await part.turn() for part in tuple(self._parts.values())]
+                forget_problem(self._ctx, "freshness")  # It goes on after a crash.
                 await self._wake.wait_or(
                     self._ctx.clock, min((each for each in waits if each is not None), default=None)
                 )

@@ -26,6 +26,7 @@ from flowstone.runtime.automation.definitions import define_again
 from flowstone.runtime.automation.functions import is_called_on_loop
 from flowstone.runtime.automation.lanes import Lanes
 from flowstone.runtime.automation.leadership import ASKS_AGAIN, Leadership
+from flowstone.runtime.automation.problems import ListenerProblems, subject
 from flowstone.runtime.execution.guard import call, call_async, describe
 from flowstone.runtime.services.notifications import Wakeup
 from flowstone.threads import Threads
@@ -64,7 +65,9 @@ _FACTOR: Final = 4.0
 _LONGEST_PAUSE: Final = 3_600.0
 _TOO_MANY: Final = f"More than {MOST_BLOCKED:,} runs wait for another attempt."
 _STUCK: Final = 1.0  # Seconds between two looks whether calls that could not be stopped have come back.
-_RETRY: Final = 1.0  # Seconds after which a store that is away is asked again.
+_RETRY: Final = (
+    1.0  # Seconds after which a store that is away is asked again, or before a restart does anything.
+)
 
 
 def pause_after(attempts: int, failure: Failure, spread: float) -> float:
@@ -84,6 +87,7 @@ class ListenerDriver:
         key: Which automation.
         listener: What it is.
         calls: Where its function is called.
+        restarted: Whether this is not its first incarnation.
     """
 
     def __init__(
@@ -93,13 +97,16 @@ class ListenerDriver:
         key: AutomationKey,
         listener: Listener,
         calls: TaskSupervisor,
+        *,
+        restarted: bool,
     ) -> None:
         self._ctx = ctx
         self._runs = runs
         self._key = key
         self._listener = listener
         self._calls = calls
-        self._subject = f"listener {listener.name}"
+        self._restarted = restarted
+        self._subject = subject("listener", listener.name)
         self._wake = Wakeup()
         self._leadership = Leadership(ctx, key)
         self._paused: bool | None = None  # Not known.
@@ -115,6 +122,7 @@ class ListenerDriver:
         self._running = 0
         self._late = 0  # Calls that were cancelled because of their time, and are not over.
         self._recovered = False  # Whether one has succeeded since a call was late.
+        self._problems = ListenerProblems(ctx, listener.name)
         self._recording: Timer | None = None  # Until then what is delivered gathers, to be recorded at once.
         self._gap_of_store = 0.0 if ctx.store.cluster is None else _GAP
         self._threads: Threads | None = None
@@ -126,11 +134,13 @@ class ListenerDriver:
         try:
             with self._ctx.notifications.on(self._heard, *kinds):  # type: ignore[arg-type] # each is one
                 delay: float | None = None
+                if self._restarted:
+                    await self._ctx.clock.sleep(_RETRY)
                 while True:
                     await self._wake.wait_or(self._ctx.clock, delay)
                     delay = await self._turn()
         finally:
-            self._ctx.automation_problems.pop(self._subject, None)
+            self._problems.slow = self._problems.failing = ""
             if self._threads is not None:
                 self._threads.close()
             if self._recording is not None:
@@ -162,10 +172,12 @@ class ListenerDriver:
                 return None
             held = self._leadership.held
             if not await self._leadership.take_back():
+                self._problems.failing = ""  # That is for whoever goes on to say.
                 return None
             await self._settle()
             if await self._is_paused(takes_over=not held):
                 self._open = False
+                self._problems.failing = ""
                 if self._foreign:
                     await self._leave(self._leadership.stand_back)
                     return None
@@ -198,6 +210,7 @@ class ListenerDriver:
         self._lanes = Lanes()
         self._news = True
         await hand_over()
+        self._problems.failing = ""  # That is for whoever drives it to say.
 
     async def _is_paused(self, *, takes_over: bool) -> bool:
         """Whether nothing is to be delivered here: it is paused, or defined otherwise by a node that drives it.
@@ -275,7 +288,7 @@ class ListenerDriver:
     def _relieve(self) -> None:
         """What was said of a slow call is over when it has returned and one has succeeded."""
         if self._recovered and not self._hangs():
-            self._ctx.automation_problems.pop(self._subject, None)
+            self._problems.slow = ""
             self._recovered = False
 
     def slow(self, delivery: Delivery) -> None:
@@ -283,7 +296,7 @@ class ListenerDriver:
         self._late += 1
         self._recovered = False
         text = f"its call for {_label(delivery)} has not returned for {self._listener.timeout:g} s"
-        self._ctx.automation_problems[self._subject] = text
+        self._problems.slow = text
         self._ctx.alarms.set(f"{self._subject} (slow)", f"{text}, and is cancelled")
 
     def ended(self, lane: Lane, outcome: Outcome, *, late: bool) -> None:
@@ -297,7 +310,7 @@ class ListenerDriver:
         self._done.append(lane.events[0].key)
         self._lanes.delivered(lane)
         self._failing = False
-        if self._subject in self._ctx.automation_problems:
+        if self._problems.slow:
             self._recovered = True
             self._relieve()
         if self._open:
@@ -341,6 +354,7 @@ class ListenerDriver:
             self._news = True
         if not self._failing and not self._lanes.blocked:
             self._ctx.alarms.clear(self._subject)
+            self._problems.failing = ""
             if not self._hangs():
                 self._ctx.alarms.clear(f"{self._subject} (slow)")
         self._relieve()
@@ -348,8 +362,8 @@ class ListenerDriver:
     async def _failed(self, lane: Lane, failure: Failure) -> None:
         delivery = lane.events[0]
         attempts = delivery.attempts + 1
-        problem = f"it failed for {_label(delivery)}: {failure.message}\n{failure.frames}".rstrip()
-        self._ctx.alarms.set(self._subject, problem)
+        self._problems.failing = problem = f"it failed for {_label(delivery)}: {failure.message}"
+        self._ctx.alarms.set(self._subject, f"{problem}\n{failure.frames}".rstrip())
         # A cancel that nobody here has sent, as by a client that closes its connections, is no reason to be silent.
         again = failure.retryable or failure.kind == "cancelled_by_asset"
         if attempts >= ATTEMPTS or not again:
@@ -366,10 +380,9 @@ class ListenerDriver:
         await self._ctx.store.deliveries.give_up(*self._key, delivery.key, event, tell=tell)
         self._failing = True
         self._lanes.delivered(lane)
-        self._ctx.alarms.set(
-            self._subject,
-            f"it is not told of {_label(delivery)} any more, after {count(attempts, 'attempt')}",
-        )
+        gave_up = f"it is not told of {_label(delivery)} any more, after {count(attempts, 'attempt')}"
+        self._problems.failing = f"{gave_up}: {failure.message}"
+        self._ctx.alarms.set(self._subject, gave_up)
         if tell:
             self._ctx.stream.publish(event)
 

@@ -2,9 +2,9 @@
 
 Its children follow the definitions: the process `definitions` starts those that are new and stops those that are
 gone, when it begins and when the pipelines are reloaded. Children that it has started stop together. One that
-crashes is restarted alone. Each incarnation but the first waits at least a second before it does anything
-(`driver.py`), so there is no need of a limit on how many crash how often: many sensors may fail at the same time
-because one thing is away that all of them look at.
+crashes is restarted alone. Each incarnation but the first waits at least a second before it does anything, so there
+is no need of a limit on how many crash how often: many sensors may fail at the same time because one thing is away
+that all of them look at.
 """
 
 from __future__ import annotations
@@ -22,8 +22,10 @@ from flowstone.runtime.automation.definitions import Definitions
 from flowstone.runtime.automation.following import DeliveryWatch
 from flowstone.runtime.automation.freshness import FreshnessWatch
 from flowstone.runtime.automation.listeners import ListenerDriver
+from flowstone.runtime.automation.problems import subject
 from flowstone.runtime.automation.schedule import ScheduleDriver
 from flowstone.runtime.automation.sensor import LastLook, SensorDriver
+from flowstone.runtime.execution.guard import describe
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -37,6 +39,7 @@ if TYPE_CHECKING:
 __all__ = ["automation_tree"]
 
 _ANY_NUMBER: Final = 1_000_000_000
+_LISTENER: Final = "listener:"
 
 
 def automation_tree(ctx: RuntimeContext, runs: LocalRuns) -> Supervisor:
@@ -47,7 +50,7 @@ def automation_tree(ctx: RuntimeContext, runs: LocalRuns) -> Supervisor:
         return _child(ctx, runs, key, defined)
 
     def conditions_of(pipeline: str) -> Child[Any]:
-        return Child(f"conditions:{pipeline}", partial(ConditionsDriver, ctx, runs, pipeline))
+        return Child(f"conditions:{pipeline}", _incarnations(partial(ConditionsDriver, ctx, runs, pipeline)))
 
     running: dict[str, tuple[str, DefinedAutomation]] = {}
     conditions: dict[str, None] = {}
@@ -59,14 +62,30 @@ def automation_tree(ctx: RuntimeContext, runs: LocalRuns) -> Supervisor:
         Child("deliveries", partial(DeliveryWatch, ctx)),
         Child("freshness", _incarnations(partial(FreshnessWatch, ctx, runs))),
     ]
-    made.append(Supervisor(children, max_restarts=_ANY_NUMBER, on_report=_report))
+    made.append(Supervisor(children, max_restarts=_ANY_NUMBER, on_report=partial(_report, ctx)))
     return made[0]
 
 
-def _report(report: Report) -> None:
-    """A failure of a user's function has been told with its own traceback; ours says nothing to anybody."""
-    if not (isinstance(report.exit, Crashed) and isinstance(report.exit.error, AutomationError)):
-        log_report(report)
+def _report(ctx: RuntimeContext, report: Report) -> None:
+    """A failure of a user's function has been told with its own traceback; ours says nothing to anybody.
+
+    A crash that is a fault of ours is a problem until the process has done something again.
+    """
+    crash = report.exit
+    if isinstance(crash, Crashed) and isinstance(crash.error, AutomationError):
+        return
+    log_report(report)
+    if isinstance(crash, Crashed) and (crashed := _crashed(report)):
+        ctx.automation_problems[crashed] = f"its process crashed: {describe(crash.error, None).message}"
+
+
+def _crashed(report: Report) -> str:
+    """What a process that crashed drives, as health names it; empty for those that drive nothing."""
+    _, _, listener = report.supervisor.partition(f".{_LISTENER}")
+    if listener:
+        return subject("listener", listener)
+    kind, _, name = report.child.partition(":")
+    return subject(kind, name) if name or kind == "freshness" else ""
 
 
 def _child(
@@ -101,8 +120,11 @@ def _listening(ctx: RuntimeContext, runs: LocalRuns, key: AutomationKey, listene
         calls[:] = [TaskSupervisor(shutdown=ctx.settings.cancel_timeout)]
         return calls[0]
 
+    def make_driver(*, restarted: bool) -> ListenerDriver:
+        return ListenerDriver(ctx, runs, key, listener, calls[0], restarted=restarted)
+
     children: list[Child[Any]] = [
         Child("calls", make_calls),
-        Child("listener", lambda: ListenerDriver(ctx, runs, key, listener, calls[0])),
+        Child("listener", _incarnations(make_driver)),
     ]
-    return Supervisor(children, strategy="one_for_all")
+    return Supervisor(children, strategy="one_for_all", max_restarts=_ANY_NUMBER)

@@ -35,7 +35,7 @@ class Health:
         io: Each IO manager's problem, or None.
         store: The store's problem, or None.
         retried: Runs that this node had to stop and is retrying, by id, and why.
-        automations: What does not work at present of automations driven here, by name.
+        automations: What does not work at present of automations driven here, by kind and name (`sensor inbox`).
         abandoned: Steps and threads that could not be stopped and still run, by name.
         runs: Live runs.
         steps: Steps that hold a slot.
