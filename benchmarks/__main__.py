@@ -8,18 +8,22 @@ import subprocess
 import sys
 from importlib.util import find_spec
 
-from benchmarks import core, durable
+from benchmarks import core, durable, pages
 from benchmarks.figure import Figure
 from benchmarks.report import Row, as_json, as_markdown, as_table
 
-SUITES = {"core": core, "durable": durable}
+SUITES = {"core": core, "durable": durable, "pages": pages}
 LOOPS = ("asyncio", "uvloop") if find_spec("uvloop") else ("asyncio",)  # there is no uvloop on Windows
 
 
 def arguments() -> argparse.Namespace:
     """What the command line asks for."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
-    parser.add_argument("suite", choices=SUITES, help="core: everything in memory; durable: on Postgres")
+    parser.add_argument(
+        "suite",
+        choices=SUITES,
+        help="core: everything in memory; durable: on Postgres; pages: what people look at",
+    )
     parser.add_argument("--only", nargs="+", metavar="NAME", help="some of them; default all")
     parser.add_argument("--loop", choices=[*LOOPS, "both"], default="both", help="event loop; default both")
     parser.add_argument("--quick", action="store_true", help="small sizes: that it runs, not its figures")

@@ -67,7 +67,7 @@ def create_app(runtime: Runtime, options: ServerOptions | None = None) -> FastAP
     app.state.runtime = runtime
     app.state.options = options = options or ServerOptions()
     app.state.renderer = Renderer()
-    app.state.renderings = Renderings()
+    app.state.renderings = Renderings(runtime)
     app.state.event_feed = EventFeed(runtime)
     app.state.timelines = Timelines(runtime)
     app.state.known = KnownAssets(runtime)

@@ -17,9 +17,10 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Final
 
 from flowstone.frozen import frozen
+from flowstone.server.changes import Changes
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+    from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 
     from flowstone.runtime.runtime import Runtime
 
@@ -39,17 +40,25 @@ class _Rendering:
 
 
 class Renderings:
-    """The newest rendering of each address that somebody looks at."""
+    """The newest rendering of each address that somebody looks at.
 
-    def __init__(self) -> None:
+    Args:
+        runtime: What the pages are about.
+
+    Attributes:
+        changes: What tells those who look that something has happened.
+    """
+
+    def __init__(self, runtime: Runtime) -> None:
+        self.changes = Changes(runtime)
         self._newest: dict[str, _Rendering] = {}
         self._locks: dict[str, asyncio.Lock] = {}
         self._watchers: dict[str, int] = {}
 
     @property
-    def watched(self) -> tuple[str, ...]:
-        """The addresses that somebody looks at."""
-        return tuple(self._watchers)
+    def watched(self) -> Mapping[str, int]:
+        """The addresses that somebody looks at, and how many do."""
+        return dict(self._watchers)
 
     def age(self, address: str) -> float:
         """Seconds since the newest rendering of an address was begun; 0.0 where there is none."""
@@ -88,19 +97,17 @@ class Renderings:
 
 
 async def fragments(
-    runtime: Runtime,
     renderings: Renderings,
     address: str,
     render: Callable[[], Awaitable[Mapping[str, str]]],
     pace: float = LEAST,
     idle: float = IDLE,
-) -> AsyncIterator[Mapping[str, str]]:
+) -> AsyncGenerator[Mapping[str, str], None]:
     """The blocks of one open page: at first all, then those that have changed; ends with the runtime.
 
     An item without blocks says that nothing changed: the connection lives.
 
     Args:
-        runtime: What the page is about.
         renderings: Where those who look at the same find each other.
         address: Page, parameters and role: all that a rendering depends on.
         render: Makes all blocks of the page that change.
@@ -111,21 +118,17 @@ async def fragments(
     sent: dict[str, str] = {}
     renderings.enter(address)
     try:
-        fresh = asyncio.Event()
-        async with runtime.subscribe() as events:
-            events.on_offer = fresh.set  # Also of what is not recorded: progress, and the end of the runtime.
-            with runtime.watch(fresh.set):
-                while not events.ended:
-                    begun = loop.time()
-                    fresh.clear()
-                    events.taken()
-                    blocks = await renderings.since(address, begun - pace / 2, render)
-                    changed = {name: html for name, html in blocks.items() if sent.get(name) != html}
-                    sent.update(changed)
-                    yield changed
-                    with suppress(TimeoutError):
-                        async with asyncio.timeout(idle):
-                            await fresh.wait()
-                    await asyncio.sleep(max(0.0, pace - (loop.time() - begun)))
+        async with renderings.changes.heard() as ear:
+            while not ear.ended:
+                begun = loop.time()
+                ear.look()
+                blocks = await renderings.since(address, begun - pace / 2, render)
+                changed = {name: html for name, html in blocks.items() if sent.get(name) != html}
+                sent.update(changed)
+                yield changed
+                with suppress(TimeoutError):
+                    async with asyncio.timeout(idle):
+                        await ear.wait()
+                await asyncio.sleep(max(0.0, pace - (loop.time() - begun)))
     finally:
         renderings.leave(address)

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
+from contextlib import aclosing, suppress
 from datetime import UTC, datetime
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlencode
 
 from fastapi import APIRouter
-from fastapi.responses import HTMLResponse, RedirectResponse, StreamingResponse
+from fastapi.responses import HTMLResponse, RedirectResponse
 from starlette.requests import Request
 
 from flowstone.errors import (
@@ -25,6 +25,7 @@ from flowstone.server.access.csrf import form_of
 from flowstone.server.access.guard import Operator, Reader
 from flowstone.server.access.prefix import path_of, prefix_of
 from flowstone.server.access.visit import visit_of
+from flowstone.server.api.streams import event_stream
 from flowstone.server.links import links_for
 from flowstone.server.live import fragments
 from flowstone.server.pages.page import Asked
@@ -33,11 +34,12 @@ from flowstone.server.problems import status_of
 from flowstone.server.trouble import trouble_page
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Iterable, Mapping
+    from collections.abc import AsyncGenerator, Iterable, Mapping
 
     from starlette.responses import Response
 
     from flowstone.server.access.identity import Identity
+    from flowstone.server.api.streams import Stream
     from flowstone.server.pages.page import Act, Page
 
 __all__ = ["pages_router"]
@@ -85,28 +87,25 @@ def _deed(page: Page, act: Act) -> Any:
 
 
 def _stream(page: Page) -> Any:
-    async def stream(request: Request, identity: Reader) -> StreamingResponse:
+    async def stream(request: Request, identity: Reader) -> Stream:
         messages = _messages(page, request, identity)
         # Before the answer begins: what cannot be shown is an error as on the page itself.
         first = await anext(messages)
-        return StreamingResponse(
-            _while_shown(first, messages),
-            media_type="text/event-stream",
-            headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no"},
-        )
+        return event_stream(_while_shown(first, messages))
 
     return stream
 
 
-async def _while_shown(first: str, messages: AsyncIterator[str]) -> AsyncIterator[str]:
+async def _while_shown(first: str, messages: AsyncGenerator[str, None]) -> AsyncGenerator[str, None]:
     """The messages, until what they are about is gone: whoever asks again is told so."""
-    yield first
-    with suppress(FlowstoneError):
-        async for message in messages:
-            yield message
+    async with aclosing(messages):
+        yield first
+        with suppress(FlowstoneError):
+            async for message in messages:
+                yield message
 
 
-async def _messages(page: Page, request: Request, identity: Identity) -> AsyncIterator[str]:
+async def _messages(page: Page, request: Request, identity: Identity) -> AsyncGenerator[str, None]:
     state = request.app.state
     # What one browser has seen already is its own; all else makes the page.
     query = urlencode(sorted(each for each in request.query_params.items() if not each[0].startswith("_")))
@@ -114,28 +113,28 @@ async def _messages(page: Page, request: Request, identity: Identity) -> AsyncIt
     seen = request.headers.get("last-event-id", "")
     news = None if page.news is None else page.news(_asked(request, identity), seen)
     changes = fragments(
-        state.runtime,
         state.renderings,
         address,
         partial(_blocks, page, request, identity),
         page.pace,
         page.idle,
     )
-    async for blocks in changes:
-        parts = [
-            f'<hx-partial hx-target="#{name}" hx-swap="innerMorph">{html}</hx-partial>'
-            for name, html in blocks.items()
-        ]
-        yield (
-            "".join(f"data: {line}\n" for line in "".join(parts).splitlines()) + "\n"
-            if parts
-            else ": alive\n\n"
-        )
-        if news is not None:
-            for name, number, data in await news():
-                yield f"event: {name}\nid: {number}\ndata: {data}\n\n"
-        # How far behind what is shown is: a page that does not hear it for a while says that it is not live.
-        yield f"event: pulse\ndata: {state.renderings.age(address):.1f}\n\n"
+    async with aclosing(changes):
+        async for blocks in changes:
+            parts = [
+                f'<hx-partial hx-target="#{name}" hx-swap="innerMorph">{html}</hx-partial>'
+                for name, html in blocks.items()
+            ]
+            yield (
+                "".join(f"data: {line}\n" for line in "".join(parts).splitlines()) + "\n"
+                if parts
+                else ": alive\n\n"
+            )
+            if news is not None:
+                for name, number, data in await news():
+                    yield f"event: {name}\nid: {number}\ndata: {data}\n\n"
+            # How far behind what is shown is: a page that does not hear it for a while says that it is not live.
+            yield f"event: pulse\ndata: {state.renderings.age(address):.1f}\n\n"
 
 
 async def _blocks(page: Page, request: Request, identity: Identity) -> Mapping[str, str]:

@@ -26,7 +26,7 @@ async def test_only_what_changed_is_sent():
         return dict(values)
 
     async with Runtime(shop()) as runtime:
-        stream = fragments(runtime, Renderings(), "/", render)
+        stream = fragments(Renderings(runtime), "/", render)
         assert await anext(stream) == {"one": "1", "two": "2"}
         values["two"] = "3"
         await runtime.materialize("orders")
@@ -45,13 +45,13 @@ async def test_those_who_look_at_the_same_share_one_rendering():
         return {"one": str(rendered)}
 
     async with Runtime(shop()) as runtime:
-        renderings = Renderings()
-        streams = [fragments(runtime, renderings, "/", render) for _ in range(50)]
+        renderings = Renderings(runtime)
+        streams = [fragments(renderings, "/", render) for _ in range(50)]
         first = await asyncio.gather(*(anext(stream) for stream in streams))
         assert (rendered, first) == (1, [{"one": "1"}] * 50)
         for stream in streams:
             await stream.aclose()
-        assert renderings.watched == ()
+        assert renderings.watched == {}
 
 
 async def test_a_stream_ends_with_its_runtime():
@@ -61,7 +61,7 @@ async def test_a_stream_ends_with_its_runtime():
         return {}
 
     async with Runtime(shop()) as runtime:
-        stream = fragments(runtime, Renderings(), "/", render)
+        stream = fragments(Renderings(runtime), "/", render)
         await anext(stream)
         rest = asyncio.create_task(collected(stream))
         await asyncio.sleep(0)

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncGenerator, Callable
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Header, Query
 from starlette.requests import Request
-from starlette.responses import Response, StreamingResponse
+from starlette.responses import Response
 
 from flowstone.assets.partition_labels import partition_argument, step_label
 from flowstone.errors import FlowstoneError
@@ -18,7 +18,7 @@ from flowstone.server.access.guard import Reader
 from flowstone.server.api.path_parameters import RunId
 from flowstone.server.api.reading import Served
 from flowstone.server.api.responses import problems
-from flowstone.server.api.streams import EVENT_STREAM, event_stream, last_number, message
+from flowstone.server.api.streams import EVENT_STREAM, Stream, event_stream, last_number, message
 from flowstone.wire.logs import LogLineModel, LogsQuery
 from flowstone.wire.model import iso
 
@@ -75,13 +75,13 @@ def router() -> APIRouter:
             return event_stream(_followed(lines))
         wanted = request.headers.get("accept", "")
         if _TEXT in wanted and _LINES not in wanted:
-            return StreamingResponse(_chunks(lines, _as_text), media_type=f"{_TEXT}; charset=utf-8")
-        return StreamingResponse(_chunks(lines, _as_json), media_type=_LINES)
+            return Stream(_chunks(lines, _as_text), media_type=f"{_TEXT}; charset=utf-8")
+        return Stream(_chunks(lines, _as_json), media_type=_LINES)
 
     return routes
 
 
-async def _followed(lines: LogLines) -> AsyncIterator[bytes]:
+async def _followed(lines: LogLines) -> AsyncGenerator[bytes, None]:
     try:
         async for line in lines:
             yield message(line.number, _as_json(line).rstrip("\n"))
@@ -92,7 +92,7 @@ async def _followed(lines: LogLines) -> AsyncIterator[bytes]:
     yield b"event: end\ndata: \n\n"
 
 
-async def _chunks(lines: LogLines, write: Callable[[LogLine], str]) -> AsyncIterator[bytes]:
+async def _chunks(lines: LogLines, write: Callable[[LogLine], str]) -> AsyncGenerator[bytes, None]:
     """Lines together, as many as are worth a write."""
     kept: list[str] = []
     size = 0

@@ -2,18 +2,41 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from contextlib import aclosing
+from typing import TYPE_CHECKING, Any, Final
 
 from starlette.responses import StreamingResponse
 
 from flowstone.errors import ArgumentError
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterable
+    from collections.abc import AsyncGenerator
 
-__all__ = ["EVENT_STREAM", "event_stream", "last_number", "message"]
+    from starlette.types import Receive, Scope, Send
+
+__all__ = ["EVENT_STREAM", "Stream", "event_stream", "last_number", "message"]
 
 EVENT_STREAM: Final = "text/event-stream"
+
+
+class Stream(StreamingResponse):
+    """An answer that goes on; what makes it is closed with the connection.
+
+    Starlette leaves that to the garbage collector where the connection ends while a message is sent. Until then a
+    reader would stay subscribed, and what it has not read would be kept for it.
+
+    Args:
+        messages: Makes the answer, piece by piece.
+        options: As of `StreamingResponse`.
+    """
+
+    def __init__(self, messages: AsyncGenerator[Any, None], **options: Any) -> None:
+        super().__init__(messages, **options)
+        self._messages = messages
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        async with aclosing(self._messages):
+            await super().__call__(scope, receive, send)
 
 
 def message(number: int, data: str, kind: str = "") -> bytes:
@@ -22,10 +45,10 @@ def message(number: int, data: str, kind: str = "") -> bytes:
     return f"id: {number}\n{named}data: {data}\n\n".encode()
 
 
-def event_stream(messages: AsyncIterable[bytes]) -> StreamingResponse:
+def event_stream(messages: AsyncGenerator[bytes | str, None]) -> Stream:
     """An answer of server-sent events, which nobody on the way is to keep or to collect."""
     headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
-    return StreamingResponse(messages, media_type=EVENT_STREAM, headers=headers)
+    return Stream(messages, media_type=EVENT_STREAM, headers=headers)
 
 
 def last_number(given: str) -> int:
