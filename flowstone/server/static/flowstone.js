@@ -68,7 +68,7 @@ const rest = $(".rest");
 document.addEventListener("click", e => { if (rest?.open && !e.target.closest(".rest>summary")) rest.open = false; });
 document.addEventListener("keydown", e => { if (e.key === "Escape" && rest?.open) { rest.open = false; $("summary", rest).focus(); } });
 
-// Keys never fire while typing. j and k walk the rows of the page's main list.
+// Keys never fire while typing. What j and k walk is in rows.js.
 let g = 0;
 document.addEventListener("keydown", e => {
   if ((e.metaKey || e.ctrlKey) && e.key.toLowerCase() === "k") { e.preventDefault(); open(palette); return; }
@@ -79,16 +79,15 @@ document.addEventListener("keydown", e => {
   if (e.key === "?") open($("#help"));
   if (e.key === "t") flip();
   if (e.key === "/") { const find = $("main [type=search]"); if (find) { e.preventDefault(); find.focus(); } }
-  if (e.key === "j" || e.key === "k") {
-    const rows = $$("[data-rows]>*, [data-rows] tbody>tr").filter(r => r.matches("tr, li:not(.gh)")), now = rows.findIndex(r => r.classList.contains("sel"));
-    if (!rows.length) return;
-    const next = rows[Math.max(0, Math.min(rows.length - 1, now + (e.key === "j" ? 1 : -1)))];
-    rows[now]?.classList.remove("sel"); next.classList.add("sel"); next.scrollIntoView({ block: "nearest" }); FS.say(next.innerText.replace(/\s+/g, " ").slice(0, 120));
-  }
-  if (e.key === "Enter" && !e.target.closest("a, button, summary")) $(".sel a[href]")?.click();
-  // Keys of a page's own buttons bring them into focus, so that a slip decides nothing.
-  $(`main [data-key="${CSS.escape(e.key)}"]`)?.focus();
+  if (e.key === "j" || e.key === "k") FS.rows.walk(e.key === "j" ? 1 : -1);
+  else if (e.key === "Enter" && !e.target.closest("a, button, summary")) FS.rows.open();
+  else if (e.key === "x") $(".sel [data-pick]")?.click();
+  else if (e.key === "l") ($("#plan-picked:enabled") ?? $("main .head a.primary"))?.click();
+  else FS.rows.press(e.key);
 });
+const single = $("#single");
+try { single.checked = localStorage.getItem("keys") !== "off"; } catch {}
+single.addEventListener("change", () => { try { localStorage.setItem("keys", single.checked ? "on" : "off"); } catch {} });
 
 // A question that somebody has opened stays open when its block is sent again.
 let asking = false;
