@@ -112,29 +112,14 @@ async def _messages(page: Page, request: Request, identity: Identity) -> AsyncGe
     address = f"{identity.name} {identity.role} {prefix_of(request)} {path_of(request)}?{query}"
     seen = request.headers.get("last-event-id", "")
     news = None if page.news is None else page.news(_asked(request, identity), seen)
-    changes = fragments(
-        state.renderings,
-        address,
-        partial(_blocks, page, request, identity),
-        page.pace,
-        page.idle,
-    )
+    render = partial(_blocks, page, request, identity)
+    changes = fragments(state.renderings, address, render, page.pace, page.idle)
     async with aclosing(changes):
         async for blocks in changes:
-            parts = [
-                f'<hx-partial hx-target="#{name}" hx-swap="innerMorph">{html}</hx-partial>'
-                for name, html in blocks.items()
-            ]
-            yield (
-                "".join(f"data: {line}\n" for line in "".join(parts).splitlines()) + "\n"
-                if parts
-                else ": alive\n\n"
-            )
-            if news is not None:
-                for name, number, data in await news():
-                    yield f"event: {name}\nid: {number}\ndata: {data}\n\n"
+            fresh = [] if news is None else await news()
+            named = "".join(f"event: {name}\nid: {number}\ndata: {data}\n\n" for name, number, data in fresh)
             # How far behind what is shown is: a page that does not hear it for a while says that it is not live.
-            yield f"event: pulse\ndata: {state.renderings.age(address):.1f}\n\n"
+            yield f"{blocks}{named}event: pulse\ndata: {state.renderings.age(address):.1f}\n\n"
 
 
 async def _blocks(page: Page, request: Request, identity: Identity) -> Mapping[str, str]:
