@@ -173,12 +173,36 @@ async def test_another_pace_does_not_make_it_begin_anew(place):
 
 
 async def test_by_hand_beside_its_own_looks(place):
-    """Each number once, however many ask at a time."""
-    async with place.runtime(counting(40)) as runtime:
+    """Each number once, however many ask at a time, and nobody is turned away."""
+    looks = LooksUpTo(40)
+    async with place.runtime(counting(40, looks=looks)) as runtime:
         for _ in range(5):
             await asyncio.gather(*(runtime.fire("post") for _ in range(3)))
-        await until(lambda: has(runtime, 40))
+        await looks.there.wait()
         assert await numbers(runtime) == list(range(40))
+
+
+async def test_thirty_fire_it_at_once():
+    """Each is decided upon anew whenever another one was first, for as long as that takes."""
+    place = Place(MemoryStore(), MemoryIO())
+    async with place.runtime(counting(30, paused=True)) as runtime:
+        fired = await asyncio.gather(*(runtime.fire("post") for _ in range(30)))
+        assert [len(runs) for runs in fired] == [1] * 30
+        assert sorted(await numbers(runtime)) == list(range(30))
+
+
+class LooksUpTo(list):
+    """Notes from where each look goes on, and when one does from the last number: all before it is on record."""
+
+    def __init__(self, last):
+        super().__init__()
+        self.last = last
+        self.there = asyncio.Event()
+
+    def append(self, cursor):
+        super().append(cursor)
+        if cursor == self.last:
+            self.there.set()
 
 
 async def test_one_node_looks_and_another_takes_over(shared):

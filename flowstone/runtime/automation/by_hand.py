@@ -6,7 +6,8 @@ A schedule that is fired by hand does so beside its ticks, a sensor beside its l
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from itertools import count
+from typing import TYPE_CHECKING, Final
 
 from flowstone.assets.automation.asset_condition import Condition
 from flowstone.assets.automation.freshness_policy import FreshnessPolicy
@@ -14,6 +15,7 @@ from flowstone.assets.automation.listener import Listener
 from flowstone.assets.automation.run_request import RunRequest
 from flowstone.assets.automation.schedule import Schedule
 from flowstone.assets.suggest import did_you_mean
+from flowstone.backoff import Backoff
 from flowstone.errors import ArgumentError, AutomationError, AutomationNotFound, StoreUnavailable
 from flowstone.remedies import Remedies
 from flowstone.runs.automation import Fire, Move, subject_of
@@ -44,8 +46,13 @@ if TYPE_CHECKING:
 
 __all__ = ["ByHand"]
 
-_TRIES = 10  # Times that a fire is decided upon anew because somebody else has changed the automation.
-_FIRES = 10  # Shown of one that was paused or resumed.
+_TRIES: Final = (
+    10  # So often a fire is decided upon anew at once because somebody else has changed the automation,
+)
+_FIRST_PAUSE: Final = 0.01  # and then after a while, so that somebody else is slower one day,
+_LONGEST_PAUSE: Final = 1.0
+_PATIENCE: Final = 30.0  # for so many seconds at most.
+_FIRES: Final = 10  # Shown of one that was paused or resumed.
 
 
 class ByHand:
@@ -97,13 +104,19 @@ class ByHand:
         _check_texts(by=by)
         self._runs.refuse_if_closed()
         key, defined = self._automation(name)
-        for _ in range(_TRIES):
+        pauses = Backoff(_FIRST_PAUSE, _LONGEST_PAUSE, self._ctx.random)
+        given_up_at = self._ctx.clock.monotonic() + _PATIENCE
+        for tries in count(1):
             asking = self._asked(defined, await self._recorded(key), by or "")
             asked = await apart(self._ctx, f"{defined.kind} {name} by hand", asking)
             try:
                 moved = await make_move(self._ctx, self._runs, asked)
-            except StaleWrite:
-                continue  # It has just done something by itself.
+            except StaleWrite:  # It has just done something by itself, or somebody else has asked for it.
+                if tries >= _TRIES:
+                    if self._ctx.clock.monotonic() >= given_up_at:
+                        break
+                    await self._ctx.clock.sleep(pauses.pause())
+                continue
             for event in asked.events:
                 self._ctx.stream.publish(event)
             self._wake(key)
