@@ -153,17 +153,25 @@ class Database:
         return {**options, "server_settings": settings}
 
     @asynccontextmanager
-    async def transaction(self) -> AsyncIterator[Connection]:
-        """A transaction on a connection of the pool; its errors are asyncpg's."""
+    async def transaction(self, *, by_index: bool = False) -> AsyncIterator[Connection]:
+        """A transaction on a connection of the pool; its errors are asyncpg's.
+
+        Args:
+            by_index: Whether its statements look for rows by index, whatever the statistics say.
+        """
         assert self._pool is not None, "the store is open"
         async with self._pool.acquire() as connection, connection.transaction():
+            if by_index:
+                await connection.execute(query("by_index"))
             yield connection
 
-    async def transact(self, what: str, work: Callable[[Connection], Awaitable[T]]) -> T:
+    async def transact(
+        self, what: str, work: Callable[[Connection], Awaitable[T]], *, by_index: bool = False
+    ) -> T:
         """One transaction, again until it works: whatever it does is safe to repeat. Raises as `fetch`."""
 
         async def once() -> T:
-            async with self.transaction() as connection:
+            async with self.transaction(by_index=by_index) as connection:
                 return await work(connection)
 
         return await self.patiently(once, what)

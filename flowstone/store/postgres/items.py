@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 from flowstone.store import refusals
 from flowstone.store.codec import decode_item, encode_item
 from flowstone.store.items import Items, ItemSet, keeper_of
+from flowstone.store.postgres.sql import query
 from flowstone.store.postgres.texts import from_json, key_of, key_text, to_json
 from flowstone.store.protocol import StaleWrite
 from flowstone.store.sanitise import sanitised_item
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
 
     from flowstone.runs.items import ItemRow
     from flowstone.runs.records import StepKey
-    from flowstone.store.postgres.database import Database
+    from flowstone.store.postgres.database import Connection, Database
 
 __all__ = ["PostgresItems"]
 
@@ -88,7 +89,11 @@ class PostgresItems(Items):
         return [_row(row) for row in rows]
 
     async def unneeded(self, assets: Collection[str], *, limit: int) -> Sequence[ItemSet]:
-        rows = await self._database.fetch("unneeded_items", list(assets), limit)
+        async def work(connection: Connection) -> Sequence[Any]:
+            rows: Sequence[Any] = await connection.fetch(query("unneeded_items"), list(assets), limit)
+            return rows
+
+        rows = await self._database.transact("unneeded items", work, by_index=True)
         return [ItemSet(run_id, (asset, key_of(key)), io) for run_id, asset, key, io in rows]
 
     async def forget(self, run_id: str, step: StepKey, *, up_to: int | None = None) -> None:

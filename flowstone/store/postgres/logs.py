@@ -63,10 +63,10 @@ class PostgresLogs(Logs):
         deleted = _ROWS
         try:
             while deleted >= _ROWS:
-                async with self._database.transaction() as connection:
+                async with self._database.transaction(by_index=True) as connection:
                     status: str = await connection.execute(query("prune_logs"), _ROWS)
                 deleted = int(status.rpartition(" ")[2])
-            async with self._database.transaction() as connection:
+            async with self._database.transaction(by_index=True) as connection:
                 await connection.execute(query("prune_log_heads"))
         except ERRORS as error:
             raise unavailable(self._database.address, error) from error

@@ -406,9 +406,9 @@ from tests.store.facts import run
 begin = Database.transaction
 seen = []
 
-def noted(database):
+def noted(database, **options):
     seen.append("pgqueuer.queries" in sys.modules)
-    return begin(database)
+    return begin(database, **options)
 
 async def main():
     store = PostgresStore(sys.argv[1])

@@ -36,8 +36,8 @@ async def test_a_lost_answer_is_no_second_change(store, monkeypatch):
     transaction, entered = store._database.transaction, []
 
     @asynccontextmanager
-    async def cut():
-        async with transaction() as connection:
+    async def cut(**options):
+        async with transaction(**options) as connection:
             yield connection
         entered.append(None)
         if len(entered) == 1:
@@ -58,9 +58,9 @@ async def test_a_lost_answer_is_known_by_whoever_sends_again_after_others(store,
     transaction = store._database.transaction
 
     @asynccontextmanager
-    async def cut():
+    async def cut(**options):
         monkeypatch.undo()
-        async with transaction() as connection:
+        async with transaction(**options) as connection:
             yield connection
         other = replace(
             move(record, cursor="farther", fire=Fire(now(), "started")), version=record.version + 1

@@ -313,7 +313,7 @@ async def test_forgetting_the_feed_looks_at_the_oldest_rows(database):
 
 
 @pytest.mark.parametrize("in_a_lane", [1, 100, 50_000])
-async def test_reading_what_is_pending_looks_at_what_it_gives(database, in_a_lane):
+async def test_delivering_looks_at_what_it_gives(database, in_a_lane):
     """However much there is, of one lane or of many, and with a plan that was made while there was nothing."""
     connection = await asyncpg.connect(database)
     await connection.execute(
@@ -322,13 +322,18 @@ async def test_reading_what_is_pending_looks_at_what_it_gives(database, in_a_lan
     await connection.execute("analyze flowstone.outbox")
     read = query("pending_deliveries"), "sales", "f2", 500, OF_ONE_LANE, ["run-99", "run-98"]
     await connection.fetch(*read)
+    await connection.fetch(query("delivered"), "sales", "f2", ["run-1"], [1])
     await connection.execute(PENDING.format(in_a_lane=in_a_lane))
     async with connection.transaction():
         found = await connection.fetch(*read)
+        done = [row["lane"] for row in found], [row["number"] for row in found]
+        await connection.fetch(query("delivered"), "sales", "f2", *done)
         rows = await connection.fetchval(
             "select sum(seq_tup_read + idx_tup_fetch) from pg_stat_xact_user_tables where schemaname = 'flowstone'"
         )
+    left = await connection.fetchval("select count(*) from flowstone.outbox")
     await connection.close()
+    assert left == 100_000 - len(found)
     assert len(found) == {1: 500, 100: 500, 50_000: 100}[in_a_lane]
     assert rows < 5_000
 
