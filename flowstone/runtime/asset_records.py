@@ -5,13 +5,16 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from flowstone.runtime.client.requests import asset_named, bounded_count, page_of
+from flowstone.runtime.client.staleness import stale_values
 from flowstone.runtime.inspection import Inspection
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import AsyncIterator, Mapping, Sequence
 
     from flowstone.runs.asset_activity import AssetActivity
+    from flowstone.runs.reasons import Reason
     from flowstone.runs.records import Materialization
+    from flowstone.runtime.client.staleness import StaleValues
 
 __all__ = ["AssetRecords"]
 
@@ -67,3 +70,36 @@ class AssetRecords(Inspection):
         graph = ctx.snapshot.graph
         names = [asset_named(graph, asset).name for asset in assets] or list(graph.order())
         return await ctx.store.activity(names, limit=bounded_count("limit", limit))
+
+    async def stale(
+        self, *assets: Any, known: Mapping[str, Mapping[str | None, Reason]] | None = None
+    ) -> AsyncIterator[StaleValues]:
+        """Which current values are stale, and why: those that `refresh="stale"` would compute again.
+
+        Read it with `async for`. A value is stale if its code or its config is another one now, if a value that it
+        was, or would be, computed from has changed, or if one of these is stale. Assets come upstream before
+        downstream; one with many values comes a thousand of them at a time.
+
+        Args:
+            assets: Names, `Asset`s or decorated functions; none: all assets.
+            known: By asset and encoded partition key, what is known of others: then nothing upstream of the assets
+                is looked at beside them. Default: all that is upstream of them is looked at too, and told.
+
+        Raises:
+            AssetNotFound: There is no such asset. This and the following are raised by the first one.
+            StoreUnavailable: The store does not answer.
+        """
+        ctx = self._started()
+        view = await self._client.view()
+        named = {asset_named(view.graph, asset).name for asset in assets}
+        if known is None:
+            named |= {each for asset in tuple(named) for each in view.graph.upstream(asset)}
+        wanted = [asset for asset in view.graph.order() if not assets or asset in named]
+        reasons = {
+            (asset, key): reason
+            for asset, found in (known or {}).items()
+            if asset not in wanted
+            for key, reason in found.items()
+        }
+        async for found in stale_values(ctx.store, view, wanted, reasons):
+            yield found

@@ -10,18 +10,22 @@ Rejected: to work out from each event what it changes. Then a second place would
 from __future__ import annotations
 
 import asyncio
+from dataclasses import field, replace
 from typing import TYPE_CHECKING, Final
 
 from flowstone.frozen import frozen
+from flowstone.server.stale_assets import StaleAssets
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping, Sequence
+    from collections.abc import Collection, Iterator, Mapping, Sequence
+    from datetime import datetime
 
     from flowstone.assets.graph import AssetGraph
     from flowstone.runs.asset_activity import AssetActivity
     from flowstone.runs.asset_freshness import FreshnessStatus
     from flowstone.runs.automation_status import AutomationStatus
     from flowstone.runs.partition_states import PartitionStates
+    from flowstone.runs.reasons import Reason
     from flowstone.runtime.runtime import Runtime
     from flowstone.runtime.services.events import Subscription
 
@@ -44,12 +48,16 @@ class Known:
         activity: When each was computed last, and how long that took lately.
         late: Those that are late or overdue, the longest first.
         automations: All automations, with their last fires.
+        stale: By asset and encoded partition key, why a value is stale, as far as that has been looked at.
+        not_looked_at: How many assets have yet to be looked at for that.
     """
 
     states: Mapping[str, PartitionStates]
     activity: Mapping[str, AssetActivity]
     late: Sequence[FreshnessStatus]
     automations: Sequence[AutomationStatus]
+    stale: Mapping[str, Mapping[str | None, Reason]] = field(default_factory=dict)
+    not_looked_at: int = 0
 
 
 class KnownAssets:
@@ -61,25 +69,44 @@ class KnownAssets:
         self._events: Subscription | None = None
         self._graph: AssetGraph | None = None
         self._known = Known({}, {}, (), ())
+        self._stale = StaleAssets(runtime)
         self._read_at = self._good_for = 0.0
 
-    async def read(self) -> Known:
-        """As it is now."""
+    @property
+    def goes_on(self) -> bool:
+        """Whether there is more to be known than the last reading gave."""
+        return self._stale.due > 0
+
+    async def read(self, *first: str) -> Known:
+        """As it is now.
+
+        Args:
+            first: Assets whose stale values are to be looked at before those of others.
+        """
         if self._lock is None:
             self._lock = asyncio.Lock()
         async with self._lock:
-            if self._events is None:
-                self._events = await self._runtime.subscribe(*_ENDS).__aenter__()
-            dropped, changed = self._events.dropped, {event.asset for event in self._events.taken()}
-            begun, graph = asyncio.get_running_loop().time(), self._runtime.graph
-            if graph is not self._graph or dropped or begun - self._read_at > self._good_for:
-                self._known = await self._all()
-                self._graph, self._read_at = graph, begun
-                took = asyncio.get_running_loop().time() - begun
-                self._good_for = min(_LONGEST, _SHARE * took)
-            elif changed := {asset for asset in changed if asset in graph.assets}:
-                self._known = await self._with(changed)
-            return self._known
+            await self._refresh()
+            await self._stale.look(first)
+            return replace(self._known, stale=self._stale.found, not_looked_at=self._stale.due)
+
+    async def _refresh(self) -> None:
+        if self._events is None:
+            self._events = await self._runtime.subscribe(*_ENDS).__aenter__()
+        dropped, changed = self._events.dropped, {event.asset for event in self._events.taken()}
+        begun, graph = asyncio.get_running_loop().time(), self._runtime.graph
+        if graph is not self._graph or dropped or begun - self._read_at > self._good_for:
+            before, self._known = self._known, await self._all()
+            if graph is self._graph:
+                self._stale.changed({*changed, *_differ(before, self._known)})
+            else:
+                self._stale.begin()
+            self._graph, self._read_at = graph, begun
+            took = asyncio.get_running_loop().time() - begun
+            self._good_for = min(_LONGEST, _SHARE * took)
+        elif changed := {asset for asset in changed if asset in graph.assets}:
+            self._known = await self._with(changed)
+            self._stale.changed(changed)
 
     async def _all(self) -> Known:
         runtime = self._runtime
@@ -99,3 +126,16 @@ class KnownAssets:
             runtime.partition_states(*changed), runtime.activity(*changed), runtime.late()
         )
         return Known({**before.states, **states}, {**before.activity, **activity}, late, before.automations)
+
+
+def _differ(before: Known, now: Known) -> Iterator[str]:
+    """The assets of which something was computed or invalidated, or whose partitions are others."""
+    for asset, states in now.states.items():
+        known = before.states.get(asset)
+        if known is None or known.codes != states.codes or _newest(before, asset) != _newest(now, asset):
+            yield asset
+
+
+def _newest(known: Known, asset: str) -> datetime | None:
+    activity = known.activity.get(asset)
+    return None if activity is None else activity.finished_at

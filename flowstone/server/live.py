@@ -142,6 +142,7 @@ async def fragments(
     render: Callable[[], Awaitable[Mapping[str, str]]],
     pace: float = LEAST,
     idle: float = IDLE,
+    goes_on: Callable[[], bool] | None = None,
 ) -> AsyncGenerator[str, None]:
     """Messages with the blocks of one open page: at first all, then those that have changed; ends with the runtime.
 
@@ -153,6 +154,7 @@ async def fragments(
         render: Makes all blocks of the page that change, by the ids of their elements.
         pace: Seconds between two items, at least.
         idle: Seconds after which the blocks are rendered again though nothing was heard of.
+        goes_on: Whether the next rendering may have more than the last one though nothing happened. Default: never.
     """
     loop = asyncio.get_running_loop()
     seen: _Rendering | None = None
@@ -166,7 +168,7 @@ async def fragments(
                 yield newest.message(seen)
                 seen = newest
                 with suppress(TimeoutError):
-                    async with asyncio.timeout(idle):
+                    async with asyncio.timeout(pace if goes_on is not None and goes_on() else idle):
                         await ear.wait()
                 await asyncio.sleep(max(0.0, renderings.pace(address, pace) - (loop.time() - begun)))
     finally:

@@ -113,7 +113,8 @@ async def _messages(page: Page, request: Request, identity: Identity) -> AsyncGe
     seen = request.headers.get("last-event-id", "")
     news = None if page.news is None else page.news(_asked(request, identity), seen)
     render = partial(_blocks, page, request, identity)
-    changes = fragments(state.renderings, address, render, page.pace, page.idle)
+    goes_on = (lambda: state.known.goes_on) if page.stale else None
+    changes = fragments(state.renderings, address, render, page.pace, page.idle, goes_on)
     async with aclosing(changes):
         async for blocks in changes:
             fresh = [] if news is None else await news()

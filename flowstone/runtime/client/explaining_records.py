@@ -13,7 +13,7 @@ from flowstone.runs.explanation import Explanation, when
 from flowstone.runs.planner import plan_run
 from flowstone.runs.records import RunSpec, Status
 from flowstone.runs.standing_words import failure_words, who_asked
-from flowstone.runtime.client.staleness import stale_steps
+from flowstone.runtime.client.staleness import in_words, stale_steps
 from flowstone.runtime.run.inputs import needs_of
 
 if TYPE_CHECKING:
@@ -135,7 +135,7 @@ class Records:
             root = next((each for each in (causes[0].root,) if each.stale), None) if causes else None
             explained = _of(
                 current,
-                f"stale because {self._because(reason)}",
+                f"stale because {in_words(reason, self._reasons).because}",
                 remedy=f"Redo from {current.name if root is None else root.name}.",
                 causes=causes,
             )
@@ -144,13 +144,6 @@ class Records:
         because = "" if run is None else f" because {who_asked(run, key)}"
         return _of(current, f"current, computed{_at(current)}{because}")
 
-    def _because(self, reason: Reason) -> str:
-        """A stale value upstream has not changed yet, and nobody may ever ask for it."""
-        upstream = reason.upstream
-        if upstream is not None and upstream in self._reasons:
-            return f"{step_label(*upstream)} is stale"
-        return reason.because
-
     async def _stale(self, key: StepKey) -> Reason | None:
         """Why `refresh="stale"` would compute it again; what is upstream of the first one is known with it."""
         if self._looked is not None and self._looked.number(*key) is not None:
@@ -158,7 +151,7 @@ class Records:
         plan = self._stale_plan(key)
         if plan is None:
             return None
-        async for _ in stale_steps(self._store, plan, self._reasons):
+        async for _ in stale_steps(self._store, plan, self._reasons, missing=False):
             pass
         self._looked = plan
         return self._reasons.get(key)

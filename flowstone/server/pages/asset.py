@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import asyncio
+from itertools import islice
 from statistics import median, quantiles
 from typing import TYPE_CHECKING, Any, Final
 
-from flowstone.runs.records import Status
+from flowstone.assets.partition_keys import decode_partition
 from flowstone.server.addresses import launch_path
 from flowstone.server.pages.page import Page
 from flowstone.server.views.asset_rows import group_of, read_assets
+from flowstone.server.views.explained import chain_of
 from flowstone.server.views.history import history_of
 from flowstone.server.views.metadata_series import series_of
 from flowstone.server.views.partition_map import drawing_of, kind_of, table_of
 from flowstone.server.views.partition_shapes import (
     counts_of,
     overlaid,
+    shapes_of,
     spans_of,
     under_way,
     unit_of,
@@ -28,7 +31,6 @@ if TYPE_CHECKING:
     from flowstone.assets.asset import Asset
     from flowstone.runs.asset_activity import AssetActivity
     from flowstone.runs.partition_states import PartitionStates
-    from flowstone.runs.records import Materialization
     from flowstone.server.pages.page import Asked
 
 __all__ = ["PAGE"]
@@ -36,8 +38,9 @@ __all__ = ["PAGE"]
 _RECORDS: Final = 400
 _HISTORY: Final = 20
 _RUNS: Final = 200
-_FAILED: Final = 3
-_SHAPES: Final = ("ok", "run", "wait", "queue", "fail", "skipd", "cancel", "never")
+_EXPLAINED: Final = (("fail", 3), ("wait", 2), ("stale", 1), ("skipd", 1))
+_MOST_EXPLAINED: Final = 4
+_SHAPES: Final = ("ok", "stale", "run", "wait", "queue", "fail", "skipd", "cancel", "never")
 
 
 async def load(asked: Asked) -> Mapping[str, Any]:
@@ -45,14 +48,15 @@ async def load(asked: Asked) -> Mapping[str, Any]:
     runtime = asked.runtime
     asset = runtime.graph[asked.path["name"]]
     table, records, runs, overlay, stored, activity = await asyncio.gather(
-        read_assets(asked),
+        read_assets(asked, asset.name),
         runtime.recent(asset, limit=_RECORDS),
         runtime.runs(limit=_RUNS),
         under_way(runtime),
         runtime.partition_states(asset),
         runtime.activity(asset, limit=100),
     )
-    states = overlaid(stored[asset.name], overlay.get(asset.name, {}))
+    stale = table.stale.get(asset.name, {})
+    states = overlaid(stored[asset.name], overlay.get(asset.name, {}), stale)
     automations = table.automations
     by_name = {row.name: row for row in table.rows}
     counts = counts_of(spans_of(states.codes))
@@ -68,7 +72,7 @@ async def load(asked: Asked) -> Mapping[str, Any]:
         ],
         "freshness": None if asset.freshness is None else await runtime.freshness(asset),
         "usually": _usually(activity.get(asset.name)),
-        "failed": _failed(records),
+        "reasons": [chain_of(await runtime.why(asset, _partition(key))) for key in _to_explain(states)],
         "history": history_of(records[:_HISTORY], runs, automations),
         "series": series_of(records, states.keys),
         "upstream": [by_name[each.asset] for each in asset.dependencies if each.asset in by_name],
@@ -106,15 +110,18 @@ def _usually(activity: AssetActivity | None) -> tuple[float, float] | None:
     return median(durations), quantiles(durations, n=10)[-1] if len(durations) > 1 else durations[0]
 
 
-def _failed(records: Sequence[Materialization]) -> Sequence[Materialization]:
-    """The newest of the partitions whose last record is a failure, with what it says."""
-    seen: set[str | None] = set()
-    failed = []
-    for record in records:
-        if record.partition_key not in seen and record.status is Status.FAILED:
-            failed.append(record)
-        seen.add(record.partition_key)
-    return failed[:_FAILED]
+def _to_explain(states: PartitionStates) -> Sequence[str | None]:
+    """Some of the partitions that are not as they should be: of each shape the last ones, the loudest first."""
+    shapes = shapes_of(states.codes)
+    found: list[str | None] = []
+    for shape, most in _EXPLAINED:
+        places = (place for place in range(len(shapes) - 1, -1, -1) if shapes[place] == shape)
+        found += [states.keys[place] for place in islice(places, most)]
+    return found[:_MOST_EXPLAINED]
+
+
+def _partition(key: str | None) -> Any:
+    return None if key is None else decode_partition(key)
 
 
 PAGE: Final = Page(
@@ -123,4 +130,6 @@ PAGE: Final = Page(
     "asset.html",
     load,
     ("state", "counted", "cells", "listing", "cause", "plots", "happened", "fresh", "neighbours"),
+    pace=0.5,
+    stale=True,
 )

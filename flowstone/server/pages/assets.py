@@ -28,6 +28,7 @@ async def load(asked: Asked) -> Mapping[str, Any]:
     return {
         "rows": [row for row in table.rows if _fits(row, chosen, owners)],
         "chosen": chosen,
+        "not_looked_at": table.not_looked_at,
         "states": _states(table.rows, chosen["state"]),
         "groups": sorted({row.group for row in table.rows} - {""}),
         "owners": sorted(set(owners.values()) - {""}),
@@ -47,4 +48,6 @@ def _states(rows: Sequence[AssetRow], chosen: str) -> list[tuple[str, int]]:
     return [(state, numbers[state]) for state in STATES if numbers[state] or state == chosen]
 
 
-PAGE: Final = Page("assets", "/assets", "assets.html", load, ("shown",), rows=("asset_row", "rows"))
+PAGE: Final = Page(
+    "assets", "/assets", "assets.html", load, ("shown",), rows=("asset_row", "rows"), stale=True
+)

@@ -33,7 +33,7 @@ async def load(asked: Asked) -> Mapping[str, Any]:
     focus = asked.query.get("focus")
     if focus and focus not in graph:
         raise AssetNotFound(f"There is no asset {focus!r:.200}.")
-    rows = {row.name: row for row in (await read_assets(asked)).rows}
+    rows = {row.name: row for row in (await read_assets(asked, *filter(None, (focus,)))).rows}
     grouped: dict[str, list[AssetRow]] = {}
     for row in rows.values():
         grouped.setdefault(row.group or runtime.pipeline_of(row.name), []).append(row)
@@ -87,4 +87,4 @@ def _inspected(graph: AssetGraph, rows: Mapping[str, AssetRow], focus: str) -> d
     }
 
 
-PAGE: Final = Page("graph", "/graph", "graph.html", load, ("graph_data",), pace=0.5)
+PAGE: Final = Page("graph", "/graph", "graph.html", load, ("graph_data",), pace=0.5, stale=True)

@@ -75,8 +75,12 @@ async def load(asked: Asked) -> Mapping[str, Any]:
 def _quiet(table: AssetTable, needs: Needs, running: int, upcoming: Sequence[AutomationStatus]) -> str:
     said = [f"{count(running, 'run')} {are(running)} under way." if running else "Nothing runs."]
     well = sum(1 for row in table.rows if row.shape == "ok")
+    stale = sum(1 for row in table.rows if row.shape == "stale")
     if table.rows:
-        said.append(f"{well:,} of {count(len(table.rows), 'asset')} {are(well)} well.")
+        besides = f", {stale:,} {are(stale)} stale" if stale else ""
+        said.append(f"{well:,} of {count(len(table.rows), 'asset')} {are(well)} well{besides}.")
+    if left := table.not_looked_at:
+        said.append(f"{count(left, 'asset')} {are(left)} yet to be looked at for stale values.")
     if needs.overdue:
         return " ".join(said)
     if any(each.kind == "freshness" for each in upcoming) or table.late:
@@ -97,4 +101,5 @@ PAGE: Final = Page(
     ("verdict", "needs", "running", "day"),
     pace=0.2,
     rows=("asset_row", "rows"),
+    stale=True,
 )

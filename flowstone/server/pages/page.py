@@ -60,6 +60,7 @@ class Page:
         rows: Of a page whose table may be long, the macro that draws a row, and the value that has the rows, each
             with the `id` of its element: of these only those that changed are sent.
         idle: Seconds after which an open page is read again though nothing was heard of.
+        stale: Whether it shows which values are stale, which is looked at bit by bit while it is open.
         act: What a form of it that is sent does, for those who may operate: given its fields, returns the path to
             go on at. An error of the library is said on the page.
     """
@@ -73,4 +74,5 @@ class Page:
     news: Callable[[Asked, str], Callable[[], Awaitable[Sequence[tuple[str, str, str]]]]] | None = None
     rows: tuple[str, str] | None = None
     idle: float = 1.0
+    stale: bool = False
     act: Act | None = None

@@ -7,17 +7,19 @@ from typing import TYPE_CHECKING, Any, Final
 
 from flowstone.assets.partition_keys import decode_partition
 from flowstone.assets.partition_labels import step_label
+from flowstone.masking import masked
 from flowstone.runs.records import Status
 from flowstone.server.addresses import launch_path, partition_path
 from flowstone.server.pages.page import Page
-from flowstone.server.render import ICONS
 from flowstone.server.views.asset_rows import group_of
+from flowstone.server.views.explained import chain_of, shape_of
 from flowstone.server.views.history import history_of
 from flowstone.server.views.lineage_tree import made_from, made_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from flowstone.runs.explanation import Explanation
     from flowstone.runs.records import Materialization
     from flowstone.runtime.runtime import Runtime
     from flowstone.server.pages.page import Asked
@@ -27,9 +29,9 @@ __all__ = ["PAGE", "partition_asked"]
 _HISTORY: Final = 50
 _RUNS: Final = 200
 _NOW: Final = {
-    Status.RUNNING: ("run", "It is computed now"),
-    Status.QUEUED: ("queue", "It is to be computed"),
-    Status.WAITING: ("wait", "It waits for an answer or an instant"),
+    Status.RUNNING: "It is computed now",
+    Status.QUEUED: "It is to be computed",
+    Status.WAITING: "It waits for an answer, a signal or an instant",
 }
 _ENDED: Final = {
     Status.FAILED: "failed",
@@ -49,13 +51,13 @@ async def load(asked: Asked) -> Mapping[str, Any]:
     asset = runtime.graph[asked.path["name"]]
     key = await runtime.partition_key(asset, partition_asked(asked.path["key"], asked.query))
     partition = None if key is None else decode_partition(key)
-    records, status, runs, known, answers, goes_into = await asyncio.gather(
+    known = await asked.known.read(asset.name)
+    records, why, runs, answers, goes_into = await asyncio.gather(
         runtime.history(asset, partition=partition, limit=_HISTORY),
-        runtime.status(asset, partition=partition),
+        runtime.why(asset, partition),
         runtime.runs(limit=_RUNS),
-        asked.known.read(),
         runtime.approvals(status=None, asset=asset, limit=_HISTORY),
-        made_of(runtime, asset.name, key),
+        made_of(runtime, asset.name, key, known.stale),
     )
     newest = records[0] if records else None
     kept = await _kept(runtime, asset.name, partition, records)
@@ -68,12 +70,13 @@ async def load(asked: Asked) -> Mapping[str, Any]:
         "group": group_of(asset),
         "title": step_label(asset.name, key),
         "key_text": None if key is None else step_label("", key)[1:-1],
-        "status": status,
+        "why": _capitalized(masked(why.sentence)),
+        "chain": chain_of(why),
         "newest": newest,
         "kept": kept,
         "of": shown,
-        "sentence": _sentence(status, newest, kept),
-        "made_from": [] if shown is None else await made_from(runtime, shown),
+        "sentence": _sentence(why, kept),
+        "made_from": [] if shown is None else await made_from(runtime, shown, known.stale),
         "needs": [each.asset for each in asset.dependencies],
         "goes_into": goes_into,
         "history": history_of(records, runs, known.automations),
@@ -83,6 +86,10 @@ async def load(asked: Asked) -> Mapping[str, Any]:
         "after": after,
         "here": partition_path(asset.name, key),
     }
+
+
+def _capitalized(sentence: str) -> str:
+    return sentence[:1].upper() + sentence[1:]
 
 
 def _has_inputs(record: Materialization | None) -> bool:
@@ -115,21 +122,17 @@ async def _beside(
     return before, after
 
 
-def _sentence(
-    status: Status, newest: Materialization | None, kept: Materialization | None
-) -> tuple[str, str, str]:
+def _sentence(why: Explanation, kept: Materialization | None) -> tuple[str, str, str]:
     """Shape, the words that are underlined, and the rest of the sentence."""
-    now = _NOW.get(status)
-    if now is not None:
-        return *now, "" if kept is None else "; a value is there meanwhile"
-    if newest is None:
-        return "never", "It was never computed", ""
-    if newest.status in (Status.SUCCEEDED, Status.REUSED):
-        return (
-            ("never", "Its value is invalidated", "") if kept is None else ("ok", "Its value is current", "")
-        )
-    rest = "; there is no value" if kept is None else "; the value from before is kept"
-    return ICONS[newest.status], f"The last try {_ENDED[newest.status]}", rest
+    shape, there = shape_of(why), kept is not None
+    if why.status in _NOW:
+        return shape, _NOW[why.status], "; a value is there meanwhile" if there else ""
+    if why.status in _ENDED:
+        rest = "; the value from before is kept" if there else "; there is no value"
+        return shape, f"The last try {_ENDED[why.status]}", rest
+    if why.status is Status.NEVER:
+        return shape, "Its value is invalidated" if why.run_id else "It was never computed", ""
+    return shape, "Its value is stale" if why.stale else "Its value is current", ""
 
 
 PAGE: Final = Page(
@@ -137,6 +140,7 @@ PAGE: Final = Page(
     "/assets/{name}/{key:path}",
     "partition.html",
     load,
-    ("said", "lineage", "value", "happened"),
+    ("state", "said", "cause", "lineage", "value", "happened"),
     pace=0.5,
+    stale=True,
 )

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from flowstone.runs.asset_freshness import FreshnessStatus
     from flowstone.runs.automation_status import AutomationStatus
     from flowstone.runs.partition_states import PartitionStates
+    from flowstone.runs.reasons import Reason
     from flowstone.runs.records import Status
     from flowstone.server.pages.page import Asked
     from flowstone.server.views.asset_standing import Standing
@@ -82,18 +83,27 @@ class AssetTable:
         states: What has become of their partitions.
         late: Those that are late or overdue, by name.
         automations: All automations, with their last fires.
+        stale: Why values are stale, by asset and encoded partition key.
+        not_looked_at: How many assets have yet to be looked at for stale values.
     """
 
     rows: Sequence[AssetRow]
     states: Mapping[str, PartitionStates]
     late: Mapping[str, FreshnessStatus]
     automations: Sequence[AutomationStatus]
+    stale: Mapping[str, Mapping[str | None, Reason]]
+    not_looked_at: int
 
 
-async def read_assets(asked: Asked) -> AssetTable:
-    """The table as it is now."""
+async def read_assets(asked: Asked, *first: str) -> AssetTable:
+    """The table as it is now.
+
+    Args:
+        asked: Who asks.
+        first: Assets whose stale values are to be looked at before those of others.
+    """
     runtime, graph = asked.runtime, asked.runtime.graph
-    known = await asked.known.read()
+    known = await asked.known.read(*first)
     late = {each.asset: each for each in known.late}
     overlay = await under_way(runtime)
     coming = _next_fires(known.automations)
@@ -104,13 +114,14 @@ async def read_assets(asked: Asked) -> AssetTable:
             overlay.get(name, {}),
             known.activity.get(name),
             late.get(name),
+            known.stale.get(name, {}),
             coming,
             asked.now,
         )
         for name in graph.order()
         if name in known.states
     ]
-    return AssetTable(rows, known.states, late, known.automations)
+    return AssetTable(rows, known.states, late, known.automations, known.stale, known.not_looked_at)
 
 
 def group_of(asset: Asset[..., Any]) -> str:
@@ -124,11 +135,12 @@ def _row(
     overlay: Mapping[str | None, Status],
     activity: AssetActivity | None,
     late: FreshnessStatus | None,
+    stale: Mapping[str | None, Reason],
     coming: Mapping[str, datetime],
     now: datetime,
 ) -> AssetRow:
-    spans = spans_of(overlaid(states, overlay).codes)
-    standing = standing_of(asset, counts_of(spans), late)
+    spans = spans_of(overlaid(states, overlay, stale).codes)
+    standing = standing_of(asset, counts_of(spans), late, _newest(stale))
     partitioned = asset.partitions is not None
     have = counts_of(spans_of(states.codes)).get("ok", 0)
     unit = unit_of(asset.partitions)
@@ -147,6 +159,11 @@ def _row(
         durations[-1] if durations else None,
         clock(coming[asset.name], now) if asset.name in coming else _trigger(asset),
     )
+
+
+def _newest(stale: Mapping[str | None, Reason]) -> str:
+    """Why the last of them is stale."""
+    return list(stale.values())[-1].because if stale else ""
 
 
 def _next_fires(automations: Sequence[AutomationStatus]) -> dict[str, datetime]:

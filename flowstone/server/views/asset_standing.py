@@ -16,13 +16,20 @@ if TYPE_CHECKING:
 
 __all__ = ["STATES", "Standing", "standing_of", "worst_of"]
 
-STATES: Final = ("failed", "waiting", "late", "running", "ok", "never")
+STATES: Final = ("failed", "waiting", "late", "running", "stale", "ok", "never")
 """What tables of assets are filtered by."""
 
-_ORDER: Final = ("ok", "run", "wait", "queue", "fail", "skipd", "cancel", "never")
+_ORDER: Final = ("ok", "stale", "run", "wait", "queue", "fail", "skipd", "cancel", "never")
 _LOUDEST: Final = ("fail", "wait", "run", "queue", "skipd", "stale", "never")
 _LOUD: Final = (("fail", "failed"), ("wait", "waiting"), ("run", "running"), ("queue", "queued"))
-_STATE_OF: Final = {"fail": "failed", "wait": "waiting", "run": "running", "queue": "running", "ok": "ok"}
+_STATE_OF: Final = {
+    "fail": "failed",
+    "wait": "waiting",
+    "run": "running",
+    "queue": "running",
+    "stale": "stale",
+    "ok": "ok",
+}
 
 
 @frozen
@@ -44,15 +51,18 @@ class Standing:
     parts: tuple[tuple[str, int], ...]
 
 
-def standing_of(asset: Asset[..., Any], counts: Mapping[str, int], late: FreshnessStatus | None) -> Standing:
+def standing_of(
+    asset: Asset[..., Any], counts: Mapping[str, int], late: FreshnessStatus | None, stale: str = ""
+) -> Standing:
     """How it stands.
 
     Args:
         asset: The asset.
         counts: How many of its partitions have which shape.
         late: Its freshness, if it is late or overdue.
+        stale: Why its newest stale value is.
     """
-    shape, word, note = _loudest(asset, counts, late)
+    shape, word, note = _loudest(asset, counts, late, stale)
     state = "late" if late is not None and shape != "fail" else _STATE_OF.get(shape, "never")
     parts = tuple((each, counts[each]) for each in _ORDER if counts.get(each))
     return Standing(shape, word, note, state, parts)
@@ -65,7 +75,7 @@ def worst_of(shapes: Iterable[str]) -> str:
 
 
 def _loudest(
-    asset: Asset[..., Any], counts: Mapping[str, int], late: FreshnessStatus | None
+    asset: Asset[..., Any], counts: Mapping[str, int], late: FreshnessStatus | None, stale: str
 ) -> tuple[str, str, str]:
     several, unit = asset.partitions is not None, unit_of(asset.partitions)
     for shape, word in _LOUD:
@@ -73,6 +83,8 @@ def _loudest(
             return shape, f"{count(number, unit)} {word}" if several else word, ""
     if late is not None:
         return "wait", late.status, ""
+    if number := counts.get("stale", 0):
+        return "stale", f"{count(number, unit)} stale" if several else "stale", stale
     if counts.get("ok", 0):
         fresh = "fresh" if asset.freshness is not None else ("complete" if several else "made")
         missing = counts.get("never", 0)

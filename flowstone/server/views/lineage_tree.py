@@ -3,22 +3,28 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, TypeAlias
 
 from flowstone.assets.partition_keys import decode_partition
 from flowstone.assets.partition_labels import step_label
 from flowstone.frozen import frozen
 from flowstone.runs.records import Status
+from flowstone.server.render import ICONS
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
+    from flowstone.runs.reasons import Reason
     from flowstone.runs.records import Materialization, StepKey
     from flowstone.runtime.runtime import Runtime
+
+Stale: TypeAlias = "Mapping[str, Mapping[str | None, Reason]]"
+"""Why values are stale, by asset and encoded partition key."""
 
 __all__ = ["TreeRow", "made_from", "made_of"]
 
 _DEPTH: Final = 4
+_WITH_VALUE: Final = (Status.SUCCEEDED, Status.REUSED)
 _MOST: Final = 60
 _CHILDREN: Final = 8
 """So many values of one asset are shown side by side; what there are more is said in a line."""
@@ -34,6 +40,7 @@ class TreeRow:
         name: What it says.
         record: The newest record, or None.
         kept: The success before that, where the newest record is none; or None.
+        stale: Why its value is stale, or empty.
     """
 
     rails: str
@@ -41,6 +48,14 @@ class TreeRow:
     name: str
     record: Materialization | None = None
     kept: Materialization | None = None
+    stale: str = ""
+
+    @property
+    def shape(self) -> str:
+        """The shape of how it stands."""
+        if self.record is None:
+            return "never"
+        return "stale" if self.stale and self.record.status in _WITH_VALUE else ICONS[self.record.status]
 
     @property
     def is_culprit(self) -> bool:
@@ -49,10 +64,11 @@ class TreeRow:
 
 
 class _Records:
-    """The newest record of each step, and its kept value."""
+    """The newest record of each step, its kept value, and whether that is stale."""
 
-    def __init__(self, runtime: Runtime) -> None:
+    def __init__(self, runtime: Runtime, stale: Stale) -> None:
         self._runtime = runtime
+        self._stale = stale
         self.newest: dict[StepKey, Materialization] = {}
         self.kept: dict[StepKey, Materialization] = {}
 
@@ -66,6 +82,11 @@ class _Records:
                 if success is not None:
                     self.kept[step] = success
 
+    def why_stale(self, step: StepKey) -> str:
+        """Why the value of a step is stale, or empty."""
+        reason = self._stale.get(step[0], {}).get(step[1])
+        return "" if reason is None else reason.because
+
     async def _history(self, step: StepKey) -> Sequence[Materialization]:
         asset, key = step
         try:
@@ -76,9 +97,9 @@ class _Records:
             return ()
 
 
-async def made_from(runtime: Runtime, record: Materialization) -> list[TreeRow]:
+async def made_from(runtime: Runtime, record: Materialization, stale: Stale) -> list[TreeRow]:
     """What a value was made from, by its inputs, and what those were made from."""
-    records = _Records(runtime)
+    records = _Records(runtime, stale)
     below: dict[StepKey, list[StepKey]] = {}
     root = (record.asset, record.partition_key)
     level = below[root] = _inputs(record)
@@ -95,12 +116,12 @@ async def made_from(runtime: Runtime, record: Materialization) -> list[TreeRow]:
     return _rows(below, records, root)
 
 
-async def made_of(runtime: Runtime, asset: str, key: str | None) -> list[TreeRow]:
+async def made_of(runtime: Runtime, asset: str, key: str | None, stale: Stale) -> list[TreeRow]:
     """What goes on from a value: the current values that were computed from it, and from those."""
     partition = None if key is None else decode_partition(key)
     found = await runtime.lineage.downstream(asset, partition=partition, depth=_DEPTH, limit=_MOST)
     steps = [(each.asset, each.partition_key) for each in found]
-    records = _Records(runtime)
+    records = _Records(runtime, stale)
     await records.read(steps)
     below: dict[StepKey, list[StepKey]] = {}
     for step in steps:
@@ -128,7 +149,8 @@ def _rows(below: Mapping[StepKey, Sequence[StepKey]], records: _Records, root: S
             if step is None:
                 rows.append(TreeRow(row, None, name))
                 continue
-            rows.append(TreeRow(row, step, name, records.newest.get(step), records.kept.get(step)))
+            kept, why = records.kept.get(step), records.why_stale(step)
+            rows.append(TreeRow(row, step, name, records.newest.get(step), kept, why))
             if step not in seen and depth < _DEPTH:
                 seen.add(step)
                 hang(step, rails + (" " if last else "|"), depth + 1)

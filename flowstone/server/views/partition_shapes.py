@@ -13,7 +13,7 @@ from flowstone.assets.partition_keys import encode_partition
 from flowstone.runs.records import Status
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Collection, Mapping, Sequence
 
     from flowstone.assets.partition_set import PartitionSet
     from flowstone.runs.partition_states import PartitionStates
@@ -56,12 +56,24 @@ async def under_way(runtime: Runtime) -> Mapping[str, Mapping[str | None, Status
     return found
 
 
-def overlaid(states: PartitionStates, overlay: Mapping[str | None, Status]) -> PartitionStates:
-    """What is on record, and over it what is under way."""
-    if not overlay:
+def overlaid(
+    states: PartitionStates, overlay: Mapping[str | None, Status], stale: Collection[str | None] = ()
+) -> PartitionStates:
+    """What is on record, over it which values are stale, and over that what is under way.
+
+    Args:
+        states: What is on record.
+        overlay: What is under way, by encoded partition key.
+        stale: The keys of stale values.
+    """
+    if not overlay and not stale:
         return states
     places = {key: place for place, key in enumerate(states.keys)}
     codes = bytearray(states.codes)
+    for key in stale:
+        place = places.get(key)
+        if place is not None and codes[place] == _CURRENT:
+            codes[place] = _STALE
     for key, status in overlay.items():
         if (place := places.get(key)) is not None:
             codes[place] = _STATUSES.index(status)
@@ -93,4 +105,6 @@ def unit_of(partitions: PartitionSet[Any] | None) -> str:
 
 
 _STATUSES: Final = tuple(Status)
-_CODED: Final = tuple(_SHAPES[status] for status in Status)
+_CURRENT: Final = _STATUSES.index(Status.SUCCEEDED)
+_STALE: Final = len(_STATUSES)
+_CODED: Final = (*(_SHAPES[status] for status in Status), "stale")
